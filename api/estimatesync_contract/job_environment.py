@@ -1,0 +1,42 @@
+"""The environment that a job hands to the sync program: the only input the program has."""
+
+from typing import Final
+
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.resource import EstimateSync
+
+SYNC_ID: Final = "SYNC_ID"
+SYNC_UID: Final = "SYNC_UID"
+SYNC_START_DATE: Final = "SYNC_START_DATE"
+SYNC_END_DATE: Final = "SYNC_END_DATE"
+SYNC_TIME_ZONE: Final = "SYNC_TIME_ZONE"
+SYNC_PAGE_SIZE: Final = "SYNC_PAGE_SIZE"
+SYNC_CONCURRENCY: Final = "SYNC_CONCURRENCY"
+ATTIC_TECH_URL: Final = "ATTIC_TECH_URL"
+DATABASE_SCHEMA: Final = "DATABASE_SCHEMA"
+LOG_FORMAT: Final = "LOG_FORMAT"
+TERMINATION_MESSAGE_PATH: Final = "TERMINATION_MESSAGE_PATH"
+
+ATTIC_TECH_EMAIL: Final = "ATTIC_TECH_EMAIL"
+ATTIC_TECH_PASSWORD: Final = "ATTIC_TECH_PASSWORD"  # noqa: S105 - the variable's name, not its value
+DATABASE_URL: Final = "DATABASE_URL"
+SECRET_VARIABLES: Final = (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, DATABASE_URL)
+"""These reach the program by secretKeyRef only, each under the key of the same name."""
+
+DEFAULT_ATTIC_TECH_URL: Final = "https://www.attic-tech.com"
+DEFAULT_DATABASE_SCHEMA: Final = "botzilla"
+DEFAULT_LOG_FORMAT: Final = "text"
+DEFAULT_TIME_ZONE: Final = "UTC"
+DEFAULT_TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+
+
+def build_job_environment(sync: EstimateSync, date_range: DateRange) -> dict[str, str]:
+    """The variables that come from the sync itself; deployment settings and secrets are added by who runs the job."""
+    return {
+        SYNC_ID: sync.name,
+        SYNC_UID: sync.uid,
+        SYNC_START_DATE: date_range.start.isoformat(),
+        SYNC_END_DATE: date_range.end.isoformat(),
+        SYNC_PAGE_SIZE: str(sync.spec.page_size),
+        SYNC_CONCURRENCY: str(sync.spec.concurrency),
+    }

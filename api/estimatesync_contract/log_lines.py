@@ -1,0 +1,70 @@
+"""The log lines of a sync, word for word as the people who read them know them, and the progress read back from them.
+
+The sync program prints these lines; the reconciler and the API read them back, because a sync pod has no access to
+the Kubernetes API. Page lines `complete` appear in page order, whatever order the pages arrived in.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from estimatesync_contract.status import Progress, build_progress
+
+STARTING: Final = "🔍 [SYNC] Starting estimate fetch process"
+LOGGING_IN: Final = "🔑 [SYNC] Logging in to Attic Tech..."
+LOGGED_IN: Final = "✅ [SYNC] Successfully logged in to Attic Tech"
+SAVING: Final = "💾 Saving estimates to the database..."
+
+_PAGE_OF: Final = re.compile(r"\[SYNC\] Page (\d+)/(\d+): \d+ estimates")
+_PAGE_COMPLETE: Final = re.compile(r"\[SYNC\] Page (\d+) complete\. Total so far: (\d+)")
+
+
+def represent_fetching(page: int) -> str:
+    """A page has been asked for."""
+    return f"🔍 [SYNC] Fetching page {page}..."
+
+
+def represent_received(page: int, size_bytes: int) -> str:
+    """A page has arrived; the size is in units of 1,024 bytes, rounded."""
+    return f"🔍 [SYNC] Response received for page {page} ({round(size_bytes / 1024)}KB)"
+
+
+def represent_page(page: int, total_pages: int, records: int) -> str:
+    """What the page holds."""
+    return f"🔍 [SYNC] Page {page}/{total_pages}: {records} estimates"
+
+
+def represent_last_page(records: int, page_size: int) -> str:
+    """The page was not full, so none comes after it."""
+    return f"🏁 [SYNC] Last page reached ({records} < {page_size})"
+
+
+def represent_page_complete(page: int, total_so_far: int) -> str:
+    """The page is on its way into the database."""
+    return f"✅ [SYNC] Page {page} complete. Total so far: {total_so_far}"
+
+
+def represent_fetch_complete(total: int) -> str:
+    """All pages are there."""
+    return f"🎉 [SYNC] Fetch complete! Total: {total} estimates"
+
+
+def represent_finished(new: int, updated: int) -> str:
+    """The transaction has been committed. Also the message of a foreground answer."""
+    return f"✅ Background synchronization finished. New: {new}, Updated: {updated}."
+
+
+def represent_failure(message: str) -> str:
+    """The sync failed and the tables are as they were."""
+    return f"❌ [SYNC] {message}"
+
+
+def parse_progress(lines: Iterable[str]) -> Progress | None:
+    """Read the progress back from the (tail of the) log, in either log format; None before the first page."""
+    total_pages = page = fetched = 0
+    for line in lines:
+        if match := _PAGE_OF.search(line):
+            total_pages = int(match[2])
+        elif match := _PAGE_COMPLETE.search(line):
+            page, fetched = int(match[1]), int(match[2])
+    return build_progress(page=page, total_pages=total_pages, fetched=fetched) if total_pages or page else None

@@ -1,0 +1,70 @@
+"""The result that a sync leaves behind in its termination message: at most 4 KB of JSON, counts and a cause, no record.
+
+https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+"""
+
+from typing import Final
+
+import msgspec
+
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.status import Results, truncate_message
+
+RESULT_MAX_BYTES: Final = 4096
+
+
+class BrokenResultError(ValueError):
+    """A termination message that is not a result: cut short, a log tail, or another program's words."""
+
+
+class ResultError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why the sync failed, in words for a person, and whether another pod could do better."""
+
+    reason: Reason
+    message: str
+    retryable: bool
+
+
+class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The outcome of one run. `error` is absent on success; a failed run reports zeros."""
+
+    sync_uid: str
+    date_range: DateRange
+    results: Results
+    seconds: float
+    error: ResultError | None = None
+
+
+def build_result_bytes(result: SyncResult) -> bytes:
+    """Encode a result within the 4,096 bytes that the kubelet keeps."""
+    if result.error is not None:
+        result = msgspec.structs.replace(
+            result, error=msgspec.structs.replace(result.error, message=truncate_message(result.error.message))
+        )
+    encoded = msgspec.json.encode(result)
+    return encoded if len(encoded) <= RESULT_MAX_BYTES else msgspec.json.encode(_shorten(result, len(encoded)))
+
+
+def parse_result(message: str, *, sync_uid: str) -> SyncResult:
+    """Read a termination message strictly.
+
+    Raises:
+        BrokenResultError: Empty, not JSON, not of this shape, or another sync's.
+    """
+    try:
+        result = msgspec.json.decode(message.encode(), type=SyncResult)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise BrokenResultError(f"the sync left no readable result: {error}") from error
+    if result.sync_uid != sync_uid:
+        raise BrokenResultError("the sync left the result of another sync")
+    return result
+
+
+def _shorten(result: SyncResult, size: int) -> SyncResult:
+    """Cut the message by as many bytes as are over; characters beyond ASCII take up to four bytes each."""
+    if result.error is None:
+        return result
+    keep = max(0, len(result.error.message.encode()) - (size - RESULT_MAX_BYTES) - len("…".encode()))
+    message = result.error.message.encode()[:keep].decode(errors="ignore") + "…"
+    return msgspec.structs.replace(result, error=msgspec.structs.replace(result.error, message=message))

@@ -1,0 +1,51 @@
+"""What a person asks for: the spec of an EstimateSync, with the bounds and defaults that the CRD enforces."""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from estimatesync_contract.date_ranges import DateRange
+
+DNS_SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
+
+
+class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One key of one Secret in the sync's own namespace."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN_PATTERN)]
+    key: Annotated[str, Meta(min_length=1, max_length=253, pattern=DATA_KEY_PATTERN)]
+
+
+class CallbackSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Whether, and where, the outcome is posted."""
+
+    enabled: Annotated[bool, Meta(description="false: nobody is told how the sync ended.")] = True
+    url_secret_ref: Annotated[
+        SecretKeyRef | None,
+        Meta(
+            description="Holds the webhook's URL; the operator's own URL when absent. Must be allowed by the operator."
+        ),
+    ] = None
+
+
+class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One pull of estimates from Attic Tech into PostgreSQL. Immutable, except for cancel and suspend."""
+
+    date_range: Annotated[
+        DateRange | None,
+        Meta(description="Days to sync, both included; the last 45 days when absent, resolved into the status."),
+    ] = None
+    page_size: Annotated[int, Meta(ge=1, le=1000, description="Records asked for in one request.")] = 100
+    concurrency: Annotated[int, Meta(ge=1, le=32, description="Pages in flight at most.")] = 4
+    timeout_seconds: Annotated[int, Meta(ge=1, le=604_800, description="For the whole sync, retries included.")] = 3600
+    max_retries: Annotated[int, Meta(ge=0, le=10, description="Pods after the first one.")] = 2
+    ttl_seconds_after_finished: Annotated[
+        int, Meta(ge=0, le=31_536_000, description="The finished sync and its job are removed after this time.")
+    ] = 604_800
+    callback: CallbackSpec = CallbackSpec()
+    cancel: Annotated[bool, Meta(description="true stops the sync and keeps its record.")] = False
+    suspend: Annotated[bool, Meta(description="true keeps a sync that has not started waiting, without a place.")] = (
+        False
+    )

@@ -1,0 +1,10 @@
+//go:build tools
+
+// Package tools pins the control-plane programs that deploy/cluster builds,
+// so that go.sum holds the checksum of every module that goes into them.
+package tools
+
+import (
+	_ "k8s.io/kubernetes/cmd/kube-apiserver"
+	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+)

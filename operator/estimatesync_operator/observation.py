@@ -1,0 +1,39 @@
+"""What can be seen of a sync's job, whoever runs it: a Kubernetes Job with its pods, or a child process."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class JobState(StrEnum):
+    """How far a job is. FOREIGN means that its name is taken by a job that is not ours."""
+
+    ABSENT = "absent"
+    FOREIGN = "foreign"
+    PENDING = "pending"
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a job. The fields about a run describe the newest one that has ended, or is stuck."""
+
+    state: JobState
+    failure_reason: str | None = None
+    """The Job's own reason: BackoffLimitExceeded, DeadlineExceeded, PodFailurePolicy."""
+    failure_message: str | None = None
+    termination_message: str | None = None
+    """None when no run has ended, or its pod is gone; empty when the run left no word."""
+    exit_code: int | None = None
+    container_reason: str | None = None
+    """What the node says of the ended container: Completed, Error, OOMKilled, Evicted."""
+    waiting_reason: str | None = None
+    """Why the newest run cannot start: ErrImagePull, CreateContainerConfigError, Unschedulable."""
+    waiting_message: str | None = None
+    finished_at: datetime | None = None
+    failed_runs: int = 0
+
+
+ABSENT_JOB = JobObservation(state=JobState.ABSENT)

@@ -1,0 +1,122 @@
+"""The seams between the reconciler and the world. Kubernetes is one side of them, the one-machine mode the other."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.status import EstimateSyncStatus
+
+from estimatesync_operator.observation import JobObservation
+
+
+class StaleSyncError(Exception):
+    """The sync changed, or vanished, since it was read: read it again and decide anew."""
+
+
+class JobRefusedError(Exception):
+    """The job will not be taken (quota, admission, rights); the message says by whom and why. Asking again may help."""
+
+
+class WorldUnavailableError(Exception):
+    """The API server or the database cannot answer now; the pass is repeated later."""
+
+
+class SyncStore(Protocol):
+    """Keeps syncs. Raises WorldUnavailableError from any call that cannot be answered now."""
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        """Read one sync as it is now; None when it is gone, or about to be."""
+        ...
+
+    async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
+        """Read every sync without a final phase, in any order."""
+        ...
+
+    async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
+        """Replace the status of exactly the version that was read.
+
+        Raises:
+            StaleSyncError: The stored sync has moved on.
+        """
+        ...
+
+    async def delete(self, sync: EstimateSync) -> None:
+        """Remove the sync and, with it, its job; a sync that is gone already is fine."""
+
+
+class JobRunner(Protocol):
+    """Runs the one job of a sync. Raises WorldUnavailableError from any call that cannot be answered now."""
+
+    async def observe(self, sync: EstimateSync) -> JobObservation:
+        """Look at the job named in the sync's status."""
+        ...
+
+    async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
+        """Create the job; one that exists already is fine, `observe` tells whose it is.
+
+        Raises:
+            JobRefusedError: It is not taken.
+        """
+
+    async def stop(self, sync: EstimateSync) -> None:
+        """Remove the job and its runs, within their grace period; a job that is gone already is fine."""
+
+    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+        """Read the newest lines of the newest run; empty when they cannot be read. Never raises."""
+        ...
+
+
+class EventType(StrEnum):
+    """https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a sync, once, told to people."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+class EventRecorder(Protocol):
+    """Tells people. Losing an event is allowed, failing because of one is not."""
+
+    async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
+        """Record the event on the sync. Never raises."""
+
+
+class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one delivery attempt came to. `error` holds no secret: the path of a webhook URL is one."""
+
+    status_code: int | None = None
+    retry_after: timedelta | None = None
+    body_excerpt: str = ""
+    error: str | None = None
+    is_refused: bool = False
+    """The target is not allowed or not usable; trying again cannot help until the configuration changes."""
+
+
+class CallbackSender(Protocol):
+    """Posts callbacks. The URL is looked up at each attempt, so that a corrected secret works at once."""
+
+    async def has_target(self, sync: EstimateSync) -> bool:
+        """Tell whether a webhook URL is configured for this sync."""
+        ...
+
+    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        """Make one attempt. Never raises: whatever goes wrong is the attempt's outcome."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of the present, so that tests can hold it still."""
+
+    def now(self) -> datetime:
+        """The current time, aware, in UTC."""
+        ...
