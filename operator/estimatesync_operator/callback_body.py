@@ -1,0 +1,112 @@
+"""What the callback says: a pure function of a finished sync's status, so that every attempt sends the same bytes.
+
+The reconciler calls it at each attempt instead of storing the body. Signing and sending are left to others.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+
+_EVENT: Final = "sync_estimates_completed"
+_CANCELLED: Final = "Cancelled"
+_NO_CAUSE: Final = "Synchronization failed."
+
+
+class UnfinishedSyncError(ValueError):
+    """A sync without an outcome has nothing to tell yet; a fault of the caller."""
+
+
+class _Results(msgspec.Struct, frozen=True, kw_only=True):
+    total_fetched: int
+    new_estimates: int
+    updated_estimates: int
+    total_processed: int
+
+
+class _DateRange(msgspec.Struct, frozen=True, kw_only=True):
+    start_date: str | None
+    end_date: str | None
+
+
+class _Performance(msgspec.Struct, frozen=True, kw_only=True):
+    duration_seconds: int
+    duration_minutes: float
+
+
+class _CallbackBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Make.com learns the fields from the first callback it sees: each is always there, with one type or null."""
+
+    event: str
+    timestamp: str
+    status: str
+    results: _Results
+    date_range: _DateRange
+    performance: _Performance
+    error: str | None
+    environment: str | None
+    sync_id: str
+
+
+def build_callback_body(sync: EstimateSync) -> bytes:
+    """Build the JSON that tells Make.com how a sync ended; the same sync gives the same bytes for ever.
+
+    Raises:
+        UnfinishedSyncError: The phase is not final, or the completion time is missing.
+    """
+    status = sync.status
+    if not sync.is_finished or status.completion_time is None:
+        raise UnfinishedSyncError(f"sync {sync.name} has not finished, so there is no outcome to call back with")
+    error = _build_error(status)
+    body = _CallbackBody(
+        event=_EVENT,
+        timestamp=_represent_time(status.completion_time),
+        status="success" if error is None else "error",
+        results=_build_results(status.results if error is None else None),
+        date_range=_build_date_range(status),
+        performance=_build_performance(status.duration_seconds or 0),
+        error=error,
+        environment=status.callback.environment if status.callback else None,
+        sync_id=sync.name,
+    )
+    return msgspec.json.encode(body)
+
+
+def _build_error(status: EstimateSyncStatus) -> str | None:
+    if status.phase is Phase.SUCCEEDED:
+        return None
+    if status.phase is Phase.CANCELLED:
+        return _CANCELLED
+    return status.message or _NO_CAUSE
+
+
+def _build_results(results: Results | None) -> _Results:
+    """A sync is all or nothing, so one that did not succeed reports zeros."""
+    counts = results or Results()
+    return _Results(
+        total_fetched=counts.total_fetched,
+        new_estimates=counts.new_estimates,
+        updated_estimates=counts.updated_estimates,
+        total_processed=counts.total_processed,
+    )
+
+
+def _build_date_range(status: EstimateSyncStatus) -> _DateRange:
+    if status.date_range is None:
+        return _DateRange(start_date=None, end_date=None)
+    return _DateRange(
+        start_date=status.date_range.start.isoformat(),
+        end_date=status.date_range.end.isoformat(),
+    )
+
+
+def _build_performance(seconds: int) -> _Performance:
+    """Round half up as JavaScript's Math.round does, in whole tenths of a minute (six seconds each)."""
+    return _Performance(duration_seconds=seconds, duration_minutes=(seconds + 3) // 6 / 10)
+
+
+def _represent_time(moment: datetime) -> str:
+    """Write a time as JavaScript's toISOString does: UTC, milliseconds, Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,180 @@
+"""Sends callbacks over HTTP: the one place where the operator talks to an address that somebody else chose.
+
+It carries out what the pure callback modules decide, and judges nothing itself: the policy reads the attempt.
+It speaks to httpx's transport, one layer below the client: no redirects, proxies, cookies or netrc to switch off, and
+no log line with the whole URL.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, NoReturn, Protocol
+
+import httpx
+from estimatesync_contract.resource import EstimateSync
+
+from estimatesync_operator.callback_address import Address, decide_addresses
+from estimatesync_operator.callback_fault import represent_fault
+from estimatesync_operator.callback_policy import parse_retry_after
+from estimatesync_operator.callback_settings import ALLOWED_SECRETS, WEBHOOK_URL, CallbackSettings
+from estimatesync_operator.callback_signature import build_callback_headers
+from estimatesync_operator.callback_target import (
+    CallbackTarget,
+    TargetRefusedError,
+    parse_target,
+    represent_excerpt,
+)
+from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Turns a host and a port into addresses. Raises OSError when it cannot."""
+
+_MAX_ADDRESSES: Final = 3
+_EXCERPT_MAX_BYTES: Final = 4096
+
+
+class SecretReader(Protocol):
+    """Reads one key of one Secret. Raises WorldUnavailableError when that cannot be answered now."""
+
+    async def read(self, namespace: str, name: str, key: str) -> str | None:
+        """Read the value as text; None when the Secret or the key does not exist."""
+        ...
+
+
+async def resolve_host(host: str, port: int) -> Sequence[str]:
+    """Ask the system's resolver, in a thread of the loop; its order is kept: best address first."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+class HttpCallbackSender:
+    """A CallbackSender. Its errors name at most the scheme and the host of a URL."""
+
+    def __init__(
+        self,
+        settings: CallbackSettings,
+        secrets: SecretReader,
+        *,
+        resolve: Resolve = resolve_host,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        """Prepare for sending.
+
+        Args:
+            settings: What `parse_callback_settings` read.
+            secrets: Where the URLs of syncs that name a Secret are read, at each attempt.
+            resolve: Called once per attempt; what it returns is checked and connected to.
+            ssl_context: Which certificates are trusted; by default SSL_CERT_FILE or certifi's.
+        """
+        self._settings = settings
+        self._secrets = secrets
+        self._resolve = resolve
+        self._ssl_context = ssl_context or httpx.create_ssl_context()
+
+    async def has_target(self, sync: EstimateSync) -> bool:
+        """Tell whether a URL is configured. One named by a sync counts even when it cannot be read: that is a fault."""
+        return sync.spec.callback.url_secret_ref is not None or self._settings.default_url is not None
+
+    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        """Make one attempt: a POST of exactly these bytes. Never raises."""
+        try:
+            target = parse_target(await self._read_url(sync), allow_insecure=self._settings.allow_insecure)
+            headers = self._build_headers(target, callback_id=callback_id, now=now, body=body)
+            return await self._post(target, headers=headers, body=body, now=now)
+        except TargetRefusedError as error:
+            return CallbackAttempt(error=str(error), is_refused=True)
+        except WorldUnavailableError:
+            return CallbackAttempt(error="the Secret with the callback URL cannot be read now")
+        except Exception as error:  # noqa: BLE001 - a delivery that breaks the reconciler would stop every sync
+            return CallbackAttempt(error=f"the callback could not be sent: unexpected {type(error).__name__}")
+
+    async def _read_url(self, sync: EstimateSync) -> str:
+        ref = sync.spec.callback.url_secret_ref
+        if ref is None:
+            return self._settings.default_url or _refuse(f"no callback URL is configured; set {WEBHOOK_URL}")
+        if ref.name not in self._settings.allowed_secrets:
+            _refuse(f"Secret {ref.name} is not allowed for callbacks; add it to {ALLOWED_SECRETS}")
+        url = await self._secrets.read(sync.metadata.namespace, ref.name, ref.key)
+        return url or _refuse(f"Secret {ref.name} has no callback URL under the key {ref.key}; add it")
+
+    def _build_headers(self, target: CallbackTarget, *, callback_id: str, now: datetime, body: bytes) -> dict[str, str]:
+        """An answer in plain bytes is asked for, so that a small one cannot unpack into a big one."""
+        return {
+            "host": target.host_header,
+            "user-agent": self._settings.user_agent,
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+            **build_callback_headers(
+                callback_id=callback_id,
+                now=now,
+                body=body,
+                signing_keys=self._settings.signing_keys,
+                make_api_key=self._settings.make_api_key,
+            ),
+        }
+
+    async def _post(
+        self, target: CallbackTarget, *, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> CallbackAttempt:
+        deadline = asyncio.get_running_loop().time() + self._settings.total_seconds
+        try:
+            async with httpx.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False) as transport:
+                async with asyncio.timeout_at(deadline):
+                    addresses = await self._resolve_addresses(target)
+                    requests = [self._build_request(target, address, headers, body) for address in addresses]
+                    response = await _send_to_first(transport, requests)
+                excerpt = await _read_excerpt(response, deadline=deadline)
+        except (httpx.TransportError, OSError) as error:
+            return CallbackAttempt(error=f"{target.origin}: {represent_fault(error)}")
+        return CallbackAttempt(
+            status_code=response.status_code,
+            retry_after=parse_retry_after(response.headers.get("retry-after"), now=now),
+            body_excerpt=represent_excerpt(excerpt, secrets=(*target.secrets, self._settings.make_api_key or "")),
+        )
+
+    async def _resolve_addresses(self, target: CallbackTarget) -> tuple[Address, ...]:
+        resolved = await self._resolve(target.host, target.port)
+        return decide_addresses(resolved, allow_private=self._settings.allow_private)[:_MAX_ADDRESSES]
+
+    def _build_request(
+        self, target: CallbackTarget, address: Address, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Request:
+        """Address the request to what was checked; the name stays in the Host header, in SNI and in the certificate."""
+        seconds = self._settings.total_seconds
+        timeout = httpx.Timeout(seconds, connect=self._settings.connect_seconds)
+        return httpx.Request(
+            "POST",
+            httpx.URL(scheme=target.scheme, host=str(address), port=target.port, raw_path=target.path.encode("ascii")),
+            headers=headers,
+            content=body,
+            extensions={"timeout": timeout.as_dict(), "sni_hostname": target.server_name},
+        )
+
+
+async def _send_to_first(transport: httpx.AsyncHTTPTransport, requests: Sequence[httpx.Request]) -> httpx.Response:
+    """Try the addresses in turn until one connects; once it has, its outcome is the outcome."""
+    for request in requests[:-1]:
+        with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+            return await transport.handle_async_request(request)
+    return await transport.handle_async_request(requests[-1])
+
+
+async def _read_excerpt(response: httpx.Response, *, deadline: float) -> bytes:
+    """Read the start of an answer. Its status is known already, so an answer that breaks or trickles is cut short."""
+    excerpt = bytearray()
+    with suppress(httpx.TransportError, OSError):
+        async with asyncio.timeout_at(deadline):
+            async for chunk in response.aiter_raw():
+                excerpt += chunk
+                if len(excerpt) >= _EXCERPT_MAX_BYTES:
+                    break
+    await response.aclose()
+    return bytes(excerpt[:_EXCERPT_MAX_BYTES])
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TargetRefusedError(message)

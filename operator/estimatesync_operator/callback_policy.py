@@ -1,0 +1,160 @@
+"""Whether a callback is delivered, tried again, or given up: the whole delivery policy, without a clock or a socket.
+
+The reconciler calls it after each attempt and writes what it returns. Which answers mean what follows Standard
+Webhooks (https://github.com/standard-webhooks/standard-webhooks) and Make.com's own answers to webhooks.
+"""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from estimatesync_contract.status import CallbackState, CallbackStatus, truncate_message
+
+from estimatesync_operator.ports import CallbackAttempt
+
+RETRY_DELAYS: Final = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+    timedelta(hours=1),
+    timedelta(hours=2),
+    timedelta(hours=4),
+    timedelta(hours=10),
+)
+"""The least wait after attempt 1, 2, …: together 17 h 42 m, so that a receiver that is down overnight is still told."""
+
+MAX_ATTEMPTS: Final = len(RETRY_DELAYS) + 1
+
+MAX_RETRY_AFTER: Final = timedelta(hours=1)
+"""A receiver may ask for a longer wait than ours, up to here: a mistake of its own must not silence a callback."""
+
+_JITTER_SHARE: Final = 0.2
+_MAX_SECONDS_DIGITS: Final = 9
+_RETRYABLE: Final = frozenset(
+    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS},
+)
+_QUEUE_FULL: Final = "queue is full"
+
+_ADVICE: Final = {
+    400: "the receiver rejected the content; compare it with the webhook's data structure in Make.com",
+    401: "the receiver refused our credentials; check CALLBACK_MAKE_API_KEY and the webhook's API keys",
+    403: "the receiver refused our credentials; check CALLBACK_MAKE_API_KEY and the webhook's API keys",
+    404: "there is no webhook at this address; correct the callback URL",
+    410: "the webhook is gone, or no scenario has used it for days; create one and correct the callback URL",
+    429: "the receiver takes no more requests for now",
+}
+
+
+class CallbackDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from one attempt: DELIVERED, RETRYING (with a time) or FAILED; an error unless delivered."""
+
+    state: CallbackState
+    next_attempt_time: datetime | None = None
+    error: str | None = None
+
+
+def decide_callback(attempt: CallbackAttempt, *, attempts_made: int, now: datetime, jitter: float) -> CallbackDecision:
+    """Judge one attempt.
+
+    A refused target is retried like a network error: it costs no request, and who corrects the Secret or the settings
+    within the schedule gets every waiting callback without asking for each one again.
+
+    Args:
+        attempt: What the attempt came to.
+        attempts_made: How many attempts there were, this one included.
+        now: When the attempt was made; the next one is counted from here.
+        jitter: From 0 up to (not including) 1. It only lengthens a wait, so the schedule is never cut short.
+    """
+    if _is_delivered(attempt):
+        return CallbackDecision(state=CallbackState.DELIVERED)
+    error = represent_attempt(attempt)
+    if not _is_retryable(attempt):
+        return CallbackDecision(state=CallbackState.FAILED, error=error)
+    if attempts_made >= MAX_ATTEMPTS:
+        return CallbackDecision(state=CallbackState.FAILED, error=f"{error} (gave up after {attempts_made} attempts)")
+    delay = compute_retry_delay(attempts_made=attempts_made, jitter=jitter, retry_after=attempt.retry_after)
+    return CallbackDecision(state=CallbackState.RETRYING, next_attempt_time=now + delay, error=error)
+
+
+def compute_callback_status(
+    status: CallbackStatus, attempt: CallbackAttempt, *, now: datetime, jitter: float
+) -> CallbackStatus:
+    """Record one attempt: the status that follows it, with the id and the environment unchanged."""
+    attempts = status.attempts + 1
+    decision = decide_callback(attempt, attempts_made=attempts, now=now, jitter=jitter)
+    return msgspec.structs.replace(
+        status,
+        state=decision.state,
+        attempts=attempts,
+        last_attempt_time=now,
+        next_attempt_time=decision.next_attempt_time,
+        last_status_code=attempt.status_code,
+        last_error=None if decision.error is None else truncate_message(decision.error),
+    )
+
+
+def compute_retry_delay(*, attempts_made: int, jitter: float, retry_after: timedelta | None = None) -> timedelta:
+    """The wait after the given number of attempts (1 … MAX_ATTEMPTS - 1); the receiver may only lengthen it."""
+    planned = RETRY_DELAYS[attempts_made - 1]
+    asked = min(retry_after or timedelta(), MAX_RETRY_AFTER)
+    return max(planned, asked) * (1 + _JITTER_SHARE * jitter)
+
+
+def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
+    """Read a Retry-After header, seconds or date (RFC 9110, 10.2.3).
+
+    Returns:
+        The wait, never negative; None when there is no header or it makes no sense.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdecimal():
+        return timedelta(seconds=int(text[:_MAX_SECONDS_DIGITS]))
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(aware - now, timedelta())
+
+
+def represent_attempt(attempt: CallbackAttempt) -> str:
+    """Say in one sentence why an attempt did not deliver, and what to do where somebody can do something.
+
+    The body that came back is never quoted: a receiver may repeat the webhook's URL in it, which is a secret.
+    """
+    if attempt.status_code is None:
+        return attempt.error or "the callback was not answered"
+    return f"HTTP {attempt.status_code}: {_represent_status(attempt, attempt.status_code)}"
+
+
+def _represent_status(attempt: CallbackAttempt, status_code: int) -> str:
+    if _is_queue_full(attempt):
+        return "the webhook's queue is full; run its scenario or clear the queue in Make.com"
+    if status_code in _ADVICE:
+        return _ADVICE[status_code]
+    if HTTPStatus(300) <= status_code < HTTPStatus(400):
+        return "the receiver redirects, which is not followed; set the callback URL to the final address"
+    if status_code in _RETRYABLE or status_code >= HTTPStatus(500):
+        return "the receiver could not take the callback"
+    return "the receiver rejected the callback"
+
+
+def _is_delivered(attempt: CallbackAttempt) -> bool:
+    return attempt.status_code is not None and HTTPStatus(200) <= attempt.status_code < HTTPStatus(300)
+
+
+def _is_retryable(attempt: CallbackAttempt) -> bool:
+    if attempt.status_code is None:
+        return True
+    is_server_error = attempt.status_code >= HTTPStatus(500)
+    return is_server_error or attempt.status_code in _RETRYABLE or _is_queue_full(attempt)
+
+
+def _is_queue_full(attempt: CallbackAttempt) -> bool:
+    """Make.com answers 400 `Queue is full`, with or without a full stop, when a webhook holds too many calls."""
+    words = attempt.body_excerpt.strip().removesuffix(".").lower()
+    return attempt.status_code == HTTPStatus.BAD_REQUEST and words == _QUEUE_FULL

@@ -1,0 +1,268 @@
+"""One attempt over real sockets: what arrives, what the answers become, and that nothing can hold the operator up."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from socket import socket
+from typing import Protocol
+
+import pytest
+from estimatesync_operator.callback_http import HttpCallbackSender, SecretReader
+from estimatesync_operator.callback_settings import CallbackSettings, parse_callback_settings
+from estimatesync_operator.ports import CallbackAttempt
+from sample_attic_tech import Response
+from sample_attic_tech.receiver import running_receiver
+from standardwebhooks import Webhook
+
+Send = Callable[[HttpCallbackSender], CallbackAttempt]
+Serve = Callable[[Callable[[socket], None]], int]
+
+
+class Resolver(Protocol):
+    asked: list[tuple[str, int]]
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]: ...
+
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+BODY = '{"error":"naïve ☕"}'.encode()
+ENDLESS_CHUNK = b"x" * 65_536
+
+
+def build_settings(url: str, **environ: str) -> CallbackSettings:
+    settings = parse_callback_settings(
+        {
+            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": url,
+            "CALLBACK_ALLOW_HTTP": "true",
+            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
+            **environ,
+        }
+    )
+    assert isinstance(settings, CallbackSettings)
+    return settings
+
+
+def build_hasty_settings(port: int) -> CallbackSettings:
+    return CallbackSettings(
+        default_url=f"http://127.0.0.1:{port}/s3cret", allow_insecure=True, allow_private=True, total_seconds=0.5
+    )
+
+
+def test_receiver_gets_the_exact_bytes_and_can_verify_them(send: Send, no_secrets: SecretReader) -> None:
+    with running_receiver() as receiver:
+        settings = build_settings(
+            f"{receiver.url}/hook?x=1",
+            CALLBACK_SIGNING_SECRETS=SECRET,
+            CALLBACK_MAKE_API_KEY="made-up-key",
+        )
+        attempt = send(HttpCallbackSender(settings, no_secrets))
+        [delivery] = receiver.deliveries
+
+    assert attempt == CallbackAttempt(status_code=200, body_excerpt="Accepted")
+    assert (delivery.method, delivery.path, delivery.query_string) == ("POST", "/hook", "x=1")
+    assert delivery.body == BODY
+    headers = {name.lower(): value for name, value in delivery.headers.items()}
+    assert Webhook(SECRET).verify(delivery.body, headers) == {"error": "naïve ☕"}
+    assert headers.items() >= {
+        ("host", receiver.url.removeprefix("http://")),
+        ("content-type", "application/json"),
+        ("content-length", str(len(BODY))),
+        ("webhook-id", "msg_6f1c"),
+        ("x-make-apikey", "made-up-key"),
+        ("user-agent", "estimatesync"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(
+            Response(status=400, body=b"Queue is full."),
+            CallbackAttempt(status_code=400, body_excerpt="Queue is full."),
+            id="queue-full",
+        ),
+        pytest.param(
+            Response(status=429, headers={"Retry-After": "7"}),
+            CallbackAttempt(status_code=429, retry_after=timedelta(seconds=7)),
+            id="retry-after",
+        ),
+        pytest.param(
+            Response(status=307, headers={"Location": "/elsewhere"}),
+            CallbackAttempt(status_code=307),
+            id="redirect-is-not-followed",
+        ),
+        pytest.param(
+            Response(status=404, body=b"Cannot POST /s3cret-path"),
+            CallbackAttempt(status_code=404, body_excerpt="Cannot POST …"),
+            id="echo-of-the-path",
+        ),
+    ],
+)
+def test_answer_becomes_the_attempt(
+    send: Send, no_secrets: SecretReader, answer: Response, expected: CallbackAttempt
+) -> None:
+    with running_receiver([answer]) as receiver:
+        attempt = send(HttpCallbackSender(build_settings(f"{receiver.url}/s3cret-path"), no_secrets))
+        deliveries = len(receiver.deliveries)
+
+    assert attempt == expected
+    assert deliveries == 1
+
+
+def test_headers_that_trickle_end_with_the_total_time(send: Send, no_secrets: SecretReader, serve: Serve) -> None:
+    def trickle(connection: socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while True:
+            connection.sendall(b"a")
+            time.sleep(0.02)
+
+    port, start = serve(trickle), time.monotonic()
+    attempt = send(HttpCallbackSender(build_hasty_settings(port), no_secrets))
+
+    assert attempt == CallbackAttempt(error="http://127.0.0.1: it did not answer in time")
+    assert time.monotonic() - start < 5
+
+
+def test_delivery_counts_although_the_rest_of_the_answer_trickles(
+    send: Send, no_secrets: SecretReader, serve: Serve
+) -> None:
+    def trickle(connection: socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nAccepted")
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.02)
+
+    port, start = serve(trickle), time.monotonic()
+    attempt = send(HttpCallbackSender(build_hasty_settings(port), no_secrets))
+
+    assert attempt == CallbackAttempt(status_code=200, body_excerpt="Accepted")
+    assert time.monotonic() - start < 5
+
+
+def test_endless_answer_is_cut_short(send: Send, no_secrets: SecretReader, serve: Serve) -> None:
+    sent: list[int] = []
+
+    def flood(connection: socket) -> None:
+        connection.sendall(b"HTTP/1.1 500 Oops\r\n\r\n")
+        while sum(sent) < 200_000_000:
+            sent.append(connection.send(ENDLESS_CHUNK))
+
+    attempt = send(HttpCallbackSender(build_settings(f"http://127.0.0.1:{serve(flood)}/"), no_secrets))
+
+    assert (attempt.status_code, attempt.body_excerpt) == (500, "x" * 200)
+    assert sum(sent) < 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        pytest.param(b"", "closed the connection without an answer", id="hang-up"),
+        pytest.param(b"220 /s3cret ESMTP\r\n", "does not speak HTTP", id="another-protocol"),
+    ],
+)
+def test_broken_answer_is_an_error_that_quotes_nothing(
+    send: Send, no_secrets: SecretReader, serve: Serve, answer: bytes, says: str
+) -> None:
+    def answer_badly(connection: socket) -> None:
+        received = b""
+        while not received.endswith(BODY) and (part := connection.recv(65_536)):
+            received += part
+        connection.sendall(answer)
+
+    port = serve(answer_badly)
+    attempt = send(HttpCallbackSender(build_settings(f"http://127.0.0.1:{port}/s3cret"), no_secrets))
+
+    assert attempt.status_code is None
+    assert says in (attempt.error or "")
+    assert "s3cret" not in str(attempt)
+
+
+def test_closed_port_is_an_error_that_may_pass(send: Send, no_secrets: SecretReader) -> None:
+    with running_receiver() as receiver:
+        url = receiver.url
+
+    attempt = send(HttpCallbackSender(build_settings(f"{url}/s3cret"), no_secrets))
+
+    assert attempt.error == "http://127.0.0.1: the connection failed (Connection refused)"
+    assert not attempt.is_refused
+
+
+def test_loopback_is_refused_unless_allowed(send: Send, no_secrets: SecretReader) -> None:
+    with running_receiver() as receiver:
+        url = receiver.url.replace("127.0.0.1", "localhost")
+        refused = send(HttpCallbackSender(build_settings(url, CALLBACK_ALLOW_PRIVATE_TARGETS="false"), no_secrets))
+        before = len(receiver.deliveries)
+        allowed = send(HttpCallbackSender(build_settings(url), no_secrets))
+
+    assert refused.is_refused
+    assert "loopback" in (refused.error or "")
+    assert before == 0
+    assert allowed.status_code == 200
+
+
+def test_name_is_looked_up_once_and_only_the_checked_address_is_called(
+    send: Send, no_secrets: SecretReader, resolver: Callable[..., Resolver]
+) -> None:
+    rebinding = resolver(["127.0.0.1"], ["169.254.169.254"])
+
+    with running_receiver() as receiver:
+        port = receiver.url.rpartition(":")[2]
+        settings = build_settings(f"http://hooks.example.test:{port}/s3cret")
+        attempt = send(HttpCallbackSender(settings, no_secrets, resolve=rebinding))
+        [delivery] = receiver.deliveries
+
+    assert attempt.status_code == 200
+    assert rebinding.asked == [("hooks.example.test", int(port))]
+    assert {name.lower(): value for name, value in delivery.headers.items()}["host"] == f"hooks.example.test:{port}"
+
+
+def test_one_bad_address_refuses_the_name_although_private_ones_are_allowed(
+    send: Send, no_secrets: SecretReader, resolver: Callable[..., Resolver]
+) -> None:
+    with running_receiver() as receiver:
+        resolve = resolver(["127.0.0.1", "169.254.169.254"])
+        attempt = send(HttpCallbackSender(build_settings(receiver.url), no_secrets, resolve=resolve))
+        deliveries = len(receiver.deliveries)
+
+    assert attempt.is_refused
+    assert "169.254.169.254" in (attempt.error or "")
+    assert deliveries == 0
+
+
+def test_next_address_is_tried_when_the_first_cannot_be_reached(
+    send: Send, no_secrets: SecretReader, resolver: Callable[..., Resolver]
+) -> None:
+    with running_receiver() as receiver:
+        resolve = resolver(["::1", "127.0.0.1", "127.0.0.2"])
+        attempt = send(HttpCallbackSender(build_settings(receiver.url), no_secrets, resolve=resolve))
+        deliveries = len(receiver.deliveries)
+
+    assert attempt.status_code == 200
+    assert deliveries == 1
+
+
+def test_proxies_of_the_environment_are_ignored(
+    send: Send, no_secrets: SecretReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_receiver() as proxy, running_receiver() as receiver:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        attempt = send(HttpCallbackSender(build_settings(receiver.url), no_secrets))
+        counts = (len(proxy.deliveries), len(receiver.deliveries))
+
+    assert attempt.status_code == 200
+    assert counts == (0, 1)
+
+
+def test_path_is_in_no_log_line_at_any_level(
+    send: Send, no_secrets: SecretReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    with running_receiver() as receiver:
+        attempt = send(HttpCallbackSender(build_settings(f"{receiver.url}/s3cret"), no_secrets))
+
+    assert attempt.status_code == 200
+    assert caplog.records
+    assert "s3cret" not in caplog.text

@@ -1,0 +1,122 @@
+"""The callback's body: the seed's payload plus sync_id, the same bytes for ever."""
+
+import json
+from datetime import datetime, timedelta, timezone
+
+import msgspec
+import pytest
+from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+from estimatesync_operator.callback_body import UnfinishedSyncError, build_callback_body
+
+SEED_SUCCESS = (
+    b'{"event":"sync_estimates_completed","timestamp":"2025-10-16T14:15:30.000Z","status":"success",'
+    b'"results":{"total_fetched":1609,"new_estimates":45,"updated_estimates":1564,"total_processed":1609},'
+    b'"date_range":{"start_date":"2025-09-01","end_date":"2025-10-16"},'
+    b'"performance":{"duration_seconds":487,"duration_minutes":8.1},"error":null,"environment":"production",'
+    b'"sync_id":"est-20251016-140900-k3x9q"}'
+)
+ZEROS = {"total_fetched": 0, "new_estimates": 0, "updated_estimates": 0, "total_processed": 0}
+
+
+def replace_status(sync: EstimateSync, **changes: object) -> EstimateSync:
+    return msgspec.structs.replace(sync, status=msgspec.structs.replace(sync.status, **changes))
+
+
+def test_success_is_the_seeds_payload_byte_for_byte(succeeded: EstimateSync) -> None:
+    body = build_callback_body(succeeded)
+
+    assert body == SEED_SUCCESS
+
+
+def test_attempts_under_way_do_not_change_the_bytes(succeeded: EstimateSync) -> None:
+    retrying = CallbackStatus(
+        state=CallbackState.RETRYING, id="msg_6f1c", environment="production", attempts=4, last_error="HTTP 500"
+    )
+
+    body = build_callback_body(replace_status(succeeded, callback=retrying, observed_generation=7))
+
+    assert body == SEED_SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("phase", "message", "error"),
+    [
+        pytest.param(
+            Phase.FAILED,
+            "Login to Attic Tech failed: Invalid credentials",
+            "Login to Attic Tech failed: Invalid credentials",
+            id="failed",
+        ),
+        pytest.param(Phase.FAILED, None, "Synchronization failed.", id="failed-without-a-word"),
+        pytest.param(Phase.CANCELLED, "Cancelled by request", "Cancelled", id="cancelled"),
+    ],
+)
+def test_error_has_zeros_and_the_cause(succeeded: EstimateSync, phase: Phase, message: str | None, error: str) -> None:
+    sync = replace_status(succeeded, phase=phase, message=message, duration_seconds=12)
+
+    body = json.loads(build_callback_body(sync))
+
+    assert body == json.loads(SEED_SUCCESS) | {
+        "status": "error",
+        "error": error,
+        "results": ZEROS,
+        "performance": {"duration_seconds": 12, "duration_minutes": 0.2},
+    }
+
+
+def test_every_key_is_there_even_when_nothing_is_known(succeeded: EstimateSync) -> None:
+    bare = EstimateSyncStatus(phase=Phase.CANCELLED, completion_time=succeeded.status.completion_time)
+
+    body = json.loads(build_callback_body(EstimateSync(metadata=Metadata(name="est-1"), status=bare)))
+
+    assert list(body) == list(json.loads(SEED_SUCCESS))
+    assert body["date_range"] == {"start_date": None, "end_date": None}
+    assert body["performance"] == {"duration_seconds": 0, "duration_minutes": 0.0}
+    assert body["environment"] is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes"),
+    [
+        pytest.param(0, 0.0, id="zero"),
+        pytest.param(2, 0.0, id="down"),
+        pytest.param(3, 0.1, id="half-up"),
+        pytest.param(9, 0.2, id="half-up-not-to-even"),
+        pytest.param(12, 0.2, id="exact"),
+        pytest.param(487, 8.1, id="seed"),
+        pytest.param(600, 10.0, id="whole"),
+        pytest.param(604_800, 10_080.0, id="week"),
+    ],
+)
+def test_minutes_are_rounded_to_one_decimal_as_in_javascript(
+    succeeded: EstimateSync, seconds: int, minutes: float
+) -> None:
+    sync = replace_status(succeeded, duration_seconds=seconds)
+
+    performance = json.loads(build_callback_body(sync))["performance"]
+
+    assert performance == {"duration_seconds": seconds, "duration_minutes": minutes}
+    assert isinstance(performance["duration_minutes"], float)
+
+
+def test_time_is_utc_with_milliseconds_whatever_zone_it_was_stored_in(succeeded: EstimateSync) -> None:
+    berlin = datetime(2025, 10, 16, 16, 15, 30, 123_999, tzinfo=timezone(timedelta(hours=2)))
+
+    body = json.loads(build_callback_body(replace_status(succeeded, completion_time=berlin)))
+
+    assert body["timestamp"] == "2025-10-16T14:15:30.123Z"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"phase": Phase.RUNNING}, id="running"),
+        pytest.param({"completion_time": None}, id="no-time"),
+    ],
+)
+def test_unfinished_sync_has_no_body(succeeded: EstimateSync, changes: dict[str, object]) -> None:
+    sync = replace_status(succeeded, **changes)
+
+    with pytest.raises(UnfinishedSyncError, match="has not finished"):
+        build_callback_body(sync)

@@ -1,0 +1,185 @@
+"""The delivery policy: what each answer means, when the next attempt is, and what the status says of it."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from estimatesync_contract.status import MESSAGE_MAX_LENGTH, CallbackState, CallbackStatus
+from estimatesync_operator.callback_policy import (
+    MAX_ATTEMPTS,
+    CallbackDecision,
+    compute_callback_status,
+    decide_callback,
+    parse_retry_after,
+)
+from estimatesync_operator.ports import CallbackAttempt
+
+NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
+PENDING = CallbackStatus(state=CallbackState.PENDING, id="msg_6f1c", environment="production")
+ALMOST_ONE = 0.999_999
+
+
+def decide(attempt: CallbackAttempt, attempts_made: int = 1, jitter: float = 0.0) -> CallbackDecision:
+    return decide_callback(attempt, attempts_made=attempts_made, now=NOW, jitter=jitter)
+
+
+@pytest.mark.parametrize("status_code", [200, 201, 202, 204, 299])
+def test_success_of_any_kind_delivers(status_code: int) -> None:
+    decision = decide(CallbackAttempt(status_code=status_code))
+
+    assert decision == CallbackDecision(state=CallbackState.DELIVERED)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "says"),
+    [
+        pytest.param(CallbackAttempt(error="it did not answer in time"), "did not answer", id="network"),
+        pytest.param(CallbackAttempt(), "not answered", id="nothing-known"),
+        pytest.param(CallbackAttempt(error="set X=true", is_refused=True), "set X=true", id="refused-target"),
+        pytest.param(CallbackAttempt(status_code=408), "HTTP 408", id="408"),
+        pytest.param(CallbackAttempt(status_code=425), "HTTP 425", id="425"),
+        pytest.param(CallbackAttempt(status_code=429), "no more requests", id="429"),
+        pytest.param(CallbackAttempt(status_code=500), "HTTP 500", id="500"),
+        pytest.param(CallbackAttempt(status_code=503), "HTTP 503", id="503"),
+        pytest.param(CallbackAttempt(status_code=599), "HTTP 599", id="599"),
+        pytest.param(CallbackAttempt(status_code=400, body_excerpt="Queue is full"), "queue is full", id="queue-full"),
+        pytest.param(CallbackAttempt(status_code=400, body_excerpt="Queue is full.\n"), "queue is full", id="with-dot"),
+    ],
+)
+def test_what_may_pass_is_retried(attempt: CallbackAttempt, says: str) -> None:
+    decision = decide(attempt)
+
+    assert decision.state is CallbackState.RETRYING
+    assert decision.next_attempt_time == NOW + timedelta(seconds=5)
+    assert says in (decision.error or "")
+
+
+@pytest.mark.parametrize(
+    ("attempt", "says"),
+    [
+        pytest.param(CallbackAttempt(status_code=302), "set the callback URL to the final address", id="redirect"),
+        pytest.param(CallbackAttempt(status_code=304), "redirects", id="304"),
+        pytest.param(CallbackAttempt(status_code=400, body_excerpt="Invalid"), "data structure", id="other-400"),
+        pytest.param(CallbackAttempt(status_code=401), "CALLBACK_MAKE_API_KEY", id="401"),
+        pytest.param(CallbackAttempt(status_code=403), "CALLBACK_MAKE_API_KEY", id="403"),
+        pytest.param(CallbackAttempt(status_code=404), "correct the callback URL", id="404"),
+        pytest.param(CallbackAttempt(status_code=410, body_excerpt="Queue is full"), "webhook is gone", id="410"),
+        pytest.param(CallbackAttempt(status_code=422), "rejected", id="422"),
+    ],
+)
+def test_what_cannot_pass_stops_and_says_what_to_do(attempt: CallbackAttempt, says: str) -> None:
+    decision = decide(attempt)
+
+    assert decision.state is CallbackState.FAILED
+    assert decision.next_attempt_time is None
+    assert says in (decision.error or "")
+
+
+def test_schedule_makes_ten_attempts_over_at_least_sixteen_hours() -> None:
+    attempt = CallbackAttempt(status_code=503)
+
+    decisions = [decide(attempt, attempts_made=made) for made in range(1, MAX_ATTEMPTS + 1)]
+
+    waits = [decision.next_attempt_time - NOW for decision in decisions if decision.next_attempt_time]
+    assert len(decisions) >= 10
+    assert sum(waits, timedelta()) >= timedelta(hours=16)
+    assert all(earlier < later for earlier, later in pairwise(waits))
+    assert [decision.state for decision in decisions] == [CallbackState.RETRYING] * len(waits) + [CallbackState.FAILED]
+    assert f"gave up after {MAX_ATTEMPTS} attempts" in (decisions[-1].error or "")
+
+
+@pytest.mark.parametrize("attempts_made", range(1, MAX_ATTEMPTS))
+def test_jitter_only_lengthens_a_wait_and_by_a_fifth_at_most(attempts_made: int) -> None:
+    attempt = CallbackAttempt(status_code=500)
+
+    shortest, longest = (decide(attempt, attempts_made, jitter).next_attempt_time for jitter in (0.0, ALMOST_ONE))
+
+    assert shortest is not None
+    assert longest is not None
+    assert NOW < shortest < longest <= NOW + (shortest - NOW) * 1.2
+
+
+@pytest.mark.parametrize(
+    ("asked", "attempts_made", "wait"),
+    [
+        pytest.param(timedelta(0), 1, timedelta(seconds=5), id="sooner-than-planned"),
+        pytest.param(timedelta(seconds=40), 1, timedelta(seconds=40), id="later-than-planned"),
+        pytest.param(timedelta(days=30), 1, timedelta(hours=1), id="clamped"),
+        pytest.param(timedelta(days=30), 9, timedelta(hours=10), id="clamped-below-the-plan"),
+    ],
+)
+def test_receiver_may_lengthen_a_wait_within_bounds(asked: timedelta, attempts_made: int, wait: timedelta) -> None:
+    decision = decide(CallbackAttempt(status_code=429, retry_after=asked), attempts_made)
+
+    assert decision.next_attempt_time == NOW + wait
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        pytest.param("120", timedelta(seconds=120), id="seconds"),
+        pytest.param(" 0 ", timedelta(0), id="zero"),
+        pytest.param("9" * 5000, timedelta(seconds=999_999_999), id="absurd-seconds"),
+        pytest.param("Thu, 16 Oct 2025 14:16:30 GMT", timedelta(minutes=1), id="date"),
+        pytest.param("Thu, 16 Oct 2025 14:16:30 -0000", timedelta(minutes=1), id="date-without-zone"),
+        pytest.param("Thu, 16 Oct 2025 14:00:00 GMT", timedelta(0), id="past-date"),
+        pytest.param("Thu, 16 Oct 99999 14:00:00 GMT", None, id="impossible-date"),
+        pytest.param("-5", None, id="negative"),
+        pytest.param("1.5", None, id="fraction"),
+        pytest.param("\u00b2", None, id="not-a-digit"),
+        pytest.param("soon", None, id="words"),
+        pytest.param("", None, id="empty"),
+        pytest.param(None, None, id="absent"),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_date(value: str | None, wait: timedelta | None) -> None:
+    assert parse_retry_after(value, now=NOW) == wait
+
+
+def test_body_of_an_answer_is_never_shown() -> None:
+    attempt = CallbackAttempt(status_code=404, body_excerpt="Cannot POST /s3cret-path")
+
+    decision = decide(attempt)
+
+    assert "s3cret" not in (decision.error or "")
+
+
+def test_delivered_status_keeps_id_and_clears_what_was_wrong() -> None:
+    retrying = compute_callback_status(PENDING, CallbackAttempt(error="no route"), now=NOW, jitter=0.0)
+    later = NOW + timedelta(seconds=6)
+
+    delivered = compute_callback_status(retrying, CallbackAttempt(status_code=200), now=later, jitter=0.0)
+
+    assert retrying == CallbackStatus(
+        state=CallbackState.RETRYING,
+        id="msg_6f1c",
+        environment="production",
+        attempts=1,
+        last_attempt_time=NOW,
+        next_attempt_time=NOW + timedelta(seconds=5),
+        last_error="no route",
+    )
+    assert delivered == CallbackStatus(
+        state=CallbackState.DELIVERED,
+        id="msg_6f1c",
+        environment="production",
+        attempts=2,
+        last_attempt_time=later,
+        last_status_code=200,
+    )
+
+
+def test_status_gives_up_after_the_last_attempt() -> None:
+    status = PENDING
+
+    for _ in range(MAX_ATTEMPTS):
+        assert not status.state.is_final
+        status = compute_callback_status(status, CallbackAttempt(status_code=503), now=NOW, jitter=0.5)
+
+    assert (status.state, status.attempts, status.next_attempt_time) == (CallbackState.FAILED, MAX_ATTEMPTS, None)
+
+
+def test_long_error_fits_into_the_status() -> None:
+    status = compute_callback_status(PENDING, CallbackAttempt(error="x\n" * 5000), now=NOW, jitter=0.0)
+
+    assert len(status.last_error or "") <= MESSAGE_MAX_LENGTH
