@@ -54,9 +54,12 @@ class CallbackState(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """All four are set on the first visit, so that `kubectl wait` never waits for a missing one."""
+    """All four are set on the first visit, so that `kubectl wait` never waits for a missing one.
 
-    READY = "Ready"
+    Complete and Failed mean what they mean on a Job; Finished covers both, for who waits for either end.
+    """
+
+    FINISHED = "Finished"
     COMPLETE = "Complete"
     FAILED = "Failed"
     CALLBACK_DELIVERED = "CallbackDelivered"

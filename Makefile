@@ -1,0 +1,84 @@
+# Every task of this project; `make help` lists them. Needs Python >= 3.11 and make, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PACKAGES := api operator syncjob deploy
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(INSTALLED) ## Install the locked dependencies into .venv
+
+# pip verifies every wheel against the lock; the checkout itself is installed editable.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.11 or newer, or run make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: install Python 3.11 or newer, or run make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: $(INSTALLED) ## Run the main job on this machine, on sample data, and check every outcome
+	$(BIN)/python -m estimatesync_demo one-machine
+
+.PHONY: demo-cluster
+demo-cluster: $(INSTALLED) ## The same story on a real Kubernetes API server
+	$(BIN)/python -m estimatesync_demo cluster
+
+.PHONY: local
+local: $(INSTALLED) ## Serve real Make.com scenarios from this machine (settings from .env)
+	$(BIN)/python -m estimatesync_local
+
+.PHONY: cluster
+cluster: $(INSTALLED) ## Start a Kubernetes control plane and print `export KUBECONFIG=...`
+	@$(BIN)/python -m estimatesync_cluster up
+
+.PHONY: cluster-down
+cluster-down: $(INSTALLED) ## Stop that control plane and remove its state
+	@$(BIN)/python -m estimatesync_cluster down
+
+.PHONY: test
+test: check ## Run every check and every test
+	$(BIN)/python -m pytest
+
+.PHONY: test-fast
+test-fast: $(INSTALLED) ## Run only the tests that need no server
+	$(BIN)/python -m pytest tests/unit tests/agreement
+
+.PHONY: check
+check: $(INSTALLED) ## Lint, check types and the layers
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timings
+
+.PHONY: format
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: crd
+crd: $(INSTALLED) ## Generate the CustomResourceDefinition from the contract
+	$(BIN)/python -m estimatesync_contract.crd > charts/estimatesync/files/crd.yaml
+
+.PHONY: lock
+lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.toml (uv)
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
+	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
+
+.PHONY: changelog
+changelog: $(INSTALLED) ## Show the next release's notes
+	$(BIN)/towncrier build --draft --version next
+
+.PHONY: clean
+clean: ## Remove what is built and cached here (not the Kubernetes programs in ~/.cache)
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,49 @@
+"""The house keeps its shape: each rule here has a failure behind it that is hard to recognise."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE_ROOTS = ("api", "operator", "syncjob", "deploy/local", "deploy/cluster")
+
+
+@pytest.mark.parametrize("folder", PACKAGE_ROOTS)
+def test_a_package_root_is_never_a_package(folder: str) -> None:
+    """`operator/__init__.py` would replace the standard library's operator for everybody started in this folder."""
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("folder", PACKAGE_ROOTS)
+def test_a_package_root_holds_no_module_named_like_a_standard_one(folder: str) -> None:
+    """These folders are on sys.path, before the standard library: a stray types.py there breaks the interpreter."""
+    names = {path.stem for path in (ROOT / folder).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+
+    assert not names & sys.stdlib_module_names
+
+
+def test_no_module_anywhere_is_named_like_a_standard_one() -> None:
+    modules = {path for folder in PACKAGE_ROOTS for path in (ROOT / folder).rglob("*.py")}
+
+    assert not {path for path in modules if path.stem in sys.stdlib_module_names}
+
+
+def test_tests_are_not_packages_and_none_lies_under_operator() -> None:
+    """pytest would import `tests/operator/…` as `operator…`."""
+    assert not list((ROOT / "tests").rglob("__init__.py"))
+    assert not list((ROOT / "operator").rglob("test_*.py")) + list((ROOT / "operator").rglob("conftest.py"))
+    assert not [path for path in (ROOT / "tests").rglob("operator") if path.is_dir()]
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("folder", PACKAGE_ROOTS)
+def test_every_package_is_typed_and_says_why_it_exists(folder: str) -> None:
+    for init in (ROOT / folder).glob("*/__init__.py"):
+        assert (init.parent / "py.typed").exists(), init
+        assert init.read_text().startswith('"""'), init

@@ -1,0 +1,55 @@
+from datetime import date
+
+import pytest
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.result import (
+    RESULT_MAX_BYTES,
+    BrokenResultError,
+    ResultError,
+    SyncResult,
+    build_result_bytes,
+    parse_result,
+)
+from estimatesync_contract.status import Results
+
+RESULT = SyncResult(
+    sync_uid="u-1",
+    date_range=DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16)),
+    results=Results(total_fetched=1609, new_estimates=45, updated_estimates=1564, total_processed=1609),
+    seconds=12.5,
+)
+
+
+def test_a_result_reads_back_as_it_was_written() -> None:
+    assert parse_result(build_result_bytes(RESULT).decode(), sync_uid="u-1") == RESULT
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🔥", '"'])
+def test_the_longest_error_still_fits_the_termination_message(letter: str) -> None:
+    error = ResultError(reason=Reason.INTERNAL_ERROR, message=letter * 10_000, retryable=True)
+    result = SyncResult(sync_uid="u-1", date_range=RESULT.date_range, results=Results(), seconds=0, error=error)
+
+    encoded = build_result_bytes(result)
+
+    assert len(encoded) <= RESULT_MAX_BYTES
+    read = parse_result(encoded.decode(), sync_uid="u-1")
+    assert read.error is not None
+    assert read.error.message.endswith("…")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("✅ [SYNC] Page 17 complete", id="a log tail"),
+        pytest.param(build_result_bytes(RESULT).decode()[:-9], id="cut short"),
+        pytest.param('{"new": 45}', id="another shape"),
+        pytest.param(build_result_bytes(RESULT).decode().replace("u-1", "u-2"), id="another sync's"),
+        pytest.param("[" * 100_000, id="hostile nesting"),
+        pytest.param("\ud800", id="not even text"),
+    ],
+)
+def test_anything_but_this_syncs_result_is_broken(message: str) -> None:
+    with pytest.raises(BrokenResultError):
+        parse_result(message, sync_uid="u-1")
