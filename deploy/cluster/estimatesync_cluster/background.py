@@ -1,0 +1,155 @@
+"""A cluster in the background: started by one command, ended by another, found again by a record in between.
+
+Called by main.py. A supervisor process runs the cluster (running_cluster) and holds every component on a leash, so that
+there is one process to look for, and nothing survives it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+import msgspec
+
+from estimatesync_cluster.binaries import Binaries
+from estimatesync_cluster.cluster import Cluster, running_cluster
+from estimatesync_cluster.control_plane import create_admin_client
+from estimatesync_cluster.errors import ClusterError, ComponentError
+from estimatesync_cluster.layout import StateLayout, write_private
+from estimatesync_cluster.leashed import read_log_tail
+from estimatesync_cluster.process_identity import read_identity
+
+START_SECONDS = 120.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.1
+WATCH_SECONDS = 1.0
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Who supervises; `server` is empty until the cluster answers."""
+
+    pid: int
+    identity: str
+    server: str = ""
+
+
+class Place:
+    """The files of a background cluster: its own, and those that lead to it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        """Take a directory, which need not exist yet."""
+        self.root = state_dir.absolute()
+        self.lock = self.root / "lock"
+        self.log = self.root / "supervisor.log"
+        self.record = self.root / "supervisor.json"
+        self.layout = StateLayout(root=self.root / "run")
+
+
+def start_background(place: Place, binaries: Binaries) -> None:
+    """Start a cluster in the background and wait until it answers.
+
+    Raises:
+        ComponentError: it did not come up; the message ends with the supervisor's last words.
+    """
+    place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "estimatesync_cluster", "supervise"]
+    with place.log.open("wb") as log:
+        supervisor = subprocess.Popen(  # noqa: S603  the command is ours
+            [*command, f"--state-dir={place.root}", f"--binaries={binaries.directory}"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    record = Record(pid=supervisor.pid, identity=read_identity(supervisor.pid) or "")
+    _write_record(place, record)
+    try:
+        _wait(lambda: is_healthy(place) or supervisor.poll() is not None, START_SECONDS)
+        healthy = is_healthy(place)
+    except BaseException:
+        stop_background(place)
+        raise
+    if not healthy:
+        last_words = read_log_tail(place.log, lines=40)
+        stop_background(place)
+        raise ComponentError(f"The cluster did not start.\n{last_words}")
+
+
+def supervise(place: Place, binaries: Binaries) -> NoReturn:
+    """Be the supervisor: run the cluster until something is raised here, as KeyboardInterrupt is for a signal.
+
+    Raises:
+        ComponentError: it did not start, or one of its components ended by itself; everything is stopped.
+    """
+    with running_cluster(place.layout.root, binaries=binaries) as cluster:
+        pid = os.getpid()
+        _write_record(place, Record(pid=pid, identity=read_identity(pid) or "", server=cluster.server))
+        while True:
+            time.sleep(WATCH_SECONDS)
+            _check_components(cluster)
+
+
+def stop_background(place: Place) -> None:
+    """Stop the cluster, if it runs, and remove what is left of it, also after a crash or a reboot."""
+    record = read_live_record(place)
+    if record:
+        os.kill(record.pid, signal.SIGTERM)
+        if not _wait(lambda: read_live_record(place) is None, STOP_SECONDS):
+            os.kill(record.pid, signal.SIGKILL)
+    shutil.rmtree(place.layout.root, ignore_errors=True)
+    place.record.unlink(missing_ok=True)
+    place.log.unlink(missing_ok=True)
+
+
+def read_live_record(place: Place) -> Record | None:
+    """Read who supervises; None when nobody does, whatever is left on disk."""
+    try:
+        record = msgspec.json.decode(place.record.read_bytes(), type=Record)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return record if read_identity(record.pid) == record.identity else None
+
+
+def is_healthy(place: Place) -> bool:
+    """Tell whether the cluster runs and its API server answers."""
+    record = read_live_record(place)
+    if record is None or not record.server:
+        return False
+    try:
+        with create_admin_client(place.layout, record.server) as client:
+            return client.get("/readyz").is_success
+    except (httpx.TransportError, OSError):
+        return False
+
+
+def check_place(place: Place) -> None:
+    """Make sure that the directory is ours to clear; ClusterError when it holds something else."""
+    ours = {each.name for each in (place.lock, place.log, place.record, place.layout.root)}
+    if place.root.exists() and (strange := {entry.name for entry in place.root.iterdir()} - ours):
+        raise ClusterError(f"{place.root} holds {', '.join(sorted(strange))}: choose another --state-dir")
+
+
+def _check_components(cluster: Cluster) -> None:
+    for component in cluster.control_plane.components if cluster.control_plane else ():
+        if component.has_ended():
+            raise component.build_error("ended by itself, and the cluster with it")
+
+
+def _write_record(place: Place, record: Record) -> None:
+    # Renamed into place: a reader sees the old record or the new one, never half of one.
+    draft = place.record.with_suffix(".draft")
+    write_private(draft, msgspec.json.encode(record))
+    draft.rename(place.record)
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return met

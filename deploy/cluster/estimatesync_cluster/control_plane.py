@@ -1,0 +1,171 @@
+"""Starts the components in order, waits until each is ready, and stops them all; also when a start fails.
+
+Called by cluster.py. Which flags a component gets is component_commands.py's business.
+"""
+
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from estimatesync_cluster import certificates
+from estimatesync_cluster.api_connection import ApiConnection
+from estimatesync_cluster.binaries import Binaries
+from estimatesync_cluster.certificates import create_certificates
+from estimatesync_cluster.component_commands import (
+    LocalNode,
+    Ports,
+    build_apiserver_command,
+    build_controller_manager_command,
+    build_etcd_command,
+    build_kubelet_command,
+    build_server_url,
+)
+from estimatesync_cluster.errors import PortTakenError
+from estimatesync_cluster.kubeconfig import build_certificate_user, build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.layout import StateLayout, write_private
+from estimatesync_cluster.leashed import LeashedProcess, leashed
+
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+# Time for the test kubelet to end its pods' processes; the others have nothing to save and are ended at once.
+KUBELET_GRACE_SECONDS = 10.0
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPlane:
+    """A control plane that answers, and what it runs."""
+
+    server: str
+    components: tuple[LeashedProcess, ...]
+
+
+@contextmanager
+def running_control_plane(binaries: Binaries, layout: StateLayout, node: LocalNode) -> Iterator[ControlPlane]:
+    """Run a control plane with one test node for the time of the context.
+
+    Raises:
+        ComponentError: a component ended or was not ready within START_SECONDS; everything is stopped again.
+    """
+    create_certificates(layout)
+    with ExitStack() as stack:
+        yield _start_with_fresh_ports(stack, binaries, layout, node)
+
+
+def _start_with_fresh_ports(stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode) -> ControlPlane:
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _start(stack, binaries, layout, node)
+        except PortTakenError:
+            stack.close()
+    return _start(stack, binaries, layout, node)
+
+
+def _start(stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode) -> ControlPlane:
+    ports = _choose_ports()
+    server = build_server_url(ports)
+    _forget_earlier_attempt(layout)
+    _write_kubeconfigs(layout, server)
+    client = stack.enter_context(create_admin_client(layout, server))
+    store = _start_api(stack, binaries, layout, ports, client)
+    workers = _start_workers(stack, binaries, layout, node, server)
+    components = (*store, *workers)
+    # A pod is refused as long as its namespace has no default service account.
+    service_account = "/api/v1/namespaces/default/serviceaccounts/default"
+    _wait_until(lambda: _answers(client, service_account), components, what="the default service account")
+    _wait_until(lambda: _node_is_ready(client, node.name), components, what=f"node {node.name} to be ready")
+    return ControlPlane(server=server, components=components)
+
+
+def _start_api(
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, ports: Ports, client: httpx.Client
+) -> tuple[LeashedProcess, ...]:
+    etcd = _run(stack, layout, "etcd", build_etcd_command(binaries.etcd, layout, ports))
+    command = build_apiserver_command(binaries.apiserver, layout, ports)
+    apiserver = _run(stack, layout, "kube-apiserver", command)
+    _wait_until(lambda: _answers(client, "/readyz"), (etcd, apiserver), what="the API server to be ready")
+    return etcd, apiserver
+
+
+def _start_workers(
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode, server: str
+) -> tuple[LeashedProcess, ...]:
+    kubeconfig = layout.controller_manager_kubeconfig
+    command = build_controller_manager_command(binaries.controller_manager, layout, kubeconfig)
+    manager = _run(stack, layout, "kube-controller-manager", command)
+    command = build_kubelet_command(node, layout, server)
+    return manager, _run(stack, layout, "test-kubelet", command, grace=KUBELET_GRACE_SECONDS)
+
+
+def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> LeashedProcess:
+    return stack.enter_context(leashed(name, command, log=layout.log(name), grace=grace))
+
+
+def _forget_earlier_attempt(layout: StateLayout) -> None:
+    shutil.rmtree(layout.etcd_data, ignore_errors=True)
+    for name in ("etcd", "kube-apiserver"):
+        layout.log(name).unlink(missing_ok=True)
+
+
+def create_admin_client(layout: StateLayout, server: str) -> httpx.Client:
+    """Create an HTTP client that is the cluster's administrator."""
+    connection = ApiConnection(
+        server=server,
+        authority=layout.certificate("ca"),
+        certificate=layout.certificate(certificates.ADMIN),
+        key=layout.key(certificates.ADMIN),
+    )
+    return httpx.Client(base_url=server, verify=connection.create_tls_context(), trust_env=False, timeout=5)
+
+
+def _write_kubeconfigs(layout: StateLayout, server: str) -> None:
+    cluster = build_cluster_entry(server=server, authority=layout.certificate("ca").read_bytes())
+    for name, path in (
+        (certificates.ADMIN, layout.kubeconfig),
+        (certificates.CONTROLLER_MANAGER, layout.controller_manager_kubeconfig),
+    ):
+        user = build_certificate_user(
+            certificate=layout.certificate(name).read_bytes(), key=layout.key(name).read_bytes()
+        )
+        write_private(path, build_kubeconfig(cluster=cluster, user=user))
+
+
+def _choose_ports() -> Ports:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for each in sockets:
+            each.bind((certificates.LOOPBACK, 0))
+        etcd, etcd_peer, apiserver = (each.getsockname()[1] for each in sockets)
+    return Ports(etcd=etcd, etcd_peer=etcd_peer, apiserver=apiserver)
+
+
+def _wait_until(condition: Callable[[], bool], components: tuple[LeashedProcess, ...], *, what: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        for component in components:
+            if component.has_ended():
+                raise component.build_error("ended while it was starting")
+        if time.monotonic() > deadline:
+            raise components[-1].build_error(f"did not come up: waited {START_SECONDS:.0f} s for {what}")
+        time.sleep(POLL_SECONDS)
+
+
+def _answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _node_is_ready(client: httpx.Client, name: str) -> bool:
+    try:
+        answer = client.get(f"/api/v1/nodes/{name}")
+    except httpx.TransportError:
+        return False
+    conditions = answer.json()["status"].get("conditions", []) if answer.is_success else []
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -1,0 +1,95 @@
+"""Starts a component of the cluster on a leash (see leash.py), with its output in a log file, and ends it.
+
+Called by control_plane.py. What the component is, and when it counts as ready, is the caller's business.
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from estimatesync_cluster.errors import ComponentError, PortTakenError
+
+LEASH = Path(__file__).with_name("leash.py")
+LOG_TAIL_LINES = 15
+
+
+class LeashedProcess:
+    """One running component: it ends with this process, however this process ends."""
+
+    def __init__(self, *, name: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+        """Take over a started leash; use `leashed` to start one."""
+        self.name = name
+        self.log = log
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Process id of the leash; the component is its child."""
+        return self._process.pid
+
+    def has_ended(self) -> bool:
+        """Tell whether the component is gone."""
+        return self._process.poll() is not None
+
+    def stop(self, *, grace: float) -> None:
+        """Send SIGTERM, then after `grace` seconds SIGKILL; return when every process of the component is gone."""
+        if grace:
+            self._send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=grace)
+        self._send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def build_error(self, problem: str) -> ComponentError:
+        """Build the error for a component that failed, with the end of its log."""
+        tail = read_log_tail(self.log)
+        kind = PortTakenError if "address already in use" in tail else ComponentError
+        return kind(f"{self.name} {problem}. The end of its log ({self.log}):\n{tail}")
+
+    def _send_signal(self, number: signal.Signals) -> None:
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(bytes([number]))
+
+
+def read_log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """Read the last lines of a log, or say that there is none."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) or "(empty)"
+    except FileNotFoundError:
+        return "(none)"
+
+
+@contextmanager
+def leashed(
+    name: str, command: list[str], *, log: Path, grace: float = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[LeashedProcess]:
+    """Run a command on a leash for the time of the context; on the way out it has `grace` seconds to end.
+
+    Args:
+        name: what its errors call it.
+        command: program and arguments; both are visible to every local user.
+        log: gets its output.
+        grace: seconds.
+        environment: its whole environment; this process's own when None.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603  the command is built by this package, never taken from outside
+            [sys.executable, "-I", "-S", str(LEASH), *command],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    component = LeashedProcess(name=name, log=log, process=process)
+    try:
+        yield component
+    finally:
+        component.stop(grace=grace)
+        if process.stdin is not None:
+            process.stdin.close()

@@ -1,0 +1,122 @@
+"""The commands of the local cluster: up, down, status, build. `make cluster` and `make cluster-down` call them.
+
+Standard output holds only what a shell may evaluate; everything for people goes to standard error.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from estimatesync_cluster.background import (
+    Place,
+    check_place,
+    is_healthy,
+    read_live_record,
+    start_background,
+    stop_background,
+    supervise,
+)
+from estimatesync_cluster.binaries import Binaries, find_binaries
+from estimatesync_cluster.errors import ClusterError
+from estimatesync_cluster.file_lock import locked
+
+DEFAULT_STATE_DIR = Path(__file__).parents[3] / ".local" / "cluster"
+NOT_RUNNING = 3
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    settings = _build_parser().parse_args(arguments)
+    try:
+        return COMMANDS[settings.command](settings)
+    except ClusterError as error:
+        _report(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _report("interrupted")
+        return INTERRUPTED
+
+
+def _up(settings: argparse.Namespace) -> int:
+    """Start the cluster unless it runs, and print how to use it."""
+    # An interrupted start stops what it started, also when it is the terminal that goes away.
+    signal.signal(signal.SIGTERM, _interrupt)
+    place = Place(settings.state_dir)
+    check_place(place)
+    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+        if not is_healthy(place):
+            stop_background(place)
+            binaries = find_binaries(environ=os.environ, report=_report)
+            _report("starting the control plane and the test kubelet")
+            start_background(place, binaries)
+    _report(f"the cluster runs; logs are in {place.layout.root / 'logs'}")
+    print(f"export KUBECONFIG={shlex.quote(str(place.layout.kubeconfig))}")
+    return 0
+
+
+def _down(settings: argparse.Namespace) -> int:
+    """Stop the cluster and remove everything it kept."""
+    place = Place(settings.state_dir)
+    check_place(place)
+    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+        stop_background(place)
+    _report("the cluster is stopped, and what it stored is gone")
+    return 0
+
+
+def _status(settings: argparse.Namespace) -> int:
+    """Say whether the cluster runs."""
+    place = Place(settings.state_dir)
+    record = read_live_record(place)
+    if record is None:
+        _report("the cluster does not run")
+        return NOT_RUNNING
+    answers = is_healthy(place)
+    _report(f"the cluster {'runs' if answers else 'does not answer'}: {record.server}, supervisor {record.pid}")
+    return 0 if answers else 1
+
+
+def _build(_: argparse.Namespace) -> int:
+    """Find the programs or build them, and print where they are."""
+    print(find_binaries(environ=os.environ, report=_report).directory)
+    return 0
+
+
+def _supervise(settings: argparse.Namespace) -> NoReturn:
+    """Be the background process of `up`."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    supervise(Place(settings.state_dir), Binaries(directory=settings.binaries))
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "build": _build,
+    "supervise": _supervise,
+}
+
+
+def _interrupt(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m estimatesync_cluster", description="A real Kubernetes control plane on this machine."
+    )
+    parser.add_argument("command", choices=COMMANDS, help='up, down, status or build; `eval "$(… up)"` sets KUBECONFIG')
+    parser.add_argument("--state-dir", type=Path, default=DEFAULT_STATE_DIR, help="default: %(default)s")
+    parser.add_argument("--binaries", type=Path, help="for supervise: directory of the programs")
+    return parser

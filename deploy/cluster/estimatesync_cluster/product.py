@@ -1,0 +1,204 @@
+"""Runs the product on a cluster from this checkout: API and operator as local processes, each as its service account.
+
+The end-to-end tests and the cluster demo use it; a real installation is the chart's business. The API server, the
+rights, the jobs and their pods are real; only the two long-running parts are outside the cluster.
+"""
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from estimatesync_cluster.certificates import LOOPBACK
+from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.component_commands import LocalNode
+from estimatesync_cluster.leashed import LeashedProcess, leashed
+
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
+MANIFESTS = ROOT / "deploy" / "cluster" / "manifests"
+SYNC_IMAGE = "estimatesync-sync:dev"
+CREDENTIALS_SECRET = "estimatesync-credentials"  # noqa: S105  the Secret's name
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductSettings:
+    """What a deployment must be told."""
+
+    source_url: str
+    source_email: str
+    source_password: str = field(repr=False)
+    database_url: str = field(repr=False)
+    api_key: str = field(repr=False)
+    callback_url: str | None = field(default=None, repr=False)
+    operator: Mapping[str, str] = field(default_factory=dict)
+    """Further settings of the operator."""
+
+
+class Product:
+    """The product at work in one namespace. The operator may be stopped and started again at any time."""
+
+    def __init__(self, *, cluster: Cluster, namespace: str, settings: ProductSettings, state_dir: Path) -> None:
+        """Describe it; `running_product` runs it."""
+        self.cluster = cluster
+        self.namespace = namespace
+        self.settings = settings
+        self.api_url = ""
+        self._state_dir = state_dir
+        self._api = ExitStack()
+        self._operator = ExitStack()
+
+    @property
+    def operator_log(self) -> Path:
+        """What every operator process of this product has printed."""
+        return self._state_dir / "operator.log"
+
+    @property
+    def api_log(self) -> Path:
+        """What the API has printed."""
+        return self._state_dir / "api.log"
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in the product's namespace and return what it printed."""
+        return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin).stdout
+
+    def install(self) -> None:
+        """Apply the CustomResourceDefinition, the rights and the credentials."""
+        self.cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
+        self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
+        for manifest in sorted(MANIFESTS.glob("*.yaml")):
+            self.kubectl("apply", f"--filename={manifest}")
+        self.write_credentials(password=self.settings.source_password)
+
+    def write_credentials(self, *, password: str) -> None:
+        """Write the Secret that sync pods read; through standard input, so that no command line shows it."""
+        values = {
+            "ATTIC_TECH_EMAIL": self.settings.source_email,
+            "ATTIC_TECH_PASSWORD": password,
+            "DATABASE_URL": self.settings.database_url,
+        }
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CREDENTIALS_SECRET}, "stringData": values}
+        self.kubectl("apply", "--filename=-", stdin=json.dumps(secret))
+
+    def start_operator(self) -> None:
+        """Start an operator process and wait until it lives."""
+        liveness = f"http://{LOOPBACK}:{_choose_port()}/healthz"
+        command = ["kopf", "run", "--module=estimatesync_operator.main", f"--namespace={self.namespace}"]
+        command += [f"--liveness={liveness}", "--log-format=full"]
+        process = self._start(self._operator, "operator", command, self.operator_log, self._build_operator_settings())
+        _wait_until(lambda: _is_up(liveness), process)
+
+    def stop_operator(self, *, grace: float = STOP_SECONDS) -> None:
+        """Stop the operator; without grace, by SIGKILL."""
+        if grace:
+            self._operator.close()
+        else:
+            self._operator_process.stop(grace=0)
+            self._operator.close()
+
+    def start_api(self) -> None:
+        """Start the API under gunicorn and wait until it is ready."""
+        port = _choose_port()
+        self.api_url = f"http://{LOOPBACK}:{port}"
+        settings = {"BIND": f"{LOOPBACK}:{port}", "API_KEYS": f"make:{self.settings.api_key}"}
+        command = ["gunicorn", "--config=python:estimatesync_api.gunicorn_conf"]
+        process = self._start(self._api, "api", command, self.api_log, settings)
+        _wait_until(lambda: _is_up(f"{self.api_url}/readyz"), process)
+
+    def stop(self) -> None:
+        """Stop both processes."""
+        self._api.close()
+        self._operator.close()
+
+    def _start(
+        self, stack: ExitStack, part: str, command: list[str], log: Path, settings: Mapping[str, str]
+    ) -> LeashedProcess:
+        program, *arguments = command
+        beside = Path(sys.executable).with_name(program)
+        environment = {**_build_bare_environment(), **self._build_identity(part), **settings}
+        process = stack.enter_context(
+            leashed(part, [str(beside), *arguments], log=log, grace=STOP_SECONDS, environment=environment)
+        )
+        if part == "operator":
+            self._operator_process = process
+        return process
+
+    def _build_identity(self, part: str) -> dict[str, str]:
+        kubeconfig = self.cluster.create_service_account_kubeconfig(
+            self._state_dir / f"{part}.kubeconfig", namespace=self.namespace, name=f"estimatesync-{part}"
+        )
+        return {"KUBECONFIG": str(kubeconfig), "NAMESPACE": self.namespace}
+
+    def _build_operator_settings(self) -> dict[str, str]:
+        settings = {
+            "SYNC_IMAGE": SYNC_IMAGE,
+            "ATTIC_TECH_URL": self.settings.source_url,
+            # The targets of tests and demos are on this machine.
+            "CALLBACK_ALLOW_HTTP": "true",
+            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
+            "PROGRESS_SECONDS": "1",
+        }
+        if self.settings.callback_url:
+            settings["MAKE_SYNC_CALLBACK_WEBHOOK_URL"] = self.settings.callback_url
+        if self.cluster.layout is not None:
+            settings["SYNC_NODE_SELECTOR"] = LocalNode().labels[0]
+        return {**settings, **self.settings.operator}
+
+
+@contextmanager
+def running_product(
+    cluster: Cluster, *, namespace: str, settings: ProductSettings, state_dir: Path
+) -> Iterator[Product]:
+    """Install and run the product for the time of the context; its objects stay in the namespace.
+
+    Raises:
+        ComponentError: A part did not come up; the end of its log is in the message.
+        CommandError: kubectl refused something.
+    """
+    product = Product(cluster=cluster, namespace=namespace, settings=settings, state_dir=state_dir)
+    product.install()
+    try:
+        product.start_operator()
+        product.start_api()
+        yield product
+    finally:
+        product.stop()
+
+
+def _build_bare_environment() -> dict[str, str]:
+    """Nothing of the caller's settings reaches the product by accident."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+
+
+def _choose_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_up(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _wait_until(condition: Callable[[], bool], process: LeashedProcess) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if process.has_ended():
+            raise process.build_error("ended while it was starting")
+        if time.monotonic() > deadline:
+            raise process.build_error(f"was not ready within {START_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)

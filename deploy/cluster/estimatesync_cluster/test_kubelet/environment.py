@@ -1,0 +1,116 @@
+"""Computes a container's environment and command line as the kubelet does, from objects that somebody else fetched.
+
+The rules: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/ for
+`$(NAME)`, and for the order `envFrom` before `env`, later before earlier. The wording of errors is the kubelet's.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from estimatesync_cluster.test_kubelet.manifests import Container, EnvSource, EnvVar, KeyReference, Pod, ValueSource
+
+# A Secret's or ConfigMap's data by (kind, name), decoded; an object that does not exist is absent.
+Objects = Mapping[tuple[str, str], Mapping[str, str]]
+SECRET = "Secret"  # noqa: S105  the kind, not a password
+CONFIG_MAP = "ConfigMap"
+LOOPBACK = "127.0.0.1"
+VARIABLE = re.compile(r"\$\$|\$\(([^)]*)\)")
+LABEL_OR_ANNOTATION = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
+
+
+class ConfigMissingError(Exception):
+    """The container names a Secret, ConfigMap or key that is not there; the message is the kubelet's."""
+
+
+def compute_references(container: Container) -> frozenset[tuple[str, str]]:
+    """Compute which objects, by (kind, name), the container's environment is made from."""
+    sources = [(each.secret_ref, each.config_map_ref) for each in container.env_from]
+    sources += [(v.secret_key_ref, v.config_map_key_ref) for each in container.env if (v := each.value_from)]
+    secrets = {(SECRET, secret.name) for secret, _ in sources if secret}
+    return frozenset(secrets | {(CONFIG_MAP, config.name) for _, config in sources if config})
+
+
+def build_environment(container: Container, pod: Pod, *, base: Mapping[str, str], objects: Objects) -> dict[str, str]:
+    """Build the environment, starting from what the node gives every container.
+
+    Raises:
+        ConfigMissingError: a reference that is not optional leads nowhere.
+    """
+    environment = dict(base)
+    for source in container.env_from:
+        environment.update(_iterate_source(source, objects))
+    for variable in container.env:
+        value = _resolve(variable, pod, objects, environment)
+        if value is not None:
+            environment[variable.name] = value
+    return environment
+
+
+def build_command_line(container: Container, environment: Mapping[str, str]) -> list[str]:
+    """Build command and arguments with `$(NAME)` replaced."""
+    return [expand_variables(each, environment) for each in (*container.command, *container.args)]
+
+
+def expand_variables(text: str, environment: Mapping[str, str]) -> str:
+    """Replace `$(NAME)` where NAME is set; `$$` stands for one `$`, and everything else stays as it is."""
+    return VARIABLE.sub(lambda match: "$" if match[0] == "$$" else environment.get(match[1], match[0]), text)
+
+
+def _iterate_source(source: EnvSource, objects: Objects) -> Iterator[tuple[str, str]]:
+    for kind, reference in ((CONFIG_MAP, source.config_map_ref), (SECRET, source.secret_ref)):
+        if reference:
+            for key, value in (_find_object(kind, reference, objects) or {}).items():
+                yield source.prefix + key, value
+
+
+def _resolve(variable: EnvVar, pod: Pod, objects: Objects, environment: Mapping[str, str]) -> str | None:
+    source = variable.value_from
+    if source is None:
+        return expand_variables(variable.value, environment)
+    if source.field_ref:
+        return represent_field(pod, source.field_ref.field_path)
+    return _find_key(source, pod, objects)
+
+
+def _find_key(source: ValueSource, pod: Pod, objects: Objects) -> str | None:
+    for kind, reference in ((SECRET, source.secret_key_ref), (CONFIG_MAP, source.config_map_key_ref)):
+        if reference is None:
+            continue
+        found = _find_object(kind, reference, objects)
+        if found is None:
+            return None
+        if reference.key not in found and not reference.optional:
+            place = f"{kind} {pod.metadata.namespace}/{reference.name}"
+            raise ConfigMissingError(f"couldn't find key {reference.key} in {place}")
+        return found.get(reference.key)
+    raise ConfigMissingError("the test kubelet resolves secretKeyRef, configMapKeyRef and fieldRef only")
+
+
+def _find_object(kind: str, reference: KeyReference, objects: Objects) -> Mapping[str, str] | None:
+    found = objects.get((kind, reference.name))
+    if found is None and not reference.optional:
+        raise ConfigMissingError(f'{kind.lower()} "{reference.name}" not found')
+    return found
+
+
+def represent_field(pod: Pod, path: str) -> str:
+    """Represent one field of the pod for the downward API; pods of the test node are reached on loopback.
+
+    Raises:
+        ConfigMissingError: the field is not one of those that the downward API offers.
+    """
+    mapped = LABEL_OR_ANNOTATION.fullmatch(path)
+    if mapped:
+        mapping = pod.metadata.labels if mapped[1] == "labels" else pod.metadata.annotations
+        return mapping.get(mapped[2], "")
+    fields = {
+        "metadata.name": pod.metadata.name,
+        "metadata.namespace": pod.metadata.namespace,
+        "metadata.uid": pod.metadata.uid,
+        "spec.nodeName": pod.spec.node_name,
+        "spec.serviceAccountName": pod.spec.service_account_name,
+        **dict.fromkeys(("status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"), LOOPBACK),
+    }
+    if path not in fields:
+        raise ConfigMissingError(f"unsupported fieldPath: {path}")
+    return fields[path]

@@ -1,0 +1,130 @@
+"""The test kubelet as a whole: tells pods apart, gives each of this node's a worker, and answers for their logs.
+
+Called by main.py. It holds no decision of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from estimatesync_cluster.test_kubelet.container_runner import NodeRuntime
+from estimatesync_cluster.test_kubelet.container_states import ContainerRecord, Running, Terminated, Waiting
+from estimatesync_cluster.test_kubelet.log_server import LogRefusedError, LogSource
+from estimatesync_cluster.test_kubelet.manifests import Pod
+from estimatesync_cluster.test_kubelet.node import NodeFacts, keep_node_alive
+from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
+from estimatesync_cluster.test_kubelet.pod_watch import follow_pods
+from estimatesync_cluster.test_kubelet.pod_worker import PodWorker
+from estimatesync_cluster.test_kubelet.scheduler import Scheduler
+
+logger = logging.getLogger(__name__)
+
+WAITING_FOR_IMAGE = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+
+
+class Kubelet:
+    """One node."""
+
+    def __init__(self, node_name: str, runtime: NodeRuntime) -> None:
+        """Begin with no pod."""
+        self._node_name = node_name
+        self._runtime = runtime
+        self._scheduler = Scheduler(runtime.client, node_name)
+        self._workers: dict[str, PodWorker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, facts: NodeFacts) -> None:
+        """Be the node until cancelled."""
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(keep_node_alive(self._runtime.client, facts))
+            duties.create_task(self._scheduler.run())
+            duties.create_task(follow_pods(self._runtime.client, self))
+
+    def on_listed(self, pods: Sequence[Pod]) -> None:
+        """Take the whole truth (PodListener)."""
+        uids = {pod.metadata.uid for pod in pods}
+        self._scheduler.keep_only(uids)
+        for uid in self._workers.keys() - uids:
+            self._workers[uid].forget()
+        self._remove_leftovers(uids)
+        for pod in pods:
+            self.on_changed(pod)
+
+    def on_changed(self, pod: Pod) -> None:
+        """Take a new or changed pod (PodListener)."""
+        self._scheduler.observe(pod)
+        worker = self._workers.get(pod.metadata.uid)
+        if worker:
+            worker.observe(pod)
+        elif pod.spec.node_name == self._node_name:
+            self._start_worker(pod)
+
+    def on_deleted(self, pod: Pod) -> None:
+        """Take note that a pod is gone (PodListener)."""
+        self._scheduler.forget(pod.metadata.uid)
+        if worker := self._workers.get(pod.metadata.uid):
+            worker.forget()
+
+    def find_log(self, *, namespace: str, pod: str, container: str, previous: bool) -> LogSource:
+        """Find a container's log (LogCatalog); called from the log server's threads."""
+        worker = self._find_worker(namespace, pod)
+        record = worker.get_record(container) if worker else None
+        if worker is None or record is None:
+            raise LogRefusedError(HTTPStatus.NOT_FOUND, f'container "{container}" not found in pod "{pod}"')
+        run = choose_run(record, container=container, pod=pod, previous=previous)
+        path = worker.files.log(container, run)
+
+        def is_live() -> bool:
+            now = worker.get_record(container)
+            return now is not None and now.restarts == run and isinstance(now.state, Running)
+
+        return LogSource(path=path, is_live=is_live)
+
+    def _find_worker(self, namespace: str, name: str) -> PodWorker | None:
+        for worker in tuple(self._workers.values()):
+            metadata = worker.pod.metadata
+            if (metadata.namespace, metadata.name) == (namespace, name):
+                return worker
+        return None
+
+    def _start_worker(self, pod: Pod) -> None:
+        worker = PodWorker(pod, self._runtime)
+        self._workers[pod.metadata.uid] = worker
+        task = asyncio.create_task(worker.run(), name=f"{pod.metadata.namespace}/{pod.metadata.name}")
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._end_worker(pod.metadata.uid, done))
+
+    def _end_worker(self, uid: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._workers.pop(uid, None)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("pod %s: worker failed", task.get_name(), exc_info=error)
+
+    def _remove_leftovers(self, uids: set[str]) -> None:
+        for directory in self._runtime.root.iterdir():
+            if directory.name not in uids:
+                remove_files(PodFiles(root=directory))
+
+
+def choose_run(record: ContainerRecord, *, container: str, pod: str, previous: bool) -> int:
+    """Choose which run's log is meant, by its number.
+
+    Raises:
+        LogRefusedError: the container has not run, in the kubelet's words.
+    """
+    named = f'container "{container}" in pod "{pod}"'
+    if previous:
+        if record.restarts == 0:
+            raise LogRefusedError(HTTPStatus.BAD_REQUEST, f"previous terminated {named} not found")
+        return record.restarts - 1
+    state = record.state
+    if isinstance(state, Waiting) and record.last is None:
+        reason = WAITING_FOR_IMAGE.get(state.reason, state.reason)
+        raise LogRefusedError(HTTPStatus.BAD_REQUEST, f"{named} is waiting to start: {reason}")
+    if isinstance(state, Terminated) and state.started_at is None:
+        raise LogRefusedError(HTTPStatus.BAD_REQUEST, f"{named} is terminated")
+    return record.restarts

@@ -1,0 +1,198 @@
+"""The part of Kubernetes' core/v1 objects that the test kubelet reads, as values; other fields are ignored.
+
+Field names follow https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all: frozen, camelCase as on the wire, absent means empty."""
+
+
+class Metadata(Manifest, frozen=True):
+    """ObjectMeta."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int | None = None
+
+
+class KeyReference(Manifest, frozen=True):
+    """SecretKeySelector or ConfigMapKeySelector; without `key`, a reference to the whole object."""
+
+    name: str = ""
+    key: str = ""
+    optional: bool = False
+
+
+class FieldReference(Manifest, frozen=True):
+    """ObjectFieldSelector."""
+
+    field_path: str
+
+
+class ValueSource(Manifest, frozen=True):
+    """EnvVarSource."""
+
+    secret_key_ref: KeyReference | None = None
+    config_map_key_ref: KeyReference | None = None
+    field_ref: FieldReference | None = None
+
+
+class EnvVar(Manifest, frozen=True):
+    """One variable, by value or by reference."""
+
+    name: str
+    value: str = ""
+    value_from: ValueSource | None = None
+
+
+class EnvSource(Manifest, frozen=True):
+    """EnvFromSource: all keys of one Secret or ConfigMap."""
+
+    prefix: str = ""
+    secret_ref: KeyReference | None = None
+    config_map_ref: KeyReference | None = None
+
+
+class Resources(Manifest, frozen=True):
+    """ResourceRequirements; quantities as written."""
+
+    requests: dict[str, str] = {}
+
+
+class Container(Manifest, frozen=True):
+    """One container of a pod."""
+
+    name: str
+    image: str = ""
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    working_dir: str = ""
+    env: tuple[EnvVar, ...] = ()
+    env_from: tuple[EnvSource, ...] = ()
+    image_pull_policy: str = "IfNotPresent"
+    termination_message_policy: str = "File"
+    resources: Resources = Resources()
+
+
+class SelectorTerm(Manifest, frozen=True):
+    """NodeSelectorRequirement."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class NodeSelectorTerm(Manifest, frozen=True):
+    """All expressions and fields of one term must hold."""
+
+    match_expressions: tuple[SelectorTerm, ...] = ()
+    match_fields: tuple[SelectorTerm, ...] = ()
+
+
+class NodeSelector(Manifest, frozen=True):
+    """One of the terms must hold."""
+
+    node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
+
+
+class NodeAffinity(Manifest, frozen=True):
+    """Preferences are ignored: there is one node."""
+
+    required_during_scheduling_ignored_during_execution: NodeSelector | None = None
+
+
+class Affinity(Manifest, frozen=True):
+    """Only node affinity can matter with one node."""
+
+    node_affinity: NodeAffinity | None = None
+
+
+class Toleration(Manifest, frozen=True):
+    """Tolerates taints that it matches."""
+
+    key: str = ""
+    operator: str = "Equal"
+    value: str = ""
+    effect: str = ""
+
+
+class PodSpec(Manifest, frozen=True):
+    """What a pod asks for."""
+
+    node_name: str = ""
+    scheduler_name: str = "default-scheduler"
+    scheduling_gates: tuple[dict[str, str], ...] = ()
+    service_account_name: str = ""
+    restart_policy: str = "Always"
+    termination_grace_period_seconds: int = 30
+    active_deadline_seconds: int | None = None
+    node_selector: dict[str, str] = {}
+    affinity: Affinity | None = None
+    tolerations: tuple[Toleration, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    containers: tuple[Container, ...] = ()
+    volumes: tuple[dict[str, Any], ...] = ()
+
+
+class PodStatus(Manifest, frozen=True):
+    """What an earlier kubelet of this node reported; kept raw, because it is only handed on."""
+
+    phase: str = "Pending"
+    start_time: datetime | None = None
+    conditions: tuple[dict[str, Any], ...] = ()
+    container_statuses: tuple[dict[str, Any], ...] = ()
+
+
+class Pod(Manifest, frozen=True):
+    """A pod."""
+
+    metadata: Metadata
+    spec: PodSpec
+    status: PodStatus = PodStatus()
+
+
+class Taint(Manifest, frozen=True):
+    """Keeps pods away that do not tolerate it."""
+
+    key: str
+    value: str = ""
+    effect: str = ""
+
+
+class NodeSpec(Manifest, frozen=True):
+    """`unschedulable` is what `kubectl cordon` sets."""
+
+    unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+
+
+class NodeStatus(Manifest, frozen=True):
+    """Quantities as written."""
+
+    allocatable: dict[str, str] = {}
+
+
+class Node(Manifest, frozen=True):
+    """A node."""
+
+    metadata: Metadata
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class PodList(Manifest, frozen=True):
+    """A page that holds all pods."""
+
+    metadata: Metadata
+    items: tuple[Pod, ...] = ()

@@ -1,0 +1,19 @@
+"""Decides which pods the test kubelet refuses, rather than run them as something else than they ask for."""
+
+from estimatesync_cluster.test_kubelet.manifests import Pod
+
+# An emptyDir has no place but TMPDIR, and the token volume is added to every pod that does not refuse it: programs that
+# need either find out by themselves.
+HARMLESS_VOLUMES = frozenset({"emptyDir", "projected"})
+REASON = "UnsupportedByTestKubelet"
+
+
+def decide_unsupported(pod: Pod) -> str | None:
+    """Decide whether the pod needs what local processes cannot have: None, or a sentence that says what."""
+    if pod.spec.init_containers:
+        return "The test kubelet runs no init containers."
+    for volume in pod.spec.volumes:
+        kinds = volume.keys() - {"name"} - HARMLESS_VOLUMES
+        if kinds:
+            return f"The test kubelet mounts nothing: volume {volume['name']} is a {', '.join(sorted(kinds))}."
+    return None

@@ -1,0 +1,142 @@
+"""What the tests of the local cluster share. They run on our own cluster even when the others use a given one."""
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from estimatesync_cluster.cluster import Cluster, running_cluster
+
+WAIT_SECONDS = 20.0
+POLL_SECONDS = 0.05
+IMAGE = "estimatesync-sync:test"
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster: Cluster) -> Iterator[Cluster]:
+    """The session's cluster if it is ours, else one of our own."""
+    if cluster.control_plane:
+        yield cluster
+    else:
+        with running_cluster() as own:
+            yield own
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """Wait until a condition holds, and fail with its last value when it does not."""
+
+    def wait(condition: Callable[[], object], *, seconds: float = WAIT_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while not (last := condition()):
+            assert time.monotonic() < deadline, f"still {last!r} after {seconds} s"
+            time.sleep(POLL_SECONDS)
+
+    return wait
+
+
+@pytest.fixture
+def marker() -> str:
+    """A value that, put into a container's environment, marks all its processes."""
+    return f"marker-{secrets.token_hex(8)}"
+
+
+@pytest.fixture(scope="session")
+def find_processes() -> Callable[[str], list[int]]:
+    """Find the processes whose environment holds a marker."""
+
+    def find(marker: str) -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    environment = (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                if marker.encode() in environment:
+                    found.append(int(entry.name))
+        return found
+
+    return find
+
+
+@pytest.fixture
+def apply(cluster: Cluster, namespace: str) -> Callable[[dict[str, Any]], None]:
+    """Apply a manifest in the test's namespace with the real kubectl."""
+
+    def apply_manifest(manifest: dict[str, Any]) -> None:
+        cluster.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=json.dumps(manifest))
+
+    return apply_manifest
+
+
+@pytest.fixture
+def get(cluster: Cluster, namespace: str) -> Callable[[str], dict[str, Any]]:
+    """Get an object such as `pod/a` of the test's namespace; empty when there is none."""
+
+    def get_object(name: str) -> dict[str, Any]:
+        answer = cluster.kubectl(
+            "get", name, f"--namespace={namespace}", "--output=json", "--ignore-not-found", check=True
+        )
+        found: dict[str, Any] = json.loads(answer.stdout or "{}")
+        return found
+
+    return get_object
+
+
+@pytest.fixture
+def wait_for_pod(
+    get: Callable[[str], dict[str, Any]], eventually: Callable[..., None]
+) -> Callable[..., dict[str, Any]]:
+    """Wait until the status of pod `a` meets a condition, or by default until it has ended; return the status."""
+
+    def wait(until: Callable[[dict[str, Any]], object] = has_ended) -> dict[str, Any]:
+        status: dict[str, Any] = {}
+
+        def holds() -> bool:
+            status.clear()
+            status.update(get("pod/a").get("status", {}))
+            return bool(until(status))
+
+        eventually(holds)
+        return status
+
+    return wait
+
+
+@pytest.fixture
+def run_pod(
+    apply: Callable[[dict[str, Any]], None], wait_for_pod: Callable[..., dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """Run a shell script once as pod `a`, and wait as wait_for_pod does.
+
+    `spec` is merged into the pod's, all other keywords into its container `main`.
+    """
+
+    def run(
+        script: str,
+        *,
+        until: Callable[[dict[str, Any]], object] = has_ended,
+        spec: dict[str, Any] | None = None,
+        **container: object,
+    ) -> dict[str, Any]:
+        main = {"name": "main", "image": IMAGE, "command": ["sh", "-c", script], **container}
+        whole = {"restartPolicy": "Never", "containers": [main], **(spec or {})}
+        apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": whole})
+        return wait_for_pod(until)
+
+    return run
+
+
+@pytest.fixture
+def read_logs(cluster: Cluster, namespace: str) -> Callable[..., str]:
+    """Read the logs of pod `a` with the real kubectl."""
+    return lambda *options: cluster.kubectl("logs", "a", f"--namespace={namespace}", *options).stdout
+
+
+def has_ended(status: dict[str, Any]) -> bool:
+    """Tell whether a pod with this status has ended."""
+    return status.get("phase") in {"Succeeded", "Failed"}
