@@ -6,11 +6,14 @@ from estimatesync_contract.resource import EstimateSync
 
 
 class StoreUnavailableError(Exception):
-    """The store cannot answer now; the same request may succeed later. The message names no internal address."""
+    """The store cannot take or answer this now: it is away, full, or not set up yet (rights, quota, definition).
+
+    The same request may succeed later, so a caller is asked to come again. The message names no internal address.
+    """
 
 
 class SyncRefusedError(Exception):
-    """The store will never take this sync (a rule, a quota, missing rights); the message says why."""
+    """This sync breaks a rule of the store and will never be taken as it is; the message says which."""
 
 
 class SyncExistsError(Exception):

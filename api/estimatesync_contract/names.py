@@ -3,6 +3,7 @@
 Rules for names: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
 """
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +26,9 @@ LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 MANAGED_BY: Final = "estimatesync"
 JOB_LABEL_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 
+ANNOTATION_REQUEST_DIGEST: Final = f"{GROUP}/request-digest"
+"""On a sync that was posted: a digest of what was asked for, by which a repeated request is known."""
+
 SYNC_CONTAINER: Final = "sync"
 
 API_BASE_PATH: Final = "/api/automations/estimates"
@@ -44,13 +48,21 @@ def build_callback_id(sync_uid: str) -> str:
 
 
 def build_sync_name(created_at: datetime, token: str) -> str:
-    """Name a new sync so that people can tell when it was asked for: `est-20251016-140900-k3x9q`.
+    """Name a new sync so that people can tell when it was asked for: `est-20251016-140900123-k3x9q`.
+
+    Kubernetes keeps creation times in whole seconds; the milliseconds in the name decide who was first within one.
 
     Args:
         created_at: An aware time.
-        token: A few random characters of `a-z0-9`, which make the name unique within the second.
+        token: A few random characters of `a-z0-9`, which make the name unique within the millisecond.
     """
-    return f"est-{created_at.astimezone(UTC):%Y%m%d-%H%M%S}-{token}"
+    moment = created_at.astimezone(UTC)
+    return f"est-{moment:%Y%m%d-%H%M%S}{moment.microsecond // 1000:03}-{token}"
+
+
+def build_keyed_sync_name(idempotency_key: str) -> str:
+    """Name the sync of an Idempotency-Key; no dash after `est-`, so it never meets a name made from the time."""
+    return f"est-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}"
 
 
 def build_sync_path(sync_name: str) -> str:

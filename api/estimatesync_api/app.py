@@ -1,0 +1,104 @@
+"""Puts the API together: addresses, key check, and one way for every error to become JSON."""
+
+import asyncio
+import logging
+import secrets
+import string
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import falcon.media
+import msgspec
+from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
+
+from estimatesync_api.middleware import AccessLog, KeyCheck, StoreLifespan
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.problems import (
+    ApiError,
+    Problem,
+    map_exception,
+    map_status,
+    represent_problem,
+    represent_problem_headers,
+)
+from estimatesync_api.resources import HealthResource, ReadyResource, StartResource, SyncResource
+from estimatesync_api.settings import Settings
+from estimatesync_api.waiting import Pause
+
+Asgi = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+
+TOKEN_LENGTH: Final = 8
+
+_logger: Final = logging.getLogger(__name__)
+
+
+def read_clock() -> datetime:
+    """The current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def create_token() -> str:
+    """Draw the random part of a sync's name."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(TOKEN_LENGTH))
+
+
+def create_app(
+    settings: Settings,
+    store: SyncStore,
+    *,
+    clock: Callable[[], datetime] = read_clock,
+    token: Callable[[], str] = create_token,
+    pause: Pause = asyncio.sleep,
+) -> Asgi:
+    """Create the ASGI application.
+
+    Args:
+        settings: What the deployment chose.
+        store: Keeps the syncs; opened and closed by the application, once in each server process.
+        clock: Gives the current time, aware.
+        token: Gives a few random characters of `a-z0-9`.
+        pause: Sleeps between two looks at a sync that a caller waits for.
+    """
+    app: Asgi = falcon.asgi.App()
+    app.add_middleware(AccessLog())
+    app.add_middleware(KeyCheck(settings.api_keys))
+    app.add_middleware(StoreLifespan(store))
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = falcon.media.JSONHandler(dumps=msgspec.json.encode)
+    app.req_options.strip_url_path_trailing_slash = True
+    app.add_error_handler(Exception, _answer_exception)
+    app.add_error_handler(falcon.HTTPError, _answer_http_error)
+    start = StartResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
+    app.add_route(START_PATH, start)
+    app.add_route(START_PATH_ALIAS, start)
+    app.add_route(f"{SYNCS_PATH}/{{sync_id}}", SyncResource(store))
+    app.add_route("/healthz", HealthResource())
+    app.add_route("/readyz", ReadyResource(store))
+    return app
+
+
+async def _answer_exception(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _params: dict[str, Any]
+) -> None:
+    answer = map_exception(error)
+    if answer.problem is Problem.INTERNAL_ERROR:
+        _logger.error("sync=%s unexpected error", req.context.sync_id or "-", exc_info=error)
+    elif answer is not error:
+        _logger.warning("sync=%s %s: %s", req.context.sync_id or "-", answer.problem.code, error)
+    _answer(resp, answer)
+
+
+async def _answer_http_error(
+    _req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _params: dict[str, Any]
+) -> None:
+    # The framework's headers matter: Allow for a wrong method.
+    resp.set_headers(error.headers or {})
+    _answer(resp, map_status(error.status_code))
+
+
+def _answer(resp: falcon.asgi.Response, answer: ApiError) -> None:
+    resp.status = answer.problem.status
+    resp.set_headers(dict(represent_problem_headers(answer.problem)))
+    resp.media = represent_problem(answer)

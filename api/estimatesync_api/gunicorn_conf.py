@@ -1,0 +1,45 @@
+"""How gunicorn serves the API: `gunicorn --config python:estimatesync_api.gunicorn_conf`.
+
+Another composition, like the one-machine mode, uses the same file and names its own application on the command line.
+`BIND` (0.0.0.0:8080) chooses the address, `WEB_CONCURRENCY` (1) the number of worker processes; one worker serves
+any number of waiting callers, so more of them are only for more cores.
+https://gunicorn.org/reference/settings/
+"""
+
+import os
+from typing import Any
+
+wsgi_app = "estimatesync_api.main:app"
+bind = os.environ.get("BIND", "0.0.0.0:8080")
+
+# The native asyncio worker: a caller who waits for a sync costs a coroutine, and the worker's heartbeat goes on.
+worker_class = "asgi"
+# The store is opened at startup; without it nothing can be served.
+asgi_lifespan = "on"
+# Loaded once, before the workers: faulty settings are told once, and gunicorn ends.
+preload_app = True
+
+# Seconds without a heartbeat, not seconds for a request.
+timeout = 30
+# Below the 30 seconds that Kubernetes gives a pod to end; callers who still wait then are cut off, their syncs go on.
+graceful_timeout = 25
+# Longer than the idle connections of common proxies (60 s), which otherwise send a request into a closing connection.
+keepalive = 75
+# Seconds for a request to end after its caller left: enough for one call to the API server.
+asgi_disconnect_grace_period = 3
+
+# The heartbeat file must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn makes its own file in it
+# Nobody manages workers from inside a container, and its root is read-only.
+control_socket_disable = True
+
+# The application writes its own access lines: with the sync and the key's name, without the query.
+accesslog = None
+logconfig_dict: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
+}

@@ -1,0 +1,79 @@
+"""What happens around every request: the key check, one access line, and the life of the store."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from falcon.asgi import Request, Response
+
+from estimatesync_api.keys import HEADER, ApiKey, find_key_name
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.problems import ApiError, Problem
+
+_logger: Final = logging.getLogger("estimatesync_api.access")
+
+
+class KeyCheck:
+    """Lets a request through to any resource only with a key, before its body is looked at.
+
+    A resource is open to everyone only if it says `is_public = True`.
+    """
+
+    def __init__(self, keys: tuple[ApiKey, ...]) -> None:
+        self._keys = keys
+
+    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
+        """Find out who asks.
+
+        Raises:
+            ApiError: The key is missing or wrong.
+        """
+        if getattr(resource, "is_public", False):
+            return
+        presented = (req.get_header(HEADER) or "").strip()
+        if not presented:
+            raise ApiError(Problem.KEY_MISSING)
+        req.context.key_name = find_key_name(self._keys, presented)
+        if req.context.key_name is None:
+            raise ApiError(Problem.KEY_WRONG)
+
+
+class AccessLog:
+    """One line for each answer; the query is left out, because people put secrets there."""
+
+    async def process_request(self, req: Request, _resp: Response) -> None:
+        """Note the time, and that nothing is known about the request yet."""
+        req.context.started = time.perf_counter()
+        req.context.key_name = None
+        req.context.sync_id = None
+
+    async def process_response(self, req: Request, resp: Response, resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
+        """Say what was asked, by whom, and what the answer was. Health probes that pass are not worth a line."""
+        if getattr(resource, "is_public", False) and resp.status_code < 400:  # noqa: PLR2004 - HTTP's own boundary
+            return
+        _logger.info(
+            "%s %s -> %s in %.1f ms sync=%s key=%s",
+            req.method,
+            # A path may hold any decoded character, a line break as well.
+            req.path.encode("unicode_escape").decode(),
+            resp.status_code,
+            (time.perf_counter() - req.context.started) * 1000,
+            req.context.sync_id or "-",
+            req.context.key_name or "-",
+        )
+
+
+class StoreLifespan:
+    """Opens the store when a server process starts and closes it at its end."""
+
+    def __init__(self, store: SyncStore) -> None:
+        self._store = store
+
+    async def process_startup(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+        """Run once, before the first request."""
+        await self._store.open()
+
+    async def process_shutdown(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+        """Run once, after the last request."""
+        await self._store.close()

@@ -1,0 +1,83 @@
+"""Everything that can go wrong for a caller: one table of HTTP status, code and sentence.
+
+Make.com retries 429, 503, 504 and timeouts and gives up on everything else, so what may pass by itself is a 503
+and never a 500. Codes are for programs and stay as they are; sentences are for people and may get better.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Final
+
+from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
+
+RETRY_AFTER_SECONDS: Final = 10
+
+
+class Problem(Enum):
+    """HTTP status, code, and the sentence used when nothing more exact is known."""
+
+    INVALID_JSON = (400, "invalid_json", "The body is not valid JSON.")
+    INVALID_REQUEST = (400, "invalid_request", "The request is not valid.")
+    BODY_INCOMPLETE = (400, "body_incomplete", "The body is shorter than its Content-Length.")
+    KEY_MISSING = (401, "api_key_missing", "Send your API key in the X-API-KEY header.")
+    KEY_WRONG = (403, "api_key_wrong", "The key in the X-API-KEY header is not valid.")
+    NOT_FOUND = (404, "not_found", "There is nothing at this address.")
+    SYNC_NOT_FOUND = (404, "sync_not_found", "There is no sync with this id; finished syncs are removed after a while.")
+    METHOD_NOT_ALLOWED = (405, "method_not_allowed", "This address does not know the method; see the Allow header.")
+    BODY_TOO_LARGE = (413, "body_too_large", "The body must not be larger than 64 KB.")
+    KEY_REUSED = (422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
+    SYNC_REFUSED = (422, "sync_refused", "The sync was refused.")
+    INTERNAL_ERROR = (500, "internal_error", "This is a fault of the service. It has been logged.")
+    UNAVAILABLE = (503, "unavailable", "The service cannot take the request now. Send it again a little later.")
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = HTTPStatus(status)
+        self.code = code
+        self.message = message
+
+
+class ApiError(Exception):
+    """A request that cannot be answered as asked. `faults` says each thing that is wrong with it."""
+
+    def __init__(self, problem: Problem, *faults: str) -> None:
+        super().__init__("; ".join(faults) or problem.message)
+        self.problem = problem
+        self.faults = faults
+
+
+def map_exception(error: Exception) -> ApiError:
+    """Decide what a caller is told about any exception: a timeout or a lost connection is "not now", never a bug."""
+    match error:
+        case ApiError():
+            return error
+        case SyncRefusedError():
+            return ApiError(Problem.SYNC_REFUSED, f"The sync was refused: {error}")
+        case StoreUnavailableError() | TimeoutError() | ConnectionError():
+            return ApiError(Problem.UNAVAILABLE)
+        case _:
+            return ApiError(Problem.INTERNAL_ERROR)
+
+
+def map_status(status: int) -> ApiError:
+    """Decide what a caller is told about an answer that the framework makes by itself."""
+    known = {404: Problem.NOT_FOUND, 405: Problem.METHOD_NOT_ALLOWED, 413: Problem.BODY_TOO_LARGE}
+    fallback = Problem.INTERNAL_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Problem.INVALID_REQUEST
+    return ApiError(known.get(status, fallback))
+
+
+def represent_problem(error: ApiError) -> dict[str, Any]:
+    """Write the body of an error; `errors` lists the faults when there is more than one."""
+    body = {"success": False, "message": str(error), "code": error.problem.code}
+    return {**body, "errors": list(error.faults)} if len(error.faults) > 1 else body
+
+
+def represent_problem_headers(problem: Problem) -> Mapping[str, str]:
+    """Say when to come back (503), or how to identify oneself (401, RFC 9110 section 11.6.1)."""
+    match problem:
+        case Problem.UNAVAILABLE:
+            return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        case Problem.KEY_MISSING:
+            return {"WWW-Authenticate": 'ApiKey realm="estimatesync"'}
+        case _:
+            return {}

@@ -1,0 +1,106 @@
+"""The bodies of good answers, as Make.com scenarios read them. Pure.
+
+Every key is always there, null when nothing is known yet, because Make.com learns the fields from its first sample.
+Names are spelt as in the callback: snake_case.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.log_lines import represent_finished
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.status import CallbackStatus, Phase, Results
+
+STARTED: Final = "Background synchronization started. This may take several minutes."
+
+
+def represent_time(moment: datetime) -> str:
+    """Write a time in UTC with milliseconds, as JavaScript does: `2025-10-16T14:09:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def represent_accepted(sync_id: str, now: datetime) -> dict[str, Any]:
+    """The 202 of a sync that is stored and will run; scenarios depend on these fields and their order."""
+    return {
+        "success": True,
+        "message": STARTED,
+        "status": "processing",
+        "timestamp": represent_time(now),
+        "sync_id": sync_id,
+    }
+
+
+def represent_success(sync: EstimateSync, log: tuple[str, ...]) -> dict[str, Any]:
+    """The 200 of a sync that was waited for."""
+    results = sync.status.results or Results()
+    return {
+        "success": True,
+        "message": represent_finished(results.new_estimates, results.updated_estimates),
+        "new": results.new_estimates,
+        "updated": results.updated_estimates,
+        "log": list(log),
+        "sync_id": sync.name,
+    }
+
+
+def represent_failure(sync_id: str, error: str, log: tuple[str, ...]) -> dict[str, Any]:
+    """The 500 of a sync that was waited for and did not succeed."""
+    return {
+        "success": False,
+        "message": "Synchronization failed.",
+        "error": error,
+        "log": list(log),
+        "sync_id": sync_id,
+    }
+
+
+def compute_error(sync: EstimateSync) -> str:
+    """Say why a finished sync did not succeed."""
+    if sync.status.phase is Phase.CANCELLED:
+        return "Cancelled"
+    return sync.status.message or sync.status.reason or "The sync failed without saying why."
+
+
+def represent_sync(sync: EstimateSync) -> dict[str, Any]:
+    """One sync as GET shows it.
+
+    `success` says that the question was answered; `status` is how the sync is: queued (also before anyone has looked
+    at it), running, succeeded, failed or cancelled. Nothing about the place where it runs is shown.
+    """
+    status = sync.status
+    return {
+        "success": True,
+        "sync_id": sync.name,
+        "status": (status.phase or Phase.QUEUED).lower(),
+        "reason": status.reason,
+        "message": status.message,
+        "date_range": _represent_range(status.date_range or sync.spec.date_range),
+        "progress": msgspec.structs.asdict(status.progress) if status.progress else None,
+        "results": msgspec.structs.asdict(status.results) if status.results else None,
+        "callback": _represent_callback(status.callback) if status.callback else None,
+        "created_at": _represent_optional_time(sync.metadata.creation_timestamp),
+        "started_at": _represent_optional_time(status.start_time),
+        "completed_at": _represent_optional_time(status.completion_time),
+        "duration_seconds": status.duration_seconds,
+    }
+
+
+def _represent_range(days: DateRange | None) -> dict[str, str] | None:
+    return {"start_date": days.start.isoformat(), "end_date": days.end.isoformat()} if days else None
+
+
+def _represent_callback(callback: CallbackStatus) -> dict[str, Any]:
+    return {
+        "state": callback.state.lower(),
+        "attempts": callback.attempts,
+        "last_attempt_at": _represent_optional_time(callback.last_attempt_time),
+        "next_attempt_at": _represent_optional_time(callback.next_attempt_time),
+        "last_status_code": callback.last_status_code,
+        "last_error": callback.last_error,
+    }
+
+
+def _represent_optional_time(moment: datetime | None) -> str | None:
+    return represent_time(moment) if moment else None

@@ -1,0 +1,152 @@
+"""Reads a request for a sync: query, body and Idempotency-Key become one value, or every fault at once. Pure.
+
+A body is JSON whatever its Content-Type says, because command line tools and Make.com often send none or a wrong one.
+A field that is null or empty counts as absent: that is what Make.com sends for an item that is not mapped. Any other
+unknown field is refused: a misspelt date that is silently ignored would sync the wrong days, and nobody would notice.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+from estimatesync_contract.date_ranges import DateRange, compute_default_range
+
+from estimatesync_api.problems import ApiError, Problem
+
+IDEMPOTENCY_KEY_MAX_LENGTH: Final = 255
+
+_START_NAMES: Final = ("startDate", "start_date")
+_END_NAMES: Final = ("endDate", "end_date")
+_KNOWN_NAMES: Final = (*_START_NAMES, *_END_NAMES)
+_SHOWN_LENGTH: Final = 40
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST_DAY: Final = date(1970, 1, 1)
+_LAST_DAY: Final = date(2999, 12, 31)
+_VISIBLE: Final = re.compile(r"[ -~]+")
+
+
+class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller wants."""
+
+    date_range: DateRange
+    """The days to sync, defaults filled in."""
+    asked_start: date | None = None
+    asked_end: date | None = None
+    """What the caller really said: a retry of a request without dates is the same request on the next day, too."""
+    is_background: bool = True
+    idempotency_key: str | None = None
+
+
+def parse_sync_request(
+    *, query: Mapping[str, str | list[str]], body: bytes, idempotency_key: str | None, today: date
+) -> SyncRequest:
+    """Read a request.
+
+    Args:
+        query: The parameters; the sync runs in the background unless `background` is exactly `false`.
+        body: JSON object with startDate and endDate (or start_date, end_date), each optional; blank is no fields.
+        idempotency_key: The header's value, bare or quoted.
+        today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
+            before the end.
+
+    Raises:
+        ApiError: Not JSON, or not valid; every fault is named.
+    """
+    fields = _parse_body(body)
+    faults = [f"{name}: put it into the JSON body, not into the query" for name in _KNOWN_NAMES if name in query]
+    faults += [
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate and endDate"
+        for name in fields
+        if name not in _KNOWN_NAMES
+    ]
+    start = _parse_day(fields, _START_NAMES, faults)
+    end = _parse_day(fields, _END_NAMES, faults)
+    key = _parse_idempotency_key(idempotency_key, faults)
+    date_range = _parse_range(start, end, today, faults)
+    if faults:
+        raise ApiError(Problem.INVALID_REQUEST, *faults)
+    return SyncRequest(
+        date_range=date_range,
+        asked_start=start,
+        asked_end=end,
+        is_background=query.get("background") != "false",
+        idempotency_key=key,
+    )
+
+
+def _parse_body(body: bytes) -> dict[str, Any]:
+    text = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if not text:
+        return {}
+    try:
+        fields = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ApiError(
+            Problem.INVALID_JSON,
+            'The body is not valid JSON. Send an object like {"startDate":"2025-09-01","endDate":"2025-10-16"}, '
+            "or no body at all.",
+        ) from error
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        raise ApiError(Problem.INVALID_REQUEST, "The body must be a JSON object.")
+    return fields
+
+
+def _parse_day(fields: dict[str, Any], names: tuple[str, str], faults: list[str]) -> date | None:
+    given = {name: fields[name] for name in names if not _is_blank(fields.get(name))}
+    if not given:
+        return None
+    name, value = next(iter(given.items()))
+    day = _parse_date(value)
+    if any(_parse_date(other) != day for other in given.values()):
+        faults.append(f"{names[0]} and {names[1]} are the same field and differ; send one of them")
+    if day is None:
+        faults.append(f"{name}: {_show(value)} is not a date like 2025-09-01")
+    elif not _FIRST_DAY <= day <= _LAST_DAY:
+        faults.append(f"{name}: {day} is not between {_FIRST_DAY} and {_LAST_DAY}")
+    return day
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _parse_date(value: object) -> date | None:
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        # fromisoformat alone also takes 20250901 and 2025-W36-1.
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _parse_range(start: date | None, end: date | None, today: date, faults: list[str]) -> DateRange:
+    last = end or today
+    if faults:
+        return DateRange(start=last, end=last)
+    first = start or compute_default_range(last).start
+    if first > last:
+        then = f"endDate {last}" if end else f"today, {last}; send endDate as well"
+        faults.append(f"startDate {first} is after {then}")
+    return DateRange(start=first, end=last)
+
+
+def _parse_idempotency_key(value: str | None, faults: list[str]) -> str | None:
+    """The header's draft says a quoted string, most people send it bare: both name the same key."""
+    if value is None:
+        return None
+    text = value.strip()
+    key = re.sub(r"\\(.)", r"\1", text[1:-1]) if re.fullmatch(r'"(?:[^"\\]|\\.)*"', text) else text
+    if not _VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_MAX_LENGTH:
+        faults.append(f"Idempotency-Key: send 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} printable ASCII characters, or no key")
+    return key
+
+
+def _show(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"

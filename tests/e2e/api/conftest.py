@@ -1,0 +1,112 @@
+"""The deployed API on a real API server, with the rights of its own service account and no others."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from estimatesync_cluster.cluster import Cluster
+
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
+RBAC = ROOT / "deploy" / "cluster" / "manifests" / "api-rbac.yaml"
+API_KEY = "made-up-key-for-cluster-tests"
+WAIT_SECONDS = 30.0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """The API as its callers see it, and the namespace behind it as kubectl sees it."""
+
+    port: int
+    log: Path
+    cluster: Cluster
+    namespace: str
+
+    def ask(self, method: str, url: str, *, body: str = "", key: str | None = None) -> Answer:
+        """Ask with a valid key."""
+        headers = {"X-API-KEY": API_KEY} | ({"Idempotency-Key": key} if key else {})
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)) as connection:
+            connection.request(method, url, headers=headers, body=body)
+            response = connection.getresponse()
+            return Answer(status=response.status, headers=response.headers, body=json.loads(response.read()))
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl in the namespace, as the administrator."""
+        return str(self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin).stdout)
+
+    def stored(self) -> list[dict[str, Any]]:
+        """All syncs, as Kubernetes has them."""
+        items: list[dict[str, Any]] = json.loads(self.kubectl("get", "estimatesyncs", "--output=json"))["items"]
+        return items
+
+    def write_status(self, name: str, status: dict[str, Any]) -> None:
+        """Play the operator."""
+        patch = json.dumps({"status": status})
+        self.kubectl("patch", "estimatesync", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+
+    def wait_until(self, what: str, condition: Callable[[], object]) -> Any:
+        """Wait for something, and answer it."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"never came: {what}\n{self.log.read_text()[-2000:]}"
+            time.sleep(POLL_SECONDS)
+        return found
+
+
+@pytest.fixture
+def api(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Api]:
+    cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
+    cluster.kubectl("apply", f"--namespace={namespace}", f"--filename={RBAC}")
+    kubeconfig = cluster.create_service_account_kubeconfig(
+        tmp_path / "kubeconfig", namespace=namespace, name="estimatesync-api"
+    )
+    environment = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "KUBECONFIG": str(kubeconfig)}
+    log = tmp_path / "gunicorn.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"],
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield _wait_until_ready(Api(port=_wait_for_port(process, log), log=log, cluster=cluster, namespace=namespace))
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(WAIT_SECONDS)
+
+
+def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(POLL_SECONDS)
+    return int(found[1])
+
+
+def _wait_until_ready(api: Api) -> Api:
+    api.wait_until("readiness", lambda: api.ask("GET", "/readyz").status == 200)
+    return api

@@ -1,0 +1,91 @@
+"""The API under a real gunicorn, on a port of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+API_KEY = "made-up-key-for-http-tests"
+WAIT_SECONDS = 15.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A gunicorn that listens."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    port: int
+    syncs: Path
+
+    def stored(self) -> list[str]:
+        """The names of all syncs, in no order."""
+        return [path.stem for path in self.syncs.glob("*.json")]
+
+    def finish(self, name: str, phase: str = "Succeeded") -> None:
+        """End a sync; the phase appears whole."""
+        part = self.syncs / f"{name}.part"
+        part.write_text(phase)
+        part.rename(self.syncs / f"{name}.phase")
+
+    def wait_for_log(self, pattern: str) -> re.Match[str]:
+        """Wait until the log holds something."""
+        return wait_for_text(self.log, pattern)
+
+
+def wait_for_text(path: Path, pattern: str, *, process: subprocess.Popen[bytes] | None = None) -> re.Match[str]:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (found := re.search(pattern, path.read_text())):
+        ended = process is not None and process.poll() is not None
+        assert not ended, f"gunicorn ended:\n{path.read_text()}"
+        assert time.monotonic() < deadline, f"{pattern} is not in:\n{path.read_text()}"
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start gunicorn with the project's configuration; ended after the test, whatever happens."""
+    started: list[subprocess.Popen[bytes]] = []
+    syncs = tmp_path / "syncs"
+    syncs.mkdir()
+
+    def start(*arguments: str, **environment: str) -> Server:
+        log = tmp_path / "gunicorn.log"
+        own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "SYNC_DIRECTORY": str(syncs), **environment}
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf", *arguments],
+                env={"PATH": os.environ["PATH"], **own},
+                stderr=output,
+                stdout=output,
+            )
+        started.append(process)
+        port = wait_for_text(log, r"Listening at: http://127\.0\.0\.1:(\d+)", process=process)[1]
+        return Server(process=process, log=log, port=int(port), syncs=syncs)
+
+    yield start
+    for process in started:
+        # At once, but with its worker, which a SIGKILL would leave behind.
+        process.send_signal(signal.SIGQUIT)
+        process.wait(WAIT_SECONDS)
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    """The API with syncs in files; its worker may not be silent for more than two seconds."""
+    return serve("--pythonpath", str(Path(__file__).parent), "--timeout", "2", "http_composition:app")
+
+
+@pytest.fixture
+def headers() -> dict[str, str]:
+    """The key, in a case of its own."""
+    return {"x-Api-Key": API_KEY}

@@ -1,0 +1,61 @@
+"""An API whose syncs are files, for gunicorn to serve in tests of HTTP behaviour; it proves nothing about storage.
+
+SYNC_DIRECTORY holds one `NAME.json` for each sync; whoever writes `NAME.phase` ends it.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from estimatesync_api.app import create_app
+from estimatesync_api.ports import SyncExistsError
+from estimatesync_api.settings import parse_settings
+from estimatesync_contract.resource import EstimateSync, parse_estimate_sync, represent_estimate_sync
+from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+
+
+class FileStore:
+    """A SyncStore, as simple as tests can see through it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def open(self) -> None:
+        (self._directory / "opened").touch()
+
+    async def close(self) -> None:
+        (self._directory / "closed").touch()
+
+    async def check(self) -> None:
+        """Always ready."""
+
+    async def create(self, sync: EstimateSync) -> EstimateSync:
+        try:
+            with (self._directory / f"{sync.name}.json").open("x") as file:
+                json.dump(represent_estimate_sync(sync), file)
+        except FileExistsError as error:
+            raise SyncExistsError from error
+        return sync
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        try:
+            sync = parse_estimate_sync(json.loads((self._directory / f"{name}.json").read_text()))
+        except FileNotFoundError:
+            return None
+        phase = self._directory / f"{name}.phase"
+        return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
+
+    async def read_log(self, _sync: EstimateSync) -> tuple[str, ...]:
+        return ("a line",)
+
+
+def _finish(sync: EstimateSync, phase: Phase) -> EstimateSync:
+    status = EstimateSyncStatus(
+        phase=phase, completion_time=datetime.now(UTC), results=Results(new_estimates=45, updated_estimates=1564)
+    )
+    return msgspec.structs.replace(sync, status=status)
+
+
+app = create_app(parse_settings(os.environ), FileStore(Path(os.environ["SYNC_DIRECTORY"])))

@@ -1,0 +1,121 @@
+"""A store in memory and an API around it, asked without a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from estimatesync_api.app import Asgi, create_app
+from estimatesync_api.ports import StoreUnavailableError, SyncExistsError
+from estimatesync_api.settings import parse_settings
+from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import EstimateSyncStatus
+from falcon.testing import TestClient
+
+
+@dataclass
+class MemoryStore:
+    """Keeps syncs in a dictionary; what goes wrong, and what happens while a caller waits, is told beforehand."""
+
+    syncs: dict[str, EstimateSync] = field(default_factory=dict)
+    log: tuple[str, ...] = ()
+    create_fault: Exception | None = None
+    log_fault: Exception | None = None
+    check_fault: Exception | None = None
+    fetches: list[EstimateSyncStatus | Exception | None] = field(default_factory=list)
+    """What each coming fetch finds: a new status, an error, or None for a sync that has been deleted."""
+    lifespan: list[str] = field(default_factory=list)
+
+    async def open(self) -> None:
+        self.lifespan.append("opened")
+
+    async def close(self) -> None:
+        self.lifespan.append("closed")
+
+    async def check(self) -> None:
+        if self.check_fault:
+            raise self.check_fault
+
+    async def create(self, sync: EstimateSync) -> EstimateSync:
+        if self.create_fault:
+            raise self.create_fault
+        if sync.name in self.syncs:
+            raise SyncExistsError
+        self.syncs[sync.name] = sync
+        return sync
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        if self.fetches:
+            found = self.fetches.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            if found is None:
+                del self.syncs[name]
+            else:
+                self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
+        return self.syncs.get(name)
+
+    async def read_log(self, _sync: EstimateSync) -> tuple[str, ...]:
+        if self.log_fault:
+            raise self.log_fault
+        return self.log
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """The seconds that callers waited."""
+    return []
+
+
+@pytest.fixture
+def app(store: MemoryStore, pauses: list[float]) -> Asgi:
+    settings = parse_settings(
+        {"API_KEYS": "make:made-up-key-of-make, old:made-up-key-before", "TIME_ZONE": "America/New_York"}
+    )
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    return create_app(
+        settings,
+        store,
+        clock=lambda: datetime(2025, 10, 17, 2, 30, 15, 7000, tzinfo=UTC),
+        token=lambda: "k3x9q",
+        pause=pause,
+    )
+
+
+@pytest.fixture
+def client(app: Asgi) -> TestClient:
+    """Asks with a key."""
+    return TestClient(app, headers={"x-api-key": "made-up-key-of-make"})
+
+
+@pytest.fixture
+def stranger(app: Asgi) -> TestClient:
+    """Asks without a key."""
+    return TestClient(app)
+
+
+@pytest.fixture
+def make_sync() -> Callable[..., EstimateSync]:
+    def make(name: str = "est-1", status: EstimateSyncStatus | None = None) -> EstimateSync:
+        return EstimateSync(
+            metadata=Metadata(name=name, uid="00000000-0000-4000-8000-000000000001", namespace="secret-place"),
+            spec=EstimateSyncSpec(),
+            status=status or EstimateSyncStatus(),
+        )
+
+    return make
+
+
+@pytest.fixture
+def unavailable() -> StoreUnavailableError:
+    return StoreUnavailableError("10.0.0.1 is away")

@@ -1,0 +1,104 @@
+"""Everything but POST: one sync, health, and addresses and methods that are not there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import falcon.asgi
+import pytest
+from estimatesync_api.app import Asgi, create_token
+from estimatesync_contract.resource import EstimateSync
+from falcon.testing import ASGIConductor, TestClient
+
+SYNCS = "/api/automations/estimates/syncs"
+
+
+def test_a_sync_is_shown(client: TestClient, store: Any, make_sync: Callable[..., EstimateSync]) -> None:
+    store.syncs["est-1"] = make_sync("est-1")
+
+    result = client.simulate_get(f"{SYNCS}/est-1")
+
+    assert result.status_code == 200
+    assert (result.json["success"], result.json["sync_id"], result.json["status"]) == (True, "est-1", "queued")
+
+
+@pytest.mark.parametrize("name", ["est-2", "EST-1", "est_1", "x" * 64, "..", "%2e%2e%2fsecrets", "est-1%0a", "%C3%A4"])
+def test_an_id_that_no_sync_has_is_404(
+    client: TestClient, store: Any, make_sync: Callable[..., EstimateSync], name: str
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1")
+
+    result = client.simulate_get(f"{SYNCS}/{name}")
+
+    assert result.status_code == 404
+    assert result.json["code"] in {"sync_not_found", "not_found"}
+
+
+def test_a_sync_is_not_shown_without_a_key(stranger: TestClient) -> None:
+    assert stranger.simulate_get(f"{SYNCS}/est-1").json["code"] == "api_key_missing"
+
+
+def test_a_store_that_is_away_is_503(client: TestClient, store: Any, unavailable: Exception) -> None:
+    store.fetches = [unavailable]
+
+    assert client.simulate_get(f"{SYNCS}/est-1").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status", "code", "allow"),
+    [
+        ("GET", "/sync-estimates", 405, "method_not_allowed", "POST, OPTIONS"),
+        ("DELETE", f"{SYNCS}/est-1", 405, "method_not_allowed", "GET, OPTIONS"),
+        ("GET", "/", 404, "not_found", None),
+        ("POST", "/api", 404, "not_found", None),
+    ],
+)
+def test_wrong_methods_and_addresses_are_json(
+    client: TestClient, method: str, url: str, status: int, code: str, allow: str | None
+) -> None:
+    result = client.simulate_request(method, url)
+
+    assert (result.status_code, result.json["code"]) == (status, code)
+    assert result.headers.get("allow") == allow
+
+
+def test_health_needs_neither_key_nor_store(stranger: TestClient, store: Any, unavailable: Exception) -> None:
+    store.check_fault = unavailable
+
+    assert stranger.simulate_get("/healthz").json == {"status": "ok"}
+
+
+def test_readiness_is_the_store_s(stranger: TestClient, store: Any, unavailable: Exception) -> None:
+    ready = stranger.simulate_get("/readyz")
+    store.check_fault = unavailable
+    away = stranger.simulate_get("/readyz")
+
+    assert (ready.status_code, ready.json) == (200, {"status": "ready"})
+    assert (away.status_code, away.json["code"]) == (503, "unavailable")
+
+
+def test_a_new_address_is_closed_to_strangers_unless_it_says_otherwise(app: Asgi, stranger: TestClient) -> None:
+    class Forgotten:
+        async def on_get(self, _req: falcon.asgi.Request, _resp: falcon.asgi.Response) -> None:
+            """Answer anything."""
+
+    app.add_route("/new", Forgotten())
+
+    assert stranger.simulate_get("/new").status_code == 401
+
+
+async def serve_once(app: Asgi) -> None:
+    async with ASGIConductor(app) as conductor:
+        await conductor.simulate_get("/healthz")
+
+
+def test_the_store_is_opened_and_closed_with_the_process(app: Asgi, store: Any) -> None:
+    falcon.async_to_sync(serve_once, app)
+
+    assert store.lifespan == ["opened", "closed"]
+
+
+def test_tokens_fit_into_names_and_differ() -> None:
+    tokens = {create_token() for _ in range(100)}
+
+    assert len(tokens) == 100
+    assert all(token.isascii() and token.isalnum() and token.islower() | token.isdigit() for token in tokens)

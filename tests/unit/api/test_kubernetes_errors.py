@@ -1,0 +1,56 @@
+import json
+
+import pytest
+from estimatesync_api.kubernetes_errors import ApiStatus, is_missing_object, map_api_error, parse_api_status
+from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
+
+INVALID = 'EstimateSync.botzilla.io "est-1" is invalid: spec.pageSize: Invalid value: 0: must be at least 1'
+DENIED = 'admission webhook "rules.internal" denied the request: no syncs on Mondays'
+POLICY = "\"est-1\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no syncs on Mondays"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "expected"),
+    [
+        pytest.param(409, "AlreadyExists", SyncExistsError, id="name taken"),
+        pytest.param(409, "Conflict", StoreUnavailableError, id="quota being counted"),
+        pytest.param(400, "BadRequest", SyncRefusedError, id="denied by a webhook"),
+        pytest.param(422, "Invalid", SyncRefusedError, id="against a rule"),
+        pytest.param(401, "Unauthorized", StoreUnavailableError, id="token expired"),
+        pytest.param(403, "Forbidden", StoreUnavailableError, id="rights missing or quota used up"),
+        pytest.param(404, "", StoreUnavailableError, id="resource not installed"),
+        pytest.param(429, "TooManyRequests", StoreUnavailableError, id="too many requests"),
+        pytest.param(500, "InternalError", StoreUnavailableError, id="broken"),
+        pytest.param(504, "Timeout", StoreUnavailableError, id="too slow"),
+    ],
+)
+def test_only_a_refused_sync_is_refused_for_good(code: int, reason: str, expected: type[Exception]) -> None:
+    assert isinstance(map_api_error(code, ApiStatus(reason=reason, message="why")), expected)
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        pytest.param(INVALID, "spec.pageSize: Invalid value: 0: must be at least 1", id="rule"),
+        pytest.param(DENIED, "no syncs on Mondays", id="webhook"),
+        pytest.param(POLICY, "no syncs on Mondays", id="policy"),
+        pytest.param("a: b", "a: b", id="anything else"),
+        pytest.param("", "the cluster gave no reason", id="nothing"),
+    ],
+)
+def test_a_refusal_gives_the_cause_and_not_the_names_of_cluster_objects(message: str, cause: str) -> None:
+    assert str(map_api_error(422, ApiStatus(message=message))) == cause
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param({"kind": "Status", "reason": "NotFound", "details": {"name": "est-1"}}, True, id="the object"),
+        pytest.param({"kind": "Status", "reason": "NotFound", "details": {}}, False, id="the resource"),
+        pytest.param("404 page not found", False, id="not even JSON"),
+    ],
+)
+def test_a_missing_object_is_told_from_a_missing_resource(body: object, *, expected: bool) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+
+    assert is_missing_object(404, parse_api_status(text)) is expected

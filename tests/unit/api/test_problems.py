@@ -1,0 +1,57 @@
+import pytest
+from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
+from estimatesync_api.problems import ApiError, Problem, map_exception, map_status, represent_problem
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        pytest.param(StoreUnavailableError("10.0.0.1"), Problem.UNAVAILABLE, id="store away"),
+        pytest.param(TimeoutError(), Problem.UNAVAILABLE, id="timeout"),
+        pytest.param(ConnectionResetError(), Problem.UNAVAILABLE, id="connection lost"),
+        pytest.param(SyncRefusedError("not today"), Problem.SYNC_REFUSED, id="refused"),
+        pytest.param(ApiError(Problem.KEY_WRONG), Problem.KEY_WRONG, id="one of ours"),
+        pytest.param(KeyError("bug"), Problem.INTERNAL_ERROR, id="a bug"),
+    ],
+)
+def test_what_may_pass_is_503_and_only_a_bug_is_500(error: Exception, problem: Problem) -> None:
+    answer = map_exception(error)
+
+    assert answer.problem is problem
+    assert "10.0.0.1" not in str(answer)
+
+
+def test_codes_are_unique_and_only_a_bug_has_a_status_that_make_gives_up_on_for_our_fault() -> None:
+    assert len({problem.code for problem in Problem}) == len(Problem)
+    assert {problem.status: problem for problem in Problem if problem.status >= 500} == {
+        500: Problem.INTERNAL_ERROR,
+        503: Problem.UNAVAILABLE,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (404, Problem.NOT_FOUND),
+        (405, Problem.METHOD_NOT_ALLOWED),
+        (413, Problem.BODY_TOO_LARGE),
+        (400, Problem.INVALID_REQUEST),
+        (500, Problem.INTERNAL_ERROR),
+    ],
+)
+def test_answers_of_the_framework_get_our_codes(status: int, problem: Problem) -> None:
+    assert map_status(status).problem is problem
+
+
+@pytest.mark.parametrize(
+    ("faults", "body"),
+    [
+        pytest.param((), {"message": Problem.INVALID_REQUEST.message}, id="none"),
+        pytest.param(("a",), {"message": "a"}, id="one"),
+        pytest.param(("a", "b"), {"message": "a; b", "errors": ["a", "b"]}, id="several"),
+    ],
+)
+def test_faults_are_listed_when_there_are_several(faults: tuple[str, ...], body: dict[str, object]) -> None:
+    represented = represent_problem(ApiError(Problem.INVALID_REQUEST, *faults))
+
+    assert represented == {"success": False, "code": "invalid_request", **body}

@@ -1,0 +1,127 @@
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+from estimatesync_api.responses import compute_error, represent_accepted, represent_sync, represent_time
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import (
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+    build_progress,
+)
+
+NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
+DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+
+FINISHED = EstimateSyncStatus(
+    phase=Phase.SUCCEEDED,
+    reason="Succeeded",
+    message="New: 45, Updated: 1564.",
+    date_range=DAYS,
+    job_name="estimatesync-hidden-uid",
+    start_time=NOON,
+    completion_time=NOON + timedelta(seconds=487),
+    duration_seconds=487,
+    progress=build_progress(page=17, total_pages=17, fetched=1609),
+    results=Results(
+        total_fetched=1609, new_estimates=45, updated_estimates=1564, unchanged_estimates=3, total_processed=1609
+    ),
+    callback=CallbackStatus(
+        state=CallbackState.RETRYING,
+        id="msg_hidden-uid",
+        attempts=2,
+        last_attempt_time=NOON,
+        next_attempt_time=NOON + timedelta(seconds=30),
+        last_status_code=503,
+        last_error="HTTP 503",
+    ),
+)
+
+
+def build_sync(status: EstimateSyncStatus) -> EstimateSync:
+    return EstimateSync(
+        metadata=Metadata(name="est-1", uid="hidden-uid", namespace="hidden-namespace", creation_timestamp=NOON),
+        spec=EstimateSyncSpec(date_range=DAYS),
+        status=status,
+    )
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2025, 10, 16, 14, 9, tzinfo=UTC), "2025-10-16T14:09:00.000Z"),
+        (datetime(2025, 10, 16, 16, 9, 0, 7999, tzinfo=timezone(timedelta(hours=2))), "2025-10-16T14:09:00.007Z"),
+    ],
+)
+def test_times_are_written_as_javascript_writes_them(moment: datetime, text: str) -> None:
+    assert represent_time(moment) == text
+
+
+def test_the_accepted_body_is_the_promised_one_byte_for_byte() -> None:
+    body = msgspec.json.encode(represent_accepted("est-1", datetime(2025, 10, 16, 14, 9, tzinfo=UTC)))
+
+    assert body == (
+        b'{"success":true,"message":"Background synchronization started. This may take several minutes.",'
+        b'"status":"processing","timestamp":"2025-10-16T14:09:00.000Z","sync_id":"est-1"}'
+    )
+
+
+def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
+    assert represent_sync(build_sync(FINISHED)) == {
+        "success": True,
+        "sync_id": "est-1",
+        "status": "succeeded",
+        "reason": "Succeeded",
+        "message": "New: 45, Updated: 1564.",
+        "date_range": {"start_date": "2025-09-01", "end_date": "2025-10-16"},
+        "progress": {"page": 17, "total_pages": 17, "fetched": 1609, "percent": 100, "text": "17/17"},
+        "results": {
+            "total_fetched": 1609,
+            "new_estimates": 45,
+            "updated_estimates": 1564,
+            "unchanged_estimates": 3,
+            "total_processed": 1609,
+        },
+        "callback": {
+            "state": "retrying",
+            "attempts": 2,
+            "last_attempt_at": "2025-10-16T12:00:00.000Z",
+            "next_attempt_at": "2025-10-16T12:00:30.000Z",
+            "last_status_code": 503,
+            "last_error": "HTTP 503",
+        },
+        "created_at": "2025-10-16T12:00:00.000Z",
+        "started_at": "2025-10-16T12:00:00.000Z",
+        "completed_at": "2025-10-16T12:08:07.000Z",
+        "duration_seconds": 487,
+    }
+
+
+def test_a_sync_nobody_has_looked_at_yet_has_the_same_fields_and_is_queued() -> None:
+    fresh, finished = represent_sync(build_sync(EstimateSyncStatus())), represent_sync(build_sync(FINISHED))
+
+    assert list(fresh) == list(finished)
+    assert fresh["status"] == "queued"
+    assert fresh["date_range"] == finished["date_range"]
+
+
+def test_nothing_about_the_place_where_a_sync_runs_is_shown() -> None:
+    assert b"hidden" not in msgspec.json.encode(represent_sync(build_sync(FINISHED)))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (EstimateSyncStatus(phase=Phase.CANCELLED, message="stopped by a person"), "Cancelled"),
+        (EstimateSyncStatus(phase=Phase.FAILED, message="Login failed", reason="LoginFailed"), "Login failed"),
+        (EstimateSyncStatus(phase=Phase.FAILED, reason="LoginFailed"), "LoginFailed"),
+        (EstimateSyncStatus(phase=Phase.FAILED), "The sync failed without saying why."),
+    ],
+)
+def test_a_sync_that_did_not_succeed_says_why(status: EstimateSyncStatus, error: str) -> None:
+    assert compute_error(build_sync(status)) == error

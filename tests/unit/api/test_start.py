@@ -1,0 +1,215 @@
+"""POST, in both ways of being answered."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_api.ports import SyncRefusedError
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+from falcon.testing import TestClient
+
+URL = "/api/automations/estimates/sync-external"
+NAME = "est-20251017-023015007-k3x9q"
+RUNNING = EstimateSyncStatus(phase=Phase.RUNNING)
+SUCCEEDED = EstimateSyncStatus(phase=Phase.SUCCEEDED, results=Results(new_estimates=45, updated_estimates=1564))
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}/", "/sync-estimates", f"{URL}?background=true"])
+def test_a_stored_sync_is_answered_with_202(client: TestClient, store: Any, url: str) -> None:
+    result = client.simulate_post(url)
+
+    assert result.status_code == 202
+    assert result.text == (
+        '{"success":true,"message":"Background synchronization started. This may take several minutes.",'
+        f'"status":"processing","timestamp":"2025-10-17T02:30:15.007Z","sync_id":"{NAME}"}}'
+    )
+    assert result.headers["location"] == f"/api/automations/estimates/syncs/{NAME}"
+    assert int(result.headers["retry-after"]) > 0
+    assert list(store.syncs) == [NAME]
+
+
+def test_the_default_days_end_today_in_the_configured_time_zone(client: TestClient, store: Any) -> None:
+    client.simulate_post(URL)
+
+    days = store.syncs[NAME].spec.date_range
+    assert (days.start.isoformat(), days.end.isoformat()) == ("2025-09-01", "2025-10-16")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"X-API-KEY": "made-up-key-before"}, id="a key that is being replaced"),
+        pytest.param({"x-Api-kEY": " made-up-key-of-make "}, id="another case, with spaces"),
+        pytest.param({"X-API-KEY": "made-up-key-of-make", "Content-Type": "text/html"}, id="a wrong content type"),
+    ],
+)
+def test_headers_are_taken_as_people_send_them(stranger: TestClient, store: Any, headers: dict[str, str]) -> None:
+    result = stranger.simulate_post(URL, headers=headers, body='{"start_date":"2025-10-01"}')
+
+    assert result.status_code == 202
+    assert store.syncs[NAME].spec.date_range.start.isoformat() == "2025-10-01"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        pytest.param({"x-api-key": ""}, "{}", 401, "api_key_missing", id="no key"),
+        pytest.param({"x-api-key": "made-up-key-of-mak"}, "{}", 403, "api_key_wrong", id="a wrong key"),
+        pytest.param({"x-api-key": "wrong"}, "{", 403, "api_key_wrong", id="the key comes before the body"),
+        pytest.param({}, "{", 400, "invalid_json", id="not JSON"),
+        pytest.param({}, '{"startDate":"x"}', 400, "invalid_request", id="not valid"),
+        pytest.param({"Idempotency-Key": ""}, "", 400, "invalid_request", id="an empty Idempotency-Key"),
+        pytest.param({}, " " * (64 * 1024 + 1), 413, "body_too_large", id="too large"),
+    ],
+)
+def test_bad_input_is_told_and_nothing_is_stored(
+    client: TestClient, store: Any, headers: dict[str, str], body: str, status: int, code: str
+) -> None:
+    result = client.simulate_post(URL, headers=headers, body=body)
+
+    assert (result.status_code, result.json["success"], result.json["code"]) == (status, False, code)
+    assert result.json["message"]
+    assert store.syncs == {}
+
+
+def test_an_unauthorized_caller_is_told_how_to_identify(stranger: TestClient) -> None:
+    result = stranger.simulate_post(URL)
+
+    assert result.headers["www-authenticate"] == 'ApiKey realm="estimatesync"'
+    assert result.json["message"] == "Send your API key in the X-API-KEY header."
+
+
+def test_a_store_that_is_away_is_503_so_that_make_tries_again(
+    client: TestClient, store: Any, unavailable: Exception
+) -> None:
+    store.create_fault = unavailable
+
+    result = client.simulate_post(URL)
+
+    assert (result.status_code, result.json["code"]) == (503, "unavailable")
+    assert int(result.headers["retry-after"]) > 0
+    assert "10.0.0.1" not in result.text
+
+
+def test_a_sync_the_store_refuses_is_422_with_the_cause(client: TestClient, store: Any) -> None:
+    store.create_fault = SyncRefusedError("no syncs on Mondays")
+
+    result = client.simulate_post(URL)
+
+    assert (result.status_code, result.json["code"]) == (422, "sync_refused")
+    assert result.json["message"] == "The sync was refused: no syncs on Mondays"
+
+
+def test_a_bug_is_500_without_internals_and_logged_with_them(
+    client: TestClient, store: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.create_fault = ZeroDivisionError("internals")
+
+    result = client.simulate_post(URL)
+
+    assert (result.status_code, result.json["code"]) == (500, "internal_error")
+    assert "internals" not in result.text
+    assert "ZeroDivisionError: internals" in caplog.text
+    assert "made-up-key" not in caplog.text
+
+
+def test_the_same_idempotency_key_names_the_same_sync(client: TestClient, store: Any) -> None:
+    first = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"}, body='{"endDate":"2025-10-01"}')
+
+    again = client.simulate_post(URL, headers={"Idempotency-Key": '"run-17"'}, body='{"end_date":"2025-10-01"}')
+    other = client.simulate_post(URL, headers={"Idempotency-Key": "run-18"}, body='{"endDate":"2025-10-01"}')
+
+    assert (first.status_code, again.status_code, other.status_code) == (202, 202, 202)
+    assert first.json == again.json
+    assert first.headers["location"] == again.headers["location"]
+    assert list(store.syncs) == [first.json["sync_id"], other.json["sync_id"]]
+
+
+def test_a_key_without_dates_still_names_its_sync_when_the_default_days_have_moved_on(
+    client: TestClient, store: Any, make_sync: Callable[..., EstimateSync]
+) -> None:
+    sync_id = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"}).json["sync_id"]
+    yesterday = store.syncs[sync_id]
+    store.syncs[sync_id] = EstimateSync(metadata=yesterday.metadata, spec=make_sync().spec)
+
+    again = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
+
+    assert (again.status_code, again.json["sync_id"]) == (202, sync_id)
+
+
+def test_an_idempotency_key_used_for_other_dates_is_422_and_names_them(client: TestClient, store: Any) -> None:
+    client.simulate_post(URL, headers={"Idempotency-Key": "run-17"}, body='{"endDate":"2025-10-01"}')
+    (sync_id,) = store.syncs
+
+    result = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
+
+    assert (result.status_code, result.json["code"]) == (422, "idempotency_key_reused")
+    assert f"was used for sync {sync_id} (2025-08-17 to 2025-10-01)" in result.json["message"]
+    assert list(store.syncs) == [sync_id]
+
+
+def test_a_repeated_request_whose_sync_vanishes_meanwhile_is_503(client: TestClient, store: Any) -> None:
+    client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
+    store.fetches = [None]
+
+    result = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
+
+    assert result.status_code == 503
+
+
+def test_in_the_foreground_the_answer_is_the_outcome(
+    client: TestClient, store: Any, pauses: list[float], unavailable: Exception
+) -> None:
+    store.fetches = [EstimateSyncStatus(), RUNNING, unavailable, RUNNING, SUCCEEDED]
+    store.log = ("first", "last")
+
+    result = client.simulate_post(f"{URL}?background=false")
+
+    assert result.status_code == 200
+    assert result.text == (
+        '{"success":true,"message":"✅ Background synchronization finished. New: 45, Updated: 1564.",'
+        f'"new":45,"updated":1564,"log":["first","last"],"sync_id":"{NAME}"}}'
+    )
+    assert pauses == [0.125, 0.25, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        pytest.param(
+            EstimateSyncStatus(phase=Phase.FAILED, message="Login to Attic Tech failed: Invalid credentials"),
+            "Login to Attic Tech failed: Invalid credentials",
+            id="failed",
+        ),
+        pytest.param(EstimateSyncStatus(phase=Phase.CANCELLED, message="by a person"), "Cancelled", id="cancelled"),
+        pytest.param(None, "The sync was deleted before it ended.", id="deleted"),
+    ],
+)
+def test_in_the_foreground_a_sync_that_does_not_succeed_is_500_with_the_cause(
+    client: TestClient, store: Any, unavailable: Exception, status: EstimateSyncStatus | None, error: str
+) -> None:
+    store.fetches = [status]
+    store.log_fault = unavailable
+
+    result = client.simulate_post(f"{URL}?background=false")
+
+    assert result.status_code == 500
+    assert result.text == (
+        f'{{"success":false,"message":"Synchronization failed.","error":"{error}","log":[],"sync_id":"{NAME}"}}'
+    )
+
+
+def test_each_answer_is_one_access_line_with_the_key_by_name(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "estimatesync_api.access")
+
+    client.simulate_post(f"{URL}?token=s3cret")
+    client.simulate_get("/no%0Asuch")
+
+    first, second = caplog.messages
+    assert first.startswith(f"POST {URL} -> 202 in ")
+    assert first.endswith(f"sync={NAME} key=make")
+    assert second.startswith("GET /no\\nsuch -> 404 in ")
+    assert "s3cret" not in caplog.text

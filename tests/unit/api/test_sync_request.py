@@ -1,0 +1,196 @@
+from datetime import date
+
+import pytest
+from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.sync_request import SyncRequest, parse_sync_request
+from estimatesync_contract.date_ranges import DateRange
+
+TODAY = date(2025, 10, 16)
+DEFAULT = ("2025-09-01", "2025-10-16")
+
+
+def parse(body: bytes = b"", *, query: dict[str, str | list[str]] | None = None, key: str | None = None) -> SyncRequest:
+    return parse_sync_request(query=query or {}, body=body, idempotency_key=key, today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b"", DEFAULT, id="no body"),
+        pytest.param(b" \r\n", DEFAULT, id="blank body"),
+        pytest.param(b"{}", DEFAULT, id="no fields"),
+        pytest.param(b"null", DEFAULT, id="null"),
+        pytest.param(b'{"startDate":null,"endDate":""}', DEFAULT, id="items that are not mapped in Make.com"),
+        pytest.param(
+            b'{"startDate":"2025-09-05","endDate":"2025-09-06"}', ("2025-09-05", "2025-09-06"), id="camel case"
+        ),
+        pytest.param(
+            b'{"start_date":"2025-09-05","end_date":"2025-09-06"}', ("2025-09-05", "2025-09-06"), id="snake case"
+        ),
+        pytest.param(
+            b'{"startDate":"2025-09-05","start_date":"2025-09-05"}', ("2025-09-05", "2025-10-16"), id="both, equal"
+        ),
+        pytest.param(
+            b'{"startDate":"","start_date":" 2025-09-05 "}',
+            ("2025-09-05", "2025-10-16"),
+            id="the one that is not empty",
+        ),
+        pytest.param(b'{"startDate":"2025-10-16"}', ("2025-10-16", "2025-10-16"), id="only a start: until today"),
+        pytest.param(b'{"endDate":"2024-03-15"}', ("2024-01-30", "2024-03-15"), id="only an end: 45 days before it"),
+        pytest.param(b'{"startDate":"2024-02-29"}', ("2024-02-29", "2025-10-16"), id="leap day"),
+        pytest.param(b'\xef\xbb\xbf{"endDate":"2025-10-16"}', DEFAULT, id="byte order mark"),
+    ],
+)
+def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]) -> None:
+    request = parse(body)
+
+    start, end = (date.fromisoformat(day) for day in expected)
+    assert request.date_range == DateRange(start=start, end=end)
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        pytest.param(b"[]", ["The body must be a JSON object."], id="a list"),
+        pytest.param(b'"2025-09-01"', ["The body must be a JSON object."], id="a string"),
+        pytest.param(
+            b'{"startDate":"2025-02-30"}', ['startDate: "2025-02-30" is not a date like 2025-09-01'], id="no such day"
+        ),
+        pytest.param(
+            b'{"start_date":"20250901"}', ['start_date: "20250901" is not a date like 2025-09-01'], id="no dashes"
+        ),
+        pytest.param(
+            b'{"endDate":"2025-09-01T00:00:00.000Z"}',
+            ['endDate: "2025-09-01T00:00:00.000Z" is not a date like 2025-09-01'],
+            id="a time",
+        ),
+        pytest.param(b'{"endDate":20250901}', ["endDate: 20250901 is not a date like 2025-09-01"], id="a number"),
+        pytest.param(b'{"endDate":{"a":1}}', ["endDate: an object is not a date like 2025-09-01"], id="an object"),
+        pytest.param(b'{"endDate":[1]}', ["endDate: a list is not a date like 2025-09-01"], id="a list for a date"),
+        pytest.param(
+            '{"endDate":"２０２５-09-01"}'.encode(),  # noqa: RUF001 - digits that are not ASCII are the point
+            ['endDate: "２０２５-09-01" is not a date like 2025-09-01'],  # noqa: RUF001 - as above
+            id="foreign digits",
+        ),
+        pytest.param(
+            b'{"endDate":"' + b"9" * 50_000 + b'"}',
+            ['endDate: "' + "9" * 39 + "… is not a date like 2025-09-01"],
+            id="a long text is not repeated in full",
+        ),
+        pytest.param(
+            b'{"startDate":"0025-09-01"}',
+            ["startDate: 0025-09-01 is not between 1970-01-01 and 2999-12-31"],
+            id="a year that lost its century",
+        ),
+        pytest.param(
+            b'{"endDate":"9999-12-31"}', ["endDate: 9999-12-31 is not between 1970-01-01 and 2999-12-31"], id="too late"
+        ),
+        pytest.param(
+            b'{"startDate":"2025-09-02","endDate":"2025-09-01"}',
+            ["startDate 2025-09-02 is after endDate 2025-09-01"],
+            id="the wrong way round",
+        ),
+        pytest.param(
+            b'{"startDate":"2025-10-17"}',
+            ["startDate 2025-10-17 is after today, 2025-10-16; send endDate as well"],
+            id="a start in the future",
+        ),
+        pytest.param(
+            b'{"startDate":"2025-09-01","start_date":"2025-09-02"}',
+            ["startDate and start_date are the same field and differ; send one of them"],
+            id="two spellings that differ",
+        ),
+        pytest.param(
+            b'{"startdate":"2025-09-01","endDate":"soon","background":false}',
+            [
+                "startdate: unknown field; known are startDate and endDate",
+                "background: unknown field; known are startDate and endDate",
+                'endDate: "soon" is not a date like 2025-09-01',
+            ],
+            id="every fault at once",
+        ),
+    ],
+)
+def test_a_body_that_is_not_valid_is_refused_with_every_fault(body: bytes, faults: list[str]) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse(body)
+
+    assert caught.value.problem is Problem.INVALID_REQUEST
+    assert list(caught.value.faults) == faults
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b"startDate=2025-09-01", id="a form"),
+        pytest.param(b'{"startDate":"2025-09-01",}', id="a trailing comma"),
+        pytest.param(b'{"startDate":"\xff"}', id="not UTF-8"),
+        pytest.param(b'{"startDate":NaN}', id="NaN"),
+        pytest.param(b"[" * 60_000, id="deeply nested"),
+    ],
+)
+def test_a_body_that_is_not_json_is_refused_with_an_example(body: bytes) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse(body)
+
+    assert caught.value.problem is Problem.INVALID_JSON
+    assert '{"startDate":"2025-09-01","endDate":"2025-10-16"}' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "is_background"),
+    [
+        pytest.param({}, True, id="nothing said"),
+        pytest.param({"background": "false"}, False, id="exactly false"),
+        pytest.param({"background": "true"}, True, id="true"),
+        pytest.param({"background": "False"}, True, id="another case"),
+        pytest.param({"background": "0"}, True, id="zero"),
+        pytest.param({"background": ""}, True, id="empty"),
+        pytest.param({"background": ["false", "false"]}, True, id="said twice"),
+        pytest.param({"cachebuster": "7"}, True, id="a parameter of someone else"),
+    ],
+)
+def test_a_sync_runs_in_the_background_unless_background_is_exactly_false(
+    query: dict[str, str | list[str]], *, is_background: bool
+) -> None:
+    assert parse(query=query).is_background is is_background
+
+
+def test_dates_in_the_query_are_refused_because_they_would_be_ignored() -> None:
+    with pytest.raises(ApiError) as caught:
+        parse(query={"startDate": "2025-09-01", "end_date": "2025-09-02"})
+
+    assert list(caught.value.faults) == [
+        "startDate: put it into the JSON body, not into the query",
+        "end_date: put it into the JSON body, not into the query",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        pytest.param(None, None, id="none"),
+        pytest.param("run-17", "run-17", id="bare"),
+        pytest.param(' "run-17" ', "run-17", id="quoted"),
+        pytest.param(r'"a\"b\\c"', r'a"b\c', id="escapes"),
+        pytest.param("x" * 255, "x" * 255, id="longest"),
+    ],
+)
+def test_an_idempotency_key_may_be_bare_or_quoted(header: str | None, key: str | None) -> None:
+    assert parse(key=header).idempotency_key == key
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("", id="empty"),
+        pytest.param('""', id="empty quotes"),
+        pytest.param("x" * 256, id="too long"),
+        pytest.param("ä", id="not ASCII"),
+        pytest.param("a\tb", id="not printable"),
+    ],
+)
+def test_an_idempotency_key_that_cannot_be_kept_is_refused(header: str) -> None:
+    with pytest.raises(ApiError, match="Idempotency-Key: send 1 to 255 printable ASCII characters, or no key"):
+        parse(key=header)
