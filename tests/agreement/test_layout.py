@@ -30,7 +30,7 @@ def test_no_module_anywhere_is_named_like_a_standard_one() -> None:
 
 
 def test_tests_are_not_packages_and_none_lies_under_operator() -> None:
-    """pytest would import `tests/operator/…` as `operator…`."""
+    """The test runner would import `tests/operator/…` as `operator…`."""
     assert not list((ROOT / "tests").rglob("__init__.py"))
     assert not list((ROOT / "operator").rglob("test_*.py")) + list((ROOT / "operator").rglob("conftest.py"))
     assert not [path for path in (ROOT / "tests").rglob("operator") if path.is_dir()]

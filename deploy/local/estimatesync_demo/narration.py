@@ -1,0 +1,53 @@
+"""Prints the story: steps, facts, quotations, and one line of progress that moves."""
+
+import json
+import sys
+from collections.abc import Iterable
+
+
+def tell_step(title: str) -> None:
+    """Begin a new part of the story."""
+    print(f"\n▶ {title}", flush=True)
+
+
+def tell(text: str) -> None:
+    """Tell a fact."""
+    print(f"  {text}", flush=True)
+
+
+def quote(lines: Iterable[str], *, most: int = 12) -> None:
+    """Show somebody else's words, the middle left out when there are many."""
+    shown = list(lines)
+    if len(shown) > most:
+        half = most // 2
+        shown = [*shown[:half], f"… {len(shown) - 2 * half} lines …", *shown[-half:]]
+    for line in shown:
+        print(f"  │ {line}", flush=True)
+
+
+def quote_json(body: object) -> None:
+    """Show a JSON body."""
+    quote(json.dumps(body, indent=2, ensure_ascii=False).splitlines(), most=40)
+
+
+class ProgressLine:
+    """One line that is rewritten in a terminal, and printed once per change elsewhere."""
+
+    def __init__(self) -> None:
+        """Show nothing yet."""
+        self._last = ""
+
+    def show(self, text: str) -> None:
+        """Show a text, unless it is shown already."""
+        if text == self._last:
+            return
+        self._last = text
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K  {text}", end="", flush=True)
+        else:
+            tell(text)
+
+    def end(self) -> None:
+        """Leave the line as it is."""
+        if self._last and sys.stdout.isatty():
+            print(flush=True)
