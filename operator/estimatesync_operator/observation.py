@@ -22,7 +22,7 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
 
     state: JobState
     failure_reason: str | None = None
-    """The Job's own reason: BackoffLimitExceeded, DeadlineExceeded, PodFailurePolicy."""
+    """BackoffLimitExceeded, DeadlineExceeded or PodFailurePolicy: the Job's own, known before its pods are gone."""
     failure_message: str | None = None
     termination_message: str | None = None
     """None when no run has ended, or its pod is gone; empty when the run left no word."""

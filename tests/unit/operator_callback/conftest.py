@@ -12,7 +12,7 @@ from estimatesync_contract.status import CallbackState, CallbackStatus, Estimate
 def succeeded() -> EstimateSync:
     """The sync of the seed's example callback."""
     return EstimateSync(
-        metadata=Metadata(name="est-20251016-140900-k3x9q", namespace="botzilla", uid="6f1c"),
+        metadata=Metadata(name="est-20251016-140900000-k3x9q", namespace="botzilla", uid="6f1c"),
         status=EstimateSyncStatus(
             phase=Phase.SUCCEEDED,
             message="✅ Background synchronization finished. New: 45, Updated: 1564.",

@@ -14,7 +14,7 @@ SEED_SUCCESS = (
     b'"results":{"total_fetched":1609,"new_estimates":45,"updated_estimates":1564,"total_processed":1609},'
     b'"date_range":{"start_date":"2025-09-01","end_date":"2025-10-16"},'
     b'"performance":{"duration_seconds":487,"duration_minutes":8.1},"error":null,"environment":"production",'
-    b'"sync_id":"est-20251016-140900-k3x9q"}'
+    b'"sync_id":"est-20251016-140900000-k3x9q"}'
 )
 ZEROS = {"total_fetched": 0, "new_estimates": 0, "updated_estimates": 0, "total_processed": 0}
 

@@ -1,0 +1,67 @@
+"""Joins the reconciler with Kubernetes and the callback: the operator's one composition root, used by its main."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from estimatesync_contract.environment_reader import EnvironmentReader
+from kubernetes.aio.client import ApiClient
+
+from estimatesync_operator.callback_http import HttpCallbackSender
+from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.kubernetes_api import open_kubernetes_api
+from estimatesync_operator.kubernetes_events import KubernetesEvents
+from estimatesync_operator.kubernetes_jobs import KubernetesJobs
+from estimatesync_operator.kubernetes_secrets import KubernetesSecrets
+from estimatesync_operator.kubernetes_store import KubernetesSyncStore
+from estimatesync_operator.reconciler import Reconciler
+from estimatesync_operator.settings import OperatorSettings, read_operator_settings
+from estimatesync_operator.system_clock import SystemClock
+from estimatesync_operator.workqueue import WorkQueue
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[OperatorSettings, CallbackSettings]:
+    """Read all settings.
+
+    Raises:
+        SettingsError: Some cannot be used; the error lists all of them.
+    """
+    reader = EnvironmentReader(environ)
+    settings = read_operator_settings(reader), read_callback_settings(reader)
+    reader.raise_faults()
+    return settings
+
+
+@asynccontextmanager
+async def run_workqueue(settings: OperatorSettings, callback: CallbackSettings) -> AsyncIterator[WorkQueue]:
+    """Run the work queue for as long as the context lasts.
+
+    Raises:
+        NotServedError: A person must act before there is anything to do.
+        WorldUnavailableError: The API server does not answer yet.
+    """
+    async with open_kubernetes_api() as client:
+        await KubernetesSyncStore(client, settings.namespace).check()
+        queue = WorkQueue(build_reconciler(client, settings, callback).reconcile)
+        task = asyncio.create_task(queue.run(), name="workqueue")
+        try:
+            yield queue
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def build_reconciler(client: ApiClient, settings: OperatorSettings, callback: CallbackSettings) -> Reconciler:
+    """Give the reconciler its Kubernetes side."""
+    clock = SystemClock()
+    return Reconciler(
+        store=KubernetesSyncStore(client, settings.namespace),
+        jobs=KubernetesJobs(client, settings.namespace, settings.job),
+        events=KubernetesEvents(
+            client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
+        ),
+        callbacks=HttpCallbackSender(callback, KubernetesSecrets(client)),
+        clock=clock,
+        settings=settings.reconciler,
+    )

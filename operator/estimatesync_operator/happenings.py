@@ -1,0 +1,54 @@
+"""The Events of a sync, derived from two versions of its status: what changed happened, what did not, did not."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+
+from estimatesync_operator.ports import EventType, SyncEvent
+
+_GOOD_PHASES: Final = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.SUCCEEDED})
+_CALLBACK_REASONS: Final = {
+    CallbackState.DELIVERED: "CallbackDelivered",
+    CallbackState.RETRYING: "CallbackRetrying",
+    CallbackState.FAILED: "CallbackFailed",
+    CallbackState.DISABLED: "CallbackDisabled",
+}
+_ORDINARY_REASONS: Final = frozenset({Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING})
+
+
+def build_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> tuple[SyncEvent, ...]:
+    """Every transition between two statuses, oldest first; nothing when only progress or a queue position moved."""
+    return (*_build_phase_events(before, after), *_build_callback_events(before.callback, after.callback))
+
+
+def _build_phase_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> Iterator[SyncEvent]:
+    if after.phase != before.phase:
+        kind = EventType.NORMAL if after.phase in _GOOD_PHASES else EventType.WARNING
+        yield SyncEvent(type=kind, reason=after.reason or "", message=after.message or "")
+    elif after.reason != before.reason and after.reason == Reason.RUNNING:
+        yield SyncEvent(type=EventType.NORMAL, reason="JobRunning", message=f"{after.message} ({after.job_name})")
+    elif after.reason != before.reason and after.reason not in _ORDINARY_REASONS:
+        yield SyncEvent(type=EventType.WARNING, reason=after.reason or "", message=after.message or "")
+
+
+def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus | None) -> Iterator[SyncEvent]:
+    if after is None or after.state is CallbackState.PENDING:
+        return
+    if before is not None and (before.attempts, before.state) == (after.attempts, after.state):
+        return
+    good = after.state in {CallbackState.DELIVERED, CallbackState.DISABLED}
+    yield SyncEvent(
+        type=EventType.NORMAL if good else EventType.WARNING,
+        reason=_CALLBACK_REASONS[after.state],
+        message=_describe(after),
+    )
+
+
+def _describe(callback: CallbackStatus) -> str:
+    if callback.state is CallbackState.DISABLED:
+        return callback.last_error or ""
+    came_to = callback.last_error or f"HTTP {callback.last_status_code}"
+    again = f"; next attempt at {callback.next_attempt_time:%H:%M:%S} UTC" if callback.next_attempt_time else ""
+    return f"Attempt {callback.attempts}: {came_to}{again}"

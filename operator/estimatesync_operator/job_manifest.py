@@ -1,0 +1,145 @@
+"""The Job of a sync: everything about how it runs comes from the deployment, nothing from who asked for it.
+
+https://kubernetes.io/docs/concepts/workloads/controllers/job/
+https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+"""
+
+from typing import Any, Final
+
+import msgspec
+from estimatesync_contract import job_environment as env
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.exit_codes import ExitCode
+from estimatesync_contract.names import (
+    API_VERSION,
+    KIND,
+    LABEL_COMPONENT,
+    LABEL_MANAGED_BY,
+    LABEL_NAME,
+    LABEL_SYNC,
+    MANAGED_BY,
+    SYNC_CONTAINER,
+    build_job_name,
+)
+from estimatesync_contract.resource import EstimateSync
+
+_UNPRIVILEGED_USER: Final = 65532
+_GRACE_SECONDS: Final = 10
+_COMMAND: Final = ["python", "-m", "estimatesync_job"]
+
+
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How sync pods run. The credentials are named here, never held."""
+
+    image: str
+    image_pull_policy: str = "IfNotPresent"
+    service_account: str = "estimatesync-sync"
+    credentials_secret: str = "estimatesync-credentials"  # noqa: S105 - the Secret's name, not its content
+    node_selector: dict[str, str] = {}
+    cpu_request: str = "100m"
+    memory_request: str = "128Mi"
+    memory_limit: str = "512Mi"
+    environment: dict[str, str] = {}
+    """Deployment settings of the sync program: source URL, database schema, log format, time zone."""
+
+
+def build_job_manifest(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
+    """Build the Job as the Kubernetes API takes it (JSON builtins)."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": build_job_name(sync.uid),
+            "namespace": sync.metadata.namespace,
+            "labels": _build_labels(sync),
+            "ownerReferences": [_build_owner(sync)],
+        },
+        "spec": {
+            "backoffLimit": sync.spec.max_retries,
+            "activeDeadlineSeconds": sync.spec.timeout_seconds,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": _POD_FAILURE_POLICY,
+            "template": {
+                "metadata": {"labels": _build_labels(sync)},
+                "spec": _build_pod_spec(sync, date_range, settings),
+            },
+        },
+    }
+
+
+_POD_FAILURE_POLICY: Final = {
+    "rules": [
+        {
+            "action": "FailJob",
+            "onExitCodes": {
+                "containerName": SYNC_CONTAINER,
+                "operator": "In",
+                "values": [int(ExitCode.PERMANENT)],
+            },
+        },
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+}
+"""A permanent failure ends the job at once; a drained node is nobody's failure. Else maxRetries decides."""
+
+
+def _build_labels(sync: EstimateSync) -> dict[str, str]:
+    return {
+        LABEL_NAME: MANAGED_BY,
+        LABEL_COMPONENT: "sync",
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_SYNC: sync.name,
+    }
+
+
+def _build_owner(sync: EstimateSync) -> dict[str, Any]:
+    """Deleting the sync deletes its job. blockOwnerDeletion stays off: it would need rights on finalizers."""
+    return {"apiVersion": API_VERSION, "kind": KIND, "name": sync.name, "uid": sync.uid, "controller": True}
+
+
+def _build_pod_spec(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "nodeSelector": settings.node_selector,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _UNPRIVILEGED_USER,
+            "runAsGroup": _UNPRIVILEGED_USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_build_container(sync, date_range, settings)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+    }
+
+
+def _build_container(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
+    variables = {**settings.environment, **env.build_job_environment(sync, date_range)}
+    return {
+        "name": SYNC_CONTAINER,
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": _COMMAND,
+        "env": [
+            *({"name": name, "value": value} for name, value in sorted(variables.items())),
+            *(_build_secret_variable(name, settings.credentials_secret) for name in env.SECRET_VARIABLES),
+        ],
+        "resources": {
+            "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
+            "limits": {"memory": settings.memory_limit},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
+    }
+
+
+def _build_secret_variable(name: str, secret: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}

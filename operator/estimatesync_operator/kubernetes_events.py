@@ -1,0 +1,64 @@
+"""Events on the EstimateSync, for `kubectl describe`."""
+
+import logging
+from typing import Any, Final
+
+from estimatesync_contract.names import API_VERSION, KIND
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.status import truncate_message
+from kubernetes.aio.client import ApiClient, CoreV1Api, CoreV1Event
+
+from estimatesync_operator.kubernetes_api import REQUEST_TIMEOUT, translate_failures
+from estimatesync_operator.ports import Clock, SyncEvent, WorldUnavailableError
+
+_COMPONENT: Final = "estimatesync-operator"
+
+logger = logging.getLogger(__name__)
+
+
+class KubernetesEvents:
+    """The reconciler's EventRecorder on a cluster; it also logs them, as events are gone in an hour."""
+
+    def __init__(self, client: ApiClient, namespace: str, *, reporting_instance: str, clock: Clock) -> None:
+        """Use `client`, which somebody else closes."""
+        self._core = CoreV1Api(client)
+        self._namespace = namespace
+        self._reporting_instance = reporting_instance
+        self._clock = clock
+
+    async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
+        """See EventRecorder."""
+        logger.info("%s: %s: %s", sync.name, event.reason, event.message, extra={"sync_id": sync.name})
+        try:
+            with translate_failures("recording an event"):
+                await self._core.create_namespaced_event(
+                    self._namespace,
+                    CoreV1Event.model_validate(self._build_event(sync, event)),
+                    _request_timeout=REQUEST_TIMEOUT,
+                )
+        except WorldUnavailableError as error:
+            logger.warning("%s: an event was lost: %s", sync.name, error, extra={"sync_id": sync.name})
+
+    def _build_event(self, sync: EstimateSync, event: SyncEvent) -> dict[str, Any]:
+        now = self._clock.now()
+        return {
+            # Named by its time, as client-go does: events of the same second are listed in the order they happened.
+            "metadata": {"name": f"{sync.name}.{int(now.timestamp() * 1_000_000):x}", "namespace": self._namespace},
+            "firstTimestamp": now.isoformat(),
+            # kubectl sorts by this one, which only this older kind of Event has.
+            "lastTimestamp": now.isoformat(),
+            "count": 1,
+            "source": {"component": _COMPONENT},
+            "reportingComponent": _COMPONENT,
+            "reportingInstance": self._reporting_instance,
+            "type": event.type.value,
+            "reason": event.reason,
+            "message": truncate_message(event.message),
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "namespace": self._namespace,
+                "name": sync.name,
+                "uid": sync.uid,
+            },
+        }

@@ -1,0 +1,123 @@
+"""Kubernetes Jobs as the runner of syncs."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.names import SYNC_CONTAINER, build_job_name
+from estimatesync_contract.resource import EstimateSync
+from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
+from kubernetes.aio.client.exceptions import ApiException
+
+from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
+from estimatesync_operator.job_reading import observe_job
+from estimatesync_operator.kubernetes_api import (
+    NOT_FOUND,
+    REQUEST_TIMEOUT,
+    explain,
+    is_already_there,
+    read_json,
+    translate_failures,
+)
+from estimatesync_operator.observation import JobObservation
+from estimatesync_operator.ports import JobRefusedError, WorldUnavailableError
+
+_REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
+"""500 is what an admission webhook that does not answer looks like: people must read of it, and it must have an end."""
+
+_LOG_TAIL_LINES: Final = 200
+"""Enough to find the newest page lines when 32 pages are in flight."""
+
+_JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+
+
+def is_refusal(error: ApiException) -> bool:
+    """Tell a job that is not taken from an API server that has a bad moment."""
+    return error.status in _REFUSALS
+
+
+class KubernetesJobs:
+    """The reconciler's JobRunner on a cluster, for one namespace."""
+
+    def __init__(self, client: ApiClient, namespace: str, settings: JobSettings) -> None:
+        """Use `client`, which somebody else closes."""
+        self._api = CustomObjectsApi(client)
+        self._core = CoreV1Api(client)
+        self._namespace = namespace
+        self._settings = settings
+
+    async def observe(self, sync: EstimateSync) -> JobObservation:
+        """See JobRunner."""
+        with translate_failures(f"reading the job of {sync.name}"):
+            job = await self._fetch_job(sync)
+            pods = await self._fetch_pods(sync) if job else ()
+        return observe_job(job, pods, owner_uid=sync.uid)
+
+    async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
+        """See JobRunner."""
+        manifest = build_job_manifest(sync, date_range, self._settings)
+        with translate_failures(f"creating the job of {sync.name}"):
+            try:
+                await self._api.create_namespaced_custom_object(**self._address(), body=manifest)
+            except ApiException as error:
+                if is_refusal(error):
+                    raise JobRefusedError(explain(error)) from error
+                if not is_already_there(error):
+                    raise
+
+    async def stop(self, sync: EstimateSync) -> None:
+        """See JobRunner. Without a propagation policy the API would leave the pods running."""
+        address = {**self._address(), "name": build_job_name(sync.uid), "propagation_policy": "Background"}
+        with translate_failures(f"deleting the job of {sync.name}"):
+            try:
+                await self._api.delete_namespaced_custom_object(**address)
+            except ApiException as error:
+                if error.status != NOT_FOUND:
+                    raise
+
+    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+        """See JobRunner. A log that cannot be read only means that no progress is shown."""
+        try:
+            with translate_failures("reading the log"):
+                pods = await self._fetch_pods(sync)
+                return await self._fetch_log(pods[-1]["metadata"]["name"]) if pods else ()
+        except WorldUnavailableError:
+            return ()
+
+    async def _fetch_job(self, sync: EstimateSync) -> dict[str, Any] | None:
+        try:
+            job: Any = await self._api.get_namespaced_custom_object(**self._address(), name=build_job_name(sync.uid))
+        except ApiException as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+        return dict(job)
+
+    async def _fetch_pods(self, sync: EstimateSync) -> Sequence[dict[str, Any]]:
+        response = await self._core.list_namespaced_pod_without_preload_content(
+            self._namespace,
+            label_selector=f"{_JOB_NAME_LABEL}={build_job_name(sync.uid)}",
+            _request_timeout=REQUEST_TIMEOUT,
+        )
+        pods: list[dict[str, Any]] = (await read_json(response))["items"]
+        return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    async def _fetch_log(self, pod_name: str) -> tuple[str, ...]:
+        response = await self._core.read_namespaced_pod_log_without_preload_content(
+            pod_name,
+            self._namespace,
+            container=SYNC_CONTAINER,
+            tail_lines=_LOG_TAIL_LINES,
+            _request_timeout=REQUEST_TIMEOUT,
+        )
+        text = (await response.read()).decode(errors="replace")
+        return tuple(text.splitlines()) if response.status == 200 else ()  # noqa: PLR2004 - HTTP OK
+
+    def _address(self) -> dict[str, Any]:
+        return {
+            "group": "batch",
+            "version": "v1",
+            "namespace": self._namespace,
+            "plural": "jobs",
+            "_request_timeout": REQUEST_TIMEOUT,
+        }

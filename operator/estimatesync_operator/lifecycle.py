@@ -1,0 +1,177 @@
+"""From one status to the next: the pure half of a reconcile pass, one function for each step in a sync's life.
+
+Every function takes the sync as it was read and what was observed, and returns the status as it should be.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from estimatesync_contract.date_ranges import DateRange, compute_default_range
+from estimatesync_contract.names import build_callback_id, build_job_name
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.status import (
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Progress,
+    build_progress,
+    truncate_message,
+)
+
+from estimatesync_operator.causes import MESSAGES, Outcome, compute_obstacle
+from estimatesync_operator.conditions import apply_conditions
+from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.waiting_line import Turn
+
+NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
+NOT_WANTED: Final = "The sync asked for no callback"
+
+
+def compute_first_status(sync: EstimateSync, *, now: datetime, time_zone: ZoneInfo) -> EstimateSyncStatus:
+    """Greet a new sync: it waits for its turn, and its range is fixed from now on."""
+    return _build_status(
+        sync,
+        now=now,
+        phase=Phase.QUEUED,
+        reason=Reason.QUEUED,
+        message="Waiting for its turn",
+        date_range=sync.spec.date_range or compute_default_range(now.astimezone(time_zone).date()),
+    )
+
+
+def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime) -> EstimateSyncStatus:
+    """Give a waiting sync its place, or say why it has none. The job's name is on record before the job is."""
+    if not turn.may_start:
+        return _build_status(sync, now=now, reason=turn.reason, message=turn.message)
+    return _build_status(
+        sync,
+        now=now,
+        phase=Phase.RUNNING,
+        reason=turn.reason,
+        message=turn.message,
+        job_name=build_job_name(sync.uid),
+        start_time=_whole_second(now),
+    )
+
+
+def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
+    """Remember that the job exists: if it is absent later, somebody has deleted it."""
+    return _build_status(sync, now=now, reason=Reason.RUNNING, message="The job has been created")
+
+
+def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
+    """The job was not taken; it is asked for again until the sync's time is over."""
+    message = f"The cluster refused the job and is asked again: {why}"
+    return _build_status(sync, now=now, reason=Reason.JOB_REFUSED, message=message)
+
+
+def compute_running_status(
+    sync: EstimateSync, observation: JobObservation, progress: Progress | None, *, now: datetime
+) -> EstimateSyncStatus:
+    """Show how far a running sync is, or what keeps it from starting; without news of its progress, the last known."""
+    if observation.failure_reason:
+        # Its pods go before it does; what kept them from starting is the cause, and is judged at the end.
+        return _build_status(sync, now=now)
+    shown = progress or sync.status.progress
+    reason, message = compute_obstacle(observation) or (Reason.RUNNING, _describe(observation, shown))
+    return _build_status(sync, now=now, reason=reason, message=message, progress=shown)
+
+
+def compute_final_status(
+    sync: EstimateSync,
+    outcome: Outcome,
+    *,
+    now: datetime,
+    finished_at: datetime | None,
+    environment: str,
+    has_target: bool,
+) -> EstimateSyncStatus:
+    """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone."""
+    start = sync.status.start_time or now
+    completion = _whole_second(max(finished_at or now, start))
+    return _build_status(
+        sync,
+        now=now,
+        phase=outcome.phase,
+        reason=outcome.reason,
+        message=outcome.message,
+        completion_time=completion,
+        duration_seconds=int((completion - _whole_second(start)).total_seconds()),
+        progress=_complete_progress(sync, outcome),
+        results=outcome.results,
+        callback=_build_callback(sync, environment=environment, has_target=has_target),
+    )
+
+
+def compute_delivery_status(sync: EstimateSync, callback: CallbackStatus, *, now: datetime) -> EstimateSyncStatus:
+    """Record a delivery attempt."""
+    return _build_status(sync, now=now, callback=callback)
+
+
+def compute_seen_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
+    """Acknowledge a change of the spec that has no effect any more."""
+    return _build_status(sync, now=now)
+
+
+def compute_expiry(sync: EstimateSync) -> datetime | None:
+    """When a finished sync may be removed; None while its callback is under way."""
+    callback, completion = sync.status.callback, sync.status.completion_time
+    if completion is None or (callback is not None and not callback.state.is_final):
+        return None
+    return completion + timedelta(seconds=sync.spec.ttl_seconds_after_finished)
+
+
+def compute_give_up_time(sync: EstimateSync) -> datetime:
+    """When a sync whose job never came to be has used up its time; a job that exists minds its own deadline."""
+    start = sync.status.start_time
+    if start is None:
+        raise ValueError("a running sync has a start time")
+    return start + timedelta(seconds=sync.spec.timeout_seconds)
+
+
+def get_date_range(sync: EstimateSync) -> DateRange:
+    """The range fixed on the first visit."""
+    if sync.status.date_range is None:
+        raise ValueError("a sync that has been visited has a date range")
+    return sync.status.date_range
+
+
+CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=MESSAGES[Reason.CANCELLED])
+
+
+def _build_status(sync: EstimateSync, *, now: datetime, **changes: object) -> EstimateSyncStatus:
+    if isinstance(message := changes.get("message"), str):
+        changes["message"] = truncate_message(message)
+    status = msgspec.structs.replace(sync.status, observed_generation=sync.metadata.generation, **changes)
+    return apply_conditions(status, sync.status.conditions, now=_whole_second(now))
+
+
+def _build_callback(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
+    if not sync.spec.callback.enabled or not has_target:
+        why = NO_TARGET if sync.spec.callback.enabled else NOT_WANTED
+        return CallbackStatus(state=CallbackState.DISABLED, last_error=why)
+    return CallbackStatus(state=CallbackState.PENDING, id=build_callback_id(sync.uid), environment=environment)
+
+
+def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
+    """A finished sync shows all its pages: the last look at the log may have been a moment too early."""
+    if outcome.phase is not Phase.SUCCEEDED:
+        return sync.status.progress
+    pages = max(1, -(-outcome.results.total_fetched // sync.spec.page_size))
+    return build_progress(page=pages, total_pages=pages, fetched=outcome.results.total_fetched)
+
+
+def _describe(observation: JobObservation, progress: Progress | None) -> str:
+    again = f" (run {observation.failed_runs + 1})" if observation.failed_runs else ""
+    if progress is None:
+        return ("Waiting for a pod" if observation.state is JobState.PENDING else "Connecting") + again
+    return f"Page {progress.text}, {progress.fetched} estimates so far{again}"
+
+
+def _whole_second(moment: datetime) -> datetime:
+    """Kubernetes keeps whole seconds."""
+    return moment.replace(microsecond=0)

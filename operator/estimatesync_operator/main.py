@@ -1,0 +1,93 @@
+"""The operator's kopf shell: every event only names a sync to visit; the work queue and the reconciler do the rest.
+
+Run it as a module, one replica per namespace:
+
+    kopf run -m estimatesync_operator.main --namespace $NAMESPACE --liveness http://0.0.0.0:8080/healthz
+
+Only `on.event` handlers are used: they neither annotate the objects nor add finalizers, so an operator that has been
+removed leaves nothing behind that cannot be deleted. They are not retried either, which the work queue makes up for.
+"""
+
+import os
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, Final
+
+import kopf
+from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.names import GROUP, LABEL_SYNC, PLURAL, VERSION
+
+from estimatesync_operator.assembly import read_settings, run_workqueue
+from estimatesync_operator.callback_settings import CallbackSettings
+from estimatesync_operator.kubernetes_store import NotServedError
+from estimatesync_operator.ports import WorldUnavailableError
+from estimatesync_operator.settings import OperatorSettings
+from estimatesync_operator.shell_settings import configure
+from estimatesync_operator.workqueue import WorkQueue
+
+_SETTLE_TIME: Final = timedelta(milliseconds=50)
+"""Events come in bursts (job, pod counts, conditions): one visit a moment later answers them all."""
+
+
+_PATIENCE: Final = timedelta(seconds=2)
+"""Between two looks at an API server that does not answer yet."""
+
+
+class _Shell:
+    """What lives from start-up to clean-up."""
+
+    queue: WorkQueue
+    resources: AsyncExitStack
+
+
+_shell = _Shell()
+
+
+def _read_settings() -> tuple[OperatorSettings, CallbackSettings]:
+    """Settings that cannot be used end the program before kopf starts, with the list of their faults."""
+    try:
+        return read_settings(os.environ)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from error
+
+
+_settings, _callback_settings = _read_settings()
+
+
+@kopf.on.login()
+def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's keyword arguments are of any type
+    """Log in without the synchronous Kubernetes client, whose import would cost a second and 50 MB."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+@kopf.on.startup()
+async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
+    configure(settings)
+    resources = AsyncExitStack()
+    try:
+        _shell.queue = await resources.enter_async_context(run_workqueue(_settings, _callback_settings))
+    except WorldUnavailableError as error:
+        raise kopf.TemporaryError(str(error), delay=_PATIENCE.total_seconds()) from error
+    except NotServedError as error:
+        raise SystemExit(str(error)) from error
+    _shell.resources = resources
+
+
+@kopf.on.cleanup()
+async def _stop(**_: object) -> None:
+    if hasattr(_shell, "resources"):
+        await _shell.resources.aclose()
+
+
+@kopf.on.event(GROUP, VERSION, PLURAL)
+async def _visit_sync(name: str | None, **_: object) -> None:
+    """Fires on each change, on deletion, and at start for every sync there is."""
+    if name:
+        _shell.queue.add_after(name, _SETTLE_TIME)
+
+
+@kopf.on.event("batch", "v1", "jobs")
+async def _visit_owner(labels: kopf.Labels, **_: object) -> None:
+    """The label names the sync; whose job it really is, the reconciler checks by uid."""
+    if name := labels.get(LABEL_SYNC):
+        _shell.queue.add_after(name, _SETTLE_TIME)

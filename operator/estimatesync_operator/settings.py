@@ -1,0 +1,79 @@
+"""The operator's settings, read once at start."""
+
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+from estimatesync_contract import job_environment as env
+from estimatesync_contract.environment_reader import EnvironmentReader
+
+from estimatesync_operator.job_manifest import JobSettings
+from estimatesync_operator.reconciler import ReconcilerSettings
+
+_ENVIRONMENT_MAX_LENGTH: Final = 64
+"""As long as the status may carry; with a longer one no sync could ever be recorded as finished."""
+
+
+class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything but the callback's settings, which hold secrets and live with the callback."""
+
+    namespace: str
+    reporting_instance: str
+    reconciler: ReconcilerSettings
+    job: JobSettings
+
+
+def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
+    """Read all settings; faults are left in the reader."""
+    return OperatorSettings(
+        namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
+        reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
+        reconciler=ReconcilerSettings(
+            max_active_syncs=reader.read_integer("MAX_ACTIVE_SYNCS", 1, low=1, high=10_000),
+            time_zone=reader.read_time_zone("TIME_ZONE", env.DEFAULT_TIME_ZONE),
+            environment=_read_environment_name(reader),
+            progress_interval=timedelta(seconds=reader.read_integer("PROGRESS_SECONDS", 2, low=1, high=3600)),
+        ),
+        job=_read_job_settings(reader),
+    )
+
+
+def _read_environment_name(reader: EnvironmentReader) -> str:
+    name = reader.read_text("ENVIRONMENT", "production")
+    if len(name) > _ENVIRONMENT_MAX_LENGTH:
+        reader.faults.append(f"ENVIRONMENT must be at most {_ENVIRONMENT_MAX_LENGTH} characters long")
+    return name
+
+
+def _read_job_settings(reader: EnvironmentReader) -> JobSettings:
+    return JobSettings(
+        image=reader.read_required("SYNC_IMAGE", "name the image that sync pods run"),
+        image_pull_policy=reader.read_choice(
+            "SYNC_IMAGE_PULL_POLICY", "IfNotPresent", {"Always", "IfNotPresent", "Never"}
+        ),
+        service_account=reader.read_text("SYNC_SERVICE_ACCOUNT", "estimatesync-sync"),
+        credentials_secret=reader.read_text("SYNC_CREDENTIALS_SECRET", "estimatesync-credentials"),
+        node_selector=_read_labels(reader, "SYNC_NODE_SELECTOR"),
+        cpu_request=reader.read_text("SYNC_CPU_REQUEST", "100m"),
+        memory_request=reader.read_text("SYNC_MEMORY_REQUEST", "128Mi"),
+        memory_limit=reader.read_text("SYNC_MEMORY_LIMIT", "512Mi"),
+        environment=_read_program_environment(reader),
+    )
+
+
+def _read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
+    return {
+        env.ATTIC_TECH_URL: reader.read_text(env.ATTIC_TECH_URL, env.DEFAULT_ATTIC_TECH_URL),
+        env.DATABASE_SCHEMA: reader.read_text(env.DATABASE_SCHEMA, env.DEFAULT_DATABASE_SCHEMA),
+        env.LOG_FORMAT: reader.read_choice("SYNC_LOG_FORMAT", env.DEFAULT_LOG_FORMAT, {"text", "json"}),
+        env.SYNC_TIME_ZONE: reader.read_text("TIME_ZONE", env.DEFAULT_TIME_ZONE),
+    }
+
+
+def _read_labels(reader: EnvironmentReader, name: str) -> dict[str, str]:
+    """Read `key=value,key=value`."""
+    pairs = [part.strip() for part in reader.read_text(name, "").split(",") if part.strip()]
+    if any("=" not in pair for pair in pairs):
+        reader.faults.append(f"{name} must look like key=value,key=value")
+        return {}
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -1,0 +1,35 @@
+"""How kopf watches: each value with its unit and its reason.
+
+https://docs.kopf.dev/en/stable/configuration/
+"""
+
+from typing import Final
+
+import kopf
+from estimatesync_contract.names import GROUP, JOB_LABEL_SELECTOR
+
+_SERVER_TIMEOUT: Final = 300
+_CLIENT_TIMEOUT: Final = 330
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Set everything that differs from kopf's defaults."""
+    # A stranger's KopfPeering named `default` must not pause us.
+    settings.peering.standalone = True
+    # Rights in one namespace are enough when kopf does not look for new resources and namespaces.
+    settings.scanning.disabled = True
+    # Seconds. A watch that died silently is found out and opened anew.
+    settings.watching.server_timeout = _SERVER_TIMEOUT
+    settings.watching.client_timeout = _CLIENT_TIMEOUT
+    settings.watching.connect_timeout = 10
+    # Objects in one page of a listing.
+    settings.watching.chunk_size = 500
+    # Only our own jobs travel, instead of every job of the namespace.
+    settings.watching.label_selectors["batch", "v1", "jobs"] = JOB_LABEL_SELECTOR
+    # Seconds for one call.
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 10
+    # Nothing is annotated and no finalizer is set; should a handler of another kind ever come, it uses our own group.
+    settings.persistence.finalizer = f"{GROUP}/estimatesync-operator"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)

@@ -1,0 +1,114 @@
+"""Runs reconcile passes: never two at once for one sync, always one after the latest trigger, again after a failure.
+
+The shells (kopf, one machine) only call `add`; an event they see twice, late, or in another order does no harm.
+Every sync has its own task, so that one that waits for a slow callback target holds up no other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from estimatesync_operator.agenda import Agenda
+from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
+
+_FIRST_DELAY: Final = timedelta(milliseconds=200)
+_LONGEST_DELAY: Final = timedelta(seconds=30)
+
+logger = logging.getLogger(__name__)
+
+
+def next_retry_delay(failures: int) -> timedelta:
+    """Double from 0.2 s to 30 s; `failures` counts from 1."""
+    doublings: int = 2 ** min(failures - 1, 16)
+    return min(_FIRST_DELAY * doublings, _LONGEST_DELAY)
+
+
+class WorkQueue:
+    """A set of sync names to visit. Use it from one event loop only."""
+
+    def __init__(self, reconcile: Callable[[str], Awaitable[Agenda]]) -> None:
+        """Visit with `reconcile`, which may raise: the pass is then repeated."""
+        self._reconcile = reconcile
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._dirty: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
+        self._is_closed = False
+
+    def add(self, name: str) -> None:
+        """Visit this sync now, or once more right after the visit under way."""
+        self._forget_timer(name)
+        if self._is_closed:
+            return
+        if name in self._running:
+            self._dirty.add(name)
+            return
+        task = asyncio.get_running_loop().create_task(self._visit(name), name=f"reconcile {name}")
+        self._running[name] = task
+        task.add_done_callback(lambda _: self._end_visit(name))
+
+    def add_after(self, name: str, delay: timedelta) -> None:
+        """Visit this sync after a while, unless a visit comes sooner anyway."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + delay.total_seconds()
+        planned = self._timers.get(name)
+        if planned is not None and planned.when() <= when:
+            return
+        self._forget_timer(name)
+        self._timers[name] = loop.call_at(when, self.add, name)
+
+    async def run(self) -> None:
+        """Stay until cancelled, then end every visit: whatever one leaves undone, the next start picks up."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        self._is_closed = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._dirty.clear()
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _visit(self, name: str) -> None:
+        try:
+            agenda = await self._reconcile(name)
+        except StaleSyncError:
+            self._retry(name)
+        except WorldUnavailableError as error:
+            logger.warning("cannot reconcile now: %s", error, extra={"sync_id": name})
+            self._retry(name)
+        except Exception:  # a defect in one pass must not end the service of all syncs
+            logger.exception("reconcile failed", extra={"sync_id": name})
+            self._retry(name)
+        else:
+            self._failures.pop(name, None)
+            self._follow(name, agenda)
+
+    def _retry(self, name: str) -> None:
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        self.add_after(name, next_retry_delay(failures))
+
+    def _follow(self, name: str, agenda: Agenda) -> None:
+        for other in agenda.wake:
+            if other != name:
+                self.add(other)
+        if agenda.again_after is not None:
+            self.add_after(name, agenda.again_after)
+
+    def _end_visit(self, name: str) -> None:
+        del self._running[name]
+        if name in self._dirty:
+            self._dirty.discard(name)
+            self.add(name)
+
+    def _forget_timer(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()

@@ -1,0 +1,67 @@
+"""What the documents promise exists: commands, files, settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+from estimatesync_contract import names
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
+MAKE_TASKS = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_make_command_in_a_document_is_a_task(document: str) -> None:
+    mentioned = set(re.findall(r"(?:^\$ |`|\$\()make (?:-s )?([a-z-]+)", read(document), re.MULTILINE))
+
+    assert mentioned
+    assert mentioned - MAKE_TASKS == set()
+
+
+def test_make_help_is_complete() -> None:
+    phony = set(re.findall(r"^\.PHONY: (.+)$", read("Makefile"), re.MULTILINE))
+
+    assert phony == MAKE_TASKS
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_and_path_in_a_document_exists(document: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", read(document)) if not link.startswith("http")]
+    paths = re.findall(r"`((?:api|operator|syncjob|deploy|charts|tests|changelog\.d)/[\w./-]*)`", read(document))
+
+    assert [path for path in (*links, *paths) if not (ROOT / path).exists()] == []
+
+
+def test_the_gate_runs_the_very_test_command_of_the_readme() -> None:
+    (command,) = re.findall(r"^\$ (make test)$", read("README.md"), re.MULTILINE)
+
+    assert f"exec {command}\n" in read(".ci/run")
+
+
+def test_the_paths_in_the_readme_are_the_ones_that_are_served() -> None:
+    readme = read("README.md")
+
+    for path in (names.START_PATH, names.START_PATH_ALIAS, names.SYNCS_PATH):
+        assert path in readme
+
+
+def test_settings_that_the_readme_names_are_in_the_example_file() -> None:
+    example = read(".env.example")
+
+    settings = set(re.findall(r"`([A-Z][A-Z_]{5,})`", read("README.md")))
+
+    assert settings
+    assert {name for name in settings if name not in example} == set()
+
+
+def test_the_map_names_every_package() -> None:
+    packages = {path.parent.name for path in ROOT.glob("*/*/__init__.py")} | {
+        path.parent.name for path in ROOT.glob("deploy/*/*/__init__.py")
+    }
+
+    assert {name for name in packages if f"`{name}`" not in read("ARCHITECTURE.md")} == set()

@@ -1,0 +1,130 @@
+"""The whole product around each test: sample source, PostgreSQL, API and operator on a real API server, webhook."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.product import CRD, Product, ProductSettings, running_product
+from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
+from sample_attic_tech.receiver import Receiver, running_receiver
+
+API_KEY = "made-up-key-for-tests-0123456789"
+PASSWORD = "made-up-password-that-must-not-leak"
+WEBHOOK_PATH = "/made-up-webhook-path-that-must-not-leak"
+RECORDS = 230
+WAIT_SECONDS = 90.0
+
+
+class Story:
+    """What a test can do with the product, and see of it."""
+
+    def __init__(self, product: Product, sample: RunningSample, receiver: Receiver, database_url: str) -> None:
+        self.product = product
+        self.sample = sample
+        self.receiver = receiver
+        self.database_url = database_url
+        self.secrets = (PASSWORD, WEBHOOK_PATH, API_KEY, database_url)
+
+    def post(self, *, path: str = "/api/automations/estimates/sync-external", **options: Any) -> httpx.Response:
+        headers = {"X-API-KEY": API_KEY, **options.pop("headers", {})}
+        url = f"{self.product.api_url}{path}"
+        return httpx.post(url, headers=headers, trust_env=False, timeout=WAIT_SECONDS, **options)
+
+    def get_sync(self, name: str) -> dict[str, Any]:
+        sync: dict[str, Any] = json.loads(self.product.kubectl("get", "estimatesync", name, "--output=json"))
+        return sync
+
+    def get_phase(self, name: str) -> str:
+        return str(self.get_sync(name).get("status", {}).get("phase", ""))
+
+    def wait_until(self, what: str, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                log = self.product.operator_log.read_text()[-4000:]
+                listing = self.product.kubectl("get", "estimatesyncs,jobs,pods,events", "--output=wide")
+                raise AssertionError(f"never came: {what}\n{listing}\n{log}")
+            time.sleep(0.1)
+
+    def wait_finished(self, name: str) -> dict[str, Any]:
+        self.wait_until(f"the end of {name}", lambda: self.get_phase(name) in {"Succeeded", "Failed", "Cancelled"})
+        return self.get_sync(name)
+
+    def wait_callback(self, name: str) -> dict[str, Any]:
+        self.wait_until(
+            f"the callback of {name}",
+            lambda: any(json.loads(delivery.body)["sync_id"] == name for delivery in self.receiver.deliveries),
+        )
+        bodies = [json.loads(delivery.body) for delivery in self.receiver.deliveries]
+        (body,) = [body for body in bodies if body["sync_id"] == name]
+        return dict(body)
+
+    def count_estimates(self) -> int:
+        with psycopg.connect(self.database_url) as connection:
+            if connection.execute("SELECT to_regclass('botzilla.estimate')").fetchone() == (None,):
+                return 0
+            row = connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone()
+            return int(row[0]) if row else 0
+
+    def count_jobs(self) -> int:
+        return len(json.loads(self.product.kubectl("get", "jobs", "--output=json"))["items"])
+
+    def slow_down(self, seconds: float) -> None:
+        """Make every page take its time, so that a test can act in the middle of a sync."""
+
+        def delay(request: Any) -> None:
+            if request.path == "/api/job-estimates":
+                time.sleep(seconds)
+
+        self.sample.on_request = delay
+
+
+@pytest.fixture
+def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path) -> Callable[..., Any]:
+    """Run the product with settings of the test's own."""
+
+    @contextmanager
+    def tell(**operator: str) -> Iterator[Story]:
+        cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+        records = build_records(RECORDS, 7, datetime.now(UTC))
+        with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver() as receiver:
+            settings = ProductSettings(
+                source_url=sample.url,
+                source_email=SampleConfig().email,
+                source_password=PASSWORD,
+                database_url=database_url,
+                api_key=API_KEY,
+                callback_url=f"{receiver.url}{WEBHOOK_PATH}",
+                operator=operator,
+            )
+            with running_product(cluster, namespace=namespace, settings=settings, state_dir=tmp_path) as product:
+                yield Story(product, sample, receiver, database_url)
+
+    return tell
+
+
+@pytest.fixture
+def story(tell_story: Callable[..., Any]) -> Iterator[Story]:
+    with tell_story() as told:
+        yield told
+
+
+@pytest.fixture
+def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]], Any]:
+    """Apply an EstimateSync, with nothing but the CustomResourceDefinition in the cluster; returns kubectl's answer."""
+    cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
+
+    def apply(name: str, spec: dict[str, Any]) -> Any:
+        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
+        return cluster.kubectl(f"--namespace={namespace}", "apply", "--filename=-", stdin=json.dumps(sync), check=False)
+
+    return apply

@@ -1,0 +1,276 @@
+"""The product as its users meet it: POST or kubectl in, rows, status and callback out; nothing simulated in between."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+START = "/api/automations/estimates/sync-external"
+
+
+def test_a_post_becomes_rows_a_status_and_a_callback(story: Any) -> None:
+    answer = story.post()
+
+    assert answer.status_code == 202
+    body = answer.json()
+    name = body.pop("sync_id")
+    timestamp = body.pop("timestamp")
+    assert body == {
+        "success": True,
+        "message": "Background synchronization started. This may take several minutes.",
+        "status": "processing",
+    }
+    assert len(timestamp) == len("2025-10-16T14:09:00.000Z")
+    assert answer.headers["Location"] == f"/api/automations/estimates/syncs/{name}"
+
+    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Complete", "--timeout=60s")
+    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=60s")
+
+    assert story.count_estimates() == 230
+    callback = story.wait_callback(name)
+    assert callback["status"] == "success"
+    assert callback["results"] == {
+        "total_fetched": 230,
+        "new_estimates": 230,
+        "updated_estimates": 0,
+        "total_processed": 230,
+    }
+    shown = story.product.kubectl("get", "esync", name).splitlines()
+    assert shown[0].split() == ["NAME", "PHASE", "PROGRESS", "FETCHED", "NEW", "UPDATED", "CALLBACK", "DURATION", "AGE"]
+    assert shown[1].split()[:7] == [name, "Succeeded", "3/3", "230", "230", "0", "Delivered"]
+    described = story.product.kubectl("describe", "estimatesync", name)
+    for reason in ("Queued", "Starting", "JobRunning", "Succeeded", "CallbackDelivered"):
+        assert described.count(f" {reason} ") == 1, described
+    log = story.product.kubectl("logs", f"job/{story.get_sync(name)['status']['jobName']}").splitlines()
+    assert log[0].endswith("[SYNC] Starting estimate fetch process")
+    assert log[-1] == "✅ Background synchronization finished. New: 230, Updated: 0."
+
+
+def test_a_foreground_post_waits_for_the_end_and_tells_it(story: Any) -> None:
+    answer = story.post(path=f"{START}?background=false")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["new"], body["updated"]) == (230, 0)
+    assert body["message"] == "✅ Background synchronization finished. New: 230, Updated: 0."
+    assert body["log"][-1] == body["message"]
+
+
+def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(story: Any) -> None:
+    story.product.write_credentials(password="not-the-password")
+
+    name = story.post().json()["sync_id"]
+
+    callback = story.wait_callback(name)
+    assert callback["status"] == "error"
+    assert callback["error"] == "Login to Attic Tech failed: Invalid credentials"
+    assert set(callback["results"].values()) == {0}
+    status = story.get_sync(name)["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "LoginFailed")
+    pods = json.loads(story.product.kubectl("get", "pods", "--output=json"))["items"]
+    assert len(pods) == 1, "a permanent failure must not be retried"
+    assert story.count_estimates() == 0
+    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=10s")
+    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=10s")
+
+
+def test_two_posts_run_one_after_the_other(story: Any) -> None:
+    story.slow_down(0.3)
+    first = story.post().json()["sync_id"]
+    second = story.post().json()["sync_id"]
+
+    story.wait_until("a queued sync", lambda: "waiting for" in story.get_sync(second)["status"].get("message", ""))
+    assert story.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
+    assert story.count_jobs() == 1
+
+    for name in (first, second):
+        assert story.wait_finished(name)["status"]["phase"] == "Succeeded"
+    results = story.get_sync(second)["status"]["results"]
+    assert (results["newEstimates"], results["updatedEstimates"], results["unchangedEstimates"]) == (0, 230, 230)
+    assert story.get_sync(second)["status"]["startTime"] >= story.get_sync(first)["status"]["completionTime"]
+
+
+def test_a_sync_applied_with_kubectl_runs_like_a_posted_one(story: Any) -> None:
+    manifest = "apiVersion: botzilla.io/v1\nkind: EstimateSync\nmetadata: {name: by-hand}\nspec: {pageSize: 50}\n"
+
+    story.product.kubectl("apply", "--filename=-", stdin=manifest)
+
+    status = story.wait_finished("by-hand")["status"]
+    assert (status["phase"], status["progress"]["text"]) == ("Succeeded", "5/5")
+    assert story.wait_callback("by-hand")["results"]["total_processed"] == 230
+
+
+def test_a_deleted_sync_leaves_no_job_and_no_process(story: Any) -> None:
+    story.slow_down(1.0)
+    name = story.post().json()["sync_id"]
+    story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+    assert find_sync_processes(name)
+
+    story.product.kubectl("delete", "estimatesync", name)
+
+    story.wait_until("no job", lambda: story.count_jobs() == 0)
+    story.wait_until("no process", lambda: not find_sync_processes(name))
+    assert story.count_estimates() == 0
+    assert story.receiver.deliveries == []
+
+
+def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(story: Any) -> None:
+    story.slow_down(0.4)
+    name = story.post().json()["sync_id"]
+    story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+
+    story.product.stop_operator(grace=0)
+    job = json.loads(story.product.kubectl("get", "jobs", "--output=json"))["items"][0]["metadata"]["name"]
+    story.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=60s")
+    assert story.get_phase(name) == "Running"
+    story.product.start_operator()
+
+    assert story.wait_callback(name)["results"]["new_estimates"] == 230
+    assert story.wait_finished(name)["status"]["phase"] == "Succeeded"
+    assert story.count_jobs() == 1
+
+
+def test_a_cancelled_sync_stops_keeps_its_record_and_tells(story: Any) -> None:
+    story.slow_down(1.0)
+    name = story.post().json()["sync_id"]
+    story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+
+    story.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
+
+    callback = story.wait_callback(name)
+    assert (callback["status"], callback["error"]) == ("error", "Cancelled")
+    assert story.get_phase(name) == "Cancelled"
+    story.wait_until("no process", lambda: not find_sync_processes(name))
+    assert story.count_estimates() == 0
+
+
+def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(tell_story: Any) -> None:
+    with tell_story() as story:
+        story.slow_down(0.4)
+        name = story.post().json()["sync_id"]
+        story.wait_until("a process at work", lambda: find_sync_processes(name) and len(story.sample.requests) > 1)
+
+        for pid in find_sync_processes(name):
+            os.kill(pid, signal.SIGKILL)
+
+        status = story.wait_finished(name)["status"]
+        assert status["phase"] == "Succeeded"
+        assert status["results"]["newEstimates"] == story.count_estimates() == 230
+        assert story.count_jobs() == 1
+
+
+def test_a_finished_sync_is_removed_after_its_time(story: Any) -> None:
+    manifest = (
+        "apiVersion: botzilla.io/v1\nkind: EstimateSync\n"
+        "metadata: {name: short-lived}\nspec: {ttlSecondsAfterFinished: 2}\n"
+    )
+
+    story.product.kubectl("apply", "--filename=-", stdin=manifest)
+
+    story.wait_callback("short-lived")
+    story.wait_until("nothing left", lambda: story.product.kubectl("get", "esync,jobs", "--output=name") == "")
+    assert story.count_estimates() == 230
+
+
+def test_no_secret_is_to_be_found_anywhere(story: Any) -> None:
+    story.product.write_credentials(password=story.secrets[0] + "-but-wrong")
+    failed = story.post().json()["sync_id"]
+    story.wait_callback(failed)
+    story.product.write_credentials(password=story.secrets[0])
+    good = story.post().json()["sync_id"]
+    story.wait_callback(good)
+
+    everything = story.product.kubectl("get", "estimatesyncs,jobs,pods,events", "--output=yaml")
+    logs = [story.product.operator_log.read_text(), story.product.api_log.read_text()]
+    logs += [
+        story.product.kubectl("logs", name) for name in story.product.kubectl("get", "pods", "--output=name").split()
+    ]
+
+    assert "estimatesync-credentials" in everything
+    for secret in story.secrets:
+        assert secret not in everything
+        assert not [log for log in logs if secret in log]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        pytest.param({"pageSize": 0}, "spec.pageSize in body should be greater than or equal to 1", id="too small"),
+        pytest.param({"concurrency": 33}, "spec.concurrency in body should be less than or equal to 32", id="too many"),
+        pytest.param({"pageSize": "many"}, "spec.pageSize in body must be of type integer", id="wrong type"),
+        pytest.param(
+            {"dateRange": {"start": "2025-02-30", "end": "2025-03-01"}},
+            "spec.dateRange.start in body must be of type date",
+            id="no such day",
+        ),
+        pytest.param(
+            {"dateRange": {"start": "2025-03-02", "end": "2025-03-01"}},
+            "dateRange.start must not be after dateRange.end",
+            id="backwards",
+        ),
+        pytest.param({"pagesize": 10}, 'unknown field "spec.pagesize"', id="misspelt"),
+        pytest.param(
+            {"callback": {"urlSecretRef": {"name": "Not A Name", "key": "k"}}},
+            "spec.callback.urlSecretRef.name in body should match",
+            id="bad secret name",
+        ),
+    ],
+)
+def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dict[str, Any], message: str) -> None:
+    refused = installed("bad", spec)
+
+    assert refused.returncode != 0
+    assert message in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        pytest.param({"pageSize": 10}, {"pageSize": 20}, "pageSize cannot be changed", id="a number"),
+        pytest.param({}, {"maxRetries": 0}, "maxRetries cannot be changed", id="a default"),
+        pytest.param(
+            {},
+            {"dateRange": {"start": "2025-03-01", "end": "2025-03-02"}},
+            "dateRange cannot be added or removed",
+            id="a range added",
+        ),
+        pytest.param(
+            {"callback": {"enabled": True}}, {"callback": {"enabled": False}}, "callback cannot be changed", id="nested"
+        ),
+        pytest.param({"cancel": True}, {"cancel": False}, "cancel cannot be taken back", id="cancel taken back"),
+    ],
+)
+def test_a_spec_cannot_be_changed_afterwards(
+    installed: Any, before: dict[str, Any], after: dict[str, Any], message: str
+) -> None:
+    assert installed("fixed", before).returncode == 0
+
+    refused = installed("fixed", after)
+
+    assert refused.returncode != 0
+    assert message in refused.stderr
+
+
+def test_suspend_and_cancel_may_change(installed: Any) -> None:
+    assert installed("s", {"suspend": True}).returncode == 0
+    assert installed("s", {"suspend": False}).returncode == 0
+    assert installed("s", {"cancel": True}).returncode == 0
+
+
+def find_sync_processes(name: str) -> list[int]:
+    """Process ids of the sync program at work for this sync; not of what runs it, which has the same environment."""
+    listing = subprocess.run(
+        ["/usr/bin/pgrep", "-f", "^[^ ]*python[0-9.]* -m estimatesync_job"], capture_output=True, check=False
+    )
+    return [pid for pid in map(int, listing.stdout.split()) if f"SYNC_ID={name}".encode() in read_environment(pid)]
+
+
+def read_environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -1,0 +1,198 @@
+"""Builders of syncs and a small world by hand: fakes that keep state, for asserting what became of it."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+from estimatesync_operator.agenda import Agenda
+from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.ports import CallbackAttempt, JobRefusedError, StaleSyncError, SyncEvent
+from estimatesync_operator.reconciler import Reconciler, ReconcilerSettings
+
+NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+
+
+def build_sync(
+    name: str = "a", *, age: int = 0, generation: int = 1, spec: EstimateSyncSpec | None = None, **status: Any
+) -> EstimateSync:
+    metadata = Metadata(
+        name=name,
+        namespace="ns",
+        uid=f"uid-{name}",
+        resource_version="1",
+        generation=generation,
+        creation_timestamp=NOW - timedelta(age),
+    )
+    return EstimateSync(metadata=metadata, spec=spec or EstimateSyncSpec(), status=EstimateSyncStatus(**status))
+
+
+class World:
+    """Store, jobs, events, callbacks and clock in one, as the reconciler sees them."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+        self.syncs: dict[str, EstimateSync] = {}
+        self.observations: dict[str, JobObservation] = {}
+        self.log_tail: tuple[str, ...] = ()
+        self.created: list[str] = []
+        self.stopped: list[str] = []
+        self.events: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, bytes]] = []
+        self.answers: list[CallbackAttempt] = []
+        self.refusal: str | None = None
+        self.target_configured = True
+        self.touch_during_send = False
+        self.touch_during_observe = False
+
+    def now(self) -> datetime:
+        return self.time
+
+    def add(self, name: str, **fields: Any) -> EstimateSync:
+        self.syncs[name] = build_sync(name, **fields)
+        return self.syncs[name]
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        return self.syncs.get(name)
+
+    async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
+        unfinished = tuple(sync for sync in self.syncs.values() if not sync.is_finished)
+        await asyncio.sleep(0)  # where other passes get between a look and what is done about it
+        return unfinished
+
+    async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
+        await asyncio.sleep(0)
+        stored = self.syncs.get(sync.name)
+        if stored is None or stored.metadata.resource_version != sync.metadata.resource_version:
+            raise StaleSyncError(sync.name)
+        return self._store(stored, status=status)
+
+    def touch(self, name: str, **changes: Any) -> None:
+        self._store(self.syncs[name], **changes)
+
+    def _store(self, stored: EstimateSync, **changes: Any) -> EstimateSync:
+        version = str(int(stored.metadata.resource_version) + 1)
+        metadata = msgspec.structs.replace(stored.metadata, resource_version=version)
+        fresh = msgspec.structs.replace(stored, metadata=metadata, **changes)
+        self.syncs[stored.name] = fresh
+        return fresh
+
+    async def delete(self, sync: EstimateSync) -> None:
+        self.syncs.pop(sync.name, None)
+
+    async def observe(self, sync: EstimateSync) -> JobObservation:
+        if self.touch_during_observe:
+            self.touch(sync.name)
+        return self.observations.get(sync.name, ABSENT_JOB)
+
+    async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
+        assert date_range == sync.status.date_range
+        if self.refusal:
+            raise JobRefusedError(self.refusal)
+        self.created.append(sync.name)
+        self.observations.setdefault(sync.name, JobObservation(state=JobState.PENDING))
+
+    async def stop(self, sync: EstimateSync) -> None:
+        self.stopped.append(sync.name)
+        self.observations.pop(sync.name, None)
+
+    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+        return self.log_tail if sync.name in self.observations else ()
+
+    async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
+        self.events.append((sync.name, event.reason))
+
+    async def has_target(self, sync: EstimateSync) -> bool:
+        return self.target_configured and sync.spec.callback.enabled
+
+    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        assert now == self.time
+        self.sent.append((callback_id, body))
+        if self.touch_during_send:
+            self.touch(sync.name)
+        return self.answers.pop(0) if self.answers else CallbackAttempt(status_code=200)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def make_sync() -> Callable[..., EstimateSync]:
+    """A sync of `age` days; what is no field of its own becomes status."""
+    return build_sync
+
+
+@pytest.fixture
+def make_reconciler(world: World) -> Callable[..., Reconciler]:
+    def make(**settings: Any) -> Reconciler:
+        return Reconciler(
+            store=world,
+            jobs=world,
+            events=world,
+            callbacks=world,
+            clock=world,
+            settings=ReconcilerSettings(**settings),
+            jitter=lambda: 0.0,
+        )
+
+    return make
+
+
+@pytest.fixture
+def settle() -> Callable[[Reconciler, str], Agenda]:
+    """Run passes for one sync until it asks for a later time."""
+
+    def run(reconciler: Reconciler, name: str) -> Agenda:
+        for _ in range(20):
+            agenda = asyncio.run(reconciler.reconcile(name))
+            if agenda.again_after != timedelta(0):
+                return agenda
+        raise AssertionError("the reconciler never comes to rest")
+
+    return run
+
+
+@pytest.fixture
+def finished_job() -> Callable[..., JobObservation]:
+    """A job that ended with a result, or with an error in it."""
+
+    def make(name: str, error: ResultError | None = None, *, new: int = 45, updated: int = 1564) -> JobObservation:
+        total = 0 if error else new + updated
+        results = (
+            Results()
+            if error
+            else Results(total_fetched=total, new_estimates=new, updated_estimates=updated, total_processed=total)
+        )
+        result = SyncResult(sync_uid=f"uid-{name}", date_range=RANGE, results=results, seconds=1.0, error=error)
+        return JobObservation(
+            state=JobState.FAILED if error else JobState.SUCCEEDED,
+            termination_message=build_result_bytes(result).decode(),
+            exit_code=20 if error else 0,
+            finished_at=NOW + timedelta(seconds=487),
+        )
+
+    return make
+
+
+@pytest.fixture
+def running() -> dict[str, Any]:
+    """The status of a sync whose job has been seen."""
+    return {
+        "phase": Phase.RUNNING,
+        "reason": "Running",
+        "message": "Page 1/17",
+        "date_range": RANGE,
+        "start_time": NOW,
+        "job_name": "estimatesync-x",
+        "observed_generation": 1,
+    }

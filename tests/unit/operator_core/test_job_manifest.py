@@ -1,0 +1,136 @@
+import json
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import pytest
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
+
+RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+SETTINGS = JobSettings(
+    image="registry.test/estimatesync:1",
+    credentials_secret="attic-tech",
+    node_selector={"pool": "batch"},
+    environment={"ATTIC_TECH_URL": "https://attic.test", "DATABASE_SCHEMA": "botzilla"},
+)
+SPEC = EstimateSyncSpec(page_size=50, concurrency=2, timeout_seconds=900, max_retries=1)
+
+
+@pytest.fixture
+def job(make_sync: Callable[..., EstimateSync]) -> dict[str, Any]:
+    return build_job_manifest(make_sync("a", spec=SPEC), RANGE, SETTINGS)
+
+
+@pytest.fixture
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = job["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.fixture
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (container,) = pod["containers"]
+    assert isinstance(container, dict)
+    return container
+
+
+def test_the_job_is_named_by_uid_and_owned_by_its_sync(job: dict[str, Any]) -> None:
+    assert (job["metadata"]["name"], job["metadata"]["namespace"]) == ("estimatesync-uid-a", "ns")
+    assert job["metadata"]["ownerReferences"] == [
+        {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "name": "a", "uid": "uid-a", "controller": True}
+    ]
+
+
+def test_the_bounds_of_the_sync_are_the_bounds_of_the_job(job: dict[str, Any]) -> None:
+    spec = job["spec"]
+
+    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"], spec["podReplacementPolicy"]) == (1, 900, "Failed")
+    assert "ttlSecondsAfterFinished" not in spec
+
+
+def test_a_permanent_failure_ends_the_job_and_a_drained_node_costs_no_retry(job: dict[str, Any]) -> None:
+    assert job["spec"]["podFailurePolicy"]["rules"] == [
+        {"action": "FailJob", "onExitCodes": {"containerName": "sync", "operator": "In", "values": [20]}},
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+
+
+def test_job_and_pod_carry_the_labels_by_which_they_are_found(make_sync: Callable[..., EstimateSync]) -> None:
+    job = build_job_manifest(make_sync("n" * 63), RANGE, SETTINGS)
+
+    labels = job["metadata"]["labels"]
+    assert labels == job["spec"]["template"]["metadata"]["labels"]
+    assert (labels["botzilla.io/sync"], labels["app.kubernetes.io/managed-by"]) == ("n" * 63, "estimatesync")
+    assert max(map(len, labels.values())) <= 63
+
+
+def test_the_pod_passes_the_restricted_pod_security_standard(pod: dict[str, Any], container: dict[str, Any]) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert [set(volume) - {"name"} for volume in pod["volumes"]] == [{"emptyDir"}]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & set(pod)
+
+
+def test_the_pod_has_no_rights_and_does_not_restart(pod: dict[str, Any]) -> None:
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert (pod["restartPolicy"], pod["serviceAccountName"]) == ("Never", "estimatesync-sync")
+    assert pod["nodeSelector"] == {"pool": "batch"}
+
+
+def test_secrets_are_named_never_held(container: dict[str, Any]) -> None:
+    secret = [variable for variable in container["env"] if "valueFrom" in variable]
+
+    assert secret == [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": "attic-tech", "key": name}}}
+        for name in ("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD", "DATABASE_URL")
+    ]
+    assert all(set(variable) == {"name", "value"} for variable in container["env"] if variable not in secret)
+
+
+def test_the_program_gets_its_input_from_the_sync_and_its_surroundings_from_the_deployment(
+    container: dict[str, Any],
+) -> None:
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+
+    assert len(variables) == len(container["env"])
+    assert (
+        variables.items()
+        >= {
+            "SYNC_ID": "a",
+            "SYNC_UID": "uid-a",
+            "SYNC_START_DATE": "2025-09-01",
+            "SYNC_END_DATE": "2025-10-16",
+            "SYNC_PAGE_SIZE": "50",
+            "SYNC_CONCURRENCY": "2",
+            "ATTIC_TECH_URL": "https://attic.test",
+        }.items()
+    )
+
+
+def test_a_deployment_cannot_shadow_what_the_sync_says(make_sync: Callable[..., EstimateSync]) -> None:
+    settings = JobSettings(image="i", environment={"SYNC_UID": "another"})
+
+    (container,) = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]["containers"]
+
+    assert [v["value"] for v in container["env"] if v["name"] == "SYNC_UID"] == ["uid-a"]
+
+
+def test_the_result_is_read_from_the_file_alone_and_memory_is_bounded(container: dict[str, Any]) -> None:
+    assert container["terminationMessagePolicy"] == "File"
+    assert container["resources"]["limits"] == {"memory": "512Mi"}
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+
+
+def test_the_manifest_is_plain_json(job: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(job)) == job

@@ -1,0 +1,186 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from estimatesync_operator.job_reading import observe_job
+from estimatesync_operator.observation import ABSENT_JOB, JobState
+
+Raw = dict[str, Any]
+
+RUNNING = {"running": {"startedAt": "2025-10-16T14:09:02Z"}}
+
+
+def _job(*conditions: Raw, owner: str = "uid-a", deleted: bool = False, **status: Any) -> Raw:
+    metadata: Raw = {"name": "estimatesync-uid-a", "uid": "uid-job", "ownerReferences": [{"uid": owner}]}
+    if deleted:
+        metadata["deletionTimestamp"] = "2025-10-16T14:10:00Z"
+    return {"metadata": metadata, "status": {"conditions": list(conditions), **status} if conditions else status}
+
+
+def _condition(kind: str, reason: str = "", status: str = "True") -> Raw:
+    return {"type": kind, "status": status, "reason": reason, "lastTransitionTime": "2025-10-16T14:15:30Z"}
+
+
+def _pod(state: Raw | None = None, *, second: int = 1, owner: str = "uid-job", **status: Any) -> Raw:
+    if state is not None:
+        status["containerStatuses"] = [{"name": "sidecar", "state": {}}, {"name": "sync", "state": state}]
+    metadata = {
+        "name": f"pod-{second}",
+        "creationTimestamp": f"2025-10-16T14:09:{second:02}Z",
+        "ownerReferences": [{"uid": owner}],
+    }
+    return {"metadata": metadata, "status": status}
+
+
+def _ended(exit_code: int, message: str = "", reason: str = "Error") -> Raw:
+    terminated: Raw = {"exitCode": exit_code, "reason": reason}
+    return {"terminated": terminated | ({"message": message} if message else {})}
+
+
+def _waiting(reason: str, message: str = "why") -> Raw:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+UNSCHEDULED = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "expected"),
+    [
+        pytest.param(_job(), [], JobState.PENDING, id="just created"),
+        pytest.param(_job(active=1), [_pod()], JobState.PENDING, id="pod not seen by a node"),
+        pytest.param(_job(active=1), [_pod(RUNNING)], JobState.ACTIVE, id="running"),
+        pytest.param(_job(failed=1), [_pod(_ended(10))], JobState.PENDING, id="between two runs"),
+        pytest.param(_job(_condition("Complete")), [_pod(_ended(0))], JobState.SUCCEEDED, id="complete"),
+        pytest.param(_job(_condition("Failed")), [_pod(_ended(20))], JobState.FAILED, id="failed"),
+        pytest.param(_job(_condition("Failed", status="False")), [], JobState.PENDING, id="a condition that is false"),
+        pytest.param(
+            _job(_condition("SuccessCriteriaMet")), [_pod(RUNNING)], JobState.ACTIVE, id="success, pods still ending"
+        ),
+        pytest.param(
+            _job(_condition("FailureTarget")), [_pod(RUNNING)], JobState.ACTIVE, id="failure, pods still ending"
+        ),
+        pytest.param(
+            _job(_condition("SuccessCriteriaMet"), _condition("Complete")), [], JobState.SUCCEEDED, id="both conditions"
+        ),
+        pytest.param(_job(owner="uid-b"), [_pod(RUNNING)], JobState.FOREIGN, id="another sync's job"),
+        pytest.param(_job(deleted=True), [_pod(RUNNING)], JobState.ABSENT, id="being deleted"),
+        pytest.param(None, [], JobState.ABSENT, id="not there"),
+    ],
+)
+def test_only_a_terminal_condition_ends_a_job(job: Raw | None, pods: list[Raw], expected: JobState) -> None:
+    assert observe_job(job, pods, owner_uid="uid-a").state is expected
+
+
+def test_a_job_without_owner_is_foreign() -> None:
+    assert observe_job({"metadata": {"uid": "x"}}, [], owner_uid="uid-a").state is JobState.FOREIGN
+
+
+def test_a_job_that_ended_is_still_read_while_it_is_being_deleted() -> None:
+    job = _job(_condition("Complete"), deleted=True)
+
+    observation = observe_job(job, [_pod(_ended(0, "the result"))], owner_uid="uid-a")
+
+    assert (observation.state, observation.termination_message) == (JobState.SUCCEEDED, "the result")
+
+
+@pytest.mark.parametrize("reason", ["BackoffLimitExceeded", "PodFailurePolicy", "DeadlineExceeded"])
+def test_a_failed_job_tells_its_own_reason_and_time(reason: str) -> None:
+    observation = observe_job(_job(_condition("Failed", reason), failed=3), [], owner_uid="uid-a")
+
+    assert (observation.failure_reason, observation.failed_runs) == (reason, 3)
+    assert observation.finished_at == datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
+    assert observation.termination_message is None
+
+
+def test_the_reason_is_known_while_the_pods_are_still_ending() -> None:
+    observation = observe_job(_job(_condition("FailureTarget", "DeadlineExceeded")), [], owner_uid="uid-a")
+
+    assert (observation.state, observation.failure_reason) == (JobState.PENDING, "DeadlineExceeded")
+    assert observation.finished_at is None
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "message"),
+    [
+        pytest.param(_pod(_waiting("ErrImagePull")), "ErrImagePull", "why", id="image pull"),
+        pytest.param(_pod(_waiting("CreateContainerConfigError")), "CreateContainerConfigError", "why", id="secret"),
+        pytest.param(_pod(conditions=UNSCHEDULED), "Unschedulable", "0/3 nodes", id="no node"),
+        pytest.param(_pod(RUNNING), None, None, id="running"),
+        pytest.param(_pod(conditions=[{"type": "PodScheduled", "status": "True"}]), None, None, id="scheduled"),
+    ],
+)
+def test_what_the_newest_pod_waits_for_is_seen(pod: Raw, reason: str | None, message: str | None) -> None:
+    older = _pod(_ended(10), second=0)
+
+    observation = observe_job(_job(), [pod, older], owner_uid="uid-a")
+
+    assert (observation.waiting_reason, observation.waiting_message) == (reason, message)
+
+
+def test_a_finished_job_waits_for_nothing() -> None:
+    job = _job(_condition("Failed", "DeadlineExceeded"))
+
+    assert observe_job(job, [_pod(_waiting("ErrImagePull"))], owner_uid="uid-a").waiting_reason is None
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "expected"),
+    [
+        pytest.param(
+            _job(_condition("Failed")),
+            [_pod(_ended(20, "second"), second=2), _pod(_ended(10, "first"), second=1)],
+            ("second", 20, "Error"),
+            id="the newest of several failed runs",
+        ),
+        pytest.param(
+            _job(_condition("Complete")),
+            [_pod(_ended(0, "good", "Completed"), second=1), _pod(_ended(143, "late"), second=2)],
+            ("good", 0, "Completed"),
+            id="the run that made the job succeed",
+        ),
+        pytest.param(
+            _job(_condition("Failed", "DeadlineExceeded")),
+            [_pod(_ended(0, "good", "Completed"), second=1), _pod(_ended(143, "late"), second=2)],
+            ("good", 0, "Completed"),
+            id="a good run, whatever became of the job",
+        ),
+        pytest.param(
+            _job(failed=1),
+            [_pod(_ended(10, "first"), second=1), _pod(RUNNING, second=2)],
+            ("first", 10, "Error"),
+            id="one ended, the next runs",
+        ),
+        pytest.param(
+            _job(_condition("Failed")),
+            [_pod(_ended(137, reason="OOMKilled"))],
+            ("", 137, "OOMKilled"),
+            id="out of memory, without a word",
+        ),
+        pytest.param(
+            _job(_condition("Failed")), [_pod(reason="Evicted")], ("", None, "Evicted"), id="evicted before it started"
+        ),
+        pytest.param(
+            _job(_condition("Failed")),
+            [_pod(_ended(137), reason="Evicted")],
+            ("", 137, "Evicted"),
+            id="evicted while it ran",
+        ),
+        pytest.param(
+            _job(_condition("Failed")),
+            [_pod(_ended(20, "theirs"), owner="uid-other")],
+            (None, None, None),
+            id="a pod that only borrowed the label",
+        ),
+    ],
+)
+def test_the_run_that_counts_is_read(
+    job: Raw, pods: list[Raw], expected: tuple[str | None, int | None, str | None]
+) -> None:
+    observation = observe_job(job, pods, owner_uid="uid-a")
+
+    assert (observation.termination_message, observation.exit_code, observation.container_reason) == expected
+
+
+def test_an_absent_job_looks_the_same_every_time() -> None:
+    assert observe_job(_job(deleted=True), [], owner_uid="uid-a") == ABSENT_JOB

@@ -1,0 +1,73 @@
+import json
+from typing import Any
+
+import pytest
+from estimatesync_operator.kubernetes_api import explain, is_already_there
+from estimatesync_operator.kubernetes_jobs import is_refusal
+from estimatesync_operator.kubernetes_store import parse_unfinished
+from kubernetes.aio.client.exceptions import ApiException
+
+
+def _error(status: int, reason: str = "", message: str = "the words") -> ApiException:
+    error = ApiException(status=status, reason="HTTP words")
+    error.body = json.dumps({"kind": "Status", "reason": reason, "message": message})
+    return error
+
+
+def _raw(name: str, **changes: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": f"uid-{name}"}, "spec": {}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(_error(409, "AlreadyExists"), True, id="the name is taken"),
+        pytest.param(_error(409, "Conflict"), False, id="two requests met at the quota"),
+        pytest.param(ApiException(status=409, reason="Conflict"), False, id="no words at all"),
+        pytest.param(_error(404, "NotFound"), False, id="something else"),
+    ],
+)
+def test_only_a_taken_name_means_that_the_job_is_there(error: ApiException, *, expected: bool) -> None:
+    assert is_already_there(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param(403, True, id="quota, rights, admission"),
+        pytest.param(422, True, id="invalid"),
+        pytest.param(500, True, id="an admission webhook that does not answer"),
+        pytest.param(409, False, id="conflict"),
+        pytest.param(429, False, id="too many requests"),
+        pytest.param(503, False, id="unavailable"),
+    ],
+)
+def test_a_refusal_is_told_from_a_bad_moment(status: int, *, expected: bool) -> None:
+    assert is_refusal(_error(status)) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param('{"message": "exceeded quota"}', "exceeded quota", id="a Status"),
+        pytest.param("<html>bad gateway</html>", "HTTP words", id="a proxy's page"),
+        pytest.param("[]", "HTTP words", id="another shape"),
+        pytest.param(None, "HTTP words", id="nothing"),
+    ],
+)
+def test_an_error_is_explained_in_the_best_words_there_are(body: str | None, expected: str) -> None:
+    error = ApiException(status=500, reason="HTTP words")
+    error.body = body
+
+    assert explain(error) == expected
+
+
+def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None:
+    items = [
+        _raw("good"),
+        _raw("broken", spec={"pageSize": "many"}),
+        _raw("finished", status={"phase": "Succeeded"}),
+        {"metadata": {"name": "going", "uid": "u", "deletionTimestamp": "2025-10-16T14:09:00Z"}},
+    ]
+
+    assert [sync.name for sync in parse_unfinished(items)] == ["good"]

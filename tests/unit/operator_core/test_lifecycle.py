@@ -1,0 +1,213 @@
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import (
+    CallbackState,
+    CallbackStatus,
+    ConditionStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+    build_progress,
+)
+from estimatesync_operator import lifecycle
+from estimatesync_operator.causes import Outcome
+from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.waiting_line import Turn
+
+MakeSync = Callable[..., EstimateSync]
+
+NOW = datetime(2025, 10, 16, 2, 9, 0, 123456, tzinfo=UTC)
+SUCCESS = Outcome(
+    phase=Phase.SUCCEEDED,
+    reason=Reason.SUCCEEDED,
+    message="done",
+    results=Results(total_fetched=101, total_processed=101),
+)
+PROGRESS = build_progress(page=9, total_pages=17, fetched=900)
+
+
+def _finish(sync: EstimateSync, outcome: Outcome = SUCCESS, **changes: Any) -> EstimateSyncStatus:
+    arguments = {"now": NOW, "finished_at": None, "environment": "staging", "has_target": True, **changes}
+    return lifecycle.compute_final_status(sync, outcome, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        pytest.param("UTC", date(2025, 9, 1), date(2025, 10, 16), id="utc"),
+        pytest.param("America/New_York", date(2025, 8, 31), date(2025, 10, 15), id="still yesterday there"),
+    ],
+)
+def test_the_default_range_ends_today_where_the_business_is(
+    make_sync: MakeSync, zone: str, start: date, end: date
+) -> None:
+    status = lifecycle.compute_first_status(make_sync(), now=NOW, time_zone=ZoneInfo(zone))
+
+    assert status.date_range == DateRange(start=start, end=end)
+
+
+def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
+    asked = DateRange(start=date(2025, 1, 1), end=date(2025, 1, 2))
+    sync = make_sync(generation=4, spec=EstimateSyncSpec(date_range=asked))
+
+    status = lifecycle.compute_first_status(sync, now=NOW, time_zone=ZoneInfo("UTC"))
+
+    assert (status.phase, status.date_range, status.observed_generation) == (Phase.QUEUED, asked, 4)
+    assert len(status.conditions) == 4
+
+
+def test_a_place_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
+    turn = Turn(may_start=True, reason=Reason.STARTING, message="Starting")
+
+    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), turn, now=NOW)
+
+    assert (status.phase, status.job_name) == (Phase.RUNNING, "estimatesync-uid-a")
+    assert status.start_time == NOW.replace(microsecond=0)
+
+
+def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
+    turn = Turn(may_start=False, reason=Reason.QUEUED, message="Position 2")
+
+    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), turn, now=NOW)
+
+    assert (status.phase, status.message, status.job_name) == (Phase.QUEUED, "Position 2", None)
+
+
+@pytest.mark.parametrize(
+    ("observation", "read", "message"),
+    [
+        pytest.param(JobObservation(state=JobState.PENDING), None, "Waiting for a pod", id="no pod"),
+        pytest.param(JobObservation(state=JobState.ACTIVE), None, "Connecting", id="no page yet"),
+        pytest.param(
+            JobObservation(state=JobState.ACTIVE), PROGRESS, "Page 9/17, 900 estimates so far", id="pages arrive"
+        ),
+        pytest.param(
+            JobObservation(state=JobState.ACTIVE, failed_runs=1), None, "Connecting (run 2)", id="the second run"
+        ),
+    ],
+)
+def test_a_running_sync_says_what_it_is_doing(
+    make_sync: MakeSync, running: dict[str, Any], observation: JobObservation, read: Any, message: str
+) -> None:
+    status = lifecycle.compute_running_status(make_sync(**running), observation, read, now=NOW)
+
+    assert (status.reason, status.message, status.progress) == (Reason.RUNNING, message, read)
+
+
+def test_a_log_that_cannot_be_read_for_a_moment_does_not_turn_progress_back(
+    make_sync: MakeSync, running: dict[str, Any]
+) -> None:
+    seen = lifecycle.compute_running_status(
+        make_sync(**running), JobObservation(state=JobState.ACTIVE), PROGRESS, now=NOW
+    )
+    sync = make_sync(**{name: getattr(seen, name) for name in seen.__struct_fields__})
+
+    assert lifecycle.compute_running_status(sync, JobObservation(state=JobState.ACTIVE), None, now=NOW) == seen
+
+
+def test_an_obstacle_is_shown_and_its_message_bounded(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    stuck = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull", waiting_message="x\n" * 2000)
+
+    status = lifecycle.compute_running_status(make_sync(**running), stuck, None, now=NOW)
+
+    assert status.reason == Reason.IMAGE_PULL_FAILED
+    assert len(status.message or "") == 1024
+    assert "\n" not in (status.message or "")
+
+
+def test_an_obstacle_is_remembered_while_the_job_is_ending(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    sync = make_sync(**{**running, "reason": "ImagePullFailed", "message": "cannot be pulled"})
+    ending = JobObservation(state=JobState.PENDING, failure_reason="DeadlineExceeded")
+
+    status = lifecycle.compute_running_status(sync, ending, None, now=NOW)
+
+    assert (status.reason, status.message) == ("ImagePullFailed", "cannot be pulled")
+
+
+@pytest.mark.parametrize(
+    ("seconds_after_start", "duration"),
+    [
+        pytest.param(487, 487, id="as the job says"),
+        pytest.param(-5, 0, id="a clock that is behind ours"),
+    ],
+)
+def test_the_end_comes_from_the_job_and_never_before_the_start(
+    make_sync: MakeSync, running: dict[str, Any], seconds_after_start: int, duration: int
+) -> None:
+    sync = make_sync(**running)
+    finished_at = running["start_time"] + timedelta(seconds=seconds_after_start)
+
+    assert _finish(sync, finished_at=finished_at).duration_seconds == duration
+
+
+def test_a_success_shows_all_its_pages(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    status = _finish(make_sync(**running, progress=PROGRESS))
+
+    assert status.progress == build_progress(page=2, total_pages=2, fetched=101)
+    assert {condition.type for condition in status.conditions if condition.status is ConditionStatus.TRUE} == {
+        "Finished",
+        "Complete",
+    }
+
+
+def test_a_success_that_found_nothing_is_complete_as_well(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    nothing = Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message="done")
+
+    progress = _finish(make_sync(**running), nothing).progress
+
+    assert progress is not None
+    assert (progress.text, progress.percent, progress.fetched) == ("1/1", 100, 0)
+
+
+def test_a_sync_cancelled_in_the_line_took_no_time(make_sync: MakeSync) -> None:
+    status = _finish(make_sync(phase=Phase.QUEUED), lifecycle.CANCELLED)
+
+    assert (status.phase, status.duration_seconds, status.results) == (Phase.CANCELLED, 0, Results())
+
+
+def test_the_outcome_and_the_callback_that_is_owed_are_one_status(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    callback = _finish(make_sync(**running)).callback
+
+    assert callback == CallbackStatus(state=CallbackState.PENDING, id="msg_uid-a", environment="staging")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({}, None, id="not finished"),
+        pytest.param({"callback": CallbackStatus(state=CallbackState.RETRYING)}, None, id="callback under way"),
+        pytest.param({"callback": CallbackStatus(state=CallbackState.DELIVERED)}, 60, id="delivered"),
+        pytest.param({"callback": CallbackStatus(state=CallbackState.FAILED)}, 60, id="delivery given up"),
+        pytest.param({"callback": None}, 60, id="no callback on record"),
+    ],
+)
+def test_a_sync_expires_only_after_its_callback(
+    make_sync: MakeSync, status: dict[str, Any], expected: int | None
+) -> None:
+    completion = {"completion_time": NOW} if status else {}
+
+    expiry = lifecycle.compute_expiry(
+        make_sync(spec=EstimateSyncSpec(ttl_seconds_after_finished=60), **completion, **status)
+    )
+
+    assert expiry == (None if expected is None else NOW + timedelta(seconds=expected))
+
+
+def test_a_refused_sync_gives_up_when_its_time_is_over(make_sync: MakeSync) -> None:
+    sync = make_sync(spec=EstimateSyncSpec(timeout_seconds=60), start_time=NOW)
+
+    assert lifecycle.compute_give_up_time(sync) == NOW + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("read", [lifecycle.get_date_range, lifecycle.compute_give_up_time])
+def test_a_sync_that_was_never_visited_is_a_defect(make_sync: MakeSync, read: Callable[[EstimateSync], object]) -> None:
+    with pytest.raises(ValueError, match="has a"):
+        read(make_sync())

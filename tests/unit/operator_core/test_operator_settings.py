@@ -1,0 +1,86 @@
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
+from estimatesync_operator.reconciler import ReconcilerSettings
+from estimatesync_operator.settings import OperatorSettings, read_operator_settings
+
+REQUIRED = {"NAMESPACE": "botzilla", "SYNC_IMAGE": "registry.test/estimatesync:1"}
+
+
+def _read(**environ: str) -> OperatorSettings:
+    reader = EnvironmentReader({**REQUIRED, **environ})
+    settings = read_operator_settings(reader)
+    reader.raise_faults()
+    return settings
+
+
+def test_two_settings_are_enough() -> None:
+    settings = _read()
+
+    assert settings.namespace == "botzilla"
+    assert settings.reconciler == ReconcilerSettings()
+    assert (settings.job.image, settings.job.image_pull_policy) == ("registry.test/estimatesync:1", "IfNotPresent")
+    assert settings.job.environment == {
+        "ATTIC_TECH_URL": "https://www.attic-tech.com",
+        "DATABASE_SCHEMA": "botzilla",
+        "LOG_FORMAT": "text",
+        "SYNC_TIME_ZONE": "UTC",
+    }
+
+
+def test_the_reconciler_is_set_from_the_environment() -> None:
+    settings = _read(MAX_ACTIVE_SYNCS="3", TIME_ZONE="America/New_York", ENVIRONMENT="staging", PROGRESS_SECONDS="10")
+
+    assert settings.reconciler == ReconcilerSettings(
+        max_active_syncs=3,
+        time_zone=ZoneInfo("America/New_York"),
+        environment="staging",
+        progress_interval=timedelta(seconds=10),
+    )
+    assert settings.job.environment["SYNC_TIME_ZONE"] == "America/New_York"
+
+
+def test_sync_pods_are_set_from_the_environment() -> None:
+    job = _read(
+        SYNC_IMAGE_PULL_POLICY="Never",
+        SYNC_CREDENTIALS_SECRET="attic-tech",
+        SYNC_NODE_SELECTOR="pool=batch, example.com/zone=a",
+        SYNC_MEMORY_LIMIT="1Gi",
+        SYNC_LOG_FORMAT="json",
+    ).job
+
+    assert job.node_selector == {"pool": "batch", "example.com/zone": "a"}
+    assert (job.image_pull_policy, job.credentials_secret, job.memory_limit) == ("Never", "attic-tech", "1Gi")
+    assert job.environment["LOG_FORMAT"] == "json"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        pytest.param("NAMESPACE", " ", "NAMESPACE is not set", id="no namespace"),
+        pytest.param("SYNC_IMAGE", "", "SYNC_IMAGE is not set", id="no image"),
+        pytest.param("MAX_ACTIVE_SYNCS", "0", "from 1 to 10000", id="nobody could run"),
+        pytest.param("PROGRESS_SECONDS", "0.5", "whole number", id="fraction"),
+        pytest.param("TIME_ZONE", "Mars/Olympus", "IANA time zone", id="unknown zone"),
+        pytest.param("ENVIRONMENT", "e" * 65, "at most 64 characters", id="longer than the status takes"),
+        pytest.param("SYNC_IMAGE_PULL_POLICY", "Sometimes", "Always, IfNotPresent, Never", id="unknown policy"),
+        pytest.param("SYNC_LOG_FORMAT", "xml", "json, text", id="unknown format"),
+        pytest.param("SYNC_NODE_SELECTOR", "pool", "key=value", id="half a label"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_what_it_takes(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        _read(**{name: value})
+
+    (fault,) = caught.value.faults
+    assert name in fault
+    assert words in fault
+
+
+def test_all_faults_are_told_together() -> None:
+    with pytest.raises(SettingsError) as caught:
+        _read(NAMESPACE="", SYNC_IMAGE="", MAX_ACTIVE_SYNCS="many")
+
+    assert len(caught.value.faults) == 3

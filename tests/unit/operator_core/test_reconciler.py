@@ -1,0 +1,547 @@
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import pytest
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.result import ResultError
+from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+from estimatesync_operator.agenda import Agenda
+from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.ports import CallbackAttempt, StaleSyncError
+from estimatesync_operator.reconciler import Reconciler
+
+NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+
+Make = Callable[..., Reconciler]
+Settle = Callable[[Reconciler, str], Agenda]
+Finished = Callable[..., JobObservation]
+
+
+class World(Protocol):
+    """The fake of conftest.py, as far as these tests touch it."""
+
+    time: Any
+    syncs: dict[str, Any]
+    observations: dict[str, JobObservation]
+    log_tail: tuple[str, ...]
+    created: list[str]
+    stopped: list[str]
+    events: list[tuple[str, str]]
+    sent: list[tuple[str, bytes]]
+    answers: list[CallbackAttempt]
+    refusal: str | None
+    target_configured: bool
+    touch_during_send: bool
+    touch_during_observe: bool
+
+    def add(self, name: str, **keywords: Any) -> Any: ...
+
+    def touch(self, name: str, **changes: Any) -> None: ...
+
+
+def test_a_new_sync_gets_its_range_its_place_and_one_job(world: World, make_reconciler: Make, settle: Settle) -> None:
+    world.add("a")
+
+    agenda = settle(make_reconciler(), "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason) == (Phase.RUNNING, Reason.RUNNING)
+    assert (str(status.date_range.start), str(status.date_range.end)) == ("2025-09-01", "2025-10-16")
+    assert status.job_name == "estimatesync-uid-a"
+    assert world.created == ["a"]
+    assert agenda.again_after == timedelta(seconds=2)
+    assert [reason for _, reason in world.events] == ["Queued", "Starting", "JobRunning"]
+
+
+def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
+    world: World, make_reconciler: Make, settle: Settle
+) -> None:
+    world.add("a")
+    reconciler = make_reconciler()
+
+    for _ in range(5):
+        settle(reconciler, "a")
+
+    assert world.created == ["a"]
+    assert len(world.events) == 3
+
+
+def test_a_finished_job_ends_the_sync_and_its_callback_is_delivered_once(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+
+    settle(make_reconciler(), "a")
+    settle(make_reconciler(), "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.duration_seconds) == (Phase.SUCCEEDED, 487)
+    assert (status.results.new_estimates, status.results.updated_estimates) == (45, 1564)
+    assert status.progress.text == "17/17"
+    assert (status.callback.state, status.callback.attempts) == (CallbackState.DELIVERED, 1)
+    ((callback_id, body),) = world.sent
+    assert callback_id == "msg_uid-a"
+    assert json.loads(body)["results"]["new_estimates"] == 45
+
+
+def test_the_callback_is_on_record_before_the_first_attempt(
+    world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+
+    asyncio.run(make_reconciler(environment="staging").reconcile("a"))
+
+    callback = world.syncs["a"].status.callback
+    assert (callback.state, callback.id, callback.environment) == (CallbackState.PENDING, "msg_uid-a", "staging")
+    assert world.sent == []
+
+
+def test_bad_credentials_are_told_word_for_word(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    cause = "Login to Attic Tech failed: Invalid credentials"
+    world.observations["a"] = finished_job("a", ResultError(reason=Reason.LOGIN_FAILED, message=cause, retryable=False))
+
+    settle(make_reconciler(), "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason, status.message) == (Phase.FAILED, Reason.LOGIN_FAILED, cause)
+    assert status.results.total_processed == 0
+    assert json.loads(world.sent[0][1])["error"] == cause
+
+
+def test_a_failed_delivery_is_tried_again_with_the_same_id_and_body(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+    world.answers = [CallbackAttempt(error="connection refused"), CallbackAttempt(status_code=503)]
+    reconciler = make_reconciler()
+
+    for expected_attempts in (1, 2, 3):
+        agenda = settle(reconciler, "a")
+        assert world.syncs["a"].status.callback.attempts == expected_attempts
+        world.time += agenda.again_after or timedelta(0)
+
+    assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
+    assert len(world.sent) == 3
+    assert len(set(world.sent)) == 1
+
+
+def test_a_label_set_during_a_delivery_does_not_cause_a_second_one(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+    world.touch_during_send = True
+
+    settle(make_reconciler(), "a")
+
+    assert len(world.sent) == 1
+    assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("spec", "configured", "words"),
+    [
+        pytest.param(EstimateSyncSpec(), False, "MAKE_SYNC_CALLBACK_WEBHOOK_URL", id="no URL configured"),
+        pytest.param(EstimateSyncSpec(callback=CallbackSpec(enabled=False)), True, "asked for no", id="not wanted"),
+    ],
+)
+def test_without_a_target_nobody_is_called_and_the_status_says_why(
+    world: World,
+    make_reconciler: Make,
+    settle: Settle,
+    finished_job: Finished,
+    running: dict[str, Any],
+    spec: EstimateSyncSpec,
+    configured: bool,  # noqa: FBT001 - a table's column
+    words: str,
+) -> None:
+    world.add("a", spec=spec, **running)
+    world.observations["a"] = finished_job("a")
+    world.target_configured = configured
+
+    settle(make_reconciler(), "a")
+
+    callback = world.syncs["a"].status.callback
+    assert callback.state is CallbackState.DISABLED
+    assert words in callback.last_error
+    assert world.sent == []
+
+
+def test_only_as_many_run_as_allowed_oldest_first(world: World, make_reconciler: Make, settle: Settle) -> None:
+    for name, age in (("young", 1), ("old", 3), ("middle", 2)):
+        world.add(name, age=age)
+    reconciler = make_reconciler()
+
+    for name in ("young", "old", "middle", "young"):
+        settle(reconciler, name)
+
+    assert world.created == ["old"]
+    assert world.syncs["young"].status.message == "Position 2; waiting for old"
+    assert world.syncs["middle"].status.message == "Position 1; waiting for old"
+
+
+def test_two_passes_at_once_do_not_take_the_same_place(world: World, make_reconciler: Make) -> None:
+    world.add("old", age=2, phase=Phase.QUEUED, spec=EstimateSyncSpec(suspend=True))
+    world.add("young", age=1, phase=Phase.QUEUED)
+    reconciler = make_reconciler(max_active_syncs=1)
+
+    async def resume_the_old_one_while_the_young_one_takes_the_place() -> None:
+        young = asyncio.create_task(reconciler.reconcile("young"))
+        await asyncio.sleep(0)
+        world.touch("old", spec=EstimateSyncSpec(suspend=False))
+        await asyncio.gather(young, reconciler.reconcile("old"))
+
+    asyncio.run(resume_the_old_one_while_the_young_one_takes_the_place())
+
+    assert [world.syncs[name].status.phase for name in ("young", "old")] == [Phase.RUNNING, Phase.QUEUED]
+
+
+def test_the_next_in_line_is_woken_when_a_place_gets_free(
+    world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+    world.add("b", age=1, phase=Phase.QUEUED)
+    world.add("c", age=2, phase=Phase.QUEUED)
+
+    agenda = asyncio.run(make_reconciler().reconcile("a"))
+
+    assert agenda.wake == ("c",)
+
+
+def test_the_next_in_line_is_woken_to_learn_whom_it_waits_for(
+    world: World, make_reconciler: Make, settle: Settle
+) -> None:
+    for age, name in enumerate(("c", "b", "a")):
+        world.add(name, age=age)
+    reconciler = make_reconciler()
+    for name in ("c", "b"):
+        settle(reconciler, name)
+    world.touch("a", status=EstimateSyncStatus(phase=Phase.QUEUED))
+
+    agenda = asyncio.run(reconciler.reconcile("a"))
+    settle(reconciler, "b")
+
+    assert agenda.wake == ("b",)
+    assert world.syncs["b"].status.message == "Position 1; waiting for a"
+
+
+def test_the_next_in_line_is_woken_when_the_running_one_is_deleted(world: World, make_reconciler: Make) -> None:
+    world.add("b", phase=Phase.QUEUED)
+
+    agenda = asyncio.run(make_reconciler().reconcile("deleted"))
+
+    assert agenda.wake == ("b",)
+
+
+def test_progress_is_read_from_the_log(world: World, make_reconciler: Make, settle: Settle) -> None:
+    world.add("a")
+    reconciler = make_reconciler()
+    settle(reconciler, "a")
+    world.observations["a"] = JobObservation(state=JobState.ACTIVE)
+    world.log_tail = ("🔍 [SYNC] Page 9/17: 100 estimates", "✅ [SYNC] Page 9 complete. Total so far: 900")
+
+    settle(reconciler, "a")
+
+    status = world.syncs["a"].status
+    assert (status.progress.text, status.progress.fetched) == ("9/17", 900)
+    assert status.message == "Page 9/17, 900 estimates so far"
+
+
+@pytest.mark.parametrize(
+    ("phase", "stopped"),
+    [pytest.param(Phase.RUNNING, ["a"], id="running"), pytest.param(Phase.QUEUED, [], id="queued")],
+)
+def test_cancel_stops_the_job_and_tells(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any], phase: Phase, stopped: list[str]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(cancel=True), **{**running, "phase": phase})
+    if phase is Phase.RUNNING:
+        world.observations["a"] = JobObservation(state=JobState.ACTIVE)
+
+    settle(make_reconciler(), "a")
+
+    assert world.stopped == stopped
+    assert world.syncs["a"].status.phase is Phase.CANCELLED
+    assert json.loads(world.sent[0][1])["error"] == "Cancelled"
+
+
+def test_cancelling_spares_a_foreign_job_of_our_name(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(cancel=True), **running)
+    world.observations["a"] = JobObservation(state=JobState.FOREIGN)
+
+    settle(make_reconciler(), "a")
+
+    assert world.stopped == []
+
+
+@pytest.mark.parametrize(
+    ("observation", "reason"),
+    [
+        pytest.param(None, Reason.JOB_DELETED, id="somebody deleted the job"),
+        pytest.param(JobObservation(state=JobState.FOREIGN), Reason.JOB_CONFLICT, id="the name is taken"),
+    ],
+)
+def test_a_job_that_is_not_there_any_more_is_a_failure_never_a_second_job(
+    world: World,
+    make_reconciler: Make,
+    settle: Settle,
+    running: dict[str, Any],
+    observation: JobObservation | None,
+    reason: Reason,
+) -> None:
+    world.add("a", **running)
+    if observation:
+        world.observations["a"] = observation
+
+    settle(make_reconciler(), "a")
+
+    assert world.created == []
+    assert world.syncs["a"].status.reason == reason
+
+
+def test_a_refused_job_is_asked_for_again_until_the_time_is_over(
+    world: World, make_reconciler: Make, settle: Settle
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(timeout_seconds=60))
+    world.refusal = 'exceeded quota: "jobs"'
+    reconciler = make_reconciler()
+
+    agenda = settle(reconciler, "a")
+
+    assert agenda.again_after == timedelta(seconds=15)
+    assert world.syncs["a"].status.reason == Reason.JOB_REFUSED
+
+    world.time += timedelta(seconds=61)
+    settle(reconciler, "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.JOB_REFUSED)
+    assert "exceeded quota" in status.message
+
+
+def test_a_refusal_that_passes_is_forgotten(world: World, make_reconciler: Make, settle: Settle) -> None:
+    world.add("a")
+    world.refusal = "the webhook is down"
+    reconciler = make_reconciler()
+    settle(reconciler, "a")
+
+    world.refusal = None
+    settle(reconciler, "a")
+
+    assert world.created == ["a"]
+    assert world.syncs["a"].status.reason == Reason.RUNNING
+
+
+def test_a_finished_sync_is_removed_after_its_time_and_not_before(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(ttl_seconds_after_finished=3600), **running)
+    world.observations["a"] = finished_job("a")
+    world.time += timedelta(seconds=487)
+    reconciler = make_reconciler()
+
+    agenda = settle(reconciler, "a")
+
+    assert agenda.again_after == timedelta(seconds=3600)
+    world.time += timedelta(seconds=3600)
+    settle(reconciler, "a")
+    assert world.syncs == {}
+
+
+def test_a_finished_sync_stays_while_its_callback_is_under_way(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(ttl_seconds_after_finished=0), **running)
+    world.observations["a"] = finished_job("a")
+    world.answers = [CallbackAttempt(error="connection refused")]
+
+    settle(make_reconciler(), "a")
+
+    assert "a" in world.syncs
+
+
+def test_a_sync_that_moved_on_during_the_pass_is_not_overwritten(
+    world: World, make_reconciler: Make, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.touch_during_observe = True
+
+    with pytest.raises(StaleSyncError):
+        asyncio.run(make_reconciler().reconcile("a"))
+
+    assert world.syncs["a"].status.phase is Phase.RUNNING
+    assert world.events == []
+
+
+def test_suspended_syncs_take_no_place(world: World, make_reconciler: Make, settle: Settle) -> None:
+    world.add("a", age=2, spec=EstimateSyncSpec(suspend=True))
+    world.add("b", age=1)
+    reconciler = make_reconciler()
+
+    settle(reconciler, "a")
+    settle(reconciler, "b")
+
+    assert world.created == ["b"]
+    assert world.syncs["a"].status.reason == Reason.SUSPENDED
+
+
+def test_a_cancel_that_comes_after_the_end_of_the_job_changes_nothing(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(cancel=True), **running)
+    world.observations["a"] = finished_job("a")
+
+    settle(make_reconciler(), "a")
+
+    assert world.stopped == []
+    assert world.syncs["a"].status.phase is Phase.SUCCEEDED
+    assert json.loads(world.sent[0][1])["results"]["new_estimates"] == 45
+
+
+def test_progress_is_looked_at_once_per_interval_however_often_the_own_writes_trigger_a_pass(
+    world: World, make_reconciler: Make, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = JobObservation(state=JobState.ACTIVE)
+    reconciler = make_reconciler()
+
+    shown = []
+    for page in range(1, 6):
+        world.log_tail = (
+            f"🔍 [SYNC] Page {page}/17: 100 estimates",
+            f"✅ [SYNC] Page {page} complete. Total so far: 1",
+        )
+        agenda = asyncio.run(reconciler.reconcile("a"))
+        shown.append(world.syncs["a"].status.progress.page)
+        world.time += timedelta(milliseconds=500)
+
+    assert shown == [1, 1, 1, 1, 5]
+    assert agenda.again_after == timedelta(seconds=2)
+
+
+def test_a_clock_that_is_set_back_does_not_delay_the_next_look(
+    world: World, make_reconciler: Make, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = JobObservation(state=JobState.ACTIVE)
+    reconciler = make_reconciler()
+    asyncio.run(reconciler.reconcile("a"))
+
+    world.time -= timedelta(hours=1)
+    agenda = asyncio.run(reconciler.reconcile("a"))
+
+    assert agenda.again_after == timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    ("status", "observation"),
+    [
+        pytest.param({"phase": Phase.QUEUED, "age": -1}, None, id="in the line"),
+        pytest.param({}, JobObservation(state=JobState.PENDING), id="waiting for a pod"),
+        pytest.param({}, JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull"), id="stuck"),
+        pytest.param({}, JobObservation(state=JobState.ACTIVE, failed_runs=1), id="running"),
+        pytest.param({"reason": "JobRefused"}, None, id="refused"),
+        pytest.param(
+            {
+                "phase": Phase.SUCCEEDED,
+                "callback": CallbackStatus(
+                    state=CallbackState.RETRYING, attempts=1, next_attempt_time=NOW + timedelta(minutes=1)
+                ),
+            },
+            None,
+            id="waiting for the next delivery",
+        ),
+        pytest.param({"phase": Phase.FAILED, "completion_time": NOW}, None, id="finished"),
+    ],
+)
+def test_a_pass_that_finds_nothing_new_writes_nothing(
+    world: World,
+    make_reconciler: Make,
+    settle: Settle,
+    running: dict[str, Any],
+    status: dict[str, Any],
+    observation: JobObservation | None,
+) -> None:
+    world.add("a", **{**running, **status})
+    world.add("b", **running)
+    world.refusal = "quota"
+    if observation:
+        world.observations["a"] = observation
+    reconciler = make_reconciler()
+    settle(reconciler, "a")
+    before, told = world.syncs["a"].metadata.resource_version, len(world.events)
+
+    for _ in range(3):
+        world.time += timedelta(seconds=5)
+        settle(reconciler, "a")
+
+    assert world.syncs["a"].metadata.resource_version == before
+    assert len(world.events) == told
+
+
+def test_an_obstacle_is_shown_at_once_also_between_two_looks_at_the_log(
+    world: World, make_reconciler: Make, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = JobObservation(state=JobState.ACTIVE)
+    reconciler = make_reconciler()
+    asyncio.run(reconciler.reconcile("a"))
+
+    world.observations["a"] = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable")
+    agenda = asyncio.run(reconciler.reconcile("a"))
+
+    assert world.syncs["a"].status.reason == Reason.UNSCHEDULABLE
+    assert agenda.again_after == timedelta(seconds=2)
+
+
+def test_a_job_is_asked_for_at_least_once_though_its_time_passed_while_nobody_was_there(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", **{**running, "reason": "Starting", "message": "Starting"})
+    world.time += timedelta(days=1)
+
+    settle(make_reconciler(), "a")
+
+    assert world.created == ["a"]
+
+
+def test_a_job_refused_to_the_end_is_told_in_words_that_are_still_true(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(timeout_seconds=60), **{**running, "reason": "JobRefused", "message": "old"})
+    world.refusal = 'exceeded quota: "jobs"'
+    world.time += timedelta(seconds=61)
+
+    settle(make_reconciler(), "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.message) == (Phase.FAILED, 'The cluster refused the job: exceeded quota: "jobs"')
+
+
+def test_a_change_of_a_finished_sync_counts_as_seen(world: World, make_reconciler: Make, settle: Settle) -> None:
+    world.add(
+        "a",
+        generation=2,
+        phase=Phase.SUCCEEDED,
+        observed_generation=1,
+        completion_time=world.time,
+        callback=CallbackStatus(state=CallbackState.DISABLED),
+    )
+
+    settle(make_reconciler(), "a")
+
+    assert world.syncs["a"].status.observed_generation == 2
+    assert world.events == []

@@ -1,0 +1,69 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import Phase
+from estimatesync_operator.waiting_line import compute_turn, list_waiting
+
+MakeSync = Callable[..., EstimateSync]
+
+RUNNING: dict[str, Any] = {"phase": Phase.RUNNING}
+SUSPENDED: dict[str, Any] = {"phase": Phase.QUEUED, "spec": EstimateSyncSpec(suspend=True)}
+CANCELLED: dict[str, Any] = {"phase": Phase.QUEUED, "spec": EstimateSyncSpec(cancel=True)}
+
+
+@pytest.mark.parametrize(
+    ("others", "max_active", "expected"),
+    [
+        pytest.param({}, 1, "Starting", id="alone"),
+        pytest.param({"r": RUNNING}, 1, "Position 1; waiting for r", id="the only place is taken"),
+        pytest.param({"r": RUNNING}, 2, "Starting", id="a second place"),
+        pytest.param({"old": {"age": 2}}, 1, "Position 2", id="an older one goes first, greeted or not"),
+        pytest.param({"old": {"age": 2, "phase": Phase.QUEUED}}, 2, "Starting", id="room for both"),
+        pytest.param({"young": {"age": 0}}, 1, "Starting", id="a younger one waits"),
+        pytest.param({"a": {"age": 1}}, 1, "Position 2", id="of the same age, the name decides"),
+        pytest.param({"old": {"age": 2, **SUSPENDED}}, 1, "Starting", id="a suspended one holds up nobody"),
+        pytest.param({"old": {"age": 2, **CANCELLED}}, 1, "Starting", id="nor does a cancelled one"),
+        pytest.param(
+            {name: {"age": age, **RUNNING} for age, name in enumerate(("r1", "r2", "r3", "r4"))},
+            4,
+            "Position 1; waiting for r4, r3, r2 and 1 more",
+            id="many run",
+        ),
+        pytest.param(
+            {"r": RUNNING, "old": {"age": 2}, "older": {"age": 3}}, 1, "Position 3; waiting for r", id="third in line"
+        ),
+    ],
+)
+def test_the_oldest_go_first_and_the_others_know_their_place(
+    make_sync: MakeSync, others: dict[str, dict[str, Any]], max_active: int, expected: str
+) -> None:
+    sync = make_sync("me", age=1, phase=Phase.QUEUED)
+    unfinished = [sync, *(make_sync(name, **fields) for name, fields in others.items())]
+
+    turn = compute_turn(sync, unfinished, max_active=max_active)
+
+    assert turn.message == expected
+    assert turn.may_start is (expected == "Starting")
+
+
+def test_a_suspended_sync_does_not_start_though_there_is_room(make_sync: MakeSync) -> None:
+    turn = compute_turn(make_sync("me", **SUSPENDED), [], max_active=1)
+
+    assert (turn.may_start, turn.reason) == (False, Reason.SUSPENDED)
+    assert "spec.suspend" in turn.message
+
+
+def test_who_waits_is_listed_oldest_first(make_sync: MakeSync) -> None:
+    syncs = [
+        make_sync("young", age=1, phase=Phase.QUEUED),
+        make_sync("old", age=3),
+        make_sync("running", age=9, **RUNNING),
+        make_sync("suspended", age=9, **SUSPENDED),
+        make_sync("cancelled", age=9, **CANCELLED),
+    ]
+
+    assert list_waiting(syncs) == ("old", "young")
