@@ -1,0 +1,149 @@
+"""What an HTTP answer of Attic Tech means: its content, or which error it is and whether asking again helps.
+
+Pure; `attic_tech` exchanges the bytes. Error texts quote at most the first message of Payload's own error JSON.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from estimatesync_job.errors import LoginFailedError, SourceInvalidError, TransientSourceError
+from estimatesync_job.pages import PageAnswer
+
+LOGIN_FAILED: Final = "Login to Attic Tech failed: "
+INVALID_CREDENTIALS: Final = "Invalid credentials"
+_TOKEN_REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_LOGIN_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, *_TOKEN_REFUSALS})
+_TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
+_QUOTE_LENGTH: Final = 200
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class TokenRefusedError(Exception):
+    """The token of a request is not, or no longer, accepted; never leaves `attic_tech`, which logs in again."""
+
+    def __init__(self, status: int) -> None:
+        """Keep the status, 401 or 403: Payload answers an expired token with either."""
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class _Message(msgspec.Struct, frozen=True):
+    message: str = ""
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    """Payload's error JSON: a list of errors, or one bare message."""
+
+    errors: tuple[_Message, ...] = ()
+    message: str = ""
+
+
+class _Login(msgspec.Struct, frozen=True):
+    token: str
+
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
+def parse_token(answer: Answer) -> str:
+    """Read the token out of the answer to a login.
+
+    Raises:
+        LoginFailedError: The credentials are not accepted.
+        TransientSourceError: Asking again may help.
+        SourceInvalidError: Neither a token nor a refusal.
+    """
+    if answer.status in _LOGIN_REFUSALS:
+        raise LoginFailedError(f"{LOGIN_FAILED}{_represent_login_refusal(answer)}")
+    _check_status(answer)
+    token = _decode(answer, _Login).token
+    if not token.isascii() or not token.isprintable() or not token:
+        raise SourceInvalidError("Attic Tech answered the login with a token that no request can carry.")
+    return token
+
+
+def parse_page_answer(answer: Answer, *, page: int) -> PageAnswer:
+    """Read one page.
+
+    Raises:
+        TokenRefusedError: Log in again, once.
+        TransientSourceError: Asking again may help.
+        SourceInvalidError: Not a page, or not the page that was asked for.
+    """
+    if answer.status in _TOKEN_REFUSALS:
+        raise TokenRefusedError(answer.status)
+    _check_status(answer)
+    content = _decode(answer, PageAnswer)
+    if content.page not in {None, page}:
+        raise SourceInvalidError(f"Attic Tech was asked for page {page} and sent page {content.page}.")
+    return content
+
+
+def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceInvalidError:
+    """Build the error for a request that is refused with a token fresh from a login, too."""
+    if refusal.status == HTTPStatus.FORBIDDEN:
+        return SourceInvalidError(
+            "Attic Tech accepts the login but does not let it list estimates (HTTP 403). "
+            "Give the account of ATTIC_TECH_EMAIL access to job-estimates."
+        )
+    return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
+
+
+def _check_status(answer: Answer) -> None:
+    """Raise for every status but success; who may retry when is said in RFC 9110, section 15."""
+    status = answer.status
+    if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise TransientSourceError(f"HTTP {status}", retry_after=answer.headers.get("retry-after"))
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        host = urlsplit(answer.headers.get("location", "")).hostname or "another path"
+        raise SourceInvalidError(
+            f"Attic Tech redirects to {host} (HTTP {status}). Credentials are never sent on: correct ATTIC_TECH_URL."
+        )
+    if status == HTTPStatus.NOT_FOUND:
+        raise SourceInvalidError("There is no Attic Tech API at this address (HTTP 404): correct ATTIC_TECH_URL.")
+    if status >= HTTPStatus.BAD_REQUEST:
+        raise SourceInvalidError(f"Attic Tech refuses the request (HTTP {status}): {_quote(answer) or 'no reason'}")
+
+
+def _decode(answer: Answer, shape: type[Shape]) -> Shape:
+    """Decode JSON; what is no JSON may be a cut answer or a proxy's page, what has another shape is theirs."""
+    content_type = answer.headers.get("content-type", "")
+    if "json" not in content_type.lower():
+        raise TransientSourceError(f"the answer is not JSON (Content-Type {content_type[:60] or 'missing'})")
+    try:
+        return msgspec.json.decode(answer.body, type=shape)
+    except msgspec.ValidationError as error:
+        raise SourceInvalidError(f"Attic Tech sent JSON of an unknown shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TransientSourceError("the answer is cut short or malformed JSON") from error
+
+
+def _represent_login_refusal(answer: Answer) -> str:
+    """Say `Invalid credentials` where that is the cause, else what Attic Tech says, such as a locked account."""
+    said = _quote(answer)
+    if any(word in said.lower() for word in _CREDENTIAL_WORDS):
+        return INVALID_CREDENTIALS
+    if answer.status == HTTPStatus.UNAUTHORIZED and "locked" not in said.lower():
+        return INVALID_CREDENTIALS
+    return said or f"HTTP {answer.status}"
+
+
+def _quote(answer: Answer) -> str:
+    try:
+        refusal = msgspec.json.decode(answer.body, type=_Refusal)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    first = refusal.errors[0].message if refusal.errors else refusal.message
+    return first[:_QUOTE_LENGTH]

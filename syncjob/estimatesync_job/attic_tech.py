@@ -1,0 +1,167 @@
+"""Attic Tech over HTTP: logs in, asks for pages, retries, and logs in again when its token has expired.
+
+`sync` decides which pages; `answers` knows what an answer means and `retry_delays` how long to wait.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final, TypeVar
+
+import httpx
+from estimatesync_contract import log_lines
+
+from estimatesync_job.answers import (
+    Answer,
+    TokenRefusedError,
+    build_access_error,
+    parse_page_answer,
+    parse_token,
+)
+from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
+from estimatesync_job.pages import FetchedPage, build_page_query, map_page
+from estimatesync_job.ports import Log
+from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay, parse_retry_after
+from estimatesync_job.settings import Settings
+
+T = TypeVar("T")
+
+LOGIN_PATH: Final = "/api/users/login"
+ESTIMATES_PATH: Final = "/api/job-estimates"
+EXCHANGE_SECONDS: Final = 120.0
+"""For one request and its whole answer; a full page at this depth can take Attic Tech the better part of a minute."""
+
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
+
+
+class AtticTech:
+    """One logged-in conversation; safe to ask for several pages at once."""
+
+    def __init__(self, client: httpx.AsyncClient, settings: Settings, *, policy: RetryPolicy, log: Log) -> None:
+        self._client: Final = client
+        self._settings: Final = settings
+        self._policy: Final = policy
+        self._log: Final = log
+        self._login_lock: Final = asyncio.Lock()
+        self._token = ""
+        self._paused_until = 0.0
+
+    async def login(self) -> None:
+        """Get a token.
+
+        Raises:
+            SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
+        """
+        self._log.write("logging_in", log_lines.LOGGING_IN)
+        self._token = await self._retry("The login", self._request_token)
+        self._log.write("logged_in", log_lines.LOGGED_IN)
+
+    async def fetch_page(self, page: int) -> FetchedPage:
+        """Ask for one page and map its records.
+
+        Raises:
+            SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
+        """
+        self._log.write("fetching_page", log_lines.represent_fetching(page), page=page)
+        fetched = await self._fetch_with_valid_token(page)
+        message = log_lines.represent_received(page, fetched.size_bytes)
+        self._log.write("page_received", message, page=page, size_bytes=fetched.size_bytes)
+        return fetched
+
+    async def _fetch_with_valid_token(self, page: int) -> FetchedPage:
+        token = self._token
+        try:
+            return await self._fetch_once(page)
+        except TokenRefusedError:
+            await self._renew(token)
+        try:
+            return await self._fetch_once(page)
+        except TokenRefusedError as refusal:
+            raise build_access_error(refusal) from refusal
+
+    async def _fetch_once(self, page: int) -> FetchedPage:
+        return await self._retry(f"Page {page}", lambda: self._request_page(page))
+
+    async def _renew(self, refused_token: str) -> None:
+        """Log in once for all pages in flight: who comes second finds a new token already."""
+        async with self._login_lock:
+            if self._token == refused_token:
+                await self.login()
+
+    async def _request_token(self) -> str:
+        credentials = {"email": self._settings.attic_tech_email, "password": self._settings.attic_tech_password}
+        return parse_token(await self._exchange(self._client.build_request("POST", LOGIN_PATH, json=credentials)))
+
+    async def _request_page(self, page: int) -> FetchedPage:
+        query = build_page_query(page, page_size=self._settings.page_size, bounds=self._settings.day_bounds)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(query), headers=headers)
+        answer = await self._exchange(request)
+        return map_page(parse_page_answer(answer, page=page), page=page, size_bytes=len(answer.body))
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        try:
+            async with asyncio.timeout(EXCHANGE_SECONDS):
+                response = await self._client.send(request)
+        except TimeoutError as error:
+            raise TransientSourceError(f"no complete answer within {EXCHANGE_SECONDS:.0f} s") from error
+        except httpx.HTTPError as error:
+            raise TransientSourceError(_represent_http_error(error)) from error
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(status=response.status_code, headers=headers, body=response.content)
+
+    async def _retry(self, what: str, send: Callable[[], Awaitable[T]]) -> T:
+        failures = 0
+        while True:
+            await self._wait_while_paused()
+            try:
+                return await send()
+            except TransientSourceError as error:
+                failures += 1
+                if failures == self._policy.attempts:
+                    raise SourceUnavailableError(
+                        f"Attic Tech is not available. {what} failed {failures} times, at last with: {error}."
+                    ) from error
+                await self._wait_before_next(what, failures, error)
+
+    async def _wait_before_next(self, what: str, failures: int, error: TransientSourceError) -> None:
+        retry_after = parse_retry_after(error.retry_after, now=datetime.now(UTC))
+        jitter = random.random()  # noqa: S311 - spreads load, guards nothing
+        delay = compute_retry_delay(self._policy, failures=failures, jitter=jitter, retry_after=retry_after)
+        message = (
+            f"⏳ [SYNC] {what} failed ({error}). Attempt {failures + 1} of {self._policy.attempts} in {delay:.1f} s"
+        )
+        self._log.write("retrying", message, level="warning", failures=failures, delay_seconds=round(delay, 3))
+        now = asyncio.get_running_loop().time()
+        if retry_after is not None:
+            self._paused_until = max(self._paused_until, now + delay)
+        await asyncio.sleep(delay)
+
+    async def _wait_while_paused(self) -> None:
+        """A server that asked one request to wait means all of them."""
+        await asyncio.sleep(max(0.0, self._paused_until - asyncio.get_running_loop().time()))
+
+
+@asynccontextmanager
+async def open_attic_tech(
+    settings: Settings, *, log: Log, policy: RetryPolicy | None = None
+) -> AsyncIterator[AtticTech]:
+    """Open a conversation; nothing is sent yet. Redirects are never followed: they could carry the token elsewhere."""
+    async with httpx.AsyncClient(
+        base_url=settings.attic_tech_url,
+        timeout=_TIMEOUT,
+        limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
+        headers={"Accept": "application/json", "User-Agent": "estimatesync"},
+        # Payload sets its token as a cookie, too: an old one must not travel beside a new header.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    ) as client:
+        yield AtticTech(client, settings, policy=policy or RetryPolicy(), log=log)
+
+
+def _represent_http_error(error: httpx.HTTPError) -> str:
+    """Say what happened; the text of some errors is empty, and none holds more than an address."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if str(error) else kind

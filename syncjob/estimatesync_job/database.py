@@ -1,0 +1,149 @@
+"""PostgreSQL: one connection, one transaction from the first staged row to the commit.
+
+`sync` writes rows through it while pages arrive. Everything is set for the transaction alone and nothing is prepared,
+so a pooler in transaction mode may stand in between.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import psycopg
+from estimatesync_contract.status import Results
+from psycopg import AsyncConnection, IsolationLevel, sql
+from psycopg.conninfo import conninfo_to_dict
+
+from estimatesync_job.database_faults import build_database_error
+from estimatesync_job.errors import ConfigurationError
+from estimatesync_job.rows import Row
+from estimatesync_job.schema_migrations import write_migrations
+from estimatesync_job.settings import Settings
+from estimatesync_job.sql_files import read_sql
+
+_CONNECTION_DEFAULTS: Final[dict[str, Any]] = {
+    "application_name": "estimatesync",
+    "connect_timeout": 10,
+    # A server that vanished without a word is noticed within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""What DATABASE_URL does not say otherwise; seconds, the last one in milliseconds."""
+
+
+class PostgresStore:
+    """The tables of one schema, within one transaction."""
+
+    def __init__(self, connection: AsyncConnection, settings: Settings) -> None:
+        self._connection: Final = connection
+        self._settings: Final = settings
+
+    async def fetch_committed_results(self) -> Results | None:
+        """Read what this sync has committed already.
+
+        Raises:
+            SyncError: DatabaseRefused or DatabaseUnavailable, as from every method.
+        """
+        with _translated_errors(self._settings.database_schema):
+            return await self._fetch_results("read_committed_run", sync_uid=self._settings.sync_uid)
+
+    async def write_rows(self, rows: Sequence[Row]) -> None:
+        """Stage rows."""
+        with _translated_errors(self._settings.database_schema):
+            async with self._connection.cursor() as cursor, cursor.copy(read_sql("copy_staging")) as copy:
+                for row in rows:
+                    await copy.write_row(row)
+
+    async def merge(self, *, total_fetched: int) -> Results:
+        """Merge what is staged and commit; another process of the same sync that was faster has done it already."""
+        with _translated_errors(self._settings.database_schema):
+            await self._connection.execute(read_sql("lock_merge"))
+            results = await self._fetch_results("read_committed_run", sync_uid=self._settings.sync_uid)
+            if results is None:
+                results = await self._merge(total_fetched)
+            await self._commit()
+        return results
+
+    async def _merge(self, total_fetched: int) -> Results:
+        await self._connection.execute(read_sql("insert_missing_names"))
+        results = await self._fetch_results(
+            "merge_estimates",
+            sync_uid=self._settings.sync_uid,
+            sync_name=self._settings.sync_id,
+            start_date=self._settings.date_range.start,
+            end_date=self._settings.date_range.end,
+            total_fetched=total_fetched,
+        )
+        if results is None:
+            raise RuntimeError("the merge returned no counts")
+        return results
+
+    async def _commit(self) -> None:
+        """Commit; to be told to stop now is too late, for nobody could say whether the rows are in."""
+        commit = asyncio.ensure_future(self._connection.commit())
+        try:
+            await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            await commit
+
+    async def _fetch_results(self, statement: str, **parameters: object) -> Results | None:
+        cursor = await self._connection.execute(read_sql(statement), parameters)
+        row = await cursor.fetchone()
+        if row is None:
+            return None
+        fetched, new, updated, unchanged, processed = row
+        return Results(
+            total_fetched=fetched,
+            new_estimates=new,
+            updated_estimates=updated,
+            unchanged_estimates=unchanged,
+            total_processed=processed,
+        )
+
+
+@asynccontextmanager
+async def open_postgres(settings: Settings) -> AsyncIterator[PostgresStore]:
+    """Connect, migrate and begin; leaving without a merge leaves the tables as they were.
+
+    Raises:
+        SyncError: ConfigurationInvalid, DatabaseRefused or DatabaseUnavailable.
+    """
+    with _translated_errors(settings.database_schema):
+        connection = await _create_connection(settings.database_url)
+    try:
+        with _translated_errors(settings.database_schema):
+            await _begin(connection, settings.database_schema)
+            await write_migrations(connection, schema=settings.database_schema)
+            await _begin(connection, settings.database_schema)
+            await connection.execute(read_sql("create_staging"))
+        yield PostgresStore(connection, settings)
+    finally:
+        await connection.close()
+
+
+async def _create_connection(url: str) -> AsyncConnection:
+    try:
+        parameters = _CONNECTION_DEFAULTS | conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # The error would repeat the URL, password and all.
+        raise ConfigurationError("The sync cannot start: DATABASE_URL is not a valid connection URL.") from None
+    connection = await AsyncConnection.connect(**parameters, prepare_threshold=None)
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    return connection
+
+
+async def _begin(connection: AsyncConnection, schema: str) -> None:
+    search_path = sql.Identifier(schema).as_string(connection)
+    await connection.execute(read_sql("configure_transaction"), {"search_path": search_path})
+
+
+@contextmanager
+def _translated_errors(schema: str) -> Iterator[None]:
+    """Turn psycopg's errors into ours."""
+    try:
+        yield
+    except psycopg.Error as error:
+        text = error.diag.message_primary or str(error)
+        raise build_database_error(sqlstate=error.sqlstate, text=text, schema=schema) from error

@@ -1,0 +1,103 @@
+"""Why a sync can fail, whose fault each cause is, and whether another try makes sense.
+
+SyncError
+├── ConfigurationError        ours     permanent  the environment is not usable
+├── LoginFailedError          account  permanent  Attic Tech does not accept the credentials
+├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
+├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
+│   └── TransientSourceError  source   retryable  one request failed; the next may not
+├── RecordInvalidError        record   permanent  a record cannot become a row
+├── DatabaseRefusedError      database permanent  PostgreSQL does not let us
+├── DatabaseUnavailableError  database retryable  PostgreSQL cannot answer now
+└── InterruptedSyncError      caller   retryable  we were told to stop
+
+Every message is for a person, says what to do where that is not plain, and never holds a secret.
+"""
+
+from typing import Final
+
+import msgspec
+from estimatesync_contract.exit_codes import ExitCode
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.result import ResultError
+
+
+class SyncError(Exception):
+    """A cause that the result names; anything else that is raised is a defect of this program."""
+
+
+class ConfigurationError(SyncError):
+    """The environment is not usable; the message lists every fault."""
+
+
+class LoginFailedError(SyncError):
+    """Attic Tech does not accept the credentials."""
+
+
+class SourceInvalidError(SyncError):
+    """Attic Tech answers, but not what was asked for: asking again gives the same."""
+
+
+class SourceUnavailableError(SyncError):
+    """Attic Tech did not answer usably, however often it was asked."""
+
+
+class TransientSourceError(SourceUnavailableError):
+    """One request failed in a way that the next may not."""
+
+    def __init__(self, message: str, *, retry_after: str | None = None) -> None:
+        """Keep the answer's Retry-After header, unread."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RecordInvalidError(SyncError):
+    """A record cannot become a row; the message names the page, the position, the id and the field."""
+
+
+class DatabaseRefusedError(SyncError):
+    """PostgreSQL answers, but does not let us: another try gives the same."""
+
+
+class DatabaseUnavailableError(SyncError):
+    """PostgreSQL cannot answer now, or stopped while it worked."""
+
+
+class InterruptedSyncError(SyncError):
+    """The sync was told to stop before it could finish."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a failed run reports."""
+
+    error: ResultError
+    exit_code: ExitCode
+
+
+_OUTCOMES: Final[tuple[tuple[type[SyncError], Reason, ExitCode], ...]] = (
+    (ConfigurationError, Reason.CONFIGURATION_INVALID, ExitCode.PERMANENT),
+    (LoginFailedError, Reason.LOGIN_FAILED, ExitCode.PERMANENT),
+    (SourceInvalidError, Reason.SOURCE_INVALID, ExitCode.PERMANENT),
+    (SourceUnavailableError, Reason.SOURCE_UNAVAILABLE, ExitCode.RETRYABLE),
+    (RecordInvalidError, Reason.RECORD_INVALID, ExitCode.PERMANENT),
+    (DatabaseRefusedError, Reason.DATABASE_REFUSED, ExitCode.PERMANENT),
+    (DatabaseUnavailableError, Reason.DATABASE_UNAVAILABLE, ExitCode.RETRYABLE),
+    (InterruptedSyncError, Reason.INTERRUPTED, ExitCode.RETRYABLE),
+)
+
+
+def build_failure(error: BaseException) -> Failure:
+    """Turn whatever ended the sync into what it reports; an unknown error is named by its type alone.
+
+    The text of an unknown error may hold a record or a secret, so it stays out of the result.
+    """
+    for kind, reason, exit_code in _OUTCOMES:
+        if isinstance(error, kind):
+            return _build_failure(reason, exit_code, str(error))
+    message = f"The sync program met an error it does not know ({type(error).__name__}); its log says where."
+    return _build_failure(Reason.INTERNAL_ERROR, ExitCode.RETRYABLE, message)
+
+
+def _build_failure(reason: Reason, exit_code: ExitCode, message: str) -> Failure:
+    error = ResultError(reason=reason, message=message, retryable=exit_code is ExitCode.RETRYABLE)
+    return Failure(error=error, exit_code=exit_code)

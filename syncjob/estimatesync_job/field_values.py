@@ -1,0 +1,95 @@
+"""Single values of a record: any JSON value in, what its column takes out, or a fault that names the field.
+
+`rows` puts them together. A value that can be kept is kept; only what would corrupt a column is refused.
+"""
+
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Any, Final
+
+import msgspec
+
+_BIGINT_LIMIT: Final = 2**63
+_CENT: Final = Decimal("0.01")
+_FINEST: Final = Decimal("0.000001")
+_LONGEST_ID: Final = 20
+_NUMBER_LIMIT: Final = Decimal(10) ** 10
+"""What numeric(12,2) can hold: amounts below this."""
+
+_JSON: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class FieldFaultError(ValueError):
+    """A value that its column cannot take. The text never repeats the value: it may be a customer's."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        """Name the field as Attic Tech calls it."""
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
+
+
+def parse_id(field: str, value: Any) -> int:  # noqa: ANN401 - any JSON value
+    """Read an id that must be there: an integer, or the text of one."""
+    if isinstance(value, str) and len(value) <= _LONGEST_ID and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not -_BIGINT_LIMIT <= value < _BIGINT_LIMIT:
+        raise FieldFaultError(field, "is missing" if value is None else "is not an integer")
+    return value
+
+
+def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
+    """Read a text; anything else is kept as its JSON, and nothing but white space is no text.
+
+    PostgreSQL cannot store NUL characters, so they are dropped.
+    """
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else _JSON.encode(value).decode()
+    return text.replace("\0", "").strip() or None
+
+
+def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
+    """Read a number or the text of one, exactly to six places; an empty text is no number."""
+    number = _parse_decimal(field, value)
+    if number is None:
+        return None
+    rounded = number.quantize(_FINEST, ROUND_HALF_UP)
+    return number if rounded == number else rounded
+
+
+def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
+    """Read an amount, rounded to cents as PostgreSQL rounds: half away from zero."""
+    number = _parse_decimal(field, value)
+    return None if number is None else _check_size(field, number.quantize(_CENT, ROUND_HALF_UP))
+
+
+def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+        raise FieldFaultError(field, "is not a number")
+    try:
+        number = Decimal(value)
+    except InvalidOperation as error:
+        raise FieldFaultError(field, "is not a number") from error
+    if not number.is_finite():
+        raise FieldFaultError(field, "is not a number")
+    return _check_size(field, number)
+
+
+def parse_instant(field: str, value: Any) -> datetime | None:  # noqa: ANN401 - any JSON value
+    """Read an ISO 8601 date; one without an offset is in UTC, and an empty text is none."""
+    if value is None or value == "":
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FieldFaultError(field, "is not a date such as 2025-10-16T14:09:00.000Z") from error
+
+
+def _check_size(field: str, number: Decimal) -> Decimal:
+    if abs(number) >= _NUMBER_LIMIT:
+        raise FieldFaultError(field, f"is too large: it must be below {_NUMBER_LIMIT:,}")
+    return number

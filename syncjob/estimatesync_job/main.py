@@ -1,0 +1,122 @@
+"""Joins the parts: environment in, sync, then log, result file and exit code out.
+
+The result is written last of all, after the commit: whoever reads a success can trust it.
+"""
+
+import asyncio
+import io
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from estimatesync_contract import log_lines
+from estimatesync_contract.exit_codes import ExitCode
+from estimatesync_contract.job_environment import SYNC_ID
+from estimatesync_contract.result import SyncResult
+from estimatesync_contract.status import Results
+
+from estimatesync_job.attic_tech import open_attic_tech
+from estimatesync_job.database import open_postgres
+from estimatesync_job.errors import Failure, InterruptedSyncError, SyncError, build_failure
+from estimatesync_job.log import create_log
+from estimatesync_job.ports import Log
+from estimatesync_job.result_file import write_result
+from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
+from estimatesync_job.sync import Sync
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+STOP_SECONDS: Final = 3.0
+"""How long a sync that is told to stop may take to tidy up, well within any grace period."""
+
+
+def main() -> ExitCode:
+    """Run one sync by the settings in the environment, and say how it went in every way a caller may look."""
+    started = time.monotonic()
+    # Sentences hold emoji, whatever the locale; and each line must be readable at once.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    log = create_log(parse_log_format(os.environ), sys.stdout, sync_id=os.environ.get(SYNC_ID, ""))
+    outcome = _run(os.environ, log)
+    _write_result(os.environ, log, outcome, seconds=time.monotonic() - started)
+    return outcome.exit_code if isinstance(outcome, Failure) else ExitCode.DONE
+
+
+def _run(environment: Mapping[str, str], log: Log) -> Results | Failure:
+    try:
+        return asyncio.run(_sync_until_stopped(parse_settings(environment), log))
+    except SyncError as error:
+        failure = build_failure(error)
+    except Exception as error:  # noqa: BLE001 - whatever happens, the result file must say so
+        failure = build_failure(error)
+        log.write("defect", traceback.format_exc(), level="error")
+    reason, message = failure.error.reason.value, log_lines.represent_failure(failure.error.message)
+    log.write("failed", message, level="error", reason=reason)
+    return failure
+
+
+async def _sync_until_stopped(settings: Settings, log: Log) -> Results:
+    """Sync; SIGTERM or SIGINT undoes it, unless the commit is under way already.
+
+    Raises:
+        SyncError: Nothing was stored.
+    """
+    sync = _create_sync(settings, log)
+    run = asyncio.create_task(sync.run())
+    with _stop_signals() as stop:
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({run, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not run.done():
+            run.cancel()
+            await asyncio.wait({run}, timeout=STOP_SECONDS)
+    fault = run.exception() if run.done() and not run.cancelled() else None
+    if sync.results is not None:
+        return sync.results
+    if fault is None or stop.is_set():
+        outcome = "Nothing was stored" if run.done() else "What it had not committed is undone"
+        raise InterruptedSyncError(f"The sync was told to stop before it had finished. {outcome}.")
+    raise fault
+
+
+@contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """Turn signals into an event. Before and after, they are held back: a result that is known must be written."""
+    stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    try:
+        yield stop
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def _create_sync(settings: Settings, log: Log) -> Sync:
+    return Sync(
+        open_source=open_attic_tech(settings, log=log),
+        open_store=open_postgres(settings),
+        log=log,
+        page_size=settings.page_size,
+        concurrency=settings.concurrency,
+    )
+
+
+def _write_result(environment: Mapping[str, str], log: Log, outcome: Results | Failure, *, seconds: float) -> None:
+    """Write the result; without a uid and a range there is no one to report to but the log and the exit code."""
+    if (identity := parse_identity(environment)) is None:
+        return
+    sync_uid, date_range = identity
+    error, results = (outcome.error, Results()) if isinstance(outcome, Failure) else (None, outcome)
+    result = SyncResult(
+        sync_uid=sync_uid, date_range=date_range, results=results, seconds=round(seconds, 3), error=error
+    )
+    path = parse_result_path(environment)
+    try:
+        write_result(path, result)
+    except OSError as fault:
+        message = f"⚠️ [SYNC] The result cannot be written to {path} ({fault.strerror})"
+        log.write("result_unwritten", message, level="warning")

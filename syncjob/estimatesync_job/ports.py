@@ -1,0 +1,55 @@
+"""The seams between the sync and the world: Attic Tech, PostgreSQL and the log."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
+
+from estimatesync_contract.status import Results
+
+from estimatesync_job.pages import FetchedPage
+from estimatesync_job.rows import Row
+
+Level = Literal["info", "warning", "error"]
+
+
+class Log(Protocol):
+    """Where the sync says what it does."""
+
+    def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
+        """Write one line; `action` names what happened for machines, `fields` are its figures."""
+        ...
+
+
+class Source(Protocol):
+    """Attic Tech. Each call retries by itself and raises a SyncError once that does not help."""
+
+    async def login(self) -> None:
+        """Get the token that pages are asked for with; a token that expires later is renewed without a word."""
+        ...
+
+    async def fetch_page(self, page: int) -> FetchedPage:
+        """Ask for one page, from 1, and map its records."""
+        ...
+
+
+class EstimateStore(Protocol):
+    """One transaction on the tables, open from the start: nothing is visible before `merge` has returned."""
+
+    async def fetch_committed_results(self) -> Results | None:
+        """Read what this sync has committed, were it by an earlier process; None before that."""
+        ...
+
+    async def write_rows(self, rows: Sequence[Row]) -> None:
+        """Stage rows; the same estimate may come more than once, and its newest version counts."""
+        ...
+
+    async def merge(self, *, total_fetched: int) -> Results:
+        """Merge the staged rows into the tables, record the run, and commit; all or nothing."""
+        ...
+
+
+OpenSource = AbstractAsyncContextManager[Source]
+"""Opens the conversation on entering; nothing is sent before the login."""
+
+OpenStore = AbstractAsyncContextManager[EstimateStore]
+"""Connects, migrates and begins on entering; rolls back what was not merged on leaving."""

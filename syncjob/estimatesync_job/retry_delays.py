@@ -1,0 +1,45 @@
+"""How long to wait before a request is sent again; `attic_tech` does the waiting.
+
+Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+Retry-After: RFC 9110, section 10.2.3.
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of a request's retries, in seconds; by default about half a minute, up to a minute, of trying."""
+
+    attempts: int = 7
+    first_delay: float = 1.0
+    longest_delay: float = 30.0
+    longest_retry_after: float = 120.0
+
+
+def compute_retry_delay(policy: RetryPolicy, *, failures: int, jitter: float, retry_after: float | None) -> float:
+    """Compute the seconds until the next attempt.
+
+    Args:
+        policy: the bounds.
+        failures: how often the request has failed so far, from 1.
+        jitter: a random number from 0 to 1.
+        retry_after: the seconds that the server asked for; it gets them within bounds, jitter only added.
+    """
+    if retry_after is not None:
+        return min(max(retry_after, 0.0), policy.longest_retry_after) + jitter * policy.first_delay
+    return jitter * min(policy.longest_delay, policy.first_delay * 2.0 ** (failures - 1))
+
+
+def parse_retry_after(header: str | None, *, now: datetime) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`; None when absent or unreadable."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()

@@ -1,0 +1,123 @@
+"""From a record (raw, theirs) to a row (ours), or to the one problem that prevents it.
+
+Tolerant by the rules of the backend that this program replaces: an estimate without a name is an `Unnamed Estimate`,
+one without a status is `pending`, and whatever else is missing is empty. `attic_tech` maps each page as it arrives.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+import msgspec
+
+from estimatesync_job.field_values import (
+    FieldFaultError,
+    parse_id,
+    parse_instant,
+    parse_money,
+    parse_number,
+    parse_text,
+)
+from estimatesync_job.records import Client, Named, Property, Record, TaxDetails, parse_object
+
+UNNAMED: Final = "Unnamed Estimate"
+PENDING: Final = "pending"
+_NO_CLIENT: Final = Client()
+
+
+class Row(NamedTuple):
+    """One estimate, in the order of the staging table's columns; money in dollars and cents, times in UTC."""
+
+    attic_tech_estimate_id: int
+    name: str
+    customer_name: str | None
+    customer_email: str | None
+    customer_phone: str | None
+    customer_address: str | None
+    price: Decimal | None
+    retail_cost: Decimal | None
+    final_price: Decimal | None
+    sub_service_retail_cost: Decimal | None
+    discount: Decimal | None
+    final_price_after_taxes: Decimal | None
+    attic_tech_hours: Decimal | None
+    crew_notes: str | None
+    payment_method: str | None
+    at_created_date: datetime | None
+    at_updated_date: datetime | None
+    branch_name: str | None
+    sales_person_name: str | None
+    status_name: str
+
+
+class RecordProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a record cannot become a row: its id as far as it is known, the field, and what is wrong with it."""
+
+    record_id: str
+    field: str
+    problem: str
+
+
+def map_record(raw: msgspec.Raw) -> Row | RecordProblem:
+    """Map one record of a page; never raises, whatever its bytes are."""
+    record = Record()
+    try:
+        record = parse_object(raw, Record) or record
+        return _build_row(record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return RecordProblem(record_id=_represent_id(record), field="a field", problem=f"cannot be read: {error}")
+    except FieldFaultError as fault:
+        return RecordProblem(record_id=_represent_id(record), field=fault.field, problem=fault.problem)
+
+
+def _build_row(record: Record) -> Row:
+    place = parse_object(record.property, Property) or Property()
+    client = parse_object(record.client, Client) or _NO_CLIENT
+    owner = parse_object(place.client, Client) or _NO_CLIENT
+    taxes = parse_object(record.tax_details, TaxDetails) or TaxDetails()
+    return Row(
+        attic_tech_estimate_id=parse_id("id", record.id),
+        name=parse_text(record.name) or UNNAMED,
+        customer_name=_map_customer_name(client) or _map_customer_name(owner),
+        customer_email=parse_text(client.email) or parse_text(owner.email),
+        customer_phone=_map_phone(client) or _map_phone(owner),
+        customer_address=parse_text(place.address),
+        price=parse_money("true_cost", record.true_cost),
+        retail_cost=parse_money("retail_cost", record.retail_cost),
+        final_price=parse_money("final_price", record.final_price),
+        sub_service_retail_cost=parse_money("sub_services_retail_cost", record.sub_services_retail_cost),
+        discount=parse_money("discount_provided", record.discount_provided),
+        final_price_after_taxes=parse_money("tax_details.final_price_after_taxes", taxes.final_price_after_taxes),
+        attic_tech_hours=parse_number("labor_hours", record.labor_hours),
+        crew_notes=parse_text(record.crew_notes),
+        payment_method=parse_text(record.payment_method),
+        at_created_date=parse_instant("createdAt", record.created_at),
+        at_updated_date=parse_instant("updatedAt", record.updated_at),
+        branch_name=_map_name(record.branch),
+        sales_person_name=_map_name(record.user),
+        status_name=_map_status(record.status) or PENDING,
+    )
+
+
+def _map_customer_name(client: Client) -> str | None:
+    parts = (parse_text(client.first_name), parse_text(client.last_name))
+    return parse_text(client.full_name) or " ".join(part for part in parts if part) or None
+
+
+def _map_phone(client: Client) -> str | None:
+    return parse_text(client.phone) or parse_text(client.phone_number)
+
+
+def _map_name(relation: msgspec.Raw) -> str | None:
+    named = parse_object(relation, Named)
+    return parse_text(named.name) if named else None
+
+
+def _map_status(status: object) -> str | None:
+    """A status is a text; were it ever a relation, its name is what counts."""
+    return parse_text(status.get("name") if isinstance(status, dict) else status)
+
+
+def _represent_id(record: Record) -> str:
+    """Write an id for a person: a text or a number of theirs, cut to what a message can carry."""
+    return (parse_text(record.id) or "missing")[:40]

@@ -1,0 +1,22 @@
+COPY staging (
+    attic_tech_estimate_id,
+    name,
+    customer_name,
+    customer_email,
+    customer_phone,
+    customer_address,
+    price,
+    retail_cost,
+    final_price,
+    sub_service_retail_cost,
+    discount,
+    final_price_after_taxes,
+    attic_tech_hours,
+    crew_notes,
+    payment_method,
+    at_created_date,
+    at_updated_date,
+    branch_name,
+    sales_person_name,
+    status_name
+) FROM STDIN

@@ -1,0 +1,23 @@
+CREATE TEMPORARY TABLE staging (
+    arrival bigint GENERATED ALWAYS AS IDENTITY,
+    attic_tech_estimate_id bigint NOT NULL,
+    name text NOT NULL,
+    customer_name text,
+    customer_email text,
+    customer_phone text,
+    customer_address text,
+    price numeric(12, 2),
+    retail_cost numeric(12, 2),
+    final_price numeric(12, 2),
+    sub_service_retail_cost numeric(12, 2),
+    discount numeric(12, 2),
+    final_price_after_taxes numeric(12, 2),
+    attic_tech_hours numeric,
+    crew_notes text,
+    payment_method text,
+    at_created_date timestamptz,
+    at_updated_date timestamptz,
+    branch_name text,
+    sales_person_name text,
+    status_name text NOT NULL
+) ON COMMIT DROP

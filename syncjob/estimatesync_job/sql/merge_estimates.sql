@@ -1,0 +1,96 @@
+-- Of an estimate that came more than once, the newest version counts, and of equal ones the last to arrive.
+WITH newest AS MATERIALIZED (
+    SELECT DISTINCT ON (attic_tech_estimate_id) *
+    FROM staging
+    ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
+),
+source AS MATERIALIZED (
+    SELECT
+        newest.*,
+        branch.id AS branch_id,
+        sales_person.id AS sales_person_id,
+        estimate_status.id AS status_id
+    FROM newest
+    LEFT JOIN branch ON branch.name = newest.branch_name
+    LEFT JOIN sales_person ON sales_person.name = newest.sales_person_name
+    LEFT JOIN estimate_status ON estimate_status.name = newest.status_name
+),
+inserted AS (
+    INSERT INTO estimate (
+        attic_tech_estimate_id,
+        name, customer_name, customer_email, customer_phone, customer_address,
+        price, retail_cost, final_price, sub_service_retail_cost, discount, final_price_after_taxes,
+        attic_tech_hours, crew_notes, payment_method, at_created_date, at_updated_date,
+        branch_id, sales_person_id, status_id,
+        first_synced_at, last_synced_at, first_sync_uid, last_sync_uid
+    )
+    SELECT
+        attic_tech_estimate_id,
+        name, customer_name, customer_email, customer_phone, customer_address,
+        price, retail_cost, final_price, sub_service_retail_cost, discount, final_price_after_taxes,
+        attic_tech_hours, crew_notes, payment_method, at_created_date, at_updated_date,
+        branch_id, sales_person_id, status_id,
+        statement_timestamp(), statement_timestamp(), %(sync_uid)s, %(sync_uid)s
+    FROM source
+    WHERE NOT EXISTS (
+        SELECT FROM estimate WHERE estimate.attic_tech_estimate_id = source.attic_tech_estimate_id
+    )
+    RETURNING 1
+),
+changed AS (
+    UPDATE estimate
+    SET (
+        name, customer_name, customer_email, customer_phone, customer_address,
+        price, retail_cost, final_price, sub_service_retail_cost, discount, final_price_after_taxes,
+        attic_tech_hours, crew_notes, payment_method, at_created_date, at_updated_date,
+        branch_id, sales_person_id, status_id,
+        last_synced_at, last_sync_uid
+    ) = ROW (
+        source.name, source.customer_name, source.customer_email, source.customer_phone, source.customer_address,
+        source.price, source.retail_cost, source.final_price, source.sub_service_retail_cost, source.discount,
+        source.final_price_after_taxes,
+        source.attic_tech_hours, source.crew_notes, source.payment_method, source.at_created_date,
+        source.at_updated_date,
+        source.branch_id, source.sales_person_id, source.status_id,
+        statement_timestamp(), %(sync_uid)s
+    )
+    FROM source
+    WHERE
+        estimate.attic_tech_estimate_id = source.attic_tech_estimate_id
+        -- A sync that fetched before another one, and merges after it, must not bring old versions back.
+        AND (source.at_updated_date < estimate.at_updated_date) IS NOT TRUE
+        AND (
+            estimate.name, estimate.customer_name, estimate.customer_email, estimate.customer_phone,
+            estimate.customer_address,
+            estimate.price, estimate.retail_cost, estimate.final_price, estimate.sub_service_retail_cost,
+            estimate.discount, estimate.final_price_after_taxes,
+            estimate.attic_tech_hours, estimate.crew_notes, estimate.payment_method, estimate.at_created_date,
+            estimate.at_updated_date,
+            estimate.branch_id, estimate.sales_person_id, estimate.status_id
+        ) IS DISTINCT FROM (
+            source.name, source.customer_name, source.customer_email, source.customer_phone,
+            source.customer_address,
+            source.price, source.retail_cost, source.final_price, source.sub_service_retail_cost,
+            source.discount, source.final_price_after_taxes,
+            source.attic_tech_hours, source.crew_notes, source.payment_method, source.at_created_date,
+            source.at_updated_date,
+            source.branch_id, source.sales_person_id, source.status_id
+        )
+    RETURNING 1
+),
+counts AS (
+    SELECT
+        (SELECT count(*) FROM source) AS processed,
+        (SELECT count(*) FROM inserted) AS inserted,
+        (SELECT count(*) FROM changed) AS changed
+)
+INSERT INTO sync_run (
+    uid, sync_name, start_date, end_date,
+    total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, committed_at
+)
+SELECT
+    %(sync_uid)s, %(sync_name)s, %(start_date)s, %(end_date)s,
+    %(total_fetched)s, inserted, processed - inserted, processed - inserted - changed, processed,
+    statement_timestamp()
+FROM counts
+RETURNING total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed

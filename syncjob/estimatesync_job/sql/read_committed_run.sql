@@ -1,0 +1,3 @@
+SELECT total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed
+FROM sync_run
+WHERE uid = %(sync_uid)s

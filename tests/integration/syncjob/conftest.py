@@ -1,0 +1,151 @@
+"""Runs the sync program as a process against a sample Attic Tech and a database of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+from estimatesync_contract.result import SyncResult, parse_result
+from sample_attic_tech import Record, RunningSample, SampleConfig, build_records, running_sample
+
+NOW = datetime(2025, 10, 16, 14, tzinfo=UTC)
+DEADLINE_SECONDS = 30.0
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, "this did not happen in time"
+        time.sleep(0.02)
+
+
+class Job:
+    """One process of the sync program."""
+
+    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+        self.uid = environment["SYNC_UID"]
+        self._result_path = directory / "result"
+        self._output_path = directory / "output"
+        environment = {"TERMINATION_MESSAGE_PATH": str(self._result_path)} | environment
+        with self._output_path.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "estimatesync_job"], env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output_path.read_text()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.output.splitlines()
+
+    @property
+    def result(self) -> SyncResult | None:
+        """The result as its readers read it; None when there is none."""
+        if not self._result_path.exists():
+            return None
+        return parse_result(self._result_path.read_text(), sync_uid=self.uid)
+
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: text in self.output or self.process.poll() is not None)
+        assert text in self.output
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE_SECONDS)
+
+
+class Jobs:
+    """Starts processes of the sync program; what a test does not say has a working value."""
+
+    def __init__(self, database_url: str, directory: Path) -> None:
+        self._database_url = database_url
+        self._directory = directory
+        self.started: list[Job] = []
+
+    def build_environment(self, sample: RunningSample, **changes: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "SYNC_ID": "est-20251016-140900000-k3x9q",
+            "SYNC_UID": str(uuid4()),
+            "SYNC_START_DATE": "2025-01-01",
+            "SYNC_END_DATE": "2025-10-16",
+            "ATTIC_TECH_URL": sample.url,
+            "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
+            "ATTIC_TECH_PASSWORD": "made-up-password",
+            "DATABASE_URL": self._database_url,
+        } | changes
+
+    def start(self, sample: RunningSample, **changes: str) -> Job:
+        directory = self._directory / str(len(self.started))
+        directory.mkdir()
+        job = Job(self.build_environment(sample, **changes), directory)
+        self.started.append(job)
+        return job
+
+    def run(self, sample: RunningSample, **changes: str) -> Job:
+        job = self.start(sample, **changes)
+        job.wait()
+        return job
+
+
+@pytest.fixture
+def jobs(database_url: str, tmp_path: Path) -> Iterator[Jobs]:
+    runner = Jobs(database_url, tmp_path)
+    yield runner
+    for job in runner.started:
+        job.process.kill()
+        job.process.wait()
+
+
+@pytest.fixture
+def sample() -> Iterator[RunningSample]:
+    """Friendly and empty; tests fill and spoil it."""
+    with running_sample(SampleConfig()) as served:
+        yield served
+
+
+@pytest.fixture
+def fill(sample: RunningSample) -> Callable[..., list[Record]]:
+    """Fill the sample with so many records, as `depth=2` shows them."""
+
+    def insert(count: int, **options: Any) -> list[Record]:
+        records = build_records(count, 7, NOW, **options)
+        for record in records:
+            sample.store.insert(record)
+        return records
+
+    return insert
+
+
+@pytest.fixture
+def query(database_url: str) -> Iterator[Callable[..., list[Any]]]:
+    """Ask the database; rows of one column come as plain values."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def execute(statement: str, *parameters: object) -> list[Any]:
+            cursor = connection.execute(statement.encode(), parameters or None)
+            rows = cursor.fetchall() if cursor.description else []
+            return [row[0] if len(row) == 1 else row for row in rows]
+
+        yield execute
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Wait for something to become true."""
+    return wait_until
+
+
+@pytest.fixture
+def decode() -> Callable[[str], Any]:
+    """Read a JSON line of the log."""
+    return msgspec.json.decode

@@ -1,0 +1,118 @@
+"""What each HTTP answer means."""
+
+import msgspec
+import pytest
+from estimatesync_job.answers import Answer, TokenRefusedError, build_access_error, parse_page_answer, parse_token
+from estimatesync_job.errors import LoginFailedError, SourceInvalidError, SyncError, TransientSourceError
+
+JSON = {"content-type": "application/json; charset=utf-8"}
+EMPTY_PAGE = b'{"docs":[],"page":1}'
+
+
+def build_answer(status: int = 200, body: bytes = EMPTY_PAGE, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status=status, headers={**JSON, **named}, body=body)
+
+
+def build_refusal(status: int, message: str) -> Answer:
+    return build_answer(status, msgspec.json.encode({"errors": [{"message": message}]}))
+
+
+def test_a_page_and_a_token_are_read() -> None:
+    assert parse_page_answer(build_answer(), page=1).docs == ()
+    assert parse_token(build_answer(body=b'{"message":"Passed","token":"a.b.c","exp":1}')) == "a.b.c"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        pytest.param(build_answer(500), TransientSourceError, "HTTP 500", id="server-error"),
+        pytest.param(build_answer(429), TransientSourceError, "HTTP 429", id="too-many-requests"),
+        pytest.param(build_answer(408), TransientSourceError, "HTTP 408", id="request-timeout"),
+        pytest.param(build_answer(body=b'{"docs":[{"id"'), TransientSourceError, "cut short", id="cut-short"),
+        pytest.param(build_answer(body=b"<html>"), TransientSourceError, "malformed", id="called-json-but-not"),
+        pytest.param(build_answer(content_type="text/html"), TransientSourceError, "text/html", id="html"),
+        pytest.param(build_answer(content_type=""), TransientSourceError, "missing", id="no-content-type"),
+        pytest.param(build_answer(body=b'{"docs":null}'), SourceInvalidError, "unknown shape", id="no-documents"),
+        pytest.param(build_answer(body=b"[]"), SourceInvalidError, "unknown shape", id="not-an-object"),
+        pytest.param(build_answer(body=b'{"docs":[],"page":2}'), SourceInvalidError, "sent page 2", id="another-page"),
+        pytest.param(build_answer(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="no-such-path"),
+        pytest.param(
+            build_answer(302, location="https://login.example/x?token=s"),
+            SourceInvalidError,
+            r"redirects to login\.example \(HTTP 302\)",
+            id="redirect",
+        ),
+        pytest.param(
+            build_refusal(400, "The following path cannot be queried: updatedAt"),
+            SourceInvalidError,
+            "cannot be queried: updatedAt",
+            id="bad-request-is-quoted",
+        ),
+    ],
+)
+def test_what_is_not_the_page_is_an_error_of_the_right_kind(answer: Answer, kind: type[SyncError], words: str) -> None:
+    with pytest.raises(kind, match=words) as raised:
+        parse_page_answer(answer, page=1)
+
+    assert type(raised.value) is kind
+
+
+def test_retry_after_travels_with_the_error() -> None:
+    with pytest.raises(TransientSourceError) as raised:
+        parse_page_answer(build_answer(503, retry_after="7"), page=1)
+
+    assert raised.value.retry_after == "7"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_is_told_apart_from_other_errors(status: int) -> None:
+    with pytest.raises(TokenRefusedError) as raised:
+        parse_page_answer(build_answer(status), page=1)
+
+    assert raised.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        pytest.param(
+            build_refusal(401, "The email or password provided is incorrect."), "Invalid credentials", id="401"
+        ),
+        pytest.param(build_answer(401, b"<html>"), "Invalid credentials", id="401-without-json"),
+        pytest.param(build_refusal(400, "The following field is invalid: email"), "Invalid credentials", id="400"),
+        pytest.param(build_refusal(403, "Invalid credentials."), "Invalid credentials", id="403"),
+        pytest.param(build_refusal(401, "This user is locked."), "This user is locked.", id="locked"),
+        pytest.param(build_refusal(403, "Please verify your email."), "Please verify your email.", id="not-verified"),
+        pytest.param(build_answer(403, b""), "HTTP 403", id="403-without-a-word"),
+    ],
+)
+def test_a_refused_login_says_why(answer: Answer, message: str) -> None:
+    with pytest.raises(LoginFailedError) as raised:
+        parse_token(answer)
+
+    assert str(raised.value) == f"Login to Attic Tech failed: {message}"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        pytest.param(b'{"message":"ok"}', "unknown shape", id="no-token"),
+        pytest.param(b'{"token":""}', "no request can carry", id="empty-token"),
+        pytest.param(b'{"token":"a\\r\\nX: y"}', "no request can carry", id="token-with-a-header-in-it"),
+    ],
+)
+def test_a_login_without_a_usable_token_is_their_fault(body: bytes, words: str) -> None:
+    with pytest.raises(SourceInvalidError, match=words):
+        parse_token(build_answer(body=body))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [pytest.param(401, LoginFailedError, id="401"), pytest.param(403, SourceInvalidError, id="403")],
+)
+def test_a_fresh_token_that_is_refused_is_final(status: int, kind: type[SyncError]) -> None:
+    error = build_access_error(TokenRefusedError(status))
+
+    assert isinstance(error, kind)
+    assert f"HTTP {status}" in str(error)

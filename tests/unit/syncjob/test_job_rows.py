@@ -1,0 +1,227 @@
+"""A record becomes a row whatever it lacks, or a problem that names the field."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_job.rows import RecordProblem, Row, map_record
+
+RECORD: dict[str, Any] = {
+    "id": 4200,
+    "name": "García: Attic insulation 🏠",
+    "status": "sent",
+    "createdAt": "2025-09-01T08:00:00.000Z",
+    "updatedAt": "2025-10-16T14:09:00.123Z",
+    "true_cost": 600,
+    "retail_cost": 1000.10,
+    "final_price": "1050.55",
+    "sub_services_retail_cost": 0,
+    "discount_provided": None,
+    "labor_hours": 7.5,
+    "crew_notes": "Dog in the yard",
+    "payment_method": "cash",
+    "tax_details": {"tax_rate": 8.25, "final_price_after_taxes": 1137.22},
+    "branch": {"id": 1, "name": "Sacramento"},
+    "user": {"id": 10, "name": "Zoë Ng"},
+    "client": {"fullName": "Ana García", "email": "ana@example.com", "phone": "+1 555 0100"},
+    "property": {"address": "1 Elm St", "client": {"fullName": "An Owner"}},
+}
+
+
+def map_changed(**changes: object) -> Row | RecordProblem:
+    return map_record(msgspec.Raw(msgspec.json.encode(RECORD | changes)))
+
+
+def map_text(text: str) -> Row | RecordProblem:
+    return map_record(msgspec.Raw(text.encode()))
+
+
+def test_a_full_record_fills_every_column() -> None:
+    row = map_changed()
+
+    assert row == Row(
+        attic_tech_estimate_id=4200,
+        name="García: Attic insulation 🏠",
+        customer_name="Ana García",
+        customer_email="ana@example.com",
+        customer_phone="+1 555 0100",
+        customer_address="1 Elm St",
+        price=Decimal("600.00"),
+        retail_cost=Decimal("1000.10"),
+        final_price=Decimal("1050.55"),
+        sub_service_retail_cost=Decimal("0.00"),
+        discount=None,
+        final_price_after_taxes=Decimal("1137.22"),
+        attic_tech_hours=Decimal("7.5"),
+        crew_notes="Dog in the yard",
+        payment_method="cash",
+        at_created_date=datetime(2025, 9, 1, 8, tzinfo=UTC),
+        at_updated_date=datetime(2025, 10, 16, 14, 9, 0, 123_000, tzinfo=UTC),
+        branch_name="Sacramento",
+        sales_person_name="Zoë Ng",
+        status_name="sent",
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param('{"id": 1}', id="missing"),
+        pytest.param(msgspec.json.encode(dict.fromkeys(RECORD) | {"id": 1}).decode(), id="null"),
+        pytest.param('{"id":1,"branch":2,"user":"6f","client":3,"property":4,"tax_details":[]}', id="bare-ids"),
+        pytest.param(
+            '{"id":1,"branch":{},"user":{"name":null},"client":{},"property":{"client":5}}', id="empty-objects"
+        ),
+        pytest.param('{"id":1,"name":"  ","status":"","createdAt":"","true_cost":" ","crew_notes":""}', id="blank"),
+    ],
+)
+def test_only_the_id_must_be_there(record: str) -> None:
+    row = map_text(record)
+
+    assert isinstance(row, Row)
+    assert (row.name, row.status_name) == ("Unnamed Estimate", "pending")
+    assert {value for value in row if value not in {1, row.name, row.status_name}} == {None}
+
+
+@pytest.mark.parametrize(
+    ("client", "place", "customer"),
+    [
+        pytest.param(
+            {"fullName": "Ana García", "firstName": "B", "email": "a@example.com", "phone": "1", "phoneNumber": "2"},
+            {"client": {"fullName": "Owner"}},
+            ("Ana García", "a@example.com", "1"),
+            id="client-first",
+        ),
+        pytest.param(
+            {"firstName": "Ana", "lastName": "García", "phoneNumber": "2"}, None, ("Ana García", None, "2"), id="parts"
+        ),
+        pytest.param({"lastName": "García"}, None, ("García", None, None), id="last-name-only"),
+        pytest.param(
+            7, {"client": {"fullName": "Owner", "phone": "3"}}, ("Owner", None, "3"), id="owner-when-client-is-bare"
+        ),
+        pytest.param(
+            {"email": "a@example.com", "phone": None},
+            {"client": {"firstName": "Owner", "email": "o@example.com", "phoneNumber": "4"}},
+            ("Owner", "a@example.com", "4"),
+            id="owner-fills-gaps",
+        ),
+    ],
+)
+def test_the_customer_is_the_client_and_else_the_owner(
+    client: object, place: object, customer: tuple[str | None, ...]
+) -> None:
+    row = map_changed(client=client, property=place)
+
+    assert isinstance(row, Row)
+    assert (row.customer_name, row.customer_email, row.customer_phone) == customer
+
+
+@pytest.mark.parametrize(
+    ("value", "price"),
+    [
+        pytest.param("12", "12.00", id="integer"),
+        pytest.param("1.10", "1.10", id="fraction"),
+        pytest.param("0.30000000000000004", "0.30", id="noise-of-binary-floats"),
+        pytest.param("1.005", "1.01", id="half-a-cent-away-from-zero"),
+        pytest.param("-1.005", "-1.01", id="negative-half-a-cent"),
+        pytest.param('"1250.50"', "1250.50", id="text"),
+        pytest.param("9999999999.99", "9999999999.99", id="largest"),
+        pytest.param("1e2", "100.00", id="exponent"),
+    ],
+)
+def test_money_is_exact_to_the_cent(value: str, price: str) -> None:
+    row = map_text(f'{{"id": 1, "true_cost": {value}}}')
+
+    assert isinstance(row, Row)
+    assert str(row.price) == price
+
+
+@pytest.mark.parametrize(
+    ("value", "hours"),
+    [
+        pytest.param("16.25", "16.25", id="as-it-is"),
+        pytest.param("1e-99999", "0.000000", id="too-fine-for-a-column"),
+    ],
+)
+def test_hours_keep_their_fraction(value: str, hours: str) -> None:
+    row = map_text(f'{{"id": 1, "labor_hours": {value}}}')
+
+    assert isinstance(row, Row)
+    assert str(row.attic_tech_hours) == hours
+
+
+@pytest.mark.parametrize(
+    ("changes", "column", "value"),
+    [
+        pytest.param({"id": " 4200 "}, "attic_tech_estimate_id", 4200, id="id-as-text"),
+        pytest.param({"name": "a\0b"}, "name", "ab", id="nul-is-dropped"),
+        pytest.param({"name": "n" * 5000}, "name", "n" * 5000, id="long-name"),
+        pytest.param({"crew_notes": [{"children": [{"text": "Hi", "n": 1.5}]}]}, "crew_notes",
+                     '[{"children":[{"text":"Hi","n":1.5}]}]', id="rich-text-is-kept-as-json"),
+        pytest.param({"payment_method": ["cash", "check"]}, "payment_method", '["cash","check"]', id="several-methods"),
+        pytest.param({"client": {"phone": 5550100}}, "customer_phone", "5550100", id="phone-as-number"),
+        pytest.param({"status": {"id": 3, "name": "Won"}}, "status_name", "Won", id="status-as-object"),
+        pytest.param({"createdAt": "2025-09-01T10:00:00+02:00"}, "at_created_date",
+                     datetime(2025, 9, 1, 8, tzinfo=UTC), id="date-with-offset"),
+        pytest.param({"createdAt": "2025-09-01"}, "at_created_date", datetime(2025, 9, 1, tzinfo=UTC), id="bare-day"),
+    ],
+)  # fmt: skip
+def test_what_can_be_kept_is_kept(changes: dict[str, object], column: str, value: object) -> None:
+    row = map_changed(**changes)
+
+    assert getattr(row, column) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "problem"),
+    [
+        pytest.param({"id": None}, "id", "is missing", id="no-id"),
+        pytest.param({"id": "6f1"}, "id", "is not an integer", id="id-of-letters"),
+        pytest.param({"id": 1.5}, "id", "is not an integer", id="id-with-fraction"),
+        pytest.param({"id": True}, "id", "is not an integer", id="id-boolean"),
+        pytest.param({"id": 2**63}, "id", "is not an integer", id="id-beyond-bigint"),
+        pytest.param({"createdAt": "yesterday"}, "createdAt", "is not a date", id="no-date"),
+        pytest.param({"updatedAt": 1_760_623_740}, "updatedAt", "is not a date", id="seconds-are-no-date"),
+        pytest.param({"true_cost": "12 dollars"}, "true_cost", "is not a number", id="money-of-words"),
+        pytest.param({"retail_cost": True}, "retail_cost", "is not a number", id="money-boolean"),
+        pytest.param({"final_price": "NaN"}, "final_price", "is not a number", id="money-not-a-number"),
+        pytest.param({"discount_provided": {}}, "discount_provided", "is not a number", id="money-object"),
+        pytest.param({"labor_hours": "-Infinity"}, "labor_hours", "is not a number", id="endless-hours"),
+        pytest.param({"final_price": 10**10}, "final_price", "is too large", id="money-too-large"),
+        pytest.param({"final_price": "9999999999.995"}, "final_price", "is too large", id="too-large-once-rounded"),
+        pytest.param({"tax_details": {"final_price_after_taxes": "x"}}, "tax_details.final_price_after_taxes",
+                     "is not a number", id="nested-field"),
+    ],
+)  # fmt: skip
+def test_what_would_corrupt_a_column_is_a_problem(changes: dict[str, object], field: str, problem: str) -> None:
+    found = map_changed(**changes)
+
+    assert isinstance(found, RecordProblem)
+    assert found.field == field
+    assert found.problem.startswith(problem)
+
+
+def test_a_problem_names_the_record_and_not_the_value() -> None:
+    found = map_changed(true_cost="Ana García, 1 Elm St")
+
+    assert isinstance(found, RecordProblem)
+    assert found.record_id == "4200"
+    assert "Ana" not in f"{found}"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(b"null", id="null"),
+        pytest.param(b"7", id="number"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b'{"id": 1, "true_cost": ' + b"9" * 5000 + b"}", id="endless-integer"),
+        pytest.param(b'{"id": 1, "name": "\xff"}', id="not-utf-8"),
+    ],
+)
+def test_what_is_no_record_is_a_problem(record: bytes) -> None:
+    found = map_record(msgspec.Raw(record))
+
+    assert isinstance(found, RecordProblem)
