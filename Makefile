@@ -59,7 +59,7 @@ check: $(INSTALLED) ## Lint, check types and the layers
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 
 .PHONY: format
 format: $(INSTALLED) ## Format the code

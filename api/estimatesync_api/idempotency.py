@@ -6,9 +6,10 @@ replacing an API key between two tries changes nothing. It is remembered for as 
 """
 
 import hashlib
+
 import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST
-from estimatesync_contract.resource import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 
 from estimatesync_api.problems import ApiError, Problem

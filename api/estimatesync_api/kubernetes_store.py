@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, represent_estimate_sync
 from estimatesync_contract.names import GROUP, PLURAL, SYNC_CONTAINER, VERSION, build_job_name
-from estimatesync_contract.resource import EstimateSync, Metadata, parse_estimate_sync, represent_estimate_sync
 from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 

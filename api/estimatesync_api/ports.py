@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 
 
 class StoreUnavailableError(Exception):

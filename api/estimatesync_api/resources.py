@@ -9,13 +9,13 @@ from http import HTTPStatus
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import (
     SYNC_NAME_MAX_LENGTH,
     build_keyed_sync_name,
     build_sync_name,
     build_sync_path,
 )
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
 from estimatesync_contract.status import Phase
 from falcon.asgi import Request, Response

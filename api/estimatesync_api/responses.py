@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import msgspec
 from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import represent_finished
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.status import CallbackStatus, Phase, Results
 
 STARTED: Final = "Background synchronization started. This may take several minutes."

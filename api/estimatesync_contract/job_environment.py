@@ -3,7 +3,7 @@
 from typing import Final
 
 from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 
 SYNC_ID: Final = "SYNC_ID"
 SYNC_UID: Final = "SYNC_UID"

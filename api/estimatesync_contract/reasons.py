@@ -10,6 +10,7 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     STARTING = "Starting"
     RUNNING = "Running"
+    STOPPING = "Stopping"
     SUCCEEDED = "Succeeded"
     CANCELLED = "Cancelled"
 

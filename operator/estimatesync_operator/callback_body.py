@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 
 _EVENT: Final = "sync_estimates_completed"

@@ -3,9 +3,9 @@
 from typing import Final
 
 import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.exit_codes import ExitCode
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.result import BrokenResultError, SyncResult, parse_result
 from estimatesync_contract.status import Phase, Results
 

@@ -21,14 +21,14 @@ def observe_job(job: Raw | None, pods: Sequence[Raw], *, owner_uid: str) -> JobO
     """Map a raw Job (None when there is none) and raw pods to an observation.
 
     Pods that the job does not control are passed over; a job that `owner_uid` does not own is FOREIGN, and one that
-    is deleted before it has ended counts as ABSENT.
+    is deleted before it has ended is STOPPING.
     """
     if job is None:
         return ABSENT_JOB
     if not _is_owned(job, owner_uid):
         return JobObservation(state=JobState.FOREIGN)
     if job["metadata"].get("deletionTimestamp") and not _find_condition(job, "Complete", "Failed"):
-        return ABSENT_JOB
+        return JobObservation(state=JobState.STOPPING)
     own = sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=_age_key)
     return _observe_own(job, own)
 

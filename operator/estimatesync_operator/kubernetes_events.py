@@ -3,8 +3,8 @@
 import logging
 from typing import Any, Final
 
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import API_VERSION, KIND
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.status import truncate_message
 from kubernetes.aio.client import ApiClient, CoreV1Api, CoreV1Event
 

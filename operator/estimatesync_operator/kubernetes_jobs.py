@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import SYNC_CONTAINER, build_job_name
-from estimatesync_contract.resource import EstimateSync
 from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
@@ -66,8 +66,8 @@ class KubernetesJobs:
                     raise
 
     async def stop(self, sync: EstimateSync) -> None:
-        """See JobRunner. Without a propagation policy the API would leave the pods running."""
-        address = {**self._address(), "name": build_job_name(sync.uid), "propagation_policy": "Background"}
+        """See JobRunner. In the foreground: the job stays visible until its pods have ended."""
+        address = {**self._address(), "name": build_job_name(sync.uid), "propagation_policy": "Foreground"}
         with translate_failures(f"deleting the job of {sync.name}"):
             try:
                 await self._api.delete_namespaced_custom_object(**address)

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
-from estimatesync_contract.names import GROUP, PLURAL, VERSION
-from estimatesync_contract.resource import (
+from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
     parse_estimate_sync,
     represent_estimate_sync,
 )
+from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from estimatesync_contract.status import EstimateSyncStatus
 from kubernetes.aio.client import ApiClient, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from kubernetes.aio.client.exceptions import ApiException

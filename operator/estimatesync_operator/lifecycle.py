@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from estimatesync_contract.date_ranges import DateRange, compute_default_range
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_callback_id, build_job_name
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -60,7 +60,7 @@ def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime) -> Est
 
 def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """Remember that the job exists: if it is absent later, somebody has deleted it."""
-    return _build_status(sync, now=now, reason=Reason.RUNNING, message="The job has been created")
+    return _build_status(sync, now=now, reason=Reason.RUNNING, message=f"Created job {sync.status.job_name}")
 
 
 def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
@@ -79,6 +79,12 @@ def compute_running_status(
     shown = progress or sync.status.progress
     reason, message = compute_obstacle(observation) or (Reason.RUNNING, _describe(observation, shown))
     return _build_status(sync, now=now, reason=reason, message=message, progress=shown)
+
+
+def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
+    """The job is being deleted, and what it runs has a moment to end."""
+    message = "Cancelling: the sync is being stopped" if sync.spec.cancel else "The job is being deleted"
+    return _build_status(sync, now=now, reason=Reason.STOPPING, message=message)
 
 
 def compute_final_status(

@@ -16,6 +16,7 @@ from typing import Any, Final
 import kopf
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.names import GROUP, LABEL_SYNC, PLURAL, VERSION
+from kubernetes.aio.config import ConfigException
 
 from estimatesync_operator.assembly import read_settings, run_workqueue
 from estimatesync_operator.callback_settings import CallbackSettings
@@ -68,7 +69,7 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
         _shell.queue = await resources.enter_async_context(run_workqueue(_settings, _callback_settings))
     except WorldUnavailableError as error:
         raise kopf.TemporaryError(str(error), delay=_PATIENCE.total_seconds()) from error
-    except NotServedError as error:
+    except (NotServedError, ConfigException) as error:
         raise SystemExit(str(error)) from error
     _shell.resources = resources
 

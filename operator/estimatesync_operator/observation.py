@@ -7,12 +7,17 @@ import msgspec
 
 
 class JobState(StrEnum):
-    """How far a job is. FOREIGN means that its name is taken by a job that is not ours."""
+    """How far a job is.
+
+    FOREIGN means that its name is taken by a job that is not ours, STOPPING that it is being deleted and what it runs
+    may not have ended yet.
+    """
 
     ABSENT = "absent"
     FOREIGN = "foreign"
     PENDING = "pending"
     ACTIVE = "active"
+    STOPPING = "stopping"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus
 
 from estimatesync_operator.observation import JobObservation
@@ -62,7 +62,10 @@ class JobRunner(Protocol):
         """
 
     async def stop(self, sync: EstimateSync) -> None:
-        """Remove the job and its runs, within their grace period; a job that is gone already is fine."""
+        """Have the job and its runs end, within their grace period; a job that is gone already is fine.
+
+        `observe` answers STOPPING until nothing runs any more, and then ABSENT.
+        """
 
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read the newest lines of the newest run; empty when they cannot be read. Never raises."""

@@ -12,17 +12,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.resource import EstimateSync
-from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
+from estimatesync_contract.status import Phase
 
 from estimatesync_operator import lifecycle
-from estimatesync_operator.agenda import AT_ONCE, NOTHING_MORE, Agenda
-from estimatesync_operator.callback_body import build_callback_body
-from estimatesync_operator.callback_policy import compute_callback_status
+from estimatesync_operator.agenda import AT_ONCE, Agenda
 from estimatesync_operator.causes import Outcome, compute_outcome, fail
-from estimatesync_operator.happenings import build_events
+from estimatesync_operator.conclusion import Conclusion
 from estimatesync_operator.observation import JobObservation, JobState
 from estimatesync_operator.ports import (
     CallbackSender,
@@ -30,15 +28,16 @@ from estimatesync_operator.ports import (
     EventRecorder,
     JobRefusedError,
     JobRunner,
-    StaleSyncError,
     SyncStore,
 )
+from estimatesync_operator.status_writer import StatusWriter
 from estimatesync_operator.waiting_line import compute_turn, list_waiting
 
 _QUEUE_TICK: Final = timedelta(seconds=30)
 """A waiting sync is woken when a place gets free; this is for the wake-up that got lost."""
 
 _REFUSED_TICK: Final = timedelta(seconds=15)
+_STOPPING_TICK: Final = timedelta(seconds=1)
 
 
 class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +66,11 @@ class Reconciler:
         """Join the ports; `jitter` answers a number in [0, 1) for each callback retry."""
         self._store = store
         self._jobs = jobs
-        self._events = events
         self._callbacks = callbacks
         self._clock = clock
         self._settings = settings
-        self._jitter = jitter
+        self._writer = StatusWriter(store, events)
+        self._conclusion = Conclusion(store=store, callbacks=callbacks, clock=clock, writer=self._writer, jitter=jitter)
         self._place_lock = asyncio.Lock()
         self._next_look: dict[str, datetime] = {}
 
@@ -92,11 +91,13 @@ class Reconciler:
             return await self._queue(sync)
         if sync.status.phase is Phase.RUNNING:
             return await self._follow(sync)
-        return await self._conclude(sync)
+        return await self._conclusion.conclude(sync)
 
     async def _greet(self, sync: EstimateSync) -> Agenda:
         time_zone = self._settings.time_zone
-        await self._settle(sync, lifecycle.compute_first_status(sync, now=self._clock.now(), time_zone=time_zone))
+        await self._writer.settle(
+            sync, lifecycle.compute_first_status(sync, now=self._clock.now(), time_zone=time_zone)
+        )
         return AT_ONCE
 
     async def _queue(self, sync: EstimateSync) -> Agenda:
@@ -106,7 +107,7 @@ class Reconciler:
         async with self._place_lock:
             unfinished = await self._store.fetch_unfinished()
             turn = compute_turn(sync, unfinished, max_active=self._settings.max_active_syncs)
-            await self._settle(sync, lifecycle.compute_turn_status(sync, turn, now=self._clock.now()))
+            await self._writer.settle(sync, lifecycle.compute_turn_status(sync, turn, now=self._clock.now()))
         if not turn.may_start:
             return Agenda(again_after=_QUEUE_TICK)
         others = (other for other in unfinished if other.uid != sync.uid)
@@ -122,12 +123,22 @@ class Reconciler:
             return await self._replace_absent(sync)
         if observation.state is JobState.FOREIGN:
             return await self._finish(sync, fail(Reason.JOB_CONFLICT))
+        if observation.state is JobState.STOPPING:
+            return await self._await_stop(sync)
         return await self._show_progress(sync, observation)
 
     async def _cancel(self, sync: EstimateSync, observation: JobObservation) -> Agenda:
-        if observation.state not in {JobState.ABSENT, JobState.FOREIGN}:
+        """End when nothing runs any more, not before: until then the place is taken, and rows may still be merged."""
+        if observation.state in {JobState.ABSENT, JobState.FOREIGN}:
+            return await self._finish(sync, lifecycle.CANCELLED)
+        if observation.state is not JobState.STOPPING:
             await self._jobs.stop(sync)
-        return await self._finish(sync, lifecycle.CANCELLED)
+            return AT_ONCE
+        return await self._await_stop(sync)
+
+    async def _await_stop(self, sync: EstimateSync) -> Agenda:
+        await self._writer.settle(sync, lifecycle.compute_stopping_status(sync, now=self._clock.now()))
+        return Agenda(again_after=_STOPPING_TICK)
 
     async def _replace_absent(self, sync: EstimateSync) -> Agenda:
         """Create the job, unless it had been seen before: then somebody has removed it."""
@@ -137,14 +148,14 @@ class Reconciler:
             await self._jobs.create(sync, lifecycle.get_date_range(sync))
         except JobRefusedError as error:
             return await self._bear_refusal(sync, str(error))
-        await self._settle(sync, lifecycle.compute_created_status(sync, now=self._clock.now()))
+        await self._writer.settle(sync, lifecycle.compute_created_status(sync, now=self._clock.now()))
         return Agenda(again_after=self._settings.progress_interval)
 
     async def _bear_refusal(self, sync: EstimateSync, why: str) -> Agenda:
         now = self._clock.now()
         if now >= lifecycle.compute_give_up_time(sync):
             return await self._finish(sync, fail(Reason.JOB_REFUSED, why=why))
-        await self._settle(sync, lifecycle.compute_refused_status(sync, why, now=now))
+        await self._writer.settle(sync, lifecycle.compute_refused_status(sync, why, now=now))
         return Agenda(again_after=_REFUSED_TICK)
 
     async def _show_progress(self, sync: EstimateSync, observation: JobObservation) -> Agenda:
@@ -154,7 +165,7 @@ class Reconciler:
         if due <= now:
             due = self._next_look[sync.name] = now + interval
             progress = parse_progress(await self._jobs.read_log_tail(sync))
-        await self._settle(sync, lifecycle.compute_running_status(sync, observation, progress, now=now))
+        await self._writer.settle(sync, lifecycle.compute_running_status(sync, observation, progress, now=now))
         return Agenda(again_after=min(due - now, interval))
 
     async def _judge(self, sync: EstimateSync, observation: JobObservation) -> Agenda:
@@ -169,7 +180,7 @@ class Reconciler:
             environment=self._settings.environment,
             has_target=await self._callbacks.has_target(sync),
         )
-        await self._settle(sync, status)
+        await self._writer.settle(sync, status)
         self._next_look.pop(sync.name, None)
         next_in_line = await self._wake_next()
         return Agenda(again_after=timedelta(0), wake=next_in_line.wake)
@@ -180,48 +191,3 @@ class Reconciler:
 
     def _list_next(self, unfinished: Iterable[EstimateSync]) -> tuple[str, ...]:
         return list_waiting(unfinished)[: self._settings.max_active_syncs]
-
-    async def _conclude(self, sync: EstimateSync) -> Agenda:
-        callback = sync.status.callback
-        if sync.status.observed_generation != sync.metadata.generation:
-            await self._settle(sync, lifecycle.compute_seen_status(sync, now=self._clock.now()))
-            return AT_ONCE
-        if callback is not None and not callback.state.is_final:
-            return await self._deliver(sync, callback)
-        expiry = lifecycle.compute_expiry(sync)
-        if expiry is None:
-            return NOTHING_MORE
-        if self._clock.now() < expiry:
-            return Agenda(again_after=expiry - self._clock.now())
-        await self._store.delete(sync)
-        return NOTHING_MORE
-
-    async def _deliver(self, sync: EstimateSync, callback: CallbackStatus) -> Agenda:
-        now = self._clock.now()
-        if callback.next_attempt_time is not None and now < callback.next_attempt_time:
-            return Agenda(again_after=callback.next_attempt_time - now)
-        attempt = await self._callbacks.send(
-            sync, body=build_callback_body(sync), callback_id=callback.id or "", now=now
-        )
-        delivery = compute_callback_status(callback, attempt, now=self._clock.now(), jitter=self._jitter())
-        await self._record(sync, delivery)
-        return AT_ONCE
-
-    async def _record(self, sync: EstimateSync, delivery: CallbackStatus) -> None:
-        """Write an attempt down, also when the object was touched meanwhile: it must not be made twice for a label."""
-        status = lifecycle.compute_delivery_status(sync, delivery, now=self._clock.now())
-        try:
-            await self._settle(sync, status)
-        except StaleSyncError:
-            fresh = await self._store.fetch(sync.name)
-            if fresh is None or fresh.status != sync.status:
-                raise
-            await self._settle(fresh, status)
-
-    async def _settle(self, sync: EstimateSync, status: EstimateSyncStatus) -> None:
-        """Write the status if it changed, then tell what happened: told twice would be worse than not at all."""
-        if status == sync.status:
-            return
-        await self._store.write_status(sync, status)
-        for event in build_events(sync.status, status):
-            await self._events.emit(sync, event)

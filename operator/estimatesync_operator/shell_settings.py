@@ -3,6 +3,7 @@
 https://docs.kopf.dev/en/stable/configuration/
 """
 
+import logging
 from typing import Final
 
 import kopf
@@ -29,6 +30,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # Seconds for one call.
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
+    # One line for each event of each object would drown everything else.
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     # Nothing is annotated and no finalizer is set; should a handler of another kind ever come, it uses our own group.
     settings.persistence.finalizer = f"{GROUP}/estimatesync-operator"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)

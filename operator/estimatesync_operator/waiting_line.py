@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.status import Phase
 
 _NAMED_AT_MOST: Final = 3
@@ -29,7 +29,7 @@ def compute_turn(sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_
     running = [other for other in others if other.status.phase is Phase.RUNNING]
     ahead = [other for other in others if _is_waiting(other) and _age_key(other) < _age_key(sync)]
     if len(running) + len(ahead) < max_active:
-        return Turn(may_start=True, reason=Reason.STARTING, message="Starting")
+        return Turn(may_start=True, reason=Reason.STARTING, message="It is this sync's turn")
     return _build_wait(position=len(ahead) + 1, running=sorted(running, key=_age_key))
 
 

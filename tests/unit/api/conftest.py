@@ -9,7 +9,7 @@ import pytest
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
-from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
 from falcon.testing import TestClient

@@ -6,7 +6,7 @@ from typing import Any
 import falcon.asgi
 import pytest
 from estimatesync_api.app import Asgi, create_token
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 from falcon.testing import ASGIConductor, TestClient
 
 SYNCS = "/api/automations/estimates/syncs"

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from estimatesync_api.responses import compute_error, represent_accepted, represent_sync, represent_time
 from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from estimatesync_api.ports import SyncRefusedError
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from falcon.testing import TestClient
 

@@ -29,8 +29,14 @@ def _callback(state: CallbackState, attempts: int = 0, **fields: Any) -> Estimat
         pytest.param(
             _status(Phase.RUNNING, "Starting"),
             _status(Phase.RUNNING, "Running"),
-            ("Normal", "JobRunning", "m (job-1)"),
+            ("Normal", "JobCreated", "m"),
             id="job created",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING, "ImagePullFailed"),
+            _status(Phase.RUNNING, "Running"),
+            ("Normal", "Running", "m"),
+            id="an obstacle is gone",
         ),
         pytest.param(
             _status(Phase.RUNNING, "Running"),

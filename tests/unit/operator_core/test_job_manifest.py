@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
 

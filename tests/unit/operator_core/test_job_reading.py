@@ -64,7 +64,7 @@ UNSCHEDULED = [{"type": "PodScheduled", "status": "False", "reason": "Unschedula
             _job(_condition("SuccessCriteriaMet"), _condition("Complete")), [], JobState.SUCCEEDED, id="both conditions"
         ),
         pytest.param(_job(owner="uid-b"), [_pod(RUNNING)], JobState.FOREIGN, id="another sync's job"),
-        pytest.param(_job(deleted=True), [_pod(RUNNING)], JobState.ABSENT, id="being deleted"),
+        pytest.param(_job(deleted=True), [_pod(RUNNING)], JobState.STOPPING, id="being deleted"),
         pytest.param(None, [], JobState.ABSENT, id="not there"),
     ],
 )
@@ -183,4 +183,4 @@ def test_the_run_that_counts_is_read(
 
 
 def test_an_absent_job_looks_the_same_every_time() -> None:
-    assert observe_job(_job(deleted=True), [], owner_uid="uid-a") == ABSENT_JOB
+    assert observe_job(None, [], owner_uid="uid-a") == ABSENT_JOB

@@ -54,7 +54,7 @@ def test_a_new_sync_gets_its_range_its_place_and_one_job(world: World, make_reco
     assert status.job_name == "estimatesync-uid-a"
     assert world.created == ["a"]
     assert agenda.again_after == timedelta(seconds=2)
-    assert [reason for _, reason in world.events] == ["Queued", "Starting", "JobRunning"]
+    assert [reason for _, reason in world.events] == ["Queued", "Starting", "JobCreated"]
 
 
 def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
@@ -274,6 +274,22 @@ def test_cancel_stops_the_job_and_tells(
     assert world.stopped == stopped
     assert world.syncs["a"].status.phase is Phase.CANCELLED
     assert json.loads(world.sent[0][1])["error"] == "Cancelled"
+
+
+def test_a_cancelled_sync_keeps_its_place_until_nothing_runs_any_more(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", spec=EstimateSyncSpec(cancel=True), **running)
+    world.observations["a"] = JobObservation(state=JobState.STOPPING)
+    reconciler = make_reconciler()
+
+    agenda = settle(reconciler, "a")
+
+    assert agenda.again_after == timedelta(seconds=1)
+    assert (world.syncs["a"].status.phase, world.syncs["a"].status.reason) == (Phase.RUNNING, Reason.STOPPING)
+    del world.observations["a"]
+    settle(reconciler, "a")
+    assert world.syncs["a"].status.phase is Phase.CANCELLED
 
 
 def test_cancelling_spares_a_foreign_job_of_our_name(

@@ -2,8 +2,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.resource import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Phase
 from estimatesync_operator.waiting_line import compute_turn, list_waiting
@@ -18,15 +18,17 @@ CANCELLED: dict[str, Any] = {"phase": Phase.QUEUED, "spec": EstimateSyncSpec(can
 @pytest.mark.parametrize(
     ("others", "max_active", "expected"),
     [
-        pytest.param({}, 1, "Starting", id="alone"),
+        pytest.param({}, 1, "It is this sync's turn", id="alone"),
         pytest.param({"r": RUNNING}, 1, "Position 1; waiting for r", id="the only place is taken"),
-        pytest.param({"r": RUNNING}, 2, "Starting", id="a second place"),
+        pytest.param({"r": RUNNING}, 2, "It is this sync's turn", id="a second place"),
         pytest.param({"old": {"age": 2}}, 1, "Position 2", id="an older one goes first, greeted or not"),
-        pytest.param({"old": {"age": 2, "phase": Phase.QUEUED}}, 2, "Starting", id="room for both"),
-        pytest.param({"young": {"age": 0}}, 1, "Starting", id="a younger one waits"),
+        pytest.param({"old": {"age": 2, "phase": Phase.QUEUED}}, 2, "It is this sync's turn", id="room for both"),
+        pytest.param({"young": {"age": 0}}, 1, "It is this sync's turn", id="a younger one waits"),
         pytest.param({"a": {"age": 1}}, 1, "Position 2", id="of the same age, the name decides"),
-        pytest.param({"old": {"age": 2, **SUSPENDED}}, 1, "Starting", id="a suspended one holds up nobody"),
-        pytest.param({"old": {"age": 2, **CANCELLED}}, 1, "Starting", id="nor does a cancelled one"),
+        pytest.param(
+            {"old": {"age": 2, **SUSPENDED}}, 1, "It is this sync's turn", id="a suspended one holds up nobody"
+        ),
+        pytest.param({"old": {"age": 2, **CANCELLED}}, 1, "It is this sync's turn", id="nor does a cancelled one"),
         pytest.param(
             {name: {"age": age, **RUNNING} for age, name in enumerate(("r1", "r2", "r3", "r4"))},
             4,
@@ -47,7 +49,7 @@ def test_the_oldest_go_first_and_the_others_know_their_place(
     turn = compute_turn(sync, unfinished, max_active=max_active)
 
     assert turn.message == expected
-    assert turn.may_start is (expected == "Starting")
+    assert turn.may_start is (expected == "It is this sync's turn")
 
 
 def test_a_suspended_sync_does_not_start_though_there_is_room(make_sync: MakeSync) -> None:

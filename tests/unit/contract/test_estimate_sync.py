@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from estimatesync_contract.resource import (
+from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
     Metadata,

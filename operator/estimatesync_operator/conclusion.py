@@ -1,0 +1,77 @@
+"""What is left to do once a sync has ended: deliver its callback, and remove it when its time is over.
+
+The reconciler hands finished syncs over to it.
+"""
+
+from collections.abc import Callable
+
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import CallbackStatus
+
+from estimatesync_operator import lifecycle
+from estimatesync_operator.agenda import AT_ONCE, NOTHING_MORE, Agenda
+from estimatesync_operator.callback_body import build_callback_body
+from estimatesync_operator.callback_policy import compute_callback_status
+from estimatesync_operator.ports import CallbackSender, Clock, StaleSyncError, SyncStore
+from estimatesync_operator.status_writer import StatusWriter
+
+
+class Conclusion:
+    """The last part of a sync's life."""
+
+    def __init__(
+        self,
+        *,
+        store: SyncStore,
+        callbacks: CallbackSender,
+        clock: Clock,
+        writer: StatusWriter,
+        jitter: Callable[[], float],
+    ) -> None:
+        """Join the ports; `jitter` answers a number in [0, 1) for each callback retry."""
+        self._store = store
+        self._callbacks = callbacks
+        self._clock = clock
+        self._writer = writer
+        self._jitter = jitter
+
+    async def conclude(self, sync: EstimateSync) -> Agenda:
+        """Make one pass over a finished sync."""
+        callback = sync.status.callback
+        if sync.status.observed_generation != sync.metadata.generation:
+            await self._writer.settle(sync, lifecycle.compute_seen_status(sync, now=self._clock.now()))
+            return AT_ONCE
+        if callback is not None and not callback.state.is_final:
+            return await self._deliver(sync, callback)
+        return await self._expire(sync)
+
+    async def _expire(self, sync: EstimateSync) -> Agenda:
+        expiry = lifecycle.compute_expiry(sync)
+        if expiry is None:
+            return NOTHING_MORE
+        if self._clock.now() < expiry:
+            return Agenda(again_after=expiry - self._clock.now())
+        await self._store.delete(sync)
+        return NOTHING_MORE
+
+    async def _deliver(self, sync: EstimateSync, callback: CallbackStatus) -> Agenda:
+        now = self._clock.now()
+        if callback.next_attempt_time is not None and now < callback.next_attempt_time:
+            return Agenda(again_after=callback.next_attempt_time - now)
+        attempt = await self._callbacks.send(
+            sync, body=build_callback_body(sync), callback_id=callback.id or "", now=now
+        )
+        delivery = compute_callback_status(callback, attempt, now=self._clock.now(), jitter=self._jitter())
+        await self._record(sync, delivery)
+        return AT_ONCE
+
+    async def _record(self, sync: EstimateSync, delivery: CallbackStatus) -> None:
+        """Write an attempt down, also when the object was touched meanwhile: it must not be made twice for a label."""
+        status = lifecycle.compute_delivery_status(sync, delivery, now=self._clock.now())
+        try:
+            await self._writer.settle(sync, status)
+        except StaleSyncError:
+            fresh = await self._store.fetch(sync.name)
+            if fresh is None or fresh.status != sync.status:
+                raise
+            await self._writer.settle(fresh, status)
