@@ -12,7 +12,7 @@ import msgspec
 from estimatesync_api.app import create_app
 from estimatesync_api.ports import SyncExistsError
 from estimatesync_api.settings import parse_settings
-from estimatesync_contract.resource import EstimateSync, parse_estimate_sync, represent_estimate_sync
+from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, represent_estimate_sync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 
 

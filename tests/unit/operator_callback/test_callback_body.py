@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from estimatesync_contract.resource import EstimateSync, Metadata
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_operator.callback_body import UnfinishedSyncError, build_callback_body
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from estimatesync_contract.resource import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.callback_http import HttpCallbackSender, Resolve
 from estimatesync_operator.callback_settings import CallbackSettings
