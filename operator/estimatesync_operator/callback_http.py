@@ -65,7 +65,7 @@ class HttpCallbackSender:
         """Prepare for sending.
 
         Args:
-            settings: What `parse_callback_settings` read.
+            settings: What `read_callback_settings` read.
             secrets: Where the URLs of syncs that name a Secret are read, at each attempt.
             resolve: Called once per attempt; what it returns is checked and connected to.
             ssl_context: Which certificates are trusted; by default SSL_CERT_FILE or certifi's.

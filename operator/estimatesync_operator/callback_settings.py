@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -48,19 +48,8 @@ class CallbackSettings:
     """From the look-up of the name to the last byte that is read."""
 
 
-def parse_callback_settings(environ: Mapping[str, str]) -> CallbackSettings | tuple[str, ...]:
-    """Read the settings from the environment alone.
-
-    Returns:
-        The settings, or every fault as one sentence that begins with the variable's name.
-    """
-    reader = EnvironmentReader(environ)
-    settings = read_callback_settings(reader)
-    return tuple(reader.faults) or settings
-
-
 def read_callback_settings(reader: EnvironmentReader) -> CallbackSettings:
-    """Read the settings beside others; faults are left in the reader. What is absent or blank has its default."""
+    """Read the settings; faults are left in the reader. What is absent or blank has its default."""
     allow_insecure = reader.read_flag(ALLOW_HTTP, default=False)
     return CallbackSettings(
         default_url=_read(reader, WEBHOOK_URL, lambda url: _parse_url(url, allow_insecure=allow_insecure)),

@@ -28,13 +28,18 @@ def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
     return OperatorSettings(
         namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
         reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
-        reconciler=ReconcilerSettings(
-            max_active_syncs=reader.read_integer("MAX_ACTIVE_SYNCS", 1, low=1, high=10_000),
-            time_zone=reader.read_time_zone("TIME_ZONE", env.DEFAULT_TIME_ZONE),
-            environment=_read_environment_name(reader),
-            progress_interval=timedelta(seconds=reader.read_integer("PROGRESS_SECONDS", 2, low=1, high=3600)),
-        ),
+        reconciler=read_reconciler_settings(reader),
         job=_read_job_settings(reader),
+    )
+
+
+def read_reconciler_settings(reader: EnvironmentReader) -> ReconcilerSettings:
+    """Read what a cluster and one machine have in common; faults are left in the reader."""
+    return ReconcilerSettings(
+        max_active_syncs=reader.read_integer("MAX_ACTIVE_SYNCS", 1, low=1, high=10_000),
+        time_zone=reader.read_time_zone("TIME_ZONE", env.DEFAULT_TIME_ZONE),
+        environment=_read_environment_name(reader),
+        progress_interval=timedelta(seconds=reader.read_integer("PROGRESS_SECONDS", 2, low=1, high=3600)),
     )
 
 

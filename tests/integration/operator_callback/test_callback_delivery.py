@@ -8,8 +8,9 @@ from socket import socket
 from typing import Protocol
 
 import pytest
+from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_operator.callback_http import HttpCallbackSender, SecretReader
-from estimatesync_operator.callback_settings import CallbackSettings, parse_callback_settings
+from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.ports import CallbackAttempt
 from sample_attic_tech import Response
 from sample_attic_tech.receiver import running_receiver
@@ -31,7 +32,7 @@ ENDLESS_CHUNK = b"x" * 65_536
 
 
 def build_settings(url: str, **environ: str) -> CallbackSettings:
-    settings = parse_callback_settings(
+    reader = EnvironmentReader(
         {
             "MAKE_SYNC_CALLBACK_WEBHOOK_URL": url,
             "CALLBACK_ALLOW_HTTP": "true",
@@ -39,7 +40,8 @@ def build_settings(url: str, **environ: str) -> CallbackSettings:
             **environ,
         }
     )
-    assert isinstance(settings, CallbackSettings)
+    settings = read_callback_settings(reader)
+    reader.raise_faults()
     return settings
 
 

@@ -1,10 +1,20 @@
 """The callback's settings: defaults, values, every fault at once, and no secret shown anywhere."""
 
 import base64
+from collections.abc import Mapping
 
-from estimatesync_operator.callback_settings import SETTING_NAMES, CallbackSettings, parse_callback_settings
+import pytest
+from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
+from estimatesync_operator.callback_settings import SETTING_NAMES, CallbackSettings, read_callback_settings
 
 FIRST, SECOND = b"a made-up key of 32 bytes, one..", b"a made-up key of 32 bytes, two.."
+
+
+def parse(environ: Mapping[str, str]) -> CallbackSettings:
+    reader = EnvironmentReader(environ)
+    settings = read_callback_settings(reader)
+    reader.raise_faults()
+    return settings
 
 
 def encode(key: bytes) -> str:
@@ -14,11 +24,11 @@ def encode(key: bytes) -> str:
 def test_nothing_set_means_no_callback_and_nothing_allowed() -> None:
     blank = dict.fromkeys(SETTING_NAMES, " ")
 
-    assert parse_callback_settings({}) == parse_callback_settings(blank) == CallbackSettings()
+    assert parse({}) == parse(blank) == CallbackSettings()
 
 
 def test_every_setting_is_read() -> None:
-    settings = parse_callback_settings(
+    settings = parse(
         {
             "MAKE_SYNC_CALLBACK_WEBHOOK_URL": " http://make.example/s3cret\n",
             "CALLBACK_SIGNING_SECRETS": f"{encode(FIRST)}, {encode(SECOND)}\n",
@@ -40,18 +50,19 @@ def test_every_setting_is_read() -> None:
 
 
 def test_all_faults_are_reported_at_once_and_show_no_value() -> None:
-    faults = parse_callback_settings(
-        {
-            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": "http://make.example/s3cret",
-            "CALLBACK_SIGNING_SECRETS": f"{encode(FIRST)} s3cret!",
-            "CALLBACK_MAKE_API_KEY": "s3cret\nkey",
-            "CALLBACK_ALLOW_HTTP": "s3cret",
-            "CALLBACK_ALLOW_PRIVATE_TARGETS": "1",
-            "CALLBACK_ALLOWED_SECRETS": "fine,S3cret",
-        }
-    )
+    with pytest.raises(SettingsError) as caught:
+        parse(
+            {
+                "MAKE_SYNC_CALLBACK_WEBHOOK_URL": "http://make.example/s3cret",
+                "CALLBACK_SIGNING_SECRETS": f"{encode(FIRST)} s3cret!",
+                "CALLBACK_MAKE_API_KEY": "s3cret\nkey",
+                "CALLBACK_ALLOW_HTTP": "s3cret",
+                "CALLBACK_ALLOW_PRIVATE_TARGETS": "1",
+                "CALLBACK_ALLOWED_SECRETS": "fine,S3cret",
+            }
+        )
 
-    assert isinstance(faults, tuple)
+    faults = caught.value.faults
     assert {fault.split()[0] for fault in faults} == set(SETTING_NAMES)
     assert any("secret 2 is not base64" in fault for fault in faults)
     assert "s3cret" not in " ".join(faults).lower()

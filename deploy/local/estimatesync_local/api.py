@@ -1,0 +1,23 @@
+"""The API as one machine serves it: the same application, with syncs in PostgreSQL. gunicorn calls `create`.
+
+Its environment is made by `api_server.py`, and checked before it gets here.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from estimatesync_api.app import Asgi, create_app
+from estimatesync_api.settings import parse_settings
+from estimatesync_contract.job_environment import DATABASE_URL
+
+from estimatesync_local.stores import ApiStore
+from estimatesync_local.sync_table import SyncTable
+
+JOBS_DIRECTORY: Final = "JOBS_DIRECTORY"
+
+
+def create() -> Asgi:
+    """Join the parts."""
+    store = ApiStore(SyncTable(os.environ[DATABASE_URL]), jobs_directory=Path(os.environ[JOBS_DIRECTORY]))
+    return create_app(parse_settings(os.environ), store)

@@ -1,0 +1,138 @@
+"""The reconciler of one machine and everything that feeds it: one context, for as long as the supervisor runs.
+
+Whatever wakes it (a notification, a job that looks different, the tick) only names syncs to visit; a wake-up that got
+lost is made good by the tick.
+"""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_operator.callback_http import HttpCallbackSender
+from estimatesync_operator.ports import WorldUnavailableError
+from estimatesync_operator.reconciler import Reconciler
+from estimatesync_operator.system_clock import SystemClock
+from estimatesync_operator.workqueue import WorkQueue
+
+from estimatesync_local.job_facts import Pace
+from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
+from estimatesync_local.log_events import LogEvents
+from estimatesync_local.processes import ProcessJobs
+from estimatesync_local.settings import Settings
+from estimatesync_local.stores import ReconcilerStore
+from estimatesync_local.sync_listener import listen
+from estimatesync_local.sync_table import SyncTable
+
+_TICK: Final = timedelta(seconds=30)
+_TROUBLE_PAUSE: Final = timedelta(seconds=2)
+
+logger = logging.getLogger(__name__)
+
+
+class NoSecrets:
+    """There are no Kubernetes Secrets here, so a sync cannot take its callback's URL from one."""
+
+    async def read(self, namespace: str, name: str, key: str) -> str | None:  # noqa: ARG002 - the seam's parameters
+        """Find nothing."""
+        return None
+
+
+class Engine:
+    """Joins the reconciler with PostgreSQL, child processes, the log and the callback."""
+
+    def __init__(self, settings: Settings, *, database_url: str, jobs_directory: Path) -> None:
+        """Start nothing yet."""
+        clock = SystemClock()
+        self._database_url = database_url
+        self._table = SyncTable(database_url)
+        self._store = ReconcilerStore(self._table)
+        self._keeper = JobKeeper(
+            directory=jobs_directory,
+            program=build_program(settings, database_url=database_url),
+            clock=clock,
+            settings=KeeperSettings(pace=Pace(first_delay=settings.retry_delay)),
+        )
+        reconciler = Reconciler(
+            store=self._store,
+            jobs=ProcessJobs(directory=jobs_directory, keeper=self._keeper, clock=clock),
+            events=LogEvents(),
+            callbacks=HttpCallbackSender(settings.callback, NoSecrets()),
+            clock=clock,
+            settings=settings.reconciler,
+        )
+        self._queue = WorkQueue(reconciler.reconcile)
+        self._is_all_to_visit = True
+        self._news = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Run for the time of the context; the task that it answers ends only by a defect, with the error.
+
+        On the way out running syncs are interrupted; the next start begins them again.
+        """
+        task = asyncio.create_task(self._run(), name="engine")
+        try:
+            yield task
+        finally:
+            await self._keeper.interrupt()
+            task.cancel()
+            await asyncio.wait([task])
+            await self._table.close()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._queue.run())
+            group.create_task(self._keeper.watch(self._queue.add))
+            group.create_task(listen(self._database_url, on_name=self._hear, on_connect=self._forget_what_was_seen))
+            group.create_task(self._keep_looking())
+
+    def _hear(self, name: str) -> None:
+        self._queue.add(name)
+        # The sync may be gone, and then its job must go, too.
+        self._news.set()
+
+    def _forget_what_was_seen(self) -> None:
+        self._is_all_to_visit = True
+        self._news.set()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                await self._look_around()
+            except WorldUnavailableError as error:
+                logger.warning("cannot look for syncs now: %s", error)
+                await asyncio.sleep(_TROUBLE_PAUSE.total_seconds())
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), _TICK.total_seconds())
+
+    async def _look_around(self) -> None:
+        """Visit whatever may have been missed, and remove jobs that nobody needs."""
+        for name in await self._list_names():
+            self._queue.add(name)
+        await self._keeper.delete_orphans(self._fetch_known_uids)
+
+    async def _list_names(self) -> list[str]:
+        """All syncs at the start, for finished ones may still have a callback to come; later, those in the works."""
+        if self._is_all_to_visit:
+            names = list(await self._store.fetch_uids())
+            self._is_all_to_visit = False
+            return names
+        return [sync.name for sync in await self._store.fetch_unfinished()]
+
+    async def _fetch_known_uids(self) -> set[str]:
+        return set((await self._store.fetch_uids()).values())
+
+
+def build_program(settings: Settings, *, database_url: str) -> Program:
+    """The sync program with this Python, these settings, and no more of the machine's environment than it needs."""
+    python: Mapping[str, str] = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    environment = {**settings.machine_environment, **python, **settings.program_environment, DATABASE_URL: database_url}
+    return Program(command=(sys.executable, "-m", "estimatesync_job"), environment=environment)

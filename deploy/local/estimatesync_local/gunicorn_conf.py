@@ -1,0 +1,31 @@
+"""How gunicorn serves the API on one machine: as everywhere, and it ends with the supervisor, however that ends.
+
+Loaded by `gunicorn --config python:estimatesync_local.gunicorn_conf`, which takes this module's names for settings.
+"""
+
+import os
+import signal
+import threading
+from typing import Final
+
+from estimatesync_api.gunicorn_conf import *  # noqa: F403 - gunicorn's way to build one configuration on another
+
+SUPERVISOR_PIPE: Final = "SUPERVISOR_PIPE"
+"""Names the descriptor of a pipe whose other end only the supervisor has."""
+
+wsgi_app = "estimatesync_local.api:create()"
+
+# The supervisor ends the syncs next, so whoever still waits for one waits in vain.
+graceful_timeout = 3
+
+
+def when_ready(_server: object) -> None:
+    """Watch the supervisor; gunicorn calls this in its main process, before there are workers."""
+    pipe = int(os.environ[SUPERVISOR_PIPE])
+    threading.Thread(target=_end_with_supervisor, args=(pipe,), daemon=True).start()
+
+
+def _end_with_supervisor(pipe: int) -> None:
+    # Nothing is ever written: reading ends when the last writer, the supervisor, is gone.
+    os.read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGTERM)

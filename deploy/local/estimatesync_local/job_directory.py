@@ -1,0 +1,175 @@
+"""A job on disk: one directory for the job, one for each run, and nothing that lives only in memory.
+
+So a server that was killed finds every job again. A run is alive as long as its program holds the lock on the run's
+`lock` file (`held_lock.py`). All calls block; `job_keeper.py` makes them in threads.
+
+    <job name>/job.json   removed   deadline        (markers: empty files, their time is when it happened)
+    <job name>/runs/1/    lock   started   exit   interrupted   termination-message   log
+"""
+
+import contextlib
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from estimatesync_contract.result import RESULT_MAX_BYTES
+
+from estimatesync_local import held_lock
+from estimatesync_local.job_facts import JobFacts, JobRecord, RunFacts
+
+RECORD: Final = "job.json"
+REMOVED: Final = "removed"
+DEADLINE: Final = "deadline"
+RUNS: Final = "runs"
+
+LOCK: Final = "lock"
+STARTED: Final = "started"
+EXIT: Final = "exit"
+INTERRUPTED: Final = "interrupted"
+TERMINATION_MESSAGE: Final = "termination-message"
+LOG: Final = "log"
+
+
+def list_jobs(jobs: Path) -> tuple[str, ...]:
+    """Names of all jobs below the directory of jobs."""
+    return tuple(sorted(record.parent.name for record in jobs.glob(f"*/{RECORD}")))
+
+
+def create_job(job: Path, record: JobRecord) -> None:
+    """Write the record down, whole or not at all; one that is there already is left alone."""
+    job.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _read_record(job) is None:
+        _write_whole(job / RECORD, msgspec.json.encode(record))
+
+
+def read_job(job: Path) -> JobFacts | None:
+    """Read everything there is to know about a job; None when there is none, or its record is damaged.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
+    record = _read_record(job)
+    if record is None:
+        return None
+    return JobFacts(
+        record=record,
+        runs=tuple(_read_run(run) for run in _list_runs(job)),
+        is_removed=(job / REMOVED).exists(),
+        deadline_hit_at=_read_time(job / DEADLINE),
+    )
+
+
+def prepare_run(job: Path, number: int) -> Path:
+    """Make the directory of a run that is about to begin."""
+    run = job / RUNS / str(number)
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return run
+
+
+def write_marker(directory: Path, marker: str) -> None:
+    """Set a marker; its first time stays."""
+    with contextlib.suppress(FileExistsError):
+        (directory / marker).touch(exist_ok=False)
+
+
+def delete_job(job: Path) -> None:
+    """Remove everything about a job."""
+    shutil.rmtree(job, ignore_errors=True)
+
+
+def is_alive(run: Path) -> bool:
+    """Tell whether the program, or what it left behind, still runs."""
+    return held_lock.is_held(run / LOCK)
+
+
+def find_newest_run(job: Path) -> Path | None:
+    """The directory of the newest run; None before the first."""
+    runs = _list_runs(job)
+    return runs[-1] if runs else None
+
+
+def read_group(run: Path) -> int | None:
+    """Read the process group of a run; None before it has begun."""
+    try:
+        return int((run / STARTED).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def read_log(job: Path, *, last_bytes: int | None = None) -> tuple[str, ...]:
+    """Read what the newest run printed, the oldest line first; of a tail, only whole lines.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    run = find_newest_run(job)
+    if run is None or not (run / LOG).exists():
+        return ()
+    with (run / LOG).open("rb") as log:
+        size = log.seek(0, 2)
+        start = 0 if last_bytes is None else max(0, size - last_bytes)
+        log.seek(start)
+        lines = log.read().splitlines()
+    return tuple(line.decode(errors="replace") for line in lines[1 if start else 0 :])
+
+
+def _read_record(job: Path) -> JobRecord | None:
+    try:
+        return msgspec.json.decode((job / RECORD).read_bytes(), type=JobRecord)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def _list_runs(job: Path) -> list[Path]:
+    return sorted((job / RUNS).glob("[0-9]*"), key=lambda run: int(run.name))
+
+
+def _read_run(run: Path) -> RunFacts:
+    # The lock comes first: what is read after it was free is final.
+    alive = is_alive(run)
+    exit_code = None if alive else _read_exit_code(run)
+    return RunFacts(
+        number=int(run.name),
+        prepared_at=_read_time(run) or datetime.now(UTC),
+        started_at=_read_time(run / STARTED),
+        is_alive=alive,
+        is_interrupted=(run / INTERRUPTED).exists(),
+        exit_code=exit_code,
+        finished_at=None if alive else _read_time(run / EXIT) or _read_time(run / LOG),
+        termination_message="" if alive else _read_termination_message(run),
+    )
+
+
+def _read_exit_code(run: Path) -> int | None:
+    try:
+        return int((run / EXIT).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _read_termination_message(run: Path) -> str:
+    """Read as much as a kubelet would keep."""
+    try:
+        with (run / TERMINATION_MESSAGE).open("rb") as message:
+            return message.read(RESULT_MAX_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _read_time(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,202 @@
+"""Keeps jobs going: begins their runs, ends them at the deadline, and adopts what an earlier server left running.
+
+What is true is on disk (`job_directory.py`), what to do about it is decided in `job_decisions.py`; this module only
+acts. A server that is stopped takes its runs down with it; the next start begins them again, not counted as failures.
+`processes.py` shows the jobs to the reconciler.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH
+from estimatesync_contract.names import build_job_name
+from estimatesync_operator.ports import Clock, WorldUnavailableError
+
+from estimatesync_local import job_directory, run_processes
+from estimatesync_local.job_decisions import Step, decide_step, map_observation, next_run_number
+from estimatesync_local.job_facts import JobFacts, JobRecord, Pace
+
+if TYPE_CHECKING:
+    import subprocess
+
+logger = logging.getLogger(__name__)
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """The sync program: how it is started, and the settings and secrets that every run gets."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        """Show the command only: the environment holds secrets."""
+        return f"Program(command={self.command!r})"
+
+
+class KeeperSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How runs are paced and watched."""
+
+    pace: Pace = Pace()
+    grace: timedelta = timedelta(seconds=5)
+    """Between SIGTERM and SIGKILL."""
+    look_interval: timedelta = timedelta(milliseconds=250)
+    """How often an unfinished job is looked at; that late, at most, the end of a run is noticed."""
+    trouble_interval: timedelta = timedelta(seconds=5)
+    """How long a job is left alone after its directory could not be used."""
+
+
+class JobKeeper:
+    """The jobs below one directory. Nothing moves unless `watch` runs. Use it from one event loop only.
+
+    Every call raises WorldUnavailableError when a directory cannot be used now, or a run does not end.
+    """
+
+    def __init__(self, *, directory: Path, program: Program, clock: Clock, settings: KeeperSettings) -> None:
+        """Keep the jobs below `directory`, which nobody else may keep at the same time."""
+        self._directory = directory
+        self._program = program
+        self._clock = clock
+        self._settings = settings
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._followed: set[str] = set()
+        self._to_follow: asyncio.Queue[str] = asyncio.Queue()
+        self._is_stopping = False
+
+    async def read(self, name: str) -> JobFacts | None:
+        """Read what is known of a job; None when there is none."""
+        async with self._holding(name) as job:
+            return await asyncio.to_thread(job_directory.read_job, job)
+
+    async def create(self, name: str, record: JobRecord) -> None:
+        """Write a job down, unless it is there already."""
+        async with self._holding(name) as job:
+            await asyncio.to_thread(job_directory.create_job, job, record)
+            self._take_up(name)
+
+    async def remove(self, name: str) -> None:
+        """End a job for good and return when its run has ended; a job that is not there is fine."""
+        async with self._holding(name) as job:
+            if await asyncio.to_thread(job.exists):
+                await self._remove(name, job)
+
+    async def delete_orphans(self, read_known_uids: Callable[[], Awaitable[Collection[str]]]) -> None:
+        """Remove, with everything they left, the jobs whose sync is gone."""
+        names = await asyncio.to_thread(job_directory.list_jobs, self._directory)
+        # Read after the jobs were listed: a job of that list whose sync is unknown by now is no new one.
+        known = {build_job_name(uid) for uid in await read_known_uids()}
+        for name in names:
+            if name not in known:
+                async with self._holding(name) as job:
+                    await self._remove(name, job)
+                    await asyncio.to_thread(job_directory.delete_job, job)
+
+    async def watch(self, on_change: Callable[[str], None]) -> None:
+        """Move every job along until cancelled; call `on_change` with the sync's name when a job looks different."""
+        for name in await asyncio.to_thread(job_directory.list_jobs, self._directory):
+            self._take_up(name)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._follow(await self._to_follow.get(), on_change))
+
+    async def interrupt(self) -> None:
+        """End every run because the server stops, and begin no other. `watch` is cancelled after it."""
+        self._is_stopping = True
+        await asyncio.gather(*(self._interrupt(name) for name in list(self._followed)))
+
+    def _take_up(self, name: str) -> None:
+        if name not in self._followed:
+            self._followed.add(name)
+            self._to_follow.put_nowait(name)
+
+    async def _follow(self, name: str, on_change: Callable[[str], None]) -> None:
+        """Move one job along until there is nothing left to do about it."""
+        shown = None
+        while True:
+            pause = self._settings.look_interval
+            try:
+                facts, step = await self._advance(name)
+            except WorldUnavailableError as error:
+                logger.warning("cannot move a job along now: %s", error, extra={"job_name": name})
+                pause = self._settings.trouble_interval
+            else:
+                if facts is not None and (observation := map_observation(facts)) != shown:
+                    shown = observation
+                    on_change(facts.record.sync_name)
+                if step is Step.REST:
+                    # At once, before anything else happens: a job that is created anew is taken up again.
+                    self._followed.discard(name)
+                    return
+            await asyncio.sleep(pause.total_seconds())
+
+    async def _advance(self, name: str) -> tuple[JobFacts | None, Step]:
+        """Do what is due now; answer what was seen before, and what was done."""
+        async with self._holding(name) as job:
+            facts = await asyncio.to_thread(job_directory.read_job, job)
+            if facts is None:
+                return None, Step.REST
+            if not any(run.is_alive for run in facts.runs):
+                await self._reap(name)
+            if self._is_stopping:
+                return facts, Step.WAIT
+            step = decide_step(facts, now=self._clock.now(), pace=self._settings.pace)
+            await self._act(name, job, facts, step)
+            return facts, step
+
+    async def _act(self, name: str, job: Path, facts: JobFacts, step: Step) -> None:
+        if step is Step.BEGIN_RUN:
+            await asyncio.to_thread(self._begin_run, name, job, facts)
+        elif step is Step.HIT_DEADLINE:
+            await asyncio.to_thread(job_directory.write_marker, job, job_directory.DEADLINE)
+            await self._end_run(name, job)
+        elif step is Step.END_RUN:
+            await self._end_run(name, job)
+
+    def _begin_run(self, name: str, job: Path, facts: JobFacts) -> None:
+        number = next_run_number(facts)
+        run = job_directory.prepare_run(job, number)
+        own = {TERMINATION_MESSAGE_PATH: str(run / job_directory.TERMINATION_MESSAGE)}
+        environment = {**self._program.environment, **facts.record.environment, **own}
+        self._children[name] = run_processes.start_run(run, self._program.command, environment)
+        logger.info("run %d begins", number, extra={"sync_id": facts.record.sync_name})
+
+    async def _interrupt(self, name: str) -> None:
+        try:
+            async with self._holding(name) as job:
+                run = await asyncio.to_thread(job_directory.find_newest_run, job)
+                if run is not None and await asyncio.to_thread(job_directory.is_alive, run):
+                    await asyncio.to_thread(job_directory.write_marker, run, job_directory.INTERRUPTED)
+                await self._end_run(name, job)
+        except WorldUnavailableError as error:
+            logger.warning("a run is left behind; the next start takes it over: %s", error, extra={"job_name": name})
+
+    async def _remove(self, name: str, job: Path) -> None:
+        await asyncio.to_thread(job_directory.write_marker, job, job_directory.REMOVED)
+        await self._end_run(name, job)
+
+    async def _end_run(self, name: str, job: Path) -> None:
+        run = await asyncio.to_thread(job_directory.find_newest_run, job)
+        if run is not None:
+            await run_processes.end_run(run, grace=self._settings.grace)
+        await self._reap(name)
+
+    async def _reap(self, name: str) -> None:
+        """Let go of an own child that has ended; what it came to is on disk."""
+        if child := self._children.pop(name, None):
+            await asyncio.to_thread(child.wait)
+
+    @contextlib.asynccontextmanager
+    async def _holding(self, name: str) -> AsyncIterator[Path]:
+        """Have a job to oneself, and tell its troubles in the reconciler's words."""
+        async with self._locks[name]:
+            try:
+                yield self._directory / name
+            except (OSError, run_processes.StubbornRunError) as error:
+                raise WorldUnavailableError(str(error)) from error

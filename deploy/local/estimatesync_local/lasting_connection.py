@@ -1,0 +1,66 @@
+"""One connection to PostgreSQL that is there whenever the database is: looked at before each use, and made anew.
+
+Statements here take a millisecond, so that one connection, used by one caller after the other, serves many. Unlike a
+pool it fails as soon as the database does, and works again as soon as that is back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+Connection = psycopg.AsyncConnection[DictRow]
+
+_CONNECT_SECONDS: Final = 3
+_ANSWER_SECONDS: Final = 10.0
+
+
+class LastingConnection:
+    """A connection for one event loop, in autocommit mode, with rows as dictionaries."""
+
+    def __init__(self, database_url: str) -> None:
+        """Connect to nothing yet."""
+        self._database_url = database_url
+        self._lock = asyncio.Lock()
+        self._connection: Connection | None = None
+
+    @asynccontextmanager
+    async def using(self) -> AsyncIterator[Connection]:
+        """Have the connection to oneself.
+
+        Raises:
+            psycopg.Error: The database cannot be reached.
+            TimeoutError: It does not answer, or those before us take too long.
+        """
+        async with asyncio.timeout(_ANSWER_SECONDS), self._lock:
+            if self._connection is None or not await _is_usable(self._connection):
+                self._connection = await self._reconnect()
+            yield self._connection
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        async with self._lock:
+            await self._disconnect()
+
+    async def _reconnect(self) -> Connection:
+        await self._disconnect()
+        return await psycopg.AsyncConnection.connect(
+            self._database_url, autocommit=True, row_factory=dict_row, connect_timeout=_CONNECT_SECONDS
+        )
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+async def _is_usable(connection: Connection) -> bool:
+    """Ask for nothing: a database that was restarted is found out now, and not when it matters."""
+    try:
+        await connection.execute("")
+    except psycopg.Error:
+        return False
+    return True

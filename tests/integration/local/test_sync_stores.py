@@ -1,0 +1,277 @@
+"""The API's and the reconciler's store over one table in a real PostgreSQL."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import psycopg
+import pytest
+from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
+from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.status import EstimateSyncStatus, Phase
+from estimatesync_local.migrations import migrate
+from estimatesync_local.stores import ApiStore, ReconcilerStore
+from estimatesync_local.sync_listener import listen
+from estimatesync_local.sync_table import SyncTable
+from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
+
+T = TypeVar("T")
+Act = Callable[[ApiStore, ReconcilerStore], Awaitable[T]]
+
+DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+QUEUED = EstimateSyncStatus(phase=Phase.QUEUED, message="Position 1")
+
+
+def use(database_url: str, act: Act[T]) -> T:
+    async def run() -> T:
+        table = SyncTable(database_url)
+        try:
+            return await act(ApiStore(table, jobs_directory=Path("unused")), ReconcilerStore(table))
+        finally:
+            await table.close()
+
+    return asyncio.run(run())
+
+
+def build_sync(name: str = "est-1", **spec: object) -> EstimateSync:
+    metadata = Metadata(name=name, annotations={"botzilla.io/request-digest": "d"}, labels={"a": "b"})
+    return EstimateSync(metadata=metadata, spec=msgspec.convert(spec, EstimateSyncSpec))
+
+
+@pytest.fixture
+def migrated_url(database_url: str) -> str:
+    migrate(database_url)
+    return database_url
+
+
+def test_migrating_at_the_same_time_and_again_changes_nothing(database_url: str) -> None:
+    starts = [threading.Thread(target=migrate, args=(database_url,)) for _ in range(4)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+
+    migrate(database_url)
+
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT number FROM estimatesync_local.migration").fetchall()
+    assert rows == [(1,)]
+
+
+def test_a_sync_comes_back_as_it_was_stored(migrated_url: str) -> None:
+    asked = build_sync(pageSize=7, callback={"enabled": False}, dateRange={"start": "2025-09-01", "end": "2025-10-16"})
+
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> tuple[EstimateSync, EstimateSync | None]:
+        return await api.create(asked), await reconciler.fetch("est-1")
+
+    stored, read = use(migrated_url, act)
+
+    assert stored == read
+    assert stored.spec == EstimateSyncSpec(page_size=7, date_range=DAYS, callback=CallbackSpec(enabled=False))
+    assert (stored.metadata.labels, stored.metadata.annotations) == ({"a": "b"}, {"botzilla.io/request-digest": "d"})
+    assert stored.metadata.creation_timestamp is not None
+    assert datetime.now(UTC) - stored.metadata.creation_timestamp < timedelta(minutes=1)
+    assert (len(stored.uid), stored.metadata.generation, stored.status) == (36, 1, EstimateSyncStatus())
+
+
+def test_a_status_sent_along_is_not_stored(migrated_url: str) -> None:
+    asked = msgspec.structs.replace(build_sync(), status=EstimateSyncStatus(phase=Phase.SUCCEEDED))
+
+    stored = use(migrated_url, lambda api, _: api.create(asked))
+
+    assert stored.status == EstimateSyncStatus()
+
+
+def test_a_name_is_taken_once(migrated_url: str) -> None:
+    use(migrated_url, lambda api, _: api.create(build_sync()))
+
+    with pytest.raises(SyncExistsError):
+        use(migrated_url, lambda api, _: api.create(build_sync(pageSize=9)))
+
+    kept = use(migrated_url, lambda api, _: api.fetch("est-1"))
+    assert kept is not None
+    assert kept.spec.page_size == 100
+
+
+@pytest.mark.parametrize(
+    ("sync", "fault"),
+    [
+        pytest.param(EstimateSync(metadata=Metadata(name="x" * 64)), "63 characters", id="long-name"),
+        pytest.param(EstimateSync(metadata=Metadata(name="")), "63 characters", id="no-name"),
+        pytest.param(EstimateSync(metadata=Metadata(name="Upper")), "a-z, 0-9", id="upper-case-name"),
+        pytest.param(
+            EstimateSync(metadata=Metadata(name="a"), spec=EstimateSyncSpec(page_size=0)), "pageSize", id="bound"
+        ),
+        pytest.param(
+            EstimateSync(
+                metadata=Metadata(name="a"),
+                spec=EstimateSyncSpec(date_range=DateRange(start=DAYS.end, end=DAYS.start)),
+            ),
+            "must not be after",
+            id="backwards",
+        ),
+        pytest.param(
+            EstimateSync(metadata=Metadata(name="a", annotations={"k": "\0"})), "cannot store", id="unstorable-text"
+        ),
+    ],
+)
+def test_what_a_cluster_would_refuse_is_refused(migrated_url: str, sync: EstimateSync, fault: str) -> None:
+    with pytest.raises(SyncRefusedError, match=fault):
+        use(migrated_url, lambda api, _: api.create(sync))
+
+    assert use(migrated_url, lambda _, reconciler: reconciler.fetch_unfinished()) == ()
+
+
+@pytest.mark.parametrize("name", ["missing", "\0", "a'; DROP TABLE sync"])
+def test_a_name_that_is_not_there_is_none(migrated_url: str, name: str) -> None:
+    assert use(migrated_url, lambda api, _: api.fetch(name)) is None
+
+
+def test_a_status_is_written_over_exactly_the_version_that_was_read(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> tuple[EstimateSync, EstimateSync]:
+        first = await api.create(build_sync())
+        second = await reconciler.write_status(first, QUEUED)
+        with pytest.raises(StaleSyncError):
+            await reconciler.write_status(first, EstimateSyncStatus(phase=Phase.FAILED))
+        return second, await reconciler.write_status(second, EstimateSyncStatus(phase=Phase.RUNNING))
+
+    second, third = use(migrated_url, act)
+
+    assert (second.status, third.status.phase) == (QUEUED, Phase.RUNNING)
+    assert int(third.metadata.resource_version) > int(second.metadata.resource_version)
+    assert third.metadata.generation == 1
+
+
+def test_a_sync_made_anew_under_the_same_name_is_another_one(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
+        old = await api.create(build_sync())
+        await reconciler.delete(old)
+        await api.create(build_sync())
+        await reconciler.delete(old)
+        with pytest.raises(StaleSyncError):
+            await reconciler.write_status(old, QUEUED)
+        return await reconciler.fetch("est-1")
+
+    left = use(migrated_url, act)
+
+    assert left is not None
+    assert left.status == EstimateSyncStatus()
+
+
+def test_a_spec_changed_with_any_tool_is_a_new_generation(migrated_url: str) -> None:
+    use(migrated_url, lambda api, _: api.create(build_sync()))
+
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("""UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}'""")
+
+    changed = use(migrated_url, lambda api, _: api.fetch("est-1"))
+    assert changed is not None
+    assert (changed.spec.cancel, changed.metadata.generation) == (True, 2)
+
+
+def test_unfinished_syncs_come_oldest_first(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> tuple[EstimateSync, ...]:
+        for name, phase in {"c": Phase.RUNNING, "b": None, "d": Phase.FAILED, "a": Phase.QUEUED}.items():
+            sync = await api.create(build_sync(name))
+            await reconciler.write_status(sync, EstimateSyncStatus(phase=phase))
+        return await reconciler.fetch_unfinished()
+
+    unfinished = use(migrated_url, act)
+
+    assert [sync.name for sync in unfinished] == ["c", "b", "a"]
+
+
+def test_a_row_that_is_no_sync_says_so(migrated_url: str) -> None:
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("""INSERT INTO estimatesync_local.sync (name, spec) VALUES ('a', '{"pageSize": "many"}')""")
+
+    with pytest.raises(MalformedSyncError, match="pageSize"):
+        use(migrated_url, lambda api, _: api.fetch("a"))
+
+
+def test_a_database_that_is_away_is_told_apart_and_found_again(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> None:
+        await api.check()
+        with database_closed(migrated_url):
+            with pytest.raises(StoreUnavailableError) as refusal:
+                await api.create(build_sync())
+            assert str(refusal.value) == "the database cannot answer now"
+            with pytest.raises(StoreUnavailableError):
+                await api.check()
+            with pytest.raises(WorldUnavailableError):
+                await reconciler.fetch("est-1")
+        await api.create(build_sync())
+
+    use(migrated_url, act)
+
+    assert use(migrated_url, lambda api, _: api.fetch("est-1")) is not None
+
+
+def test_a_store_opens_before_its_database_is_ready(database_url: str) -> None:
+    async def act(api: ApiStore, _: ReconcilerStore) -> None:
+        with pytest.raises(StoreUnavailableError):
+            await api.check()
+        await asyncio.to_thread(migrate, database_url)
+        await api.check()
+
+    use(database_url, act)
+
+
+def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> None:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        ear = asyncio.create_task(
+            listen(migrated_url, on_name=heard.put_nowait, on_connect=lambda: heard.put_nowait("(connected)"))
+        )
+        async with asyncio.timeout(15):
+            assert await heard.get() == "(connected)"
+            sync = await api.create(build_sync())
+            assert await heard.get() == "est-1"
+            await reconciler.write_status(sync, QUEUED)
+            await asyncio.to_thread(change_spec, migrated_url)
+            assert await heard.get() == "est-1"
+            await asyncio.to_thread(break_connections, migrated_url)
+            assert await heard.get() == "(connected)"
+            await reconciler.delete(sync)
+            assert await heard.get() == "est-1"
+        ear.cancel()
+        await asyncio.gather(ear, return_exceptions=True)
+        assert heard.empty()
+
+    use(migrated_url, act)
+
+
+def change_spec(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute("""UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}'""")
+
+
+def break_connections(url: str) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+@contextmanager
+def database_closed(url: str) -> Iterator[None]:
+    """Let nobody in who is not in: the name in the URL leads nowhere for a while."""
+    info = psycopg.conninfo.conninfo_to_dict(url)
+    name = psycopg.sql.Identifier(str(info["dbname"]))
+    hidden = psycopg.sql.Identifier(f"{info['dbname']}_hidden")
+    rename = psycopg.sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    break_connections(url)
+    with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
+        connection.execute(rename.format(name, hidden))
+        try:
+            yield
+        finally:
+            connection.execute(rename.format(hidden, name))

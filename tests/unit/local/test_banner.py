@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from estimatesync_local.banner import represent_banner
+from estimatesync_local.supervisor import Places, Ready
+
+WEBHOOK = "https://hook.make.example/secret-path"
+
+
+def build_ready(*, is_key_made: bool = True, is_postgres_embedded: bool = True) -> Ready:
+    return Ready(
+        url="http://127.0.0.1:8080",
+        places=Places(directory=Path("/srv/it is/.local")),
+        is_key_made=is_key_made,
+        is_postgres_embedded=is_postgres_embedded,
+    )
+
+
+def test_the_command_to_try_can_be_pasted() -> None:
+    banner = represent_banner(build_ready(), callback_url=None)
+
+    assert (
+        "curl -X POST http://127.0.0.1:8080/api/automations/estimates/sync-external "
+        """-H "X-API-KEY: $(cat '/srv/it is/.local/api-key')\""""
+    ) in banner
+
+
+def test_of_the_webhook_only_the_host_is_shown() -> None:
+    banner = represent_banner(build_ready(), callback_url=WEBHOOK)
+
+    assert "posted to hook.make.example" in banner
+    assert "secret-path" not in banner
+
+
+@pytest.mark.parametrize(
+    ("ready", "sentence"),
+    [
+        pytest.param(build_ready(), "PostgreSQL in /srv/it is/.local/postgres", id="embedded"),
+        pytest.param(build_ready(is_postgres_embedded=False), "in the database of DATABASE_URL", id="given-database"),
+        pytest.param(build_ready(is_key_made=False), "X-API-KEY: one of your API_KEYS", id="given-key"),
+        pytest.param(build_ready(), "set MAKE_SYNC_CALLBACK_WEBHOOK_URL", id="no-callback"),
+    ],
+)
+def test_the_banner_says_where_things_are(ready: Ready, sentence: str) -> None:
+    assert sentence in represent_banner(ready, callback_url=None)
