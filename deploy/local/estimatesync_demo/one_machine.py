@@ -56,7 +56,10 @@ def _running_server(scenery: Scenery, directory: Path) -> Iterator[str]:
         "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
         "PROGRESS_SECONDS": "1",
     }
-    command = [sys.executable, "-m", "estimatesync_local", "--env-file", os.devnull]
+    # An empty file, so that the .env of whoever watches stays out of the story.
+    env_file = directory / "demo.env"
+    env_file.touch()
+    command = [sys.executable, "-m", "estimatesync_local", "--env-file", str(env_file)]
     log = directory / "server.log"
     with (
         log.open("wb") as output,
