@@ -18,7 +18,7 @@ COMMAND_SECONDS = 120
 
 
 def run_command(command: str, state_dir: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603  our own program
+    return subprocess.run(
         [sys.executable, "-m", "estimatesync_cluster", command, f"--state-dir={state_dir}"],
         capture_output=True,
         text=True,
@@ -141,7 +141,7 @@ def test_cluster_dies_with_a_parent_that_is_killed(tmp_path: Path, eventually: C
         "    time.sleep(300)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "state")]
-    with subprocess.Popen(command) as parent:  # noqa: S603  our own program
+    with subprocess.Popen(command) as parent:
         eventually(lambda: any("test_kubelet" in each for each in find_commands(str(tmp_path))))
 
         parent.kill()

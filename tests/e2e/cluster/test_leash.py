@@ -12,7 +12,7 @@ from estimatesync_cluster.leashed import LEASH
 
 def start(script: str, marker: str = "", *, stdout: int | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-I", "-S", str(LEASH), "sh", "-c", script]
-    return subprocess.Popen(  # noqa: S603  our own program
+    return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=stdout, env={"PATH": os.defpath, "MARKER": marker}, bufsize=0
     )
 

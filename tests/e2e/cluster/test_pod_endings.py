@@ -139,7 +139,7 @@ def second_kubelet(cluster: Cluster, name: str, directory: Path) -> Iterator[sub
     assert cluster.layout is not None
     node = LocalNode(name=name, labels=(f"node={name}",))
     command = build_kubelet_command(node, cluster.layout, cluster.server)
-    with (directory / "kubelet.log").open("ab") as log, subprocess.Popen(command, stderr=log) as process:  # noqa: S603  our own program
+    with (directory / "kubelet.log").open("ab") as log, subprocess.Popen(command, stderr=log) as process:
         try:
             yield process
         finally:

@@ -62,7 +62,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         log = tmp_path / "gunicorn.log"
         own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "SYNC_DIRECTORY": str(syncs), **environment}
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+            process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf", *arguments],
                 env={"PATH": os.environ["PATH"], **own},
                 stderr=output,

@@ -307,9 +307,7 @@ def read_pid(directory: Path, sync: EstimateSync) -> int:
 
 
 def kill_child(parent: int, number: signal.Signals) -> None:
-    child = subprocess.run(  # noqa: S603 - a fixed command with a number
-        ["/bin/ps", "-o", "pid=", "--ppid", str(parent)], check=True, capture_output=True, text=True
-    )
+    child = subprocess.run(["/bin/ps", "-o", "pid=", "--ppid", str(parent)], check=True, capture_output=True, text=True)
     os.kill(int(child.stdout), number)
 
 

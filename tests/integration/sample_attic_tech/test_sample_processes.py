@@ -19,7 +19,7 @@ DEADLINE_SECONDS = 30
 def running_module(*arguments: str) -> Iterator[str]:
     """Run a module until the block ends, then SIGTERM it: it must end soon, without an error and in silence."""
     command = [sys.executable, "-W", "error", "-m", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own modules
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"]
@@ -82,7 +82,7 @@ def test_receiver_appends_each_delivery_to_its_log(tmp_path: Path) -> None:
 def test_taken_port_is_one_clear_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = subprocess.run(  # noqa: S603 - our own module
+        ended = subprocess.run(
             [sys.executable, "-m", "sample_attic_tech", "--count", "1", "--port", port],
             capture_output=True,
             text=True,
