@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.names import SYNC_CONTAINER
+from estimatesync_contract.names import KIND, SYNC_CONTAINER
 
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 
@@ -31,6 +31,12 @@ def observe_job(job: Raw | None, pods: Sequence[Raw], *, owner_uid: str) -> JobO
         return JobObservation(state=JobState.STOPPING)
     own = sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=_age_key)
     return _observe_own(job, own)
+
+
+def is_left_by(job: Raw, sync_name: str) -> bool:
+    """Tell whether a job belonged to an EstimateSync of this name; labels alone would prove nothing."""
+    owners = job["metadata"].get("ownerReferences", [])
+    return any((owner.get("kind"), owner.get("name")) == (KIND, sync_name) for owner in owners)
 
 
 def _observe_own(job: Raw, pods: Sequence[Raw]) -> JobObservation:

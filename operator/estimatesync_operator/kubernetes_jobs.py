@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.names import SYNC_CONTAINER, build_job_name
+from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
 from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
-from estimatesync_operator.job_reading import observe_job
+from estimatesync_operator.job_reading import is_left_by, observe_job
 from estimatesync_operator.kubernetes_api import (
     NOT_FOUND,
     REQUEST_TIMEOUT,
@@ -67,13 +67,17 @@ class KubernetesJobs:
 
     async def stop(self, sync: EstimateSync) -> None:
         """See JobRunner. In the foreground: the job stays visible until its pods have ended."""
-        address = {**self._address(), "name": build_job_name(sync.uid), "propagation_policy": "Foreground"}
         with translate_failures(f"deleting the job of {sync.name}"):
-            try:
-                await self._api.delete_namespaced_custom_object(**address)
-            except ApiException as error:
-                if error.status != NOT_FOUND:
-                    raise
+            await self._delete(build_job_name(sync.uid), "Foreground")
+
+    async def remove_leftovers(self, name: str) -> None:
+        """See JobRunner. The garbage collector would do it, but it may take half a minute to learn of a new kind."""
+        selector = f"{JOB_LABEL_SELECTOR},{LABEL_SYNC}={name}"
+        with translate_failures(f"removing the jobs of {name}"):
+            jobs: Any = await self._api.list_namespaced_custom_object(**self._address(), label_selector=selector)
+            for job in jobs["items"]:
+                if is_left_by(job, name):
+                    await self._delete(job["metadata"]["name"], "Background")
 
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
         """See JobRunner. A log that cannot be read only means that no progress is shown."""
@@ -83,6 +87,14 @@ class KubernetesJobs:
                 return await self._fetch_log(pods[-1]["metadata"]["name"]) if pods else ()
         except WorldUnavailableError:
             return ()
+
+    async def _delete(self, job_name: str, propagation: str) -> None:
+        address = {**self._address(), "name": job_name, "propagation_policy": propagation}
+        try:
+            await self._api.delete_namespaced_custom_object(**address)
+        except ApiException as error:
+            if error.status != NOT_FOUND:
+                raise
 
     async def _fetch_job(self, sync: EstimateSync) -> dict[str, Any] | None:
         try:

@@ -67,6 +67,9 @@ class JobRunner(Protocol):
         `observe` answers STOPPING until nothing runs any more, and then ABSENT.
         """
 
+    async def remove_leftovers(self, name: str) -> None:
+        """Remove the jobs that a sync of this name has left; called when there is no such sync (any more)."""
+
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read the newest lines of the newest run; empty when they cannot be read. Never raises."""
         ...

@@ -56,6 +56,9 @@ class ProcessJobs:
         """End the job. Its log stays readable until the sync is deleted."""
         await self._keeper.remove(build_job_name(sync.uid))
 
+    async def remove_leftovers(self, name: str) -> None:
+        """Nothing to do: the engine has the keeper delete the jobs of every sync that is gone, by uid."""
+
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read the end of the newest run's log."""
         job = self._directory / build_job_name(sync.uid)

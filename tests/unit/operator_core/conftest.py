@@ -45,6 +45,7 @@ class World:
         self.log_tail: tuple[str, ...] = ()
         self.created: list[str] = []
         self.stopped: list[str] = []
+        self.leftovers_removed: list[str] = []
         self.events: list[tuple[str, str]] = []
         self.sent: list[tuple[str, bytes]] = []
         self.answers: list[CallbackAttempt] = []
@@ -103,6 +104,9 @@ class World:
     async def stop(self, sync: EstimateSync) -> None:
         self.stopped.append(sync.name)
         self.observations.pop(sync.name, None)
+
+    async def remove_leftovers(self, name: str) -> None:
+        self.leftovers_removed.append(name)
 
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
         return self.log_tail if sync.name in self.observations else ()

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from estimatesync_operator.job_reading import observe_job
+from estimatesync_operator.job_reading import is_left_by, observe_job
 from estimatesync_operator.observation import ABSENT_JOB, JobState
 
 Raw = dict[str, Any]
@@ -184,3 +184,16 @@ def test_the_run_that_counts_is_read(
 
 def test_an_absent_job_looks_the_same_every_time() -> None:
     assert observe_job(None, [], owner_uid="uid-a") == ABSENT_JOB
+
+
+@pytest.mark.parametrize(
+    ("owners", "expected"),
+    [
+        pytest.param([{"kind": "EstimateSync", "name": "a"}], True, id="ours"),
+        pytest.param([{"kind": "EstimateSync", "name": "b"}], False, id="another sync's"),
+        pytest.param([{"kind": "CronJob", "name": "a"}], False, id="another kind's"),
+        pytest.param([], False, id="nobody's"),
+    ],
+)
+def test_only_a_job_that_an_estimatesync_owned_is_left_over(owners: list[Raw], expected: bool) -> None:  # noqa: FBT001 - a table's column
+    assert is_left_by({"metadata": {"ownerReferences": owners}}, "a") is expected

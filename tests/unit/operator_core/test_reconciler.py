@@ -30,6 +30,7 @@ class World(Protocol):
     log_tail: tuple[str, ...]
     created: list[str]
     stopped: list[str]
+    leftovers_removed: list[str]
     events: list[tuple[str, str]]
     sent: list[tuple[str, bytes]]
     answers: list[CallbackAttempt]
@@ -242,6 +243,7 @@ def test_the_next_in_line_is_woken_when_the_running_one_is_deleted(world: World,
     agenda = asyncio.run(make_reconciler().reconcile("deleted"))
 
     assert agenda.wake == ("b",)
+    assert world.leftovers_removed == ["deleted"]
 
 
 def test_progress_is_read_from_the_log(world: World, make_reconciler: Make, settle: Settle) -> None:
