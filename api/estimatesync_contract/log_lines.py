@@ -13,6 +13,7 @@ from estimatesync_contract.status import Progress, build_progress
 STARTING: Final = "🔍 [SYNC] Starting estimate fetch process"
 LOGGING_IN: Final = "🔑 [SYNC] Logging in to Attic Tech..."
 LOGGED_IN: Final = "✅ [SYNC] Successfully logged in to Attic Tech"
+ASKING_FOR_CHANGES: Final = "🔍 [SYNC] Asking what has changed meanwhile..."
 SAVING: Final = "💾 Saving estimates to the database..."
 
 _PAGE_OF: Final = re.compile(r"\[SYNC\] Page (\d+)/(\d+): \d+ estimates")
@@ -42,6 +43,16 @@ def represent_last_page(records: int, page_size: int) -> str:
 def represent_page_complete(page: int, total_so_far: int) -> str:
     """The page is on its way into the database."""
     return f"✅ [SYNC] Page {page} complete. Total so far: {total_so_far}"
+
+
+def represent_changes(news: int) -> str:
+    """Estimates that a closing pass brought anew or in a newer version."""
+    return f"🔁 [SYNC] Changed or appeared meanwhile: {news} estimates"
+
+
+def represent_complete_as_of(instant: str) -> str:
+    """The closing pass has ended: by Attic Tech's clock nothing up to this instant is missing."""
+    return f"🔒 [SYNC] Nothing is missing up to {instant}, by the clock of Attic Tech"
 
 
 def represent_fetch_complete(total: int) -> str:

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     LOGIN_FAILED = "LoginFailed"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_INVALID = "SourceInvalid"
+    SOURCE_CHANGING = "SourceChanging"
     RECORD_INVALID = "RecordInvalid"
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
     DATABASE_REFUSED = "DatabaseRefused"

@@ -9,7 +9,7 @@ import msgspec
 
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.status import Results, truncate_message
+from estimatesync_contract.status import Results, Time, truncate_message
 
 RESULT_MAX_BYTES: Final = 4096
 
@@ -27,12 +27,17 @@ class ResultError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The outcome of one run. `error` is absent on success; a failed run reports zeros."""
+    """The outcome of one run. `error` is absent on success; a failed run reports zeros.
+
+    Attributes:
+        complete_as_of: by Attic Tech's clock, the end of the closing pass: nothing in the range up to it is missing.
+    """
 
     sync_uid: str
     date_range: DateRange
     results: Results
     seconds: float
+    complete_as_of: Time | None = None
     error: ResultError | None = None
 
 

@@ -4,6 +4,8 @@ Pure; `attic_tech` exchanges the bytes. Error texts quote at most the first mess
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -11,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from estimatesync_job.errors import LoginFailedError, SourceInvalidError, TransientSourceError
-from estimatesync_job.pages import PageAnswer
+from estimatesync_job.pages import CLOSING_PAGE, PageAnswer
 
 LOGIN_FAILED: Final = "Login to Attic Tech failed: "
 INVALID_CREDENTIALS: Final = "Invalid credentials"
@@ -86,9 +88,18 @@ def parse_page_answer(answer: Answer, *, page: int) -> PageAnswer:
         raise TokenRefusedError(answer.status)
     _check_status(answer)
     content = _decode(answer, PageAnswer)
-    if content.page not in {None, page}:
+    if page != CLOSING_PAGE and content.page not in {None, page}:
         raise SourceInvalidError(f"Attic Tech was asked for page {page} and sent page {content.page}.")
     return content
+
+
+def parse_date(header: str | None) -> datetime | None:
+    """Read the server's clock off a Date header (RFC 9110, section 6.6.1); None when absent or unreadable."""
+    try:
+        moment = parsedate_to_datetime(header or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceInvalidError:

@@ -5,7 +5,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -18,11 +18,13 @@ from estimatesync_job.answers import (
     Answer,
     TokenRefusedError,
     build_access_error,
+    parse_date,
     parse_page_answer,
     parse_token,
 )
 from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
-from estimatesync_job.pages import FetchedPage, build_page_query, map_page
+from estimatesync_job.listings import ChangesQuery, build_changes_query, build_page_query
+from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, map_page, represent_place
 from estimatesync_job.ports import Log
 from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay, parse_retry_after
 from estimatesync_job.settings import Settings
@@ -48,6 +50,7 @@ class AtticTech:
         self._login_lock: Final = asyncio.Lock()
         self._token = ""
         self._paused_until = 0.0
+        self._time = SourceTime()
 
     async def login(self) -> None:
         """Get a token.
@@ -66,24 +69,37 @@ class AtticTech:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
         """
         self._log.write("fetching_page", log_lines.represent_fetching(page), page=page)
-        fetched = await self._fetch_with_valid_token(page)
+        settings = self._settings
+        parameters = build_page_query(page, page_size=settings.page_size, bounds=settings.day_bounds)
+        fetched = await self._fetch_with_valid_token(page, parameters)
         message = log_lines.represent_received(page, fetched.size_bytes)
         self._log.write("page_received", message, page=page, size_bytes=fetched.size_bytes)
         return fetched
 
-    async def _fetch_with_valid_token(self, page: int) -> FetchedPage:
+    async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
+        """Ask for what a closing pass looks for.
+
+        Raises:
+            SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
+        """
+        self._log.write("asking_for_changes", log_lines.ASKING_FOR_CHANGES)
+        parameters = build_changes_query(query, bounds=self._settings.day_bounds)
+        return await self._fetch_with_valid_token(CLOSING_PAGE, parameters)
+
+    async def _fetch_with_valid_token(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
         token = self._token
         try:
-            return await self._fetch_once(page)
+            return await self._fetch_once(page, parameters)
         except TokenRefusedError:
             await self._renew(token)
         try:
-            return await self._fetch_once(page)
+            return await self._fetch_once(page, parameters)
         except TokenRefusedError as refusal:
             raise build_access_error(refusal) from refusal
 
-    async def _fetch_once(self, page: int) -> FetchedPage:
-        return await self._retry(f"Page {page}", lambda: self._request_page(page))
+    async def _fetch_once(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
+        what = represent_place(page)
+        return await self._retry(what[0].upper() + what[1:], lambda: self._request_page(page, parameters))
 
     async def _renew(self, refused_token: str) -> None:
         """Log in once for all pages in flight: who comes second finds a new token already."""
@@ -95,12 +111,16 @@ class AtticTech:
         credentials = {"email": self._settings.attic_tech_email, "password": self._settings.attic_tech_password}
         return parse_token(await self._exchange(self._client.build_request("POST", LOGIN_PATH, json=credentials)))
 
-    async def _request_page(self, page: int) -> FetchedPage:
-        query = build_page_query(page, page_size=self._settings.page_size, bounds=self._settings.day_bounds)
+    async def _request_page(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
         headers = {"Authorization": f"Bearer {self._token}"}
-        request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(query), headers=headers)
+        request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(parameters), headers=headers)
+        asked_at = self._time
         answer = await self._exchange(request)
-        return map_page(parse_page_answer(answer, page=page), page=page, size_bytes=len(answer.body))
+        content = parse_page_answer(answer, page=page)
+        limit, size_bytes = int(parameters["limit"]), len(answer.body)
+        fetched = map_page(content, page=page, limit=limit, size_bytes=size_bytes, asked_at=asked_at)
+        self._time = compute_later(self._time, clock=None, page=fetched)
+        return fetched
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         try:
@@ -111,6 +131,7 @@ class AtticTech:
         except httpx.HTTPError as error:
             raise TransientSourceError(_represent_http_error(error)) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
+        self._time = compute_later(self._time, clock=parse_date(headers.get("date")))
         return Answer(status=response.status_code, headers=headers, body=response.content)
 
     async def _retry(self, what: str, send: Callable[[], Awaitable[T]]) -> T:

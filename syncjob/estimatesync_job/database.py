@@ -7,6 +7,7 @@ so a pooler in transaction mode may stand in between.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -16,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_job.database_faults import build_database_error
 from estimatesync_job.errors import ConfigurationError
+from estimatesync_job.ports import StoredRun
 from estimatesync_job.rows import Row
 from estimatesync_job.schema_migrations import write_migrations
 from estimatesync_job.settings import Settings
@@ -39,15 +41,16 @@ class PostgresStore:
     def __init__(self, connection: AsyncConnection, settings: Settings) -> None:
         self._connection: Final = connection
         self._settings: Final = settings
+        self._staged = 0
 
-    async def fetch_committed_results(self) -> Results | None:
+    async def fetch_committed_run(self) -> StoredRun | None:
         """Read what this sync has committed already.
 
         Raises:
             SyncError: DatabaseRefused or DatabaseUnavailable, as from every method.
         """
         with _translated_errors(self._settings.database_schema):
-            return await self._fetch_results("read_committed_run", sync_uid=self._settings.sync_uid)
+            return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
         """Stage rows."""
@@ -55,30 +58,43 @@ class PostgresStore:
             async with self._connection.cursor() as cursor, cursor.copy(read_sql("copy_staging")) as copy:
                 for row in rows:
                     await copy.write_row(row)
+        self._staged += len(rows)
 
-    async def merge(self, *, total_fetched: int) -> Results:
+    async def write_changes(self, rows: Sequence[Row]) -> int:
+        """Stage rows and count the estimates among them that no row staged before equals."""
+        known = self._staged
+        if not rows:
+            return 0
+        await self.write_rows(rows)
+        with _translated_errors(self._settings.database_schema):
+            cursor = await self._connection.execute(read_sql("count_news"), {"known": known})
+            row = await cursor.fetchone()
+        return int(row[0]) if row else 0
+
+    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
         """Merge what is staged and commit; another process of the same sync that was faster has done it already."""
         with _translated_errors(self._settings.database_schema):
             await self._connection.execute(read_sql("lock_merge"))
-            results = await self._fetch_results("read_committed_run", sync_uid=self._settings.sync_uid)
-            if results is None:
-                results = await self._merge(total_fetched)
+            run = await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
+            if run is None:
+                run = await self._merge(total_fetched, complete_as_of)
             await self._commit()
-        return results
+        return run
 
-    async def _merge(self, total_fetched: int) -> Results:
+    async def _merge(self, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
         await self._connection.execute(read_sql("insert_missing_names"))
-        results = await self._fetch_results(
+        run = await self._fetch_run(
             "merge_estimates",
             sync_uid=self._settings.sync_uid,
             sync_name=self._settings.sync_id,
             start_date=self._settings.date_range.start,
             end_date=self._settings.date_range.end,
             total_fetched=total_fetched,
+            complete_as_of=complete_as_of,
         )
-        if results is None:
+        if run is None:
             raise RuntimeError("the merge returned no counts")
-        return results
+        return run
 
     async def _commit(self) -> None:
         """Commit; to be told to stop now is too late, for nobody could say whether the rows are in."""
@@ -88,19 +104,20 @@ class PostgresStore:
         except asyncio.CancelledError:
             await commit
 
-    async def _fetch_results(self, statement: str, **parameters: object) -> Results | None:
+    async def _fetch_run(self, statement: str, **parameters: object) -> StoredRun | None:
         cursor = await self._connection.execute(read_sql(statement), parameters)
         row = await cursor.fetchone()
         if row is None:
             return None
-        fetched, new, updated, unchanged, processed = row
-        return Results(
+        fetched, new, updated, unchanged, processed, complete_as_of = row
+        results = Results(
             total_fetched=fetched,
             new_estimates=new,
             updated_estimates=updated,
             unchanged_estimates=unchanged,
             total_processed=processed,
         )
+        return StoredRun(results=results, complete_as_of=complete_as_of)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ SyncError
 ├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
+├── SourceChangingError       source   retryable  Attic Tech changes faster than it can be read
 ├── RecordInvalidError        record   permanent  a record cannot become a row
 ├── DatabaseRefusedError      database permanent  PostgreSQL does not let us
 ├── DatabaseUnavailableError  database retryable  PostgreSQL cannot answer now
@@ -40,6 +41,10 @@ class SourceInvalidError(SyncError):
 
 class SourceUnavailableError(SyncError):
     """Attic Tech did not answer usably, however often it was asked."""
+
+
+class SourceChangingError(SyncError):
+    """Each closing pass found more changes: nothing that was read is complete. A quieter hour may do."""
 
 
 class TransientSourceError(SourceUnavailableError):
@@ -79,6 +84,7 @@ _OUTCOMES: Final[tuple[tuple[type[SyncError], Reason, ExitCode], ...]] = (
     (LoginFailedError, Reason.LOGIN_FAILED, ExitCode.PERMANENT),
     (SourceInvalidError, Reason.SOURCE_INVALID, ExitCode.PERMANENT),
     (SourceUnavailableError, Reason.SOURCE_UNAVAILABLE, ExitCode.RETRYABLE),
+    (SourceChangingError, Reason.SOURCE_CHANGING, ExitCode.RETRYABLE),
     (RecordInvalidError, Reason.RECORD_INVALID, ExitCode.PERMANENT),
     (DatabaseRefusedError, Reason.DATABASE_REFUSED, ExitCode.PERMANENT),
     (DatabaseUnavailableError, Reason.DATABASE_UNAVAILABLE, ExitCode.RETRYABLE),

@@ -24,7 +24,7 @@ from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.database import open_postgres
 from estimatesync_job.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.log import create_log
-from estimatesync_job.ports import Log
+from estimatesync_job.ports import Log, StoredRun
 from estimatesync_job.result_file import write_result
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
@@ -32,6 +32,8 @@ from estimatesync_job.sync import Sync
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS: Final = 3.0
 """How long a sync that is told to stop may take to tidy up, well within any grace period."""
+
+_NOTHING: Final = StoredRun(results=Results(), complete_as_of=None)
 
 
 def main() -> ExitCode:
@@ -46,7 +48,7 @@ def main() -> ExitCode:
     return outcome.exit_code if isinstance(outcome, Failure) else ExitCode.DONE
 
 
-def _run(environment: Mapping[str, str], log: Log) -> Results | Failure:
+def _run(environment: Mapping[str, str], log: Log) -> StoredRun | Failure:
     try:
         return asyncio.run(_sync_until_stopped(parse_settings(environment), log))
     except SyncError as error:
@@ -59,7 +61,7 @@ def _run(environment: Mapping[str, str], log: Log) -> Results | Failure:
     return failure
 
 
-async def _sync_until_stopped(settings: Settings, log: Log) -> Results:
+async def _sync_until_stopped(settings: Settings, log: Log) -> StoredRun:
     """Sync; SIGTERM or SIGINT undoes it, unless the commit is under way already.
 
     Raises:
@@ -74,8 +76,8 @@ async def _sync_until_stopped(settings: Settings, log: Log) -> Results:
             run.cancel()
             await asyncio.wait({run}, timeout=STOP_SECONDS)
     fault = run.exception() if run.done() and not run.cancelled() else None
-    if sync.results is not None:
-        return sync.results
+    if sync.stored is not None:
+        return sync.stored
     if fault is None or stop.is_set():
         outcome = "Nothing was stored" if run.done() else "What it had not committed is undone"
         raise InterruptedSyncError(f"The sync was told to stop before it had finished. {outcome}.")
@@ -100,19 +102,25 @@ def _create_sync(settings: Settings, log: Log) -> Sync:
         open_source=open_attic_tech(settings, log=log),
         open_store=open_postgres(settings),
         log=log,
+        start=settings.day_bounds.start,
         page_size=settings.page_size,
         concurrency=settings.concurrency,
     )
 
 
-def _write_result(environment: Mapping[str, str], log: Log, outcome: Results | Failure, *, seconds: float) -> None:
+def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun | Failure, *, seconds: float) -> None:
     """Write the result; without a uid and a range there is no one to report to but the log and the exit code."""
     if (identity := parse_identity(environment)) is None:
         return
     sync_uid, date_range = identity
-    error, results = (outcome.error, Results()) if isinstance(outcome, Failure) else (None, outcome)
+    error, stored = (outcome.error, _NOTHING) if isinstance(outcome, Failure) else (None, outcome)
     result = SyncResult(
-        sync_uid=sync_uid, date_range=date_range, results=results, seconds=round(seconds, 3), error=error
+        sync_uid=sync_uid,
+        date_range=date_range,
+        results=stored.results,
+        seconds=round(seconds, 3),
+        complete_as_of=stored.complete_as_of,
+        error=error,
     )
     path = parse_result_path(environment)
     try:

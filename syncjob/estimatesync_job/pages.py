@@ -1,21 +1,20 @@
-"""Which pages to ask for, how to ask, and what an answer holds.
+"""What an answer of Attic Tech holds: records mapped to rows, and what the answer proves about the rest.
 
-Pages are read by offset, so their order must not change under us. They are sorted by creation time, which no edit
-changes, and by id among equals: an edited record keeps its place and a new one comes last, on a page that the plan
-then grows by. `sync` works through plans until none is left.
+`attic_tech` maps each answer as it arrives; `listings` says what is asked for and `coverage` what is still to ask.
 """
 
-from collections.abc import Mapping
+from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
-from estimatesync_job.day_bounds import DayBounds, represent_instant
+from estimatesync_job.errors import SourceInvalidError
+from estimatesync_job.records import RecordId, parse_record_id
 from estimatesync_job.rows import RecordProblem, Row, map_record
 
-SORT: Final = "createdAt,id"
-DEPTH: Final = 2
-"""Deep enough for a property's client."""
+CLOSING_PAGE: Final = 0
+"""Stands where a page number would, for an answer of a closing pass."""
 
 
 class PageAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -27,6 +26,18 @@ class PageAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     has_next_page: bool | None = None
 
 
+class SourceTime(msgspec.Struct, frozen=True, kw_only=True):
+    """How late it is for Attic Tech, as far as it has shown: never later than it really is.
+
+    Attributes:
+        clock: its server's clock, from the newest answer's Date header; None while unknown.
+        stamp: the newest `updatedAt` seen; None while unknown.
+    """
+
+    clock: datetime | None = None
+    stamp: datetime | None = None
+
+
 class PlacedProblem(msgspec.Struct, frozen=True, kw_only=True):
     """A record that cannot become a row, and where it stands: page and position count from 1."""
 
@@ -36,56 +47,44 @@ class PlacedProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a page: its rows, the records that gave none, and the counts."""
+    """What is kept of an answer: its rows, the records that gave none, and what it says about the listing.
+
+    Attributes:
+        page: its number, or CLOSING_PAGE.
+        total_pages: as told; None where it was not.
+        has_more: whether records may follow, by the more cautious of what it says and how full it is.
+        first, last: the ids at its ends; None when it holds no id.
+        asked_at: how late it was, at least, when it was put together.
+    """
 
     page: int
-    total_pages: int
+    total_pages: int | None
+    has_more: bool
     size_bytes: int
     rows: tuple[Row, ...]
     problems: tuple[PlacedProblem, ...]
+    first: RecordId | None
+    last: RecordId | None
+    asked_at: SourceTime
 
     @property
     def records(self) -> int:
-        """How many records the page held, mapped or not."""
+        """How many records the answer held, mapped or not."""
         return len(self.rows) + len(self.problems)
 
 
-class FetchState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the fetch has come: pages stored so far, in order, and how many there are by the newest answer."""
+def map_page(answer: PageAnswer, *, page: int, limit: int, size_bytes: int, asked_at: SourceTime) -> FetchedPage:
+    """Map every record of an answer; `page` and `limit` are what was asked for.
 
-    pages: int = 0
-    total_pages: int = 1
-    records: int = 0
-
-
-def plan_next_pages(state: FetchState) -> range:
-    """Plan what is still to fetch: the first page, which tells how many there are, then the rest, then any growth."""
-    return range(state.pages + 1, state.total_pages + 1)
-
-
-def next_state(state: FetchState, page: FetchedPage) -> FetchState:
-    """Count a stored page."""
-    return FetchState(pages=page.page, total_pages=page.total_pages, records=state.records + page.records)
-
-
-def build_page_query(page: int, *, page_size: int, bounds: DayBounds) -> Mapping[str, str]:
-    """Build the query of one page, in Payload's notation."""
-    return {
-        "limit": str(page_size),
-        "page": str(page),
-        "depth": str(DEPTH),
-        "sort": SORT,
-        "where[updatedAt][greater_than_equal]": represent_instant(bounds.start),
-        "where[updatedAt][less_than_equal]": represent_instant(bounds.end),
-    }
-
-
-def map_page(answer: PageAnswer, *, page: int, size_bytes: int) -> FetchedPage:
-    """Map every record of a page; `page` is what was asked for."""
+    Raises:
+        SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.
+    """
     mapped = [(position, map_record(raw)) for position, raw in enumerate(answer.docs, start=1)]
+    ids = _read_ids(answer.docs, mapped, page)
     return FetchedPage(
         page=page,
-        total_pages=_compute_total_pages(answer, page),
+        total_pages=answer.total_pages,
+        has_more=bool(answer.has_next_page) or len(mapped) >= limit,
         size_bytes=size_bytes,
         rows=tuple(row for _, row in mapped if isinstance(row, Row)),
         problems=tuple(
@@ -93,19 +92,51 @@ def map_page(answer: PageAnswer, *, page: int, size_bytes: int) -> FetchedPage:
             for position, problem in mapped
             if isinstance(problem, RecordProblem)
         ),
+        first=ids[0] if ids else None,
+        last=ids[-1] if ids else None,
+        asked_at=asked_at,
     )
 
 
-def _compute_total_pages(answer: PageAnswer, page: int) -> int:
-    if answer.total_pages is not None:
-        return answer.total_pages
-    return page + 1 if answer.has_next_page else page
+def _read_ids(
+    docs: tuple[msgspec.Raw, ...], mapped: list[tuple[int, Row | RecordProblem]], page: int
+) -> list[RecordId]:
+    """Read the ids in the order sent. Texts are taken as sorted, for only the server knows how it sorts them."""
+    if not docs:
+        return []
+    ends = [parse_record_id(docs[0]), parse_record_id(docs[-1])]
+    if all(isinstance(end, int) for end in ends):
+        numbers = [row.attic_tech_estimate_id for _, row in mapped if isinstance(row, Row)]
+        if any(number < following for number, following in pairwise(numbers)):
+            raise SourceInvalidError(f"Attic Tech did not sort {represent_place(page)} by id, as it was asked to.")
+        return [end for end in ends if end is not None]
+    return [identity for raw in docs if (identity := parse_record_id(raw)) is not None]
+
+
+def compute_later(time: SourceTime, *, clock: datetime | None, page: FetchedPage | None = None) -> SourceTime:
+    """Move the time on by an answer. A stamp ahead of the server's own clock is no evidence, and is cut to that."""
+    shown = max((moment for moment in (time.clock, clock) if moment), default=None)
+    return SourceTime(clock=shown, stamp=compute_stamp(time, page) if page else time.stamp)
+
+
+def compute_stamp(asked_at: SourceTime, page: FetchedPage) -> datetime | None:
+    """Compute how late it was, at least, by the records' own stamps when a page was put together."""
+    stamps = [row.at_updated_date for row in page.rows if row.at_updated_date]
+    newest = max(stamps, default=None)
+    if newest and asked_at.clock:
+        newest = min(newest, asked_at.clock)
+    return max((stamp for stamp in (asked_at.stamp, newest) if stamp), default=None)
+
+
+def represent_place(page: int) -> str:
+    """Name an answer for a person."""
+    return "the closing pass" if page == CLOSING_PAGE else f"page {page}"
 
 
 def represent_problem(placed: PlacedProblem) -> str:
     """Say which record is broken and how, for a person who will look it up in Attic Tech."""
     problem = placed.problem
     return (
-        f"Record {placed.position} on page {placed.page} (id {problem.record_id}) cannot be stored: "
+        f"Record {placed.position} on {represent_place(placed.page)} (id {problem.record_id}) cannot be stored: "
         f"{problem.field} {problem.problem}. Nothing was stored; correct the record in Attic Tech and sync again."
     )

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Literal, Protocol
 
+import msgspec
 from estimatesync_contract.status import Results
 
+from estimatesync_job.listings import ChangesQuery
 from estimatesync_job.pages import FetchedPage
 from estimatesync_job.rows import Row
 
@@ -31,11 +34,28 @@ class Source(Protocol):
         """Ask for one page, from 1, and map its records."""
         ...
 
+    async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
+        """Ask for what a closing pass looks for, and map its records."""
+        ...
+
+
+class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sync has stored.
+
+    Attributes:
+        results: its counts.
+        complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
+            its answers carry no date.
+    """
+
+    results: Results
+    complete_as_of: datetime | None
+
 
 class EstimateStore(Protocol):
     """One transaction on the tables, open from the start: nothing is visible before `merge` has returned."""
 
-    async def fetch_committed_results(self) -> Results | None:
+    async def fetch_committed_run(self) -> StoredRun | None:
         """Read what this sync has committed, were it by an earlier process; None before that."""
         ...
 
@@ -43,7 +63,11 @@ class EstimateStore(Protocol):
         """Stage rows; the same estimate may come more than once, and its newest version counts."""
         ...
 
-    async def merge(self, *, total_fetched: int) -> Results:
+    async def write_changes(self, rows: Sequence[Row]) -> int:
+        """Stage rows of a closing pass and count the estimates among them that were not staged just so before."""
+        ...
+
+    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
         """Merge the staged rows into the tables, record the run, and commit; all or nothing."""
         ...
 

@@ -15,6 +15,14 @@ Value = Any
 """Any JSON value; a number with a fraction is a Decimal, for a binary float would not be exact."""
 
 
+RecordId = int | str
+"""An id as Attic Tech writes it; only Attic Tech compares them."""
+
+
+class _Identified(msgspec.Struct, frozen=True, kw_only=True):
+    id: Value = None
+
+
 class Named(msgspec.Struct, frozen=True, kw_only=True):
     """A branch, a sales person, or a status given as an object."""
 
@@ -79,6 +87,16 @@ def parse_object(raw: msgspec.Raw, shape: type[Shape]) -> Shape | None:
     return decoded
 
 
+def parse_record_id(raw: msgspec.Raw) -> RecordId | None:
+    """Read nothing but the id; None where there is none, or the record is not well formed."""
+    try:
+        identity = _ID_DECODER.decode(raw).id
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return identity if isinstance(identity, int | str) and not isinstance(identity, bool) else None
+
+
+_ID_DECODER: Final = msgspec.json.Decoder(_Identified)
 _DECODERS: Final[dict[type[msgspec.Struct], msgspec.json.Decoder[Any]]] = {
     shape: msgspec.json.Decoder(shape, float_hook=Decimal) for shape in (Named, Client, Property, TaxDetails, Record)
 }

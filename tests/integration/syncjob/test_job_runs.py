@@ -38,6 +38,7 @@ def test_1609_estimates_of_which_1564_are_known_in_older_versions(
     )
     assert job.result.error is None
     assert job.lines[-1] == "✅ Background synchronization finished. New: 45, Updated: 1564."
+    assert len(sample.requests) == 2 * (1 + 17 + 1) - 1
     prices = dict(query("SELECT attic_tech_estimate_id, final_price FROM botzilla.estimate"))
     assert prices == {
         record["id"]: None if record.get("final_price") is None else Decimal(str(record["final_price"]))
@@ -91,10 +92,14 @@ def test_the_log_tells_the_story_in_page_order(jobs: Any, sample: RunningSample,
         "✅ [SYNC] Page 2 complete. Total so far: 20",
         "✅ [SYNC] Page 3 complete. Total so far: 25",
     ]
-    assert job.lines[-6:] == [
+    *_, as_of, _, _, _ = job.lines
+    assert as_of.startswith("🔒 [SYNC] Nothing is missing up to 20")
+    assert job.lines[-8:] == [
         "🔍 [SYNC] Page 3/3: 5 estimates",
         "🏁 [SYNC] Last page reached (5 < 10)",
         "✅ [SYNC] Page 3 complete. Total so far: 25",
+        "🔍 [SYNC] Asking what has changed meanwhile...",
+        as_of,
         "🎉 [SYNC] Fetch complete! Total: 25 estimates",
         "💾 Saving estimates to the database...",
         "✅ Background synchronization finished. New: 25, Updated: 0.",
@@ -116,7 +121,7 @@ def test_json_lines_carry_the_same_sentences(
     assert {line["sync_id"] for line in lines} == {"est-20251016-140900000-k3x9q"}
     assert [line["action"] for line in lines] == [
         "starting", "logging_in", "logged_in", "fetching_page", "page_received", "page", "last_page",
-        "page_complete", "fetch_complete", "saving", "finished",
+        "page_complete", "asking_for_changes", "complete_as_of", "fetch_complete", "saving", "finished",
     ]  # fmt: skip
 
 

@@ -1,84 +1,95 @@
-"""Pages are planned, asked for and mapped."""
+"""An answer becomes rows, and says what it proves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from estimatesync_job.day_bounds import DayBounds
+from estimatesync_job.errors import SourceInvalidError
 from estimatesync_job.pages import (
     FetchedPage,
-    FetchState,
     PageAnswer,
-    build_page_query,
+    SourceTime,
+    compute_later,
+    compute_stamp,
     map_page,
-    next_state,
-    plan_next_pages,
     represent_problem,
 )
 
-
-def build_page(page: int, total_pages: int) -> FetchedPage:
-    return FetchedPage(page=page, total_pages=total_pages, size_bytes=2, rows=(), problems=())
+NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("state", "pages"),
-    [
-        pytest.param(FetchState(), [1], id="the-first-tells-the-total"),
-        pytest.param(FetchState(pages=1, total_pages=4), [2, 3, 4], id="then-the-rest"),
-        pytest.param(FetchState(pages=4, total_pages=5), [5], id="then-growth"),
-        pytest.param(FetchState(pages=4, total_pages=4), [], id="then-nothing"),
-        pytest.param(FetchState(pages=4, total_pages=3), [], id="a-listing-that-shrank"),
-    ],
-)
-def test_plans_follow_the_newest_total(state: FetchState, pages: list[int]) -> None:
-    assert list(plan_next_pages(state)) == pages
-
-
-def test_a_stored_page_moves_the_state_on() -> None:
-    state = next_state(FetchState(pages=3, total_pages=4, records=300), build_page(4, 5))
-
-    assert state == FetchState(pages=4, total_pages=5, records=300)
-
-
-def test_a_page_is_asked_for_in_an_order_that_edits_do_not_change() -> None:
-    bounds = DayBounds(
-        start=datetime(2025, 9, 1, tzinfo=UTC), end=datetime(2025, 10, 16, 23, 59, 59, 999_000, tzinfo=UTC)
-    )
-
-    query = build_page_query(3, page_size=50, bounds=bounds)
-
-    assert query == {
-        "limit": "50",
-        "page": "3",
-        "depth": "2",
-        "sort": "createdAt,id",
-        "where[updatedAt][greater_than_equal]": "2025-09-01T00:00:00.000Z",
-        "where[updatedAt][less_than_equal]": "2025-10-16T23:59:59.999Z",
-    }
-
-
-@pytest.mark.parametrize(
-    ("envelope", "total_pages"),
-    [
-        pytest.param({"totalPages": 17, "hasNextPage": False}, 17, id="told"),
-        pytest.param({"hasNextPage": True}, 4, id="only-that-there-is-more"),
-        pytest.param({"hasNextPage": None, "totalPages": None}, 3, id="nothing-said"),
-    ],
-)
-def test_the_total_is_read_or_worked_out(envelope: dict[str, object], total_pages: int) -> None:
-    answer = msgspec.convert({"docs": (), **envelope}, PageAnswer)
-
-    assert map_page(answer, page=3, size_bytes=0).total_pages == total_pages
+def map_body(body: bytes, *, page: int = 2, limit: int = 100) -> FetchedPage:
+    answer = msgspec.json.decode(body, type=PageAnswer)
+    return map_page(answer, page=page, limit=limit, size_bytes=len(body), asked_at=SourceTime(clock=NOON))
 
 
 def test_rows_and_problems_of_a_page_are_kept_apart_and_counted_together() -> None:
-    answer = msgspec.json.decode(b'{"docs":[{"id":7},{"id":8,"true_cost":"x"},{"id":9}]}', type=PageAnswer)
+    page = map_body(b'{"docs":[{"id":9},{"id":8,"true_cost":"x"},{"id":7}]}')
 
-    page = map_page(answer, page=2, size_bytes=99)
-
-    assert [row.attic_tech_estimate_id for row in page.rows] == [7, 9]
-    assert page.records == 3
+    assert [row.attic_tech_estimate_id for row in page.rows] == [9, 7]
+    assert (page.records, page.first, page.last) == (3, 9, 7)
     assert represent_problem(page.problems[0]).startswith(
         "Record 2 on page 2 (id 8) cannot be stored: true_cost is not a number. Nothing was stored;"
     )
+
+
+@pytest.mark.parametrize(
+    ("ids", "ends"),
+    [
+        pytest.param(b'["9","10","8"]', ("9", "8"), id="texts-as-the-server-sorts-them"),
+        pytest.param(b"[null,9,8,[]]", (9, 8), id="nearest-to-the-ends"),
+        pytest.param(b"[9,9,8]", (9, 8), id="twice-the-same"),
+        pytest.param(b"[null]", (None, None), id="none"),
+        pytest.param(b"[]", (None, None), id="empty"),
+    ],
+)
+def test_the_ends_of_a_page_are_the_ids_as_sent(ids: bytes, ends: tuple[object, object]) -> None:
+    docs = [{"id": number} for number in msgspec.json.decode(ids)]
+
+    page = map_body(msgspec.json.encode({"docs": docs}))
+
+    assert (page.first, page.last) == ends
+
+
+def test_a_page_in_another_order_is_refused_by_its_number() -> None:
+    with pytest.raises(SourceInvalidError, match="did not sort page 2 by id"):
+        map_body(b'{"docs":[{"id":7},{"id":8},{"id":6}]}')
+
+
+@pytest.mark.parametrize(
+    ("says", "limit", "has_more"),
+    [
+        pytest.param(b"true", 9, True, id="it-says-so"),
+        pytest.param(b"false", 9, False, id="it-says-not"),
+        pytest.param(b"false", 1, True, id="it-says-not-but-is-full"),
+        pytest.param(b"null", 9, False, id="nothing-said"),
+        pytest.param(b"null", 1, True, id="nothing-said-but-full"),
+    ],
+)
+def test_more_may_follow_by_the_more_cautious_of_two_signs(
+    says: bytes, limit: int, has_more: bool  # noqa: FBT001 - a table's column
+) -> None:  # fmt: skip
+    assert map_body(b'{"docs":[{"id":1}],"hasNextPage":%s}' % says, limit=limit).has_more is has_more
+
+
+@pytest.mark.parametrize(
+    ("clock", "stamp", "expected"),
+    [
+        pytest.param(None, "2025-10-16T13:00:00Z", NOON + timedelta(hours=1), id="no-clock"),
+        pytest.param(NOON, "2025-10-16T11:00:00Z", NOON - timedelta(hours=1), id="behind-the-clock"),
+        pytest.param(NOON, "2025-10-16T13:00:00Z", NOON, id="ahead-of-the-clock"),
+    ],
+)
+def test_the_newest_stamp_tells_the_time_unless_it_is_ahead_of_the_clock(
+    clock: datetime | None, stamp: str, expected: datetime
+) -> None:
+    page = map_body(msgspec.json.encode({"docs": [{"id": 2, "updatedAt": stamp}, {"id": 1}]}))
+
+    assert compute_stamp(SourceTime(clock=clock), page) == expected
+    assert compute_later(SourceTime(clock=clock), clock=None, page=page) == SourceTime(clock=clock, stamp=expected)
+
+
+def test_time_never_goes_back() -> None:
+    time = SourceTime(clock=NOON, stamp=NOON)
+
+    assert compute_later(time, clock=NOON - timedelta(hours=1), page=map_body(b'{"docs":[]}')) == time

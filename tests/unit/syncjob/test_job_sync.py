@@ -4,18 +4,29 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import Results
-from estimatesync_job.errors import LoginFailedError, RecordInvalidError, SourceUnavailableError, SyncError
-from estimatesync_job.pages import FetchedPage, PageAnswer, map_page
-from estimatesync_job.ports import Level
+from estimatesync_job.errors import (
+    LoginFailedError,
+    RecordInvalidError,
+    SourceChangingError,
+    SourceUnavailableError,
+    SyncError,
+)
+from estimatesync_job.listings import ChangesQuery
+from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, PageAnswer, SourceTime, map_page
+from estimatesync_job.ports import Level, StoredRun
 from estimatesync_job.rows import Row
 from estimatesync_job.sync import Sync
 from msgspec import Raw
 
-COMMITTED = Results(total_fetched=9, new_estimates=4, updated_estimates=5, total_processed=9)
+NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
+COMMITTED = StoredRun(
+    results=Results(total_fetched=9, new_estimates=4, updated_estimates=5, total_processed=9), complete_as_of=NOON
+)
 
 
 @dataclass
@@ -31,15 +42,18 @@ class ListLog:
 
 @dataclass
 class ScriptedSource:
-    """Pages of `page_size` records; later pages answer first. `totals` is what each page says the total is."""
+    """The same records on each page; later pages answer first. `totals` is what each page says the total is."""
 
     totals: list[int]
-    records: list[bytes] = field(default_factory=lambda: [b'{"id":1}', b'{"id":2}'])
+    records: list[bytes] = field(default_factory=lambda: [b'{"id":2}', b'{"id":1}'])
+    changes: list[list[bytes]] = field(default_factory=list)
+    empty_from: int = 99
     login_error: SyncError | None = None
     broken_page: int | None = None
     in_flight: int = 0
     most_in_flight: int = 0
     asked: list[int] = field(default_factory=list)
+    queries: list[ChangesQuery] = field(default_factory=list)
 
     async def login(self) -> None:
         await asyncio.sleep(0)
@@ -57,26 +71,40 @@ class ScriptedSource:
             self.in_flight -= 1
         if page == self.broken_page:
             raise SourceUnavailableError("gone")
-        docs = tuple(Raw(record) for record in self.records)
-        return map_page(PageAnswer(docs=docs, total_pages=self.totals[page - 1]), page=page, size_bytes=1024)
+        records = self.records if page < self.empty_from else []
+        return self._map(records, page, total_pages=self.totals[page - 1])
+
+    async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
+        self.queries.append(query)
+        return self._map(self.changes.pop(0) if self.changes else [], CLOSING_PAGE)
+
+    def _map(self, records: list[bytes], page: int, total_pages: int | None = None) -> FetchedPage:
+        answer = PageAnswer(docs=tuple(Raw(record) for record in records), total_pages=total_pages)
+        return map_page(answer, page=page, limit=3, size_bytes=1024, asked_at=SourceTime(clock=NOON))
 
 
 @dataclass
 class ListStore:
-    committed: Results | None = None
+    committed: StoredRun | None = None
     staged: list[Sequence[Row]] = field(default_factory=list)
     merged: int | None = None
     is_closed: bool = False
 
-    async def fetch_committed_results(self) -> Results | None:
+    async def fetch_committed_run(self) -> StoredRun | None:
         return self.committed
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
         self.staged.append(rows)
 
-    async def merge(self, *, total_fetched: int) -> Results:
+    async def write_changes(self, rows: Sequence[Row]) -> int:
+        news = [row for row in rows if not any(row in staged for staged in self.staged)]
+        self.staged.append(rows)
+        return len(news)
+
+    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
         self.merged = total_fetched
-        return Results(total_fetched=total_fetched, new_estimates=total_fetched, total_processed=total_fetched)
+        results = Results(total_fetched=total_fetched, new_estimates=total_fetched, total_processed=total_fetched)
+        return StoredRun(results=results, complete_as_of=complete_as_of)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["ListStore"]:
@@ -86,17 +114,20 @@ class ListStore:
             self.is_closed = True
 
 
-def run_sync(source: ScriptedSource, store: ListStore, log: ListLog | None = None, *, concurrency: int = 3) -> Results:
+def run_sync(
+    source: ScriptedSource, store: ListStore, log: ListLog | None = None, *, concurrency: int = 3
+) -> StoredRun:
     sync = Sync(
         open_source=nullcontext(source),
         open_store=store.open(),
         log=log or ListLog(),
+        start=datetime(2025, 9, 1, tzinfo=UTC),
         page_size=3,
         concurrency=concurrency,
     )
     asyncio.run(sync.run())
-    assert sync.results is not None
-    return sync.results
+    assert sync.stored is not None
+    return sync.stored
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -106,7 +137,7 @@ def test_pages_are_fetched_side_by_side_within_the_bound(concurrency: int) -> No
     run_sync(source, store, concurrency=concurrency)
 
     assert source.most_in_flight == concurrency
-    assert (len(store.staged), store.merged) == (6, 12)
+    assert ([len(rows) for rows in store.staged], store.merged) == ([2] * 6 + [0], 12)
 
 
 def test_pages_are_told_in_order_though_they_arrive_out_of_order() -> None:
@@ -123,6 +154,7 @@ def test_pages_are_told_in_order_though_they_arrive_out_of_order() -> None:
         "🔍 [SYNC] Page 3/3: 2 estimates",
         "🏁 [SYNC] Last page reached (2 < 3)",
         "✅ [SYNC] Page 3 complete. Total so far: 6",
+        "🔒 [SYNC] Nothing is missing up to 2025-10-16T12:00:00.000Z, by the clock of Attic Tech",
         "🎉 [SYNC] Fetch complete! Total: 6 estimates",
         "💾 Saving estimates to the database...",
         "✅ Background synchronization finished. New: 6, Updated: 0.",
@@ -132,12 +164,64 @@ def test_pages_are_told_in_order_though_they_arrive_out_of_order() -> None:
     assert (progress.text, progress.fetched) == ("3/3", 6)
 
 
-def test_a_listing_that_grows_is_followed() -> None:
-    source = ScriptedSource(totals=[2, 3, 4, 4])
+def test_a_listing_that_grows_is_not_followed_but_looked_into_behind_its_last_page() -> None:
+    source = ScriptedSource(totals=[2, 3])
 
     run_sync(source, ListStore())
 
-    assert source.asked == [1, 2, 3, 4]
+    assert source.asked == [1, 2]
+    assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(1, None)]
+
+
+def test_a_listing_that_tells_too_many_pages_ends_with_the_first_empty_one() -> None:
+    source = ScriptedSource(totals=[1_000_000] * 50, empty_from=4)
+
+    stored = run_sync(source, ListStore())
+
+    assert source.asked[-1] < 8
+    assert stored.results.total_fetched == 6
+
+
+def test_what_a_closing_pass_brings_is_stored_counted_and_told() -> None:
+    log, store = ListLog(), ListStore()
+
+    stored = run_sync(ScriptedSource(totals=[1], changes=[[b'{"id":3}', b'{"id":2}']]), store, log)
+
+    assert (stored.results.total_fetched, stored.complete_as_of) == (3, NOON)
+    assert "🔁 [SYNC] Changed or appeared meanwhile: 1 estimates" in log.lines
+
+
+def test_a_pass_of_several_answers_is_followed_by_another_until_one_brings_nothing_new() -> None:
+    full = [b'{"id":9}', b'{"id":8}', b'{"id":7}']
+    source = ScriptedSource(totals=[1], changes=[full, [b'{"id":6}'], full, [b'{"id":6}']])
+
+    stored = run_sync(source, ListStore())
+
+    assert [query.below for query in source.queries] == [None, 7, None, 7]
+    assert stored.results.total_fetched == 6
+
+
+def test_a_source_that_changes_faster_than_it_is_read_ends_the_sync_with_a_reason() -> None:
+    flood = [[b'{"id":%d}' % number for number in (n + 2, n + 1, n)] for n in range(900, 100, -3)]
+    pairs = [page for head in flood for page in (head, [])]
+    store = ListStore()
+
+    with pytest.raises(SourceChangingError, match="faster than it can be read"):
+        run_sync(ScriptedSource(totals=[1], changes=pairs), store)
+
+    assert store.merged is None
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param([[b'{"id":3}', b'{"id":2}', b'{"id":1}']] * 2, id="the-same-again"),
+        pytest.param([[b"{}", b"{}", b"{}"]], id="no-id-to-go-on-from"),
+    ],
+)
+def test_a_listing_that_cannot_be_continued_is_an_error(answers: list[list[bytes]]) -> None:
+    with pytest.raises(SyncError):
+        run_sync(ScriptedSource(totals=[1], changes=answers), ListStore())
 
 
 def test_what_is_committed_already_is_reported_without_asking_for_a_page() -> None:
@@ -146,9 +230,9 @@ def test_what_is_committed_already_is_reported_without_asking_for_a_page() -> No
         ListStore(committed=COMMITTED),
     )
 
-    results = run_sync(source, store)
+    stored = run_sync(source, store)
 
-    assert results == COMMITTED
+    assert stored == COMMITTED
     assert (source.asked, store.merged) == ([], None)
 
 

@@ -1,0 +1,176 @@
+"""What has been read, what that leaves unproven, and what to ask for until nothing is: the sync's completeness.
+
+The pages of the range are read by offset, side by side, so what leaves or enters the range meanwhile shifts others
+from page to page. Yet each page is a whole stretch of ids at the instant it was put together: only the gaps between
+two stretches, and what has changed since, are unproven. Closing passes ask for just these. docs/completeness.md
+holds the argument; `transfer` does the asking.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from estimatesync_job.errors import SourceInvalidError
+from estimatesync_job.listings import ChangesQuery, Gap
+from estimatesync_job.pages import FetchedPage, SourceTime, compute_stamp
+
+OVERLAP: Final = timedelta(seconds=60)
+"""How long after its stamp a change may become visible: clocks of several servers, open transactions, one tick."""
+
+MAX_PASSES: Final = 10
+MIN_LIMIT: Final = 100
+"""Records that a closing pass asks for at least: what changed may be more than a tiny page."""
+
+GAPS_PER_QUERY: Final = 18
+"""With two more conditions, the 20 that a query string's list may have by default, in some 4 KB."""
+
+
+class FetchState(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the pages have been read.
+
+    Attributes:
+        pages: stored so far, in order.
+        total_pages: how many there are to read.
+        records: read so far.
+        edge: the newest page that had an id.
+        read_since: whatever has changed after it was read, or instead of being read, changed at this time or later.
+        is_at_end: an empty page was met.
+    """
+
+    pages: int = 0
+    total_pages: int = 1
+    records: int = 0
+    edge: FetchedPage | None = None
+    read_since: SourceTime | None = None
+    is_at_end: bool = False
+
+
+def plan_next_pages(state: FetchState) -> range:
+    """Plan what is still to fetch: the first page, which tells how many there are, then the rest.
+
+    Growth is not followed, or a server that grows faster than it is read would keep the sync for ever: what was
+    shifted behind the last page lies in a gap.
+    """
+    return range(state.pages + 1, 1 if state.is_at_end else state.total_pages + 1)
+
+
+def next_state(state: FetchState, page: FetchedPage) -> FetchState:
+    """Count a stored page."""
+    return FetchState(
+        pages=page.page,
+        total_pages=_compute_total_pages(state, page),
+        records=state.records + page.records,
+        edge=state.edge if page.last is None else page,
+        # A page without records holds nothing that could change, unless it says that the range is empty.
+        read_since=compute_earlier(state.read_since, page) if page.records or page.page == 1 else state.read_since,
+        is_at_end=not page.records,
+    )
+
+
+def _compute_total_pages(state: FetchState, page: FetchedPage) -> int:
+    """Believe the first page, and without a total go on as long as pages say that there is more."""
+    if page.total_pages is None:
+        return page.page + 1 if page.has_more else page.page
+    return max(page.total_pages, 1) if page.page == 1 else state.total_pages
+
+
+def compute_earlier(time: SourceTime | None, page: FetchedPage) -> SourceTime:
+    """Compute the earlier of a time and an answer's, each of the two clocks for itself; unknown is earliest."""
+    own = SourceTime(clock=page.asked_at.clock, stamp=compute_stamp(page.asked_at, page))
+    if time is None:
+        return own
+    return SourceTime(clock=_earlier(time.clock, own.clock), stamp=_earlier(time.stamp, own.stamp))
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(one, other) if one and other else None
+
+
+def find_gap(edge: FetchedPage | None, page: FetchedPage) -> Gap | None:
+    """Find the ids between the page before and this one; two numbers next to each other leave none."""
+    if edge is None or edge.last is None or page.first is None:
+        return None
+    if isinstance(edge.last, int) and isinstance(page.first, int) and edge.last - page.first <= 1:
+        return None
+    return Gap(below=edge.last, above=page.first)
+
+
+def find_tail(edge: FetchedPage | None) -> Gap | None:
+    """Find the ids below everything read: nothing that a server says about its totals proves that there are none."""
+    return None if edge is None or edge.last is None else Gap(below=edge.last, above=None)
+
+
+def plan_pass(gaps: Sequence[Gap], *, since: SourceTime, page_size: int, start: datetime) -> tuple[ChangesQuery, ...]:
+    """Plan the requests of a closing pass; the first asks for changes, too.
+
+    Args:
+        gaps: what to look into.
+        since: when the reading of what may have changed began.
+        page_size: of the sync.
+        start: of the range; changes are asked for from there when no stamp is known.
+    """
+    limit = max(page_size, MIN_LIMIT)
+    first = ChangesQuery(
+        limit=limit,
+        changed_since=max(start, since.stamp - OVERLAP) if since.stamp else start,
+        left_since=since.clock and since.clock - OVERLAP,
+        gaps=tuple(gaps[:GAPS_PER_QUERY]),
+    )
+    return (first, *_plan_gaps(gaps[GAPS_PER_QUERY:], limit))
+
+
+def _plan_gaps(gaps: Sequence[Gap], limit: int) -> Iterator[ChangesQuery]:
+    for number in range(0, len(gaps), GAPS_PER_QUERY):
+        chunk = tuple(gaps[number : number + GAPS_PER_QUERY])
+        yield ChangesQuery(limit=limit, changed_since=None, left_since=None, gaps=chunk)
+
+
+def plan_continuation(query: ChangesQuery, answer: FetchedPage) -> ChangesQuery | None:
+    """Plan the request that continues an answer, from the last id in it; None when there is no more.
+
+    Raises:
+        SourceInvalidError: It says that there is more, and holds no id to go on from, or just that one.
+    """
+    if not answer.records or not answer.has_more:
+        return None
+    if answer.last is None or answer.last == query.below:
+        raise SourceInvalidError("Attic Tech does not continue a listing below an id (where[id][less_than]).")
+    return msgspec.structs.replace(query, below=answer.last)
+
+
+class PassResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a closing pass has brought.
+
+    Attributes:
+        queries: requests planned.
+        answers: how many it took.
+        news: estimates that were not known so before.
+        began_at: no later than the first of the answers.
+    """
+
+    queries: int
+    answers: int = 0
+    news: int = 0
+    began_at: SourceTime | None = None
+
+
+def is_proof(result: PassResult) -> bool:
+    """Whether a pass has proved the sync complete.
+
+    One answer is one instant: all that was unproven before it is read as of that instant. Several answers are not,
+    but where they brought nothing new, nothing had changed when the pass began. Gaps spread over several queries
+    prove nothing about what leaves the range between these.
+    """
+    return result.queries == 1 and (result.answers == 1 or result.news == 0)
+
+
+def next_result(result: PassResult, answer: FetchedPage, *, news: int) -> PassResult:
+    """Count an answer of a closing pass."""
+    return PassResult(
+        queries=result.queries,
+        answers=result.answers + 1,
+        news=result.news + news,
+        began_at=compute_earlier(result.began_at, answer),
+    )

@@ -1,0 +1,88 @@
+"""What Attic Tech is asked for, in Payload's notation: one page of the range, or what a closing pass looks for.
+
+Records are sorted by id, newest first: an id never changes and no two are equal, so that an edit moves nothing and
+the order is total. `coverage` decides what to ask; `attic_tech` sends it.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from estimatesync_job.day_bounds import DayBounds, represent_instant
+from estimatesync_job.records import RecordId
+
+SORT: Final = "-id"
+DEPTH: Final = 2
+"""Deep enough for a property's client."""
+
+_TICK: Final = timedelta(milliseconds=1)
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids that no page has covered: all below one, and above another unless that is None; both ends are excluded."""
+
+    below: RecordId
+    above: RecordId | None
+
+
+class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of a closing pass, for the records that any of these conditions holds for.
+
+    Attributes:
+        limit: records asked for at most.
+        changed_since: in the range, and changed at or after this instant; None asks for none of these.
+        left_since: changed at or after this instant to a date beyond the range, and created before its end.
+        gaps: in the range, and with an id within one of these.
+        below: only ids below this one: where the answer before has ended.
+    """
+
+    limit: int
+    changed_since: datetime | None
+    left_since: datetime | None
+    gaps: tuple[Gap, ...]
+    below: RecordId | None = None
+
+
+def build_page_query(page: int, *, page_size: int, bounds: DayBounds) -> Mapping[str, str]:
+    """Build the query of one page of the range."""
+    return {
+        "limit": str(page_size),
+        "page": str(page),
+        "depth": str(DEPTH),
+        "sort": SORT,
+        "where[updatedAt][greater_than_equal]": represent_instant(bounds.start),
+        "where[updatedAt][less_than_equal]": represent_instant(bounds.end),
+    }
+
+
+def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[str, str]:
+    """Build the query of a closing pass; the answer continues by id, not by offset, so that nothing can shift."""
+    cursor = {} if query.below is None else {"where[id][less_than]": str(query.below)}
+    return {
+        "limit": str(query.limit),
+        "page": "1",
+        "depth": str(DEPTH),
+        "sort": SORT,
+        "where[updatedAt][greater_than_equal]": represent_instant(bounds.start),
+        **cursor,
+        **{
+            f"where[or][{number}]{condition}": value
+            for number, branch in enumerate(_build_branches(query, bounds))
+            for condition, value in branch.items()
+        },
+    }
+
+
+def _build_branches(query: ChangesQuery, bounds: DayBounds) -> Iterator[Mapping[str, str]]:
+    end = represent_instant(bounds.end)
+    in_range = {"[updatedAt][less_than_equal]": end}
+    if query.changed_since:
+        yield {"[updatedAt][greater_than_equal]": represent_instant(query.changed_since), **in_range}
+    if query.left_since:
+        left_since = max(query.left_since, bounds.end + _TICK)
+        yield {"[updatedAt][greater_than_equal]": represent_instant(left_since), "[createdAt][less_than_equal]": end}
+    for gap in query.gaps:
+        above = {} if gap.above is None else {"[id][greater_than]": str(gap.above)}
+        yield {"[id][less_than]": str(gap.below), **above, **in_range}
