@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := api operator syncjob deploy
+PEER_VENV := .venv-bench
+PEER_INSTALLED := $(PEER_VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -54,11 +56,22 @@ test: check ## Run every check and every test
 test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/agreement
 
+.PHONY: bench
+bench: $(INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
+	$(BIN)/python tests/benchmarks/bench.py --settings $(if $(FULL),--full)
+
+# The peer's dependencies are many and nobody else's: they never meet those of the product.
+$(PEER_INSTALLED): requirements/bench.txt $(INSTALLED)
+	$(PYTHON) -m venv --clear $(PEER_VENV)
+	$(PEER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
 .PHONY: check
 check: $(INSTALLED) ## Lint, check types and the layers
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: format
@@ -74,6 +87,8 @@ crd: $(INSTALLED) ## Generate the CustomResourceDefinition from the contract
 lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.toml (uv)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
 	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group bench \
+	    --no-header --output-file requirements/bench.txt
 
 .PHONY: changelog
 changelog: $(INSTALLED) ## Show the next release's notes
@@ -81,4 +96,4 @@ changelog: $(INSTALLED) ## Show the next release's notes
 
 .PHONY: clean
 clean: ## Remove what is built and cached here (not the Kubernetes programs in ~/.cache)
-	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(PEER_VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

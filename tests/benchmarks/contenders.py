@@ -1,0 +1,85 @@
+"""Who competes: how each is started, and where its rows are found afterwards."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from estimatesync_contract.spec import EstimateSyncSpec
+from source_records import FIRST_DAY, LAST_DAY
+
+_HERE: Final = Path(__file__).parent
+_SPEC: Final = EstimateSyncSpec()
+PEER_PYTHON: Final = _HERE.parents[1] / ".venv-bench" / "bin" / "python"
+
+OURS: Final = "EstimateSync"
+LIMIT: Final = "limit"
+PEER: Final = "dlt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One program with its settings.
+
+    Attributes:
+        words: the settings, for the report.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    table: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    words: str = ""
+
+
+def build_ours(*, page_size: int = _SPEC.page_size, concurrency: int = _SPEC.concurrency) -> Contender:
+    """The sync program; with its defaults unless told otherwise."""
+    return Contender(
+        name=OURS,
+        command=(sys.executable, "-m", "estimatesync_job"),
+        table="botzilla.estimate",
+        settings={"SYNC_PAGE_SIZE": str(page_size), "SYNC_CONCURRENCY": str(concurrency)},
+        words=f"pages of {page_size}, at most {concurrency} at once",
+    )
+
+
+def build_limit(*, connections: int, page_size: int = _SPEC.page_size) -> Contender:
+    """The limit, on the pages that the sync program asks for."""
+    return Contender(
+        name=LIMIT,
+        command=(sys.executable, str(_HERE / "limit.py"), str(connections)),
+        table="estimate_limit",
+        settings={"SYNC_PAGE_SIZE": str(page_size)},
+        words=f"pages of {page_size}, {connections} connections",
+    )
+
+
+def build_peer(*, page_size: int, workers: int = 16) -> Contender:
+    """The peer, on the pages that suit it best."""
+    return Contender(
+        name=PEER,
+        command=(str(PEER_PYTHON), str(_HERE / "dlt_peer.py")),
+        table="dlt.estimate",
+        settings={"SYNC_PAGE_SIZE": str(page_size), "EXTRACT__WORKERS": str(workers)},
+        words=f"pages of {page_size}, {workers} workers",
+    )
+
+
+def build_environment(contender: Contender, *, source_url: str, authority: Path, database_url: str) -> dict[str, str]:
+    """Build the whole environment of one run: the sync program's own variables, which the others read, too."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "SSL_CERT_FILE": str(authority),
+        "REQUESTS_CA_BUNDLE": str(authority),
+        "SYNC_ID": "benchmark",
+        "SYNC_UID": str(uuid4()),
+        "SYNC_START_DATE": FIRST_DAY.date().isoformat(),
+        "SYNC_END_DATE": LAST_DAY.date().isoformat(),
+        "ATTIC_TECH_URL": source_url,
+        "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
+        "ATTIC_TECH_PASSWORD": "made-up-password",
+        "DATABASE_URL": database_url,
+        "TERMINATION_MESSAGE_PATH": "result",
+    } | dict(contender.settings)

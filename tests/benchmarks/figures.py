@@ -1,0 +1,100 @@
+"""From single loads to medians and ratios; pure. The report and the picture are built on these."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from contenders import LIMIT, OURS, PEER
+from rounds import Load
+from scenarios import MOST_MEGABYTES, MOST_SECONDS_TO_FIRST_REQUEST, Scenario
+
+LOADS: Final = {1: "first load", 2: "every record changed"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The sync program with other settings than its defaults: the best first load, in seconds."""
+
+    scenario: str
+    page_size: int
+    concurrency: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Everything that one run has measured."""
+
+    loads: Mapping[Scenario, Sequence[Load]]
+    settings: Sequence[Setting]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One scenario and one load: medians over the rounds, NaN for who did not run."""
+
+    scenario: Scenario
+    load: int
+    seconds: Mapping[str, float]
+    cpu: Mapping[str, float]
+    megabytes: Mapping[str, float]
+    start_seconds: float
+    list_calls: Mapping[str, int]
+    most_in_flight: Mapping[str, int]
+    words: Mapping[str, str]
+    rounds: int
+
+    @property
+    def times_limit(self) -> float:
+        """How many times as long as the limit the sync program takes."""
+        return self.seconds[OURS] / self.seconds[LIMIT]
+
+    @property
+    def times_peer(self) -> float:
+        """How many times as long as the sync program the peer takes."""
+        return self.seconds[PEER] / self.seconds[OURS]
+
+
+def compute_rows(table: Table) -> list[Row]:
+    """Compute the medians, in the order of the scenarios."""
+    return [
+        _compute_row(scenario, load, [each for each in loads if each.load == load])
+        for scenario, loads in table.loads.items()
+        for load in LOADS
+    ]
+
+
+def find_missed_goals(row: Row) -> list[str]:
+    """List the goals that a row misses, each with what was measured."""
+    scenario, seconds = row.scenario, row.seconds[OURS]
+    missed = []
+    if scenario.most_seconds is not None and seconds > scenario.most_seconds:
+        missed.append(f"{seconds:.2f} s > {scenario.most_seconds} s")
+    if scenario.most_times_limit is not None and row.times_limit > scenario.most_times_limit:
+        missed.append(f"{row.times_limit:.2f} × limit > {scenario.most_times_limit} ×")
+    if row.times_peer < scenario.least_times_peer:
+        missed.append(f"{row.times_peer:.1f} × ahead of dlt < {scenario.least_times_peer} ×")
+    if row.start_seconds > MOST_SECONDS_TO_FIRST_REQUEST:
+        missed.append(f"first request after {row.start_seconds:.2f} s > {MOST_SECONDS_TO_FIRST_REQUEST} s")
+    if scenario.name.startswith("S4") and row.megabytes[OURS] > MOST_MEGABYTES:
+        missed.append(f"{row.megabytes[OURS]:.0f} MB > {MOST_MEGABYTES} MB")
+    return missed
+
+
+def _compute_row(scenario: Scenario, load: int, loads: Sequence[Load]) -> Row:
+    by_name = {name: [each for each in loads if each.contender == name] for name in (OURS, LIMIT, PEER)}
+    ran = {name: each for name, each in by_name.items() if each}
+    nothing = dict.fromkeys(by_name, float("nan"))
+    return Row(
+        scenario=scenario,
+        load=load,
+        seconds=nothing | {name: median(each.wall_seconds for each in own) for name, own in ran.items()},
+        cpu=nothing | {name: median(each.cpu_seconds for each in own) for name, own in ran.items()},
+        megabytes=nothing | {name: max(each.peak_megabytes for each in own) for name, own in ran.items()},
+        start_seconds=median(each.start_seconds for each in by_name[OURS] or loads),
+        list_calls={name: own[0].list_calls for name, own in ran.items()},
+        most_in_flight={name: max(each.most_in_flight for each in own) for name, own in ran.items()},
+        words={name: own[0].words for name, own in ran.items()},
+        rounds=max(len(own) for own in ran.values()),
+    )

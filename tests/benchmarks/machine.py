@@ -1,0 +1,21 @@
+"""Describes the machine of a run, for whoever wants to compare."""
+
+import os
+import platform
+from pathlib import Path
+
+
+def read_machine(postgres_version: str) -> str:
+    """Read processor, memory and versions as one sentence."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} × {_read_processor()}, {memory:.0f} GB, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}, PostgreSQL {postgres_version}"
+    )
+
+
+def _read_processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

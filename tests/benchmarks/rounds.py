@@ -1,0 +1,146 @@
+"""Measures one scenario: tries the settings of those who may choose, then lets all run in turn, round after round.
+
+Everyone meets the same machine, noise included: A B C A B C, an empty database each, first load then second load.
+"""
+
+import shutil
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.request import urlopen
+
+import msgspec
+from bench_postgres import Postgres
+from contenders import Contender, build_environment
+from processes import Usage, measure, serving
+from scenarios import Scenario
+from source_records import GENERATIONS
+from source_server import CONTROL_PATH
+
+_HERE: Final = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """One process, measured.
+
+    Attributes:
+        load: 1 into an empty database, 2 with every record changed.
+        start_seconds: from the start of the process to its first request.
+        most_in_flight: list calls that the source had before it at the same time.
+    """
+
+    contender: str
+    words: str
+    load: int
+    wall_seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+    start_seconds: float
+    list_calls: int
+    most_in_flight: int
+
+
+class Arena:
+    """A scenario with its source and its database running."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        postgres: Postgres,
+        database_url: str,
+        source_url: str,
+        authority: Path,
+        directory: Path,
+    ) -> None:
+        self.scenario: Final = scenario
+        self._postgres: Final = postgres
+        self._database_url: Final = database_url
+        self._source_url: Final = source_url
+        self._authority: Final = authority
+        self._context: Final = ssl.create_default_context(cafile=str(authority))
+        self._directory: Final = directory
+
+    def run(self, contender: Contender, *, loads: Sequence[int] = GENERATIONS) -> list[Load]:
+        """Run the loads of one contender, one after the other, and check what each has stored."""
+        database = "bench"
+        self._postgres.create_database(database)
+        directory = self._directory / "work"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        return [self._run_load(contender, load, database, directory) for load in loads]
+
+    def choose(self, candidates: Sequence[Contender], *, tries: int = 2) -> Contender:
+        """Find the fastest by its best first load."""
+        return min(candidates, key=lambda candidate: self.try_out(candidate, tries=tries))
+
+    def try_out(self, candidate: Contender, *, tries: int = 2) -> float:
+        """Run some first loads and say what the best of them took, in seconds."""
+        return min(self.run(candidate, loads=(1,))[0].wall_seconds for _ in range(tries))
+
+    def _run_load(self, contender: Contender, load: int, database: str, directory: Path) -> Load:
+        self._control(f"generation/{load}")
+        self._postgres.settle()
+        environment = build_environment(
+            contender,
+            source_url=self._source_url,
+            authority=self._authority,
+            database_url=self._database_url.format(database),
+        )
+        usage = measure(contender.command, environment=environment, directory=directory)
+        seen = self._control("seen")
+        self._postgres.check_rows(database, contender.table, count=self.scenario.records, generation=load)
+        return _build_load(contender, load, usage, seen)
+
+    def _control(self, action: str) -> Any:
+        with urlopen(f"{self._source_url}{CONTROL_PATH}{action}", context=self._context) as answer:  # noqa: S310 - ours
+            return msgspec.json.decode(answer.read())
+
+
+def _build_load(contender: Contender, load: int, usage: Usage, seen: Any) -> Load:
+    return Load(
+        contender=contender.name,
+        words=contender.words,
+        load=load,
+        wall_seconds=usage.wall_seconds,
+        cpu_seconds=usage.cpu_seconds,
+        peak_megabytes=usage.peak_megabytes,
+        start_seconds=seen["first_request"] - usage.started,
+        list_calls=seen["list_calls"],
+        most_in_flight=seen["most_in_flight"],
+    )
+
+
+@contextmanager
+def open_arena(scenario: Scenario, *, postgres: Postgres, certificate: Path, authority: Path) -> Iterator[Arena]:
+    """Start what the scenario needs."""
+    numbers = (scenario.records, scenario.mean_bytes, scenario.fixed_ms, scenario.record_ms, scenario.at_once)
+    source = (sys.executable, str(_HERE / "source_server.py"), str(certificate), *map(str, numbers))
+    with serving(source) as answer, postgres.reached_over(scenario.round_trip_ms) as database_url:
+        yield Arena(
+            scenario,
+            postgres=postgres,
+            database_url=database_url,
+            source_url=answer["url"],
+            authority=authority,
+            directory=authority.parent,
+        )
+
+
+def run_rounds(
+    arena: Arena, contenders: Sequence[Contender], *, rounds: int, tell: Callable[[str], None]
+) -> list[Load]:
+    """Let everyone run in turn, both loads at a time."""
+    loads: list[Load] = []
+    for number in range(1, rounds + 1):
+        for contender in contenders:
+            measured = arena.run(contender)
+            loads += measured
+            seconds = " and ".join(f"{load.wall_seconds:.2f} s" for load in measured)
+            tell(f"{arena.scenario.name}, round {number} of {rounds}: {contender.name} {seconds}")
+    return loads
