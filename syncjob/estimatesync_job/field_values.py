@@ -15,6 +15,8 @@ _FINEST: Final = Decimal("0.000001")
 _LONGEST_ID: Final = 20
 _NUMBER_LIMIT: Final = Decimal(10) ** 10
 """What numeric(12,2) can hold: amounts below this."""
+_MONEY_LIMIT: Final = _NUMBER_LIMIT - _CENT / 2
+"""The same before rounding."""
 
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -45,29 +47,36 @@ def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
     """
     if value is None:
         return None
-    text = value if isinstance(value, str) else _JSON.encode(value).decode()
+    text: str = value if isinstance(value, str) else _JSON.encode(value).decode()
     return text.replace("\0", "").strip() or None
 
 
 def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
     """Read a number or the text of one, exactly to six places; an empty text is no number."""
-    number = _parse_decimal(field, value)
+    number = value if isinstance(value, Decimal) else _parse_decimal(field, value)
     if number is None:
         return None
+    if not -_NUMBER_LIMIT < number < _NUMBER_LIMIT:
+        raise _build_size_fault(field)
     rounded = number.quantize(_FINEST, ROUND_HALF_UP)
     return number if rounded == number else rounded
 
 
 def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
     """Read an amount, rounded to cents as PostgreSQL rounds: half away from zero."""
-    number = _parse_decimal(field, value)
-    return None if number is None else _check_size(field, number.quantize(_CENT, ROUND_HALF_UP))
+    number = value if isinstance(value, Decimal) else _parse_decimal(field, value)
+    if number is None:
+        return None
+    if not -_MONEY_LIMIT < number < _MONEY_LIMIT:
+        raise _build_size_fault(field)
+    return number.quantize(_CENT, ROUND_HALF_UP)
 
 
 def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
+    """Read what is no Decimal yet: those come from JSON itself, which knows neither NaN nor infinity."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise FieldFaultError(field, "is not a number")
     try:
         number = Decimal(value)
@@ -75,7 +84,7 @@ def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - 
         raise FieldFaultError(field, "is not a number") from error
     if not number.is_finite():
         raise FieldFaultError(field, "is not a number")
-    return _check_size(field, number)
+    return number
 
 
 def parse_instant(field: str, value: Any) -> datetime | None:  # noqa: ANN401 - any JSON value
@@ -89,7 +98,5 @@ def parse_instant(field: str, value: Any) -> datetime | None:  # noqa: ANN401 - 
         raise FieldFaultError(field, "is not a date such as 2025-10-16T14:09:00.000Z") from error
 
 
-def _check_size(field: str, number: Decimal) -> Decimal:
-    if abs(number) >= _NUMBER_LIMIT:
-        raise FieldFaultError(field, f"is too large: it must be below {_NUMBER_LIMIT:,}")
-    return number
+def _build_size_fault(field: str) -> FieldFaultError:
+    return FieldFaultError(field, f"is too large: it must be below {_NUMBER_LIMIT:,}")

@@ -1,19 +1,19 @@
 """A record as Attic Tech sends it: only the fields that a row needs, each of them optional and of any JSON type.
 
-`rows` maps it. A record may weigh hundreds of kilobytes, so everything else is skipped while decoding, and relations
-stay raw until they are known to be objects: Payload sends a bare id where it does not populate one.
+`rows` maps it. A record may weigh hundreds of kilobytes, so everything else is skipped while it is decoded, in one
+pass. A relation may be anything, too: Payload sends a bare id where it does not populate one.
 """
 
 from decimal import Decimal
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
-
-NULL: Final = msgspec.Raw(b"null")
 
 Value = Any
 """Any JSON value; a number with a fraction is a Decimal, for a binary float would not be exact."""
 
+Other = str | int | float | bool | list[Any] | None
+"""Any JSON value but an object."""
 
 RecordId = int | str
 """An id as Attic Tech writes it; only Attic Tech compares them."""
@@ -44,7 +44,7 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
     """Where the work is done, and whose it is."""
 
     address: Value = None
-    client: msgspec.Raw = NULL
+    client: Client | Other = None
 
 
 class TaxDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,22 +69,22 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     labor_hours: Value = None
     crew_notes: Value = None
     payment_method: Value = None
-    tax_details: msgspec.Raw = NULL
-    branch: msgspec.Raw = NULL
-    user: msgspec.Raw = NULL
-    client: msgspec.Raw = NULL
-    property: msgspec.Raw = NULL
+    tax_details: TaxDetails | Other = None
+    branch: Named | Other = None
+    user: Named | Other = None
+    client: Client | Other = None
+    property: Property | Other = None
 
 
-Shape = TypeVar("Shape", bound=msgspec.Struct)
+def parse_record(raw: msgspec.Raw) -> Record:
+    """Decode a record; any other JSON value is a record without a single field.
 
-
-def parse_object(raw: msgspec.Raw, shape: type[Shape]) -> Shape | None:
-    """Decode a JSON object, which must be well formed; None for any other JSON value, such as a bare id."""
-    if memoryview(raw)[:1].tobytes() != b"{":
-        return None
-    decoded: Shape = _DECODERS[shape].decode(raw)
-    return decoded
+    Raises:
+        msgspec.DecodeError: It is malformed.
+        UnicodeDecodeError: A text of it is not UTF-8.
+    """
+    decoded = _RECORDS.decode(raw)
+    return decoded if isinstance(decoded, Record) else Record()
 
 
 def parse_record_id(raw: msgspec.Raw) -> RecordId | None:
@@ -97,6 +97,4 @@ def parse_record_id(raw: msgspec.Raw) -> RecordId | None:
 
 
 _ID_DECODER: Final = msgspec.json.Decoder(_Identified)
-_DECODERS: Final[dict[type[msgspec.Struct], msgspec.json.Decoder[Any]]] = {
-    shape: msgspec.json.Decoder(shape, float_hook=Decimal) for shape in (Named, Client, Property, TaxDetails, Record)
-}
+_RECORDS: Final = msgspec.json.Decoder(Record | Other, float_hook=Decimal)

@@ -18,11 +18,13 @@ from estimatesync_job.field_values import (
     parse_number,
     parse_text,
 )
-from estimatesync_job.records import Client, Named, Property, Record, TaxDetails, parse_object
+from estimatesync_job.records import Client, Named, Property, Record, TaxDetails, parse_record, parse_record_id
 
 UNNAMED: Final = "Unnamed Estimate"
 PENDING: Final = "pending"
 _NO_CLIENT: Final = Client()
+_NO_PROPERTY: Final = Property()
+_NO_TAXES: Final = TaxDetails()
 
 
 class Row(NamedTuple):
@@ -60,21 +62,22 @@ class RecordProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 def map_record(raw: msgspec.Raw) -> Row | RecordProblem:
     """Map one record of a page; never raises, whatever its bytes are."""
-    record = Record()
     try:
-        record = parse_object(raw, Record) or record
-        return _build_row(record)
+        record = parse_record(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return RecordProblem(record_id=_represent_id(record), field="a field", problem=f"cannot be read: {error}")
+        record_id = _represent_id(parse_record_id(raw))
+        return RecordProblem(record_id=record_id, field="a field", problem=f"cannot be read: {error}")
+    try:
+        return _build_row(record)
     except FieldFaultError as fault:
-        return RecordProblem(record_id=_represent_id(record), field=fault.field, problem=fault.problem)
+        return RecordProblem(record_id=_represent_id(record.id), field=fault.field, problem=fault.problem)
 
 
 def _build_row(record: Record) -> Row:
-    place = parse_object(record.property, Property) or Property()
-    client = parse_object(record.client, Client) or _NO_CLIENT
-    owner = parse_object(place.client, Client) or _NO_CLIENT
-    taxes = parse_object(record.tax_details, TaxDetails) or TaxDetails()
+    place = record.property if isinstance(record.property, Property) else _NO_PROPERTY
+    client = record.client if isinstance(record.client, Client) else _NO_CLIENT
+    owner = place.client if isinstance(place.client, Client) else _NO_CLIENT
+    taxes = record.tax_details if isinstance(record.tax_details, TaxDetails) else _NO_TAXES
     return Row(
         attic_tech_estimate_id=parse_id("id", record.id),
         name=parse_text(record.name) or UNNAMED,
@@ -108,9 +111,8 @@ def _map_phone(client: Client) -> str | None:
     return parse_text(client.phone) or parse_text(client.phone_number)
 
 
-def _map_name(relation: msgspec.Raw) -> str | None:
-    named = parse_object(relation, Named)
-    return parse_text(named.name) if named else None
+def _map_name(relation: object) -> str | None:
+    return parse_text(relation.name) if isinstance(relation, Named) else None
 
 
 def _map_status(status: object) -> str | None:
@@ -118,6 +120,6 @@ def _map_status(status: object) -> str | None:
     return parse_text(status.get("name") if isinstance(status, dict) else status)
 
 
-def _represent_id(record: Record) -> str:
+def _represent_id(record_id: object) -> str:
     """Write an id for a person: a text or a number of theirs, cut to what a message can carry."""
-    return (parse_text(record.id) or "missing")[:40]
+    return (parse_text(record_id) or "missing")[:40]
