@@ -31,7 +31,7 @@ def build_picture(table: Table) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}">',
         "<style>text { font: 11px system-ui, sans-serif }</style>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        '<text x="12" y="18" style="font-size: 14px">Whole process, median seconds, logarithmic scale; shorter is better</text>',
+        '<text x="12" y="18" style="font-size: 14px">Median seconds of the whole process, logarithmic scale</text>',
         *_draw_legend(),
         *_draw_grid(longest, height),
         *(part for index, row in enumerate(rows) for part in _draw_row(row, _TOP + _ROW * index, longest)),
