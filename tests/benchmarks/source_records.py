@@ -1,17 +1,19 @@
 """The records that every contender fetches: made up, encoded once, and cut into answers without further work.
 
-Ids, creation times and update times grow together. So whatever order or filter a client asks for, the answer is one
-slice of the list, found by bisection: the source never computes while it is being measured.
+Ids, creation times and update times grow together, and between the ids lie others, outside of the range. So whatever
+order or filter a client asks for, the answer is one slice of the list or a few, found by bisection: the source never
+computes while it is being measured.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 FIRST_ID: Final = 4_200
+ID_STEP: Final = 3
 FIRST_DAY: Final = datetime(2025, 9, 1, tzinfo=UTC)
 LAST_DAY: Final = datetime(2025, 10, 16, tzinfo=UTC)
 GENERATIONS: Final = (1, 2)
@@ -50,7 +52,9 @@ def build_records(count: int, *, mean_bytes: int, generation: int) -> Records:
     documents = [
         _build_document(index, created[index], updated[index], generation, mean_bytes) for index in range(count)
     ]
-    return Records(documents=documents, ids=range(FIRST_ID, FIRST_ID + count), created=created, updated=updated)
+    return Records(
+        documents=documents, ids=range(FIRST_ID, FIRST_ID + ID_STEP * count, ID_STEP), created=created, updated=updated
+    )
 
 
 def build_price(index: int, generation: int) -> Decimal:
@@ -60,13 +64,13 @@ def build_price(index: int, generation: int) -> Decimal:
 
 def build_answer(records: Records, query: Mapping[str, str]) -> tuple[bytes, int]:
     """Build the body of a list call, as Payload shapes it, and say how many records it holds."""
-    matching = _find_slice(records, query)
     limit, page = int(query.get("limit", "10")), int(query.get("page", "1"))
-    total = len(matching)
+    matching = _find_slices(records, query)
+    total = sum(map(len, matching))
     total_pages = max(1, -(-total // limit))
-    descends = query.get("sort", "").startswith("-")
-    picked = (matching[::-1] if descends else matching)[(page - 1) * limit : page * limit]
-    documents = [records.documents[index] for index in picked]
+    if query.get("sort", "").startswith("-"):
+        matching = [found[::-1] for found in reversed(matching)]
+    documents = [records.documents[index] for index in _pick(matching, (page - 1) * limit, limit)]
     tail = (
         f'],"totalDocs":{total},"limit":{limit},"totalPages":{total_pages},"page":{page},"pagingCounter":'
         f'{(page - 1) * limit + 1},"hasPrevPage":{_truth(page > 1)},"hasNextPage":{_truth(page < total_pages)}}}'
@@ -74,17 +78,44 @@ def build_answer(records: Records, query: Mapping[str, str]) -> tuple[bytes, int
     return b"".join((b'{"docs":[', b",".join(documents), tail.encode())), len(documents)
 
 
-def _find_slice(records: Records, query: Mapping[str, str]) -> range:
-    low, high = 0, len(records.documents)
+def _pick(slices: Iterable[range], offset: int, limit: int) -> Iterator[int]:
+    for found in slices:
+        picked = found[offset : offset + limit]
+        yield from picked
+        offset, limit = max(0, offset - len(found)), limit - len(picked)
+
+
+def _find_slices(records: Records, query: Mapping[str, str]) -> list[range]:
+    """Find what `where[field][operator]` and, besides, any branch of `where[or][number][field][operator]` lets in."""
+    common: list[tuple[int, int]] = []
+    branches: dict[str, list[tuple[int, int]]] = {}
     for name, value in query.items():
-        if name.startswith("where["):
-            first, last = _find_bounds(records, name, value)
-            low, high = max(low, first), min(high, last)
-    return range(low, max(low, high))
+        if name.startswith("where[or]["):
+            number = name.split("[")[2]
+            branches.setdefault(number, []).append(_find_bounds(records, name, value))
+        elif name.startswith("where["):
+            common.append(_find_bounds(records, name, value))
+    everything = (0, len(records.documents))
+    found = sorted(_intersect([everything, *common, *branch]) for branch in branches.values() or [[]])
+    return list(_merge(found))
+
+
+def _intersect(bounds: list[tuple[int, int]]) -> tuple[int, int]:
+    low = max(first for first, _ in bounds)
+    return low, max(low, min(last for _, last in bounds))
+
+
+def _merge(ascending: list[tuple[int, int]]) -> Iterator[range]:
+    """Leave out of each slice what the ones before it hold."""
+    end = 0
+    for first, last in ascending:
+        if max(first, end) < last:
+            yield range(max(first, end), last)
+            end = last
 
 
 def _find_bounds(records: Records, name: str, value: str) -> tuple[int, int]:
-    """Read `where[field][operator]`, also within `where[and][0]`; anything unknown ends the run, and says so."""
+    """Read the last two words of a condition; an unknown one ends the run, and says so."""
     *_, field, operator = name.replace("]", "").split("[")
     keys: Any = {"id": records.ids, "createdAt": records.created, "updatedAt": records.updated}[field]
     key = int(value) if field == "id" else value
@@ -103,7 +134,7 @@ def _build_dollars(index: int, generation: int) -> int:
 
 
 def _build_document(index: int, created: str, updated: str, generation: int, mean_bytes: int) -> bytes:
-    number, price = FIRST_ID + index, _build_dollars(index, generation)
+    number, price = FIRST_ID + ID_STEP * index, _build_dollars(index, generation)
     head = _BASE % (
         *(number, number, _STATUSES[(index + generation) % len(_STATUSES)], created, updated),
         *(price, price, price, index % 700, index % 90, index % 60, index % 10_000, price),
