@@ -80,13 +80,17 @@ class Transfer:
     async def _fetch_in_order(
         self, fetch: Callable[[Asked], Coroutine[object, object, FetchedPage]], plan: Iterable[Asked]
     ) -> AsyncGenerator[FetchedPage, None]:
-        """Keep several requests in flight and hand answers on in order, so that memory never holds more than those."""
+        """Keep several requests in flight, also while an answer is stored, and hand answers on in order.
+
+        Memory holds no more than those, and the answer handed on.
+        """
         in_flight: deque[asyncio.Task[FetchedPage]] = deque()
         try:
             for asked in plan:
+                answer = await in_flight.popleft() if len(in_flight) == self._concurrency else None
                 in_flight.append(asyncio.create_task(fetch(asked)))
-                if len(in_flight) == self._concurrency:
-                    yield await in_flight.popleft()
+                if answer:
+                    yield answer
             while in_flight:
                 yield await in_flight.popleft()
         finally:

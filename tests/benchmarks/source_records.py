@@ -24,10 +24,10 @@ _BRANCHES: Final = 12
 _SELLERS: Final = 40
 _CLIENTS: Final = 997
 _BASE: Final = (
-    '{"id":%d,"name":"Estimate %d: attic insulation","status":"%s","createdAt":"%s","updatedAt":"%s",'
+    '{"id":%d,"name":"Estimate %d","status":"%s","createdAt":"%s","updatedAt":"%s",'
     '"true_cost":%d.25,"retail_cost":%d.5,"final_price":%d.75,"sub_services_retail_cost":%d,"discount_provided":%d.1,'
-    '"labor_hours":%d.5,"crew_notes":"Gate code %d\\nDog in the yard","payment_method":"card",'
-    '"tax_details":{"final_price_after_taxes":%d.75},"branch":{"name":"Branch %d"},"user":{"name":"Seller %d"},'
+    '"labor_hours":%d.5,"crew_notes":"Gate %d\\nDog","payment_method":"card",'
+    '"tax_details":{"final_price_after_taxes":%d.75},"branch":{"name":"Area %d"},"user":{"name":"Seller %d"},'
     '"client":{"fullName":"Client %d","email":"client%d@example.com"},"property":{"address":"%d Elm Street"}'
 )
 _SERVICE: Final = '{"id":1,"name":"Fibreglass batt R-38","unit_price":41.75,"quantity":12,"tags":["attic","blown"]}'
