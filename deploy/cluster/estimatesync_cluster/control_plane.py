@@ -44,6 +44,10 @@ class ControlPlane:
     server: str
     components: tuple[LeashedProcess, ...]
 
+    def get_component(self, name: str) -> LeashedProcess:
+        """Find one of etcd, kube-apiserver, kube-controller-manager, test-kubelet: to stop it, and start it again."""
+        return next(component for component in self.components if component.name == name)
+
 
 @contextmanager
 def running_control_plane(binaries: Binaries, layout: StateLayout, node: LocalNode) -> Iterator[ControlPlane]:

@@ -19,11 +19,18 @@ LOG_TAIL_LINES = 15
 class LeashedProcess:
     """One running component: it ends with this process, however this process ends."""
 
-    def __init__(self, *, name: str, log: Path, process: subprocess.Popen[bytes]) -> None:
-        """Take over a started leash; use `leashed` to start one."""
+    def __init__(self, *, name: str, command: list[str], log: Path, environment: Mapping[str, str] | None) -> None:
+        """Start it; use `leashed`, which also ends it."""
         self.name = name
         self.log = log
-        self._process = process
+        self._command = command
+        self._environment = environment
+        self._process = self._start()
+
+    def start_again(self) -> None:
+        """Start the same command anew, once it has ended: on the same ports, with the same files."""
+        self._let_go()
+        self._process = self._start()
 
     @property
     def pid(self) -> int:
@@ -43,11 +50,32 @@ class LeashedProcess:
         self._send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def end(self, *, grace: float) -> None:
+        """Stop it for good."""
+        self.stop(grace=grace)
+        self._let_go()
+
     def build_error(self, problem: str) -> ComponentError:
         """Build the error for a component that failed, with the end of its log."""
         tail = read_log_tail(self.log)
         kind = PortTakenError if "address already in use" in tail else ComponentError
         return kind(f"{self.name} {problem}. The end of its log ({self.log}):\n{tail}")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603  the command is built by this package, never taken from outside
+                [sys.executable, "-I", "-S", str(LEASH), *self._command],
+                stdin=subprocess.PIPE,
+                bufsize=0,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def _let_go(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _send_signal(self, number: signal.Signals) -> None:
         if self._process.stdin is not None:
@@ -76,20 +104,8 @@ def leashed(
         grace: seconds.
         environment: its whole environment; this process's own when None.
     """
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603  the command is built by this package, never taken from outside
-            [sys.executable, "-I", "-S", str(LEASH), *command],
-            stdin=subprocess.PIPE,
-            bufsize=0,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-    component = LeashedProcess(name=name, log=log, process=process)
+    component = LeashedProcess(name=name, command=command, log=log, environment=environment)
     try:
         yield component
     finally:
-        component.stop(grace=grace)
-        if process.stdin is not None:
-            process.stdin.close()
+        component.end(grace=grace)

@@ -95,7 +95,7 @@ class Product:
         liveness = f"http://{LOOPBACK}:{_choose_port()}/healthz"
         command = ["kopf", "run", "--module=estimatesync_operator.main", f"--namespace={self.namespace}"]
         command += [f"--liveness={liveness}", "--log-format=full"]
-        process = self._start(self._operator, "operator", command, self.operator_log, self._build_operator_settings())
+        process = self._start(self._operator, "operator", command, self.operator_log, self.build_operator_settings())
         _wait_until(lambda: _is_up(liveness), process)
 
     def stop_operator(self, *, grace: float = STOP_SECONDS) -> None:
@@ -139,7 +139,8 @@ class Product:
         )
         return {"KUBECONFIG": str(kubeconfig), "NAMESPACE": self.namespace}
 
-    def _build_operator_settings(self) -> dict[str, str]:
+    def build_operator_settings(self) -> dict[str, str]:
+        """Build what the operator must be told beside who it is."""
         settings = {
             "SYNC_IMAGE": SYNC_IMAGE,
             "ATTIC_TECH_URL": self.settings.source_url,

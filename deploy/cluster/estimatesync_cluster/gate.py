@@ -1,0 +1,215 @@
+"""A gate in front of an API server: it counts, delays, answers or cuts each request of whoever is sent through it.
+
+The resilience tests point an operator's kubeconfig at it, and let its callbacks arrive here as well, so that every
+trace the operator leaves in the world is one passage in one list. Passages go on to the real API server as they are;
+what else happens to them decides the `interference`, which belongs to the test.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Any, Final
+
+import aiohttp
+import trustme
+from aiohttp import web
+from yarl import URL
+
+from estimatesync_cluster.certificates import LOOPBACK
+from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+
+_HOP_HEADERS: Final = frozenset({"host", "connection", "transfer-encoding", "content-length"})
+_MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_THREADS: Final = 64
+"""An interference may wait: each passage under way has a thread of its own."""
+_START_SECONDS: Final = 10.0
+
+
+class _Watch:
+    """A stream from the API server to one requester."""
+
+    def __init__(self, stream: web.StreamResponse) -> None:
+        self.stream = stream
+        self.is_silent = False
+        self.ended = asyncio.Event()
+
+    async def pump(self, source: aiohttp.StreamReader) -> None:
+        """Send on what comes, as long as the watch is not silenced; a silenced one does not even tell its end."""
+        with suppress(ConnectionError, aiohttp.ClientError):
+            async for chunk in source.iter_any():
+                if not self.is_silent:
+                    await self.stream.write(chunk)
+        if not self.is_silent:
+            self.ended.set()
+
+    async def end_with(self, line: bytes) -> None:
+        """Say a last word of one's own and close, as an API server would."""
+        self.is_silent = True
+        with suppress(ConnectionError):
+            await self.stream.write(line)
+        self.ended.set()
+
+
+class Gate:
+    """A served gate.
+
+    Attributes:
+        url: address for a kubeconfig.
+        authority: PEM certificate that signed the gate's own.
+        webhook_url: where callbacks are taken, and answered with 200.
+        passages: every request so far, oldest first.
+        interference: may be replaced at any time.
+    """
+
+    def __init__(self, server: str, server_authority: bytes) -> None:
+        """Lead to `server` (https URL), whose certificate `server_authority` (PEM) signed; `running_gate` serves it."""
+        own = trustme.CA()
+        self.authority = own.cert_pem.bytes()
+        self.url = self.webhook_url = ""
+        self.passages: list[Passage] = []
+        self.interference = Interference()
+        self._server = server
+        self._trust = ssl.create_default_context(cadata=server_authority.decode())
+        self._identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        own.issue_cert(LOOPBACK).configure_cert(self._identity)
+        self._watches: set[_Watch] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gate-passage")
+
+    def silence_watches(self) -> int:
+        """Let nothing more through on the watches that are open now, without closing them; tells how many."""
+        watches = tuple(self._watches)
+        for watch in watches:
+            watch.is_silent = True
+        return len(watches)
+
+    def end_watches(self, event: Mapping[str, Any]) -> int:
+        """Send a watch event of one's own on every open watch and close it; tells how many."""
+        line = json.dumps(event).encode() + b"\n"
+        watches = tuple(self._watches)
+        for watch in watches:
+            asyncio.run_coroutine_threadsafe(watch.end_with(line), self._loop).result(_START_SECONDS)
+        return len(watches)
+
+    def serve(self, started: Event) -> None:
+        """Serve until `stop`, in a thread of its own."""
+        asyncio.run(self._serve(started))
+        self._threads.shutdown()
+
+    def stop(self) -> None:
+        """Stop serving, also what is under way."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _serve(self, started: Event) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        connector = aiohttp.TCPConnector(ssl=self._trust, limit=0)
+        timeout = aiohttp.ClientTimeout(total=None)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=timeout) as self._session:
+            runners = [_build_runner(self._answer_api), _build_runner(self._answer_webhook)]
+            self.url = f"https://{LOOPBACK}:{await _listen(runners[0], self._identity)}"
+            self.webhook_url = f"http://{LOOPBACK}:{await _listen(runners[1], None)}"
+            started.set()
+            await self._stopping.wait()
+            for runner in runners:
+                await runner.cleanup()
+
+    async def _answer_api(self, request: web.Request) -> web.StreamResponse:
+        return await self._pass(request, await _read_passage(request, is_callback=False))
+
+    async def _answer_webhook(self, request: web.Request) -> web.StreamResponse:
+        return await self._pass(request, await _read_passage(request, is_callback=True))
+
+    async def _pass(self, request: web.Request, passage: Passage) -> web.StreamResponse:
+        self.passages.append(passage)
+        try:
+            answer = await self._interfere(self.interference.before, passage)
+            if answer is None and passage.is_watch:
+                return await self._stream(request, passage)
+            passage.answer = answer or await self._fetch_answer(passage)
+            await self._interfere(self.interference.after, passage)
+        except (Cut, aiohttp.ClientError):
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        headers = _keep_end_to_end(passage.answer.headers)
+        return web.Response(status=passage.answer.status, body=passage.answer.body, headers=headers)
+
+    async def _interfere(self, act: Any, passage: Passage) -> Any:  # noqa: ANN401 - one of Interference's two methods
+        return await self._loop.run_in_executor(self._threads, act, passage)
+
+    async def _fetch_answer(self, passage: Passage) -> Answer:
+        if passage.is_callback:
+            return Answer(status=200, body=b"Accepted")
+        async with self._send(passage) as response:
+            return Answer(status=response.status, body=await response.read(), headers=dict(response.headers))
+
+    async def _stream(self, request: web.Request, passage: Passage) -> web.StreamResponse:
+        async with self._send(passage) as response:
+            stream = web.StreamResponse(status=response.status, headers=_keep_end_to_end(response.headers))
+            await stream.prepare(request)
+            watch = _Watch(stream)
+            self._watches.add(watch)
+            pump = asyncio.create_task(watch.pump(response.content))
+            try:
+                await watch.ended.wait()
+            finally:
+                pump.cancel()
+                self._watches.discard(watch)
+        return stream
+
+    def _send(self, passage: Passage) -> Any:  # noqa: ANN401 - aiohttp's context manager has no public name
+        query = f"?{passage.query}" if passage.query else ""
+        url = URL(f"{self._server}{passage.path}{query}", encoded=True)
+        headers = _keep_end_to_end(passage.headers)
+        return self._session.request(passage.method, url, headers=headers, data=passage.body or None)
+
+
+@contextmanager
+def running_gate(server: str, server_authority: bytes) -> Iterator[Gate]:
+    """Serve a gate in a thread until the block ends.
+
+    Raises:
+        TimeoutError: It did not come up.
+    """
+    gate, started = Gate(server, server_authority), Event()
+    thread = Thread(target=gate.serve, args=(started,), name="gate")
+    thread.start()
+    if not started.wait(_START_SECONDS):
+        raise TimeoutError("the gate did not come up")
+    try:
+        yield gate
+    finally:
+        gate.stop()
+        thread.join()
+
+
+def _build_runner(answer: Any) -> web.AppRunner:  # noqa: ANN401 - aiohttp's handlers have no public type
+    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    app.router.add_route("*", "/{path:.*}", answer)
+    return web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+
+
+async def _listen(runner: web.AppRunner, identity: ssl.SSLContext | None) -> int:
+    await runner.setup()
+    site = web.TCPSite(runner, LOOPBACK, 0, ssl_context=identity)
+    await site.start()
+    port: int = runner.addresses[0][1]
+    return port
+
+
+async def _read_passage(request: web.Request, *, is_callback: bool) -> Passage:
+    return Passage(
+        method=request.method,
+        path=request.rel_url.raw_path,
+        query=request.rel_url.raw_query_string,
+        headers=dict(request.headers),
+        body=await request.read(),
+        is_callback=is_callback,
+    )
+
+
+def _keep_end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _HOP_HEADERS}
