@@ -4,6 +4,7 @@ The reconciler hands finished syncs over to it.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackStatus
@@ -34,6 +35,11 @@ class Conclusion:
         self._clock = clock
         self._writer = writer
         self._jitter = jitter
+        self._unrecorded: dict[str, tuple[CallbackStatus, CallbackStatus]] = {}
+
+    def forget(self, name: str) -> None:
+        """Let go of what is remembered of a sync that is no more."""
+        self._unrecorded.pop(name, None)
 
     async def conclude(self, sync: EstimateSync) -> Agenda:
         """Make one pass over a finished sync."""
@@ -58,12 +64,21 @@ class Conclusion:
         now = self._clock.now()
         if callback.next_attempt_time is not None and now < callback.next_attempt_time:
             return Agenda(again_after=callback.next_attempt_time - now)
+        await self._record(sync, await self._attempt(sync, callback, now))
+        self.forget(sync.name)
+        return AT_ONCE
+
+    async def _attempt(self, sync: EstimateSync, callback: CallbackStatus, now: datetime) -> CallbackStatus:
+        """Make an attempt, unless one was made that could not be recorded: while nothing can be written, it is one."""
+        before, delivery = self._unrecorded.get(sync.name, (None, callback))
+        if before == callback:
+            return delivery
         attempt = await self._callbacks.send(
             sync, body=build_callback_body(sync), callback_id=callback.id or "", now=now
         )
         delivery = compute_callback_status(callback, attempt, now=self._clock.now(), jitter=self._jitter())
-        await self._record(sync, delivery)
-        return AT_ONCE
+        self._unrecorded[sync.name] = callback, delivery
+        return delivery
 
     async def _record(self, sync: EstimateSync, delivery: CallbackStatus) -> None:
         """Write an attempt down, also when the object was touched meanwhile: it must not be made twice for a label."""

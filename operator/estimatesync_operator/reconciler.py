@@ -84,6 +84,7 @@ class Reconciler:
         sync = await self._store.fetch(name)
         if sync is None:
             self._next_look.pop(name, None)
+            self._conclusion.forget(name)
             await self._jobs.remove_leftovers(name)
             return await self._wake_next()
         if sync.status.phase is None:

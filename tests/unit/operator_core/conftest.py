@@ -14,7 +14,13 @@ from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.agenda import Agenda
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
-from estimatesync_operator.ports import CallbackAttempt, JobRefusedError, StaleSyncError, SyncEvent
+from estimatesync_operator.ports import (
+    CallbackAttempt,
+    JobRefusedError,
+    StaleSyncError,
+    SyncEvent,
+    WorldUnavailableError,
+)
 from estimatesync_operator.reconciler import Reconciler, ReconcilerSettings
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
@@ -53,6 +59,7 @@ class World:
         self.target_configured = True
         self.touch_during_send = False
         self.touch_during_observe = False
+        self.is_full = False
 
     def now(self) -> datetime:
         return self.time
@@ -71,6 +78,8 @@ class World:
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         await asyncio.sleep(0)
+        if self.is_full:
+            raise WorldUnavailableError("nothing can be written")
         stored = self.syncs.get(sync.name)
         if stored is None or stored.metadata.resource_version != sync.metadata.resource_version:
             raise StaleSyncError(sync.name)

@@ -11,7 +11,7 @@ from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_operator.agenda import Agenda
 from estimatesync_operator.observation import JobObservation, JobState
-from estimatesync_operator.ports import CallbackAttempt, StaleSyncError
+from estimatesync_operator.ports import CallbackAttempt, StaleSyncError, WorldUnavailableError
 from estimatesync_operator.reconciler import Reconciler
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
@@ -38,6 +38,7 @@ class World(Protocol):
     target_configured: bool
     touch_during_send: bool
     touch_during_observe: bool
+    is_full: bool
 
     def add(self, name: str, **keywords: Any) -> Any: ...
 
@@ -144,6 +145,25 @@ def test_a_label_set_during_a_delivery_does_not_cause_a_second_one(
     world.touch_during_send = True
 
     settle(make_reconciler(), "a")
+
+    assert len(world.sent) == 1
+    assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
+
+
+def test_a_delivery_that_cannot_be_recorded_is_not_made_again(
+    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+    reconciler = make_reconciler()
+    asyncio.run(reconciler.reconcile("a"))
+
+    world.is_full = True
+    for _ in range(3):
+        with pytest.raises(WorldUnavailableError):
+            asyncio.run(reconciler.reconcile("a"))
+    world.is_full = False
+    settle(reconciler, "a")
 
     assert len(world.sent) == 1
     assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
