@@ -54,14 +54,16 @@ class CallbackState(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """All four are set on the first visit, so that `kubectl wait` never waits for a missing one.
+    """All are set on the first visit, so that `kubectl wait` never waits for a missing one.
 
-    Complete and Failed mean what they mean on a Job; Finished covers both, for who waits for either end.
+    Complete and Failed mean what they mean on a Job; Finished covers both, for who waits for either end. Stalled means
+    what it means to kstatus: somebody must act before the sync can go on. Its transition time is when that began.
     """
 
     FINISHED = "Finished"
     COMPLETE = "Complete"
     FAILED = "Failed"
+    STALLED = "Stalled"
     CALLBACK_DELIVERED = "CallbackDelivered"
 
 

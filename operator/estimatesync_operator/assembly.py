@@ -57,7 +57,7 @@ def build_reconciler(client: ApiClient, settings: OperatorSettings, callback: Ca
     clock = SystemClock()
     return Reconciler(
         store=KubernetesSyncStore(client, settings.namespace),
-        jobs=KubernetesJobs(client, settings.namespace, settings.job),
+        jobs=KubernetesJobs(client, settings.namespace, settings.job, clock=clock),
         events=KubernetesEvents(
             client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
         ),

@@ -1,121 +1,185 @@
-"""Why a job ended as it did, in words for a person: the one place where each cause gets its reason and its cure."""
+"""Why a sync is stuck or ended as it did, in words for a person: the one table of causes, each with its cure.
 
+What Kubernetes says (the signs) leads to a reason of ours; `docs/causes.md` shows the same table to people.
+"""
+
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
-from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.exit_codes import ExitCode
 from estimatesync_contract.reasons import Reason
-from estimatesync_contract.result import BrokenResultError, SyncResult, parse_result
-from estimatesync_contract.status import Phase, Results
-
-from estimatesync_operator.observation import JobObservation, JobState
-
-_DEADLINE: Final = "DeadlineExceeded"
-_OUT_OF_MEMORY: Final = "OOMKilled"
-_EVICTED: Final = "Evicted"
-
-_WAITING: Final[dict[str, tuple[Reason, str]]] = {
-    "ErrImagePull": (Reason.IMAGE_PULL_FAILED, "The sync image cannot be pulled. Check its name and the pull secret"),
-    "ImagePullBackOff": (
-        Reason.IMAGE_PULL_FAILED,
-        "The sync image cannot be pulled. Check its name and the pull secret",
-    ),
-    "ErrImageNeverPull": (Reason.IMAGE_PULL_FAILED, "The sync image is not on the node and may not be pulled"),
-    "InvalidImageName": (Reason.IMAGE_PULL_FAILED, "The name of the sync image is not valid"),
-    "CreateContainerConfigError": (
-        Reason.SECRET_MISSING,
-        "The sync cannot start because a Secret, or a key in it, is missing. Create it and the sync goes on",
-    ),
-    "Unschedulable": (
-        Reason.UNSCHEDULABLE,
-        "No node can take the sync. Check resources, node selector and tolerations",
-    ),
-}
-
-_OBSTACLES: Final = frozenset(reason for reason, _ in _WAITING.values())
-
-MESSAGES: Final[dict[Reason, str]] = {
-    Reason.CANCELLED: "Cancelled",
-    Reason.DEADLINE_EXCEEDED: "The sync did not finish within {seconds} seconds. Raise timeoutSeconds or narrow the "
-    "date range",
-    Reason.OUT_OF_MEMORY: "The sync ran out of memory. Raise the memory limit of the sync container",
-    Reason.EVICTED: "The node evicted the sync. Check the node's memory and disk",
-    Reason.POD_FAILED: "The sync stopped with exit code {exit_code} and left no result. See its log",
-    Reason.JOB_DELETED: "The job of the sync was deleted before its result could be read. Start a new sync",
-    Reason.JOB_CONFLICT: "Another job has the name that belongs to this sync. Remove it and start a new sync",
-    Reason.JOB_REFUSED: "The cluster refused the job: {why}",
-    Reason.RESULT_MISSING: "The sync ended but its result is gone. See its log, then start a new sync",
-    Reason.RESULT_BROKEN: "The sync ended but its result cannot be read. See its log, then start a new sync",
-}
-
-_NO_WORDS: Final = "The sync failed and did not say why. See its log"
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sync ended. A failed one has zero results, because it left the tables as they were."""
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table. `{name}` stands for a detail that only the single case knows."""
 
-    phase: Phase
     reason: Reason
-    message: str
-    results: Results = Results()
+    happened: str
+    cure: str
+    signs: frozenset[str] = frozenset()
+    """Words of Kubernetes: a container's or pod's reason, a condition's, an event's."""
+
+    @property
+    def message(self) -> str:
+        """What the status says."""
+        return f"{self.happened}. {self.cure}" if self.cure else self.happened
 
 
-def fail(reason: Reason, *, message: str = "", **details: object) -> Outcome:
-    """A failure with the more precise message given, or else with that of the table; never without words."""
-    words = message or MESSAGES.get(reason, _NO_WORDS).format(**details)
-    return Outcome(phase=Phase.FAILED, reason=reason, message=words)
+_SEE_LOG: Final = "See its log"
+_SEE_LOG_AND_REPEAT: Final = "See its log, then start a new sync"
+
+CAUSES: Final = (
+    # What lasts until somebody acts. The words of Kubernetes follow after a colon.
+    Cause(
+        reason=Reason.JOB_REFUSED,
+        happened="The cluster refuses the job",
+        cure="Check the quotas, the admission webhooks and the operator's rights",
+    ),
+    Cause(
+        reason=Reason.POD_REFUSED,
+        happened="The cluster refuses the pod of the sync",
+        cure="Check the service account, the quotas and the Pod Security level of the namespace",
+        signs=frozenset({"FailedCreate"}),
+    ),
+    Cause(
+        reason=Reason.UNSCHEDULABLE,
+        happened="No node can take the sync",
+        cure="Check resources, node selector and tolerations",
+        signs=frozenset({"Unschedulable"}),
+    ),
+    Cause(
+        reason=Reason.IMAGE_PULL_FAILED,
+        happened="The sync image cannot be had",
+        cure="Check its name, its registry and the pull secret",
+        signs=frozenset(
+            {
+                *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"),
+                *("RegistryUnavailable", "SignatureValidationFailed"),
+            }
+        ),
+    ),
+    Cause(
+        reason=Reason.SECRET_MISSING,
+        happened="The sync cannot start because a Secret, or a key in it, is missing",
+        cure="Create it and the sync goes on",
+    ),
+    Cause(
+        reason=Reason.CONTAINER_REFUSED,
+        happened="The node cannot start the container of the sync",
+        cure="Check the sync image and the security settings of its pod",
+        signs=frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}),
+    ),
+    Cause(
+        reason=Reason.NODE_LOST,
+        happened="The node of the sync does not answer",
+        cure="Bring it back, or delete the Node object so that the sync begins again on another",
+        signs=frozenset({"NodeLost", "DeletionByPodGC", "DeletionByTaintManager"}),
+    ),
+    # How a sync ends when the sync program could not say anything itself.
+    Cause(reason=Reason.CANCELLED, happened="Cancelled", cure=""),
+    Cause(
+        reason=Reason.DEADLINE_EXCEEDED,
+        happened="The sync did not finish within {seconds} seconds",
+        cure="Raise timeoutSeconds or narrow the date range",
+    ),
+    Cause(
+        reason=Reason.OUT_OF_MEMORY,
+        happened="The sync ran out of memory",
+        cure="Raise the memory limit of the sync container",
+        signs=frozenset({"OOMKilled"}),
+    ),
+    Cause(
+        reason=Reason.EVICTED,
+        happened="The cluster took the sync off its node",
+        cure="Check the node's memory and disk, drains and priorities, then start a new sync",
+        signs=frozenset(
+            {
+                *("Evicted", "Preempting", "Terminated", "NodeShutdown", "Shutdown"),
+                *("PreemptionByScheduler", "EvictionByEvictionAPI", "TerminationByKubelet"),
+            }
+        ),
+    ),
+    Cause(
+        reason=Reason.NODE_REFUSED,
+        happened="The node refused the pod of the sync ({sign})",
+        cure="Check the node's free resources and labels, then start a new sync",
+    ),
+    Cause(
+        reason=Reason.POD_FAILED,
+        happened="The sync stopped with exit code {exit_code} and left no result",
+        cure=_SEE_LOG,
+    ),
+    Cause(
+        reason=Reason.JOB_DELETED,
+        happened="The job of the sync was deleted before its result could be read",
+        cure="Start a new sync",
+    ),
+    Cause(
+        reason=Reason.JOB_CONFLICT,
+        happened="Another job has the name that belongs to this sync",
+        cure="Remove it and start a new sync",
+    ),
+    Cause(reason=Reason.RESULT_MISSING, happened="The sync ended but its result is gone", cure=_SEE_LOG_AND_REPEAT),
+    Cause(
+        reason=Reason.RESULT_BROKEN, happened="The sync ended but its result cannot be read", cure=_SEE_LOG_AND_REPEAT
+    ),
+    # What the sync program reports; its own words come first, these stand in for them.
+    Cause(
+        reason=Reason.LOGIN_FAILED,
+        happened="Login to Attic Tech failed",
+        cure="Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
+    ),
+    Cause(
+        reason=Reason.SOURCE_UNAVAILABLE,
+        happened="Attic Tech did not answer",
+        cure="Check ATTIC_TECH_URL and the network, then start a new sync",
+    ),
+    Cause(
+        reason=Reason.SOURCE_INVALID,
+        happened="Attic Tech answered with something else than estimates",
+        cure="Check ATTIC_TECH_URL",
+    ),
+    Cause(
+        reason=Reason.SOURCE_CHANGING,
+        happened="Attic Tech changed faster than it could be read",
+        cure="Start a new sync at a quieter hour, or narrow the date range",
+    ),
+    Cause(
+        reason=Reason.RECORD_INVALID,
+        happened="An estimate cannot be stored",
+        cure="Correct it in Attic Tech; the log names it",
+    ),
+    Cause(
+        reason=Reason.DATABASE_UNAVAILABLE,
+        happened="The database did not answer",
+        cure="Check DATABASE_URL and the server, then start a new sync",
+    ),
+    Cause(
+        reason=Reason.DATABASE_REFUSED,
+        happened="The database refused the sync",
+        cure="Check the login, its rights and the schema",
+    ),
+    Cause(
+        reason=Reason.CONFIGURATION_INVALID,
+        happened="The settings of the sync cannot be used",
+        cure="The log names each of them",
+    ),
+    Cause(reason=Reason.INTERRUPTED, happened="The sync was told to stop before it was done", cure="Start a new sync"),
+    Cause(reason=Reason.INTERNAL_ERROR, happened="The sync met a defect of its own", cure=_SEE_LOG),
+)
+
+_BY_REASON: Final[Mapping[Reason, Cause]] = {cause.reason: cause for cause in CAUSES}
+_BY_SIGN: Final[Mapping[str, Reason]] = {sign: cause.reason for cause in CAUSES for sign in cause.signs}
+
+_QUOTE_MAX_LENGTH: Final = 600
 
 
-def compute_obstacle(observation: JobObservation) -> tuple[Reason, str] | None:
-    """Why the newest run cannot start, if it is stuck; it may still get going once a person has acted."""
-    known = _WAITING.get(observation.waiting_reason or "")
-    if known is None:
-        return None
-    reason, cure = known
-    return reason, f"{cure}: {observation.waiting_message}" if observation.waiting_message else f"{cure}."
+def find_reason(sign: str | None) -> Reason | None:
+    """Find what a word of Kubernetes means; None when the table does not know it."""
+    return _BY_SIGN.get(sign or "")
 
 
-def compute_outcome(observation: JobObservation, sync: EstimateSync) -> Outcome:
-    """Judge a job that has ended (SUCCEEDED or FAILED). A run that was done counts, even one that met the deadline."""
-    if observation.failure_reason == _DEADLINE and observation.exit_code != ExitCode.DONE:
-        return _judge_deadline(sync)
-    if observation.termination_message:
-        return _judge_result(observation, sync.uid)
-    return _judge_silence(observation)
-
-
-def _judge_deadline(sync: EstimateSync) -> Outcome:
-    """A deadline deletes the pod and its message: the cause is the job's, or the obstacle that stood until then."""
-    if sync.status.reason in _OBSTACLES:
-        return fail(Reason(sync.status.reason), message=sync.status.message or "")
-    return fail(Reason.DEADLINE_EXCEEDED, seconds=sync.spec.timeout_seconds)
-
-
-def _judge_result(observation: JobObservation, sync_uid: str) -> Outcome:
-    try:
-        result = parse_result(observation.termination_message or "", sync_uid=sync_uid)
-    except BrokenResultError:
-        return fail(Reason.RESULT_BROKEN)
-    if result.error is not None:
-        return fail(result.error.reason, message=result.error.message)
-    if observation.state is not JobState.SUCCEEDED and observation.exit_code != ExitCode.DONE:
-        return fail(Reason.RESULT_BROKEN)
-    return _succeed(result)
-
-
-def _succeed(result: SyncResult) -> Outcome:
-    counts = result.results
-    message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
-    return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts)
-
-
-def _judge_silence(observation: JobObservation) -> Outcome:
-    """The program could not say anything: the node may know why."""
-    if observation.container_reason == _OUT_OF_MEMORY:
-        return fail(Reason.OUT_OF_MEMORY)
-    if observation.container_reason == _EVICTED:
-        return fail(Reason.EVICTED)
-    if observation.exit_code is None or observation.exit_code == ExitCode.DONE:
-        return fail(Reason.RESULT_MISSING)
-    return fail(Reason.POD_FAILED, exit_code=observation.exit_code)
+def represent_cause(reason: Reason, *, quote: str | None = None, **details: object) -> str:
+    """Say what happened and what to do, then, after a colon, what Kubernetes says about it."""
+    message = _BY_REASON[reason].message.format(**details)
+    return f"{message}: {quote[:_QUOTE_MAX_LENGTH]}" if quote else message

@@ -1,10 +1,11 @@
-"""The four conditions of a sync, derived from its phase and callback: for `kubectl wait` and for dashboards."""
+"""The conditions of a sync, derived from its phase and callback: for `kubectl wait` and for dashboards."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
 import msgspec
+from estimatesync_contract.reasons import OBSTACLES
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -26,15 +27,19 @@ _FINISHED: Final[dict[ConditionType, frozenset[Phase]]] = {
 def apply_conditions(status: EstimateSyncStatus, previous: Iterable[Condition], *, now: datetime) -> EstimateSyncStatus:
     """Set all conditions of a status; a transition time moves only when a condition turns over."""
     known = {condition.type: condition for condition in previous}
-    fresh = (_build_phase_condition(kind, status, now) for kind in _FINISHED)
-    conditions = (*fresh, _build_callback_condition(status, now))
+    fresh = (_build_condition(kind, status, now, is_true=status.phase in phases) for kind, phases in _FINISHED.items())
+    stalled = status.phase is Phase.RUNNING and status.reason in OBSTACLES
+    conditions = (
+        *fresh,
+        _build_condition(ConditionType.STALLED, status, now, is_true=stalled),
+        _build_callback_condition(status, now),
+    )
     return msgspec.structs.replace(
         status, conditions=tuple(_keep_time(condition, known.get(condition.type)) for condition in conditions)
     )
 
 
-def _build_phase_condition(kind: ConditionType, status: EstimateSyncStatus, now: datetime) -> Condition:
-    is_true = status.phase in _FINISHED[kind]
+def _build_condition(kind: ConditionType, status: EstimateSyncStatus, now: datetime, *, is_true: bool) -> Condition:
     return Condition(
         type=kind,
         status=ConditionStatus.TRUE if is_true else ConditionStatus.FALSE,

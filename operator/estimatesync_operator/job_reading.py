@@ -1,4 +1,4 @@
-"""Reads a Kubernetes Job and its pods, as the API serves them, into one observation.
+"""Reads a Kubernetes Job, its pods and its events, as the API serves them, into one observation.
 
 Only the conditions Complete and Failed end a job: their forerunners (SuccessCriteriaMet, FailureTarget) say that pods
 are still ending. https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions
@@ -8,29 +8,36 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.names import KIND, SYNC_CONTAINER
+from estimatesync_contract.names import KIND
 
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.pod_reading import (
+    add_end,
+    add_obstacle,
+    age_key,
+    has_ended,
+    is_running,
+    parse_time,
+)
 
 Raw = dict[str, Any]
 
 
-def observe_job(job: Raw | None, pods: Sequence[Raw], *, owner_uid: str) -> JobObservation:
-    """Map a raw Job (None when there is none) and raw pods to an observation.
+def observe_job(
+    job: Raw | None, pods: Sequence[Raw] = (), events: Sequence[Raw] = (), *, owner_uid: str, now: datetime
+) -> JobObservation:
+    """Map a raw Job (None when there is none), raw pods and raw events to an observation.
 
     Pods that the job does not control are passed over; a job that `owner_uid` does not own is FOREIGN, and one that
-    is deleted before it has ended is STOPPING.
+    is deleted before it has ended is STOPPING. `now` tells a pod that is ending from one whose node is lost.
     """
     if job is None:
         return ABSENT_JOB
     if not _is_owned(job, owner_uid):
         return JobObservation(state=JobState.FOREIGN)
-    if job["metadata"].get("deletionTimestamp") and not _find_condition(job, "Complete", "Failed"):
-        return JobObservation(state=JobState.STOPPING)
-    own = sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=_age_key)
-    return _observe_own(job, own)
+    own = list_own(job, pods)
+    observation = add_end(_observe_conditions(job, own), own)
+    return observation if has_finished(job) else add_obstacle(observation, own, events, now=now)
 
 
 def is_left_by(job: Raw, sync_name: str) -> bool:
@@ -39,47 +46,45 @@ def is_left_by(job: Raw, sync_name: str) -> bool:
     return any((owner.get("kind"), owner.get("name")) == (KIND, sync_name) for owner in owners)
 
 
-def _observe_own(job: Raw, pods: Sequence[Raw]) -> JobObservation:
-    status = job.get("status", {})
-    ended = [pod for pod in pods if _get_terminated(pod) is not None]
+def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
+    """The pods of this very job, the oldest first."""
+    return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
+
+
+def may_lack_pods(job: Raw, pods: Sequence[Raw]) -> bool:
+    """Tell whether a pod is wanted that there is not: then the job's events may know why."""
+    return not has_finished(job) and all(has_ended(pod) for pod in pods)
+
+
+def has_finished(job: Raw) -> bool:
+    """Tell whether the job is over, with all its pods."""
+    return _find_condition(job, "Complete", "Failed") is not None
+
+
+def _observe_conditions(job: Raw, pods: Sequence[Raw]) -> JobObservation:
     end = _find_condition(job, "Complete", "Failed")
     failure = _find_condition(job, "Failed", "FailureTarget") or {}
-    observation = JobObservation(
-        state=_compute_state(end, pods),
+    return JobObservation(
+        state=_compute_state(job, end, pods),
         failure_reason=failure.get("reason"),
         failure_message=failure.get("message"),
-        failed_runs=status.get("failed", 0),
-        finished_at=_parse_time(end.get("lastTransitionTime")) if end else None,
-    )
-    if ended:
-        observation = _add_end(observation, _choose_ended(ended))
-    return _add_obstacle(observation, pods[-1]) if pods and not end else observation
-
-
-def _choose_ended(ended: Sequence[Raw]) -> Raw:
-    """The run that did the work, if one did, else the newest that ended."""
-    good = [pod for pod in ended if (_get_terminated(pod) or {}).get("exitCode") == ExitCode.DONE]
-    return good[-1] if good else ended[-1]
-
-
-def _add_end(observation: JobObservation, pod: Raw) -> JobObservation:
-    terminated = _get_terminated(pod) or {}
-    evicted = pod.get("status", {}).get("reason") == "Evicted"
-    return msgspec.structs.replace(
-        observation,
-        termination_message=terminated.get("message", ""),
-        exit_code=terminated.get("exitCode"),
-        container_reason="Evicted" if evicted else terminated.get("reason"),
+        failed_runs=job.get("status", {}).get("failed", 0),
+        ending_since=None if end else _find_ending_time(job),
+        finished_at=parse_time(end.get("lastTransitionTime")) if end else None,
     )
 
 
-def _add_obstacle(observation: JobObservation, pod: Raw) -> JobObservation:
-    waiting = (_get_container_state(pod).get("waiting")) or _get_unscheduled(pod)
-    if not waiting:
-        return observation
-    return msgspec.structs.replace(
-        observation, waiting_reason=waiting.get("reason"), waiting_message=waiting.get("message")
-    )
+def _find_ending_time(job: Raw) -> datetime | None:
+    forerunner = _find_condition(job, "SuccessCriteriaMet", "FailureTarget") or {}
+    return parse_time(job["metadata"].get("deletionTimestamp") or forerunner.get("lastTransitionTime"))
+
+
+def _compute_state(job: Raw, end: Raw | None, pods: Sequence[Raw]) -> JobState:
+    if end:
+        return JobState.SUCCEEDED if end["type"] == "Complete" else JobState.FAILED
+    if job["metadata"].get("deletionTimestamp"):
+        return JobState.STOPPING
+    return JobState.ACTIVE if any(is_running(pod) for pod in pods) else JobState.PENDING
 
 
 def _find_condition(job: Raw, *kinds: str) -> Raw | None:
@@ -89,40 +94,7 @@ def _find_condition(job: Raw, *kinds: str) -> Raw | None:
     return None
 
 
-def _compute_state(end: Raw | None, pods: Sequence[Raw]) -> JobState:
-    if end:
-        return JobState.SUCCEEDED if end["type"] == "Complete" else JobState.FAILED
-    running = any(_get_container_state(pod).get("running") for pod in pods)
-    return JobState.ACTIVE if running else JobState.PENDING
-
-
-def _get_container_state(pod: Raw) -> Raw:
-    for container in pod.get("status", {}).get("containerStatuses", []):
-        if container["name"] == SYNC_CONTAINER:
-            return dict(container.get("state", {}))
-    return {}
-
-
-def _get_terminated(pod: Raw) -> Raw | None:
-    if pod.get("status", {}).get("reason") == "Evicted":
-        return _get_container_state(pod).get("terminated") or {}
-    return _get_container_state(pod).get("terminated")
-
-
-def _get_unscheduled(pod: Raw) -> Raw | None:
-    for condition in pod.get("status", {}).get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return dict(condition)
-    return None
-
-
 def _is_owned(child: Raw, owner_uid: str) -> bool:
-    return any(owner.get("uid") == owner_uid for owner in child["metadata"].get("ownerReferences", []))
-
-
-def _age_key(pod: Raw) -> tuple[str, str]:
-    return pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"]
-
-
-def _parse_time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    """By the controlling reference only: any object may name any owner beside it."""
+    owners = child["metadata"].get("ownerReferences", [])
+    return any(owner.get("uid") == owner_uid and owner.get("controller") for owner in owners)

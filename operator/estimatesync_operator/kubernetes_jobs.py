@@ -10,7 +10,7 @@ from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
-from estimatesync_operator.job_reading import is_left_by, observe_job
+from estimatesync_operator.job_reading import is_left_by, list_own, may_lack_pods, observe_job
 from estimatesync_operator.kubernetes_api import (
     NOT_FOUND,
     REQUEST_TIMEOUT,
@@ -19,8 +19,9 @@ from estimatesync_operator.kubernetes_api import (
     read_json,
     translate_failures,
 )
-from estimatesync_operator.observation import JobObservation
-from estimatesync_operator.ports import JobRefusedError, WorldUnavailableError
+from estimatesync_operator.observation import ABSENT_JOB, JobObservation
+from estimatesync_operator.pod_reading import FAILED_CREATE
+from estimatesync_operator.ports import Clock, JobRefusedError, WorldUnavailableError
 
 _REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
 """500 is what an admission webhook that does not answer looks like: people must read of it, and it must have an end."""
@@ -39,19 +40,23 @@ def is_refusal(error: ApiException) -> bool:
 class KubernetesJobs:
     """The reconciler's JobRunner on a cluster, for one namespace."""
 
-    def __init__(self, client: ApiClient, namespace: str, settings: JobSettings) -> None:
+    def __init__(self, client: ApiClient, namespace: str, settings: JobSettings, *, clock: Clock) -> None:
         """Use `client`, which somebody else closes."""
         self._api = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
         self._namespace = namespace
         self._settings = settings
+        self._clock = clock
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
         """See JobRunner."""
         with translate_failures(f"reading the job of {sync.name}"):
             job = await self._fetch_job(sync)
-            pods = await self._fetch_pods(sync) if job else ()
-        return observe_job(job, pods, owner_uid=sync.uid)
+            if job is None:
+                return ABSENT_JOB
+            pods = await self._fetch_pods(sync)
+            events = await self._fetch_refusals(job) if may_lack_pods(job, list_own(job, pods)) else ()
+        return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
         """See JobRunner."""
@@ -113,6 +118,16 @@ class KubernetesJobs:
         )
         pods: list[dict[str, Any]] = (await read_json(response))["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    async def _fetch_refusals(self, job: dict[str, Any]) -> Sequence[dict[str, Any]]:
+        """Only the job's events tell why it gets no pod."""
+        response = await self._core.list_namespaced_event_without_preload_content(
+            self._namespace,
+            field_selector=f"involvedObject.uid={job['metadata']['uid']},reason={FAILED_CREATE}",
+            _request_timeout=REQUEST_TIMEOUT,
+        )
+        events: list[dict[str, Any]] = (await read_json(response))["items"]
+        return events
 
     async def _fetch_log(self, pod_name: str) -> tuple[str, ...]:
         response = await self._core.read_namespaced_pod_log_without_preload_content(

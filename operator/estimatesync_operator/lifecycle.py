@@ -11,7 +11,7 @@ import msgspec
 from estimatesync_contract.date_ranges import DateRange, compute_default_range
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_callback_id, build_job_name
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.reasons import OBSTACLES, Reason
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -22,9 +22,10 @@ from estimatesync_contract.status import (
     truncate_message,
 )
 
-from estimatesync_operator.causes import MESSAGES, Outcome, compute_obstacle
+from estimatesync_operator.causes import represent_cause
 from estimatesync_operator.conditions import apply_conditions
 from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.outcomes import Outcome, compute_obstacle
 from estimatesync_operator.waiting_line import Turn
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
@@ -65,7 +66,7 @@ def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSync
 
 def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
     """The job was not taken; it is asked for again until the sync's time is over."""
-    message = f"The cluster refused the job and is asked again: {why}"
+    message = represent_cause(Reason.JOB_REFUSED, quote=why)
     return _build_status(sync, now=now, reason=Reason.JOB_REFUSED, message=message)
 
 
@@ -82,7 +83,9 @@ def compute_running_status(
 
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
-    """The job is being deleted, and what it runs has a moment to end."""
+    """The job is being deleted, and what it runs has a moment to end; an obstacle on record is why it is."""
+    if sync.status.reason in OBSTACLES and not sync.spec.cancel:
+        return _build_status(sync, now=now)
     message = "Cancelling: the sync is being stopped" if sync.spec.cancel else "The job is being deleted"
     return _build_status(sync, now=now, reason=Reason.STOPPING, message=message)
 
@@ -144,9 +147,6 @@ def get_date_range(sync: EstimateSync) -> DateRange:
     if sync.status.date_range is None:
         raise ValueError("a sync that has been visited has a date range")
     return sync.status.date_range
-
-
-CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=MESSAGES[Reason.CANCELLED])
 
 
 def _build_status(sync: EstimateSync, *, now: datetime, **changes: object) -> EstimateSyncStatus:

@@ -33,10 +33,14 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     """None when no run has ended, or its pod is gone; empty when the run left no word."""
     exit_code: int | None = None
     container_reason: str | None = None
-    """What the node says of the ended container: Completed, Error, OOMKilled, Evicted."""
+    """What the node says of the ended run: Completed, Error, OOMKilled; or why it was ended or refused: Evicted."""
+    node_message: str | None = None
+    """The node's own sentence about a run that it ended or refused."""
     waiting_reason: str | None = None
-    """Why the newest run cannot start: ErrImagePull, CreateContainerConfigError, Unschedulable."""
+    """Why no run can start or go on: ErrImagePull, Unschedulable, FailedCreate, NodeLost."""
     waiting_message: str | None = None
+    ending_since: datetime | None = None
+    """When the job was deleted, or failed, although its pods have not ended yet."""
     finished_at: datetime | None = None
     failed_runs: int = 0
 

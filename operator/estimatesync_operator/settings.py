@@ -28,7 +28,10 @@ def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
     return OperatorSettings(
         namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
         reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
-        reconciler=read_reconciler_settings(reader),
+        reconciler=msgspec.structs.replace(
+            read_reconciler_settings(reader),
+            stuck_limit=timedelta(seconds=reader.read_integer("STUCK_SECONDS", 600, low=1, high=604_800)),
+        ),
         job=_read_job_settings(reader),
     )
 

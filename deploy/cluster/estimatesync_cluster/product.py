@@ -158,9 +158,11 @@ class Product:
 
 @contextmanager
 def running_product(
-    cluster: Cluster, *, namespace: str, settings: ProductSettings, state_dir: Path
+    cluster: Cluster, *, namespace: str, settings: ProductSettings, state_dir: Path, with_api: bool = True
 ) -> Iterator[Product]:
     """Install and run the product for the time of the context; its objects stay in the namespace.
+
+    Without its API, syncs are asked for with kubectl only.
 
     Raises:
         ComponentError: A part did not come up; the end of its log is in the message.
@@ -170,7 +172,8 @@ def running_product(
     product.install()
     try:
         product.start_operator()
-        product.start_api()
+        if with_api:
+            product.start_api()
         yield product
     finally:
         product.stop()

@@ -1,6 +1,9 @@
 """The whole product around each test: sample source, PostgreSQL, API and operator on a real API server, webhook."""
 
 import json
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +57,15 @@ class Story:
                 raise AssertionError(f"never came: {what}\n{listing}\n{log}")
             time.sleep(0.1)
 
+    def apply(self, name: str, **spec: Any) -> None:
+        """Ask for a sync with kubectl."""
+        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
+        self.product.kubectl("apply", "--filename=-", stdin=json.dumps(sync))
+
+    def wait_reason(self, name: str, reason: str) -> dict[str, Any]:
+        self.wait_until(f"{reason} of {name}", lambda: self.get_sync(name).get("status", {}).get("reason") == reason)
+        return self.get_sync(name)
+
     def wait_finished(self, name: str) -> dict[str, Any]:
         self.wait_until(f"the end of {name}", lambda: self.get_phase(name) in {"Succeeded", "Failed", "Cancelled"})
         return self.get_sync(name)
@@ -77,6 +89,14 @@ class Story:
     def count_jobs(self) -> int:
         return len(json.loads(self.product.kubectl("get", "jobs", "--output=json"))["items"])
 
+    def kill_runs(self, name: str) -> None:
+        """Kill the sync program at work for this sync, not what runs it, which has the same environment."""
+        command = ["/usr/bin/pgrep", "--full", "^[^ ]*python[0-9.]* -m estimatesync_job"]
+        listing = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - no input of others
+        for pid in map(int, listing.stdout.split()):
+            if f"SYNC_ID={name}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
+
     def slow_down(self, seconds: float) -> None:
         """Make every page take its time, so that a test can act in the middle of a sync."""
 
@@ -92,7 +112,7 @@ def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Pa
     """Run the product with settings of the test's own."""
 
     @contextmanager
-    def tell(**operator: str) -> Iterator[Story]:
+    def tell(*, with_api: bool = True, **operator: str) -> Iterator[Story]:
         cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
         records = build_records(RECORDS, 7, datetime.now(UTC))
         with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver() as receiver:
@@ -105,7 +125,9 @@ def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Pa
                 callback_url=f"{receiver.url}{WEBHOOK_PATH}",
                 operator=operator,
             )
-            with running_product(cluster, namespace=namespace, settings=settings, state_dir=tmp_path) as product:
+            with running_product(
+                cluster, namespace=namespace, settings=settings, state_dir=tmp_path, with_api=with_api
+            ) as product:
                 yield Story(product, sample, receiver, database_url)
 
     return tell

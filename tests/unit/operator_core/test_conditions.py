@@ -37,6 +37,7 @@ def test_every_condition_is_set_in_every_phase(phase: Phase, finished: str, comp
         ConditionType.FINISHED: finished,
         ConditionType.COMPLETE: complete,
         ConditionType.FAILED: failed,
+        ConditionType.STALLED: "False",
         ConditionType.CALLBACK_DELIVERED: "Unknown",
     }
 
@@ -84,3 +85,25 @@ def test_conditions_carry_the_cause_and_the_generation() -> None:
 
     assert failed.status is ConditionStatus.TRUE
     assert (failed.reason, failed.message, failed.observed_generation) == ("LoginFailed", "wrong password", 3)
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "expected"),
+    [
+        pytest.param(Phase.RUNNING, "ImagePullFailed", "True", id="an obstacle"),
+        pytest.param(Phase.RUNNING, "Running", "False", id="at work"),
+        pytest.param(Phase.FAILED, "ImagePullFailed", "False", id="ended by an obstacle"),
+    ],
+)
+def test_a_running_sync_with_an_obstacle_is_stalled(phase: Phase, reason: str, expected: str) -> None:
+    assert _values(EstimateSyncStatus(phase=phase, reason=reason))[ConditionType.STALLED] == expected
+
+
+def test_the_stall_began_with_the_first_obstacle_whatever_follows_it() -> None:
+    stalled = EstimateSyncStatus(phase=Phase.RUNNING, reason="Unschedulable")
+    before = apply_conditions(stalled, (), now=NOW)
+
+    after = apply_conditions(msgspec.structs.replace(before, reason="NodeLost"), before.conditions, now=LATER)
+
+    times = {condition.type: condition.last_transition_time for condition in after.conditions}
+    assert times[ConditionType.STALLED] == NOW

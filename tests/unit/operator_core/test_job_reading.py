@@ -2,16 +2,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from estimatesync_operator.job_reading import is_left_by, observe_job
-from estimatesync_operator.observation import ABSENT_JOB, JobState
+from estimatesync_operator import job_reading
+from estimatesync_operator.job_reading import is_left_by, may_lack_pods
+from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 
 Raw = dict[str, Any]
 
+NOW = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
 RUNNING = {"running": {"startedAt": "2025-10-16T14:09:02Z"}}
 
 
+def observe_job(job: Raw | None, pods: list[Raw], events: list[Raw] | None = None, *, owner_uid: str) -> JobObservation:
+    return job_reading.observe_job(job, pods, events or [], owner_uid=owner_uid, now=NOW)
+
+
 def _job(*conditions: Raw, owner: str = "uid-a", deleted: bool = False, **status: Any) -> Raw:
-    metadata: Raw = {"name": "estimatesync-uid-a", "uid": "uid-job", "ownerReferences": [{"uid": owner}]}
+    metadata: Raw = {
+        "name": "estimatesync-uid-a",
+        "uid": "uid-job",
+        "ownerReferences": [{"uid": owner, "controller": True}],
+    }
     if deleted:
         metadata["deletionTimestamp"] = "2025-10-16T14:10:00Z"
     return {"metadata": metadata, "status": {"conditions": list(conditions), **status} if conditions else status}
@@ -21,15 +31,27 @@ def _condition(kind: str, reason: str = "", status: str = "True") -> Raw:
     return {"type": kind, "status": status, "reason": reason, "lastTransitionTime": "2025-10-16T14:15:30Z"}
 
 
-def _pod(state: Raw | None = None, *, second: int = 1, owner: str = "uid-job", **status: Any) -> Raw:
+def _pod(
+    state: Raw | None = None, *, second: int = 1, owner: str = "uid-job", deletion: str | None = None, **status: Any
+) -> Raw:
     if state is not None:
         status["containerStatuses"] = [{"name": "sidecar", "state": {}}, {"name": "sync", "state": state}]
     metadata = {
         "name": f"pod-{second}",
         "creationTimestamp": f"2025-10-16T14:09:{second:02}Z",
-        "ownerReferences": [{"uid": owner}],
+        "ownerReferences": [{"uid": owner, "controller": True}],
     }
-    return {"metadata": metadata, "status": status}
+    if deletion:
+        metadata["deletionTimestamp"] = deletion
+    return {"metadata": metadata, "spec": {"nodeName": "node-1"}, "status": status}
+
+
+def _refusal(minute: int, reason: str = "FailedCreate", message: str = "exceeded quota") -> Raw:
+    return {"reason": reason, "message": message, "lastTimestamp": f"2025-10-16T14:{minute:02}:00Z"}
+
+
+def _disrupted(reason: str) -> list[Raw]:
+    return [{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "m"}]
 
 
 def _ended(exit_code: int, message: str = "", reason: str = "Error") -> Raw:
@@ -41,6 +63,8 @@ def _waiting(reason: str, message: str = "why") -> Raw:
     return {"waiting": {"reason": reason, "message": message}}
 
 
+UNREADY = [{"type": "Ready", "status": "False"}]
+LOST = "pod pod-1 on node node-1 is not reported on any more"
 UNSCHEDULED = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
 
 
@@ -72,8 +96,18 @@ def test_only_a_terminal_condition_ends_a_job(job: Raw | None, pods: list[Raw], 
     assert observe_job(job, pods, owner_uid="uid-a").state is expected
 
 
-def test_a_job_without_owner_is_foreign() -> None:
-    assert observe_job({"metadata": {"uid": "x"}}, [], owner_uid="uid-a").state is JobState.FOREIGN
+@pytest.mark.parametrize(
+    "owners",
+    [
+        pytest.param([], id="no owner"),
+        pytest.param([{"uid": "uid-a"}], id="we are named beside nobody, but do not control it"),
+        pytest.param([{"uid": "uid-x", "controller": True}, {"uid": "uid-a"}], id="another one controls it"),
+    ],
+)
+def test_a_job_that_the_sync_does_not_control_is_foreign(owners: list[Raw]) -> None:
+    job = {"metadata": {"uid": "x", "ownerReferences": owners}}
+
+    assert observe_job(job, [], owner_uid="uid-a").state is JobState.FOREIGN
 
 
 def test_a_job_that_ended_is_still_read_while_it_is_being_deleted() -> None:
@@ -107,6 +141,11 @@ def test_the_reason_is_known_while_the_pods_are_still_ending() -> None:
         pytest.param(_pod(_waiting("CreateContainerConfigError")), "CreateContainerConfigError", "why", id="secret"),
         pytest.param(_pod(conditions=UNSCHEDULED), "Unschedulable", "0/3 nodes", id="no node"),
         pytest.param(_pod(RUNNING), None, None, id="running"),
+        pytest.param(_pod(RUNNING, phase="Unknown"), "NodeLost", LOST, id="phase unknown"),
+        pytest.param(_pod(RUNNING, reason="NodeLost"), "NodeLost", LOST, id="so says the pod"),
+        pytest.param(_pod(RUNNING, conditions=UNREADY), "NodeLost", LOST, id="the node controller took its readiness"),
+        pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:00Z"), "NodeLost", LOST, id="should have been gone"),
+        pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:55Z", conditions=UNREADY), None, None, id="is ending"),
         pytest.param(_pod(conditions=[{"type": "PodScheduled", "status": "True"}]), None, None, id="scheduled"),
     ],
 )
@@ -116,6 +155,51 @@ def test_what_the_newest_pod_waits_for_is_seen(pod: Raw, reason: str | None, mes
     observation = observe_job(_job(), [pod, older], owner_uid="uid-a")
 
     assert (observation.waiting_reason, observation.waiting_message) == (reason, message)
+
+
+@pytest.mark.parametrize(
+    ("pods", "events", "expected"),
+    [
+        pytest.param(
+            [], [_refusal(9), _refusal(10, message="newer")], "newer", id="no pod yet, the newest word counts"
+        ),
+        pytest.param([], [_refusal(9, reason="SuccessfulCreate")], None, id="another event"),
+        pytest.param([], [], None, id="no event"),
+        pytest.param([_pod(_ended(10))], [_refusal(10)], "exceeded quota", id="no second pod"),
+        pytest.param([_pod(_ended(10))], [_refusal(8)], None, id="older than the pod that came after all"),
+        pytest.param([_pod(RUNNING)], [_refusal(10)], None, id="a pod runs"),
+    ],
+)
+def test_why_there_is_no_pod_stands_in_the_events(pods: list[Raw], events: list[Raw], expected: str | None) -> None:
+    observation = observe_job(_job(), pods, events, owner_uid="uid-a")
+
+    assert observation.waiting_message == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "expected"),
+    [
+        pytest.param(_job(), [], True, id="no pod"),
+        pytest.param(_job(failed=1), [_pod(_ended(10))], True, id="the next one is due"),
+        pytest.param(_job(active=1), [_pod()], False, id="one waits"),
+        pytest.param(_job(_condition("Complete")), [], False, id="finished"),
+    ],
+)
+def test_events_are_asked_for_only_when_a_pod_is_missing(job: Raw, pods: list[Raw], *, expected: bool) -> None:
+    assert may_lack_pods(job, pods) is expected
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        pytest.param(_job(deleted=True), datetime(2025, 10, 16, 14, 10, tzinfo=UTC), id="deleted"),
+        pytest.param(_job(_condition("FailureTarget")), datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC), id="failing"),
+        pytest.param(_job(_condition("Failed"), deleted=True), None, id="over"),
+        pytest.param(_job(), None, id="at work"),
+    ],
+)
+def test_since_when_a_job_is_ending_is_read_from_the_job(job: Raw, expected: datetime | None) -> None:
+    assert observe_job(job, [], owner_uid="uid-a").ending_since == expected
 
 
 def test_a_finished_job_waits_for_nothing() -> None:
@@ -158,13 +242,28 @@ def test_a_finished_job_waits_for_nothing() -> None:
             id="out of memory, without a word",
         ),
         pytest.param(
-            _job(_condition("Failed")), [_pod(reason="Evicted")], ("", None, "Evicted"), id="evicted before it started"
+            _job(_condition("Failed")),
+            [_pod(phase="Failed", reason="Evicted")],
+            ("", None, "Evicted"),
+            id="evicted before it started",
         ),
         pytest.param(
             _job(_condition("Failed")),
             [_pod(_ended(137), reason="Evicted")],
             ("", 137, "Evicted"),
             id="evicted while it ran",
+        ),
+        pytest.param(
+            _job(_condition("Failed")),
+            [_pod(phase="Failed", reason="OutOfcpu")],
+            ("", None, "OutOfcpu"),
+            id="refused by its node",
+        ),
+        pytest.param(
+            _job(_condition("Failed")),
+            [_pod(RUNNING, phase="Failed", conditions=_disrupted("DeletionByPodGC"))],
+            ("", None, "DeletionByPodGC"),
+            id="gone with its node",
         ),
         pytest.param(
             _job(_condition("Failed")),

@@ -31,13 +31,20 @@ def test_two_settings_are_enough() -> None:
 
 
 def test_the_reconciler_is_set_from_the_environment() -> None:
-    settings = _read(MAX_ACTIVE_SYNCS="3", TIME_ZONE="America/New_York", ENVIRONMENT="staging", PROGRESS_SECONDS="10")
+    settings = _read(
+        MAX_ACTIVE_SYNCS="3",
+        TIME_ZONE="America/New_York",
+        ENVIRONMENT="staging",
+        PROGRESS_SECONDS="10",
+        STUCK_SECONDS="90",
+    )
 
     assert settings.reconciler == ReconcilerSettings(
         max_active_syncs=3,
         time_zone=ZoneInfo("America/New_York"),
         environment="staging",
         progress_interval=timedelta(seconds=10),
+        stuck_limit=timedelta(seconds=90),
     )
     assert settings.job.environment["SYNC_TIME_ZONE"] == "America/New_York"
 

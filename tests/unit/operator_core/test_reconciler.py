@@ -542,7 +542,7 @@ def test_an_obstacle_is_shown_at_once_also_between_two_looks_at_the_log(
     agenda = asyncio.run(reconciler.reconcile("a"))
 
     assert world.syncs["a"].status.reason == Reason.UNSCHEDULABLE
-    assert agenda.again_after == timedelta(seconds=2)
+    assert agenda.again_after == timedelta(seconds=15)
 
 
 def test_a_job_is_asked_for_at_least_once_though_its_time_passed_while_nobody_was_there(
@@ -566,7 +566,62 @@ def test_a_job_refused_to_the_end_is_told_in_words_that_are_still_true(
     settle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
-    assert (status.phase, status.message) == (Phase.FAILED, 'The cluster refused the job: exceeded quota: "jobs"')
+    assert status.phase is Phase.FAILED
+    assert status.message.startswith("The cluster refuses the job. Check the quotas")
+    assert status.message.endswith(': exceeded quota: "jobs"')
+
+
+def test_an_obstacle_ends_the_sync_when_it_has_stood_too_long_also_across_restarts(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull")
+
+    settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+    world.time += timedelta(seconds=50)
+    agenda = settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+
+    assert agenda.again_after == timedelta(seconds=10)
+    assert world.syncs["a"].status.phase is Phase.RUNNING
+    world.time += timedelta(seconds=10)
+    settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.IMAGE_PULL_FAILED)
+    assert status.message.startswith("Gave up after 60 seconds. The sync image cannot be had")
+    assert world.stopped == ["a"]
+    assert json.loads(world.sent[0][1])["error"] == status.message
+
+
+def test_an_obstacle_that_goes_away_in_time_is_forgotten(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    reconciler = make_reconciler(stuck_limit=timedelta(seconds=60))
+    world.observations["a"] = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull")
+    settle(reconciler, "a")
+
+    world.time += timedelta(seconds=70)
+    world.observations["a"] = JobObservation(state=JobState.ACTIVE)
+    settle(reconciler, "a")
+
+    assert world.syncs["a"].status.reason == Reason.RUNNING
+    assert world.stopped == []
+
+
+def test_a_job_that_stays_refused_ends_the_sync_by_the_limit(
+    world: World, make_reconciler: Make, settle: Settle
+) -> None:
+    world.add("a")
+    world.refusal = "quota"
+    reconciler = make_reconciler(stuck_limit=timedelta(seconds=60))
+    settle(reconciler, "a")
+
+    world.time += timedelta(seconds=60)
+    settle(reconciler, "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.JOB_REFUSED)
+    assert status.message.endswith(": quota")
 
 
 def test_a_change_of_a_finished_sync_counts_as_seen(world: World, make_reconciler: Make, settle: Settle) -> None:

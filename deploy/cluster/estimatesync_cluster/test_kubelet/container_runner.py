@@ -6,7 +6,7 @@ Called by pod_worker.py, which turns the records published here into the pod's s
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
@@ -38,9 +38,11 @@ from estimatesync_cluster.test_kubelet.environment import (
     compute_references,
 )
 from estimatesync_cluster.test_kubelet.images import build_pull_refusals, decide_image_known
-from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError, KubernetesClient
+from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
 from estimatesync_cluster.test_kubelet.log_lines import compute_message_from_logs
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
+from estimatesync_cluster.test_kubelet.memory import wait_until_over_limit
+from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import (
     MESSAGE_VARIABLE,
     PodFiles,
@@ -56,16 +58,6 @@ NO_COMMAND = Waiting(
     message="no command specified: the test kubelet starts local processes and reads no image, so that the container "
     "must name its command",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeRuntime:
-    """What the node offers to every container."""
-
-    client: KubernetesClient
-    root: Path
-    known_images: tuple[str, ...]
-    search_path: str
 
 
 class ContainerRunner:
@@ -170,13 +162,22 @@ class ContainerRunner:
         process = await start_container(invocation)
         self._set_state(running)
         stopping = asyncio.create_task(self._end_when_asked(process))
+        limiting = asyncio.create_task(self._end_when_over_limit(process))
         try:
             exit_code = await process.wait()
         finally:
             stopping.cancel()
+            was_over_limit = limiting.done()
+            limiting.cancel()
             process.send_signal(SIGKILL)
         message = self._read_message(invocation, exit_code)
-        return build_terminated(running, exit_code=exit_code, message=message, now=datetime.now(UTC))
+        return build_terminated(
+            running, exit_code=exit_code, message=message, now=datetime.now(UTC), was_over_limit=was_over_limit
+        )
+
+    async def _end_when_over_limit(self, process: ContainerProcess) -> None:
+        await wait_until_over_limit(self._container, leash=process.pid)
+        process.send_signal(SIGKILL)
 
     async def _end_when_asked(self, process: ContainerProcess) -> None:
         await self._stop.wait_until_asked()

@@ -62,11 +62,14 @@ LOST = Terminated(
 )
 
 
-def build_terminated(running: Running, *, exit_code: int, message: str, now: datetime) -> Terminated:
+def build_terminated(
+    running: Running, *, exit_code: int, message: str, now: datetime, was_over_limit: bool = False
+) -> Terminated:
     """Build the end of a container that ran."""
+    ordinary = "Error" if exit_code else "Completed"
     return Terminated(
         exit_code=exit_code,
-        reason="Error" if exit_code else "Completed",
+        reason="OOMKilled" if was_over_limit else ordinary,
         message=message,
         started_at=running.started_at,
         finished_at=now,

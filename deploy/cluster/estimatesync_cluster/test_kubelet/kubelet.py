@@ -8,11 +8,11 @@ import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from estimatesync_cluster.test_kubelet.container_runner import NodeRuntime
 from estimatesync_cluster.test_kubelet.container_states import ContainerRecord, Running, Terminated, Waiting
 from estimatesync_cluster.test_kubelet.log_server import LogRefusedError, LogSource
 from estimatesync_cluster.test_kubelet.manifests import Pod
 from estimatesync_cluster.test_kubelet.node import NodeFacts, keep_node_alive
+from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
 from estimatesync_cluster.test_kubelet.pod_watch import follow_pods
 from estimatesync_cluster.test_kubelet.pod_worker import PodWorker

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from estimatesync_cluster.api_connection import ApiConnection
-from estimatesync_cluster.test_kubelet.container_runner import NodeRuntime
 from estimatesync_cluster.test_kubelet.kubelet import Kubelet
 from estimatesync_cluster.test_kubelet.kubernetes_client import KubernetesClient
 from estimatesync_cluster.test_kubelet.log_server import serving_logs
 from estimatesync_cluster.test_kubelet.node import read_node_facts
+from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -68,6 +68,7 @@ class Resources(Manifest, frozen=True):
     """ResourceRequirements; quantities as written."""
 
     requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
 
 
 class Container(Manifest, frozen=True):

@@ -13,10 +13,11 @@ from typing import Any
 
 import httpx
 
-from estimatesync_cluster.test_kubelet.container_runner import ContainerRunner, NodeRuntime
+from estimatesync_cluster.test_kubelet.container_runner import ContainerRunner
 from estimatesync_cluster.test_kubelet.container_states import ContainerRecord, parse_record
 from estimatesync_cluster.test_kubelet.kubernetes_client import CONFLICT, NOT_FOUND, ApiError, may_try_again
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
+from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
 from estimatesync_cluster.test_kubelet.pod_status import DEADLINE_EXCEEDED, PodFailure, Situation, represent_status
 from estimatesync_cluster.test_kubelet.stop_signal import StopSignal

@@ -1,0 +1,109 @@
+"""What a job's state means for its sync: an obstacle while it lasts, an outcome once it has ended.
+
+Called by the steps of a running sync. The words are those of the table of causes.
+"""
+
+from typing import Final
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.exit_codes import ExitCode
+from estimatesync_contract.reasons import OBSTACLES, Reason
+from estimatesync_contract.result import BrokenResultError, SyncResult, parse_result
+from estimatesync_contract.status import Phase, Results
+
+from estimatesync_operator.causes import find_reason, represent_cause
+from estimatesync_operator.observation import JobObservation, JobState
+
+_DEADLINE: Final = "DeadlineExceeded"
+_RETRIES_EXHAUSTED: Final = "BackoffLimitExceeded"
+_CONFIG_ERROR: Final = "CreateContainerConfigError"
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sync ended. A failed one has zero results, because it left the tables as they were."""
+
+    phase: Phase
+    reason: Reason
+    message: str
+    results: Results = Results()
+
+
+CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=represent_cause(Reason.CANCELLED))
+
+
+def fail(reason: Reason, *, message: str = "", quote: str | None = None, **details: object) -> Outcome:
+    """A failure with the more precise message given, or else with that of the table; never without words."""
+    words = message or represent_cause(reason, quote=quote, **details)
+    return Outcome(phase=Phase.FAILED, reason=reason, message=words)
+
+
+def compute_obstacle(observation: JobObservation) -> tuple[Reason, str] | None:
+    """What keeps a sync from running, if anything does; it may still get going once a person has acted."""
+    reason = find_reason(observation.waiting_reason)
+    if observation.waiting_reason == _CONFIG_ERROR and "secret" in (observation.waiting_message or "").lower():
+        reason = Reason.SECRET_MISSING
+    return (reason, represent_cause(reason, quote=observation.waiting_message)) if reason in OBSTACLES else None
+
+
+def compute_surrender(sync: EstimateSync, *, seconds: int) -> Outcome:
+    """End a sync whose obstacle stood for too long; its status still says which."""
+    return fail(Reason(str(sync.status.reason)), message=f"Gave up after {seconds} seconds. {sync.status.message}")
+
+
+def compute_outcome(observation: JobObservation, sync: EstimateSync) -> Outcome:
+    """Judge a job that has ended (SUCCEEDED or FAILED). A run that was done counts, even one that met the deadline."""
+    if observation.failure_reason == _DEADLINE and observation.exit_code != ExitCode.DONE:
+        return _judge_deadline(sync)
+    if observation.termination_message:
+        return _judge_result(observation, sync.uid)
+    return _judge_silence(observation)
+
+
+def _judge_deadline(sync: EstimateSync) -> Outcome:
+    """A deadline deletes the pod and its message: the cause is the job's, or the obstacle that stood until then."""
+    if sync.status.reason in OBSTACLES:
+        return fail(Reason(sync.status.reason), message=sync.status.message or "")
+    return fail(Reason.DEADLINE_EXCEEDED, seconds=sync.spec.timeout_seconds)
+
+
+def _judge_result(observation: JobObservation, sync_uid: str) -> Outcome:
+    try:
+        result = parse_result(observation.termination_message or "", sync_uid=sync_uid)
+    except BrokenResultError:
+        return fail(Reason.RESULT_BROKEN)
+    if result.error is not None:
+        return _judge_error(observation, result.error.reason, result.error.message)
+    if observation.state is not JobState.SUCCEEDED and observation.exit_code != ExitCode.DONE:
+        return fail(Reason.RESULT_BROKEN)
+    return _succeed(result)
+
+
+def _judge_error(observation: JobObservation, reason: Reason, message: str) -> Outcome:
+    """The program only knows that it was told to stop; why, the node may know."""
+    node_reason = find_reason(observation.container_reason)
+    if reason is Reason.INTERRUPTED and node_reason is not None:
+        return fail(node_reason, quote=observation.node_message)
+    outcome = fail(reason, message=message)
+    if observation.failure_reason != _RETRIES_EXHAUSTED or observation.failed_runs <= 1:
+        return outcome
+    tried = f"{outcome.message} (gave up after {observation.failed_runs} runs)"
+    return msgspec.structs.replace(outcome, message=tried)
+
+
+def _succeed(result: SyncResult) -> Outcome:
+    counts = result.results
+    message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
+    return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts)
+
+
+def _judge_silence(observation: JobObservation) -> Outcome:
+    """The program could not say anything: the node may know why."""
+    reason = find_reason(observation.container_reason)
+    if reason is not None:
+        return fail(reason, quote=observation.node_message)
+    if observation.exit_code is None and observation.container_reason:
+        return fail(Reason.NODE_REFUSED, sign=observation.container_reason, quote=observation.node_message)
+    if observation.exit_code is None or observation.exit_code == ExitCode.DONE:
+        return fail(Reason.RESULT_MISSING)
+    return fail(Reason.POD_FAILED, exit_code=observation.exit_code)

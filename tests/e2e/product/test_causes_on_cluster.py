@@ -1,0 +1,248 @@
+"""Each cause as Kubernetes itself brings it about: what the status says while it lasts, and how it ends."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.component_commands import LocalNode, build_kubelet_command
+from estimatesync_cluster.leashed import LeashedProcess, leashed
+
+SECRET = "estimatesync-credentials"
+
+
+def build_object(kind: str, version: str = "v1", **fields: Any) -> str:
+    return json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "provoked"}, **fields})
+
+
+NO_PODS = build_object("ResourceQuota", spec={"hard": {"pods": "0"}})
+NO_JOBS = build_object("ResourceQuota", spec={"hard": {"count/jobs.batch": "0"}})
+NO_DATABASE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
+BROKEN_RESULT = (
+    '--patch=[{"op":"replace","path":"/status/containerStatuses/0/state/terminated/message","value":"{\\"syncUid"}]'
+)
+SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]})
+
+
+@pytest.mark.parametrize(
+    ("operator", "provoke", "reason", "words"),
+    [
+        pytest.param(
+            {"SYNC_IMAGE": "registry.test/unknown:1"},
+            None,
+            "ImagePullFailed",
+            "Check its name, its registry and the pull secret",
+            id="image unknown",
+        ),
+        pytest.param(
+            {"SYNC_CREDENTIALS_SECRET": "absent"}, None, "SecretMissing", 'secret "absent" not found', id="no secret"
+        ),
+        pytest.param(
+            {},
+            ("patch", "secret", SECRET, "--type=json", '--patch=[{"op":"remove","path":"/data/DATABASE_URL"}]'),
+            "SecretMissing",
+            "couldn't find key DATABASE_URL",
+            id="no key",
+        ),
+        pytest.param(
+            {"SYNC_NODE_SELECTOR": "no=such"}, None, "Unschedulable", "didn't match Pod's node affinity", id="no node"
+        ),
+        pytest.param({}, NO_PODS, "PodRefused", "exceeded quota: provoked", id="quota of pods"),
+        pytest.param({}, SMALL_PODS, "PodRefused", "maximum memory usage per Container is 64Mi", id="admission"),
+        pytest.param(
+            {"SYNC_SERVICE_ACCOUNT": "absent"}, None, "PodRefused", 'serviceaccount "absent" not found', id="no account"
+        ),
+        pytest.param({}, NO_JOBS, "JobRefused", "exceeded quota: provoked", id="quota of jobs"),
+    ],
+)
+def test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit(
+    tell_story: Any, operator: dict[str, str], provoke: str | tuple[str, ...] | None, reason: str, words: str
+) -> None:
+    with tell_story(with_api=False, STUCK_SECONDS="4", **operator) as story:
+        if isinstance(provoke, str):
+            story.product.kubectl("apply", "--filename=-", stdin=provoke)
+        elif provoke:
+            story.product.kubectl(*provoke)
+
+        story.apply("stuck")
+
+        status = story.wait_reason("stuck", reason)["status"]
+        assert status["phase"] == "Running"
+        assert words in status["message"]
+        assert {each["type"]: each["status"] for each in status["conditions"]}["Stalled"] == "True"
+        ended = story.wait_finished("stuck")["status"]
+        assert (ended["phase"], ended["reason"]) == ("Failed", reason)
+        assert ended["message"].startswith("Gave up after 4 seconds. ")
+        assert words in ended["message"]
+        assert story.wait_callback("stuck")["error"] == ended["message"]
+        story.wait_until("no job", lambda: story.count_jobs() == 0)
+
+
+def test_a_sync_goes_on_once_the_obstacle_is_gone_also_after_a_restart(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.product.kubectl("delete", "secret", SECRET)
+        story.apply("patient")
+        stalled = story.wait_reason("patient", "SecretMissing")["status"]["conditions"]
+
+        story.product.stop_operator(grace=0)
+        story.product.start_operator()
+        assert story.get_sync("patient")["status"]["conditions"] == stalled
+        story.product.write_credentials(password=story.secrets[0])
+
+        ended = story.wait_finished("patient")["status"]
+        assert (ended["phase"], ended["results"]["totalProcessed"]) == ("Succeeded", 230)
+        assert {each["type"]: each["status"] for each in ended["conditions"]}["Stalled"] == "False"
+
+
+def test_a_sync_over_its_memory_limit_is_told_so(tell_story: Any) -> None:
+    with tell_story(with_api=False, SYNC_MEMORY_REQUEST="16Mi", SYNC_MEMORY_LIMIT="16Mi") as story:
+        story.apply("fat", maxRetries=0)
+
+        status = story.wait_finished("fat")["status"]
+
+        assert (status["phase"], status["reason"]) == ("Failed", "OutOfMemory")
+        assert status["message"] == "The sync ran out of memory. Raise the memory limit of the sync container"
+
+
+def test_a_sync_past_its_deadline_is_told_so(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.slow_down(4)
+        story.apply("late", timeoutSeconds=3)
+
+        status = story.wait_finished("late")["status"]
+
+        assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
+        assert status["message"].startswith("The sync did not finish within 3 seconds.")
+        assert story.wait_callback("late")["error"] == status["message"]
+
+
+def test_a_job_that_a_person_deletes_ends_the_sync(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.slow_down(4)
+        story.apply("robbed")
+        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+
+        story.product.kubectl("delete", "job", "--all")
+
+        status = story.wait_finished("robbed")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "JobDeleted")
+        assert story.count_jobs() == 0
+
+
+def test_a_foreign_job_of_our_name_is_refused_and_spared(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.apply("victim", suspend=True)
+        story.wait_reason("victim", "Suspended")
+        uid = story.get_sync("victim")["metadata"]["uid"]
+        container = {"name": "c", "image": "other", "command": ["true"]}
+        foreign = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": f"estimatesync-{uid}", "labels": {"botzilla.io/sync": "victim"}},
+            "spec": {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
+        }
+        story.product.kubectl("create", "--filename=-", stdin=json.dumps(foreign))
+
+        story.product.kubectl("patch", "estimatesync", "victim", "--type=merge", '--patch={"spec":{"suspend":false}}')
+
+        status = story.wait_finished("victim")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "JobConflict")
+        job = json.loads(story.product.kubectl("get", "job", f"estimatesync-{uid}", "--output=json"))
+        assert "ownerReferences" not in job["metadata"]
+        assert "deletionTimestamp" not in job["metadata"]
+
+
+def test_retries_that_run_out_are_counted_in_the_cause(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.product.kubectl("patch", "secret", SECRET, f"--patch={json.dumps({'stringData': NO_DATABASE})}")
+
+        story.apply("futile", maxRetries=1)
+
+        status = story.wait_finished("futile")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "DatabaseUnavailable")
+        assert status["message"].endswith("(gave up after 2 runs)")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param(("delete",), "ResultMissing", id="the pod is gone"),
+        pytest.param(
+            ("patch", "--subresource=status", "--type=json", BROKEN_RESULT),
+            "ResultBroken",
+            id="the message is cut short",
+        ),
+    ],
+)
+def test_a_result_that_cannot_be_had_is_never_made_up(tell_story: Any, spoil: tuple[str, ...], reason: str) -> None:
+    with tell_story(with_api=False) as story:
+        story.slow_down(0.4)
+        story.apply("spoilt")
+        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+        story.product.stop_operator(grace=0)
+        story.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=60s")
+
+        (pod,) = story.product.kubectl("get", "pods", "--output=name").split()
+        story.product.kubectl(*spoil, pod)
+        story.product.start_operator()
+
+        status = story.wait_finished("spoilt")["status"]
+        assert (status["phase"], status["reason"], status["results"]["totalProcessed"]) == ("Failed", reason, 0)
+
+
+def test_a_run_that_is_killed_says_with_what_exit_code(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.slow_down(3)
+        story.apply("killed", maxRetries=0)
+        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+
+        story.kill_runs("killed")
+
+        status = story.wait_finished("killed")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "PodFailed")
+        assert "exit code 137" in status["message"]
+
+
+@pytest.fixture
+def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[LeashedProcess]:
+    """A node that a test may lose."""
+    assert cluster.layout is not None, "this needs a cluster of our own"
+    node = LocalNode(name="mortal-node", labels=("mortal=true",))
+    command = build_kubelet_command(node, cluster.layout, cluster.server)
+    with leashed("mortal-node", command, log=tmp_path / "mortal-node.log") as kubelet:
+        yield kubelet
+    cluster.kubectl("delete", "node", "mortal-node", "--ignore-not-found")
+
+
+def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(tell_story: Any, second_node: LeashedProcess) -> None:
+    with tell_story(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR="mortal=true") as story:
+        story.slow_down(4)
+        story.apply("lost")
+        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+
+        second_node.stop(grace=0)
+        story.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
+
+        status = story.wait_finished("lost")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "NodeLost")
+        assert "on node mortal-node is not reported on any more" in status["message"]
+        assert story.wait_callback("lost")["error"] == status["message"]
+
+
+def test_an_evicted_pod_is_replaced_without_counting_as_a_failure(tell_story: Any) -> None:
+    with tell_story(with_api=False) as story:
+        story.slow_down(0.5)
+        story.apply("moved", maxRetries=0)
+        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+        (pod,) = story.product.kubectl("get", "pods", "--output=name").split()
+
+        name, namespace = pod.removeprefix("pod/"), story.product.namespace
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+        story.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+
+        status = story.wait_finished("moved")["status"]
+        assert (status["phase"], status["results"]["newEstimates"]) == ("Succeeded", 230)
+        assert story.count_estimates() == 230

@@ -1,0 +1,27 @@
+import os
+import subprocess
+import sys
+
+from estimatesync_cluster.test_kubelet.memory import read_resident_bytes
+
+HOLD = "import sys; block = bytearray(64 * 2**20); print('held', flush=True); sys.stdin.read()"
+PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD!r}])"
+
+
+def test_the_memory_of_children_and_grandchildren_is_counted() -> None:
+    before = read_resident_bytes(os.getpid())
+
+    command = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - our own
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        held = read_resident_bytes(os.getpid())
+        child.communicate()
+
+    assert held - before > 64 * 2**20
+
+
+def test_a_process_without_children_counts_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert read_resident_bytes(child.pid) == 0
+        child.communicate(b"\n")

@@ -1,0 +1,241 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.result import ResultError
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import Phase, Results
+from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.outcomes import compute_obstacle, compute_outcome, compute_surrender
+
+MakeSync = Callable[..., EstimateSync]
+Finished = Callable[..., JobObservation]
+
+
+def _failed(**fields: Any) -> JobObservation:
+    return JobObservation(state=JobState.FAILED, **{"failure_reason": "BackoffLimitExceeded", **fields})
+
+
+def test_a_good_result_is_a_success_with_its_counts(make_sync: MakeSync, finished_job: Finished) -> None:
+    outcome = compute_outcome(finished_job("a"), make_sync("a"))
+
+    assert (outcome.phase, outcome.reason, outcome.message) == (
+        Phase.SUCCEEDED,
+        Reason.SUCCEEDED,
+        "New: 45, Updated: 1564",
+    )
+    assert outcome.results.total_processed == 1609
+
+
+@pytest.mark.parametrize(
+    ("observation", "reason", "words"),
+    [
+        pytest.param(
+            _failed(termination_message="", exit_code=137, container_reason="OOMKilled"),
+            Reason.OUT_OF_MEMORY,
+            "memory limit",
+            id="out of memory",
+        ),
+        pytest.param(
+            _failed(termination_message="", container_reason="Evicted", node_message="The node was low on memory"),
+            Reason.EVICTED,
+            "new sync: The node was low on memory",
+            id="evicted",
+        ),
+        pytest.param(
+            _failed(termination_message="", exit_code=137, container_reason="PreemptionByScheduler"),
+            Reason.EVICTED,
+            "priorities",
+            id="preempted",
+        ),
+        pytest.param(
+            _failed(termination_message="", container_reason="DeletionByPodGC"),
+            Reason.NODE_LOST,
+            "does not answer",
+            id="the node is gone",
+        ),
+        pytest.param(
+            _failed(termination_message="", container_reason="OutOfcpu", node_message="cpu requested 8, free 2"),
+            Reason.NODE_REFUSED,
+            "(OutOfcpu). Check the node's free resources and labels, then start a new sync: cpu requested 8, free 2",
+            id="refused by the node",
+        ),
+        pytest.param(
+            _failed(termination_message="", exit_code=139, container_reason="Error"),
+            Reason.POD_FAILED,
+            "exit code 139",
+            id="crashed",
+        ),
+        pytest.param(_failed(), Reason.RESULT_MISSING, "result is gone", id="pod gone"),
+        pytest.param(
+            JobObservation(state=JobState.SUCCEEDED, termination_message="", exit_code=0),
+            Reason.RESULT_MISSING,
+            "result is gone",
+            id="done without a word",
+        ),
+        pytest.param(
+            JobObservation(state=JobState.SUCCEEDED, termination_message='{"cut', exit_code=0),
+            Reason.RESULT_BROKEN,
+            "cannot be read",
+            id="result cut short",
+        ),
+        pytest.param(
+            _failed(termination_message="Traceback: a log tail", exit_code=1),
+            Reason.RESULT_BROKEN,
+            "cannot be read",
+            id="log tail instead of a result",
+        ),
+        pytest.param(
+            _failed(failure_reason="DeadlineExceeded"),
+            Reason.DEADLINE_EXCEEDED,
+            "within 60 seconds",
+            id="out of time",
+        ),
+        pytest.param(
+            _failed(failure_reason="DeadlineExceeded", termination_message="an earlier run's", exit_code=10),
+            Reason.DEADLINE_EXCEEDED,
+            "timeoutSeconds",
+            id="out of time after a failed run",
+        ),
+    ],
+)
+def test_each_end_without_a_good_result_has_a_reason_a_cure_and_zeros(
+    make_sync: MakeSync, observation: JobObservation, reason: Reason, words: str
+) -> None:
+    outcome = compute_outcome(observation, make_sync("a", spec=EstimateSyncSpec(timeout_seconds=60)))
+
+    assert (outcome.phase, outcome.reason, outcome.results) == (Phase.FAILED, reason, Results())
+    assert words in outcome.message
+
+
+def test_another_syncs_result_is_not_believed(make_sync: MakeSync, finished_job: Finished) -> None:
+    assert compute_outcome(finished_job("b"), make_sync("a")).reason is Reason.RESULT_BROKEN
+
+
+def test_success_from_a_run_that_failed_is_not_believed(make_sync: MakeSync, finished_job: Finished) -> None:
+    message = finished_job("a").termination_message
+
+    outcome = compute_outcome(_failed(termination_message=message, exit_code=1), make_sync("a"))
+
+    assert outcome.reason is Reason.RESULT_BROKEN
+
+
+def test_a_run_that_was_done_when_the_deadline_came_counts(make_sync: MakeSync, finished_job: Finished) -> None:
+    message = finished_job("a").termination_message
+    late = _failed(failure_reason="DeadlineExceeded", termination_message=message, exit_code=0)
+
+    assert compute_outcome(late, make_sync("a")).phase is Phase.SUCCEEDED
+
+
+def test_an_error_without_words_still_ends_the_sync_with_words(make_sync: MakeSync, finished_job: Finished) -> None:
+    error = ResultError(reason=Reason.LOGIN_FAILED, message="", retryable=False)
+
+    outcome = compute_outcome(finished_job("a", error), make_sync("a"))
+
+    assert outcome.reason is Reason.LOGIN_FAILED
+    assert outcome.message == "Login to Attic Tech failed. Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
+
+
+def test_the_obstacle_that_stood_until_the_deadline_is_the_cause(make_sync: MakeSync) -> None:
+    sync = make_sync("a", phase=Phase.RUNNING, reason=Reason.SECRET_MISSING, message="a key is missing")
+
+    outcome = compute_outcome(_failed(failure_reason="DeadlineExceeded"), sync)
+
+    assert (outcome.reason, outcome.message) == (Reason.SECRET_MISSING, "a key is missing")
+
+
+@pytest.mark.parametrize(
+    ("container_reason", "reason"),
+    [
+        pytest.param("TerminationByKubelet", Reason.EVICTED, id="the node knows why"),
+        pytest.param("Error", Reason.INTERRUPTED, id="nobody knows why"),
+    ],
+)
+def test_who_was_told_to_stop_does_not_know_why_but_the_node_may(
+    make_sync: MakeSync, finished_job: Finished, container_reason: str, reason: Reason
+) -> None:
+    error = ResultError(reason=Reason.INTERRUPTED, message="told to stop", retryable=True)
+    message = finished_job("a", error).termination_message
+
+    seen = _failed(termination_message=message, exit_code=10, container_reason=container_reason)
+
+    assert compute_outcome(seen, make_sync("a")).reason is reason
+
+
+@pytest.mark.parametrize(
+    ("failure_reason", "failed_runs", "expected"),
+    [
+        pytest.param("BackoffLimitExceeded", 3, "no answer (gave up after 3 runs)", id="retries exhausted"),
+        pytest.param("BackoffLimitExceeded", 1, "no answer", id="no retries allowed"),
+        pytest.param("PodFailurePolicy", 3, "no answer", id="a failure that no run can cure"),
+    ],
+)
+def test_who_gave_up_says_after_how_many_runs(
+    make_sync: MakeSync, finished_job: Finished, failure_reason: str, failed_runs: int, expected: str
+) -> None:
+    error = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
+    message = finished_job("a", error).termination_message
+
+    seen = _failed(termination_message=message, exit_code=10, failure_reason=failure_reason, failed_runs=failed_runs)
+
+    assert compute_outcome(seen, make_sync("a")).message == expected
+
+
+def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync) -> None:
+    sync = make_sync("a", phase=Phase.RUNNING, reason=Reason.UNSCHEDULABLE, message="No node can take the sync")
+
+    outcome = compute_surrender(sync, seconds=600)
+
+    assert (outcome.phase, outcome.reason) == (Phase.FAILED, Reason.UNSCHEDULABLE)
+    assert outcome.message == "Gave up after 600 seconds. No node can take the sync"
+
+
+@pytest.mark.parametrize(
+    ("waiting_reason", "message", "expected"),
+    [
+        pytest.param("ErrImagePull", None, Reason.IMAGE_PULL_FAILED, id="first failed pull"),
+        pytest.param("ImagePullBackOff", None, Reason.IMAGE_PULL_FAILED, id="later failed pulls"),
+        pytest.param("ErrImageNeverPull", None, Reason.IMAGE_PULL_FAILED, id="pull forbidden"),
+        pytest.param("InvalidImageName", None, Reason.IMAGE_PULL_FAILED, id="bad image name"),
+        pytest.param("CreateContainerConfigError", 'secret "x" not found', Reason.SECRET_MISSING, id="missing secret"),
+        pytest.param(
+            "CreateContainerConfigError",
+            "couldn't find key DATABASE_URL in Secret ns/x",
+            Reason.SECRET_MISSING,
+            id="missing key",
+        ),
+        pytest.param(
+            "CreateContainerConfigError",
+            "container has runAsNonRoot and image will run as root",
+            Reason.CONTAINER_REFUSED,
+            id="image of root",
+        ),
+        pytest.param("CreateContainerError", None, Reason.CONTAINER_REFUSED, id="runtime refuses"),
+        pytest.param("Unschedulable", None, Reason.UNSCHEDULABLE, id="no node"),
+        pytest.param("FailedCreate", "exceeded quota", Reason.POD_REFUSED, id="no pod"),
+        pytest.param("NodeLost", None, Reason.NODE_LOST, id="node lost"),
+        pytest.param("ContainerCreating", None, None, id="ordinary start"),
+        pytest.param("SchedulingGated", None, None, id="held back on purpose"),
+        pytest.param("OOMKilled", None, None, id="a sign of an end, not of waiting"),
+        pytest.param(None, None, None, id="not waiting"),
+    ],
+)
+def test_what_keeps_a_sync_from_running_is_told_from_an_ordinary_start(
+    waiting_reason: str | None, message: str | None, expected: Reason | None
+) -> None:
+    obstacle = compute_obstacle(
+        JobObservation(state=JobState.PENDING, waiting_reason=waiting_reason, waiting_message=message)
+    )
+
+    assert (obstacle[0] if obstacle else None) == expected
+
+
+def test_an_obstacle_quotes_the_node() -> None:
+    observation = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable", waiting_message="0/3 nodes")
+
+    assert compute_obstacle(observation) == (
+        Reason.UNSCHEDULABLE,
+        "No node can take the sync. Check resources, node selector and tolerations: 0/3 nodes",
+    )
