@@ -29,6 +29,9 @@ JOB_LABEL_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 ANNOTATION_REQUEST_DIGEST: Final = f"{GROUP}/request-digest"
 """On a sync that was posted: a digest of what was asked for, by which a repeated request is known."""
 
+ANNOTATION_REDELIVER: Final = f"{GROUP}/redeliver"
+"""On a finished sync: any value that was not there before has its callback sent again, under the same id."""
+
 SYNC_CONTAINER: Final = "sync"
 
 API_BASE_PATH: Final = "/api/automations/estimates"

@@ -117,6 +117,8 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     next_attempt_time: Time | None = None
     last_status_code: Annotated[int, Meta(ge=100, le=999)] | None = None
     last_error: Message | None = None
+    redelivery: Annotated[str, Meta(max_length=64)] | None = None
+    """The newest request for another delivery that has been served."""
 
 
 class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

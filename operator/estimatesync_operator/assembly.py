@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 
 from estimatesync_contract.environment_reader import EnvironmentReader
 from kubernetes.aio.client import ApiClient
 
 from estimatesync_operator.callback_http import HttpCallbackSender
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.intake import Intake
+from estimatesync_operator.job_snapshots import JobSnapshots
 from estimatesync_operator.kubernetes_api import open_kubernetes_api
 from estimatesync_operator.kubernetes_events import KubernetesEvents
 from estimatesync_operator.kubernetes_jobs import KubernetesJobs
 from estimatesync_operator.kubernetes_secrets import KubernetesSecrets
 from estimatesync_operator.kubernetes_store import KubernetesSyncStore
+from estimatesync_operator.ports import Clock, SyncStore
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
+from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.system_clock import SystemClock
 from estimatesync_operator.workqueue import WorkQueue
 
@@ -33,31 +38,50 @@ def read_settings(environ: Mapping[str, str]) -> tuple[OperatorSettings, Callbac
 
 
 @asynccontextmanager
-async def run_workqueue(settings: OperatorSettings, callback: CallbackSettings) -> AsyncIterator[WorkQueue]:
-    """Run the work queue for as long as the context lasts.
+async def run_operator(settings: OperatorSettings, callback: CallbackSettings) -> AsyncIterator[Intake]:
+    """Run everything but the watch for as long as the context lasts; what the watch shows goes into the Intake.
 
     Raises:
         NotServedError: A person must act before there is anything to do.
         WorldUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes_api() as client:
-        await KubernetesSyncStore(client, settings.namespace).check()
-        queue = WorkQueue(build_reconciler(client, settings, callback).reconcile)
-        task = asyncio.create_task(queue.run(), name="workqueue")
-        try:
-            yield queue
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        cache, snapshots, clock = SyncCache(), JobSnapshots(monotonic), SystemClock()
+        store = KubernetesSyncStore(client, settings.namespace, cache)
+        # Who runs must be known before the first place is given.
+        await store.load()
+        reconciler = build_reconciler(client, settings, callback, store=store, snapshots=snapshots, clock=clock)
+        async with running(WorkQueue(reconciler.reconcile)) as queue:
+            intake = Intake(cache, snapshots, queue, clock)
+            intake.plan_all()
+            yield intake
 
 
-def build_reconciler(client: ApiClient, settings: OperatorSettings, callback: CallbackSettings) -> Reconciler:
+@asynccontextmanager
+async def running(queue: WorkQueue) -> AsyncIterator[WorkQueue]:
+    """Run a work queue for the time of the context."""
+    task = asyncio.create_task(queue.run(), name="workqueue")
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def build_reconciler(
+    client: ApiClient,
+    settings: OperatorSettings,
+    callback: CallbackSettings,
+    *,
+    store: SyncStore,
+    snapshots: JobSnapshots,
+    clock: Clock,
+) -> Reconciler:
     """Give the reconciler its Kubernetes side."""
-    clock = SystemClock()
     return Reconciler(
-        store=KubernetesSyncStore(client, settings.namespace),
-        jobs=KubernetesJobs(client, settings.namespace, settings.job, clock=clock),
+        store=store,
+        jobs=KubernetesJobs(client, settings.namespace, settings.job, snapshots=snapshots, clock=clock),
         events=KubernetesEvents(
             client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
         ),

@@ -14,6 +14,8 @@ from estimatesync_operator.agenda import AT_ONCE, NOTHING_MORE, Agenda
 from estimatesync_operator.callback_body import build_callback_body
 from estimatesync_operator.callback_policy import compute_callback_status
 from estimatesync_operator.ports import CallbackSender, Clock, StaleSyncError, SyncStore
+from estimatesync_operator.redelivery import compute_requested, has_request
+from estimatesync_operator.rest import compute_expiry
 from estimatesync_operator.status_writer import StatusWriter
 
 
@@ -27,6 +29,7 @@ class Conclusion:
         callbacks: CallbackSender,
         clock: Clock,
         writer: StatusWriter,
+        environment: str,
         jitter: Callable[[], float],
     ) -> None:
         """Join the ports; `jitter` answers a number in [0, 1) for each callback retry."""
@@ -34,6 +37,7 @@ class Conclusion:
         self._callbacks = callbacks
         self._clock = clock
         self._writer = writer
+        self._environment = environment
         self._jitter = jitter
         self._unrecorded: dict[str, tuple[CallbackStatus, CallbackStatus]] = {}
 
@@ -47,12 +51,20 @@ class Conclusion:
         if sync.status.observed_generation != sync.metadata.generation:
             await self._writer.settle(sync, lifecycle.compute_seen_status(sync, now=self._clock.now()))
             return AT_ONCE
+        if has_request(sync):
+            return await self._begin_anew(sync)
         if callback is not None and not callback.state.is_final:
             return await self._deliver(sync, callback)
         return await self._expire(sync)
 
+    async def _begin_anew(self, sync: EstimateSync) -> Agenda:
+        has_target = await self._callbacks.has_target(sync)
+        callback = compute_requested(sync, environment=self._environment, has_target=has_target)
+        await self._writer.settle(sync, lifecycle.compute_delivery_status(sync, callback, now=self._clock.now()))
+        return AT_ONCE
+
     async def _expire(self, sync: EstimateSync) -> Agenda:
-        expiry = lifecycle.compute_expiry(sync)
+        expiry = compute_expiry(sync)
         if expiry is None:
             return NOTHING_MORE
         if self._clock.now() < expiry:

@@ -15,13 +15,14 @@ from estimatesync_operator import lifecycle
 from estimatesync_operator.agenda import AT_ONCE, Agenda
 from estimatesync_operator.observation import JobObservation
 from estimatesync_operator.outcomes import Outcome, compute_obstacle, compute_surrender, fail
-from estimatesync_operator.ports import Clock, JobRefusedError, JobRunner
+from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, JobRunner
 from estimatesync_operator.running_steps import (
     Step,
     compute_end,
     compute_stalled_since,
     decide_step,
     is_given_up,
+    is_unmade,
 )
 from estimatesync_operator.status_writer import StatusWriter
 
@@ -59,12 +60,16 @@ class Following:
         self._next_look.pop(name, None)
 
     async def follow(self, sync: EstimateSync) -> Agenda:
-        """Make one pass over a running sync."""
-        seen = await self._jobs.observe(sync)
+        """Make one pass over a running sync. A job that was never seen is created first, and looked for after."""
+        if is_unmade(sync) and not sync.spec.cancel:
+            return await self._create(sync)
+        return await self._advance(sync, await self._jobs.observe(sync))
+
+    async def _advance(self, sync: EstimateSync, seen: JobObservation) -> Agenda:
         now = self._clock.now()
         step = decide_step(sync, seen, now=now, limit=self._stuck_limit)
         if step is Step.CREATE:
-            return await self._create(sync)
+            return AT_ONCE
         if step is Step.STOP:
             await self._jobs.stop(sync)
             return AT_ONCE
@@ -80,6 +85,8 @@ class Following:
             await self._jobs.create(sync, lifecycle.get_date_range(sync))
         except JobRefusedError as error:
             return await self._bear_refusal(sync, str(error))
+        except JobNameTakenError:
+            return await self._advance(sync, await self._jobs.observe(sync))
         await self._writer.settle(sync, lifecycle.compute_created_status(sync, now=self._clock.now()))
         return Agenda(again_after=self._progress_interval)
 

@@ -5,8 +5,8 @@ are still ending. https://kubernetes.io/docs/concepts/workloads/controllers/job/
 """
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from estimatesync_contract.names import KIND
 
@@ -21,6 +21,10 @@ from estimatesync_operator.pod_reading import (
 )
 
 Raw = dict[str, Any]
+
+_POD_COUNTS: Final = ("active", "failed", "succeeded", "terminating", "uncountedTerminatedPods")
+_FIRST_POD_TIME: Final = timedelta(seconds=2)
+"""In which the job controller creates a pod, if nothing is in the way."""
 
 
 def observe_job(
@@ -51,9 +55,19 @@ def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
     return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
 
 
-def may_lack_pods(job: Raw, pods: Sequence[Raw]) -> bool:
-    """Tell whether a pod is wanted that there is not: then the job's events may know why."""
-    return not has_finished(job) and all(has_ended(pod) for pod in pods)
+def needs_pods(job: Raw) -> bool:
+    """Tell whether the pods know more than the job: not before there is one, nor while one is ready and at work."""
+    status = job.get("status", {})
+    if has_finished(job) or _find_ending_time(job):
+        return True
+    return not status.get("ready") and any(status.get(count) for count in _POD_COUNTS)
+
+
+def may_lack_pods(job: Raw, pods: Sequence[Raw], *, now: datetime) -> bool:
+    """Tell whether a pod is wanted that there is not, and not just yet: then the job's events may know why."""
+    status, created = job.get("status", {}), parse_time(job["metadata"].get("creationTimestamp"))
+    is_young = created is not None and now < created + _FIRST_POD_TIME
+    return not has_finished(job) and not is_young and not status.get("ready") and all(map(has_ended, pods))
 
 
 def has_finished(job: Raw) -> bool:
@@ -84,7 +98,8 @@ def _compute_state(job: Raw, end: Raw | None, pods: Sequence[Raw]) -> JobState:
         return JobState.SUCCEEDED if end["type"] == "Complete" else JobState.FAILED
     if job["metadata"].get("deletionTimestamp"):
         return JobState.STOPPING
-    return JobState.ACTIVE if any(is_running(pod) for pod in pods) else JobState.PENDING
+    is_at_work = job.get("status", {}).get("ready") or any(is_running(pod) for pod in pods)
+    return JobState.ACTIVE if is_at_work else JobState.PENDING
 
 
 def _find_condition(job: Raw, *kinds: str) -> Raw | None:

@@ -18,11 +18,15 @@ CONFLICT: Final = 409
 REQUEST_TIMEOUT: Final = 30.0
 """Seconds for one call, all in all."""
 
+_CONNECTIONS: Final = 32
+"""Calls under way at once: a thousand syncs together must not look like an attack to the API server."""
+
 
 @asynccontextmanager
 async def open_kubernetes_api() -> AsyncIterator[ApiClient]:
     """Connect as the pod's service account, or, outside a cluster, as KUBECONFIG says."""
     configuration = Configuration()
+    configuration.connection_pool_maxsize = _CONNECTIONS
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # the client is untyped here
     else:

@@ -10,7 +10,8 @@ from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
-from estimatesync_operator.job_reading import is_left_by, list_own, may_lack_pods, observe_job
+from estimatesync_operator.job_reading import is_left_by, list_own, may_lack_pods, needs_pods, observe_job
+from estimatesync_operator.job_snapshots import JobSnapshots
 from estimatesync_operator.kubernetes_api import (
     NOT_FOUND,
     REQUEST_TIMEOUT,
@@ -21,7 +22,7 @@ from estimatesync_operator.kubernetes_api import (
 )
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation
 from estimatesync_operator.pod_reading import FAILED_CREATE
-from estimatesync_operator.ports import Clock, JobRefusedError, WorldUnavailableError
+from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, WorldUnavailableError
 
 _REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
 """500 is what an admission webhook that does not answer looks like: people must read of it, and it must have an end."""
@@ -40,22 +41,26 @@ def is_refusal(error: ApiException) -> bool:
 class KubernetesJobs:
     """The reconciler's JobRunner on a cluster, for one namespace."""
 
-    def __init__(self, client: ApiClient, namespace: str, settings: JobSettings, *, clock: Clock) -> None:
+    def __init__(
+        self, client: ApiClient, namespace: str, settings: JobSettings, *, snapshots: JobSnapshots, clock: Clock
+    ) -> None:
         """Use `client`, which somebody else closes."""
         self._api = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
         self._namespace = namespace
         self._settings = settings
+        self._snapshots = snapshots
         self._clock = clock
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
         """See JobRunner."""
         with translate_failures(f"reading the job of {sync.name}"):
-            job = await self._fetch_job(sync)
+            job = self._snapshots.pop(build_job_name(sync.uid)) or await self._fetch_job(sync)
             if job is None:
                 return ABSENT_JOB
-            pods = await self._fetch_pods(sync)
-            events = await self._fetch_refusals(job) if may_lack_pods(job, list_own(job, pods)) else ()
+            pods = await self._fetch_pods(sync) if needs_pods(job) else ()
+            lacks_pods = may_lack_pods(job, list_own(job, pods), now=self._clock.now())
+            events = await self._fetch_refusals(job) if lacks_pods else ()
         return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
@@ -67,11 +72,13 @@ class KubernetesJobs:
             except ApiException as error:
                 if is_refusal(error):
                     raise JobRefusedError(explain(error)) from error
-                if not is_already_there(error):
-                    raise
+                if is_already_there(error):
+                    raise JobNameTakenError(sync.name) from error
+                raise
 
     async def stop(self, sync: EstimateSync) -> None:
         """See JobRunner. In the foreground: the job stays visible until its pods have ended."""
+        self._snapshots.drop(build_job_name(sync.uid))
         with translate_failures(f"deleting the job of {sync.name}"):
             await self._delete(build_job_name(sync.uid), "Foreground")
 

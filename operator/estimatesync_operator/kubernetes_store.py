@@ -1,6 +1,6 @@
 """EstimateSyncs as the API server keeps them."""
 
-from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -17,77 +17,66 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.kubernetes_api import CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, explain, translate_failures
 from estimatesync_operator.ports import StaleSyncError
+from estimatesync_operator.sync_cache import SyncCache
 
 _FORBIDDEN: Final = 403
+_PAGE_SIZE: Final = 500
 
 
 class NotServedError(Exception):
     """EstimateSyncs cannot be had here until a person acts; the message says how."""
 
 
-def parse_unfinished(items: Iterable[object]) -> Iterator[EstimateSync]:
-    """Read the syncs that run or wait; a malformed one is left to its own visit, it must not hold up all the others."""
-    for item in items:
-        try:
-            sync = parse_estimate_sync(item)
-        except MalformedSyncError:
-            continue
-        if not sync.is_finished and not sync.metadata.deletion_timestamp:
-            yield sync
-
-
 class KubernetesSyncStore:
-    """The reconciler's SyncStore on a cluster, for one namespace."""
+    """The reconciler's SyncStore on a cluster, for one namespace. It reads what the cache knows for sure from there."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
+    def __init__(self, client: ApiClient, namespace: str, cache: SyncCache) -> None:
         """Use `client`, which somebody else closes."""
         self._api = CustomObjectsApi(client)
         self._namespace = namespace
+        self._cache = cache
 
-    async def check(self) -> None:
-        """Ask once, at start, whether there is anything to serve: kopf would wait for ever, and in silence.
+    async def load(self) -> None:
+        """List every sync into the cache, once, at start. Only then may places be given.
+
+        It also tells whether there is anything to serve: kopf would wait for ever, and in silence.
 
         Raises:
             NotServedError: There is no CustomResourceDefinition, or no right to list.
             WorldUnavailableError: It cannot be told yet.
         """
-        with translate_failures("listing EstimateSyncs"):
-            try:
-                await self._api.list_namespaced_custom_object(**self._address(), limit=1)
-            except ApiException as error:
-                if error.status not in {NOT_FOUND, _FORBIDDEN}:
-                    raise
-                raise NotServedError(_explain_absence(error)) from error
+        token: str | None = None
+        while token != "":
+            page = await self._fetch_page(token)
+            token = page["metadata"].get("continue", "")
+            for raw in page["items"]:
+                # One that cannot be read is left to its own visit; it must not hold up all the others.
+                with suppress(MalformedSyncError):
+                    self._cache.take(parse_estimate_sync(raw))
 
     async def fetch(self, name: str) -> EstimateSync | None:
         """See SyncStore."""
-        with translate_failures(f"reading EstimateSync {name}"):
-            try:
-                raw = await self._api.get_namespaced_custom_object(**self._address(name))
-            except ApiException as error:
-                if error.status == NOT_FOUND:
-                    return None
-                raise
-        sync = parse_estimate_sync(raw)
-        return None if sync.metadata.deletion_timestamp else sync
+        sync = self._cache.get(name) or await self._read(name)
+        return None if sync is None or sync.metadata.deletion_timestamp else sync
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         """See SyncStore."""
-        with translate_failures("listing EstimateSyncs"):
-            raw: Any = await self._api.list_namespaced_custom_object(**self._address())
-        return tuple(parse_unfinished(raw["items"]))
+        for name in self._cache.list_doubted():
+            await self._read(name)
+        return self._cache.list_unfinished()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         """See SyncStore. A replacement with the version that was read: fields that are gone go, lists too."""
         body = represent_estimate_sync(msgspec.structs.replace(sync, status=status))
-        with translate_failures(f"writing the status of EstimateSync {sync.name}"):
-            try:
-                raw = await self._api.replace_namespaced_custom_object_status(**self._address(sync.name), body=body)
-            except ApiException as error:
-                if error.status in {NOT_FOUND, CONFLICT}:
-                    raise StaleSyncError(sync.name) from error
-                raise
-        return parse_estimate_sync(raw)
+        try:
+            raw = await self._replace_status(sync.name, body)
+        except BaseException:
+            # It may have been written all the same: nothing is decided before the sync has been read again.
+            self._cache.doubt(sync.name)
+            raise
+        written = parse_estimate_sync(raw)
+        self._cache.take_written(written)
+        return written
 
     async def delete(self, sync: EstimateSync) -> None:
         """See SyncStore. The uid is a precondition, so that a new sync of the same name is spared."""
@@ -98,6 +87,39 @@ class KubernetesSyncStore:
             except ApiException as error:
                 if error.status not in {NOT_FOUND, CONFLICT}:
                     raise
+
+    async def _replace_status(self, name: str, body: dict[str, Any]) -> object:
+        with translate_failures(f"writing the status of EstimateSync {name}"):
+            try:
+                return await self._api.replace_namespaced_custom_object_status(**self._address(name), body=body)
+            except ApiException as error:
+                if error.status in {NOT_FOUND, CONFLICT}:
+                    raise StaleSyncError(name) from error
+                raise
+
+    async def _read(self, name: str) -> EstimateSync | None:
+        with translate_failures(f"reading EstimateSync {name}"):
+            try:
+                raw = await self._api.get_namespaced_custom_object(**self._address(name))
+            except ApiException as error:
+                if error.status == NOT_FOUND:
+                    self._cache.remove(name)
+                    return None
+                raise
+        sync = parse_estimate_sync(raw)
+        self._cache.take(sync)
+        return sync
+
+    async def _fetch_page(self, token: str | None) -> dict[str, Any]:
+        address = {**self._address(), "limit": _PAGE_SIZE, "_continue": token}
+        with translate_failures("listing EstimateSyncs"):
+            try:
+                page: Any = await self._api.list_namespaced_custom_object(**address)
+            except ApiException as error:
+                if error.status not in {NOT_FOUND, _FORBIDDEN}:
+                    raise
+                raise NotServedError(_explain_absence(error)) from error
+        return dict(page)
 
     def _address(self, name: str | None = None) -> dict[str, Any]:
         address = {

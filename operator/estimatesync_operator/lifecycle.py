@@ -26,34 +26,30 @@ from estimatesync_operator.causes import represent_cause
 from estimatesync_operator.conditions import apply_conditions
 from estimatesync_operator.observation import JobObservation, JobState
 from estimatesync_operator.outcomes import Outcome, compute_obstacle
+from estimatesync_operator.redelivery import compute_token
 from estimatesync_operator.waiting_line import Turn
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
 NOT_WANTED: Final = "The sync asked for no callback"
 
 
-def compute_first_status(sync: EstimateSync, *, now: datetime, time_zone: ZoneInfo) -> EstimateSyncStatus:
-    """Greet a new sync: it waits for its turn, and its range is fixed from now on."""
-    return _build_status(
-        sync,
-        now=now,
-        phase=Phase.QUEUED,
-        reason=Reason.QUEUED,
-        message="Waiting for its turn",
-        date_range=sync.spec.date_range or compute_default_range(now.astimezone(time_zone).date()),
-    )
+def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime, time_zone: ZoneInfo) -> EstimateSyncStatus:
+    """Give a sync its place, or say why it waits; its range is fixed from the first time on.
 
-
-def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime) -> EstimateSyncStatus:
-    """Give a waiting sync its place, or say why it has none. The job's name is on record before the job is."""
+    The job's name is on record before the job is.
+    """
+    date_range = sync.status.date_range or _resolve_range(sync, now=now, time_zone=time_zone)
     if not turn.may_start:
-        return _build_status(sync, now=now, reason=turn.reason, message=turn.message)
+        return _build_status(
+            sync, now=now, phase=Phase.QUEUED, reason=turn.reason, message=turn.message, date_range=date_range
+        )
     return _build_status(
         sync,
         now=now,
         phase=Phase.RUNNING,
         reason=turn.reason,
         message=turn.message,
+        date_range=date_range,
         job_name=build_job_name(sync.uid),
         start_time=_whole_second(now),
     )
@@ -61,7 +57,7 @@ def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime) -> Est
 
 def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """Remember that the job exists: if it is absent later, somebody has deleted it."""
-    return _build_status(sync, now=now, reason=Reason.RUNNING, message=f"Created job {sync.status.job_name}")
+    return _build_status(sync, now=now, reason=Reason.RUNNING, message=_describe_created(sync))
 
 
 def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
@@ -78,7 +74,7 @@ def compute_running_status(
         # Its pods go before it does; what kept them from starting is the cause, and is judged at the end.
         return _build_status(sync, now=now)
     shown = progress or sync.status.progress
-    reason, message = compute_obstacle(observation) or (Reason.RUNNING, _describe(observation, shown))
+    reason, message = compute_obstacle(observation) or (Reason.RUNNING, _describe(sync, observation, shown))
     return _build_status(sync, now=now, reason=reason, message=message, progress=shown)
 
 
@@ -126,14 +122,6 @@ def compute_seen_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncSta
     return _build_status(sync, now=now)
 
 
-def compute_expiry(sync: EstimateSync) -> datetime | None:
-    """When a finished sync may be removed; None while its callback is under way."""
-    callback, completion = sync.status.callback, sync.status.completion_time
-    if completion is None or (callback is not None and not callback.state.is_final):
-        return None
-    return completion + timedelta(seconds=sync.spec.ttl_seconds_after_finished)
-
-
 def compute_give_up_time(sync: EstimateSync) -> datetime:
     """When a sync whose job never came to be has used up its time; a job that exists minds its own deadline."""
     start = sync.status.start_time
@@ -156,11 +144,19 @@ def _build_status(sync: EstimateSync, *, now: datetime, **changes: object) -> Es
     return apply_conditions(status, sync.status.conditions, now=_whole_second(now))
 
 
+def _resolve_range(sync: EstimateSync, *, now: datetime, time_zone: ZoneInfo) -> DateRange:
+    return sync.spec.date_range or compute_default_range(now.astimezone(time_zone).date())
+
+
 def _build_callback(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
+    """A request to deliver again that came too early is served by the first delivery."""
+    token = compute_token(sync)
     if not sync.spec.callback.enabled or not has_target:
         why = NO_TARGET if sync.spec.callback.enabled else NOT_WANTED
-        return CallbackStatus(state=CallbackState.DISABLED, last_error=why)
-    return CallbackStatus(state=CallbackState.PENDING, id=build_callback_id(sync.uid), environment=environment)
+        return CallbackStatus(state=CallbackState.DISABLED, last_error=why, redelivery=token)
+    return CallbackStatus(
+        state=CallbackState.PENDING, id=build_callback_id(sync.uid), environment=environment, redelivery=token
+    )
 
 
 def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
@@ -171,10 +167,17 @@ def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
     return build_progress(page=pages, total_pages=pages, fetched=outcome.results.total_fetched)
 
 
-def _describe(observation: JobObservation, progress: Progress | None) -> str:
+def _describe_created(sync: EstimateSync) -> str:
+    return f"Created job {sync.status.job_name}; waiting for its pod"
+
+
+def _describe(sync: EstimateSync, observation: JobObservation, progress: Progress | None) -> str:
+    """A job without a run is described as when it was created, so that nothing has to be written about it."""
     again = f" (run {observation.failed_runs + 1})" if observation.failed_runs else ""
+    if progress is None and observation.state is JobState.PENDING:
+        return f"Waiting for a pod{again}" if again else _describe_created(sync)
     if progress is None:
-        return ("Waiting for a pod" if observation.state is JobState.PENDING else "Connecting") + again
+        return f"Connecting{again}"
     return f"Page {progress.text}, {progress.fetched} estimates so far{again}"
 
 

@@ -1,4 +1,4 @@
-"""The operator's kopf shell: every event only names a sync to visit; the work queue and the reconciler do the rest.
+"""The operator's kopf shell: every event goes into the intake; the work queue and the reconciler do the rest.
 
 Run it as a module, one replica per namespace:
 
@@ -15,20 +15,16 @@ from typing import Any, Final
 
 import kopf
 from estimatesync_contract.environment_reader import SettingsError
-from estimatesync_contract.names import GROUP, LABEL_SYNC, PLURAL, VERSION
+from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from kubernetes.aio.config import ConfigException
 
-from estimatesync_operator.assembly import read_settings, run_workqueue
+from estimatesync_operator.assembly import read_settings, run_operator
 from estimatesync_operator.callback_settings import CallbackSettings
+from estimatesync_operator.intake import Intake
 from estimatesync_operator.kubernetes_store import NotServedError
 from estimatesync_operator.ports import WorldUnavailableError
 from estimatesync_operator.settings import OperatorSettings
 from estimatesync_operator.shell_settings import configure
-from estimatesync_operator.workqueue import WorkQueue
-
-_SETTLE_TIME: Final = timedelta(milliseconds=50)
-"""Events come in bursts (job, pod counts, conditions): one visit a moment later answers them all."""
-
 
 _PATIENCE: Final = timedelta(seconds=2)
 """Between two looks at an API server that does not answer yet."""
@@ -37,7 +33,7 @@ _PATIENCE: Final = timedelta(seconds=2)
 class _Shell:
     """What lives from start-up to clean-up."""
 
-    queue: WorkQueue
+    intake: Intake
     resources: AsyncExitStack
 
 
@@ -66,7 +62,7 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     configure(settings)
     resources = AsyncExitStack()
     try:
-        _shell.queue = await resources.enter_async_context(run_workqueue(_settings, _callback_settings))
+        _shell.intake = await resources.enter_async_context(run_operator(_settings, _callback_settings))
     except WorldUnavailableError as error:
         raise kopf.TemporaryError(str(error), delay=_PATIENCE.total_seconds()) from error
     except (NotServedError, ConfigException) as error:
@@ -81,14 +77,11 @@ async def _stop(**_: object) -> None:
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
-async def _visit_sync(name: str | None, **_: object) -> None:
+async def _take_sync(event: kopf.RawEvent, **_: object) -> None:
     """Fires on each change, on deletion, and at start for every sync there is."""
-    if name:
-        _shell.queue.add_after(name, _SETTLE_TIME)
+    _shell.intake.take_sync(event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs")
-async def _visit_owner(labels: kopf.Labels, **_: object) -> None:
-    """The label names the sync; whose job it really is, the reconciler checks by uid."""
-    if name := labels.get(LABEL_SYNC):
-        _shell.queue.add_after(name, _SETTLE_TIME)
+async def _take_job(event: kopf.RawEvent, **_: object) -> None:
+    _shell.intake.take_job(event["type"], dict(event["object"]))

@@ -20,6 +20,10 @@ class JobRefusedError(Exception):
     """The job will not be taken (quota, admission, rights); the message says by whom and why. Asking again may help."""
 
 
+class JobNameTakenError(Exception):
+    """There is a job of this name already, ours or another's: look at it."""
+
+
 class WorldUnavailableError(Exception):
     """The API server or the database cannot answer now; the pass is repeated later."""
 
@@ -59,6 +63,7 @@ class JobRunner(Protocol):
 
         Raises:
             JobRefusedError: It is not taken.
+            JobNameTakenError: It may be there already.
         """
 
     async def stop(self, sync: EstimateSync) -> None:

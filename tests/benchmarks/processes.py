@@ -37,9 +37,7 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str], directory
     output_path = directory / "output"
     with output_path.open("wb") as output:
         started = time.monotonic()
-        process = subprocess.Popen(  # noqa: S603 - programs of this project
-            command, env=environment, cwd=directory, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, env=environment, cwd=directory, stdout=output, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         wall_seconds = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -58,7 +56,7 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str], directory
 @contextmanager
 def serving(command: Sequence[str]) -> Iterator[Any]:
     """Run a server until the block ends, and give what its first line says."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603 - programs of this project
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield msgspec.json.decode(process.stdout.readline())

@@ -90,12 +90,16 @@ class Story:
         return len(json.loads(self.product.kubectl("get", "jobs", "--output=json"))["items"])
 
     def kill_runs(self, name: str) -> None:
-        """Kill the sync program at work for this sync, not what runs it, which has the same environment."""
+        """Kill the sync program at work for this sync, as soon as it is there; not what runs it."""
+        self.wait_until(f"a process of {name}", lambda: self._find_runs(name))
+        for pid in self._find_runs(name):
+            os.kill(pid, signal.SIGKILL)
+
+    def _find_runs(self, name: str) -> list[int]:
         command = ["/usr/bin/pgrep", "--full", "^[^ ]*python[0-9.]* -m estimatesync_job"]
-        listing = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - no input of others
-        for pid in map(int, listing.stdout.split()):
-            if f"SYNC_ID={name}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                os.kill(pid, signal.SIGKILL)
+        listing = subprocess.run(command, capture_output=True, check=False)
+        pids = map(int, listing.stdout.split())
+        return [pid for pid in pids if f"SYNC_ID={name}".encode() in read_environment(pid)]
 
     def slow_down(self, seconds: float) -> None:
         """Make every page take its time, so that a test can act in the middle of a sync."""
@@ -150,3 +154,10 @@ def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]
         return cluster.kubectl(f"--namespace={namespace}", "apply", "--filename=-", stdin=json.dumps(sync), check=False)
 
     return apply
+
+
+def read_environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

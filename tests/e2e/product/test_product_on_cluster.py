@@ -42,7 +42,7 @@ def test_a_post_becomes_rows_a_status_and_a_callback(story: Any) -> None:
     assert shown[0].split() == ["NAME", "PHASE", "PROGRESS", "FETCHED", "NEW", "UPDATED", "CALLBACK", "DURATION", "AGE"]
     assert shown[1].split()[:7] == [name, "Succeeded", "3/3", "230", "230", "0", "Delivered"]
     described = story.product.kubectl("describe", "estimatesync", name)
-    for reason in ("Queued", "Starting", "JobCreated", "Succeeded", "CallbackDelivered"):
+    for reason in ("Starting", "JobCreated", "Succeeded", "CallbackDelivered"):
         assert described.count(f" {reason} ") == 1, described
     log = story.product.kubectl("logs", f"job/{story.get_sync(name)['status']['jobName']}").splitlines()
     assert log[0].endswith("[SYNC] Starting estimate fetch process")

@@ -12,7 +12,7 @@ def test_the_memory_of_children_and_grandchildren_is_counted() -> None:
     before = read_resident_bytes(os.getpid())
 
     command = [sys.executable, "-c", PARENT]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - our own
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"held\n"
         held = read_resident_bytes(os.getpid())

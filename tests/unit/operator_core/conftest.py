@@ -16,6 +16,7 @@ from estimatesync_operator.agenda import Agenda
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.ports import (
     CallbackAttempt,
+    JobNameTakenError,
     JobRefusedError,
     StaleSyncError,
     SyncEvent,
@@ -56,6 +57,7 @@ class World:
         self.sent: list[tuple[str, bytes]] = []
         self.answers: list[CallbackAttempt] = []
         self.refusal: str | None = None
+        self.names_taken: set[str] = set()
         self.target_configured = True
         self.touch_during_send = False
         self.touch_during_observe = False
@@ -107,6 +109,8 @@ class World:
         assert date_range == sync.status.date_range
         if self.refusal:
             raise JobRefusedError(self.refusal)
+        if sync.name in self.names_taken:
+            raise JobNameTakenError(sync.name)
         self.created.append(sync.name)
         self.observations.setdefault(sync.name, JobObservation(state=JobState.PENDING))
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from estimatesync_operator import job_reading
-from estimatesync_operator.job_reading import is_left_by, may_lack_pods
+from estimatesync_operator.job_reading import is_left_by, may_lack_pods, needs_pods
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 
 Raw = dict[str, Any]
@@ -16,12 +16,16 @@ def observe_job(job: Raw | None, pods: list[Raw], events: list[Raw] | None = Non
     return job_reading.observe_job(job, pods, events or [], owner_uid=owner_uid, now=NOW)
 
 
-def _job(*conditions: Raw, owner: str = "uid-a", deleted: bool = False, **status: Any) -> Raw:
+def _job(
+    *conditions: Raw, owner: str = "uid-a", deleted: bool = False, created: str | None = None, **status: Any
+) -> Raw:
     metadata: Raw = {
         "name": "estimatesync-uid-a",
         "uid": "uid-job",
         "ownerReferences": [{"uid": owner, "controller": True}],
     }
+    if created:
+        metadata["creationTimestamp"] = created
     if deleted:
         metadata["deletionTimestamp"] = "2025-10-16T14:10:00Z"
     return {"metadata": metadata, "status": {"conditions": list(conditions), **status} if conditions else status}
@@ -180,13 +184,37 @@ def test_why_there_is_no_pod_stands_in_the_events(pods: list[Raw], events: list[
     ("job", "pods", "expected"),
     [
         pytest.param(_job(), [], True, id="no pod"),
+        pytest.param(_job(created="2025-10-16T14:19:59Z"), [], False, id="no pod yet"),
+        pytest.param(_job(created="2025-10-16T14:19:58Z"), [], True, id="no pod for two seconds"),
         pytest.param(_job(failed=1), [_pod(_ended(10))], True, id="the next one is due"),
         pytest.param(_job(active=1), [_pod()], False, id="one waits"),
+        pytest.param(_job(active=1, ready=1), [], False, id="one is at work, and was not asked for"),
         pytest.param(_job(_condition("Complete")), [], False, id="finished"),
     ],
 )
 def test_events_are_asked_for_only_when_a_pod_is_missing(job: Raw, pods: list[Raw], *, expected: bool) -> None:
-    assert may_lack_pods(job, pods) is expected
+    assert may_lack_pods(job, pods, now=NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        pytest.param(_job(), False, id="none yet"),
+        pytest.param(_job(active=1, ready=0), True, id="one that may be stuck"),
+        pytest.param(_job(active=1, ready=1), False, id="one at work"),
+        pytest.param(_job(failed=1, active=0), True, id="one that failed"),
+        pytest.param(_job(uncountedTerminatedPods={"failed": ["uid"]}), True, id="one that just ended"),
+        pytest.param(_job(_condition("Complete"), succeeded=1), True, id="the result"),
+        pytest.param(_job(_condition("FailureTarget"), active=1, ready=1), True, id="one that is told to end"),
+        pytest.param(_job(deleted=True), True, id="deleted"),
+    ],
+)
+def test_pods_are_asked_for_only_when_they_know_more_than_the_job(job: Raw, *, expected: bool) -> None:
+    assert needs_pods(job) is expected
+
+
+def test_a_ready_pod_that_was_not_asked_for_is_at_work() -> None:
+    assert observe_job(_job(active=1, ready=1), [], owner_uid="uid-a").state is JobState.ACTIVE
 
 
 @pytest.mark.parametrize(

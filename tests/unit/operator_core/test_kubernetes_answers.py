@@ -1,10 +1,8 @@
 import json
-from typing import Any
 
 import pytest
 from estimatesync_operator.kubernetes_api import explain, is_already_there
 from estimatesync_operator.kubernetes_jobs import is_refusal
-from estimatesync_operator.kubernetes_store import parse_unfinished
 from kubernetes.aio.client.exceptions import ApiException
 
 
@@ -12,10 +10,6 @@ def _error(status: int, reason: str = "", message: str = "the words") -> ApiExce
     error = ApiException(status=status, reason="HTTP words")
     error.body = json.dumps({"kind": "Status", "reason": reason, "message": message})
     return error
-
-
-def _raw(name: str, **changes: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, "uid": f"uid-{name}"}, "spec": {}, **changes}
 
 
 @pytest.mark.parametrize(
@@ -60,14 +54,3 @@ def test_an_error_is_explained_in_the_best_words_there_are(body: str | None, exp
     error.body = body
 
     assert explain(error) == expected
-
-
-def test_one_object_that_cannot_be_read_does_not_hide_the_others() -> None:
-    items = [
-        _raw("good"),
-        _raw("broken", spec={"pageSize": "many"}),
-        _raw("finished", status={"phase": "Succeeded"}),
-        {"metadata": {"name": "going", "uid": "u", "deletionTimestamp": "2025-10-16T14:09:00Z"}},
-    ]
-
-    assert [sync.name for sync in parse_unfinished(items)] == ["good"]

@@ -20,11 +20,15 @@ from estimatesync_contract.status import (
 from estimatesync_operator import lifecycle
 from estimatesync_operator.observation import JobObservation, JobState
 from estimatesync_operator.outcomes import CANCELLED, Outcome
+from estimatesync_operator.rest import compute_expiry
 from estimatesync_operator.waiting_line import Turn
 
 MakeSync = Callable[..., EstimateSync]
 
 NOW = datetime(2025, 10, 16, 2, 9, 0, 123456, tzinfo=UTC)
+UTC_ZONE = ZoneInfo("UTC")
+MY_TURN = Turn(may_start=True, reason=Reason.STARTING, message="Starting", position=1)
+NOT_YET = Turn(may_start=False, reason=Reason.QUEUED, message="Position 2", position=2)
 SUCCESS = Outcome(
     phase=Phase.SUCCEEDED,
     reason=Reason.SUCCEEDED,
@@ -49,7 +53,7 @@ def _finish(sync: EstimateSync, outcome: Outcome = SUCCESS, **changes: Any) -> E
 def test_the_default_range_ends_today_where_the_business_is(
     make_sync: MakeSync, zone: str, start: date, end: date
 ) -> None:
-    status = lifecycle.compute_first_status(make_sync(), now=NOW, time_zone=ZoneInfo(zone))
+    status = lifecycle.compute_turn_status(make_sync(), NOT_YET, now=NOW, time_zone=ZoneInfo(zone))
 
     assert status.date_range == DateRange(start=start, end=end)
 
@@ -58,25 +62,21 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
     asked = DateRange(start=date(2025, 1, 1), end=date(2025, 1, 2))
     sync = make_sync(generation=4, spec=EstimateSyncSpec(date_range=asked))
 
-    status = lifecycle.compute_first_status(sync, now=NOW, time_zone=ZoneInfo("UTC"))
+    status = lifecycle.compute_turn_status(sync, NOT_YET, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.date_range, status.observed_generation) == (Phase.QUEUED, asked, 4)
     assert len(status.conditions) == 5
 
 
 def test_a_place_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
-    turn = Turn(may_start=True, reason=Reason.STARTING, message="Starting")
-
-    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), turn, now=NOW)
+    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), MY_TURN, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.job_name) == (Phase.RUNNING, "estimatesync-uid-a")
     assert status.start_time == NOW.replace(microsecond=0)
 
 
 def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
-    turn = Turn(may_start=False, reason=Reason.QUEUED, message="Position 2")
-
-    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), turn, now=NOW)
+    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), NOT_YET, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.message, status.job_name) == (Phase.QUEUED, "Position 2", None)
 
@@ -84,7 +84,12 @@ def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
 @pytest.mark.parametrize(
     ("observation", "read", "message"),
     [
-        pytest.param(JobObservation(state=JobState.PENDING), None, "Waiting for a pod", id="no pod"),
+        pytest.param(
+            JobObservation(state=JobState.PENDING), None, "Created job estimatesync-x; waiting for its pod", id="no pod"
+        ),
+        pytest.param(
+            JobObservation(state=JobState.PENDING, failed_runs=1), None, "Waiting for a pod (run 2)", id="no second pod"
+        ),
         pytest.param(JobObservation(state=JobState.ACTIVE), None, "Connecting", id="no page yet"),
         pytest.param(
             JobObservation(state=JobState.ACTIVE), PROGRESS, "Page 9/17, 900 estimates so far", id="pages arrive"
@@ -194,9 +199,7 @@ def test_a_sync_expires_only_after_its_callback(
 ) -> None:
     completion = {"completion_time": NOW} if status else {}
 
-    expiry = lifecycle.compute_expiry(
-        make_sync(spec=EstimateSyncSpec(ttl_seconds_after_finished=60), **completion, **status)
-    )
+    expiry = compute_expiry(make_sync(spec=EstimateSyncSpec(ttl_seconds_after_finished=60), **completion, **status))
 
     assert expiry == (None if expected is None else NOW + timedelta(seconds=expected))
 
@@ -211,3 +214,20 @@ def test_a_refused_sync_gives_up_when_its_time_is_over(make_sync: MakeSync) -> N
 def test_a_sync_that_was_never_visited_is_a_defect(make_sync: MakeSync, read: Callable[[EstimateSync], object]) -> None:
     with pytest.raises(ValueError, match="has a"):
         read(make_sync())
+
+
+def test_a_range_does_not_move_while_a_sync_waits(make_sync: MakeSync) -> None:
+    sync = make_sync(phase=Phase.QUEUED, date_range=DateRange(start=date(2025, 1, 1), end=date(2025, 2, 14)))
+
+    status = lifecycle.compute_turn_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+
+    assert status.date_range == sync.status.date_range
+
+
+def test_a_job_that_was_just_created_needs_no_second_word(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    created = lifecycle.compute_created_status(make_sync(**running), now=NOW)
+    sync = make_sync(**{name: getattr(created, name) for name in created.__struct_fields__})
+
+    seen = lifecycle.compute_running_status(sync, JobObservation(state=JobState.PENDING), None, now=NOW)
+
+    assert seen == created

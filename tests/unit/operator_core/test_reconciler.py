@@ -4,11 +4,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 from estimatesync_contract.reasons import Reason
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 from estimatesync_operator.agenda import Agenda
 from estimatesync_operator.observation import JobObservation, JobState
 from estimatesync_operator.ports import CallbackAttempt, StaleSyncError, WorldUnavailableError
@@ -35,6 +36,7 @@ class World(Protocol):
     sent: list[tuple[str, bytes]]
     answers: list[CallbackAttempt]
     refusal: str | None
+    names_taken: set[str]
     target_configured: bool
     touch_during_send: bool
     touch_during_observe: bool
@@ -56,7 +58,7 @@ def test_a_new_sync_gets_its_range_its_place_and_one_job(world: World, make_reco
     assert status.job_name == "estimatesync-uid-a"
     assert world.created == ["a"]
     assert agenda.again_after == timedelta(seconds=2)
-    assert [reason for _, reason in world.events] == ["Queued", "Starting", "JobCreated"]
+    assert [reason for _, reason in world.events] == ["Starting", "JobCreated"]
 
 
 def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
@@ -69,7 +71,7 @@ def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
         settle(reconciler, "a")
 
     assert world.created == ["a"]
-    assert len(world.events) == 3
+    assert len(world.events) == 2
 
 
 def test_a_finished_job_ends_the_sync_and_its_callback_is_delivered_once(
@@ -237,7 +239,7 @@ def test_the_next_in_line_is_woken_when_a_place_gets_free(
 
     agenda = asyncio.run(make_reconciler().reconcile("a"))
 
-    assert agenda.wake == ("c",)
+    assert agenda.wake == ("c", "b")
 
 
 def test_the_next_in_line_is_woken_to_learn_whom_it_waits_for(
@@ -248,12 +250,11 @@ def test_the_next_in_line_is_woken_to_learn_whom_it_waits_for(
     reconciler = make_reconciler()
     for name in ("c", "b"):
         settle(reconciler, name)
-    world.touch("a", status=EstimateSyncStatus(phase=Phase.QUEUED))
 
     agenda = asyncio.run(reconciler.reconcile("a"))
     settle(reconciler, "b")
 
-    assert agenda.wake == ("b",)
+    assert agenda.wake == ("b", "c")
     assert world.syncs["b"].status.message == "Position 1; waiting for a"
 
 
@@ -422,6 +423,46 @@ def test_a_sync_that_moved_on_during_the_pass_is_not_overwritten(
 
     assert world.syncs["a"].status.phase is Phase.RUNNING
     assert world.events == []
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        pytest.param(CallbackState.DELIVERED, None, id="delivered before"),
+        pytest.param(CallbackState.FAILED, "gave up", id="given up before"),
+        pytest.param(CallbackState.RETRYING, "refused", id="being retried"),
+        pytest.param(CallbackState.DISABLED, "no URL", id="had nowhere to go"),
+    ],
+)
+def test_a_callback_is_delivered_again_once_for_each_request(
+    world: World,
+    make_reconciler: Make,
+    settle: Settle,
+    finished_job: Finished,
+    running: dict[str, Any],
+    state: CallbackState,
+    error: str | None,
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+    reconciler = make_reconciler()
+    settle(reconciler, "a")
+    body = world.sent.pop()
+    finished = world.syncs["a"].status
+    later = world.time + timedelta(hours=1)
+    callback = CallbackStatus(
+        state=state, id="msg_uid-a", environment="production", attempts=7, last_error=error, next_attempt_time=later
+    )
+    world.touch("a", status=msgspec.structs.replace(finished, callback=callback))
+
+    annotated = msgspec.structs.replace(world.syncs["a"].metadata, annotations={"botzilla.io/redeliver": "monday"})
+    world.syncs["a"] = msgspec.structs.replace(world.syncs["a"], metadata=annotated)
+    for _ in range(3):
+        settle(reconciler, "a")
+
+    assert world.sent == [body]
+    delivered = world.syncs["a"].status.callback
+    assert (delivered.state, delivered.attempts, delivered.redelivery) == (CallbackState.DELIVERED, 1, "monday")
 
 
 def test_suspended_syncs_take_no_place(world: World, make_reconciler: Make, settle: Settle) -> None:
@@ -622,6 +663,24 @@ def test_a_job_that_stays_refused_ends_the_sync_by_the_limit(
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.JOB_REFUSED)
     assert status.message.endswith(": quota")
+
+
+def test_a_job_whose_name_is_taken_is_looked_at_before_it_counts_as_ours(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("mine", **{**running, "reason": "Starting"})
+    world.add("theirs", **{**running, "reason": "Starting"})
+    world.observations["mine"] = JobObservation(state=JobState.ACTIVE)
+    world.observations["theirs"] = JobObservation(state=JobState.FOREIGN)
+    world.names_taken = {"mine", "theirs"}
+    reconciler = make_reconciler()
+
+    settle(reconciler, "mine")
+    settle(reconciler, "theirs")
+
+    assert world.created == []
+    assert world.syncs["mine"].status.reason == Reason.RUNNING
+    assert world.syncs["theirs"].status.reason == Reason.JOB_CONFLICT
 
 
 def test_a_change_of_a_finished_sync_counts_as_seen(world: World, make_reconciler: Make, settle: Settle) -> None:

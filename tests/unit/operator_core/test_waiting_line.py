@@ -6,7 +6,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.reasons import Reason
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Phase
-from estimatesync_operator.waiting_line import compute_turn, list_waiting
+from estimatesync_operator.waiting_line import compute_turn, list_outdated
 
 MakeSync = Callable[..., EstimateSync]
 
@@ -59,13 +59,49 @@ def test_a_suspended_sync_does_not_start_though_there_is_room(make_sync: MakeSyn
     assert "spec.suspend" in turn.message
 
 
-def test_who_waits_is_listed_oldest_first(make_sync: MakeSync) -> None:
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        pytest.param(19, "Position 20; waiting for r", id="the last exact one"),
+        pytest.param(20, "Position 20 or later", id="the first rough one"),
+        pytest.param(136, "Position 100 or later", id="far back"),
+        pytest.param(1999, "Position 2000 or later", id="very far back"),
+    ],
+)
+def test_far_back_in_the_line_the_position_is_rough_so_that_it_seldom_changes(
+    make_sync: MakeSync, ahead: int, expected: str
+) -> None:
+    others = [make_sync(f"s{number}", age=number + 2, phase=Phase.QUEUED) for number in range(ahead)]
+    running = make_sync("r", age=0, **RUNNING)
+
+    turn = compute_turn(make_sync("me", age=1, phase=Phase.QUEUED), [running, *others], max_active=1)
+
+    assert (turn.message, turn.position) == (expected, ahead + 1)
+
+
+def test_only_those_whose_turn_has_changed_are_named_oldest_first(make_sync: MakeSync) -> None:
     syncs = [
-        make_sync("young", age=1, phase=Phase.QUEUED),
-        make_sync("old", age=3),
+        make_sync("new", age=0),
+        make_sync("told", age=1, phase=Phase.QUEUED, message="Position 3; waiting for running"),
+        make_sync("outdated", age=2, phase=Phase.QUEUED, message="Position 7; waiting for another"),
+        make_sync("next", age=3, phase=Phase.QUEUED, message="Position 2; waiting for running"),
         make_sync("running", age=9, **RUNNING),
         make_sync("suspended", age=9, **SUSPENDED),
         make_sync("cancelled", age=9, **CANCELLED),
     ]
 
-    assert list_waiting(syncs) == ("old", "young")
+    assert list_outdated(syncs, max_active=1) == ("next", "outdated")
+    assert list_outdated(syncs, max_active=3) == ("next", "outdated")
+
+
+def test_a_line_of_a_thousand_hardly_changes_when_it_moves_up_by_one(make_sync: MakeSync) -> None:
+    line = [make_sync(f"s{number:04}", age=2000 - number, phase=Phase.QUEUED) for number in range(1000)]
+    running = make_sync("r0", age=5000, **RUNNING)
+    told = []
+    for place, sync in enumerate(line):
+        turn = compute_turn(sync, [running, *line[:place]], max_active=1)
+        told.append(make_sync(sync.name, age=2000 - place, phase=Phase.QUEUED, message=turn.message))
+
+    moved = list_outdated([make_sync("s0000", age=2000, **RUNNING), *told[1:]], max_active=1)
+
+    assert 20 <= len(moved) <= 40

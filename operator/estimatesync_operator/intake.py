@@ -1,0 +1,76 @@
+"""Takes in what the watch shows: updates what is known, and queues the sync for a visit if there is news.
+
+Called by the kopf shell with raw objects. An echo of the operator's own write is no news.
+"""
+
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from estimatesync_contract.estimate_sync import MalformedSyncError, parse_estimate_sync
+from estimatesync_contract.names import LABEL_SYNC
+
+from estimatesync_operator.job_snapshots import JobSnapshots
+from estimatesync_operator.ports import Clock
+from estimatesync_operator.sync_cache import SyncCache
+
+Raw = dict[str, Any]
+
+_SETTLE_TIME: Final = timedelta(milliseconds=50)
+"""Events come in bursts (job, pod counts, conditions): one visit a moment later answers them all."""
+
+_DELETED: Final = "DELETED"
+
+
+class Queue(Protocol):
+    """Where names of syncs to visit go."""
+
+    def add_after(self, name: str, delay: timedelta) -> None:
+        """Visit this sync after a while, unless a visit comes sooner anyway."""
+
+
+class Intake:
+    """One for each process."""
+
+    def __init__(self, cache: SyncCache, snapshots: JobSnapshots, queue: Queue, clock: Clock) -> None:
+        """Feed the cache, the snapshots and the queue."""
+        self._cache = cache
+        self._snapshots = snapshots
+        self._queue = queue
+        self._clock = clock
+
+    def plan_all(self) -> None:
+        """Queue every sync that is known, once the whole list is."""
+        for name in self._cache.list_names():
+            self._plan(name)
+
+    def _plan(self, name: str) -> None:
+        """Queue a sync for when there is something to do about it."""
+        rest = self._cache.compute_rest(name, now=self._clock.now())
+        if rest is not None:
+            self._queue.add_after(name, max(rest, _SETTLE_TIME))
+
+    def take_sync(self, kind: str | None, raw: Raw) -> None:
+        """Take in a sync as the watch shows it; `kind` is the watch's type, None for an object that was listed."""
+        name = raw["metadata"]["name"]
+        if kind == _DELETED:
+            self._cache.remove(name, raw["metadata"].get("resourceVersion"))
+            self._queue.add_after(name, _SETTLE_TIME)
+            return
+        try:
+            sync = parse_estimate_sync(raw)
+        except MalformedSyncError:
+            self._queue.add_after(name, _SETTLE_TIME)
+            return
+        if self._cache.take(sync):
+            self._plan(sync.name)
+
+    def take_job(self, kind: str | None, raw: Raw) -> None:
+        """Take in a job. The label names the sync; whose job it really is, the reconciler checks by uid."""
+        name = raw["metadata"].get("labels", {}).get(LABEL_SYNC)
+        if not name or self._cache.is_settled(name):
+            return
+        if kind == _DELETED:
+            self._snapshots.drop(raw["metadata"]["name"])
+        else:
+            self._snapshots.put(raw)
+        self._queue.add_after(name, _SETTLE_TIME)

@@ -1,0 +1,137 @@
+"""What the operator knows of every sync without asking: fed by the watch and by its own writes.
+
+Correctness does not rest on it. Every write names the version that it starts from, so what is decided on old knowledge
+is refused by the API server, and the sync is read anew. Two things make up for what a version cannot: the cache never
+goes back to an older one, and a write whose outcome is unknown puts a sync in doubt until it has been read.
+
+Finished syncs with nothing left to do shrink to a line, so that thousands of them can stay.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
+
+from estimatesync_operator.rest import compute_expiry, is_settled
+
+State = tuple[str, str]
+"""Phase and reason; empty before the first visit."""
+
+
+class _Settled(msgspec.Struct, frozen=True):
+    version: int
+    state: State
+    expiry: datetime | None
+
+
+class SyncCache:
+    """Use it from one event loop only."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._live: dict[str, EstimateSync] = {}
+        self._settled: dict[str, _Settled] = {}
+        self._doubted: set[str] = set()
+
+    def __len__(self) -> int:
+        """Count all syncs."""
+        return len(self._live) + len(self._settled)
+
+    def take(self, sync: EstimateSync) -> bool:
+        """Take a version in; False when it, or a newer one, is known already."""
+        version = parse_version(sync.metadata.resource_version)
+        known = self._get_version(sync.name)
+        if known is not None and version < known:
+            return False
+        is_doubted = sync.name in self._doubted
+        self._doubted.discard(sync.name)
+        if version == known and not is_doubted:
+            return False
+        self._store(sync, version)
+        return True
+
+    def take_written(self, sync: EstimateSync) -> None:
+        """Take in what came of a write, unless the sync has been removed meanwhile: it would stay for ever."""
+        if self._get_version(sync.name) is not None:
+            self.take(sync)
+
+    def remove(self, name: str, resource_version: str | None = None) -> None:
+        """Forget a sync, unless it is a newer one of the same name."""
+        version = self._get_version(name)
+        if version is None or (resource_version and version > parse_version(resource_version)):
+            return
+        self._live.pop(name, None)
+        self._settled.pop(name, None)
+        self._doubted.discard(name)
+
+    def doubt(self, name: str) -> None:
+        """Let a sync be read anew before anything is decided about it."""
+        if name in self._live:
+            self._doubted.add(name)
+
+    def get(self, name: str) -> EstimateSync | None:
+        """The sync, if it is known for sure and something is left to do about it."""
+        return None if name in self._doubted else self._live.get(name)
+
+    def is_settled(self, name: str) -> bool:
+        """Tell whether nothing is left to do about this sync."""
+        return name in self._settled
+
+    def list_doubted(self) -> tuple[str, ...]:
+        """Name the syncs to read anew."""
+        return tuple(self._doubted)
+
+    def list_unfinished(self) -> tuple[EstimateSync, ...]:
+        """Every sync that waits or runs."""
+        return tuple(
+            sync for sync in self._live.values() if not sync.is_finished and not sync.metadata.deletion_timestamp
+        )
+
+    def list_names(self) -> tuple[str, ...]:
+        """Name every sync."""
+        return (*self._live, *self._settled)
+
+    def compute_rest(self, name: str, *, now: datetime) -> timedelta | None:
+        """How long a sync needs no visit; zero while something is left to do about it, None for ever."""
+        settled = self._settled.get(name)
+        if settled is None:
+            return timedelta()
+        return None if settled.expiry is None else max(settled.expiry - now, timedelta())
+
+    def iterate_live(self) -> Iterator[EstimateSync]:
+        """Every sync about which something is left to do."""
+        return iter(self._live.values())
+
+    def count_states(self) -> Counter[State]:
+        """How many syncs are in each state."""
+        states = Counter(settled.state for settled in self._settled.values())
+        states.update(_get_state(sync) for sync in self._live.values())
+        return states
+
+    def _store(self, sync: EstimateSync, version: int) -> None:
+        self._live.pop(sync.name, None)
+        self._settled.pop(sync.name, None)
+        if is_settled(sync):
+            self._settled[sync.name] = _Settled(version, _get_state(sync), compute_expiry(sync))
+        else:
+            self._live[sync.name] = sync
+
+    def _get_version(self, name: str) -> int | None:
+        if live := self._live.get(name):
+            return parse_version(live.metadata.resource_version)
+        settled = self._settled.get(name)
+        return settled.version if settled else None
+
+
+def parse_version(resource_version: str) -> int:
+    """Read a version, which grows with each write.
+
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions: decimal numbers, comparable.
+    """
+    return int(resource_version) if resource_version.isascii() and resource_version.isdecimal() else 0
+
+
+def _get_state(sync: EstimateSync) -> State:
+    return sync.status.phase or "", sync.status.reason or ""

@@ -1,0 +1,137 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from estimatesync_operator.intake import Intake
+from estimatesync_operator.job_snapshots import JobSnapshots
+from estimatesync_operator.sync_cache import SyncCache
+
+NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+SOON = timedelta(milliseconds=50)
+DONE = {
+    "phase": "Succeeded",
+    "observedGeneration": 1,
+    "completionTime": "2025-10-16T14:08:00Z",
+    "callback": {"state": "Delivered"},
+}
+
+
+class Desk:
+    """An intake with everything it feeds, in sight."""
+
+    def __init__(self) -> None:
+        self.planned: list[tuple[str, timedelta]] = []
+        self.seconds = 0.0
+        self.cache = SyncCache()
+        self.snapshots = JobSnapshots(lambda: self.seconds)
+        self.intake = Intake(self.cache, self.snapshots, self, self)
+
+    def now(self) -> datetime:
+        return NOW
+
+    def add_after(self, name: str, delay: timedelta) -> None:
+        self.planned.append((name, delay))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def _sync(version: int, *, ttl: int = 60, **status: Any) -> dict[str, Any]:
+    metadata = {"name": "a", "uid": "u", "resourceVersion": str(version), "generation": 1}
+    return {"metadata": metadata, "spec": {"ttlSecondsAfterFinished": ttl}, "status": status}
+
+
+def _job(name: str = "job", label: str | None = "a") -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": {"botzilla.io/sync": label} if label else {}}}
+
+
+def test_news_is_visited_and_an_echo_is_not(desk: Desk) -> None:
+    desk.intake.take_sync("ADDED", _sync(1))
+    desk.intake.take_sync("MODIFIED", _sync(1))
+    desk.intake.take_sync("MODIFIED", _sync(2, phase="Running"))
+
+    assert desk.planned == [("a", SOON), ("a", SOON)]
+
+
+@pytest.mark.parametrize(
+    ("ttl", "planned"),
+    [
+        pytest.param(3660, [("a", timedelta(hours=1))], id="when its time is over"),
+        pytest.param(60, [("a", SOON)], id="now, its time is over"),
+    ],
+)
+def test_a_settled_sync_is_visited_only_to_be_removed(
+    desk: Desk, ttl: int, planned: list[tuple[str, timedelta]]
+) -> None:
+    desk.intake.take_sync(None, _sync(1, ttl=ttl, **DONE))
+
+    assert desk.planned == planned
+
+
+def test_after_the_list_every_sync_is_planned_once(desk: Desk) -> None:
+    desk.intake.take_sync(None, _sync(1, ttl=3660, **DONE))
+    desk.planned.clear()
+
+    desk.intake.plan_all()
+
+    assert desk.planned == [("a", timedelta(hours=1))]
+
+
+def test_a_deleted_sync_is_forgotten_and_those_in_line_behind_it_hear_of_it(desk: Desk) -> None:
+    desk.intake.take_sync("ADDED", _sync(1, phase="Running"))
+
+    desk.intake.take_sync("DELETED", _sync(2, phase="Running"))
+
+    assert len(desk.cache) == 0
+    assert desk.planned[-1] == ("a", SOON)
+
+
+def test_an_object_that_cannot_be_read_gets_a_visit_of_its_own(desk: Desk) -> None:
+    desk.intake.take_sync("ADDED", {"metadata": {"name": "bad"}, "spec": {"pageSize": "many"}})
+
+    assert desk.planned == [("bad", SOON)]
+
+
+def test_a_job_is_kept_for_the_visit_that_follows_and_for_no_other(desk: Desk) -> None:
+    desk.intake.take_job("MODIFIED", _job())
+
+    assert desk.planned == [("a", SOON)]
+    assert desk.snapshots.pop("job") == _job()
+    assert desk.snapshots.pop("job") is None
+
+
+def test_an_old_snapshot_is_worth_nothing(desk: Desk) -> None:
+    desk.intake.take_job("MODIFIED", _job())
+    desk.seconds = 1.5
+
+    assert desk.snapshots.pop("job") is None
+
+
+def test_old_snapshots_do_not_pile_up(desk: Desk) -> None:
+    for number in range(300):
+        desk.seconds = number
+        desk.intake.take_job("ADDED", _job(f"job-{number}"))
+
+    kept = [number for number in range(300) if desk.snapshots.pop(f"job-{number}")]
+
+    assert kept == [298, 299]
+
+
+def test_a_deleted_job_is_looked_for_not_remembered(desk: Desk) -> None:
+    desk.intake.take_job("ADDED", _job())
+    desk.intake.take_job("DELETED", _job())
+
+    assert desk.snapshots.pop("job") is None
+    assert desk.planned == [("a", SOON)] * 2
+
+
+@pytest.mark.parametrize("job", [pytest.param(_job(label=None), id="a stranger's"), pytest.param(_job(), id="settled")])
+def test_the_jobs_of_strangers_and_of_settled_syncs_disturb_nobody(desk: Desk, job: dict[str, Any]) -> None:
+    desk.intake.take_sync(None, _sync(1, **DONE))
+    desk.planned.clear()
+
+    desk.intake.take_job(None, job)
+
+    assert desk.planned == []

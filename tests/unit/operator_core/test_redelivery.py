@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
+from estimatesync_operator.redelivery import compute_requested, compute_token, has_request
+
+MakeSync = Callable[..., EstimateSync]
+
+AT = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
+
+
+def _annotate(sync: EstimateSync, value: str) -> EstimateSync:
+    metadata = msgspec.structs.replace(sync.metadata, annotations={"botzilla.io/redeliver": value})
+    return msgspec.structs.replace(sync, metadata=metadata)
+
+
+def _finished(make_sync: MakeSync, **callback: Any) -> EstimateSync:
+    return make_sync("a", phase=Phase.SUCCEEDED, callback=CallbackStatus(**{"state": CallbackState.FAILED, **callback}))
+
+
+@pytest.mark.parametrize(
+    ("value", "served", "expected"),
+    [
+        pytest.param("1", None, True, id="the first request"),
+        pytest.param("2", "1", True, id="another one"),
+        pytest.param("1", "1", False, id="served"),
+        pytest.param("", None, False, id="an empty value asks for nothing"),
+    ],
+)
+def test_every_new_value_is_one_request(make_sync: MakeSync, value: str, served: str | None, *, expected: bool) -> None:
+    assert has_request(_annotate(_finished(make_sync, redelivery=served), value)) is expected
+
+
+def test_a_sync_that_has_not_ended_has_nothing_to_tell_again(make_sync: MakeSync) -> None:
+    assert not has_request(_annotate(make_sync("a", phase=Phase.RUNNING), "1"))
+
+
+def test_a_long_value_is_remembered_by_its_digest(make_sync: MakeSync) -> None:
+    tokens = {compute_token(_annotate(make_sync("a"), "x" * 5000 + end)) for end in "ab"}
+
+    assert {len(token or "") for token in tokens} == {64}
+    assert len(tokens) == 2
+
+
+def test_a_request_begins_the_whole_schedule_anew_with_the_same_id(make_sync: MakeSync) -> None:
+    sync = _annotate(_finished(make_sync, id="msg_1", environment="e", attempts=10, next_attempt_time=AT), "1")
+
+    callback = compute_requested(sync, environment="other", has_target=True)
+
+    assert callback == CallbackStatus(state=CallbackState.PENDING, id="msg_1", environment="e", redelivery="1")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_target"),
+    [pytest.param(False, True, id="never wanted"), pytest.param(True, False, id="still no target")],
+)
+def test_a_request_that_cannot_be_met_is_seen_and_changes_nothing_else(
+    make_sync: MakeSync, *, wanted: bool, has_target: bool
+) -> None:
+    spec = EstimateSyncSpec(callback=CallbackSpec(enabled=wanted))
+    disabled = CallbackStatus(state=CallbackState.DISABLED, last_error="why")
+    sync = _annotate(make_sync("a", phase=Phase.FAILED, spec=spec, callback=disabled), "1")
+
+    callback = compute_requested(sync, environment="e", has_target=has_target)
+
+    assert callback == msgspec.structs.replace(disabled, redelivery="1")
+    assert not has_request(
+        msgspec.structs.replace(sync, status=msgspec.structs.replace(sync.status, callback=callback))
+    )

@@ -1,0 +1,122 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
+from estimatesync_operator.sync_cache import SyncCache, parse_version
+
+MakeSync = Callable[..., EstimateSync]
+
+NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+DONE: dict[str, Any] = {
+    "phase": Phase.SUCCEEDED,
+    "reason": "Succeeded",
+    "observed_generation": 1,
+    "completion_time": NOW,
+    "callback": CallbackStatus(state=CallbackState.DELIVERED),
+    "spec": EstimateSyncSpec(ttl_seconds_after_finished=60),
+}
+RUNNING: dict[str, Any] = {"phase": Phase.RUNNING, "reason": "Running"}
+
+
+def version(sync: EstimateSync, number: int, **metadata: Any) -> EstimateSync:
+    changed = msgspec.structs.replace(sync.metadata, resource_version=str(number), **metadata)
+    return msgspec.structs.replace(sync, metadata=changed)
+
+
+def test_the_newest_version_is_kept_whatever_comes_late(make_sync: MakeSync) -> None:
+    cache = SyncCache()
+    old, new = version(make_sync("a"), 9), version(make_sync("a", **RUNNING), 10)
+
+    taken = [cache.take(sync) for sync in (new, old, new)]
+
+    assert taken == [True, False, False]
+    assert cache.get("a") == new
+
+
+def test_what_is_settled_shrinks_to_a_line_and_comes_back_when_it_changes(make_sync: MakeSync) -> None:
+    cache = SyncCache()
+    cache.take(version(make_sync("a", **DONE), 1))
+
+    assert cache.get("a") is None
+    assert cache.is_settled("a")
+    assert cache.count_states() == {("Succeeded", "Succeeded"): 1}
+    assert cache.compute_rest("a", now=NOW + timedelta(seconds=20)) == timedelta(seconds=40)
+    assert cache.compute_rest("a", now=NOW + timedelta(days=1)) == timedelta()
+
+    asked_again = version(make_sync("a", **DONE), 2, annotations={"botzilla.io/redeliver": "1"})
+    cache.take(asked_again)
+
+    assert cache.get("a") == asked_again
+    assert (len(cache), cache.is_settled("a")) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_settled"),
+    [
+        pytest.param(DONE, True, id="delivered"),
+        pytest.param({**DONE, "callback": None}, True, id="no callback on record"),
+        pytest.param({**DONE, "callback": CallbackStatus(state=CallbackState.RETRYING)}, False, id="to be delivered"),
+        pytest.param({**DONE, "generation": 2}, False, id="a change to acknowledge"),
+        pytest.param(RUNNING, False, id="running"),
+        pytest.param({}, False, id="new"),
+    ],
+)
+def test_a_sync_is_settled_when_nothing_is_left_to_do(
+    make_sync: MakeSync, fields: dict[str, Any], *, is_settled: bool
+) -> None:
+    cache = SyncCache()
+
+    cache.take(make_sync("a", **fields))
+
+    assert cache.is_settled("a") is is_settled
+
+
+def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
+    cache = SyncCache()
+    cache.take(make_sync("new"))
+    cache.take(make_sync("running", **RUNNING))
+    cache.take(make_sync("told", **{**DONE, "callback": CallbackStatus(state=CallbackState.PENDING)}))
+    cache.take(version(make_sync("going", **RUNNING), 1, deletion_timestamp=NOW))
+
+    assert [sync.name for sync in cache.list_unfinished()] == ["new", "running"]
+
+
+def test_a_sync_in_doubt_counts_but_is_not_relied_on(make_sync: MakeSync) -> None:
+    cache = SyncCache()
+    sync = make_sync("a", **RUNNING)
+    cache.take(sync)
+
+    cache.doubt("a")
+
+    assert (cache.get("a"), cache.list_doubted(), len(cache.list_unfinished())) == (None, ("a",), 1)
+    assert cache.take(sync)
+    assert (cache.get("a"), cache.list_doubted()) == (sync, ())
+
+
+def test_a_removed_sync_does_not_come_back_with_the_answer_to_a_write(make_sync: MakeSync) -> None:
+    cache = SyncCache()
+    cache.take(version(make_sync("a", **RUNNING), 1))
+    cache.remove("a", "3")
+
+    cache.take_written(version(make_sync("a", **RUNNING), 2))
+
+    assert len(cache) == 0
+
+
+def test_a_new_sync_of_the_name_outlives_the_removal_of_the_old_one(make_sync: MakeSync) -> None:
+    cache = SyncCache()
+    cache.take(version(make_sync("a"), 5))
+
+    cache.remove("a", "4")
+
+    assert cache.get("a") is not None
+
+
+@pytest.mark.parametrize(("text", "expected"), [("12", 12), ("", 0), ("x1", 0), ("²", 0)])
+def test_versions_are_numbers(text: str, expected: int) -> None:
+    assert parse_version(text) == expected
