@@ -95,5 +95,5 @@ changelog: $(INSTALLED) ## Show the next release's notes
 	$(BIN)/towncrier build --draft --version next
 
 .PHONY: clean
-clean: ## Remove what is built and cached here (not the Kubernetes programs in ~/.cache)
-	rm -rf $(VENV) $(PEER_VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+clean: ## Remove the virtual environments and the caches of tools; data in .local stays
+	rm -rf $(VENV) $(PEER_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

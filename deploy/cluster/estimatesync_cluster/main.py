@@ -67,7 +67,7 @@ def _down(settings: argparse.Namespace) -> int:
     check_place(place)
     with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
         stop_background(place)
-    _report("the cluster is stopped, and what it stored is gone")
+    _report("the cluster is stopped, and what it stored is gone; now: unset KUBECONFIG")
     return 0
 
 

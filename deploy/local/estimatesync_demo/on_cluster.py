@@ -75,6 +75,7 @@ def _build_settings(scenery: Scenery, database_url: str) -> ProductSettings:
         database_url=database_url,
         api_key=API_KEY,
         callback_url=scenery.callback_url,
+        operator={"ENVIRONMENT": "demo"},
     )
 
 

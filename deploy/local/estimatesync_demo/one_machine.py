@@ -55,6 +55,7 @@ def _running_server(scenery: Scenery, directory: Path) -> Iterator[str]:
         "CALLBACK_ALLOW_HTTP": "true",
         "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
         "PROGRESS_SECONDS": "1",
+        "ENVIRONMENT": "demo",
     }
     # An empty file, so that the .env of whoever watches stays out of the story.
     env_file = directory / "demo.env"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.job_environment import DATABASE_SCHEMA
 
 from estimatesync_local.banner import represent_banner
 from estimatesync_local.errors import StartError
@@ -29,7 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{error}\nSet them in {env_file} or in the environment.") from error
 
     def announce(ready: Ready) -> None:
-        print(represent_banner(ready, callback_url=settings.callback.default_url), flush=True)
+        print(
+            represent_banner(
+                ready,
+                callback_url=settings.callback.default_url,
+                schema=settings.program_environment[DATABASE_SCHEMA],
+            ),
+            flush=True,
+        )
 
     try:
         asyncio.run(supervise(settings, announce=announce))

@@ -64,7 +64,8 @@ class Ready:
     url: str
     places: Places
     is_key_made: bool
-    is_postgres_embedded: bool
+    embedded_database_url: str | None
+    """Where to look at the rows; None with a database of the person's own, whose URL holds a password."""
 
 
 async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) -> None:
@@ -82,7 +83,7 @@ async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) ->
                 engine = Engine(settings, database_url=database_url, jobs_directory=places.jobs)
                 environment = _build_api_environment(settings, places, database_url)
                 async with engine.running() as work, _api(listener, places, environment) as upkeep:
-                    announce(_build_ready(settings, places, listener))
+                    announce(_build_ready(settings, places, listener, database_url))
                     await _wait_for_end(stopping, work, upkeep)
 
 
@@ -186,10 +187,10 @@ def _build_api_environment(settings: Settings, places: Places, database_url: str
     }
 
 
-def _build_ready(settings: Settings, places: Places, listener: socket.socket) -> Ready:
+def _build_ready(settings: Settings, places: Places, listener: socket.socket, database_url: str) -> Ready:
     return Ready(
         url=represent_url(listener),
         places=places,
         is_key_made=not settings.api_keys,
-        is_postgres_embedded=settings.database_url is None,
+        embedded_database_url=database_url if settings.database_url is None else None,
     )

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,15 +90,19 @@ class Story:
 
     def kill_runs(self, name: str) -> None:
         """Kill the sync program at work for this sync, as soon as it is there; not what runs it."""
-        self.wait_until(f"a process of {name}", lambda: self._find_runs(name))
-        for pid in self._find_runs(name):
+        self.wait_until(f"a process of {name}", lambda: self.find_runs(name))
+        for pid in self.find_runs(name):
             os.kill(pid, signal.SIGKILL)
 
-    def _find_runs(self, name: str) -> list[int]:
-        command = ["/usr/bin/pgrep", "--full", "^[^ ]*python[0-9.]* -m estimatesync_job"]
-        listing = subprocess.run(command, capture_output=True, check=False)
-        pids = map(int, listing.stdout.split())
-        return [pid for pid in pids if f"SYNC_ID={name}".encode() in read_environment(pid)]
+    def find_runs(self, name: str) -> list[int]:
+        """Process ids of the sync program at work for this sync; not of what runs it, with the same environment."""
+        processes = (path for path in Path("/proc").iterdir() if path.name.isdigit())
+        return [
+            int(process.name)
+            for process in processes
+            if read_words(process / "cmdline")[1:3] == [b"-m", b"estimatesync_job"]
+            and f"SYNC_ID={name}".encode() in read_words(process / "environ")
+        ]
 
     def slow_down(self, seconds: float) -> None:
         """Make every page take its time, so that a test can act in the middle of a sync."""
@@ -156,8 +159,8 @@ def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]
     return apply
 
 
-def read_environment(pid: int) -> list[bytes]:
+def read_words(path: Path) -> list[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return path.read_bytes().split(b"\0")
     except OSError:
         return []

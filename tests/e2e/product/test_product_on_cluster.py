@@ -1,9 +1,6 @@
 """The product as its users meet it: POST or kubectl in, rows, status and callback out; nothing simulated in between."""
 
 import json
-import os
-import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,12 +104,12 @@ def test_a_deleted_sync_leaves_no_job_and_no_process(story: Any) -> None:
     story.slow_down(4.0)
     name = story.post().json()["sync_id"]
     story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
-    assert find_sync_processes(name)
+    assert story.find_runs(name)
 
     story.product.kubectl("delete", "estimatesync", name)
 
     story.wait_until("no job", lambda: story.count_jobs() == 0)
-    story.wait_until("no process", lambda: not find_sync_processes(name))
+    story.wait_until("no process", lambda: not story.find_runs(name))
     assert story.count_estimates() == 0
     assert story.receiver.deliveries == []
 
@@ -143,7 +140,7 @@ def test_a_cancelled_sync_stops_keeps_its_record_and_tells(story: Any) -> None:
     callback = story.wait_callback(name)
     assert (callback["status"], callback["error"]) == ("error", "Cancelled")
     assert story.get_phase(name) == "Cancelled"
-    story.wait_until("no process", lambda: not find_sync_processes(name))
+    story.wait_until("no process", lambda: not story.find_runs(name))
     assert story.count_estimates() == 0
 
 
@@ -151,10 +148,9 @@ def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(tell_story: Any) -> 
     with tell_story() as story:
         story.slow_down(0.4)
         name = story.post().json()["sync_id"]
-        story.wait_until("a process at work", lambda: find_sync_processes(name) and len(story.sample.requests) > 1)
+        story.wait_until("a process at work", lambda: story.find_runs(name) and len(story.sample.requests) > 1)
 
-        for pid in find_sync_processes(name):
-            os.kill(pid, signal.SIGKILL)
+        story.kill_runs(name)
 
         status = story.wait_finished(name)["status"]
         assert status["phase"] == "Succeeded"
@@ -258,21 +254,3 @@ def test_suspend_and_cancel_may_change(installed: Any) -> None:
     assert installed("s", {"suspend": True}).returncode == 0
     assert installed("s", {"suspend": False}).returncode == 0
     assert installed("s", {"cancel": True}).returncode == 0
-
-
-def find_sync_processes(name: str) -> list[int]:
-    """Process ids of the sync program at work for this sync; not of what runs it, which has the same environment."""
-    processes = (path for path in Path("/proc").iterdir() if path.name.isdigit())
-    return [
-        int(process.name)
-        for process in processes
-        if read_words(process / "cmdline")[1:3] == [b"-m", b"estimatesync_job"]
-        and f"SYNC_ID={name}".encode() in read_words(process / "environ")
-    ]
-
-
-def read_words(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().split(b"\0")
-    except OSError:
-        return []

@@ -4,20 +4,21 @@ import pytest
 from estimatesync_local.banner import represent_banner
 from estimatesync_local.supervisor import Places, Ready
 
+URL = "postgresql:///estimatesync?host=/srv/socket"
 WEBHOOK = "https://hook.make.example/secret-path"
 
 
-def build_ready(*, is_key_made: bool = True, is_postgres_embedded: bool = True) -> Ready:
+def build_ready(*, is_key_made: bool = True, url: str | None = URL) -> Ready:
     return Ready(
         url="http://127.0.0.1:8080",
         places=Places(directory=Path("/srv/it is/.local")),
         is_key_made=is_key_made,
-        is_postgres_embedded=is_postgres_embedded,
+        embedded_database_url=url,
     )
 
 
 def test_the_command_to_try_can_be_pasted() -> None:
-    banner = represent_banner(build_ready(), callback_url=None)
+    banner = represent_banner(build_ready(), callback_url=None, schema="botzilla")
 
     assert (
         "curl -X POST http://127.0.0.1:8080/api/automations/estimates/sync-external "
@@ -26,7 +27,7 @@ def test_the_command_to_try_can_be_pasted() -> None:
 
 
 def test_of_the_webhook_only_the_host_is_shown() -> None:
-    banner = represent_banner(build_ready(), callback_url=WEBHOOK)
+    banner = represent_banner(build_ready(), callback_url=WEBHOOK, schema="botzilla")
 
     assert "posted to hook.make.example" in banner
     assert "secret-path" not in banner
@@ -36,10 +37,12 @@ def test_of_the_webhook_only_the_host_is_shown() -> None:
     ("ready", "sentence"),
     [
         pytest.param(build_ready(), "PostgreSQL in /srv/it is/.local/postgres", id="embedded"),
-        pytest.param(build_ready(is_postgres_embedded=False), "in the database of DATABASE_URL", id="given-database"),
+        pytest.param(build_ready(url=None), "in the database of DATABASE_URL", id="given-database"),
+        pytest.param(build_ready(), f"""psql '{URL}' -c 'TABLE "botzilla".estimate LIMIT 5'""", id="rows"),
+        pytest.param(build_ready(url=None), """psql "$DATABASE_URL" -c""", id="rows-of-a-given-database"),
         pytest.param(build_ready(is_key_made=False), "X-API-KEY: one of your API_KEYS", id="given-key"),
         pytest.param(build_ready(), "set MAKE_SYNC_CALLBACK_WEBHOOK_URL", id="no-callback"),
     ],
 )
 def test_the_banner_says_where_things_are(ready: Ready, sentence: str) -> None:
-    assert sentence in represent_banner(ready, callback_url=None)
+    assert sentence in represent_banner(ready, callback_url=None, schema="botzilla")

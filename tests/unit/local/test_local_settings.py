@@ -50,7 +50,7 @@ def test_the_defaults_in_the_example_are_the_defaults() -> None:
     example = read_example()
 
     assert parse(**{name: value for name, value in example.items() if name not in REQUIRED}) == parse()
-    assert {example[name] for name in REQUIRED} == {""}
+    assert {example[name].strip("'") for name in REQUIRED} == {""}
 
 
 def test_the_defaults_suit_a_first_start() -> None:
