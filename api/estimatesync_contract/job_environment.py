@@ -12,6 +12,8 @@ SYNC_END_DATE: Final = "SYNC_END_DATE"
 SYNC_TIME_ZONE: Final = "SYNC_TIME_ZONE"
 SYNC_PAGE_SIZE: Final = "SYNC_PAGE_SIZE"
 SYNC_CONCURRENCY: Final = "SYNC_CONCURRENCY"
+SYNC_TIMEOUT_SECONDS: Final = "SYNC_TIMEOUT_SECONDS"
+SYNC_MAX_SKIPPED_PERCENT: Final = "SYNC_MAX_SKIPPED_PERCENT"
 ATTIC_TECH_URL: Final = "ATTIC_TECH_URL"
 DATABASE_SCHEMA: Final = "DATABASE_SCHEMA"
 LOG_FORMAT: Final = "LOG_FORMAT"
@@ -25,6 +27,7 @@ SECRET_VARIABLES: Final = (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, DATABASE_URL)
 
 DEFAULT_ATTIC_TECH_URL: Final = "https://www.attic-tech.com"
 DEFAULT_DATABASE_SCHEMA: Final = "botzilla"
+DEFAULT_MAX_SKIPPED_PERCENT: Final = 1
 DEFAULT_LOG_FORMAT: Final = "text"
 DEFAULT_TIME_ZONE: Final = "UTC"
 DEFAULT_TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
@@ -39,4 +42,5 @@ def build_job_environment(sync: EstimateSync, date_range: DateRange) -> dict[str
         SYNC_END_DATE: date_range.end.isoformat(),
         SYNC_PAGE_SIZE: str(sync.spec.page_size),
         SYNC_CONCURRENCY: str(sync.spec.concurrency),
+        SYNC_TIMEOUT_SECONDS: str(sync.spec.timeout_seconds),
     }

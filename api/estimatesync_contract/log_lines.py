@@ -50,6 +50,16 @@ def represent_changes(news: int) -> str:
     return f"🔁 [SYNC] Changed or appeared meanwhile: {news} estimates"
 
 
+def represent_skipped(name: str, problem: str, place: str) -> str:
+    """A record that cannot become a row is left out."""
+    return f"⚠️ [SYNC] Estimate {name} is skipped: {problem} ({place})"
+
+
+def represent_skipped_total(skipped: int, records: int, names: str) -> str:
+    """How many are left out, and the first of them."""
+    return f"⚠️ [SYNC] Skipped: {skipped} of {records} estimates, to be corrected in Attic Tech: {names}"
+
+
 def represent_complete_as_of(instant: str) -> str:
     """The closing pass has ended: by Attic Tech's clock nothing up to this instant is missing."""
     return f"🔒 [SYNC] Nothing is missing up to {instant}, by the clock of Attic Tech"

@@ -97,12 +97,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Distinct records: new + updated = processed; unchanged says how many of the updated were equal already."""
+    """Distinct records: new + updated = processed; unchanged says how many of the updated were equal already.
+
+    Skipped ones were broken in Attic Tech, and are in no other count but fetched.
+    """
 
     total_fetched: Count = 0
     new_estimates: Count = 0
     updated_estimates: Count = 0
     unchanged_estimates: Count = 0
+    skipped_estimates: Count = 0
     total_processed: Count = 0
 
 

@@ -94,6 +94,8 @@ def _judge_error(observation: JobObservation, reason: Reason, message: str) -> O
 def _succeed(result: SyncResult) -> Outcome:
     counts = result.results
     message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
+    if counts.skipped_estimates:
+        message += f", Skipped: {counts.skipped_estimates}"
     return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts)
 
 

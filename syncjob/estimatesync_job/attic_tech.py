@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
 from estimatesync_job.listings import ChangesQuery, build_changes_query, build_page_query
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, map_page, represent_place
 from estimatesync_job.ports import Log
+from estimatesync_job.request_gate import RequestGate
 from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay, parse_retry_after
 from estimatesync_job.settings import Settings
 
@@ -51,6 +53,9 @@ class AtticTech:
         self._token = ""
         self._paused_until = 0.0
         self._time = SourceTime()
+        self._gate: Final = RequestGate(settings.concurrency)
+        seconds = settings.timeout_seconds or math.inf
+        self._deadline: Final = asyncio.get_running_loop().time() + seconds
 
     async def login(self) -> None:
         """Get a token.
@@ -139,7 +144,8 @@ class AtticTech:
         while True:
             await self._wait_while_paused()
             try:
-                return await send()
+                async with self._gate.passing():
+                    return await send()
             except TransientSourceError as error:
                 failures += 1
                 if failures == self._policy.attempts:
@@ -149,14 +155,25 @@ class AtticTech:
                 await self._wait_before_next(what, failures, error)
 
     async def _wait_before_next(self, what: str, failures: int, error: TransientSourceError) -> None:
-        retry_after = parse_retry_after(error.retry_after, now=datetime.now(UTC))
+        retry_after = parse_retry_after(error.retry_after, now=self._time.clock or datetime.now(UTC))
         jitter = random.random()  # noqa: S311 - spreads load, guards nothing
-        delay = compute_retry_delay(self._policy, failures=failures, jitter=jitter, retry_after=retry_after)
+        now = asyncio.get_running_loop().time()
+        delay = compute_retry_delay(
+            self._policy,
+            failures=failures,
+            jitter=jitter,
+            retry_after=retry_after,
+            remaining=self._deadline - now,
+        )
+        if delay is None:
+            raise SourceUnavailableError(
+                f"Attic Tech is not available. {what} failed ({error}), and by the time it may be asked again this "
+                "sync must have ended. Raise timeoutSeconds, or sync again later."
+            ) from error
         message = (
             f"⏳ [SYNC] {what} failed ({error}). Attempt {failures + 1} of {self._policy.attempts} in {delay:.1f} s"
         )
         self._log.write("retrying", message, level="warning", failures=failures, delay_seconds=round(delay, 3))
-        now = asyncio.get_running_loop().time()
         if retry_after is not None:
             self._paused_until = max(self._paused_until, now + delay)
         await asyncio.sleep(delay)

@@ -7,7 +7,6 @@ so a pooler in transaction mode may stand in between.
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -17,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_job.database_faults import build_database_error
 from estimatesync_job.errors import ConfigurationError
-from estimatesync_job.ports import StoredRun
+from estimatesync_job.ports import StoredRun, Transferred
 from estimatesync_job.rows import Row
 from estimatesync_job.schema_migrations import write_migrations
 from estimatesync_job.settings import Settings
@@ -71,17 +70,20 @@ class PostgresStore:
             row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
-    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
+    async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge what is staged and commit; another process of the same sync that was faster has done it already."""
         with _translated_errors(self._settings.database_schema):
             await self._connection.execute(read_sql("lock_merge"))
             run = await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
             if run is None:
-                run = await self._merge(total_fetched, complete_as_of)
-            await self._commit()
+                run = await self._merge(transferred)
+            try:
+                await self._commit()
+            except psycopg.OperationalError as fault:
+                await self._confirm(fault)
         return run
 
-    async def _merge(self, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
+    async def _merge(self, transferred: Transferred) -> StoredRun:
         await self._connection.execute(read_sql("insert_missing_names"))
         run = await self._fetch_run(
             "merge_estimates",
@@ -89,8 +91,10 @@ class PostgresStore:
             sync_name=self._settings.sync_id,
             start_date=self._settings.date_range.start,
             end_date=self._settings.date_range.end,
-            total_fetched=total_fetched,
-            complete_as_of=complete_as_of,
+            total_fetched=transferred.records,
+            complete_as_of=transferred.complete_as_of,
+            skipped=transferred.skipped,
+            skipped_ids=list(transferred.skipped_ids),
         )
         if run is None:
             raise RuntimeError("the merge returned no counts")
@@ -104,20 +108,32 @@ class PostgresStore:
         except asyncio.CancelledError:
             await commit
 
+    async def _confirm(self, fault: psycopg.OperationalError) -> None:
+        """Find out over a new connection whether a commit without an answer took place; raise the fault if not.
+
+        The old transaction holds the lock until it has ended, one way or the other.
+        """
+        async with _connected(self._settings) as connection:
+            await connection.execute(read_sql("lock_merge"))
+            cursor = await connection.execute(read_sql("read_committed_run"), {"sync_uid": self._settings.sync_uid})
+            if await cursor.fetchone() is None:
+                raise fault
+
     async def _fetch_run(self, statement: str, **parameters: object) -> StoredRun | None:
         cursor = await self._connection.execute(read_sql(statement), parameters)
         row = await cursor.fetchone()
         if row is None:
             return None
-        fetched, new, updated, unchanged, processed, complete_as_of = row
+        fetched, new, updated, unchanged, skipped, processed, complete_as_of, skipped_ids = row
         results = Results(
             total_fetched=fetched,
             new_estimates=new,
             updated_estimates=updated,
             unchanged_estimates=unchanged,
+            skipped_estimates=skipped,
             total_processed=processed,
         )
-        return StoredRun(results=results, complete_as_of=complete_as_of)
+        return StoredRun(results=results, complete_as_of=complete_as_of, skipped_ids=tuple(skipped_ids))
 
 
 @asynccontextmanager
@@ -128,14 +144,20 @@ async def open_postgres(settings: Settings) -> AsyncIterator[PostgresStore]:
         SyncError: ConfigurationInvalid, DatabaseRefused or DatabaseUnavailable.
     """
     with _translated_errors(settings.database_schema):
-        connection = await _create_connection(settings.database_url)
-    try:
-        with _translated_errors(settings.database_schema):
-            await _begin(connection, settings.database_schema)
+        async with _connected(settings) as connection:
             await write_migrations(connection, schema=settings.database_schema)
             await _begin(connection, settings.database_schema)
             await connection.execute(read_sql("create_staging"))
-        yield PostgresStore(connection, settings)
+            yield PostgresStore(connection, settings)
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """Connect and begin a transaction."""
+    connection = await _create_connection(settings.database_url)
+    try:
+        await _begin(connection, settings.database_schema)
+        yield connection
     finally:
         await connection.close()
 

@@ -33,7 +33,7 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS: Final = 3.0
 """How long a sync that is told to stop may take to tidy up, well within any grace period."""
 
-_NOTHING: Final = StoredRun(results=Results(), complete_as_of=None)
+_NOTHING: Final = StoredRun(results=Results())
 
 
 def main() -> ExitCode:
@@ -105,6 +105,7 @@ def _create_sync(settings: Settings, log: Log) -> Sync:
         start=settings.day_bounds.start,
         page_size=settings.page_size,
         concurrency=settings.concurrency,
+        most_skipped_percent=settings.most_skipped_percent,
     )
 
 
@@ -120,6 +121,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         results=stored.results,
         seconds=round(seconds, 3),
         complete_as_of=stored.complete_as_of,
+        skipped_ids=stored.skipped_ids,
         error=error,
     )
     path = parse_result_path(environment)

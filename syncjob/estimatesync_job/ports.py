@@ -46,9 +46,20 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         results: its counts.
         complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
             its answers carry no date.
+        skipped_ids: the records that were left out because they cannot become rows, the first few of them.
     """
 
     results: Results
+    complete_as_of: datetime | None = None
+    skipped_ids: tuple[str, ...] = ()
+
+
+class Transferred(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read and staged: records in all, and the rest as in StoredRun."""
+
+    records: int
+    skipped: int
+    skipped_ids: tuple[str, ...]
     complete_as_of: datetime | None
 
 
@@ -67,7 +78,7 @@ class EstimateStore(Protocol):
         """Stage rows of a closing pass and count the estimates among them that were not staged just so before."""
         ...
 
-    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
+    async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge the staged rows into the tables, record the run, and commit; all or nothing."""
         ...
 

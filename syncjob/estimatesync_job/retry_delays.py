@@ -4,6 +4,7 @@ Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-j
 Retry-After: RFC 9110, section 10.2.3.
 """
 
+import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -11,7 +12,10 @@ import msgspec
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of a request's retries, in seconds; by default about half a minute, up to a minute, of trying."""
+    """Bounds of a request's retries, in seconds; by default about half a minute, up to a minute, of trying.
+
+    `longest_retry_after` holds as long as nobody says how long the sync may take.
+    """
 
     attempts: int = 7
     first_delay: float = 1.0
@@ -19,18 +23,24 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     longest_retry_after: float = 120.0
 
 
-def compute_retry_delay(policy: RetryPolicy, *, failures: int, jitter: float, retry_after: float | None) -> float:
-    """Compute the seconds until the next attempt.
+def compute_retry_delay(
+    policy: RetryPolicy, *, failures: int, jitter: float, retry_after: float | None, remaining: float
+) -> float | None:
+    """Compute the seconds until the next attempt; None when that would be too late.
 
     Args:
         policy: the bounds.
         failures: how often the request has failed so far, from 1.
         jitter: a random number from 0 to 1.
-        retry_after: the seconds that the server asked for; it gets them within bounds, jitter only added.
+        retry_after: the seconds that the server asked for; it gets them, jitter only added.
+        remaining: the seconds until the sync must have ended; infinite when there is no such time.
     """
-    if retry_after is not None:
-        return min(max(retry_after, 0.0), policy.longest_retry_after) + jitter * policy.first_delay
-    return jitter * min(policy.longest_delay, policy.first_delay * 2.0 ** (failures - 1))
+    if retry_after is None:
+        delay = jitter * min(policy.longest_delay, policy.first_delay * 2.0 ** (failures - 1))
+    else:
+        longest = policy.longest_retry_after if math.isinf(remaining) else math.inf
+        delay = min(max(retry_after, 0.0), longest) + jitter * policy.first_delay
+    return delay if delay < remaining else None
 
 
 def parse_retry_after(header: str | None, *, now: datetime) -> float | None:

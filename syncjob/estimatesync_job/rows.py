@@ -56,6 +56,7 @@ class RecordProblem(msgspec.Struct, frozen=True, kw_only=True):
     """Why a record cannot become a row: its id as far as it is known, the field, and what is wrong with it."""
 
     record_id: str
+    has_id: bool
     field: str
     problem: str
 
@@ -65,12 +66,11 @@ def map_record(raw: msgspec.Raw) -> Row | RecordProblem:
     try:
         record = parse_record(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        record_id = _represent_id(parse_record_id(raw))
-        return RecordProblem(record_id=record_id, field="a field", problem=f"cannot be read: {error}")
+        return _build_problem(parse_record_id(raw), "a field", f"cannot be read: {error}")
     try:
         return _build_row(record)
     except FieldFaultError as fault:
-        return RecordProblem(record_id=_represent_id(record.id), field=fault.field, problem=fault.problem)
+        return _build_problem(record.id, fault.field, fault.problem)
 
 
 def _build_row(record: Record) -> Row:
@@ -120,6 +120,9 @@ def _map_status(status: object) -> str | None:
     return parse_text(status.get("name") if isinstance(status, dict) else status)
 
 
-def _represent_id(record_id: object) -> str:
-    """Write an id for a person: a text or a number of theirs, cut to what a message can carry."""
-    return (parse_text(record_id) or "missing")[:40]
+def _build_problem(record_id: object, field: str, problem: str) -> RecordProblem:
+    """Write the id for a person: a text or a number of theirs, cut to what a message can carry."""
+    identity = parse_text(record_id)
+    return RecordProblem(
+        record_id=(identity or "missing")[:40], has_id=identity is not None, field=field, problem=problem
+    )

@@ -21,6 +21,7 @@ from estimatesync_job.errors import ConfigurationError
 
 MAX_PAGE_SIZE: Final = 1000
 MAX_CONCURRENCY: Final = 32
+MAX_TIMEOUT_SECONDS: Final = 604_800
 LOG_FORMATS: Final = ("text", "json")
 _SCHEMA: Final = re.compile(r"(?!pg_)[A-Za-z_][A-Za-z0-9_$]{0,62}")
 _SPEC: Final = EstimateSyncSpec()
@@ -41,6 +42,8 @@ class Settings:
         day_bounds: the same as instants.
         page_size: records asked for in one request, 1…1000.
         concurrency: pages in flight at most, 1…32.
+        timeout_seconds: after which whoever started the sync ends it; None when that is not known.
+        most_skipped_percent: of the records, how many may be left out because they cannot become rows.
         attic_tech_url: without a trailing slash.
     """
 
@@ -50,6 +53,8 @@ class Settings:
     day_bounds: DayBounds
     page_size: int
     concurrency: int
+    timeout_seconds: int | None
+    most_skipped_percent: int
     attic_tech_url: str
     attic_tech_email: str = field(repr=False)
     attic_tech_password: str = field(repr=False)
@@ -72,6 +77,10 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         day_bounds=_read_bounds(reader, date_range),
         page_size=reader.read_integer(names.SYNC_PAGE_SIZE, _SPEC.page_size, low=1, high=MAX_PAGE_SIZE),
         concurrency=reader.read_integer(names.SYNC_CONCURRENCY, _SPEC.concurrency, low=1, high=MAX_CONCURRENCY),
+        timeout_seconds=_read_timeout(reader),
+        most_skipped_percent=reader.read_integer(
+            names.SYNC_MAX_SKIPPED_PERCENT, names.DEFAULT_MAX_SKIPPED_PERCENT, low=0, high=100
+        ),
         attic_tech_url=_read_attic_tech_url(reader),
         attic_tech_email=reader.read_required(names.ATTIC_TECH_EMAIL, _SECRET),
         attic_tech_password=_read_password(reader, environment),
@@ -132,6 +141,10 @@ def _read_time_zone(reader: EnvironmentReader) -> tzinfo:
     if reader.read_text(names.SYNC_TIME_ZONE, names.DEFAULT_TIME_ZONE) == names.DEFAULT_TIME_ZONE:
         return UTC
     return reader.read_time_zone(names.SYNC_TIME_ZONE, names.DEFAULT_TIME_ZONE)
+
+
+def _read_timeout(reader: EnvironmentReader) -> int | None:
+    return reader.read_integer(names.SYNC_TIMEOUT_SECONDS, 0, low=0, high=MAX_TIMEOUT_SECONDS) or None
 
 
 def _read_attic_tech_url(reader: EnvironmentReader) -> str:

@@ -13,6 +13,7 @@ from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
 from estimatesync_job.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun
+from estimatesync_job.skipping import Skipping
 from estimatesync_job.transfer import Transfer, cancel
 
 
@@ -32,6 +33,7 @@ class Sync:
         start: datetime,
         page_size: int,
         concurrency: int,
+        most_skipped_percent: int,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -40,6 +42,7 @@ class Sync:
         self._start: Final = start
         self._page_size: Final = page_size
         self._concurrency: Final = concurrency
+        self._most_skipped_percent: Final = most_skipped_percent
 
     async def run(self) -> None:
         """Sync, or find what this sync has stored before; either way `stored` is set the moment it is known.
@@ -66,7 +69,7 @@ class Sync:
         records = transferred.records
         self._log.write("fetch_complete", log_lines.represent_fetch_complete(records), fetched=records)
         self._log.write("saving", log_lines.SAVING)
-        return await store.merge(total_fetched=records, complete_as_of=transferred.complete_as_of)
+        return await store.merge(transferred)
 
     def _build_transfer(self, source: Source, store: EstimateStore) -> Transfer:
         return Transfer(
@@ -76,6 +79,7 @@ class Sync:
             start=self._start,
             page_size=self._page_size,
             concurrency=self._concurrency,
+            skipping=Skipping(self._log, most_percent=self._most_skipped_percent),
         )
 
     def _log_finished(self, results: Results) -> None:

@@ -10,7 +10,6 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Final, TypeVar
 
-import msgspec
 from estimatesync_contract import log_lines
 
 from estimatesync_job.coverage import (
@@ -27,26 +26,28 @@ from estimatesync_job.coverage import (
     plan_pass,
 )
 from estimatesync_job.day_bounds import represent_instant
-from estimatesync_job.errors import RecordInvalidError, SourceChangingError
+from estimatesync_job.errors import SourceChangingError
 from estimatesync_job.listings import ChangesQuery, Gap
-from estimatesync_job.pages import FetchedPage, SourceTime, represent_problem
-from estimatesync_job.ports import EstimateStore, Log, Source
+from estimatesync_job.pages import FetchedPage, SourceTime
+from estimatesync_job.ports import EstimateStore, Log, Source, Transferred
+from estimatesync_job.skipping import Skipping
 
 Asked = TypeVar("Asked")
-
-
-class Transferred(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read: how many records, and up to which instant of the source's clock nothing is missing."""
-
-    records: int
-    complete_as_of: datetime | None
 
 
 class Transfer:
     """One reading of the range."""
 
     def __init__(
-        self, source: Source, store: EstimateStore, *, log: Log, start: datetime, page_size: int, concurrency: int
+        self,
+        source: Source,
+        store: EstimateStore,
+        *,
+        log: Log,
+        start: datetime,
+        page_size: int,
+        concurrency: int,
+        skipping: Skipping,
     ) -> None:
         self._source: Final = source
         self._store: Final = store
@@ -54,6 +55,7 @@ class Transfer:
         self._start: Final = start
         self._page_size: Final = page_size
         self._concurrency: Final = concurrency
+        self._skipping: Final = skipping
         self._gaps: Final[list[Gap]] = []
 
     async def run(self) -> Transferred:
@@ -99,7 +101,8 @@ class Transfer:
     async def _store_page(self, page: FetchedPage, state: FetchState) -> FetchState:
         following = next_state(state, page)
         self._log_page(page, max(following.total_pages, page.page))
-        check_records(page)
+        self._skipping.note(page)
+        self._skipping.check(max(following.total_pages * self._page_size, following.records))
         await self._store.write_rows(page.rows)
         if gap := find_gap(state.edge, page):
             self._gaps.append(gap)
@@ -117,11 +120,12 @@ class Transfer:
         """Ask for what is unproven, then for what has changed meanwhile, until one pass proves that this is all."""
         records, since = state.records, state.read_since or SourceTime()
         for _ in range(MAX_PASSES):
+            skipped = self._skipping.count
             result = await self._run_pass(since)
-            records, since = records + result.news, result.began_at or SourceTime()
+            records += result.news + max(0, self._skipping.count - skipped)
+            since = result.began_at or SourceTime()
             if is_proof(result):
-                self._log_end(since)
-                return Transferred(records=records, complete_as_of=since.clock)
+                return self._end(records, since)
             self._gaps.clear()
         raise SourceChangingError(
             f"Attic Tech changes faster than it can be read: each of {MAX_PASSES} closing passes found changed "
@@ -142,28 +146,26 @@ class Transfer:
     async def _follow(self, query: ChangesQuery, answer: FetchedPage, result: PassResult) -> PassResult:
         """Store an answer and those that continue it."""
         while True:
-            check_records(answer)
+            self._skipping.note(answer)
             result = next_result(result, answer, news=await self._store.write_changes(answer.rows))
             following = plan_continuation(query, answer)
             if following is None:
                 return result
             query, answer = following, await self._source.fetch_changes(following)
 
-    def _log_end(self, ended_at: SourceTime) -> None:
+    def _end(self, records: int, ended_at: SourceTime) -> Transferred:
+        self._skipping.check(records)
+        self._skipping.log_total(records)
         if ended_at.clock:
             instant = represent_instant(ended_at.clock)
             message = log_lines.represent_complete_as_of(instant)
             self._log.write("complete_as_of", message, complete_as_of=instant)
-
-
-def check_records(page: FetchedPage) -> None:
-    """Refuse an answer that holds a record which cannot become a row.
-
-    Raises:
-        RecordInvalidError: Names the first one.
-    """
-    if page.problems:
-        raise RecordInvalidError(represent_problem(page.problems[0]))
+        return Transferred(
+            records=records,
+            skipped=self._skipping.count,
+            skipped_ids=self._skipping.ids,
+            complete_as_of=ended_at.clock,
+        )
 
 
 async def cancel(tasks: Iterable[asyncio.Task[object]]) -> None:

@@ -1,3 +1,5 @@
-SELECT total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, complete_as_of
+SELECT
+    total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates, total_processed,
+    complete_as_of, skipped_ids
 FROM sync_run
 WHERE uid = %(sync_uid)s

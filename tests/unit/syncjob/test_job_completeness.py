@@ -22,7 +22,7 @@ from estimatesync_job.coverage import OVERLAP
 from estimatesync_job.errors import SourceChangingError
 from estimatesync_job.listings import ChangesQuery
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime
-from estimatesync_job.ports import Level, Source, StoredRun
+from estimatesync_job.ports import Level, Source, StoredRun, Transferred
 from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.rows import Row
 from estimatesync_job.settings import parse_settings
@@ -209,8 +209,8 @@ class Table:
         self.staged += rows
         return len({row.attic_tech_estimate_id for row in rows if row not in known})
 
-    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
-        return StoredRun(results=Results(total_fetched=total_fetched), complete_as_of=complete_as_of)
+    async def merge(self, transferred: Transferred) -> StoredRun:
+        return StoredRun(results=Results(total_fetched=transferred.records), complete_as_of=transferred.complete_as_of)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Table"]:
@@ -286,6 +286,7 @@ def run_story(
         start=START,
         page_size=story.page_size,
         concurrency=story.concurrency,
+        most_skipped_percent=0,
     )
     asyncio.run(sync.run())
     assert sync.stored

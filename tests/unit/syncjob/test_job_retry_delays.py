@@ -1,5 +1,6 @@
 """How long to wait before the next attempt."""
 
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -25,9 +26,24 @@ NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
     ],
 )
 def test_delays(failures: int, jitter: float, retry_after: float | None, delay: float) -> None:
-    computed = compute_retry_delay(POLICY, failures=failures, jitter=jitter, retry_after=retry_after)
+    computed = compute_retry_delay(
+        POLICY, failures=failures, jitter=jitter, retry_after=retry_after, remaining=math.inf
+    )
 
     assert computed == pytest.approx(delay)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "remaining", "delay"),
+    [
+        pytest.param(900.0, 3000.0, 900.5, id="as-long-as-asked-for-there-is-time"),
+        pytest.param(900.0, 900.0, None, id="too-late"),
+        pytest.param(None, 0.2, None, id="too-late-for-any-delay"),
+        pytest.param(None, 10.0, 0.5, id="in-time"),
+    ],
+)
+def test_a_known_deadline_bounds_delays(retry_after: float | None, remaining: float, delay: float | None) -> None:
+    assert compute_retry_delay(POLICY, failures=1, jitter=0.5, retry_after=retry_after, remaining=remaining) == delay
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from estimatesync_job.errors import (
 )
 from estimatesync_job.listings import ChangesQuery
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, PageAnswer, SourceTime, map_page
-from estimatesync_job.ports import Level, StoredRun
+from estimatesync_job.ports import Level, StoredRun, Transferred
 from estimatesync_job.rows import Row
 from estimatesync_job.sync import Sync
 from msgspec import Raw
@@ -101,10 +101,17 @@ class ListStore:
         self.staged.append(rows)
         return len(news)
 
-    async def merge(self, *, total_fetched: int, complete_as_of: datetime | None) -> StoredRun:
-        self.merged = total_fetched
-        results = Results(total_fetched=total_fetched, new_estimates=total_fetched, total_processed=total_fetched)
-        return StoredRun(results=results, complete_as_of=complete_as_of)
+    async def merge(self, transferred: Transferred) -> StoredRun:
+        self.merged = records = transferred.records
+        results = Results(
+            total_fetched=records,
+            new_estimates=records,
+            skipped_estimates=transferred.skipped,
+            total_processed=records,
+        )
+        return StoredRun(
+            results=results, complete_as_of=transferred.complete_as_of, skipped_ids=transferred.skipped_ids
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["ListStore"]:
@@ -115,7 +122,12 @@ class ListStore:
 
 
 def run_sync(
-    source: ScriptedSource, store: ListStore, log: ListLog | None = None, *, concurrency: int = 3
+    source: ScriptedSource,
+    store: ListStore,
+    log: ListLog | None = None,
+    *,
+    concurrency: int = 3,
+    most_skipped_percent: int = 1,
 ) -> StoredRun:
     sync = Sync(
         open_source=nullcontext(source),
@@ -123,6 +135,7 @@ def run_sync(
         log=log or ListLog(),
         start=datetime(2025, 9, 1, tzinfo=UTC),
         page_size=3,
+        most_skipped_percent=most_skipped_percent,
         concurrency=concurrency,
     )
     asyncio.run(sync.run())
@@ -261,3 +274,25 @@ def test_a_broken_record_stores_nothing_and_is_named() -> None:
         run_sync(source, store)
 
     assert store.merged is None
+
+
+def test_broken_records_within_the_share_are_left_out_named_and_counted_once() -> None:
+    log = ListLog()
+    source = ScriptedSource(
+        totals=[1],
+        records=[b'{"id":9,"true_cost":"x"}', b'{"id":8}', b'{"id":7,"true_cost":[]}'],
+        changes=[[b'{"id":9,"true_cost":"x"}', b'{"id":7}'], [], []],
+    )
+
+    stored = run_sync(source, ListStore(), log, most_skipped_percent=70)
+
+    assert (stored.results.skipped_estimates, stored.skipped_ids) == (1, ("9",))
+    assert "⚠️ [SYNC] Estimate 9 is skipped: true_cost is not a number (record 1 on page 1)" in log.lines
+    assert "⚠️ [SYNC] Skipped: 1 of 4 estimates, to be corrected in Attic Tech: 9" in log.lines
+
+
+def test_broken_records_beyond_the_share_are_named_together() -> None:
+    records = [b'{"id":%d,"true_cost":"x"}' % number for number in range(30, 0, -1)]
+
+    with pytest.raises(RecordInvalidError, match=r"\(id 30\) cannot be .* 29 more are broken: 29, .*, 21, …\."):
+        run_sync(ScriptedSource(totals=[1], records=records), ListStore(), most_skipped_percent=99)

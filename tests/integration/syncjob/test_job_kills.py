@@ -1,0 +1,225 @@
+"""The sync dies, or loses its database, at every single step: the tables are untouched or exactly right.
+
+A proxy before PostgreSQL reads the protocol's messages and strikes at the n-th step, for every n that there is. A step
+is a statement, a part of the COPY, or the goodbye. https://www.postgresql.org/docs/current/protocol-message-formats.html
+"""
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.status import Results
+from sample_attic_tech import RunningSample
+
+Eventually = Callable[[Callable[[], bool]], None]
+Fill = Callable[..., list[dict[str, Any]]]
+Query = Callable[..., list[Any]]
+When = Literal["before", "after"]
+STEP_ENDS: Final = b"QSdcX"
+"""Query, Sync, CopyData, CopyDone, Terminate."""
+
+RUNNING: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'estimatesync'"
+
+
+class Proxy:
+    """Passes everything on until it strikes, once: before the server gets the step, or as soon as it answers it."""
+
+    def __init__(self, server: Path) -> None:
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._strike: Callable[[], object] | None = None
+        self._step, self._when = 0, "before"
+        self.steps: list[bytes] = []
+        Thread(target=self._accept, daemon=True).start()
+
+    def arm(self, step: int, when: When, strike: Callable[[], object]) -> None:
+        self.steps = []
+        self._step, self._when, self._strike = step, when, strike
+
+    def close(self) -> None:
+        # A listener that is shut down ends its accept(), unlike one that is closed.
+        self._listener.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with suppress(OSError), self._listener:
+            while True:
+                client, _ = self._listener.accept()
+                Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(str(self._server))
+            answers = Thread(target=self._guard, args=(self._pump_answers, client, server), daemon=True)
+            answers.start()
+            self._guard(self._pump_requests, client, server)
+            answers.join()
+
+    def _guard(self, pump: Callable[[socket.socket, socket.socket], None], client: Any, server: Any) -> None:
+        with suppress(OSError, EOFError):
+            pump(client, server)
+        for end in (client, server):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _pump_requests(self, client: socket.socket, server: socket.socket) -> None:
+        server.sendall(read_message(client, has_type=False))
+        while True:
+            batch = message = read_message(client)
+            while message[:1] not in STEP_ENDS:
+                batch += (message := read_message(client))
+            self.steps.append(batch)
+            if self._is_due("before"):
+                self._hit()
+            server.sendall(batch)
+
+    def _pump_answers(self, client: socket.socket, server: socket.socket) -> None:
+        while answer := server.recv(65536):
+            if self._is_due("after"):
+                self._hit()
+            client.sendall(answer)
+
+    def _is_due(self, when: When) -> bool:
+        return self._strike is not None and self._when == when and len(self.steps) == self._step
+
+    def _hit(self) -> None:
+        strike, self._strike = self._strike, None
+        if strike:
+            strike()
+        raise EOFError
+
+
+def read_message(source: socket.socket, *, has_type: bool = True) -> bytes:
+    head = read_exactly(source, 5 if has_type else 4)
+    (length,) = struct.unpack("!I", head[-4:])
+    return head + read_exactly(source, length - 4)
+
+
+def read_exactly(source: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = source.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def kill_newest(jobs: Any) -> Callable[[], None]:
+    """The job is started after this has been made."""
+
+    def kill() -> None:
+        jobs.started[-1].process.kill()
+
+    return kill
+
+
+@pytest.fixture
+def proxy(postgres_data: Path) -> Iterator[Proxy]:
+    (server,) = postgres_data.glob(".s.PGSQL.*[0-9]")
+    running = Proxy(server)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def proxied_url(proxy: Proxy, database_url: str) -> str:
+    parts = urlsplit(database_url)
+    user = parts.username or "postgres"
+    query = "sslmode=disable&gssencmode=disable"
+    return parts._replace(netloc=f"{user}@127.0.0.1:{proxy.port}", query=query).geturl()
+
+
+class Trial:
+    """A source that before each sync has one new estimate, two changed ones, and otherwise what it had."""
+
+    def __init__(self, sample: RunningSample, fill: Fill, query: Query) -> None:
+        self.sample, self.query = sample, query
+        self.spare = fill(60)
+        for record in self.spare[3:]:
+            sample.store.delete(record["id"])
+        self.known = [self.spare.pop(0) for _ in range(3)]
+
+    def change(self) -> Results:
+        """Change the source, and tell what the next sync must report."""
+        for record in self.known[-2:]:
+            name = self.sample.store.read(record["id"]).get("name")
+            self.sample.store.update(record["id"], {"name": f"{name} again"})
+        self.known.append(self.spare.pop(0))
+        self.sample.store.insert(self.known[-1])
+        total = len(self.known)
+        return Results(
+            total_fetched=total,
+            new_estimates=1,
+            updated_estimates=total - 1,
+            unchanged_estimates=total - 3,
+            total_processed=total,
+        )
+
+    def read_names(self, schema: str = "botzilla") -> list[Any]:
+        if self.query("SELECT to_regclass(%s) IS NULL", f"{schema}.estimate") == [True]:
+            return []
+        return self.query(f"SELECT attic_tech_estimate_id, name FROM {schema}.estimate ORDER BY 1")  # noqa: S608 - ours
+
+
+@pytest.mark.parametrize("means", ["kill", "cut"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_reports_the_very_counts(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str,
+    means: str, when: When,
+) -> None:  # fmt: skip
+    trial, outcomes = Trial(sample, fill, query), []
+    jobs.run(sample)
+    while len(proxy.steps) >= len(outcomes):
+        step, uid = len(outcomes) + 1, str(uuid4())
+        before, expected = trial.read_names(), trial.change()
+        proxy.arm(step, when, kill_newest(jobs) if means == "kill" else lambda: None)
+
+        job = jobs.start(sample, DATABASE_URL=proxied_url, SYNC_UID=uid)
+        exit_code = job.wait()
+        eventually(lambda: query(RUNNING) == [0])
+        between = trial.read_names()
+        successor = jobs.run(sample, SYNC_UID=uid)
+
+        right = trial.read_names()
+        assert successor.result.results == expected, step
+        assert len(right) == expected.total_processed, step
+        assert sum(name not in before for name in right) == 3, step
+        assert between in (before, right), step
+        if exit_code == 0:
+            assert (between, job.result.results) == (right, expected), step
+        elif means == "cut":
+            assert job.result.error.reason is Reason.DATABASE_UNAVAILABLE, step
+            assert (exit_code, between) == (10, before), step
+        outcomes.append((exit_code == 0, between == right))
+    assert {(False, False), (True, True)} <= set(outcomes)
+    # Only who is dead cannot tell that it had committed: who lost just the answer asks again.
+    assert ((False, True) in outcomes) is (means == "kill")
+    assert len(outcomes) > 12
+
+
+def test_killed_at_every_step_of_the_first_sync_of_all_it_leaves_no_estimate_or_all(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str
+) -> None:
+    trial, step = Trial(sample, fill, query), 0
+    while len(proxy.steps) >= step:
+        step += 1
+        variables = {"SYNC_UID": str(uuid4()), "DATABASE_SCHEMA": f"first_{step}"}
+        proxy.arm(step, "before", kill_newest(jobs))
+
+        jobs.start(sample, DATABASE_URL=proxied_url, **variables).wait()
+        eventually(lambda: query(RUNNING) == [0])
+        between = trial.read_names(variables["DATABASE_SCHEMA"])
+        successor = jobs.run(sample, **variables)
+
+        assert len(between) in {0, 3}, step
+        assert successor.result.results.new_estimates == 3, step
+    assert step > 20
