@@ -44,7 +44,15 @@ _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
 class AtticTech:
     """One logged-in conversation; safe to ask for several pages at once."""
 
-    def __init__(self, client: httpx.AsyncClient, settings: Settings, *, policy: RetryPolicy, log: Log) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: Settings,
+        *,
+        policy: RetryPolicy,
+        log: Log,
+        exchange_seconds: float = EXCHANGE_SECONDS,
+    ) -> None:
         self._client: Final = client
         self._settings: Final = settings
         self._policy: Final = policy
@@ -52,6 +60,7 @@ class AtticTech:
         self._login_lock: Final = asyncio.Lock()
         self._token = ""
         self._paused_until = 0.0
+        self._exchange_seconds: Final = exchange_seconds
         self._time = SourceTime()
         self._gate: Final = RequestGate(settings.concurrency)
         seconds = settings.timeout_seconds or math.inf
@@ -119,9 +128,12 @@ class AtticTech:
     async def _request_page(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
         headers = {"Authorization": f"Bearer {self._token}"}
         request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(parameters), headers=headers)
-        asked_at = self._time
-        answer = await self._exchange(request)
-        content = parse_page_answer(answer, page=page)
+        # A login is quicker than any page, so it would set a pace that no page keeps.
+        async with self._gate.passing():
+            await self._wait_while_paused()
+            asked_at = self._time
+            answer = await self._exchange(request)
+            content = parse_page_answer(answer, page=page)
         limit, size_bytes = int(parameters["limit"]), len(answer.body)
         fetched = map_page(content, page=page, limit=limit, size_bytes=size_bytes, asked_at=asked_at)
         self._time = compute_later(self._time, clock=None, page=fetched)
@@ -129,10 +141,10 @@ class AtticTech:
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with asyncio.timeout(self._exchange_seconds):
                 response = await self._client.send(request)
         except TimeoutError as error:
-            raise TransientSourceError(f"no complete answer within {EXCHANGE_SECONDS:.0f} s") from error
+            raise TransientSourceError(f"no complete answer within {self._exchange_seconds:g} s") from error
         except httpx.HTTPError as error:
             raise TransientSourceError(_represent_http_error(error)) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -144,8 +156,7 @@ class AtticTech:
         while True:
             await self._wait_while_paused()
             try:
-                async with self._gate.passing():
-                    return await send()
+                return await send()
             except TransientSourceError as error:
                 failures += 1
                 if failures == self._policy.attempts:
@@ -185,7 +196,7 @@ class AtticTech:
 
 @asynccontextmanager
 async def open_attic_tech(
-    settings: Settings, *, log: Log, policy: RetryPolicy | None = None
+    settings: Settings, *, log: Log, policy: RetryPolicy | None = None, exchange_seconds: float = EXCHANGE_SECONDS
 ) -> AsyncIterator[AtticTech]:
     """Open a conversation; nothing is sent yet. Redirects are never followed: they could carry the token elsewhere."""
     async with httpx.AsyncClient(
@@ -196,7 +207,7 @@ async def open_attic_tech(
         # Payload sets its token as a cookie, too: an old one must not travel beside a new header.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
-        yield AtticTech(client, settings, policy=policy or RetryPolicy(), log=log)
+        yield AtticTech(client, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
 
 
 def _represent_http_error(error: httpx.HTTPError) -> str:

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_job.database_faults import build_database_error
-from estimatesync_job.errors import ConfigurationError
+from estimatesync_job.errors import ConfigurationError, DatabaseUnavailableError
 from estimatesync_job.ports import StoredRun, Transferred
 from estimatesync_job.rows import Row
 from estimatesync_job.schema_migrations import write_migrations
@@ -32,6 +32,9 @@ _CONNECTION_DEFAULTS: Final[dict[str, Any]] = {
     "tcp_user_timeout": 30_000,
 }
 """What DATABASE_URL does not say otherwise; seconds, the last one in milliseconds."""
+
+
+_SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
 
 class PostgresStore:
@@ -154,12 +157,26 @@ async def open_postgres(settings: Settings) -> AsyncIterator[PostgresStore]:
 @asynccontextmanager
 async def _connected(settings: Settings) -> AsyncIterator[AsyncConnection]:
     """Connect and begin a transaction."""
-    connection = await _create_connection(settings.database_url)
+    connection = await _create_connection_in_time(settings)
     try:
         await _begin(connection, settings.database_schema)
         yield connection
     finally:
         await connection.close()
+
+
+async def _create_connection_in_time(settings: Settings) -> AsyncConnection:
+    """Connect, again and again while a database that starts, fails over or is full may still become available."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.database_wait_seconds
+    while True:
+        try:
+            with _translated_errors(settings.database_schema):
+                return await _create_connection(settings.database_url)
+        except DatabaseUnavailableError:
+            if loop.time() + _SECONDS_BETWEEN_CONNECTS > deadline:
+                raise
+        await asyncio.sleep(_SECONDS_BETWEEN_CONNECTS)
 
 
 async def _create_connection(url: str) -> AsyncConnection:

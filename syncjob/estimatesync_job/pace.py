@@ -9,6 +9,9 @@ from typing import Final
 import msgspec
 
 FIRST: Final = 4
+_FORGETTING: Final = 1.05
+"""By how much the quickest time grows with each answer, so that one lucky answer is not the measure for ever."""
+
 _TOLERATED: Final = 2.0
 """An answer that takes this many times the quickest one's time has waited in a queue: more would only lengthen it."""
 
@@ -19,7 +22,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         bound: requests in flight at most, whatever happens.
         allowed: requests in flight now; its fraction is progress towards one more.
-        quickest: seconds of the quickest answer so far; None before the first.
+        quickest: seconds of the quickest answer of late; None before the first.
         slowdowns: how often it has been halved. Until the first time each answer allows one more.
     """
 
@@ -36,7 +39,7 @@ def build_pace(bound: int) -> Pace:
 
 def next_pace_after_answer(pace: Pace, *, seconds: float) -> Pace:
     """Allow more after an answer that came without queueing: one more each, or after trouble one more a round."""
-    quickest = seconds if pace.quickest is None else min(seconds, pace.quickest)
+    quickest = seconds if pace.quickest is None else min(seconds, pace.quickest * _FORGETTING)
     more = 0.0 if seconds > _TOLERATED * quickest else 1.0 / (pace.allowed if pace.slowdowns else 1.0)
     return msgspec.structs.replace(pace, quickest=quickest, allowed=min(pace.allowed + more, float(pace.bound)))
 

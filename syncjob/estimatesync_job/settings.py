@@ -44,6 +44,7 @@ class Settings:
         concurrency: pages in flight at most, 1…32.
         timeout_seconds: after which whoever started the sync ends it; None when that is not known.
         most_skipped_percent: of the records, how many may be left out because they cannot become rows.
+        database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
     """
 
@@ -60,6 +61,7 @@ class Settings:
     attic_tech_password: str = field(repr=False)
     database_url: str = field(repr=False)
     database_schema: str
+    database_wait_seconds: int
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
@@ -86,6 +88,9 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         attic_tech_password=_read_password(reader, environment),
         database_url=_read_database_url(reader),
         database_schema=_read_schema(reader),
+        database_wait_seconds=reader.read_integer(
+            names.DATABASE_WAIT_SECONDS, names.DEFAULT_DATABASE_WAIT_SECONDS, low=0, high=3600
+        ),
     )
     reader.read_choice(names.LOG_FORMAT, names.DEFAULT_LOG_FORMAT, LOG_FORMATS)
     if reader.faults:

@@ -82,6 +82,7 @@ class Jobs:
             "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
             "ATTIC_TECH_PASSWORD": "made-up-password",
             "DATABASE_URL": self._database_url,
+            "DATABASE_WAIT_SECONDS": "1",
         } | changes
 
     def start(self, sample: RunningSample, **changes: str) -> Job:

@@ -141,6 +141,42 @@ def test_tables_of_another_program_are_left_alone(jobs: Any, sample: RunningSamp
     assert query("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'botzilla'") == [1]
 
 
+def test_a_database_without_a_free_connection_is_retryable(
+    jobs: Any, sample: RunningSample, query: Query, database_url: str, role: str
+) -> None:
+    (statement,) = query("SELECT format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database())")
+    query(statement)
+
+    job = jobs.run(sample, DATABASE_URL=with_user(database_url, role))
+
+    assert job.process.returncode == 10
+    assert job.result.error.reason is Reason.DATABASE_UNAVAILABLE
+    assert "no free connection" in job.result.error.message
+
+
+def test_a_full_disk_is_retryable_and_changes_no_row(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+) -> None:
+    # PostgreSQL's own error, raised by hand: to fill a real disk takes a file system of one's own.
+    fill(3)
+    jobs.run(sample)
+    query(
+        "CREATE FUNCTION fill_up() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION USING ERRCODE = ''disk_full'', MESSAGE = ''No space left on device''; END'"
+    )
+    query("CREATE TRIGGER fill_up AFTER INSERT ON botzilla.sync_run FOR EACH ROW EXECUTE FUNCTION fill_up()")
+    before = query("SELECT xmin::text, name FROM botzilla.estimate")
+    for record in sample.store.read_all():
+        sample.store.update(record["id"], {"name": "changed"})
+
+    job = jobs.run(sample)
+
+    assert job.process.returncode == 10
+    assert job.result.error.reason is Reason.DATABASE_UNAVAILABLE
+    assert "lacks disk space or memory (No space left on device)" in job.result.error.message
+    assert query("SELECT xmin::text, name FROM botzilla.estimate") == before
+
+
 def test_a_read_only_database_is_refused(jobs: Any, sample: RunningSample, query: Query) -> None:
     (statement,) = query(
         "SELECT format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database())"
@@ -262,3 +298,23 @@ def test_two_at_once_neither_deadlock_nor_count_twice(
     assert query("SELECT count(*) FROM botzilla.estimate") == [150]
     assert query("SELECT count(*) FROM botzilla.sync_run") == [len(set(uids))]
     assert query("SELECT version FROM botzilla.sync_schema_version ORDER BY 1") == [1, 2, 3]
+
+
+def test_two_over_overlapping_ranges_at_once_lose_nothing(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, database_url: str, eventually: Eventually
+) -> None:
+    late = [record["id"] for record in fill(150) if record["updatedAt"] >= "2025-10-01"]
+    early = [record["id"] for record in sample.store.read_all() if record["updatedAt"] < "2025-10-10"]
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    jobs.run(sample, SYNC_START_DATE="2025-01-01", SYNC_END_DATE="2025-01-01")
+    with psycopg.connect(database_url) as gate:
+        gate.execute("SELECT pg_advisory_xact_lock(hashtextextended('estimatesync merge botzilla', 0))")
+        pair = [jobs.start(sample, SYNC_END_DATE="2025-10-09"), jobs.start(sample, SYNC_START_DATE="2025-10-01")]
+        eventually(lambda: query(waiting) == [2])
+
+    assert [job.wait() for job in pair] == [0, 0]
+    results = [job.result.results for job in pair]
+    assert [counts.total_processed for counts in results] == [len(early), len(late)]
+    assert sum(counts.new_estimates for counts in results) == 150
+    assert sum(counts.updated_estimates for counts in results) == len(set(early) & set(late))
+    assert query("SELECT count(*) FROM botzilla.estimate") == [150]

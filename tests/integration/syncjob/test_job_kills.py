@@ -32,9 +32,9 @@ RUNNING: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name =
 class Proxy:
     """Passes everything on until it strikes, once: before the server gets the step, or as soon as it answers it."""
 
-    def __init__(self, server: Path) -> None:
+    def __init__(self, server: Path, port: int = 0) -> None:
         self._server = server
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = self._listener.getsockname()[1]
         self._strike: Callable[[], object] | None = None
         self._step, self._when = 0, "before"
@@ -47,7 +47,8 @@ class Proxy:
 
     def close(self) -> None:
         # A listener that is shut down ends its accept(), unlike one that is closed.
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with suppress(OSError), self._listener:
@@ -223,3 +224,19 @@ def test_killed_at_every_step_of_the_first_sync_of_all_it_leaves_no_estimate_or_
         assert len(between) in {0, 3}, step
         assert successor.result.results.new_estimates == 3, step
     assert step > 20
+
+
+def test_a_database_that_comes_back_in_time_is_waited_for(
+    jobs: Any, sample: RunningSample, fill: Fill, proxy: Proxy, proxied_url: str, postgres_data: Path
+) -> None:
+    fill(3)
+    (server,) = postgres_data.glob(".s.PGSQL.*[0-9]")
+    proxy.close()
+
+    job = jobs.start(sample, DATABASE_URL=proxied_url, DATABASE_WAIT_SECONDS="25")
+    job.wait_for("Successfully logged in")
+    again = Proxy(server, proxy.port)
+
+    assert job.wait() == 0
+    assert job.result.results.new_estimates == 3
+    again.close()

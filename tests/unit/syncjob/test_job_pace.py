@@ -22,8 +22,17 @@ def test_it_grows_by_each_quick_answer_up_to_the_bound() -> None:
 def test_answers_that_have_queued_let_it_grow_no_further() -> None:
     pace = next_pace_after_answer(build_pace(32), seconds=0.3)
 
-    assert next_pace_after_answer(pace, seconds=0.59).allowed == pace.allowed + 1
-    assert next_pace_after_answer(pace, seconds=0.61).allowed == pace.allowed
+    assert next_pace_after_answer(pace, seconds=0.62).allowed == pace.allowed + 1
+    assert next_pace_after_answer(pace, seconds=0.64).allowed == pace.allowed
+
+
+def test_one_lucky_answer_is_not_the_measure_for_ever() -> None:
+    pace = next_pace_after_answer(build_pace(32), seconds=0.001)
+
+    for _ in range(150):
+        pace = next_pace_after_answer(pace, seconds=0.3)
+
+    assert pace.allowed == 32
 
 
 def test_trouble_halves_it_once_for_all_that_were_in_flight_together() -> None:

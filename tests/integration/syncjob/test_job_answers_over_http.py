@@ -1,0 +1,227 @@
+"""Attic Tech answers oddly, slowly or reluctantly: the right result, or an error that says what to do."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from threading import Thread
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_contract.reasons import Reason
+from estimatesync_job.attic_tech import open_attic_tech
+from estimatesync_job.errors import SourceUnavailableError
+from estimatesync_job.log import create_log
+from estimatesync_job.retry_delays import RetryPolicy
+from estimatesync_job.settings import parse_settings
+from sample_attic_tech import Delay, Fault, Request, Response, RunningSample, SampleConfig, running_sample
+from sample_attic_tech.find_queries import parse_find_query
+
+Fill = Callable[..., list[dict[str, Any]]]
+Query = Callable[..., list[Any]]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+PAGE = "/api/job-estimates"
+
+
+def spoil(sample: RunningSample, change: Change) -> None:
+    """Let every listing be the true one, changed."""
+
+    def on_request(request: Request) -> Fault | None:
+        if request.path != PAGE:
+            return None
+        find = parse_find_query(request.query_string)
+        page = sample.store.query(where=find.where, sort=find.sort, limit=find.limit, page=find.page)
+        body = msgspec.json.encode(change(msgspec.to_builtins(page)))
+        return Response(headers={"Content-Type": "application/json"}, body=body)
+
+    sample.on_request = on_request
+
+
+def without(*names: str) -> Change:
+    return lambda page: {name: value for name, value in page.items() if name not in names}
+
+
+def with_text_ids(page: dict[str, Any]) -> dict[str, Any]:
+    return page | {"docs": [record | {"id": str(record["id"])} for record in page["docs"]]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(without("totalDocs", "totalPages"), id="no-totals"),
+        pytest.param(without("totalDocs", "totalPages", "hasNextPage", "page"), id="nothing-but-records"),
+        pytest.param(lambda page: page | {"totalDocs": 1, "totalPages": 1}, id="totals-too-small"),
+        pytest.param(lambda page: page | {"totalDocs": 0, "totalPages": 0, "hasNextPage": False}, id="totals-of-zero"),
+        pytest.param(lambda page: page | {"totalDocs": 9999, "totalPages": 999}, id="totals-too-large"),
+        pytest.param(lambda page: page | {"hasNextPage": True}, id="always-more"),
+        pytest.param(lambda page: page | {"docs": page["docs"] + page["docs"][-1:]}, id="an-id-twice"),
+        pytest.param(with_text_ids, id="ids-as-texts"),
+    ],
+)
+def test_whatever_is_said_beside_the_records_they_are_all_stored(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, change: Change
+) -> None:
+    fill(135)
+    spoil(sample, change)
+
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10")
+
+    assert job.process.returncode == 0
+    assert job.result.results.total_processed == 135
+    assert query("SELECT count(*) FROM botzilla.estimate") == [135]
+    assert len(sample.requests) < 30
+
+
+def test_a_page_in_another_order_ends_it_by_name(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+    fill(5)
+    spoil(sample, lambda page: page | {"docs": page["docs"][::-1]})
+
+    job = jobs.run(sample)
+
+    assert job.process.returncode == 20
+    assert job.result.error.reason is Reason.SOURCE_INVALID
+    assert "did not sort page 1 by id" in job.result.error.message
+
+
+def test_one_broken_record_among_many_is_skipped_named_and_counted_and_a_successor_says_so(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+) -> None:
+    broken = fill(150)[70]["id"]
+    sample.store.update(broken, {"final_price": "a lot"})
+
+    job = jobs.run(sample)
+    again = jobs.run(sample, SYNC_UID=job.uid)
+
+    counts = job.result.results
+    assert (job.process.returncode, counts.skipped_estimates, counts.total_processed) == (0, 1, 149)
+    assert (job.result.skipped_ids, counts.total_fetched) == ((str(broken),), 150)
+    assert again.result.results == counts
+    assert again.result.skipped_ids == job.result.skipped_ids
+    assert f"Estimate {broken} is skipped: final_price is not a number (record 80 on page 1)" in job.output
+    assert query("SELECT count(*) FROM botzilla.estimate") == [149]
+
+
+def test_no_record_is_skipped_where_none_may_be(jobs: Any, sample: RunningSample, fill: Fill, query: Query) -> None:
+    sample.store.update(fill(150)[70]["id"], {"final_price": "a lot"})
+
+    job = jobs.run(sample, SYNC_MAX_SKIPPED_PERCENT="0")
+
+    assert job.process.returncode == 20
+    assert job.result.error.reason is Reason.RECORD_INVALID
+    assert query("SELECT count(*) FROM botzilla.estimate") == [0]
+
+
+def test_retry_after_may_be_a_date(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+    fill(3)
+    asked: list[float] = []
+
+    def on_request(request: Request) -> Fault | None:
+        if request.path == PAGE:
+            asked.append(time.monotonic())
+        later = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+        return Response(status=429, headers={"Retry-After": later}) if len(asked) == 1 else None
+
+    sample.on_request = on_request
+    job = jobs.run(sample)
+
+    assert job.process.returncode == 0
+    assert asked[1] - asked[0] >= 2
+
+
+def test_a_wait_beyond_the_end_of_the_sync_ends_it_now(jobs: Any, sample: RunningSample) -> None:
+    sample.on_request = lambda _: Response(status=429, headers={"Retry-After": "3600"})
+
+    job = jobs.run(sample, SYNC_TIMEOUT_SECONDS="600")
+
+    assert job.process.returncode == 10
+    assert job.result.error.reason is Reason.SOURCE_UNAVAILABLE
+    assert "Raise timeoutSeconds" in job.result.error.message
+    assert len(sample.requests) == 1
+
+
+def test_requests_in_flight_grow_from_few_and_halve_after_a_refusal(
+    jobs: Any, fill: Fill, sample: RunningSample
+) -> None:
+    fill(300)
+    config = SampleConfig(records=sample.store.read_all(), page_delay_seconds=0.25)
+    with running_sample(config) as slow:
+        refused: list[datetime] = []
+
+        def refuse_once(request: Request) -> Fault | None:
+            if request.parameters.get("page") == "40" and not refused:
+                refused.append(request.received_at)
+                return Response(status=429)
+            return None
+
+        slow.on_request = refuse_once
+        job = jobs.run(slow, SYNC_PAGE_SIZE="5", SYNC_CONCURRENCY="12")
+
+    times = [request.received_at for request in slow.requests if request.path == PAGE]
+    delay = timedelta(seconds=0.2)
+    in_flight = {moment: sum(moment - delay < other <= moment for other in times) for moment in times}
+    settled = [count for moment, count in in_flight.items() if timedelta(seconds=0.3) < moment - refused[0] < 3 * delay]
+    assert job.process.returncode == 0
+    assert max(in_flight[moment] for moment in times[:5]) <= 4
+    assert 8 < max(in_flight.values()) <= 12
+    assert settled
+    assert max(settled) <= 8
+
+
+@pytest.fixture
+def trickling_server() -> Iterator[str]:
+    """Sends the head of an answer, then a byte of its body now and then, for ever."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                try:
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
+                    )
+                    while True:
+                        connection.sendall(b" ")
+                        time.sleep(0.02)
+                except OSError:
+                    continue
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_server_that_trickles_runs_into_the_bound_on_a_whole_exchange(
+    jobs: Any, sample: RunningSample, trickling_server: str
+) -> None:
+    settings = parse_settings(jobs.build_environment(sample, ATTIC_TECH_URL=trickling_server))
+    policy = RetryPolicy(attempts=2, first_delay=0.01)
+
+    async def login() -> None:
+        with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
+            log = create_log("text", nowhere, sync_id="s")
+            async with open_attic_tech(settings, log=log, policy=policy, exchange_seconds=0.3) as source:
+                await source.login()
+
+    with pytest.raises(SourceUnavailableError, match=r"failed 2 times, at last with: no complete answer within 0\.3 s"):
+        asyncio.run(login())
+
+
+def test_a_page_that_takes_twenty_seconds_is_waited_for(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+    fill(3)
+    sample.on_request = lambda request: Delay(seconds=20) if request.parameters.get("limit") == "99" else None
+
+    job = jobs.run(sample, SYNC_PAGE_SIZE="99")
+
+    assert job.process.returncode == 0
+    assert job.result.seconds > 20
+    assert sum(request.path == PAGE for request in sample.requests) == 2
