@@ -7,14 +7,17 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
+from estimatesync_job.pages import FetchedPage
 from estimatesync_job.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun
 from estimatesync_job.skipping import Skipping
 from estimatesync_job.transfer import Transfer, cancel
+
+Value = TypeVar("Value")
 
 
 class Sync:
@@ -53,19 +56,18 @@ class Sync:
         self._log.write("starting", log_lines.STARTING)
         async with (
             self._open_source as source,
-            _in_background(source.login()) as login,
+            _in_background(_fetch_first_page(source)) as first_page,
             self._open_store as store,
         ):
             self.stored = await store.fetch_committed_run()
             if self.stored is None:
-                await login
-                self.stored = await self._transfer(source, store)
+                self.stored = await self._transfer(source, store, first_page)
             else:
                 self._log.write("already_stored", "🔁 [SYNC] An earlier process of this sync has stored its estimates")
             self._log_finished(self.stored.results)
 
-    async def _transfer(self, source: Source, store: EstimateStore) -> StoredRun:
-        transferred = await self._build_transfer(source, store).run()
+    async def _transfer(self, source: Source, store: EstimateStore, first_page: asyncio.Task[FetchedPage]) -> StoredRun:
+        transferred = await self._build_transfer(source, store).run(first_page)
         records = transferred.records
         self._log.write("fetch_complete", log_lines.represent_fetch_complete(records), fetched=records)
         self._log.write("saving", log_lines.SAVING)
@@ -93,8 +95,14 @@ class Sync:
         )
 
 
+async def _fetch_first_page(source: Source) -> FetchedPage:
+    """Log in and go on to what comes next anyway, while the database is still being reached."""
+    await source.login()
+    return await source.fetch_page(1)
+
+
 @asynccontextmanager
-async def _in_background(work: Coroutine[object, object, None]) -> AsyncIterator[asyncio.Task[None]]:
+async def _in_background(work: Coroutine[object, object, Value]) -> AsyncIterator[asyncio.Task[Value]]:
     """Run something beside the block, which may await it; the end of the block ends it."""
     task = asyncio.ensure_future(work)
     try:

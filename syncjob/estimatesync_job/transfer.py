@@ -5,7 +5,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Final, TypeVar
@@ -58,19 +58,19 @@ class Transfer:
         self._skipping: Final = skipping
         self._gaps: Final[list[Gap]] = []
 
-    async def run(self) -> Transferred:
-        """Stage every estimate of the range.
+    async def run(self, first_page: Awaitable[FetchedPage]) -> Transferred:
+        """Stage every estimate of the range; the first page has been asked for already.
 
         Raises:
             SyncError: Not everything could be read.
         """
-        state = await self._read_pages()
+        state = await self._read_pages(first_page)
         if tail := find_tail(state.edge):
             self._gaps.append(tail)
         return await self._close(state)
 
-    async def _read_pages(self) -> FetchState:
-        state = FetchState()
+    async def _read_pages(self, first_page: Awaitable[FetchedPage]) -> FetchState:
+        state = await self._store_page(await first_page, FetchState())
         while plan := plan_next_pages(state):
             async with aclosing(self._fetch_in_order(self._source.fetch_page, plan)) as pages:
                 async for page in pages:
