@@ -207,7 +207,7 @@ def main() -> None:
         with connection.cursor() as cursor:
             with cursor.copy(_COPY.encode()) as copy:
                 for _ in fetch.threads:
-                    while block := fetch.blocks.get():
+                    while (block := fetch.blocks.get()) is not None:
                         copy.write(block)
             cursor.execute(_UPSERT.encode())
 
