@@ -13,7 +13,7 @@ from estimatesync_contract.reasons import Reason
 
 from estimatesync_operator import lifecycle
 from estimatesync_operator.agenda import AT_ONCE, Agenda
-from estimatesync_operator.observation import JobObservation
+from estimatesync_operator.observation import JobObservation, JobState
 from estimatesync_operator.outcomes import Outcome, compute_obstacle, compute_surrender, fail
 from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, JobRunner
 from estimatesync_operator.running_steps import (
@@ -107,7 +107,8 @@ class Following:
         due = self._next_look.get(sync.name, now)
         if due <= now:
             due = self._next_look[sync.name] = now + interval
-            progress = None if is_stalled else parse_progress(await self._jobs.read_log_tail(sync))
+            if seen.state is JobState.ACTIVE and not is_stalled:
+                progress = parse_progress(await self._jobs.read_log_tail(sync))
         await self._writer.settle(sync, lifecycle.compute_running_status(sync, seen, progress, now=now))
         return self._look_again_at_obstacle(sync, now) if is_stalled else Agenda(again_after=min(due - now, interval))
 

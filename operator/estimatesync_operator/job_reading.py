@@ -67,7 +67,8 @@ def may_lack_pods(job: Raw, pods: Sequence[Raw], *, now: datetime) -> bool:
     """Tell whether a pod is wanted that there is not, and not just yet: then the job's events may know why."""
     status, created = job.get("status", {}), parse_time(job["metadata"].get("creationTimestamp"))
     is_young = created is not None and now < created + _FIRST_POD_TIME
-    return not has_finished(job) and not is_young and not status.get("ready") and all(map(has_ended, pods))
+    is_ending = has_finished(job) or _find_ending_time(job) or any(status.get("uncountedTerminatedPods", {}).values())
+    return not is_young and not is_ending and not status.get("ready") and all(map(has_ended, pods))
 
 
 def has_finished(job: Raw) -> bool:

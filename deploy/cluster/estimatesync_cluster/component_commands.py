@@ -78,6 +78,8 @@ def build_apiserver_command(program: Path, layout: StateLayout, ports: Ports) ->
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={layout.key(certificates.SERVICE_ACCOUNTS)}",
         f"--service-account-signing-key-file={layout.key(certificates.SERVICE_ACCOUNTS)}",
+        f"--audit-policy-file={layout.audit_policy}",
+        f"--audit-log-path={layout.log('audit')}",
         # These four are what `kubectl logs` needs.
         f"--kubelet-certificate-authority={layout.certificate('ca')}",
         f"--kubelet-client-certificate={layout.certificate(certificates.KUBELET_CLIENT)}",

@@ -14,6 +14,7 @@ import httpx
 
 from estimatesync_cluster import certificates
 from estimatesync_cluster.api_connection import ApiConnection
+from estimatesync_cluster.audit import write_audit_policy
 from estimatesync_cluster.binaries import Binaries
 from estimatesync_cluster.certificates import create_certificates
 from estimatesync_cluster.component_commands import (
@@ -57,6 +58,7 @@ def running_control_plane(binaries: Binaries, layout: StateLayout, node: LocalNo
         ComponentError: a component ended or was not ready within START_SECONDS; everything is stopped again.
     """
     create_certificates(layout)
+    write_audit_policy(layout)
     with ExitStack() as stack:
         yield _start_with_fresh_ports(stack, binaries, layout, node)
 

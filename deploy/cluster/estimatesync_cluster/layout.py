@@ -47,6 +47,11 @@ class StateLayout:
         """Standard output and error of one component."""
         return self.root / "logs" / f"{component}.log"
 
+    @property
+    def audit_policy(self) -> Path:
+        """What the API server writes down about the requests of service accounts."""
+        return self.root / "audit-policy.yaml"
+
     def kubelet_root(self, node_name: str) -> Path:
         """Files of the pods of one test node."""
         return self.root / "kubelet" / node_name

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from estimatesync_cluster.audit import ApiCall, read_api_calls
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.product import CRD, Product, ProductSettings, running_product
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
@@ -84,6 +85,12 @@ class Story:
                 return 0
             row = connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone()
             return int(row[0]) if row else 0
+
+    def read_operator_calls(self) -> tuple[ApiCall, ...]:
+        layout = self.product.cluster.layout
+        assert layout is not None, "this needs a cluster of our own"
+        user = f"system:serviceaccount:{self.product.namespace}:estimatesync-operator"
+        return read_api_calls(layout.log("audit"), user=user)
 
     def count_jobs(self) -> int:
         return len(json.loads(self.product.kubectl("get", "jobs", "--output=json"))["items"])

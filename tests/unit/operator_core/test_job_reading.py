@@ -190,6 +190,11 @@ def test_why_there_is_no_pod_stands_in_the_events(pods: list[Raw], events: list[
         pytest.param(_job(active=1), [_pod()], False, id="one waits"),
         pytest.param(_job(active=1, ready=1), [], False, id="one is at work, and was not asked for"),
         pytest.param(_job(_condition("Complete")), [], False, id="finished"),
+        pytest.param(_job(_condition("SuccessCriteriaMet")), [_pod(_ended(0))], False, id="about to finish"),
+        pytest.param(
+            _job(uncountedTerminatedPods={"succeeded": ["uid"]}), [_pod(_ended(0))], False, id="not counted yet"
+        ),
+        pytest.param(_job(deleted=True), [], False, id="deleted"),
     ],
 )
 def test_events_are_asked_for_only_when_a_pod_is_missing(job: Raw, pods: list[Raw], *, expected: bool) -> None:
