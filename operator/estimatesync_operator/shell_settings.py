@@ -13,6 +13,21 @@ _SERVER_TIMEOUT: Final = 300
 _CLIENT_TIMEOUT: Final = 330
 
 
+class NoDiffBase(kopf.DiffBaseStorage):
+    """Spares a deep copy of each object at each event: `on.event` handlers compare nothing with what was before."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002 - kopf's
+        """Find nothing worth comparing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 - kopf's
+        """Remember nothing."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Keep nothing."""
+
+
 def configure(settings: kopf.OperatorSettings) -> None:
     """Set everything that differs from kopf's defaults."""
     # A stranger's KopfPeering named `default` must not pause us.
@@ -32,7 +47,9 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.connect_timeout = 10
     # One line for each event of each object would drown everything else.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    # The same for each probe of the liveness.
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     # Nothing is annotated and no finalizer is set; should a handler of another kind ever come, it uses our own group.
     settings.persistence.finalizer = f"{GROUP}/estimatesync-operator"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = NoDiffBase()

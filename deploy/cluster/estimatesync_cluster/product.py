@@ -68,6 +68,11 @@ class Product:
         """What the API has printed."""
         return self._state_dir / "api.log"
 
+    @property
+    def operator_pid(self) -> int:
+        """Process id of the leash that the operator process is the child of."""
+        return self._operator_process.pid
+
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the product's namespace and return what it printed."""
         return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin).stdout
