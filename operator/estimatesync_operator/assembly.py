@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 from estimatesync_contract.environment_reader import EnvironmentReader
-from kubernetes.aio.client import ApiClient
 
 from estimatesync_operator.callback_http import HttpCallbackSender
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
@@ -17,11 +16,13 @@ from estimatesync_operator.kubernetes_events import KubernetesEvents
 from estimatesync_operator.kubernetes_jobs import KubernetesJobs
 from estimatesync_operator.kubernetes_secrets import KubernetesSecrets
 from estimatesync_operator.kubernetes_store import KubernetesSyncStore
-from estimatesync_operator.ports import Clock, SyncStore
+from estimatesync_operator.metrics import OperatorMetrics
+from estimatesync_operator.metrics_server import serve_metrics
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.system_clock import SystemClock
+from estimatesync_operator.watch_health import WatchHealth
 from estimatesync_operator.workqueue import WorkQueue
 
 
@@ -46,13 +47,27 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings) -
         WorldUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes_api() as client:
-        cache, snapshots, clock = SyncCache(), JobSnapshots(monotonic), SystemClock()
-        store = KubernetesSyncStore(client, settings.namespace, cache)
+        cache, snapshots, health, clock = SyncCache(), JobSnapshots(monotonic), WatchHealth(), SystemClock()
+        store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)
         # Who runs must be known before the first place is given.
         await store.load()
-        reconciler = build_reconciler(client, settings, callback, store=store, snapshots=snapshots, clock=clock)
-        async with running(WorkQueue(reconciler.reconcile)) as queue:
-            intake = Intake(cache, snapshots, queue, clock)
+        metrics = OperatorMetrics(cache, health)
+        reconciler = Reconciler(
+            store=store,
+            jobs=KubernetesJobs(client, settings.namespace, settings.job, snapshots=snapshots, clock=clock),
+            events=KubernetesEvents(
+                client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
+            ),
+            callbacks=HttpCallbackSender(callback, KubernetesSecrets(client)),
+            clock=clock,
+            settings=settings.reconciler,
+            meter=metrics,
+        )
+        async with (
+            running(WorkQueue(reconciler.reconcile, record_visit=metrics.record_visit)) as queue,
+            serve_metrics(metrics.registry, port=settings.metrics_port),
+        ):
+            intake = Intake(cache, snapshots, health, queue, clock)
             intake.plan_all()
             yield intake
 
@@ -67,25 +82,3 @@ async def running(queue: WorkQueue) -> AsyncIterator[WorkQueue]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-def build_reconciler(
-    client: ApiClient,
-    settings: OperatorSettings,
-    callback: CallbackSettings,
-    *,
-    store: SyncStore,
-    snapshots: JobSnapshots,
-    clock: Clock,
-) -> Reconciler:
-    """Give the reconciler its Kubernetes side."""
-    return Reconciler(
-        store=store,
-        jobs=KubernetesJobs(client, settings.namespace, settings.job, snapshots=snapshots, clock=clock),
-        events=KubernetesEvents(
-            client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
-        ),
-        callbacks=HttpCallbackSender(callback, KubernetesSecrets(client)),
-        clock=clock,
-        settings=settings.reconciler,
-    )

@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from estimatesync_contract.estimate_sync import MalformedSyncError, parse_estimate_sync
-from estimatesync_contract.names import LABEL_SYNC
+from estimatesync_contract.names import LABEL_SYNC, PLURAL
 
 from estimatesync_operator.job_snapshots import JobSnapshots
 from estimatesync_operator.ports import Clock
-from estimatesync_operator.sync_cache import SyncCache
+from estimatesync_operator.sync_cache import SyncCache, parse_version
+from estimatesync_operator.watch_health import WatchHealth
 
 Raw = dict[str, Any]
 
@@ -31,10 +32,13 @@ class Queue(Protocol):
 class Intake:
     """One for each process."""
 
-    def __init__(self, cache: SyncCache, snapshots: JobSnapshots, queue: Queue, clock: Clock) -> None:
-        """Feed the cache, the snapshots and the queue."""
+    def __init__(
+        self, cache: SyncCache, snapshots: JobSnapshots, health: WatchHealth, queue: Queue, clock: Clock
+    ) -> None:
+        """Feed the cache, the snapshots, the health and the queue."""
         self._cache = cache
         self._snapshots = snapshots
+        self._health = health
         self._queue = queue
         self._clock = clock
 
@@ -42,6 +46,10 @@ class Intake:
         """Queue every sync that is known, once the whole list is."""
         for name in self._cache.list_names():
             self._plan(name)
+
+    def compute_blindness(self) -> timedelta:
+        """How long the watch has not shown a write of our own."""
+        return self._health.compute_blindness(now=self._clock.now())
 
     def _plan(self, name: str) -> None:
         """Queue a sync for when there is something to do about it."""
@@ -52,6 +60,8 @@ class Intake:
     def take_sync(self, kind: str | None, raw: Raw) -> None:
         """Take in a sync as the watch shows it; `kind` is the watch's type, None for an object that was listed."""
         name = raw["metadata"]["name"]
+        self._health.note_event(PLURAL, now=self._clock.now())
+        self._health.saw(parse_version(raw["metadata"].get("resourceVersion", "")))
         if kind == _DELETED:
             self._cache.remove(name, raw["metadata"].get("resourceVersion"))
             self._queue.add_after(name, _SETTLE_TIME)
@@ -66,6 +76,7 @@ class Intake:
 
     def take_job(self, kind: str | None, raw: Raw) -> None:
         """Take in a job. The label names the sync; whose job it really is, the reconciler checks by uid."""
+        self._health.note_event("jobs", now=self._clock.now())
         name = raw["metadata"].get("labels", {}).get(LABEL_SYNC)
         if not name or self._cache.is_settled(name):
             return

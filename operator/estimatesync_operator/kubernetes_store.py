@@ -16,8 +16,9 @@ from kubernetes.aio.client import ApiClient, CustomObjectsApi, V1DeleteOptions, 
 from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.kubernetes_api import CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, explain, translate_failures
-from estimatesync_operator.ports import StaleSyncError
-from estimatesync_operator.sync_cache import SyncCache
+from estimatesync_operator.ports import Clock, StaleSyncError
+from estimatesync_operator.sync_cache import SyncCache, parse_version
+from estimatesync_operator.watch_health import WatchHealth
 
 _FORBIDDEN: Final = 403
 _PAGE_SIZE: Final = 500
@@ -30,11 +31,15 @@ class NotServedError(Exception):
 class KubernetesSyncStore:
     """The reconciler's SyncStore on a cluster, for one namespace. It reads what the cache knows for sure from there."""
 
-    def __init__(self, client: ApiClient, namespace: str, cache: SyncCache) -> None:
+    def __init__(
+        self, client: ApiClient, namespace: str, *, cache: SyncCache, health: WatchHealth, clock: Clock
+    ) -> None:
         """Use `client`, which somebody else closes."""
         self._api = CustomObjectsApi(client)
         self._namespace = namespace
         self._cache = cache
+        self._health = health
+        self._clock = clock
 
     async def load(self) -> None:
         """List every sync into the cache, once, at start. Only then may places be given.
@@ -76,6 +81,7 @@ class KubernetesSyncStore:
             raise
         written = parse_estimate_sync(raw)
         self._cache.take_written(written)
+        self._health.expect(parse_version(written.metadata.resource_version), now=self._clock.now())
         return written
 
     async def delete(self, sync: EstimateSync) -> None:

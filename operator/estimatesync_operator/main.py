@@ -2,12 +2,14 @@
 
 Run it as a module, one replica per namespace:
 
-    kopf run -m estimatesync_operator.main --namespace $NAMESPACE --liveness http://0.0.0.0:8080/healthz
+    kopf run -m estimatesync_operator.main --namespace $NAMESPACE --log-format=json \
+        --liveness http://0.0.0.0:8080/healthz
 
 Only `on.event` handlers are used: they neither annotate the objects nor add finalizers, so an operator that has been
 removed leaves nothing behind that cannot be deleted. They are not retried either, which the work queue makes up for.
 """
 
+import logging
 import os
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -22,9 +24,11 @@ from estimatesync_operator.assembly import read_settings, run_operator
 from estimatesync_operator.callback_settings import CallbackSettings
 from estimatesync_operator.intake import Intake
 from estimatesync_operator.kubernetes_store import NotServedError
+from estimatesync_operator.log_context import install_sync_ids
 from estimatesync_operator.ports import WorldUnavailableError
 from estimatesync_operator.settings import OperatorSettings
 from estimatesync_operator.shell_settings import configure
+from estimatesync_operator.watch_health import BLIND_LIMIT
 
 _PATIENCE: Final = timedelta(seconds=2)
 """Between two looks at an API server that does not answer yet."""
@@ -60,6 +64,7 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf'
 @kopf.on.startup()
 async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     configure(settings)
+    install_sync_ids(logging.getLogger().handlers)
     resources = AsyncExitStack()
     try:
         _shell.intake = await resources.enter_async_context(run_operator(_settings, _callback_settings))
@@ -68,6 +73,15 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     except (NotServedError, ConfigException) as error:
         raise SystemExit(str(error)) from error
     _shell.resources = resources
+
+
+@kopf.on.probe(id="watch")
+async def _probe(**_: object) -> str:
+    """Fail when only a restart can help: any other error would leave the probe without an answer."""
+    blindness = _shell.intake.compute_blindness()
+    if blindness > BLIND_LIMIT:
+        raise kopf.PermanentError(f"the watch has not shown our own writes for {blindness.total_seconds():.0f} s")
+    return "shows what is written"
 
 
 @kopf.on.cleanup()

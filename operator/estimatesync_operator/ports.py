@@ -102,6 +102,20 @@ class EventRecorder(Protocol):
         """Record the event on the sync. Never raises."""
 
 
+class ChangeMeter(Protocol):
+    """Counts what happens to syncs."""
+
+    def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
+        """Count what a status that was just written says is new. Never raises."""
+
+
+class NoMeter:
+    """Counts nothing."""
+
+    def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
+        """See ChangeMeter."""
+
+
 class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """What one delivery attempt came to. `error` holds no secret: the path of a webhook URL is one."""
 

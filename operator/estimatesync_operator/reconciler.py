@@ -21,7 +21,7 @@ from estimatesync_operator.following import Following
 from estimatesync_operator.observation import JobObservation
 from estimatesync_operator.outcomes import CANCELLED, Outcome
 from estimatesync_operator.places import Places
-from estimatesync_operator.ports import CallbackSender, Clock, EventRecorder, JobRunner, SyncStore
+from estimatesync_operator.ports import CallbackSender, ChangeMeter, Clock, EventRecorder, JobRunner, NoMeter, SyncStore
 from estimatesync_operator.status_writer import StatusWriter
 from estimatesync_operator.waiting_line import EXACT_POSITIONS
 
@@ -54,6 +54,7 @@ class Reconciler:
         callbacks: CallbackSender,
         clock: Clock,
         settings: ReconcilerSettings,
+        meter: ChangeMeter | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Join the ports; `jitter` answers a number in [0, 1) for each callback retry."""
@@ -62,7 +63,7 @@ class Reconciler:
         self._callbacks = callbacks
         self._clock = clock
         self._settings = settings
-        self._writer = StatusWriter(store, events)
+        self._writer = StatusWriter(store, events, meter or NoMeter())
         self._conclusion = Conclusion(
             store=store,
             callbacks=callbacks,

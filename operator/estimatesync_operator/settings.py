@@ -19,6 +19,8 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str
     reporting_instance: str
+    metrics_port: int
+    """0: no metrics are served."""
     reconciler: ReconcilerSettings
     job: JobSettings
 
@@ -28,6 +30,7 @@ def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
     return OperatorSettings(
         namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
         reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
+        metrics_port=reader.read_integer("METRICS_PORT", 8081, low=0, high=65_535),
         reconciler=msgspec.structs.replace(
             read_reconciler_settings(reader),
             stuck_limit=timedelta(seconds=reader.read_integer("STUCK_SECONDS", 600, low=1, high=604_800)),

@@ -4,16 +4,17 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus
 
 from estimatesync_operator.happenings import build_events
-from estimatesync_operator.ports import EventRecorder, SyncStore
+from estimatesync_operator.ports import ChangeMeter, EventRecorder, SyncStore
 
 
 class StatusWriter:
     """Writes at most once per pass."""
 
-    def __init__(self, store: SyncStore, events: EventRecorder) -> None:
-        """Write to `store`, tell through `events`."""
+    def __init__(self, store: SyncStore, events: EventRecorder, meter: ChangeMeter) -> None:
+        """Write to `store`, tell through `events`, count with `meter`."""
         self._store = store
         self._events = events
+        self._meter = meter
 
     async def settle(self, sync: EstimateSync, status: EstimateSyncStatus) -> None:
         """Write the status if it changed, then tell what happened: told twice would be worse than not at all.
@@ -24,5 +25,6 @@ class StatusWriter:
         if status == sync.status:
             return
         await self._store.write_status(sync, status)
+        self._meter.record_change(sync, status)
         for event in build_events(sync.status, status):
             await self._events.emit(sync, event)

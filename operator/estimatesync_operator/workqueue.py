@@ -7,7 +7,10 @@ Every sync has its own task, so that one that waits for a slow callback target h
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
+from enum import StrEnum
+from time import monotonic
 from typing import Final
 
 from estimatesync_operator.agenda import Agenda
@@ -15,6 +18,9 @@ from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
 
 _FIRST_DELAY: Final = timedelta(milliseconds=200)
 _LONGEST_DELAY: Final = timedelta(seconds=30)
+
+current_sync: ContextVar[str | None] = ContextVar("current_sync", default=None)
+"""The sync that the running task visits, for whoever writes a log line meanwhile."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +31,32 @@ def next_retry_delay(failures: int) -> timedelta:
     return min(_FIRST_DELAY * doublings, _LONGEST_DELAY)
 
 
+class VisitResult(StrEnum):
+    """What came of one visit."""
+
+    DONE = "done"
+    STALE = "stale"
+    UNAVAILABLE = "unavailable"
+    DEFECT = "defect"
+
+
+RecordVisit = Callable[[VisitResult, float], None]
+"""Counts a visit and its seconds."""
+
+
+def _count_nothing(result: VisitResult, seconds: float) -> None:
+    """The default."""
+
+
 class WorkQueue:
     """A set of sync names to visit. Use it from one event loop only."""
 
-    def __init__(self, reconcile: Callable[[str], Awaitable[Agenda]]) -> None:
+    def __init__(
+        self, reconcile: Callable[[str], Awaitable[Agenda]], *, record_visit: RecordVisit = _count_nothing
+    ) -> None:
         """Visit with `reconcile`, which may raise: the pass is then repeated."""
         self._reconcile = reconcile
+        self._record_visit = record_visit
         self._running: dict[str, asyncio.Task[None]] = {}
         self._dirty: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -78,19 +104,28 @@ class WorkQueue:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _visit(self, name: str) -> None:
+        current_sync.set(name)
+        began = monotonic()
+        result = await self._try_visit(name)
+        self._record_visit(result, monotonic() - began)
+
+    async def _try_visit(self, name: str) -> VisitResult:
         try:
             agenda = await self._reconcile(name)
         except StaleSyncError:
             self._retry(name)
+            return VisitResult.STALE
         except WorldUnavailableError as error:
             logger.warning("cannot reconcile now: %s", error, extra={"sync_id": name})
             self._retry(name)
+            return VisitResult.UNAVAILABLE
         except Exception:  # a defect in one pass must not end the service of all syncs
             logger.exception("reconcile failed", extra={"sync_id": name})
             self._retry(name)
-        else:
-            self._failures.pop(name, None)
-            self._follow(name, agenda)
+            return VisitResult.DEFECT
+        self._failures.pop(name, None)
+        self._follow(name, agenda)
+        return VisitResult.DONE
 
     def _retry(self, name: str) -> None:
         failures = self._failures[name] = self._failures.get(name, 0) + 1

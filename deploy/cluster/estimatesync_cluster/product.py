@@ -54,6 +54,7 @@ class Product:
         self.namespace = namespace
         self.settings = settings
         self.api_url = ""
+        self.metrics_url = ""
         self._state_dir = state_dir
         self._api = ExitStack()
         self._operator = ExitStack()
@@ -98,8 +99,9 @@ class Product:
     def start_operator(self) -> None:
         """Start an operator process and wait until it lives."""
         liveness = f"http://{LOOPBACK}:{_choose_port()}/healthz"
+        self.metrics_url = f"http://{LOOPBACK}:{_choose_port()}/metrics"
         command = ["kopf", "run", "--module=estimatesync_operator.main", f"--namespace={self.namespace}"]
-        command += [f"--liveness={liveness}", "--log-format=full"]
+        command += [f"--liveness={liveness}", "--log-format=json"]
         process = self._start(self._operator, "operator", command, self.operator_log, self.build_operator_settings())
         _wait_until(lambda: _is_up(liveness), process)
 
@@ -153,6 +155,7 @@ class Product:
             "CALLBACK_ALLOW_HTTP": "true",
             "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
             "PROGRESS_SECONDS": "1",
+            "METRICS_PORT": self.metrics_url.rpartition(":")[2].partition("/")[0],
         }
         if self.settings.callback_url:
             settings["MAKE_SYNC_CALLBACK_WEBHOOK_URL"] = self.settings.callback_url

@@ -5,6 +5,7 @@ import pytest
 from estimatesync_operator.intake import Intake
 from estimatesync_operator.job_snapshots import JobSnapshots
 from estimatesync_operator.sync_cache import SyncCache
+from estimatesync_operator.watch_health import WatchHealth
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 SOON = timedelta(milliseconds=50)
@@ -24,7 +25,7 @@ class Desk:
         self.seconds = 0.0
         self.cache = SyncCache()
         self.snapshots = JobSnapshots(lambda: self.seconds)
-        self.intake = Intake(self.cache, self.snapshots, self, self)
+        self.intake = Intake(self.cache, self.snapshots, WatchHealth(), self, self)
 
     def now(self) -> datetime:
         return NOW

@@ -1,0 +1,110 @@
+"""What Prometheus may know of the operator: counters fed by what is written, gauges read from the cache when asked for.
+
+Names and units follow https://prometheus.io/docs/practices/naming/. The age of the last watch event is a timestamp, as
+https://prometheus.io/docs/practices/instrumentation/#timestamps-not-time-since asks: `time() - …` is the age.
+No label holds the name of a sync, so there are as many series as there are reasons, however many syncs.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from estimatesync_operator.sync_cache import SyncCache
+from estimatesync_operator.watch_health import WatchHealth
+
+_LONG: Final = (1, 5, 15, 60, 180, 600, 1800, 3600, 7200, 14_400, 43_200)
+_WAITING: Final = {"", Phase.QUEUED}
+
+
+class OperatorMetrics:
+    """A ChangeMeter, and the registry that is served."""
+
+    def __init__(self, cache: SyncCache, health: WatchHealth) -> None:
+        """Begin with zeros."""
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.registry.register(_CacheCollector(cache, health))
+        self._finished = self._count("syncs_finished", "Syncs that have ended.", "phase", "reason")
+        self._records = self._count("records", "Estimates merged: those new, changed, and equal.", "kind")
+        self._attempts = self._count("callback_attempts", "Attempts to deliver a callback.", "outcome")
+        self._visits = self._count("reconcile", "Reconcile passes.", "result")
+        self._errors = self._count("reconcile_errors", "Passes that had to be repeated.", "kind")
+        self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its place.", _LONG)
+        self._duration = self._time("sync_duration_seconds", "From a sync's place to its end.", _LONG)
+        self._visit_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
+
+    def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
+        """See ChangeMeter."""
+        if after.phase != before.status.phase:
+            self._record_phase(before, after)
+        if after.callback is not None and _has_attempt(before.status.callback, after.callback):
+            self._attempts.labels(after.callback.state.lower()).inc()
+
+    def record_visit(self, result: str, seconds: float) -> None:
+        """Count one reconcile pass."""
+        self._visits.labels(result).inc()
+        self._visit_time.observe(seconds)
+        if result != "done":
+            self._errors.labels(result).inc()
+
+    def _record_phase(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
+        created = before.metadata.creation_timestamp
+        if after.phase is Phase.RUNNING and created and after.start_time:
+            self._queue_wait.observe(max(after.start_time - created, timedelta()).total_seconds())
+        if after.phase is not None and after.phase.is_final:
+            self._finished.labels(after.phase, after.reason or "").inc()
+            self._duration.observe(after.duration_seconds or 0)
+            self._record_results(after)
+
+    def _record_results(self, after: EstimateSyncStatus) -> None:
+        if (results := after.results) is not None:
+            changed = max(results.updated_estimates - results.unchanged_estimates, 0)
+            self._records.labels("new").inc(results.new_estimates)
+            self._records.labels("changed").inc(changed)
+            self._records.labels("unchanged").inc(results.unchanged_estimates)
+
+    def _count(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, namespace="estimatesync", registry=self.registry)
+
+    def _time(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, namespace="estimatesync", buckets=buckets, registry=self.registry)
+
+
+class _CacheCollector:
+    def __init__(self, cache: SyncCache, health: WatchHealth) -> None:
+        self._cache = cache
+        self._health = health
+
+    def collect(self) -> Iterator[Metric]:
+        states = self._cache.count_states()
+        syncs = GaugeMetricFamily("estimatesync_syncs", "Syncs that there are.", labels=("phase", "reason"))
+        for (phase, reason), count in sorted(states.items()):
+            syncs.add_metric((phase or "New", reason), count)
+        yield syncs
+        length = sum(count for (phase, _), count in states.items() if phase in _WAITING)
+        yield GaugeMetricFamily("estimatesync_queue_length", "Syncs without a place.", value=length)
+        pending = sum(_owes_callback(sync) for sync in self._cache.iterate_live())
+        yield GaugeMetricFamily("estimatesync_callbacks_pending", "Callbacks to be delivered.", value=pending)
+        yield _build_watch_times(self._health.last_events)
+
+
+def _build_watch_times(last_events: dict[str, datetime]) -> Metric:
+    name = "estimatesync_watch_last_event_timestamp_seconds"
+    family = GaugeMetricFamily(name, "When the watch last showed an object.", labels=("resource",))
+    for resource, moment in sorted(last_events.items()):
+        family.add_metric((resource,), moment.timestamp())
+    return family
+
+
+def _owes_callback(sync: EstimateSync) -> bool:
+    return sync.status.callback is not None and not sync.status.callback.state.is_final
+
+
+def _has_attempt(before: CallbackStatus | None, after: CallbackStatus) -> bool:
+    return after.attempts > 0 and (before is None or before.attempts != after.attempts)

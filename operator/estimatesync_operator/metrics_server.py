@@ -1,0 +1,36 @@
+"""Serves the metrics over HTTP from the operator's own event loop, so that nothing is read while it changes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - Prometheus comes from another pod; there is nothing secret to read
+
+
+@asynccontextmanager
+async def serve_metrics(registry: CollectorRegistry, *, port: int) -> AsyncIterator[None]:
+    """Answer `GET /metrics` for the time of the context; port 0 serves nothing.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    if not port:
+        yield
+        return
+
+    async def answer(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", answer)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, _ALL_ADDRESSES, port).start()
+        yield
+    finally:
+        await runner.cleanup()
