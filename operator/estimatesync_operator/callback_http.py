@@ -6,7 +6,6 @@ no log line with the whole URL.
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 
 from estimatesync_operator.callback_address import Address, decide_addresses
 from estimatesync_operator.callback_fault import represent_fault
+from estimatesync_operator.callback_lookup import SharedLookups
 from estimatesync_operator.callback_policy import parse_retry_after
 from estimatesync_operator.callback_settings import ALLOWED_SECRETS, WEBHOOK_URL, CallbackSettings
 from estimatesync_operator.callback_signature import build_callback_headers
@@ -44,13 +44,6 @@ class SecretReader(Protocol):
         ...
 
 
-async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver, in a thread of the loop; its order is kept: best address first."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
 class HttpCallbackSender:
     """A CallbackSender. Its errors name at most the scheme and the host of a URL."""
 
@@ -59,7 +52,7 @@ class HttpCallbackSender:
         settings: CallbackSettings,
         secrets: SecretReader,
         *,
-        resolve: Resolve = resolve_host,
+        resolve: Resolve | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         """Prepare for sending.
@@ -72,7 +65,7 @@ class HttpCallbackSender:
         """
         self._settings = settings
         self._secrets = secrets
-        self._resolve = resolve
+        self._resolve = resolve or SharedLookups()
         self._ssl_context = ssl_context or httpx.create_ssl_context()
 
     async def has_target(self, sync: EstimateSync) -> bool:

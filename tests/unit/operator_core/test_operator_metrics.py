@@ -1,0 +1,130 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
+from estimatesync_operator.metrics import OperatorMetrics
+from estimatesync_operator.sync_cache import SyncCache
+from estimatesync_operator.watch_health import WatchHealth
+from prometheus_client import generate_latest
+
+MakeSync = Callable[..., EstimateSync]
+
+NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+
+
+class Instruments:
+    """The metrics with what they read, and their values by name and labels."""
+
+    def __init__(self) -> None:
+        self.cache = SyncCache()
+        self.health = WatchHealth()
+        self.metrics = OperatorMetrics(self.cache, self.health)
+
+    def read(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"estimatesync_{name}", labels)
+
+
+@pytest.fixture
+def instruments() -> Instruments:
+    return Instruments()
+
+
+def test_syncs_are_counted_by_phase_and_reason_also_the_settled_ones(
+    instruments: Instruments, make_sync: MakeSync
+) -> None:
+    callback = CallbackStatus(state=CallbackState.DELIVERED)
+    done: dict[str, Any] = {"phase": Phase.FAILED, "reason": "LoginFailed", "observed_generation": 1}
+    for name, fields in {
+        "new": {},
+        "waiting": {"phase": Phase.QUEUED, "reason": "Queued"},
+        "done": {**done, "completion_time": NOW, "callback": callback},
+        "owing": {**done, "completion_time": NOW, "callback": CallbackStatus(state=CallbackState.RETRYING)},
+    }.items():
+        instruments.cache.take(make_sync(name, **fields))
+
+    assert instruments.read("syncs", phase="Failed", reason="LoginFailed") == 2
+    assert instruments.read("syncs", phase="New", reason="") == 1
+    assert instruments.read("queue_length") == 2
+    assert instruments.read("callbacks_pending") == 1
+
+
+def test_a_place_ends_the_wait(instruments: Instruments, make_sync: MakeSync) -> None:
+    sync = make_sync("a", phase=Phase.QUEUED)
+
+    instruments.metrics.record_change(
+        sync, EstimateSyncStatus(phase=Phase.RUNNING, start_time=NOW + timedelta(seconds=90))
+    )
+
+    assert instruments.read("queue_wait_seconds_sum") == 90
+    assert instruments.read("queue_wait_seconds_bucket", le="60.0") == 0
+    assert instruments.read("queue_wait_seconds_bucket", le="180.0") == 1
+
+
+def test_an_end_is_counted_with_its_records_and_its_time(instruments: Instruments, make_sync: MakeSync) -> None:
+    results = Results(new_estimates=45, updated_estimates=1564, unchanged_estimates=1500)
+    done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason="Succeeded", duration_seconds=487, results=results)
+
+    instruments.metrics.record_change(make_sync("a", phase=Phase.RUNNING), done)
+    instruments.metrics.record_change(make_sync("a", phase=Phase.SUCCEEDED), done)
+
+    assert instruments.read("syncs_finished_total", phase="Succeeded", reason="Succeeded") == 1
+    assert instruments.read("sync_duration_seconds_sum") == 487
+    kinds = {kind: instruments.read("records_total", kind=kind) for kind in ("new", "changed", "unchanged")}
+    assert kinds == {"new": 45, "changed": 64, "unchanged": 1500}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param((CallbackState.PENDING, 0), (CallbackState.RETRYING, 1), "retrying", id="failed attempt"),
+        pytest.param((CallbackState.RETRYING, 3), (CallbackState.DELIVERED, 4), "delivered", id="delivered"),
+        pytest.param((CallbackState.RETRYING, 9), (CallbackState.FAILED, 10), "failed", id="given up"),
+        pytest.param((CallbackState.FAILED, 10), (CallbackState.PENDING, 0), None, id="asked for again"),
+    ],
+)
+def test_attempts_are_counted_by_outcome(
+    instruments: Instruments,
+    make_sync: MakeSync,
+    before: tuple[CallbackState, int],
+    after: tuple[CallbackState, int],
+    expected: str | None,
+) -> None:
+    sync = make_sync("a", phase=Phase.SUCCEEDED, callback=CallbackStatus(state=before[0], attempts=before[1]))
+    callback = CallbackStatus(state=after[0], attempts=after[1])
+
+    instruments.metrics.record_change(sync, EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=callback))
+
+    counted = {
+        outcome
+        for outcome in ("retrying", "delivered", "failed", "pending")
+        if instruments.read("callback_attempts_total", outcome=outcome)
+    }
+    assert counted == ({expected} if expected else set())
+
+
+def test_passes_are_counted_and_those_repeated_are_errors(instruments: Instruments) -> None:
+    for result in ("done", "done", "stale", "unavailable"):
+        instruments.metrics.record_visit(result, 0.5)
+
+    assert instruments.read("reconcile_total", result="done") == 2
+    assert instruments.read("reconcile_errors_total", kind="stale") == 1
+    assert instruments.read("reconcile_errors_total", kind="done") is None
+    assert instruments.read("reconcile_duration_seconds_count") == 4
+
+
+def test_the_last_watch_event_is_a_timestamp(instruments: Instruments) -> None:
+    instruments.health.note_event("jobs", now=NOW)
+
+    assert instruments.read("watch_last_event_timestamp_seconds", resource="jobs") == NOW.timestamp()
+
+
+def test_the_page_can_be_written_and_holds_no_name_of_a_sync(instruments: Instruments, make_sync: MakeSync) -> None:
+    instruments.cache.take(make_sync("secret-name", phase=Phase.QUEUED))
+
+    page = generate_latest(instruments.metrics.registry).decode()
+
+    assert "process_resident_memory_bytes" in page
+    assert "secret-name" not in page
