@@ -41,6 +41,11 @@ class LeashedProcess:
         """Tell whether the component is gone."""
         return self._process.poll() is not None
 
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell would tell it; None while it runs."""
+        return self._process.poll()
+
     def stop(self, *, grace: float) -> None:
         """Send SIGTERM, then after `grace` seconds SIGKILL; return when every process of the component is gone."""
         if grace:

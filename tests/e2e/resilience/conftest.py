@@ -148,7 +148,10 @@ class World:
             self.operators.pop().kill()
 
     def create_sync(self, name: str, **spec: Any) -> None:
-        body = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
+        self.create_object({"name": name}, spec)
+
+    def create_object(self, metadata: dict[str, Any], spec: dict[str, Any] | None = None) -> None:
+        body = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": metadata, "spec": spec or {}}
         self.client.post(SYNCS.format(self.namespace), json=body).raise_for_status()
 
     def patch_sync(self, name: str, patch: dict[str, Any]) -> None:

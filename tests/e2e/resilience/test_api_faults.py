@@ -1,0 +1,182 @@
+"""An API server with bad moments: whatever it answers, or does not, the operator recovers by itself.
+
+Each kind of call meets each trouble, in a world of its own. The worlds run side by side: most of it is waiting.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+
+EVERY_CALL = frozenset(
+    {
+        *("LIST estimatesyncs", "WATCH estimatesyncs", "GET estimatesyncs", "PUT estimatesyncs/status"),
+        *("LIST jobs", "WATCH jobs", "GET jobs", "POST jobs"),
+        *("LIST pods", "GET pods/log", "POST events"),
+    }
+)
+EVERY_WRITE = frozenset({"PUT estimatesyncs/status", "POST jobs", "POST events"})
+ONE_SYNC = {"pageSize": 2, "concurrency": 1}
+SECONDS = 300.0
+
+
+class Trouble(Interference):
+    """Makes trouble for the first calls of each kind."""
+
+    calls = EVERY_CALL
+    times = 2
+
+    def __init__(self) -> None:
+        self.met: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def before(self, passage: Passage) -> Answer | None:
+        return self.trouble(passage) if self._is_chosen(passage) else None
+
+    def trouble(self, passage: Passage) -> Answer | None:
+        """Answer, wait, or cut; once for each chosen call."""
+        raise NotImplementedError
+
+    def _is_chosen(self, passage: Passage) -> bool:
+        call = represent_call(passage)
+        with self._lock:
+            if call not in self.calls or self.met[call] >= self.times:
+                return False
+            self.met[call] += 1
+            return True
+
+
+class Refusal(Trouble):
+    """The call is answered by an error, and nothing is done."""
+
+    def __init__(self, status: int, reason: str, *, calls: frozenset[str] = EVERY_CALL, **headers: str) -> None:
+        super().__init__()
+        self.calls = calls
+        self._answer = build_refusal(status, reason, headers)
+
+    def trouble(self, passage: Passage) -> Answer:  # noqa: ARG002 - the answer is always the same
+        return self._answer
+
+
+class LostRequest(Trouble):
+    """The connection breaks before the API server has read the request."""
+
+    def trouble(self, passage: Passage) -> None:  # noqa: ARG002 - nothing of it matters
+        raise Cut
+
+
+class LostAnswer(Trouble):
+    """The connection breaks when what was asked for has been done."""
+
+    calls = EVERY_CALL - {"WATCH estimatesyncs", "WATCH jobs"}
+
+    def before(self, passage: Passage) -> None:
+        """Let it happen."""
+
+    def after(self, passage: Passage) -> None:
+        if self._is_chosen(passage):
+            raise Cut
+
+
+class Latency(Trouble):
+    """The first call of each kind takes ten seconds."""
+
+    times = 1
+
+    def trouble(self, passage: Passage) -> None:  # noqa: ARG002 - nothing of it matters
+        time.sleep(10)
+
+
+class Silence(Trouble):
+    """The API server does what it was asked for and says nothing, for longer than anybody waits."""
+
+    times = 1
+    calls = frozenset({"POST jobs", "PUT estimatesyncs/status"})
+
+    def before(self, passage: Passage) -> None:
+        """Let it happen."""
+
+    def after(self, passage: Passage) -> None:
+        if self._is_chosen(passage):
+            time.sleep(40)
+            raise Cut
+
+
+class FullDisk(Interference):
+    """Reads are answered and writes are not, as when etcd is full; from the callback's delivery on, for a while."""
+
+    calls = frozenset({"PUT estimatesyncs/status"})
+    times = 5
+
+    def __init__(self) -> None:
+        self.met: Counter[str] = Counter()
+
+    def before(self, passage: Passage) -> Answer | None:
+        call = represent_call(passage)
+        if call in self.calls and b'"Delivered"' in passage.body and self.met[call] < self.times:
+            self.met[call] += 1
+            return build_refusal(500, "InternalError", {})
+        return None
+
+
+TROUBLES: dict[str, Callable[[], Any]] = {
+    "conflict": lambda: Refusal(409, "Conflict", calls=EVERY_WRITE),
+    "too many requests": lambda: Refusal(429, "TooManyRequests", **{"Retry-After": "1"}),
+    "internal error": lambda: Refusal(500, "InternalError"),
+    "unavailable": lambda: Refusal(503, "ServiceUnavailable"),
+    "lost request": LostRequest,
+    "lost answer": LostAnswer,
+    "latency": Latency,
+    "silence": Silence,
+    "full disk": FullDisk,
+}
+
+
+def test_a_sync_ends_right_whatever_trouble_its_calls_meet(open_world: Any, promise: Any) -> None:
+    def endure(name: str) -> list[str]:
+        with open_world() as world:
+            return [*endure_trouble(world, TROUBLES[name](), promise)]
+
+    with ThreadPoolExecutor(len(TROUBLES)) as pool:
+        faults = dict(zip(TROUBLES, pool.map(endure, TROUBLES), strict=True))
+
+    assert {name: found for name, found in faults.items() if found} == {}
+
+
+def endure_trouble(world: Any, trouble: Any, promise: Any) -> list[str]:
+    world.slow_down(0.3)
+    world.gate.interference = trouble
+    operator = world.start_operator()
+    world.create_sync("sync", **ONE_SYNC)
+    world.wait_over("sync", seconds=SECONDS)
+
+    # An event that meets the trouble is lost; nothing else may be.
+    faults: list[str] = world.settle_faults("sync", promise(may_lose=5))
+    if spared := trouble.calls - set(trouble.met):
+        faults.append(f"never met it: {spared}")
+    if operator.process.has_ended():
+        faults.append(f"the operator ended: {world.describe()}")
+    return faults
+
+
+def build_refusal(status: int, reason: str, headers: dict[str, str]) -> Answer:
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "made up", "reason": reason}
+    return Answer(
+        status=status,
+        body=json.dumps({**body, "code": status}).encode(),
+        headers={"Content-Type": "application/json", **headers},
+    )
+
+
+def represent_call(passage: Passage) -> str:
+    """Name a call by its verb and its resource, as RBAC would."""
+    _, _, below = passage.path.partition("/namespaces/")
+    _, resource, *rest = [*below.split("/"), ""][: below.count("/") + 1] if below else ("", "")
+    kind = "/".join([resource, *rest[1:]])
+    verb = "LIST" if passage.method == "GET" and not rest else passage.method
+    return f"{'WATCH' if passage.is_watch else verb} {kind}"

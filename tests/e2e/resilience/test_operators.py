@@ -1,0 +1,128 @@
+"""No operator, two operators, an operator that cannot work, and objects that somebody else has made."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from estimatesync_cluster.cluster import Cluster, running_cluster
+
+LEAVE_SECONDS = 10.0
+SYNCS = "/apis/botzilla.io/v1/namespaces/{}/estimatesyncs"
+JOBS = "/apis/batch/v1/namespaces/{}/jobs"
+PODS = "/api/v1/namespaces/{}/pods"
+
+
+def test_without_an_operator_syncs_and_their_jobs_can_be_deleted_at_once(open_world: Any) -> None:
+    with open_world(MAX_ACTIVE_SYNCS="2") as world:
+        world.start_operator()
+        world.create_sync("finished")
+        world.wait_over("finished")
+        world.slow_down(1.0)
+        for name in ("running", "also-running", "waiting"):
+            world.create_sync(name, pageSize=1, concurrency=1)
+        world.wait_until("a running pod", lambda: world.read_status("running").get("progress"))
+        world.wait_until("a waiting sync", lambda: world.read_status("waiting").get("phase") == "Queued")
+
+        world.kill_operators()
+        kubectl = ("delete", "estimatesync", "--all", f"--namespace={world.namespace}")
+        world.cluster.kubectl(*kubectl, timeout=LEAVE_SECONDS)
+
+        assert world.read_list(SYNCS) == []
+        world.wait_until("no job and no pod", lambda: not world.read_list(JOBS) and not world.read_list(PODS))
+
+
+def test_two_operators_by_mistake_still_make_one_job_and_one_callback_of_each_sync(
+    open_world: Any, promise: Any
+) -> None:
+    with open_world(MAX_ACTIVE_SYNCS="3") as world:
+        world.launch_operator()
+        world.start_operator()
+        names = [f"sync-{number}" for number in range(6)]
+        for name in names:
+            world.create_sync(name)
+
+        for name in names:
+            world.wait_over(name)
+
+        # Both may call back before either has it on record: with the same id and the same words.
+        lenient = promise(new=None, may_repeat=1)
+        assert {name: world.settle_faults(name, lenient) for name in names} == {name: [] for name in names}
+        assert sum(world.read_status(name)["results"]["newEstimates"] for name in names) == 20
+
+
+def test_an_operator_without_rights_says_so_in_one_sentence(world: Any) -> None:
+    world.product.kubectl("delete", "rolebinding", "estimatesync-operator")
+
+    operator = world.launch_operator()
+
+    world.wait_until("its end", operator.process.has_ended, seconds=30)
+    assert operator.process.exit_code == 1
+    assert world.operator_log.read_text().splitlines()[-1].startswith("The operator may not list estimatesyncs: grant ")
+    assert "Traceback" not in world.operator_log.read_text()
+
+
+@pytest.fixture
+def bare_cluster() -> Iterator[Cluster]:
+    """A cluster of the test's own, from which the CustomResourceDefinition can be taken."""
+    with running_cluster() as cluster:
+        yield cluster
+
+
+def test_an_operator_without_the_definition_says_so_in_one_sentence(open_world: Any, bare_cluster: Cluster) -> None:
+    with open_world(bare_cluster) as world:
+        world.product.kubectl("delete", "customresourcedefinition", "estimatesyncs.botzilla.io")
+
+        operator = world.launch_operator()
+
+        world.wait_until("its end", operator.process.has_ended, seconds=30)
+        assert operator.process.exit_code == 1
+        assert world.operator_log.read_text().splitlines()[-1] == (
+            "The cluster does not know estimatesyncs.botzilla.io: apply the CustomResourceDefinition, then start again"
+        )
+        assert "Traceback" not in world.operator_log.read_text()
+
+
+def test_a_foreign_job_of_our_name_is_told_and_left_alone(world: Any) -> None:
+    world.create_sync("sync")
+    job = f"estimatesync-{world.read_sync('sync')['metadata']['uid']}"
+    container = {"name": "sync", "image": "somebody-elses", "command": ["true"]}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    # It bears our labels as well: only ownership counts.
+    labels = {"app.kubernetes.io/managed-by": "estimatesync", "botzilla.io/sync": "sync"}
+    metadata = {"name": job, "labels": labels}
+    foreign = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+    world.product.kubectl("create", "--filename=-", stdin=json.dumps(foreign))
+    (before,) = world.list_jobs("sync")
+
+    world.start_operator()
+
+    status = world.wait_over("sync")["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "JobConflict")
+    assert json.loads(world.list_deliveries("sync")[0].body)["error"] == status["message"]
+    (after,) = world.list_jobs("sync")
+    assert (after["metadata"]["uid"], after["spec"]) == (before["metadata"]["uid"], before["spec"])
+    assert after["metadata"].get("ownerReferences") is None
+
+
+def test_hostile_but_valid_objects_are_synced_like_any_other(open_world: Any, promise: Any) -> None:
+    strange = "\U0001f9e8\u202e{}'\"%s\\"
+    objects: list[dict[str, Any]] = [
+        {"name": "s" * 63},
+        {"name": "a.b-c.d0"},
+        {"name": "many", "annotations": {f"example.com/{number}": strange for number in range(5000)}},
+        {"name": "large", "annotations": {"example.com/a": "\u00e4" * 120_000}},
+        {"name": "labelled", "labels": {f"example.com/{number}": "a" * 63 for number in range(500)}},
+    ]
+    with open_world(MAX_ACTIVE_SYNCS="9") as world:
+        world.start_operator()
+        for metadata in objects:
+            world.create_object(metadata)
+
+        names = [metadata["name"] for metadata in objects]
+        for name in names:
+            world.wait_over(name)
+        assert {name: world.settle_faults(name, promise(new=None)) for name in names} == {name: [] for name in names}
+        assert {name: world.read_sync(name)["metadata"].get("annotations", {}) for name in names} == {
+            metadata["name"]: metadata.get("annotations", {}) for metadata in objects
+        }
