@@ -128,7 +128,8 @@ class World:
         command += [f"--namespace={self.namespace}", f"--liveness={liveness}", "--log-format=full"]
         bare = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         identity = {"KUBECONFIG": str(kubeconfig), "NAMESPACE": self.namespace}
-        environment = {**bare, **identity, **self.product.build_operator_settings()}
+        # Any free port for the metrics: there may be two operators.
+        environment = {**bare, **identity, **self.product.build_operator_settings(), "METRICS_PORT": "0"}
         process = self._stack.enter_context(
             leashed("operator", command, log=self.operator_log, environment=environment)
         )
