@@ -1,16 +1,15 @@
 """Attic Tech over HTTP: logs in, asks for pages, retries, and logs in again when its token has expired.
 
-`sync` decides which pages; `answers` knows what an answer means and `retry_delays` how long to wait.
+`sync` decides which pages; `answers` knows what an answer means, `retries` asks again, and
+`request_gate` holds back what would be too much at once.
 """
 
 import asyncio
 import math
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final, TypeVar
+from typing import Final
 
 import httpx
 from estimatesync_contract import log_lines
@@ -23,15 +22,14 @@ from estimatesync_job.answers import (
     parse_page_answer,
     parse_token,
 )
-from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
+from estimatesync_job.errors import TransientSourceError
 from estimatesync_job.listings import ChangesQuery, build_changes_query, build_page_query
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, map_page, represent_place
 from estimatesync_job.ports import Log
 from estimatesync_job.request_gate import RequestGate
-from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay, parse_retry_after
+from estimatesync_job.retries import Retries
+from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.settings import Settings
-
-T = TypeVar("T")
 
 LOGIN_PATH: Final = "/api/users/login"
 ESTIMATES_PATH: Final = "/api/job-estimates"
@@ -55,16 +53,13 @@ class AtticTech:
     ) -> None:
         self._client: Final = client
         self._settings: Final = settings
-        self._policy: Final = policy
         self._log: Final = log
         self._login_lock: Final = asyncio.Lock()
         self._token = ""
-        self._paused_until = 0.0
         self._exchange_seconds: Final = exchange_seconds
         self._time = SourceTime()
         self._gate: Final = RequestGate(settings.concurrency)
-        seconds = settings.timeout_seconds or math.inf
-        self._deadline: Final = asyncio.get_running_loop().time() + seconds
+        self._retries: Final = Retries(policy, log=log, seconds=settings.timeout_seconds or math.inf)
 
     async def login(self) -> None:
         """Get a token.
@@ -73,7 +68,7 @@ class AtticTech:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
         """
         self._log.write("logging_in", log_lines.LOGGING_IN)
-        self._token = await self._retry("The login", self._request_token)
+        self._token = await self._retries.run("The login", self._request_token)
         self._log.write("logged_in", log_lines.LOGGED_IN)
 
     async def fetch_page(self, page: int) -> FetchedPage:
@@ -113,7 +108,7 @@ class AtticTech:
 
     async def _fetch_once(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
         what = represent_place(page)
-        return await self._retry(what[0].upper() + what[1:], lambda: self._request_page(page, parameters))
+        return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(page, parameters))
 
     async def _renew(self, refused_token: str) -> None:
         """Log in once for all pages in flight: who comes second finds a new token already."""
@@ -130,7 +125,7 @@ class AtticTech:
         request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(parameters), headers=headers)
         # A login is quicker than any page, so it would set a pace that no page keeps.
         async with self._gate.passing():
-            await self._wait_while_paused()
+            await self._retries.wait_while_paused()
             asked_at = self._time
             answer = await self._exchange(request)
             content = parse_page_answer(answer, page=page)
@@ -149,49 +144,8 @@ class AtticTech:
             raise TransientSourceError(_represent_http_error(error)) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         self._time = compute_later(self._time, clock=parse_date(headers.get("date")))
+        self._retries.clock = self._time.clock
         return Answer(status=response.status_code, headers=headers, body=response.content)
-
-    async def _retry(self, what: str, send: Callable[[], Awaitable[T]]) -> T:
-        failures = 0
-        while True:
-            await self._wait_while_paused()
-            try:
-                return await send()
-            except TransientSourceError as error:
-                failures += 1
-                if failures == self._policy.attempts:
-                    raise SourceUnavailableError(
-                        f"Attic Tech is not available. {what} failed {failures} times, at last with: {error}."
-                    ) from error
-                await self._wait_before_next(what, failures, error)
-
-    async def _wait_before_next(self, what: str, failures: int, error: TransientSourceError) -> None:
-        retry_after = parse_retry_after(error.retry_after, now=self._time.clock or datetime.now(UTC))
-        jitter = random.random()  # noqa: S311 - spreads load, guards nothing
-        now = asyncio.get_running_loop().time()
-        delay = compute_retry_delay(
-            self._policy,
-            failures=failures,
-            jitter=jitter,
-            retry_after=retry_after,
-            remaining=self._deadline - now,
-        )
-        if delay is None:
-            raise SourceUnavailableError(
-                f"Attic Tech is not available. {what} failed ({error}), and by the time it may be asked again this "
-                "sync must have ended. Raise timeoutSeconds, or sync again later."
-            ) from error
-        message = (
-            f"⏳ [SYNC] {what} failed ({error}). Attempt {failures + 1} of {self._policy.attempts} in {delay:.1f} s"
-        )
-        self._log.write("retrying", message, level="warning", failures=failures, delay_seconds=round(delay, 3))
-        if retry_after is not None:
-            self._paused_until = max(self._paused_until, now + delay)
-        await asyncio.sleep(delay)
-
-    async def _wait_while_paused(self) -> None:
-        """A server that asked one request to wait means all of them."""
-        await asyncio.sleep(max(0.0, self._paused_until - asyncio.get_running_loop().time()))
 
 
 @asynccontextmanager

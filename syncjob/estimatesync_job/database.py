@@ -5,36 +5,20 @@ so a pooler in transaction mode may stand in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
 
 import psycopg
 from estimatesync_contract.status import Results
-from psycopg import AsyncConnection, IsolationLevel, sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import AsyncConnection
 
-from estimatesync_job.database_faults import build_database_error
-from estimatesync_job.errors import ConfigurationError, DatabaseUnavailableError
+from estimatesync_job.database_connection import begin, connected, translated_errors
 from estimatesync_job.ports import StoredRun, Transferred
 from estimatesync_job.rows import Row
 from estimatesync_job.schema_migrations import write_migrations
 from estimatesync_job.settings import Settings
 from estimatesync_job.sql_files import read_sql
-
-_CONNECTION_DEFAULTS: Final[dict[str, Any]] = {
-    "application_name": "estimatesync",
-    "connect_timeout": 10,
-    # A server that vanished without a word is noticed within half a minute.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
-}
-"""What DATABASE_URL does not say otherwise; seconds, the last one in milliseconds."""
-
-
-_SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
 
 class PostgresStore:
@@ -51,12 +35,12 @@ class PostgresStore:
         Raises:
             SyncError: DatabaseRefused or DatabaseUnavailable, as from every method.
         """
-        with _translated_errors(self._settings.database_schema):
+        with translated_errors(self._settings.database_schema):
             return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
         """Stage rows."""
-        with _translated_errors(self._settings.database_schema):
+        with translated_errors(self._settings.database_schema):
             async with self._connection.cursor() as cursor, cursor.copy(read_sql("copy_staging")) as copy:
                 for row in rows:
                     await copy.write_row(row)
@@ -68,14 +52,14 @@ class PostgresStore:
         if not rows:
             return 0
         await self.write_rows(rows)
-        with _translated_errors(self._settings.database_schema):
+        with translated_errors(self._settings.database_schema):
             cursor = await self._connection.execute(read_sql("count_news"), {"known": known})
             row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge what is staged and commit; another process of the same sync that was faster has done it already."""
-        with _translated_errors(self._settings.database_schema):
+        with translated_errors(self._settings.database_schema):
             await self._connection.execute(read_sql("lock_merge"))
             run = await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
             if run is None:
@@ -116,7 +100,7 @@ class PostgresStore:
 
         The old transaction holds the lock until it has ended, one way or the other.
         """
-        async with _connected(self._settings) as connection:
+        async with connected(self._settings) as connection:
             await connection.execute(read_sql("lock_merge"))
             cursor = await connection.execute(read_sql("read_committed_run"), {"sync_uid": self._settings.sync_uid})
             if await cursor.fetchone() is None:
@@ -146,60 +130,9 @@ async def open_postgres(settings: Settings) -> AsyncIterator[PostgresStore]:
     Raises:
         SyncError: ConfigurationInvalid, DatabaseRefused or DatabaseUnavailable.
     """
-    with _translated_errors(settings.database_schema):
-        async with _connected(settings) as connection:
+    with translated_errors(settings.database_schema):
+        async with connected(settings) as connection:
             await write_migrations(connection, schema=settings.database_schema)
-            await _begin(connection, settings.database_schema)
+            await begin(connection, settings.database_schema)
             await connection.execute(read_sql("create_staging"))
             yield PostgresStore(connection, settings)
-
-
-@asynccontextmanager
-async def _connected(settings: Settings) -> AsyncIterator[AsyncConnection]:
-    """Connect and begin a transaction."""
-    connection = await _create_connection_in_time(settings)
-    try:
-        await _begin(connection, settings.database_schema)
-        yield connection
-    finally:
-        await connection.close()
-
-
-async def _create_connection_in_time(settings: Settings) -> AsyncConnection:
-    """Connect, again and again while a database that starts, fails over or is full may still become available."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + settings.database_wait_seconds
-    while True:
-        try:
-            with _translated_errors(settings.database_schema):
-                return await _create_connection(settings.database_url)
-        except DatabaseUnavailableError:
-            if loop.time() + _SECONDS_BETWEEN_CONNECTS > deadline:
-                raise
-        await asyncio.sleep(_SECONDS_BETWEEN_CONNECTS)
-
-
-async def _create_connection(url: str) -> AsyncConnection:
-    try:
-        parameters = _CONNECTION_DEFAULTS | conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The error would repeat the URL, password and all.
-        raise ConfigurationError("The sync cannot start: DATABASE_URL is not a valid connection URL.") from None
-    connection = await AsyncConnection.connect(**parameters, prepare_threshold=None)
-    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
-    return connection
-
-
-async def _begin(connection: AsyncConnection, schema: str) -> None:
-    search_path = sql.Identifier(schema).as_string(connection)
-    await connection.execute(read_sql("configure_transaction"), {"search_path": search_path})
-
-
-@contextmanager
-def _translated_errors(schema: str) -> Iterator[None]:
-    """Turn psycopg's errors into ours."""
-    try:
-        yield
-    except psycopg.Error as error:
-        text = error.diag.message_primary or str(error)
-        raise build_database_error(sqlstate=error.sqlstate, text=text, schema=schema) from error

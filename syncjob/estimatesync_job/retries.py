@@ -1,0 +1,79 @@
+"""Sends a request again until it succeeds or it makes no more sense; `retry_delays` knows how long to wait.
+
+`attic_tech` runs every request through it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
+from estimatesync_job.ports import Log
+from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay, parse_retry_after
+
+T = TypeVar("T")
+
+
+class Retries:
+    """The retries of one conversation.
+
+    Attributes:
+        clock: the server's clock, as far as it is known: what a Retry-After date is counted from.
+    """
+
+    def __init__(self, policy: RetryPolicy, *, log: Log, seconds: float) -> None:
+        """Begin; in so many seconds the sync must have ended."""
+        self.clock: datetime | None = None
+        self._policy: Final = policy
+        self._log: Final = log
+        self._deadline: Final = asyncio.get_running_loop().time() + seconds
+        self._paused_until = 0.0
+
+    async def run(self, what: str, send: Callable[[], Awaitable[T]]) -> T:
+        """Send something until it succeeds.
+
+        Raises:
+            SourceUnavailableError: The last attempt failed, or the next would come too late.
+        """
+        failures = 0
+        while True:
+            await self.wait_while_paused()
+            try:
+                return await send()
+            except TransientSourceError as error:
+                failures += 1
+                if failures == self._policy.attempts:
+                    raise SourceUnavailableError(
+                        f"Attic Tech is not available. {what} failed {failures} times, at last with: {error}."
+                    ) from error
+                await self._wait_before_next(what, failures, error)
+
+    async def _wait_before_next(self, what: str, failures: int, error: TransientSourceError) -> None:
+        retry_after = parse_retry_after(error.retry_after, now=self.clock or datetime.now(UTC))
+        jitter = random.random()  # noqa: S311 - spreads load, guards nothing
+        now = asyncio.get_running_loop().time()
+        delay = compute_retry_delay(
+            self._policy,
+            failures=failures,
+            jitter=jitter,
+            retry_after=retry_after,
+            remaining=self._deadline - now,
+        )
+        if delay is None:
+            raise SourceUnavailableError(
+                f"Attic Tech is not available. {what} failed ({error}), and by the time it may be asked again this "
+                "sync must have ended. Raise timeoutSeconds, or sync again later."
+            ) from error
+        message = (
+            f"⏳ [SYNC] {what} failed ({error}). Attempt {failures + 1} of {self._policy.attempts} in {delay:.1f} s"
+        )
+        self._log.write("retrying", message, level="warning", failures=failures, delay_seconds=round(delay, 3))
+        if retry_after is not None:
+            self._paused_until = max(self._paused_until, now + delay)
+        await asyncio.sleep(delay)
+
+    async def wait_while_paused(self) -> None:
+        """A server that asked one request to wait means all of them."""
+        await asyncio.sleep(max(0.0, self._paused_until - asyncio.get_running_loop().time()))
