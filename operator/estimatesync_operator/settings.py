@@ -68,16 +68,20 @@ def _read_job_settings(reader: EnvironmentReader) -> JobSettings:
         cpu_request=reader.read_text("SYNC_CPU_REQUEST", "100m"),
         memory_request=reader.read_text("SYNC_MEMORY_REQUEST", "128Mi"),
         memory_limit=reader.read_text("SYNC_MEMORY_LIMIT", "512Mi"),
-        environment=_read_program_environment(reader),
+        environment=read_program_environment(reader),
     )
 
 
-def _read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
+def read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
+    """Read what is passed on to the sync program, on a cluster and on one machine alike."""
+    skipped, wait = env.DEFAULT_MAX_SKIPPED_PERCENT, env.DEFAULT_DATABASE_WAIT_SECONDS
     return {
         env.ATTIC_TECH_URL: reader.read_text(env.ATTIC_TECH_URL, env.DEFAULT_ATTIC_TECH_URL),
         env.DATABASE_SCHEMA: reader.read_text(env.DATABASE_SCHEMA, env.DEFAULT_DATABASE_SCHEMA),
         env.LOG_FORMAT: reader.read_choice("SYNC_LOG_FORMAT", env.DEFAULT_LOG_FORMAT, {"text", "json"}),
         env.SYNC_TIME_ZONE: reader.read_text("TIME_ZONE", env.DEFAULT_TIME_ZONE),
+        env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read_integer(env.SYNC_MAX_SKIPPED_PERCENT, skipped, low=0, high=100)),
+        env.DATABASE_WAIT_SECONDS: str(reader.read_integer(env.DATABASE_WAIT_SECONDS, wait, low=0, high=3600)),
     }
 
 

@@ -17,7 +17,7 @@ from estimatesync_contract.environment_reader import EnvironmentReader, Settings
 from estimatesync_operator import callback_settings
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.reconciler import ReconcilerSettings
-from estimatesync_operator.settings import read_reconciler_settings
+from estimatesync_operator.settings import read_program_environment, read_reconciler_settings
 
 from estimatesync_local.addresses import Address, parse_address
 
@@ -28,9 +28,10 @@ CALLBACK_SETTINGS: Final = tuple(
 API_KEY_SETTINGS: Final = ("API_KEYS", "API_KEY")
 SETTING_NAMES: Final = (
     *(job.ATTIC_TECH_EMAIL, job.ATTIC_TECH_PASSWORD, job.ATTIC_TECH_URL),
-    *(job.DATABASE_URL, job.DATABASE_SCHEMA, "LOCAL_DIRECTORY"),
+    *(job.DATABASE_URL, job.DATABASE_SCHEMA, job.DATABASE_WAIT_SECONDS, "LOCAL_DIRECTORY"),
     *("BIND", "WEB_CONCURRENCY", *API_KEY_SETTINGS),
     *("TIME_ZONE", "ENVIRONMENT", "MAX_ACTIVE_SYNCS", "PROGRESS_SECONDS", "RETRY_SECONDS", "SYNC_LOG_FORMAT"),
+    job.SYNC_MAX_SKIPPED_PERCENT,
     *CALLBACK_SETTINGS,
 )
 """Every variable that is read; nothing else changes what the server does."""
@@ -129,12 +130,10 @@ def _read_callback_settings(reader: EnvironmentReader, environment: Mapping[str,
 
 def _read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
     return {
+        **read_program_environment(reader),
         job.ATTIC_TECH_EMAIL: reader.read_required(
             job.ATTIC_TECH_EMAIL, "give the e-mail address of the Attic Tech login"
         ),
         job.ATTIC_TECH_PASSWORD: reader.read_required(job.ATTIC_TECH_PASSWORD, "give the password of that login"),
         job.ATTIC_TECH_URL: _read_url(reader, job.ATTIC_TECH_URL, job.DEFAULT_ATTIC_TECH_URL, ("https", "http")),
-        job.DATABASE_SCHEMA: reader.read_text(job.DATABASE_SCHEMA, job.DEFAULT_DATABASE_SCHEMA),
-        job.LOG_FORMAT: reader.read_choice("SYNC_LOG_FORMAT", job.DEFAULT_LOG_FORMAT, {"text", "json"}),
-        job.SYNC_TIME_ZONE: reader.read_text("TIME_ZONE", job.DEFAULT_TIME_ZONE),
     }

@@ -26,6 +26,8 @@ def test_two_settings_are_enough() -> None:
         "ATTIC_TECH_URL": "https://www.attic-tech.com",
         "DATABASE_SCHEMA": "botzilla",
         "LOG_FORMAT": "text",
+        "SYNC_MAX_SKIPPED_PERCENT": "1",
+        "DATABASE_WAIT_SECONDS": "45",
         "SYNC_TIME_ZONE": "UTC",
     }
 
