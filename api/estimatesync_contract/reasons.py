@@ -42,6 +42,7 @@ class Reason(StrEnum):
     EVICTED = "Evicted"
     NODE_REFUSED = "NodeRefused"
     POD_FAILED = "PodFailed"
+    MALFORMED = "Malformed"
     JOB_DELETED = "JobDeleted"
     JOB_CONFLICT = "JobConflict"
     RESULT_MISSING = "ResultMissing"

@@ -110,6 +110,11 @@ CAUSES: Final = (
         cure=_SEE_LOG,
     ),
     Cause(
+        reason=Reason.MALFORMED,
+        happened="The object cannot be read",
+        cure="Delete it and start a new sync with what is said here put right",
+    ),
+    Cause(
         reason=Reason.JOB_DELETED,
         happened="The job of the sync was deleted before its result could be read",
         cure="Start a new sync",

@@ -1,5 +1,6 @@
 """EstimateSyncs as the API server keeps them."""
 
+import logging
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,12 +17,15 @@ from kubernetes.aio.client import ApiClient, CustomObjectsApi, V1DeleteOptions, 
 from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.kubernetes_api import CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, explain, translate_failures
-from estimatesync_operator.ports import Clock, StaleSyncError
+from estimatesync_operator.malformed_syncs import compute_refusal
+from estimatesync_operator.ports import Clock, StaleSyncError, WorldUnavailableError
 from estimatesync_operator.sync_cache import SyncCache, parse_version
 from estimatesync_operator.watch_health import WatchHealth
 
 _FORBIDDEN: Final = 403
 _PAGE_SIZE: Final = 500
+
+logger = logging.getLogger(__name__)
 
 
 class NotServedError(Exception):
@@ -40,6 +44,7 @@ class KubernetesSyncStore:
         self._cache = cache
         self._health = health
         self._clock = clock
+        self._refused: dict[str, str] = {}
 
     async def load(self) -> None:
         """List every sync into the cache, once, at start. Only then may places be given.
@@ -106,15 +111,31 @@ class KubernetesSyncStore:
     async def _read(self, name: str) -> EstimateSync | None:
         with translate_failures(f"reading EstimateSync {name}"):
             try:
-                raw = await self._api.get_namespaced_custom_object(**self._address(name))
+                raw: Any = await self._api.get_namespaced_custom_object(**self._address(name))
             except ApiException as error:
                 if error.status == NOT_FOUND:
                     self._cache.remove(name)
                     return None
                 raise
-        sync = parse_estimate_sync(raw)
+        try:
+            sync = parse_estimate_sync(raw)
+        except MalformedSyncError as error:
+            await self._refuse(dict(raw), error)
+            return None
         self._cache.take(sync)
         return sync
+
+    async def _refuse(self, raw: dict[str, Any], error: MalformedSyncError) -> None:
+        """Say once for each version of an object that it cannot be read."""
+        name, version = raw["metadata"]["name"], raw["metadata"].get("resourceVersion", "")
+        if self._refused.get(name) == version:
+            return
+        self._refused[name] = version
+        logger.warning("EstimateSync %s is passed over: %s", name, error, extra={"sync_id": name})
+        refusal = compute_refusal(raw, error, now=self._clock.now())
+        if refusal is not None:
+            with suppress(StaleSyncError, WorldUnavailableError):
+                await self._replace_status(name, refusal)
 
     async def _fetch_page(self, token: str | None) -> dict[str, Any]:
         address = {**self._address(), "limit": _PAGE_SIZE, "_continue": token}

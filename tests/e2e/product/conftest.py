@@ -62,6 +62,14 @@ class Story:
         sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
         self.product.kubectl("apply", "--filename=-", stdin=json.dumps(sync))
 
+    def try_apply(self, name: str, **spec: Any) -> bool:
+        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
+        arguments = (f"--namespace={self.product.namespace}", "apply", "--validate=ignore", "--filename=-")
+        return not self.product.cluster.kubectl(*arguments, stdin=json.dumps(sync), check=False).returncode
+
+    def wait_delivered(self, name: str) -> None:
+        self.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=30s")
+
     def wait_reason(self, name: str, reason: str) -> dict[str, Any]:
         self.wait_until(f"{reason} of {name}", lambda: self.get_sync(name).get("status", {}).get("reason") == reason)
         return self.get_sync(name)
@@ -151,6 +159,13 @@ def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Pa
 def story(tell_story: Callable[..., Any]) -> Iterator[Story]:
     with tell_story() as told:
         yield told
+
+
+@pytest.fixture
+def restored_crd(cluster: Cluster) -> Iterator[None]:
+    """Put the CustomResourceDefinition back after a test that changed it."""
+    yield
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
 
 
 @pytest.fixture

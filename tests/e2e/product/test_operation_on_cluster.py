@@ -1,0 +1,142 @@
+"""The operator as those meet it who run it, and as it meets other operators, odd objects and lost callbacks."""
+
+import json
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from estimatesync_cluster.product import Product
+from sample_attic_tech import Response
+
+
+def read_metrics(story: Any) -> dict[str, float]:
+    page = httpx.get(story.product.metrics_url, trust_env=False, timeout=5).text
+    lines = [line.rpartition(" ") for line in page.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_metrics_and_log_lines_tell_what_happened(story: Any) -> None:
+    story.apply("told")
+    story.wait_callback("told")
+    story.wait_until("rest", lambda: story.get_sync("told")["status"]["callback"]["state"] == "Delivered")
+
+    metrics = read_metrics(story)
+
+    assert metrics['estimatesync_syncs{phase="Succeeded",reason="Succeeded"}'] == 1
+    assert metrics['estimatesync_records_total{kind="new"}'] == 230
+    assert metrics['estimatesync_callback_attempts_total{outcome="delivered"}'] == 1
+    assert metrics["estimatesync_queue_wait_seconds_count"] == 1
+    assert metrics['estimatesync_watch_last_event_timestamp_seconds{resource="jobs"}'] > 0
+    lines = [json.loads(line) for line in story.product.operator_log.read_text().splitlines()]
+    ours = [line for line in lines if line["message"].startswith("told: ")]
+    assert [line["message"].split(": ")[1] for line in ours] == [
+        *("Starting", "JobCreated", "Succeeded", "CallbackDelivered")
+    ]
+    assert {line["sync_id"] for line in ours} == {"told"}
+
+
+def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(story: Any) -> None:
+    story.receiver.answers.append(Response(status=410))
+    story.apply("unheard")
+    story.wait_until("the end", lambda: story.get_sync("unheard")["status"].get("callback", {}).get("attempts"))
+    assert story.get_sync("unheard")["status"]["callback"]["state"] == "Failed"
+
+    for value in ("once", "once", "twice"):
+        story.product.kubectl("annotate", "--overwrite", "estimatesync/unheard", f"botzilla.io/redeliver={value}")
+        story.wait_until(
+            value, lambda value=value: story.get_sync("unheard")["status"]["callback"].get("redelivery") == value
+        )
+    story.product.kubectl("wait", "estimatesync/unheard", "--for=condition=CallbackDelivered", "--timeout=30s")
+
+    story.wait_until("two more", lambda: len(story.receiver.deliveries) == 3)
+    assert len({(each.headers["webhook-id"], each.body) for each in story.receiver.deliveries}) == 1
+
+
+def test_two_operators_by_mistake_make_one_job_for_each_sync(tell_story: Any, tmp_path: Path) -> None:
+    with tell_story(with_api=False, MAX_ACTIVE_SYNCS="3") as story, ExitStack() as second:
+        (tmp_path / "second").mkdir()
+        other = Product(
+            cluster=story.product.cluster,
+            namespace=story.product.namespace,
+            settings=story.product.settings,
+            state_dir=tmp_path / "second",
+        )
+        second.callback(other.stop)
+        other.start_operator()
+
+        for number in range(4):
+            story.apply(f"s{number}")
+
+        for number in range(4):
+            assert story.wait_finished(f"s{number}")["status"]["phase"] == "Succeeded"
+            story.wait_delivered(f"s{number}")
+        created = json.loads(story.product.kubectl("get", "jobs", "--output=json"))["items"]
+        owners = Counter(job["metadata"]["ownerReferences"][0]["name"] for job in created)
+        assert owners == {f"s{number}": 1 for number in range(4)}
+        bodies: dict[str, set[bytes]] = {}
+        for delivery in story.receiver.deliveries:
+            bodies.setdefault(delivery.headers["webhook-id"], set()).add(delivery.body)
+        assert [len(each) for each in bodies.values()] == [1] * 4
+
+
+def test_odd_but_valid_objects_run_like_any_other(tell_story: Any) -> None:
+    annotations = {f"example.test/{number:04}": "ü" * 10 for number in range(3000)}
+    name = "a" + "-" * 61 + "z"
+    odd = {
+        "apiVersion": "botzilla.io/v1",
+        "kind": "EstimateSync",
+        "metadata": {"name": name, "annotations": annotations, "labels": {"x" * 63: "y" * 63}},
+        "spec": {"dateRange": {"start": "0002-01-01", "end": "9998-12-31"}, "pageSize": 1000, "maxRetries": 10},
+    }
+    with tell_story(with_api=False) as story:
+        story.product.kubectl("create", "--filename=-", stdin=json.dumps(odd))
+
+        status = story.wait_finished(name)["status"]
+
+        assert status["phase"] == "Succeeded", status
+        assert len(story.get_sync(name)["metadata"]["annotations"]) == 3000
+        assert story.wait_callback(name)["sync_id"] == name
+
+
+def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_one(story: Any) -> None:
+    story.slow_down(0.3)
+    story.apply("parked", suspend=True)
+    story.wait_reason("parked", "Suspended")
+    story.apply("first")
+    story.wait_reason("first", "Running")
+    story.apply("second")
+    story.wait_reason("second", "Queued")
+
+    story.product.kubectl("patch", "estimatesync", "second", "--type=merge", '--patch={"spec":{"cancel":true}}')
+
+    assert story.wait_callback("second")["error"] == "Cancelled"
+    assert "jobName" not in story.get_sync("second")["status"]
+    assert story.wait_finished("first")["status"]["phase"] == "Succeeded"
+    assert story.get_sync("parked")["status"]["reason"] == "Suspended"
+    story.product.kubectl("patch", "estimatesync", "first", "--type=merge", '--patch={"spec":{"cancel":true}}')
+    story.product.kubectl("patch", "estimatesync", "parked", "--type=merge", '--patch={"spec":{"suspend":false}}')
+    assert story.wait_finished("parked")["status"]["phase"] == "Succeeded"
+    assert story.get_sync("first")["status"]["observedGeneration"] == 2
+    assert story.get_sync("first")["status"]["phase"] == "Succeeded"
+
+
+@pytest.mark.usefixtures("restored_crd")
+def test_an_object_that_cannot_be_read_is_told_so_once_and_disturbs_nobody(story: Any) -> None:
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/pageSize"
+    loosen = [{"op": "replace", "path": path, "value": {"x-kubernetes-preserve-unknown-fields": True}}]
+    crd = "customresourcedefinition/estimatesyncs.botzilla.io"
+    story.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(loosen)}")
+    story.wait_until("the looser definition", lambda: story.try_apply("odd", pageSize="many"))
+
+    story.wait_reason("odd", "Malformed")
+
+    story.apply("good")
+    assert story.wait_finished("good")["status"]["phase"] == "Succeeded"
+    status = story.get_sync("odd")["status"]
+    assert "$.spec.pageSize" in status["message"]
+    log = story.product.operator_log.read_text()
+    assert log.count("EstimateSync odd is passed over") <= 2
+    assert "Traceback" not in log
