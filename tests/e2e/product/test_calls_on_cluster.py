@@ -1,7 +1,11 @@
 """What a sync costs the API server, by the API server's own books."""
 
+import json
 from collections import Counter
 from typing import Any
+
+import yaml
+from estimatesync_cluster.product import MANIFESTS
 
 CALLS_PER_SYNC = 12
 CALLS_PER_LOOK = 4
@@ -23,3 +27,22 @@ def test_a_sync_costs_a_dozen_calls_besides_its_progress(story: Any) -> None:
     assert calls[("create", "events")] == 4
     assert calls.total() <= CALLS_PER_SYNC + CALLS_PER_LOOK * looks, calls
     assert at_start <= 5
+
+
+def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(story: Any) -> None:
+    story.slow_down(0.5)
+    story.apply("short-lived", ttlSecondsAfterFinished=1)
+    story.wait_until("nothing left", lambda: story.product.kubectl("get", "esync,jobs", "--output=name") == "")
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
+    story.product.kubectl("apply", "--filename=-", stdin=json.dumps(quota))
+    story.apply("stuck")
+    story.wait_reason("stuck", "PodRefused")
+    story.product.kubectl("patch", "estimatesync", "stuck", "--type=merge", '--patch={"spec":{"cancel":true}}')
+    story.wait_finished("stuck")
+
+    asked = {(call.verb, call.resource) for call in story.read_operator_calls()}
+
+    documents = yaml.safe_load_all((MANIFESTS / "operator-rbac.yaml").read_text())
+    (role,) = (document for document in documents if document["kind"] == "Role")
+    granted = {(verb, resource) for rule in role["rules"] for verb in rule["verbs"] for resource in rule["resources"]}
+    assert asked == granted
