@@ -18,7 +18,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.kubernetes_api import CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, explain, translate_failures
 from estimatesync_operator.malformed_syncs import compute_refusal
-from estimatesync_operator.ports import Clock, StaleSyncError, WorldUnavailableError
+from estimatesync_operator.ports import Clock, StaleSyncError, UnreadableSyncError, WorldUnavailableError
 from estimatesync_operator.sync_cache import SyncCache, parse_version
 from estimatesync_operator.watch_health import WatchHealth
 
@@ -121,7 +121,7 @@ class KubernetesSyncStore:
             sync = parse_estimate_sync(raw)
         except MalformedSyncError as error:
             await self._refuse(dict(raw), error)
-            return None
+            raise UnreadableSyncError(name) from error
         self._cache.take(sync)
         return sync
 

@@ -31,7 +31,7 @@ class OperatorMetrics:
         PlatformCollector(registry=self.registry)
         self.registry.register(_CacheCollector(cache, health))
         self._finished = self._count("syncs_finished", "Syncs that have ended.", "phase", "reason")
-        self._records = self._count("records", "Estimates merged: those new, changed, and equal.", "kind")
+        self._records = self._count("records", "Estimates fetched: new, changed, equal, or skipped.", "kind")
         self._attempts = self._count("callback_attempts", "Attempts to deliver a callback.", "outcome")
         self._visits = self._count("reconcile", "Reconcile passes.", "result")
         self._errors = self._count("reconcile_errors", "Passes that had to be repeated.", "kind")
@@ -68,6 +68,7 @@ class OperatorMetrics:
             self._records.labels("new").inc(results.new_estimates)
             self._records.labels("changed").inc(changed)
             self._records.labels("unchanged").inc(results.unchanged_estimates)
+            self._records.labels("skipped").inc(results.skipped_estimates)
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace="estimatesync", registry=self.registry)

@@ -16,6 +16,10 @@ class StaleSyncError(Exception):
     """The sync changed, or vanished, since it was read: read it again and decide anew."""
 
 
+class UnreadableSyncError(Exception):
+    """There is an object of this name, but not one that we understand. The store has told people; leave it alone."""
+
+
 class JobRefusedError(Exception):
     """The job will not be taken (quota, admission, rights); the message says by whom and why. Asking again may help."""
 
@@ -32,7 +36,11 @@ class SyncStore(Protocol):
     """Keeps syncs. Raises WorldUnavailableError from any call that cannot be answered now."""
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """Read one sync as it is now; None when it is gone, or about to be."""
+        """Read one sync as it is now; None when it is gone, or about to be.
+
+        Raises:
+            UnreadableSyncError: It is there, but cannot be understood.
+        """
         ...
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:

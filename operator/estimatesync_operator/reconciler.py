@@ -15,13 +15,22 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 
 from estimatesync_operator import lifecycle
-from estimatesync_operator.agenda import Agenda
+from estimatesync_operator.agenda import NOTHING_MORE, Agenda
 from estimatesync_operator.conclusion import Conclusion
 from estimatesync_operator.following import Following
 from estimatesync_operator.observation import JobObservation
 from estimatesync_operator.outcomes import CANCELLED, Outcome
 from estimatesync_operator.places import Places
-from estimatesync_operator.ports import CallbackSender, ChangeMeter, Clock, EventRecorder, JobRunner, NoMeter, SyncStore
+from estimatesync_operator.ports import (
+    CallbackSender,
+    ChangeMeter,
+    Clock,
+    EventRecorder,
+    JobRunner,
+    NoMeter,
+    SyncStore,
+    UnreadableSyncError,
+)
 from estimatesync_operator.status_writer import StatusWriter
 from estimatesync_operator.waiting_line import EXACT_POSITIONS
 
@@ -89,7 +98,10 @@ class Reconciler:
             StaleSyncError: The sync moved on meanwhile; make another pass soon.
             WorldUnavailableError: Make another pass later.
         """
-        sync = await self._store.fetch(name)
+        try:
+            sync = await self._store.fetch(name)
+        except UnreadableSyncError:
+            return NOTHING_MORE
         if sync is None:
             self._conclusion.forget(name)
             self._following.forget(name)

@@ -131,29 +131,6 @@ def test_a_job_that_a_person_deletes_ends_the_sync(tell_story: Any) -> None:
         assert story.count_jobs() == 0
 
 
-def test_a_foreign_job_of_our_name_is_refused_and_spared(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
-        story.apply("victim", suspend=True)
-        story.wait_reason("victim", "Suspended")
-        uid = story.get_sync("victim")["metadata"]["uid"]
-        container = {"name": "c", "image": "other", "command": ["true"]}
-        foreign = {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": {"name": f"estimatesync-{uid}", "labels": {"botzilla.io/sync": "victim"}},
-            "spec": {"suspend": True, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}},
-        }
-        story.product.kubectl("create", "--filename=-", stdin=json.dumps(foreign))
-
-        story.product.kubectl("patch", "estimatesync", "victim", "--type=merge", '--patch={"spec":{"suspend":false}}')
-
-        status = story.wait_finished("victim")["status"]
-        assert (status["phase"], status["reason"]) == ("Failed", "JobConflict")
-        job = json.loads(story.product.kubectl("get", "job", f"estimatesync-{uid}", "--output=json"))
-        assert "ownerReferences" not in job["metadata"]
-        assert "deletionTimestamp" not in job["metadata"]
-
-
 def test_retries_that_run_out_are_counted_in_the_cause(tell_story: Any) -> None:
     with tell_story(with_api=False) as story:
         story.product.kubectl("patch", "secret", SECRET, f"--patch={json.dumps({'stringData': NO_DATABASE})}")

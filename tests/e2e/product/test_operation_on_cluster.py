@@ -1,14 +1,10 @@
-"""The operator as those meet it who run it, and as it meets other operators, odd objects and lost callbacks."""
+"""The operator as those meet it who run it: its metrics and log, its waiting line, lost callbacks, odd objects."""
 
 import json
-from collections import Counter
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from estimatesync_cluster.product import Product
 from sample_attic_tech import Response
 
 
@@ -53,52 +49,6 @@ def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(stor
 
     story.wait_until("two more", lambda: len(story.receiver.deliveries) == 3)
     assert len({(each.headers["webhook-id"], each.body) for each in story.receiver.deliveries}) == 1
-
-
-def test_two_operators_by_mistake_make_one_job_for_each_sync(tell_story: Any, tmp_path: Path) -> None:
-    with tell_story(with_api=False, MAX_ACTIVE_SYNCS="3") as story, ExitStack() as second:
-        (tmp_path / "second").mkdir()
-        other = Product(
-            cluster=story.product.cluster,
-            namespace=story.product.namespace,
-            settings=story.product.settings,
-            state_dir=tmp_path / "second",
-        )
-        second.callback(other.stop)
-        other.start_operator()
-
-        for number in range(4):
-            story.apply(f"s{number}")
-
-        for number in range(4):
-            assert story.wait_finished(f"s{number}")["status"]["phase"] == "Succeeded"
-            story.wait_delivered(f"s{number}")
-        created = json.loads(story.product.kubectl("get", "jobs", "--output=json"))["items"]
-        owners = Counter(job["metadata"]["ownerReferences"][0]["name"] for job in created)
-        assert owners == {f"s{number}": 1 for number in range(4)}
-        bodies: dict[str, set[bytes]] = {}
-        for delivery in story.receiver.deliveries:
-            bodies.setdefault(delivery.headers["webhook-id"], set()).add(delivery.body)
-        assert [len(each) for each in bodies.values()] == [1] * 4
-
-
-def test_odd_but_valid_objects_run_like_any_other(tell_story: Any) -> None:
-    annotations = {f"example.test/{number:04}": "ü" * 10 for number in range(3000)}
-    name = "a" + "-" * 61 + "z"
-    odd = {
-        "apiVersion": "botzilla.io/v1",
-        "kind": "EstimateSync",
-        "metadata": {"name": name, "annotations": annotations, "labels": {"x" * 63: "y" * 63}},
-        "spec": {"dateRange": {"start": "0002-01-01", "end": "9998-12-31"}, "pageSize": 1000, "maxRetries": 10},
-    }
-    with tell_story(with_api=False) as story:
-        story.product.kubectl("create", "--filename=-", stdin=json.dumps(odd))
-
-        status = story.wait_finished(name)["status"]
-
-        assert status["phase"] == "Succeeded", status
-        assert len(story.get_sync(name)["metadata"]["annotations"]) == 3000
-        assert story.wait_callback(name)["sync_id"] == name
 
 
 def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_one(story: Any) -> None:

@@ -58,6 +58,7 @@ class World:
         self.answers: list[CallbackAttempt] = []
         self.refusal: str | None = None
         self.names_taken: set[str] = set()
+        self.unreadable: set[str] = set()
         self.target_configured = True
         self.touch_during_send = False
         self.touch_during_observe = False
@@ -71,6 +72,8 @@ class World:
         return self.syncs[name]
 
     async def fetch(self, name: str) -> EstimateSync | None:
+        if name in self.unreadable:
+            raise UnreadableSyncError(name)
         return self.syncs.get(name)
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:

@@ -37,6 +37,7 @@ class World(Protocol):
     answers: list[CallbackAttempt]
     refusal: str | None
     names_taken: set[str]
+    unreadable: set[str]
     target_configured: bool
     touch_during_send: bool
     touch_during_observe: bool
@@ -463,6 +464,15 @@ def test_a_callback_is_delivered_again_once_for_each_request(
     assert world.sent == [body]
     delivered = world.syncs["a"].status.callback
     assert (delivered.state, delivered.attempts, delivered.redelivery) == (CallbackState.DELIVERED, 1, "monday")
+
+
+def test_an_object_that_cannot_be_understood_is_left_alone_with_its_job(world: World, make_reconciler: Make) -> None:
+    world.unreadable = {"odd"}
+
+    agenda = asyncio.run(make_reconciler().reconcile("odd"))
+
+    assert agenda == Agenda()
+    assert world.leftovers_removed == []
 
 
 def test_suspended_syncs_take_no_place(world: World, make_reconciler: Make, settle: Settle) -> None:
