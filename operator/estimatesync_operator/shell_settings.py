@@ -3,7 +3,9 @@
 https://docs.kopf.dev/en/stable/configuration/
 """
 
+import itertools
 import logging
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import kopf
@@ -11,6 +13,15 @@ from estimatesync_contract.names import GROUP, JOB_LABEL_SELECTOR
 
 _SERVER_TIMEOUT: Final = 300
 _CLIENT_TIMEOUT: Final = 330
+_BACKOFFS: Final = (1, 1, 2, 3, 5, 8)
+_LAST_BACKOFF: Final = 10
+
+
+class _EndlessBackoffs(Iterable[float]):
+    """Seconds between the tries of one call. When they run out, kopf ends the operator, which no outage should."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain(_BACKOFFS, itertools.repeat(_LAST_BACKOFF))
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -45,6 +56,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # Seconds for one call.
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
+    # An API server that is away comes back; a restart of the operator would not bring it sooner.
+    settings.networking.error_backoffs = _EndlessBackoffs()
     # One line for each event of each object would drown everything else.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     # The same for each probe of the liveness.
