@@ -9,10 +9,10 @@ Only `on.event` handlers are used: they neither annotate the objects nor add fin
 removed leaves nothing behind that cannot be deleted. They are not retried either, which the work queue makes up for.
 """
 
+import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from typing import Any, Final
 
 import kopf
@@ -30,15 +30,19 @@ from estimatesync_operator.settings import OperatorSettings
 from estimatesync_operator.shell_settings import configure
 from estimatesync_operator.watch_health import BLIND_LIMIT
 
-_PATIENCE: Final = timedelta(seconds=2)
-"""Between two looks at an API server that does not answer yet."""
+_PATIENCE: Final = 5.0
+"""Seconds for an API server to answer at start, and between two looks at one that does not."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Shell:
     """What lives from start-up to clean-up."""
 
-    intake: Intake
+    intake: asyncio.Future[Intake]
+    """Events that come before there is one wait for it."""
     resources: AsyncExitStack
+    opening: asyncio.Task[None] | None = None
 
 
 _shell = _Shell()
@@ -63,22 +67,42 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf'
 
 @kopf.on.startup()
 async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
+    """Never wait here for an API server that is away: until this returns, nobody answers the liveness probe."""
     configure(settings)
     install_sync_ids(logging.getLogger().handlers)
-    resources = AsyncExitStack()
+    _shell.resources = AsyncExitStack()
+    _shell.intake = asyncio.get_running_loop().create_future()
+    if not await _open(within=_PATIENCE):
+        _shell.opening = asyncio.create_task(_open_until_answered(), name="opening")
+
+
+async def _open_until_answered() -> None:
+    opened = False
+    while not opened:
+        await asyncio.sleep(_PATIENCE)
+        opened = await _open(within=None)
+
+
+async def _open(*, within: float | None) -> bool:
+    """False when the API server does not answer; when a person must act first, the program ends with what to do."""
     try:
-        _shell.intake = await resources.enter_async_context(run_operator(_settings, _callback_settings))
-    except WorldUnavailableError as error:
-        raise kopf.TemporaryError(str(error), delay=_PATIENCE.total_seconds()) from error
+        async with asyncio.timeout(within):
+            intake = await _shell.resources.enter_async_context(run_operator(_settings, _callback_settings))
+    except (WorldUnavailableError, TimeoutError) as error:
+        logger.warning("waiting for the API server: %s", str(error) or "no answer yet")
+        return False
     except (NotServedError, ConfigException) as error:
         raise SystemExit(str(error)) from error
-    _shell.resources = resources
+    _shell.intake.set_result(intake)
+    return True
 
 
 @kopf.on.probe(id="watch")
 async def _probe(**_: object) -> str:
     """Fail when only a restart can help: any other error would leave the probe without an answer."""
-    blindness = _shell.intake.compute_blindness()
+    if not _shell.intake.done():
+        return "waits for the API server"
+    blindness = _shell.intake.result().compute_blindness()
     if blindness > BLIND_LIMIT:
         raise kopf.PermanentError(f"the watch has not shown our own writes for {blindness.total_seconds():.0f} s")
     return "shows what is written"
@@ -86,16 +110,17 @@ async def _probe(**_: object) -> str:
 
 @kopf.on.cleanup()
 async def _stop(**_: object) -> None:
-    if hasattr(_shell, "resources"):
-        await _shell.resources.aclose()
+    if _shell.opening is not None:
+        _shell.opening.cancel()
+    await _shell.resources.aclose()
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
 async def _take_sync(event: kopf.RawEvent, **_: object) -> None:
     """Fires on each change, on deletion, and at start for every sync there is."""
-    _shell.intake.take_sync(event["type"], dict(event["object"]))
+    (await _shell.intake).take_sync(event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs")
 async def _take_job(event: kopf.RawEvent, **_: object) -> None:
-    _shell.intake.take_job(event["type"], dict(event["object"]))
+    (await _shell.intake).take_job(event["type"], dict(event["object"]))
