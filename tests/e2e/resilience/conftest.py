@@ -53,6 +53,7 @@ class Promise:
     Attributes:
         phase: its last phase, which is told by an event of the same name.
         jobs: how many jobs are left; one was created in any case.
+        pods: how many pods there may be.
         rows: estimates in the database.
         new: how many of them this sync added; None when other syncs ran as well.
         may_lose: how many of its events may be missing; none may be there twice.
@@ -61,6 +62,7 @@ class Promise:
 
     phase: str = "Succeeded"
     jobs: int = 1
+    pods: int = 1
     rows: int = RECORDS
     new: int | None = RECORDS
     may_lose: int = 0
@@ -230,7 +232,9 @@ class World:
 
     def describe(self) -> str:
         """Say all that is known, for a failure's message."""
-        listing = self.product.kubectl("get", "estimatesyncs,jobs,pods,events", "--output=wide")
+        kinds = "estimatesyncs,jobs,pods,events"
+        kubectl = ("get", kinds, f"--namespace={self.namespace}", "--output=wide")
+        listing = self.cluster.kubectl(*kubectl, check=False).stdout
         log = self.operator_log.read_text() if self.operator_log.exists() else ""
         return f"{listing}\n{log[-6000:]}"
 
@@ -275,7 +279,7 @@ class World:
             yield f"{len(creations)} jobs were created, {len(jobs)} are there"
         if any(job["metadata"]["ownerReferences"][0]["uid"] != uid for job in jobs):
             yield "the job is not owned by the sync"
-        if len(pods := self.read_list(PODS, f"botzilla.io/sync={name}")) > promise.jobs:
+        if len(pods := self.read_list(PODS, f"botzilla.io/sync={name}")) > promise.pods:
             yield f"{len(pods)} pods are there"
 
     def _find_result_faults(self, sync: dict[str, Any], promise: Promise) -> Iterator[str]:

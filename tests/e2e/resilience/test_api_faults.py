@@ -20,9 +20,12 @@ EVERY_CALL = frozenset(
         *("LIST pods", "GET pods/log", "POST events"),
     }
 )
+GONE = {"type": "ERROR", "object": {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410}}
 EVERY_WRITE = frozenset({"PUT estimatesyncs/status", "POST jobs", "POST events"})
 ONE_SYNC = {"pageSize": 2, "concurrency": 1}
 SECONDS = 300.0
+INACTIVITY_SECONDS = 70.0
+"""After this time without a sign, not even a bookmark, kopf opens a watch anew."""
 
 
 class Trouble(Interference):
@@ -124,6 +127,31 @@ class FullDisk(Interference):
         return None
 
 
+class LongOutage(Interference):
+    """From the job's creation on, nothing is answered for longer than kopf tries of its own accord."""
+
+    calls = frozenset({"POST jobs"})
+    seconds = 75.0
+
+    def __init__(self) -> None:
+        self.met: Counter[str] = Counter()
+        self.gate: Any = None
+        self._end = float("inf")
+        self._begin = float("inf")
+
+    def before(self, passage: Passage) -> Answer | None:
+        is_away = self._begin <= time.monotonic() < self._end
+        return build_refusal(503, "ServiceUnavailable", {}) if is_away and not passage.is_callback else None
+
+    def after(self, passage: Passage) -> None:
+        if represent_call(passage) == "POST jobs" and not self.met:
+            self.met["POST jobs"] += 1
+            self._begin = time.monotonic()
+            self._end = self._begin + self.seconds
+            self.gate.end_watches(GONE)
+            raise Cut
+
+
 TROUBLES: dict[str, Callable[[], Any]] = {
     "conflict": lambda: Refusal(409, "Conflict", calls=EVERY_WRITE),
     "too many requests": lambda: Refusal(429, "TooManyRequests", **{"Retry-After": "1"}),
@@ -134,23 +162,30 @@ TROUBLES: dict[str, Callable[[], Any]] = {
     "latency": Latency,
     "silence": Silence,
     "full disk": FullDisk,
+    "long outage": LongOutage,
 }
 
 
 def test_a_sync_ends_right_whatever_trouble_its_calls_meet(open_world: Any, promise: Any) -> None:
     def endure(name: str) -> list[str]:
         with open_world() as world:
-            return [*endure_trouble(world, TROUBLES[name](), promise)]
+            return endure_trouble(world, TROUBLES[name](), promise)
 
-    with ThreadPoolExecutor(len(TROUBLES)) as pool:
+    def endure_silence() -> list[str]:
+        with open_world() as world:
+            return endure_silent_watches(world, promise)
+
+    with ThreadPoolExecutor(len(TROUBLES) + 1) as pool:
+        silence = pool.submit(endure_silence)
         faults = dict(zip(TROUBLES, pool.map(endure, TROUBLES), strict=True))
 
     assert {name: found for name, found in faults.items() if found} == {}
+    assert silence.result() == []
 
 
 def endure_trouble(world: Any, trouble: Any, promise: Any) -> list[str]:
     world.slow_down(0.3)
-    world.gate.interference = trouble
+    world.gate.interference, trouble.gate = trouble, world.gate
     operator = world.start_operator()
     world.create_sync("sync", **ONE_SYNC)
     world.wait_over("sync", seconds=SECONDS)
@@ -161,6 +196,25 @@ def endure_trouble(world: Any, trouble: Any, promise: Any) -> list[str]:
         faults.append(f"never met it: {spared}")
     if operator.process.has_ended():
         faults.append(f"the operator ended: {world.describe()}")
+    return faults
+
+
+def endure_silent_watches(world: Any, promise: Any) -> list[str]:
+    """The connections of the watches stay open and nothing comes through, as behind a firewall that forgot them."""
+    operator = world.start_operator()
+    world.slow_down(0.3)
+    world.create_sync("under-way", **ONE_SYNC)
+    world.wait_until("progress", lambda: world.read_status("under-way").get("progress"))
+    silenced = world.gate.silence_watches()
+
+    # A running sync is looked at without being told to; a new one is found when the watch is opened anew.
+    world.wait_over("under-way", seconds=INACTIVITY_SECONDS / 2)
+    faults: list[str] = world.settle_faults("under-way", promise())
+    world.create_sync("unheard-of")
+    world.wait_over("unheard-of", seconds=INACTIVITY_SECONDS + 60)
+    faults += world.settle_faults("unheard-of", promise(new=0))
+    if silenced != 2 or operator.process.has_ended():
+        faults.append(f"{silenced} watches were silenced: {world.describe()}")
     return faults
 
 

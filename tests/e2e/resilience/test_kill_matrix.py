@@ -19,6 +19,7 @@ import pytest
 from estimatesync_cluster.passages import Cut, Interference, Passage
 
 WORLDS = 3
+SETTLE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ STORIES = (
     Story(
         name="is-cancelled",
         spec={"pageSize": 1, "concurrency": 1},
-        end={"phase": "Cancelled", "jobs": 0, "rows": 0, "new": 0},
+        end={"phase": "Cancelled", "jobs": 0, "pods": 0, "rows": 0, "new": 0},
         first="DELETE jobs",
         page_seconds=0.5,
         optional=frozenset({"PUT status Running Stopping"}),
@@ -197,12 +198,17 @@ class Trial:
         return dict(self._world.read_status(self._names[-1]))
 
     def _settle_faults(self) -> list[str]:
-        """What is still wrong after all the time it may take."""
+        """What is still wrong some time after the end: events follow their status, and garbage is collected in time."""
         try:
-            self._world.wait_until("the end", lambda: not self._find_faults(hits=1))
+            self._world.wait_until("the end", self._is_over)
+            self._world.wait_until("the promise", lambda: not self._find_faults(hits=1), seconds=SETTLE_SECONDS)
         except AssertionError as error:
             return [*self._find_faults(hits=1), str(error)]
         return []
+
+    def _is_over(self) -> bool:
+        name = self._names[-1]
+        return not self._world.read_sync(name) if self._story.end is None else bool(self._world.is_over(name))
 
     def _find_faults(self, *, hits: int) -> list[str]:
         name = self._names[-1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster, running_cluster
+from estimatesync_cluster.passages import Answer, Interference, Passage
 
 LEAVE_SECONDS = 10.0
 SYNCS = "/apis/botzilla.io/v1/namespaces/{}/estimatesyncs"
@@ -126,3 +127,24 @@ def test_hostile_but_valid_objects_are_synced_like_any_other(open_world: Any, pr
         assert {name: world.read_sync(name)["metadata"].get("annotations", {}) for name in names} == {
             metadata["name"]: metadata.get("annotations", {}) for metadata in objects
         }
+
+
+def test_an_operator_whose_start_met_an_outage_still_says_what_it_lacks(world: Any) -> None:
+    world.product.kubectl("delete", "rolebinding", "estimatesync-operator")
+    world.gate.interference = Outage()
+
+    operator = world.start_operator()
+    world.wait_until("a call in vain", lambda: [passage for passage in world.gate.passages if passage.answer])
+    assert not operator.process.has_ended()
+    world.gate.interference = Interference()
+
+    world.wait_until("its end", operator.process.has_ended, seconds=60)
+    assert operator.process.exit_code == 1
+    assert "The operator may not list estimatesyncs: grant " in world.operator_log.read_text()
+
+
+class Outage(Interference):
+    """Nothing can be had."""
+
+    def before(self, passage: Passage) -> Answer:  # noqa: ARG002 - the answer is always the same
+        return Answer(status=503)
