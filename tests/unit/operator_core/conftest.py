@@ -20,6 +20,7 @@ from estimatesync_operator.ports import (
     JobRefusedError,
     StaleSyncError,
     SyncEvent,
+    UnreadableSyncError,
     WorldUnavailableError,
 )
 from estimatesync_operator.reconciler import Reconciler, ReconcilerSettings
