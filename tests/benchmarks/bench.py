@@ -55,7 +55,7 @@ class Bench:
                 self._choose(arena)
             contenders = [build_ours(), *self._chosen.values()]
             chosen = [contender for contender in contenders if contender.name in self._names]
-            return run_rounds(arena, chosen, rounds=rounds or scenario.rounds, tell=self._tell)
+            return run_rounds(arena, chosen, rounds=min(rounds or scenario.rounds, scenario.rounds), tell=self._tell)
 
     def try_settings(self, scenario: Scenario) -> list[Setting]:
         """Measure the first load with every page size and concurrency of the table."""
@@ -120,7 +120,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the largest sizes, too; takes the better part of an hour")
     parser.add_argument("--only", action="append", choices=names, help="a scenario; may be given more than once")
     parser.add_argument("--contenders", nargs="+", choices=(OURS, LIMIT, PEER), default=[OURS, LIMIT, PEER])
-    parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
+    parser.add_argument("--rounds", type=int, help="at most, where a scenario has more of its own")
     parser.add_argument("--settings", action="store_true", help="try page sizes and concurrencies, too")
     parser.add_argument("--out", type=Path, default=_DOCUMENT, help="the document; its picture goes beside it")
     return parser.parse_args()
