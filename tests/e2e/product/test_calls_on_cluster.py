@@ -40,9 +40,14 @@ def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(story: An
     story.product.kubectl("patch", "estimatesync", "stuck", "--type=merge", '--patch={"spec":{"cancel":true}}')
     story.wait_finished("stuck")
 
-    asked = {(call.verb, call.resource) for call in story.read_operator_calls()}
+    # A watch is in the books when it has ended.
+    story.product.stop_operator()
+
+    def list_asked() -> set[tuple[str, str]]:
+        return {(call.verb, call.resource) for call in story.read_operator_calls()}
 
     documents = yaml.safe_load_all((MANIFESTS / "operator-rbac.yaml").read_text())
     (role,) = (document for document in documents if document["kind"] == "Role")
     granted = {(verb, resource) for rule in role["rules"] for verb in rule["verbs"] for resource in rule["resources"]}
-    assert asked == granted
+    story.wait_until("the watches in the books", lambda: ("watch", "jobs") in list_asked())
+    assert list_asked() == granted
