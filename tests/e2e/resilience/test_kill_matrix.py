@@ -108,8 +108,8 @@ class KillOnce(Interference):
         self.steps: list[str] = []
         self.struck = Event()
         self._point = point
+        self.target: Passage | None = None
         self._kill = kill
-        self._target: Passage | None = None
         self._lock = Lock()
 
     def before(self, passage: Passage) -> None:
@@ -117,14 +117,14 @@ class KillOnce(Interference):
             with self._lock:
                 self.steps.append(step := represent_step(passage))
                 if self._point and (step, self.steps.count(step)) == (self._point.step, self._point.occurrence):
-                    self._target = passage
+                    self.target = passage
         self._strike("before", passage)
 
     def after(self, passage: Passage) -> None:
         self._strike("after", passage)
 
     def _strike(self, moment: str, passage: Passage) -> None:
-        if self._point and passage is self._target and moment == self._point.moment:
+        if self._point and passage is self.target and moment == self._point.moment:
             self._kill()
             self.struck.set()
             raise Cut
@@ -173,7 +173,7 @@ class Trial:
         kill = KillOnce(point, self._world.kill_operators)
         self._begin(kill)
         what = f"the kill or the end: {point.name}"
-        self._world.wait_until(what, lambda: kill.struck.is_set() or not self._find_faults(hits=0))
+        self._world.wait_until(what, lambda: kill.struck.is_set() or self._went_by(kill))
         self._world.gate.interference = Interference()
         if kill.struck.is_set():
             self._world.launch_operator()
@@ -207,6 +207,10 @@ class Trial:
         except AssertionError as error:
             return [*self._find_faults(hits=1), str(error)]
         return []
+
+    def _went_by(self, kill: KillOnce) -> bool:
+        """Tell whether the sync is over and the point was not met; the effect of a step is seen before its kill is."""
+        return not self._find_faults(hits=0) and kill.target is None
 
     def _is_over(self) -> bool:
         name = self._names[-1]
