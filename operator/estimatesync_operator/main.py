@@ -43,6 +43,7 @@ class _Shell:
     """Events that come before there is one wait for it."""
     resources: AsyncExitStack
     opening: asyncio.Task[None] | None = None
+    has_complaint: bool = False
 
 
 _shell = _Shell()
@@ -91,7 +92,14 @@ async def _open(*, within: float | None) -> bool:
     except (WorldUnavailableError, TimeoutError) as error:
         logger.warning("waiting for the API server: %s", str(error) or "no answer yet")
         return False
-    except (NotServedError, ConfigException) as error:
+    except NotServedError as error:
+        # An API server that has just started knows no rights for a moment: only a second complaint is believed.
+        if _shell.has_complaint:
+            raise SystemExit(str(error)) from error
+        _shell.has_complaint = True
+        logger.warning("%s. Looking again in %.0f s", error, _PATIENCE)
+        return False
+    except ConfigException as error:
         raise SystemExit(str(error)) from error
     _shell.intake.set_result(intake)
     return True
