@@ -132,7 +132,7 @@ def test_a_job_that_a_person_deletes_ends_the_sync(tell_story: Any) -> None:
 
 
 def test_retries_that_run_out_are_counted_in_the_cause(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
+    with tell_story(with_api=False, DATABASE_WAIT_SECONDS="0") as story:
         story.product.kubectl("patch", "secret", SECRET, f"--patch={json.dumps({'stringData': NO_DATABASE})}")
 
         story.apply("futile", maxRetries=1)
