@@ -52,6 +52,10 @@ cluster-down: $(INSTALLED) ## Stop that control plane and remove its state
 test: check ## Run every check and every test
 	$(BIN)/python -m pytest
 
+.PHONY: test-resilience
+test-resilience: $(INSTALLED) ## Kill, cut and delay everything around the operator; long, and beside `make test`
+	$(BIN)/python -m pytest tests/e2e/resilience
+
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/agreement

@@ -70,7 +70,7 @@ class Promise:
 
     @property
     def told(self) -> tuple[str, ...]:
-        return ("Queued", "Starting", "JobCreated", self.phase, "CallbackDelivered")
+        return ("Starting", "JobCreated", self.phase, "CallbackDelivered")
 
     @property
     def conditions(self) -> dict[str, str]:

@@ -55,7 +55,7 @@ STORIES = (
         name="succeeds",
         spec={},
         end={},
-        first="PUT status Queued Queued",
+        first="PUT status Running Starting",
         optional=frozenset({"PUT status Running Running"}),
     ),
     # The pod may have ended before the operator looks again.
