@@ -17,7 +17,9 @@ def read_metrics(story: Any) -> dict[str, float]:
 def test_metrics_and_log_lines_tell_what_happened(story: Any) -> None:
     story.apply("told")
     story.wait_callback("told")
-    story.wait_until("rest", lambda: story.get_sync("told").get("status", {}).get("callback", {}).get("state") == "Delivered")
+    story.wait_until(
+        "rest", lambda: story.get_sync("told").get("status", {}).get("callback", {}).get("state") == "Delivered"
+    )
 
     metrics = read_metrics(story)
 

@@ -79,7 +79,9 @@ def test_two_posts_run_one_after_the_other(story: Any) -> None:
     first = story.post().json()["sync_id"]
     second = story.post().json()["sync_id"]
 
-    story.wait_until("a queued sync", lambda: "waiting for" in story.get_sync(second).get("status", {}).get("message", ""))
+    story.wait_until(
+        "a queued sync", lambda: "waiting for" in story.get_sync(second).get("status", {}).get("message", "")
+    )
     assert story.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
     assert story.count_jobs() == 1
 
