@@ -4,21 +4,17 @@ Every key is always there, null when nothing is known yet, because Make.com lear
 Names are spelt as in the callback: snake_case.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.instants import represent_instant
 from estimatesync_contract.log_lines import represent_finished
 from estimatesync_contract.status import CallbackStatus, Phase, Results
 
 STARTED: Final = "Background synchronization started. This may take several minutes."
-
-
-def represent_time(moment: datetime) -> str:
-    """Write a time in UTC with milliseconds, as JavaScript does: `2025-10-16T14:09:00.000Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def represent_accepted(sync_id: str, now: datetime) -> dict[str, Any]:
@@ -27,7 +23,7 @@ def represent_accepted(sync_id: str, now: datetime) -> dict[str, Any]:
         "success": True,
         "message": STARTED,
         "status": "processing",
-        "timestamp": represent_time(now),
+        "timestamp": represent_instant(now),
         "sync_id": sync_id,
     }
 
@@ -103,4 +99,4 @@ def _represent_callback(callback: CallbackStatus) -> dict[str, Any]:
 
 
 def _represent_optional_time(moment: datetime | None) -> str | None:
-    return represent_time(moment) if moment else None
+    return represent_instant(moment) if moment else None

@@ -3,11 +3,11 @@
 The reconciler calls it at each attempt instead of storing the body. Signing and sending are left to others.
 """
 
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.instants import represent_instant
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 
 _EVENT: Final = "sync_estimates_completed"
@@ -62,7 +62,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
     error = _build_error(status)
     body = _CallbackBody(
         event=_EVENT,
-        timestamp=_represent_time(status.completion_time),
+        timestamp=represent_instant(status.completion_time),
         status="success" if error is None else "error",
         results=_build_results(status.results if error is None else None),
         date_range=_build_date_range(status),
@@ -105,8 +105,3 @@ def _build_date_range(status: EstimateSyncStatus) -> _DateRange:
 def _build_performance(seconds: int) -> _Performance:
     """Round half up as JavaScript's Math.round does, in whole tenths of a minute (six seconds each)."""
     return _Performance(duration_seconds=seconds, duration_minutes=(seconds + 3) // 6 / 10)
-
-
-def _represent_time(moment: datetime) -> str:
-    """Write a time as JavaScript's toISOString does: UTC, milliseconds, Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -31,8 +31,3 @@ def compute_day_bounds(date_range: DateRange, time_zone: tzinfo) -> DayBounds:
 
 def _compute_midnight(day: date, time_zone: tzinfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=time_zone).astimezone(UTC)
-
-
-def represent_instant(instant: datetime) -> str:
-    """Write an instant as JavaScript's toISOString does: `2025-10-16T14:09:00.000Z`."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

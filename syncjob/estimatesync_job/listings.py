@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
+from estimatesync_contract.instants import represent_instant
 
-from estimatesync_job.day_bounds import DayBounds, represent_instant
+from estimatesync_job.day_bounds import DayBounds
 from estimatesync_job.records import RecordId
 
 SORT: Final = "-id"

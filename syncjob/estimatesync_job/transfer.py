@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from estimatesync_contract import log_lines
+from estimatesync_contract.instants import represent_instant
 
 from estimatesync_job.coverage import (
     MAX_PASSES,
@@ -25,7 +26,6 @@ from estimatesync_job.coverage import (
     plan_next_pages,
     plan_pass,
 )
-from estimatesync_job.day_bounds import represent_instant
 from estimatesync_job.errors import SourceChangingError
 from estimatesync_job.listings import ChangesQuery, Gap
 from estimatesync_job.pages import FetchedPage, SourceTime

@@ -2,9 +2,10 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from estimatesync_api.responses import compute_error, represent_accepted, represent_sync, represent_time
+from estimatesync_api.responses import compute_error, represent_accepted, represent_sync
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.instants import represent_instant
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
@@ -59,7 +60,7 @@ def build_sync(status: EstimateSyncStatus) -> EstimateSync:
     ],
 )
 def test_times_are_written_as_javascript_writes_them(moment: datetime, text: str) -> None:
-    assert represent_time(moment) == text
+    assert represent_instant(moment) == text
 
 
 def test_the_accepted_body_is_the_promised_one_byte_for_byte() -> None:

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from estimatesync_contract.date_ranges import DateRange
-from estimatesync_job.day_bounds import compute_day_bounds, represent_instant
+from estimatesync_contract.instants import represent_instant
+from estimatesync_job.day_bounds import compute_day_bounds
 
 
 @pytest.mark.parametrize(
