@@ -114,9 +114,11 @@ def _build_spec_schema() -> Schema:
     # A field's own rule is not evaluated when the field appears or vanishes, so its presence is compared one level up.
     schema["x-kubernetes-validations"] = [
         {
-            "rule": "has(self.dateRange) == has(oldSelf.dateRange)",
-            "message": f"dateRange cannot be added or removed; create a new {KIND} instead",
+            "rule": f"has(self.{name}) == has(oldSelf.{name})",
+            "message": f"{name} cannot be added or removed; create a new {KIND} instead",
         }
+        for name, field in schema["properties"].items()
+        if "default" not in field
     ]
     return {**schema, "default": {}}
 

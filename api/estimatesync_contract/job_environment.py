@@ -37,12 +37,13 @@ DEFAULT_TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
 def build_job_environment(sync: EstimateSync, date_range: DateRange) -> dict[str, str]:
     """The variables that come from the sync itself; deployment settings and secrets are added by who runs the job."""
+    chosen = {} if sync.spec.page_size is None else {SYNC_PAGE_SIZE: str(sync.spec.page_size)}
     return {
+        **chosen,
         SYNC_ID: sync.name,
         SYNC_UID: sync.uid,
         SYNC_START_DATE: date_range.start.isoformat(),
         SYNC_END_DATE: date_range.end.isoformat(),
-        SYNC_PAGE_SIZE: str(sync.spec.page_size),
         SYNC_CONCURRENCY: str(sync.spec.concurrency),
         SYNC_TIMEOUT_SECONDS: str(sync.spec.timeout_seconds),
     }

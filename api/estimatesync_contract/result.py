@@ -30,6 +30,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     """The outcome of one run. `error` is absent on success; a failed run reports zeros.
 
     Attributes:
+        pages: of the range, as read; absent where an earlier run has stored it all.
         skipped_ids: which estimates were skipped, the first few of them.
         complete_as_of: by Attic Tech's clock, the end of the closing pass: nothing in the range up to it is missing.
     """
@@ -38,6 +39,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     date_range: DateRange
     results: Results
     seconds: float
+    pages: int | None = None
     complete_as_of: Time | None = None
     skipped_ids: tuple[str, ...] = ()
     error: ResultError | None = None

@@ -37,8 +37,11 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
         DateRange | None,
         Meta(description="Days to sync, both included; the last 45 days when absent, resolved into the status."),
     ] = None
-    page_size: Annotated[int, Meta(ge=1, le=1000, description="Records asked for in one request.")] = 100
-    concurrency: Annotated[int, Meta(ge=1, le=32, description="Pages in flight at most.")] = 4
+    page_size: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(description="Records asked for in one request; when absent, 100 or what suits the records."),
+    ] = None
+    concurrency: Annotated[int, Meta(ge=1, le=32, description="Pages in flight at most.")] = 8
     timeout_seconds: Annotated[int, Meta(ge=1, le=604_800, description="For the whole sync, retries included.")] = 3600
     max_retries: Annotated[int, Meta(ge=0, le=10, description="Pods after the first one.")] = 2
     ttl_seconds_after_finished: Annotated[

@@ -163,7 +163,7 @@ def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
     """A finished sync shows all its pages: the last look at the log may have been a moment too early."""
     if outcome.phase is not Phase.SUCCEEDED:
         return sync.status.progress
-    pages = max(1, -(-outcome.results.total_fetched // sync.spec.page_size))
+    pages = outcome.pages or (sync.status.progress.total_pages if sync.status.progress else 1)
     return build_progress(page=pages, total_pages=pages, fetched=outcome.results.total_fetched)
 
 

@@ -21,12 +21,17 @@ _CONFIG_ERROR: Final = "CreateContainerConfigError"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sync ended. A failed one has zero results, because it left the tables as they were."""
+    """How a sync ended. A failed one has zero results, because it left the tables as they were.
+
+    Attributes:
+        pages: of the range, as the run that stored it has read them; None where another run reports it.
+    """
 
     phase: Phase
     reason: Reason
     message: str
     results: Results = Results()
+    pages: int | None = None
 
 
 CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=represent_cause(Reason.CANCELLED))
@@ -96,7 +101,7 @@ def _succeed(result: SyncResult) -> Outcome:
     message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
     if counts.skipped_estimates:
         message += f", Skipped: {counts.skipped_estimates}"
-    return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts)
+    return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts, pages=result.pages)
 
 
 def _judge_silence(observation: JobObservation) -> Outcome:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from estimatesync_job.errors import LoginFailedError, SourceInvalidError, TransientSourceError
-from estimatesync_job.pages import CLOSING_PAGE, PageAnswer
+from estimatesync_job.pages import PageAnswer
 
 LOGIN_FAILED: Final = "Login to Attic Tech failed: "
 INVALID_CREDENTIALS: Final = "Invalid credentials"
@@ -76,8 +76,8 @@ def parse_token(answer: Answer) -> str:
     return token
 
 
-def parse_page_answer(answer: Answer, *, page: int) -> PageAnswer:
-    """Read one page.
+def parse_page_answer(answer: Answer, *, number: int | None) -> PageAnswer:
+    """Read one page; `number` is the one that was asked for, None where none was.
 
     Raises:
         TokenRefusedError: Log in again, once.
@@ -88,8 +88,8 @@ def parse_page_answer(answer: Answer, *, page: int) -> PageAnswer:
         raise TokenRefusedError(answer.status)
     _check_status(answer)
     content = _decode(answer, PageAnswer)
-    if page != CLOSING_PAGE and content.page not in {None, page}:
-        raise SourceInvalidError(f"Attic Tech was asked for page {page} and sent page {content.page}.")
+    if number is not None and content.page not in {None, number}:
+        raise SourceInvalidError(f"Attic Tech was asked for page {number} and sent page {content.page}.")
     return content
 
 

@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -23,7 +24,7 @@ from estimatesync_job.answers import (
     parse_token,
 )
 from estimatesync_job.errors import TransientSourceError
-from estimatesync_job.listings import ChangesQuery, build_changes_query, build_page_query
+from estimatesync_job.listings import ChangesQuery, PageQuery, build_changes_query, build_page_query
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, map_page, represent_place
 from estimatesync_job.ports import Log
 from estimatesync_job.request_gate import RequestGate
@@ -37,6 +38,24 @@ EXCHANGE_SECONDS: Final = 120.0
 """For one request and its whole answer; a full page at this depth can take Attic Tech the better part of a minute."""
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """A list call: its place for people, its number for Attic Tech where it has one, and its query string."""
+
+    page: int
+    number: int | None
+    parameters: Mapping[str, str]
+
+
+class _StaleTokenError(Exception):
+    """A request was refused with this token; another one may have been given out since."""
+
+    def __init__(self, token: str, refusal: TokenRefusedError) -> None:
+        super().__init__(str(refusal))
+        self.token = token
+        self.refusal = refusal
 
 
 class AtticTech:
@@ -71,16 +90,16 @@ class AtticTech:
         self._token = await self._retries.run("The login", self._request_token)
         self._log.write("logged_in", log_lines.LOGGED_IN)
 
-    async def fetch_page(self, page: int) -> FetchedPage:
+    async def fetch_page(self, query: PageQuery) -> FetchedPage:
         """Ask for one page and map its records.
 
         Raises:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
         """
+        page = query.page
         self._log.write("fetching_page", log_lines.represent_fetching(page), page=page)
-        settings = self._settings
-        parameters = build_page_query(page, page_size=settings.page_size, bounds=settings.day_bounds)
-        fetched = await self._fetch_with_valid_token(page, parameters)
+        parameters = build_page_query(query, bounds=self._settings.day_bounds)
+        fetched = await self._fetch_with_valid_token(_Request(page=page, number=query.number, parameters=parameters))
         message = log_lines.represent_received(page, fetched.size_bytes)
         self._log.write("page_received", message, page=page, size_bytes=fetched.size_bytes)
         return fetched
@@ -93,22 +112,21 @@ class AtticTech:
         """
         self._log.write("asking_for_changes", log_lines.ASKING_FOR_CHANGES)
         parameters = build_changes_query(query, bounds=self._settings.day_bounds)
-        return await self._fetch_with_valid_token(CLOSING_PAGE, parameters)
+        return await self._fetch_with_valid_token(_Request(page=CLOSING_PAGE, number=None, parameters=parameters))
 
-    async def _fetch_with_valid_token(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
-        token = self._token
+    async def _fetch_with_valid_token(self, request: _Request) -> FetchedPage:
         try:
-            return await self._fetch_once(page, parameters)
-        except TokenRefusedError:
-            await self._renew(token)
+            return await self._fetch_once(request)
+        except _StaleTokenError as refusal:
+            await self._renew(refusal.token)
         try:
-            return await self._fetch_once(page, parameters)
-        except TokenRefusedError as refusal:
-            raise build_access_error(refusal) from refusal
+            return await self._fetch_once(request)
+        except _StaleTokenError as refusal:
+            raise build_access_error(refusal.refusal) from refusal
 
-    async def _fetch_once(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
-        what = represent_place(page)
-        return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(page, parameters))
+    async def _fetch_once(self, request: _Request) -> FetchedPage:
+        what = represent_place(request.page)
+        return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(request))
 
     async def _renew(self, refused_token: str) -> None:
         """Log in once for all pages in flight: who comes second finds a new token already."""
@@ -120,17 +138,28 @@ class AtticTech:
         credentials = {"email": self._settings.attic_tech_email, "password": self._settings.attic_tech_password}
         return parse_token(await self._exchange(self._client.build_request("POST", LOGIN_PATH, json=credentials)))
 
-    async def _request_page(self, page: int, parameters: Mapping[str, str]) -> FetchedPage:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(parameters), headers=headers)
+    async def _request_page(self, asked: _Request) -> FetchedPage:
         # A login is quicker than any page, so it would set a pace that no page keeps.
         async with self._gate.passing():
             await self._retries.wait_while_paused()
-            asked_at = self._time
+            token = self._token
+            headers = {"Authorization": f"Bearer {token}"}
+            request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(asked.parameters), headers=headers)
+            asked_at, started = self._time, asyncio.get_running_loop().time()
             answer = await self._exchange(request)
-            content = parse_page_answer(answer, page=page)
-        limit, size_bytes = int(parameters["limit"]), len(answer.body)
-        fetched = map_page(content, page=page, limit=limit, size_bytes=size_bytes, asked_at=asked_at)
+            seconds = asyncio.get_running_loop().time() - started
+            try:
+                content = parse_page_answer(answer, number=asked.number)
+            except TokenRefusedError as refusal:
+                raise _StaleTokenError(token, refusal) from refusal
+        fetched = map_page(
+            content,
+            page=asked.page,
+            limit=int(asked.parameters["limit"]),
+            size_bytes=len(answer.body),
+            seconds=seconds,
+            asked_at=asked_at,
+        )
         self._time = compute_later(self._time, clock=None, page=fetched)
         return fetched
 

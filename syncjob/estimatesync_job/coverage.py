@@ -3,7 +3,7 @@
 The pages of the range are read by offset, side by side, so what leaves or enters the range meanwhile shifts others
 from page to page. Yet each page is a whole stretch of ids at the instant it was put together: only the gaps between
 two stretches, and what has changed since, are unproven. Closing passes ask for just these. docs/completeness.md
-holds the argument; `transfer` does the asking.
+holds the argument; `page_reader` and `closing_pass` do the asking.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ import msgspec
 
 from estimatesync_job.errors import SourceInvalidError
 from estimatesync_job.listings import ChangesQuery, Gap
+from estimatesync_job.page_plan import PagePlan, next_plan
 from estimatesync_job.pages import FetchedPage, SourceTime, compute_stamp
 
 OVERLAP: Final = timedelta(seconds=60)
@@ -31,54 +32,68 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     """How far the pages have been read.
 
     Attributes:
-        pages: stored so far, in order.
-        total_pages: how many there are to read.
+        plan: the pages there are to read.
+        pages: read so far, in order.
         records: read so far.
         edge: the newest page that had an id.
         read_since: whatever has changed after it was read, or instead of being read, changed at this time or later.
+        newest: the newest stamp on any page, as far as the server's clock bears it out.
         is_at_end: an empty page was met.
     """
 
+    plan: PagePlan
     pages: int = 0
-    total_pages: int = 1
     records: int = 0
     edge: FetchedPage | None = None
     read_since: SourceTime | None = None
+    newest: datetime | None = None
     is_at_end: bool = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all pages have been read."""
+        return self.is_at_end or self.pages >= self.plan.total_pages
 
-def plan_next_pages(state: FetchState) -> range:
-    """Plan what is still to fetch: the first page, which tells how many there are, then the rest.
+    @property
+    def is_nearly_read(self) -> bool:
+        """Whether a closing pass may begin: all pages are read, or the last one, which lies below all others, is not.
 
-    Growth is not followed, or a server that grows faster than it is read would keep the sync for ever: what was
-    shifted behind the last page lies in a gap.
-    """
-    return range(state.pages + 1, 1 if state.is_at_end else state.total_pages + 1)
+        The pass looks at everything below the newest page anyway, and so proves what that last page would.
+        """
+        is_last_to_come = self.plan.is_settled and self.pages == self.plan.total_pages - 1
+        return self.is_over or (is_last_to_come and self.edge is not None)
 
 
 def next_state(state: FetchState, page: FetchedPage) -> FetchState:
-    """Count a stored page."""
+    """Count a page that has been read, and plan what follows from it."""
+    own = compute_stamp(page.asked_at, page)
+    newest = max((stamp for stamp in (state.newest, own) if stamp), default=None)
+    # A page without records holds nothing that could change, unless it says that the range is empty.
+    counts = bool(page.records) or page.page == 1
     return FetchState(
+        plan=next_plan(state.plan, page),
         pages=page.page,
-        total_pages=_compute_total_pages(state, page),
         records=state.records + page.records,
         edge=state.edge if page.last is None else page,
-        # A page without records holds nothing that could change, unless it says that the range is empty.
-        read_since=compute_earlier(state.read_since, page) if page.records or page.page == 1 else state.read_since,
+        read_since=compute_earlier(state.read_since, page, newest=newest) if counts else state.read_since,
+        newest=newest,
         is_at_end=not page.records,
     )
 
 
-def _compute_total_pages(state: FetchState, page: FetchedPage) -> int:
-    """Believe the first page, and without a total go on as long as pages say that there is more."""
-    if page.total_pages is None:
-        return page.page + 1 if page.has_more else page.page
-    return max(page.total_pages, 1) if page.page == 1 else state.total_pages
+def compute_earlier(time: SourceTime | None, page: FetchedPage, *, newest: datetime | None = None) -> SourceTime:
+    """Compute the earlier of a time and an answer's, each of the two clocks for itself; unknown is earliest.
 
-
-def compute_earlier(time: SourceTime | None, page: FetchedPage) -> SourceTime:
-    """Compute the earlier of a time and an answer's, each of the two clocks for itself; unknown is earliest."""
-    own = SourceTime(clock=page.asked_at.clock, stamp=compute_stamp(page.asked_at, page))
+    Args:
+        time: so far.
+        page: the answer.
+        newest: a stamp that another answer has shown, whichever of the two was asked for first. It was there when this
+            one was put together if the server's clock had already passed it when this one was asked for.
+    """
+    stamp, clock = compute_stamp(page.asked_at, page), page.asked_at.clock
+    if newest and clock:
+        stamp = max(min(newest, clock), stamp or newest)
+    own = SourceTime(clock=clock, stamp=stamp)
     if time is None:
         return own
     return SourceTime(clock=_earlier(time.clock, own.clock), stamp=_earlier(time.stamp, own.stamp))
@@ -102,16 +117,16 @@ def find_tail(edge: FetchedPage | None) -> Gap | None:
     return None if edge is None or edge.last is None else Gap(below=edge.last, above=None)
 
 
-def plan_pass(gaps: Sequence[Gap], *, since: SourceTime, page_size: int, start: datetime) -> tuple[ChangesQuery, ...]:
+def plan_pass(gaps: Sequence[Gap], *, since: SourceTime, limit: int, start: datetime) -> tuple[ChangesQuery, ...]:
     """Plan the requests of a closing pass; the first asks for changes, too.
 
     Args:
         gaps: what to look into.
         since: when the reading of what may have changed began.
-        page_size: of the sync.
+        limit: records expected in one answer at most; more are asked for if that is little.
         start: of the range; changes are asked for from there when no stamp is known.
     """
-    limit = max(page_size, MIN_LIMIT)
+    limit = max(limit, MIN_LIMIT)
     first = ChangesQuery(
         limit=limit,
         changed_since=max(start, since.stamp - OVERLAP) if since.stamp else start,

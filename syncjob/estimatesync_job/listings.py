@@ -21,6 +21,20 @@ DEPTH: Final = 2
 _TICK: Final = timedelta(milliseconds=1)
 
 
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for a page of the range.
+
+    Attributes:
+        page: its place among all pages, from 1; what people are shown.
+        number: its number for Attic Tech, which counts in pages of this size.
+        limit: records asked for.
+    """
+
+    page: int
+    number: int
+    limit: int
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Ids that no page has covered: all below one, and above another unless that is None; both ends are excluded."""
 
@@ -46,11 +60,11 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
     below: RecordId | None = None
 
 
-def build_page_query(page: int, *, page_size: int, bounds: DayBounds) -> Mapping[str, str]:
-    """Build the query of one page of the range."""
+def build_page_query(query: PageQuery, *, bounds: DayBounds) -> Mapping[str, str]:
+    """Build the query string of one page of the range."""
     return {
-        "limit": str(page_size),
-        "page": str(page),
+        "limit": str(query.limit),
+        "page": str(query.number),
         "depth": str(DEPTH),
         "sort": SORT,
         "where[updatedAt][greater_than_equal]": represent_instant(bounds.start),
@@ -59,7 +73,7 @@ def build_page_query(page: int, *, page_size: int, bounds: DayBounds) -> Mapping
 
 
 def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[str, str]:
-    """Build the query of a closing pass; the answer continues by id, not by offset, so that nothing can shift."""
+    """Build the query string of a closing pass; it continues by id, not by offset, so that nothing can shift."""
     cursor = {} if query.below is None else {"where[id][less_than]": str(query.below)}
     return {
         "limit": str(query.limit),

@@ -24,6 +24,7 @@ from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.database import open_postgres
 from estimatesync_job.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.log import create_log
+from estimatesync_job.page_plan import build_plan
 from estimatesync_job.ports import Log, StoredRun
 from estimatesync_job.result_file import write_result
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
@@ -103,8 +104,7 @@ def _create_sync(settings: Settings, log: Log) -> Sync:
         open_store=open_postgres(settings),
         log=log,
         start=settings.day_bounds.start,
-        page_size=settings.page_size,
-        concurrency=settings.concurrency,
+        plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
         most_skipped_percent=settings.most_skipped_percent,
     )
 
@@ -120,6 +120,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         date_range=date_range,
         results=stored.results,
         seconds=round(seconds, 3),
+        pages=stored.pages,
         complete_as_of=stored.complete_as_of,
         skipped_ids=stored.skipped_ids,
         error=error,

@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-FIRST: Final = 4
+FIRST: Final = 8
+"""Requests at once to a server that nothing is known about: about as many as one browser makes."""
+
 _FORGETTING: Final = 1.05
 """By how much the quickest time grows with each answer, so that one lucky answer is not the measure for ever."""
 

@@ -50,17 +50,21 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of an answer: its rows, the records that gave none, and what it says about the listing.
 
     Attributes:
-        page: its number, or CLOSING_PAGE.
+        page: its place among all pages, or CLOSING_PAGE.
+        limit: records asked for.
         total_pages: as told; None where it was not.
         has_more: whether records may follow, by the more cautious of what it says and how full it is.
+        seconds: from the request to the whole answer.
         first, last: the ids at its ends; None when it holds no id.
         asked_at: how late it was, at least, when it was put together.
     """
 
     page: int
+    limit: int
     total_pages: int | None
     has_more: bool
     size_bytes: int
+    seconds: float
     rows: tuple[Row, ...]
     problems: tuple[PlacedProblem, ...]
     first: RecordId | None
@@ -73,7 +77,9 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.rows) + len(self.problems)
 
 
-def map_page(answer: PageAnswer, *, page: int, limit: int, size_bytes: int, asked_at: SourceTime) -> FetchedPage:
+def map_page(
+    answer: PageAnswer, *, page: int, limit: int, size_bytes: int, seconds: float, asked_at: SourceTime
+) -> FetchedPage:
     """Map every record of an answer; `page` and `limit` are what was asked for.
 
     Raises:
@@ -83,9 +89,11 @@ def map_page(answer: PageAnswer, *, page: int, limit: int, size_bytes: int, aske
     ids = _read_ids(answer.docs, mapped, page)
     return FetchedPage(
         page=page,
+        limit=limit,
         total_pages=answer.total_pages,
         has_more=bool(answer.has_next_page) or len(mapped) >= limit,
         size_bytes=size_bytes,
+        seconds=seconds,
         rows=tuple(row for _, row in mapped if isinstance(row, Row)),
         problems=tuple(
             PlacedProblem(page=page, position=position, problem=problem)

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import msgspec
 from estimatesync_contract.status import Results
 
-from estimatesync_job.listings import ChangesQuery
+from estimatesync_job.listings import ChangesQuery, PageQuery
 from estimatesync_job.pages import FetchedPage
 from estimatesync_job.rows import Row
 
@@ -30,8 +30,8 @@ class Source(Protocol):
         """Get the token that pages are asked for with; a token that expires later is renewed without a word."""
         ...
 
-    async def fetch_page(self, page: int) -> FetchedPage:
-        """Ask for one page, from 1, and map its records."""
+    async def fetch_page(self, query: PageQuery) -> FetchedPage:
+        """Ask for one page and map its records."""
         ...
 
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
@@ -44,19 +44,22 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         results: its counts.
+        pages: of the range, as read; None where another process has read them.
         complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
             its answers carry no date.
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
     """
 
     results: Results
+    pages: int | None = None
     complete_as_of: datetime | None = None
     skipped_ids: tuple[str, ...] = ()
 
 
 class Transferred(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read and staged: records in all, and the rest as in StoredRun."""
+    """What was read and staged: pages and records in all, and the rest as in StoredRun."""
 
+    pages: int
     records: int
     skipped: int
     skipped_ids: tuple[str, ...]

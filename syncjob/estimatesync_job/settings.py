@@ -40,7 +40,7 @@ class Settings:
         sync_uid: identifies the sync for ever; a uid that is committed already is not synced again.
         date_range: whole days, as asked for.
         day_bounds: the same as instants.
-        page_size: records asked for in one request, 1…1000.
+        page_size: records asked for in one request, 1…1000; None lets the sync choose.
         concurrency: pages in flight at most, 1…32.
         timeout_seconds: after which whoever started the sync ends it; None when that is not known.
         most_skipped_percent: of the records, how many may be left out because they cannot become rows.
@@ -52,7 +52,7 @@ class Settings:
     sync_uid: str
     date_range: DateRange
     day_bounds: DayBounds
-    page_size: int
+    page_size: int | None
     concurrency: int
     timeout_seconds: int | None
     most_skipped_percent: int
@@ -77,7 +77,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         sync_uid=reader.read_required(names.SYNC_UID, _GIVEN),
         date_range=date_range,
         day_bounds=_read_bounds(reader, date_range),
-        page_size=reader.read_integer(names.SYNC_PAGE_SIZE, _SPEC.page_size, low=1, high=MAX_PAGE_SIZE),
+        page_size=_read_page_size(reader),
         concurrency=reader.read_integer(names.SYNC_CONCURRENCY, _SPEC.concurrency, low=1, high=MAX_CONCURRENCY),
         timeout_seconds=_read_timeout(reader),
         most_skipped_percent=reader.read_integer(
@@ -146,6 +146,12 @@ def _read_time_zone(reader: EnvironmentReader) -> tzinfo:
     if reader.read_text(names.SYNC_TIME_ZONE, names.DEFAULT_TIME_ZONE) == names.DEFAULT_TIME_ZONE:
         return UTC
     return reader.read_time_zone(names.SYNC_TIME_ZONE, names.DEFAULT_TIME_ZONE)
+
+
+def _read_page_size(reader: EnvironmentReader) -> int | None:
+    if not reader.read_text(names.SYNC_PAGE_SIZE, ""):
+        return None
+    return reader.read_integer(names.SYNC_PAGE_SIZE, 1, low=1, high=MAX_PAGE_SIZE)
 
 
 def _read_timeout(reader: EnvironmentReader) -> int | None:

@@ -4,18 +4,21 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import Final, TypeVar
 
+import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
-from estimatesync_job.pages import FetchedPage
-from estimatesync_job.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun
+from estimatesync_job.page_plan import PagePlan
+from estimatesync_job.page_reader import ReadPage, read_pages
+from estimatesync_job.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
+from estimatesync_job.requests_in_order import cancel
 from estimatesync_job.skipping import Skipping
-from estimatesync_job.transfer import Transfer, cancel
+from estimatesync_job.transfer import Transfer
 
 Value = TypeVar("Value")
 
@@ -34,8 +37,7 @@ class Sync:
         open_store: OpenStore,
         log: Log,
         start: datetime,
-        page_size: int,
-        concurrency: int,
+        plan: PagePlan,
         most_skipped_percent: int,
     ) -> None:
         self.stored: StoredRun | None = None
@@ -43,8 +45,7 @@ class Sync:
         self._open_store: Final = open_store
         self._log: Final = log
         self._start: Final = start
-        self._page_size: Final = page_size
-        self._concurrency: Final = concurrency
+        self._plan: Final = plan
         self._most_skipped_percent: Final = most_skipped_percent
 
     async def run(self) -> None:
@@ -56,22 +57,18 @@ class Sync:
         self._log.write("starting", log_lines.STARTING)
         async with (
             self._open_source as source,
-            _in_background(_fetch_first_page(source)) as first_page,
+            aclosing(read_pages(source, self._plan)) as pages,
+            # While the database is still being reached, the first pages are asked for.
+            _in_background(_read_first(pages)) as first,
             self._open_store as store,
         ):
             self.stored = await store.fetch_committed_run()
             if self.stored is None:
-                self.stored = await self._transfer(source, store, first_page)
+                transferred = await self._build_transfer(source, store).run(first, pages)
+                self.stored = await self._merge(store, transferred)
             else:
                 self._log.write("already_stored", "🔁 [SYNC] An earlier process of this sync has stored its estimates")
             self._log_finished(self.stored.results)
-
-    async def _transfer(self, source: Source, store: EstimateStore, first_page: asyncio.Task[FetchedPage]) -> StoredRun:
-        transferred = await self._build_transfer(source, store).run(first_page)
-        records = transferred.records
-        self._log.write("fetch_complete", log_lines.represent_fetch_complete(records), fetched=records)
-        self._log.write("saving", log_lines.SAVING)
-        return await store.merge(transferred)
 
     def _build_transfer(self, source: Source, store: EstimateStore) -> Transfer:
         return Transfer(
@@ -79,10 +76,15 @@ class Sync:
             store,
             log=self._log,
             start=self._start,
-            page_size=self._page_size,
-            concurrency=self._concurrency,
+            concurrency=self._plan.ahead,
             skipping=Skipping(self._log, most_percent=self._most_skipped_percent),
         )
+
+    async def _merge(self, store: EstimateStore, transferred: Transferred) -> StoredRun:
+        records = transferred.records
+        self._log.write("fetch_complete", log_lines.represent_fetch_complete(records), fetched=records)
+        self._log.write("saving", log_lines.SAVING)
+        return msgspec.structs.replace(await store.merge(transferred), pages=transferred.pages)
 
     def _log_finished(self, results: Results) -> None:
         message = log_lines.represent_finished(results.new_estimates, results.updated_estimates)
@@ -95,10 +97,8 @@ class Sync:
         )
 
 
-async def _fetch_first_page(source: Source) -> FetchedPage:
-    """Log in and go on to what comes next anyway, while the database is still being reached."""
-    await source.login()
-    return await source.fetch_page(1)
+async def _read_first(pages: AsyncGenerator[ReadPage, None]) -> ReadPage:
+    return await anext(pages)
 
 
 @asynccontextmanager

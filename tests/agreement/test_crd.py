@@ -52,8 +52,7 @@ def test_the_defaults_are_the_contracts() -> None:
 
     assert SPEC["default"] == {}
     assert defaults == {
-        "pageSize": 100,
-        "concurrency": 4,
+        "concurrency": 8,
         "timeoutSeconds": 3600,
         "maxRetries": 2,
         "ttlSecondsAfterFinished": 604_800,

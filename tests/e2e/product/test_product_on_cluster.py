@@ -235,6 +235,7 @@ def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dic
             "dateRange cannot be added or removed",
             id="a range added",
         ),
+        pytest.param({}, {"pageSize": 10}, "pageSize cannot be added or removed", id="a size added"),
         pytest.param(
             {"callback": {"enabled": True}}, {"callback": {"enabled": False}}, "callback cannot be changed", id="nested"
         ),

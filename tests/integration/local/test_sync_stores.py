@@ -97,7 +97,7 @@ def test_a_name_is_taken_once(migrated_url: str) -> None:
 
     kept = use(migrated_url, lambda api, _: api.fetch("est-1"))
     assert kept is not None
-    assert kept.spec.page_size == 100
+    assert kept.spec.page_size is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from estimatesync_contract.reasons import Reason
 from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.errors import SourceUnavailableError
+from estimatesync_job.listings import PageQuery
 from estimatesync_job.log import create_log
 from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.settings import parse_settings
@@ -47,7 +48,7 @@ def test_what_passes_is_retried(jobs: Any, sample: RunningSample, fill: Fill) ->
         "5": Response(status=200, headers={"Content-Type": "application/json"}, body=b'{"docs":[{"id"'),
     })  # fmt: skip
 
-    job = jobs.run(sample, SYNC_PAGE_SIZE="10")
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="6")
 
     assert job.process.returncode == 0
     assert (job.result.results.new_estimates, job.result.results.total_processed) == (60, 60)
@@ -88,7 +89,7 @@ def test_after_the_last_attempt_it_gives_up(jobs: Any, sample: RunningSample, fa
         with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
             async with open_attic_tech(settings, log=create_log("text", nowhere, sync_id="s"), policy=policy) as source:
                 await source.login()
-                await source.fetch_page(1)
+                await source.fetch_page(PageQuery(page=1, number=1, limit=10))
 
     with pytest.raises(SourceUnavailableError, match=r"Attic Tech is not available\. Page 1 failed 3 times"):
         asyncio.run(fetch())

@@ -34,7 +34,7 @@ def test_an_object_from_the_api_server_is_read_and_unknown_fields_are_passed_ove
 
     assert (sync.name, sync.uid, sync.metadata.generation) == ("est-abc", "u-1", 2)
     assert sync.metadata.creation_timestamp == datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
-    assert (sync.spec.page_size, sync.spec.concurrency) == (50, 4)
+    assert (sync.spec.page_size, sync.spec.concurrency) == (50, 8)
     assert sync.spec.callback == CallbackSpec(url_secret_ref=SecretKeyRef(name="hooks", key="make"))
     assert sync.status.phase is Phase.RUNNING
 

@@ -194,7 +194,9 @@ def finished_job() -> Callable[..., JobObservation]:
             if error
             else Results(total_fetched=total, new_estimates=new, updated_estimates=updated, total_processed=total)
         )
-        result = SyncResult(sync_uid=f"uid-{name}", date_range=RANGE, results=results, seconds=1.0, error=error)
+        result = SyncResult(
+            sync_uid=f"uid-{name}", date_range=RANGE, results=results, seconds=1.0, pages=17, error=error
+        )
         return JobObservation(
             state=JobState.FAILED if error else JobState.SUCCEEDED,
             termination_message=build_result_bytes(result).decode(),

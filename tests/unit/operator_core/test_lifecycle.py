@@ -3,6 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -34,6 +35,7 @@ SUCCESS = Outcome(
     reason=Reason.SUCCEEDED,
     message="done",
     results=Results(total_fetched=101, total_processed=101),
+    pages=2,
 )
 PROGRESS = build_progress(page=9, total_pages=17, fetched=900)
 
@@ -161,6 +163,14 @@ def test_a_success_shows_all_its_pages(make_sync: MakeSync, running: dict[str, A
         "Finished",
         "Complete",
     }
+
+
+def test_what_an_earlier_run_has_stored_is_shown_with_the_pages_that_it_read(
+    make_sync: MakeSync, running: dict[str, Any]
+) -> None:
+    progress = _finish(make_sync(**running, progress=PROGRESS), msgspec.structs.replace(SUCCESS, pages=None)).progress
+
+    assert progress == build_progress(page=17, total_pages=17, fetched=101)
 
 
 def test_a_success_that_found_nothing_is_complete_as_well(make_sync: MakeSync, running: dict[str, Any]) -> None:

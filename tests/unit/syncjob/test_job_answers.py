@@ -19,7 +19,7 @@ def build_refusal(status: int, message: str) -> Answer:
 
 
 def test_a_page_and_a_token_are_read() -> None:
-    assert parse_page_answer(build_answer(), page=1).docs == ()
+    assert parse_page_answer(build_answer(), number=1).docs == ()
     assert parse_token(build_answer(body=b'{"message":"Passed","token":"a.b.c","exp":1}')) == "a.b.c"
 
 
@@ -53,14 +53,14 @@ def test_a_page_and_a_token_are_read() -> None:
 )
 def test_what_is_not_the_page_is_an_error_of_the_right_kind(answer: Answer, kind: type[SyncError], words: str) -> None:
     with pytest.raises(kind, match=words) as raised:
-        parse_page_answer(answer, page=1)
+        parse_page_answer(answer, number=1)
 
     assert type(raised.value) is kind
 
 
 def test_retry_after_travels_with_the_error() -> None:
     with pytest.raises(TransientSourceError) as raised:
-        parse_page_answer(build_answer(503, retry_after="7"), page=1)
+        parse_page_answer(build_answer(503, retry_after="7"), number=1)
 
     assert raised.value.retry_after == "7"
 
@@ -68,7 +68,7 @@ def test_retry_after_travels_with_the_error() -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_told_apart_from_other_errors(status: int) -> None:
     with pytest.raises(TokenRefusedError) as raised:
-        parse_page_answer(build_answer(status), page=1)
+        parse_page_answer(build_answer(status), number=1)
 
     assert raised.value.status == status
 

@@ -15,12 +15,14 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import httpx
+import msgspec
 import pytest
 from estimatesync_contract.status import Results
 from estimatesync_job.attic_tech import AtticTech
 from estimatesync_job.coverage import OVERLAP
 from estimatesync_job.errors import SourceChangingError
-from estimatesync_job.listings import ChangesQuery
+from estimatesync_job.listings import ChangesQuery, PageQuery
+from estimatesync_job.page_plan import PagePlan, build_plan
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime
 from estimatesync_job.ports import Level, Source, StoredRun, Transferred
 from estimatesync_job.retry_delays import RetryPolicy
@@ -63,7 +65,7 @@ class Story:
     clock: datetime
     ages: Sequence[timedelta]
     script: Sequence[tuple[timedelta, Sequence[Event]]]
-    page_size: int
+    page_size: int | None
     concurrency: int
     most_records: int
     seed: int
@@ -82,7 +84,7 @@ STORIES = st.builds(
     clock=st.sampled_from(CLOCKS),
     ages=st.lists(st.sampled_from([timedelta(days=days) for days in (5, 5, 6, 30, 44, 60, 90)]), max_size=45),
     script=st.lists(st.tuples(STEPS, st.lists(EVENTS, max_size=4)), max_size=40),
-    page_size=st.sampled_from((1, 2, 3, 5, 10, 100, 1000)),
+    page_size=st.sampled_from((None, None, 1, 2, 3, 5, 10, 100, 1000)),
     concurrency=st.sampled_from((1, 2, 4, 8, 32)),
     most_records=st.sampled_from((1000, 1000, 2, 7)),
     seed=st.integers(0, 2**32),
@@ -241,21 +243,21 @@ class WithoutClosingPass:
     async def login(self) -> None:
         await self.source.login()
 
-    async def fetch_page(self, page: int) -> FetchedPage:
-        return await self.source.fetch_page(page)
+    async def fetch_page(self, query: PageQuery) -> FetchedPage:
+        return await self.source.fetch_page(query)
 
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
         assert query
         return FetchedPage(
-            page=CLOSING_PAGE, total_pages=1, has_more=False, size_bytes=0, rows=(), problems=(), first=None, last=None,
-            asked_at=SourceTime(),
+            page=CLOSING_PAGE, limit=1, total_pages=1, has_more=False, size_bytes=0, seconds=0.0, rows=(), problems=(),
+            first=None, last=None, asked_at=SourceTime(),
         )  # fmt: skip
 
 
 def open_source(world: World) -> AbstractAsyncContextManager[AtticTech]:
     chosen = parse_settings({
         "SYNC_ID": "s", "SYNC_UID": "u", "SYNC_START_DATE": "2025-09-01", "SYNC_END_DATE": "2025-10-16",
-        "SYNC_PAGE_SIZE": str(world.story.page_size), "SYNC_CONCURRENCY": str(world.story.concurrency),
+        "SYNC_CONCURRENCY": str(world.story.concurrency),
         "ATTIC_TECH_URL": "http://sample.example", "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
         "ATTIC_TECH_PASSWORD": "made-up-password", "DATABASE_URL": "postgresql://nowhere",
     })  # fmt: skip
@@ -275,6 +277,14 @@ async def without_closing_pass(opening: AbstractAsyncContextManager[Source]) -> 
         yield WithoutClosingPass(source)
 
 
+def plan_story(story: Story) -> PagePlan:
+    """Ask for the first pages together; without a page size they begin with one record, and grow."""
+    plan = msgspec.structs.replace(
+        build_plan(page_size=story.page_size or 1, ahead=story.concurrency), patience_seconds=0.0
+    )
+    return plan if story.page_size else msgspec.structs.replace(plan, is_adaptive=True, sizes=(8, 4, 2, 1), few_pages=0)
+
+
 def run_story(
     story: Story, change: Callable[[Any], AbstractAsyncContextManager[Source]] = lambda opening: opening
 ) -> tuple[World, Table, StoredRun]:
@@ -284,8 +294,7 @@ def run_story(
         open_store=table.open(),
         log=SilentLog(),
         start=START,
-        page_size=story.page_size,
-        concurrency=story.concurrency,
+        plan=plan_story(story),
         most_skipped_percent=0,
     )
     asyncio.run(sync.run())
@@ -323,7 +332,7 @@ def test_a_source_that_rests_is_stored_as_it_is_and_fetched_once(story: Story) -
     world, table, stored = run_story(at_rest)
 
     (_, versions), *_ = world.witnessed
-    pages = max(1, -(-len(versions) // story.page_size))
+    pages = max(1, story.concurrency, -(-len(versions) // (story.page_size or 1)))
     assert table.versions == versions
     assert stored.results.total_fetched == len(versions)
     assert len(world.sample.requests) <= 1 + pages + 1 + (pages > 18) * (1 + pages // 18)

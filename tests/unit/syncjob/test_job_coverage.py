@@ -7,16 +7,17 @@ from estimatesync_job.coverage import (
     GAPS_PER_QUERY,
     FetchState,
     PassResult,
+    compute_earlier,
     find_gap,
     find_tail,
     is_proof,
     next_result,
     next_state,
-    plan_next_pages,
     plan_pass,
 )
 from estimatesync_job.day_bounds import DayBounds
-from estimatesync_job.listings import ChangesQuery, Gap, build_changes_query, build_page_query
+from estimatesync_job.listings import ChangesQuery, Gap, PageQuery, build_changes_query, build_page_query
+from estimatesync_job.page_plan import build_plan
 from estimatesync_job.pages import FetchedPage, SourceTime
 from estimatesync_job.records import RecordId
 from estimatesync_job.rows import Row, map_record
@@ -30,6 +31,9 @@ ROW = map_record(Raw(b'{"id":5}'))
 assert isinstance(ROW, Row)
 
 
+START_OF_READING = FetchState(plan=build_plan(page_size=100, ahead=2))
+
+
 def build_page(
     number: int = 1,
     *,
@@ -41,9 +45,11 @@ def build_page(
 ) -> FetchedPage:
     return FetchedPage(
         page=number,
+        limit=100,
         total_pages=total_pages,
         has_more=has_more,
         size_bytes=2,
+        seconds=0.1,
         rows=(ROW,) * records,
         problems=(),
         first=ends[0],
@@ -53,30 +59,36 @@ def build_page(
 
 
 @pytest.mark.parametrize(
-    ("state", "pages"),
+    ("pages", "is_nearly_read", "is_over"),
     [
-        pytest.param(FetchState(), [1], id="the-first-tells-the-total"),
-        pytest.param(FetchState(pages=1, total_pages=4), [2, 3, 4], id="then-the-rest"),
-        pytest.param(FetchState(pages=4, total_pages=4), [], id="then-nothing"),
-        pytest.param(FetchState(pages=2, total_pages=9, is_at_end=True), [], id="behind-an-empty-page"),
+        pytest.param(0, False, False, id="the-first-tells-the-total"),
+        pytest.param(2, False, False, id="two-are-left"),
+        pytest.param(3, True, False, id="one-is-left"),
+        pytest.param(4, True, True, id="none-is-left"),
     ],
 )
-def test_plans_follow_the_total(state: FetchState, pages: list[int]) -> None:
-    assert list(plan_next_pages(state)) == pages
+def test_a_closing_pass_may_begin_beside_the_last_page(
+    pages: int, is_nearly_read: bool, is_over: bool  # noqa: FBT001 - a table's columns
+) -> None:  # fmt: skip
+    state = START_OF_READING
+
+    for number in range(1, pages + 1):
+        state = next_state(state, build_page(number, total_pages=4))
+
+    assert (state.is_nearly_read, state.is_over) == (is_nearly_read, is_over)
 
 
-@pytest.mark.parametrize(
-    ("page", "total"),
-    [
-        pytest.param(build_page(1, total_pages=17), 17, id="told-by-the-first"),
-        pytest.param(build_page(1, total_pages=0), 1, id="none-told"),
-        pytest.param(build_page(3, total_pages=99), 4, id="later-ones-are-not-believed"),
-        pytest.param(build_page(3, has_more=True), 4, id="untold-and-more"),
-        pytest.param(build_page(3), 3, id="untold-and-no-more"),
-    ],
-)
-def test_the_total_is_the_first_pages_or_worked_out(page: FetchedPage, total: int) -> None:
-    assert next_state(FetchState(pages=page.page - 1, total_pages=4), page).total_pages == total
+def test_a_closing_pass_waits_for_a_last_page_that_may_not_be_the_last() -> None:
+    untold = next_state(START_OF_READING, build_page(1, has_more=True))
+    without_ids = next_state(START_OF_READING, build_page(1, total_pages=2, ends=(None, None)))
+
+    assert (untold.is_nearly_read, without_ids.is_nearly_read) == (False, False)
+
+
+def test_an_empty_page_ends_the_reading() -> None:
+    state = next_state(START_OF_READING, build_page(1, total_pages=1_000_000))
+
+    assert next_state(state, build_page(2, records=0, ends=(None, None))).is_over
 
 
 def test_a_state_remembers_the_earliest_reading() -> None:
@@ -85,13 +97,27 @@ def test_a_state_remembers_the_earliest_reading() -> None:
         build_page(2, asked_at=SourceTime(clock=NOON - MINUTE, stamp=NOON)),
         build_page(3, records=0, ends=(None, None)),
     )
-    state = FetchState()
+    state = START_OF_READING
 
     for page in pages:
         state = next_state(state, page)
 
     assert (state.pages, state.records, state.edge, state.is_at_end) == (3, 2, pages[1], True)
     assert state.read_since == SourceTime(clock=NOON - MINUTE, stamp=NOON - MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("clock", "stamp"),
+    [
+        pytest.param(NOON, NOON - MINUTE, id="what-the-clock-had-passed-was-there"),
+        pytest.param(NOON - 2 * MINUTE, NOON - 2 * MINUTE, id="what-it-had-not-passed-may-have-come-later"),
+        pytest.param(None, NOON - 99 * MINUTE, id="without-a-clock-only-the-page-itself-tells"),
+    ],
+)
+def test_pages_asked_for_together_share_the_newest_stamp(clock: datetime | None, stamp: datetime) -> None:
+    old = build_page(asked_at=SourceTime(clock=clock, stamp=NOON - 99 * MINUTE))
+
+    assert compute_earlier(None, old, newest=NOON - MINUTE).stamp == stamp
 
 
 @pytest.mark.parametrize(
@@ -118,7 +144,7 @@ def test_a_pass_asks_for_changes_once_and_for_gaps_in_parts() -> None:
     gaps = [Gap(below=number, above=number - 2) for number in range(100, 60, -1)]
     since = SourceTime(clock=NOON, stamp=NOON - MINUTE)
 
-    first, *others = plan_pass(gaps, since=since, page_size=5, start=START)
+    first, *others = plan_pass(gaps, since=since, limit=5, start=START)
 
     assert (first.changed_since, first.left_since, first.limit) == (NOON - 2 * MINUTE, NOON - MINUTE, 100)
     assert {(query.changed_since, query.left_since) for query in others} == {(None, None)}
@@ -127,7 +153,7 @@ def test_a_pass_asks_for_changes_once_and_for_gaps_in_parts() -> None:
 
 
 def test_without_any_stamp_the_whole_range_may_have_changed() -> None:
-    (query,) = plan_pass([], since=SourceTime(), page_size=500, start=START)
+    (query,) = plan_pass([], since=SourceTime(), limit=500, start=START)
 
     assert query == ChangesQuery(limit=500, changed_since=START, left_since=None, gaps=())
 
@@ -153,7 +179,7 @@ def test_what_proves_that_nothing_is_missing(
 
 
 def test_a_page_is_asked_for_in_an_order_that_edits_do_not_change() -> None:
-    assert build_page_query(3, page_size=50, bounds=BOUNDS) == {
+    assert build_page_query(PageQuery(page=9, number=3, limit=50), bounds=BOUNDS) == {
         "limit": "50",
         "page": "3",
         "depth": "2",

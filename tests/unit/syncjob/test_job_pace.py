@@ -4,19 +4,19 @@ import pytest
 from estimatesync_job.pace import Pace, build_pace, next_pace_after_answer, next_pace_after_trouble
 
 
-@pytest.mark.parametrize(("bound", "allowed"), [(1, 1), (3, 3), (4, 4), (32, 4)])
+@pytest.mark.parametrize(("bound", "allowed"), [(1, 1), (3, 3), (8, 8), (32, 8)])
 def test_it_begins_with_few(bound: int, allowed: int) -> None:
     assert build_pace(bound).allowed == allowed
 
 
 def test_it_grows_by_each_quick_answer_up_to_the_bound() -> None:
-    pace, seen = build_pace(8), []
+    pace, seen = build_pace(12), []
 
     for _ in range(6):
         pace = next_pace_after_answer(pace, seconds=0.3)
         seen.append(pace.allowed)
 
-    assert seen == [5, 6, 7, 8, 8, 8]
+    assert seen == [9, 10, 11, 12, 12, 12]
 
 
 def test_answers_that_have_queued_let_it_grow_no_further() -> None:

@@ -20,7 +20,7 @@ NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 def map_body(body: bytes, *, page: int = 2, limit: int = 100) -> FetchedPage:
     answer = msgspec.json.decode(body, type=PageAnswer)
-    return map_page(answer, page=page, limit=limit, size_bytes=len(body), asked_at=SourceTime(clock=NOON))
+    return map_page(answer, page=page, limit=limit, size_bytes=len(body), seconds=0.1, asked_at=SourceTime(clock=NOON))
 
 
 def test_rows_and_problems_of_a_page_are_kept_apart_and_counted_together() -> None:

@@ -25,7 +25,7 @@ def test_what_is_not_set_has_its_documented_default() -> None:
 
     assert settings.attic_tech_url == "https://www.attic-tech.com"
     assert settings.database_schema == "botzilla"
-    assert (settings.page_size, settings.concurrency) == (100, 4)
+    assert (settings.page_size, settings.concurrency) == (None, 8)
     assert settings.date_range == DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
     assert settings.day_bounds.end == datetime(2025, 10, 16, 23, 59, 59, 999_000, tzinfo=UTC)
 

@@ -16,7 +16,8 @@ from estimatesync_job.errors import (
     SourceUnavailableError,
     SyncError,
 )
-from estimatesync_job.listings import ChangesQuery
+from estimatesync_job.listings import ChangesQuery, PageQuery
+from estimatesync_job.page_plan import build_plan
 from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, PageAnswer, SourceTime, map_page
 from estimatesync_job.ports import Level, StoredRun, Transferred
 from estimatesync_job.rows import Row
@@ -60,7 +61,8 @@ class ScriptedSource:
         if self.login_error:
             raise self.login_error
 
-    async def fetch_page(self, page: int) -> FetchedPage:
+    async def fetch_page(self, query: PageQuery) -> FetchedPage:
+        page = query.page
         self.asked.append(page)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -80,7 +82,7 @@ class ScriptedSource:
 
     def _map(self, records: list[bytes], page: int, total_pages: int | None = None) -> FetchedPage:
         answer = PageAnswer(docs=tuple(Raw(record) for record in records), total_pages=total_pages)
-        return map_page(answer, page=page, limit=3, size_bytes=1024, asked_at=SourceTime(clock=NOON))
+        return map_page(answer, page=page, limit=3, size_bytes=1024, seconds=0.1, asked_at=SourceTime(clock=NOON))
 
 
 @dataclass
@@ -134,9 +136,8 @@ def run_sync(
         open_store=store.open(),
         log=log or ListLog(),
         start=datetime(2025, 9, 1, tzinfo=UTC),
-        page_size=3,
+        plan=build_plan(page_size=3, ahead=concurrency),
         most_skipped_percent=most_skipped_percent,
-        concurrency=concurrency,
     )
     asyncio.run(sync.run())
     assert sync.stored is not None
@@ -144,12 +145,12 @@ def run_sync(
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
-def test_pages_are_fetched_side_by_side_within_the_bound(concurrency: int) -> None:
+def test_pages_are_fetched_side_by_side_and_few_wait_to_be_stored(concurrency: int) -> None:
     source, store = ScriptedSource(totals=[6] * 6), ListStore()
 
     run_sync(source, store, concurrency=concurrency)
 
-    assert source.most_in_flight == concurrency
+    assert concurrency <= source.most_in_flight <= 2 * concurrency
     assert ([len(rows) for rows in store.staged], store.merged) == ([2] * 6 + [0], 12)
 
 
@@ -180,7 +181,7 @@ def test_pages_are_told_in_order_though_they_arrive_out_of_order() -> None:
 def test_a_listing_that_grows_is_not_followed_but_looked_into_behind_its_last_page() -> None:
     source = ScriptedSource(totals=[2, 3])
 
-    run_sync(source, ListStore())
+    run_sync(source, ListStore(), concurrency=2)
 
     assert source.asked == [1, 2]
     assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(1, None)]
@@ -191,7 +192,7 @@ def test_a_listing_that_tells_too_many_pages_ends_with_the_first_empty_one() -> 
 
     stored = run_sync(source, ListStore())
 
-    assert source.asked[-1] < 8
+    assert source.asked[-1] < 4 + 2 * 3
     assert stored.results.total_fetched == 6
 
 

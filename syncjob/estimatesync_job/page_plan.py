@@ -1,0 +1,138 @@
+"""Which pages of the range to ask for: a few before anybody knows how many there are, then the rest.
+
+A person may say how large a page is. Otherwise pages begin with 100 records and become larger where there are many and
+the server is quick: a thousand small records cost hardly more than a hundred, and each request costs both sides. They
+become smaller where records are heavy, for the sake of memory. `coverage` keeps the plan with what has been read.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from estimatesync_job.listings import PageQuery
+from estimatesync_job.pages import FetchedPage
+
+FIRST_SIZE: Final = 100
+"""Records of a page as long as nothing is known about them."""
+
+FEW_PAGES: Final = 32
+"""As many as that may be left before larger ones are worth it."""
+
+SIZES: Final = (800, 400, 200, 100, 50, 20, 10)
+"""To choose from. Each divides some multiple of every smaller one, so that pages of two sizes join without a seam."""
+
+PATIENCE_SECONDS: Final = 0.05
+"""How long the first page may take before others are asked for on the chance that they exist: a server that is quick
+tells how many there are, and with a slow one little is lost."""
+
+MOST_BYTES: Final = 1_000_000
+"""What a page that is made larger may weigh; some servers and proxies refuse answers of a few megabytes."""
+
+HEAVY_BYTES: Final = 5_000_000
+"""What any page may weigh before it is made smaller: several are in memory at the same time."""
+
+MOST_SECONDS: Final = 1.0
+"""What a page that is made larger may take, were its time all due to its records."""
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Pages of one size in a row: the first one's number among all, and the records before it."""
+
+    first_page: int
+    offset: int
+    limit: int
+    pages: int
+
+
+class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The pages to ask for, in order.
+
+    Attributes:
+        ahead: how many are asked for before their number is known.
+        is_adaptive: whether the size is ours to choose.
+        is_settled: whether the number is known.
+        series: all of them, without a seam in between.
+        sizes, few_pages: SIZES and FEW_PAGES.
+        patience_seconds: how long the first page is waited for before the others are asked for.
+    """
+
+    ahead: int
+    is_adaptive: bool
+    is_settled: bool
+    series: tuple[Series, ...]
+    sizes: tuple[int, ...] = SIZES
+    few_pages: int = FEW_PAGES
+    patience_seconds: float = PATIENCE_SECONDS
+
+    @property
+    def page_size(self) -> int:
+        """Records of a page, to begin with."""
+        return self.series[0].limit
+
+    @property
+    def total_pages(self) -> int:
+        """How many pages are planned."""
+        return sum(series.pages for series in self.series)
+
+    @property
+    def total_records(self) -> int:
+        """How many records they have room for."""
+        last = self.series[-1]
+        return last.offset + last.limit * last.pages
+
+    def build_query(self, page: int) -> PageQuery:
+        """Build the request for a page by its place among all, from 1."""
+        series = next(series for series in reversed(self.series) if series.first_page <= page)
+        number = series.offset // series.limit + page - series.first_page + 1
+        return PageQuery(page=page, number=number, limit=series.limit)
+
+
+def build_plan(*, page_size: int | None, ahead: int) -> PagePlan:
+    """Plan the first pages; `page_size` is None where nobody has chosen one."""
+    first = Series(first_page=1, offset=0, limit=page_size or FIRST_SIZE, pages=ahead)
+    return PagePlan(ahead=ahead, is_adaptive=page_size is None, is_settled=False, series=(first,))
+
+
+def next_plan(plan: PagePlan, page: FetchedPage) -> PagePlan:
+    """Settle the plan by the first page, or without a total go on as long as pages say that there is more.
+
+    Growth is not followed, or a server that grows faster than it is read would keep the sync for ever: what is shifted
+    behind the last page is found by the closing pass.
+    """
+    if plan.is_settled:
+        return plan
+    first = plan.series[0]
+    if page.page == 1 and page.total_pages is not None:
+        series = tuple(_plan_series(plan, page, total=max(page.total_pages, 1)))
+        return msgspec.structs.replace(plan, is_settled=True, series=series)
+    pages = page.page + plan.ahead if page.has_more else page.page
+    return msgspec.structs.replace(plan, series=(msgspec.structs.replace(first, pages=pages),))
+
+
+def _plan_series(plan: PagePlan, page: FetchedPage, *, total: int) -> Iterator[Series]:
+    """Keep what has been asked for, and plan the rest in the size that suits; sizes grow where they can be joined."""
+    first = plan.series[0]
+    asked = min(plan.ahead, total)
+    yield msgspec.structs.replace(first, pages=asked)
+    wanted = choose_size(plan, page, pages_left=total - asked) if plan.is_adaptive else first.limit
+    number, offset, end = asked + 1, asked * first.limit, total * first.limit
+    while offset < end:
+        limit = wanted if offset % wanted == 0 else next(size for size in plan.sizes if offset % size == 0)
+        pages = -(-(end - offset) // limit) if limit == wanted else 1
+        yield Series(first_page=number, offset=offset, limit=limit, pages=pages)
+        number, offset = number + pages, offset + limit * pages
+
+
+def choose_size(plan: PagePlan, page: FetchedPage, *, pages_left: int) -> int:
+    """Choose the size of the other pages by the weight and the time of the first one's records."""
+    if not page.records:
+        return plan.page_size
+    bytes_each, seconds_each = page.size_bytes / page.records, page.seconds / page.records
+    for size in plan.sizes:
+        is_larger = size > plan.page_size
+        if is_larger and (pages_left <= plan.few_pages or size * seconds_each > MOST_SECONDS):
+            continue
+        if size * bytes_each <= (MOST_BYTES if is_larger else HEAVY_BYTES):
+            return size
+    return plan.sizes[-1]

@@ -1,0 +1,106 @@
+"""Which pages are asked for, and how large they are."""
+
+import pytest
+from estimatesync_job.listings import PageQuery
+from estimatesync_job.page_plan import PagePlan, build_plan, next_plan
+from estimatesync_job.pages import FetchedPage, SourceTime
+from estimatesync_job.rows import Row, map_record
+from msgspec import Raw
+
+ROW = map_record(Raw(b'{"id":5}'))
+assert isinstance(ROW, Row)
+
+
+def build_page(
+    number: int = 1,
+    *,
+    total_pages: int | None = None,
+    has_more: bool = False,
+    records: int = 100,
+    record_bytes: int = 450,
+    seconds: float = 0.05,
+) -> FetchedPage:
+    return FetchedPage(
+        page=number,
+        limit=100,
+        total_pages=total_pages,
+        has_more=has_more,
+        size_bytes=records * record_bytes,
+        seconds=seconds,
+        rows=(ROW,) * records,
+        problems=(),
+        first=5,
+        last=5,
+        asked_at=SourceTime(),
+    )
+
+
+def list_sizes(plan: PagePlan) -> list[tuple[int, int]]:
+    """The sizes in order, each with how many pages have it."""
+    return [(series.limit, series.pages) for series in plan.series]
+
+
+def test_some_pages_are_asked_for_before_their_number_is_known() -> None:
+    plan = build_plan(page_size=None, ahead=8)
+
+    assert plan.total_pages == 8
+    assert plan.build_query(8) == PageQuery(page=8, number=8, limit=100)
+
+
+@pytest.mark.parametrize(
+    ("told", "total"),
+    [
+        pytest.param(17, 17, id="more-than-asked-for"),
+        pytest.param(3, 3, id="fewer-than-asked-for"),
+        pytest.param(0, 1, id="none"),
+    ],
+)
+def test_the_first_page_settles_how_many_there_are(told: int, total: int) -> None:
+    plan = next_plan(build_plan(page_size=None, ahead=8), build_page(total_pages=told))
+
+    assert (plan.total_pages, plan.is_settled) == (total, True)
+    assert next_plan(plan, build_page(2, total_pages=99, has_more=True)) == plan
+
+
+def test_without_a_total_there_are_pages_as_long_as_pages_say_so() -> None:
+    plan = next_plan(build_plan(page_size=None, ahead=4), build_page(1, has_more=True))
+
+    more, no_more = next_plan(plan, build_page(2, has_more=True)), next_plan(plan, build_page(2))
+
+    assert (plan.total_pages, more.total_pages, no_more.total_pages) == (5, 6, 2)
+
+
+@pytest.mark.parametrize(
+    ("first", "sizes"),
+    [
+        pytest.param(build_page(total_pages=40), [(100, 8), (100, 32)], id="few-pages-stay-as-they-are"),
+        pytest.param(build_page(total_pages=200), [(100, 8), (800, 24)], id="many-small-records"),
+        pytest.param(build_page(total_pages=201), [(100, 8), (800, 25)], id="the-last-one-need-not-be-full"),
+        pytest.param(build_page(total_pages=200, record_bytes=2_000), [(100, 8), (400, 48)], id="middling-records"),
+        pytest.param(build_page(total_pages=200, record_bytes=45_000), [(100, 8), (100, 192)], id="heavy-records"),
+        pytest.param(build_page(total_pages=17, record_bytes=300_000), [(100, 8), (10, 90)], id="too-heavy-by-far"),
+        pytest.param(build_page(total_pages=200, seconds=0.4), [(100, 8), (200, 96)], id="a-slow-server"),
+        pytest.param(build_page(total_pages=200, records=0), [(100, 8), (100, 192)], id="nothing-to-judge-by"),
+    ],
+)
+def test_sizes_suit_the_records_and_the_server(first: FetchedPage, sizes: list[tuple[int, int]]) -> None:
+    assert list_sizes(next_plan(build_plan(page_size=None, ahead=8), first)) == sizes
+
+
+def test_a_size_that_a_person_has_chosen_stays() -> None:
+    plan = next_plan(build_plan(page_size=100, ahead=8), build_page(total_pages=200))
+
+    assert list_sizes(plan) == [(100, 8), (100, 192)]
+
+
+@pytest.mark.parametrize("ahead", range(1, 33))
+def test_pages_of_several_sizes_leave_nothing_out_and_read_nothing_twice(ahead: int) -> None:
+    plan = next_plan(build_plan(page_size=None, ahead=ahead), build_page(total_pages=123))
+
+    queries = [plan.build_query(page) for page in range(1, plan.total_pages + 1)]
+
+    offsets = [(query.number - 1) * query.limit for query in queries]
+    assert offsets == [sum(query.limit for query in queries[:count]) for count in range(len(queries))]
+    assert offsets[-1] < 12_300 <= plan.total_records == offsets[-1] + queries[-1].limit
+    assert [query.page for query in queries] == list(range(1, plan.total_pages + 1))
+    assert max(query.limit for query in queries) == 800
