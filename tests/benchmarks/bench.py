@@ -23,7 +23,9 @@ from rounds import Arena, Load, open_arena, run_rounds
 from scenarios import SCENARIOS, Scenario
 
 _DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "performance.md"
-_CONNECTIONS: Final = (2, 4, 8, 16, 32)
+_LIMIT_SETTINGS: Final = ((100, 4), (100, 8), (100, 16), (100, 32), (800, 4), (800, 8))
+"""Page sizes and connections to choose from: the pages of a sync begin with the one size and may grow to the other."""
+
 _PEER_PAGE_SIZES: Final = (100, 250, 1_000)
 _SETTINGS: Final = {
     "S2": ((50, 100, 200, 400), (2, 4, 8, 16)),
@@ -70,7 +72,7 @@ class Bench:
 
     def _choose(self, arena: Arena) -> None:
         candidates = {
-            LIMIT: [build_limit(connections=number) for number in _CONNECTIONS],
+            LIMIT: [build_limit(page_size=size, connections=number) for size, number in _LIMIT_SETTINGS],
             PEER: [build_peer(page_size=size) for size in _PEER_PAGE_SIZES],
         }
         for name, options in candidates.items():

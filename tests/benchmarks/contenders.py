@@ -34,19 +34,20 @@ class Contender:
     words: str = ""
 
 
-def build_ours(*, page_size: int = _SPEC.page_size, concurrency: int = _SPEC.concurrency) -> Contender:
+def build_ours(*, page_size: int | None = None, concurrency: int = _SPEC.concurrency) -> Contender:
     """The sync program; with its defaults unless told otherwise."""
+    chosen = {} if page_size is None else {"SYNC_PAGE_SIZE": str(page_size)}
     return Contender(
         name=OURS,
         command=(sys.executable, "-m", "estimatesync_job"),
         table="botzilla.estimate",
-        settings={"SYNC_PAGE_SIZE": str(page_size), "SYNC_CONCURRENCY": str(concurrency)},
-        words=f"pages of {page_size}, at most {concurrency} at once",
+        settings={**chosen, "SYNC_CONCURRENCY": str(concurrency)},
+        words=f"{f'pages of {page_size}' if page_size else 'its own page sizes'}, at most {concurrency} at once",
     )
 
 
-def build_limit(*, connections: int, page_size: int = _SPEC.page_size) -> Contender:
-    """The limit, on the pages that the sync program asks for."""
+def build_limit(*, connections: int, page_size: int) -> Contender:
+    """The limit, on the pages that suit it best."""
     return Contender(
         name=LIMIT,
         command=(sys.executable, str(_HERE / "limit.py"), str(connections)),
