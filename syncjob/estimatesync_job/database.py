@@ -6,12 +6,12 @@ so a pooler in transaction mode may stand in between.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
 
 import psycopg
 from estimatesync_contract.status import Results
-from psycopg import AsyncConnection
+from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy
 
 from estimatesync_job.database_connection import begin, connected, translated_errors
 from estimatesync_job.ports import StoredRun, Transferred
@@ -20,6 +20,10 @@ from estimatesync_job.schema_migrations import write_migrations
 from estimatesync_job.settings import Settings
 from estimatesync_job.sql_files import read_sql
 
+_BEGIN_MERGE: Final = b";".join([
+    read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names")
+])  # fmt: skip
+
 
 class PostgresStore:
     """The tables of one schema, within one transaction."""
@@ -27,6 +31,8 @@ class PostgresStore:
     def __init__(self, connection: AsyncConnection, settings: Settings) -> None:
         self._connection: Final = connection
         self._settings: Final = settings
+        self._copying: Final = AsyncExitStack()
+        self._copy: AsyncCopy | None = None
         self._staged = 0
 
     async def fetch_committed_run(self) -> StoredRun | None:
@@ -39,19 +45,23 @@ class PostgresStore:
             return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
-        """Stage rows."""
+        """Stage rows, without waiting for the server: one COPY goes on until something else is asked of it."""
         with translated_errors(self._settings.database_schema):
-            async with self._connection.cursor() as cursor, cursor.copy(read_sql("copy_staging")) as copy:
-                for row in rows:
-                    await copy.write_row(row)
+            if self._copy is None:
+                cursor = await self._copying.enter_async_context(self._connection.cursor())
+                self._copy = await self._copying.enter_async_context(cursor.copy(read_sql("copy_staging")))
+            for row in rows:
+                await self._copy.write_row(row)
         self._staged += len(rows)
 
     async def write_changes(self, rows: Sequence[Row]) -> int:
         """Stage rows and count the estimates among them that no row staged before equals."""
-        known = self._staged
         if not rows:
             return 0
+        await self._end_copy()
+        known = self._staged
         await self.write_rows(rows)
+        await self._end_copy()
         with translated_errors(self._settings.database_schema):
             cursor = await self._connection.execute(read_sql("count_news"), {"known": known})
             row = await cursor.fetchone()
@@ -59,9 +69,9 @@ class PostgresStore:
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge what is staged and commit; another process of the same sync that was faster has done it already."""
+        await self._end_copy()
         with translated_errors(self._settings.database_schema):
-            await self._connection.execute(read_sql("lock_merge"))
-            run = await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
+            run = await self._begin_merge()
             if run is None:
                 run = await self._merge(transferred)
             try:
@@ -70,8 +80,19 @@ class PostgresStore:
                 await self._confirm(fault)
         return run
 
+    async def _end_copy(self) -> None:
+        self._copy = None
+        with translated_errors(self._settings.database_schema):
+            await self._copying.aclose()
+
+    async def _begin_merge(self) -> StoredRun | None:
+        """Take the lock, look for a run of this sync, and add missing names, all in one round trip."""
+        cursor = AsyncClientCursor(self._connection)
+        await cursor.execute(_BEGIN_MERGE, {"sync_uid": self._settings.sync_uid})
+        cursor.nextset()
+        return _build_run(await cursor.fetchone())
+
     async def _merge(self, transferred: Transferred) -> StoredRun:
-        await self._connection.execute(read_sql("insert_missing_names"))
         run = await self._fetch_run(
             "merge_estimates",
             sync_uid=self._settings.sync_uid,
@@ -108,19 +129,22 @@ class PostgresStore:
 
     async def _fetch_run(self, statement: str, **parameters: object) -> StoredRun | None:
         cursor = await self._connection.execute(read_sql(statement), parameters)
-        row = await cursor.fetchone()
-        if row is None:
-            return None
-        fetched, new, updated, unchanged, skipped, processed, complete_as_of, skipped_ids = row
-        results = Results(
-            total_fetched=fetched,
-            new_estimates=new,
-            updated_estimates=updated,
-            unchanged_estimates=unchanged,
-            skipped_estimates=skipped,
-            total_processed=processed,
-        )
-        return StoredRun(results=results, complete_as_of=complete_as_of, skipped_ids=tuple(skipped_ids))
+        return _build_run(await cursor.fetchone())
+
+
+def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
+    if row is None:
+        return None
+    fetched, new, updated, unchanged, skipped, processed, complete_as_of, skipped_ids = row
+    results = Results(
+        total_fetched=fetched,
+        new_estimates=new,
+        updated_estimates=updated,
+        unchanged_estimates=unchanged,
+        skipped_estimates=skipped,
+        total_processed=processed,
+    )
+    return StoredRun(results=results, complete_as_of=complete_as_of, skipped_ids=tuple(skipped_ids))
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ FEW_PAGES: Final = 32
 SIZES: Final = (800, 400, 200, 100, 50, 20, 10)
 """To choose from. Each divides some multiple of every smaller one, so that pages of two sizes join without a seam."""
 
-PATIENCE_SECONDS: Final = 0.05
+PATIENCE_SECONDS: Final = 0.025
 """How long the first page may take before others are asked for on the chance that they exist: a server that is quick
 tells how many there are, and with a slow one little is lost."""
 

@@ -4,16 +4,20 @@ WITH newest AS MATERIALIZED (
     FROM staging
     ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
 ),
+-- Few names for many estimates: read once and hashed, not looked up for each estimate.
+branches AS MATERIALIZED (SELECT id, name FROM branch),
+sales_persons AS MATERIALIZED (SELECT id, name FROM sales_person),
+statuses AS MATERIALIZED (SELECT id, name FROM estimate_status),
 source AS MATERIALIZED (
     SELECT
         newest.*,
-        branch.id AS branch_id,
-        sales_person.id AS sales_person_id,
-        estimate_status.id AS status_id
+        branches.id AS branch_id,
+        sales_persons.id AS sales_person_id,
+        statuses.id AS status_id
     FROM newest
-    LEFT JOIN branch ON branch.name = newest.branch_name
-    LEFT JOIN sales_person ON sales_person.name = newest.sales_person_name
-    LEFT JOIN estimate_status ON estimate_status.name = newest.status_name
+    LEFT JOIN branches ON branches.name = newest.branch_name
+    LEFT JOIN sales_persons ON sales_persons.name = newest.sales_person_name
+    LEFT JOIN statuses ON statuses.name = newest.status_name
 ),
 inserted AS (
     INSERT INTO estimate (
