@@ -15,7 +15,7 @@ import msgspec
 from estimatesync_job.errors import SourceInvalidError
 from estimatesync_job.listings import ChangesQuery, Gap
 from estimatesync_job.page_plan import PagePlan, next_plan
-from estimatesync_job.pages import FetchedPage, SourceTime, compute_stamp
+from estimatesync_job.pages import FetchedPage, SourceTime, compute_stamp, is_below
 
 OVERLAP: Final = timedelta(seconds=60)
 """How long after its stamp a change may become visible: clocks of several servers, open transactions, one tick."""
@@ -71,7 +71,7 @@ def next_state(state: FetchState, page: FetchedPage) -> FetchState:
     # A page without records holds nothing that could change, unless it says that the range is empty.
     counts = bool(page.records) or page.page == 1
     return FetchState(
-        plan=next_plan(state.plan, page),
+        plan=next_plan(state.plan, page, edge=state.edge),
         pages=page.page,
         records=state.records + page.records,
         edge=state.edge if page.last is None else page,
@@ -146,11 +146,11 @@ def plan_continuation(query: ChangesQuery, answer: FetchedPage) -> ChangesQuery 
     """Plan the request that continues an answer, from the last id in it; None when there is no more.
 
     Raises:
-        SourceInvalidError: It says that there is more, and holds no id to go on from, or just that one.
+        SourceInvalidError: It says that there is more, and holds no id to go on from, or none further down.
     """
     if not answer.records or not answer.has_more:
         return None
-    if answer.last is None or answer.last == query.below:
+    if answer.last is None or not is_below(answer.last, query.below):
         raise SourceInvalidError("Attic Tech does not continue a listing below an id (where[id][less_than]).")
     return msgspec.structs.replace(query, below=answer.last)
 

@@ -5,8 +5,10 @@ came.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
@@ -29,16 +31,20 @@ _CONNECTION_DEFAULTS: Final[dict[str, Any]] = {
 }
 """What DATABASE_URL does not say otherwise; seconds, the last one in milliseconds."""
 
+ANSWER_SECONDS: Final = 630.0
+"""For one piece of work. Longer than the server lets a statement take (`configure_transaction`), so that its own rule
+comes first: a server that is silent for so long has stopped, while its machine still keeps the connection open."""
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[AsyncConnection]:
+async def connected(settings: Settings, *, answer_seconds: float) -> AsyncIterator[AsyncConnection]:
     """Connect and begin a transaction."""
     connection = await _create_connection_in_time(settings)
     try:
-        await begin(connection, settings.database_schema)
+        with answered(connection, within=answer_seconds):
+            await begin(connection, settings.database_schema)
         yield connection
     finally:
         await connection.close()
@@ -73,6 +79,32 @@ async def begin(connection: AsyncConnection, schema: str) -> None:
     """Settle a new transaction: the schema to work in, and how long to wait for what."""
     search_path = sql.Identifier(schema).as_string(connection)
     await connection.execute(read_sql("configure_transaction"), {"search_path": search_path})
+
+
+@contextmanager
+def answered(connection: AsyncConnection, *, within: float) -> Iterator[None]:
+    """Cut a connection whose server has not answered in so many seconds; what waits for it is told that it broke.
+
+    Raises:
+        psycopg.OperationalError: So it was.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    timer = loop.call_at(deadline, _cut, connection)
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if loop.time() < deadline:
+            raise
+        raise psycopg.OperationalError(f"no answer within {within:g} s") from error
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: AsyncConnection) -> None:
+    """Shut the line down as if the other end had, and leave it to libpq, which is waiting on it, to find that out."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

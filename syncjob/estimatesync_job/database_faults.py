@@ -20,7 +20,11 @@ _READ_ONLY: Final = "it is read-only. Let DATABASE_URL name the primary server"
 _CONTENDED: Final = "another session was in the way"
 _FULL: Final = "it lacks disk space or memory"
 _BROKEN: Final = "the connection broke, or the server failed"
+_SILENT: Final = "it took the work and never answered. See what the server is waiting for"
 _UNKNOWN: Final = "it refuses the work"
+
+_CANNOT_GROW: Final = "could not extend file"
+"""A quota is told so, with the code of an internal error; a full disk has a code of its own."""
 
 _REFUSED_PHRASES: Final = (
     ("password authentication failed", _WRONG_PASSWORD),
@@ -33,6 +37,7 @@ _REFUSED_PHRASES: Final = (
     ("certificate", _NO_ENTRY),
 )
 _UNAVAILABLE_PHRASES: Final = (
+    ("no answer within", _SILENT),
     ("too many", _BUSY),
     ("remaining connection slots", _BUSY),
     ("starting up", _STOPPING),
@@ -81,6 +86,8 @@ def build_database_error(
     """
     if sqlstate is None:
         return _build_connection_error(text)
+    if _CANNOT_GROW in text:
+        return DatabaseUnavailableError(f"PostgreSQL is not available: {_FULL} ({text}).")
     for prefix in (sqlstate, sqlstate[:3], sqlstate[:2]):
         if cause := _UNAVAILABLE_STATES.get(prefix):
             return DatabaseUnavailableError(f"PostgreSQL is not available: {cause} ({text}).")

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from estimatesync_job.listings import PageQuery
-from estimatesync_job.pages import FetchedPage
+from estimatesync_job.pages import FetchedPage, is_below
 
 FIRST_SIZE: Final = 100
 """Records of a page as long as nothing is known about them."""
@@ -94,11 +94,16 @@ def build_plan(*, page_size: int | None, ahead: int) -> PagePlan:
     return PagePlan(ahead=ahead, is_adaptive=page_size is None, is_settled=False, series=(first,))
 
 
-def next_plan(plan: PagePlan, page: FetchedPage) -> PagePlan:
+def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) -> PagePlan:
     """Settle the plan by the first page, or without a total go on as long as pages say that there is more.
 
     Growth is not followed, or a server that grows faster than it is read would keep the sync for ever: what is shifted
     behind the last page is found by the closing pass.
+
+    Args:
+        plan: so far.
+        page: the one that has been read.
+        edge: the newest page before it that had an id.
     """
     if plan.is_settled:
         return plan
@@ -106,7 +111,7 @@ def next_plan(plan: PagePlan, page: FetchedPage) -> PagePlan:
     if page.page == 1 and page.total_pages is not None:
         series = tuple(_plan_series(plan, page, total=max(page.total_pages, 1)))
         return msgspec.structs.replace(plan, is_settled=True, series=series)
-    pages = page.page + plan.ahead if page.has_more else page.page
+    pages = page.page + plan.ahead if page.has_more and _reaches_further(edge, page) else page.page
     return msgspec.structs.replace(plan, series=(msgspec.structs.replace(first, pages=pages),))
 
 
@@ -122,6 +127,13 @@ def _plan_series(plan: PagePlan, page: FetchedPage, *, total: int) -> Iterator[S
         pages = -(-(end - offset) // limit) if limit == wanted else 1
         yield Series(first_page=number, offset=offset, limit=limit, pages=pages)
         number, offset = number + pages, offset + limit * pages
+
+
+def _reaches_further(edge: FetchedPage | None, page: FetchedPage) -> bool:
+    """A server that ignores the number of a page would be asked for ever; what it holds back is read by id, as tail."""
+    if page.last is None or edge is None:
+        return page.last is not None
+    return is_below(page.last, edge.last)
 
 
 def choose_size(plan: PagePlan, page: FetchedPage, *, pages_left: int) -> int:

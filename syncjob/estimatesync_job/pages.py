@@ -136,6 +136,11 @@ def compute_stamp(asked_at: SourceTime, page: FetchedPage) -> datetime | None:
     return max((stamp for stamp in (asked_at.stamp, newest) if stamp), default=None)
 
 
+def is_below(identity: RecordId, bound: RecordId | None) -> bool:
+    """Whether an id comes later in a listing. Only the server knows how it sorts texts: any other one may come later."""
+    return identity < bound if isinstance(identity, int) and isinstance(bound, int) else identity != bound
+
+
 def represent_place(page: int) -> str:
     """Name an answer for a person."""
     return "the closing pass" if page == CLOSING_PAGE else f"page {page}"

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from threading import Thread
@@ -168,6 +169,122 @@ def test_requests_in_flight_grow_from_few_and_halve_after_a_refusal(
     assert 9 < max(in_flight.values()) <= 16
     assert settled
     assert max(settled) <= 10
+
+
+def ignoring_page(*names: str) -> Callable[[RunningSample], None]:
+    """Let every listing but that of a closing pass be page 1, without some of what is said beside the records."""
+
+    def ignore(sample: RunningSample) -> None:
+        def on_request(request: Request) -> Fault | None:
+            if request.path != PAGE:
+                return None
+            find = parse_find_query(request.query_string)
+            page = msgspec.to_builtins(sample.store.query(where=find.where, sort=find.sort, limit=find.limit, page=1))
+            body = msgspec.json.encode(without(*names)(page))
+            return Response(headers={"Content-Type": "application/json"}, body=body)
+
+        sample.on_request = on_request
+
+    return ignore
+
+
+@pytest.mark.parametrize(
+    "ignore",
+    [
+        pytest.param(ignoring_page("page"), id="that-tells-totals"),
+        pytest.param(ignoring_page("page", "totalDocs", "totalPages"), id="that-tells-no-totals"),
+    ],
+)
+def test_a_server_that_ignores_the_page_number_is_read_by_id_instead(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, ignore: Callable[[RunningSample], None]
+) -> None:
+    fill(135)
+    ignore(sample)
+
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10")
+
+    assert job.process.returncode == 0
+    assert job.result.results.total_processed == 135
+    assert query("SELECT count(*) FROM botzilla.estimate") == [135]
+    assert len(sample.requests) < 30
+
+
+def test_a_server_that_answers_another_page_than_it_was_asked_for_is_told_which(
+    jobs: Any, sample: RunningSample, fill: Fill
+) -> None:
+    fill(135)
+    ignoring_page()(sample)
+
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="1")
+
+    assert job.process.returncode == 20
+    assert job.result.error.reason is Reason.SOURCE_INVALID
+    assert job.result.error.message == "Attic Tech was asked for page 2 and sent page 1."
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+
+
+@pytest.fixture
+def freezing_server() -> Iterator[Callable[[bytes, bytes], str]]:
+    """Answer logins and listings with so many bytes, and then keep the connection open for ever."""
+    listeners: list[socket.socket] = []
+
+    def answer(connection: socket.socket, login: bytes, listing: bytes) -> None:
+        with connection:
+            while request := connection.recv(65536):
+                connection.sendall(login if request.startswith(b"POST") else listing)
+
+    def serve(listener: socket.socket, login: bytes, listing: bytes) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                Thread(target=answer, args=(connection, login, listing), daemon=True).start()
+
+    def start(login: bytes, listing: bytes) -> str:
+        listeners.append(socket.create_server(("127.0.0.1", 0)))
+        Thread(target=serve, args=(listeners[-1], login, listing), daemon=True).start()
+        return f"http://127.0.0.1:{listeners[-1].getsockname()[1]}"
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+TOKEN = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{"token":"t"}'
+
+
+@pytest.mark.parametrize(
+    ("login", "listing", "what"),
+    [
+        pytest.param(b"", b"", "The login", id="login"),
+        pytest.param(HEAD, b"", "The login", id="body-of-the-login"),
+        pytest.param(TOKEN, b"", "Page 1", id="listing"),
+        pytest.param(TOKEN, HEAD[:20], "Page 1", id="head-of-a-listing"),
+        pytest.param(TOKEN, HEAD + b'{"docs":[', "Page 1", id="body-of-a-listing"),
+    ],
+)
+def test_a_source_that_freezes_is_asked_again_and_given_up(
+    jobs: Any,
+    sample: RunningSample,
+    freezing_server: Callable[[bytes, bytes], str],
+    login: bytes,
+    listing: bytes,
+    what: str,
+) -> None:
+    settings = parse_settings(jobs.build_environment(sample, ATTIC_TECH_URL=freezing_server(login, listing)))
+    policy = RetryPolicy(attempts=2, first_delay=0.01)
+
+    async def fetch() -> None:
+        with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
+            log = create_log("text", nowhere, sync_id="s")
+            async with open_attic_tech(settings, log=log, policy=policy, exchange_seconds=0.3) as source:
+                await source.login()
+                await source.fetch_page(1)
+
+    with pytest.raises(SourceUnavailableError, match=f"{what} failed 2 times, at last with: no complete answer within"):
+        asyncio.run(fetch())
 
 
 @pytest.fixture

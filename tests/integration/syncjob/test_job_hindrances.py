@@ -38,7 +38,7 @@ def count(sample: RunningSample, path: str) -> int:
 
 
 def test_what_passes_is_retried(jobs: Any, sample: RunningSample, fill: Fill) -> None:
-    fill(60)
+    fill(70)
     sample.on_request = fail_first({
         "login": Response(status=503),
         "1": Response(status=500, body=b"<html>"),
@@ -46,13 +46,14 @@ def test_what_passes_is_retried(jobs: Any, sample: RunningSample, fill: Fill) ->
         "3": Truncate(after=500),
         "4": Response(status=200, headers={"Content-Type": "text/html"}, body=b"<html>please wait</html>"),
         "5": Response(status=200, headers={"Content-Type": "application/json"}, body=b'{"docs":[{"id"'),
+        "6": Response(status=504, headers={"Content-Type": "text/html"}, body=b"<html>Gateway Timeout</html>"),
     })  # fmt: skip
 
     job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="6")
 
     assert job.process.returncode == 0
-    assert (job.result.results.new_estimates, job.result.results.total_processed) == (60, 60)
-    assert count(sample, PAGE) == 6 + 5 + 1
+    assert (job.result.results.new_estimates, job.result.results.total_processed) == (70, 70)
+    assert count(sample, PAGE) == 7 + 6 + 1
     assert "Page 1 failed (HTTP 500). Attempt 2 of 7 in" in job.output
 
 
@@ -76,6 +77,7 @@ def test_a_server_that_asks_to_wait_is_left_alone_for_that_time(jobs: Any, sampl
     "fault",
     [
         pytest.param(Response(status=502), id="bad-gateway"),
+        pytest.param(Response(status=504), id="gateway-timeout"),
         pytest.param(Reset(), id="reset"),
         pytest.param(Truncate(after=10), id="truncated"),
     ],

@@ -4,12 +4,13 @@ A proxy before PostgreSQL reads the protocol's messages and strikes at the n-th 
 is a statement, a part of the COPY, or the goodbye. https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
 
+import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -17,6 +18,12 @@ from uuid import uuid4
 import pytest
 from estimatesync_contract.reasons import Reason
 from estimatesync_contract.status import Results
+from estimatesync_job.attic_tech import open_attic_tech
+from estimatesync_job.database import open_postgres
+from estimatesync_job.errors import DatabaseUnavailableError, SyncError
+from estimatesync_job.log import create_log
+from estimatesync_job.settings import Settings, parse_settings
+from estimatesync_job.sync import Sync
 from sample_attic_tech import RunningSample
 
 Eventually = Callable[[Callable[[], bool]], None]
@@ -205,6 +212,51 @@ def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_repor
     # Only who is dead cannot tell that it had committed: who lost just the answer asks again.
     assert ((False, True) in outcomes) is (means == "kill")
     assert len(outcomes) > 12
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_database_that_freezes_at_any_step_is_given_up_and_what_is_told_is_true(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str,
+    when: When,
+) -> None:  # fmt: skip
+    trial, outcomes = Trial(sample, fill, query), []
+    jobs.run(sample)
+    while len(proxy.steps) >= len(outcomes):
+        step, thawed = len(outcomes) + 1, Event()
+        before, expected = trial.read_names(), trial.change()
+        settings = parse_settings(jobs.build_environment(sample, DATABASE_URL=proxied_url))
+        proxy.arm(step, when, thawed.wait)
+
+        results, error = asyncio.run(sync_with(settings, answer_seconds=1.0))
+        thawed.set()
+        eventually(lambda: query(RUNNING) == [0])
+
+        assert isinstance(error, DatabaseUnavailableError) or (error, results) == (None, expected), step
+        assert trial.read_names() == before if error else len(trial.read_names()) == expected.total_processed, step
+        outcomes.append(error is None)
+        jobs.run(sample)
+    assert set(outcomes) == {True, False}
+    assert len(outcomes) > 12
+
+
+async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Results | None, SyncError | None]:
+    """Sync within this process, as the program does, but with less patience."""
+    with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
+        log = create_log("text", nowhere, sync_id="s")
+        sync = Sync(
+            open_source=open_attic_tech(settings, log=log),
+            open_store=open_postgres(settings, answer_seconds=answer_seconds),
+            log=log,
+            start=settings.day_bounds.start,
+            page_size=settings.page_size,
+            concurrency=settings.concurrency,
+            most_skipped_percent=settings.most_skipped_percent,
+        )
+        try:
+            await sync.run()
+        except SyncError as error:
+            return sync.stored and sync.stored.results, error
+    return sync.stored and sync.stored.results, None
 
 
 def test_killed_at_every_step_of_the_first_sync_of_all_it_leaves_no_estimate_or_all(

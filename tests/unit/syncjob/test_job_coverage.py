@@ -91,6 +91,30 @@ def test_an_empty_page_ends_the_reading() -> None:
     assert next_state(state, build_page(2, records=0, ends=(None, None))).is_over
 
 
+@pytest.mark.parametrize(
+    ("edge", "ends", "goes_on"),
+    [
+        pytest.param((9, 5), (4, 1), True, id="further-down"),
+        pytest.param((9, 5), (6, 4), True, id="shifted-but-further-down"),
+        pytest.param((9, 5), (9, 5), False, id="the-same-again"),
+        pytest.param((9, 5), (30, 20), False, id="further-up"),
+        pytest.param(("b", "a"), ("d", "c"), True, id="other-texts"),
+        pytest.param(("b", "a"), ("b", "a"), False, id="the-same-texts-again"),
+        pytest.param((9, 5), (None, None), False, id="no-ids"),
+    ],
+)
+def test_without_a_total_pages_are_read_as_long_as_they_reach_further_down(
+    edge: tuple[RecordId, RecordId],
+    ends: tuple[RecordId | None, RecordId | None],
+    goes_on: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    state = next_state(START_OF_READING, build_page(1, has_more=True, ends=edge))
+
+    state = next_state(state, build_page(2, has_more=True, ends=ends))
+
+    assert state.is_over is not goes_on
+
+
 def test_a_state_remembers_the_earliest_reading() -> None:
     pages = (
         build_page(1, asked_at=SourceTime(clock=NOON, stamp=NOON - MINUTE)),

@@ -80,12 +80,22 @@ def test_a_server_error_is_classified_by_its_code(sqlstate: str, kind: type[Sync
     assert "(what the server says)" in str(error)
 
 
+def test_a_quota_is_told_apart_from_a_defect_of_the_server() -> None:
+    text = 'could not extend file "base/5/1249": Disk quota exceeded'
+
+    error = build_database_error(sqlstate="XX000", text=text, schema="botzilla")
+
+    assert type(error) is DatabaseUnavailableError
+    assert "lacks disk space" in str(error)
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "cure"),
     [
         pytest.param("Connection refused", DatabaseUnavailableError, "host and port", id="refused"),
         pytest.param("failed to resolve host 'database'", DatabaseUnavailableError, "host and port", id="dns"),
         pytest.param("connection timeout expired", DatabaseUnavailableError, "host and port", id="timeout"),
+        pytest.param("no answer within 630 s", DatabaseUnavailableError, "never answered", id="silent"),
         pytest.param("FATAL: sorry, too many clients already", DatabaseUnavailableError, "no free", id="full"),
         pytest.param("FATAL: the database system is starting up", DatabaseUnavailableError, "starting", id="starting"),
         pytest.param("server closed the connection unexpectedly", DatabaseUnavailableError, "broke", id="broken"),

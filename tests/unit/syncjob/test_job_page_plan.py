@@ -35,6 +35,10 @@ def build_page(
     )
 
 
+def plan_after(plan: PagePlan, page: FetchedPage) -> PagePlan:
+    return next_plan(plan, page, edge=None)
+
+
 def list_sizes(plan: PagePlan) -> list[tuple[int, int]]:
     """The sizes in order, each with how many pages have it."""
     return [(series.limit, series.pages) for series in plan.series]
@@ -56,16 +60,16 @@ def test_some_pages_are_asked_for_before_their_number_is_known() -> None:
     ],
 )
 def test_the_first_page_settles_how_many_there_are(told: int, total: int) -> None:
-    plan = next_plan(build_plan(page_size=None, ahead=8), build_page(total_pages=told))
+    plan = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=told))
 
     assert (plan.total_pages, plan.is_settled) == (total, True)
-    assert next_plan(plan, build_page(2, total_pages=99, has_more=True)) == plan
+    assert plan_after(plan, build_page(2, total_pages=99, has_more=True)) == plan
 
 
 def test_without_a_total_there_are_pages_as_long_as_pages_say_so() -> None:
-    plan = next_plan(build_plan(page_size=None, ahead=4), build_page(1, has_more=True))
+    plan = plan_after(build_plan(page_size=None, ahead=4), build_page(1, has_more=True))
 
-    more, no_more = next_plan(plan, build_page(2, has_more=True)), next_plan(plan, build_page(2))
+    more, no_more = plan_after(plan, build_page(2, has_more=True)), plan_after(plan, build_page(2))
 
     assert (plan.total_pages, more.total_pages, no_more.total_pages) == (5, 6, 2)
 
@@ -84,18 +88,18 @@ def test_without_a_total_there_are_pages_as_long_as_pages_say_so() -> None:
     ],
 )
 def test_sizes_suit_the_records_and_the_server(first: FetchedPage, sizes: list[tuple[int, int]]) -> None:
-    assert list_sizes(next_plan(build_plan(page_size=None, ahead=8), first)) == sizes
+    assert list_sizes(plan_after(build_plan(page_size=None, ahead=8), first)) == sizes
 
 
 def test_a_size_that_a_person_has_chosen_stays() -> None:
-    plan = next_plan(build_plan(page_size=100, ahead=8), build_page(total_pages=200))
+    plan = plan_after(build_plan(page_size=100, ahead=8), build_page(total_pages=200))
 
     assert list_sizes(plan) == [(100, 8), (100, 192)]
 
 
 @pytest.mark.parametrize("ahead", range(1, 33))
 def test_pages_of_several_sizes_leave_nothing_out_and_read_nothing_twice(ahead: int) -> None:
-    plan = next_plan(build_plan(page_size=None, ahead=ahead), build_page(total_pages=123))
+    plan = plan_after(build_plan(page_size=None, ahead=ahead), build_page(total_pages=123))
 
     queries = [plan.build_query(page) for page in range(1, plan.total_pages + 1)]
 
