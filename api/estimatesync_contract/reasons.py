@@ -40,6 +40,7 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     OUT_OF_MEMORY = "OutOfMemory"
     EVICTED = "Evicted"
+    EVICTED_TOO_OFTEN = "EvictedTooOften"
     NODE_REFUSED = "NodeRefused"
     POD_FAILED = "PodFailed"
     MALFORMED = "Malformed"

@@ -14,8 +14,10 @@ DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
 class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One key of one Secret in the sync's own namespace."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN_PATTERN)]
-    key: Annotated[str, Meta(min_length=1, max_length=253, pattern=DATA_KEY_PATTERN)]
+    name: Annotated[
+        str, Meta(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN_PATTERN, description="The Secret's name.")
+    ]
+    key: Annotated[str, Meta(min_length=1, max_length=253, pattern=DATA_KEY_PATTERN, description="The key in it.")]
 
 
 class CallbackSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -78,22 +78,22 @@ class ConditionStatus(StrEnum):
 class Condition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A metav1.Condition, by the API conventions of Kubernetes (sig-architecture, api-conventions.md)."""
 
-    type: Annotated[str, Meta(min_length=1, max_length=64)]
+    type: Annotated[str, Meta(min_length=1, max_length=64, description="What this is about.")]
     status: ConditionStatus
-    observed_generation: Count
-    last_transition_time: Time
-    reason: ReasonName
-    message: Message
+    observed_generation: Annotated[Count, Meta(description="The generation of the spec this is about.")]
+    last_transition_time: Annotated[Time, Meta(description="When the status of the condition last changed.")]
+    reason: Annotated[ReasonName, Meta(description="Why, in one word.")]
+    message: Annotated[Message, Meta(description="Why, for people.")]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How far the fetch has come. `text` (`9/17`) exists because a printer column is a single JSONPath."""
 
-    page: Count
-    total_pages: Count
-    fetched: Count
-    percent: Annotated[int, Meta(ge=0, le=100)]
-    text: Annotated[str, Meta(max_length=64)]
+    page: Annotated[Count, Meta(description="The newest page that has been read.")]
+    total_pages: Annotated[Count, Meta(description="Pages to read, as Attic Tech told at first.")]
+    fetched: Annotated[Count, Meta(description="Estimates read so far, by the newest pod.")]
+    percent: Annotated[int, Meta(ge=0, le=100, description="Share of the pages that has been read.")]
+    text: Annotated[str, Meta(max_length=64, description="page/totalPages.")]
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -102,45 +102,54 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     Skipped ones were broken in Attic Tech, and are in no other count but fetched.
     """
 
-    total_fetched: Count = 0
-    new_estimates: Count = 0
-    updated_estimates: Count = 0
-    unchanged_estimates: Count = 0
-    skipped_estimates: Count = 0
-    total_processed: Count = 0
+    total_fetched: Annotated[Count, Meta(description="Estimates read, each once.")] = 0
+    new_estimates: Annotated[Count, Meta(description="Estimates that the database did not have.")] = 0
+    updated_estimates: Annotated[Count, Meta(description="Estimates that the database had, changed or not.")] = 0
+    unchanged_estimates: Annotated[Count, Meta(description="Those of the updated that were equal already.")] = 0
+    skipped_estimates: Annotated[Count, Meta(description="Estimates that cannot be stored; the log names them.")] = 0
+    total_processed: Annotated[Count, Meta(description="New and updated together.")] = 0
 
 
 class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The delivery record. `id` and `environment` are fixed before the first attempt, so every attempt is the same."""
 
-    state: CallbackState
-    id: Annotated[str, Meta(max_length=128)] | None = None
-    environment: Annotated[str, Meta(max_length=64)] | None = None
-    attempts: Count = 0
-    last_attempt_time: Time | None = None
-    next_attempt_time: Time | None = None
-    last_status_code: Annotated[int, Meta(ge=100, le=999)] | None = None
-    last_error: Message | None = None
-    redelivery: Annotated[str, Meta(max_length=64)] | None = None
-    """The newest request for another delivery that has been served."""
+    state: Annotated[CallbackState, Meta(description="Delivered, Failed and Disabled are final.")]
+    id: Annotated[str, Meta(max_length=128, description="The header webhook-id of every attempt.")] | None = None
+    environment: Annotated[str, Meta(max_length=64, description="Sent along with every attempt.")] | None = None
+    attempts: Annotated[Count, Meta(description="Attempts made so far.")] = 0
+    last_attempt_time: Annotated[Time | None, Meta(description="When the newest attempt was made.")] = None
+    next_attempt_time: Annotated[Time | None, Meta(description="When the next attempt is due.")] = None
+    last_status_code: (
+        Annotated[int, Meta(ge=100, le=999, description="The HTTP status that the newest attempt got.")] | None
+    ) = None
+    last_error: Annotated[Message | None, Meta(description="Why the newest attempt did not deliver.")] = None
+    redelivery: (
+        Annotated[str, Meta(max_length=64, description="The newest request for another delivery that was served.")]
+        | None
+    ) = None
 
 
 class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The observed state; absent fields are not known yet."""
 
-    observed_generation: Count | None = None
-    phase: Phase | None = None
-    reason: ReasonName | None = None
-    message: Message | None = None
-    date_range: DateRange | None = None
-    job_name: Annotated[str, Meta(max_length=63)] | None = None
-    start_time: Time | None = None
-    completion_time: Time | None = None
-    duration_seconds: Count | None = None
-    progress: Progress | None = None
-    results: Results | None = None
-    callback: CallbackStatus | None = None
-    conditions: tuple[Condition, ...] = ()
+    observed_generation: Annotated[Count | None, Meta(description="The generation of the spec this is about.")] = None
+    phase: Annotated[Phase | None, Meta(description="Succeeded, Failed and Cancelled are final.")] = None
+    reason: Annotated[ReasonName | None, Meta(description="Why the sync is where it is, in one word.")] = None
+    message: Annotated[Message | None, Meta(description="The same for people, with what to do.")] = None
+    date_range: Annotated[DateRange | None, Meta(description="The days that are synced, both included.")] = None
+    job_name: Annotated[str, Meta(max_length=63, description="The job; on record before it is created.")] | None = None
+    pod_name: Annotated[str, Meta(max_length=253, description="The newest pod of the job.")] | None = None
+    runs: Annotated[Count | None, Meta(description="Pods that were begun, as far as they were seen.")] = None
+    start_time: Annotated[Time | None, Meta(description="When the sync got its place.")] = None
+    completion_time: Annotated[Time | None, Meta(description="When the sync ended.")] = None
+    duration_seconds: Annotated[Count | None, Meta(description="From the start to the end.")] = None
+    progress: Annotated[Progress | None, Meta(description="How far the newest pod has come.")] = None
+    results: Annotated[Results | None, Meta(description="What was stored; all zero when the sync failed.")] = None
+    callback: Annotated[CallbackStatus | None, Meta(description="The delivery of the callback that is owed.")] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Meta(description="Finished, Complete, Failed, Stalled and CallbackDelivered, for kubectl wait."),
+    ] = ()
 
 
 def build_progress(*, page: int, total_pages: int, fetched: int) -> Progress:

@@ -100,6 +100,11 @@ CAUSES: Final = (
         ),
     ),
     Cause(
+        reason=Reason.EVICTED_TOO_OFTEN,
+        happened="The cluster took the sync off its node {times} times",
+        cure="Check the node's memory and disk, drains and priorities, or raise MAX_EVICTIONS, then start a new sync",
+    ),
+    Cause(
         reason=Reason.NODE_REFUSED,
         happened="The node refused the pod of the sync ({sign})",
         cure="Check the node's free resources and labels, then start a new sync",

@@ -10,6 +10,7 @@ from typing import Final
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.reasons import Reason
+from estimatesync_contract.status import EstimateSyncStatus, Progress
 
 from estimatesync_operator import lifecycle
 from estimatesync_operator.agenda import AT_ONCE, Agenda
@@ -45,6 +46,7 @@ class Following:
         finish: Finish,
         progress_interval: timedelta,
         stuck_limit: timedelta,
+        max_evictions: int,
     ) -> None:
         """Join the ports; `stuck_limit` is how long an obstacle may stand."""
         self._jobs = jobs
@@ -53,11 +55,14 @@ class Following:
         self._finish = finish
         self._progress_interval = progress_interval
         self._stuck_limit = stuck_limit
+        self._max_evictions = max_evictions
         self._next_look: dict[str, datetime] = {}
+        self._known_pods: dict[str, str] = {}
 
     def forget(self, name: str) -> None:
         """Let go of a sync that runs no more."""
         self._next_look.pop(name, None)
+        self._known_pods.pop(name, None)
 
     async def follow(self, sync: EstimateSync) -> Agenda:
         """Make one pass over a running sync. A job that was never seen is created first, and looked for after."""
@@ -109,8 +114,21 @@ class Following:
             due = self._next_look[sync.name] = now + interval
             if seen.state is JobState.ACTIVE and not is_stalled:
                 progress = parse_progress(await self._jobs.read_log_tail(sync))
-        await self._writer.settle(sync, lifecycle.compute_running_status(sync, seen, progress, now=now))
+        status = self._compute_status(sync, seen, progress, now)
+        await self._writer.settle(sync, status)
+        if status.reason == Reason.EVICTED_TOO_OFTEN:
+            return AT_ONCE
         return self._look_again_at_obstacle(sync, now) if is_stalled else Agenda(again_after=min(due - now, interval))
+
+    def _compute_status(
+        self, sync: EstimateSync, seen: JobObservation, progress: Progress | None, now: datetime
+    ) -> EstimateSyncStatus:
+        known_pod = self._known_pods.get(sync.name)
+        if seen.pod_name:
+            self._known_pods[sync.name] = seen.pod_name
+        return lifecycle.compute_running_status(
+            sync, seen, progress, now=now, known_pod=known_pod, max_evictions=self._max_evictions
+        )
 
     def _look_again_at_obstacle(self, sync: EstimateSync, now: datetime) -> Agenda:
         """Seldom, for a change of the job wakes us anyway; but on time to give up."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from estimatesync_contract.names import KIND
 
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
@@ -41,6 +42,8 @@ def observe_job(
         return JobObservation(state=JobState.FOREIGN)
     own = list_own(job, pods)
     observation = add_end(_observe_conditions(job, own), own)
+    if own:
+        observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"])
     return observation if has_finished(job) else add_obstacle(observation, own, events, now=now)
 
 

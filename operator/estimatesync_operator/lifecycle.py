@@ -25,7 +25,7 @@ from estimatesync_contract.status import (
 from estimatesync_operator.causes import represent_cause
 from estimatesync_operator.conditions import apply_conditions
 from estimatesync_operator.observation import JobObservation, JobState
-from estimatesync_operator.outcomes import Outcome, compute_obstacle
+from estimatesync_operator.outcomes import Outcome, compute_exhaustion, compute_obstacle
 from estimatesync_operator.redelivery import compute_token
 from estimatesync_operator.waiting_line import Turn
 
@@ -67,20 +67,44 @@ def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> Es
 
 
 def compute_running_status(
-    sync: EstimateSync, observation: JobObservation, progress: Progress | None, *, now: datetime
+    sync: EstimateSync,
+    observation: JobObservation,
+    progress: Progress | None,
+    *,
+    now: datetime,
+    known_pod: str | None = None,
+    max_evictions: int,
 ) -> EstimateSyncStatus:
-    """Show how far a running sync is, or what keeps it from starting; without news of its progress, the last known."""
+    """Show how far a running sync is, or what keeps it from starting; without news of its progress, the last known.
+
+    `known_pod` is the newest pod of an earlier look, which may not be on record.
+    """
     if observation.failure_reason:
         # Its pods go before it does; what kept them from starting is the cause, and is judged at the end.
         return _build_status(sync, now=now)
-    shown = progress or sync.status.progress
-    reason, message = compute_obstacle(observation) or (Reason.RUNNING, _describe(sync, observation, shown))
-    return _build_status(sync, now=now, reason=reason, message=message, progress=shown)
+    runs, shown = count_runs(sync, observation, known_pod), progress or sync.status.progress
+    reason, message = (
+        compute_exhaustion(runs - 1 - observation.failed_runs, most=max_evictions)
+        or compute_obstacle(observation)
+        or (Reason.RUNNING, _describe(sync, observation, shown))
+    )
+    status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
+    # The first pod is no news of its own: each write is a call.
+    is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
+    pod_name = observation.pod_name or known_pod or sync.status.pod_name
+    return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
+
+
+def count_runs(sync: EstimateSync, observation: JobObservation, known_pod: str | None) -> int:
+    """Count the pods that were begun, as far as they were seen: there is one at a time, so another one is one more."""
+    before = sync.status.pod_name or known_pod
+    is_another = before is not None and observation.pod_name not in {None, before}
+    return max(sync.status.runs or 0, 1) + is_another
 
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """The job is being deleted, and what it runs has a moment to end; an obstacle on record is why it is."""
-    if sync.status.reason in OBSTACLES and not sync.spec.cancel:
+    if sync.status.reason in {*OBSTACLES, Reason.EVICTED_TOO_OFTEN} and not sync.spec.cancel:
         return _build_status(sync, now=now)
     message = "Cancelling: the sync is being stopped" if sync.spec.cancel else "The job is being deleted"
     return _build_status(sync, now=now, reason=Reason.STOPPING, message=message)

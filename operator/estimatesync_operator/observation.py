@@ -43,6 +43,9 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     """When the job was deleted, or failed, although its pods have not ended yet."""
     finished_at: datetime | None = None
     failed_runs: int = 0
+    """Runs that counted as failures; those that the cluster ended do not."""
+    pod_name: str | None = None
+    """The newest pod; None when there is none, or when nobody has looked."""
 
 
 ABSENT_JOB = JobObservation(state=JobState.ABSENT)

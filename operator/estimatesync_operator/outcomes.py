@@ -51,6 +51,12 @@ def compute_obstacle(observation: JobObservation) -> tuple[Reason, str] | None:
     return (reason, represent_cause(reason, quote=observation.waiting_message)) if reason in OBSTACLES else None
 
 
+def compute_exhaustion(evictions: int, *, most: int) -> tuple[Reason, str] | None:
+    """Why a sync that the cluster has taken off its node so often is not begun anew once more."""
+    reason = Reason.EVICTED_TOO_OFTEN
+    return (reason, represent_cause(reason, times=evictions)) if evictions > most else None
+
+
 def compute_surrender(sync: EstimateSync, *, seconds: int) -> Outcome:
     """End a sync whose obstacle stood for too long; its status still says which."""
     return fail(Reason(str(sync.status.reason)), message=f"Gave up after {seconds} seconds. {sync.status.message}")

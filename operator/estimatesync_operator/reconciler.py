@@ -49,6 +49,7 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = "production"
     progress_interval: timedelta = timedelta(seconds=2)
     stuck_limit: timedelta = timedelta(minutes=10)
+    max_evictions: int = 5
 
 
 class Reconciler:
@@ -88,6 +89,7 @@ class Reconciler:
             finish=self._finish,
             progress_interval=settings.progress_interval,
             stuck_limit=settings.stuck_limit,
+            max_evictions=settings.max_evictions,
         )
         self._places = Places(store, max_active=settings.max_active_syncs)
 

@@ -49,10 +49,11 @@ def decide_step(sync: EstimateSync, seen: JobObservation, *, now: datetime, limi
         return Step.CREATE if is_unmade(sync) and not sync.spec.cancel else Step.END
     if _is_overdue(seen, now=now, limit=limit):
         return Step.END
-    is_over = sync.spec.cancel or is_given_up(sync, now=now, limit=limit)
+    is_doomed = sync.spec.cancel or is_exhausted(sync)
+    is_over = is_doomed or is_given_up(sync, now=now, limit=limit)
     if seen.state is JobState.STOPPING:
         return Step.END if is_over and _is_node_lost(seen) else Step.AWAIT_STOP
-    return Step.STOP if is_over and (sync.spec.cancel or compute_obstacle(seen)) else Step.SHOW
+    return Step.STOP if is_over and (is_doomed or compute_obstacle(seen)) else Step.SHOW
 
 
 def compute_end(sync: EstimateSync, seen: JobObservation, *, now: datetime, limit: timedelta) -> Outcome:
@@ -63,6 +64,8 @@ def compute_end(sync: EstimateSync, seen: JobObservation, *, now: datetime, limi
         return CANCELLED
     if seen.state is JobState.FOREIGN:
         return fail(Reason.JOB_CONFLICT)
+    if is_exhausted(sync):
+        return fail(Reason.EVICTED_TOO_OFTEN, message=sync.status.message or "")
     if is_given_up(sync, now=now, limit=limit):
         return compute_surrender(sync, seconds=int(limit.total_seconds()))
     if seen.failure_reason:
@@ -74,6 +77,11 @@ def is_given_up(sync: EstimateSync, *, now: datetime, limit: timedelta) -> bool:
     """Tell whether the obstacle on record has stood for the whole limit."""
     since = compute_stalled_since(sync)
     return since is not None and now >= since + limit
+
+
+def is_exhausted(sync: EstimateSync) -> bool:
+    """Tell whether it is on record that the cluster has taken the sync off its node too often."""
+    return sync.status.reason == Reason.EVICTED_TOO_OFTEN
 
 
 def compute_stalled_since(sync: EstimateSync) -> datetime | None:

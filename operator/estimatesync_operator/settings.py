@@ -34,6 +34,7 @@ def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
         reconciler=msgspec.structs.replace(
             read_reconciler_settings(reader),
             stuck_limit=timedelta(seconds=reader.read_integer("STUCK_SECONDS", 600, low=1, high=604_800)),
+            max_evictions=reader.read_integer("MAX_EVICTIONS", 5, low=0, high=1000),
         ),
         job=_read_job_settings(reader),
     )

@@ -47,6 +47,16 @@ def test_the_schema_is_structural_and_every_value_is_bounded() -> None:
             assert "maxItems" in schema, path
 
 
+def test_kubectl_can_explain_every_field() -> None:
+    unexplained = [
+        path
+        for path, schema in (*walk(SPEC, "spec"), *walk(STATUS, "status"))
+        if not path.endswith("[]") and "description" not in schema
+    ]
+
+    assert unexplained == []
+
+
 def test_the_defaults_are_the_contracts() -> None:
     defaults = {name: field["default"] for name, field in SPEC["properties"].items() if "default" in field}
 

@@ -29,7 +29,7 @@ def test_every_setting_on_the_page_is_read_and_its_default_is_true() -> None:
 
     assert read_operator_settings(written) == read_operator_settings(silent)
     assert written.faults == []
-    assert len(rows) == 8
+    assert len(rows) == 9
 
 
 def test_the_annotation_on_the_page_is_the_one_that_is_read() -> None:

@@ -208,18 +208,44 @@ def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(tell_story: Any, secon
         assert story.wait_callback("lost")["error"] == status["message"]
 
 
+def evict(story: Any, but: str = "") -> str:
+    """Ask the API server to take the sync's newest pod off its node, as a drain does, once it runs; tells its name."""
+
+    def find() -> str:
+        pods = json.loads(story.product.kubectl("get", "pods", "--output=json"))["items"]
+        alive = [
+            pod for pod in pods if pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp")
+        ]
+        return next((pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] != but), "")
+
+    story.wait_until("a running pod", find)
+    name, namespace = find(), story.product.namespace
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+    story.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+    return name
+
+
 def test_an_evicted_pod_is_replaced_without_counting_as_a_failure(tell_story: Any) -> None:
     with tell_story(with_api=False) as story:
         story.slow_down(0.5)
         story.apply("moved", maxRetries=0)
-        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
-        (pod,) = story.product.kubectl("get", "pods", "--output=name").split()
 
-        name, namespace = pod.removeprefix("pod/"), story.product.namespace
-        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
-        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
-        story.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+        evict(story)
 
         status = story.wait_finished("moved")["status"]
         assert (status["phase"], status["results"]["newEstimates"]) == ("Succeeded", 230)
         assert story.count_estimates() == 230
+
+
+def test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no_row(tell_story: Any) -> None:
+    with tell_story(with_api=False, MAX_EVICTIONS="1") as story:
+        story.slow_down(3)
+        story.apply("hunted", maxRetries=0)
+
+        evict(story, but=evict(story))
+
+        status = story.wait_finished("hunted")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "EvictedTooOften")
+        assert story.wait_callback("hunted")["error"] == status["message"]
+        assert story.count_estimates() == 0

@@ -31,7 +31,7 @@ def test_every_obstacle_but_a_refused_job_is_known_by_signs() -> None:
 
 @pytest.mark.parametrize("cause", [pytest.param(cause, id=cause.reason) for cause in CAUSES])
 def test_every_cause_says_what_happened_and_what_to_do(cause: Cause) -> None:
-    message = represent_cause(cause.reason, seconds=60, exit_code=1, sign="OutOfcpu")
+    message = represent_cause(cause.reason, seconds=60, exit_code=1, sign="OutOfcpu", times=6)
 
     assert message.startswith(cause.happened.partition("{")[0])
     assert "{" not in message

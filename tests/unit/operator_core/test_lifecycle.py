@@ -104,7 +104,7 @@ def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
 def test_a_running_sync_says_what_it_is_doing(
     make_sync: MakeSync, running: dict[str, Any], observation: JobObservation, read: Any, message: str
 ) -> None:
-    status = lifecycle.compute_running_status(make_sync(**running), observation, read, now=NOW)
+    status = lifecycle.compute_running_status(make_sync(**running), observation, read, now=NOW, max_evictions=5)
 
     assert (status.reason, status.message, status.progress) == (Reason.RUNNING, message, read)
 
@@ -113,17 +113,20 @@ def test_a_log_that_cannot_be_read_for_a_moment_does_not_turn_progress_back(
     make_sync: MakeSync, running: dict[str, Any]
 ) -> None:
     seen = lifecycle.compute_running_status(
-        make_sync(**running), JobObservation(state=JobState.ACTIVE), PROGRESS, now=NOW
+        make_sync(**running), JobObservation(state=JobState.ACTIVE), PROGRESS, now=NOW, max_evictions=5
     )
     sync = make_sync(**{name: getattr(seen, name) for name in seen.__struct_fields__})
 
-    assert lifecycle.compute_running_status(sync, JobObservation(state=JobState.ACTIVE), None, now=NOW) == seen
+    assert (
+        lifecycle.compute_running_status(sync, JobObservation(state=JobState.ACTIVE), None, now=NOW, max_evictions=5)
+        == seen
+    )
 
 
 def test_an_obstacle_is_shown_and_its_message_bounded(make_sync: MakeSync, running: dict[str, Any]) -> None:
     stuck = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull", waiting_message="x\n" * 2000)
 
-    status = lifecycle.compute_running_status(make_sync(**running), stuck, None, now=NOW)
+    status = lifecycle.compute_running_status(make_sync(**running), stuck, None, now=NOW, max_evictions=5)
 
     assert status.reason == Reason.IMAGE_PULL_FAILED
     assert len(status.message or "") < 1024
@@ -134,7 +137,7 @@ def test_an_obstacle_is_remembered_while_the_job_is_ending(make_sync: MakeSync, 
     sync = make_sync(**{**running, "reason": "ImagePullFailed", "message": "cannot be pulled"})
     ending = JobObservation(state=JobState.PENDING, failure_reason="DeadlineExceeded")
 
-    status = lifecycle.compute_running_status(sync, ending, None, now=NOW)
+    status = lifecycle.compute_running_status(sync, ending, None, now=NOW, max_evictions=5)
 
     assert (status.reason, status.message) == ("ImagePullFailed", "cannot be pulled")
 
@@ -238,6 +241,58 @@ def test_a_job_that_was_just_created_needs_no_second_word(make_sync: MakeSync, r
     created = lifecycle.compute_created_status(make_sync(**running), now=NOW)
     sync = make_sync(**{name: getattr(created, name) for name in created.__struct_fields__})
 
-    seen = lifecycle.compute_running_status(sync, JobObservation(state=JobState.PENDING), None, now=NOW)
+    seen = lifecycle.compute_running_status(
+        sync, JobObservation(state=JobState.PENDING), None, now=NOW, max_evictions=5
+    )
 
     assert seen == created
+
+
+@pytest.mark.parametrize(
+    ("status", "known_pod", "seen", "expected"),
+    [
+        pytest.param({}, None, {}, (None, None), id="nobody has looked"),
+        pytest.param({}, None, {"pod_name": "a"}, (None, None), id="the first is no news of its own"),
+        pytest.param({}, None, {"pod_name": "a", "waiting_reason": "ErrImagePull"}, ("a", 1), id="but goes with other"),
+        pytest.param({}, "a", {"waiting_reason": "NodeLost"}, ("a", 1), id="remembered from before"),
+        pytest.param({}, "a", {"pod_name": "b"}, ("b", 2), id="another than remembered"),
+        pytest.param({"pod_name": "a", "runs": 1}, None, {"pod_name": "b"}, ("b", 2), id="another than on record"),
+        pytest.param({"pod_name": "b", "runs": 2}, "b", {"pod_name": "b"}, ("b", 2), id="the same"),
+        pytest.param({"pod_name": "b", "runs": 2}, "b", {}, ("b", 2), id="not looked at again"),
+    ],
+)
+def test_the_pods_of_a_sync_are_counted_as_they_are_seen(
+    make_sync: MakeSync,
+    running: dict[str, Any],
+    status: dict[str, Any],
+    known_pod: str | None,
+    seen: dict[str, Any],
+    expected: tuple[str | None, int | None],
+) -> None:
+    created = lifecycle.compute_created_status(make_sync(**running, **status), now=NOW)
+    sync = make_sync(**{name: getattr(created, name) for name in created.__struct_fields__})
+    observation = JobObservation(state=JobState.PENDING, **seen)
+
+    after = lifecycle.compute_running_status(sync, observation, None, now=NOW, known_pod=known_pod, max_evictions=5)
+
+    assert (after.pod_name, after.runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("runs", "failed_runs", "is_over"),
+    [
+        pytest.param(3, 0, False, id="evicted twice"),
+        pytest.param(4, 0, True, id="evicted three times"),
+        pytest.param(5, 2, False, id="two of them were failures"),
+    ],
+)
+def test_a_sync_is_taken_off_its_node_so_often_and_no_more(
+    make_sync: MakeSync, running: dict[str, Any], runs: int, failed_runs: int, *, is_over: bool
+) -> None:
+    sync = make_sync(**running, pod_name="old", runs=runs - 1)
+    observation = JobObservation(state=JobState.PENDING, pod_name="new", failed_runs=failed_runs)
+
+    status = lifecycle.compute_running_status(sync, observation, None, now=NOW, max_evictions=2)
+
+    assert (status.reason == Reason.EVICTED_TOO_OFTEN) is is_over
+    assert ("took the sync off its node 3 times" in (status.message or "")) is is_over

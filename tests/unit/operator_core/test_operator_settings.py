@@ -39,6 +39,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         ENVIRONMENT="staging",
         PROGRESS_SECONDS="10",
         STUCK_SECONDS="90",
+        MAX_EVICTIONS="2",
     )
 
     assert settings.reconciler == ReconcilerSettings(
@@ -47,6 +48,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         environment="staging",
         progress_interval=timedelta(seconds=10),
         stuck_limit=timedelta(seconds=90),
+        max_evictions=2,
     )
     assert settings.job.environment["SYNC_TIME_ZONE"] == "America/New_York"
 

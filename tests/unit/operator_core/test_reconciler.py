@@ -707,3 +707,19 @@ def test_a_change_of_a_finished_sync_counts_as_seen(world: World, make_reconcile
 
     assert world.syncs["a"].status.observed_generation == 2
     assert world.events == []
+
+
+def test_a_sync_that_is_evicted_again_and_again_ends_by_the_bound_also_across_restarts(
+    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    for pod in ("one", "two", "three", "four"):
+        assert world.syncs["a"].status.phase is Phase.RUNNING
+        world.observations["a"] = JobObservation(state=JobState.ACTIVE, pod_name=pod)
+        settle(make_reconciler(max_evictions=2), "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason, status.runs) == (Phase.FAILED, Reason.EVICTED_TOO_OFTEN, 4)
+    assert status.message.startswith("The cluster took the sync off its node 3 times. ")
+    assert world.stopped == ["a"]
+    assert json.loads(world.sent[0][1])["error"] == status.message
