@@ -27,6 +27,7 @@ from estimatesync_operator.conditions import apply_conditions
 from estimatesync_operator.observation import JobObservation, JobState
 from estimatesync_operator.outcomes import Outcome, compute_exhaustion, compute_obstacle
 from estimatesync_operator.redelivery import compute_token
+from estimatesync_operator.runs import count_runs
 from estimatesync_operator.waiting_line import Turn
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
@@ -93,13 +94,6 @@ def compute_running_status(
     is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
     pod_name = observation.pod_name or known_pod or sync.status.pod_name
     return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
-
-
-def count_runs(sync: EstimateSync, observation: JobObservation, known_pod: str | None) -> int:
-    """Count the pods that were begun, as far as they were seen: there is one at a time, so another one is one more."""
-    before = sync.status.pod_name or known_pod
-    is_another = before is not None and observation.pod_name not in {None, before}
-    return max(sync.status.runs or 0, 1) + is_another
 
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:

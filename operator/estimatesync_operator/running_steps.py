@@ -64,13 +64,20 @@ def compute_end(sync: EstimateSync, seen: JobObservation, *, now: datetime, limi
         return CANCELLED
     if seen.state is JobState.FOREIGN:
         return fail(Reason.JOB_CONFLICT)
+    if surrender := _compute_surrender(sync, now=now, limit=limit):
+        return surrender
+    if seen.failure_reason:
+        return compute_outcome(msgspec.structs.replace(seen, state=JobState.FAILED), sync)
+    return fail(Reason.JOB_DELETED)
+
+
+def _compute_surrender(sync: EstimateSync, *, now: datetime, limit: timedelta) -> Outcome | None:
+    """The end that we have made of a sync, if we have: its status says why."""
     if is_exhausted(sync):
         return fail(Reason.EVICTED_TOO_OFTEN, message=sync.status.message or "")
     if is_given_up(sync, now=now, limit=limit):
         return compute_surrender(sync, seconds=int(limit.total_seconds()))
-    if seen.failure_reason:
-        return compute_outcome(msgspec.structs.replace(seen, state=JobState.FAILED), sync)
-    return fail(Reason.JOB_DELETED)
+    return None
 
 
 def is_given_up(sync: EstimateSync, *, now: datetime, limit: timedelta) -> bool:
