@@ -14,11 +14,11 @@ from typing import Final, NoReturn, Protocol
 
 import httpx
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.retry_after import parse_retry_after
 
 from estimatesync_operator.callback_address import Address, decide_addresses
 from estimatesync_operator.callback_fault import represent_fault
 from estimatesync_operator.callback_lookup import SharedLookups
-from estimatesync_operator.callback_policy import parse_retry_after
 from estimatesync_operator.callback_settings import ALLOWED_SECRETS, WEBHOOK_URL, CallbackSettings
 from estimatesync_operator.callback_signature import build_callback_headers
 from estimatesync_operator.callback_target import (

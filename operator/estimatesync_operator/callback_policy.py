@@ -4,8 +4,7 @@ The reconciler calls it after each attempt and writes what it returns. Which ans
 Webhooks (https://github.com/standard-webhooks/standard-webhooks) and Make.com's own answers to webhooks.
 """
 
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -33,7 +32,6 @@ MAX_RETRY_AFTER: Final = timedelta(hours=1)
 """A receiver may ask for a longer wait than ours, up to here: a mistake of its own must not silence a callback."""
 
 _JITTER_SHARE: Final = 0.2
-_MAX_SECONDS_DIGITS: Final = 9
 _RETRYABLE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS},
 )
@@ -102,23 +100,6 @@ def compute_retry_delay(*, attempts_made: int, jitter: float, retry_after: timed
     planned = RETRY_DELAYS[attempts_made - 1]
     asked = min(retry_after or timedelta(), MAX_RETRY_AFTER)
     return max(planned, asked) * (1 + _JITTER_SHARE * jitter)
-
-
-def parse_retry_after(value: str | None, *, now: datetime) -> timedelta | None:
-    """Read a Retry-After header, seconds or date (RFC 9110, 10.2.3).
-
-    Returns:
-        The wait, never negative; None when there is no header or it makes no sense.
-    """
-    text = (value or "").strip()
-    if text.isascii() and text.isdecimal():
-        return timedelta(seconds=int(text[:_MAX_SECONDS_DIGITS]))
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(aware - now, timedelta())
 
 
 def represent_attempt(attempt: CallbackAttempt) -> str:

@@ -24,10 +24,10 @@ from estimatesync_contract.status import (
 
 from estimatesync_operator.causes import represent_cause
 from estimatesync_operator.conditions import apply_conditions
-from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.observation import JobObservation
 from estimatesync_operator.outcomes import Outcome, compute_exhaustion, compute_obstacle
 from estimatesync_operator.redelivery import compute_token
-from estimatesync_operator.runs import count_runs
+from estimatesync_operator.runs import count_runs, represent_created, represent_run
 from estimatesync_operator.waiting_line import Turn
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
@@ -52,13 +52,13 @@ def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime, time_z
         message=turn.message,
         date_range=date_range,
         job_name=build_job_name(sync.uid),
-        start_time=_whole_second(now),
+        start_time=_compute_start(sync, now),
     )
 
 
 def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """Remember that the job exists: if it is absent later, somebody has deleted it."""
-    return _build_status(sync, now=now, reason=Reason.RUNNING, message=_describe_created(sync))
+    return _build_status(sync, now=now, reason=Reason.RUNNING, message=represent_created(sync))
 
 
 def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
@@ -87,7 +87,7 @@ def compute_running_status(
     reason, message = (
         compute_exhaustion(runs - 1 - observation.failed_runs, most=max_evictions)
         or compute_obstacle(observation)
-        or (Reason.RUNNING, _describe(sync, observation, shown))
+        or (Reason.RUNNING, represent_run(sync, observation, shown))
     )
     status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
     # The first pod is no news of its own: each write is a call.
@@ -115,7 +115,7 @@ def compute_final_status(
 ) -> EstimateSyncStatus:
     """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone."""
     start = sync.status.start_time or now
-    completion = _whole_second(max(finished_at or now, start))
+    completion = max(_whole_second(finished_at or now), start)
     return _build_status(
         sync,
         now=now,
@@ -185,18 +185,10 @@ def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
     return build_progress(page=pages, total_pages=pages, fetched=outcome.results.total_fetched)
 
 
-def _describe_created(sync: EstimateSync) -> str:
-    return f"Created job {sync.status.job_name}; waiting for its pod"
-
-
-def _describe(sync: EstimateSync, observation: JobObservation, progress: Progress | None) -> str:
-    """A job without a run is described as when it was created, so that nothing has to be written about it."""
-    again = f" (run {observation.failed_runs + 1})" if observation.failed_runs else ""
-    if progress is None and observation.state is JobState.PENDING:
-        return f"Waiting for a pod{again}" if again else _describe_created(sync)
-    if progress is None:
-        return f"Connecting{again}"
-    return f"Page {progress.text}, {progress.fetched} estimates so far{again}"
+def _compute_start(sync: EstimateSync, now: datetime) -> datetime:
+    """Nothing starts before it is created, though our clock be behind, or its second not over."""
+    start, created = _whole_second(now), sync.metadata.creation_timestamp
+    return max(start, created) if created else start
 
 
 def _whole_second(moment: datetime) -> datetime:

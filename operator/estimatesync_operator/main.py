@@ -22,6 +22,7 @@ from kubernetes.aio.config import ConfigException
 
 from estimatesync_operator.assembly import read_settings, run_operator
 from estimatesync_operator.callback_settings import CallbackSettings
+from estimatesync_operator.callback_target import represent_target
 from estimatesync_operator.intake import Intake
 from estimatesync_operator.kubernetes_store import NotServedError
 from estimatesync_operator.log_context import install_sync_ids
@@ -71,6 +72,9 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     """Never wait here for an API server that is away: until this returns, nobody answers the liveness probe."""
     configure(settings)
     install_sync_ids(logging.getLogger().handlers)
+    url = _callback_settings.default_url
+    whereto = represent_target(url) if url else "nobody, unless a sync names a webhook"
+    logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", _settings.namespace, whereto)
     _shell.resources = AsyncExitStack()
     _shell.intake = asyncio.get_running_loop().create_future()
     if not await _open(within=_PATIENCE):

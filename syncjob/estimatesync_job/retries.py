@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from estimatesync_contract.retry_after import parse_retry_after
+
 from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
 from estimatesync_job.ports import Log
-from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay, parse_retry_after
+from estimatesync_job.retry_delays import RetryPolicy, compute_retry_delay
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ class Retries:
             self._policy,
             failures=failures,
             jitter=jitter,
-            retry_after=retry_after,
+            retry_after=None if retry_after is None else retry_after.total_seconds(),
             remaining=self._deadline - now,
         )
         if delay is None:

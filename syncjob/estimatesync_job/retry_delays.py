@@ -1,12 +1,9 @@
 """How long to wait before a request is sent again; `attic_tech` does the waiting.
 
 Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-Retry-After: RFC 9110, section 10.2.3.
 """
 
 import math
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -32,24 +29,12 @@ def compute_retry_delay(
         policy: the bounds.
         failures: how often the request has failed so far, from 1.
         jitter: a random number from 0 to 1.
-        retry_after: the seconds that the server asked for; it gets them, jitter only added.
+        retry_after: the seconds that the server asked for, 0 or more; it gets them, jitter only added.
         remaining: the seconds until the sync must have ended; infinite when there is no such time.
     """
     if retry_after is None:
         delay = jitter * min(policy.longest_delay, policy.first_delay * 2.0 ** (failures - 1))
     else:
         longest = policy.longest_retry_after if math.isinf(remaining) else math.inf
-        delay = min(max(retry_after, 0.0), longest) + jitter * policy.first_delay
+        delay = min(retry_after, longest) + jitter * policy.first_delay
     return delay if delay < remaining else None
-
-
-def parse_retry_after(header: str | None, *, now: datetime) -> float | None:
-    """Read a Retry-After header, seconds or an HTTP date, as seconds from `now`; None when absent or unreadable."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()

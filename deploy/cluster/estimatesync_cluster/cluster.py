@@ -87,7 +87,11 @@ class Cluster:
 
 @contextmanager
 def running_cluster(
-    state_dir: Path | None = None, *, binaries: Binaries | None = None, node: LocalNode | None = None
+    state_dir: Path | None = None,
+    *,
+    binaries: Binaries | None = None,
+    node: LocalNode | None = None,
+    etcd_quota_bytes: int = 0,
 ) -> Iterator[Cluster]:
     """Run a cluster of our own for the time of the context; afterwards no process and no file of it is left.
 
@@ -95,6 +99,7 @@ def running_cluster(
         state_dir: where its files go, which must not be in use; a temporary directory unless given.
         binaries: the programs; found or built unless given.
         node: the test node; a default one unless given.
+        etcd_quota_bytes: what etcd may store, for who wants to see it full; 0 is etcd's own default.
 
     Raises:
         ClusterError: it could not be started; the message says why.
@@ -105,7 +110,9 @@ def running_cluster(
         root = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimatesync-cluster-")))
         layout = create_layout(root)
         stack.callback(_remove_contents, layout.root)
-        plane = stack.enter_context(running_control_plane(found, layout, node or LocalNode()))
+        plane = stack.enter_context(
+            running_control_plane(found, layout, node or LocalNode(), etcd_quota_bytes=etcd_quota_bytes)
+        )
         yield Cluster(
             kubeconfig=layout.kubeconfig,
             kubectl_program=kubectl,

@@ -32,9 +32,17 @@ def build_server_url(ports: Ports) -> str:
     return f"https://{LOOPBACK}:{ports.apiserver}"
 
 
-def build_etcd_command(program: Path, layout: StateLayout, ports: Ports) -> list[str]:
-    """Build etcd's command line; it asks for certificates, because a loopback port is open to every local user."""
-    client, peer = (f"https://{LOOPBACK}:{port}" for port in (ports.etcd, ports.etcd_peer))
+def build_etcd_url(ports: Ports) -> str:
+    """Build etcd's address."""
+    return f"https://{LOOPBACK}:{ports.etcd}"
+
+
+def build_etcd_command(program: Path, layout: StateLayout, ports: Ports, *, quota_bytes: int = 0) -> list[str]:
+    """Build etcd's command line; it asks for certificates, because a loopback port is open to every local user.
+
+    `quota_bytes` is how much it may store; with 0 as much as it does by itself.
+    """
+    client, peer = build_etcd_url(ports), f"https://{LOOPBACK}:{ports.etcd_peer}"
     certificate, key = layout.certificate(certificates.ETCD), layout.key(certificates.ETCD)
     authority = layout.certificate("ca")
     return [
@@ -42,6 +50,7 @@ def build_etcd_command(program: Path, layout: StateLayout, ports: Ports) -> list
         f"--data-dir={layout.etcd_data}",
         "--unsafe-no-fsync",  # the data is thrown away with the cluster
         "--log-level=warn",
+        f"--quota-backend-bytes={quota_bytes}",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
@@ -71,7 +80,7 @@ def build_apiserver_command(program: Path, layout: StateLayout, ports: Ports) ->
         f"--client-ca-file={layout.certificate('ca')}",
         f"--tls-cert-file={layout.certificate(certificates.APISERVER)}",
         f"--tls-private-key-file={layout.key(certificates.APISERVER)}",
-        f"--etcd-servers=https://{LOOPBACK}:{ports.etcd}",
+        f"--etcd-servers={build_etcd_url(ports)}",
         f"--etcd-cafile={layout.certificate('ca')}",
         f"--etcd-certfile={layout.certificate(certificates.APISERVER)}",
         f"--etcd-keyfile={layout.key(certificates.APISERVER)}",

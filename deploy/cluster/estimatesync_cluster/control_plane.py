@@ -23,6 +23,7 @@ from estimatesync_cluster.component_commands import (
     build_apiserver_command,
     build_controller_manager_command,
     build_etcd_command,
+    build_etcd_url,
     build_kubelet_command,
     build_server_url,
 )
@@ -43,6 +44,7 @@ class ControlPlane:
     """A control plane that answers, and what it runs."""
 
     server: str
+    etcd_url: str
     components: tuple[LeashedProcess, ...]
 
     def get_component(self, name: str) -> LeashedProcess:
@@ -51,7 +53,9 @@ class ControlPlane:
 
 
 @contextmanager
-def running_control_plane(binaries: Binaries, layout: StateLayout, node: LocalNode) -> Iterator[ControlPlane]:
+def running_control_plane(
+    binaries: Binaries, layout: StateLayout, node: LocalNode, *, etcd_quota_bytes: int = 0
+) -> Iterator[ControlPlane]:
     """Run a control plane with one test node for the time of the context.
 
     Raises:
@@ -60,38 +64,48 @@ def running_control_plane(binaries: Binaries, layout: StateLayout, node: LocalNo
     create_certificates(layout)
     write_audit_policy(layout)
     with ExitStack() as stack:
-        yield _start_with_fresh_ports(stack, binaries, layout, node)
+        yield _start_with_fresh_ports(stack, binaries, layout, node, etcd_quota_bytes)
 
 
-def _start_with_fresh_ports(stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode) -> ControlPlane:
+def _start_with_fresh_ports(
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode, quota_bytes: int
+) -> ControlPlane:
     for _ in range(ATTEMPTS - 1):
         try:
-            return _start(stack, binaries, layout, node)
+            return _start(stack, binaries, layout, node, quota_bytes)
         except PortTakenError:
             stack.close()
-    return _start(stack, binaries, layout, node)
+    return _start(stack, binaries, layout, node, quota_bytes)
 
 
-def _start(stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode) -> ControlPlane:
+def _start(
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode, quota_bytes: int
+) -> ControlPlane:
     ports = _choose_ports()
     server = build_server_url(ports)
     _forget_earlier_attempt(layout)
     _write_kubeconfigs(layout, server)
     client = stack.enter_context(create_admin_client(layout, server))
-    store = _start_api(stack, binaries, layout, ports, client)
+    store = _start_api(stack, binaries, layout, ports, client, quota_bytes=quota_bytes)
     workers = _start_workers(stack, binaries, layout, node, server)
     components = (*store, *workers)
     # A pod is refused as long as its namespace has no default service account.
     service_account = "/api/v1/namespaces/default/serviceaccounts/default"
     _wait_until(lambda: _answers(client, service_account), components, what="the default service account")
     _wait_until(lambda: _node_is_ready(client, node.name), components, what=f"node {node.name} to be ready")
-    return ControlPlane(server=server, components=components)
+    return ControlPlane(server=server, etcd_url=build_etcd_url(ports), components=components)
 
 
 def _start_api(
-    stack: ExitStack, binaries: Binaries, layout: StateLayout, ports: Ports, client: httpx.Client
+    stack: ExitStack,
+    binaries: Binaries,
+    layout: StateLayout,
+    ports: Ports,
+    client: httpx.Client,
+    *,
+    quota_bytes: int,
 ) -> tuple[LeashedProcess, ...]:
-    etcd = _run(stack, layout, "etcd", build_etcd_command(binaries.etcd, layout, ports))
+    etcd = _run(stack, layout, "etcd", build_etcd_command(binaries.etcd, layout, ports, quota_bytes=quota_bytes))
     command = build_apiserver_command(binaries.apiserver, layout, ports)
     apiserver = _run(stack, layout, "kube-apiserver", command)
     _wait_until(lambda: _answers(client, "/readyz"), (etcd, apiserver), what="the API server to be ready")
@@ -127,6 +141,17 @@ def create_admin_client(layout: StateLayout, server: str) -> httpx.Client:
         key=layout.key(certificates.ADMIN),
     )
     return httpx.Client(base_url=server, verify=connection.create_tls_context(), trust_env=False, timeout=5)
+
+
+def create_etcd_client(layout: StateLayout, url: str) -> httpx.Client:
+    """Create an HTTP client of etcd itself (its gRPC gateway), with the API server's identity."""
+    connection = ApiConnection(
+        server=url,
+        authority=layout.certificate("ca"),
+        certificate=layout.certificate(certificates.APISERVER),
+        key=layout.key(certificates.APISERVER),
+    )
+    return httpx.Client(base_url=url, verify=connection.create_tls_context(), trust_env=False, timeout=30)
 
 
 def _write_kubeconfigs(layout: StateLayout, server: str) -> None:

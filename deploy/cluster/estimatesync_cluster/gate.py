@@ -86,9 +86,9 @@ class Gate:
             watch.is_silent = True
         return len(watches)
 
-    def end_watches(self, event: Mapping[str, Any]) -> int:
-        """Send a watch event of one's own on every open watch and close it; tells how many."""
-        line = json.dumps(event).encode() + b"\n"
+    def end_watches(self, event: Mapping[str, Any] | None = None) -> int:
+        """Close every open watch, after a watch event of one's own if there is one; tells how many."""
+        line = json.dumps(event).encode() + b"\n" if event else b""
         watches = tuple(self._watches)
         for watch in watches:
             asyncio.run_coroutine_threadsafe(watch.end_with(line), self._loop).result(_START_SECONDS)

@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+from estimatesync_operator.watch_health import BLIND_LIMIT
 
 EVERY_CALL = frozenset(
     {
@@ -178,12 +179,17 @@ def test_a_sync_ends_right_whatever_trouble_its_calls_meet(open_world: Any, prom
         with open_world() as world:
             return endure_silent_watches(world, promise)
 
-    with ThreadPoolExecutor(len(TROUBLES) + 1) as pool:
-        silence = pool.submit(endure_silence)
+    def endure_blind() -> list[str]:
+        with open_world() as world:
+            return endure_blindness(world, promise)
+
+    with ThreadPoolExecutor(len(TROUBLES) + 2) as pool:
+        silence, blindness = pool.submit(endure_silence), pool.submit(endure_blind)
         faults = dict(zip(TROUBLES, pool.map(endure, TROUBLES), strict=True))
 
     assert {name: found for name, found in faults.items() if found} == {}
     assert silence.result() == []
+    assert blindness.result() == []
 
 
 def endure_trouble(world: Any, trouble: Any, promise: Any) -> list[str]:
@@ -219,6 +225,39 @@ def endure_silent_watches(world: Any, promise: Any) -> list[str]:
     if silenced != 2 or operator.process.has_ended():
         faults.append(f"{silenced} watches were silenced: {world.describe()}")
     return faults
+
+
+def endure_blindness(world: Any, promise: Any) -> list[str]:
+    """Watches that are dead for good, also when they are opened anew: only a restart helps, and the liveness says so."""
+    operator = world.start_operator()
+    world.slow_down(0.3)
+    world.create_sync("under-way", **ONE_SYNC)
+    world.wait_until("progress", lambda: world.read_status("under-way").get("progress"))
+    world.gate.interference = blindness = Blindness()
+    world.gate.silence_watches()
+
+    # What the operator writes from now on is accepted, and never shown.
+    world.wait_over("under-way")
+    faults: list[str] = [] if operator.is_healthy() else ["it was called blind before the limit"]
+    world.wait_until("a failing probe", lambda: not operator.is_healthy(), seconds=BLIND_LIMIT.total_seconds() + 60)
+    world.kill_operators()
+    world.gate.interference = Interference()
+    blindness.end.set()
+    world.start_operator()
+    world.create_sync("next")
+    world.wait_over("next")
+    return faults + world.settle_faults("under-way", promise()) + world.settle_faults("next", promise(new=0))
+
+
+class Blindness(Interference):
+    """Whoever opens a watch waits for ever."""
+
+    def __init__(self) -> None:
+        self.end = Event()
+
+    def before(self, passage: Passage) -> None:
+        if passage.is_watch:
+            self.end.wait(SECONDS)
 
 
 def build_refusal(status: int, reason: str, headers: dict[str, str]) -> Answer:

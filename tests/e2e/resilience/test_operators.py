@@ -148,3 +148,30 @@ class Outage(Interference):
 
     def before(self, passage: Passage) -> Answer:  # noqa: ARG002 - the answer is always the same
         return Answer(status=503)
+
+
+def test_a_brief_403_at_the_start_is_not_believed(world: Any, promise: Any) -> None:
+    world.gate.interference = forbidden = ForbiddenOnce()
+    operator = world.launch_operator()
+    world.wait_until("the refusal", lambda: forbidden.count == 1)
+    world.create_sync("sync")
+
+    world.wait_over("sync")
+
+    assert world.settle_faults("sync", promise()) == []
+    assert "The operator may not list estimatesyncs: grant " in world.operator_log.read_text()
+    assert not operator.process.has_ended()
+
+
+class ForbiddenOnce(Interference):
+    """The very first listing is refused, as by an API server that has not read its roles yet."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before(self, passage: Passage) -> Answer | None:
+        if self.count or not passage.path.endswith("/estimatesyncs") or passage.is_watch:
+            return None
+        self.count += 1
+        body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}
+        return Answer(status=403, body=json.dumps(body).encode(), headers={"Content-Type": "application/json"})

@@ -10,7 +10,6 @@ from estimatesync_operator.callback_policy import (
     CallbackDecision,
     compute_callback_status,
     decide_callback,
-    parse_retry_after,
 )
 from estimatesync_operator.ports import CallbackAttempt
 
@@ -112,28 +111,6 @@ def test_receiver_may_lengthen_a_wait_within_bounds(asked: timedelta, attempts_m
     decision = decide(CallbackAttempt(status_code=429, retry_after=asked), attempts_made)
 
     assert decision.next_attempt_time == NOW + wait
-
-
-@pytest.mark.parametrize(
-    ("value", "wait"),
-    [
-        pytest.param("120", timedelta(seconds=120), id="seconds"),
-        pytest.param(" 0 ", timedelta(0), id="zero"),
-        pytest.param("9" * 5000, timedelta(seconds=999_999_999), id="absurd-seconds"),
-        pytest.param("Thu, 16 Oct 2025 14:16:30 GMT", timedelta(minutes=1), id="date"),
-        pytest.param("Thu, 16 Oct 2025 14:16:30 -0000", timedelta(minutes=1), id="date-without-zone"),
-        pytest.param("Thu, 16 Oct 2025 14:00:00 GMT", timedelta(0), id="past-date"),
-        pytest.param("Thu, 16 Oct 99999 14:00:00 GMT", None, id="impossible-date"),
-        pytest.param("-5", None, id="negative"),
-        pytest.param("1.5", None, id="fraction"),
-        pytest.param("\u00b2", None, id="not-a-digit"),
-        pytest.param("soon", None, id="words"),
-        pytest.param("", None, id="empty"),
-        pytest.param(None, None, id="absent"),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_date(value: str | None, wait: timedelta | None) -> None:
-    assert parse_retry_after(value, now=NOW) == wait
 
 
 def test_body_of_an_answer_is_never_shown() -> None:

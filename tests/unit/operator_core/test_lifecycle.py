@@ -71,10 +71,25 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
 
 
 def test_a_place_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
-    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    sync = make_sync(phase=Phase.QUEUED, age=1)
+
+    status = lifecycle.compute_turn_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.job_name) == (Phase.RUNNING, "estimatesync-uid-a")
     assert status.start_time == NOW.replace(microsecond=0)
+
+
+def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync: MakeSync) -> None:
+    sync = make_sync(phase=Phase.QUEUED)
+    started = lifecycle.compute_turn_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    running = make_sync(**{name: getattr(started, name) for name in started.__struct_fields__})
+
+    ended = lifecycle.compute_final_status(
+        running, CANCELLED, now=NOW, finished_at=NOW, environment="production", has_target=True
+    )
+
+    assert sync.metadata.creation_timestamp == started.start_time == ended.completion_time
+    assert ended.duration_seconds == 0
 
 
 def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
