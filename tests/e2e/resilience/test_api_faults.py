@@ -228,7 +228,7 @@ def endure_silent_watches(world: Any, promise: Any) -> list[str]:
 
 
 def endure_blindness(world: Any, promise: Any) -> list[str]:
-    """Watches that are dead for good, also when they are opened anew: only a restart helps, and the liveness says so."""
+    """Watches that stay dead, also when opened anew: only a restart helps, and the liveness says so."""
     operator = world.start_operator()
     world.slow_down(0.3)
     world.create_sync("under-way", **ONE_SYNC)
