@@ -137,7 +137,7 @@ def compute_stamp(asked_at: SourceTime, page: FetchedPage) -> datetime | None:
 
 
 def is_below(identity: RecordId, bound: RecordId | None) -> bool:
-    """Whether an id comes later in a listing. Only the server knows how it sorts texts: any other one may come later."""
+    """Whether an id comes later in a listing. Only the server knows how it sorts texts: another may come later."""
     return identity < bound if isinstance(identity, int) and isinstance(bound, int) else identity != bound
 
 

@@ -15,6 +15,7 @@ import pytest
 from estimatesync_contract.reasons import Reason
 from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.errors import SourceUnavailableError
+from estimatesync_job.listings import PageQuery
 from estimatesync_job.log import create_log
 from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.settings import parse_settings
@@ -281,7 +282,7 @@ def test_a_source_that_freezes_is_asked_again_and_given_up(
             log = create_log("text", nowhere, sync_id="s")
             async with open_attic_tech(settings, log=log, policy=policy, exchange_seconds=0.3) as source:
                 await source.login()
-                await source.fetch_page(1)
+                await source.fetch_page(PageQuery(page=1, number=1, limit=10))
 
     with pytest.raises(SourceUnavailableError, match=f"{what} failed 2 times, at last with: no complete answer within"):
         asyncio.run(fetch())

@@ -22,6 +22,7 @@ from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.database import open_postgres
 from estimatesync_job.errors import DatabaseUnavailableError, SyncError
 from estimatesync_job.log import create_log
+from estimatesync_job.page_plan import build_plan
 from estimatesync_job.settings import Settings, parse_settings
 from estimatesync_job.sync import Sync
 from sample_attic_tech import RunningSample
@@ -248,8 +249,7 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
             open_store=open_postgres(settings, answer_seconds=answer_seconds),
             log=log,
             start=settings.day_bounds.start,
-            page_size=settings.page_size,
-            concurrency=settings.concurrency,
+            plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
             most_skipped_percent=settings.most_skipped_percent,
         )
         try:
