@@ -3,11 +3,14 @@
 The reconciler hands finished syncs over to it.
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
+from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import CallbackStatus
+from estimatesync_contract.status import CallbackState, CallbackStatus
 
 from estimatesync_operator import lifecycle
 from estimatesync_operator.agenda import AT_ONCE, NOTHING_MORE, Agenda
@@ -17,6 +20,9 @@ from estimatesync_operator.ports import CallbackSender, Clock, StaleSyncError, S
 from estimatesync_operator.redelivery import compute_requested, has_request
 from estimatesync_operator.rest import compute_expiry
 from estimatesync_operator.status_writer import StatusWriter
+
+_RECORDED_AT_ONCE: Final = 8
+"""Attempts in vain: hundreds may end in the same second, and nobody who has succeeded must stand in line behind."""
 
 
 class Conclusion:
@@ -39,6 +45,7 @@ class Conclusion:
         self._writer = writer
         self._environment = environment
         self._jitter = jitter
+        self._in_vain = asyncio.Semaphore(_RECORDED_AT_ONCE)
         self._unrecorded: dict[str, tuple[CallbackStatus, CallbackStatus]] = {}
 
     def forget(self, name: str) -> None:
@@ -76,7 +83,9 @@ class Conclusion:
         now = self._clock.now()
         if callback.next_attempt_time is not None and now < callback.next_attempt_time:
             return Agenda(again_after=callback.next_attempt_time - now)
-        await self._record(sync, await self._attempt(sync, callback, now))
+        delivery = await self._attempt(sync, callback, now)
+        async with nullcontext() if delivery.state is CallbackState.DELIVERED else self._in_vain:
+            await self._record(sync, delivery)
         self.forget(sync.name)
         return AT_ONCE
 

@@ -1,11 +1,12 @@
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 import pytest
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.reasons import Reason
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
@@ -42,6 +43,7 @@ class World(Protocol):
     touch_during_send: bool
     touch_during_observe: bool
     is_full: bool
+    most_writes_at_once: int
 
     def add(self, name: str, **keywords: Any) -> Any: ...
 
@@ -723,3 +725,33 @@ def test_a_sync_that_is_evicted_again_and_again_ends_by_the_bound_also_across_re
     assert status.message.startswith("The cluster took the sync off its node 3 times. ")
     assert world.stopped == ["a"]
     assert json.loads(world.sent[0][1])["error"] == status.message
+
+
+@pytest.mark.parametrize(
+    ("status_code", "at_once"), [pytest.param(503, 8, id="in vain"), pytest.param(200, 50, id="delivered")]
+)
+def test_attempts_in_vain_are_recorded_a_few_at_a_time_so_that_nobody_waits_behind_them(
+    world: World, make_reconciler: Make, status_code: int, at_once: int
+) -> None:
+    pending = CallbackStatus(state=CallbackState.PENDING, id="msg_6f1c", environment="production")
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    finished = {
+        "phase": Phase.FAILED,
+        "reason": "PodFailed",
+        "message": "made up",
+        "date_range": days,
+        "completion_time": NOW,
+    }
+    names = [f"sync-{number}" for number in range(50)]
+    for name in names:
+        world.add(name, observed_generation=1, callback=pending, **finished)
+    world.answers = [CallbackAttempt(status_code=status_code) for _ in names]
+    reconciler = make_reconciler()
+
+    async def visit_all() -> None:
+        await asyncio.gather(*(reconciler.reconcile(name) for name in names))
+
+    asyncio.run(visit_all())
+
+    assert world.most_writes_at_once == at_once
+    assert {world.syncs[name].status.callback.attempts for name in names} == {1}
