@@ -6,6 +6,7 @@ at every step: only the first few are told exactly where they are and whom they 
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from heapq import nsmallest
 from typing import Final
 
 import msgspec
@@ -31,8 +32,8 @@ def compute_turn(sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_
     """Decide whether `sync` may start, given every unfinished sync (itself included or not)."""
     if sync.spec.suspend:
         return Turn(may_start=False, reason=Reason.SUSPENDED, message=_SUSPENDED)
-    others = [other for other in unfinished if other.uid != sync.uid]
-    ahead = sum(1 for other in others if _is_waiting(other) and _age_key(other) < _age_key(sync))
+    others, key = [other for other in unfinished if other.uid != sync.uid], _age_key(sync)
+    ahead = sum(1 for other in others if _is_waiting(other) and _age_key(other) < key)
     return _compute_turn(ahead, _list_running(others), max_active=max_active)
 
 
@@ -42,6 +43,9 @@ def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tup
     Those that have not been greeted yet are left out: their own first visit is still to come.
     """
     syncs = tuple(unfinished)
+    if not any(sync.status.phase is Phase.QUEUED for sync in syncs):
+        # As in a burst without a bound: a thousand passes over a thousand syncs would cost more than all the rest.
+        return ()
     running = _list_running(syncs)
     waiting = sorted(filter(_is_waiting, syncs), key=_age_key)
     turns = ((sync, _compute_turn(ahead, running, max_active=max_active)) for ahead, sync in enumerate(waiting))
@@ -49,7 +53,7 @@ def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tup
 
 
 def _list_running(syncs: Iterable[EstimateSync]) -> Sequence[EstimateSync]:
-    return sorted((sync for sync in syncs if sync.status.phase is Phase.RUNNING), key=_age_key)
+    return [sync for sync in syncs if sync.status.phase is Phase.RUNNING]
 
 
 def _compute_turn(ahead: int, running: Sequence[EstimateSync], *, max_active: int) -> Turn:
@@ -68,14 +72,15 @@ def _round_down(position: int) -> int:
 
 
 def _describe_place(position: int, running: Sequence[EstimateSync]) -> str:
-    names = ", ".join(other.name for other in running[:_NAMED_AT_MOST])
+    names = ", ".join(other.name for other in nsmallest(_NAMED_AT_MOST, running, key=_age_key))
     more = f" and {len(running) - _NAMED_AT_MOST} more" if len(running) > _NAMED_AT_MOST else ""
     waiting_for = f"; waiting for {names}{more}" if names else ""
     return f"Position {position}{waiting_for}"
 
 
 def _is_waiting(sync: EstimateSync) -> bool:
-    return sync.status.phase in {None, Phase.QUEUED} and not sync.spec.suspend and not sync.spec.cancel
+    phase = sync.status.phase
+    return (phase is None or phase is Phase.QUEUED) and not sync.spec.suspend and not sync.spec.cancel
 
 
 def _age_key(sync: EstimateSync) -> tuple[datetime, str]:
