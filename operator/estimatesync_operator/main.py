@@ -32,7 +32,7 @@ from estimatesync_operator.shell_settings import configure
 from estimatesync_operator.watch_health import BLIND_LIMIT
 
 _PATIENCE: Final = 5.0
-"""Seconds for an API server to answer at start, and between two looks at one that does not."""
+"""Seconds for the list of all syncs at start, which then goes on beside; and between two looks at an absent server."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,24 +77,21 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", _settings.namespace, whereto)
     _shell.resources = AsyncExitStack()
     _shell.intake = asyncio.get_running_loop().create_future()
-    if not await _open(within=_PATIENCE):
-        _shell.opening = asyncio.create_task(_open_until_answered(), name="opening")
+    _shell.opening = asyncio.create_task(_open_until_answered(), name="opening")
+    await asyncio.wait({_shell.opening}, timeout=_PATIENCE)
 
 
 async def _open_until_answered() -> None:
-    opened = False
-    while not opened:
+    while not await _open():
         await asyncio.sleep(_PATIENCE)
-        opened = await _open(within=None)
 
 
-async def _open(*, within: float | None) -> bool:
+async def _open() -> bool:
     """False when the API server does not answer; when a person must act first, the program ends with what to do."""
     try:
-        async with asyncio.timeout(within):
-            intake = await _shell.resources.enter_async_context(run_operator(_settings, _callback_settings))
-    except (WorldUnavailableError, TimeoutError) as error:
-        logger.warning("waiting for the API server: %s", str(error) or "no answer yet")
+        intake = await _shell.resources.enter_async_context(run_operator(_settings, _callback_settings))
+    except WorldUnavailableError as error:
+        logger.warning("waiting for the API server: %s", error)
         return False
     except NotServedError as error:
         # An API server that has just started knows no rights for a moment: only a second complaint is believed.
