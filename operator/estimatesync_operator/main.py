@@ -82,8 +82,10 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
 
 
 async def _open_until_answered() -> None:
-    while not await _open():
+    opened = await _open()
+    while not opened:
         await asyncio.sleep(_PATIENCE)
+        opened = await _open()
 
 
 async def _open() -> bool:
