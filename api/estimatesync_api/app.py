@@ -14,6 +14,8 @@ import falcon.media
 import msgspec
 from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
 
+from estimatesync_api.health_resources import HealthResource, ReadyResource
+from estimatesync_api.log_resource import LogResource
 from estimatesync_api.middleware import AccessLog, KeyCheck, StoreLifespan
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import (
@@ -24,8 +26,9 @@ from estimatesync_api.problems import (
     represent_problem,
     represent_problem_headers,
 )
-from estimatesync_api.resources import HealthResource, ReadyResource, StartResource, SyncResource
 from estimatesync_api.settings import Settings
+from estimatesync_api.start_resource import StartResource
+from estimatesync_api.sync_resources import CancelResource, RedeliverResource, SyncListResource, SyncResource
 from estimatesync_api.waiting import Pause
 
 Asgi = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
@@ -73,7 +76,12 @@ def create_app(
     start = StartResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
     app.add_route(START_PATH, start)
     app.add_route(START_PATH_ALIAS, start)
-    app.add_route(f"{SYNCS_PATH}/{{sync_id}}", SyncResource(store))
+    one = f"{SYNCS_PATH}/{{sync_id}}"
+    app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone))
+    app.add_route(one, SyncResource(store))
+    app.add_route(f"{one}/logs", LogResource(store, pause=pause))
+    app.add_route(f"{one}/cancel", CancelResource(store))
+    app.add_route(f"{one}/redeliver", RedeliverResource(store, clock=clock, token=token))
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(store))
     return app

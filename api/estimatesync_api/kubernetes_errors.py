@@ -19,6 +19,10 @@ _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_E
 _BEFORE_THE_CAUSE: Final = re.compile(r".*?(?: is invalid: | denied (?:the )?request: )", re.DOTALL)
 
 
+class MissingObjectError(StoreUnavailableError):
+    """The object asked for does not exist; told apart from a resource that is not installed."""
+
+
 class _Details(msgspec.Struct, frozen=True):
     name: str = ""
 
@@ -31,10 +35,10 @@ class ApiStatus(msgspec.Struct, frozen=True):
     details: _Details = _Details()
 
 
-def parse_api_status(body: str | None) -> ApiStatus:
+def parse_api_status(body: bytes) -> ApiStatus:
     """Read a failed call's body; a proxy's error page counts as an empty status."""
     try:
-        return msgspec.json.decode(body or "{}", type=ApiStatus)
+        return msgspec.json.decode(body, type=ApiStatus)
     except msgspec.MsgspecError:
         return ApiStatus()
 

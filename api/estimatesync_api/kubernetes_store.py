@@ -1,47 +1,29 @@
 """Keeps syncs in Kubernetes, as EstimateSync objects: the store of the deployed API.
 
-Every call ends within a few seconds, so that an API server that hangs becomes a 503 and not a caller's timeout.
-Nothing is retried here: the caller does that, knowing whether it may.
+Single syncs are read as they are now, and not from a cache; the list comes from the index, which the watch keeps.
 """
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-import aiohttp
+import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, represent_estimate_sync
-from estimatesync_contract.names import GROUP, PLURAL, SYNC_CONTAINER, VERSION, build_job_name
-from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
-from kubernetes.aio.client.exceptions import ApiException
+from estimatesync_contract.names import ANNOTATION_REDELIVER
 
+from estimatesync_api import kubernetes_logs
+from estimatesync_api.kubernetes_calls import MERGE_PATCH, KubernetesCalls
 from estimatesync_api.kubernetes_connection import create_api_client
-from estimatesync_api.kubernetes_errors import is_missing_object, map_api_error, parse_api_status
-from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
-
-TIMEOUT_SECONDS: Final = 2.5
-LOG_TAIL_LINES: Final = 1000
-"""Of each run of a sync; the answer to a caller stays below a few megabytes."""
+from estimatesync_api.kubernetes_errors import MissingObjectError
+from estimatesync_api.kubernetes_index import SyncIndex
+from estimatesync_api.kubernetes_watch import SyncWatch
+from estimatesync_api.listing import SyncPage, SyncQuery
+from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError, SyncRefusedError
 
 _PROBE: Final = EstimateSync(metadata=Metadata(name="readiness-probe"))
-_logger: Final = logging.getLogger(__name__)
-
-
-class _MissingObjectError(StoreUnavailableError):
-    """The object asked for does not exist; told apart from a resource that is not installed."""
-
-
-# 400 is how the API server says that a container has not started.
-_NO_LOG: Final = (StoreUnavailableError, SyncRefusedError, UnicodeDecodeError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Connection:
-    client: ApiClient
-    objects: CustomObjectsApi
-    core: CoreV1Api
-    namespace: str
+# A field that the installed CRD does not know must not be dropped in silence.
+_WRITING: Final = {"fieldManager": "estimatesync-api", "fieldValidation": "Strict"}
 
 
 class KubernetesStore:
@@ -50,25 +32,30 @@ class KubernetesStore:
     def __init__(self, *, kubeconfig: str | None, namespace: str | None) -> None:
         self._kubeconfig = kubeconfig
         self._namespace = namespace
-        self._opened: _Connection | None = None
+        self._index = SyncIndex()
+        self._opened: tuple[KubernetesCalls, SyncWatch, asyncio.Task[None]] | None = None
 
     async def open(self) -> None:
-        """Read the credentials; the API server need not be there."""
+        """Read the credentials and begin to watch; the API server need not be there."""
         client, namespace = await create_api_client(kubeconfig=self._kubeconfig, namespace=self._namespace)
-        self._opened = _Connection(
-            client=client, objects=CustomObjectsApi(client), core=CoreV1Api(client), namespace=namespace
-        )
+        calls = KubernetesCalls(client, namespace)
+        watch = SyncWatch(calls, self._index)
+        self._opened = (calls, watch, asyncio.create_task(watch.run(), name="watch of syncs"))
 
     async def close(self) -> None:
-        """Close every connection."""
+        """End the watch and close every connection."""
         if self._opened:
-            await self._opened.client.close()  # type: ignore[no-untyped-call] # has no types
+            calls, _, watching = self._opened
             self._opened = None
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await calls.close()
 
     async def check(self) -> None:
         """Create a sync without storing it: that needs the same rights, schema and storage as a real one."""
         try:
-            await self._create(_PROBE, dry_run="All")
+            await self._create(_PROBE, {"dryRun": "All"})
         except SyncExistsError:
             return
         except SyncRefusedError as error:
@@ -76,86 +63,67 @@ class KubernetesStore:
 
     async def create(self, sync: EstimateSync) -> EstimateSync:
         """Create the object. After a timeout it may exist all the same; asking again with its name tells."""
-        return parse_estimate_sync(await self._create(sync))
+        return self._take(await self._create(sync, {}))
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """Read the object, as it is now and not from a cache."""
-        connection = self._connection
+        """Read the object."""
         try:
-            with _store_errors():
-                return parse_estimate_sync(
-                    await connection.objects.get_namespaced_custom_object(
-                        GROUP, VERSION, connection.namespace, PLURAL, name, _request_timeout=TIMEOUT_SECONDS
-                    )
-                )
-        except _MissingObjectError:
+            return self._take(await self._calls.send("GET", self._build_path(name)))
+        except MissingObjectError:
             return None
 
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        """Look into the index."""
+        await self._watch.require_current()
+        return self._index.select(query)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        """Set the one field of the spec that stops a sync."""
+        return await self._patch(name, {"spec": {"cancel": True}})
+
+    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+        """Set the annotation that the operator watches for."""
+        return await self._patch(name, {"metadata": {"annotations": {ANNOTATION_REDELIVER: token}}})
+
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
-        """Read the tail of each of the job's pods, oldest pod first; pods and logs that are gone are left out."""
-        connection = self._connection
-        try:
-            with _store_errors():
-                pods: Any = await connection.core.list_namespaced_pod(
-                    connection.namespace,
-                    # By the job, whose name holds the sync's uid: a label with the sync's own name would also find
-                    # pods of an earlier sync of that name.
-                    label_selector=f"batch.kubernetes.io/job-name={build_job_name(sync.uid)}",
-                    _request_timeout=TIMEOUT_SECONDS,
-                )
-        except _NO_LOG as error:
-            _logger.warning("sync=%s its pods could not be listed: %s", sync.name, error)
-            return ()
-        oldest_first = sorted(pods.items, key=lambda pod: pod.metadata.creation_timestamp)
-        return tuple([line for pod in oldest_first for line in await self._read_pod_log(sync, pod.metadata.name)])
+        """Read the tail of each of the job's pods."""
+        return await kubernetes_logs.read_tail(self._calls, sync)
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        """Read on in the logs of the job's pods."""
+        return await kubernetes_logs.read_part(self._calls, sync, mark)
 
     @property
-    def _connection(self) -> _Connection:
+    def _calls(self) -> KubernetesCalls:
         if self._opened is None:
             raise RuntimeError("the store is not open")
-        return self._opened
+        return self._opened[0]
 
-    async def _create(self, sync: EstimateSync, *, dry_run: str | None = None) -> object:
-        connection = self._connection
-        with _store_errors():
-            return await connection.objects.create_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                connection.namespace,
-                PLURAL,
-                represent_estimate_sync(sync),
-                dry_run=dry_run,
-                field_manager="estimatesync-api",
-                # A field that the installed CRD does not know must not be dropped in silence.
-                field_validation="Strict",
-                _request_timeout=TIMEOUT_SECONDS,
-            )
+    @property
+    def _watch(self) -> SyncWatch:
+        if self._opened is None:
+            raise RuntimeError("the store is not open")
+        return self._opened[1]
 
-    async def _read_pod_log(self, sync: EstimateSync, pod_name: str) -> tuple[str, ...]:
-        connection = self._connection
+    def _build_path(self, name: str) -> str:
+        return f"{self._calls.syncs_path}/{name}"
+
+    async def _create(self, sync: EstimateSync, options: Mapping[str, str]) -> bytes:
+        return await self._calls.send(
+            "POST", self._calls.syncs_path, query={**_WRITING, **options}, body=represent_estimate_sync(sync)
+        )
+
+    async def _patch(self, name: str, patch: dict[str, Any]) -> EstimateSync | None:
         try:
-            with _store_errors():
-                text = await connection.core.read_namespaced_pod_log(
-                    pod_name,
-                    connection.namespace,
-                    container=SYNC_CONTAINER,
-                    tail_lines=LOG_TAIL_LINES,
-                    _request_timeout=TIMEOUT_SECONDS,
-                )
-        except _NO_LOG as error:
-            _logger.warning("sync=%s the log of pod %s could not be read: %s", sync.name, pod_name, error)
-            return ()
-        return tuple(text.splitlines())
+            body = await self._calls.send(
+                "PATCH", self._build_path(name), query=_WRITING, body=patch, media=MERGE_PATCH
+            )
+        except MissingObjectError:
+            return None
+        return self._take(body)
 
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except (aiohttp.ClientError, OSError) as error:
-        raise StoreUnavailableError(f"the API server cannot be reached: {type(error).__name__}") from error
-    except ApiException as error:
-        status = parse_api_status(error.body)
-        if is_missing_object(error.status, status):
-            raise _MissingObjectError(status.message) from error
-        raise map_api_error(error.status, status) from error
+    def _take(self, body: bytes) -> EstimateSync:
+        """Read an answer; the list shows it from now on, and not only when the watch does."""
+        sync = parse_estimate_sync(msgspec.json.decode(body))
+        self._index.put(sync)
+        return sync

@@ -2,7 +2,10 @@
 
 from typing import Protocol
 
+import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
+
+from estimatesync_api.listing import SyncPage, SyncQuery
 
 
 class StoreUnavailableError(Exception):
@@ -18,6 +21,21 @@ class SyncRefusedError(Exception):
 
 class SyncExistsError(Exception):
     """A sync of this name is stored already."""
+
+
+class LogMark(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a log has been read. What the fields hold is the store's own business."""
+
+    source: str
+    position: str = ""
+    count: int = 0
+
+
+class LogPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of a log, and where to go on. Without lines there is nothing more for now."""
+
+    lines: tuple[str, ...] = ()
+    mark: LogMark | None = None
 
 
 class SyncStore(Protocol):
@@ -50,6 +68,38 @@ class SyncStore(Protocol):
         """
         ...
 
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        """Read a page of syncs, newest first; a change of the last moment may be missing.
+
+        Raises:
+            StoreUnavailableError: The store cannot answer now.
+        """
+        ...
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        """Ask for a sync to be stopped, and answer it; None when there is none. Asking twice changes nothing.
+
+        Raises:
+            StoreUnavailableError: The store cannot take it now.
+        """
+        ...
+
+    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+        """Ask for a finished sync's callback to be sent again; a new `token` is a new request.
+
+        Raises:
+            StoreUnavailableError: The store cannot take it now.
+        """
+        ...
+
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read what the sync has printed so far, oldest line first; empty when there is nothing (any more)."""
+        ...
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        """Read what every run of the sync has printed since the mark, or from the beginning; the oldest line first.
+
+        Raises:
+            StoreUnavailableError: The log cannot be read now.
+        """
         ...

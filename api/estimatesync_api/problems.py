@@ -25,6 +25,12 @@ class Problem(Enum):
     NOT_FOUND = (404, "not_found", "There is nothing at this address.")
     SYNC_NOT_FOUND = (404, "sync_not_found", "There is no sync with this id; finished syncs are removed after a while.")
     METHOD_NOT_ALLOWED = (405, "method_not_allowed", "This address does not know the method; see the Allow header.")
+    NOT_FINISHED = (409, "sync_not_finished", "The sync has not ended yet; its callback is sent when it has.")
+    NO_CALLBACK = (
+        409,
+        "callback_not_configured",
+        "No callback was configured for this sync, so there is none to send.",
+    )
     BODY_TOO_LARGE = (413, "body_too_large", "The body must not be larger than 64 KB.")
     KEY_REUSED = (422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
     SYNC_REFUSED = (422, "sync_refused", "The sync was refused.")

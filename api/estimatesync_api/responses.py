@@ -14,6 +14,9 @@ from estimatesync_contract.instants import represent_instant
 from estimatesync_contract.log_lines import represent_finished
 from estimatesync_contract.status import CallbackStatus, Phase, Results
 
+from estimatesync_api.list_request import represent_cursor
+from estimatesync_api.listing import SyncPage, find_phase
+
 STARTED: Final = "Background synchronization started. This may take several minutes."
 
 
@@ -60,16 +63,34 @@ def compute_error(sync: EstimateSync) -> str:
 
 
 def represent_sync(sync: EstimateSync) -> dict[str, Any]:
-    """One sync as GET shows it.
+    """The answer to a GET of one sync. `success` says that the question was answered."""
+    return {"success": True, **represent_state(sync)}
 
-    `success` says that the question was answered; `status` is how the sync is: queued (also before anyone has looked
-    at it), running, succeeded, failed or cancelled. Nothing about the place where it runs is shown.
+
+def represent_list(page: SyncPage) -> dict[str, Any]:
+    """One page of the list; `next_cursor` leads to the next one, if there is one."""
+    return {
+        "success": True,
+        "syncs": [represent_state(sync) for sync in page.syncs],
+        "next_cursor": represent_cursor(page.end),
+    }
+
+
+def represent_request(message: str, sync: EstimateSync) -> dict[str, Any]:
+    """The answer to a request about a sync that is there, with the sync as it is now."""
+    return {"success": True, "message": message, "sync": represent_state(sync)}
+
+
+def represent_state(sync: EstimateSync) -> dict[str, Any]:
+    """One sync.
+
+    `status` is how it is: queued (also before anyone has looked at it), running, succeeded, failed or cancelled.
+    Nothing about the place where it runs is shown.
     """
     status = sync.status
     return {
-        "success": True,
         "sync_id": sync.name,
-        "status": (status.phase or Phase.QUEUED).lower(),
+        "status": find_phase(sync).lower(),
         "reason": status.reason,
         "message": status.message,
         "date_range": _represent_range(status.date_range or sync.spec.date_range),

@@ -56,7 +56,7 @@ def read_job(job: Path) -> JobFacts | None:
         return None
     return JobFacts(
         record=record,
-        runs=tuple(_read_run(run) for run in _list_runs(job)),
+        runs=tuple(_read_run(run) for run in list_runs(job)),
         is_removed=(job / REMOVED).exists(),
         deadline_hit_at=_read_time(job / DEADLINE),
     )
@@ -85,9 +85,14 @@ def is_alive(run: Path) -> bool:
     return held_lock.is_held(run / LOCK)
 
 
+def list_runs(job: Path) -> list[Path]:
+    """The directories of a job's runs, the oldest first."""
+    return sorted((job / RUNS).glob("[0-9]*"), key=lambda run: int(run.name))
+
+
 def find_newest_run(job: Path) -> Path | None:
     """The directory of the newest run; None before the first."""
-    runs = _list_runs(job)
+    runs = list_runs(job)
     return runs[-1] if runs else None
 
 
@@ -121,10 +126,6 @@ def _read_record(job: Path) -> JobRecord | None:
         return msgspec.json.decode((job / RECORD).read_bytes(), type=JobRecord)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-
-
-def _list_runs(job: Path) -> list[Path]:
-    return sorted((job / RUNS).glob("[0-9]*"), key=lambda run: int(run.name))
 
 
 def _read_run(run: Path) -> RunFacts:

@@ -12,16 +12,18 @@ import estimatesync_api.ports as api_ports
 import estimatesync_operator.ports as operator_ports
 import msgspec
 import psycopg
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page
+from estimatesync_api.ports import LogMark, LogPart
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
     parse_estimate_sync,
     represent_estimate_sync,
 )
-from estimatesync_contract.names import build_job_name
+from estimatesync_contract.names import ANNOTATION_REDELIVER, build_job_name
 from estimatesync_contract.status import EstimateSyncStatus
 
-from estimatesync_local import job_directory
+from estimatesync_local.run_logs import read_run_part, read_run_tails
 from estimatesync_local.sync_table import SyncTable
 
 
@@ -56,13 +58,28 @@ class ApiStore:
         with _for_api():
             return await self._table.select(name)
 
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        """Select rows."""
+        with _for_api():
+            return build_page(await self._table.select_newest(query), query.limit)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        """Set the field of the spec; a trigger tells the reconciler."""
+        with _for_api():
+            return await self._table.cancel(name)
+
+    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+        """Set the annotation; a trigger tells the reconciler."""
+        with _for_api():
+            return await self._table.annotate(name, {ANNOTATION_REDELIVER: token})
+
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
-        """Read the log of the newest run."""
-        job = self._jobs_directory / build_job_name(sync.uid)
-        try:
-            return await asyncio.to_thread(job_directory.read_log, job)
-        except OSError:
-            return ()
+        """Read the end of each run's log."""
+        return await asyncio.to_thread(read_run_tails, self._jobs_directory / build_job_name(sync.uid))
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        """Read on in the logs of the runs."""
+        return await asyncio.to_thread(read_run_part, self._jobs_directory / build_job_name(sync.uid), mark)
 
 
 class ReconcilerStore:

@@ -3,10 +3,12 @@
 Raises psycopg's own errors; what they mean to the API and to the reconciler is the stores' business.
 """
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, LiteralString
 
 import msgspec
 import psycopg
+from estimatesync_api.listing import SyncQuery
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.status import EstimateSyncStatus
 from psycopg.rows import DictRow
@@ -20,6 +22,20 @@ VALUES (%(name)s, %(labels)s::jsonb, %(annotations)s::jsonb, %(spec)s::jsonb) RE
 _SELECT: Final = "SELECT * FROM estimatesync_local.sync WHERE name = %(name)s"
 _SELECT_UNFINISHED: Final = """
 SELECT * FROM estimatesync_local.sync WHERE phase IS NULL OR phase IN ('Queued', 'Running') ORDER BY created_at, name
+"""
+_SELECT_NEWEST: Final = """
+SELECT * FROM estimatesync_local.sync
+WHERE coalesce(phase, 'Queued') = ANY(%(phases)s)
+  AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
+  AND (%(after_name)s::text IS NULL OR (created_at, name) < (%(after_time)s::timestamptz, %(after_name)s))
+ORDER BY created_at DESC, name DESC LIMIT %(limit)s
+"""
+_CANCEL: Final = """
+UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}' WHERE name = %(name)s RETURNING *
+"""
+_ANNOTATE: Final = """
+UPDATE estimatesync_local.sync SET annotations = annotations || %(annotations)s::jsonb WHERE name = %(name)s RETURNING *
 """
 _SELECT_NAMES: Final = "SELECT name, uid::text FROM estimatesync_local.sync ORDER BY created_at, name"
 _UPDATE_STATUS: Final = """
@@ -83,6 +99,28 @@ class SyncTable:
             rows = await (await connection.execute(_SELECT_UNFINISHED)).fetchall()
         return tuple(map_row(row) for row in rows)
 
+    async def select_newest(self, query: SyncQuery) -> tuple[EstimateSync, ...]:
+        """Read the rows that are asked for, newest first, and one more than the limit if there are more."""
+        values = {
+            "phases": sorted(query.phases),
+            "since": query.since,
+            "until": query.until,
+            "after_time": query.after.created_at if query.after else None,
+            "after_name": query.after.name if query.after else None,
+            "limit": query.limit + 1,
+        }
+        async with self._connection.using() as connection:
+            rows = await (await connection.execute(_SELECT_NEWEST, values)).fetchall()
+        return tuple(map_row(row) for row in rows)
+
+    async def cancel(self, name: str) -> EstimateSync | None:
+        """Ask for a sync to be stopped; None when there is no such row."""
+        return await self._change(_CANCEL, {"name": name})
+
+    async def annotate(self, name: str, annotations: Mapping[str, str]) -> EstimateSync | None:
+        """Add annotations to a sync; None when there is no such row."""
+        return await self._change(_ANNOTATE, {"name": name, "annotations": _represent(dict(annotations))})
+
     async def select_names(self) -> dict[str, str]:
         """Read the uid of every sync, by name."""
         async with self._connection.using() as connection:
@@ -97,14 +135,17 @@ class SyncTable:
             "resource_version": int(sync.metadata.resource_version),
             "status": _represent(status),
         }
-        async with self._connection.using() as connection:
-            row = await (await connection.execute(_UPDATE_STATUS, values)).fetchone()
-        return None if row is None else map_row(row)
+        return await self._change(_UPDATE_STATUS, values)
 
     async def delete(self, sync: EstimateSync) -> None:
         """Remove the row, if it is still the same sync's."""
         async with self._connection.using() as connection:
             await connection.execute(_DELETE, {"name": sync.name, "uid": sync.uid})
+
+    async def _change(self, statement: LiteralString, values: dict[str, Any]) -> EstimateSync | None:
+        async with self._connection.using() as connection:
+            row = await (await connection.execute(statement, values)).fetchone()
+        return None if row is None else map_row(row)
 
 
 def map_row(row: DictRow) -> EstimateSync:

@@ -42,6 +42,22 @@ class Api:
     log: Path
     cluster: Cluster
     namespace: str
+    process: subprocess.Popen[bytes]
+    key: str = API_KEY
+    rbac: Path = RBAC
+
+    def stop(self) -> None:
+        """End the server, as a pod is ended."""
+        self.process.terminate()
+        self.process.wait(WAIT_SECONDS)
+
+    def read_text(self, url: str) -> str:
+        """Read an answer that is not JSON."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)) as connection:
+            connection.request("GET", url, headers={"X-API-KEY": self.key})
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            return response.read().decode()
 
     def ask(self, method: str, url: str, *, body: str = "", key: str | None = None) -> Answer:
         """Ask with a valid key."""
@@ -75,6 +91,13 @@ class Api:
 
 
 @pytest.fixture
+def own_control_plane(cluster: Cluster) -> None:
+    """Only our own API server shows its audit log."""
+    if cluster.layout is None:
+        pytest.fail("unset ESTIMATESYNC_TEST_KUBECONFIG to run this test")
+
+
+@pytest.fixture
 def api(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Api]:
     cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
@@ -92,7 +115,8 @@ def api(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Api]:
             stderr=output,
         )
     try:
-        yield _wait_until_ready(Api(port=_wait_for_port(process, log), log=log, cluster=cluster, namespace=namespace))
+        port = _wait_for_port(process, log)
+        yield _wait_until_ready(Api(port=port, log=log, cluster=cluster, namespace=namespace, process=process))
     finally:
         process.send_signal(signal.SIGQUIT)
         process.wait(WAIT_SECONDS)

@@ -125,7 +125,7 @@ def test_the_service_account_may_do_what_the_api_does_and_no_more(api: Any) -> N
     own = list_rights(api, "estimatesync-api")
 
     assert own - list_rights(api, "default") == {
-        ("estimatesyncs.botzilla.io", "[create get]"),
+        ("estimatesyncs.botzilla.io", "[create get list watch patch]"),
         ("pods", "[list]"),
         ("pods/log", "[get]"),
     }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 from estimatesync_api.app import create_app
-from estimatesync_api.ports import SyncExistsError
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.ports import LogMark, LogPart, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, represent_estimate_sync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
@@ -46,6 +47,24 @@ class FileStore:
             return None
         phase = self._directory / f"{name}.phase"
         return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
+
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        names = sorted((path.stem for path in self._directory.glob("*.json")), reverse=True)
+        found = [await self.fetch(name) for name in names]
+        return build_page([sync for sync in found if sync and find_phase(sync) in query.phases], query.limit)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        (self._directory / f"{name}.phase").write_text("Cancelled")
+        return await self.fetch(name)
+
+    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+        (self._directory / f"{name}.redeliver").write_text(token)
+        return await self.fetch(name)
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        log = self._directory / f"{sync.name}.log"
+        lines = tuple(log.read_text().splitlines()) if log.exists() else ()
+        return LogPart(lines=lines[mark.count if mark else 0 :], mark=LogMark(source="log", count=len(lines)))
 
     async def read_log(self, _sync: EstimateSync) -> tuple[str, ...]:
         return ("a line",)

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 import psycopg
 import pytest
+from estimatesync_api.listing import SyncQuery
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
@@ -62,7 +63,7 @@ def test_migrating_at_the_same_time_and_again_changes_nothing(database_url: str)
 
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT number FROM estimatesync_local.migration").fetchall()
-    assert rows == [(1,)]
+    assert rows == [(1,), (2,)]
 
 
 def test_a_sync_comes_back_as_it_was_stored(migrated_url: str) -> None:
@@ -165,15 +166,50 @@ def test_a_sync_made_anew_under_the_same_name_is_another_one(migrated_url: str) 
     assert left.status == EstimateSyncStatus()
 
 
-def test_a_spec_changed_with_any_tool_is_a_new_generation(migrated_url: str) -> None:
+def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_url: str) -> None:
+    use(migrated_url, lambda api, _: api.create(build_sync(pageSize=7)))
+
+    answers = [use(migrated_url, lambda api, _: api.request_cancel("est-1")) for _ in range(2)]
+    missing = use(migrated_url, lambda api, _: api.request_cancel("est-2"))
+
+    assert [(s.spec.cancel, s.spec.page_size, s.metadata.generation) for s in answers if s] == [(True, 7, 2)] * 2
+    assert missing is None
+
+
+def test_a_redelivery_is_an_annotation_beside_the_others(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync()))
 
-    with psycopg.connect(migrated_url) as connection:
-        connection.execute("""UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}'""")
+    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", "token"))
+    missing = use(migrated_url, lambda api, _: api.request_redelivery("est-2", "token"))
 
-    changed = use(migrated_url, lambda api, _: api.fetch("est-1"))
-    assert changed is not None
-    assert (changed.spec.cancel, changed.metadata.generation) == (True, 2)
+    assert answer is not None
+    assert answer.metadata.annotations == {"botzilla.io/request-digest": "d", "botzilla.io/redeliver": "token"}
+    assert missing is None
+
+
+def test_syncs_are_listed_newest_first_in_pages(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> list[list[str]]:
+        for name, phase in {"c": Phase.RUNNING, "b": None, "d": Phase.FAILED, "a": Phase.QUEUED}.items():
+            sync = await api.create(build_sync(name))
+            await reconciler.write_status(sync, EstimateSyncStatus(phase=phase))
+        middle = await api.fetch("b")
+        assert middle is not None
+        created = middle.metadata.creation_timestamp
+        assert created is not None
+        first = await api.list_page(SyncQuery(limit=3))
+        queries = [
+            SyncQuery(limit=3, after=first.end),
+            SyncQuery(phases=frozenset({Phase.QUEUED})),
+            SyncQuery(since=created),
+            SyncQuery(until=created),
+            SyncQuery(since=created, until=created),
+        ]
+        pages = [first, *[await api.list_page(query) for query in queries]]
+        return [[sync.name for sync in page.syncs] for page in pages]
+
+    pages = use(migrated_url, act)
+
+    assert pages == [["a", "d", "b"], ["c"], ["a", "b"], ["a", "d", "b"], ["c"], []]
 
 
 def test_unfinished_syncs_come_oldest_first(migrated_url: str) -> None:
@@ -235,7 +271,9 @@ def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_
             sync = await api.create(build_sync())
             assert await heard.get() == "est-1"
             await reconciler.write_status(sync, QUEUED)
-            await asyncio.to_thread(change_spec, migrated_url)
+            await api.request_cancel("est-1")
+            assert await heard.get() == "est-1"
+            await api.request_redelivery("est-1", "token")
             assert await heard.get() == "est-1"
             await asyncio.to_thread(break_connections, migrated_url)
             assert await heard.get() == "(connected)"
@@ -246,11 +284,6 @@ def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_
         assert heard.empty()
 
     use(migrated_url, act)
-
-
-def change_spec(url: str) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute("""UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}'""")
 
 
 def break_connections(url: str) -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.ports import StoreUnavailableError, SyncExistsError
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
@@ -26,6 +27,8 @@ class MemoryStore:
     check_fault: Exception | None = None
     fetches: list[EstimateSyncStatus | Exception | None] = field(default_factory=list)
     """What each coming fetch finds: a new status, an error, or None for a sync that has been deleted."""
+    queries: list[SyncQuery] = field(default_factory=list)
+    redeliveries: list[tuple[str, str]] = field(default_factory=list)
     lifespan: list[str] = field(default_factory=list)
 
     async def open(self) -> None:
@@ -56,6 +59,28 @@ class MemoryStore:
             else:
                 self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
         return self.syncs.get(name)
+
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        self.queries.append(query)
+        if self.create_fault:
+            raise self.create_fault
+        return build_page([sync for sync in self.syncs.values() if find_phase(sync) in query.phases], query.limit)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        sync = self.syncs[name]
+        spec = msgspec.structs.replace(sync.spec, cancel=True)
+        self.syncs[name] = msgspec.structs.replace(sync, spec=spec)
+        return self.syncs[name]
+
+    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+        self.redeliveries.append((name, token))
+        return self.syncs[name]
+
+    async def read_log_part(self, _sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        if self.log_fault:
+            raise self.log_fault
+        begin = mark.count if mark else 0
+        return LogPart(lines=self.log[begin:], mark=LogMark(source="run", count=len(self.log)))
 
     async def read_log(self, _sync: EstimateSync) -> tuple[str, ...]:
         if self.log_fault:

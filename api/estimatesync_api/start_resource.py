@@ -1,8 +1,7 @@
-"""The addresses of the API: each reads a request, asks the store, and answers. Decisions are made elsewhere."""
+"""The address where a sync is asked for: reads the request, stores a sync, and answers at once or when it has ended."""
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -10,30 +9,22 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.names import (
-    SYNC_NAME_MAX_LENGTH,
-    build_keyed_sync_name,
-    build_sync_name,
-    build_sync_path,
-)
-from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
+from estimatesync_contract.names import build_keyed_sync_name, build_sync_name, build_sync_path
 from estimatesync_contract.status import Phase
 from falcon.asgi import Request, Response
 
 from estimatesync_api.idempotency import build_sync, require_same_request
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncStore
-from estimatesync_api.problems import RETRY_AFTER_SECONDS, ApiError, Problem
+from estimatesync_api.problems import RETRY_AFTER_SECONDS
+from estimatesync_api.request_body import read_body
 from estimatesync_api.responses import (
     compute_error,
     represent_accepted,
     represent_failure,
     represent_success,
-    represent_sync,
 )
 from estimatesync_api.sync_request import SyncRequest, parse_sync_request
 from estimatesync_api.waiting import Pause, wait_until_finished
-
-BODY_MAX_BYTES: Final = 64 * 1024
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -119,64 +110,3 @@ class StartResource:
             return await self._store.read_log(sync)
         except StoreUnavailableError:
             return ()
-
-
-class SyncResource:
-    """GET: one sync, as it is now."""
-
-    def __init__(self, store: SyncStore) -> None:
-        self._store = store
-
-    async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
-        """Show a sync."""
-        sync = await self._store.fetch(sync_id) if is_sync_name(sync_id) else None
-        if sync is None:
-            raise ApiError(Problem.SYNC_NOT_FOUND)
-        req.context.sync_id = sync.name
-        resp.media = represent_sync(sync)
-
-
-class HealthResource:
-    """GET: this process serves. Depends on nothing, or a broken API server would restart every API pod."""
-
-    is_public = True
-
-    async def on_get(self, _req: Request, resp: Response) -> None:
-        """Say so."""
-        resp.media = {"status": "ok"}
-
-
-class ReadyResource:
-    """GET: a sync could be stored now."""
-
-    is_public = True
-
-    def __init__(self, store: SyncStore) -> None:
-        self._store = store
-
-    async def on_get(self, _req: Request, resp: Response) -> None:
-        """Ask the store."""
-        await self._store.check()
-        resp.media = {"status": "ready"}
-
-
-async def read_body(req: Request) -> bytes:
-    """Read the whole body, or none of one that is too large.
-
-    Raises:
-        ApiError: Too large, or cut off: half a request must not start a sync of the default days.
-    """
-    length = req.content_length
-    if length is not None and length > BODY_MAX_BYTES:
-        raise ApiError(Problem.BODY_TOO_LARGE)
-    body = await req.stream.read(BODY_MAX_BYTES + 1)
-    if len(body) > BODY_MAX_BYTES:
-        raise ApiError(Problem.BODY_TOO_LARGE)
-    if length is not None and len(body) < length:
-        raise ApiError(Problem.BODY_INCOMPLETE)
-    return body
-
-
-def is_sync_name(text: str) -> bool:
-    """Tell whether a sync can have this name; anything else is not worth asking the store."""
-    return len(text) <= SYNC_NAME_MAX_LENGTH and re.fullmatch(DNS_SUBDOMAIN_PATTERN, text) is not None

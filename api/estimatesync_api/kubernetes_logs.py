@@ -1,0 +1,110 @@
+"""Reads what the pods of a sync have printed, in parts, so that a log can be followed over any number of pods.
+
+Lines are told apart by the time that the container runtime gave each one, to the nanosecond. The API server takes a
+time only to the second, so lines that were read before are dropped here.
+https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#read-log-pod-v1-core
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import SYNC_CONTAINER, build_job_name
+
+from estimatesync_api.kubernetes_calls import KubernetesCalls
+from estimatesync_api.kubernetes_errors import MissingObjectError
+from estimatesync_api.ports import LogMark, LogPart, SyncRefusedError
+
+TAIL_LINES: Final = 1000
+"""Of each run of a sync, in the answer to a caller who waited: a few megabytes at most."""
+
+_STAMPED: Final = re.compile(r"(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)) (?P<text>.*)")
+"""The kubelet writes all nine digits, so within one pod these times sort as text."""
+
+
+class _PodMeta(msgspec.Struct, frozen=True, rename="camel"):
+    name: str
+    creation_timestamp: datetime
+
+
+class _Pod(msgspec.Struct, frozen=True):
+    metadata: _PodMeta
+
+
+class _Pods(msgspec.Struct, frozen=True):
+    items: list[_Pod]
+
+
+async def read_tail(calls: KubernetesCalls, sync: EstimateSync) -> tuple[str, ...]:
+    """Read the end of each pod's log, the oldest pod first; logs that are gone are left out.
+
+    Raises:
+        StoreUnavailableError: A log cannot be read now.
+    """
+    options = {"tailLines": str(TAIL_LINES)}
+    names = await _list_pods(calls, sync)
+    return tuple([line for name in names for line in await _read_lines(calls, name, options)])
+
+
+async def read_part(calls: KubernetesCalls, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+    """Read on from the mark, to the end of one pod's log: a kubelet keeps about ten megabytes of each.
+
+    Raises:
+        StoreUnavailableError: A log cannot be read now.
+    """
+    names = await _list_pods(calls, sync)
+    begin = names.index(mark.source) if mark and mark.source in names else 0
+    for name in names[begin:]:
+        since = mark if mark and mark.source == name else None
+        part = await _read_pod_part(calls, name, since)
+        if part.lines:
+            return part
+    return LogPart(mark=mark)
+
+
+async def _list_pods(calls: KubernetesCalls, sync: EstimateSync) -> list[str]:
+    # By the job, whose name holds the sync's uid: a label with the sync's own name would also find pods of an earlier
+    # sync of that name.
+    query = {"labelSelector": f"batch.kubernetes.io/job-name={build_job_name(sync.uid)}"}
+    pods = msgspec.json.decode(await calls.send("GET", calls.pods_path, query=query), type=_Pods).items
+    oldest_first = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name))
+    return [pod.metadata.name for pod in oldest_first]
+
+
+async def _read_pod_part(calls: KubernetesCalls, pod: str, mark: LogMark | None) -> LogPart:
+    """Read lines with their times, and drop those up to the mark."""
+    options = {"timestamps": "true", **({"sinceTime": mark.position} if mark else {})}
+    stamped = [
+        (found["stamp"], found["text"])
+        for found in map(_STAMPED.fullmatch, await _read_lines(calls, pod, options))
+        if found
+    ]
+    new = list(_skip_known(stamped, mark))
+    if not new:
+        return LogPart(mark=mark)
+    newest = new[-1][0]
+    count = sum(stamp == newest for stamp, _ in new) + (mark.count if mark and mark.position == newest else 0)
+    return LogPart(lines=tuple(text for _, text in new), mark=LogMark(source=pod, position=newest, count=count))
+
+
+def _skip_known(stamped: list[tuple[str, str]], mark: LogMark | None) -> Iterator[tuple[str, str]]:
+    """Drop what was read before: earlier lines, and as many of the same time as were read then."""
+    known = mark.count if mark else 0
+    for stamp, text in stamped:
+        if mark and stamp == mark.position and known:
+            known -= 1
+        elif not mark or stamp >= mark.position:
+            yield stamp, text
+
+
+async def _read_lines(calls: KubernetesCalls, pod: str, options: dict[str, str]) -> list[str]:
+    query = {"container": SYNC_CONTAINER, **options}
+    try:
+        body = await calls.send("GET", f"{calls.pods_path}/{pod}/log", query=query)
+    except (MissingObjectError, SyncRefusedError):
+        # 400 is how the API server says that a container has not started.
+        return []
+    return body.removesuffix(b"\n").decode(errors="replace").split("\n") if body else []

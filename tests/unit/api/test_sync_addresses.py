@@ -1,0 +1,163 @@
+"""What callers do with syncs that are there: list, watch cheaply, cancel, redeliver, read the log."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_api.listing import SyncQuery
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import CallbackSpec
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+from falcon.testing import TestClient
+
+SYNCS = "/api/automations/estimates/syncs"
+RUNNING = EstimateSyncStatus(phase=Phase.RUNNING)
+TOLD = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.FAILED))
+UNTOLD = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.DISABLED))
+
+WANTED = CallbackSpec()
+
+MakeSync = Callable[..., EstimateSync]
+
+
+def test_the_list_shows_syncs_as_one_is_shown(client: TestClient, store: Any, make_sync: MakeSync) -> None:
+    store.syncs = {"est-1": make_sync("est-1"), "est-2": make_sync("est-2", RUNNING)}
+
+    result = client.simulate_get(SYNCS, query_string="status=running&limit=5")
+    one = client.simulate_get(f"{SYNCS}/est-2").json
+
+    assert result.status_code == 200
+    del one["success"]
+    assert result.json == {"success": True, "syncs": [one], "next_cursor": None}
+    assert store.queries == [SyncQuery(limit=5, phases=frozenset({Phase.RUNNING}))]
+
+
+def test_a_wrong_query_is_400_with_every_fault(client: TestClient) -> None:
+    result = client.simulate_get(SYNCS, query_string="status=done&limit=0")
+
+    assert (result.status_code, result.json["code"]) == (400, "invalid_request")
+    assert len(result.json["errors"]) == 2
+
+
+def test_who_has_seen_a_sync_like_this_is_told_so_without_a_body(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", RUNNING)
+    tag = client.simulate_get(f"{SYNCS}/est-1").headers["etag"]
+
+    same = client.simulate_get(f"{SYNCS}/est-1", headers={"If-None-Match": f'"other", W/{tag}'})
+    store.syncs["est-1"] = make_sync("est-1", TOLD)
+    changed = client.simulate_get(f"{SYNCS}/est-1", headers={"If-None-Match": tag})
+
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    assert (changed.status_code, changed.json["status"]) == (200, "succeeded")
+    assert changed.headers["etag"] != tag
+
+
+def test_a_sync_is_cancelled(client: TestClient, store: Any, make_sync: MakeSync) -> None:
+    store.syncs["est-1"] = make_sync("est-1", RUNNING)
+
+    result = client.simulate_post(f"{SYNCS}/est-1/cancel")
+
+    assert (result.status_code, result.json["success"]) == (202, True)
+    assert result.json["message"] == "The sync will be stopped."
+    assert (result.json["sync"]["sync_id"], result.json["sync"]["status"]) == ("est-1", "running")
+    assert store.syncs["est-1"].spec.cancel
+
+
+def test_a_sync_that_has_ended_cannot_be_cancelled_any_more(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", TOLD)
+
+    result = client.simulate_post(f"{SYNCS}/est-1/cancel")
+
+    assert (result.status_code, result.json["message"]) == (200, "The sync had ended already.")
+    assert not store.syncs["est-1"].spec.cancel
+
+
+def test_each_redelivery_is_a_new_request(client: TestClient, store: Any, make_sync: MakeSync) -> None:
+    store.syncs["est-1"] = make_sync("est-1", TOLD)
+
+    result = client.simulate_post(f"{SYNCS}/est-1/redeliver")
+
+    assert (result.status_code, result.json["sync"]["sync_id"]) == (202, "est-1")
+    assert result.json["message"] == "The callback will be sent again, with the same id and body."
+    assert store.redeliveries == [("est-1", "2025-10-17T02:30:15.007Z-k3x9q")]
+
+
+@pytest.mark.parametrize(
+    ("status", "callback", "code"),
+    [
+        pytest.param(RUNNING, WANTED, "sync_not_finished", id="not ended"),
+        pytest.param(UNTOLD, WANTED, "callback_not_configured", id="nobody to tell"),
+        pytest.param(TOLD, CallbackSpec(enabled=False), "callback_not_configured", id="not wanted"),
+        pytest.param(
+            EstimateSyncStatus(phase=Phase.FAILED), WANTED, "callback_not_configured", id="without a callback"
+        ),
+    ],
+)
+def test_without_a_callback_to_send_there_is_409(
+    client: TestClient, store: Any, make_sync: MakeSync, status: EstimateSyncStatus, callback: CallbackSpec, code: str
+) -> None:
+    sync = make_sync("est-1", status)
+    spec = msgspec.structs.replace(sync.spec, callback=callback)
+    store.syncs["est-1"] = msgspec.structs.replace(sync, spec=spec)
+
+    result = client.simulate_post(f"{SYNCS}/est-1/redeliver")
+
+    assert (result.status_code, result.json["code"], result.json["success"]) == (409, code, False)
+    assert store.redeliveries == []
+
+
+@pytest.mark.parametrize(
+    ("method", "place"), [("GET", "logs"), ("POST", "cancel"), ("POST", "redeliver"), ("GET", "logs?follow=true")]
+)
+@pytest.mark.parametrize("name", ["est-9", "EST"])
+def test_of_a_sync_that_is_not_there_nothing_can_be_asked(
+    client: TestClient, method: str, place: str, name: str
+) -> None:
+    result = client.simulate_request(method, f"{SYNCS}/{name}/{place}")
+
+    assert (result.status_code, result.json["code"]) == (404, "sync_not_found")
+
+
+def test_the_log_is_plain_text(client: TestClient, store: Any, make_sync: MakeSync) -> None:
+    store.syncs["est-1"] = make_sync("est-1", RUNNING)
+    store.log = ("✅ one", "two")
+
+    result = client.simulate_get(f"{SYNCS}/est-1/logs")
+
+    assert (result.status_code, result.text) == (200, "✅ one\ntwo\n")
+    assert result.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_a_sync_that_has_printed_nothing_has_an_empty_log(client: TestClient, store: Any, make_sync: MakeSync) -> None:
+    store.syncs["est-1"] = make_sync("est-1")
+
+    result = client.simulate_get(f"{SYNCS}/est-1/logs")
+
+    assert (result.status_code, result.content) == (200, b"")
+
+
+def test_a_log_that_cannot_be_read_now_is_503(
+    client: TestClient, store: Any, make_sync: MakeSync, unavailable: Exception
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", RUNNING)
+    store.log_fault = unavailable
+
+    assert client.simulate_get(f"{SYNCS}/est-1/logs?follow=true").status_code == 503
+
+
+def test_a_log_is_followed_to_the_end_of_its_sync(
+    client: TestClient, store: Any, make_sync: MakeSync, pauses: list[float], unavailable: Exception
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", RUNNING)
+    store.log = ("one", "two")
+    store.fetches = [RUNNING, RUNNING, unavailable, TOLD]
+
+    result = client.simulate_get(f"{SYNCS}/est-1/logs?follow=true")
+
+    assert result.text == "one\ntwo\n"
+    assert pauses == [1.0, 1.0]
