@@ -14,8 +14,9 @@ import falcon.media
 import msgspec
 from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
 
-from estimatesync_api.health_resources import HealthResource, ReadyResource
+from estimatesync_api.health_resources import HealthResource, MetricsResource, ReadyResource
 from estimatesync_api.log_resource import LogResource
+from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.middleware import AccessLog, KeyCheck, StoreLifespan
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import (
@@ -66,14 +67,15 @@ def create_app(
         pause: Sleeps between two looks at a sync that a caller waits for.
     """
     app: Asgi = falcon.asgi.App()
-    app.add_middleware(AccessLog())
-    app.add_middleware(KeyCheck(settings.api_keys))
+    metrics = ApiMetrics()
+    app.add_middleware(AccessLog(metrics))
+    app.add_middleware(KeyCheck(settings.api_keys, metrics))
     app.add_middleware(StoreLifespan(store))
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = falcon.media.JSONHandler(dumps=msgspec.json.encode)
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, _answer_exception)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
-    start = StartResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
+    start = StartResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause, metrics=metrics)
     app.add_route(START_PATH, start)
     app.add_route(START_PATH_ALIAS, start)
     one = f"{SYNCS_PATH}/{{sync_id}}"
@@ -84,6 +86,7 @@ def create_app(
     app.add_route(f"{one}/redeliver", RedeliverResource(store, clock=clock, token=token))
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(store))
+    app.add_route("/metrics", MetricsResource(metrics))
     return app
 
 

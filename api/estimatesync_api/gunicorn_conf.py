@@ -7,7 +7,9 @@ https://gunicorn.org/reference/settings/
 """
 
 import os
-from typing import Any
+import shutil
+import tempfile
+from typing import Any, Protocol
 
 wsgi_app = "estimatesync_api.main:app"
 bind = os.environ.get("BIND", "0.0.0.0:8080")
@@ -30,6 +32,12 @@ asgi_disconnect_grace_period = 3
 
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn makes its own file in it
+# Several workers tell Prometheus one sum, by files; the client library looks for this variable when it is loaded.
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+_is_metrics_directory_ours = _METRICS not in os.environ and os.environ.get("WEB_CONCURRENCY", "1") != "1"
+if _is_metrics_directory_ours:
+    os.environ[_METRICS] = tempfile.mkdtemp(prefix="estimatesync-metrics-", dir=worker_tmp_dir)
+
 # Nobody manages workers from inside a container, and its root is read-only.
 control_socket_disable = True
 
@@ -43,3 +51,21 @@ logconfig_dict: dict[str, Any] = {
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["stderr"], "propagate": False}},
 }
+
+
+class _Worker(Protocol):
+    pid: int
+
+
+def child_exit(_server: object, worker: _Worker) -> None:
+    """Close the books of a worker that has ended; gunicorn calls this in its main process."""
+    if _METRICS in os.environ:
+        from prometheus_client import multiprocess  # noqa: PLC0415 - only after its variable is set
+
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # has no types
+
+
+def on_exit(_server: object) -> None:
+    """Remove what was made here; gunicorn calls this at its end."""
+    if _is_metrics_directory_ours:
+        shutil.rmtree(os.environ[_METRICS], ignore_errors=True)

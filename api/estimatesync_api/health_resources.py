@@ -1,7 +1,8 @@
-"""What a kubelet or a load balancer asks: does this process serve, and could it store a sync."""
+"""What machines ask: does this process serve, could it store a sync, and how is it doing."""
 
 from falcon.asgi import Request, Response
 
+from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import SyncStore
 
 
@@ -27,3 +28,16 @@ class ReadyResource:
         """Ask the store."""
         await self._store.check()
         resp.media = {"status": "ready"}
+
+
+class MetricsResource:
+    """GET: what Prometheus wants to know. Nothing in it is secret; still, an ingress need not publish it."""
+
+    is_public = True
+
+    def __init__(self, metrics: ApiMetrics) -> None:
+        self._metrics = metrics
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        """Write the numbers."""
+        resp.data, resp.content_type = self._metrics.represent(req.get_header("Accept") or "")

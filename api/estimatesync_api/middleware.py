@@ -8,6 +8,7 @@ from typing import Any, Final
 from falcon.asgi import Request, Response
 
 from estimatesync_api.keys import HEADER, ApiKey, find_key_name
+from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import ApiError, Problem
 
@@ -20,8 +21,9 @@ class KeyCheck:
     A resource is open to everyone only if it says `is_public = True`.
     """
 
-    def __init__(self, keys: tuple[ApiKey, ...]) -> None:
+    def __init__(self, keys: tuple[ApiKey, ...], metrics: ApiMetrics) -> None:
         self._keys = keys
+        self._metrics = metrics
 
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
         """Find out who asks.
@@ -33,14 +35,19 @@ class KeyCheck:
             return
         presented = (req.get_header(HEADER) or "").strip()
         if not presented:
+            self._metrics.record_stranger("missing")
             raise ApiError(Problem.KEY_MISSING)
         req.context.key_name = find_key_name(self._keys, presented)
         if req.context.key_name is None:
+            self._metrics.record_stranger("wrong")
             raise ApiError(Problem.KEY_WRONG)
 
 
 class AccessLog:
-    """One line for each answer; the query is left out, because people put secrets there."""
+    """One line and one number for each answer; the query is left out, because people put secrets there."""
+
+    def __init__(self, metrics: ApiMetrics) -> None:
+        self._metrics = metrics
 
     async def process_request(self, req: Request, _resp: Response) -> None:
         """Note the time, and that nothing is known about the request yet."""
@@ -50,6 +57,10 @@ class AccessLog:
 
     async def process_response(self, req: Request, resp: Response, resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
         """Say what was asked, by whom, and what the answer was. Health probes that pass are not worth a line."""
+        seconds = time.perf_counter() - req.context.started
+        self._metrics.record_request(
+            method=req.method, route=req.uri_template, status=resp.status_code, seconds=seconds
+        )
         if getattr(resource, "is_public", False) and resp.status_code < 400:  # noqa: PLR2004 - HTTP's own boundary
             return
         _logger.info(
@@ -58,7 +69,7 @@ class AccessLog:
             # A path may hold any decoded character, a line break as well.
             req.path.encode("unicode_escape").decode(),
             resp.status_code,
-            (time.perf_counter() - req.context.started) * 1000,
+            seconds * 1000,
             req.context.sync_id or "-",
             req.context.key_name or "-",
         )

@@ -14,6 +14,7 @@ from estimatesync_contract.status import Phase
 from falcon.asgi import Request, Response
 
 from estimatesync_api.idempotency import build_sync, require_same_request
+from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncStore
 from estimatesync_api.problems import RETRY_AFTER_SECONDS
 from estimatesync_api.request_body import read_body
@@ -40,12 +41,14 @@ class StartResource:
         clock: Callable[[], datetime],
         token: Callable[[], str],
         pause: Pause,
+        metrics: ApiMetrics,
     ) -> None:
         self._store = store
         self._time_zone = time_zone
         self._clock = clock
         self._token = token
         self._pause = pause
+        self._metrics = metrics
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Start a sync."""
@@ -74,6 +77,7 @@ class StartResource:
             sync = await self._store.create(build_sync(request, name=name))
         except SyncExistsError:
             return await self._fetch_first(request, name)
+        self._metrics.record_started()
         days = request.date_range
         _logger.info("sync=%s stored, for %s to %s", sync.name, days.start, days.end)
         return sync
@@ -84,6 +88,7 @@ class StartResource:
         if sync is None:
             raise StoreUnavailableError("the sync vanished while its request was repeated")
         require_same_request(sync, request)
+        self._metrics.record_repeated()
         _logger.info("sync=%s asked for again with its Idempotency-Key", name)
         return sync
 

@@ -4,6 +4,7 @@ import http.client
 import json
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -154,3 +155,31 @@ def test_missing_credentials_for_kubernetes_end_the_program_and_say_what_to_set(
 
     assert server.process.wait(timeout=15) == 3
     assert "KUBECONFIG must name a usable kubeconfig" in server.log.read_text()
+
+
+def test_several_workers_tell_one_sum_and_clean_up_behind_themselves(
+    serve: Callable[..., Any], headers: dict[str, str]
+) -> None:
+    composition = ("--pythonpath", str(Path(__file__).parent), "http_composition:app")
+    before = list_metrics_directories()
+    server = serve(*composition, WEB_CONCURRENCY="2")
+    for _ in range(20):
+        assert post(server.port, headers=headers)[0] == 202
+
+    numbers = read_text(server.port, "/metrics")
+    server.process.send_signal(signal.SIGTERM)
+
+    assert "estimatesync_api_syncs_started_total 20.0" in numbers
+    assert server.process.wait(timeout=10) == 0
+    assert list_metrics_directories() == before
+
+
+def list_metrics_directories() -> set[Path]:
+    places = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - looked at, not written
+    return {path for place in places for path in place.glob("estimatesync-metrics-*")}
+
+
+def read_text(port: int, url: str) -> str:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", url)
+        return connection.getresponse().read().decode()
