@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import string
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,10 +15,12 @@ import falcon.media
 import msgspec
 from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
 
+from estimatesync_api.gate import Gate
 from estimatesync_api.health_resources import HealthResource, MetricsResource, ReadyResource
+from estimatesync_api.key_ring import KeyRing
 from estimatesync_api.log_resource import LogResource
 from estimatesync_api.metrics import ApiMetrics
-from estimatesync_api.middleware import AccessLog, KeyCheck, StoreLifespan
+from estimatesync_api.middleware import AccessLog, KeyCheck, Lifespan
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import (
     ApiError,
@@ -30,7 +33,8 @@ from estimatesync_api.problems import (
 from estimatesync_api.settings import Settings
 from estimatesync_api.start_resource import StartResource
 from estimatesync_api.sync_resources import CancelResource, RedeliverResource, SyncListResource, SyncResource
-from estimatesync_api.waiting import Pause
+from estimatesync_api.sync_starter import SyncStarter
+from estimatesync_api.waiting import Pause, WaitingRoom
 
 Asgi = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
 
@@ -56,6 +60,7 @@ def create_app(
     clock: Callable[[], datetime] = read_clock,
     token: Callable[[], str] = create_token,
     pause: Pause = asyncio.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Asgi:
     """Create the ASGI application.
 
@@ -64,30 +69,60 @@ def create_app(
         store: Keeps the syncs; opened and closed by the application, once in each server process.
         clock: Gives the current time, aware.
         token: Gives a few random characters of `a-z0-9`.
-        pause: Sleeps between two looks at a sync that a caller waits for.
+        pause: Sleeps between two looks at syncs that callers wait for.
+        monotonic: Seconds of a steady clock, for what is limited per time.
+
+    Raises:
+        SettingsError: A file of keys cannot be used.
     """
-    app: Asgi = falcon.asgi.App()
     metrics = ApiMetrics()
+    waiting = WaitingRoom(store, pause=pause)
+    gate = Gate(KeyRing(settings.keys).find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic)
+    starter = SyncStarter(store, metrics, token=token, repeated_requests=settings.repeated_requests)
+    app: Asgi = falcon.asgi.App()
     app.add_middleware(AccessLog(metrics))
-    app.add_middleware(KeyCheck(settings.api_keys, metrics))
-    app.add_middleware(StoreLifespan(store))
+    app.add_middleware(KeyCheck(gate, metrics, trusted_proxies=settings.trusted_proxies))
+    app.add_middleware(Lifespan(store, waiting))
+    _configure(app)
+    start = StartResource(
+        store,
+        starter,
+        waiting,
+        time_zone=settings.time_zone,
+        foreground_seconds=settings.foreground_seconds,
+        clock=clock,
+    )
+    app.add_route(START_PATH, start)
+    app.add_route(START_PATH_ALIAS, start)
+    _add_sync_routes(app, store, settings, clock=clock, token=token, pause=pause)
+    app.add_route("/healthz", HealthResource())
+    app.add_route("/readyz", ReadyResource(store))
+    app.add_route("/metrics", MetricsResource(metrics))
+    return app
+
+
+def _configure(app: Asgi) -> None:
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = falcon.media.JSONHandler(dumps=msgspec.json.encode)
     app.req_options.strip_url_path_trailing_slash = True
     app.add_error_handler(Exception, _answer_exception)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
-    start = StartResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause, metrics=metrics)
-    app.add_route(START_PATH, start)
-    app.add_route(START_PATH_ALIAS, start)
+
+
+def _add_sync_routes(
+    app: Asgi,
+    store: SyncStore,
+    settings: Settings,
+    *,
+    clock: Callable[[], datetime],
+    token: Callable[[], str],
+    pause: Pause,
+) -> None:
     one = f"{SYNCS_PATH}/{{sync_id}}"
     app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone))
     app.add_route(one, SyncResource(store))
     app.add_route(f"{one}/logs", LogResource(store, pause=pause))
     app.add_route(f"{one}/cancel", CancelResource(store))
     app.add_route(f"{one}/redeliver", RedeliverResource(store, clock=clock, token=token))
-    app.add_route("/healthz", HealthResource())
-    app.add_route("/readyz", ReadyResource(store))
-    app.add_route("/metrics", MetricsResource(metrics))
-    return app
 
 
 async def _answer_exception(
@@ -111,5 +146,5 @@ async def _answer_http_error(
 
 def _answer(resp: falcon.asgi.Response, answer: ApiError) -> None:
     resp.status = answer.problem.status
-    resp.set_headers(dict(represent_problem_headers(answer.problem)))
+    resp.set_headers(dict(represent_problem_headers(answer)))
     resp.media = represent_problem(answer)

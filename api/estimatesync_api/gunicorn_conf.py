@@ -15,7 +15,7 @@ wsgi_app = "estimatesync_api.main:app"
 bind = os.environ.get("BIND", "0.0.0.0:8080")
 
 # The native asyncio worker: a caller who waits for a sync costs a coroutine, and the worker's heartbeat goes on.
-worker_class = "asgi"
+worker_class = "estimatesync_api.gunicorn_worker.DrainingWorker"
 # The store is opened at startup; without it nothing can be served.
 asgi_lifespan = "on"
 # Loaded once, before the workers: faulty settings are told once, and gunicorn ends.
@@ -23,7 +23,7 @@ preload_app = True
 
 # Seconds without a heartbeat, not seconds for a request.
 timeout = 30
-# Below the 30 seconds that Kubernetes gives a pod to end; callers who still wait then are cut off, their syncs go on.
+# Below the 30 seconds that Kubernetes gives a pod to end. Callers who wait for a sync are answered 5 seconds earlier.
 graceful_timeout = 25
 # Longer than the idle connections of common proxies (60 s), which otherwise send a request into a closing connection.
 keepalive = 75

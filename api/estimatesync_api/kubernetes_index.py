@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import Phase
 
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
 
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _REMEMBERED_REMOVALS: Final = 256
@@ -26,6 +27,8 @@ class _Entry(NamedTuple):
     place: _Place
     version: int
     phase: Phase
+    days: DateRange | None
+    """Whose sync this is, for a request of the same days that may join it."""
     packed: bytes
 
 
@@ -35,6 +38,7 @@ class SyncIndex:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
         self._places: list[_Place] = []
+        self._at_work: dict[DateRange, set[_Place]] = {}
         # An answer to a call of ours may arrive after the news that the sync is gone.
         self._removed: dict[str, int] = {}
         self._encode = msgspec.msgpack.Encoder().encode
@@ -47,17 +51,18 @@ class SyncIndex:
         newest = known.version if known else self._removed.get(sync.name, 0)
         if newest > entry.version:
             return
+        if known is not None:
+            self._remove_place(known)
         self._entries[sync.name] = entry
-        if known is None or known.place != entry.place:
-            if known is not None:
-                self._remove_place(known.place)
-            bisect.insort(self._places, entry.place)
+        bisect.insort(self._places, entry.place)
+        if entry.days is not None:
+            self._at_work.setdefault(entry.days, set()).add(entry.place)
 
     def remove(self, name: str, *, version: int) -> None:
         """Forget a sync that is gone since this version."""
         entry = self._entries.pop(name, None)
         if entry is not None:
-            self._remove_place(entry.place)
+            self._remove_place(entry)
         self._removed[name] = version
         if len(self._removed) > _REMEMBERED_REMOVALS:
             del self._removed[next(iter(self._removed))]
@@ -83,6 +88,16 @@ class SyncIndex:
         entry = self._entries.get(name)
         return self._decode(entry.packed) if entry else None
 
+    def find_at_work(self, days: DateRange) -> EstimateSync | None:
+        """The newest sync of these days that may be joined."""
+        places = self._at_work.get(days)
+        return self.get(max(places)[1]) if places else None
+
+    def has_ended(self, name: str) -> bool:
+        """Tell whether a sync has ended or is gone."""
+        entry = self._entries.get(name)
+        return entry is None or entry.phase.is_final
+
     def _iterate(self, query: SyncQuery) -> Iterator[_Entry]:
         last = self._places
         high = bisect.bisect_left(last, (query.until, "")) if query.until else len(last)
@@ -99,8 +114,12 @@ class SyncIndex:
         status = msgspec.structs.replace(sync.status, conditions=())
         packed = self._encode(EstimateSync(metadata=kept, spec=sync.spec, status=status))
         version = int(metadata.resource_version) if metadata.resource_version.isdigit() else 0
-        return _Entry((created_at, sync.name), version, find_phase(sync), packed)
+        days = sync.spec.date_range if may_be_joined(sync) else None
+        return _Entry((created_at, sync.name), version, find_phase(sync), days, packed)
 
-    def _remove_place(self, place: _Place) -> None:
-        position = bisect.bisect_left(self._places, place)
-        del self._places[position]
+    def _remove_place(self, entry: _Entry) -> None:
+        del self._places[bisect.bisect_left(self._places, entry.place)]
+        if entry.days is not None:
+            self._at_work[entry.days].discard(entry.place)
+            if not self._at_work[entry.days]:
+                del self._at_work[entry.days]

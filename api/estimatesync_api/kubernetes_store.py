@@ -4,11 +4,12 @@ Single syncs are read as they are now, and not from a cache; the list comes from
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, represent_estimate_sync
 from estimatesync_contract.names import ANNOTATION_REDELIVER
 
@@ -71,6 +72,17 @@ class KubernetesStore:
             return self._take(await self._calls.send("GET", self._build_path(name)))
         except MissingObjectError:
             return None
+
+    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+        """Look into the index, without waiting for it: the request itself may take long enough."""
+        if not self._watch.is_current:
+            raise StoreUnavailableError("the list of syncs is not known now")
+        return self._index.find_at_work(days)
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        """Look into the index."""
+        await self._watch.require_current()
+        return frozenset(name for name in names if self._index.has_ended(name))
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         """Look into the index."""

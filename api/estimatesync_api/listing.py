@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import CallbackSpec
 from estimatesync_contract.status import Phase
 
 PAGE_LIMIT_DEFAULT: Final = 20
@@ -43,6 +44,12 @@ class SyncPage(msgspec.Struct, frozen=True, kw_only=True):
 def find_phase(sync: EstimateSync) -> Phase:
     """The phase as callers know it: a sync that nobody has looked at yet is queued."""
     return sync.status.phase or Phase.QUEUED
+
+
+def may_be_joined(sync: EstimateSync) -> bool:
+    """Tell whether a request for the same days, without wishes of its own, is answered by this sync."""
+    spec = sync.spec
+    return not (find_phase(sync).is_final or spec.cancel or spec.suspend) and spec.callback == CallbackSpec()
 
 
 def build_page(found: Sequence[EstimateSync], limit: int) -> SyncPage:

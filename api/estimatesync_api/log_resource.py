@@ -10,7 +10,9 @@ from falcon.asgi import Request, Response
 
 from estimatesync_api.ports import LogPart, StoreUnavailableError, SyncStore
 from estimatesync_api.sync_resources import require_found, require_sync_name
-from estimatesync_api.waiting import POLL_SECONDS, Pause
+from estimatesync_api.waiting import Pause
+
+POLL_SECONDS: Final = 1.0
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -68,6 +70,9 @@ class _Reading:
 
     async def _is_over(self) -> bool:
         try:
+            if self._sync.name not in await self._store.find_ended({self._sync.name}):
+                return False
+            # That was a hint; what follows is certain.
             found = await self._store.fetch(self._sync.name)
         except StoreUnavailableError:
             return False

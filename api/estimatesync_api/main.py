@@ -13,9 +13,10 @@ def compose() -> Asgi:
     """Join the parts; settings that cannot be used end the program with the list of their faults."""
     try:
         settings = parse_settings(os.environ)
+        store = KubernetesStore(kubeconfig=settings.kubeconfig, namespace=settings.namespace)
+        return create_app(settings, store)
     except SettingsError as error:
         raise SystemExit(str(error)) from error
-    return create_app(settings, KubernetesStore(kubeconfig=settings.kubeconfig, namespace=settings.namespace))
 
 
 app = compose()

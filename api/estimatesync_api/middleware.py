@@ -7,10 +7,13 @@ from typing import Any, Final
 
 from falcon.asgi import Request, Response
 
-from estimatesync_api.keys import HEADER, ApiKey, find_key_name
+from estimatesync_api.client_address import Network, compute_client
+from estimatesync_api.gate import Gate
+from estimatesync_api.keys import HEADER
 from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.waiting import CLOSE_WAITING_ROOM, WaitingRoom
 
 _logger: Final = logging.getLogger("estimatesync_api.access")
 
@@ -21,26 +24,33 @@ class KeyCheck:
     A resource is open to everyone only if it says `is_public = True`.
     """
 
-    def __init__(self, keys: tuple[ApiKey, ...], metrics: ApiMetrics) -> None:
-        self._keys = keys
+    def __init__(self, gate: Gate, metrics: ApiMetrics, *, trusted_proxies: tuple[Network, ...]) -> None:
+        self._gate = gate
         self._metrics = metrics
+        self._trusted_proxies = trusted_proxies
 
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
-        """Find out who asks.
+        """Find out who asks, and whether that is welcome.
 
         Raises:
-            ApiError: The key is missing or wrong.
+            ApiError: The key is missing or wrong, may not do this, or has been used too often.
         """
         if getattr(resource, "is_public", False):
             return
+        client = compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", self._trusted_proxies)
         presented = (req.get_header(HEADER) or "").strip()
-        if not presented:
-            self._metrics.record_stranger("missing")
-            raise ApiError(Problem.KEY_MISSING)
-        req.context.key_name = find_key_name(self._keys, presented)
-        if req.context.key_name is None:
-            self._metrics.record_stranger("wrong")
-            raise ApiError(Problem.KEY_WRONG)
+        try:
+            key = self._gate.admit(presented=presented, method=req.method, client=client)
+        except ApiError as error:
+            self._record(error.problem)
+            raise
+        req.context.key_name = key.name
+
+    def _record(self, problem: Problem) -> None:
+        if problem in {Problem.TOO_MANY_REQUESTS, Problem.TOO_MANY_GUESSES}:
+            self._metrics.record_limited(problem.code)
+        else:
+            self._metrics.record_stranger(problem.code)
 
 
 class AccessLog:
@@ -75,14 +85,17 @@ class AccessLog:
         )
 
 
-class StoreLifespan:
-    """Opens the store when a server process starts and closes it at its end."""
+class Lifespan:
+    """Opens the store when a server process starts, and closes it at its end; shows the server the waiting room."""
 
-    def __init__(self, store: SyncStore) -> None:
+    def __init__(self, store: SyncStore, waiting: WaitingRoom) -> None:
         self._store = store
+        self._waiting = waiting
 
-    async def process_startup(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+    async def process_startup(self, scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
         """Run once, before the first request."""
+        if "state" in scope:
+            scope["state"][CLOSE_WAITING_ROOM] = self._waiting.close_after
         await self._store.open()
 
     async def process_shutdown(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:

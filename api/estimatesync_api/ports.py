@@ -1,8 +1,10 @@
 """What the API needs from the place where syncs are kept; the cluster and the one-machine mode each provide it."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
 
 from estimatesync_api.listing import SyncPage, SyncQuery
@@ -62,6 +64,25 @@ class SyncStore(Protocol):
 
     async def fetch(self, name: str) -> EstimateSync | None:
         """Read one sync; None when there is none of this name.
+
+        Raises:
+            StoreUnavailableError: The store cannot answer now.
+        """
+        ...
+
+    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+        """Find the newest sync of exactly these days that a request without wishes of its own may join.
+
+        It has not ended, is neither to be cancelled nor suspended, and its callback goes where they all go. One that
+        was stored within the last moment by another process may be missing.
+
+        Raises:
+            StoreUnavailableError: The store cannot answer now.
+        """
+        ...
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        """Name those of the syncs that seem to have ended or to be gone: a hint, and cheap for any number of names.
 
         Raises:
             StoreUnavailableError: The store cannot answer now.

@@ -13,6 +13,9 @@ from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
 
 RETRY_AFTER_SECONDS: Final = 10
 
+_PASSING: Final = frozenset({429, 503, 504})
+"""What time may cure; the very ones that Make.com retries."""
+
 
 class Problem(Enum):
     """HTTP status, code, and the sentence used when nothing more exact is known."""
@@ -22,6 +25,7 @@ class Problem(Enum):
     BODY_INCOMPLETE = (400, "body_incomplete", "The body is shorter than its Content-Length.")
     KEY_MISSING = (401, "api_key_missing", "Send your API key in the X-API-KEY header.")
     KEY_WRONG = (403, "api_key_wrong", "The key in the X-API-KEY header is not valid.")
+    KEY_READ_ONLY = (403, "api_key_read_only", "This key may only look; use another one to change something.")
     NOT_FOUND = (404, "not_found", "There is nothing at this address.")
     SYNC_NOT_FOUND = (404, "sync_not_found", "There is no sync with this id; finished syncs are removed after a while.")
     METHOD_NOT_ALLOWED = (405, "method_not_allowed", "This address does not know the method; see the Allow header.")
@@ -34,8 +38,24 @@ class Problem(Enum):
     BODY_TOO_LARGE = (413, "body_too_large", "The body must not be larger than 64 KB.")
     KEY_REUSED = (422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
     SYNC_REFUSED = (422, "sync_refused", "The sync was refused.")
+    TOO_MANY_REQUESTS = (429, "too_many_requests", "This key has asked too often. Wait as long as Retry-After says.")
+    TOO_MANY_GUESSES = (
+        429,
+        "too_many_wrong_keys",
+        "Too many wrong keys came from your address. Check the key, and wait.",
+    )
     INTERNAL_ERROR = (500, "internal_error", "This is a fault of the service. It has been logged.")
     UNAVAILABLE = (503, "unavailable", "The service cannot take the request now. Send it again a little later.")
+    RESTARTING = (
+        503,
+        "restarting",
+        "The service is being restarted; the sync goes on. Ask for its status.",
+    )
+    STILL_RUNNING = (
+        504,
+        "sync_still_running",
+        "The sync takes longer than this answer may; it goes on. Ask for its status.",
+    )
 
     def __init__(self, status: int, code: str, message: str) -> None:
         self.status = HTTPStatus(status)
@@ -46,10 +66,16 @@ class Problem(Enum):
 class ApiError(Exception):
     """A request that cannot be answered as asked. `faults` says each thing that is wrong with it."""
 
-    def __init__(self, problem: Problem, *faults: str) -> None:
+    def __init__(
+        self, problem: Problem, *faults: str, retry_after: int = RETRY_AFTER_SECONDS, sync_id: str | None = None
+    ) -> None:
         super().__init__("; ".join(faults) or problem.message)
         self.problem = problem
         self.faults = faults
+        self.retry_after = retry_after
+        """Seconds, for a problem that time may cure."""
+        self.sync_id = sync_id
+        """The sync that is there all the same."""
 
 
 def map_exception(error: Exception) -> ApiError:
@@ -74,16 +100,18 @@ def map_status(status: int) -> ApiError:
 
 def represent_problem(error: ApiError) -> dict[str, Any]:
     """Write the body of an error; `errors` lists the faults when there is more than one."""
-    body = {"success": False, "message": str(error), "code": error.problem.code}
-    return {**body, "errors": list(error.faults)} if len(error.faults) > 1 else body
+    body: dict[str, Any] = {"success": False, "message": str(error), "code": error.problem.code}
+    if len(error.faults) > 1:
+        body["errors"] = list(error.faults)
+    if error.sync_id is not None:
+        body["sync_id"] = error.sync_id
+    return body
 
 
-def represent_problem_headers(problem: Problem) -> Mapping[str, str]:
-    """Say when to come back (503), or how to identify oneself (401, RFC 9110 section 11.6.1)."""
-    match problem:
-        case Problem.UNAVAILABLE:
-            return {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        case Problem.KEY_MISSING:
-            return {"WWW-Authenticate": 'ApiKey realm="estimatesync"'}
-        case _:
-            return {}
+def represent_problem_headers(error: ApiError) -> Mapping[str, str]:
+    """Say when to come back, or how to identify oneself (401, RFC 9110 section 11.6.1)."""
+    if error.problem.status in _PASSING:
+        return {"Retry-After": str(error.retry_after)}
+    if error.problem is Problem.KEY_MISSING:
+        return {"WWW-Authenticate": 'ApiKey realm="estimatesync"'}
+    return {}

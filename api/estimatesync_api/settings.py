@@ -2,52 +2,102 @@
 
 | Variable | Default | Meaning |
 |---|---|---|
-| `API_KEYS` | required | Keys separated by commas or line breaks: `name:key`, or just the key; logs show the name |
+| `API_KEYS` | | Keys separated by commas or line breaks: `name:key`, or just the key; logs show the name |
 | `API_KEY` | | One more key, for a deployment that has a single one |
+| `API_KEYS_FILE` | | File of such keys, read anew whenever it changes |
+| `READ_ONLY_API_KEYS` | | Keys that may only look |
+| `READ_ONLY_API_KEYS_FILE` | | File of such keys |
+| `REQUESTS_PER_MINUTE` | `1200` | For each key, in each server process; 0: as many as come |
+| `TRUSTED_PROXIES` | | Networks whose `X-Forwarded-For` is believed, like `10.0.0.0/8`, separated by commas |
+| `REPEATED_REQUESTS` | `join` | No Idempotency-Key, and a sync is at work on these days: `join` it, or `start` one |
+| `FOREGROUND_SECONDS` | `0` | How long a caller may wait for a sync's end before a 504; 0: as long as it takes |
 | `TIME_ZONE` | `UTC` | IANA name of the zone whose calendar says which day is today |
 | `NAMESPACE` | the API's own | Kubernetes namespace in which syncs are created |
 | `KUBECONFIG` | the pod's service account | Credentials for the API server when the API runs outside a cluster |
 """
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.job_environment import DEFAULT_TIME_ZONE
 
-from estimatesync_api.keys import ApiKey, build_api_key
+from estimatesync_api.client_address import Network
+from estimatesync_api.keys import KeyText, parse_api_keys
 
-KEY_MIN_LENGTH: Final = 16
-"""Shorter keys can be guessed; 128 random bits are 22 characters of base64 or 32 of hex."""
+FOREGROUND_SECONDS_MAX: Final = 86_400
+REQUESTS_PER_MINUTE_MAX: Final = 1_000_000
 
-_NAMED_KEY: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<key>.*)")
-_KEY: Final = re.compile(r"[!-~]+")
+KEY_TEXTS: Final = {"API_KEYS": False, "API_KEY": False, "READ_ONLY_API_KEYS": True}
+"""Settings that hold keys, and whether those may only look."""
+KEY_FILES: Final = {"API_KEYS_FILE": False, "READ_ONLY_API_KEYS_FILE": True}
+KEY_SETTINGS: Final = (*KEY_TEXTS, *KEY_FILES)
+REQUEST_SETTINGS: Final = ("REQUESTS_PER_MINUTE", "TRUSTED_PROXIES", "REPEATED_REQUESTS", "FOREGROUND_SECONDS")
+"""What one machine has as well as a cluster."""
+
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class RepeatedRequests(StrEnum):
+    """What a request without a key does while a sync of the same days is queued or running."""
+
+    JOIN = "join"
+    START = "start"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyFile:
+    """A file of keys, and the setting that names it."""
+
+    source: str
+    path: Path
+    is_read_only: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySettings:
+    """Where keys come from."""
+
+    texts: tuple[KeyText, ...] = ()
+    files: tuple[KeyFile, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything that differs between two deployments of the API."""
 
-    api_keys: tuple[ApiKey, ...]
+    keys: KeySettings
     time_zone: ZoneInfo
+    requests_per_minute: int
+    trusted_proxies: tuple[Network, ...]
+    repeated_requests: RepeatedRequests
+    foreground_seconds: int
     namespace: str | None = None
     kubeconfig: str | None = None
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
+    """Read the settings, but not the files that they name.
 
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
     reader = EnvironmentReader(environment)
     settings = Settings(
-        api_keys=_read_api_keys(reader),
+        keys=_read_keys(reader),
         time_zone=reader.read_time_zone("TIME_ZONE", DEFAULT_TIME_ZONE),
+        requests_per_minute=reader.read_integer("REQUESTS_PER_MINUTE", 1200, low=0, high=REQUESTS_PER_MINUTE_MAX),
+        trusted_proxies=_read_networks(reader),
+        repeated_requests=RepeatedRequests(
+            reader.read_choice("REPEATED_REQUESTS", RepeatedRequests.JOIN, tuple(RepeatedRequests))
+        ),
+        foreground_seconds=reader.read_integer("FOREGROUND_SECONDS", 0, low=0, high=FOREGROUND_SECONDS_MAX),
         namespace=_read_namespace(reader),
         kubeconfig=reader.read_text("KUBECONFIG", "") or None,
     )
@@ -55,31 +105,33 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _read_api_keys(reader: EnvironmentReader) -> tuple[ApiKey, ...]:
-    listed = ",".join(reader.read_text(variable, "") for variable in ("API_KEYS", "API_KEY"))
-    entries = [entry.strip() for entry in re.split(r"[,\r\n]", listed) if entry.strip()]
-    if not entries:
+def _read_keys(reader: EnvironmentReader) -> KeySettings:
+    texts = tuple(
+        KeyText(source=name, text=text, is_read_only=is_read_only)
+        for name, is_read_only in KEY_TEXTS.items()
+        if (text := reader.read_text(name, ""))
+    )
+    files = tuple(
+        KeyFile(source=name, path=Path(path), is_read_only=is_read_only)
+        for name, is_read_only in KEY_FILES.items()
+        if (path := reader.read_text(name, ""))
+    )
+    keys, faults = parse_api_keys(texts)
+    reader.faults.extend(faults)
+    if not keys and not files:
         reader.faults.append(
             "API_KEYS is not set: give callers a key, for example make:<output of openssl rand -hex 32>"
         )
-    keys = tuple(_parse_api_key(entry, position, reader.faults) for position, entry in enumerate(entries, start=1))
-    if len({key.name for key in keys}) < len(keys):
-        reader.faults.append("API_KEYS must not give two keys the same name")
-    if len({key.digest for key in keys}) < len(keys):
-        reader.faults.append("API_KEYS must not hold the same key twice")
-    return keys
+    return KeySettings(texts=texts, files=files)
 
 
-def _parse_api_key(entry: str, position: int, faults: list[str]) -> ApiKey:
-    named = _NAMED_KEY.fullmatch(entry)
-    name, key = (named["name"], named["key"]) if named else (f"key-{position}", entry)
-    if len(key) < KEY_MIN_LENGTH:
-        faults.append(
-            f"API_KEYS must not hold keys of less than {KEY_MIN_LENGTH} characters, like the one named {name}"
-        )
-    if not _KEY.fullmatch(key):
-        faults.append(f"API_KEYS must hold printable ASCII without spaces; the key named {name} holds something else")
-    return build_api_key(name=name, key=key)
+def _read_networks(reader: EnvironmentReader) -> tuple[Network, ...]:
+    words = [word.strip() for word in reader.read_text("TRUSTED_PROXIES", "").split(",") if word.strip()]
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words)
+    except ValueError:
+        reader.faults.append("TRUSTED_PROXIES must be networks separated by commas, for example 10.0.0.0/8")
+        return ()
 
 
 def _read_namespace(reader: EnvironmentReader) -> str | None:

@@ -1,4 +1,4 @@
-"""The address where a sync is asked for: reads the request, stores a sync, and answers at once or when it has ended."""
+"""The address where a sync is asked for: reads the request, has a sync stored, and answers at once or at its end."""
 
 import asyncio
 import logging
@@ -9,23 +9,17 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.names import build_keyed_sync_name, build_sync_name, build_sync_path
+from estimatesync_contract.names import build_sync_path
 from estimatesync_contract.status import Phase
 from falcon.asgi import Request, Response
 
-from estimatesync_api.idempotency import build_sync, require_same_request
-from estimatesync_api.metrics import ApiMetrics
-from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncStore
-from estimatesync_api.problems import RETRY_AFTER_SECONDS
+from estimatesync_api.ports import StoreUnavailableError, SyncStore
+from estimatesync_api.problems import RETRY_AFTER_SECONDS, ApiError, Problem
 from estimatesync_api.request_body import read_body
-from estimatesync_api.responses import (
-    compute_error,
-    represent_accepted,
-    represent_failure,
-    represent_success,
-)
-from estimatesync_api.sync_request import SyncRequest, parse_sync_request
-from estimatesync_api.waiting import Pause, wait_until_finished
+from estimatesync_api.responses import compute_error, represent_accepted, represent_failure, represent_success
+from estimatesync_api.sync_request import parse_sync_request
+from estimatesync_api.sync_starter import SyncStarter
+from estimatesync_api.waiting import ClosingError, WaitingRoom
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -36,19 +30,19 @@ class StartResource:
     def __init__(
         self,
         store: SyncStore,
+        starter: SyncStarter,
+        waiting: WaitingRoom,
         *,
         time_zone: ZoneInfo,
+        foreground_seconds: int,
         clock: Callable[[], datetime],
-        token: Callable[[], str],
-        pause: Pause,
-        metrics: ApiMetrics,
     ) -> None:
         self._store = store
+        self._starter = starter
+        self._waiting = waiting
         self._time_zone = time_zone
+        self._foreground_seconds = foreground_seconds
         self._clock = clock
-        self._token = token
-        self._pause = pause
-        self._metrics = metrics
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Start a sync."""
@@ -59,11 +53,11 @@ class StartResource:
             idempotency_key=req.get_header("Idempotency-Key"),
             today=now.astimezone(self._time_zone).date(),
         )
-        key = request.idempotency_key
-        name = build_keyed_sync_name(key) if key else build_sync_name(now, self._token())
+        name = self._starter.choose_name(request, now)
         # Known to the log before it is stored: after a timeout, the name is how a person finds out whether it was.
         req.context.sync_id = name
-        sync = await self._store_sync(request, name)
+        sync = await self._starter.start(request, name)
+        req.context.sync_id = sync.name
         resp.location = build_sync_path(sync.name)
         if request.is_background:
             resp.status = HTTPStatus.ACCEPTED
@@ -72,32 +66,8 @@ class StartResource:
         else:
             await self._answer_outcome(sync.name, resp)
 
-    async def _store_sync(self, request: SyncRequest, name: str) -> EstimateSync:
-        try:
-            sync = await self._store.create(build_sync(request, name=name))
-        except SyncExistsError:
-            return await self._fetch_first(request, name)
-        self._metrics.record_started()
-        days = request.date_range
-        _logger.info("sync=%s stored, for %s to %s", sync.name, days.start, days.end)
-        return sync
-
-    async def _fetch_first(self, request: SyncRequest, name: str) -> EstimateSync:
-        """Answer a repeated request with the sync that the first one made."""
-        sync = await self._store.fetch(name)
-        if sync is None:
-            raise StoreUnavailableError("the sync vanished while its request was repeated")
-        require_same_request(sync, request)
-        self._metrics.record_repeated()
-        _logger.info("sync=%s asked for again with its Idempotency-Key", name)
-        return sync
-
     async def _answer_outcome(self, name: str, resp: Response) -> None:
-        try:
-            sync = await wait_until_finished(self._store, name, pause=self._pause)
-        except asyncio.CancelledError:
-            _logger.info("sync=%s its caller left before the end; the sync goes on", name)
-            raise
+        sync = await self._wait(name)
         if sync is None:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
             resp.media = represent_failure(name, "The sync was deleted before it ended.", ())
@@ -108,6 +78,18 @@ class StartResource:
         else:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
             resp.media = represent_failure(name, compute_error(sync), log)
+
+    async def _wait(self, name: str) -> EstimateSync | None:
+        try:
+            async with asyncio.timeout(self._foreground_seconds or None):
+                return await self._waiting.wait_until_finished(name)
+        except TimeoutError as error:
+            raise ApiError(Problem.STILL_RUNNING, sync_id=name) from error
+        except ClosingError as error:
+            raise ApiError(Problem.RESTARTING, sync_id=name) from error
+        except asyncio.CancelledError:
+            _logger.info("sync=%s its caller left before the end; the sync goes on", name)
+            raise
 
     async def _read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         """The outcome is known: a log that cannot be read must not turn it into an error."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.settings import parse_settings
+from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.stores import ApiStore
@@ -18,6 +19,9 @@ JOBS_DIRECTORY: Final = "JOBS_DIRECTORY"
 
 
 def create() -> Asgi:
-    """Join the parts."""
+    """Join the parts; settings that cannot be used end the program with the list of their faults."""
     store = ApiStore(SyncTable(os.environ[DATABASE_URL]), jobs_directory=Path(os.environ[JOBS_DIRECTORY]))
-    return create_app(parse_settings(os.environ), store)
+    try:
+        return create_app(parse_settings(os.environ), store)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from error

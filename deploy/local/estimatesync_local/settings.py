@@ -12,6 +12,8 @@ from typing import Final
 
 import estimatesync_api.settings
 from dotenv import dotenv_values
+from estimatesync_api.keys import KEY_MIN_LENGTH
+from estimatesync_api.settings import KEY_FILES, KEY_SETTINGS, REQUEST_SETTINGS
 from estimatesync_contract import job_environment as job
 from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
 from estimatesync_operator import callback_settings
@@ -25,16 +27,18 @@ from estimatesync_local.addresses import Address, parse_address
 CALLBACK_SETTINGS: Final = tuple(
     name for name in callback_settings.SETTING_NAMES if name != callback_settings.ALLOWED_SECRETS
 )
-API_KEY_SETTINGS: Final = ("API_KEYS", "API_KEY")
 SETTING_NAMES: Final = (
     *(job.ATTIC_TECH_EMAIL, job.ATTIC_TECH_PASSWORD, job.ATTIC_TECH_URL),
     *(job.DATABASE_URL, job.DATABASE_SCHEMA, job.DATABASE_WAIT_SECONDS, "LOCAL_DIRECTORY"),
-    *("BIND", "WEB_CONCURRENCY", *API_KEY_SETTINGS),
+    *("BIND", "WEB_CONCURRENCY", *KEY_SETTINGS, *REQUEST_SETTINGS),
     *("TIME_ZONE", "ENVIRONMENT", "MAX_ACTIVE_SYNCS", "PROGRESS_SECONDS", "RETRY_SECONDS", "SYNC_LOG_FORMAT"),
     job.SYNC_MAX_SKIPPED_PERCENT,
     *CALLBACK_SETTINGS,
 )
 """Every variable that is read; nothing else changes what the server does."""
+
+_KEY_TO_COME: Final = {"API_KEYS": "x" * KEY_MIN_LENGTH}
+"""Stands for the key that is made, while everything else is read."""
 
 HANDED_ON: Final = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"),
@@ -52,8 +56,8 @@ class Settings:
     address: Address
     database_url: str | None = field(repr=False)
     """None: PostgreSQL is started below the directory."""
-    api_keys: Mapping[str, str] = field(repr=False)
-    """The variables as the API reads them; empty: a key is made."""
+    api: Mapping[str, str] = field(repr=False)
+    """What the API is told, in its own variables."""
     workers: int
     retry_delay: timedelta
     reconciler: ReconcilerSettings
@@ -62,6 +66,11 @@ class Settings:
     """For every run of the sync program, but for the database's URL."""
     machine_environment: Mapping[str, str] = field(repr=False)
     """For every child process."""
+
+    @property
+    def has_api_keys(self) -> bool:
+        """Without any, one is made."""
+        return _has_keys(self.api)
 
 
 def read_environment(env_file: Path) -> dict[str, str]:
@@ -84,7 +93,7 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path) -
         directory=current_directory / reader.read_text("LOCAL_DIRECTORY", ".local"),
         address=_read_address(reader),
         database_url=_read_url(reader, job.DATABASE_URL, "", ("postgresql", "postgres")) or None,
-        api_keys=_read_api_keys(reader, environment),
+        api=_read_api_settings(reader, environment, current_directory),
         workers=reader.read_integer("WEB_CONCURRENCY", 1, low=1, high=64),
         retry_delay=timedelta(seconds=reader.read_integer("RETRY_SECONDS", 10, low=1, high=360)),
         reconciler=read_reconciler_settings(reader),
@@ -111,14 +120,21 @@ def _read_url(reader: EnvironmentReader, name: str, default: str, schemes: tuple
     return url
 
 
-def _read_api_keys(reader: EnvironmentReader, environment: Mapping[str, str]) -> Mapping[str, str]:
-    keys = {name: environment[name] for name in API_KEY_SETTINGS if environment.get(name, "").strip()}
-    if keys:
-        try:
-            estimatesync_api.settings.parse_settings(keys)
-        except SettingsError as error:
-            reader.faults.extend(error.faults)
-    return keys
+def _read_api_settings(
+    reader: EnvironmentReader, environment: Mapping[str, str], current_directory: Path
+) -> dict[str, str]:
+    own = {name: text for name in (*KEY_SETTINGS, *REQUEST_SETTINGS) if (text := environment.get(name, "").strip())}
+    # The API is started somewhere else.
+    own |= {name: str(current_directory / own[name]) for name in KEY_FILES if name in own}
+    try:
+        estimatesync_api.settings.parse_settings({**({} if _has_keys(own) else _KEY_TO_COME), **own})
+    except SettingsError as error:
+        reader.faults.extend(error.faults)
+    return own
+
+
+def _has_keys(api: Mapping[str, str]) -> bool:
+    return any(name in api for name in KEY_SETTINGS)
 
 
 def _read_callback_settings(reader: EnvironmentReader, environment: Mapping[str, str]) -> CallbackSettings:

@@ -4,7 +4,7 @@ They run in different processes and meet only in the database.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import estimatesync_api.ports as api_ports
 import estimatesync_operator.ports as operator_ports
 import msgspec
 import psycopg
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
@@ -57,6 +58,16 @@ class ApiStore:
         """Select a row."""
         with _for_api():
             return await self._table.select(name)
+
+    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+        """Select rows of these days."""
+        with _for_api():
+            return next(filter(may_be_joined, await self._table.select_by_days(days)), None)
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        """Select what has not ended."""
+        with _for_api():
+            return frozenset(names) - await self._table.select_unfinished_names(names)
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         """Select rows."""

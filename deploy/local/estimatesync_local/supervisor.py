@@ -176,10 +176,11 @@ async def _api(
 
 
 def _build_api_environment(settings: Settings, places: Places, database_url: str) -> dict[str, str]:
-    keys = dict(settings.api_keys) or {"API_KEYS": f"local:{ensure_api_key(places.api_key)}"}
+    made = {} if settings.has_api_keys else {"API_KEYS": f"local:{ensure_api_key(places.api_key)}"}
     return {
         **settings.machine_environment,
-        **keys,
+        **settings.api,
+        **made,
         "TIME_ZONE": settings.reconciler.time_zone.key,
         "WEB_CONCURRENCY": str(settings.workers),
         DATABASE_URL: database_url,
@@ -191,6 +192,6 @@ def _build_ready(settings: Settings, places: Places, listener: socket.socket, da
     return Ready(
         url=represent_url(listener),
         places=places,
-        is_key_made=not settings.api_keys,
+        is_key_made=not settings.has_api_keys,
         embedded_database_url=database_url if settings.database_url is None else None,
     )

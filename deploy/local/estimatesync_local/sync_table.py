@@ -3,12 +3,13 @@
 Raises psycopg's own errors; what they mean to the API and to the reconciler is the stores' business.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, LiteralString
 
 import msgspec
 import psycopg
 from estimatesync_api.listing import SyncQuery
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.status import EstimateSyncStatus
 from psycopg.rows import DictRow
@@ -30,6 +31,15 @@ WHERE coalesce(phase, 'Queued') = ANY(%(phases)s)
   AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
   AND (%(after_name)s::text IS NULL OR (created_at, name) < (%(after_time)s::timestamptz, %(after_name)s))
 ORDER BY created_at DESC, name DESC LIMIT %(limit)s
+"""
+_SELECT_UNFINISHED_NAMES: Final = """
+SELECT name FROM estimatesync_local.sync
+WHERE name = ANY(%(names)s) AND coalesce(phase, 'Queued') IN ('Queued', 'Running')
+"""
+_SELECT_BY_DAYS: Final = """
+SELECT * FROM estimatesync_local.sync
+WHERE (phase IS NULL OR phase IN ('Queued', 'Running')) AND spec -> 'dateRange' = %(days)s::jsonb
+ORDER BY created_at DESC, name DESC
 """
 _CANCEL: Final = """
 UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}' WHERE name = %(name)s RETURNING *
@@ -111,6 +121,18 @@ class SyncTable:
         }
         async with self._connection.using() as connection:
             rows = await (await connection.execute(_SELECT_NEWEST, values)).fetchall()
+        return tuple(map_row(row) for row in rows)
+
+    async def select_unfinished_names(self, names: Collection[str]) -> frozenset[str]:
+        """Name those of the rows that have no final phase."""
+        async with self._connection.using() as connection:
+            cursor = await connection.execute(_SELECT_UNFINISHED_NAMES, {"names": list(names)})
+            return frozenset([row["name"] async for row in cursor])
+
+    async def select_by_days(self, days: DateRange) -> tuple[EstimateSync, ...]:
+        """Read the rows of exactly these days without a final phase, newest first."""
+        async with self._connection.using() as connection:
+            rows = await (await connection.execute(_SELECT_BY_DAYS, {"days": _represent(days)})).fetchall()
         return tuple(map_row(row) for row in rows)
 
     async def cancel(self, name: str) -> EstimateSync | None:

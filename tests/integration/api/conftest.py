@@ -15,6 +15,7 @@ import pytest
 API_KEY = "made-up-key-for-http-tests"
 WAIT_SECONDS = 15.0
 POLL_SECONDS = 0.02
+FILES = ("--pythonpath", str(Path(__file__).parent))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,13 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 @pytest.fixture
 def server(serve: Callable[..., Server]) -> Server:
     """The API with syncs in files; its worker may not be silent for more than two seconds."""
-    return serve("--pythonpath", str(Path(__file__).parent), "--timeout", "2", "http_composition:app")
+    return serve(*FILES, "--timeout", "2", "http_composition:app", REPEATED_REQUESTS="start")
+
+
+@pytest.fixture
+def serve_files(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """Start the API with syncs in files, with settings of the test's own."""
+    return lambda *arguments, **environment: serve(*FILES, *arguments, "http_composition:app", **environment)
 
 
 @pytest.fixture

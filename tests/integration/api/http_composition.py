@@ -5,14 +5,16 @@ SYNC_DIRECTORY holds one `NAME.json` for each sync; whoever writes `NAME.phase` 
 
 import json
 import os
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from estimatesync_api.app import create_app
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart, SyncExistsError
 from estimatesync_api.settings import parse_settings
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, represent_estimate_sync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 
@@ -47,6 +49,14 @@ class FileStore:
             return None
         phase = self._directory / f"{name}.phase"
         return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
+
+    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+        page = await self.list_page(SyncQuery(limit=100))
+        found = [sync for sync in page.syncs if sync.spec.date_range == days and may_be_joined(sync)]
+        return found[0] if found else None
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        return frozenset(name for name in names if (self._directory / f"{name}.phase").exists())
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         names = sorted((path.stem for path in self._directory.glob("*.json")), reverse=True)

@@ -158,11 +158,10 @@ def test_missing_credentials_for_kubernetes_end_the_program_and_say_what_to_set(
 
 
 def test_several_workers_tell_one_sum_and_clean_up_behind_themselves(
-    serve: Callable[..., Any], headers: dict[str, str]
+    serve_files: Callable[..., Any], headers: dict[str, str]
 ) -> None:
-    composition = ("--pythonpath", str(Path(__file__).parent), "http_composition:app")
     before = list_metrics_directories()
-    server = serve(*composition, WEB_CONCURRENCY="2")
+    server = serve_files(WEB_CONCURRENCY="2", REPEATED_REQUESTS="start")
     for _ in range(20):
         assert post(server.port, headers=headers)[0] == 202
 

@@ -1,15 +1,17 @@
 """A store in memory and an API around it, asked without a network."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
@@ -23,6 +25,7 @@ class MemoryStore:
     syncs: dict[str, EstimateSync] = field(default_factory=dict)
     log: tuple[str, ...] = ()
     create_fault: Exception | None = None
+    find_fault: Exception | None = None
     log_fault: Exception | None = None
     check_fault: Exception | None = None
     fetches: list[EstimateSyncStatus | Exception | None] = field(default_factory=list)
@@ -59,6 +62,17 @@ class MemoryStore:
             else:
                 self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
         return self.syncs.get(name)
+
+    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+        if self.find_fault:
+            raise self.find_fault
+        found = [sync for sync in self.syncs.values() if sync.spec.date_range == days and may_be_joined(sync)]
+        return found[-1] if found else None
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        if self.find_fault:
+            raise self.find_fault
+        return frozenset(names)
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         self.queries.append(query)
@@ -107,6 +121,7 @@ def app(store: MemoryStore, pauses: list[float]) -> Asgi:
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
+        await asyncio.sleep(0)
 
     return create_app(
         settings,

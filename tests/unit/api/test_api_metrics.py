@@ -46,5 +46,5 @@ def test_strangers_are_counted_without_what_they_sent(stranger: TestClient) -> N
 
     numbers = read(stranger)
     failures = "estimatesync_api_auth_failures_total"
-    assert (numbers[failures, ("missing",)], numbers[failures, ("wrong",)]) == (1, 2)
+    assert (numbers[failures, ("api_key_missing",)], numbers[failures, ("api_key_wrong",)]) == (1, 2)
     assert "guessed" not in str(numbers)

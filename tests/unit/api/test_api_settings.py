@@ -1,6 +1,8 @@
+from pathlib import Path
+
 import pytest
-from estimatesync_api.keys import ApiKey, find_key_name
-from estimatesync_api.settings import parse_settings
+from estimatesync_api.keys import ApiKey, find_key, parse_api_keys
+from estimatesync_api.settings import KeyFile, RepeatedRequests, Settings, parse_settings
 from estimatesync_contract.environment_reader import SettingsError
 
 FIRST = "made-up-first-key-0"
@@ -20,22 +22,44 @@ SECOND = "made-up-second-key"
     ],
 )
 def test_each_key_opens_the_api_under_its_name(environment: dict[str, str], names: dict[str, str]) -> None:
-    settings = parse_settings(environment)
+    keys = read_keys(parse_settings(environment))
 
-    assert {key: find_key_name(settings.api_keys, key) for key in names} == names
+    found = {key: find_key(keys, key) for key in names}
+    assert {key: match.name for key, match in found.items() if match} == names
+
+
+def test_keys_that_may_only_look_are_told_apart() -> None:
+    keys = read_keys(parse_settings({"API_KEYS": FIRST, "READ_ONLY_API_KEYS": SECOND}))
+
+    assert [(key.name, key.is_read_only) for key in keys] == [("key-1", False), ("read-only-key-1", True)]
+
+
+def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
+    return parse_api_keys(settings.keys.texts)[0]
 
 
 @pytest.mark.parametrize("presented", ["", FIRST[:-1], FIRST + "x", FIRST.upper(), f"make:{FIRST}", "make", "ä€\x00"])
 def test_nothing_else_opens_it(presented: str) -> None:
-    keys = parse_settings({"API_KEYS": f"make:{FIRST}"}).api_keys
+    keys = read_keys(parse_settings({"API_KEYS": f"make:{FIRST}"}))
 
-    assert find_key_name(keys, presented) is None
+    assert find_key(keys, presented) is None
 
 
 def test_defaults() -> None:
     settings = parse_settings({"API_KEYS": FIRST})
 
     assert (settings.time_zone.key, settings.namespace, settings.kubeconfig) == ("UTC", None, None)
+    assert (settings.requests_per_minute, settings.foreground_seconds, settings.trusted_proxies) == (1200, 0, ())
+    assert settings.repeated_requests is RepeatedRequests.JOIN
+
+
+def test_files_of_keys_are_named_and_not_yet_read() -> None:
+    settings = parse_settings({"API_KEYS_FILE": "/nowhere", "READ_ONLY_API_KEYS_FILE": "/nowhere else"})
+
+    assert settings.keys.files == (
+        KeyFile(source="API_KEYS_FILE", path=Path("/nowhere"), is_read_only=False),
+        KeyFile(source="READ_ONLY_API_KEYS_FILE", path=Path("/nowhere else"), is_read_only=True),
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,9 +71,21 @@ def test_defaults() -> None:
             {"API_KEYS": "make:short"}, "keys of less than 16 characters, like the one named make", id="short"
         ),
         pytest.param({"API_KEYS": "made up with spaces"}, "the key named key-1 holds something else", id="spaces"),
-        pytest.param({"API_KEYS": f"a:{FIRST},a:{SECOND}"}, "must not give two keys the same name", id="one name"),
-        pytest.param({"API_KEYS": f"a:{FIRST},b:{FIRST}"}, "must not hold the same key twice", id="one key"),
+        pytest.param(
+            {"API_KEYS": f"a:{FIRST},a:{SECOND}"},
+            "must not have the same name; there are several named a",
+            id="one name",
+        ),
+        pytest.param({"API_KEYS": f"a:{FIRST},b:{FIRST}"}, "must not be given twice, as for a and b", id="one key"),
         pytest.param({"API_KEYS": FIRST, "TIME_ZONE": "Mars"}, "TIME_ZONE must be an IANA time zone", id="time zone"),
+        pytest.param({"API_KEYS": FIRST, "READ_ONLY_API_KEYS": FIRST}, "given twice, as for key-1 and read-only-key-1"),
+        pytest.param({"READ_ONLY_API_KEYS": "short"}, "READ_ONLY_API_KEYS must not hold keys of less", id="short too"),
+        pytest.param({"API_KEYS": FIRST, "TRUSTED_PROXIES": "proxy"}, "TRUSTED_PROXIES must be networks", id="proxy"),
+        pytest.param(
+            {"API_KEYS": FIRST, "REPEATED_REQUESTS": "maybe"}, "REPEATED_REQUESTS must be one of join, start", id="word"
+        ),
+        pytest.param({"API_KEYS": FIRST, "FOREGROUND_SECONDS": "-1"}, "FOREGROUND_SECONDS must be a whole", id="bound"),
+        pytest.param({"API_KEYS": FIRST, "REQUESTS_PER_MINUTE": "many"}, "REQUESTS_PER_MINUTE must be", id="rate"),
         pytest.param({"API_KEYS": FIRST, "NAMESPACE": "../etc"}, "NAMESPACE must be the name", id="namespace"),
     ],
 )
@@ -70,5 +106,6 @@ def test_all_faults_come_together_and_no_key_is_shown() -> None:
 def test_settings_do_not_show_their_keys() -> None:
     settings = parse_settings({"API_KEYS": f"make:{FIRST}"})
 
-    assert "ApiKey(name='make')" in repr(settings)
-    assert repr(ApiKey(name="make", digest=b"digest")) == "ApiKey(name='make')"
+    assert "KeyText(source='API_KEYS'" in repr(settings)
+    assert FIRST not in repr(settings)
+    assert "digest" not in repr(ApiKey(name="make", digest=b"digest"))

@@ -1,11 +1,13 @@
 """Settings of one machine: what is read, from where, and that the example file says the same."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_local.addresses import Address
 from estimatesync_local.engine import build_program
@@ -49,7 +51,11 @@ def test_the_example_names_exactly_the_variables_that_are_read() -> None:
 def test_the_defaults_in_the_example_are_the_defaults() -> None:
     example = read_example()
 
-    assert parse(**{name: value for name, value in example.items() if name not in REQUIRED}) == parse()
+    written, silent = parse(**{name: value for name, value in example.items() if name not in REQUIRED}), parse()
+
+    key = {"API_KEY": "x" * 16}
+    assert parse_api_settings({**key, **written.api}) == parse_api_settings({**key, **silent.api})
+    assert replace(written, api={}) == replace(silent, api={})
     assert {example[name].strip("'") for name in REQUIRED} == {""}
 
 
@@ -57,7 +63,7 @@ def test_the_defaults_suit_a_first_start() -> None:
     settings = parse()
 
     assert settings.directory == HERE / ".local"
-    assert (settings.address, settings.database_url, settings.api_keys) == (
+    assert (settings.address, settings.database_url, settings.api) == (
         Address(host="127.0.0.1", port=8080),
         None,
         {},
@@ -78,7 +84,7 @@ def test_what_is_given_is_taken() -> None:
 
     assert (settings.address, settings.directory) == (Address(host="::", port=9000), Path("/var/lib/estimatesync"))
     assert settings.database_url == "postgresql://db/estimates"
-    assert settings.api_keys == {"API_KEY": "x" * 16}
+    assert (settings.api, settings.has_api_keys) == ({"API_KEY": "x" * 16}, True)
     assert settings.retry_delay == timedelta(seconds=3)
     assert settings.reconciler.time_zone == ZoneInfo("America/New_York")
     assert settings.program_environment["SYNC_TIME_ZONE"] == "America/New_York"

@@ -1,0 +1,25 @@
+"""gunicorn's asyncio worker, which also tells the application when it is told to end.
+
+ASGI's own notice of shutdown comes only after the last connection has closed, which is too late for callers who wait
+for a sync: they would be cut off without an answer. `gunicorn_conf.py` names this class.
+"""
+
+from typing import Final
+
+from gunicorn.workers.gasgi import ASGIWorker
+
+from estimatesync_api.waiting import CLOSE_WAITING_ROOM
+
+ANSWER_SECONDS: Final = 5.0
+"""Left of `graceful_timeout` for the answers themselves."""
+
+
+class DrainingWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
+    """Serves as its parent does."""
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM: no new connections; what is under way is answered, with its end or with a word about it."""
+        super().handle_exit_signal()
+        close = self.state.get(CLOSE_WAITING_ROOM)
+        if close is not None:
+            close(max(0.0, self.cfg.graceful_timeout - ANSWER_SECONDS))
