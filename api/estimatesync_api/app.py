@@ -15,6 +15,7 @@ import falcon.media
 import msgspec
 from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
 
+from estimatesync_api.document_resources import DocsResource, OpenApiResource
 from estimatesync_api.gate import Gate
 from estimatesync_api.health_resources import HealthResource, MetricsResource, ReadyResource
 from estimatesync_api.key_ring import KeyRing
@@ -98,6 +99,8 @@ def create_app(
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(store))
     app.add_route("/metrics", MetricsResource(metrics))
+    app.add_route("/openapi.json", OpenApiResource())
+    app.add_route("/docs", DocsResource())
     return app
 
 

@@ -2,6 +2,7 @@
 
 from falcon.asgi import Request, Response
 
+from estimatesync_api.bodies import HealthBody
 from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import SyncStore
 
@@ -13,7 +14,7 @@ class HealthResource:
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Say so."""
-        resp.media = {"status": "ok"}
+        resp.media = HealthBody(status="ok")
 
 
 class ReadyResource:
@@ -27,7 +28,7 @@ class ReadyResource:
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Ask the store."""
         await self._store.check()
-        resp.media = {"status": "ready"}
+        resp.media = HealthBody(status="ready")
 
 
 class MetricsResource:

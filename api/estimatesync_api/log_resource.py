@@ -9,6 +9,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from falcon.asgi import Request, Response
 
 from estimatesync_api.ports import LogPart, StoreUnavailableError, SyncStore
+from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.sync_resources import require_found, require_sync_name
 from estimatesync_api.waiting import Pause
 
@@ -26,6 +27,7 @@ class LogResource:
 
     async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
         """Show the log; `follow=true` goes on until the sync has ended."""
+        is_followed = parse_follow(req.params.get("follow", ""))
         sync = require_found(await self._store.fetch(require_sync_name(sync_id)), req)
         # Read before the answer begins: a log that cannot be read now is a 503 and not half an answer.
         first = await self._store.read_log_part(sync, None)
@@ -34,7 +36,19 @@ class LogResource:
         # A proxy that collects the answer would hold a followed log back.
         resp.set_header("X-Accel-Buffering", "no")
         reading = _Reading(self._store, sync, first)
-        resp.stream = reading.follow(self._pause) if req.params.get("follow") == "true" else reading.read_on()
+        resp.stream = reading.follow(self._pause) if is_followed else reading.read_on()
+
+
+def parse_follow(value: str | list[str]) -> bool:
+    """Read the parameter.
+
+    Raises:
+        ApiError: It is neither true nor false: a log that stops where it was to be followed would mislead.
+    """
+    text = value if isinstance(value, str) else value[-1]
+    if text not in {"true", "false", ""}:
+        raise ApiError(Problem.INVALID_REQUEST, "follow: send true or false")
+    return text == "true"
 
 
 class _Reading:

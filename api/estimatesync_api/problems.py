@@ -7,8 +7,11 @@ and never a 500. Codes are for programs and stay as they are; sentences are for 
 from collections.abc import Mapping
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
+from msgspec import UNSET
+
+from estimatesync_api.bodies import ProblemBody
 from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
 
 RETRY_AFTER_SECONDS: Final = 10
@@ -98,14 +101,15 @@ def map_status(status: int) -> ApiError:
     return ApiError(known.get(status, fallback))
 
 
-def represent_problem(error: ApiError) -> dict[str, Any]:
+def represent_problem(error: ApiError) -> ProblemBody:
     """Write the body of an error; `errors` lists the faults when there is more than one."""
-    body: dict[str, Any] = {"success": False, "message": str(error), "code": error.problem.code}
-    if len(error.faults) > 1:
-        body["errors"] = list(error.faults)
-    if error.sync_id is not None:
-        body["sync_id"] = error.sync_id
-    return body
+    return ProblemBody(
+        success=False,
+        message=str(error),
+        code=error.problem.code,
+        errors=list(error.faults) if len(error.faults) > 1 else UNSET,
+        sync_id=error.sync_id or UNSET,
+    )
 
 
 def represent_problem_headers(error: ApiError) -> Mapping[str, str]:

@@ -13,13 +13,14 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.date_ranges import DateRange, compute_default_range
 
+from estimatesync_api.bodies import RequestBody
 from estimatesync_api.problems import ApiError, Problem
 
 IDEMPOTENCY_KEY_MAX_LENGTH: Final = 255
 
 _START_NAMES: Final = ("startDate", "start_date")
 _END_NAMES: Final = ("endDate", "end_date")
-_KNOWN_NAMES: Final = (*_START_NAMES, *_END_NAMES)
+_KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
 _SHOWN_LENGTH: Final = 40
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY: Final = date(1970, 1, 1)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import falcon
@@ -17,14 +16,11 @@ from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
 from falcon.asgi import Request, Response
 
 from estimatesync_api.list_request import parse_sync_query
+from estimatesync_api.messages import CANCEL_REQUESTED, CANCEL_TOO_LATE, REDELIVERY_REQUESTED
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.redelivery import require_redeliverable
 from estimatesync_api.responses import represent_list, represent_request, represent_sync
-
-CANCEL_REQUESTED: Final = "The sync will be stopped."
-CANCEL_TOO_LATE: Final = "The sync had ended already."
-REDELIVERY_REQUESTED: Final = "The callback will be sent again, with the same id and body."
 
 
 class SyncListResource:

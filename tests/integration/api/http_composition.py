@@ -1,6 +1,7 @@
 """An API whose syncs are files, for gunicorn to serve in tests of HTTP behaviour; it proves nothing about storage.
 
-SYNC_DIRECTORY holds one `NAME.json` for each sync; whoever writes `NAME.phase` ends it.
+SYNC_DIRECTORY holds one `NAME.json` for each sync; whoever writes `NAME.phase` ends it. With SYNC_OUTCOME, each ends
+so at once.
 """
 
 import json
@@ -16,7 +17,9 @@ from estimatesync_api.ports import LogMark, LogPart, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, represent_estimate_sync
-from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
+
+OUTCOME = os.environ.get("SYNC_OUTCOME")
 
 
 class FileStore:
@@ -48,6 +51,8 @@ class FileStore:
         except FileNotFoundError:
             return None
         phase = self._directory / f"{name}.phase"
+        if OUTCOME:
+            return _finish(sync, Phase(OUTCOME))
         return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
 
     async def find_at_work(self, days: DateRange) -> EstimateSync | None:
@@ -56,7 +61,7 @@ class FileStore:
         return found[0] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        return frozenset(name for name in names if (self._directory / f"{name}.phase").exists())
+        return frozenset(name for name in names if OUTCOME or (self._directory / f"{name}.phase").exists())
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         names = sorted((path.stem for path in self._directory.glob("*.json")), reverse=True)
@@ -82,7 +87,10 @@ class FileStore:
 
 def _finish(sync: EstimateSync, phase: Phase) -> EstimateSync:
     status = EstimateSyncStatus(
-        phase=phase, completion_time=datetime.now(UTC), results=Results(new_estimates=45, updated_estimates=1564)
+        phase=phase,
+        completion_time=datetime.now(UTC),
+        callback=CallbackStatus(state=CallbackState.DELIVERED),
+        results=Results(new_estimates=45, updated_estimates=1564),
     )
     return msgspec.structs.replace(sync, status=status)
 

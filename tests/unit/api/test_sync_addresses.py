@@ -161,3 +161,12 @@ def test_a_log_is_followed_to_the_end_of_its_sync(
 
     assert result.text == "one\ntwo\n"
     assert pauses == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("query", "status"), [("follow=1", 400), ("follow=yes&follow=false", 200), ("follow=", 200)])
+def test_whether_to_follow_must_be_said_plainly(
+    client: TestClient, store: Any, make_sync: MakeSync, query: str, status: int
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", RUNNING)
+
+    assert client.simulate_get(f"{SYNCS}/est-1/logs", query_string=query).status_code == status

@@ -1,0 +1,99 @@
+"""What the answers look like: a sync as people know it from the first backend, shown by the functions that answer."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import msgspec
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.log_lines import (
+    SAVING,
+    STARTING,
+    represent_fetch_complete,
+    represent_fetching,
+    represent_finished,
+    represent_page,
+    represent_page_complete,
+    represent_received,
+)
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import (
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+    build_progress,
+)
+
+from estimatesync_api.bodies import Body, RequestBody
+from estimatesync_api.listing import Place, SyncPage
+from estimatesync_api.messages import CANCEL_REQUESTED, REDELIVERY_REQUESTED
+from estimatesync_api.responses import (
+    represent_accepted,
+    represent_failure,
+    represent_list,
+    represent_request,
+    represent_success,
+    represent_sync,
+)
+
+_ID: Final = "est-20251016-140900000-k3x9q2ab"
+_ASKED: Final = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+_DAYS: Final = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+
+_FINISHED: Final = EstimateSync(
+    metadata=Metadata(name=_ID, creation_timestamp=_ASKED),
+    spec=EstimateSyncSpec(date_range=_DAYS),
+    status=EstimateSyncStatus(
+        phase=Phase.SUCCEEDED,
+        reason="Succeeded",
+        message="New: 45, Updated: 1564",
+        start_time=_ASKED,
+        completion_time=_ASKED + timedelta(seconds=487),
+        duration_seconds=487,
+        progress=build_progress(page=17, total_pages=17, fetched=1609),
+        results=Results(
+            total_fetched=1609, new_estimates=45, updated_estimates=1564, unchanged_estimates=1500, total_processed=1609
+        ),
+        callback=CallbackStatus(
+            state=CallbackState.DELIVERED,
+            attempts=1,
+            last_attempt_time=_ASKED + timedelta(seconds=488),
+            last_status_code=200,
+        ),
+    ),
+)
+_RUNNING: Final = msgspec.structs.replace(
+    _FINISHED,
+    status=EstimateSyncStatus(
+        phase=Phase.RUNNING,
+        reason="Running",
+        message="Page 9/17, 900 estimates so far",
+        start_time=_ASKED,
+        progress=build_progress(page=9, total_pages=17, fetched=900),
+    ),
+)
+_LINES: Final = (
+    STARTING,
+    represent_fetching(1),
+    represent_received(1, 45 * 1024),
+    represent_page(1, 17, 100),
+    represent_page_complete(1, 100),
+    represent_fetch_complete(1609),
+    SAVING,
+    represent_finished(45, 1564),
+)
+
+REQUESTS: Final[dict[str, Body]] = {
+    "the last 45 days": RequestBody(),
+    "chosen days": RequestBody(start="2025-09-01", end="2025-10-16"),
+}
+ACCEPTED: Final = represent_accepted(_ID, _ASKED)
+OUTCOME: Final = represent_success(_FINISHED, _LINES)
+FAILURE: Final = represent_failure(_ID, "Login to Attic Tech failed: Invalid credentials", _LINES[:1])
+SYNC: Final = represent_sync(_FINISHED)
+LIST: Final = represent_list(SyncPage(syncs=(_FINISHED,), end=Place(created_at=_ASKED, name=_ID)))
+LOG: Final = "\n".join(_LINES)
+CANCELLED: Final = represent_request(CANCEL_REQUESTED, _RUNNING)
+REDELIVERED: Final = represent_request(REDELIVERY_REQUESTED, _FINISHED)

@@ -1,0 +1,108 @@
+"""The API's own description: complete, true to the types, and readable without anything from elsewhere."""
+
+import re
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_api import bodies
+from estimatesync_api.app import Asgi
+from estimatesync_api.docs_page import represent_page
+from estimatesync_api.openapi import build_document
+from estimatesync_api.problems import Problem
+from falcon.inspect import inspect_routes
+from falcon.testing import TestClient
+
+DOCUMENT = build_document()
+SHOWN_ONLY_HERE = {"/openapi.json", "/docs"}
+
+
+def iterate_operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            yield method, path, operation
+
+
+def test_the_document_names_every_address_and_method_that_is_served(app: Asgi) -> None:
+    served = {
+        (method.method.lower(), route.path)
+        for route in inspect_routes(app)
+        for method in route.methods
+        if not method.internal and route.path not in SHOWN_ONLY_HERE
+    }
+
+    assert {(method, path) for method, path, _ in iterate_operations()} == served
+
+
+def test_every_problem_is_described_where_it_can_be_met_but_for_those_of_all_addresses() -> None:
+    codes = {
+        code
+        for _, _, operation in iterate_operations()
+        for response in operation["responses"].values()
+        for media in response.get("content", {}).values()
+        for code in media.get("examples", {})
+    }
+
+    assert {problem for problem in Problem if problem.code not in codes} == {
+        Problem.NOT_FOUND,
+        Problem.METHOD_NOT_ALLOWED,
+    }
+
+
+def test_every_example_is_what_its_type_takes() -> None:
+    count = 0
+    for _, path, operation in iterate_operations():
+        for response in [operation.get("requestBody", {}), *operation["responses"].values()]:
+            media = response.get("content", {}).get("application/json", {})
+            names = re.findall(r"schemas/(\w+)", str(media.get("schema")))
+            examples = [entry["value"] for entry in media.get("examples", {}).values()]
+            for example in [*examples, *([media["example"]] if "example" in media else [])]:
+                assert any(fits(example, getattr(bodies, name)) for name in names), (path, example)
+                count += 1
+    assert count > 30
+
+
+def fits(example: object, body: type) -> bool:
+    try:
+        return msgspec.to_builtins(msgspec.convert(example, body)) == example
+    except msgspec.ValidationError:
+        return False
+
+
+def test_the_first_example_is_the_one_that_people_know() -> None:
+    accepted = DOCUMENT["paths"]["/sync-estimates"]["post"]["responses"]["202"]["content"]["application/json"]
+
+    assert accepted["example"] == {
+        "success": True,
+        "message": "Background synchronization started. This may take several minutes.",
+        "status": "processing",
+        "timestamp": "2025-10-16T14:09:00.000Z",
+        "sync_id": "est-20251016-140900000-k3x9q2ab",
+    }
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+def test_the_description_is_for_everybody(stranger: TestClient, path: str) -> None:
+    assert stranger.simulate_get(path).status_code == 200
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(stranger: TestClient) -> None:
+    result = stranger.simulate_get("/docs")
+
+    assert result.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "<script" not in result.text
+    assert re.findall(r"""(?:src|href)=["'](?!#|/openapi\.json)""", result.text) == []
+    for _, path, operation in iterate_operations():
+        assert path in result.text
+        assert escape(operation["summary"]) in result.text
+
+
+def test_what_the_page_shows_is_text_and_never_markup() -> None:
+    nasty = {**DOCUMENT, "info": {"title": "<b>", "version": "&", "description": "`<i>`"}}
+
+    page = represent_page(nasty)
+
+    assert "<title>&lt;b&gt; API</title>" in page
+    assert "<code>&lt;i&gt;</code>" in page
