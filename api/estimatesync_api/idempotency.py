@@ -38,10 +38,11 @@ def require_same_request(stored: EstimateSync, request: SyncRequest) -> None:
     """
     if stored.metadata.annotations.get(ANNOTATION_REQUEST_DIGEST) == compute_request_digest(request):
         return
-    days = stored.spec.date_range
-    then = f"{days.start} to {days.end}" if days else "the default days"
+    then = stored.spec.date_range
+    before = f"{then.start} to {then.end}" if then else "the default days"
+    now = request.date_range
     raise ApiError(
         Problem.KEY_REUSED,
-        f"This Idempotency-Key was used for sync {stored.name} ({then}), with other dates than this request; "
-        "use a new key for a new sync.",
+        f"This Idempotency-Key was used for sync {stored.name} ({before}), and this request asks for other dates "
+        f"({now.start} to {now.end}); use a new key for a new sync.",
     )

@@ -1,4 +1,9 @@
-"""Finds the API server and the namespace: a kubeconfig when one is named, the pod's service account otherwise."""
+"""Finds the API server and the namespace: a kubeconfig when one is named, the pod's service account otherwise.
+
+The token of a service account is short-lived; the kubelet writes a new one long before the old one ends. It is read
+again whenever its file has changed.
+https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
+"""
 
 import os
 from pathlib import Path
@@ -6,16 +11,21 @@ from typing import Any, Final
 
 from estimatesync_contract.environment_reader import SettingsError
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import ConfigException, load_kube_config
 
-_SERVICE_ACCOUNT_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_HOST: Final = "KUBERNETES_SERVICE_HOST"
+_PORT: Final = "KUBERNETES_SERVICE_PORT"
+"""Kubernetes tells every pod so where the API server is."""
 
 
-async def create_api_client(*, kubeconfig: str | None, namespace: str | None) -> tuple[ApiClient, str]:
+async def create_api_client(
+    *, kubeconfig: str | None, service_account: Path, namespace: str | None
+) -> tuple[ApiClient, str]:
     """Prepare a client; no connection is made yet.
 
     Args:
         kubeconfig: Path (or paths) of kubeconfig files.
+        service_account: Directory with a pod's credentials, used when no kubeconfig is named.
         namespace: The chosen namespace; the one of the kubeconfig's context or of the pod when None.
 
     Raises:
@@ -23,7 +33,10 @@ async def create_api_client(*, kubeconfig: str | None, namespace: str | None) ->
     """
     configuration = Configuration()
     try:
-        own = await _load_credentials(configuration, kubeconfig)
+        if kubeconfig is None and _HOST in os.environ:
+            own = _load_service_account(configuration, service_account)
+        else:
+            own = await _load_kubeconfig(configuration, kubeconfig)
     except (ConfigException, OSError) as error:
         fault = (
             f"KUBECONFIG must name a usable kubeconfig, unless the API runs in a pod with a service account: {error}"
@@ -32,12 +45,34 @@ async def create_api_client(*, kubeconfig: str | None, namespace: str | None) ->
     return ApiClient(configuration), namespace or own
 
 
-async def _load_credentials(configuration: Configuration, kubeconfig: str | None) -> str:
-    """Fill in address and credentials; answers the namespace that comes with them."""
-    if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # has no types
-        return _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None) -> str:
     loader: Any = await load_kube_config(  # type: ignore[no-untyped-call] # has no types
         kubeconfig, client_configuration=configuration, persist_config=False
     )
     return str(loader.current_context["context"].get("namespace") or "default")
+
+
+def _load_service_account(configuration: Configuration, directory: Path) -> str:
+    host = os.environ[_HOST]
+    address = f"[{host}]" if ":" in host else host
+    configuration.host = f"https://{address}:{os.environ.get(_PORT) or 443}"
+    configuration.ssl_ca_cert = str(directory / "ca.crt")
+    token = _TokenFile(directory / "token")
+    token.write_into(configuration)
+    configuration.refresh_api_key_hook = token.write_into  # type: ignore[assignment] # declared as None
+    return (directory / "namespace").read_text().strip()
+
+
+class _TokenFile:
+    """A token, and what its file looked like when it was read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+
+    def write_into(self, configuration: Configuration) -> None:
+        """Called before each request; looks at the file and reads it if it has changed."""
+        found = self._path.stat()
+        if (found.st_ino, found.st_mtime_ns) != self._identity:
+            configuration.api_key["BearerToken"] = f"Bearer {self._path.read_text().strip()}"
+            self._identity = (found.st_ino, found.st_mtime_ns)

@@ -88,10 +88,10 @@ class SyncIndex:
         entry = self._entries.get(name)
         return self._decode(entry.packed) if entry else None
 
-    def find_at_work(self, days: DateRange) -> EstimateSync | None:
-        """The newest sync of these days that may be joined."""
+    def find_at_work(self, days: DateRange) -> str | None:
+        """Name the newest sync of these days that may be joined."""
         places = self._at_work.get(days)
-        return self.get(max(places)[1]) if places else None
+        return max(places)[1] if places else None
 
     def has_ended(self, name: str) -> bool:
         """Tell whether a sync has ended or is gone."""

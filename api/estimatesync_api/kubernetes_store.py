@@ -6,6 +6,7 @@ Single syncs are read as they are now, and not from a cache; the list comes from
 import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,15 +31,18 @@ _WRITING: Final = {"fieldManager": "estimatesync-api", "fieldValidation": "Stric
 class KubernetesStore:
     """A SyncStore on the API server."""
 
-    def __init__(self, *, kubeconfig: str | None, namespace: str | None) -> None:
+    def __init__(self, *, kubeconfig: str | None, service_account: Path, namespace: str | None) -> None:
         self._kubeconfig = kubeconfig
+        self._service_account = service_account
         self._namespace = namespace
         self._index = SyncIndex()
         self._opened: tuple[KubernetesCalls, SyncWatch, asyncio.Task[None]] | None = None
 
     async def open(self) -> None:
         """Read the credentials and begin to watch; the API server need not be there."""
-        client, namespace = await create_api_client(kubeconfig=self._kubeconfig, namespace=self._namespace)
+        client, namespace = await create_api_client(
+            kubeconfig=self._kubeconfig, service_account=self._service_account, namespace=self._namespace
+        )
         calls = KubernetesCalls(client, namespace)
         watch = SyncWatch(calls, self._index)
         self._opened = (calls, watch, asyncio.create_task(watch.run(), name="watch of syncs"))
@@ -73,7 +77,7 @@ class KubernetesStore:
         except MissingObjectError:
             return None
 
-    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+    async def find_at_work(self, days: DateRange) -> str | None:
         """Look into the index, without waiting for it: the request itself may take long enough."""
         if not self._watch.is_current:
             raise StoreUnavailableError("the list of syncs is not known now")

@@ -13,7 +13,11 @@ def compose() -> Asgi:
     """Join the parts; settings that cannot be used end the program with the list of their faults."""
     try:
         settings = parse_settings(os.environ)
-        store = KubernetesStore(kubeconfig=settings.kubeconfig, namespace=settings.namespace)
+        store = KubernetesStore(
+            kubeconfig=settings.kubeconfig,
+            service_account=settings.service_account_directory,
+            namespace=settings.namespace,
+        )
         return create_app(settings, store)
     except SettingsError as error:
         raise SystemExit(str(error)) from error

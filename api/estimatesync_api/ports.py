@@ -70,8 +70,8 @@ class SyncStore(Protocol):
         """
         ...
 
-    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
-        """Find the newest sync of exactly these days that a request without wishes of its own may join.
+    async def find_at_work(self, days: DateRange) -> str | None:
+        """Name the newest sync of exactly these days that a request without wishes of its own may join: a hint.
 
         It has not ended, is neither to be cancelled nor suspended, and its callback goes where they all go. One that
         was stored within the last moment by another process may be missing.

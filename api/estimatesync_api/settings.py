@@ -14,6 +14,7 @@
 | `TIME_ZONE` | `UTC` | IANA name of the zone whose calendar says which day is today |
 | `NAMESPACE` | the API's own | Kubernetes namespace in which syncs are created |
 | `KUBECONFIG` | the pod's service account | Credentials for the API server when the API runs outside a cluster |
+| `SERVICE_ACCOUNT_DIRECTORY` | where every pod has it | Token, certificate and namespace of the pod's service account |
 """
 
 import ipaddress
@@ -33,6 +34,8 @@ from estimatesync_api.keys import KeyText, parse_api_keys
 
 FOREGROUND_SECONDS_MAX: Final = 86_400
 REQUESTS_PER_MINUTE_MAX: Final = 1_000_000
+
+SERVICE_ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 KEY_TEXTS: Final = {"API_KEYS": False, "API_KEY": False, "READ_ONLY_API_KEYS": True}
 """Settings that hold keys, and whether those may only look."""
@@ -80,6 +83,7 @@ class Settings:
     foreground_seconds: int
     namespace: str | None = None
     kubeconfig: str | None = None
+    service_account_directory: Path = SERVICE_ACCOUNT_DIRECTORY
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
@@ -100,6 +104,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         foreground_seconds=reader.read_integer("FOREGROUND_SECONDS", 0, low=0, high=FOREGROUND_SECONDS_MAX),
         namespace=_read_namespace(reader),
         kubeconfig=reader.read_text("KUBECONFIG", "") or None,
+        service_account_directory=Path(reader.read_text("SERVICE_ACCOUNT_DIRECTORY", str(SERVICE_ACCOUNT_DIRECTORY))),
     )
     reader.raise_faults()
     return settings

@@ -20,6 +20,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_keyed_sync_name, build_sync_name
 
 from estimatesync_api.idempotency import build_sync, require_same_request
+from estimatesync_api.listing import may_be_joined
 from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncStore
 from estimatesync_api.settings import RepeatedRequests
@@ -57,7 +58,7 @@ class SyncStarter:
         if self._repeated_requests is RepeatedRequests.START:
             return await self._create(request, name)
         async with self._turns.setdefault(request.date_range, asyncio.Lock()):
-            return await self._find_at_work(request.date_range) or await self._create(request, name)
+            return await self._join(request.date_range) or await self._create(request, name)
 
     async def _start_or_meet(self, request: SyncRequest, name: str) -> EstimateSync:
         try:
@@ -78,14 +79,20 @@ class SyncStarter:
         _logger.info("sync=%s stored, for %s to %s", sync.name, days.start, days.end)
         return sync
 
-    async def _find_at_work(self, days: DateRange) -> EstimateSync | None:
+    async def _join(self, days: DateRange) -> EstimateSync | None:
+        name = await self._find_at_work(days)
+        # That may be news of yesterday: an answer rests on what is stored now.
+        sync = await self._store.fetch(name) if name else None
+        if sync is None or not may_be_joined(sync):
+            return None
+        self._metrics.record_repeated()
+        _logger.info("sync=%s is at work on %s to %s already", sync.name, days.start, days.end)
+        return sync
+
+    async def _find_at_work(self, days: DateRange) -> str | None:
         try:
-            sync = await self._store.find_at_work(days)
+            return await self._store.find_at_work(days)
         except StoreUnavailableError as error:
             # One sync too many does no harm; one too few would.
             _logger.warning("it is not known whether a sync of %s to %s is at work: %s", days.start, days.end, error)
             return None
-        if sync is not None:
-            self._metrics.record_repeated()
-            _logger.info("sync=%s is at work on %s to %s already", sync.name, days.start, days.end)
-        return sync

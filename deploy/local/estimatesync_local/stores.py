@@ -59,10 +59,10 @@ class ApiStore:
         with _for_api():
             return await self._table.select(name)
 
-    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+    async def find_at_work(self, days: DateRange) -> str | None:
         """Select rows of these days."""
         with _for_api():
-            return next(filter(may_be_joined, await self._table.select_by_days(days)), None)
+            return next((sync.name for sync in await self._table.select_by_days(days) if may_be_joined(sync)), None)
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
         """Select what has not ended."""

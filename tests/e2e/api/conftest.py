@@ -98,28 +98,53 @@ def own_control_plane(cluster: Cluster) -> None:
 
 
 @pytest.fixture
-def api(cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Api]:
+def installed(cluster: Cluster, namespace: str) -> str:
+    """A namespace with the definition and the API's rights."""
     cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
     cluster.kubectl("apply", f"--namespace={namespace}", f"--filename={RBAC}")
-    kubeconfig = cluster.create_service_account_kubeconfig(
-        tmp_path / "kubeconfig", namespace=namespace, name="estimatesync-api"
-    )
-    environment = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "KUBECONFIG": str(kubeconfig)}
-    log = tmp_path / "gunicorn.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"],
-            env={"PATH": os.environ["PATH"], **environment},
-            stdout=output,
-            stderr=output,
-        )
-    try:
+    return namespace
+
+
+@pytest.fixture
+def kubeconfig(cluster: Cluster, installed: str, tmp_path: Path) -> Path:
+    """The API's own service account."""
+    path = tmp_path / "kubeconfig"
+    return cluster.create_service_account_kubeconfig(path, namespace=installed, name="estimatesync-api")
+
+
+@pytest.fixture
+def launch(cluster: Cluster, installed: str, tmp_path: Path) -> Iterator[Callable[..., Api]]:
+    """Start any number of API servers, with settings of the test's own; ended after the test, whatever happens."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*, listener: int | None = None, **environment: str) -> Api:
+        log = tmp_path / f"gunicorn-{len(started)}.log"
+        own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "REQUESTS_PER_MINUTE": "0", **environment}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"],
+                env={"PATH": os.environ["PATH"], **own},
+                stdout=output,
+                stderr=output,
+                pass_fds=[] if listener is None else [listener],
+            )
+        started.append(process)
         port = _wait_for_port(process, log)
-        yield _wait_until_ready(Api(port=port, log=log, cluster=cluster, namespace=namespace, process=process))
-    finally:
+        return Api(port=port, log=log, cluster=cluster, namespace=installed, process=process)
+
+    yield start
+    for process in started:
         process.send_signal(signal.SIGQUIT)
         process.wait(WAIT_SECONDS)
+
+
+@pytest.fixture
+def api(launch: Callable[..., Api], kubeconfig: Path) -> Api:
+    """One API server, which starts a sync for every request without a key."""
+    api = launch(KUBECONFIG=str(kubeconfig), REPEATED_REQUESTS="start")
+    api.wait_until("readiness", lambda: api.ask("GET", "/readyz").status == 200)
+    return api
 
 
 def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
@@ -129,8 +154,3 @@ def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(POLL_SECONDS)
     return int(found[1])
-
-
-def _wait_until_ready(api: Api) -> Api:
-    api.wait_until("readiness", lambda: api.ask("GET", "/readyz").status == 200)
-    return api

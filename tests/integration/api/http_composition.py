@@ -55,9 +55,9 @@ class FileStore:
             return _finish(sync, Phase(OUTCOME))
         return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
 
-    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+    async def find_at_work(self, days: DateRange) -> str | None:
         page = await self.list_page(SyncQuery(limit=100))
-        found = [sync for sync in page.syncs if sync.spec.date_range == days and may_be_joined(sync)]
+        found = [sync.name for sync in page.syncs if sync.spec.date_range == days and may_be_joined(sync)]
         return found[0] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:

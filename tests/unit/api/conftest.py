@@ -63,10 +63,10 @@ class MemoryStore:
                 self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
         return self.syncs.get(name)
 
-    async def find_at_work(self, days: DateRange) -> EstimateSync | None:
+    async def find_at_work(self, days: DateRange) -> str | None:
         if self.find_fault:
             raise self.find_fault
-        found = [sync for sync in self.syncs.values() if sync.spec.date_range == days and may_be_joined(sync)]
+        found = [sync.name for sync in self.syncs.values() if sync.spec.date_range == days and may_be_joined(sync)]
         return found[-1] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:

@@ -1,11 +1,14 @@
 """The index that answers the list: its order, its filters, and news that arrive late."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 from estimatesync_api.kubernetes_index import SyncIndex
 from estimatesync_api.listing import Place, SyncQuery
+from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,3 +111,22 @@ def test_pages_put_together_are_the_whole_list(seconds: list[int], limit: int, p
     assert names == whole
     kept = [(second, f"s{n:02}") for n, second in enumerate(seconds) if (PHASES[n % 3] or Phase.QUEUED) in phases]
     assert names == [name for _, name in sorted(kept, reverse=True)]
+
+
+def test_the_newest_sync_of_the_same_days_that_is_at_work_is_found_until_it_has_ended() -> None:
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    other = DateRange(start=date(2025, 9, 2), end=date(2025, 10, 16))
+    syncs = [
+        msgspec.structs.replace(build_sync(name, second=second), spec=EstimateSyncSpec(date_range=days))
+        for second, name in enumerate(("a", "b"))
+    ]
+    index = SyncIndex()
+    for sync in syncs:
+        index.put(sync)
+    newest = index.find_at_work(days)
+    ended = build_sync("b", second=1, version=2, phase=Phase.FAILED)
+    index.put(msgspec.structs.replace(ended, spec=EstimateSyncSpec(date_range=days)))
+    next_one = index.find_at_work(days)
+    index.remove("a", version=3)
+
+    assert (newest, next_one, index.find_at_work(days), index.find_at_work(other)) == ("b", "a", None, None)

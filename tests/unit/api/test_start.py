@@ -179,6 +179,16 @@ def test_a_request_does_not_join_a_sync_that_would_not_do(
     assert list(store.syncs) == ["est-1", NAME]
 
 
+def test_a_request_does_not_join_a_sync_that_has_just_ended_or_gone(
+    client: TestClient, store: Any, make_sync: Callable[..., EstimateSync]
+) -> None:
+    spec = EstimateSyncSpec(date_range=DAYS)
+    store.syncs["est-1"] = msgspec.structs.replace(make_sync("est-1"), spec=spec)
+    store.fetches = [SUCCEEDED]
+
+    assert client.simulate_post(URL).json["sync_id"] == NAME
+
+
 def test_a_request_starts_a_sync_when_it_cannot_be_known_whether_one_is_at_work(
     client: TestClient, store: Any, make_sync: Callable[..., EstimateSync], unavailable: Exception
 ) -> None:

@@ -1,0 +1,133 @@
+"""The API server of Kubernetes goes away, hangs, or changes the credentials; the API goes on without a restart."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import yaml
+from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.gate import Gate, running_gate
+from estimatesync_cluster.kubeconfig import build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+
+URL = "/api/automations/estimates/sync-external"
+SYNCS = "/api/automations/estimates/syncs"
+LIMIT_SECONDS = 3.0
+
+
+class Absence(Interference):
+    """Cuts every connection."""
+
+    def before(self, passage: Passage) -> Answer | None:
+        raise Cut(passage.path)
+
+
+class Silence(Interference):
+    """Answers nobody until it is over."""
+
+    def __init__(self) -> None:
+        self.is_over = Event()
+
+    def before(self, _passage: Passage) -> Answer | None:
+        self.is_over.wait(20)
+        return None
+
+
+@pytest.fixture
+def gate(cluster: Cluster) -> Iterator[Gate]:
+    """A way to the API server that can be closed."""
+    assert cluster.layout is not None, "this needs a cluster of our own"
+    with running_gate(cluster.server, cluster.layout.certificate("ca").read_bytes()) as gate:
+        yield gate
+
+
+@pytest.fixture
+def gated_api(launch: Callable[..., Any], gate: Gate, kubeconfig: Path) -> Any:
+    own = yaml.safe_load(kubeconfig.read_text())
+    entry = build_cluster_entry(server=gate.url, authority=gate.authority)
+    namespace = own["contexts"][0]["context"]["namespace"]
+    kubeconfig.write_bytes(build_kubeconfig(cluster=entry, user=own["users"][0]["user"], namespace=namespace))
+    api = launch(KUBECONFIG=str(kubeconfig), REPEATED_REQUESTS="start")
+    api.wait_until("readiness", lambda: api.ask("GET", "/readyz").status == 200)
+    return api
+
+
+@pytest.mark.parametrize("outage", [Absence(), Silence()], ids=["absent", "silent"])
+def test_while_the_cluster_is_away_callers_are_asked_to_come_again_and_then_it_goes_on(
+    gated_api: Any, gate: Gate, outage: Interference
+) -> None:
+    sync_id = gated_api.ask("POST", URL).body["sync_id"]
+    gate.interference = outage
+    gate.silence_watches()
+    questions = [
+        ("POST", URL),
+        ("GET", f"{SYNCS}/{sync_id}"),
+        ("POST", f"{SYNCS}/{sync_id}/cancel"),
+        ("GET", "/readyz"),
+    ]
+
+    for method, url in questions:
+        started = time.monotonic()
+        answer = gated_api.ask(method, url)
+        assert (answer.status, answer.body["code"], answer.headers["Retry-After"]) == (503, "unavailable", "10")
+        assert time.monotonic() - started < LIMIT_SECONDS
+    alive = gated_api.ask("GET", "/healthz").status
+    gate.interference = Interference()
+    if isinstance(outage, Silence):
+        outage.is_over.set()
+
+    gated_api.wait_until("readiness", lambda: gated_api.ask("GET", "/readyz").status == 200)
+    assert alive == 200
+    assert gated_api.ask("POST", URL).status == 202
+
+
+def test_the_list_is_found_again_after_its_watch_was_lost(gated_api: Any, gate: Gate) -> None:
+    first = gated_api.ask("POST", URL).body["sync_id"]
+    gate.end_watches({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+    applied = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "meanwhile"}}
+    gated_api.kubectl("apply", "--filename=-", stdin=json.dumps(applied))
+    gated_api.kubectl("delete", "estimatesync", first)
+
+    def list_ids() -> list[str]:
+        return [sync["sync_id"] for sync in gated_api.ask("GET", SYNCS).body["syncs"]]
+
+    gated_api.wait_until("the news", lambda: list_ids() == ["meanwhile"])
+
+
+def test_a_pod_s_credentials_are_used_and_may_be_replaced_at_any_time(
+    launch: Callable[..., Any], cluster: Cluster, installed: str, tmp_path: Path
+) -> None:
+    account = tmp_path / "serviceaccount"
+    account.mkdir()
+    (account / "namespace").write_text(installed)
+    (account / "ca.crt").write_bytes(read_authority(cluster))
+    (account / "token").write_text(create_bound_token(cluster, installed, "first"))
+    host, _, port = cluster.server.removeprefix("https://").rpartition(":")
+    api = launch(SERVICE_ACCOUNT_DIRECTORY=str(account), KUBERNETES_SERVICE_HOST=host, KUBERNETES_SERVICE_PORT=port)
+    api.wait_until("readiness", lambda: api.ask("GET", "/readyz").status == 200)
+
+    cluster.kubectl("delete", "secret", "first", f"--namespace={installed}")
+    api.wait_until("the first token to be void", lambda: api.ask("GET", "/readyz").status == 503)
+    (account / "new").write_text(create_bound_token(cluster, installed, "second"))
+    (account / "new").rename(account / "token")
+
+    api.wait_until("the second token", lambda: api.ask("GET", "/readyz").status == 200)
+    assert api.ask("POST", URL).status == 202
+    api.wait_until("the list", lambda: api.ask("GET", SYNCS).status == 200)
+
+
+def read_authority(cluster: Cluster) -> bytes:
+    assert cluster.layout is not None, "this needs a cluster of our own"
+    return cluster.layout.certificate("ca").read_bytes()
+
+
+def create_bound_token(cluster: Cluster, namespace: str, secret: str) -> str:
+    """A token that is void as soon as the Secret is deleted."""
+    where = f"--namespace={namespace}"
+    cluster.kubectl("create", "secret", "generic", secret, where)
+    bound = ("--bound-object-kind=Secret", f"--bound-object-name={secret}")
+    return cluster.kubectl("create", "token", "estimatesync-api", where, *bound).stdout.strip()
