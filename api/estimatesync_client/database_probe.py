@@ -1,0 +1,102 @@
+"""Tries the database from here: a connection, and the rights that the first sync needs. Nothing is written.
+
+The driver is another part's; without it, `doctor` says how to get it.
+"""
+
+from typing import TYPE_CHECKING, Final, LiteralString
+
+import msgspec
+
+from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.findings import Check, Finding
+from estimatesync_client.target_settings import DatabaseTarget
+
+if TYPE_CHECKING:
+    import psycopg
+
+_CONNECT_SECONDS: Final = 5
+_QUERY: Final[LiteralString] = """
+    SELECT
+        current_database(),
+        current_user,
+        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean,
+        has_database_privilege(current_database(), 'CREATE'),
+        to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL,
+        (SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %(schema)s),
+        (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = %(schema)s),
+        (SELECT bool_and(has_table_privilege(c.oid, 'INSERT, UPDATE'))
+         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE n.nspname = %(schema)s AND c.relname = 'estimate')
+"""
+
+
+class Rights(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user may do; the last one is None while there is no table."""
+
+    database: str
+    user: str
+    is_read_only: bool
+    can_create_schema: bool
+    has_schema: bool
+    can_use_schema: bool
+    can_create_in_schema: bool
+    can_write_table: bool | None
+
+
+def check_database(target: DatabaseTarget) -> Finding:
+    """Connect and look."""
+    try:
+        import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
+    except ImportError:
+        return build_finding(Check.DATABASE, Cause.NO_DRIVER)
+    try:
+        with psycopg.connect(
+            target.url, connect_timeout=_CONNECT_SECONDS, application_name="estimatesync-doctor"
+        ) as connection:
+            return judge_rights(_fetch_rights(connection, target.schema), schema=target.schema)
+    except psycopg.ProgrammingError:
+        # Its text would repeat the URL, password and all.
+        return build_finding(Check.DATABASE, Cause.DATABASE_URL_UNUSABLE)
+    except psycopg.Error as error:
+        return build_finding(Check.DATABASE, Cause.DATABASE_AWAY, detail=_represent_fault(str(error)))
+
+
+def judge_rights(rights: Rights, *, schema: str) -> Finding:
+    """Decide whether the next sync could store its rows. A schema that is complete needs no right to create."""
+    details = {"schema": schema, "user": rights.user, "database": rights.database}
+    if rights.is_read_only:
+        return build_finding(Check.DATABASE, Cause.DATABASE_READ_ONLY)
+    if not rights.has_schema:
+        if not rights.can_create_schema:
+            return build_finding(Check.DATABASE, Cause.DATABASE_CANNOT_CREATE, **details)
+        detail = f"{rights.user} may create the schema {schema} in {rights.database}"
+        return build_finding(Check.DATABASE, Cause.DATABASE_READY, detail=detail)
+    may_write = rights.can_create_in_schema if rights.can_write_table is None else rights.can_write_table
+    if not (rights.can_use_schema and may_write):
+        return build_finding(Check.DATABASE, Cause.DATABASE_CANNOT_WRITE, **details)
+    detail = f"{rights.user} may write into the schema {schema} of {rights.database}"
+    return build_finding(Check.DATABASE, Cause.DATABASE_READY, detail=detail)
+
+
+def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:
+    row = connection.execute(_QUERY, {"schema": schema}).fetchone()
+    if row is None:
+        raise RuntimeError("SELECT without FROM gives one row")
+    database, user, is_read_only, can_create_schema, has_schema, *in_schema = row
+    can_use, can_create, can_write = in_schema
+    return Rights(
+        database=database,
+        user=user,
+        is_read_only=is_read_only,
+        can_create_schema=can_create_schema,
+        has_schema=has_schema,
+        can_use_schema=bool(can_use),
+        can_create_in_schema=bool(can_create),
+        can_write_table=can_write,
+    )
+
+
+def _represent_fault(text: str) -> str:
+    """The last line of libpq's text is the newest try, and what comes after FATAL is what the server says."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [text]
+    return lines[-1].rpartition("FATAL:")[2].strip()

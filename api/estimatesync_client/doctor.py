@@ -1,0 +1,110 @@
+"""Looks at everything that a sync needs, in the order in which one thing depends on another. Called by the command.
+
+Nothing is started, stored or posted. What cannot be tried from here is judged by what recent syncs have seen.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+import httpx
+
+from estimatesync_client.callback_probe import check_callback
+from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.database_probe import check_database
+from estimatesync_client.errors import ClientError, UsageError
+from estimatesync_client.evidence import combine, judge_callback, judge_database, judge_source
+from estimatesync_client.findings import Check, Finding
+from estimatesync_client.http_api import HttpApi, open_client
+from estimatesync_client.ports import ListQuery
+from estimatesync_client.server_probe import check_key, check_server, check_store, is_usable
+from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, ApiKey, parse_address, parse_key
+from estimatesync_client.source_probe import check_source
+from estimatesync_client.target_settings import TargetSettings
+
+Look = Callable[[], Finding]
+
+_LOOKED_AT: Final = 20
+"""Recent syncs; what older ones have seen may have changed."""
+
+
+def examine(
+    environment: Mapping[str, str], targets: TargetSettings, *, url: str, now: Callable[[], datetime]
+) -> Iterator[Finding]:
+    """Give one finding after the other, each as soon as it is known.
+
+    Args:
+        environment: Holds the key.
+        targets: The settings of the deployment, as far as they are known here.
+        url: Where the API is.
+        now: Tells the time.
+    """
+    try:
+        address = parse_address(url)
+    except UsageError as error:
+        detail = error.message.removesuffix(".")
+        yield build_finding(Check.SERVER, Cause.URL_UNUSABLE, detail=detail, setting=URL_VARIABLE)
+        yield from _examine_without_server(targets)
+        return
+    key, key_fault = _read_key(environment)
+    with open_client(address, key) as client:
+        server = check_server(client, address)
+        yield server
+        if not is_usable(server):
+            yield from _examine_without_server(targets)
+            return
+        checked = key_fault or _try(Check.KEY, lambda: check_key(client))
+        yield checked
+        yield _try(Check.CLUSTER, lambda: check_store(client))
+        seen = _judge_syncs(client, now) if is_usable(checked) else _skip_all("the key has to be accepted first")
+        yield from _examine_targets(targets, seen)
+
+
+def _read_key(environment: Mapping[str, str]) -> tuple[ApiKey | None, Finding | None]:
+    try:
+        return parse_key(environment), None
+    except UsageError as error:
+        detail = error.message.removesuffix(".")
+        return None, build_finding(Check.KEY, Cause.KEY_UNUSABLE, detail=detail, setting=KEY_VARIABLE)
+
+
+def _examine_without_server(targets: TargetSettings) -> Iterator[Finding]:
+    seen = _skip_all("the server has to answer first")
+    yield seen[Check.KEY]
+    yield seen[Check.CLUSTER]
+    yield from _examine_targets(targets, seen)
+
+
+def _examine_targets(targets: TargetSettings, seen: Mapping[Check, Finding]) -> Iterator[Finding]:
+    source, database, callback = targets.source, targets.database, targets.callback
+    yield combine(check_source(source) if source else None, seen[Check.SOURCE])
+    yield combine(check_database(database) if database else None, seen[Check.DATABASE])
+    yield combine(check_callback(callback) if callback else None, seen[Check.CALLBACK])
+
+
+def _judge_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Mapping[Check, Finding]:
+    api = HttpApi(client, patience=0, notice=lambda _: None)
+    try:
+        syncs = api.fetch_page(ListQuery(limit=_LOOKED_AT)).syncs
+    except ClientError as error:
+        return _skip_all(error.message.removesuffix("."))
+    moment = now()
+    return {
+        Check.SOURCE: judge_source(syncs, moment),
+        Check.DATABASE: judge_database(syncs, moment),
+        Check.CALLBACK: judge_callback(syncs, moment),
+    }
+
+
+def _try(check: Check, look: Look) -> Finding:
+    """Look; a connection that fails now, after the first one did not, is a finding too."""
+    try:
+        return look()
+    except httpx.TransportError as error:
+        cause, detail = classify_fault(error)
+        return build_finding(check, cause, host="the server", setting=URL_VARIABLE, detail=detail)
+
+
+def _skip_all(why: str) -> Mapping[Check, Finding]:
+    return {check: build_finding(check, Cause.NOT_TRIED, detail=why) for check in Check}

@@ -1,0 +1,126 @@
+"""What can go wrong for a person at a terminal, and how the program ends then.
+
+ClientError
+├── UsageError          a setting or an argument; nothing was sent
+├── RefusedError        the server refuses the request as it is
+│   ├── NotAllowedError     the key
+│   ├── NotFoundError       no such sync
+│   └── NotNowError         the sync is in another state
+├── UnavailableError    the server is away or busy: asking again may help
+├── StrangerError       something answers, but it is no EstimateSync
+├── StillRunningError   the time to wait is over
+└── InterruptedWaitError    Ctrl-C
+
+Messages are whole sentences, `cure` says what to do, and neither ever holds the API key.
+"""
+
+from typing import Any, ClassVar
+
+from estimatesync_client.exit_codes import Exit
+
+
+class ClientError(Exception):
+    """A cause that is told in one line."""
+
+    exit: ClassVar[Exit] = Exit.REFUSED
+    default_code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, cure: str = "", code: str = "", faults: tuple[str, ...] = ()) -> None:
+        """Keep what to say.
+
+        Args:
+            message: What happened.
+            cure: What to do about it.
+            code: The server's word for it.
+            faults: Everything that is wrong with a request, when it is more than one thing.
+        """
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+        self.code = code or self.default_code
+        self.faults = faults
+
+
+class UsageError(ClientError):
+    """The program was called, or set up, wrongly."""
+
+    exit = Exit.USAGE
+    default_code = "usage"
+
+
+class RefusedError(ClientError):
+    """The same request will be refused again."""
+
+    default_code = "refused"
+
+
+class NotAllowedError(RefusedError):
+    """The key is not valid, or not for this."""
+
+    exit = Exit.NOT_ALLOWED
+
+
+class NotFoundError(RefusedError):
+    """No such sync."""
+
+    exit = Exit.NOT_FOUND
+    default_code = "sync_not_found"
+
+
+class NotNowError(RefusedError):
+    """The sync is in a state in which this cannot be done."""
+
+    exit = Exit.NOT_NOW
+
+
+class UnavailableError(ClientError):
+    """Nothing usable came back, but the same request may succeed later."""
+
+    exit = Exit.UNAVAILABLE
+    default_code = "unavailable"
+
+    def __init__(
+        self, message: str, *, cure: str = "", retry_after: float | None = None, is_lasting: bool = False
+    ) -> None:
+        """Keep what to say, and when to ask again.
+
+        Args:
+            message: What happened.
+            cure: What to do about it.
+            retry_after: Seconds that the server asks to wait.
+            is_lasting: Asking again helps only after a person has acted.
+        """
+        super().__init__(message, cure=cure)
+        self.retry_after = retry_after
+        self.is_lasting = is_lasting
+
+
+class StrangerError(ClientError):
+    """What answers at this address is not an EstimateSync, or one that this program does not understand."""
+
+    exit = Exit.UNAVAILABLE
+    default_code = "not_estimatesync"
+
+
+class StillRunningError(ClientError):
+    """The sync has not ended in the time that was given."""
+
+    exit = Exit.STILL_RUNNING
+    default_code = "still_running"
+
+
+class InterruptedWaitError(ClientError):
+    """A person pressed Ctrl-C."""
+
+    exit = Exit.INTERRUPTED
+    default_code = "interrupted"
+
+
+def represent_error(error: ClientError) -> dict[str, Any]:
+    """Write an error as JSON, in the shape of the API's own errors and with the exit code."""
+    body: dict[str, Any] = {"success": False, "message": error.message, "code": error.code}
+    if error.cure:
+        body["cure"] = error.cure
+    if error.faults:
+        body["errors"] = list(error.faults)
+    return {**body, "exit_code": error.exit.code}

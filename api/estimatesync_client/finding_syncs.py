@@ -1,0 +1,67 @@
+"""Which syncs a person means: an id, the beginning of one, `latest`, or the newest so many. Called by the commands."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from estimatesync_client.answers import Sync, SyncPage
+from estimatesync_client.errors import NotFoundError, UsageError
+from estimatesync_client.ports import ListQuery, Server
+
+LATEST: Final = "latest"
+PAGE_LIMIT: Final = 100
+"""The most that the API gives at once; also how far back a beginning is looked for."""
+_SHOWN: Final = 3
+
+
+def find_sync(server: Server, text: str) -> Sync:
+    """Find it, and read it.
+
+    Raises:
+        UsageError: Several syncs begin like this.
+        ClientError: There is none, or the server cannot tell.
+    """
+    if text == LATEST:
+        return _fetch_latest(server)
+    try:
+        return server.fetch_sync(text)
+    except NotFoundError:
+        recent = server.fetch_page(ListQuery(limit=PAGE_LIMIT)).syncs
+        found = choose_by_beginning(recent, text)
+        if found is None:
+            raise
+    return found
+
+
+def choose_by_beginning(syncs: Sequence[Sync], text: str) -> Sync | None:
+    """Choose the one sync whose id begins with the text; None when there is none.
+
+    Raises:
+        UsageError: There is more than one.
+    """
+    found = [sync for sync in syncs if text and sync.sync_id.startswith(text)]
+    if len(found) > 1:
+        names = ", ".join(sync.sync_id for sync in found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        raise UsageError(f"Several syncs begin with {text}: {names}.", cure="Write more of the id")
+    return found[0] if found else None
+
+
+def _fetch_latest(server: Server) -> Sync:
+    syncs = server.fetch_page(ListQuery(limit=1)).syncs
+    if not syncs:
+        raise NotFoundError("There is no sync yet.", cure="Start one: estimatesync start --wait")
+    return syncs[0]
+
+
+def fetch_syncs(server: Server, query: ListQuery) -> SyncPage:
+    """Read as many syncs as the query asks for, page by page."""
+    syncs: list[Sync] = []
+    cursor = query.cursor
+    while True:
+        limit = min(PAGE_LIMIT, query.limit - len(syncs))
+        page = server.fetch_page(msgspec.structs.replace(query, limit=limit, cursor=cursor))
+        syncs += page.syncs
+        cursor = page.next_cursor
+        if cursor is None or len(syncs) >= query.limit:
+            return SyncPage(syncs=tuple(syncs), next_cursor=cursor)

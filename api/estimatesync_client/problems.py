@@ -1,0 +1,103 @@
+"""What an answer of the API means: its body, or which error. Pure; `http_api` exchanges the bytes."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from estimatesync_client.causes import Cause
+from estimatesync_client.errors import (
+    ClientError,
+    NotAllowedError,
+    NotFoundError,
+    NotNowError,
+    RefusedError,
+    StrangerError,
+    UnavailableError,
+)
+from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
+from estimatesync_client.wording import represent_harmless
+
+_TRANSIENT: Final = frozenset(
+    {
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_KINDS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
+    401: (NotAllowedError, f"Set {KEY_VARIABLE} to one of the API's keys"),
+    403: (NotAllowedError, f"Check {KEY_VARIABLE}; `estimatesync doctor` tells what it may do"),
+    404: (NotFoundError, "`estimatesync list` shows those that there are"),
+    409: (NotNowError, ""),
+}
+_LASTING: Final = frozenset({Cause.UNTRUSTED, Cause.NO_TLS})
+_QUOTE_LENGTH: Final = 300
+
+
+def parse_body(raw: bytes) -> dict[str, Any] | None:
+    """Read a JSON object; None when it is something else."""
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def build_connection_error(cause: Cause, detail: str, *, host: str) -> UnavailableError:
+    """Build the error of a connection that failed."""
+    message, cure = _represent(cause, host=host, setting=URL_VARIABLE, detail=detail)
+    return UnavailableError(message, cure=cure, is_lasting=cause in _LASTING)
+
+
+def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: float | None, host: str) -> ClientError:
+    """Build the error of an answer that is not a success.
+
+    Args:
+        status: HTTP's.
+        raw: The body.
+        location: Where a redirect leads; empty without one.
+        retry_after: Seconds after which the server wants to be asked again.
+        host: Who answered.
+    """
+    details = {"host": host, "setting": URL_VARIABLE}
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        parts = urlsplit(location)
+        message, cure = _represent(Cause.REDIRECTED, detail=f"{parts.scheme}://{parts.netloc}", **details)
+        return StrangerError(message, cure=cure)
+    body = parse_body(raw)
+    said = _read_message(body)
+    if status in _TRANSIENT:
+        later = f" in {retry_after:.0f} s" if retry_after else ""
+        message, cure = _represent(Cause.BUSY, detail=said or f"HTTP {status}", later=later)
+        return UnavailableError(message, cure=cure, retry_after=retry_after)
+    if not said or body is None:
+        message, cure = _represent(Cause.STRANGER, detail=f"HTTP {status}", **details)
+        return StrangerError(message, cure=cure)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        message, cure = _represent(Cause.DEFECT, detail=said)
+        return RefusedError(message, cure=cure, code=str(body.get("code") or ""))
+    return _build_refusal(status, body, said)
+
+
+def _build_refusal(status: int, body: dict[str, Any], said: str) -> ClientError:
+    kind, cure = _KINDS.get(status, (RefusedError, ""))
+    listed = body.get("errors")
+    faults = tuple(represent_harmless(str(fault)) for fault in listed) if isinstance(listed, list) else ()
+    return kind(said, cure=cure, code=str(body.get("code") or ""), faults=faults)
+
+
+def _read_message(body: dict[str, Any] | None) -> str:
+    """Every error of the API has these two; whatever lacks them was said by somebody else."""
+    if body is None or body.get("success") is not False or not isinstance(body.get("message"), str):
+        return ""
+    return represent_harmless(body["message"])[:_QUOTE_LENGTH]
+
+
+def _represent(cause: Cause, **details: object) -> tuple[str, str]:
+    """Make a sentence of a row; a host stays as it is written."""
+    happened = cause.happened if cause.happened.startswith("{") else cause.happened[0].upper() + cause.happened[1:]
+    return f"{happened.format(**details).rstrip('.')}.", cause.cure.format(**details)

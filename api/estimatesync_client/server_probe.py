@@ -1,0 +1,77 @@
+"""Tries the server itself: does it answer as ours, does it take the key, could it store a sync. Called by `doctor`.
+
+Every request is sent once: a doctor tells what is so now.
+"""
+
+import time
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+from estimatesync_contract.names import SYNCS_PATH
+
+from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.findings import Check, Finding, Verdict
+from estimatesync_client.problems import parse_body
+from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
+from estimatesync_client.wording import represent_harmless
+
+_HEALTH_PATH: Final = "/healthz"
+_READY_PATH: Final = "/readyz"
+_NOBODYS_SYNC: Final = f"{SYNCS_PATH}/no-sync-has-this-name/cancel"
+"""Cancelling what does not exist changes nothing, and tells whether this key might cancel what does."""
+
+_REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+def check_server(client: httpx.Client, address: Address) -> Finding:
+    """Ask for the health page, which depends on nothing."""
+    began = time.monotonic()
+    try:
+        response = client.get(_HEALTH_PATH)
+    except httpx.TransportError as error:
+        cause, detail = classify_fault(error)
+        return _build_server(cause, address, detail=detail)
+    milliseconds = round((time.monotonic() - began) * 1000)
+    if response.is_redirect:
+        return _build_server(Cause.REDIRECTED, address, detail=response.headers.get("location", "another address"))
+    if parse_body(response.content) != {"status": "ok"}:
+        return _build_server(Cause.STRANGER, address, detail=f"HTTP {response.status_code}")
+    is_safe = address.is_encrypted or address.is_here
+    cause = Cause.SERVER_ANSWERS if is_safe else Cause.SERVER_UNENCRYPTED
+    return _build_server(cause, address, milliseconds=milliseconds)
+
+
+def check_key(client: httpx.Client) -> Finding:
+    """Look with the key, then try to change something that does not exist."""
+    looked = client.get(SYNCS_PATH, params={"limit": "1"})
+    if looked.status_code in _REFUSALS:
+        return build_finding(Check.KEY, Cause.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(looked))
+    if not looked.is_success:
+        return build_finding(Check.KEY, Cause.NOT_TRIED, detail=f"the list of syncs says: {_read_message(looked)}")
+    changed = client.post(_NOBODYS_SYNC)
+    cause = Cause.KEY_READ_ONLY if changed.status_code in _REFUSALS else Cause.KEY_ACCEPTED
+    return build_finding(Check.KEY, cause, setting=KEY_VARIABLE)
+
+
+def check_store(client: httpx.Client) -> Finding:
+    """Ask for readiness: the server tries to store a sync, without doing so."""
+    response = client.get(_READY_PATH)
+    if response.is_success:
+        return build_finding(Check.CLUSTER, Cause.STORE_READY)
+    return build_finding(Check.CLUSTER, Cause.STORE_AWAY, detail=_read_message(response))
+
+
+def is_usable(finding: Finding) -> bool:
+    """Tell whether what depends on this may be tried."""
+    return finding.verdict is not Verdict.FAULT
+
+
+def _read_message(response: httpx.Response) -> str:
+    said = (parse_body(response.content) or {}).get("message")
+    return represent_harmless(said).rstrip(".") if isinstance(said, str) else f"HTTP {response.status_code}"
+
+
+def _build_server(cause: Cause, address: Address, **details: object) -> Finding:
+    return build_finding(Check.SERVER, cause, host=address.url, setting=URL_VARIABLE, **details)

@@ -1,0 +1,73 @@
+"""Tries the login to Attic Tech from here: one login, one listing of a single estimate. Called by `doctor`."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+import msgspec
+from estimatesync_contract.job_environment import ATTIC_TECH_URL
+
+from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.findings import Check, Finding
+from estimatesync_client.problems import parse_body
+from estimatesync_client.target_settings import SourceLogin
+from estimatesync_client.wording import represent_harmless
+
+LOGIN_PATH: Final = "/api/users/login"
+ESTIMATES_PATH: Final = "/api/job-estimates"
+
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_QUOTE_LENGTH: Final = 100
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    status: int
+    body: dict[str, Any] | None
+
+
+def check_source(login: SourceLogin) -> Finding:
+    """Log in and list; redirects are not followed, since they would carry the password elsewhere."""
+    try:
+        host = httpx.URL(login.url).host
+        with httpx.Client(base_url=login.url, timeout=_TIMEOUT, follow_redirects=False) as client:
+            return _judge(client, login, host)
+    except httpx.TransportError as error:
+        cause, detail = classify_fault(error)
+        return _build(cause, host=httpx.URL(login.url).host, detail=detail)
+    except httpx.InvalidURL:
+        return _build(Cause.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not an address")
+
+
+def _judge(client: httpx.Client, login: SourceLogin, host: str) -> Finding:
+    answer = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
+    if answer.status in _REFUSALS:
+        return _build(Cause.SOURCE_DENIES_LOGIN, host=host, detail=_represent_refusal(answer))
+    token = (answer.body or {}).get("token")
+    if answer.status != HTTPStatus.OK or not isinstance(token, str):
+        return _build(Cause.SOURCE_STRANGE, host=host, detail=f"HTTP {answer.status}")
+    headers = {"Authorization": f"Bearer {token}"}
+    listed = _read(client.get(ESTIMATES_PATH, params={"limit": "1", "depth": "0"}, headers=headers))
+    if listed.status in _REFUSALS:
+        return _build(Cause.SOURCE_DENIES_LIST, host=host, detail=listed.status)
+    count = (listed.body or {}).get("totalDocs")
+    if listed.status != HTTPStatus.OK or not isinstance(count, int):
+        return _build(Cause.SOURCE_STRANGE, host=host, detail=f"HTTP {listed.status}")
+    return _build(Cause.SOURCE_READY, host=host, count=count)
+
+
+def _read(response: httpx.Response) -> _Answer:
+    return _Answer(status=response.status_code, body=parse_body(response.content))
+
+
+def _represent_refusal(answer: _Answer) -> str:
+    """Quote Payload's own error: a list of errors, each with a message."""
+    errors = (answer.body or {}).get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else {}
+    said = first.get("message") if isinstance(first, dict) else None
+    return represent_harmless(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {answer.status}"
+
+
+def _build(cause: Cause, **details: object) -> Finding:
+    return build_finding(Check.SOURCE, cause, setting=ATTIC_TECH_URL, **details)

@@ -1,0 +1,119 @@
+"""Waits for the end of a sync, and follows its log. Called by the commands; the clock and the pause are given."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from estimatesync_client.answers import Sync
+from estimatesync_client.errors import StillRunningError, UnavailableError
+from estimatesync_client.ports import Server, WaitView
+
+POLL_SECONDS: Final = 1.0
+"""Between two looks: a page takes about as long, and one look costs the server a millisecond."""
+
+
+class Waiting:
+    """How somebody waits: for how long, and how long for a server that is away meanwhile."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        clock: Callable[[], float],
+        pause: Callable[[float], None],
+        patience: float,
+        timeout: float | None = None,
+    ) -> None:
+        """Begin to wait.
+
+        Args:
+            server: Where the sync is.
+            clock: Seconds that only ever grow.
+            pause: Sleeps.
+            patience: Seconds for which a server that has gone away is asked again.
+            timeout: Seconds to wait in all; None for however long it takes.
+        """
+        self._server = server
+        self._clock = clock
+        self._pause = pause
+        self._patience = patience
+        self._end = None if timeout is None else clock() + timeout
+
+    def wait_for_end(self, sync_id: str, view: WaitView) -> Sync:
+        """Return the sync once it has ended.
+
+        Raises:
+            StillRunningError: The time is over.
+            ClientError: The server stays away, or the sync is gone.
+        """
+        while True:
+            sync = self._server.fetch_sync(sync_id, patience=min(self._patience, self._compute_remaining()))
+            view.show(sync)
+            if sync.is_finished:
+                return sync
+            remaining = self._compute_remaining()
+            if not remaining:
+                raise StillRunningError(
+                    f"{sync_id} is {sync.status} still and goes on.",
+                    cure=f"Come back with: estimatesync status {sync_id} --wait",
+                )
+            self._pause(min(POLL_SECONDS, remaining))
+
+    def follow_log(self, sync_id: str) -> Iterator[str]:
+        """Read the log line by line until the sync has ended, across breaks of the connection.
+
+        Raises:
+            ClientError: The server stays away, or the sync is gone.
+        """
+        lines = LogLines()
+        while True:
+            try:
+                for piece in self._server.follow_log(sync_id):
+                    yield from lines.feed(piece)
+                is_broken = False
+            except UnavailableError as error:
+                if error.is_lasting:
+                    raise
+                is_broken = True
+            # Also where a server that is away is waited for. A stream that ends well may have been ended by a server
+            # that stops.
+            if self._server.fetch_sync(sync_id, patience=self._patience).is_finished and not is_broken:
+                yield from lines.end()
+                return
+            lines.begin_again()
+            self._pause(POLL_SECONDS)
+
+    def _compute_remaining(self) -> float:
+        return float("inf") if self._end is None else max(0.0, self._end - self._clock())
+
+
+class LogLines:
+    """Cuts a stream into lines, and leaves out those that an earlier stream of the same log has given already."""
+
+    def __init__(self) -> None:
+        """Nothing has been read."""
+        self._given: list[str] = []
+        self._position = 0
+        self._rest = ""
+
+    def feed(self, piece: str) -> Iterator[str]:
+        """Take in a piece, and give the lines that are new and whole."""
+        *lines, self._rest = (self._rest + piece).split("\n")
+        for line in lines:
+            if not self._is_known(line):
+                del self._given[self._position :]
+                self._given.append(line)
+                yield line
+            self._position += 1
+
+    def end(self) -> Iterator[str]:
+        """Give what is left of a last line."""
+        if self._rest:
+            yield from self.feed("\n")
+
+    def begin_again(self) -> None:
+        """The next piece is the beginning of the log, as it was or, after another run, as it never was."""
+        self._position = 0
+        self._rest = ""
+
+    def _is_known(self, line: str) -> bool:
+        return self._position < len(self._given) and self._given[self._position] == line

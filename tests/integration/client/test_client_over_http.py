@@ -1,0 +1,266 @@
+"""The console script against servers that are away, busy, strange, or not to be trusted."""
+
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("estimatesync")
+STARTED = {"success": True, "message": "Started.", "status": "processing", "sync_id": "est-1"}
+SYNC = {"success": True, "sync_id": "est-1", "status": "running"}
+BUSY = {"success": False, "message": "Come back later.", "code": "unavailable"}
+KEY = "made-up-key-of-this-test"
+
+
+@pytest.fixture
+def unused_url() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+def test_a_start_is_sent_again_with_the_same_key_until_it_is_answered(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    server = act((503, BUSY, {"Retry-After": "1"}), (None,), (429, BUSY), (202, STARTED))
+
+    ended = client(server.url).run("start", "--from", "2025-09-01", "--to", "2025-10-16", "--output", "json")
+
+    assert (ended.code, ended.document) == (0, STARTED)
+    assert [asked.method for asked in server.asked] == ["POST"] * 4
+    (key,) = {asked.headers["idempotency-key"] for asked in server.asked}
+    assert len(key) == 32
+    (body,) = {asked.body for asked in server.asked}
+    assert json.loads(body) == {"startDate": "2025-09-01", "endDate": "2025-10-16"}
+    assert ended.err == "The server cannot answer now: Come back later. Asking again for up to 30 s.\n"
+
+
+def test_every_start_has_a_key_of_its_own_unless_one_is_given(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    server = act((202, STARTED))
+
+    for arguments in ((), (), ("--idempotency-key", "nightly")):
+        client(server.url).run("start", *arguments)
+
+    first, second, given = (asked.headers["idempotency-key"] for asked in server.asked)
+    assert first != second
+    assert given == "nightly"
+
+
+def test_a_start_whose_fate_is_unknown_says_how_to_repeat_it(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    server = act((None,))
+
+    ended = client(server.url).run("--patience", "0.6", "start", "-o", "json")
+
+    assert (ended.code, ended.document["code"]) == (5, "unavailable")
+    assert f"--idempotency-key {server.asked[0].headers['idempotency-key']}" in ended.document["cure"]
+    assert len(server.asked) == 2
+
+
+def test_a_server_that_asks_for_more_time_than_there_is_is_not_asked_again(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    server = act((429, BUSY, {"Retry-After": "600"}))
+
+    ended = client(server.url).run("list")
+
+    assert ended.code == 5
+    assert "Try again in 600 s" in ended.err
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_is_away_is_named(client: Callable[..., Any], unused_url: str) -> None:
+    ended = client(unused_url).run("--patience", "0", "list")
+
+    assert (ended.code, ended.out) == (5, "")
+    host = unused_url.removeprefix("http://")
+    assert f"✘ Nothing listens at {host}." in ended.err
+    assert "→ Check host and port in ESTIMATESYNC_URL" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        pytest.param((200, b"<html>Welcome!</html>"), "something else than EstimateSync", id="another page"),
+        pytest.param((404, b"<html>Not Found</html>"), "Something else than EstimateSync answers", id="a foreign 404"),
+        pytest.param((200, {"success": True, "syncs": 7}), "a shape that this program does not know", id="odd JSON"),
+        pytest.param((308, b"", {"Location": "https://b.example/x"}), "redirects to https://b.example", id="redirect"),
+    ],
+)
+def test_what_is_no_estimatesync_is_told_from_one_that_is_away(
+    act: Callable[..., Any], client: Callable[..., Any], reply: tuple[Any, ...], said: str
+) -> None:
+    server = act(reply)
+
+    ended = client(server.url).run("list")
+
+    assert ended.code == 5
+    assert said in ended.err
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        pytest.param(400, 1, id="refused"),
+        pytest.param(401, 6, id="no key"),
+        pytest.param(403, 6, id="wrong key"),
+        pytest.param(409, 9, id="not now"),
+        pytest.param(500, 1, id="their defect"),
+    ],
+)
+def test_an_error_of_the_api_is_told_in_its_own_words(
+    act: Callable[..., Any], client: Callable[..., Any], status: int, code: int
+) -> None:
+    problem = {"success": False, "message": "a: wrong; b: wrong", "code": "some_code", "errors": ["a: wrong"]}
+    server = act((status, problem))
+
+    ended = client(server.url).run("list", "--output=json")
+
+    assert ended.code == ended.document["exit_code"] == code
+    assert "a: wrong; b: wrong" in ended.document["message"]
+    assert ended.document["code"] == "some_code"
+
+
+def test_tls_is_checked_and_an_authority_of_ones_own_can_be_trusted(
+    act: Callable[..., Any], client: Callable[..., Any], tls: ssl.SSLContext, trust: dict[str, str]
+) -> None:
+    server = act((200, {"success": True, "syncs": [], "next_cursor": None}), context=tls)
+
+    strange, trusted = client(server.url).run("list"), client(server.url).run("list", **trust)
+
+    assert strange.code == 5
+    assert "The certificate of 127.0.0.1" in strange.err
+    assert "Asking again" not in strange.err
+    assert (trusted.code, trusted.err) == (0, "There is no sync yet.\n")
+    assert [asked.headers["x-api-key"] for asked in server.asked] == [KEY]
+
+
+def test_https_at_a_port_without_tls_is_told_at_once(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, {}))
+
+    ended = client(server.url.replace("http:", "https:")).run("list")
+
+    assert ended.code == 5
+    assert "does not speak TLS" in ended.err
+
+
+def test_the_way_to_this_machine_leads_through_no_proxy(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, {"success": True, "syncs": [], "next_cursor": None}))
+
+    ended = client(server.url, HTTP_PROXY="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9").run("list")
+
+    assert ended.code == 0
+
+
+def test_a_path_in_the_address_and_odd_ids_are_kept(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, SYNC))
+
+    client(f"{server.url}/prefix/").run("status", "../a b?c")
+
+    assert server.asked[0].path == "/prefix/api/automations/estimates/syncs/..%2Fa%20b%3Fc"
+
+
+def test_a_list_hands_on_its_filters(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, {"success": True, "syncs": [], "next_cursor": None}))
+
+    ended = client(server.url).run(
+        *("list", "-s", "failed", "--status", "cancelled", "--since", "2025-09-01", "--until", "2025-10-01"),
+        *("--limit", "7", "--cursor", "abc"),
+    )
+
+    assert ended.err == "There is no such sync.\n"
+    query = server.asked[0].path.partition("?")[2].split("&")
+    assert query == ["limit=7", "status=failed%2Ccancelled", "since=2025-09-01", "until=2025-10-01", "cursor=abc"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("start", "--from", "2025-13-01"), id="no day"),
+        pytest.param(("start", "--from", "2025-10-02", "--to", "2025-10-01"), id="the wrong way round"),
+        pytest.param(("start", "--timeout", "3"), id="a timeout without a wait"),
+        pytest.param(("status",), id="no id"),
+        pytest.param(("list", "--limit", "0"), id="too few"),
+        pytest.param(("list", "--output", "xml"), id="an unknown form"),
+        pytest.param(("doctor", "--env-file", "/nowhere/.env"), id="no file"),
+        pytest.param(("explode",), id="no command"),
+        pytest.param(("--url", "ftp://x", "list"), id="no address"),
+    ],
+)
+def test_a_wrong_command_line_ends_before_anything_is_sent(
+    act: Callable[..., Any], client: Callable[..., Any], arguments: tuple[str, ...]
+) -> None:
+    server = act((200, {}))
+
+    ended = client(server.url).run(*arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err
+    assert server.asked == []
+
+
+def test_without_a_key_nothing_is_sent(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, {}))
+
+    ended = client(server.url, ESTIMATESYNC_API_KEY="").run("list", "--output", "json")
+
+    assert (ended.code, ended.document["code"]) == (2, "usage")
+    assert server.asked == []
+
+
+def test_ctrl_c_during_a_wait_leaves_the_sync_alone_and_says_how_to_come_back(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    server = act((202, STARTED), (200, SYNC))
+    running = client(server.url).start("start", "--wait")
+    running.wait_for("running")
+
+    ended = running.interrupt()
+
+    assert (ended.code, ended.out) == (130, "")
+    assert "est-1 goes on" in ended.err
+    assert "estimatesync status est-1 --wait" in ended.err
+    assert {asked.method for asked in server.asked[1:]} == {"GET"}
+
+
+def test_a_timeout_ends_the_wait_and_not_the_sync(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((202, STARTED), (200, SYNC))
+
+    ended = client(server.url).run("start", "--wait", "--timeout", "1", "--output", "json")
+
+    assert (ended.code, ended.document["code"]) == (8, "still_running")
+    assert {asked.method for asked in server.asked[1:]} == {"GET"}
+
+
+def test_the_key_is_never_shown_even_by_a_defect(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, {"success": True, "sync_id": "est-1", "status": "running", "created_at": "\ud800"}))
+
+    said = [client(server.url).run(*arguments) for arguments in (("status", "est-1"), ("doctor",), ("--help",))]
+
+    assert all(KEY not in ended.out + ended.err for ended in said)
+
+
+def test_a_reader_who_leaves_early_is_no_error(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, SYNC), (200, b"line\n" * 100_000))
+    reader = client(server.url)
+
+    ended = subprocess.run(
+        [shutil.which("sh") or "sh", "-c", f"{PROGRAM} logs est-1 | head -n 1"],
+        check=True,
+        env=reader.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (ended.stdout, ended.stderr) == ("line\n", "")

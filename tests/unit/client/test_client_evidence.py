@@ -1,0 +1,154 @@
+"""What recent syncs tell about things that nobody can ask through the API."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from estimatesync_client.answers import Sync
+from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.evidence import combine, judge_callback, judge_database, judge_source
+from estimatesync_client.findings import Check, Finding, Verdict
+
+Build = Callable[..., Sync]
+
+NO_PAGE: dict[str, Any] = {"progress": None, "results": None}
+
+
+def failed(build: Build, reason: str, message: str = "It says why.", **fields: Any) -> Sync:
+    return build("est-failed", **{"status": "failed", "reason": reason, "message": message, **NO_PAGE, **fields})
+
+
+@pytest.mark.parametrize("judge", [pytest.param(judge_source, id="source"), pytest.param(judge_database, id="db")])
+def test_a_success_proves_login_and_database(judge: Callable[..., Finding], build: Build, now: datetime) -> None:
+    finding = judge([build("est-good")], now)
+
+    assert (finding.verdict, finding.cause) == (Verdict.OK, "worked 2 h ago, in est-good")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "source", "database"),
+    [
+        pytest.param("LoginFailed", "", Verdict.FAULT, Verdict.UNKNOWN, id="login"),
+        pytest.param("SourceUnavailable", "", Verdict.FAULT, Verdict.UNKNOWN, id="source away"),
+        pytest.param("SourceInvalid", "", Verdict.FAULT, Verdict.UNKNOWN, id="not the source"),
+        pytest.param("DatabaseUnavailable", "", Verdict.UNKNOWN, Verdict.FAULT, id="database away"),
+        pytest.param("DatabaseRefused", "", Verdict.UNKNOWN, Verdict.FAULT, id="database refuses"),
+        pytest.param("SecretMissing", "", Verdict.FAULT, Verdict.FAULT, id="no secret"),
+        pytest.param(
+            "ConfigurationInvalid", "DATABASE_URL is not set", Verdict.UNKNOWN, Verdict.FAULT, id="database setting"
+        ),
+        pytest.param(
+            "ConfigurationInvalid", "ATTIC_TECH_EMAIL is not set", Verdict.FAULT, Verdict.UNKNOWN, id="login setting"
+        ),
+        pytest.param("OutOfMemory", "", Verdict.UNKNOWN, Verdict.UNKNOWN, id="says nothing about either"),
+    ],
+)
+def test_each_reason_speaks_about_its_own_part(
+    build: Build, now: datetime, reason: str, message: str, source: Verdict, database: Verdict
+) -> None:
+    syncs = [failed(build, reason, message)]
+
+    assert (judge_source(syncs, now).verdict, judge_database(syncs, now).verdict) == (source, database)
+
+
+def test_a_fault_quotes_the_sync_and_names_what_to_check(build: Build, now: datetime) -> None:
+    finding = judge_source([failed(build, "LoginFailed", "Login to Attic Tech failed: Invalid credentials")], now)
+
+    assert finding.cause == "Login to Attic Tech failed: Invalid credentials, 2 h ago in est-failed"
+    assert finding.cure.startswith("Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD")
+
+
+def test_a_page_that_arrived_proves_the_login_whatever_came_of_it(build: Build, now: datetime) -> None:
+    page = {"page": 3, "total_pages": 17, "fetched": 300, "percent": 17, "text": "3/17"}
+    syncs = [
+        build("est-cancelled", status="cancelled", reason="Cancelled", **NO_PAGE),
+        failed(build, "DatabaseUnavailable", progress=page),
+        failed(build, "LoginFailed"),
+    ]
+
+    assert judge_source(syncs, now).verdict is Verdict.OK
+    assert judge_database(syncs, now).verdict is Verdict.FAULT
+
+
+def test_newer_evidence_wins(build: Build, now: datetime) -> None:
+    good, bad = build("est-good"), failed(build, "DatabaseRefused")
+
+    assert judge_database([good, bad], now).verdict is Verdict.OK
+    assert judge_database([bad, good], now).verdict is Verdict.FAULT
+
+
+@pytest.mark.parametrize(
+    ("callback", "verdict", "said", "cure"),
+    [
+        pytest.param({"state": "delivered"}, Verdict.OK, "delivered 2 h ago", "", id="delivered"),
+        pytest.param(
+            {"state": "failed", "last_status_code": 410, "last_error": "HTTP 410 (Webhook not found.)"},
+            Verdict.FAULT,
+            "the webhook is gone",
+            "estimatesync redeliver est-1",
+            id="gone",
+        ),
+        pytest.param(
+            {"state": "failed", "last_error": "its name cannot be resolved"},
+            Verdict.FAULT,
+            "its name cannot be resolved",
+            "estimatesync redeliver est-1",
+            id="failed",
+        ),
+        pytest.param(
+            {"state": "retrying", "attempts": 3, "last_status_code": 503},
+            Verdict.FAULT,
+            "after 3 attempts for est-1: HTTP 503",
+            "tried again by itself",
+            id="retrying",
+        ),
+        pytest.param({"state": "disabled"}, Verdict.UNKNOWN, "none is configured", "MAKE_SYNC_", id="disabled"),
+        pytest.param({"state": "pending"}, Verdict.UNKNOWN, "no recent sync", "estimatesync start", id="not tried"),
+    ],
+)
+def test_the_newest_delivery_speaks_for_the_callback(
+    build: Build, now: datetime, callback: dict[str, Any], verdict: Verdict, said: str, cure: str
+) -> None:
+    finding = judge_callback([build("est-0", callback=None), build(callback=callback)], now)
+
+    assert finding.verdict is verdict
+    assert said in finding.cause
+    assert cure in finding.cure
+
+
+def test_without_any_sync_nothing_is_claimed(now: datetime) -> None:
+    findings = [judge([], now) for judge in (judge_source, judge_database, judge_callback)]
+
+    assert {finding.verdict for finding in findings} == {Verdict.UNKNOWN}
+    assert all("estimatesync start --wait" in finding.cure for finding in findings)
+
+
+OK = build_finding(Check.DATABASE, Cause.DATABASE_READY, detail="me may write")
+FAULT = build_finding(Check.DATABASE, Cause.DATABASE_READ_ONLY)
+OPEN = build_finding(Check.DATABASE, Cause.NO_DRIVER)
+SEEN_OK = build_finding(Check.DATABASE, Cause.SEEN_WORKING, age="2 h", sync_id="est-1")
+SEEN_FAULT = build_finding(Check.DATABASE, Cause.DATABASE_REFUSED, detail="No", age="2 h", sync_id="est-1")
+SEEN_NOTHING = build_finding(Check.DATABASE, Cause.NO_EVIDENCE)
+
+
+@pytest.mark.parametrize(
+    ("tried", "seen", "told"),
+    [
+        pytest.param(None, SEEN_FAULT, SEEN_FAULT, id="not tried"),
+        pytest.param(OK, SEEN_OK, OK, id="both well"),
+        pytest.param(OK, SEEN_NOTHING, OK, id="only tried"),
+        pytest.param(FAULT, SEEN_OK, FAULT, id="worked before"),
+        pytest.param(OPEN, SEEN_OK, SEEN_OK, id="could not be tried, but worked"),
+        pytest.param(OPEN, SEEN_NOTHING, OPEN, id="nobody knows"),
+    ],
+)
+def test_what_is_tried_now_counts_more_than_what_was_seen(tried: Finding | None, seen: Finding, told: Finding) -> None:
+    assert combine(tried, seen) == told
+
+
+def test_a_contradiction_is_left_open_and_told() -> None:
+    finding = combine(OK, SEEN_FAULT)
+
+    assert finding.verdict is Verdict.UNKNOWN
+    assert finding.cause == "me may write; but syncs say: No, 2 h ago in est-1"

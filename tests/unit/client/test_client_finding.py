@@ -1,0 +1,65 @@
+"""Which syncs a person means."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_client.answers import Sync
+from estimatesync_client.errors import NotFoundError, UsageError
+from estimatesync_client.finding_syncs import fetch_syncs, find_sync
+from estimatesync_client.ports import ListQuery
+
+
+@pytest.fixture
+def stocked(fake_server: Any, build: Callable[..., Sync]) -> Any:
+    fake_server.syncs = [build(f"est-2026-{number:03}") for number in range(250, 0, -1)]
+    return fake_server
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("est-2026-007", "est-2026-007", id="an id, however old"),
+        pytest.param("latest", "est-2026-250", id="the latest"),
+        pytest.param("est-2026-25", "est-2026-250", id="the beginning of one"),
+    ],
+)
+def test_a_sync_is_found(stocked: Any, text: str, found: str) -> None:
+    assert find_sync(stocked, text).sync_id == found
+
+
+def test_a_beginning_that_fits_several_is_refused_with_their_names(stocked: Any) -> None:
+    with pytest.raises(UsageError, match=r"est-2026-249, est-2026-248, est-2026-247, …") as raised:
+        find_sync(stocked, "est-2026-24")
+
+    assert raised.value.cure == "Write more of the id"
+
+
+@pytest.mark.parametrize("text", [pytest.param("est-1999", id="unknown"), pytest.param("", id="blank")])
+def test_what_fits_none_is_not_found(stocked: Any, text: str) -> None:
+    with pytest.raises(NotFoundError):
+        find_sync(stocked, text)
+
+
+def test_there_is_no_latest_before_the_first(fake_server: Any) -> None:
+    with pytest.raises(NotFoundError, match="There is no sync yet") as raised:
+        find_sync(fake_server, "latest")
+
+    assert "estimatesync start" in raised.value.cure
+
+
+@pytest.mark.parametrize(
+    ("limit", "limits", "cursor"),
+    [
+        pytest.param(20, [20], "20", id="one page"),
+        pytest.param(230, [100, 100, 30], "230", id="as many as asked for"),
+        pytest.param(1000, [100, 100, 100], None, id="all there are"),
+    ],
+)
+def test_pages_are_read_until_there_are_enough(stocked: Any, limit: int, limits: list[int], cursor: str | None) -> None:
+    page = fetch_syncs(stocked, ListQuery(limit=limit, statuses=("failed",)))
+
+    assert len(page.syncs) == min(limit, 250)
+    assert page.next_cursor == cursor
+    assert [query.limit for query in stocked.queries] == limits
+    assert {query.statuses for query in stocked.queries} == {("failed",)}

@@ -1,0 +1,102 @@
+"""What doctor tries itself: which settings it needs, which rights suffice, which addresses are public."""
+
+from typing import Any
+
+import pytest
+from estimatesync_client.callback_probe import find_url_fault
+from estimatesync_client.database_probe import Rights, judge_rights
+from estimatesync_client.findings import Verdict
+from estimatesync_client.target_settings import CallbackTarget, parse_targets
+
+SECRET = "made-up-secret-of-this-test"
+
+
+def test_all_settings_of_a_deployment_are_read_and_hidden() -> None:
+    targets = parse_targets(
+        {
+            "ATTIC_TECH_EMAIL": f"{SECRET}@example.com",
+            "ATTIC_TECH_PASSWORD": f" {SECRET}\n",
+            "DATABASE_URL": f"postgresql://me:{SECRET}@db/name",
+            "DATABASE_SCHEMA": "other",
+            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"https://hook.example/{SECRET}",
+            "CALLBACK_ALLOW_PRIVATE_TARGETS": "TRUE",
+        }
+    )
+
+    assert targets.source is not None
+    assert targets.source.password == f" {SECRET}"
+    assert targets.source.url == "https://www.attic-tech.com"
+    assert targets.database is not None
+    assert targets.database.schema == "other"
+    assert targets.callback is not None
+    assert (targets.callback.allow_http, targets.callback.allow_private) == (False, True)
+    assert SECRET not in repr(targets)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"ATTIC_TECH_EMAIL": "a@b.example", "DATABASE_URL": " "}, id="half a login"),
+        pytest.param({"ATTIC_TECH_PASSWORD": "x"}, id="the other half"),
+    ],
+)
+def test_what_is_not_known_here_is_not_tried(environment: dict[str, str]) -> None:
+    targets = parse_targets(environment)
+
+    assert (targets.source, targets.database, targets.callback) == (None, None, None)
+
+
+def rights(**fields: Any) -> Rights:
+    good = {
+        "database": "botzilla",
+        "user": "sync",
+        "is_read_only": False,
+        "can_create_schema": True,
+        "has_schema": False,
+        "can_use_schema": False,
+        "can_create_in_schema": False,
+        "can_write_table": None,
+    }
+    return Rights(**(good | fields))
+
+
+READY: dict[str, Any] = {"has_schema": True, "can_use_schema": True, "can_create_schema": False}
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict", "cure"),
+    [
+        pytest.param({}, Verdict.OK, "", id="may create the schema"),
+        pytest.param({"can_create_schema": False}, Verdict.FAULT, "GRANT CREATE ON DATABASE botzilla", id="may not"),
+        pytest.param({**READY, "can_create_in_schema": True}, Verdict.OK, "", id="an empty schema of its own"),
+        pytest.param(READY, Verdict.FAULT, "GRANT USAGE, CREATE ON SCHEMA s TO sync", id="an empty schema of others"),
+        pytest.param({**READY, "can_write_table": True}, Verdict.OK, "", id="a complete schema needs no more"),
+        pytest.param({**READY, "can_write_table": False}, Verdict.FAULT, "GRANT USAGE", id="the tables of others"),
+        pytest.param({"is_read_only": True}, Verdict.FAULT, "primary server", id="a replica"),
+    ],
+)
+def test_the_rights_that_a_sync_needs_suffice(fields: dict[str, Any], verdict: Verdict, cure: str) -> None:
+    finding = judge_rights(rights(**fields), schema="s")
+
+    assert finding.verdict is verdict
+    assert cure in finding.cure
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        pytest.param("https://hook.example/abc", "", id="good"),
+        pytest.param("http://hook.example/abc", "begins with http://", id="no TLS"),
+        pytest.param("hook.example/abc", "is not an address", id="no scheme"),
+        pytest.param("https:///abc", "is not an address", id="no host"),
+        pytest.param("https://x:99999/abc", "is not an address", id="no port"),
+        pytest.param("https://me:pw@hook.example/abc", "holds a user name or password", id="credentials"),
+    ],
+)
+def test_a_webhook_url_is_judged_without_being_shown(url: str, fault: str) -> None:
+    said = find_url_fault(CallbackTarget(url=url, allow_http=False, allow_private=False))
+
+    assert said.startswith(fault)
+    assert bool(said) is bool(fault)
+    assert "abc" not in said

@@ -1,0 +1,147 @@
+"""What people read: one sync, a list that fits a terminal, ages, findings."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from estimatesync_client.answers import Sync
+from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.errors import RefusedError
+from estimatesync_client.findings import Check
+from estimatesync_client.sync_texts import represent_fields, represent_outcome, represent_progress_line
+from estimatesync_client.views import build_error, build_findings, build_sync, build_table
+from estimatesync_client.wording import represent_age, represent_clock, represent_duration, represent_harmless
+from rich.console import Console
+
+KEYED_ID = "est-87c31064406c230741571a20777e300f"
+
+
+def draw(shown: Any, *, width: int = 80) -> list[str]:
+    console = Console(file=StringIO(), width=width, markup=False, emoji=False, highlight=False)
+    console.print(shown)
+    assert isinstance(console.file, StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age", "duration", "clock"),
+    [
+        pytest.param(0, "0 s", "0 s", "0:00:00", id="now"),
+        pytest.param(59, "59 s", "59 s", "0:00:59", id="seconds"),
+        pytest.param(487, "8 min", "8 min 7 s", "0:08:07", id="minutes"),
+        pytest.param(7_500, "2 h", "2 h 5 min", "2:05:00", id="hours"),
+        pytest.param(200_000, "2 d", "55 h 33 min", "55:33:20", id="days"),
+    ],
+)
+def test_times_are_told_in_units_of_their_size(
+    now: datetime, seconds: int, age: str, duration: str, clock: str
+) -> None:
+    assert represent_age(now - timedelta(seconds=seconds), now) == age
+    assert (represent_duration(seconds), represent_clock(seconds)) == (duration, clock)
+
+
+def test_a_clock_that_goes_wrong_does_not_make_negative_ages(now: datetime) -> None:
+    assert represent_age(now + timedelta(seconds=9), now) == "0 s"
+    assert represent_age(None, now) == "-"
+
+
+def test_control_characters_are_taken_out_and_signs_stay() -> None:
+    assert represent_harmless("🔍 [SYNC] a\tb\x1b[31m\r\x9b") == "🔍 [SYNC] a\tb�[31m��"
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome"),
+    [
+        pytest.param({}, "New: 45, Updated: 1564 (1500 of them unchanged)", id="success"),
+        pytest.param(
+            {"results": {"new_estimates": 1, "updated_estimates": 2, "skipped_estimates": 3}},
+            "New: 1, Updated: 2, Skipped: 3",
+            id="skipped ones",
+        ),
+        pytest.param(
+            {"status": "failed", "reason": "LoginFailed", "message": "Login failed"},
+            "LoginFailed: Login failed",
+            id="failure",
+        ),
+        pytest.param(
+            {"status": "queued", "reason": "Queued", "message": "Position 1; waiting for est-0"},
+            "Position 1; waiting for est-0",
+            id="in the line",
+        ),
+        pytest.param({"status": "running", "reason": "Running", "message": "Running"}, "", id="running"),
+        pytest.param({"status": "cancelled", "reason": "Cancelled", "message": "Cancelled"}, "", id="cancelled"),
+        pytest.param({"status": "paused", "message": "A new state"}, "A new state", id="a state of a newer server"),
+    ],
+)
+def test_the_outcome_is_one_line(build: Callable[..., Sync], fields: dict[str, Any], outcome: str) -> None:
+    assert represent_outcome(build(**fields)) == outcome
+
+
+def test_a_progress_line_says_how_far_it_is(build: Callable[..., Sync]) -> None:
+    page = {"page": 9, "total_pages": 17, "fetched": 900, "percent": 52, "text": "9/17"}
+
+    line = represent_progress_line(build(status="running", reason="Running", progress=page))
+
+    assert line == "running  page 9/17, 900 estimates"
+
+
+def test_a_look_leaves_out_what_nobody_knows_yet(build: Callable[..., Sync], now: datetime) -> None:
+    unknown = dict.fromkeys(("progress", "results", "callback", "started_at", "completed_at", "duration_seconds"))
+
+    names = [name for name, _ in represent_fields(build(status="queued", **unknown), now)]
+
+    assert names == ["Days", "Asked for"]
+
+
+def test_a_callback_that_is_tried_again_says_when_and_why(build: Callable[..., Sync], now: datetime) -> None:
+    callback = {
+        "state": "retrying",
+        "attempts": 2,
+        "last_attempt_at": "2026-11-24T15:59:00.000Z",
+        "next_attempt_at": "2026-11-24T16:01:00.000Z",
+        "last_error": "HTTP 503",
+    }
+
+    told = dict(represent_fields(build(callback=callback), now))["Callback"]
+
+    assert told.startswith("retrying after 2 attempts, 1 min ago; next at 20")
+    assert told.endswith("(HTTP 503)")
+
+
+def test_a_list_with_the_longest_ids_and_numbers_fits_eighty_columns(build: Callable[..., Sync], now: datetime) -> None:
+    page = {"page": 170, "total_pages": 170, "fetched": 16999, "percent": 100, "text": "170/170"}
+    results = {"new_estimates": 45, "updated_estimates": 15640}
+    syncs = [build(KEYED_ID, progress=page, results=results), build("est-2", status="cancelled", callback=None)]
+
+    lines = draw(build_table(syncs, now))
+
+    assert lines[0].split() == ["ID", "STATUS", "PAGES", "NEW", "UPDATED", "CALL", "AGE"]
+    assert lines[1].split() == [KEYED_ID, "succeeded", "170/170", "45", "15640", "✔", "2", "h"]
+    assert len(lines) == 3
+
+
+def test_a_narrow_terminal_folds_an_id_and_loses_no_part_of_it(build: Callable[..., Sync], now: datetime) -> None:
+    lines = draw(build_table([build(KEYED_ID)], now), width=60)
+
+    assert "".join(line.split()[0] for line in lines[1:]) == KEYED_ID
+
+
+def test_a_look_at_a_sync_shows_somebody_elses_brackets(build: Callable[..., Sync], now: datetime) -> None:
+    lines = draw(build_sync(build(status="failed", reason="X", message="see [SYNC] [red]"), now))
+
+    assert lines[1] == "✘ failed  X: see [SYNC] [red]"
+
+
+def test_errors_and_findings_keep_their_indent_when_they_are_long() -> None:
+    finding = build_finding(Check.KEY, Cause.KEY_REFUSED, setting="ESTIMATESYNC_API_KEY", detail="not valid")
+
+    error = draw(build_error(RefusedError("No.", cure="Do this", faults=("first", "second"))))
+    found = draw(build_findings([finding]))
+
+    assert error == ["✘ No.", "  - first", "  - second", "  → Do this"]
+    assert found[0] == "✘  API key       refused: not valid"
+    assert found[1].startswith("                 → Compare")
+    assert found[2].startswith("                   ")
+    assert all(len(line) <= 80 for line in found)

@@ -1,0 +1,111 @@
+"""Waiting for the end of a sync, and following its log, across everything that may happen meanwhile."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_client.answers import Sync
+from estimatesync_client.errors import NotFoundError, StillRunningError, UnavailableError
+from estimatesync_client.waiting import LogLines, Waiting
+
+
+class Clock:
+    """Time that passes only by pauses."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def pause(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class View:
+    """A WaitView that remembers."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def show(self, sync: Sync) -> None:
+        self.shown.append(sync.status)
+
+
+@pytest.fixture
+def begin(fake_server: Any) -> Callable[..., Waiting]:
+    clock = Clock()
+    return lambda **options: Waiting(fake_server, clock=clock, pause=clock.pause, **{"patience": 300.0, **options})
+
+
+def test_each_look_is_shown_until_the_end(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    fake_server.looks = [build(status=status) for status in ("queued", "running", "running", "failed")]
+    view = View()
+
+    sync = begin().wait_for_end("est-1", view)
+
+    assert sync.status == "failed"
+    assert view.shown == ["queued", "running", "running", "failed"]
+    assert fake_server.patiences == [300.0] * 4
+
+
+def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    fake_server.looks = [build(status="running")] * 9
+
+    with pytest.raises(StillRunningError, match="est-1 is running still") as raised:
+        begin(timeout=2.5).wait_for_end("est-1", View())
+
+    assert "estimatesync status est-1 --wait" in raised.value.cure
+    assert fake_server.patiences == [2.5, 1.5, 0.5, 0.0]
+
+
+def test_a_sync_that_is_deleted_meanwhile_ends_the_wait(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    fake_server.looks = [build(status="running"), NotFoundError("There is no sync with this id.")]
+
+    with pytest.raises(NotFoundError):
+        begin().wait_for_end("est-1", View())
+
+
+def test_a_log_is_followed_across_breaks_without_a_line_twice(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    fake_server.streams = [
+        ["one\ntw", UnavailableError("Gone.")],
+        ["one\n", "two\nthree\n"],
+        ["one\ntwo\nthree\nfour"],
+    ]
+    fake_server.looks = [build(status=status) for status in ("running", "running", "succeeded")]
+
+    assert list(begin().follow_log("est-1")) == ["one", "two", "three", "four"]
+
+
+def test_a_log_that_breaks_off_after_the_end_is_read_once_more(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    fake_server.streams = [["one\n", UnavailableError("Gone.")], ["one\ntwo\n"]]
+    fake_server.looks = [build(), build()]
+
+    assert list(begin().follow_log("est-1")) == ["one", "two"]
+
+
+def test_a_fault_that_lasts_ends_the_log(fake_server: Any, begin: Callable[..., Waiting]) -> None:
+    fake_server.streams = [[UnavailableError("The certificate is not trusted.", is_lasting=True)]]
+
+    with pytest.raises(UnavailableError, match="not trusted"):
+        list(begin().follow_log("est-1"))
+
+
+def test_the_log_of_another_run_is_given_from_where_it_differs() -> None:
+    lines = LogLines()
+    first = list(lines.feed("start\npage 1\npage 2\n"))
+    lines.begin_again()
+
+    second = list(lines.feed("start\npage 2\npage 1\n"))
+
+    assert (first, second) == (["start", "page 1", "page 2"], ["page 2", "page 1"])
