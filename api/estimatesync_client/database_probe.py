@@ -97,6 +97,7 @@ def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:
 
 
 def _represent_fault(text: str) -> str:
-    """The last line of libpq's text is the newest try, and what comes after FATAL is what the server says."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [text]
-    return lines[-1].rpartition("FATAL:")[2].strip()
+    """Choose among libpq's lines the last one that names a failure; behind FATAL are the server's own words."""
+    lines = [line.strip(" \t-") for line in text.splitlines() if " failed: " in line or "FATAL: " in line]
+    line = lines[-1] if lines else text.partition("\n")[0]
+    return line.rpartition("FATAL: ")[2].removeprefix("connection failed: ").strip()

@@ -1,0 +1,235 @@
+"""What doctor tries itself: a real login, a real database, a real handshake; and every way in which these fail."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
+from sample_attic_tech.messages import Response
+
+SECRET = "made-up-secret-of-this-test"
+HEALTHY: tuple[Any, ...] = (200, {"status": "ok"})
+PROBLEM = {"success": False, "message": "No.", "code": "api_key_wrong"}
+
+
+@pytest.fixture
+def sample() -> Iterator[RunningSample]:
+    with running_sample(SampleConfig(records=build_records(9, 7, datetime.now(UTC)), password=SECRET)) as running:
+        yield running
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return int(unused.getsockname()[1])
+
+
+@pytest.fixture
+def examine(client: Callable[..., Any], closed_port: int) -> Callable[..., Any]:
+    """Examine a deployment whose server is away, and return the finding of one check."""
+
+    def run(check: str, **environment: str) -> dict[str, str]:
+        ended = client(f"http://127.0.0.1:{closed_port}").run("doctor", "-o", "json", **environment)
+        assert ended.code == 10, ended.err
+        assert SECRET not in ended.out + ended.err
+        (finding,) = [found for found in ended.document["checks"] if found["check"] == check]
+        return dict(finding)
+
+    return run
+
+
+@pytest.fixture
+def login(sample: RunningSample) -> dict[str, str]:
+    return {
+        "ATTIC_TECH_URL": sample.url,
+        "ATTIC_TECH_EMAIL": SampleConfig().email,
+        "ATTIC_TECH_PASSWORD": SECRET,
+    }
+
+
+def test_a_login_is_tried_with_one_listing_of_one_record(
+    examine: Callable[..., Any], login: dict[str, str], sample: RunningSample
+) -> None:
+    finding = examine("source login", **login)
+
+    assert finding["cause"] == "127.0.0.1 accepts the login and lists 9 estimates"
+    assert [(request.method, request.path) for request in sample.requests] == [
+        ("POST", "/api/users/login"),
+        ("GET", "/api/job-estimates"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "said"),
+    [
+        pytest.param(401, "/api/users/login", "refuses the login: HTTP 401", id="login"),
+        pytest.param(403, "/api/job-estimates", "does not let it list estimates (HTTP 403)", id="listing"),
+        pytest.param(200, "/api/users/login", "something else than Attic Tech's API (HTTP 200)", id="a page"),
+        pytest.param(301, "/api/users/login", "something else than Attic Tech's API (HTTP 301)", id="redirect"),
+        pytest.param(503, "/api/job-estimates", "something else than Attic Tech's API (HTTP 503)", id="away"),
+    ],
+)
+def test_a_source_that_does_not_do_is_told_by_what_it_answers(
+    examine: Callable[..., Any], login: dict[str, str], sample: RunningSample, status: int, path: str, said: str
+) -> None:
+    answer = Response(status=status, body=b"<html></html>", headers={"Content-Type": "text/html"})
+    sample.on_request = lambda request: answer if request.path == path else None
+
+    finding = examine("source login", **login)
+
+    assert finding["verdict"] == "fault"
+    assert said in finding["cause"]
+
+
+def test_a_wrong_password_and_a_source_that_is_away_are_told_apart(
+    examine: Callable[..., Any], login: dict[str, str], closed_port: int
+) -> None:
+    wrong = examine("source login", **login | {"ATTIC_TECH_PASSWORD": "wrong"})
+    away = examine("source login", **login | {"ATTIC_TECH_URL": f"http://127.0.0.1:{closed_port}"})
+
+    assert "refuses the login: The email or password provided is incorrect" in wrong["cause"]
+    assert wrong["cure"] == "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
+    assert away["cause"] == "nothing listens at 127.0.0.1"
+    assert "ATTIC_TECH_URL" in away["cure"]
+
+
+def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..., Any], database_url: str) -> None:
+    role = "doctor_" + urlsplit(database_url).path.removeprefix("/")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+        try:
+            parameters = psycopg.conninfo.conninfo_to_dict(database_url) | {"user": role}
+            of_role = psycopg.conninfo.make_conninfo("", **parameters)
+            owner, other = (examine("database", DATABASE_URL=url) for url in (database_url, of_role))
+            connection.execute("CREATE SCHEMA botzilla")
+            in_foreign_schema = examine("database", DATABASE_URL=of_role)
+            connection.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA botzilla TO {}").format(sql.Identifier(role)))
+            granted = examine("database", DATABASE_URL=of_role)
+        finally:
+            connection.execute(sql.SQL("DROP OWNED BY {0}").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+    assert (owner["verdict"], other["verdict"]) == ("ok", "fault")
+    assert f"{role} may not create it" in other["cause"]
+    assert f"GRANT CREATE ON DATABASE {urlsplit(database_url).path[1:]} TO {role}" in other["cure"]
+    assert f"{role} may not work in the schema botzilla" in in_foreign_schema["cause"]
+    assert granted["verdict"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param(f"postgresql://me:{SECRET}@127.0.0.1:1/x", "no connection: connection", id="away"),
+        pytest.param(f"postgresql://me:{SECRET}@[half/x", "is not a connection URL", id="no URL"),
+        pytest.param("postgresql:///no_such_database?host=HOST", 'database "no_such_database" does not', id="missing"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_without_its_url(
+    examine: Callable[..., Any], postgres_url: str, url: str, said: str
+) -> None:
+    host = psycopg.conninfo.conninfo_to_dict(postgres_url)["host"]
+
+    finding = examine("database", DATABASE_URL=url.replace("HOST", f"{host}&user=postgres"))
+
+    assert finding["verdict"] == "fault"
+    assert said in finding["cause"]
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "verdict", "said"),
+    [
+        pytest.param("PORT/hook", {}, "fault", "which is not public", id="private"),
+        pytest.param("PORT/hook", {"CALLBACK_ALLOW_PRIVATE_TARGETS": "true"}, "ok", "can be reached", id="allowed"),
+        pytest.param("http://x/", {}, "fault", "begins with http://", id="no TLS"),
+        pytest.param("https://x.invalid/", {}, "fault", "x.invalid cannot be resolved", id="no name"),
+    ],
+)
+def test_a_webhook_is_reached_and_never_posted_to(
+    examine: Callable[..., Any],
+    act: Callable[..., Any],
+    tls: ssl.SSLContext,
+    trust: dict[str, str],
+    url: str,
+    environment: dict[str, str],
+    verdict: str,
+    said: str,
+) -> None:
+    hook = act((200, b"Accepted"), context=tls)
+
+    target = f"{url.replace('PORT', hook.url)}?{SECRET}"
+    finding = examine("callback", MAKE_SYNC_CALLBACK_WEBHOOK_URL=target, **environment, **trust)
+
+    assert finding["verdict"] == verdict
+    assert said in finding["cause"]
+    assert hook.asked == []
+
+
+def test_a_webhook_with_a_certificate_of_nobody_is_a_fault(
+    examine: Callable[..., Any], act: Callable[..., Any], tls: ssl.SSLContext
+) -> None:
+    hook = act((200, b"Accepted"), context=tls)
+
+    allowed = {"CALLBACK_ALLOW_PRIVATE_TARGETS": "true"}
+    finding = examine("callback", MAKE_SYNC_CALLBACK_WEBHOOK_URL=f"{hook.url}/{SECRET}", **allowed)
+
+    assert "certificate of 127.0.0.1 is not trusted" in finding["cause"]
+
+
+def test_settings_are_read_from_a_file_as_one_machine_reads_them(
+    client: Callable[..., Any], closed_port: int, login: dict[str, str], tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("".join(f"{name}='{value}'\n" for name, value in login.items()))
+
+    ended = client(f"http://127.0.0.1:{closed_port}").run("doctor", "--env-file", str(env_file))
+
+    assert "✔  source login  127.0.0.1 accepts the login" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("replies", "check", "verdict", "said"),
+    [
+        pytest.param([(200, b"<html>")], "server", "fault", "something else", id="a stranger"),
+        pytest.param([(301, b"", {"Location": "https://b.example"})], "server", "fault", "redirects", id="redirect"),
+        pytest.param([HEALTHY, (403, PROBLEM)], "API key", "fault", "refused: No", id="wrong key"),
+        pytest.param([HEALTHY, (200, {}), (403, PROBLEM)], "API key", "ok", "only to look", id="read-only key"),
+        pytest.param([HEALTHY, (None,)], "API key", "fault", "without an answer", id="hangs up"),
+        pytest.param(
+            [HEALTHY, (200, {}), (404, PROBLEM), (503, {**PROBLEM, "message": "Away."})],
+            "cluster",
+            "fault",
+            "no sync can be stored now: Away",
+            id="no store",
+        ),
+    ],
+)
+def test_what_the_server_answers_is_judged(
+    act: Callable[..., Any], client: Callable[..., Any], replies: list[Any], check: str, verdict: str, said: str
+) -> None:
+    server = act(*replies)
+
+    document = client(server.url).run("doctor", "-o", "json").document
+
+    (finding,) = [found for found in document["checks"] if found["check"] == check]
+    assert finding["verdict"] == verdict
+    assert said in finding["cause"]
+
+
+def test_every_check_has_a_line_and_every_fault_a_cure_when_nothing_is_set(
+    client: Callable[..., Any], closed_port: int
+) -> None:
+    ended = client(f"http://127.0.0.1:{closed_port}", ESTIMATESYNC_API_KEY="").run("doctor", "--output=json")
+
+    checks = ended.document["checks"]
+    assert [found["check"] for found in checks] == [
+        *("server", "API key", "cluster", "source login", "database", "callback"),
+    ]
+    assert all(found["cure"] for found in checks if found["verdict"] == "fault")
+    assert ended.document["success"] is False

@@ -1,0 +1,261 @@
+"""The console script against the real server of one machine: real syncs, a real database, a real webhook."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from estimatesync_local.held_lock import is_held
+from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
+from sample_attic_tech.receiver import Receiver, running_receiver
+
+PATIENCE = 60.0
+RECORDS = 230
+KEY = "made-up-key-of-this-test"
+PASSWORD = SampleConfig().password
+
+
+class Server:
+    """One server process after another, in one directory and at one port."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self.directory = directory
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            address = f"127.0.0.1:{unused.getsockname()[1]}"
+        self.url = f"http://{address}"
+        self.environment = {"PATH": os.environ["PATH"], **environment, "BIND": address}
+        self.output: list[str] = []
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "estimatesync_local"],
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output.clear()
+        threading.Thread(target=self._read_output, args=(self.process,), daemon=True).start()
+        self.wait_until("readiness", lambda: "EstimateSync is ready" in self.text)
+
+    def _read_output(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            self.output.extend(lines)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.output)
+
+    def kill(self) -> None:
+        """Let it vanish; its runs go on, and its API ends by itself."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self.wait_until("the end of the API", lambda: not is_held(self.directory / ".local" / "api.lock"))
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        for pid in re.findall(r"Listening at: http://\S+ \((\d+)\)", self.text):
+            with suppress(ProcessLookupError):
+                os.killpg(int(pid), signal.SIGKILL)
+        for started in self.directory.glob(".local/jobs/*/runs/*/started"):
+            if is_held(started.with_name("lock")):
+                os.killpg(int(started.read_text()), signal.SIGKILL)
+
+    def wait_until(self, what: str, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"never came: {what}\n{self.text}"
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def sample() -> Iterator[RunningSample]:
+    records = build_records(RECORDS, 7, datetime.now(UTC))
+    with running_sample(SampleConfig(records=records, page_delay_seconds=0.3)) as running:
+        yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def server(tmp_path: Path, database_url: str, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
+    server = Server(
+        tmp_path,
+        {
+            "ATTIC_TECH_URL": sample.url,
+            "ATTIC_TECH_EMAIL": SampleConfig().email,
+            "ATTIC_TECH_PASSWORD": PASSWORD,
+            "DATABASE_URL": database_url,
+            "API_KEYS": f"test:{KEY}",
+            "PROGRESS_SECONDS": "1",
+            "RETRY_SECONDS": "1",
+            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
+            "CALLBACK_ALLOW_HTTP": "true",
+            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
+        },
+    )
+    yield server
+    server.end()
+
+
+def slow_down(sample: RunningSample, seconds: float) -> None:
+    def delay(request: Any) -> None:
+        if request.path == "/api/job-estimates":
+            time.sleep(seconds)
+
+    sample.on_request = delay
+
+
+def check(document: dict[str, Any]) -> dict[str, str]:
+    return {found["check"]: found["verdict"] for found in document["checks"]}
+
+
+def test_a_success_from_start_to_redelivery(server: Server, receiver: Receiver, client: Callable[..., Any]) -> None:
+    server.start()
+    program = client(server.url)
+
+    ended = program.run("start", "--wait", "--output", "json")
+
+    assert (ended.code, ended.document["status"]) == (0, "succeeded"), ended.err
+    assert ended.document["results"]["new_estimates"] == RECORDS
+    name = ended.document["sync_id"]
+    assert f"succeeded  page 3/3, {RECORDS} estimates  New: {RECORDS}, Updated: 0" in ended.err
+    receiver.wait_for(1, PATIENCE)
+    server.wait_until("the delivery", lambda: '"delivered"' in program.run("status", name, "-o", "json").out)
+
+    assert [sync["sync_id"] for sync in program.run("list", "-o", "json").document["syncs"]] == [name]
+    assert re.search(rf"^{name} +succeeded +3/3 +{RECORDS} +0 ✔ ", program.run("list").out, re.MULTILINE)
+    assert program.run("list", "--status", "failed,cancelled", "-o", "json").document["syncs"] == []
+    looked = program.run("status", "latest").out
+    assert looked.startswith(f"{name}\n✔ succeeded  New: {RECORDS}, Updated: 0\n")
+    assert "  Callback   delivered after 1 attempt" in looked
+    assert program.run("logs", name[:12]).out.endswith(f"finished. New: {RECORDS}, Updated: 0.\n")
+    assert program.run("cancel", name).out == f"✔ {name}: The sync had ended already.\n"
+    assert program.run("redeliver", name).code == 0
+    first, second = receiver.wait_for(2, PATIENCE)
+    assert first.body == second.body
+    examined = program.run("doctor", "-o", "json")
+    assert (examined.code, set(check(examined.document).values())) == (0, {"ok"}), examined.out
+
+
+def test_a_failure_its_cause_and_its_cure(server: Server, tmp_path: Path, client: Callable[..., Any]) -> None:
+    server.environment["ATTIC_TECH_PASSWORD"] = "wrong"
+    server.start()
+    program = client(server.url)
+
+    ended = program.run("start", "--wait")
+
+    assert ended.code == 3
+    assert "✘ failed  LoginFailed: Login to Attic Tech failed: Invalid credentials\n" in ended.out
+    examined = program.run("doctor")
+    assert examined.code == 10
+    assert re.search(
+        r"✘  source login  Login to Attic Tech failed: Invalid credentials, \d+ s ago in est-\w+\n"
+        r" +→ Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
+        examined.out,
+    )
+    assert "?  database      no recent sync" in examined.out
+
+    env_file = tmp_path / "corrected.env"
+    settings = server.environment | {"ATTIC_TECH_PASSWORD": PASSWORD}
+    env_file.write_text("".join(f"{name}='{settings[name]}'\n" for name in settings if name.startswith("ATTIC_TECH")))
+    corrected = program.run("doctor", "--env-file", str(env_file), "-o", "json")
+    assert check(corrected.document)["source login"] == "unknown"
+    assert f"accepts the login and lists {RECORDS} estimates; but syncs say: Login" in corrected.out
+    assert PASSWORD not in corrected.out + corrected.err
+
+
+def test_a_sync_is_cancelled_while_others_wait_for_it(
+    server: Server, sample: RunningSample, client: Callable[..., Any]
+) -> None:
+    slow_down(sample, 3.0)
+    server.start()
+    program = client(server.url)
+    waiting = program.start("start", "--wait", "-o", "json")
+    waiting.wait_for("running")
+    following = program.start("logs", "latest", "--follow")
+    following.wait_for("Fetching page 1")
+
+    too_early = program.run("redeliver", "latest", "-o", "json")
+    cancelled = program.run("cancel", "latest", "-o", "json")
+
+    assert (too_early.code, too_early.document["code"]) == (9, "sync_not_finished")
+    assert (cancelled.code, cancelled.document["message"]) == (0, "The sync will be stopped.")
+    ended = waiting.end()
+    assert (ended.code, ended.document["status"]) == (4, "cancelled")
+    assert following.end().code == 0
+
+
+def test_a_server_killed_during_a_wait_is_waited_for(
+    server: Server, sample: RunningSample, client: Callable[..., Any]
+) -> None:
+    slow_down(sample, 1.5)
+    server.start()
+    program = client(server.url)
+    waiting = program.start("start", "--wait", "-o", "json")
+    waiting.wait_for("running")
+    following = program.start("logs", "latest", "--follow")
+    following.wait_for("Fetching page 1")
+
+    server.kill()
+    waiting.wait_for("Nothing listens at")
+    server.start()
+
+    ended, followed = waiting.end(), following.end()
+    assert (ended.code, ended.document["results"]["new_estimates"]) == (0, RECORDS), ended.err
+    assert followed.code == 0, followed.err
+    assert followed.out == program.run("logs", "latest").out
+    assert followed.out.endswith(f"New: {RECORDS}, Updated: 0.\n")
+
+
+def test_ctrl_c_leaves_a_real_sync_running(server: Server, client: Callable[..., Any]) -> None:
+    server.start()
+    program = client(server.url)
+    waiting = program.start("start", "--wait")
+    waiting.wait_for("running")
+
+    left = waiting.interrupt()
+
+    assert left.code == 130
+    (command,) = re.findall(r"estimatesync (status \S+ --wait)", left.err)
+    assert program.run(*command.split()).code == 0
+
+
+def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(server: Server, client: Callable[..., Any]) -> None:
+    server.start()
+    wrong = client(server.url, ESTIMATESYNC_API_KEY="another-made-up-key-0123")
+
+    listed, examined = wrong.run("list", "-o", "json"), wrong.run("doctor", "-o", "json")
+
+    assert (listed.code, listed.document["code"]) == (6, "api_key_wrong")
+    assert examined.code == 10
+    assert check(examined.document) == {
+        "server": "ok",
+        "API key": "fault",
+        "cluster": "ok",
+        "source login": "unknown",
+        "database": "unknown",
+        "callback": "unknown",
+    }
+    assert client(server.url).run("status", "est-nobody").code == 7
+    assert client(server.url).run("logs", "latest").code == 7
+    keyed = [client(server.url).run("start", "--idempotency-key", "nightly", "-o", "json") for _ in range(2)]
+    assert len({json.loads(ended.out)["sync_id"] for ended in keyed}) == 1
