@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.findings import Check, Finding
 from estimatesync_client.target_settings import ALLOW_HTTP, WEBHOOK_URL, CallbackTarget
 
@@ -42,7 +42,7 @@ def check_callback(target: CallbackTarget) -> Finding:
         if refused and not target.allow_private:
             return _build(Cause.TARGET_PRIVATE, host=host, detail=refused[0])
         _send_nothing(host, port, is_encrypted=parts.scheme == "https")
-    except OSError as error:
+    except CONNECTION_ERRORS as error:
         cause, detail = classify_fault(error)
         return _build(cause, host=host, detail=detail)
     is_plain = refused or parts.scheme == "http"

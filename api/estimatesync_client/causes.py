@@ -52,7 +52,7 @@ class Cause(Enum):
         "{host} answers, but without TLS: the key can be read on the way",
         "Put a proxy with TLS in front of it, and let {setting} begin with https://",
     )
-    URL_UNUSABLE = (_FAULT, "{detail}", "Set {setting} to where the API is")
+    URL_UNUSABLE = (_FAULT, "{detail}", "Write {setting} like https://example.com")
     REDIRECTED = (
         _FAULT,
         "{host} redirects to {detail}",

@@ -3,8 +3,10 @@
 A command that does not get what it wanted raises a ClientError. Docstrings are the help that people read.
 """
 
+import re
 import secrets
 from collections.abc import Iterator
+from typing import Final
 
 import typer
 
@@ -17,6 +19,8 @@ from estimatesync_client.program import Program, get_program
 from estimatesync_client.terminal import Output, read_now
 from estimatesync_client.views import build_hint, build_table
 from estimatesync_client.wording import represent_harmless
+
+_KEY: Final = re.compile(r"[ -~]{1,255}")
 
 
 def start(
@@ -34,6 +38,8 @@ def start(
     _require_wait(wait=wait, timeout=timeout)
     if from_ and to and from_ > to:
         raise UsageError("--from is after --to.")
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        raise UsageError("--idempotency-key takes 1 to 255 printable ASCII characters.")
     query = StartQuery(
         start_date=f"{from_:{options.DAY_FORMAT}}" if from_ else None,
         end_date=f"{to:{options.DAY_FORMAT}}" if to else None,

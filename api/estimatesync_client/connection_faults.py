@@ -10,10 +10,14 @@ import httpx
 
 from estimatesync_client.causes import Cause
 
+CONNECTION_ERRORS: Final = (httpx.RequestError, OSError, UnicodeError)
+"""What a connection may raise; the last one comes of names that DNS cannot carry."""
+
 _KNOWN: Final[tuple[tuple[type[BaseException], Cause], ...]] = (
     (ssl.SSLCertVerificationError, Cause.UNTRUSTED),
     (ssl.SSLError, Cause.NO_TLS),
     (socket.gaierror, Cause.NAME_UNKNOWN),
+    (UnicodeError, Cause.NAME_UNKNOWN),
     (ConnectionRefusedError, Cause.NOTHING_LISTENS),
     (httpx.ConnectTimeout, Cause.OUT_OF_REACH),
     (httpx.TimeoutException, Cause.NO_ANSWER),

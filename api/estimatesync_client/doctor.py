@@ -11,7 +11,7 @@ import httpx
 
 from estimatesync_client.callback_probe import check_callback
 from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.database_probe import check_database
 from estimatesync_client.errors import ClientError, UsageError
 from estimatesync_client.evidence import combine, judge_callback, judge_database, judge_source
@@ -101,7 +101,7 @@ def _try(check: Check, look: Look) -> Finding:
     """Look; a connection that fails now, after the first one did not, is a finding too."""
     try:
         return look()
-    except httpx.TransportError as error:
+    except CONNECTION_ERRORS as error:
         cause, detail = classify_fault(error)
         return build_finding(check, cause, host="the server", setting=URL_VARIABLE, detail=detail)
 

@@ -121,7 +121,7 @@ class HttpApi:
                     response.read()
                     raise self._build_error(response)
                 yield from response.iter_text()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._build_fault(error) from error
 
     def cancel(self, sync_id: str) -> Acted:
@@ -159,13 +159,13 @@ class HttpApi:
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         try:
             response = self._client.request(method, path, **options)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._build_fault(error) from error
         if not response.is_success:
             raise self._build_error(response)
         return response
 
-    def _build_fault(self, error: httpx.TransportError) -> UnavailableError:
+    def _build_fault(self, error: httpx.RequestError) -> UnavailableError:
         cause, detail = classify_fault(error)
         return build_connection_error(cause, detail, host=self._host)
 

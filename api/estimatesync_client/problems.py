@@ -35,6 +35,8 @@ _KINDS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
     409: (NotNowError, ""),
 }
 _LASTING: Final = frozenset({Cause.UNTRUSTED, Cause.NO_TLS})
+_NO_SUCH_ADDRESS: Final = "not_found"
+"""Ours, but older than this program, or behind another path."""
 _QUOTE_LENGTH: Final = 300
 
 
@@ -74,8 +76,8 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
         later = f" in {retry_after:.0f} s" if retry_after else ""
         message, cure = _represent(Cause.BUSY, detail=said or f"HTTP {status}", later=later)
         return UnavailableError(message, cure=cure, retry_after=retry_after)
-    if not said or body is None:
-        message, cure = _represent(Cause.STRANGER, detail=f"HTTP {status}", **details)
+    if not said or body is None or body.get("code") == _NO_SUCH_ADDRESS:
+        message, cure = _represent(Cause.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
         return StrangerError(message, cure=cure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         message, cure = _represent(Cause.DEFECT, detail=said)

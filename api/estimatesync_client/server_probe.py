@@ -11,7 +11,7 @@ import httpx
 from estimatesync_contract.names import SYNCS_PATH
 
 from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.findings import Check, Finding, Verdict
 from estimatesync_client.problems import parse_body
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
@@ -30,7 +30,7 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
     began = time.monotonic()
     try:
         response = client.get(_HEALTH_PATH)
-    except httpx.TransportError as error:
+    except CONNECTION_ERRORS as error:
         cause, detail = classify_fault(error)
         return _build_server(cause, address, detail=detail)
     milliseconds = round((time.monotonic() - began) * 1000)

@@ -60,8 +60,11 @@ def parse_address(text: str) -> Address:
     url = text.strip() or DEFAULT_URL
     try:
         parts = urlsplit(url)
-        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        # A name with a label that DNS does not know fails here already, and not in the middle of a request.
+        is_usable = (
+            parts.scheme in {"http", "https"} and bool((parts.hostname or "").encode("idna")) and parts.port != 0
+        )
+    except ValueError:  # UnicodeError is one
         is_usable = False
     if not is_usable or not url.isprintable() or " " in url:
         raise UsageError(f"{URL_VARIABLE} is not an address such as https://sync.example.com.")

@@ -8,7 +8,7 @@ import msgspec
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 
 from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import classify_fault
+from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.findings import Check, Finding
 from estimatesync_client.problems import parse_body
 from estimatesync_client.target_settings import SourceLogin
@@ -29,15 +29,23 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_source(login: SourceLogin) -> Finding:
     """Log in and list; redirects are not followed, since they would carry the password elsewhere."""
+    host = _find_host(login.url)
+    if not host:
+        return _build(Cause.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not an address")
     try:
-        host = httpx.URL(login.url).host
         with httpx.Client(base_url=login.url, timeout=_TIMEOUT, follow_redirects=False) as client:
             return _judge(client, login, host)
-    except httpx.TransportError as error:
+    except CONNECTION_ERRORS as error:
         cause, detail = classify_fault(error)
-        return _build(cause, host=httpx.URL(login.url).host, detail=detail)
+        return _build(cause, host=host, detail=detail)
+
+
+def _find_host(url: str) -> str:
+    try:
+        parts = httpx.URL(url)
     except httpx.InvalidURL:
-        return _build(Cause.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not an address")
+        return ""
+    return parts.host if parts.scheme in {"http", "https"} else ""
 
 
 def _judge(client: httpx.Client, login: SourceLogin, host: str) -> Finding:

@@ -82,7 +82,8 @@ def build_findings(findings: Iterable[Finding]) -> Table:
 def build_error(error: ClientError) -> Table:
     """Build what is said when something did not work."""
     table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_row(Text("✘", style="bold red"), Text(error.message))
+    message = "The request is refused:" if error.faults else error.message
+    table.add_row(Text("✘", style="bold red"), Text(message))
     for fault in error.faults:
         table.add_row("", Text(f"- {fault}"))
     if error.cure:

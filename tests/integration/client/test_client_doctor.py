@@ -96,6 +96,9 @@ def test_a_wrong_password_and_a_source_that_is_away_are_told_apart(
 
     assert "refuses the login: The email or password provided is incorrect" in wrong["cause"]
     assert wrong["cure"] == "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
+    nowhere = {url: examine("source login", **login | {"ATTIC_TECH_URL": url}) for url in ("nowhere", "http://a..b")}
+    assert nowhere["nowhere"]["cause"] == "ATTIC_TECH_URL is not an address"
+    assert "cannot be resolved" in nowhere["http://a..b"]["cause"]
     assert away["cause"] == "nothing listens at 127.0.0.1"
     assert "ATTIC_TECH_URL" in away["cure"]
 
@@ -149,6 +152,7 @@ def test_a_database_that_cannot_be_used_is_told_without_its_url(
         pytest.param("PORT/hook", {"CALLBACK_ALLOW_PRIVATE_TARGETS": "true"}, "ok", "can be reached", id="allowed"),
         pytest.param("http://x/", {}, "fault", "begins with http://", id="no TLS"),
         pytest.param("https://x.invalid/", {}, "fault", "x.invalid cannot be resolved", id="no name"),
+        pytest.param("https://a..b/", {}, "fault", "a..b cannot be resolved", id="no name at all"),
     ],
 )
 def test_a_webhook_is_reached_and_never_posted_to(

@@ -189,6 +189,7 @@ def test_a_list_hands_on_its_filters(act: Callable[..., Any], client: Callable[.
         pytest.param(("start", "--from", "2025-13-01"), id="no day"),
         pytest.param(("start", "--from", "2025-10-02", "--to", "2025-10-01"), id="the wrong way round"),
         pytest.param(("start", "--timeout", "3"), id="a timeout without a wait"),
+        pytest.param(("start", "--idempotency-key", "schlüssel"), id="a key that no header carries"),
         pytest.param(("status",), id="no id"),
         pytest.param(("list", "--limit", "0"), id="too few"),
         pytest.param(("list", "--output", "xml"), id="an unknown form"),

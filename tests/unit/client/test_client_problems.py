@@ -27,6 +27,7 @@ def problem(code: str, message: str = "No.", **fields: Any) -> dict[str, Any]:
         pytest.param(401, problem("api_key_missing"), Exit.NOT_ALLOWED, id="no key"),
         pytest.param(403, problem("api_key_wrong"), Exit.NOT_ALLOWED, id="wrong key"),
         pytest.param(404, problem("sync_not_found"), Exit.NOT_FOUND, id="no sync"),
+        pytest.param(404, problem("not_found"), Exit.UNAVAILABLE, id="an older server, or another path"),
         pytest.param(409, problem("not_finished"), Exit.NOT_NOW, id="not now"),
         pytest.param(422, problem("idempotency_key_reused"), Exit.REFUSED, id="key reused"),
         pytest.param(429, problem("too_many"), Exit.UNAVAILABLE, id="too many"),

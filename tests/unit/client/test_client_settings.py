@@ -30,6 +30,8 @@ def test_an_address_is_read(text: str, url: str, *, is_encrypted: bool, is_here:
         pytest.param("https://x:port", id="no port"),
         pytest.param("https://x:0", id="port 0"),
         pytest.param("https://[::1", id="half an address"),
+        pytest.param("https://a..b", id="a name with a hole"),
+        pytest.param(f"https://{'a' * 80}", id="a name that is too long"),
         pytest.param("https://a b", id="a blank"),
         pytest.param("https://user:secret-of-a-test@x", id="a password"),
         pytest.param("https://x?key=secret-of-a-test", id="a query"),

@@ -137,10 +137,10 @@ def test_a_look_at_a_sync_shows_somebody_elses_brackets(build: Callable[..., Syn
 def test_errors_and_findings_keep_their_indent_when_they_are_long() -> None:
     finding = build_finding(Check.KEY, Cause.KEY_REFUSED, setting="ESTIMATESYNC_API_KEY", detail="not valid")
 
-    error = draw(build_error(RefusedError("No.", cure="Do this", faults=("first", "second"))))
+    error = draw(build_error(RefusedError("first; second", cure="Do this", faults=("first", "second"))))
     found = draw(build_findings([finding]))
 
-    assert error == ["✘ No.", "  - first", "  - second", "  → Do this"]
+    assert error == ["✘ The request is refused:", "  - first", "  - second", "  → Do this"]
     assert found[0] == "✘  API key       refused: not valid"
     assert found[1].startswith("                 → Compare")
     assert found[2].startswith("                   ")
