@@ -25,7 +25,9 @@ class ClientError(Exception):
     exit: ClassVar[Exit] = Exit.REFUSED
     default_code: ClassVar[str] = "error"
 
-    def __init__(self, message: str, *, cure: str = "", code: str = "", faults: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, cure: str = "", code: str = "", faults: tuple[str, ...] = (), sync_id: str = ""
+    ) -> None:
         """Keep what to say.
 
         Args:
@@ -33,12 +35,14 @@ class ClientError(Exception):
             cure: What to do about it.
             code: The server's word for it.
             faults: Everything that is wrong with a request, when it is more than one thing.
+            sync_id: The sync that goes on all the same.
         """
         super().__init__(message)
         self.message = message
         self.cure = cure
         self.code = code or self.default_code
         self.faults = faults
+        self.sync_id = sync_id
 
 
 class UsageError(ClientError):
@@ -80,7 +84,13 @@ class UnavailableError(ClientError):
     default_code = "unavailable"
 
     def __init__(
-        self, message: str, *, cure: str = "", retry_after: float | None = None, is_lasting: bool = False
+        self,
+        message: str,
+        *,
+        cure: str = "",
+        retry_after: float | None = None,
+        is_lasting: bool = False,
+        sync_id: str = "",
     ) -> None:
         """Keep what to say, and when to ask again.
 
@@ -89,8 +99,9 @@ class UnavailableError(ClientError):
             cure: What to do about it.
             retry_after: Seconds that the server asks to wait.
             is_lasting: Asking again helps only after a person has acted.
+            sync_id: The sync that may go on all the same.
         """
-        super().__init__(message, cure=cure)
+        super().__init__(message, cure=cure, sync_id=sync_id)
         self.retry_after = retry_after
         self.is_lasting = is_lasting
 
@@ -123,4 +134,6 @@ def represent_error(error: ClientError) -> dict[str, Any]:
         body["cure"] = error.cure
     if error.faults:
         body["errors"] = list(error.faults)
+    if error.sync_id:
+        body["sync_id"] = error.sync_id
     return {**body, "exit_code": error.exit.code}

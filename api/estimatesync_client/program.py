@@ -64,9 +64,11 @@ class Program:
             with self.terminal.watching() as view:
                 sync = self.create_waiting(server, timeout=timeout).wait_for_end(sync_id, view)
         except KeyboardInterrupt:
-            raise InterruptedWaitError(f"Nobody waits any more; {sync_id} goes on.", cure=come_back) from None
+            message = f"Nobody waits any more; {sync_id} goes on."
+            raise InterruptedWaitError(message, cure=come_back, sync_id=sync_id) from None
         except UnavailableError as error:
-            raise UnavailableError(f"{error.message} {sync_id} may go on all the same.", cure=come_back) from error
+            message = f"{error.message} {sync_id} may go on all the same."
+            raise UnavailableError(message, cure=come_back, sync_id=sync_id) from error
         self.write_sync(sync)
         raise SystemExit(OUTCOMES[sync.status].code)
 

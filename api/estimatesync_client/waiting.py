@@ -55,6 +55,7 @@ class Waiting:
                 raise StillRunningError(
                     f"{sync_id} is {sync.status} still and goes on.",
                     cure=f"Come back with: estimatesync status {sync_id} --wait",
+                    sync_id=sync_id,
                 )
             self._pause(min(POLL_SECONDS, remaining))
 

@@ -239,7 +239,7 @@ def test_a_timeout_ends_the_wait_and_not_the_sync(act: Callable[..., Any], clien
 
     ended = client(server.url).run("start", "--wait", "--timeout", "1", "--output", "json")
 
-    assert (ended.code, ended.document["code"]) == (8, "still_running")
+    assert (ended.code, ended.document["code"], ended.document["sync_id"]) == (8, "still_running", "est-1")
     assert {asked.method for asked in server.asked[1:]} == {"GET"}
 
 
