@@ -5,6 +5,7 @@ A command that does not get what it wanted raises a ClientError. Docstrings are 
 
 import re
 import secrets
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -109,7 +110,7 @@ def logs(
                 program.terminal.write_line(represent_harmless(line))
         except KeyboardInterrupt:
             cure = f"Come back with: estimatesync logs {name} --follow"
-            raise InterruptedWaitError(f"{name} goes on.", cure=cure) from None
+            raise InterruptedWaitError("Nobody reads the log any more.", cure=cure, sync_id=name) from None
 
 
 def cancel(
@@ -150,7 +151,7 @@ def _require_wait(*, wait: bool, timeout: float | None) -> None:
 
 def _start(server: Server, query: StartQuery) -> Started:
     """Start; when nobody can tell whether that worked, say how to repeat it without starting two."""
-    again = f"To repeat this very start, add: --idempotency-key {query.idempotency_key}"
+    again = f"To repeat this very start, add: --idempotency-key {shlex.quote(query.idempotency_key)}"
     try:
         return server.start(query)
     except UnavailableError as error:

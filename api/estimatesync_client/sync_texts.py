@@ -50,11 +50,11 @@ def represent_outcome(sync: Sync) -> str:
 
 def represent_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
     """Everything worth knowing, as names and texts; what nobody knows yet is left out."""
-    days = sync.date_range
+    days, created = sync.date_range, sync.created_at
     fields = (
         ("Days", f"{days.start_date} to {days.end_date}" if days else ""),
         ("Pages", _represent_progress(sync.progress) if sync.progress else ""),
-        ("Asked for", f"{represent_moment(sync.created_at)}, {represent_age(sync.created_at, now)} ago"),
+        ("Asked for", f"{represent_moment(created)}, {represent_age(created, now)} ago" if created else ""),
         ("Started", represent_moment(sync.started_at) if sync.started_at else ""),
         ("Ended", _represent_end(sync)),
         ("Callback", _represent_callback(sync.callback, now) if sync.callback else ""),

@@ -31,9 +31,9 @@ def represent_clock(seconds: float) -> str:
     return f"{whole // 3_600}:{whole % 3_600 // 60:02}:{whole % 60:02}"
 
 
-def represent_moment(moment: datetime | None) -> str:
-    """When, in the time zone of this terminal; a dash when nobody knows."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else "-"
+def represent_moment(moment: datetime) -> str:
+    """When, in the time zone of this terminal."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def represent_count(number: int, noun: str) -> str:

@@ -1,0 +1,147 @@
+"""What a person sees: the console script in a terminal of its own, eighty columns wide."""
+
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(sys.executable).with_name("estimatesync")
+PATIENCE = 60.0
+COLUMNS = 80
+STARTED = {"success": True, "message": "Started.", "status": "processing", "sync_id": "est-1"}
+QUEUED = {"success": True, "sync_id": "est-1", "status": "queued", "message": "Position 1; waiting for est-0"}
+PAGE = {"page": 9, "total_pages": 17, "fetched": 900, "percent": 52, "text": "9/17"}
+RUNNING = {"success": True, "sync_id": "est-1", "status": "running", "reason": "Running", "progress": PAGE}
+RESULTS = {"new_estimates": 45, "updated_estimates": 1564}
+DAYS = {"start_date": "2025-09-01", "end_date": "2025-10-16"}
+DONE = {"success": True, "sync_id": "est-1", "status": "succeeded", "results": RESULTS, "date_range": DAYS}
+
+
+class Terminal:
+    """A pseudo terminal with a program in it."""
+
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        self._ours, theirs = pty.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, COLUMNS, 0, 0))
+        self.process = subprocess.Popen(
+            [PROGRAM, *arguments],
+            env=environment | {"TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.raw = ""
+
+    def read_until(self, text: str) -> None:
+        """Read until something is shown."""
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.shown:
+            assert time.monotonic() < deadline, f"never shown: {text}\n{self.shown}"
+            assert self._read(), f"ended without {text}:\n{self.shown}"
+
+    def end(self) -> int:
+        """Read to the end."""
+        while self._read():
+            pass
+        os.close(self._ours)
+        return self.process.wait(PATIENCE)
+
+    def _read(self) -> bool:
+        try:
+            piece = os.read(self._ours, 65_536)
+        except OSError:  # the other side is closed
+            return False
+        self.raw += piece.decode()
+        return bool(piece)
+
+    @property
+    def shown(self) -> str:
+        """All texts, also those that were painted over, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.raw)
+
+
+@pytest.fixture
+def environment(client: Callable[..., Any]) -> dict[str, str]:
+    made: dict[str, str] = client("http://127.0.0.1:1").environment
+    del made["NO_COLOR"]
+    return made
+
+
+def test_a_wait_shows_a_bar_what_is_waited_for_and_the_outcome(
+    act: Callable[..., Any], environment: dict[str, str]
+) -> None:
+    server = act((202, STARTED), (200, QUEUED), (200, QUEUED), (200, RUNNING), (200, DONE))
+
+    terminal = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": server.url})
+
+    assert terminal.end() == 0
+    assert terminal.shown.count("Position 1; waiting for est-0\r\n") == 1
+    assert re.search(r"running   ━+╺━+  52%  page 9/17  900 estimates  0:00:0\d", terminal.shown)
+    *_, bar, name, outcome, days = terminal.shown.splitlines()
+    assert bar.startswith("succeeded ━━━━━━━━━━━━━━━━━━━━")
+    assert (name, outcome) == ("est-1", "✔ succeeded  New: 45, Updated: 1564")
+    assert days == "  Days  2025-09-01 to 2025-10-16"
+    assert max(map(len, re.split(r"[\r\n]+", terminal.shown))) <= COLUMNS
+
+
+def test_ctrl_c_leaves_the_bar_and_gives_the_cursor_back(act: Callable[..., Any], environment: dict[str, str]) -> None:
+    server = act((202, STARTED), (200, RUNNING))
+    terminal = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": server.url})
+    terminal.read_until("page 9/17")
+
+    terminal.process.send_signal(signal.SIGINT)
+
+    assert terminal.end() == 130
+    assert "est-1 goes on" in terminal.shown
+    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
+
+
+def test_a_server_that_goes_away_is_told_above_the_bar(act: Callable[..., Any], environment: dict[str, str]) -> None:
+    server = act((202, STARTED), (200, RUNNING), (None,), (200, DONE))
+
+    terminal = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": server.url})
+
+    assert terminal.end() == 0
+    assert "closed the connection without an answer. Asking again for up to 300 s." in " ".join(terminal.shown.split())
+    assert "✔ succeeded" in terminal.shown
+
+
+def test_colours_can_be_declined(act: Callable[..., Any], environment: dict[str, str]) -> None:
+    server = act((200, DONE))
+    environment |= {"ESTIMATESYNC_URL": server.url}
+
+    coloured, plain = (Terminal(("status", "est-1"), environment | extra) for extra in ({}, {"NO_COLOR": "1"}))
+
+    assert (coloured.end(), plain.end()) == (0, 0)
+    assert "\x1b[1;32m✔ succeeded" in coloured.raw
+    assert "32m" not in plain.raw
+    assert coloured.shown == plain.shown
+
+
+def test_without_the_extra_the_program_says_how_to_get_it(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError(\"No module named 'typer'\", name='typer')\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "estimatesync_client", "list"],
+        check=False,
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr == "typer is not installed. Install the client: pip install 'estimatesync[client]'\n"
