@@ -20,7 +20,7 @@ PROGRAM = Path(sys.executable).with_name("estimatesync")
 PATIENCE = 60.0
 COLUMNS = 80
 STARTED = {"success": True, "message": "Started.", "status": "processing", "sync_id": "est-1"}
-QUEUED = {"success": True, "sync_id": "est-1", "status": "queued", "message": "Position 1; waiting for est-0"}
+QUEUED = {"success": True, "sync_id": "est-1", "status": "queued", "message": "Waiting for [est-0] :smile:"}
 PAGE = {"page": 9, "total_pages": 17, "fetched": 900, "percent": 52, "text": "9/17"}
 RUNNING = {"success": True, "sync_id": "est-1", "status": "running", "reason": "Running", "progress": PAGE}
 RESULTS = {"new_estimates": 45, "updated_estimates": 1564}
@@ -88,7 +88,7 @@ def test_a_wait_shows_a_bar_what_is_waited_for_and_the_outcome(
     terminal = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": server.url})
 
     assert terminal.end() == 0
-    assert terminal.shown.count("Position 1; waiting for est-0\r\n") == 1
+    assert terminal.shown.count("Waiting for [est-0] :smile:\r\n") == 1
     assert re.search(r"running   ━+╺━+  52%  page 9/17  900 estimates  0:00:0\d", terminal.shown)
     *_, bar, name, outcome, days = terminal.shown.splitlines()
     assert bar.startswith("succeeded ━━━━━━━━━━━━━━━━━━━━")
