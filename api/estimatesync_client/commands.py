@@ -155,6 +155,6 @@ def _start(server: Server, query: StartQuery) -> Started:
     try:
         return server.start(query)
     except UnavailableError as error:
-        raise UnavailableError(error.message, cure=f"{error.cure}. {again}") from error
+        raise UnavailableError(error.message, cure=f"{error.cure}. {again}", code=error.code) from error
     except KeyboardInterrupt:
         raise InterruptedWaitError("It is not known whether the sync was started.", cure=again) from None

@@ -88,6 +88,7 @@ class UnavailableError(ClientError):
         message: str,
         *,
         cure: str = "",
+        code: str = "",
         retry_after: float | None = None,
         is_lasting: bool = False,
         sync_id: str = "",
@@ -97,11 +98,12 @@ class UnavailableError(ClientError):
         Args:
             message: What happened.
             cure: What to do about it.
+            code: The server's word for it.
             retry_after: Seconds that the server asks to wait.
             is_lasting: Asking again helps only after a person has acted.
             sync_id: The sync that may go on all the same.
         """
-        super().__init__(message, cure=cure, sync_id=sync_id)
+        super().__init__(message, cure=cure, code=code, sync_id=sync_id)
         self.retry_after = retry_after
         self.is_lasting = is_lasting
 

@@ -75,13 +75,13 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
     if status in _TRANSIENT:
         later = f" in {retry_after:.0f} s" if retry_after else ""
         message, cure = _represent(Cause.BUSY, detail=said or f"HTTP {status}", later=later)
-        return UnavailableError(message, cure=cure, retry_after=retry_after)
-    if not said or body is None or body.get("code") == _NO_SUCH_ADDRESS:
+        return UnavailableError(message, cure=cure, code=_read_code(body), retry_after=retry_after)
+    if not said or body is None or _read_code(body) == _NO_SUCH_ADDRESS:
         message, cure = _represent(Cause.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
         return StrangerError(message, cure=cure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         message, cure = _represent(Cause.DEFECT, detail=said)
-        return RefusedError(message, cure=cure, code=str(body.get("code") or ""))
+        return RefusedError(message, cure=cure, code=_read_code(body))
     return _build_refusal(status, body, said)
 
 
@@ -89,7 +89,7 @@ def _build_refusal(status: int, body: dict[str, Any], said: str) -> ClientError:
     kind, cure = _KINDS.get(status, (RefusedError, ""))
     listed = body.get("errors")
     faults = tuple(represent_harmless(str(fault)) for fault in listed) if isinstance(listed, list) else ()
-    return kind(said, cure=cure, code=str(body.get("code") or ""), faults=faults)
+    return kind(said, cure=cure, code=_read_code(body), faults=faults)
 
 
 def _read_message(body: dict[str, Any] | None) -> str:
@@ -97,6 +97,10 @@ def _read_message(body: dict[str, Any] | None) -> str:
     if body is None or body.get("success") is not False or not isinstance(body.get("message"), str):
         return ""
     return represent_harmless(body["message"])[:_QUOTE_LENGTH]
+
+
+def _read_code(body: dict[str, Any] | None) -> str:
+    return str((body or {}).get("code") or "")
 
 
 def _represent(cause: Cause, **details: object) -> tuple[str, str]:

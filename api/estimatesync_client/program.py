@@ -68,7 +68,7 @@ class Program:
             raise InterruptedWaitError(message, cure=come_back, sync_id=sync_id) from None
         except UnavailableError as error:
             message = f"{error.message} {sync_id} may go on all the same."
-            raise UnavailableError(message, cure=come_back, sync_id=sync_id) from error
+            raise UnavailableError(message, cure=come_back, code=error.code, sync_id=sync_id) from error
         self.write_sync(sync)
         raise SystemExit(OUTCOMES[sync.status].code)
 

@@ -22,6 +22,8 @@ _READY_PATH: Final = "/readyz"
 _NOBODYS_SYNC: Final = f"{SYNCS_PATH}/no-sync-has-this-name/cancel"
 """Cancelling what does not exist changes nothing, and tells whether this key might cancel what does."""
 
+_TOO_MANY_GUESSES: Final = "too_many_wrong_keys"
+"""Not even looked at any more: a key that is right, and has been used from here, still is."""
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -46,7 +48,7 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
 def check_key(client: httpx.Client) -> Finding:
     """Look with the key, then try to change something that does not exist."""
     looked = client.get(SYNCS_PATH, params={"limit": "1"})
-    if looked.status_code in _REFUSALS:
+    if looked.status_code in _REFUSALS or (parse_body(looked.content) or {}).get("code") == _TOO_MANY_GUESSES:
         return build_finding(Check.KEY, Cause.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(looked))
     if not looked.is_success:
         return build_finding(Check.KEY, Cause.NOT_TRIED, detail=f"the list of syncs says: {_read_message(looked)}")

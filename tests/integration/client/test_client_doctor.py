@@ -203,6 +203,9 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
         pytest.param([(200, b"<html>")], "server", "fault", "something else", id="a stranger"),
         pytest.param([(301, b"", {"Location": "https://b.example"})], "server", "fault", "redirects", id="redirect"),
         pytest.param([HEALTHY, (403, PROBLEM)], "API key", "fault", "refused: No", id="wrong key"),
+        pytest.param(
+            [HEALTHY, (429, {**PROBLEM, "code": "too_many_wrong_keys"})], "API key", "fault", "refused", id="guesses"
+        ),
         pytest.param([HEALTHY, (200, {}), (403, PROBLEM)], "API key", "ok", "only to look", id="read-only key"),
         pytest.param([HEALTHY, (None,)], "API key", "fault", "without an answer", id="hangs up"),
         pytest.param(

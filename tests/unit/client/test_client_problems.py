@@ -59,7 +59,7 @@ def test_a_busy_server_says_when_to_come_again() -> None:
     error = answer(429, problem("too_many", "Slow down."), retry_after=17.0)
 
     assert isinstance(error, UnavailableError)
-    assert (error.retry_after, error.is_lasting) == (17.0, False)
+    assert (error.code, error.retry_after, error.is_lasting) == ("too_many", 17.0, False)
     assert error.message == "The server cannot answer now: Slow down."
     assert "Try again in 17 s" in error.cure
 
