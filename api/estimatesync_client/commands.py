@@ -73,6 +73,8 @@ def list_syncs(
     document = {"success": True, "syncs": [sync.document for sync in page.syncs], "next_cursor": page.next_cursor}
     if page.syncs or output is Output.JSON:
         program.terminal.write_result(build_table(page.syncs, read_now()), document)
+        if page.next_cursor:
+            program.terminal.write_note("There are more: ask with a higher --limit, or with --until.")
     else:
         program.terminal.write_note("There is no such sync." if status or since or until else "There is no sync yet.")
 

@@ -50,13 +50,15 @@ def check_database(target: DatabaseTarget) -> Finding:
     except ImportError:
         return build_finding(Check.DATABASE, Cause.NO_DRIVER)
     try:
+        psycopg.conninfo.conninfo_to_dict(target.url)
+    except psycopg.ProgrammingError:
+        # Its text would repeat the URL, password and all.
+        return build_finding(Check.DATABASE, Cause.DATABASE_URL_UNUSABLE)
+    try:
         with psycopg.connect(
             target.url, connect_timeout=_CONNECT_SECONDS, application_name="estimatesync-doctor"
         ) as connection:
             return judge_rights(_fetch_rights(connection, target.schema), schema=target.schema)
-    except psycopg.ProgrammingError:
-        # Its text would repeat the URL, password and all.
-        return build_finding(Check.DATABASE, Cause.DATABASE_URL_UNUSABLE)
     except psycopg.Error as error:
         return build_finding(Check.DATABASE, Cause.DATABASE_AWAY, detail=_represent_fault(str(error)))
 

@@ -49,6 +49,15 @@ def parse_body(raw: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
+def represent_origin(location: str) -> str:
+    """Show where a redirect leads: scheme and host, for a path may hold anything."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return "an unreadable address"
+    return represent_harmless(f"{parts.scheme}://{parts.netloc}") if parts.netloc else "another path"
+
+
 def build_connection_error(cause: Cause, detail: str, *, host: str) -> UnavailableError:
     """Build the error of a connection that failed."""
     message, cure = _represent(cause, host=host, setting=URL_VARIABLE, detail=detail)
@@ -67,8 +76,7 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
     """
     details = {"host": host, "setting": URL_VARIABLE}
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        parts = urlsplit(location)
-        message, cure = _represent(Cause.REDIRECTED, detail=f"{parts.scheme}://{parts.netloc}", **details)
+        message, cure = _represent(Cause.REDIRECTED, detail=represent_origin(location), **details)
         return StrangerError(message, cure=cure)
     body = parse_body(raw)
     said = _read_message(body)

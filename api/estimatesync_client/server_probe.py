@@ -13,7 +13,7 @@ from estimatesync_contract.names import SYNCS_PATH
 from estimatesync_client.causes import Cause, build_finding
 from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.findings import Check, Finding, Verdict
-from estimatesync_client.problems import parse_body
+from estimatesync_client.problems import parse_body, represent_origin
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
 from estimatesync_client.wording import represent_harmless
 
@@ -37,7 +37,7 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
         return _build_server(cause, address, detail=detail)
     milliseconds = round((time.monotonic() - began) * 1000)
     if response.is_redirect:
-        return _build_server(Cause.REDIRECTED, address, detail=response.headers.get("location", "another address"))
+        return _build_server(Cause.REDIRECTED, address, detail=represent_origin(response.headers.get("location", "")))
     if parse_body(response.content) != {"status": "ok"}:
         return _build_server(Cause.STRANGER, address, detail=f"HTTP {response.status_code}")
     is_safe = address.is_encrypted or address.is_here

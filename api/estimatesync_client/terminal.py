@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from estimatesync_client.answers import Sync
@@ -22,7 +23,7 @@ from estimatesync_client.sync_texts import represent_outcome, represent_progress
 from estimatesync_client.views import STATUS_STYLES, build_error
 from estimatesync_client.wording import represent_clock, represent_count
 
-_PIPE_WIDTH: Final = 500
+_PIPE_WIDTH: Final = 2000
 """Nothing is folded for a program that reads along."""
 _STEP_PERCENT: Final = 10
 
@@ -83,8 +84,8 @@ class Terminal:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[reached]}"),
-            TextColumn("{task.fields[clock]}", style="dim"),
+            TextColumn("{task.fields[reached]}", markup=False),
+            TextColumn("{task.fields[clock]}", style="dim", markup=False),
         )
         with Progress(*columns, console=self.err, refresh_per_second=4) as progress:
             yield BarView(progress)
@@ -114,7 +115,7 @@ class BarView:
         style = STATUS_STYLES.get(sync.status, "")
         self._progress.update(
             self._task,
-            description=f"[{style}]{sync.status:<9}[/]" if style else sync.status,
+            description=f"[{style}]{sync.status:<9}[/]" if style else escape(sync.status),
             total=100 if progress or sync.is_finished else None,
             completed=progress.percent if progress else 0,
             reached=_represent_reached(sync),

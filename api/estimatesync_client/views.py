@@ -32,7 +32,7 @@ STATUS_STYLES: Final = {
 _VERDICT_STYLES: Final = {Verdict.OK: "green", Verdict.FAULT: "red", Verdict.UNKNOWN: "yellow"}
 _NUMBERS: Final = frozenset({"PAGES", "NEW", "UPDATED", "AGE"})
 _ID_LENGTH: Final = 20
-"""Less than any id that a person would recognise a sync by is never shown."""
+"""A narrow terminal folds ids, but not below this."""
 
 
 def build_table(syncs: Iterable[Sync], now: datetime) -> Table:

@@ -66,20 +66,26 @@ class Waiting:
             ClientError: The server stays away, or the sync is gone.
         """
         lines = LogLines()
+        deadline: float | None = None
         while True:
+            fault: UnavailableError | None = None
             try:
                 for piece in self._server.follow_log(sync_id):
                     yield from lines.feed(piece)
-                is_broken = False
             except UnavailableError as error:
+                fault = error
                 if error.is_lasting:
                     raise
-                is_broken = True
             # Also where a server that is away is waited for. A stream that ends well may have been ended by a server
-            # that stops.
-            if self._server.fetch_sync(sync_id, patience=self._patience).is_finished and not is_broken:
+            # that stops, and the log of a sync at work may be silent for as long as it likes.
+            is_finished = self._server.fetch_sync(sync_id, patience=self._patience).is_finished
+            if is_finished and fault is None:
                 yield from lines.end()
                 return
+            if is_finished and fault is not None:
+                deadline = deadline or self._clock() + self._patience
+                if self._clock() >= deadline:
+                    raise fault
             lines.begin_again()
             self._pause(POLL_SECONDS)
 

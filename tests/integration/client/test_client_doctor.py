@@ -201,7 +201,13 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
     ("replies", "check", "verdict", "said"),
     [
         pytest.param([(200, b"<html>")], "server", "fault", "something else", id="a stranger"),
-        pytest.param([(301, b"", {"Location": "https://b.example"})], "server", "fault", "redirects", id="redirect"),
+        pytest.param(
+            [(301, b"", {"Location": "https://b.example/x"})],
+            "server",
+            "fault",
+            "redirects to https://b.example",
+            id="redirect",
+        ),
         pytest.param([HEALTHY, (403, PROBLEM)], "API key", "fault", "refused: No", id="wrong key"),
         pytest.param(
             [HEALTHY, (429, {**PROBLEM, "code": "too_many_wrong_keys"})], "API key", "fault", "refused", id="guesses"
@@ -227,6 +233,16 @@ def test_what_the_server_answers_is_judged(
     (finding,) = [found for found in document["checks"] if found["check"] == check]
     assert finding["verdict"] == verdict
     assert said in finding["cause"]
+
+
+def test_a_key_that_can_be_read_on_the_way_is_pointed_out(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act(HEALTHY, (200, {}))
+
+    # This leads to this machine too, but not by a loopback address.
+    document = client(server.url.replace("127.0.0.1", "0.0.0.0")).run("doctor", "-o", "json").document  # noqa: S104
+
+    assert document["checks"][0]["verdict"] == "unknown"
+    assert "without TLS: the key can be read" in document["checks"][0]["cause"]
 
 
 def test_every_check_has_a_line_and_every_fault_a_cure_when_nothing_is_set(

@@ -183,6 +183,15 @@ def test_a_list_hands_on_its_filters(act: Callable[..., Any], client: Callable[.
     assert query == ["limit=7", "status=failed%2Ccancelled", "since=2025-09-01", "until=2025-10-01", "cursor=abc"]
 
 
+def test_a_list_says_that_there_is_more(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((200, {"success": True, "syncs": [SYNC], "next_cursor": "abc"}))
+
+    ended = client(server.url).run("list", "--limit", "1")
+
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["ID", "est-1"]
+    assert ended.err.startswith("There are more")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

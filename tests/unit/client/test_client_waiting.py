@@ -94,6 +94,30 @@ def test_a_log_that_breaks_off_after_the_end_is_read_once_more(
     assert list(begin().follow_log("est-1")) == ["one", "two"]
 
 
+def test_a_log_that_nobody_can_read_any_more_is_given_up(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    gone = UnavailableError("The log cannot be read now.")
+    fake_server.streams = [["one\n", gone], *([gone] for _ in range(9))]
+    fake_server.looks = [build(status="running"), *(build() for _ in range(9))]
+    given: list[str] = []
+
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        given.extend(begin(patience=5.0).follow_log("est-1"))
+
+    assert len(fake_server.streams) == 3
+
+
+def test_a_silent_log_of_a_sync_at_work_is_followed_for_as_long_as_it_takes(
+    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+) -> None:
+    silent = UnavailableError("No answer in time.")
+    fake_server.streams = [*([silent] for _ in range(50)), ["one\n"]]
+    fake_server.looks = [*(build(status="queued") for _ in range(50)), build()]
+
+    assert list(begin(patience=5.0).follow_log("est-1")) == ["one"]
+
+
 def test_a_fault_that_lasts_ends_the_log(fake_server: Any, begin: Callable[..., Waiting]) -> None:
     fake_server.streams = [[UnavailableError("The certificate is not trusted.", is_lasting=True)]]
 
