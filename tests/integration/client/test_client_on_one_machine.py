@@ -239,6 +239,19 @@ def test_ctrl_c_leaves_a_real_sync_running(server: Server, client: Callable[...,
     assert program.run(*command.split()).code == 0
 
 
+def test_a_key_that_may_only_look_is_told_apart(server: Server, client: Callable[..., Any]) -> None:
+    server.environment["READ_ONLY_API_KEYS"] = "look:made-up-key-that-only-looks"
+    server.start()
+    looking = client(server.url, ESTIMATESYNC_API_KEY="made-up-key-that-only-looks")
+
+    listed, started, examined = (looking.run(command, "-o", "json") for command in ("list", "start", "doctor"))
+
+    assert (listed.code, listed.document["syncs"]) == (0, [])
+    assert (started.code, started.document["code"]) == (6, "api_key_read_only")
+    (finding,) = [found for found in examined.document["checks"] if found["check"] == "API key"]
+    assert (examined.code, finding["verdict"], finding["cause"]) == (0, "ok", "accepted, but only to look")
+
+
 def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(server: Server, client: Callable[..., Any]) -> None:
     server.start()
     wrong = client(server.url, ESTIMATESYNC_API_KEY="another-made-up-key-0123")
