@@ -89,7 +89,7 @@ def test_a_wait_shows_a_bar_what_is_waited_for_and_the_outcome(
 
     assert terminal.end() == 0
     assert terminal.shown.count("Waiting for [est-0] :smile:\r\n") == 1
-    assert re.search(r"running   ━+╺━+  52%  page 9/17  900 estimates  0:00:0\d", terminal.shown)
+    assert re.search(r"running   ━+╺━+  52%  page 9/17  900 estimates  0:00:\d\d", terminal.shown)
     *_, bar, name, outcome, days = terminal.shown.splitlines()
     assert bar.startswith("succeeded ━━━━━━━━━━━━━━━━━━━━")
     assert (name, outcome) == ("est-1", "✔ succeeded  New: 45, Updated: 1564")

@@ -186,7 +186,7 @@ def test_a_failure_its_cause_and_its_cure(server: Server, tmp_path: Path, client
 def test_a_sync_is_cancelled_while_others_wait_for_it(
     server: Server, sample: RunningSample, client: Callable[..., Any]
 ) -> None:
-    slow_down(sample, 3.0)
+    slow_down(sample, 5.0)
     server.start()
     program = client(server.url)
     waiting = program.start("start", "--wait", "-o", "json")
@@ -226,7 +226,8 @@ def test_a_server_killed_during_a_wait_is_waited_for(
     assert followed.out.endswith(f"New: {RECORDS}, Updated: 0.\n")
 
 
-def test_ctrl_c_leaves_a_real_sync_running(server: Server, client: Callable[..., Any]) -> None:
+def test_ctrl_c_leaves_a_real_sync_running(server: Server, sample: RunningSample, client: Callable[..., Any]) -> None:
+    slow_down(sample, 1.5)
     server.start()
     program = client(server.url)
     waiting = program.start("start", "--wait")
