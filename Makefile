@@ -87,10 +87,21 @@ format: $(INSTALLED) ## Format the code
 crd: $(INSTALLED) ## Generate the CustomResourceDefinition from the contract
 	$(BIN)/python -m estimatesync_contract.crd > charts/estimatesync/files/crd.yaml
 
+.PHONY: images
+images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
+	$(BIN)/python -m estimatesync_images
+
 .PHONY: lock
 lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.toml (uv)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
 	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
+	for part in api operator sync; do \
+	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra $$part \
+	        --constraint requirements/dev.txt --no-emit-package estimatesync --no-header --no-annotate \
+	        pyproject.toml --output-file requirements/$$part.txt || exit 1; \
+	done
+	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	    --constraint requirements/dev.txt --no-header --no-annotate - --output-file requirements/build.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group bench \
 	    --no-header --output-file requirements/bench.txt
 

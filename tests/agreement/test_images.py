@@ -1,0 +1,56 @@
+"""What goes into the images: the parts' own locks, and nothing that a person keeps beside the code."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+PARTS = ("api", "operator", "sync")
+
+
+def read_locked(name: str) -> dict[str, str]:
+    found = re.findall(r"^([a-z0-9-]+)==([^ \\]+)", (ROOT / "requirements" / f"{name}.txt").read_text(), re.MULTILINE)
+    return dict(found)
+
+
+@pytest.mark.parametrize("part", [*PARTS, "build"])
+def test_an_image_runs_the_versions_that_the_tests_run(part: str) -> None:
+    tested = read_locked("dev")
+
+    # typing-extensions is part of newer Pythons, and of none of the tests.
+    assert {name: version for name, version in read_locked(part).items() if tested.get(name, version) != version} == {}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_installs_its_own_dependencies_and_nothing_of_the_others(part: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    own, others = ({re.split(r"[\[>=~]", each)[0] for each in extras[name]} for name in (part, "local"))
+
+    locked = read_locked(part).keys()
+    assert own <= locked
+    assert not (others - own - {"estimatesync"}) & locked
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_stage_that_ships_runs_as_a_numbered_user_without_a_shell(part: str) -> None:
+    stage = DOCKERFILE.partition(f"FROM runtime AS {part}\n")[2].partition("\nFROM ")[0]
+
+    entrypoint = json.loads(re.findall(r"^ENTRYPOINT (.+)$", stage, re.MULTILINE)[0])
+    assert entrypoint[:2] == ["python", "-m"]
+    assert "USER 65532:65532" in DOCKERFILE.partition("AS runtime")[2].partition("FROM runtime")[0]
+    assert "RUN" not in stage
+
+
+def test_the_build_sees_what_is_copied_and_nothing_else() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = set(re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE))
+
+    sources = {source for line in copied for source in line.split()}
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
+    assert ignored[1] == "*"
+    assert {"**/.env", "**/__pycache__"} <= set(ignored)
+    assert {source for source in sources if not source.startswith("requirements/")} == allowed - {"requirements/*.txt"}
