@@ -26,6 +26,11 @@ from estimatesync_contract.names import (
 _UNPRIVILEGED_USER: Final = 65532
 _GRACE_SECONDS: Final = 10
 _COMMAND: Final = ["python", "-m", "estimatesync_job"]
+_AUTHORITIES: Final = "authorities"
+_AUTHORITIES_PATH: Final = "/etc/estimatesync/authorities"
+_AUTHORITIES_FILE: Final = f"{_AUTHORITIES_PATH}/ca.crt"
+_AUTHORITY_VARIABLES: Final = ("SSL_CERT_FILE", "PGSSLROOTCERT")
+"""What httpx and libpq read; the second counts for `sslmode=verify-full` when DATABASE_URL names no sslrootcert."""
 
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +40,14 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     image_pull_policy: str = "IfNotPresent"
     service_account: str = "estimatesync-sync"
     credentials_secret: str = "estimatesync-credentials"  # noqa: S105 - the Secret's name, not its content
+    image_pull_secrets: tuple[str, ...] = ()
     node_selector: dict[str, str] = {}
+    tolerations: list[dict[str, Any]] = []
+    """As in a pod's spec."""
+    priority_class: str = ""
+    """Empty: the cluster's default."""
+    authorities: str = ""
+    """Name of the ConfigMap whose ca.crt holds the certificate authorities to trust; empty: the usual ones."""
     cpu_request: str = "100m"
     memory_request: str = "128Mi"
     memory_limit: str = "512Mi"
@@ -105,6 +117,7 @@ def _build_pod_spec(sync: EstimateSync, date_range: DateRange, settings: JobSett
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "nodeSelector": settings.node_selector,
+        **_build_placement(settings),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _UNPRIVILEGED_USER,
@@ -112,12 +125,29 @@ def _build_pod_spec(sync: EstimateSync, date_range: DateRange, settings: JobSett
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_build_container(sync, date_range, settings)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *_build_authority_volumes(settings)],
     }
 
 
+def _build_placement(settings: JobSettings) -> dict[str, Any]:
+    """Only what a deployment chose: an empty priority class is refused, an empty list is noise."""
+    choices = {
+        "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+        "tolerations": settings.tolerations,
+        "priorityClassName": settings.priority_class,
+    }
+    return {field: choice for field, choice in choices.items() if choice}
+
+
+def _build_authority_volumes(settings: JobSettings) -> list[dict[str, Any]]:
+    name = settings.authorities
+    return [{"name": _AUTHORITIES, "configMap": {"name": name}}] if name else []
+
+
 def _build_container(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
-    variables = {**settings.environment, **env.build_job_environment(sync, date_range)}
+    trust = dict.fromkeys(_AUTHORITY_VARIABLES, _AUTHORITIES_FILE) if settings.authorities else {}
+    variables = {**settings.environment, **trust, **env.build_job_environment(sync, date_range)}
+    mounts = [{"name": _AUTHORITIES, "mountPath": _AUTHORITIES_PATH, "readOnly": True}] if settings.authorities else []
     return {
         "name": SYNC_CONTAINER,
         "image": settings.image,
@@ -137,7 +167,7 @@ def _build_container(sync: EstimateSync, date_range: DateRange, settings: JobSet
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own emptyDir
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's own emptyDir
     }
 
 

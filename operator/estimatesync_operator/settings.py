@@ -65,12 +65,22 @@ def _read_job_settings(reader: EnvironmentReader) -> JobSettings:
         ),
         service_account=reader.read_text("SYNC_SERVICE_ACCOUNT", "estimatesync-sync"),
         credentials_secret=reader.read_text("SYNC_CREDENTIALS_SECRET", "estimatesync-credentials"),
+        image_pull_secrets=_read_names(reader, "SYNC_IMAGE_PULL_SECRETS"),
         node_selector=_read_labels(reader, "SYNC_NODE_SELECTOR"),
+        tolerations=_read_tolerations(reader, "SYNC_TOLERATIONS"),
+        priority_class=reader.read_text("SYNC_PRIORITY_CLASS", ""),
+        authorities=reader.read_text("SYNC_CA_CONFIG_MAP", ""),
         cpu_request=reader.read_text("SYNC_CPU_REQUEST", "100m"),
         memory_request=reader.read_text("SYNC_MEMORY_REQUEST", "128Mi"),
         memory_limit=reader.read_text("SYNC_MEMORY_LIMIT", "512Mi"),
-        environment=read_program_environment(reader),
+        environment={**_read_proxies(reader), **read_program_environment(reader)},
     )
+
+
+def _read_proxies(reader: EnvironmentReader) -> dict[str, str]:
+    """Read the sync program's way out, under names of their own: else the operator would take it to the API server."""
+    values = {name: reader.read_text(f"SYNC_{name}", "") for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")}
+    return {name: value for name, value in values.items() if value}
 
 
 def read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
@@ -93,3 +103,18 @@ def _read_labels(reader: EnvironmentReader, name: str) -> dict[str, str]:
         reader.faults.append(f"{name} must look like key=value,key=value")
         return {}
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _read_names(reader: EnvironmentReader, name: str) -> tuple[str, ...]:
+    """Read names separated by commas."""
+    return tuple(part.strip() for part in reader.read_text(name, "").split(",") if part.strip())
+
+
+def _read_tolerations(reader: EnvironmentReader, name: str) -> list[dict[str, str | int]]:
+    """Read a JSON list, as in a pod's spec."""
+    try:
+        return msgspec.json.decode(reader.read_text(name, "[]"), type=list[dict[str, str | int]])
+    except msgspec.MsgspecError:
+        example = '[{"key": "batch", "operator": "Exists"}]'
+        reader.faults.append(f"{name} must be a JSON list of tolerations such as {example}")
+        return []

@@ -134,3 +134,33 @@ def test_the_result_is_read_from_the_file_alone_and_memory_is_bounded(container:
 
 def test_the_manifest_is_plain_json(job: dict[str, Any]) -> None:
     assert json.loads(json.dumps(job)) == job
+
+
+def test_a_deployment_places_and_pulls_its_pods(make_sync: Callable[..., EstimateSync]) -> None:
+    tolerations = [{"key": "batch", "operator": "Exists"}]
+    settings = JobSettings(
+        image="i", image_pull_secrets=("registry",), tolerations=tolerations, priority_class="background"
+    )
+
+    pod = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]
+
+    assert (pod["imagePullSecrets"], pod["priorityClassName"]) == ([{"name": "registry"}], "background")
+    assert pod["tolerations"] == tolerations
+
+
+def test_certificate_authorities_are_mounted_and_trusted_by_source_and_database(
+    make_sync: Callable[..., EstimateSync],
+) -> None:
+    settings = JobSettings(image="i", authorities="company-ca")
+
+    pod = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]
+
+    (container,) = pod["containers"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert {"name": "authorities", "configMap": {"name": "company-ca"}} in pod["volumes"]
+    assert variables["SSL_CERT_FILE"] == variables["PGSSLROOTCERT"] == f"{mounts['authorities']}/ca.crt"
+
+
+def test_what_a_deployment_does_not_choose_is_left_to_the_cluster(pod: dict[str, Any]) -> None:
+    assert not {"imagePullSecrets", "tolerations", "priorityClassName"} & set(pod)

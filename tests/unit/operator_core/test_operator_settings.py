@@ -95,3 +95,31 @@ def test_all_faults_are_told_together() -> None:
         _read(NAMESPACE="", SYNC_IMAGE="", MAX_ACTIVE_SYNCS="many")
 
     assert len(caught.value.faults) == 3
+
+
+def test_where_sync_pods_run_and_how_they_get_out_is_read() -> None:
+    job = _read(
+        SYNC_IMAGE_PULL_SECRETS="one, two",
+        SYNC_TOLERATIONS='[{"key": "batch", "operator": "Exists", "tolerationSeconds": 5}]',
+        SYNC_PRIORITY_CLASS="background",
+        SYNC_CA_CONFIG_MAP="company-ca",
+        SYNC_HTTPS_PROXY="http://proxy.test:3128",
+    ).job
+
+    assert (job.image_pull_secrets, job.priority_class, job.authorities) == (
+        ("one", "two"),
+        "background",
+        "company-ca",
+    )
+    assert job.tolerations == [{"key": "batch", "operator": "Exists", "tolerationSeconds": 5}]
+    assert job.environment["HTTPS_PROXY"] == "http://proxy.test:3128"
+    assert not {"HTTP_PROXY", "NO_PROXY"} & set(job.environment)
+
+
+def test_tolerations_that_are_no_list_are_a_fault() -> None:
+    reader = EnvironmentReader({**REQUIRED, "SYNC_TOLERATIONS": "batch=true"})
+
+    read_operator_settings(reader)
+
+    (fault,) = reader.faults
+    assert fault.startswith("SYNC_TOLERATIONS must be a JSON list")
