@@ -87,6 +87,10 @@ format: $(INSTALLED) ## Format the code
 crd: $(INSTALLED) ## Generate the CustomResourceDefinition from the contract
 	$(BIN)/python -m estimatesync_contract.crd > charts/estimatesync/files/crd.yaml
 
+.PHONY: chart-readme
+chart-readme: $(INSTALLED) ## Make the chart's README and schema anew after a change in its values.yaml
+	$(BIN)/python -m estimatesync_chart
+
 .PHONY: images
 images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images

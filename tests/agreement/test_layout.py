@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGE_ROOTS = ("api", "operator", "syncjob", "deploy/local", "deploy/cluster", "deploy/docker")
+PACKAGE_ROOTS = ("api", "operator", "syncjob", "deploy/local", "deploy/chart", "deploy/cluster", "deploy/docker")
 
 
 @pytest.mark.parametrize("folder", PACKAGE_ROOTS)

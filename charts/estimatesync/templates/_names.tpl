@@ -1,0 +1,91 @@
+{{- define "estimatesync.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pods are selected by these, for ever: a Deployment's selector cannot change. Arguments: dict root part. */}}
+{{- define "estimatesync.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .part }}
+{{- end -}}
+
+{{- define "estimatesync.labels" -}}
+{{ include "estimatesync.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Arguments: dict root part digest. */}}
+{{- define "estimatesync.image" -}}
+{{- $images := .root.Values.images -}}
+{{- $prefix := ternary "" (printf "%s/" (trimSuffix "/" $images.registry)) (empty $images.registry) -}}
+{{- if .digest -}}
+{{- printf "%sestimatesync-%s@%s" $prefix .part .digest -}}
+{{- else -}}
+{{- printf "%sestimatesync-%s:%s" $prefix .part ($images.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "estimatesync.keysSecret" -}}
+{{- .Values.apiKeys.existingSecret | default (printf "%s-api-keys" (include "estimatesync.fullname" .)) -}}
+{{- end -}}
+
+{{- define "estimatesync.credentialsSecret" -}}
+{{- .Values.credentials.existingSecret | default (printf "%s-credentials" (include "estimatesync.fullname" .)) -}}
+{{- end -}}
+
+{{- define "estimatesync.callbackSecret" -}}
+{{- .Values.callback.existingSecret | default (printf "%s-callback" (include "estimatesync.fullname" .)) -}}
+{{- end -}}
+
+{{- define "estimatesync.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "estimatesync.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "estimatesync.pullSecrets" -}}
+{{- with .Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A variable that the chart sets itself cannot be set again: server-side apply refuses two of one name. */}}
+{{- define "estimatesync.extraEnv" -}}
+{{- $own := fromYamlArray .own -}}
+{{- range .extra -}}
+{{- $extra := . -}}
+{{- range $own -}}
+{{- if eq .name $extra.name -}}
+{{- fail (printf "%s.extraEnv must not set %s: the chart sets it from a value of its own" $.part .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ .own }}
+{{- with .extra }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,32 @@
+"""Writes the chart's README.md and values.schema.json: `python -m estimatesync_chart` (make chart-readme)."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from estimatesync_chart.schema import build_schema
+from estimatesync_chart.values_file import parse_values, represent_default
+
+CHART: Final = Path(__file__).parents[3] / "charts" / "estimatesync"
+_BEGIN: Final = "<!-- values: made from values.yaml, `make chart-readme` -->\n"
+
+
+def main() -> None:
+    """Write both files."""
+    values = (CHART / "values.yaml").read_text()
+    readme = CHART / "README.md"
+    readme.write_text(build_readme(readme.read_text(), values))
+    (CHART / "values.schema.json").write_text(build_schema_file(values))
+
+
+def build_readme(readme: str, values: str) -> str:
+    """Build the README with a new table of values; what a person wrote above it stays."""
+    rows = [f"| `{each.name}` | `{represent_default(each)}` | {each.description} |" for each in parse_values(values)]
+    return "\n".join(
+        [readme.partition(_BEGIN)[0] + _BEGIN, "| Value | Default | Meaning |", "|---|---|---|", *rows, ""]
+    )
+
+
+def build_schema_file(values: str) -> str:
+    """Build the schema as it is written."""
+    return json.dumps(build_schema(parse_values(values)), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,125 @@
+"""Builds values.schema.json: the types of the defaults, no other names, and the bounds that the programs have. Pure.
+
+The bounds repeat those of the parts' settings, so that a wrong value is refused by `helm install` and not by a pod.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from estimatesync_chart.values_file import ChartValue
+
+Schema = dict[str, Any]
+
+_TEXT: Final[Schema] = {"type": "string"}
+_TEXTS: Final[Schema] = {"type": "object", "additionalProperties": _TEXT}
+_OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
+_NAMES: Final[Schema] = {"type": "array", "items": {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}}
+_PORTS: Final[Schema] = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}}
+_DIGEST: Final[Schema] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
+_QUANTITY: Final[Schema] = {"type": "string", "pattern": r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"}
+_PERCENT_OR_COUNT: Final[Schema] = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+%$"}]
+}
+_PROXY: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
+
+
+def _between(low: int, high: int) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+_PORT: Final = _between(1, 65535)
+_RULES: Final[dict[str, Schema]] = {
+    "images.apiDigest": _DIGEST,
+    "images.operatorDigest": _DIGEST,
+    "images.syncDigest": _DIGEST,
+    "images.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+    "images.pullSecrets": _NAMES,
+    "apiKeys.keys": {
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_-]{0,31}$"},
+        "additionalProperties": {"type": "string", "minLength": 16, "pattern": "^[!-+\\--~]+$"},
+    },
+    "credentials.databaseUrl": {"type": "string", "pattern": "^(postgres(ql)?://.+)?$"},
+    "callback.url": _PROXY,
+    "callback.signingSecrets": {"type": "array", "items": {"type": "string", "pattern": "^whsec_.+"}},
+    "callback.allowedSecrets": _NAMES,
+    "settings.environment": {"type": "string", "minLength": 1, "maxLength": 64},
+    "settings.timeZone": {"type": "string", "minLength": 1},
+    "settings.maxActiveSyncs": _between(1, 10_000),
+    "settings.stuckSeconds": _between(1, 604_800),
+    "settings.progressSeconds": _between(1, 3600),
+    "api.replicas": _between(1, 100),
+    "api.workers": _between(1, 64),
+    "api.port": _PORT,
+    "api.drainSeconds": _between(0, 120),
+    "api.tolerations": _OBJECTS,
+    "api.topologySpreadConstraints": _OBJECTS,
+    "api.extraEnv": _OBJECTS,
+    "api.service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
+    "api.service.port": _PORT,
+    "api.podDisruptionBudget.minAvailable": _PERCENT_OR_COUNT,
+    "api.autoscaling.minReplicas": _between(1, 100),
+    "api.autoscaling.maxReplicas": _between(1, 100),
+    "api.autoscaling.targetCPUUtilizationPercentage": _between(1, 1000),
+    "operator.port": _PORT,
+    "operator.tolerations": _OBJECTS,
+    "operator.extraEnv": _OBJECTS,
+    "sync.atticTechUrl": {"type": "string", "pattern": "^https?://.+"},
+    "sync.databaseSchema": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,62}$"},
+    "sync.databaseWaitSeconds": _between(0, 3600),
+    "sync.maxSkippedPercent": _between(0, 100),
+    "sync.logFormat": {"enum": ["text", "json"]},
+    "sync.cpuRequest": _QUANTITY,
+    "sync.memoryRequest": _QUANTITY,
+    "sync.memoryLimit": _QUANTITY,
+    "sync.nodeSelector": _TEXTS,
+    "sync.tolerations": _OBJECTS,
+    "network.httpsProxy": _PROXY,
+    "network.httpProxy": _PROXY,
+    "httpRoute.parentRefs": _OBJECTS,
+    "httpRoute.hostnames": {"type": "array", "items": _TEXT},
+    "networkPolicy.apiFrom": _OBJECTS,
+    "networkPolicy.metricsFrom": _OBJECTS,
+    "networkPolicy.apiServerPorts": _PORTS,
+    "networkPolicy.callbackPorts": _PORTS,
+    "networkPolicy.syncPorts": _PORTS,
+    "metrics.port": _between(0, 65535),
+    "test.seconds": _between(1, 86_400),
+}
+_FREE: Final = frozenset({"api.resources", "operator.resources", "api.affinity", "operator.affinity"})
+"""Kubernetes' own structures: its API server checks them."""
+
+
+def build_schema(values: Iterable[ChartValue]) -> Schema:
+    """Build the JSON schema (draft 7) of all values."""
+    root = _build_branch()
+    for value in values:
+        branch = root
+        for key in value.path[:-1]:
+            branch = branch["properties"].setdefault(key, _build_branch())
+        branch["properties"][value.path[-1]] = {"description": value.description, **_build_rule(value)}
+    # Helm adds these itself.
+    root["properties"]["global"] = {"type": "object"}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the EstimateSync chart", **root}
+
+
+def list_ruled() -> frozenset[str]:
+    """Name the values that have rules, for the test that each of them exists."""
+    return frozenset(_RULES)
+
+
+def _build_branch() -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": {}}
+
+
+def _build_rule(value: ChartValue) -> Schema:
+    if value.name in _RULES:
+        return _RULES[value.name]
+    match value.default:
+        case bool():
+            return {"type": "boolean"}
+        case str():
+            return _TEXT
+        case dict():
+            return {"type": "object"} if value.name in _FREE else _TEXTS
+    raise ValueError(f"{value.name} needs a rule: its default does not say what it takes")
