@@ -60,6 +60,10 @@ test-resilience: $(INSTALLED) ## Kill, cut and delay everything around the opera
 test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/agreement
 
+.PHONY: test-alerts
+test-alerts: $(INSTALLED) ## Try the alert rules with promtool (built from source the first time)
+	$(BIN)/python -m pytest tests/alerts
+
 .PHONY: bench
 bench: $(INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
 	$(BIN)/python tests/benchmarks/bench.py --settings $(if $(FULL),--full)

@@ -32,10 +32,15 @@ def build_programs(*, sources: Path, output: Path, cache: Path, git_version: str
     for number, program in enumerate(PROGRAMS, start=1):
         command = build_go_command(program, go=str(go), git_version=git_version, output=str(output / program.name))
         title = f"building {program.name} ({number} of {len(PROGRAMS)})"
-        _compile(command, directory=sources / program.module, program=program, title=title, report=report)
+        compile_program(command, directory=sources / program.module, program=program, title=title, report=report)
 
 
-def _compile(command: list[str], *, directory: Path, program: Program, title: str, report: Report) -> None:
+def compile_program(command: list[str], *, directory: Path, program: Program, title: str, report: Report) -> None:
+    """Run one command of the compiler, and say how far it is.
+
+    Raises:
+        BuildError: the compiler failed; the message ends with its last words.
+    """
     started = time.monotonic()
     report(f"{title} from source; the first build takes some minutes")
     with subprocess.Popen(  # noqa: S603  the command is built from constants of this package

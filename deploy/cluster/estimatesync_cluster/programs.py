@@ -21,6 +21,12 @@ class Program:
     name: str
     module: str
     package: str
+    tags: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Say what a build depends on; caches are recognised by it, so it says no more than it must."""
+        tags = f", tags={self.tags!r}" if self.tags else ""
+        return f"Program(name={self.name!r}, module={self.module!r}, package={self.package!r}{tags})"
 
 
 PROGRAMS = (
@@ -73,7 +79,8 @@ def decide_reusable(manifest: Manifest | None, *, fingerprint: str, checksums: M
 def build_go_command(program: Program, *, go: str, git_version: str, output: str) -> list[str]:
     """Build the compiler's command line; without gitVersion, clients take the API server for a very old one."""
     flags = f"-s -w -X {GIT_VERSION_VARIABLE}={git_version}"
-    return [go, "build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", output, program.package]
+    tags = ["-tags", ",".join(program.tags)] if program.tags else []
+    return [go, "build", "-mod=readonly", "-trimpath", *tags, "-ldflags", flags, "-o", output, program.package]
 
 
 def build_missing_message(directory: str, missing: Iterable[str]) -> str:

@@ -1,0 +1,107 @@
+"""Renders the chart with Helm itself, the version that the checkout pins."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from estimatesync_cluster.go_tools import find_helm
+from estimatesync_operator.metrics import OperatorMetrics
+from estimatesync_operator.sync_cache import SyncCache
+from estimatesync_operator.watch_health import WatchHealth
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "charts" / "estimatesync"
+NAMESPACE = "estimates"
+MADE_UP = {
+    "apiKeys": {"keys": {"make": "made-up-key-0123456789"}},
+    "credentials": {
+        "email": "made-up@example.test",
+        "password": "made-up-password",
+        "databaseUrl": "postgresql://made-up:secret@db.test/estimates",
+    },
+    "callback": {
+        "url": "https://hook.test/made-up-path",
+        "signingSecrets": ["whsec_made-up-secret"],
+        "makeApiKey": "made-up-make-key",
+    },
+}
+
+
+class RefusedError(Exception):
+    """Helm refused the values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """The objects of one rendering."""
+
+    text: str
+    objects: tuple[dict[str, Any], ...]
+
+    def find(self, kind: str, name: str = "") -> dict[str, Any]:
+        """Find the one object of a kind whose name ends like this."""
+        (found,) = self.list(kind, name)
+        return found
+
+    def list(self, kind: str, name: str = "") -> list[dict[str, Any]]:
+        return [each for each in self.objects if each["kind"] == kind and each["metadata"]["name"].endswith(name)]
+
+    def iterate_pods(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every pod that the chart itself describes, by the name of its object."""
+        for each in self.objects:
+            if each["kind"] == "Deployment":
+                yield each["metadata"]["name"], each["spec"]["template"]["spec"]
+            if each["kind"] == "Pod":
+                yield each["metadata"]["name"], each["spec"]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    return find_helm(report=lambda line: sys.stderr.write(f"{line}\n"))
+
+
+@pytest.fixture
+def render(helm: Path, tmp_path: Path) -> Callable[..., Rendered]:
+    def run(values: dict[str, Any] | None = None, *arguments: str, base: dict[str, Any] = MADE_UP) -> Rendered:
+        for number, layer in enumerate((base, values or {})):
+            (tmp_path / f"{number}.json").write_text(json.dumps(layer))
+        files = [f"--values={tmp_path / f'{number}.json'}" for number in range(2)]
+        answer = subprocess.run(
+            [helm, "template", "release", CHART, f"--namespace={NAMESPACE}", *files, *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if answer.returncode:
+            raise RefusedError(answer.stderr)
+        objects = tuple(each for each in yaml.safe_load_all(answer.stdout) if each)
+        return Rendered(text=answer.stdout, objects=objects)
+
+    return run
+
+
+@pytest.fixture
+def chart() -> Path:
+    return CHART
+
+
+@pytest.fixture
+def runbooks() -> str:
+    return (ROOT / "docs" / "alerts.md").read_text()
+
+
+@pytest.fixture
+def metric_names() -> set[str]:
+    """Every name under which Prometheus keeps something of the operator's."""
+    families = list(OperatorMetrics(SyncCache(), WatchHealth()).registry.collect())
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+    return {f"{family.name}{suffix}" for family in families for suffix in suffixes.get(family.type, ("",))}

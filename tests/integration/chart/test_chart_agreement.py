@@ -1,0 +1,101 @@
+"""The chart says what the programs and the manifests say."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from estimatesync_chart.main import build_readme, build_schema_file
+from estimatesync_chart.schema import list_ruled
+from estimatesync_chart.values_file import parse_values
+from estimatesync_contract.crd import build_crd
+from estimatesync_operator.assembly import read_settings
+
+ROOT = Path(__file__).parents[3]
+PLACES = {"NAMESPACE": "estimates", "POD_NAME": "pod", "POD_IP": "10.0.0.1", "POD_ID": "pod"}
+
+
+class Reading(dict[str, str]):
+    """An environment that remembers which variables were asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+def read_environment(rendered: Any, part: str) -> Reading:
+    pod = rendered.find("Deployment", f"-{part}")["spec"]["template"]["spec"]
+    variables = pod["containers"][0]["env"]
+    return Reading({each["name"]: each.get("value", PLACES.get(each["name"], "")) for each in variables})
+
+
+def test_the_operator_of_a_default_release_is_the_operator_of_the_default_settings(render: Callable[..., Any]) -> None:
+    bare = {"NAMESPACE": "estimates", "POD_NAME": "pod", "SYNC_IMAGE": "estimatesync-sync:0.1.0"}
+    names = {"SYNC_SERVICE_ACCOUNT": "release-estimatesync-sync"}
+    names["SYNC_CREDENTIALS_SECRET"] = "release-estimatesync-credentials"
+
+    read = read_settings(read_environment(render(), "operator"))
+
+    assert read == read_settings({**bare, **names})
+
+
+def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., Any]) -> None:
+    environment = read_environment(render(), "operator")
+
+    read_settings(environment)
+
+    assert environment.asked - environment.keys() == set()
+    # For kopf, for the address of the probe, and for who looks at the pod.
+    assert environment.keys() - environment.asked == {"POD_IP", "POD_ID", "BIND_ADDRESS"}
+
+
+@pytest.mark.parametrize("part", ["api", "operator"])
+def test_the_rights_are_those_of_the_manifests(render: Callable[..., Any], part: str) -> None:
+    manifest = (ROOT / "deploy" / "cluster" / "manifests" / f"{part}-rbac.yaml").read_text()
+    (role,) = (each for each in yaml.safe_load_all(manifest) if each["kind"] == "Role")
+
+    assert render().find("Role", f"-{part}")["rules"] == role["rules"]
+
+
+def test_the_operator_reads_only_the_secrets_that_are_named(render: Callable[..., Any]) -> None:
+    rules = render({"callback": {"allowedSecrets": ["one"]}}).find("Role", "-operator")["rules"]
+
+    assert [rule for rule in rules if "secrets" in rule["resources"]] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["one"], "verbs": ["get"]}
+    ]
+
+
+def test_readme_and_schema_are_those_of_the_values(chart: Path) -> None:
+    values = (chart / "values.yaml").read_text()
+
+    readme = (chart / "README.md").read_text()
+    assert build_readme(readme, values) == readme
+    assert build_schema_file(values) == (chart / "values.schema.json").read_text()
+    assert list_ruled() <= {each.name for each in parse_values(values)}
+
+
+def test_the_definition_is_the_contracts(render: Callable[..., Any]) -> None:
+    assert render().find("CustomResourceDefinition")["spec"] == build_crd()["spec"]
+
+
+def test_chart_and_distribution_have_one_version(chart: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    description = yaml.safe_load((chart / "Chart.yaml").read_text())
+    assert {description["version"], description["appVersion"]} == {project["version"]}
+
+
+@pytest.mark.parametrize("part", ["api", "operator"])
+def test_a_pod_starts_what_its_image_starts(render: Callable[..., Any], part: str) -> None:
+    dockerfile = (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
+    stage = dockerfile.partition(f"FROM runtime AS {part}\n")[2].partition("\nFROM ")[0]
+
+    container = render().find("Deployment", f"-{part}")["spec"]["template"]["spec"]["containers"][0]
+    entrypoint = yaml.safe_load(stage.partition("ENTRYPOINT ")[2])
+    assert container["command"] == [word for word in entrypoint if not word.startswith("--liveness")]

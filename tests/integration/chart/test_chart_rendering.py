@@ -1,0 +1,234 @@
+"""What the chart makes of its values. That a real API server takes it is tried in tests/e2e/chart."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from estimatesync_contract.names import JOB_LABEL_SELECTOR
+
+EVERYTHING: dict[str, Any] = {
+    "api": {
+        "autoscaling": {"enabled": True},
+        "podLabels": {"team": "crm"},
+        "extraEnv": [{"name": "EXTRA", "value": "1"}],
+    },
+    "admissionPolicy": {"enabled": True},
+    "commonLabels": {"owner": "crm"},
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["sync.test"]},
+    "images": {"registry": "registry.test/team", "pullSecrets": ["registry"], "apiDigest": f"sha256:{'0' * 64}"},
+    "ingress": {"enabled": True, "host": "sync.test", "tlsSecret": "sync-tls"},
+    "metrics": {
+        "dashboard": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "serviceMonitor": {"enabled": True},
+    },
+    "network": {"caConfigMap": "company-ca", "httpsProxy": "http://proxy.test:3128"},
+    "networkPolicy": {"enabled": True},
+    "callback": {"allowedSecrets": ["other-webhook"]},
+    "sync": {"tolerations": [{"key": "batch", "operator": "Exists"}], "nodeSelector": {"pool": "batch", "zone": "a"}},
+}
+PROFILES = [
+    pytest.param({}, id="defaults"),
+    pytest.param(EVERYTHING, id="every optional part"),
+]
+
+
+def list_faults(pod: dict[str, Any]) -> list[str]:
+    """What the restricted Pod Security Standard forbids, of the things that a chart may get wrong."""
+    security = pod["securityContext"]
+    faults = [name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
+    faults += [] if security["runAsNonRoot"] and security["runAsUser"] else ["root"]
+    faults += [] if security["seccompProfile"] == {"type": "RuntimeDefault"} else ["seccomp"]
+    faults += [volume["name"] for volume in pod.get("volumes", []) if not {"emptyDir", "configMap"} & volume.keys()]
+    for container in pod["containers"]:
+        own = container["securityContext"]
+        faults += [] if own["allowPrivilegeEscalation"] is False else ["privilege escalation"]
+        faults += [] if own["capabilities"] == {"drop": ["ALL"]} else ["capabilities"]
+        faults += [] if own["readOnlyRootFilesystem"] else ["a root that can be written"]
+        faults += [] if container["resources"]["limits"]["memory"] else ["no memory limit"]
+    return faults
+
+
+@pytest.mark.parametrize("values", PROFILES)
+def test_every_pod_is_restricted(render: Callable[..., Any], values: dict[str, Any]) -> None:
+    rendered = render(values)
+
+    assert {name: list_faults(pod) for name, pod in rendered.iterate_pods()} == {
+        "release-estimatesync-api": [],
+        "release-estimatesync-operator": [],
+        "release-estimatesync-test": [],
+    }
+
+
+@pytest.mark.parametrize("values", PROFILES)
+def test_no_variable_is_set_twice(render: Callable[..., Any], values: dict[str, Any]) -> None:
+    containers = [container for _, pod in render(values).iterate_pods() for container in pod["containers"]]
+
+    for container in containers:
+        names = [variable["name"] for variable in container["env"]]
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("values", PROFILES)
+def test_secrets_are_in_secrets_alone(render: Callable[..., Any], values: dict[str, Any]) -> None:
+    rendered = render(values)
+
+    elsewhere = json.dumps([each for each in rendered.objects if each["kind"] != "Secret"])
+    assert "made-up" not in elsewhere
+    assert json.dumps(rendered.list("Secret")).count("made-up") == 7
+
+
+@pytest.mark.parametrize("values", PROFILES)
+def test_nothing_is_cluster_wide_but_the_definition_and_the_policy(
+    render: Callable[..., Any], values: dict[str, Any]
+) -> None:
+    kinds = {each["kind"] for each in render(values).objects}
+
+    assert not {"ClusterRole", "ClusterRoleBinding", "Namespace"} & kinds
+    assert ("ValidatingAdmissionPolicy" in kinds) == bool(values)
+
+
+@pytest.mark.parametrize("values", PROFILES)
+def test_no_object_of_the_release_is_taken_for_a_job_of_the_operator(
+    render: Callable[..., Any], values: dict[str, Any]
+) -> None:
+    key, value = JOB_LABEL_SELECTOR.split("=")
+
+    assert {each["metadata"]["labels"][key] for each in render(values).objects} == {"Helm"}
+    assert value != "Helm"
+
+
+def test_the_definition_outlives_the_release_unless_one_says_otherwise(render: Callable[..., Any]) -> None:
+    kept = render().find("CustomResourceDefinition")["metadata"]["annotations"]
+    thrown_away = render({"crd": {"keep": False}}).find("CustomResourceDefinition")["metadata"]
+
+    assert kept == {"helm.sh/resource-policy": "keep"}
+    assert "annotations" not in thrown_away
+    assert render({"crd": {"enabled": False}}).list("CustomResourceDefinition") == []
+
+
+def test_the_operator_is_never_two(render: Callable[..., Any]) -> None:
+    spec = render().find("Deployment", "-operator")["spec"]
+
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert [each["metadata"]["name"] for each in render().list("PodDisruptionBudget")] == ["release-estimatesync-api"]
+
+
+def test_an_autoscaler_decides_the_replicas_alone(render: Callable[..., Any]) -> None:
+    assert render().find("Deployment", "-api")["spec"]["replicas"] == 2
+    assert "replicas" not in render(EVERYTHING).find("Deployment", "-api")["spec"]
+
+
+def test_the_api_drains_before_it_ends_and_has_time_for_both(render: Callable[..., Any]) -> None:
+    pod = render({"api": {"drainSeconds": 12}}).find("Deployment", "-api")["spec"]["template"]["spec"]
+
+    (container,) = pod["containers"]
+    assert "sleep(12)" in container["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert pod["terminationGracePeriodSeconds"] == 42
+
+
+def test_images_are_named_by_registry_and_digest(render: Callable[..., Any]) -> None:
+    pods = dict(render(EVERYTHING).iterate_pods())
+
+    (api,), (operator,) = (pods[f"release-estimatesync-{part}"]["containers"] for part in ("api", "operator"))
+    assert api["image"] == f"registry.test/team/estimatesync-api@sha256:{'0' * 64}"
+    assert operator["image"] == "registry.test/team/estimatesync-operator:0.1.0"
+    assert pods["release-estimatesync-api"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_secrets_of_yours_take_the_place_of_the_charts(render: Callable[..., Any]) -> None:
+    names = {"apiKeys": "keys", "credentials": "login", "callback": "hook"}
+
+    rendered = render({part: {"existingSecret": name} for part, name in names.items()}, base={})
+
+    referenced = {
+        variable["valueFrom"]["secretKeyRef"]["name"]
+        for _, pod in rendered.iterate_pods()
+        for container in pod["containers"]
+        for variable in container["env"]
+        if "secretKeyRef" in variable.get("valueFrom", {})
+    }
+    assert rendered.list("Secret") == []
+    assert referenced == {"keys", "hook"}
+    assert {"name": "SYNC_CREDENTIALS_SECRET", "value": "login"} in dict(rendered.iterate_pods())[
+        "release-estimatesync-operator"
+    ]["containers"][0]["env"]
+
+
+def test_new_keys_roll_the_api_out_and_nothing_else(render: Callable[..., Any]) -> None:
+    def annotations(rendered: Any, part: str) -> dict[str, str]:
+        template = rendered.find("Deployment", part)["spec"]["template"]
+        return dict(template["metadata"]["annotations"])
+
+    before, after = render(), render({"apiKeys": {"keys": {"make": "another-made-up-key-01"}}})
+
+    assert annotations(before, "-api") != annotations(after, "-api")
+    assert annotations(before, "-operator") == annotations(after, "-operator")
+
+
+def test_the_hardened_profile_holds_no_secret_and_closes_the_network(render: Callable[..., Any], chart: Any) -> None:
+    rendered = render({}, f"--values={chart / 'values-hardened.yaml'}", base={})
+
+    assert rendered.list("Secret") == []
+    assert len(rendered.list("NetworkPolicy")) == 3
+    assert [list_faults(pod) for _, pod in rendered.iterate_pods()] == [[], [], []]
+
+
+REFUSALS = [
+    pytest.param({"api": {"replica": 3}}, "at '/api': additional properties 'replica' not allowed", id="a typo"),
+    pytest.param({"settings": {"maxActiveSyncs": 0}}, "'/settings/maxActiveSyncs': minimum", id="nobody could run"),
+    pytest.param({"apiKeys": {"keys": {"make": "short"}}}, "'/apiKeys/keys/make': minLength", id="a short key"),
+    pytest.param({"sync": {"logFormat": "xml"}}, "must be one of 'text', 'json'", id="an unknown format"),
+    pytest.param({"credentials": {"databaseUrl": "mysql://x"}}, "'/credentials/databaseUrl'", id="another database"),
+    pytest.param({"callback": {"signingSecrets": ["plain"]}}, "'/callback/signingSecrets/0'", id="no signing secret"),
+    pytest.param({"ingress": {"enabled": True}}, "ingress.host: say under which name", id="an Ingress for nobody"),
+    pytest.param({"callback": {"existingSecret": "x"}}, "belong into the existingSecret", id="two truths"),
+    pytest.param(
+        {"api": {"extraEnv": [{"name": "BIND", "value": "x"}]}}, "api.extraEnv must not set BIND", id="a name twice"
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), REFUSALS)
+def test_a_value_that_cannot_work_is_refused_with_its_path(
+    render: Callable[..., Any], values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Exception, match=re.escape(words)):
+        render(values)
+
+
+def test_all_that_is_missing_is_told_together(render: Callable[..., Any]) -> None:
+    with pytest.raises(Exception, match=r"apiKeys: .*\n.*credentials\.email.*\n.*password.*\n.*databaseUrl"):
+        render({}, base={})
+
+
+def test_the_notes_name_three_commands(render: Callable[..., Any], chart: Any) -> None:
+    notes = (chart / "templates" / "NOTES.txt").read_text()
+
+    assert [line.strip()[:2] for line in notes.splitlines() if re.match(r"  \d\. ", line)] == ["1.", "2.", "3."]
+    assert render().find("Pod")["metadata"]["annotations"]["helm.sh/hook"] == "test"
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(render: Callable[..., Any], metric_names: set[str]) -> None:
+    rendered = render(EVERYTHING)
+
+    dashboard = json.loads(rendered.find("ConfigMap", "-dashboard")["data"]["estimatesync.json"])
+    asked = set(re.findall(r"estimatesync_\w+", json.dumps(dashboard["panels"])))
+    assert asked
+    assert asked - metric_names == set()
+
+
+def test_every_alert_asks_for_metrics_that_there_are_and_has_a_runbook(
+    render: Callable[..., Any], metric_names: set[str], runbooks: str
+) -> None:
+    rules = render(EVERYTHING).find("PrometheusRule")["spec"]
+
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+    assert (
+        set(re.findall(r"estimatesync_\w+", yaml.safe_dump([rule["expr"] for rule in alerts]))) - metric_names == set()
+    )
+    assert [rule["alert"] for rule in alerts if f"\n## {rule['alert']}\n" not in runbooks] == []
+    assert all('namespace="estimates"' in rule["expr"] for rule in alerts)
