@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
 from estimatesync_cluster.test_kubelet.environment import (
     ConfigMissingError,
     build_command_line,
@@ -47,7 +48,7 @@ def build(pod: Pod, base: Mapping[str, str] | None = None) -> dict[str, str]:
         pytest.param(from_field("metadata.labels['app']"), "sync", id="label"),
         pytest.param(from_field("metadata.annotations['absent']"), "", id="absent annotation"),
         pytest.param(from_field("spec.serviceAccountName"), "runner", id="service account"),
-        pytest.param(from_field("status.podIP"), "127.0.0.1", id="address"),
+        pytest.param(from_field("status.podIP"), compute_pod_address("u"), id="address"),
     ],
 )
 def test_variable_is_resolved(build_pod: BuildPod, variable: dict[str, Any], value: str | None) -> None:

@@ -13,6 +13,8 @@ from signal import SIGKILL, SIGTERM
 
 import httpx
 
+from estimatesync_cluster.layout import write_private
+from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
 from estimatesync_cluster.test_kubelet.container_process import (
     ContainerProcess,
     Invocation,
@@ -36,6 +38,7 @@ from estimatesync_cluster.test_kubelet.environment import (
     build_command_line,
     build_environment,
     compute_references,
+    decide_token_wanted,
 )
 from estimatesync_cluster.test_kubelet.images import build_pull_refusals, decide_image_known
 from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
@@ -49,6 +52,7 @@ from estimatesync_cluster.test_kubelet.pod_files import (
     create_container_files,
     read_message,
 )
+from estimatesync_cluster.test_kubelet.readiness import follow_readiness
 from estimatesync_cluster.test_kubelet.stop_signal import StopSignal
 
 PULL_REPORT_SECONDS = 1.0
@@ -133,7 +137,10 @@ class ContainerRunner:
         create_container_files(self._files, name)
         home = self._files.home(name)
         environment = build_environment(
-            self._container, self._pod, base=self._build_base(home), objects=await self._fetch_objects()
+            self._container,
+            self._pod,
+            base={**self._build_base(home), **await self._create_identity()},
+            objects=await self._fetch_objects(),
         )
         return Invocation(
             command=build_command_line(self._container, environment),
@@ -141,6 +148,14 @@ class ContainerRunner:
             directory=Path(self._container.working_dir or home),
             log=self._files.log(name, self._record.restarts),
         )
+
+    async def _create_identity(self) -> dict[str, str]:
+        """Stands for the mounted token, whose path every client has built in."""
+        if not decide_token_wanted(self._pod):
+            return {}
+        path = self._files.kubeconfig()
+        write_private(path, await self._node.client.create_kubeconfig(self._pod))
+        return {"KUBECONFIG": str(path)}
 
     def _build_base(self, home: Path) -> dict[str, str]:
         message = self._files.message(self._container.name, self._record.restarts)
@@ -158,21 +173,33 @@ class ContainerRunner:
         obstacle = find_obstacle(invocation)
         if obstacle:
             return Terminated(exit_code=EXIT_START_ERROR, reason="StartError", message=obstacle)
-        running = Running(started_at=datetime.now(UTC), container_id=f"process://{uuid.uuid4().hex}")
+        running = Running(
+            started_at=datetime.now(UTC),
+            container_id=f"process://{uuid.uuid4().hex}",
+            ready=self._container.readiness_probe is None,
+        )
         process = await start_container(invocation)
         self._set_state(running)
+        asking = asyncio.create_task(self._follow_readiness(running))
         stopping = asyncio.create_task(self._end_when_asked(process))
         limiting = asyncio.create_task(self._end_when_over_limit(process))
         try:
             exit_code = await process.wait()
         finally:
             stopping.cancel()
+            asking.cancel()
             was_over_limit = limiting.done()
             limiting.cancel()
             process.send_signal(SIGKILL)
         message = self._read_message(invocation, exit_code)
         return build_terminated(
             running, exit_code=exit_code, message=message, now=datetime.now(UTC), was_over_limit=was_over_limit
+        )
+
+    async def _follow_readiness(self, running: Running) -> None:
+        address = compute_pod_address(self._pod.metadata.uid)
+        await follow_readiness(
+            self._container, address=address, tell=lambda ready: self._set_state(replace(running, ready=ready))
         )
 
     async def _end_when_over_limit(self, process: ContainerProcess) -> None:

@@ -27,6 +27,7 @@ class Running:
 
     started_at: datetime
     container_id: str
+    ready: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def represent_container(container: Container, record: ContainerRecord) -> dict[s
         "image": container.image,
         "imageID": "",
         "containerID": "" if isinstance(record.state, Waiting) else record.state.container_id,
-        "ready": running,
+        "ready": isinstance(record.state, Running) and record.state.ready,
         "started": running,
         "restartCount": record.restarts,
         "state": represent_state(record.state),

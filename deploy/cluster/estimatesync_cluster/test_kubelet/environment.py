@@ -7,13 +7,13 @@ The rules: https://kubernetes.io/docs/tasks/inject-data-application/define-inter
 import re
 from collections.abc import Iterator, Mapping
 
+from estimatesync_cluster.test_kubelet.addresses import LOOPBACK, compute_pod_address
 from estimatesync_cluster.test_kubelet.manifests import Container, EnvSource, EnvVar, KeyReference, Pod, ValueSource
 
 # A Secret's or ConfigMap's data by (kind, name), decoded; an object that does not exist is absent.
 Objects = Mapping[tuple[str, str], Mapping[str, str]]
 SECRET = "Secret"  # noqa: S105  the kind, not a password
 CONFIG_MAP = "ConfigMap"
-LOOPBACK = "127.0.0.1"
 VARIABLE = re.compile(r"\$\$|\$\(([^)]*)\)")
 LABEL_OR_ANNOTATION = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
@@ -28,6 +28,12 @@ def compute_references(container: Container) -> frozenset[tuple[str, str]]:
     sources += [(v.secret_key_ref, v.config_map_key_ref) for each in container.env if (v := each.value_from)]
     secrets = {(SECRET, secret.name) for secret, _ in sources if secret}
     return frozenset(secrets | {(CONFIG_MAP, config.name) for _, config in sources if config})
+
+
+def decide_token_wanted(pod: Pod) -> bool:
+    """Decide whether the API server gave the pod a volume with its service account's token, as it does by default."""
+    sources = [each for volume in pod.spec.volumes for each in volume.get("projected", {}).get("sources", [])]
+    return any("serviceAccountToken" in each for each in sources)
 
 
 def build_environment(container: Container, pod: Pod, *, base: Mapping[str, str], objects: Objects) -> dict[str, str]:
@@ -94,7 +100,7 @@ def _find_object(kind: str, reference: KeyReference, objects: Objects) -> Mappin
 
 
 def represent_field(pod: Pod, path: str) -> str:
-    """Represent one field of the pod for the downward API; pods of the test node are reached on loopback.
+    """Represent one field of the pod for the downward API.
 
     Raises:
         ConfigMissingError: the field is not one of those that the downward API offers.
@@ -109,7 +115,8 @@ def represent_field(pod: Pod, path: str) -> str:
         "metadata.uid": pod.metadata.uid,
         "spec.nodeName": pod.spec.node_name,
         "spec.serviceAccountName": pod.spec.service_account_name,
-        **dict.fromkeys(("status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs"), LOOPBACK),
+        **dict.fromkeys(("status.podIP", "status.podIPs"), compute_pod_address(pod.metadata.uid)),
+        **dict.fromkeys(("status.hostIP", "status.hostIPs"), LOOPBACK),
     }
     if path not in fields:
         raise ConfigMissingError(f"unsupported fieldPath: {path}")

@@ -12,6 +12,7 @@ import httpx
 import msgspec
 
 from estimatesync_cluster.api_connection import ApiConnection
+from estimatesync_cluster.kubeconfig import build_cluster_entry, build_kubeconfig
 from estimatesync_cluster.test_kubelet.environment import SECRET
 from estimatesync_cluster.test_kubelet.manifests import Metadata, Node, Pod, PodList, PodSpec
 
@@ -23,6 +24,7 @@ SERVER_ERROR = 500
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 REQUEST_SECONDS = 10.0
+TOKEN_SECONDS = 86_400
 # The API server ends a watch after this; the client gives up a little later, in case nothing ends it.
 WATCH_SECONDS = 240
 QUIET_SECONDS = 270.0
@@ -49,6 +51,7 @@ class KubernetesClient:
 
     def __init__(self, connection: ApiConnection) -> None:
         """Load the key material; close with `aclose`."""
+        self._connection = connection
         # Every watch and every pod's reports share the pool; none of them may wait for another.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=10)
         self._http = httpx.AsyncClient(
@@ -117,6 +120,16 @@ class KubernetesClient:
             raise
         data: dict[str, str] = msgspec.json.decode(answer).get("data") or {}
         return {key: _decode(text) for key, text in data.items()} if kind == SECRET else data
+
+    async def create_kubeconfig(self, pod: Pod) -> bytes:
+        """Ask for a token of the pod's service account, valid a day, and write a kubeconfig around it."""
+        namespace, account = pod.metadata.namespace, pod.spec.service_account_name
+        body = {"spec": {"expirationSeconds": TOKEN_SECONDS}}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        token = msgspec.json.decode(await self._request("POST", path, body))["status"]["token"]
+        authority = self._connection.authority.read_bytes()
+        cluster = build_cluster_entry(server=self._connection.server, authority=authority)
+        return build_kubeconfig(cluster=cluster, user={"token": token}, namespace=namespace)
 
     async def fetch_node(self, name: str) -> Node:
         """Fetch a node."""

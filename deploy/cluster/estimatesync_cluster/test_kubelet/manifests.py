@@ -71,6 +71,26 @@ class Resources(Manifest, frozen=True):
     limits: dict[str, str] = {}
 
 
+class ContainerPort(Manifest, frozen=True):
+    """A port that a probe may name."""
+
+    container_port: int
+    name: str = ""
+
+
+class HttpGet(Manifest, frozen=True):
+    """HTTPGetAction; the port is a number or a port's name."""
+
+    port: int | str
+    path: str = "/"
+
+
+class Probe(Manifest, frozen=True):
+    """Only what a request over HTTP can find out; other probes count as passed."""
+
+    http_get: HttpGet | None = None
+
+
 class Container(Manifest, frozen=True):
     """One container of a pod."""
 
@@ -83,6 +103,8 @@ class Container(Manifest, frozen=True):
     env_from: tuple[EnvSource, ...] = ()
     image_pull_policy: str = "IfNotPresent"
     termination_message_policy: str = "File"
+    ports: tuple[ContainerPort, ...] = ()
+    readiness_probe: Probe | None = None
     resources: Resources = Resources()
 
 

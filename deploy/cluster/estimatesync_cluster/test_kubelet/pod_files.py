@@ -22,6 +22,10 @@ class PodFiles:
         """Stands for /dev/termination-log, which only a container with its own filesystem can have."""
         return self.root / container / f"termination-message-{restarts}"
 
+    def kubeconfig(self) -> Path:
+        """The identity of the pod's service account."""
+        return self.root / "kubeconfig"
+
     def home(self, container: str) -> Path:
         """HOME, TMPDIR and working directory of a container that names none."""
         return self.root / container / "home"

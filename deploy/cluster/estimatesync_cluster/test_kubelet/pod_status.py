@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
 from estimatesync_cluster.test_kubelet.container_states import (
     ContainerRecord,
     Running,
@@ -57,10 +58,13 @@ def represent_status(
     """
     phase = compute_phase(pod, situation)
     failure = situation.failure
+    address = compute_pod_address(pod.metadata.uid)
     return {
         "phase": phase,
         "hostIP": HOST_IP,
         "hostIPs": [{"ip": HOST_IP}],
+        "podIP": address,
+        "podIPs": [{"ip": address}],
         "startTime": represent_time(situation.start_time),
         "conditions": _represent_conditions(pod, situation, phase, previous=previous, now=now),
         "containerStatuses": [represent_container(each, situation.records[each.name]) for each in pod.spec.containers],
@@ -104,11 +108,15 @@ def _represent_readiness(pod: Pod, situation: Situation, phase: str) -> dict[str
         return {"status": "False", "reason": "PodCompleted", "message": None}
     if phase == "Failed":
         return {"status": "False", "reason": "PodFailed", "message": None}
-    unready = [c.name for c in pod.spec.containers if not isinstance(situation.records[c.name].state, Running)]
+    unready = [c.name for c in pod.spec.containers if not _is_ready(situation.records[c.name])]
     if not unready:
         return {"status": "True", "reason": None, "message": None}
     message = f"containers with unready status: [{' '.join(unready)}]"
     return {"status": "False", "reason": "ContainersNotReady", "message": message}
+
+
+def _is_ready(record: ContainerRecord) -> bool:
+    return isinstance(record.state, Running) and record.state.ready
 
 
 def _keep_transition_time(condition: dict[str, Any], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:

@@ -1,0 +1,22 @@
+-- A role for EstimateSync with the least rights that do: it owns one schema in one database, and that is all.
+-- psql "$ADMIN_URL" --set=database=estimates --set=role=estimatesync [--set=schema=botzilla] --file=role.sql
+-- May be run again. The role cannot log in with a password until it is given one: \password estimatesync
+\set ON_ERROR_STOP on
+\if :{?schema} \else \set schema botzilla \endif
+
+SELECT format('CREATE ROLE %I', :'role')
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role') \gexec
+ALTER ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+
+SELECT format('CREATE DATABASE %I', :'database')
+WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = :'database') \gexec
+-- Of a database, everybody may by default connect to it and make temporary tables in it: here only the role may.
+REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE :"database" TO :"role";
+
+\connect :"database"
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+-- Who makes a schema for another role must be allowed to act as it: a managed database's administrator is no superuser.
+SELECT format('GRANT %I TO CURRENT_USER', :'role')
+WHERE NOT pg_catalog.pg_has_role(CURRENT_USER, :'role', 'USAGE') \gexec
+CREATE SCHEMA IF NOT EXISTS :"schema" AUTHORIZATION :"role";

@@ -1,0 +1,176 @@
+"""The chart, installed by Helm into a restricted namespace of a cluster of its own: all that runs, runs in pods."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from estimatesync_cluster.cluster import Cluster, given_or_running_cluster
+from estimatesync_cluster.go_tools import find_helm
+from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
+from sample_attic_tech.receiver import Receiver, running_receiver
+
+CHART = Path(__file__).parents[3] / "charts" / "estimatesync"
+API_KEY = "made-up-key-for-chart-tests"
+PASSWORD = "made-up-password-that-must-not-leak"
+RECORDS = 120
+WAIT_SECONDS = 90.0
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+
+
+class Release:
+    """One release of the chart, and what its callers see."""
+
+    def __init__(self, cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], place: Path) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.place = place
+        self.values = values
+        self._helm = helm
+
+    def helm(self, *arguments: str, check: bool = True) -> str:
+        """Run Helm in the namespace, and return what it printed, warnings included."""
+        answer = subprocess.run(
+            [self._helm, f"--namespace={self.namespace}", f"--kubeconfig={self.cluster.kubeconfig}", *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.place)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert not check or answer.returncode == 0, f"{answer.stdout}\n{self.describe()}"
+        return answer.stdout
+
+    def deploy(self, command: str, *arguments: str, chart: Path = CHART) -> str:
+        """Install or upgrade, and wait until everything is ready."""
+        values = self.place / "values.json"
+        values.write_text(json.dumps(self.values))
+        return self.helm(command, "sync", str(chart), *arguments, f"--values={values}", "--wait", "--timeout=90s")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        answer = self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin, check=check)
+        return answer.stdout + ("" if check else answer.stderr)
+
+    def find_api_urls(self) -> list[str]:
+        """Where the replicas that are ready listen."""
+        selector = "--selector=app.kubernetes.io/component=api"
+        pods = json.loads(self.kubectl("get", "pods", selector, "--output=json"))["items"]
+        ready = [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
+        return [f"http://{each['status']['podIP']}:8080" for each in ready]
+
+    def post(self) -> httpx.Response:
+        url = f"{self.find_api_urls()[0]}/api/automations/estimates/sync-external"
+        return httpx.post(url, headers={"X-API-KEY": API_KEY}, trust_env=False, timeout=30)
+
+    def get(self, name: str) -> dict[str, Any]:
+        url = f"{self.find_api_urls()[0]}/api/automations/estimates/syncs/{name}"
+        body: dict[str, Any] = httpx.get(url, headers={"X-API-KEY": API_KEY}, trust_env=False, timeout=30).json()
+        return body
+
+    def wait_until(self, what: str, condition: Callable[[], object]) -> Any:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"never came: {what}\n{self.describe()}"
+            time.sleep(0.1)
+        return found
+
+    def wait_status(self, name: str, status: str) -> dict[str, Any]:
+        self.wait_until(f"{status} of {name}", lambda: self.get(name).get("status") == status)
+        return self.get(name)
+
+    def describe(self) -> str:
+        logs = self.kubectl("logs", "--selector=app.kubernetes.io/instance=sync", "--tail=20", "--prefix", check=False)
+        return self.kubectl("get", "esync,jobs,pods,events", "--output=wide", check=False) + logs
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of its own: these tests change the definition that all others share."""
+    with given_or_running_cluster(os.environ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    return find_helm(report=lambda line: sys.stderr.write(f"{line}\n"))
+
+
+@pytest.fixture
+def sample() -> Iterator[RunningSample]:
+    records = build_records(RECORDS, 7, datetime.now(UTC))
+    with running_sample(SampleConfig(records=records, password=PASSWORD)) as running:
+        yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def values(sample: RunningSample, receiver: Receiver, database_url: str) -> dict[str, Any]:
+    """What a person sets, and what lets pods live on one machine: each listens on its own address only."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        metrics_port = probe.getsockname()[1]
+    return {
+        "apiKeys": {"keys": {"make": API_KEY}},
+        "credentials": {"email": SampleConfig().email, "password": PASSWORD, "databaseUrl": database_url},
+        "callback": {"url": f"{receiver.url}/hook", "allowHttp": True, "allowPrivateTargets": True},
+        "sync": {"atticTechUrl": sample.url},
+        "settings": {"progressSeconds": 1},
+        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 1},
+        "operator": {"bindAddress": "$(POD_IP)"},
+        "metrics": {"port": metrics_port},
+    }
+
+
+@pytest.fixture
+def release(cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], tmp_path: Path) -> Iterator[Release]:
+    cluster.kubectl("label", "namespace", namespace, RESTRICTED)
+    release = Release(cluster, namespace, helm, values, tmp_path)
+    yield release
+    release.helm("uninstall", "sync", "--wait", "--timeout=60s", "--ignore-not-found")
+    cluster.kubectl("delete", "customresourcedefinition", "estimatesyncs.botzilla.io", "--ignore-not-found")
+
+
+@pytest.fixture
+def next_chart(tmp_path: Path) -> Path:
+    """A later version of the chart, whose definition has one more column."""
+    place = tmp_path / "next" / "estimatesync"
+    shutil.copytree(CHART, place)
+    crd = place / "files" / "crd.yaml"
+    changed = crd.read_text().replace("additionalPrinterColumns:\n", f"additionalPrinterColumns:\n{COLUMN}", 1)
+    assert changed != crd.read_text()
+    crd.write_text(changed)
+    return place
+
+
+COLUMN = "    - jsonPath: .status.reason\n      name: Cause\n      type: string\n"
+
+
+@pytest.fixture
+def count_estimates(database_url: str) -> Callable[[], int]:
+    def count() -> int:
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone()
+            return int(row[0]) if row else 0
+
+    return count

@@ -1,0 +1,101 @@
+"""What a person who runs the cluster does with the chart: install, upgrade, roll back, remove, install again."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ESTIMATES = 120
+
+
+def slow_down(sample: Any, seconds: float) -> None:
+    def delay(request: Any) -> None:
+        if request.path == "/api/job-estimates":
+            time.sleep(seconds)
+
+    sample.on_request = delay
+
+
+def test_an_installed_release_does_the_job_in_a_restricted_namespace(
+    release: Any, receiver: Any, count_estimates: Callable[[], int]
+) -> None:
+    printed = release.deploy("install")
+    assert "would violate PodSecurity" not in printed
+    assert "helm test sync" in printed
+    assert len(release.find_api_urls()) == 2
+
+    answer = release.post()
+
+    assert answer.status_code == 202
+    name = answer.json()["sync_id"]
+    release.wait_status(name, "succeeded")
+    release.wait_until("the callback", lambda: receiver.deliveries)
+    assert json.loads(receiver.deliveries[0].body)["sync_id"] == name
+    assert count_estimates() == ESTIMATES
+
+
+def test_helm_test_makes_a_round_trip(release: Any) -> None:
+    release.deploy("install")
+    # There is no Service on this machine: the test is told where a replica listens.
+    release.values["test"] = {"url": release.find_api_urls()[0]}
+    release.deploy("upgrade")
+
+    printed = release.helm("test", "sync", "--timeout=90s")
+
+    assert "Phase:" in printed
+    assert "Succeeded" in printed
+    assert len(json.loads(release.kubectl("get", "esync", "--output=json"))["items"]) == 1
+
+
+def test_upgrade_and_rollback_change_the_definition_and_lose_no_running_sync(
+    release: Any, sample: Any, receiver: Any, next_chart: Path
+) -> None:
+    release.deploy("install")
+    slow_down(sample, 2.0)
+    name = release.post().json()["sync_id"]
+    release.wait_status(name, "running")
+
+    release.values["settings"]["maxActiveSyncs"] = 2
+    release.deploy("upgrade", chart=next_chart)
+    assert "CAUSE" in release.kubectl("get", "esync")
+    second = release.post().json()["sync_id"]
+    release.wait_status(second, "running")
+    release.helm("rollback", "sync", "1", "--wait", "--timeout=90s")
+
+    assert "CAUSE" not in release.kubectl("get", "esync")
+    for each in (name, second):
+        release.wait_status(each, "succeeded")
+    release.wait_until("both callbacks", lambda: len(receiver.deliveries) == 2)
+    assert {json.loads(each.body)["sync_id"] for each in receiver.deliveries} == {name, second}
+
+
+def test_an_uninstalled_release_leaves_its_syncs_and_the_next_one_finds_them(release: Any) -> None:
+    release.deploy("install")
+    name = release.post().json()["sync_id"]
+    release.wait_status(name, "succeeded")
+
+    release.helm("uninstall", "sync", "--wait", "--timeout=60s")
+    assert name in release.kubectl("get", "esync", "--output=name")
+    assert release.kubectl("get", "deployments,roles,secrets,services", "--output=name") == ""
+    release.deploy("install")
+
+    assert release.get(name)["status"] == "succeeded"
+    assert release.wait_status(release.post().json()["sync_id"], "succeeded")
+
+
+def test_under_the_admission_policy_the_operator_creates_sync_jobs_and_nothing_else(release: Any) -> None:
+    release.values["admissionPolicy"] = {"enabled": True}
+    release.values["networkPolicy"] = {"enabled": True}
+    release.deploy("install")
+    operator = f"--as=system:serviceaccount:{release.namespace}:sync-estimatesync-operator"
+
+    def try_another_job() -> str:
+        arguments = ("create", "job", "other", "--image=estimatesync-sync:0.1.0", operator, "--dry-run=server")
+        return str(release.kubectl(*arguments, "--", "sh", "-c", "true", check=False))
+
+    release.wait_until("the policy at work", lambda: "denied request" in try_another_job())
+    assert release.wait_status(release.post().json()["sync_id"], "succeeded")
+    # Who deploys other jobs into the namespace is not concerned.
+    other = release.kubectl("create", "job", "mine", "--image=estimatesync-sync:0.1.0", "--dry-run=server")
+    assert "mine" in other
