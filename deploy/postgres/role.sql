@@ -2,7 +2,10 @@
 -- psql "$ADMIN_URL" --set=database=estimates --set=role=estimatesync [--set=schema=botzilla] --file=role.sql
 -- May be run again. The role cannot log in with a password until it is given one: \password estimatesync
 \set ON_ERROR_STOP on
-\if :{?schema} \else \set schema botzilla \endif
+\if :{?schema}
+\else
+  \set schema botzilla
+\endif
 
 SELECT format('CREATE ROLE %I', :'role')
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role') \gexec
