@@ -20,6 +20,11 @@ _QUANTITY: Final[Schema] = {"type": "string", "pattern": r"^[0-9.]+(m|k|M|G|T|Ki
 _PERCENT_OR_COUNT: Final[Schema] = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+%$"}]
 }
+_KEYS: Final[Schema] = {
+    "type": "object",
+    "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_-]{0,31}$"},
+    "additionalProperties": {"type": "string", "minLength": 16, "pattern": "^[!-+\\--~]+$"},
+}
 _PROXY: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
 
@@ -34,11 +39,12 @@ _RULES: Final[dict[str, Schema]] = {
     "images.syncDigest": _DIGEST,
     "images.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "images.pullSecrets": _NAMES,
-    "apiKeys.keys": {
-        "type": "object",
-        "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_-]{0,31}$"},
-        "additionalProperties": {"type": "string", "minLength": 16, "pattern": "^[!-+\\--~]+$"},
-    },
+    "apiKeys.keys": _KEYS,
+    "apiKeys.readOnlyKeys": _KEYS,
+    "api.requestsPerMinute": _between(0, 1_000_000),
+    "api.trustedProxies": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}},
+    "api.repeatedRequests": {"enum": ["join", "start"]},
+    "api.foregroundSeconds": _between(0, 86_400),
     "credentials.databaseUrl": {"type": "string", "pattern": "^(postgres(ql)?://.+)?$"},
     "callback.url": _PROXY,
     "callback.signingSecrets": {"type": "array", "items": {"type": "string", "pattern": "^whsec_.+"}},

@@ -1,5 +1,6 @@
 """The chart says what the programs and the manifests say."""
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from estimatesync_api import settings as api_settings
 from estimatesync_chart.main import build_readme, build_schema_file
 from estimatesync_chart.schema import list_ruled
 from estimatesync_chart.values_file import parse_values
@@ -53,6 +55,14 @@ def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., A
     assert environment.asked - environment.keys() == set()
     # For kopf, for the address of the probe, and for who looks at the pod.
     assert environment.keys() - environment.asked == {"POD_IP", "POD_ID", "BIND_ADDRESS"}
+
+
+def test_the_chart_can_set_every_setting_of_the_api(render: Callable[..., Any]) -> None:
+    """The settings are those of the table at the top of the API's settings."""
+    table = set(re.findall(r"^\| `([A-Z_]+)` \|", str(api_settings.__doc__), re.MULTILINE))
+
+    # A kubeconfig is for an API outside a cluster; one key alone is one line of API_KEYS.
+    assert table - {"KUBECONFIG", "API_KEY"} <= read_environment(render(), "api").keys()
 
 
 @pytest.mark.parametrize("part", ["api", "operator"])
