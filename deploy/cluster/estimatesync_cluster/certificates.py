@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import trustme
 
 from estimatesync_cluster.layout import StateLayout, write_private
+from estimatesync_cluster.node_configuration import FIRST_SERVICE, HOST_ADDRESS, NODE_ADDRESS
 
 LOOPBACK = "127.0.0.1"
 ADMIN = "admin"
@@ -35,8 +36,12 @@ class Identity:
 IDENTITIES = (
     Identity(name=ADMIN, user="kubernetes-admin", group="system:masters"),
     Identity(name=CONTROLLER_MANAGER, user="system:kube-controller-manager", group="system:masters"),
-    Identity(name=KUBELET, user="estimatesync:test-kubelet", group="system:masters", hosts=(LOOPBACK,)),
-    Identity(name=APISERVER, user="kube-apiserver", hosts=(LOOPBACK, "localhost", "kubernetes.default.svc")),
+    Identity(name=KUBELET, user="estimatesync:test-kubelet", group="system:masters", hosts=(LOOPBACK, NODE_ADDRESS)),
+    Identity(
+        name=APISERVER,
+        user="kube-apiserver",
+        hosts=(LOOPBACK, HOST_ADDRESS, FIRST_SERVICE, "localhost", "kubernetes.default.svc"),
+    ),
     Identity(name=KUBELET_CLIENT, user="kube-apiserver-kubelet-client"),
     Identity(name=ETCD, user="etcd", hosts=(LOOPBACK,)),
     Identity(name=SERVICE_ACCOUNTS, user="service-accounts"),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.component_commands import LocalNode
-from estimatesync_cluster.control_plane import ControlPlane, running_control_plane
+from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, running_control_plane
 from estimatesync_cluster.errors import CommandError, ToolMissingError
 from estimatesync_cluster.kubeconfig import build_kubeconfig
 from estimatesync_cluster.layout import StateLayout, create_layout, write_private
@@ -90,7 +90,7 @@ def running_cluster(
     state_dir: Path | None = None,
     *,
     binaries: Binaries | None = None,
-    node: LocalNode | None = None,
+    node: ClusterNode | None = None,
     etcd_quota_bytes: int = 0,
 ) -> Iterator[Cluster]:
     """Run a cluster of our own for the time of the context; afterwards no process and no file of it is left.
@@ -98,7 +98,7 @@ def running_cluster(
     Args:
         state_dir: where its files go, which must not be in use; a temporary directory unless given.
         binaries: the programs; found or built unless given.
-        node: the test node; a default one unless given.
+        node: a test node or a real one; a default test node unless given.
         etcd_quota_bytes: what etcd may store, for who wants to see it full; 0 is etcd's own default.
 
     Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 from estimatesync_cluster import certificates
 from estimatesync_cluster.certificates import LOOPBACK
 from estimatesync_cluster.layout import StateLayout
+from estimatesync_cluster.node_configuration import SERVICE_RANGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,9 @@ class LocalNode:
     known_images: tuple[str, ...] = ("estimatesync*", "*/estimatesync*")
 
 
-def build_server_url(ports: Ports) -> str:
+def build_server_url(ports: Ports, *, address: str = LOOPBACK) -> str:
     """Build the API server's address."""
-    return f"https://{LOOPBACK}:{ports.apiserver}"
+    return f"https://{address}:{ports.apiserver}"
 
 
 def build_etcd_url(ports: Ports) -> str:
@@ -67,15 +68,17 @@ def build_etcd_command(program: Path, layout: StateLayout, ports: Ports, *, quot
     ]
 
 
-def build_apiserver_command(program: Path, layout: StateLayout, ports: Ports) -> list[str]:
+def build_apiserver_command(program: Path, layout: StateLayout, ports: Ports, *, address: str = LOOPBACK) -> list[str]:
     """Build kube-apiserver's command line: RBAC and the default admission plugins, as a user's cluster has them."""
+    # A loopback address is refused as the endpoint of the kubernetes service.
+    endpoints = ["--endpoint-reconciler-type=none"] if address == LOOPBACK else []
     return [
         str(program),
-        f"--bind-address={LOOPBACK}",
+        *endpoints,
+        f"--bind-address={address}",
         f"--secure-port={ports.apiserver}",
-        f"--advertise-address={LOOPBACK}",
-        "--endpoint-reconciler-type=none",  # a loopback address is refused as the endpoint of the kubernetes service
-        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--advertise-address={address}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
         "--authorization-mode=RBAC",
         f"--client-ca-file={layout.certificate('ca')}",
         f"--tls-cert-file={layout.certificate(certificates.APISERVER)}",

@@ -31,9 +31,12 @@ from estimatesync_cluster.errors import PortTakenError
 from estimatesync_cluster.kubeconfig import build_certificate_user, build_cluster_entry, build_kubeconfig
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.leashed import LeashedProcess, leashed
+from estimatesync_cluster.node_configuration import HOST_ADDRESS
+from estimatesync_cluster.real_node import NodeCredentials, RealNode, node_network, start_node
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
+ClusterNode = LocalNode | RealNode
 # Time for the test kubelet to end its pods' processes; the others have nothing to save and are ended at once.
 KUBELET_GRACE_SECONDS = 10.0
 ATTEMPTS = 3
@@ -54,21 +57,24 @@ class ControlPlane:
 
 @contextmanager
 def running_control_plane(
-    binaries: Binaries, layout: StateLayout, node: LocalNode, *, etcd_quota_bytes: int = 0
+    binaries: Binaries, layout: StateLayout, node: ClusterNode, *, etcd_quota_bytes: int = 0
 ) -> Iterator[ControlPlane]:
-    """Run a control plane with one test node for the time of the context.
+    """Run a control plane with one node, a test node or a real one, for the time of the context.
 
     Raises:
         ComponentError: a component ended or was not ready within START_SECONDS; everything is stopped again.
+        ToolMissingError: there cannot be a real node on this machine.
     """
     create_certificates(layout)
     write_audit_policy(layout)
-    with ExitStack() as stack:
+    with ExitStack() as network, ExitStack() as stack:
+        if isinstance(node, RealNode):
+            network.enter_context(node_network())
         yield _start_with_fresh_ports(stack, binaries, layout, node, etcd_quota_bytes)
 
 
 def _start_with_fresh_ports(
-    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode, quota_bytes: int
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, quota_bytes: int
 ) -> ControlPlane:
     for _ in range(ATTEMPTS - 1):
         try:
@@ -79,14 +85,15 @@ def _start_with_fresh_ports(
 
 
 def _start(
-    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode, quota_bytes: int
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, quota_bytes: int
 ) -> ControlPlane:
     ports = _choose_ports()
-    server = build_server_url(ports)
+    address = HOST_ADDRESS if isinstance(node, RealNode) else certificates.LOOPBACK
+    server = build_server_url(ports, address=address)
     _forget_earlier_attempt(layout)
     _write_kubeconfigs(layout, server)
     client = stack.enter_context(create_admin_client(layout, server))
-    store = _start_api(stack, binaries, layout, ports, client, quota_bytes=quota_bytes)
+    store = _start_api(stack, binaries, layout, ports, client, address=address, quota_bytes=quota_bytes)
     workers = _start_workers(stack, binaries, layout, node, server)
     components = (*store, *workers)
     # A pod is refused as long as its namespace has no default service account.
@@ -103,23 +110,41 @@ def _start_api(
     ports: Ports,
     client: httpx.Client,
     *,
+    address: str,
     quota_bytes: int,
 ) -> tuple[LeashedProcess, ...]:
     etcd = _run(stack, layout, "etcd", build_etcd_command(binaries.etcd, layout, ports, quota_bytes=quota_bytes))
-    command = build_apiserver_command(binaries.apiserver, layout, ports)
+    command = build_apiserver_command(binaries.apiserver, layout, ports, address=address)
     apiserver = _run(stack, layout, "kube-apiserver", command)
     _wait_until(lambda: _answers(client, "/readyz"), (etcd, apiserver), what="the API server to be ready")
     return etcd, apiserver
 
 
 def _start_workers(
-    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: LocalNode, server: str
+    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, server: str
 ) -> tuple[LeashedProcess, ...]:
     kubeconfig = layout.controller_manager_kubeconfig
     command = build_controller_manager_command(binaries.controller_manager, layout, kubeconfig)
     manager = _run(stack, layout, "kube-controller-manager", command)
+    if isinstance(node, RealNode):
+        return manager, *_start_real_node(stack, layout, node, server)
     command = build_kubelet_command(node, layout, server)
     return manager, _run(stack, layout, "test-kubelet", command, grace=KUBELET_GRACE_SECONDS)
+
+
+def _start_real_node(stack: ExitStack, layout: StateLayout, node: RealNode, server: str) -> tuple[LeashedProcess, ...]:
+    authority = layout.certificate("ca")
+    certificate, key = layout.certificate(certificates.KUBELET), layout.key(certificates.KUBELET)
+    user = build_certificate_user(certificate=certificate.read_bytes(), key=key.read_bytes())
+    cluster = build_cluster_entry(server=server, authority=authority.read_bytes())
+    return start_node(
+        stack,
+        node,
+        root=layout.kubelet_root(node.name),
+        logs=layout.log("kubelet").parent,
+        kubeconfig=build_kubeconfig(cluster=cluster, user=user),
+        credentials=NodeCredentials(authority=authority, certificate=certificate, key=key),
+    )
 
 
 def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> LeashedProcess:

@@ -19,6 +19,7 @@ from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.go_build import Report, compile_program
 from estimatesync_cluster.go_toolchain import find_go
 from estimatesync_cluster.programs import (
+    KUBERNETES_MODULE,
     Manifest,
     Program,
     build_go_command,
@@ -32,7 +33,21 @@ HELM = Program(name="helm", module="helm", package="helm.sh/helm/v4/cmd/helm")
 PROMTOOL = Program(
     name="promtool", module="promtool", package="github.com/prometheus/prometheus/cmd/promtool", tags=("remove_all_sd",)
 )
-_MODULES = {HELM.name: "helm.sh/helm/v4", PROMTOOL.name: "github.com/prometheus/prometheus"}
+KUBERNETES_TOOLS = tuple(
+    Program(name=name, module="node", package=f"k8s.io/kubernetes/cmd/{name}")
+    for name in ("kubelet", "kube-proxy", "kube-scheduler")
+)
+CONTAINERD, SHIM, CTR = (
+    Program(name=name, module="containerd", package=f"github.com/containerd/containerd/v2/cmd/{name}")
+    for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+)
+NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR)
+_MODULES = {
+    "helm": "helm.sh/helm/v4",
+    "promtool": "github.com/prometheus/prometheus",
+    "node": KUBERNETES_MODULE,
+    "containerd": "github.com/containerd/containerd/v2",
+}
 
 
 def find_go_tool(program: Program, *, environ: Mapping[str, str], report: Report) -> Path:
@@ -44,7 +59,7 @@ def find_go_tool(program: Program, *, environ: Mapping[str, str], report: Report
     """
     sources, cache = GO_MODULES / program.module, compute_cache_root(environ)
     inputs = {name: (sources / name).read_bytes() for name in INPUT_FILES}
-    version = parse_required_version(inputs["go.mod"].decode(), _MODULES[program.name])
+    version = parse_required_version(inputs["go.mod"].decode(), _MODULES[program.module])
     fingerprint = compute_fingerprint({**inputs, "program": repr(program).encode()}, _describe_machine())
     directory = cache / program.name / version
     with locked(
