@@ -64,6 +64,18 @@ test-fast: $(INSTALLED) ## Run only the tests that need no server
 test-alerts: $(INSTALLED) ## Try the alert rules with promtool (built from source the first time)
 	$(BIN)/python -m pytest tests/alerts
 
+.PHONY: kind
+kind: $(INSTALLED) ## Create a kind cluster with the images in it
+	$(BIN)/python -m estimatesync_images --archives .local/images
+	deploy/kind/create.sh
+
+# Images first: what runs on the node is what `make images` builds.
+.PHONY: test-node
+test-node: $(INSTALLED) ## Install the chart on a real node of this machine and try it there (root on Linux)
+	@test "$$(id -u)" = 0 || { echo "test-node needs root on Linux: nothing was tried" >&2; exit 1; }
+	$(BIN)/python -m estimatesync_images --archives .local/images
+	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest tests/e2e/chart
+
 .PHONY: bench
 bench: $(INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
 	$(BIN)/python tests/benchmarks/bench.py --settings $(if $(FULL),--full)

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any, Final
 
 import kopf
@@ -28,7 +29,7 @@ from estimatesync_operator.kubernetes_store import NotServedError
 from estimatesync_operator.log_context import install_sync_ids
 from estimatesync_operator.ports import WorldUnavailableError
 from estimatesync_operator.settings import OperatorSettings
-from estimatesync_operator.shell_settings import configure
+from estimatesync_operator.shell_settings import build_server_url, configure
 from estimatesync_operator.watch_health import BLIND_LIMIT
 
 _PATIENCE: Final = 5.0
@@ -64,7 +65,10 @@ _settings, _callback_settings = _read_settings()
 @kopf.on.login()
 def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's keyword arguments are of any type
     """Log in without the synchronous Kubernetes client, whose import would cost a second and 50 MB."""
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    account = kopf.login_with_service_account(**kwargs)
+    if account and (server := build_server_url(os.environ)):
+        return replace(account, server=server)
+    return account or kopf.login_with_kubeconfig(**kwargs)
 
 
 @kopf.on.startup()

@@ -5,7 +5,7 @@ https://docs.kopf.dev/en/stable/configuration/
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import kopf
@@ -37,6 +37,17 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         """Keep nothing."""
+
+
+def build_server_url(environ: Mapping[str, str]) -> str | None:
+    """Build the API server's address from what every pod is told; None outside a cluster.
+
+    kopf would look up kubernetes.default.svc instead, and be blind while the cluster's name service is away.
+    """
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        return None
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

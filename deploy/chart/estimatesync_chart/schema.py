@@ -63,6 +63,7 @@ _RULES: Final[dict[str, Schema]] = {
     "api.extraEnv": _OBJECTS,
     "api.service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "api.service.port": _PORT,
+    "api.service.nodePort": _between(0, 65535),
     "api.podDisruptionBudget.minAvailable": _PERCENT_OR_COUNT,
     "api.autoscaling.minReplicas": _between(1, 100),
     "api.autoscaling.maxReplicas": _between(1, 100),

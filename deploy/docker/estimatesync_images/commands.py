@@ -11,6 +11,8 @@ from typing import Final, Literal
 Engine = Literal["docker", "podman", "buildah"]
 ENGINES: Final[tuple[Engine, ...]] = ("docker", "podman", "buildah")
 TARGETS: Final = ("api", "operator", "sync")
+PAUSE: Final = "pause"
+"""Only for test nodes."""
 DEFAULT_BASE: Final = "docker.io/library/python:3.13-slim"
 DOCKERFILE: Final = "deploy/docker/Dockerfile"
 DEBIAN_SUITE: Final = "trixie"
@@ -62,6 +64,15 @@ def build_build_command(engine: Engine, recipe: Recipe) -> list[str]:
         *([f"--secret=id=cacert,src={recipe.authority}"] if recipe.authority else []),
         ".",
     ]
+
+
+def build_save_command(engine: Engine, image: str, path: str) -> list[str]:
+    """Build the command line that writes an image into an archive, as containerd and kind load it."""
+    if engine == "buildah":
+        # buildah calls its own images localhost/…; a node looks for them where it looks for all others.
+        name = image if "/" in image else f"docker.io/library/{image}"
+        return ["buildah", "push", "--quiet", image, f"docker-archive:{path}:{name}"]
+    return [engine, "save", f"--output={path}", image]
 
 
 def build_pull_command(engine: Engine, image: str) -> list[str]:

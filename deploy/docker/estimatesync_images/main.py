@@ -16,6 +16,7 @@ from pathlib import Path
 from estimatesync_images.commands import (
     DEFAULT_BASE,
     ENGINES,
+    PAUSE,
     TARGETS,
     Engine,
     Recipe,
@@ -25,6 +26,7 @@ from estimatesync_images.commands import (
     build_present_command,
     build_pull_command,
     build_python_command,
+    build_save_command,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             create_image(engine, _build_recipe(settings, target, tag))
             write_bill(engine, tag, settings.bills / f"estimatesync-{target}.cdx.json")
             _report(f"built {tag}")
+        if settings.archives:
+            create_archives(engine, settings)
     except ImageError as error:
         _report(str(error))
         return 1
@@ -97,6 +101,20 @@ def create_image(engine: Engine, recipe: Recipe) -> None:
     _run(build_build_command(engine, recipe))
 
 
+def create_archives(engine: Engine, settings: argparse.Namespace) -> None:
+    """Write each image, and the one that test nodes need, into a directory of archives."""
+    settings.archives.mkdir(parents=True, exist_ok=True)
+    for target in (*TARGETS, PAUSE):
+        tag = build_image_name(target, registry=settings.registry, version=settings.version)
+        if target == PAUSE:
+            create_image(engine, _build_recipe(settings, target, tag))
+        archive = settings.archives / f"{target}.tar"
+        # An archive is never added to.
+        archive.unlink(missing_ok=True)
+        _run(build_save_command(engine, tag, str(archive.absolute())))
+    _report(f"wrote the images into {settings.archives}")
+
+
 def write_bill(engine: Engine, tag: str, path: Path) -> None:
     """Write down what the image holds, as the image itself sees it."""
     place = _read(["buildah", "from", "--pull-never", tag]).strip() if engine == "buildah" else tag
@@ -134,6 +152,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", default=_read_git("rev-parse", "HEAD") or "unknown")
     parser.add_argument("--epoch", type=int, default=_read_epoch(), help="SOURCE_DATE_EPOCH, or the last commit's time")
     parser.add_argument("--authority", default=os.environ.get("PIP_CERT"), help="a CA file (PEM) that the build trusts")
+    parser.add_argument("--archives", type=Path, help="directory that gets each image as an archive, for test nodes")
     parser.add_argument(
         "--bills", type=Path, default=ROOT / "dist" / "sbom", help="directory of the bills of materials"
     )

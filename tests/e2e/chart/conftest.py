@@ -6,17 +6,22 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
 import pytest
-from estimatesync_cluster.cluster import Cluster, given_or_running_cluster
+from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
 from estimatesync_cluster.go_tools import find_helm
+from estimatesync_cluster.node_configuration import HOST_ADDRESS
+from estimatesync_cluster.real_node import RealNode
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -26,6 +31,11 @@ PASSWORD = "made-up-password-that-must-not-leak"
 RECORDS = 120
 WAIT_SECONDS = 90.0
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+
+
+# A directory of image archives: then everything runs in containers of a real node, `make test-node`.
+IMAGES = os.environ.get("ESTIMATESYNC_TEST_NODE_IMAGES", "")
+collect_ignore = [] if IMAGES else ["real_node"]
 
 
 class Release:
@@ -102,8 +112,27 @@ def is_ready(pod: dict[str, Any]) -> bool:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A cluster of its own: these tests change the definition that all others share."""
-    with given_or_running_cluster(os.environ) as running:
+    node = RealNode(images=tuple(sorted(Path(IMAGES).glob("*.tar"))))
+    with running_cluster(node=node) if IMAGES else given_or_running_cluster(os.environ) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def machine() -> str:
+    """Under which address pods know this machine."""
+    return HOST_ADDRESS if IMAGES else "127.0.0.1"
+
+
+@pytest.fixture
+def pod_database_url(database_url: str, machine: str) -> Iterator[str]:
+    """The database as pods reach it: the socket of PostgreSQL is a file, which is in no container."""
+    if not IMAGES:
+        yield database_url
+        return
+    parts = urlsplit(database_url)
+    (directory,) = parse_qs(parts.query)["host"]
+    with relaying(machine, f"{directory}/.s.PGSQL.5432") as port:
+        yield f"postgresql://postgres@{machine}:{port}{parts.path}"
 
 
 @pytest.fixture(scope="session")
@@ -112,31 +141,31 @@ def helm() -> Path:
 
 
 @pytest.fixture
-def sample() -> Iterator[RunningSample]:
+def sample(machine: str, cluster: Cluster) -> Iterator[RunningSample]:  # noqa: ARG001 - its address comes with the cluster
     records = build_records(RECORDS, 7, datetime.now(UTC))
-    with running_sample(SampleConfig(records=records, password=PASSWORD)) as running:
+    with running_sample(SampleConfig(records=records, password=PASSWORD, host=machine)) as running:
         yield running
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
+def receiver(machine: str, cluster: Cluster) -> Iterator[Receiver]:  # noqa: ARG001 - its address comes with the cluster
+    with running_receiver(host=machine) as running:
         yield running
 
 
 @pytest.fixture
-def values(sample: RunningSample, receiver: Receiver, database_url: str) -> dict[str, Any]:
+def values(sample: RunningSample, receiver: Receiver, pod_database_url: str) -> dict[str, Any]:
     """What a person sets, and what lets pods live on one machine: each listens on its own address only."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         metrics_port = probe.getsockname()[1]
     return {
         "apiKeys": {"keys": {"make": API_KEY}},
-        "credentials": {"email": SampleConfig().email, "password": PASSWORD, "databaseUrl": database_url},
+        "credentials": {"email": SampleConfig().email, "password": PASSWORD, "databaseUrl": pod_database_url},
         "callback": {"url": f"{receiver.url}/hook", "allowHttp": True, "allowPrivateTargets": True},
         "sync": {"atticTechUrl": sample.url},
         "settings": {"progressSeconds": 1},
-        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 1},
+        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 1 if not IMAGES else 5},
         "operator": {"bindAddress": "$(POD_IP)"},
         "metrics": {"port": metrics_port},
     }
@@ -161,6 +190,34 @@ def next_chart(tmp_path: Path) -> Path:
     assert changed != crd.read_text()
     crd.write_text(changed)
     return place
+
+
+@contextmanager
+def relaying(host: str, path: str) -> Iterator[int]:
+    """Let TCP clients talk to a socket that is a file."""
+    with socket.create_server((host, 0)) as server:
+        threading.Thread(target=accept, args=(server, path), daemon=True).start()
+        yield int(server.getsockname()[1])
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def accept(server: socket.socket, path: str) -> None:
+    with suppress(OSError):
+        while True:
+            client, _ = server.accept()
+            target = socket.socket(socket.AF_UNIX)
+            target.connect(path)
+            for source, sink in ((client, target), (target, client)):
+                threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+
+
+def copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while chunk := source.recv(65536):
+            sink.sendall(chunk)
+    for each in (source, sink):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 COLUMN = "    - jsonPath: .status.reason\n      name: Cause\n      type: string\n"

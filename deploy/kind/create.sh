@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Creates the kind cluster unless it is there, loads the images, and says how to install. Called by `make kind`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+command -v kind >/dev/null || { echo "kind is missing: https://kind.sigs.k8s.io/docs/user/quick-start/" >&2; exit 1; }
+kind get clusters | grep --quiet --line-regexp estimatesync || kind create cluster --config deploy/kind/kind.yaml --wait 120s
+for part in api operator sync; do
+  kind load image-archive --name estimatesync ".local/images/$part.tar"
+done
+cat <<'TEXT'
+The cluster is there, and the images are in it. Next:
+
+  helm install sync charts/estimatesync --namespace estimates --create-namespace --wait \
+    --values deploy/kind/values.yaml --values my-values.yaml
+  kind get kubeconfig --name estimatesync > .local/kind.kubeconfig
+  ESTIMATESYNC_TEST_KUBECONFIG=.local/kind.kubeconfig .venv/bin/python -m pytest tests/e2e/api tests/e2e/product
+TEXT
