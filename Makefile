@@ -44,6 +44,11 @@ local: $(INSTALLED) ## Serve real Make.com scenarios from this machine (settings
 cluster: $(INSTALLED) ## Start a Kubernetes control plane and print `export KUBECONFIG=...`
 	@$(BIN)/python -m estimatesync_cluster up
 
+.PHONY: node
+node: $(INSTALLED) ## The same with a real node that has the images (root on Linux); the chart installs there
+	@$(BIN)/python -m estimatesync_images --archives .local/images
+	@$(BIN)/python -m estimatesync_cluster up --node-images .local/images
+
 .PHONY: cluster-down
 cluster-down: $(INSTALLED) ## Stop that control plane and remove its state
 	@$(BIN)/python -m estimatesync_cluster down

@@ -24,6 +24,7 @@ from estimatesync_cluster.errors import ClusterError, ComponentError
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.leashed import read_log_tail
 from estimatesync_cluster.process_identity import read_identity
+from estimatesync_cluster.real_node import RealNode
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -51,17 +52,18 @@ class Place:
         self.layout = StateLayout(root=self.root / "run")
 
 
-def start_background(place: Place, binaries: Binaries) -> None:
-    """Start a cluster in the background and wait until it answers.
+def start_background(place: Place, binaries: Binaries, *, images: Path | None = None) -> None:
+    """Start a cluster in the background and wait until it answers; with a directory of images, with a real node.
 
     Raises:
         ComponentError: it did not come up; the message ends with the supervisor's last words.
     """
     place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "estimatesync_cluster", "supervise"]
+    node = [f"--node-images={images.absolute()}"] if images else []
     with place.log.open("wb") as log:
         supervisor = subprocess.Popen(  # noqa: S603  the command is ours
-            [*command, f"--state-dir={place.root}", f"--binaries={binaries.directory}"],
+            [*command, f"--state-dir={place.root}", f"--binaries={binaries.directory}", *node],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -81,13 +83,14 @@ def start_background(place: Place, binaries: Binaries) -> None:
         raise ComponentError(f"The cluster did not start.\n{last_words}")
 
 
-def supervise(place: Place, binaries: Binaries) -> NoReturn:
+def supervise(place: Place, binaries: Binaries, *, images: Path | None = None) -> NoReturn:
     """Be the supervisor: run the cluster until something is raised here, as KeyboardInterrupt is for a signal.
 
     Raises:
         ComponentError: it did not start, or one of its components ended by itself; everything is stopped.
     """
-    with running_cluster(place.layout.root, binaries=binaries) as cluster:
+    node = RealNode(images=tuple(sorted(images.glob("*.tar")))) if images else None
+    with running_cluster(place.layout.root, binaries=binaries, node=node) as cluster:
         pid = os.getpid()
         _write_record(place, Record(pid=pid, identity=read_identity(pid) or "", server=cluster.server))
         while True:

@@ -25,6 +25,7 @@ from estimatesync_cluster.background import (
 from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.file_lock import locked
+from estimatesync_cluster.real_node import check_machine
 
 DEFAULT_STATE_DIR = Path(__file__).parents[3] / ".local" / "cluster"
 NOT_RUNNING = 3
@@ -54,8 +55,10 @@ def _up(settings: argparse.Namespace) -> int:
         if not is_healthy(place):
             stop_background(place)
             binaries = find_binaries(environ=os.environ, report=_report)
-            _report("starting the control plane and the test kubelet")
-            start_background(place, binaries)
+            if settings.node_images:
+                check_machine()
+            _report(f"starting the control plane and {'a real node' if settings.node_images else 'the test kubelet'}")
+            start_background(place, binaries, images=settings.node_images)
     _report(f"the cluster runs; logs are in {place.layout.root / 'logs'}")
     print(f"export KUBECONFIG={shlex.quote(str(place.layout.kubeconfig))}")
     return 0
@@ -92,7 +95,7 @@ def _build(_: argparse.Namespace) -> int:
 def _supervise(settings: argparse.Namespace) -> NoReturn:
     """Be the background process of `up`."""
     signal.signal(signal.SIGTERM, _interrupt)
-    supervise(Place(settings.state_dir), Binaries(directory=settings.binaries))
+    supervise(Place(settings.state_dir), Binaries(directory=settings.binaries), images=settings.node_images)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
@@ -118,5 +121,10 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("command", choices=COMMANDS, help='up, down, status or build; `eval "$(… up)"` sets KUBECONFIG')
     parser.add_argument("--state-dir", type=Path, default=DEFAULT_STATE_DIR, help="default: %(default)s")
+    parser.add_argument(
+        "--node-images",
+        type=Path,
+        help="for up: run a real node (root on Linux) that knows the images of this directory",
+    )
     parser.add_argument("--binaries", type=Path, help="for supervise: directory of the programs")
     return parser

@@ -59,15 +59,22 @@ class NodeCredentials:
 
 def check_machine() -> None:
     """Make sure that a real node can be here; ToolMissingError says what is missing."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        raise ToolMissingError("A real node needs root on Linux. Without it, the test kubelet does (make cluster).")
     missing = [name for name in NEEDED if shutil.which(name) is None]
-    missing += [] if (PLUGINS / "bridge").exists() else ["the CNI plugins in /usr/lib/cni"]
+    missing += [] if (PLUGINS / "bridge").exists() else [f"the CNI plugins in {PLUGINS}"]
+    if obstacle := decide_obstacle(platform=sys.platform, user=os.geteuid(), missing=missing):
+        raise ToolMissingError(obstacle)
+
+
+def decide_obstacle(*, platform: str, user: int, missing: list[str]) -> str | None:
+    """Decide whether a machine can be a node: None, or what to do about it."""
+    if platform != "linux" or user != 0:
+        return "A real node needs root on Linux. Without it, the test kubelet does (make cluster)."
     if missing:
-        raise ToolMissingError(
+        return (
             f"A real node needs {', '.join(missing)} (on Debian: apt install runc containernetworking-plugins iptables "
             "conntrack iproute2)"
         )
+    return None
 
 
 @contextmanager
