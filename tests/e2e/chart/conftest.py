@@ -205,10 +205,16 @@ def accept(server: socket.socket, path: str) -> None:
     with suppress(OSError):
         while True:
             client, _ = server.accept()
-            target = socket.socket(socket.AF_UNIX)
-            target.connect(path)
-            for source, sink in ((client, target), (target, client)):
-                threading.Thread(target=copy, args=(source, sink), daemon=True).start()
+            threading.Thread(target=relay, args=(client, path), daemon=True).start()
+
+
+def relay(client: socket.socket, path: str) -> None:
+    with client, socket.socket(socket.AF_UNIX) as target:
+        target.connect(path)
+        back = threading.Thread(target=copy, args=(target, client), daemon=True)
+        back.start()
+        copy(client, target)
+        back.join()
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
