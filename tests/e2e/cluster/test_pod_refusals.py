@@ -69,7 +69,7 @@ def test_command_that_is_not_there_fails_to_start(run_pod: RunPod) -> None:
     ("spec", "message"),
     [
         pytest.param({"initContainers": [{"name": "i", "image": "x"}]}, "runs no init containers", id="init container"),
-        pytest.param({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "volume v is a secret", id="volume"),
+        pytest.param({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "volume v is a hostPath", id="volume"),
     ],
 )
 def test_what_processes_cannot_have_fails_the_pod(run_pod: RunPod, spec: dict[str, Any], message: str) -> None:

@@ -45,6 +45,7 @@ from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
 from estimatesync_cluster.test_kubelet.log_lines import compute_message_from_logs
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 from estimatesync_cluster.test_kubelet.memory import wait_until_over_limit
+from estimatesync_cluster.test_kubelet.mounts import compute_mounts, redirect_paths
 from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import (
     MESSAGE_VARIABLE,
@@ -142,12 +143,25 @@ class ContainerRunner:
             base={**self._build_base(home), **await self._create_identity()},
             objects=await self._fetch_objects(),
         )
+        environment = redirect_paths(environment, await self._create_mounts())
         return Invocation(
             command=build_command_line(self._container, environment),
             environment=environment,
             directory=Path(self._container.working_dir or home),
             log=self._files.log(name, self._record.restarts),
         )
+
+    async def _create_mounts(self) -> dict[str, Path]:
+        places = {}
+        for path, (kind, name) in compute_mounts(self._container, self._pod).items():
+            data = await self._node.client.fetch_data(self._pod.metadata.namespace, kind, name)
+            if data is None:
+                raise ConfigMissingError(f'{kind.lower()} "{name}" not found')
+            place = places[path] = self._files.volume(kind, name)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for key, value in data.items():
+                write_private(place / key, value.encode())
+        return places
 
     async def _create_identity(self) -> dict[str, str]:
         """Stands for the mounted token, whose path every client has built in."""

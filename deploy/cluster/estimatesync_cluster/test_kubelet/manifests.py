@@ -91,6 +91,13 @@ class Probe(Manifest, frozen=True):
     http_get: HttpGet | None = None
 
 
+class VolumeMount(Manifest, frozen=True):
+    """Where a volume is in a container."""
+
+    name: str
+    mount_path: str
+
+
 class Container(Manifest, frozen=True):
     """One container of a pod."""
 
@@ -104,6 +111,7 @@ class Container(Manifest, frozen=True):
     image_pull_policy: str = "IfNotPresent"
     termination_message_policy: str = "File"
     ports: tuple[ContainerPort, ...] = ()
+    volume_mounts: tuple[VolumeMount, ...] = ()
     readiness_probe: Probe | None = None
     resources: Resources = Resources()
 

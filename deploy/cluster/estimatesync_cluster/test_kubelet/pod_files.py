@@ -26,6 +26,10 @@ class PodFiles:
         """The identity of the pod's service account."""
         return self.root / "kubeconfig"
 
+    def volume(self, kind: str, name: str) -> Path:
+        """The keys of a mounted Secret or ConfigMap, a file each."""
+        return self.root / "volumes" / kind / name
+
     def home(self, container: str) -> Path:
         """HOME, TMPDIR and working directory of a container that names none."""
         return self.root / container / "home"

@@ -2,9 +2,9 @@
 
 from estimatesync_cluster.test_kubelet.manifests import Pod
 
-# An emptyDir has no place but TMPDIR, and the token volume is added to every pod that does not refuse it: programs that
-# need either find out by themselves.
-HARMLESS_VOLUMES = frozenset({"emptyDir", "projected"})
+# An emptyDir has no place but TMPDIR, and instead of the token volume there is a KUBECONFIG: programs that need either
+# find out by themselves.
+HARMLESS_VOLUMES = frozenset({"configMap", "emptyDir", "projected", "secret"})
 REASON = "UnsupportedByTestKubelet"
 
 
@@ -15,5 +15,5 @@ def decide_unsupported(pod: Pod) -> str | None:
     for volume in pod.spec.volumes:
         kinds = volume.keys() - {"name"} - HARMLESS_VOLUMES
         if kinds:
-            return f"The test kubelet mounts nothing: volume {volume['name']} is a {', '.join(sorted(kinds))}."
+            return f"The test kubelet mounts Secrets and ConfigMaps only: volume {volume['name']} is a {', '.join(sorted(kinds))}."
     return None
