@@ -15,5 +15,6 @@ def decide_unsupported(pod: Pod) -> str | None:
     for volume in pod.spec.volumes:
         kinds = volume.keys() - {"name"} - HARMLESS_VOLUMES
         if kinds:
-            return f"The test kubelet mounts Secrets and ConfigMaps only: volume {volume['name']} is a {', '.join(sorted(kinds))}."
+            found = f"volume {volume['name']} is a {', '.join(sorted(kinds))}"
+            return f"The test kubelet mounts Secrets and ConfigMaps only: {found}."
     return None
