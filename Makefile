@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := api operator syncjob deploy
 PEER_VENV := .venv-bench
 PEER_INSTALLED := $(PEER_VENV)/.installed
+SYNC_VENV := .venv-sync
+SYNC_INSTALLED := $(SYNC_VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -82,8 +84,15 @@ test-node: $(INSTALLED) ## Install the chart on a real node of this machine and 
 	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest tests/e2e/chart
 
 .PHONY: bench
-bench: $(INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
+bench: $(INSTALLED) $(SYNC_INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
 	$(BIN)/python tests/benchmarks/bench.py --settings $(if $(FULL),--full)
+
+# What is measured is what the image runs: the sync program with its own dependencies and nothing else to import.
+$(SYNC_INSTALLED): requirements/sync.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(SYNC_VENV)
+	$(SYNC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/sync.txt
+	$(SYNC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 # The peer's dependencies are many and nobody else's: they never meet those of the product.
 $(PEER_INSTALLED): requirements/bench.txt $(INSTALLED)
@@ -136,4 +145,4 @@ changelog: $(INSTALLED) ## Show the next release's notes
 
 .PHONY: clean
 clean: ## Remove the virtual environments and the caches of tools; data in .local stays
-	rm -rf $(VENV) $(PEER_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(SYNC_VENV) $(PEER_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

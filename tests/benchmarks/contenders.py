@@ -12,6 +12,7 @@ from source_records import FIRST_DAY, LAST_DAY
 
 _HERE: Final = Path(__file__).parent
 _SPEC: Final = EstimateSyncSpec()
+OUR_PYTHON: Final = _HERE.parents[1] / ".venv-sync" / "bin" / "python"
 PEER_PYTHON: Final = _HERE.parents[1] / ".venv-bench" / "bin" / "python"
 
 OURS: Final = "EstimateSync"
@@ -39,7 +40,7 @@ def build_ours(*, page_size: int | None = None, concurrency: int = _SPEC.concurr
     chosen = {} if page_size is None else {"SYNC_PAGE_SIZE": str(page_size)}
     return Contender(
         name=OURS,
-        command=(sys.executable, "-m", "estimatesync_job"),
+        command=(str(OUR_PYTHON), "-m", "estimatesync_job"),
         table="botzilla.estimate",
         settings={**chosen, "SYNC_CONCURRENCY": str(concurrency)},
         words=f"{f'pages of {page_size}' if page_size else 'its own page sizes'}, at most {concurrency} at once",
