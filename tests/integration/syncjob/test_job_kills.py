@@ -5,6 +5,7 @@ is a statement, a part of the COPY, or the goodbye. https://www.postgresql.org/d
 """
 
 import asyncio
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -238,6 +239,24 @@ def test_a_database_that_freezes_at_any_step_is_given_up_and_what_is_told_is_tru
         jobs.run(sample)
     assert set(outcomes) == {True, False}
     assert len(outcomes) > 12
+
+
+@pytest.mark.parametrize("step", [3, 8, 11])
+def test_a_sync_that_is_stopped_while_its_database_is_frozen_ends_within_its_grace(
+    jobs: Any, sample: RunningSample, fill: Fill, eventually: Eventually, proxy: Proxy, proxied_url: str, step: int
+) -> None:
+    fill(3)
+    jobs.run(sample)
+    frozen, thawed = Event(), Event()
+    proxy.arm(step, "before", lambda: frozen.set() or thawed.wait())
+    job = jobs.start(sample, DATABASE_URL=proxied_url)
+    eventually(frozen.is_set)
+
+    job.process.send_signal(signal.SIGTERM)
+
+    assert job.process.wait(5) == 10
+    assert job.result.error.reason is Reason.INTERRUPTED
+    thawed.set()
 
 
 async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Results | None, SyncError | None]:
