@@ -79,6 +79,10 @@ class Gate:
         self._watches: set[_Watch] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gate-passage")
 
+    def count_watches(self) -> int:
+        """Tell how many watches are open, with their requester listening."""
+        return len(self._watches)
+
     def silence_watches(self) -> int:
         """Let nothing more through on the watches that are open now, without closing them; tells how many."""
         watches = tuple(self._watches)

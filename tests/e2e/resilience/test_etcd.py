@@ -50,7 +50,7 @@ def test_watches_whose_version_is_really_gone_begin_anew(
     apiserver = small_cluster.control_plane.get_component("kube-apiserver")
     with open_world(small_cluster) as world:
         operator = world.start_operator()
-        world.wait_until("both watches", lambda: len([p for p in world.gate.passages if p.is_watch]) == 2)
+        world.wait_until("both watches", lambda: world.gate.count_watches() == 2)
         world.gate.silence_watches()
         for name in ("sync", "passing"):
             world.create_sync(name, suspend=name == "passing")

@@ -90,7 +90,7 @@ def test_an_operator_that_starts_while_the_api_server_is_away_lives_and_begins_w
 def test_watches_that_are_told_410_gone_begin_anew(open_world: Any, promise: Any) -> None:
     with open_world() as world:
         operator = world.start_operator()
-        world.wait_until("both watches", lambda: len([p for p in world.gate.passages if p.is_watch]) == 2)
+        world.wait_until("both watches", lambda: world.gate.count_watches() == 2)
 
         assert world.gate.end_watches(GONE) == 2
         world.create_sync("sync")
