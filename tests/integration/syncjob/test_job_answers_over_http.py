@@ -280,7 +280,7 @@ def test_a_source_that_freezes_is_asked_again_and_given_up(
     async def fetch() -> None:
         with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
             log = create_log("text", nowhere, sync_id="s")
-            async with open_attic_tech(settings, log=log, policy=policy, exchange_seconds=0.3) as source:
+            async with open_attic_tech(settings, log=log, policy=policy, exchange_seconds=1.0) as source:
                 await source.login()
                 await source.fetch_page(PageQuery(page=1, number=1, limit=10))
 
