@@ -125,6 +125,14 @@ chart-readme: $(INSTALLED) ## Make the chart's README and schema anew after a ch
 images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images
 
+.PHONY: error-table
+error-table: $(INSTALLED) ## Generate the table of errors in docs/api.md
+	$(BIN)/python -m estimatesync_api.error_table docs/api.md
+
+.PHONY: bench-api
+bench-api: $(INSTALLED) ## Measure the API on a real API server (about 10 minutes)
+	$(BIN)/python tests/benchmarks/bench_api.py
+
 .PHONY: lock
 lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.toml (uv)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \

@@ -16,7 +16,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 
 from estimatesync_api.kubernetes_calls import TIMEOUT_SECONDS, KubernetesCalls
 from estimatesync_api.kubernetes_index import SyncIndex
-from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
+from estimatesync_api.ports import StoreUnavailableError
 
 PAGE_SIZE: Final = 500
 WATCH_SECONDS: Final = 240
@@ -87,13 +87,12 @@ class SyncWatch:
             try:
                 version = await self._follow(version or await self._load())
                 pause = _FIRST_PAUSE_SECONDS
-                continue
-            except (StoreUnavailableError, SyncRefusedError, msgspec.MsgspecError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the list must not stay as it is in silence
                 self._note_loss(error)
                 version = ""
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             # With jitter, so that a cluster that comes back is not asked by all at once.
-            await asyncio.sleep(pause * random.uniform(1.0, 1.5))  # noqa: S311 - nobody gains by guessing it
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nobody gains by guessing it
 
     async def _load(self) -> str:
         """List everything, page by page; answers the version to watch from."""
@@ -152,4 +151,4 @@ class SyncWatch:
     def _note_loss(self, error: Exception) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
-            _logger.warning("the list of syncs cannot be followed for now: %s", error)
+            _logger.warning("the list of syncs cannot be followed for now: %s: %s", type(error).__name__, error)

@@ -1,0 +1,50 @@
+"""`docs/api.md` says what the API does: the table of errors is the one in the code, and nothing else has drifted."""
+
+import re
+from pathlib import Path
+
+from estimatesync_api.error_table import represent_table
+from estimatesync_api.metrics import ApiMetrics
+from estimatesync_api.operations import OPERATIONS
+from estimatesync_api.problems import Problem
+from estimatesync_api.settings import parse_settings
+from prometheus_client.parser import text_string_to_metric_families
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+
+
+def test_the_table_of_errors_is_the_one_in_the_code() -> None:
+    shown = PAGE.partition("<!-- problems -->\n")[2].partition("<!-- /problems -->")[0]
+
+    assert shown == represent_table(), "run `make error-table` and commit the result"
+    assert shown.count("\n") == len(Problem) + 2
+
+
+def test_every_metric_on_the_page_is_there_and_no_other() -> None:
+    text, _ = ApiMetrics().represent("text/plain")
+    names = {family.name for family in text_string_to_metric_families(text.decode())}
+    ours = {name for name in names if name.startswith("estimatesync_") and not name.endswith("_created")}
+
+    listed = {name.removesuffix("_total") for name in re.findall(r"^\| `(estimatesync_\w+)` \|", PAGE, re.MULTILINE)}
+
+    assert listed == ours
+
+
+def test_every_address_is_on_the_page() -> None:
+    for operation in OPERATIONS:
+        assert operation.path.rpartition("/")[2] in PAGE
+
+
+def test_every_setting_on_the_page_is_one() -> None:
+    names = set(re.findall(r"`([A-Z][A-Z_]{6,})[`=]", PAGE)) - {"WEB_CONCURRENCY"}
+    asked: set[str] = set()
+
+    class Watched(dict[str, str]):
+        def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+            asked.add(name)
+            return super().get(name, default)
+
+    parse_settings(Watched(API_KEYS="made-up-key-of-this-test"))
+
+    assert names
+    assert names - asked == set()
