@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 START = "/api/automations/estimates/sync-external"
+SYNCS = "/api/automations/estimates/syncs"
 
 
 def test_a_post_becomes_rows_a_status_and_a_callback(story: Any) -> None:
@@ -77,7 +79,7 @@ def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(story: 
 def test_two_posts_run_one_after_the_other(story: Any) -> None:
     story.slow_down(0.3)
     first = story.post().json()["sync_id"]
-    second = story.post().json()["sync_id"]
+    second = story.post(headers={"Idempotency-Key": "another"}).json()["sync_id"]
 
     story.wait_until(
         "a queued sync", lambda: "waiting for" in story.get_sync(second).get("status", {}).get("message", "")
@@ -257,3 +259,25 @@ def test_suspend_and_cancel_may_change(installed: Any) -> None:
     assert installed("s", {"suspend": True}).returncode == 0
     assert installed("s", {"suspend": False}).returncode == 0
     assert installed("s", {"cancel": True}).returncode == 0
+
+
+def test_a_sync_is_followed_cancelled_and_told_about_again_over_http(story: Any) -> None:
+    story.slow_down(0.5)
+    name = story.post().json()["sync_id"]
+    url, key = f"{story.product.api_url}{SYNCS}/{name}", {"X-API-KEY": story.product.settings.api_key}
+
+    with httpx.stream("GET", f"{url}/logs?follow=true", headers=key, trust_env=False, timeout=60) as log:
+        lines = log.iter_lines()
+        first = next(line for line in lines if "Page 1/" in line)
+        cancelled = story.post(path=f"{SYNCS}/{name}/cancel")
+        # The log ends when the sync does.
+        list(lines)
+    story.wait_callback(name)
+    redelivered = story.post(path=f"{SYNCS}/{name}/redeliver")
+    story.wait_until("the callback again", lambda: len(story.receiver.deliveries) == 2)
+
+    assert "estimates" in first
+    assert (cancelled.status_code, redelivered.status_code) == (202, 202)
+    assert story.get_sync(name)["status"]["phase"] == "Cancelled"
+    once, again = story.receiver.deliveries
+    assert (once.headers["webhook-id"], once.body) == (again.headers["webhook-id"], again.body)

@@ -295,6 +295,35 @@ def test_a_sync_that_is_deleted_takes_its_run_and_its_logs_along(server: Server,
     assert count_estimates(database_url) == 0
 
 
+def test_a_sync_is_followed_cancelled_and_told_about_again(
+    server: Server, receiver: Receiver, database_url: str
+) -> None:
+    server.start()
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO estimatesync_local.sync (name, spec) VALUES ('slow', %s)",
+            ('{"pageSize": 1, "concurrency": 1}',),
+        )
+    url, key = f"{server.url}{SYNCS_PATH}/slow", {"X-API-KEY": KEY}
+
+    with httpx.stream("GET", f"{url}/logs?follow=true", headers=key, trust_env=False, timeout=PATIENCE) as log:
+        lines = log.iter_lines()
+        until(lambda: server.get("slow")["status"] == "running", lambda: server.text)
+        first = next(line for line in lines if "Page 1 complete" in line)
+        cancelled = httpx.post(f"{url}/cancel", headers=key, trust_env=False)
+        # The log ends when the sync does.
+        list(lines)
+    receiver.wait_for(1, PATIENCE)
+    redelivered = httpx.post(f"{url}/redeliver", headers=key, trust_env=False)
+    once, again = receiver.wait_for(2, PATIENCE)
+    listed = httpx.get(f"{server.url}{SYNCS_PATH}?status=cancelled", headers=key, trust_env=False).json()["syncs"]
+
+    assert first.endswith("Total so far: 1")
+    assert (cancelled.status_code, redelivered.status_code) == (202, 202)
+    assert [sync["sync_id"] for sync in listed] == ["slow"]
+    assert (once.headers["webhook-id"], once.body) == (again.headers["webhook-id"], again.body)
+
+
 def test_a_caller_may_wait_for_the_end_and_gets_the_log(server: Server) -> None:
     server.start()
 

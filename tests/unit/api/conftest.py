@@ -30,6 +30,12 @@ class MemoryStore:
     check_fault: Exception | None = None
     fetches: list[EstimateSyncStatus | Exception | None] = field(default_factory=list)
     """What each coming fetch finds: a new status, an error, or None for a sync that has been deleted."""
+    is_sure: bool = False
+    """Hints name what has ended; otherwise everything, as a careless store might."""
+    is_blind: bool = False
+    """Hints name nothing, ever."""
+    looks: int = 0
+    readings: int = 0
     queries: list[SyncQuery] = field(default_factory=list)
     redeliveries: list[tuple[str, str]] = field(default_factory=list)
     lifespan: list[str] = field(default_factory=list)
@@ -53,6 +59,7 @@ class MemoryStore:
         return sync
 
     async def fetch(self, name: str) -> EstimateSync | None:
+        self.readings += 1
         if self.fetches:
             found = self.fetches.pop(0)
             if isinstance(found, Exception):
@@ -70,9 +77,12 @@ class MemoryStore:
         return found[-1] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        self.looks += 1
         if self.find_fault:
             raise self.find_fault
-        return frozenset(names)
+        if self.is_sure:
+            return frozenset(name for name in names if self.syncs[name].is_finished)
+        return frozenset() if self.is_blind else frozenset(names)
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         self.queries.append(query)

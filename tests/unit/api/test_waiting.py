@@ -1,0 +1,95 @@
+"""Callers who wait: one look for all, and nobody forgotten."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_api.waiting import LOOKS_PER_ROUND, ClosingError, WaitingRoom
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import EstimateSyncStatus, Phase
+
+RUNNING = EstimateSyncStatus(phase=Phase.RUNNING)
+ENDED = EstimateSyncStatus(phase=Phase.SUCCEEDED)
+
+MakeSync = Callable[..., EstimateSync]
+
+
+async def pause(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def wait_for_looks(store: Any, count: int) -> None:
+    begin = store.looks
+    async with asyncio.timeout(10):
+        while store.looks < begin + count:  # noqa: ASYNC110 - the store is no friend of events
+            await asyncio.sleep(0)
+
+
+def test_a_hundred_callers_cost_one_look_at_a_time_and_two_readings_each(store: Any, make_sync: MakeSync) -> None:
+    async def act() -> list[EstimateSync | None]:
+        room = WaitingRoom(store, pause=pause)
+        store.syncs = {name: make_sync(name, RUNNING) for name in map(str, range(100))}
+        store.is_sure = True
+        waiting = [asyncio.create_task(room.wait_until_finished(name)) for name in store.syncs]
+        await wait_for_looks(store, 20)
+        assert store.readings == 100
+        store.syncs = {name: make_sync(name, ENDED) for name in store.syncs}
+        return await asyncio.gather(*waiting)
+
+    found = asyncio.run(act())
+
+    assert {sync.name for sync in found if sync} == set(store.syncs)
+    assert store.readings == 200
+
+
+@pytest.mark.parametrize("fault", [None, "unavailable"])
+def test_nobody_waits_in_vain_for_a_hint_that_never_comes(
+    store: Any, make_sync: MakeSync, unavailable: Exception, fault: str | None
+) -> None:
+    async def act() -> EstimateSync | None:
+        room = WaitingRoom(store, pause=pause)
+        store.syncs = {"est-1": make_sync("est-1", RUNNING)}
+        store.is_blind = True
+        store.find_fault = unavailable if fault else None
+        waiting = asyncio.create_task(room.wait_until_finished("est-1"))
+        await wait_for_looks(store, 1)
+        store.syncs = {"est-1": make_sync("est-1", ENDED)}
+        return await asyncio.wait_for(waiting, 10)
+
+    assert asyncio.run(act()) is not None
+    assert LOOKS_PER_ROUND - 1 <= store.looks <= LOOKS_PER_ROUND + 1
+
+
+def test_nobody_looks_when_nobody_waits(store: Any, make_sync: MakeSync) -> None:
+    async def act() -> int:
+        room = WaitingRoom(store, pause=pause)
+        store.syncs = {"est-1": make_sync("est-1", RUNNING)}
+        store.is_sure = True
+        waiting = asyncio.create_task(room.wait_until_finished("est-1"))
+        await wait_for_looks(store, 1)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        before = int(store.looks)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return int(store.looks) - before
+
+    assert asyncio.run(act()) == 0
+
+
+def test_a_closing_room_sends_everybody_away_and_lets_nobody_in(store: Any, make_sync: MakeSync) -> None:
+    async def act() -> None:
+        room = WaitingRoom(store, pause=pause)
+        store.syncs = {"est-1": make_sync("est-1", RUNNING)}
+        store.is_sure = True
+        waiting = asyncio.create_task(room.wait_until_finished("est-1"))
+        await wait_for_looks(store, 1)
+        room.close_after(0.0)
+        for late in (waiting, asyncio.create_task(room.wait_until_finished("est-1"))):
+            with pytest.raises(ClosingError):
+                await asyncio.wait_for(late, 10)
+
+    asyncio.run(act())
