@@ -30,6 +30,7 @@ EVERYTHING: dict[str, Any] = {
     "callback": {"allowedSecrets": ["other-webhook"]},
     "sync": {"tolerations": [{"key": "batch", "operator": "Exists"}], "nodeSelector": {"pool": "batch", "zone": "a"}},
 }
+READ_ONLY = "READ_ONLY_API_KEYS_FILE"
 PROFILES = [
     pytest.param({}, id="defaults"),
     pytest.param(EVERYTHING, id="every optional part"),
@@ -42,7 +43,9 @@ def list_faults(pod: dict[str, Any]) -> list[str]:
     faults = [name for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
     faults += [] if security["runAsNonRoot"] and security["runAsUser"] else ["root"]
     faults += [] if security["seccompProfile"] == {"type": "RuntimeDefault"} else ["seccomp"]
-    faults += [volume["name"] for volume in pod.get("volumes", []) if not {"emptyDir", "configMap"} & volume.keys()]
+    faults += [
+        volume["name"] for volume in pod.get("volumes", []) if not {"emptyDir", "configMap", "secret"} & volume.keys()
+    ]
     for container in pod["containers"]:
         own = container["securityContext"]
         faults += [] if own["allowPrivilegeEscalation"] is False else ["privilege escalation"]
@@ -151,22 +154,46 @@ def test_secrets_of_yours_take_the_place_of_the_charts(render: Callable[..., Any
         for variable in container["env"]
         if "secretKeyRef" in variable.get("valueFrom", {})
     }
+    mounted = [
+        volume["secret"]["secretName"]
+        for _, pod in rendered.iterate_pods()
+        for volume in pod.get("volumes", [])
+        if "secret" in volume
+    ]
     assert rendered.list("Secret") == []
-    assert referenced == {"keys", "hook"}
+    assert (referenced, mounted) == ({"keys", "hook"}, ["keys"])
     assert {"name": "SYNC_CREDENTIALS_SECRET", "value": "login"} in dict(rendered.iterate_pods())[
         "release-estimatesync-operator"
     ]["containers"][0]["env"]
 
 
-def test_new_keys_roll_the_api_out_and_nothing_else(render: Callable[..., Any]) -> None:
-    def annotations(rendered: Any, part: str) -> dict[str, str]:
-        template = rendered.find("Deployment", part)["spec"]["template"]
-        return dict(template["metadata"]["annotations"])
+def test_new_keys_restart_nothing_and_a_new_callback_restarts_the_operator(render: Callable[..., Any]) -> None:
+    def read_templates(values: dict[str, Any]) -> list[Any]:
+        rendered = render(values)
+        return [rendered.find("Deployment", part)["spec"]["template"] for part in ("-api", "-operator")]
 
-    before, after = render(), render({"apiKeys": {"keys": {"make": "another-made-up-key-01"}}})
+    before = read_templates({})
+    keys = read_templates({"apiKeys": {"keys": {"make": "another-made-up-key-01"}}})
+    callback = read_templates({"callback": {"url": "https://hook.test/another"}})
 
-    assert annotations(before, "-api") != annotations(after, "-api")
-    assert annotations(before, "-operator") == annotations(after, "-operator")
+    assert keys == before
+    assert [a == b for a, b in zip(callback, before, strict=True)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("keys", "files"),
+    [
+        pytest.param({}, [], id="none"),
+        pytest.param({"readOnlyKeys": {"dashboard": "made-up-key-0123456789"}}, [READ_ONLY], id="of the values"),
+        pytest.param({"existingSecret": "keys", "existingReadOnly": True}, [READ_ONLY], id="of your Secret"),
+    ],
+)
+def test_a_file_of_keys_that_may_only_look_is_read_where_there_is_one(
+    render: Callable[..., Any], keys: dict[str, Any], files: list[str]
+) -> None:
+    (container,) = render({"apiKeys": keys}).find("Deployment", "-api")["spec"]["template"]["spec"]["containers"]
+
+    assert [each["name"] for each in container["env"] if each["name"] == READ_ONLY] == files
 
 
 def test_the_hardened_profile_holds_no_secret_and_closes_the_network(render: Callable[..., Any], chart: Any) -> None:
