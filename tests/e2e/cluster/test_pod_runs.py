@@ -52,7 +52,7 @@ def test_environment_is_clean_and_resolved(
     own = {"PASSWORD", "NAMESPACE", "BOTH", "COLOUR"}
     shell = {"PWD", "OLDPWD", "LC_CTYPE", "_"}
     assert first == f"green {namespace} green-made-up"
-    assert set(names.split()) - shell == own | {"PATH", "HOME", "TMPDIR", "TERMINATION_MESSAGE_PATH"}
+    assert set(names.split()) - shell == own | {"PATH", "HOME", "TMPDIR", "TERMINATION_MESSAGE_PATH", "KUBECONFIG"}
 
 
 def test_python_is_the_one_with_the_packages(run_pod: RunPod, read_logs: ReadLogs) -> None:

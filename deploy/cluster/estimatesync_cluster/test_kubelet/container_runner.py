@@ -5,7 +5,7 @@ Called by pod_worker.py, which turns the records published here into the pod's s
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ from signal import SIGKILL, SIGTERM
 
 import httpx
 
-from estimatesync_cluster.layout import write_private
 from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
 from estimatesync_cluster.test_kubelet.container_process import (
     ContainerProcess,
@@ -21,6 +20,7 @@ from estimatesync_cluster.test_kubelet.container_process import (
     find_obstacle,
     start_container,
 )
+from estimatesync_cluster.test_kubelet.container_setup import ContainerSetup
 from estimatesync_cluster.test_kubelet.container_states import (
     EXIT_START_ERROR,
     ContainerRecord,
@@ -35,22 +35,16 @@ from estimatesync_cluster.test_kubelet.container_states import (
 )
 from estimatesync_cluster.test_kubelet.environment import (
     ConfigMissingError,
-    build_command_line,
-    build_environment,
-    compute_references,
-    decide_token_wanted,
 )
 from estimatesync_cluster.test_kubelet.images import build_pull_refusals, decide_image_known
 from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
 from estimatesync_cluster.test_kubelet.log_lines import compute_message_from_logs
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 from estimatesync_cluster.test_kubelet.memory import wait_until_over_limit
-from estimatesync_cluster.test_kubelet.mounts import compute_mounts, redirect_paths
 from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import (
     MESSAGE_VARIABLE,
     PodFiles,
-    create_container_files,
     read_message,
 )
 from estimatesync_cluster.test_kubelet.readiness import follow_readiness
@@ -83,7 +77,7 @@ class ContainerRunner:
         self._container = container
         self._pod = pod
         self._node = node
-        self._files = files
+        self._setup = ContainerSetup(container, pod, node=node, files=files)
         self._stop = stop
         self._record = record
         self._publish = publish
@@ -119,7 +113,7 @@ class ContainerRunner:
             await self._stop.wait_until_asked()
         while not self._stop.is_asked:
             try:
-                return await self._build_invocation()
+                return await self._setup.create_invocation(restarts=self._record.restarts)
             except ConfigMissingError as error:
                 self._set_state(Waiting(reason="CreateContainerConfigError", message=str(error)))
             except (ApiError, httpx.TransportError) as error:
@@ -132,56 +126,6 @@ class ContainerRunner:
             self._set_state(Waiting(reason=refusal.reason, message=refusal.message))
             await self._stop.wait_until_asked(PULL_REPORT_SECONDS)
         await self._stop.wait_until_asked()
-
-    async def _build_invocation(self) -> Invocation:
-        name = self._container.name
-        create_container_files(self._files, name)
-        home = self._files.home(name)
-        environment = build_environment(
-            self._container,
-            self._pod,
-            base={**self._build_base(home), **await self._create_identity()},
-            objects=await self._fetch_objects(),
-        )
-        environment = redirect_paths(environment, await self._create_mounts())
-        return Invocation(
-            command=build_command_line(self._container, environment),
-            environment=environment,
-            directory=Path(self._container.working_dir or home),
-            log=self._files.log(name, self._record.restarts),
-        )
-
-    async def _create_mounts(self) -> dict[str, Path]:
-        places = {}
-        for path, (kind, name) in compute_mounts(self._container, self._pod).items():
-            data = await self._node.client.fetch_data(self._pod.metadata.namespace, kind, name)
-            if data is None:
-                raise ConfigMissingError(f'{kind.lower()} "{name}" not found')
-            place = places[path] = self._files.volume(kind, name)
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for key, value in data.items():
-                write_private(place / key, value.encode())
-        return places
-
-    async def _create_identity(self) -> dict[str, str]:
-        """Stands for the mounted token, whose path every client has built in."""
-        if not decide_token_wanted(self._pod):
-            return {}
-        path = self._files.kubeconfig()
-        write_private(path, await self._node.client.create_kubeconfig(self._pod))
-        return {"KUBECONFIG": str(path)}
-
-    def _build_base(self, home: Path) -> dict[str, str]:
-        message = self._files.message(self._container.name, self._record.restarts)
-        return {"PATH": self._node.search_path, "HOME": str(home), "TMPDIR": str(home), MESSAGE_VARIABLE: str(message)}
-
-    async def _fetch_objects(self) -> dict[tuple[str, str], Mapping[str, str]]:
-        objects: dict[tuple[str, str], Mapping[str, str]] = {}
-        for kind, name in compute_references(self._container):
-            data = await self._node.client.fetch_data(self._pod.metadata.namespace, kind, name)
-            if data is not None:
-                objects[kind, name] = data
-        return objects
 
     async def _execute(self, invocation: Invocation) -> Terminated:
         obstacle = find_obstacle(invocation)
