@@ -2,6 +2,6 @@
 
 It is scheduler and kubelet in one, for tests and demonstrations. What it is not: deploy/cluster/README.md.
 Pure decisions: addresses, environment, mounts, scheduling, container_states, pod_status, log_lines, images,
-unsupported. Around them: kubernetes_client, container_process, container_setup, container_runner, readiness, pod_worker,
-scheduler, node, pod_watch, log_server, kubelet. Only main joins them.
+unsupported. Around them: kubernetes_client, container_process, container_setup, container_runner, readiness,
+pod_worker, scheduler, node, pod_watch, log_server, kubelet. Only main joins them.
 """
