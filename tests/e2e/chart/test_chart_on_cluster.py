@@ -51,6 +51,8 @@ def test_helm_test_makes_a_round_trip(release: Any) -> None:
 def test_upgrade_and_rollback_change_the_definition_and_lose_no_running_sync(
     release: Any, sample: Any, receiver: Any, next_chart: Path
 ) -> None:
+    # The second request would join the first one's sync.
+    release.values["api"]["repeatedRequests"] = "start"
     release.deploy("install")
     slow_down(sample, 2.0)
     name = release.post().json()["sync_id"]
