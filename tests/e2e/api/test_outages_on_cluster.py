@@ -46,7 +46,8 @@ def gate(cluster: Cluster) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def gated_api(launch: Callable[..., Any], gate: Gate, kubeconfig: Path) -> Any:
+def gated_api(gate: Gate, launch: Callable[..., Any], kubeconfig: Path) -> Any:
+    # The gate comes first, so that it is closed last: it cannot close while somebody waits at it.
     own = yaml.safe_load(kubeconfig.read_text())
     entry = build_cluster_entry(server=gate.url, authority=gate.authority)
     namespace = own["contexts"][0]["context"]["namespace"]
