@@ -1,7 +1,8 @@
-"""A real PostgreSQL for every integration test: the embedded wheel's, on a socket of its own, gone with the run."""
+"""What every tier needs: a real PostgreSQL, the embedded wheel's, on a socket of its own; and programs that heed Ctrl-C."""
 
 import os
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
+
+# A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
