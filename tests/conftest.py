@@ -1,4 +1,4 @@
-"""What every tier needs: a real PostgreSQL, the embedded wheel's, on a socket of its own; and programs that heed Ctrl-C."""
+"""For every tier: a real PostgreSQL, the embedded wheel's, on a socket of its own; and programs that heed Ctrl-C."""
 
 import os
 import shutil
