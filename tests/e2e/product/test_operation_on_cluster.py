@@ -80,18 +80,18 @@ def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_
 
 @pytest.mark.usefixtures("restored_crd")
 def test_an_object_that_cannot_be_read_is_told_so_once_and_disturbs_nobody(story: Any) -> None:
-    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/pageSize"
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRetries"
     loosen = [{"op": "replace", "path": path, "value": {"x-kubernetes-preserve-unknown-fields": True}}]
     crd = "customresourcedefinition/estimatesyncs.botzilla.io"
     story.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(loosen)}")
-    story.wait_until("the looser definition", lambda: story.try_apply("odd", pageSize="many"))
+    story.wait_until("the looser definition", lambda: story.try_apply("odd", maxRetries="many"))
 
     story.wait_reason("odd", "Malformed")
 
     story.apply("good")
     assert story.wait_finished("good")["status"]["phase"] == "Succeeded"
     status = story.get_sync("odd")["status"]
-    assert "$.spec.pageSize" in status["message"]
+    assert "$.spec.maxRetries" in status["message"]
     log = story.product.operator_log.read_text()
     assert log.count("EstimateSync odd is passed over") <= 2
     assert "Traceback" not in log
