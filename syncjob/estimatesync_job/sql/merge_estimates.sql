@@ -1,5 +1,5 @@
 -- Of an estimate that came more than once, the newest version counts, and of equal ones the last to arrive.
-WITH newest AS MATERIALIZED (
+WITH newest AS (
     SELECT DISTINCT ON (attic_tech_estimate_id) *
     FROM staging
     ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
