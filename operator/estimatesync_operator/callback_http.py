@@ -14,7 +14,7 @@ from typing import Final, NoReturn, Protocol
 
 import httpx
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.retry_after import parse_retry_after
+from estimatesync_contract.http_dates import parse_retry_after
 
 from estimatesync_operator.callback_address import Address, decide_addresses
 from estimatesync_operator.callback_fault import represent_fault

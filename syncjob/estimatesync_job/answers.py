@@ -4,8 +4,6 @@ Pure; `attic_tech` exchanges the bytes. Error texts quote at most the first mess
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -91,15 +89,6 @@ def parse_page_answer(answer: Answer, *, number: int | None) -> PageAnswer:
     if number is not None and content.page not in {None, number}:
         raise SourceInvalidError(f"Attic Tech was asked for page {number} and sent page {content.page}.")
     return content
-
-
-def parse_date(header: str | None) -> datetime | None:
-    """Read the server's clock off a Date header (RFC 9110, section 6.6.1); None when absent or unreadable."""
-    try:
-        moment = parsedate_to_datetime(header or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceInvalidError:

@@ -14,12 +14,12 @@ from typing import Final
 
 import httpx
 from estimatesync_contract import log_lines
+from estimatesync_contract.http_dates import parse_http_date
 
 from estimatesync_job.answers import (
     Answer,
     TokenRefusedError,
     build_access_error,
-    parse_date,
     parse_page_answer,
     parse_token,
 )
@@ -172,7 +172,7 @@ class AtticTech:
         except httpx.HTTPError as error:
             raise TransientSourceError(_represent_http_error(error)) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
-        self._time = compute_later(self._time, clock=parse_date(headers.get("date")))
+        self._time = compute_later(self._time, clock=parse_http_date(headers.get("date")))
         self._retries.clock = self._time.clock
         return Answer(status=response.status_code, headers=headers, body=response.content)
 

@@ -1,6 +1,6 @@
-"""The Retry-After header, read in one way by whoever calls: the sync program Attic Tech, the operator a webhook.
+"""HTTP's dates and the Retry-After header, read in one way by sync program and operator.
 
-RFC 9110, section 10.2.3: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+RFC 9110, sections 5.6.7 and 10.2.3: https://www.rfc-editor.org/rfc/rfc9110
 """
 
 from datetime import UTC, datetime, timedelta
@@ -20,9 +20,14 @@ def parse_retry_after(header: str | None, *, now: datetime) -> timedelta | None:
     text = (header or "").strip()
     if text.isascii() and text.isdecimal():
         return timedelta(seconds=int(text[:_MAX_SECONDS_DIGITS]))
+    moment = parse_http_date(text)
+    return None if moment is None else max(moment - now, timedelta())
+
+
+def parse_http_date(header: str | None) -> datetime | None:
+    """Read a date, aware; None when there is none or it makes no sense."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(header or "")
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(aware - now, timedelta())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
