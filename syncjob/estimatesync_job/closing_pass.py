@@ -24,7 +24,6 @@ class ClosingPass:
         self._source: Final = source
         self._queries: Final = queries
         self._requests: Final = requests
-        self._asked = 0
         self._ask()
 
     async def store(self, store: EstimateStore, skipping: Skipping) -> PassResult:
@@ -41,9 +40,7 @@ class ClosingPass:
         return result
 
     def _ask(self) -> None:
-        while self._requests.has_room and self._asked < len(self._queries):
-            self._requests.add(self._queries[self._asked])
-            self._asked += 1
+        self._requests.make(lambda number: self._queries[number - 1], last=len(self._queries))
 
     async def _follow(
         self,

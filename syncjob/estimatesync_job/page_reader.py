@@ -6,11 +6,10 @@
 from collections.abc import AsyncGenerator
 
 from estimatesync_job.coverage import FetchState, next_state
-from estimatesync_job.listings import PageQuery
 from estimatesync_job.page_plan import PagePlan
 from estimatesync_job.pages import FetchedPage
 from estimatesync_job.ports import Source
-from estimatesync_job.requests_in_order import RequestsInOrder, requesting
+from estimatesync_job.requests_in_order import requesting
 
 ReadPage = tuple[FetchedPage, FetchState]
 """A page, and how far everything has been read with it."""
@@ -26,20 +25,12 @@ async def read_pages(source: Source, plan: PagePlan) -> AsyncGenerator[ReadPage,
     state = FetchState(plan=plan)
     # Twice as many as may be in flight: while one answer is stored, those that came meanwhile wait here.
     async with requesting(source.fetch_page, most=2 * plan.ahead) as requests:
-        requests.add(plan.build_query(1))
-        asked = 1
+        requests.make(plan.build_query, last=1)
         if not await requests.is_answered_within(plan.patience_seconds):
-            asked = _ask(requests, state, asked)
+            requests.make(plan.build_query, last=plan.total_pages)
         while not state.is_over:
             page = await requests.take()
             state = next_state(state, page)
-            asked = _ask(requests, state, asked)
+            if not state.is_over:
+                requests.make(state.plan.build_query, last=state.plan.total_pages)
             yield page, state
-
-
-def _ask(requests: RequestsInOrder[PageQuery], state: FetchState, asked: int) -> int:
-    """Ask for the pages that follow, as far as they are planned and there is room."""
-    while requests.has_room and asked < state.plan.total_pages and not state.is_over:
-        asked += 1
-        requests.add(state.plan.build_query(asked))
-    return asked

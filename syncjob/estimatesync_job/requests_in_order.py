@@ -15,22 +15,20 @@ Asked = TypeVar("Asked")
 
 
 class RequestsInOrder(Generic[Asked]):
-    """A queue of requests, each under way from the moment it is added."""
+    """A queue of numbered requests, each under way from the moment it is made."""
 
     def __init__(self, fetch: Callable[[Asked], Coroutine[object, object, FetchedPage]], *, most: int) -> None:
         """Begin with none; `most` bounds the answers that wait to be taken, and so the memory."""
         self._fetch: Final = fetch
         self._most: Final = most
         self._under_way: Final[deque[asyncio.Task[FetchedPage]]] = deque()
+        self._made = 0
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another one may be added now."""
-        return len(self._under_way) < self._most
-
-    def add(self, asked: Asked) -> None:
-        """Make a request."""
-        self._under_way.append(asyncio.create_task(self._fetch(asked)))
+    def make(self, build: Callable[[int], Asked], *, last: int) -> None:
+        """Make the requests that follow, up to the one of this number, from 1, as far as there is room."""
+        while len(self._under_way) < self._most and self._made < last:
+            self._made += 1
+            self._under_way.append(asyncio.create_task(self._fetch(build(self._made))))
 
     async def is_answered_within(self, seconds: float) -> bool:
         """Wait a little for the answer to the oldest one, without taking it."""
