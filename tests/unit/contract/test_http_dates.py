@@ -18,6 +18,7 @@ NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
         pytest.param("Thu, 16 Oct 2025 14:16:30 -0000", timedelta(minutes=1), id="date-without-zone"),
         pytest.param("Thu, 16 Oct 2025 14:00:00 GMT", timedelta(0), id="past-date"),
         pytest.param("Thu, 16 Oct 99999 14:00:00 GMT", None, id="impossible-date"),
+        pytest.param("Thu, 16 Oct 99999999999999999999 14:00:00 GMT", None, id="date-beyond-any-calendar"),
         pytest.param("-5", None, id="negative"),
         pytest.param("1.5", None, id="fraction"),
         pytest.param("\u00b2", None, id="not-a-digit"),
