@@ -31,6 +31,14 @@ class Server:
         """The names of all syncs, in no order."""
         return [path.stem for path in self.syncs.glob("*.json")]
 
+    def wait_until_stored(self, count: int, *, within: float = 10) -> list[str]:
+        """Wait, so many seconds, until there are so many syncs, and give their names."""
+        deadline = time.monotonic() + within
+        while len(names := self.stored()) < count:
+            assert time.monotonic() < deadline, f"{len(names)} of {count} stored"
+            time.sleep(POLL_SECONDS)
+        return names
+
     def finish(self, name: str, phase: str = "Succeeded") -> None:
         """End a sync; the phase appears whole."""
         part = self.syncs / f"{name}.part"

@@ -26,14 +26,6 @@ def post(port: int, url: str = URL, **options: Any) -> tuple[int, dict[str, Any]
         return response.status, json.loads(response.read())
 
 
-def wait_until_stored(server: Any, count: int) -> list[str]:
-    deadline = time.monotonic() + 10
-    while len(names := server.stored()) < count:
-        assert time.monotonic() < deadline, f"{len(names)} of {count} stored"
-        time.sleep(0.02)
-    return list(names)
-
-
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(WAITERS) as threads:
@@ -93,7 +85,7 @@ def test_callers_who_wait_hold_up_nobody_and_outlive_the_worker_s_timeout(
     server: Any, headers: dict[str, str], pool: ThreadPoolExecutor
 ) -> None:
     waiting = [pool.submit(post, server.port, f"{URL}?background=false", headers=headers) for _ in range(WAITERS)]
-    names = wait_until_stored(server, WAITERS)
+    names = server.wait_until_stored(WAITERS)
 
     end = time.monotonic() + OUTLIVE_SECONDS
     while time.monotonic() < end:
@@ -115,7 +107,7 @@ def test_callers_who_wait_hold_up_nobody_and_outlive_the_worker_s_timeout(
 def test_a_caller_who_leaves_ends_the_wait_and_not_the_sync(server: Any, headers: dict[str, str]) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("POST", f"{URL}?background=false", headers=headers)
-    (name,) = wait_until_stored(server, 1)
+    (name,) = server.wait_until_stored(1)
 
     connection.close()
 
@@ -127,7 +119,7 @@ def test_a_server_that_is_told_to_stop_still_answers_who_waits(
     server: Any, headers: dict[str, str], pool: ThreadPoolExecutor
 ) -> None:
     waiting = pool.submit(post, server.port, f"{URL}?background=false", headers=headers)
-    (name,) = wait_until_stored(server, 1)
+    (name,) = server.wait_until_stored(1)
 
     server.process.send_signal(signal.SIGTERM)
     server.wait_for_log("Waiting for 1 connections to finish")

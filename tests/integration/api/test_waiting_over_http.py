@@ -26,14 +26,6 @@ def post(port: int, url: str = URL, **options: Any) -> Answer:
         return response.status, response.headers, json.loads(response.read())
 
 
-def wait_until_stored(server: Any, count: int) -> list[str]:
-    deadline = time.monotonic() + 20
-    while len(names := server.stored()) < count:
-        assert time.monotonic() < deadline, f"{len(names)} of {count} stored"
-        time.sleep(0.02)
-    return list(names)
-
-
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(WAITERS) as threads:
@@ -44,7 +36,7 @@ def test_a_hundred_callers_wait_and_others_are_answered_as_ever(
     server: Any, headers: dict[str, str], pool: ThreadPoolExecutor
 ) -> None:
     waiting = [pool.submit(post, server.port, f"{URL}?background=false", headers=headers) for _ in range(WAITERS)]
-    names = wait_until_stored(server, WAITERS)
+    names = server.wait_until_stored(WAITERS, within=20)
 
     started = time.monotonic()
     answers = [post(server.port, headers=headers)[0] for _ in range(5)]
@@ -63,7 +55,7 @@ def test_callers_who_ask_for_the_same_days_wait_for_one_sync(
 ) -> None:
     server = serve_files()
     waiting = [pool.submit(post, server.port, f"{URL}?background=false", headers=headers) for _ in range(20)]
-    (name,) = wait_until_stored(server, 1)
+    (name,) = server.wait_until_stored(1, within=20)
     server.wait_for_log("(?s)" + f"sync={name} is at work.*" * 19)
 
     server.finish(name)
@@ -90,7 +82,7 @@ def test_who_still_waits_when_the_server_ends_is_told_so_with_the_sync_s_id(
 ) -> None:
     server = serve_files("--graceful-timeout", "7", REPEATED_REQUESTS="start")
     waiting = [pool.submit(post, server.port, f"{URL}?background=false", headers=headers) for _ in range(5)]
-    names = wait_until_stored(server, 5)
+    names = server.wait_until_stored(5, within=20)
 
     server.process.send_signal(signal.SIGTERM)
 
