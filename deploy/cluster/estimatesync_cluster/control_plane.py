@@ -159,24 +159,22 @@ def _forget_earlier_attempt(layout: StateLayout) -> None:
 
 def create_admin_client(layout: StateLayout, server: str) -> httpx.Client:
     """Create an HTTP client that is the cluster's administrator."""
-    connection = ApiConnection(
-        server=server,
-        authority=layout.certificate("ca"),
-        certificate=layout.certificate(certificates.ADMIN),
-        key=layout.key(certificates.ADMIN),
-    )
-    return httpx.Client(base_url=server, verify=connection.create_tls_context(), trust_env=False, timeout=5)
+    return _create_client(layout, server, certificates.ADMIN, timeout=5)
 
 
 def create_etcd_client(layout: StateLayout, url: str) -> httpx.Client:
     """Create an HTTP client of etcd itself (its gRPC gateway), with the API server's identity."""
+    return _create_client(layout, url, certificates.APISERVER, timeout=30)
+
+
+def _create_client(layout: StateLayout, url: str, identity: str, *, timeout: float) -> httpx.Client:
     connection = ApiConnection(
         server=url,
         authority=layout.certificate("ca"),
-        certificate=layout.certificate(certificates.APISERVER),
-        key=layout.key(certificates.APISERVER),
+        certificate=layout.certificate(identity),
+        key=layout.key(identity),
     )
-    return httpx.Client(base_url=url, verify=connection.create_tls_context(), trust_env=False, timeout=30)
+    return httpx.Client(base_url=url, verify=connection.create_tls_context(), trust_env=False, timeout=timeout)
 
 
 def _write_kubeconfigs(layout: StateLayout, server: str) -> None:
