@@ -1,4 +1,4 @@
-"""Finds a program that tests and people run beside a cluster (helm, promtool): in the cache, else built into it.
+"""Finds a program that tests and people run beside a cluster (helm, kind, promtool): in the cache, else built into it.
 
 As for the control plane's programs (binaries.py): pinned by a Go module of deploy/cluster/go, complete or absent,
 recognised by checksum. From source, because it is then the very program that users run; Helm's SDK as a wheel
@@ -30,6 +30,7 @@ from estimatesync_cluster.programs import (
 )
 
 HELM = Program(name="helm", module="helm", package="helm.sh/helm/v4/cmd/helm")
+KIND = Program(name="kind", module="kind", package="sigs.k8s.io/kind")
 PROMTOOL = Program(
     name="promtool", module="promtool", package="github.com/prometheus/prometheus/cmd/promtool", tags=("remove_all_sd",)
 )
@@ -44,6 +45,7 @@ CONTAINERD, SHIM, CTR = (
 NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR)
 _MODULES = {
     "helm": "helm.sh/helm/v4",
+    "kind": "sigs.k8s.io/kind",
     "promtool": "github.com/prometheus/prometheus",
     "node": KUBERNETES_MODULE,
     "containerd": "github.com/containerd/containerd/v2",
