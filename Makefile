@@ -121,6 +121,10 @@ crd: $(INSTALLED) ## Generate the CustomResourceDefinition from the contract
 chart-readme: $(INSTALLED) ## Make the chart's README and schema anew after a change in its values.yaml
 	$(BIN)/python -m estimatesync_chart
 
+.PHONY: blueprints
+blueprints: $(INSTALLED) ## Generate the blueprints that Make.com imports (deploy/make)
+	$(BIN)/python -m estimatesync_make
+
 .PHONY: images
 images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGE_ROOTS = ("api", "operator", "syncjob", "deploy/local", "deploy/chart", "deploy/cluster", "deploy/docker")
+PACKAGE_ROOTS = (
+    "api",
+    "operator",
+    "syncjob",
+    "deploy/local",
+    "deploy/chart",
+    "deploy/cluster",
+    "deploy/docker",
+    "deploy/make",
+)
 
 
 @pytest.mark.parametrize("folder", PACKAGE_ROOTS)

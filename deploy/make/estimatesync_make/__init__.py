@@ -1,0 +1,5 @@
+"""Makes the blueprints that Make.com imports, checks them against the rules of the format, and rehearses them offline.
+
+`make blueprints` writes `deploy/make/*.blueprint.json`; the tests play them with callbacks that were really delivered.
+Nothing that ships imports this package.
+"""

@@ -1,0 +1,87 @@
+"""The trigger's request as its fields describe it, over real HTTP to a running server."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+import pytest
+from estimatesync_make.modules import HTTP
+from estimatesync_make.rehearsal import ModuleFault, Rehearsal
+from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS
+
+KEY = "made-up-key-of-this-test"
+
+
+def request(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Do what the HTTP module does with its fields."""
+    answer = httpx.request(
+        fields["method"],
+        fields["url"],
+        # Make.com writes the names of headers anew.
+        headers={"Content-Type": "application/json"}
+        | {each["name"].title(): each["value"] for each in fields["headers"]},
+        content=fields["jsonStringBodyContent"],
+        follow_redirects=fields["allowRedirects"],
+        timeout=fields["timeout"],
+        trust_env=False,
+    )
+    if fields["stopOnHttpError"] and answer.is_error:
+        raise ModuleFault(f"HTTP {answer.status_code}: {answer.text}")
+    return {"statusCode": answer.status_code, "headers": dict(answer.headers), "data": answer.json()}
+
+
+def lose_first_answer() -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """Do the same, but the first answer is lost on its way."""
+    lost: list[Mapping[str, Any]] = []
+
+    def ask(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = request(fields)
+        if not lost:
+            lost.append(answer)
+            raise ModuleFault("The request has timed out")
+        return answer
+
+    return ask
+
+
+def import_trigger(machine: Any, account: Any, *, key: str = KEY, deed: Callable[..., Any] = request) -> Rehearsal:
+    text = json.dumps(BLUEPRINTS["trigger.blueprint.json"]).replace(API_ADDRESS, machine.url).replace(API_KEY, key)
+    return Rehearsal(json.loads(text), {HTTP: deed}, clock=lambda: account.now, execution_id="e1")
+
+
+def test_the_request_is_answered_at_once_with_the_id_of_a_sync(machine: Any, account: Any) -> None:
+    rehearsal = import_trigger(machine, account)
+    rehearsal.execution_id = "answered"
+
+    run = rehearsal.run()
+
+    answer = run.outputs[2]
+    assert answer["statusCode"] == 202
+    assert answer["data"]["status"] == "processing"
+    assert machine.ask("GET", answer["headers"]["location"])["sync_id"] == answer["data"]["sync_id"]
+    assert (run.operations, run.incomplete, run.is_failed) == (2, [], False)
+
+
+def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(machine: Any, account: Any) -> None:
+    rehearsal = import_trigger(machine, account, deed=lose_first_answer())
+    rehearsal.execution_id = "lost"
+    run = rehearsal.run()
+    known = {sync["sync_id"] for sync in machine.ask("GET", "/api/automations/estimates/syncs?limit=100")["syncs"]}
+    rehearsal.execution_id = "the-repetition-may-have-another-id"
+
+    (kept,) = run.incomplete
+    repeated = rehearsal.repeat(kept)
+    another = rehearsal.run()
+
+    assert not run.is_failed
+    assert repeated.outputs[2]["data"]["sync_id"] in known
+    assert another.outputs[2]["data"]["sync_id"] not in known
+
+
+@pytest.mark.parametrize("key", [API_KEY, "wrong-key-of-this-test-0123"])
+def test_a_wrong_key_is_an_error_that_a_person_sees(machine: Any, account: Any, key: str) -> None:
+    run = import_trigger(machine, account, key=key).run()
+
+    assert len(run.incomplete) == 1
+    assert 2 not in run.outputs
