@@ -1,0 +1,110 @@
+"""What the pages for trouble and for a deploy quote is what the product says: codes, reasons, sentences, settings."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from estimatesync_api.problems import Problem
+from estimatesync_client.command_line import app
+from estimatesync_contract.reasons import OBSTACLES, Reason
+from estimatesync_operator.callback_policy import RETRY_DELAYS
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("troubleshooting.md", "checklist.md")
+PAGES = [
+    pytest.param(ROOT / "docs" / folder / name, id=f"{folder or 'en'}-{name}")
+    for folder in ("", "es")
+    for name in NAMES
+]
+TROUBLE = PAGES[::2]
+
+
+def read_code(*folders: str) -> str:
+    return "\n".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+def find_rows(page: Path, heading: int) -> list[str]:
+    """The rows of the table in one section, by its number."""
+    section = re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[heading]
+    return re.findall(r"^\| (.*) \|$", section, re.MULTILINE)[2:]
+
+
+@pytest.mark.parametrize("page", TROUBLE)
+def test_every_code_of_the_api_has_its_status(page: Path) -> None:
+    existing = {(problem.status.value, problem.code) for problem in Problem}
+
+    rows = re.findall(r"^\| (\d{3}) (`[^|]+`) \|", page.read_text(), re.MULTILINE)
+    quoted = {(int(status), code) for status, codes in rows for code in re.findall(r"`([a-z_]+)`", codes)}
+
+    assert len(quoted) > 8
+    assert quoted <= existing
+
+
+@pytest.mark.parametrize("page", TROUBLE)
+def test_every_way_to_fail_is_told_with_the_words_that_are_said(page: Path) -> None:
+    rows = [row.split(" | ") for row in find_rows(page, 5)]
+    said = read_code("syncjob/estimatesync_job", "operator/estimatesync_operator")
+    said = re.sub(r'"\n\s+f?"', "", said)
+
+    reasons = {reason for row in rows for reason in re.findall(r"`(\w+)`", row[1])}
+    assert reasons <= {reason.value for reason in Reason}
+    assert len(rows) > 10
+    for quoted in (sentence for row in rows for sentence in re.findall(r"`([^`]+)`", row[0])):
+        assert quoted in said, quoted
+
+
+@pytest.mark.parametrize("page", TROUBLE)
+def test_every_obstacle_is_on_the_page(page: Path) -> None:
+    running = [row.split(" | ")[0] for row in find_rows(page, 4) if row.startswith("`running`, `")]
+
+    named = {reason for cell in running for reason in re.findall(r"`([A-Z]\w+)`", cell)}
+
+    assert named == set(OBSTACLES)
+
+
+@pytest.mark.parametrize("page", TROUBLE)
+def test_what_is_said_about_a_callback_is_quoted_word_for_word(page: Path) -> None:
+    said = read_code("operator/estimatesync_operator", "api/estimatesync_contract").lower()
+
+    quoted = [text for row in find_rows(page, 6) for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+
+    assert len(quoted) > 12
+    assert [text for text in quoted if text.lower() not in said] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_settings_and_values_on_the_pages_exist(page: Path) -> None:
+    text = page.read_text()
+    known = (ROOT / ".env.example").read_text() + read_code("operator/estimatesync_operator", "api/estimatesync_client")
+    values = yaml.safe_load((ROOT / "charts/estimatesync/values.yaml").read_text())
+
+    settings = set(re.findall(r"`([A-Z][A-Z]+_[A-Z_]+)", text))
+    dotted = re.findall(r"`((?:settings|sync|networkPolicy|network|callback|api|operator)\.[A-Za-z.]+)`", text)
+
+    assert {name for name in settings if name not in known} == set()
+    for name in dotted:
+        place = values
+        for step in name.split("."):
+            assert step in place, name
+            place = place[step]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_on_the_pages_exist(page: Path) -> None:
+    text = page.read_text()
+    known = {str(command.name or command.callback.__name__) for command in app.registered_commands if command.callback}
+
+    used = set(re.findall(r"(?:^\$ |`)estimatesync (\w+)", text, re.MULTILINE))
+    tasks = set(re.findall(r"`make ([a-z-]+)`", text))
+
+    assert used
+    assert used <= known
+    assert tasks <= set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", TROUBLE)
+def test_the_page_knows_how_long_a_callback_is_tried(page: Path) -> None:
+    hours = sum(delay.total_seconds() for delay in RETRY_DELAYS) // 3600
+
+    assert len(re.findall(rf"\b{hours:.0f} (?:hours|horas)", page.read_text())) == 2
