@@ -9,6 +9,8 @@ PEER_VENV := .venv-bench
 PEER_INSTALLED := $(PEER_VENV)/.installed
 SYNC_VENV := .venv-sync
 SYNC_INSTALLED := $(SYNC_VENV)/.installed
+DOCS_VENV := .venv-docs
+DOCS_INSTALLED := $(DOCS_VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -137,6 +139,19 @@ error-table: $(INSTALLED) ## Generate the table of errors in docs/api.md
 bench-api: $(INSTALLED) ## Measure the API on a real API server (about 10 minutes)
 	$(BIN)/python tests/benchmarks/bench_api.py
 
+# Sphinx reads the pages and nothing of the product, so that this needs no other environment than its own.
+.PHONY: docs
+docs: $(DOCS_INSTALLED) ## Build the documentation's site into build/site; a broken link is an error
+	@rm -rf build/site
+	@$(DOCS_VENV)/bin/python -m sphinx --builder html --conf-dir docs --doctree-dir build/doctrees --fresh-env --quiet \
+	    --fail-on-warning . build/site
+	@echo "The site is ready: build/site/index.html"
+
+$(DOCS_INSTALLED): requirements/docs.txt
+	$(PYTHON) -m venv --clear $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
 .PHONY: lock
 lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.toml (uv)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
@@ -148,8 +163,10 @@ lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.tom
 	done
 	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	    --constraint requirements/dev.txt --no-header --no-annotate - --output-file requirements/build.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group bench \
-	    --no-header --output-file requirements/bench.txt
+	for group in bench docs; do \
+	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group $$group \
+	        --no-header --output-file requirements/$$group.txt || exit 1; \
+	done
 
 .PHONY: changelog
 changelog: $(INSTALLED) ## Show the next release's notes
@@ -157,4 +174,4 @@ changelog: $(INSTALLED) ## Show the next release's notes
 
 .PHONY: clean
 clean: ## Remove the virtual environments and the caches of tools; data in .local stays
-	rm -rf $(VENV) $(SYNC_VENV) $(PEER_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build $(VENV) $(SYNC_VENV) $(PEER_VENV) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

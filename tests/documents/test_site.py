@@ -1,0 +1,106 @@
+"""The site is built from the pages as they are, strictly, and loads nothing from elsewhere."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "charts/*/README.md", "deploy/*/README.md")
+    for path in ROOT.glob(pattern)
+)
+ENVIRONMENT = ".venv-docs/.installed"
+
+
+def build(place: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--silent", "docs", *options],  # noqa: S607 - the one on PATH, as a person runs it
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    built = build(ROOT)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return ROOT / "build" / "site"
+
+
+@pytest.fixture
+def pages(site: Path, tmp_path: Path) -> Path:  # noqa: ARG001 - its environment is there once it was built
+    """A copy of everything that the site is made of."""
+    for name in ("docs", "charts", "deploy"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (*ROOT.glob("*.md"), ROOT / "LICENSE", ROOT / "Makefile"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / ".venv-docs").symlink_to(ROOT / ".venv-docs")
+    return tmp_path
+
+
+def test_the_site_has_every_page_and_loads_nothing_from_elsewhere(site: Path) -> None:
+    files = [path for path in site.rglob("*") if path.suffix in {".html", ".css", ".js"}]
+    loads = re.compile(r"""(?:src=|<link[^>]*href=|url\(|@import)\s*["']?((?:https?:)?//[^"')]+)""")
+
+    assert {page for page in PAGES if not (site / page.relative_to(ROOT)).with_suffix(".html").exists()} == set()
+    assert {found for path in files for found in loads.findall(path.read_text())} == set()
+
+
+def test_the_site_can_be_searched_without_a_server(site: Path) -> None:
+    index = (site / "searchindex.js").read_text()
+
+    assert index.startswith("Search.setIndex(")
+    assert "idempot" in index
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "complaint"),
+    [
+        pytest.param("README.md", "[gone](docs/gone.md)\n", "docs/gone.md", id="page that is not there"),
+        pytest.param("docs/api.md", "[gone](client.md#gone-for-good)\n", "gone-for-good", id="heading of another page"),
+        pytest.param("docs/api.md", "[gone](#gone-for-good)\n", "gone-for-good", id="heading of the same page"),
+        pytest.param("docs/stray.md", "# Nobody knows me\n", "docs/stray.md", id="page that no index names"),
+        pytest.param("docs/es/stray.md", "# Nobody knows me\n", "docs/es/stray.md", id="translation without a place"),
+        pytest.param("docs/api.md", "![gone](images/gone.svg)\n", "gone.svg", id="picture"),
+    ],
+)
+def test_what_leads_nowhere_fails_the_build(pages: Path, page: str, text: str, complaint: str) -> None:
+    with (pages / page).open("a") as file:
+        file.write(f"\n{text}")
+
+    built = build(pages, f"--assume-old={ENVIRONMENT}")
+
+    assert built.returncode != 0
+    assert complaint in built.stderr
+
+
+def find_links(page: Path) -> list[str]:
+    prose = re.sub(r"^```.*?^```|`[^`]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"https?://[^\s<>\"'\]]+", prose)
+
+
+def test_links_to_elsewhere_are_well_formed() -> None:
+    def is_good(link: str) -> bool:
+        parts = urlsplit(link.rstrip(").,;:"))
+        return parts.scheme == "https" and re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc) is not None
+
+    links = [(page.name, link) for page in PAGES for link in find_links(page)]
+
+    assert links
+    assert [(page, link) for page, link in links if not is_good(link)] == []
+
+
+def test_every_translated_page_has_its_original() -> None:
+    originals, translations = (
+        {path.name for path in folder.glob("*.md")} for folder in (ROOT / "docs", ROOT / "docs" / "es")
+    )
+
+    assert translations - originals == set()
