@@ -131,6 +131,11 @@ blueprints: $(INSTALLED) ## Generate the blueprints that Make.com imports (deplo
 images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images
 
+.PHONY: reference
+reference: $(INSTALLED) ## Make docs/reference, .env.example and the table of errors anew from the code
+	$(BIN)/python -m estimatesync_docs
+	$(BIN)/python -m estimatesync_api.error_table docs/api.md
+
 .PHONY: error-table
 error-table: $(INSTALLED) ## Generate the table of errors in docs/api.md
 	$(BIN)/python -m estimatesync_api.error_table docs/api.md

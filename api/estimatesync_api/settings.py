@@ -1,20 +1,6 @@
 """What a deployment may choose, read once from the environment by `main`; every fault is told in one message.
 
-| Variable | Default | Meaning |
-|---|---|---|
-| `API_KEYS` | | Keys separated by commas or line breaks: `name:key`, or just the key; logs show the name |
-| `API_KEY` | | One more key, for a deployment that has a single one |
-| `API_KEYS_FILE` | | File of such keys, read anew whenever it changes |
-| `READ_ONLY_API_KEYS` | | Keys that may only look |
-| `READ_ONLY_API_KEYS_FILE` | | File of such keys |
-| `REQUESTS_PER_MINUTE` | `1200` | For each key, in each server process; 0: as many as come |
-| `TRUSTED_PROXIES` | | Networks whose `X-Forwarded-For` is believed, like `10.0.0.0/8`, separated by commas |
-| `REPEATED_REQUESTS` | `join` | No Idempotency-Key, and a sync is at work on these days: `join` it, or `start` one |
-| `FOREGROUND_SECONDS` | `0` | How long a caller may wait for a sync's end before a 504; 0: as long as it takes |
-| `TIME_ZONE` | `UTC` | IANA name of the zone whose calendar says which day is today |
-| `NAMESPACE` | the API's own | Kubernetes namespace in which syncs are created |
-| `KUBECONFIG` | the pod's service account | Credentials for the API server when the API runs outside a cluster |
-| `SERVICE_ACCOUNT_DIRECTORY` | where every pod has it | Token, certificate and namespace of the pod's service account |
+What each variable means is in `setting_list`.
 """
 
 import ipaddress

@@ -1,9 +1,6 @@
 """What the program is told: where the server is and the key, from the environment. Pure; `commands` calls it.
 
-| Variable | Default | Meaning |
-|---|---|---|
-| `ESTIMATESYNC_URL` | `http://127.0.0.1:8080` | where the API is; that of `make local` unless told otherwise |
-| `ESTIMATESYNC_API_KEY` | required | the key; only from the environment, since command lines are public on a machine |
+What each variable means is in `setting_list`.
 """
 
 import ipaddress

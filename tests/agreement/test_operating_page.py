@@ -1,12 +1,10 @@
-"""`docs/operating.md` names the metrics and settings that there are, and no others."""
+"""`docs/operating.md` names the metrics that there are, and no others."""
 
 import re
 from pathlib import Path
 
-from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.names import ANNOTATION_REDELIVER
 from estimatesync_operator.metrics import OperatorMetrics
-from estimatesync_operator.settings import read_operator_settings
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth
 
@@ -19,17 +17,6 @@ def test_the_page_lists_every_metric_of_ours_with_its_labels() -> None:
     existing = {f"{name}_total" if kind == "counter" else name for name, kind in families.items()}
 
     assert set(re.findall(r"^\| `(estimatesync_\w+)` \|", PAGE, re.MULTILINE)) == existing
-
-
-def test_every_setting_on_the_page_is_read_and_its_default_is_true() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (\S+) \|", PAGE, re.MULTILINE)
-    given = {name: "x" if default == "required" else default for name, default in rows}
-
-    written, silent = (EnvironmentReader(values) for values in (given, {"NAMESPACE": "x", "SYNC_IMAGE": "x"}))
-
-    assert read_operator_settings(written) == read_operator_settings(silent)
-    assert written.faults == []
-    assert len(rows) == 9
 
 
 def test_the_annotation_on_the_page_is_the_one_that_is_read() -> None:

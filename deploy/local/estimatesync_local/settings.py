@@ -1,6 +1,6 @@
 """What a person may choose for one machine, read once by `main` from `.env` and the environment; all faults at once.
 
-`.env.example` lists every variable with its meaning. The variables that the parts have in a cluster mean the same here.
+`setting_list` says what each variable means. The variables that the parts have in a cluster mean the same here.
 """
 
 import os

@@ -1,0 +1,70 @@
+"""Makes `docs/reference/errors.md` and `exit-codes.md` out of the parts' tables of what goes wrong. Pure."""
+
+from typing import Final
+
+from estimatesync_api import error_table
+from estimatesync_client.exit_codes import Exit
+from estimatesync_contract.exit_codes import MEANINGS, ExitCode
+from estimatesync_contract.reasons import Reason
+from estimatesync_job.errors import SyncError, build_failure
+from estimatesync_operator.causes import CAUSES, Cause
+
+from estimatesync_docs.tables import represent_page, represent_table
+
+_API: Final = """
+The body of an error is always `{"success": false, "message": …, "code": …}`, with `errors` if there are several faults
+and `sync_id` if a sync is there all the same. The `code` stays as it is; the sentence may get better. 429, 503 and 504
+pass by themselves, and come with `Retry-After`. [The HTTP API](../api.md#errors) says why.
+"""
+_SYNC: Final = """
+`status.reason` of the EstimateSync, `reason` in the API's answers. What the sync program reports of itself, with the
+exit code by which the job knows whether another run makes sense; what is seen from outside, and what keeps a sync
+waiting, is in [causes](../causes.md).
+"""
+_PROGRAM: Final = """
+By its exit code the sync program tells the job whether to try again; the result, with the reason, is its termination
+message. A pod that ends with any other code has been killed, or met a defect, and is tried again, too.
+"""
+
+
+def represent_errors_page() -> str:
+    """Write the codes of the API, and the reasons of the sync program."""
+    causes = {cause.reason: cause for cause in CAUSES}
+    return represent_page(
+        "Errors",
+        "## Codes of the API",
+        _API.strip(),
+        error_table.represent_table(),
+        "## Reasons of a failed sync",
+        _SYNC.strip(),
+        represent_table(
+            ["Reason", "Exit code", "What happened", "What to do"],
+            (_represent_reason(causes[reason], code) for reason, code in _list_reasons()),
+        ),
+    )
+
+
+def represent_exit_codes_page() -> str:
+    """Write the exit codes of both programs."""
+    return represent_page(
+        "Exit codes",
+        "## The sync program",
+        _PROGRAM.strip(),
+        represent_table(
+            ["Exit code", "Name", "Meaning"],
+            ([str(code.value), f"`{code.name.lower()}`", MEANINGS[code]] for code in ExitCode),
+        ),
+        "## The command line",
+        "`estimatesync`, see [its page](../client.md).",
+        represent_table(["Exit code", "Meaning"], ([str(each.code), each.meaning] for each in Exit)),
+    )
+
+
+def _represent_reason(cause: Cause, code: ExitCode) -> list[str]:
+    return [f"`{cause.reason}`", str(code.value), cause.happened, cause.cure]
+
+
+def _list_reasons() -> list[tuple[Reason, ExitCode]]:
+    """Ask the program itself what it reports of each of its errors, and of one that it does not know."""
+    failures = [build_failure(kind()) for kind in (*SyncError.__subclasses__(), RuntimeError)]
+    return [(Reason(failure.error.reason), failure.exit_code) for failure in failures]

@@ -1,0 +1,105 @@
+"""Makes `docs/reference/settings.md` and `.env.example` out of the parts' lists of settings. Pure."""
+
+import textwrap
+from collections.abc import Iterable
+from typing import Final
+
+from estimatesync_api.setting_list import API_SETTINGS
+from estimatesync_client.setting_list import CLIENT_SETTINGS
+from estimatesync_contract.setting import Setting
+from estimatesync_job.setting_list import SYNC_SETTINGS
+from estimatesync_local.setting_list import LOCAL_SETTINGS
+from estimatesync_operator.setting_list import (
+    CALLBACK_SETTINGS,
+    CLUSTER_SETTINGS,
+    JOB_SETTINGS,
+    PROGRAM_SETTINGS,
+    RECONCILER_SETTINGS,
+)
+
+from estimatesync_docs.tables import represent_code, represent_page, represent_table
+
+_INTRODUCTION: Final = """
+Each is an environment variable; a blank value counts as not set. They are read once, when the part starts; everything
+that is missing or wrong is told in one message, which never repeats the value of a secret. On a cluster the chart sets
+them by its [values](../../charts/estimatesync/README.md); on one machine they stand in `.env`.
+"""
+_ONE_MACHINE: Final = """
+In `.env`, or in the environment, which wins: `.env.example` is the same list to copy and fill in. Nothing else in it
+changes what the server does.
+"""
+_SYNC_PROGRAM: Final = """
+Given by the operator, or by one machine; here for whoever runs the program by hand, `python -m estimatesync_job`.
+"""
+_ENV_EXAMPLE: Final = """\
+# EstimateSync on one machine: copy this file to .env, fill in the first two settings, and run `make local`.
+# A variable of the environment wins over this file. A line that is commented out shows the default.
+# Made from the code by `make reference`; edit your copy, not this file.
+"""
+_WIDTH: Final = 120
+
+
+def represent_settings_page() -> str:
+    """Write the page."""
+    return represent_page(
+        "Settings",
+        _INTRODUCTION.strip(),
+        "## One machine",
+        _ONE_MACHINE.strip(),
+        *(part for heading, rows in LOCAL_SETTINGS.items() for part in (f"### {heading}", _represent_rows(rows))),
+        "## API",
+        _represent_rows(API_SETTINGS),
+        "## Operator",
+        _represent_rows((*CLUSTER_SETTINGS, *RECONCILER_SETTINGS)),
+        "### Callbacks",
+        _represent_rows(CALLBACK_SETTINGS),
+        "### Sync pods",
+        _represent_rows((*JOB_SETTINGS, *PROGRAM_SETTINGS)),
+        "## Sync program",
+        _SYNC_PROGRAM.strip(),
+        _represent_rows(SYNC_SETTINGS),
+        "## Command line",
+        _represent_rows(CLIENT_SETTINGS),
+    )
+
+
+def represent_env_example() -> str:
+    """Write the file that one machine's settings are copied from."""
+    return _ENV_EXAMPLE + "".join(
+        f"\n{f'# --- {heading} ':-<118}\n" + "".join(map(_represent_assignment, settings))
+        for heading, settings in LOCAL_SETTINGS.items()
+    )
+
+
+def _represent_rows(settings: Iterable[Setting]) -> str:
+    return represent_table(
+        ["Variable", "Default", "Unit or values", "Secret", "Meaning"],
+        (
+            [
+                represent_code(each.name),
+                "required" if each.is_required else represent_code(each.default),
+                _represent_values(each),
+                "yes" if each.is_secret else "",
+                each.meaning,
+            ]
+            for each in settings
+        ),
+    )
+
+
+def _represent_values(setting: Setting) -> str:
+    return ", ".join(filter(None, (_represent_measure(setting), *map(represent_code, setting.choices))))
+
+
+def _represent_measure(setting: Setting) -> str:
+    bounds = "" if setting.low is None else f"{setting.low:,} to {setting.high:,}"
+    return ", ".join(filter(None, (setting.unit, bounds)))
+
+
+def _represent_assignment(setting: Setting) -> str:
+    """Write what it means, and a line to fill in; quoted where a value may hold anything."""
+    measure = _represent_measure(setting)
+    meaning = f"{setting.meaning.replace('`', '')}{f' ({measure})' if measure else ''}."
+    comment = textwrap.fill(meaning, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+    quotes = "''" if setting.is_required and setting.name.endswith("PASSWORD") else ""
+    return f"{comment}\n{'' if setting.is_required else '#'}{setting.name}={setting.default}{quotes}\n"
