@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.rights import build_accounts
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "made-up-key-for-benchmarks"
@@ -86,10 +87,9 @@ class Servers:
 def serving(cluster: Cluster, directory: Path) -> Iterator[Servers]:
     """Install what the API needs, and end whatever was started."""
     crd = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
-    rbac = ROOT / "deploy" / "cluster" / "manifests" / "api-rbac.yaml"
     cluster.kubectl("apply", "--server-side", f"--filename={crd}")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={crd}")
-    cluster.kubectl("apply", f"--namespace={NAMESPACE}", f"--filename={rbac}")
+    cluster.kubectl("apply", f"--namespace={NAMESPACE}", "--filename=-", stdin=build_accounts())
     kubeconfig = cluster.create_service_account_kubeconfig(
         directory / "kubeconfig", namespace=NAMESPACE, name="estimatesync-api"
     )

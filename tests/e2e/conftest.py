@@ -4,12 +4,23 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from estimatesync_cluster.audit import AUDIT_DIRECTORY
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster
 
 NAMESPACE_SECONDS = 30.0
 POLL_SECONDS = 0.05
+
+
+@pytest.fixture(scope="session", autouse=True)
+def audit_logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What every cluster of this session writes down about its callers: tests/e2e/rights judges it at the end."""
+    directory = tmp_path_factory.mktemp("audit")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(AUDIT_DIRECTORY, str(directory))
+        yield directory
 
 
 @pytest.fixture(scope="session")

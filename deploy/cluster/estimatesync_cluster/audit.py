@@ -1,53 +1,92 @@
 """Who asked the API server for what: its audit log, for tests that count the calls of a service account.
 
+The log ends with its cluster. Where ESTIMATESYNC_AUDIT_DIRECTORY names a directory, each cluster writes it there, so
+that the calls of many clusters, one after another, can be judged together.
+
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from estimatesync_cluster.layout import StateLayout, write_private
 
+AUDIT_DIRECTORY = "ESTIMATESYNC_AUDIT_DIRECTORY"
+DECISION = "authorization.k8s.io/decision"
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}],
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        # Whoever changes rights: what is refused after that may be refused rightly.
+        {
+            "level": "Metadata",
+            "verbs": ["create", "update", "patch", "delete"],
+            "resources": [{"group": "rbac.authorization.k8s.io", "resources": ["roles", "rolebindings"]}],
+        },
+        {"level": "None"},
+    ],
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiCall:
-    """One request: verb and resource as RBAC names them, for example `update` and `estimatesyncs/status`."""
+    """One request: verb and resource as RBAC names them, for example `update` and `estimatesyncs/status`.
 
+    `forbidden` says that the account has no such right; a 403 may also come from a quota or another admission.
+    """
+
+    user: str
+    namespace: str
     verb: str
     resource: str
     name: str
     status: int
+    forbidden: bool
+    received: datetime
+    answered: datetime
 
 
 def write_audit_policy(layout: StateLayout) -> None:
-    """Write the policy: every request of a service account, without its content, which may hold secrets."""
+    """Write the policy: calls of service accounts and changes of rights, without contents, which may hold secrets."""
     write_private(layout.audit_policy, json.dumps(POLICY).encode())
 
 
-def read_api_calls(log: Path, *, user: str) -> tuple[ApiCall, ...]:
-    """Read the answered calls of one user, oldest first."""
-    return tuple(_iterate_calls(log, user))
+def link_audit_log(layout: StateLayout, directory: Path) -> None:
+    """Let the log be written to a new file of a directory that outlives the cluster."""
+    layout.log("audit").symlink_to(directory / f"{secrets.token_hex(8)}.log")
 
 
-def _iterate_calls(log: Path, user: str) -> Iterator[ApiCall]:
+def read_api_calls(log: Path, *, user: str | None = None) -> tuple[ApiCall, ...]:
+    """Read the answered calls of one user, or of everybody in the log, oldest first."""
+    return tuple(call for call in _iterate_calls(log) if user in {None, call.user})
+
+
+def _iterate_calls(log: Path) -> Iterator[ApiCall]:
     with log.open() as lines:
         for line in lines:
-            entry = json.loads(line)
-            if entry["user"]["username"] == user and "objectRef" in entry:
-                target = entry["objectRef"]
-                parts = (target["resource"], target.get("subresource"))
-                yield ApiCall(
-                    verb=entry["verb"],
-                    resource="/".join(part for part in parts if part),
-                    name=target.get("name", ""),
-                    status=entry["responseStatus"]["code"],
-                )
+            # The last line may be in the middle of being written.
+            if line.endswith("\n") and "objectRef" in (entry := json.loads(line)):
+                yield _parse_call(entry)
+
+
+def _parse_call(entry: dict[str, Any]) -> ApiCall:
+    target = entry["objectRef"]
+    parts = (target["resource"], target.get("subresource"))
+    return ApiCall(
+        user=entry["user"]["username"],
+        namespace=target.get("namespace", ""),
+        verb=entry["verb"],
+        resource="/".join(part for part in parts if part),
+        name=target.get("name", ""),
+        status=entry["responseStatus"]["code"],
+        forbidden=entry.get("annotations", {}).get(DECISION) == "forbid",
+        received=datetime.fromisoformat(entry["requestReceivedTimestamp"]),
+        answered=datetime.fromisoformat(entry["stageTimestamp"]),
+    )

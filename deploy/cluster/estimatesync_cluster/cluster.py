@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from estimatesync_cluster.audit import AUDIT_DIRECTORY, link_audit_log
 from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.component_commands import LocalNode
 from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, running_control_plane
@@ -110,6 +111,8 @@ def running_cluster(
         root = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimatesync-cluster-")))
         layout = create_layout(root)
         stack.callback(_remove_contents, layout.root)
+        if directory := os.environ.get(AUDIT_DIRECTORY):
+            link_audit_log(layout, Path(directory))
         plane = stack.enter_context(
             running_control_plane(found, layout, node or LocalNode(), etcd_quota_bytes=etcd_quota_bytes)
         )

@@ -20,10 +20,10 @@ from estimatesync_cluster.certificates import LOOPBACK
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.component_commands import LocalNode
 from estimatesync_cluster.leashed import LeashedProcess, leashed
+from estimatesync_cluster.rights import build_accounts
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
-MANIFESTS = ROOT / "deploy" / "cluster" / "manifests"
 SYNC_IMAGE = "estimatesync-sync:dev"
 CREDENTIALS_SECRET = "estimatesync-credentials"  # noqa: S105  the Secret's name
 START_SECONDS = 60.0
@@ -82,8 +82,7 @@ class Product:
         """Apply the CustomResourceDefinition, the rights and the credentials."""
         self.cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
         self.cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
-        for manifest in sorted(MANIFESTS.glob("*.yaml")):
-            self.kubectl("apply", f"--filename={manifest}")
+        self.kubectl("apply", "--filename=-", stdin=build_accounts())
         self.write_credentials(password=self.settings.source_password)
 
     def write_credentials(self, *, password: str) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.rights import build_accounts
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
-RBAC = ROOT / "deploy" / "cluster" / "manifests" / "api-rbac.yaml"
 API_KEY = "made-up-key-for-cluster-tests"
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -44,7 +44,6 @@ class Api:
     namespace: str
     process: subprocess.Popen[bytes]
     key: str = API_KEY
-    rbac: Path = RBAC
 
     def stop(self) -> None:
         """End the server, as a pod is ended."""
@@ -102,7 +101,7 @@ def installed(cluster: Cluster, namespace: str) -> str:
     """A namespace with the definition and the API's rights."""
     cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
-    cluster.kubectl("apply", f"--namespace={namespace}", f"--filename={RBAC}")
+    cluster.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=build_accounts())
     return namespace
 
 

@@ -12,6 +12,7 @@ from estimatesync_api import settings as api_settings
 from estimatesync_chart.main import build_readme, build_schema_file
 from estimatesync_chart.schema import list_ruled
 from estimatesync_chart.values_file import parse_values
+from estimatesync_cluster.rights import read_rules
 from estimatesync_contract.crd import build_crd
 from estimatesync_operator.assembly import read_settings
 
@@ -68,11 +69,14 @@ def test_the_chart_can_set_every_setting_of_the_api(render: Callable[..., Any]) 
 
 
 @pytest.mark.parametrize("part", ["api", "operator"])
-def test_the_rights_are_those_of_the_manifests(render: Callable[..., Any], part: str) -> None:
-    manifest = (ROOT / "deploy" / "cluster" / "manifests" / f"{part}-rbac.yaml").read_text()
-    (role,) = (each for each in yaml.safe_load_all(manifest) if each["kind"] == "Role")
+def test_a_release_has_the_rights_that_the_end_to_end_tests_run_with(render: Callable[..., Any], part: str) -> None:
+    role, binding = (render().find(kind, f"-{part}") for kind in ("Role", "RoleBinding"))
 
-    assert render().find("Role", f"-{part}")["rules"] == role["rules"]
+    assert role["rules"] == read_rules(part)
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": f"release-estimatesync-{part}", "namespace": "estimates"}
+    ]
 
 
 def test_the_operator_reads_only_the_secrets_that_are_named(render: Callable[..., Any]) -> None:

@@ -1,0 +1,84 @@
+"""Rights are judged last, and only when every test that uses them was run: until then, unused says nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from estimatesync_cluster.audit import ApiCall, read_api_calls
+from estimatesync_cluster.cluster import TEST_KUBECONFIG
+from estimatesync_cluster.go_tools import find_helm
+from estimatesync_cluster.refusals import find_refusals
+from estimatesync_cluster.rights import Right, build_rights
+
+HERE = Path(__file__).parent
+CHART = HERE.parents[2] / "charts" / "estimatesync"
+USERS = ("api", "chart", "product")
+EVERY_RIGHT = {
+    "apiKeys": {"existingSecret": "any"},
+    "credentials": {"existingSecret": "any"},
+    "callback": {"allowedSecrets": ["any"]},
+}
+LEFT_OUT = pytest.StashKey[set[Path]]()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash.setdefault(LEFT_OUT, set()).add(item.path.parent)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Move the judgement behind all other tests; leave it out when some of those are."""
+    judgement = [item for item in items if item.path.parent == HERE]
+    items[:] = [item for item in items if item.path.parent != HERE]
+    if _is_whole(config, {item.path for item in items}):
+        items.extend(judgement)
+    else:
+        config.hook.pytest_deselected(items=judgement)
+
+
+def _is_whole(config: pytest.Config, collected: set[Path]) -> bool:
+    """Tell whether all that uses rights is run, on clusters of our own: only those show their audit log."""
+    places = [HERE.with_name(name) for name in USERS]
+    expected = {test for place in places for test in place.glob("test_*.py")}
+    left_out = config.stash.get(LEFT_OUT, set()) & set(places)
+    return expected <= collected and not left_out and TEST_KUBECONFIG not in os.environ
+
+
+@pytest.fixture(scope="session")
+def granted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, frozenset[Right]]:
+    """What a release with every optional right grants, by part."""
+    helm = find_helm(report=lambda line: sys.stderr.write(f"{line}\n"))
+    home = tmp_path_factory.mktemp("helm")
+    (home / "values.json").write_text(json.dumps(EVERY_RIGHT))
+    answer = subprocess.run(
+        [helm, "template", "any", CHART, f"--values={home / 'values.json'}", "--show-only=templates/rights.yaml"],
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    roles = [each for each in yaml.safe_load_all(answer.stdout) if each["kind"] == "Role"]
+    return {role["metadata"]["labels"]["app.kubernetes.io/component"]: build_rights(role["rules"]) for role in roles}
+
+
+@pytest.fixture(scope="session")
+def read_calls(audit_logs: Path) -> Callable[[str], list[ApiCall]]:
+    """Read every call of a part, in whatever namespace of whatever cluster, under whatever release's name."""
+    return lambda part: [call for call in read_logs(audit_logs) if call.user.endswith(f"estimatesync-{part}")]
+
+
+@pytest.fixture(scope="session")
+def refusals(audit_logs: Path) -> tuple[ApiCall, ...]:
+    """Every call of a service account that lacked a right which nobody had taken away."""
+    return find_refusals(read_logs(audit_logs))
+
+
+def read_logs(directory: Path) -> list[ApiCall]:
+    return [call for log in directory.iterdir() for call in read_api_calls(log)]
