@@ -1,0 +1,150 @@
+"""The hardened profile as docs/install.md has it: Secrets made beforehand, everything closed, and a sync runs."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROFILE = Path(__file__).parents[3] / "charts" / "estimatesync" / "values-hardened.yaml"
+OTHER_WEBHOOK = "other-webhook"
+
+
+def create_secret(release: Any, name: str, **values: str) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}
+    release.kubectl("create", "--filename=-", stdin=json.dumps(secret))
+
+
+@pytest.fixture
+def hardened(release: Any, receiver: Any) -> Any:
+    """A release of the profile; nothing secret is among its values."""
+    keys, credentials, callback = (release.values.pop(name) for name in ("apiKeys", "credentials", "callback"))
+    create_secret(release, "estimatesync-api-keys", API_KEYS=f"make:{keys['keys']['make']}")
+    create_secret(
+        release,
+        "estimatesync-credentials",
+        ATTIC_TECH_EMAIL=credentials["email"],
+        ATTIC_TECH_PASSWORD=credentials["password"],
+        DATABASE_URL=credentials["databaseUrl"],
+    )
+    create_secret(release, "estimatesync-callback", MAKE_SYNC_CALLBACK_WEBHOOK_URL=callback["url"])
+    create_secret(release, OTHER_WEBHOOK, url=f"{receiver.url}/other", unused="")
+    release.values["callback"] = {"allowHttp": True, "allowPrivateTargets": True, "allowedSecrets": [OTHER_WEBHOOK]}
+    release.printed = release.deploy("install", f"--values={PROFILE}")
+    return release
+
+
+@pytest.fixture
+def try_job(hardened: Any) -> Callable[[dict[str, Any]], str]:
+    """Create a job with the operator's own token; tells what the API server says. Nothing is stored."""
+    name = "sync-estimatesync-operator"
+    own = hardened.cluster.create_service_account_kubeconfig(
+        hardened.place / "operator.kubeconfig", namespace=hardened.namespace, name=name
+    )
+
+    def attempt(job: dict[str, Any]) -> str:
+        arguments = (f"--kubeconfig={own}", "create", "--filename=-", "--dry-run=server", "--output=name")
+        return str(hardened.kubectl(*arguments, stdin=json.dumps(job), check=False))
+
+    return attempt
+
+
+@pytest.fixture
+def ordinary_job(hardened: Any) -> dict[str, Any]:
+    """The job of a sync, as the operator sent it."""
+    name = hardened.post().json()["sync_id"]
+    hardened.wait_status(name, "succeeded")
+    (job,) = json.loads(hardened.kubectl("get", "jobs", "--output=json"))["items"]
+    metadata = {"name": "another", "ownerReferences": job["metadata"]["ownerReferences"]}
+    pod = {"spec": job["spec"]["template"]["spec"]}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": pod}}
+
+
+def test_a_sync_runs_under_the_hardened_profile_which_holds_no_secret(
+    hardened: Any, receiver: Any, count_estimates: Callable[[], int]
+) -> None:
+    assert "would violate PodSecurity" not in hardened.printed
+    kinds = hardened.kubectl("get", "networkpolicies,poddisruptionbudgets", "--output=name").split()
+    assert len(kinds) == 4
+
+    name = hardened.post().json()["sync_id"]
+    hardened.wait_status(name, "succeeded")
+    hardened.wait_until("the callback", lambda: receiver.deliveries)
+
+    assert json.loads(receiver.deliveries[0].body)["sync_id"] == name
+    assert count_estimates() == 120
+    assert "made-up" not in hardened.helm("get", "all", "sync")
+
+
+def test_a_sync_may_take_its_callback_from_a_secret_that_the_release_names(hardened: Any, receiver: Any) -> None:
+    callback = {"urlSecretRef": {"name": OTHER_WEBHOOK, "key": "url"}}
+    sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "elsewhere"}}
+    hardened.kubectl("apply", "--filename=-", stdin=json.dumps({**sync, "spec": {"callback": callback}}))
+
+    hardened.wait_until("the callback", lambda: receiver.deliveries)
+
+    assert [each.path for each in receiver.deliveries] == ["/other"]
+
+
+def change_pod(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["spec"].update(fields)
+
+
+def change_container(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["spec"]["containers"][0].update(fields)
+
+
+def add_variable(source: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    variable = {"name": "MORE", "valueFrom": source}
+    return lambda job: job["spec"]["template"]["spec"]["containers"][0]["env"].append(variable)
+
+
+def add_volume(**volume: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["spec"]["volumes"].append({"name": "more", **volume})
+
+
+SECOND = {"name": "second", "image": "estimatesync-sync:0.1.0"}
+CALLBACK_SECRET = {"secretKeyRef": {"name": "estimatesync-callback", "key": "MAKE_SYNC_CALLBACK_WEBHOOK_URL"}}
+TOKEN = {"sources": [{"serviceAccountToken": {"path": "token"}}]}
+RUN_A_SHELL = {"exec": {"command": ["sh", "-c", "id"]}}
+FOREIGN_JOBS = [
+    ("another image", change_container(image="busybox"), "runs the sync program's image"),
+    ("another program", change_container(command=["sh", "-c", "id"]), "runs the sync program"),
+    ("arguments", change_container(args=["--help"]), "runs the sync program"),
+    ("a hook", change_container(lifecycle={"postStart": RUN_A_SHELL}), "runs the sync program"),
+    ("a probe", change_container(livenessProbe=RUN_A_SHELL), "runs the sync program"),
+    ("the API's account", change_pod(serviceAccountName="sync-estimatesync-api"), "service account, without its token"),
+    ("a token", change_pod(automountServiceAccountToken=True), "service account, without its token"),
+    ("a mounted token", add_volume(projected=TOKEN), "mounts nothing but"),
+    ("a Secret mounted", add_volume(secret={"secretName": "estimatesync-callback"}), "mounts nothing but"),
+    ("a directory of the node", add_volume(hostPath={"path": "/"}), "mounts nothing but"),
+    ("the node's network", change_pod(hostNetwork=True), "nothing of the node"),
+    ("the node's processes", change_pod(hostPID=True), "nothing of the node"),
+    ("the node's semaphores", change_pod(hostIPC=True), "nothing of the node"),
+    ("more rights", change_container(securityContext={"allowPrivilegeEscalation": True}), "nothing of the node"),
+    ("rights by default", change_container(securityContext={}), "nothing of the node"),
+    ("a Secret read", add_variable(CALLBACK_SECRET), "reads no other Secret"),
+    ("a whole Secret", change_container(envFrom=[{"secretRef": {"name": OTHER_WEBHOOK}}]), "reads no other Secret"),
+    ("a second container", lambda job: job["spec"]["template"]["spec"]["containers"].append(SECOND), "one container"),
+    ("a container before it", change_pod(initContainers=[SECOND]), "one container"),
+    ("nobody's", lambda job: job["metadata"].pop("ownerReferences"), "belongs to an EstimateSync"),
+]
+
+
+def test_the_operators_own_token_creates_sync_jobs_and_nothing_else(
+    hardened: Any, try_job: Callable[[dict[str, Any]], str], ordinary_job: dict[str, Any]
+) -> None:
+    def change(alter: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        job: dict[str, Any] = json.loads(json.dumps(ordinary_job))
+        alter(job)
+        return job
+
+    # The API server learns of a new policy within a second or so.
+    hardened.wait_until("the policy at work", lambda: "denied request" in try_job(change(FOREIGN_JOBS[0][1])))
+    assert try_job(ordinary_job) == "job.batch/another\n"
+
+    answers = {name: (try_job(change(alter)), words) for name, alter, words in FOREIGN_JOBS}
+
+    allowed = {name: answer for name, (answer, words) in answers.items() if words not in answer}
+    assert allowed == {}
