@@ -1,0 +1,65 @@
+"""CustomResourceDefinitions of others that the chart has objects for: the Gateway API's and the Prometheus operator's.
+
+They lie in the Go modules that deploy/cluster/go/definitions pins, and `go` checks each against its go.sum. Nothing is
+compiled. For tests that send those objects to an API server which knows every field of them.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from estimatesync_cluster.binaries import GO_MODULES, compute_cache_root
+from estimatesync_cluster.errors import BuildError
+from estimatesync_cluster.go_build import Report
+from estimatesync_cluster.go_toolchain import find_go
+from estimatesync_cluster.programs import parse_go_version, parse_required_version
+
+_PINNED = GO_MODULES / "definitions"
+_GATEWAY = "sigs.k8s.io/gateway-api"
+_PROMETHEUS = "github.com/prometheus-operator/prometheus-operator"
+DEFINITIONS = {
+    "httproutes.gateway.networking.k8s.io": (
+        _GATEWAY,
+        "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+    ),
+    "servicemonitors.monitoring.coreos.com": (
+        _PROMETHEUS,
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+    ),
+    "prometheusrules.monitoring.coreos.com": (
+        _PROMETHEUS,
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+    ),
+}
+
+
+def find_definitions(*, environ: Mapping[str, str], report: Report) -> dict[str, Path]:
+    """Find the file of each definition, by its name; the modules are downloaded unless Go's cache has them.
+
+    Raises:
+        ToolMissingError: this machine has no Go and cannot get it.
+        BuildError: a module cannot be had, or is not the pinned one.
+    """
+    go_mod = (_PINNED / "go.mod").read_text()
+    go = find_go(needed=parse_go_version(go_mod), cache=compute_cache_root(environ), report=report)
+    modules = {module for module, _ in DEFINITIONS.values()}
+    places = _download(go, sorted(f"{module}@{parse_required_version(go_mod, module)}" for module in modules))
+    return {name: places[module] / path for name, (module, path) in DEFINITIONS.items()}
+
+
+def _download(go: Path, modules: Iterable[str]) -> dict[str, Path]:
+    answer = subprocess.run(  # noqa: S603  the modules are constants of this package
+        [go, "mod", "download", "-json", *modules],
+        cwd=_PINNED,
+        env={**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        raise BuildError(f"the definitions cannot be had: {answer.stdout.strip()} {answer.stderr.strip()}")
+    # One JSON object after the other, not a list.
+    found = json.loads("[" + answer.stdout.strip().replace("}\n{", "},{") + "]")
+    return {each["Path"]: Path(each["Dir"]) for each in found}

@@ -1,0 +1,126 @@
+"""Every optional object of the chart, on an API server that knows every field of it: others' definitions included."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from estimatesync_cluster.definitions import find_definitions
+
+PRIORITY = {"api": 2000, "operator": 3000, "sync": 1000}
+KINDS = {
+    "Ingress": {"ingress": {"enabled": True, "className": "any", "host": "sync.test", "tlsSecret": "sync-tls"}},
+    "HTTPRoute": {
+        "httpRoute": {
+            "enabled": True,
+            "parentRefs": [{"name": "public", "namespace": "gateways"}],
+            "hostnames": ["sync.test"],
+        }
+    },
+    "HorizontalPodAutoscaler": {"api": {"autoscaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 3}}},
+    "PodDisruptionBudget": {"api": {"podDisruptionBudget": {"minAvailable": "50%"}}},
+    "NetworkPolicy": {
+        "networkPolicy": {
+            "enabled": True,
+            "apiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}],
+            "metricsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        }
+    },
+    "ServiceMonitor": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
+    "PrometheusRule": {"metrics": {"prometheusRule": {"enabled": True}}},
+    "ConfigMap": {"metrics": {"dashboard": {"enabled": True}}},
+    "ValidatingAdmissionPolicy": {"admissionPolicy": {"enabled": True}},
+}
+
+
+@pytest.fixture(scope="session")
+def definitions(cluster: Any) -> Iterator[None]:
+    """Install the definitions that the cluster has not; remove those afterwards."""
+    found = find_definitions(environ=os.environ, report=lambda line: sys.stderr.write(f"{line}\n"))
+    present = cluster.kubectl("get", "customresourcedefinitions", "--output=name").stdout
+    created = [name for name in found if f"/{name}\n" not in present]
+    for name in created:
+        cluster.kubectl("create", f"--filename={found[name]}")
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"customresourcedefinition/{name}")
+    yield
+    for name in created:
+        cluster.kubectl("delete", "customresourcedefinition", name)
+
+
+@pytest.fixture
+def priority_classes(cluster: Any) -> Iterator[None]:
+    classes = [
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": f"estimatesync-test-{part}"},
+            "value": value,
+        }
+        for part, value in PRIORITY.items()
+    ]
+    listing = json.dumps({"apiVersion": "v1", "kind": "List", "items": classes})
+    cluster.kubectl("apply", "--filename=-", stdin=listing)
+    yield
+    cluster.kubectl("delete", "--filename=-", stdin=listing)
+
+
+@pytest.fixture
+def complete(release: Any, definitions: None, priority_classes: None) -> Any:  # noqa: ARG001 - they come first
+    """A release with every optional part."""
+    for values in KINDS.values():
+        merge(release.values, values)
+    for part in PRIORITY:
+        release.values[part]["priorityClassName"] = f"estimatesync-test-{part}"
+    release.deploy("install")
+    return release
+
+
+def merge(target: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict):
+            merge(target.setdefault(key, {}), value)
+        else:
+            target[key] = value
+
+
+def test_a_release_with_every_optional_object_is_installed_and_works(complete: Any) -> None:
+    manifest = list(yaml.safe_load_all(complete.helm("get", "manifest", "sync")))
+    names = [f"{each['kind']}/{each['metadata']['name']}" for each in manifest if each["kind"] in KINDS]
+
+    assert {name.partition("/")[0] for name in names} == KINDS.keys()
+    complete.kubectl("get", *names, "--output=name")
+    sync = complete.wait_status(complete.post().json()["sync_id"], "succeeded")["sync_id"]
+
+    pods = json.loads(complete.kubectl("get", "pods", "--output=json"))["items"]
+    priority = {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod["spec"]["priority"] for pod in pods}
+    assert priority == PRIORITY
+    # Nobody set a number of replicas: the autoscaler did.
+    complete.wait_until("the replicas of the autoscaler", lambda: len(complete.find_api_urls()) == 2)
+    budget = json.loads(complete.kubectl("get", "poddisruptionbudgets", "--output=json"))["items"][0]
+    assert budget["status"]["expectedPods"] == 2
+    assert sync
+
+
+def test_no_object_has_a_field_that_the_api_server_does_not_know(complete: Any) -> None:
+    manifest = complete.helm("get", "manifest", "sync")
+
+    def apply(text: str) -> str:
+        arguments = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
+        return str(complete.kubectl(*arguments, "--filename=-", stdin=text, check=False))
+
+    answer = apply(manifest)
+    assert "rror" not in answer
+    assert answer.count("serverside-applied") == len(list(yaml.safe_load_all(manifest)))
+    assert list(find_taken(yaml.safe_load_all(manifest), apply)) == []
+
+
+def find_taken(objects: Any, apply: Callable[[str], str]) -> Iterator[str]:
+    """Misspell a field in one object of each kind; name those that the API server takes nevertheless."""
+    for kind, each in {each["kind"]: each for each in objects if each["kind"] in KINDS}.items():
+        place = each if kind == "ConfigMap" else each["spec"]
+        place["misspelt"] = "x"
+        if "misspelt" not in apply(yaml.safe_dump(each)):
+            yield kind
