@@ -12,6 +12,15 @@ _UNREACHABLE: Final = "it cannot be reached. Check that it runs, and the host an
 _WRONG_PASSWORD: Final = "it refuses the user or password. Correct DATABASE_URL"  # noqa: S105 - a sentence
 _MISSING: Final = "the database or the user in DATABASE_URL does not exist. Create it, or correct DATABASE_URL"
 _NO_ENTRY: Final = "it does not admit this user from this host, or only with TLS. Correct pg_hba.conf or sslmode"
+_UNTRUSTED: Final = (
+    "its certificate is not from an authority that is trusted here. Trust that authority: network.caConfigMap in the"
+    " chart, sslrootcert in DATABASE_URL elsewhere"
+)
+_MISNAMED: Final = "its certificate is for another host name. Correct the host in DATABASE_URL, or the certificate"
+_NO_AUTHORITY: Final = (
+    "the file of authorities to check its certificate against is missing. Correct sslrootcert in DATABASE_URL"
+    " (sslrootcert=system: the system's own)"
+)
 _BUSY: Final = "it has no free connection"
 _STOPPING: Final = "it is starting, stopping or recovering"
 _RIGHTS: Final = "the user in DATABASE_URL lacks a right. Grant it"
@@ -27,6 +36,9 @@ _CANNOT_GROW: Final = "could not extend file"
 """A quota is told so, with the code of an internal error; a full disk has a code of its own."""
 
 _REFUSED_PHRASES: Final = (
+    ("root certificate file", _NO_AUTHORITY),
+    ("certificate verify failed", _UNTRUSTED),
+    ("does not match host name", _MISNAMED),
     ("password authentication failed", _WRONG_PASSWORD),
     ("no password supplied", _WRONG_PASSWORD),
     ("does not exist", _MISSING),

@@ -103,6 +103,9 @@ def test_a_quota_is_told_apart_from_a_defect_of_the_server() -> None:
         pytest.param('FATAL: database "estimates" does not exist', DatabaseRefusedError, "Create it", id="no-database"),
         pytest.param('FATAL: no pg_hba.conf entry for host "10.0.0.7"', DatabaseRefusedError, "pg_hba", id="hba"),
         pytest.param("server does not support SSL", DatabaseRefusedError, "sslmode", id="no-tls"),
+        pytest.param("SSL error: certificate verify failed", DatabaseRefusedError, "caConfigMap", id="authority"),
+        pytest.param('root certificate file "/x" does not exist', DatabaseRefusedError, "sslrootcert", id="no-file"),
+        pytest.param('certificate for "a" does not match host name "b"', DatabaseRefusedError, "host", id="other-host"),
     ],
 )  # fmt: skip
 def test_a_failed_connection_is_classified_by_its_words(text: str, kind: type[SyncError], cure: str) -> None:
