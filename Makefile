@@ -70,8 +70,8 @@ test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/agreement
 
 .PHONY: test-alerts
-test-alerts: $(INSTALLED) ## Try the alert rules with promtool (built from source the first time)
-	$(BIN)/python -m pytest tests/alerts
+test-alerts: $(INSTALLED) ## Provoke every alert, and try the rules with promtool (built from source the first time)
+	$(BIN)/python -m pytest tests/alerts tests/e2e/alerts
 
 .PHONY: kind
 kind: $(INSTALLED) ## Create a kind cluster with the images in it

@@ -10,15 +10,26 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.reasons import Reason
 from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from estimatesync_operator.causes import CAUSES
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth
 
 _LONG: Final = (1, 5, 15, 60, 180, 600, 1800, 3600, 7200, 14_400, 43_200)
 _WAITING: Final = {"", Phase.QUEUED}
+_FAILURES: Final = tuple(cause.reason for cause in CAUSES if cause.reason is not Reason.CANCELLED)
+_ENDS: Final = (
+    (Phase.SUCCEEDED, Reason.SUCCEEDED),
+    (Phase.CANCELLED, Reason.CANCELLED),
+    *((Phase.FAILED, reason) for reason in _FAILURES),
+)
+_RECORD_KINDS: Final = ("new", "changed", "unchanged", "skipped")
+_OUTCOMES: Final = ("delivered", "retrying", "failed")
+_REPEATED: Final = ("stale", "unavailable", "defect")
 
 
 class OperatorMetrics:
@@ -38,6 +49,7 @@ class OperatorMetrics:
         self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its place.", _LONG)
         self._duration = self._time("sync_duration_seconds", "From a sync's place to its end.", _LONG)
         self._visit_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
+        self._show_zeros()
 
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
         """See ChangeMeter."""
@@ -52,6 +64,17 @@ class OperatorMetrics:
         self._visit_time.observe(seconds)
         if result != "done":
             self._errors.labels(result).inc()
+
+    def _show_zeros(self) -> None:
+        """Show each counter before it counts: Prometheus sees no increase in a series that begins with 1."""
+        for phase, reason in _ENDS:
+            self._finished.labels(phase, reason)
+        for kind in _RECORD_KINDS:
+            self._records.labels(kind)
+        for outcome in _OUTCOMES:
+            self._attempts.labels(outcome)
+        for kind in _REPEATED:
+            self._errors.labels(kind)
 
     def _record_phase(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
         created = before.metadata.creation_timestamp

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
+from estimatesync_operator.causes import CAUSES
 from estimatesync_operator.metrics import OperatorMetrics
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth
+from estimatesync_operator.workqueue import VisitResult
 from prometheus_client import generate_latest
 
 MakeSync = Callable[..., EstimateSync]
@@ -49,6 +51,25 @@ def test_syncs_are_counted_by_phase_and_reason_also_the_settled_ones(
     assert instruments.read("syncs", phase="New", reason="") == 1
     assert instruments.read("queue_length") == 2
     assert instruments.read("callbacks_pending") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "values"),
+    [
+        pytest.param("callback_attempts_total", "outcome", {"delivered", "retrying", "failed"}, id="callbacks"),
+        pytest.param("records_total", "kind", {"new", "changed", "unchanged", "skipped"}, id="records"),
+        pytest.param("reconcile_errors_total", "kind", set(VisitResult) - {"done"}, id="passes"),
+        pytest.param("syncs_finished_total", "reason", {cause.reason for cause in CAUSES} | {"Succeeded"}, id="ends"),
+    ],
+)
+def test_every_counter_shows_a_zero_before_it_counts(
+    instruments: Instruments, name: str, label: str, values: set[str]
+) -> None:
+    """Else the first failure would be no increase to Prometheus, and no alert."""
+    samples = [sample for family in instruments.metrics.registry.collect() for sample in family.samples]
+
+    shown = {sample.labels[label]: sample.value for sample in samples if sample.name == f"estimatesync_{name}"}
+    assert shown == dict.fromkeys(values, 0)
 
 
 def test_a_place_ends_the_wait(instruments: Instruments, make_sync: MakeSync) -> None:

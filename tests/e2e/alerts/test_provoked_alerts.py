@@ -1,0 +1,192 @@
+"""Each alert, provoked in the real product: its own metrics are scraped, and promtool evaluates the rules on them.
+
+What is true in every sample is what the operator served; only time is stretched, since alerts wait for up to an hour.
+Beside `make test`, because promtool takes minutes to build: `make test-alerts`.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.go_tools import PROMTOOL, find_go_tool
+from estimatesync_cluster.product import Product, ProductSettings, running_product
+from prometheus_client.parser import text_string_to_metric_families
+from sample_attic_tech import SampleConfig, build_records, running_sample
+from sample_attic_tech.messages import Response
+from sample_attic_tech.receiver import running_receiver
+
+CHART = Path(__file__).parents[3] / "charts" / "estimatesync"
+PASSWORD = "made-up-password-for-alerts"
+RECORDS = 230
+WAIT_SECONDS = 90.0
+# What a Prometheus puts on every sample of a target in a cluster; names are made up.
+TARGET = {"job": "sync-operator-metrics", "pod": "sync-operator-0", "service": "sync-operator-metrics"}
+MINUTES = {"quiet": 10, "troubled": 80, "away": 20}
+(GROUP,) = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
+ALERTS = {rule["alert"]: rule for rule in GROUP["rules"]}
+Samples = Mapping[str, float]
+"""Value by series, as promtool writes a series."""
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    return find_go_tool(PROMTOOL, environ=os.environ, report=lambda line: sys.stderr.write(f"{line}\n"))
+
+
+class Troubles:
+    """The product at work, and what may go wrong around it."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+
+    def apply(self, name: str, **spec: Any) -> None:
+        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
+        self.product.kubectl("apply", "--filename=-", stdin=json.dumps(sync))
+
+    def wait_for(self, name: str, path: str, value: str) -> None:
+        """Wait for a value in the status of a sync."""
+        expected = f"--for=jsonpath={{.status.{path}}}={value}"
+        self.product.kubectl("wait", f"estimatesync/{name}", expected, f"--timeout={WAIT_SECONDS:.0f}s")
+
+    def write_status(self, name: str, status: dict[str, Any]) -> None:
+        patch = json.dumps({"status": status})
+        self.product.kubectl("patch", "estimatesync", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+
+    def scrape(self) -> Samples:
+        """Read the operator's own page, as Prometheus does; nothing when nobody answers."""
+        try:
+            page = httpx.get(self.product.metrics_url, trust_env=False, timeout=10).text
+        except httpx.TransportError:
+            return {}
+        samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+        return {represent_series(each.name, each.labels): each.value for each in samples}
+
+    def wait_for_sample(self, name: str, **labels: str) -> None:
+        series, deadline = represent_series(name, labels), time.monotonic() + WAIT_SECONDS
+        while not self.scrape().get(series):
+            assert time.monotonic() < deadline, f"never counted: {series}"
+            time.sleep(0.1)
+
+
+def represent_series(name: str, labels: Mapping[str, str]) -> str:
+    pairs = ",".join(
+        f'{key}="{value}"' for key, value in sorted({**labels, **TARGET, "namespace": "estimates"}.items())
+    )
+    return f"{name}{{{pairs}}}"
+
+
+@pytest.fixture
+def troubles(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path) -> Iterator[Troubles]:
+    records = build_records(RECORDS, 7, datetime.now(UTC))
+    records[5] = {**records[5], "final_price": "a lot"}
+    answers = [Response(status=410), *[Response(status=503, headers={"Retry-After": "600"})] * 9]
+    with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver(answers) as hook:
+        settings = ProductSettings(
+            source_url=sample.url,
+            source_email=SampleConfig().email,
+            source_password=PASSWORD,
+            database_url=database_url,
+            api_key="made-up-key-for-alerts-0123",
+            callback_url=f"{hook.url}/hook",
+        )
+        with running_product(
+            cluster, namespace=namespace, settings=settings, state_dir=tmp_path, with_api=False
+        ) as product:
+            yield Troubles(product)
+
+
+def provoke(troubles: Troubles) -> None:
+    """Bring about what each alert is for, but the operator's absence."""
+    # An estimate is left out; Make.com says that the webhook is gone: the callback is given up.
+    troubles.apply("skipping")
+    troubles.wait_for("skipping", "callback.state", "Failed")
+    # A wrong password; and Make.com cannot take the callback now.
+    troubles.product.write_credentials(password="another-made-up-password")
+    troubles.apply("failing")
+    troubles.wait_for("failing", "callback.state", "Retrying")
+    # Nobody goes on with it.
+    troubles.apply("waiting", suspend=True)
+    troubles.wait_for("waiting", "phase", "Queued")
+    # Somebody writes a status that no operator would write: nothing else is known to bring about a defect.
+    troubles.apply("broken", suspend=True)
+    troubles.wait_for("broken", "phase", "Queued")
+    troubles.write_status(
+        "broken", {"phase": "Succeeded", "dateRange": None, "callback": {"state": "Pending", "id": "x"}}
+    )
+    troubles.wait_for_sample("estimatesync_reconcile_errors_total", kind="defect")
+
+
+def build_values(spans: Mapping[str, Samples], series: str) -> str:
+    """Build promtool's notation: the sample of each span for as many minutes, `_` where there is none."""
+    parts = []
+    for span, samples in spans.items():
+        value, minutes = samples.get(series), MINUTES[span]
+        parts.append(f"_x{minutes}" if value is None else f"{value:g}x{minutes - 1}")
+    return " ".join(parts)
+
+
+def build_check(minute: int, firing: set[str]) -> dict[str, Any]:
+    """Build promtool's expectation of which alerts fire at a minute, and of no others."""
+    expression = 'min by (alertname) (ALERTS{alertstate="firing"})'
+    samples = [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(firing)]
+    return {"expr": expression, "eval_time": f"{minute}m", "exp_samples": samples}
+
+
+AT_ONCE = {"EstimateSyncFailed", "EstimateSyncCallbackFailed", "EstimateSyncSkippedEstimates"}
+FIRING = {
+    9: set[str](),
+    11: AT_ONCE,
+    20: {*AT_ONCE, "EstimateSyncDefect"},
+    40: {*AT_ONCE, "EstimateSyncQueueStuck"},
+    75: {"EstimateSyncQueueStuck", "EstimateSyncCallbacksPending"},
+    109: {"EstimateSyncOperatorAbsent"},
+}
+"""By minute: each alert begins when its condition has lasted, and what happened once is over after an hour."""
+
+
+def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(
+    troubles: Troubles, promtool: Path, tmp_path: Path
+) -> None:
+    quiet = troubles.scrape()
+    provoke(troubles)
+    troubled = troubles.scrape()
+    troubles.product.stop_operator()
+    spans = {"quiet": quiet, "troubled": troubled, "away": troubles.scrape()}
+
+    rules = (CHART / "files" / "alerts.yaml").read_text().replace("NAMESPACE", "estimates")
+    (tmp_path / "rules.yaml").write_text(rules)
+    series = sorted({each for samples in spans.values() for each in samples})
+    inputs = [{"series": each, "values": build_values(spans, each)} for each in series]
+    checks = [build_check(minute, firing) for minute, firing in FIRING.items()]
+    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": checks}
+    content = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(content))
+    command = [promtool, "test", "rules", "test.yaml"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert set().union(*FIRING.values()) == ALERTS.keys()
+
+
+def test_the_dashboard_and_the_alerts_ask_for_series_that_a_running_operator_shows(troubles: Troubles) -> None:
+    provoke(troubles)
+
+    shown = {series.partition("{")[0] for series in troubles.scrape()}
+
+    texts = {name: (CHART / "files" / name).read_text() for name in ("dashboard.json", "alerts.yaml")}
+    dashboard = json.dumps(json.loads(texts["dashboard.json"])["panels"])
+    for asked in (dashboard, "".join(rule["expr"] for rule in ALERTS.values())):
+        names = set(re.findall(r"estimatesync_\w+", asked))
+        assert names
+        assert names - shown == set()
