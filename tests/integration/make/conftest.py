@@ -27,6 +27,7 @@ from sample_attic_tech.receiver import Delivery, Receiver, running_receiver
 from sample_attic_tech.sample import LOGIN_PATH
 
 KEY = "made-up-key-of-this-test"
+READ_ONLY_KEY = "made-up-key-that-only-looks"
 SECRET = "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="
 OLD_SECRET = "whsec_YW5vdGhlci1tYWRlLXVwLWtleS1vZi0zMi1ieXRlcyEh"
 RECORDS = 230
@@ -39,6 +40,7 @@ class Machine:
     """A server with what is around it."""
 
     url: str
+    directory: Path
     database_url: str
     receiver: Receiver
     sample: RunningSample
@@ -81,7 +83,7 @@ def machine(postgres_url: str) -> Iterator[Machine]:
         tempfile.TemporaryDirectory(prefix="estimatesync-make-") as directory,
         running_server(Path(directory), build_environment(sample, receiver, database_url)) as url,
     ):
-        yield Machine(url=url, database_url=database_url, receiver=receiver, sample=sample)
+        yield Machine(url=url, directory=Path(directory), database_url=database_url, receiver=receiver, sample=sample)
 
 
 def build_environment(sample: RunningSample, receiver: Receiver, database_url: str) -> dict[str, str]:
@@ -92,6 +94,7 @@ def build_environment(sample: RunningSample, receiver: Receiver, database_url: s
         "ATTIC_TECH_PASSWORD": SampleConfig().password,
         "DATABASE_URL": database_url,
         "API_KEYS": f"make:{KEY}",
+        "READ_ONLY_API_KEYS": f"look:{READ_ONLY_KEY}",
         "BIND": "127.0.0.1:0",
         "MAX_ACTIVE_SYNCS": "1",
         "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",

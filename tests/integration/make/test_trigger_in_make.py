@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from estimatesync_contract.names import START_PATH
 from estimatesync_make.modules import HTTP
 from estimatesync_make.rehearsal import ModuleFault, Rehearsal
 from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS
 
 KEY = "made-up-key-of-this-test"
+READ_ONLY_KEY = "made-up-key-that-only-looks"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def request(fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -79,9 +83,46 @@ def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(m
     assert another.outputs[2]["data"]["sync_id"] not in known
 
 
-@pytest.mark.parametrize("key", [API_KEY, "wrong-key-of-this-test-0123"])
-def test_a_wrong_key_is_an_error_that_a_person_sees(machine: Any, account: Any, key: str) -> None:
-    run = import_trigger(machine, account, key=key).run()
+def replace_header(name: str, value: str | None) -> Callable[[dict[str, Any]], None]:
+    def change(fields: dict[str, Any]) -> None:
+        others = [each for each in fields["headers"] if each["name"] != name]
+        fields["headers"] = others + ([{"name": name, "value": value}] if value else [])
 
-    assert len(run.incomplete) == 1
-    assert 2 not in run.outputs
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        pytest.param(lambda it: it.update(jsonStringBodyContent='{"startDate": "31.12.2025"}'), 400, "invalid_request"),
+        pytest.param(replace_header("X-API-KEY", None), 401, "api_key_missing"),
+        pytest.param(replace_header("X-API-KEY", API_KEY), 403, "api_key_wrong"),
+        pytest.param(replace_header("X-API-KEY", READ_ONLY_KEY), 403, "api_key_read_only"),
+        pytest.param(lambda it: it.update(url=it["url"] + "s"), 404, "not_found"),
+        pytest.param(lambda it: it.update(method="get", jsonStringBodyContent=""), 405, "method_not_allowed"),
+        pytest.param(replace_header("Idempotency-Key", "taken"), 422, "idempotency_key_reused"),
+    ],
+)
+def test_a_refusal_is_kept_and_is_the_one_on_the_page(
+    machine: Any, account: Any, change: Callable[[dict[str, Any]], None], status: int, code: str
+) -> None:
+    taken = {"X-API-KEY": KEY, "Idempotency-Key": "taken"}
+    days = {"startDate": "2025-01-01", "endDate": "2025-01-02"}
+    httpx.post(f"{machine.url}{START_PATH}", headers=taken, json=days, trust_env=False)
+    answers: list[str] = []
+
+    def ask(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        changed = dict(fields)
+        change(changed)
+        try:
+            return request(changed)
+        except ModuleFault as fault:
+            answers.append(str(fault))
+            raise
+
+    run = import_trigger(machine, account, deed=ask).run()
+
+    assert (len(run.incomplete), run.is_failed) == (1, False)
+    assert answers[0].startswith(f"HTTP {status}: ")
+    assert f'"code":"{code}"' in answers[0]
+    assert f"| {status} | `{code}` |" in (DOCS / "make.md").read_text()
