@@ -12,8 +12,10 @@ from estimatesync_job.sql_files import Migration, read_migrations, read_sql
 _CREATE_SCHEMA: Final = sql.SQL("CREATE SCHEMA {}")
 
 
-async def write_migrations(connection: AsyncConnection, *, schema: str) -> None:
+async def write_migrations(connection: AsyncConnection, *, schema: str, commit: bool = True) -> None:
     """Apply what is missing, in one transaction; `search_path` of each transaction must be the schema already.
+
+    Without `commit` the transaction goes on, and what was applied is undone with it.
 
     Raises:
         psycopg.Error: Something is missing and this user may not create it.
@@ -27,7 +29,8 @@ async def write_migrations(connection: AsyncConnection, *, schema: str) -> None:
             await connection.execute(read_sql("create_version_table"))
         for migration in await _fetch_missing(connection):
             await _apply(connection, migration)
-    await connection.commit()
+    if commit:
+        await connection.commit()
 
 
 async def _fetch_missing(connection: AsyncConnection) -> tuple[Migration, ...]:

@@ -86,8 +86,8 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         attic_tech_url=_read_attic_tech_url(reader),
         attic_tech_email=reader.read_required(names.ATTIC_TECH_EMAIL, _SECRET),
         attic_tech_password=_read_password(reader, environment),
-        database_url=_read_database_url(reader),
-        database_schema=_read_schema(reader),
+        database_url=read_database_url(reader, _SECRET),
+        database_schema=read_schema(reader),
         database_wait_seconds=reader.read_integer(
             names.DATABASE_WAIT_SECONDS, names.DEFAULT_DATABASE_WAIT_SECONDS, low=0, high=3600
         ),
@@ -183,14 +183,16 @@ def _read_password(reader: EnvironmentReader, environment: Mapping[str, str]) ->
     return environment.get(names.ATTIC_TECH_PASSWORD, "").strip("\r\n")
 
 
-def _read_database_url(reader: EnvironmentReader) -> str:
-    url = reader.read_required(names.DATABASE_URL, _SECRET)
+def read_database_url(reader: EnvironmentReader, purpose: str) -> str:
+    """Read where the tables are; a fault is left in the reader."""
+    url = reader.read_required(names.DATABASE_URL, purpose)
     if url and not url.startswith(("postgresql://", "postgres://")):
         reader.faults.append(f"{names.DATABASE_URL} must start with postgresql://")
     return url
 
 
-def _read_schema(reader: EnvironmentReader) -> str:
+def read_schema(reader: EnvironmentReader) -> str:
+    """Read which schema they are in; a fault is left in the reader."""
     schema = reader.read_text(names.DATABASE_SCHEMA, names.DEFAULT_DATABASE_SCHEMA)
     if not _SCHEMA.fullmatch(schema):
         reader.faults.append(

@@ -61,8 +61,12 @@ changed AS (
     FROM source
     WHERE
         estimate.attic_tech_estimate_id = source.attic_tech_estimate_id
-        -- A sync that fetched before another one, and merges after it, must not bring old versions back.
-        AND (source.at_updated_date < estimate.at_updated_date) IS NOT TRUE
+        -- A sync that fetched before another one, and merges after it, must not bring old versions back. A row that no
+        -- sync has written yet came from an import, whose times may be wrong.
+        AND (
+            (source.at_updated_date < estimate.at_updated_date) IS NOT TRUE
+            OR starts_with(estimate.last_sync_uid, 'import:')
+        )
         AND (
             estimate.name, estimate.customer_name, estimate.customer_email, estimate.customer_phone,
             estimate.customer_address,

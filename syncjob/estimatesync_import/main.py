@@ -1,0 +1,117 @@
+"""The command line: `inspect` proposes a mapping, `plan` shows what an import would do, `run` does it.
+
+Exit codes: 0 done, or equal; 1 looked, and found what a person must see to; 2 could not.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+from estimatesync_contract.environment_reader import SettingsError
+
+from estimatesync_import.catalog import fetch_schema
+from estimatesync_import.connections import open_old_database
+from estimatesync_import.errors import MovingError
+from estimatesync_import.importing import import_rows
+from estimatesync_import.mapping import Mapping, parse_mapping
+from estimatesync_import.mapping_file import represent_mapping_file
+from estimatesync_import.proposal import build_proposal, find_old_table
+from estimatesync_import.reports import represent_import
+from estimatesync_import.settings import Settings, parse_settings
+from estimatesync_import.targets import IDENTITY
+
+_LIMIT: Final = 20
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FOUND = 1
+    FAILED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> ExitCode:
+    """Run one command."""
+    options = _build_parser().parse_args(arguments)
+    try:
+        settings = parse_settings(os.environ)
+        return asyncio.run(_COMMANDS[options.command](settings, options))
+    except (MovingError, SettingsError) as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+    return ExitCode.FAILED
+
+
+async def _inspect(settings: Settings, options: argparse.Namespace) -> ExitCode:
+    async with open_old_database(settings) as connection:
+        schema = await fetch_schema(connection)
+    proposal = build_proposal(schema, find_old_table(schema, options.table))
+    text = represent_mapping_file(proposal)
+    if options.output is None:
+        print(text, end="")
+    else:
+        _write_new(Path(options.output), text)
+        print(f"Written to {options.output}: read each line, then see what `plan` says.")
+    is_usable = any(column.rule for column in proposal.columns if column.target.name == IDENTITY)
+    return ExitCode.DONE if is_usable else ExitCode.FOUND
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file, and never over one that a person has corrected."""
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+
+
+async def _plan(settings: Settings, options: argparse.Namespace) -> ExitCode:
+    return await _import(settings, options, is_plan=True)
+
+
+async def _run(settings: Settings, options: argparse.Namespace) -> ExitCode:
+    return await _import(settings, options, is_plan=False)
+
+
+async def _import(settings: Settings, options: argparse.Namespace, *, is_plan: bool) -> ExitCode:
+    report = await import_rows(
+        settings,
+        _read_mapping(options.mapping),
+        is_plan=is_plan,
+        keep_ids=options.keep_ids,
+        skip_broken=options.skip_broken,
+        limit=options.limit,
+    )
+    print("\n".join(represent_import(report)))
+    return ExitCode.FOUND if report.problems.broken_rows else ExitCode.DONE
+
+
+def _read_mapping(path: str) -> Mapping:
+    return parse_mapping(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+
+
+_COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run}
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="estimatesync-import", description="Moves the estimates of a first backend over.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    inspect = commands.add_parser("inspect", help="look at the old table, and propose a mapping")
+    inspect.add_argument("--table", help="the old table, as schema.table (default: the one called estimate or so)")
+    inspect.add_argument("--output", help="a new file for the mapping (default: print it)")
+    for name, text in (("plan", "say what an import would do, and change nothing"), ("run", "import")):
+        _add_import_options(commands.add_parser(name, help=text))
+    return parser
+
+
+def _add_import_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--mapping", required=True, help="the mapping file; - reads it from standard input")
+    command.add_argument("--keep-ids", action="store_true", help="give each estimate the id of its old row")
+    command.add_argument("--skip-broken", action="store_true", help="import the other rows when some are broken")
+    command.add_argument("--limit", type=int, default=_LIMIT, help="examples of each kind to show (default: 20)")

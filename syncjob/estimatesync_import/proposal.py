@@ -1,0 +1,172 @@
+"""Proposes a mapping for an old table: what fits by name and type, and in words what a person must look at.
+
+Nothing is proposed that only might be meant; `mapping_file` writes what was left out as comments.
+"""
+
+from typing import Final
+
+import msgspec
+
+from estimatesync_import.errors import MappingError
+from estimatesync_import.mapping import ColumnRule, OldSource
+from estimatesync_import.old_schema import ESTIMATE_NAMES, OldColumn, OldSchema, OldTable
+from estimatesync_import.targets import TARGETS, Kind, Target, map_name
+
+_VALUE_NAMES: Final = ("name", "fullname", "title", "label", "description")
+_RELATION_KIND: Final = Kind.TEXT
+_SUFFIX: Final = "id"
+
+
+class ProposedColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our columns, with the rule that is proposed for it, if any, and what to look at."""
+
+    target: Target
+    rule: ColumnRule | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A mapping that a person has not yet seen."""
+
+    old: OldSource
+    columns: tuple[ProposedColumn, ...]
+    unused: tuple[OldColumn, ...]
+
+
+def find_old_table(schema: OldSchema, wanted: str | None) -> OldTable:
+    """Find the table that is meant: the one that is named, or the only one that is called like estimates.
+
+    Raises:
+        MappingError: There is none, or more than one; the message lists them.
+    """
+    if wanted is not None:
+        found = [table for table in schema.tables if wanted in {table.label, table.name}]
+    else:
+        found = [table for table in schema.tables if map_name(table.name) in ESTIMATE_NAMES and not table.is_ours]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise MappingError([_represent_nothing_found(schema, wanted)])
+    names = ", ".join(table.label for table in found)
+    raise MappingError([f"more than one table may be meant: {names}. Name one with --table schema.table"])
+
+
+def _represent_nothing_found(schema: OldSchema, wanted: str | None) -> str:
+    tables = ", ".join(table.label for table in schema.tables if not table.is_ours) or "none"
+    what = f"there is no table {wanted}" if wanted else "no table is called estimate or estimates"
+    return f"{what}. Name one with --table schema.table; there are: {tables[:2000]}"
+
+
+def build_proposal(schema: OldSchema, table: OldTable) -> Proposal:
+    """Propose a rule for each of our columns.
+
+    Raises:
+        MappingError: The table cannot be read, or has no primary key of one column.
+    """
+    if not table.is_readable:
+        raise MappingError([f"{table.label} may not be read by this user: grant USAGE on its schema and SELECT on it"])
+    if table.primary_key is None:
+        raise MappingError([f"{table.label} has no primary key of one column, by which its rows could be named"])
+    columns = tuple(_propose(schema, table, target) for target in TARGETS)
+    used = {column.rule.column for column in columns if column.rule} | {table.primary_key}
+    return Proposal(
+        old=OldSource(schema=table.schema, table=table.name, id=table.primary_key),
+        columns=columns,
+        unused=tuple(column for column in table.columns if column.name not in used),
+    )
+
+
+def _propose(schema: OldSchema, table: OldTable, target: Target) -> ProposedColumn:
+    for name in target.relations:
+        for column in table.columns:
+            if map_name(column.name) == name and (found := _propose_relation(schema, table, target, column)):
+                return found
+    fitting = [column for name in target.names for column in table.columns if map_name(column.name) == name]
+    suitable = [column for column in fitting if _is_suitable(target.kind, column)]
+    if not suitable:
+        return ProposedColumn(target=target, notes=tuple(_represent_unsuitable(column) for column in fitting))
+    return ProposedColumn(
+        target=target,
+        rule=_build_rule(target, suitable[0]),
+        notes=(
+            *_find_notes(target, suitable[0]),
+            *(f'"{column.name}" could be meant as well' for column in suitable[1:]),
+        ),
+    )
+
+
+def _is_suitable(kind: Kind, column: OldColumn) -> bool:
+    """Texts may hold anything; a number is no text here, for it is likely to be a key."""
+    categories = {
+        Kind.ID: "NS",
+        Kind.TEXT: "SE",
+        Kind.MONEY: "NS",
+        Kind.NUMBER: "NS",
+        Kind.INSTANT: "DS",
+    }
+    return column.category in categories[kind]
+
+
+def _represent_unsuitable(column: OldColumn) -> str:
+    return f'"{column.name}" has the right name, but is of type {column.type}'
+
+
+def _build_rule(target: Target, column: OldColumn) -> ColumnRule:
+    is_amount = target.kind in {Kind.MONEY, Kind.NUMBER}
+    keeps = 2 if target.kind is Kind.MONEY else 6
+    scale = column.scale if is_amount and column.scale is not None and column.scale < keeps else None
+    return ColumnRule(
+        column=column.name,
+        round=scale,
+        cut=column.max_length if target.kind is Kind.TEXT else None,
+    )
+
+
+def _find_notes(target: Target, column: OldColumn) -> tuple[str, ...]:
+    notes = []
+    if column.type.startswith("timestamp") and "without" in column.type:
+        notes.append("it has no time zone: old.time_zone says which one is meant")
+    if column.scale == 0 and target.kind is Kind.MONEY:
+        notes.append("whole numbers: add divide_by = 100, and take round away, if they are cents")
+    if column.category == "S" and target.kind is not Kind.TEXT:
+        notes.append(f"texts, which must be read as {target.kind}: `plan` says which cannot be")
+    return tuple(notes)
+
+
+def _propose_relation(schema: OldSchema, table: OldTable, target: Target, column: OldColumn) -> ProposedColumn | None:
+    """Follow a foreign key; where the database knows of none, a table of the fitting name is proposed with a note."""
+    notes: tuple[str, ...] = ()
+    key = schema.find_foreign_key(table, column.name)
+    if key is not None:
+        other, key_column = schema.find_table(key.to_schema, key.to_table), key.to_column
+    else:
+        if column.category not in "NU":
+            return None
+        other = _find_named_table(schema, table, column)
+        key_column = (other.primary_key or "id") if other else "id"
+        notes = ("no foreign key says so: look whether this table is meant",)
+    value = _find_value_column(other) if other else None
+    if other is None or value is None:
+        return None
+    rule = ColumnRule(
+        column=column.name,
+        schema=other.schema if other.schema != table.schema else None,
+        table=other.name,
+        key=key_column,
+        value=value.name,
+        cut=value.max_length,
+    )
+    return ProposedColumn(target=target, rule=rule, notes=notes)
+
+
+def _find_named_table(schema: OldSchema, table: OldTable, column: OldColumn) -> OldTable | None:
+    """`status_id` of `estimate` may lead to `status`, `statuses`, `estimate_status` and the like."""
+    stem = map_name(column.name).removesuffix(_SUFFIX)
+    names = {stem, f"{stem}s", f"{stem}es", f"estimate{stem}", f"estimate{stem}s", f"estimate{stem}es"}
+    near = [other for other in schema.tables if other.schema == table.schema and map_name(other.name) in names]
+    return near[0] if len(near) == 1 else None
+
+
+def _find_value_column(table: OldTable) -> OldColumn | None:
+    texts = {map_name(column.name): column for column in table.columns if column.category in "SE"}
+    return next((texts[name] for name in _VALUE_NAMES if name in texts), None)

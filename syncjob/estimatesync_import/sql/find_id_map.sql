@@ -1,0 +1,1 @@
+SELECT to_regclass('imported_estimate') IS NOT NULL

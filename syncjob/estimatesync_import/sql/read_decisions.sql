@@ -1,0 +1,1 @@
+SELECT action, count(*) FROM decision GROUP BY action
