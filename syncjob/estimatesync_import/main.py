@@ -1,4 +1,4 @@
-"""The command line: `inspect` proposes a mapping, `plan` shows what an import would do, `run` does it.
+"""The command line: `inspect` proposes a mapping, `plan` and `run` import by it, `compare` checks.
 
 Exit codes: 0 done, or equal; 1 looked, and found what a person must see to; 2 could not.
 """
@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,9 @@ from typing import Final
 from estimatesync_contract.environment_reader import SettingsError
 
 from estimatesync_import.catalog import fetch_schema
+from estimatesync_import.comparing import compare_rows
 from estimatesync_import.connections import open_old_database
+from estimatesync_import.difference_report import represent_comparison
 from estimatesync_import.errors import MovingError
 from estimatesync_import.importing import import_rows
 from estimatesync_import.mapping import Mapping, parse_mapping
@@ -90,11 +93,28 @@ async def _import(settings: Settings, options: argparse.Namespace, *, is_plan: b
     return ExitCode.FOUND if report.problems.broken_rows else ExitCode.DONE
 
 
+async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
+    report = await compare_rows(
+        settings,
+        _read_mapping(options.mapping),
+        start=options.start and _begin_of(options.start),
+        end=options.end and _begin_of(options.end + timedelta(days=1)),
+        limit=options.limit,
+    )
+    print("\n".join(represent_comparison(report, shows_values=not options.ids_only)))
+    is_same = report.comparison.is_equal and not report.problems.broken_rows
+    return ExitCode.DONE if is_same else ExitCode.FOUND
+
+
+def _begin_of(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
 def _read_mapping(path: str) -> Mapping:
     return parse_mapping(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
 
 
-_COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run}
+_COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run, "compare": _compare}
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -107,11 +127,20 @@ def _build_parser() -> argparse.ArgumentParser:
     inspect.add_argument("--output", help="a new file for the mapping (default: print it)")
     for name, text in (("plan", "say what an import would do, and change nothing"), ("run", "import")):
         _add_import_options(commands.add_parser(name, help=text))
+    compare = commands.add_parser("compare", help="compare the old estimates with ours; exit code 1 if they differ")
+    _add_common_options(compare)
+    compare.add_argument("--start", type=date.fromisoformat, help="first day of Attic Tech's updatedAt, in UTC")
+    compare.add_argument("--end", type=date.fromisoformat, help="last day of it (default: no end)")
+    compare.add_argument("--ids-only", action="store_true", help="leave the values, which are customers', out")
     return parser
 
 
-def _add_import_options(command: argparse.ArgumentParser) -> None:
+def _add_common_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--mapping", required=True, help="the mapping file; - reads it from standard input")
+    command.add_argument("--limit", type=int, default=_LIMIT, help="examples to show (default: 20)")
+
+
+def _add_import_options(command: argparse.ArgumentParser) -> None:
+    _add_common_options(command)
     command.add_argument("--keep-ids", action="store_true", help="give each estimate the id of its old row")
     command.add_argument("--skip-broken", action="store_true", help="import the other rows when some are broken")
-    command.add_argument("--limit", type=int, default=_LIMIT, help="examples of each kind to show (default: 20)")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from estimatesync_import.importing import ImportReport
+from estimatesync_import.staging import Problems, StagingFigures
 
 _ACTIONS: Final = (
     ("new", "new"),
@@ -17,31 +18,36 @@ def represent_import(report: ImportReport) -> list[str]:
     """Say what was done, or would be, and what stood in the way."""
     staged, problems = report.staged, report.problems
     total = staged.rows + problems.broken_rows + problems.nameless_rows
-    lines = [f"{report.label}: {_count(total, 'row')} read, {_count(staged.rows, 'row')} can be imported."]
-    lines += [f"  {report.actions.get(action, 0):>9,} {words}" for action, words in _ACTIONS]
-    lines += _represent_left_out(report)
-    lines += [
-        f"! {_count(count, 'value')} of {column!r} cannot be taken: it {problem}. {_name_rows(shown, count)}"
-        for (column, problem), count in problems.counts.most_common()
-        for shown in (problems.shown[column, problem],)
+    lines = [
+        f"{report.label}: {represent_count(total, 'row')} read, {represent_count(staged.rows, 'row')} can be imported."
     ]
+    lines += [f"  {report.actions.get(action, 0):>9,} {words}" for action, words in _ACTIONS]
+    lines += represent_left_out(staged, problems)
+    lines += represent_problems(problems)
     return [*lines, _represent_end(report)]
 
 
-def _represent_left_out(report: ImportReport) -> Iterable[str]:
-    staged, problems = report.staged, report.problems
+def represent_problems(problems: Problems) -> Iterable[str]:
+    """Name the values that our columns cannot take, the most frequent problem first."""
+    for (column, problem), count in problems.counts.most_common():
+        where = _name_rows(problems.shown[column, problem], count)
+        yield f"! {represent_count(count, 'value')} of {column!r} cannot be taken: it {problem}. {where}"
+
+
+def represent_left_out(staged: StagingFigures, problems: Problems) -> Iterable[str]:
+    """Say which rows do not count, and which times are odd."""
     if problems.nameless_rows:
         where = _name_rows(problems.nameless_shown, problems.nameless_rows)
-        yield f"- {_count(problems.nameless_rows, 'row')} without an id of Attic Tech: left out. {where}"
+        yield f"- {represent_count(problems.nameless_rows, 'row')} without an id of Attic Tech: left out. {where}"
     if staged.repeated:
         yield (
-            f"- {_count(staged.repeated, 'estimate')} in more than one row: the newest counts, "
-            f"{_count(staged.surplus, 'row')} besides."
+            f"- {represent_count(staged.repeated, 'estimate')} in more than one row: the newest counts, "
+            f"{represent_count(staged.surplus, 'row')} besides."
         )
         yield from (f"    Attic Tech id {identity}: rows {', '.join(ids)}" for identity, ids in staged.examples)
     if staged.from_the_future:
         yield (
-            f"- {_count(staged.from_the_future, 'row')} with an at_updated_date that lies ahead: "
+            f"- {represent_count(staged.from_the_future, 'row')} with an at_updated_date that lies ahead: "
             "is old.time_zone right, and is it Attic Tech's updatedAt? The first sync corrects them."
         )
 
@@ -50,9 +56,9 @@ def _represent_end(report: ImportReport) -> str:
     if report.is_done:
         ids = "Each has the id of its old row" if report.kept_ids else "Their ids are in imported_estimate"
         skipped = report.problems.broken_rows
-        return f"Imported. {ids}." + (f" {_count(skipped, 'broken row')} skipped." if skipped else "")
+        return f"Imported. {ids}." + (f" {represent_count(skipped, 'broken row')} skipped." if skipped else "")
     if report.problems.broken_rows:
-        broken = _count(report.problems.broken_rows, "row")
+        broken = represent_count(report.problems.broken_rows, "row")
         return f"Nothing was imported: {broken} broken. Correct the mapping or the rows, or run with --skip-broken."
     return "A plan: nothing was imported."
 
@@ -63,5 +69,6 @@ def _name_rows(shown: Sequence[str], count: int) -> str:
     return f"Old ids: {', '.join(shown)}{more}." if shown else f"Rows: {count:,}."
 
 
-def _count(number: int, noun: str) -> str:
+def represent_count(number: int, noun: str) -> str:
+    """Write a number of things."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -103,7 +103,9 @@ def camel_case(database_url: str) -> Callable[[list[Record]], list[Row]]:
     """Fill an old database of camel case, whole dollars and foreign keys with what the old program would have."""
 
     def insert(records: list[Record]) -> list[Row]:
-        rows = [row for record in records if isinstance(row := map_record(msgspec.Raw(msgspec.json.encode(record))), Row)]
+        rows = [
+            row for record in records if isinstance(row := map_record(msgspec.Raw(msgspec.json.encode(record))), Row)
+        ]
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(CAMEL_CASE)
             for table, column, names in (

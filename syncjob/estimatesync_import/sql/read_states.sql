@@ -1,0 +1,1 @@
+SELECT state, count(*) FROM comparison GROUP BY state
