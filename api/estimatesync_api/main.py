@@ -1,18 +1,25 @@
 """The API as it is deployed: settings from the environment, syncs in Kubernetes. gunicorn loads `app` from here."""
 
+import logging
 import os
 
 from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.old_names import accept_old_names
 
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.kubernetes_store import KubernetesStore
-from estimatesync_api.settings import parse_settings
+from estimatesync_api.settings import KEY_SETTINGS, parse_settings
+
+logger = logging.getLogger(__name__)
 
 
 def compose() -> Asgi:
     """Join the parts; settings that cannot be used end the program with the list of their faults."""
+    old = accept_old_names(os.environ, KEY_SETTINGS)
+    for note in old.notes:
+        logger.warning("%s", note)
     try:
-        settings = parse_settings(os.environ)
+        settings = parse_settings(old.environment, faults=old.faults)
         store = KubernetesStore(
             kubeconfig=settings.kubeconfig,
             service_account=settings.service_account_directory,

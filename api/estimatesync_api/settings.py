@@ -5,7 +5,7 @@ What each variable means is in `setting_list`.
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -72,13 +72,13 @@ class Settings:
     service_account_directory: Path = SERVICE_ACCOUNT_DIRECTORY
 
 
-def parse_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings, but not the files that they name.
+def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Settings:
+    """Read the settings, but not the files that they name; `faults` have been found already.
 
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    reader = EnvironmentReader(environment)
+    reader = EnvironmentReader(environment, faults=faults)
     settings = Settings(
         keys=_read_keys(reader),
         time_zone=reader.read_time_zone("TIME_ZONE", DEFAULT_TIME_ZONE),

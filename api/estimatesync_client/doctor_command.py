@@ -2,6 +2,8 @@
 
 import typer
 from dotenv import dotenv_values
+from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL
+from estimatesync_contract.old_names import accept_old_names
 
 from estimatesync_client import options
 from estimatesync_client.doctor import examine
@@ -27,8 +29,10 @@ def doctor(
     program = get_program(context, output)
     in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
     settings = {name: value or "" for name, value in in_file.items()} | dict(program.environment)
+    # The server takes the first backend's names, so they count here, too.
+    known = accept_old_names(settings, (ATTIC_TECH_URL, DATABASE_URL))
     findings: list[Finding] = []
-    for finding in examine(program.environment, parse_targets(settings), url=program.url, now=read_now):
+    for finding in examine(program.environment, parse_targets(known.environment), url=program.url, now=read_now):
         findings.append(finding)
         if output is Output.TEXT:
             program.terminal.write_result(build_findings([finding]), None)

@@ -3,7 +3,7 @@
 Used by the `main` of every part; a value that may be a secret is never repeated in a fault.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 
@@ -19,10 +19,10 @@ class SettingsError(Exception):
 class EnvironmentReader:
     """Reads one variable after another and collects what is wrong; a blank value counts as not set."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        """Read from `environ`, usually `os.environ`."""
+    def __init__(self, environ: Mapping[str, str], *, faults: Iterable[str] = ()) -> None:
+        """Read from `environ`, usually `os.environ`; `faults` have been found in it already."""
         self._environ = environ
-        self.faults: list[str] = []
+        self.faults: list[str] = list(faults)
 
     def read_text(self, name: str, default: str) -> str:
         """Read a text."""

@@ -1,7 +1,7 @@
 """Joins the reconciler with Kubernetes and the callback: the operator's one composition root, used by its main."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
@@ -26,13 +26,15 @@ from estimatesync_operator.watch_health import WatchHealth
 from estimatesync_operator.workqueue import WorkQueue
 
 
-def read_settings(environ: Mapping[str, str]) -> tuple[OperatorSettings, CallbackSettings]:
-    """Read all settings.
+def read_settings(
+    environ: Mapping[str, str], *, faults: Iterable[str] = ()
+) -> tuple[OperatorSettings, CallbackSettings]:
+    """Read all settings; `faults` have been found already.
 
     Raises:
         SettingsError: Some cannot be used; the error lists all of them.
     """
-    reader = EnvironmentReader(environ)
+    reader = EnvironmentReader(environ, faults=faults)
     settings = read_operator_settings(reader), read_callback_settings(reader)
     reader.raise_faults()
     return settings

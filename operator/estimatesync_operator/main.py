@@ -18,7 +18,9 @@ from typing import Any, Final
 
 import kopf
 from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
+from estimatesync_contract.old_names import accept_old_names
 from kubernetes.aio.config import ConfigException
 
 from estimatesync_operator.assembly import read_settings, run_operator
@@ -51,10 +53,13 @@ class _Shell:
 _shell = _Shell()
 
 
+_old_names = accept_old_names(os.environ, (ATTIC_TECH_URL, "ENVIRONMENT"))
+
+
 def _read_settings() -> tuple[OperatorSettings, CallbackSettings]:
     """Settings that cannot be used end the program before kopf starts, with the list of their faults."""
     try:
-        return read_settings(os.environ)
+        return read_settings(_old_names.environment, faults=_old_names.faults)
     except SettingsError as error:
         raise SystemExit(str(error)) from error
 
@@ -76,6 +81,8 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     """Never wait here for an API server that is away: until this returns, nobody answers the liveness probe."""
     configure(settings)
     install_sync_ids(logging.getLogger().handlers)
+    for note in _old_names.notes:
+        logger.warning("%s", note)
     url = _callback_settings.default_url
     whereto = represent_target(url) if url else "nobody, unless a sync names a webhook"
     logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", _settings.namespace, whereto)

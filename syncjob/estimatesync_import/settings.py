@@ -9,13 +9,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_contract.old_names import OLD_DATABASE_URL, accept_old_names
 from estimatesync_job.settings import read_database_url, read_schema
-
-OLD_DATABASE_URL: Final = "OLD_DATABASE_URL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +31,13 @@ class Settings:
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
+    """Read the settings; names of the first backend are taken, too, since its environment may be at hand.
 
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    reader = EnvironmentReader(environment)
+    old = accept_old_names(environment, (DATABASE_URL,))
+    reader = EnvironmentReader(old.environment, faults=old.faults)
     url = read_database_url(reader, "it names the database that syncs write to")
     settings = Settings(
         database_url=url,

@@ -16,7 +16,8 @@ from typing import Final
 
 from estimatesync_contract import log_lines
 from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.job_environment import SYNC_ID
+from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID
+from estimatesync_contract.old_names import accept_old_names
 from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import Results
 
@@ -50,8 +51,11 @@ def main() -> ExitCode:
 
 
 def _run(environment: Mapping[str, str], log: Log) -> StoredRun | Failure:
+    old = accept_old_names(environment, (ATTIC_TECH_URL, DATABASE_URL))
+    for note in old.notes:
+        log.write("old_name", f"⚠️ [SYNC] {note}", level="warning")
     try:
-        return asyncio.run(_sync_until_stopped(parse_settings(environment), log))
+        return asyncio.run(_sync_until_stopped(parse_settings(old.environment, faults=old.faults), log))
     except SyncError as error:
         failure = build_failure(error)
     except Exception as error:  # noqa: BLE001 - whatever happens, the result file must say so

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, tzinfo
 from pathlib import Path
@@ -64,13 +64,13 @@ class Settings:
     database_wait_seconds: int
 
 
-def parse_settings(environment: Mapping[str, str]) -> Settings:
+def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Settings:
     """Read the environment; white space around a value is dropped, around the password only its line ends.
 
     Raises:
-        ConfigurationError: Lists everything that is missing or wrong, without any value of a secret.
+        ConfigurationError: Lists `faults` and everything that is missing or wrong, without any value of a secret.
     """
-    reader = EnvironmentReader(environment)
+    reader = EnvironmentReader(environment, faults=faults)
     date_range = _read_range(reader)
     settings = Settings(
         sync_id=reader.read_required(names.SYNC_ID, _GIVEN),
@@ -161,10 +161,8 @@ def _read_timeout(reader: EnvironmentReader) -> int | None:
 def _read_attic_tech_url(reader: EnvironmentReader) -> str:
     url = reader.read_text(names.ATTIC_TECH_URL, names.DEFAULT_ATTIC_TECH_URL)
     if not _is_plain_address(url):
-        example = names.DEFAULT_ATTIC_TECH_URL
-        reader.faults.append(
-            f"{names.ATTIC_TECH_URL} must be an address such as {example}, without credentials or query"
-        )
+        rule = f"must be an address such as {names.DEFAULT_ATTIC_TECH_URL}, without credentials or query"
+        reader.faults.append(f"{names.ATTIC_TECH_URL} {rule}")
     return url.rstrip("/")
 
 

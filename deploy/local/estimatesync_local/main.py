@@ -4,16 +4,20 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
+from estimatesync_contract.old_names import accept_old_names
 
 from estimatesync_local.banner import represent_banner
 from estimatesync_local.errors import StartError
-from estimatesync_local.settings import parse_settings, read_environment
+from estimatesync_local.settings import SETTING_NAMES, parse_settings, read_environment, read_names
 from estimatesync_local.supervisor import Ready, supervise
+from estimatesync_local.unread_names import find_unread_names, represent_unread_names
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,8 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     env_file = _parse_env_file(arguments)
     _configure_logging()
+    environment = read_environment(env_file)
+    old = accept_old_names(environment, SETTING_NAMES)
+    _log_names(env_file, environment, old.notes)
     try:
-        settings = parse_settings(read_environment(env_file), current_directory=Path.cwd())
+        settings = parse_settings(old.environment, current_directory=Path.cwd(), faults=old.faults)
     except SettingsError as error:
         raise SystemExit(f"{error}\nSet them in {env_file} or in the environment.") from error
 
@@ -54,6 +61,16 @@ def _parse_env_file(arguments: Sequence[str] | None) -> Path:
     if named is not None and not named.is_file():
         parser.error(f"there is no file {named}")
     return named or Path(".env")
+
+
+def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:
+    """Tell which names are old, and which are read by nobody."""
+    unread = find_unread_names(read_names(env_file), environment)
+    warnings, remarks = represent_unread_names(unread, env_file.name)
+    for warning in (*notes, *warnings):
+        logger.warning("%s", warning)
+    for remark in remarks:
+        logger.info("%s", remark)
 
 
 def _configure_logging() -> None:

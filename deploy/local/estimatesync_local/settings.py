@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -82,13 +82,18 @@ def read_environment(env_file: Path) -> dict[str, str]:
     return {**{name: value or "" for name, value in in_file.items()}, **os.environ}
 
 
-def parse_settings(environment: Mapping[str, str], *, current_directory: Path) -> Settings:
-    """Read the settings.
+def read_names(env_file: Path) -> tuple[str, ...]:
+    """Read which variables the file sets, if there is one."""
+    return tuple(dotenv_values(env_file, interpolate=False))
+
+
+def parse_settings(environment: Mapping[str, str], *, current_directory: Path, faults: Iterable[str] = ()) -> Settings:
+    """Read the settings; `faults` have been found already.
 
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    reader = EnvironmentReader(environment)
+    reader = EnvironmentReader(environment, faults=faults)
     settings = Settings(
         directory=current_directory / reader.read_text("LOCAL_DIRECTORY", ".local"),
         address=_read_address(reader),

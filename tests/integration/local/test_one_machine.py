@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
@@ -183,6 +184,31 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
     assert PASSWORD not in server.text
     assert KEY not in server.text
     assert "/hook" not in server.text
+
+
+def test_the_env_file_of_the_first_backend_is_enough(
+    tmp_path: Path, server: Server, receiver: Receiver, database_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    server.environment = {
+        name: value for name, value in server.environment.items() if name not in {"API_KEYS", "BIND", "DATABASE_URL"}
+    }
+    (tmp_path / ".env").write_text(
+        f"PORT=0\nNODE_ENV=staging\nAUTOMATION_API_KEY={KEY}\nJWT_SECRET=made-up\nRETRY_SECOND=2\n"
+        f"DB_HOST={parse_qs(parts.query)['host'][0]}\nDB_USER={parts.username}\nDB_NAME={parts.path[1:]}\n"
+    )
+    del server.environment["RETRY_SECONDS"]
+    server.start()
+
+    server.post()
+    (delivery,) = receiver.wait_for(1, PATIENCE)
+
+    assert json.loads(delivery.body)["environment"] == "staging"
+    assert count_estimates(database_url) == RECORDS
+    assert "DB_HOST, DB_NAME, DB_USER were read as DATABASE_URL" in server.text
+    assert "nobody reads RETRY_SECOND of .env: did you mean RETRY_SECONDS?" in server.text
+    assert "nobody here reads these names of .env: JWT_SECRET" in server.text
+    assert KEY not in server.text
 
 
 def test_bad_credentials_end_in_the_error_callback_at_once(server: Server, receiver: Receiver) -> None:

@@ -1,0 +1,43 @@
+"""Which variables of the .env file nobody reads, and which setting each may have been meant for. Pure; `main` logs it.
+
+A file of the first backend, or one that other programs share, holds many such names, and that is no mistake: they are
+listed once, in one line. Only one that looks like a setting of ours is worth a warning.
+"""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from typing import Final
+
+from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
+from estimatesync_contract.old_names import OLD_DATABASE_URL, OLD_NAMES
+
+from estimatesync_local.settings import HANDED_ON, SETTING_NAMES
+
+_LIKENESS: Final = 0.85
+"""A letter or a word more or less; two settings of ours are less alike than that only by chance."""
+_READ: Final = frozenset({*SETTING_NAMES, *HANDED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
+
+
+def find_unread_names(in_file: Collection[str], environment: Mapping[str, str]) -> dict[str, str | None]:
+    """Find what the file sets in vain.
+
+    Args:
+        in_file: the names in the file.
+        environment: all that is set; a setting that has a value is not what another name was meant for.
+
+    Returns:
+        Each such name, with the setting that was probably meant.
+    """
+    open_settings = [name for name in SETTING_NAMES if not environment.get(name, "").strip()]
+    return {name: _find_meant(name, open_settings) for name in in_file if name not in _READ}
+
+
+def _find_meant(name: str, settings: Collection[str]) -> str | None:
+    return next(iter(get_close_matches(name.upper(), settings, n=1, cutoff=_LIKENESS)), None)
+
+
+def represent_unread_names(unread: Mapping[str, str | None], file: str) -> tuple[list[str], list[str]]:
+    """Write the warnings, one for each name that looks like a setting, and the one line about all others."""
+    warnings = [f"nobody reads {name} of {file}: did you mean {meant}?" for name, meant in unread.items() if meant]
+    others = [name for name, meant in unread.items() if not meant]
+    return warnings, [f"nobody here reads these names of {file}: {', '.join(others)}"] if others else []

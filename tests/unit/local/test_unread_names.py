@@ -1,0 +1,49 @@
+"""Names in .env that nobody reads: a slip of the pen is pointed out, and whatever else is there is no alarm."""
+
+import re
+from pathlib import Path
+
+import pytest
+from estimatesync_local.unread_names import find_unread_names, represent_unread_names
+
+EXAMPLE = Path(__file__).parents[3] / ".env.example"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        pytest.param("MAX_ACTIVE_SYNC", "MAX_ACTIVE_SYNCS", id="letter-missing"),
+        pytest.param("ATTICTECH_PASSWORD", "ATTIC_TECH_PASSWORD", id="underscore-missing"),
+        pytest.param("database_url", "DATABASE_URL", id="lower-case"),
+        pytest.param("MAKE_CALLBACK_WEBHOOK_URL", "MAKE_SYNC_CALLBACK_WEBHOOK_URL", id="word-missing"),
+        pytest.param("JWT_SECRET", None, id="something-else"),
+        pytest.param("MAKE_MEMBERSHIP_WEBHOOK_URL", None, id="another-webhook"),
+        pytest.param("API_URL", None, id="short-and-half-alike"),
+    ],
+)
+def test_a_name_that_looks_like_a_setting_is_told_with_the_setting(name: str, meant: str | None) -> None:
+    assert find_unread_names([name], {name: "a"}) == {name: meant}
+
+
+def test_a_setting_that_is_set_is_not_what_another_name_was_meant_for() -> None:
+    environment = {"MAX_ACTIVE_SYNC": "2", "MAX_ACTIVE_SYNCS": "2"}
+
+    assert find_unread_names(environment, environment) == {"MAX_ACTIVE_SYNC": None}
+
+
+def test_no_name_of_the_example_of_the_first_backend_or_of_the_client_is_unread() -> None:
+    example = re.findall(r"^#?([A-Z][A-Z_]+)=", EXAMPLE.read_text(), flags=re.MULTILINE)
+    others = ["DB_HOST", "DB_SCHEMA", "DB_SSL_ENABLED", "NODE_ENV", "PORT", "AUTOMATION_API_KEY", "HTTPS_PROXY"]
+    commands = ["ESTIMATESYNC_API_KEY", "ESTIMATESYNC_URL", "OLD_DATABASE_URL"]
+
+    assert find_unread_names([*example, *others, *commands], {}) == {}
+
+
+def test_each_slip_is_a_warning_and_all_the_rest_one_line() -> None:
+    unread = {"JWT_SECRET": None, "BINDS": "BIND", "FRONTEND_URL": None}
+
+    warnings, remarks = represent_unread_names(unread, ".env")
+
+    assert warnings == ["nobody reads BINDS of .env: did you mean BIND?"]
+    assert remarks == ["nobody here reads these names of .env: JWT_SECRET, FRONTEND_URL"]
+    assert represent_unread_names({}, ".env") == ([], [])
