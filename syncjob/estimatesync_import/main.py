@@ -20,6 +20,7 @@ from estimatesync_import.comparing import compare_rows
 from estimatesync_import.connections import open_old_database
 from estimatesync_import.difference_report import represent_comparison
 from estimatesync_import.errors import MovingError
+from estimatesync_import.handover import build_handover
 from estimatesync_import.importing import import_rows
 from estimatesync_import.mapping import Mapping, parse_mapping
 from estimatesync_import.mapping_file import represent_mapping_file
@@ -106,6 +107,21 @@ async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE if is_same else ExitCode.FOUND
 
 
+async def _handover(settings: Settings, options: argparse.Namespace) -> ExitCode:
+    if settings.old_database_url != settings.database_url:
+        raise MovingError(
+            "No foreign key and no view reaches from one database into another: there is nothing to write."
+        )
+    async with open_old_database(settings) as connection:
+        schema = await fetch_schema(connection)
+    mapping = _read_mapping(options.mapping)
+    print(
+        build_handover(mapping, schema, our_schema=settings.database_schema, keeps_ids=options.kept_ids),
+        end="",
+    )
+    return ExitCode.DONE
+
+
 def _begin_of(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
@@ -114,7 +130,7 @@ def _read_mapping(path: str) -> Mapping:
     return parse_mapping(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
 
 
-_COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run, "compare": _compare}
+_COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run, "compare": _compare, "handover": _handover}
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -132,6 +148,9 @@ def _build_parser() -> argparse.ArgumentParser:
     compare.add_argument("--start", type=date.fromisoformat, help="first day of Attic Tech's updatedAt, in UTC")
     compare.add_argument("--end", type=date.fromisoformat, help="last day of it (default: no end)")
     compare.add_argument("--ids-only", action="store_true", help="leave the values, which are customers', out")
+    handover = commands.add_parser("handover", help="print the SQL that lets tables and readers of the old one go on")
+    handover.add_argument("--mapping", required=True, help="the mapping file; - reads it from standard input")
+    handover.add_argument("--kept-ids", action="store_true", help="the import was run with --keep-ids")
     return parser
 
 

@@ -1,0 +1,178 @@
+"""What Make.com scenarios of the first backend rely on, in one table, against the whole server: only the URL changes.
+
+The callback's bytes are held by tests/unit/operator_callback/test_callback_body.py, the log's lines by
+tests/agreement/test_seed_wording.py; here one of each is seen to arrive.
+"""
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+from sample_attic_tech import SampleConfig, build_records, running_sample
+from sample_attic_tech.receiver import Receiver, running_receiver
+
+PATH = "/api/automations/estimates/sync-external"
+KEY = "made-up-key-of-the-first-backend"
+PATIENCE = 40.0
+DATABASE = "first_backend_contract"
+
+ACCEPTED = ["success", "message", "status", "timestamp", "sync_id"]
+FINISHED = ["success", "message", "new", "updated", "log", "sync_id"]
+FAILED = ["success", "message", "error", "log", "sync_id"]
+CALLBACK = ["event", "timestamp", "status", "results", "date_range", "performance", "error", "environment", "sync_id"]
+RESULTS = ["total_fetched", "new_estimates", "updated_estimates", "total_processed"]
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, receiver: Receiver) -> Iterator[int]:
+    """The port of a server with a few good estimates and an old broken one; its settings have the old names."""
+    directory = tmp_path_factory.mktemp("first-backend")
+    records = build_records(5, 7, datetime.now(UTC))
+    broken = {**records[0], "id": 99_999, "updatedAt": "2021-01-01T12:00:00.000Z", "true_cost": "a lot"}
+    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE))
+    with (
+        running_sample(SampleConfig(records=[*records, broken])) as sample,
+        psycopg.connect(postgres_url, autocommit=True) as connection,
+    ):
+        connection.execute(drop)
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        environment = {
+            "ATTIC_TECH_API_URL": f"{sample.url}/api",
+            "ATTIC_TECH_EMAIL": SampleConfig().email,
+            "ATTIC_TECH_PASSWORD": SampleConfig().password,
+            "AUTOMATION_API_KEY": KEY,
+            "NODE_ENV": "staging",
+            "PORT": "0",
+            "DATABASE_URL": urlsplit(postgres_url)._replace(path=f"/{DATABASE}").geturl(),
+            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
+            "CALLBACK_ALLOW_HTTP": "true",
+            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
+            "PROGRESS_SECONDS": "1",
+        }
+        with running_server(directory, environment) as listening:
+            yield listening
+        connection.execute(drop)
+
+
+class running_server:  # noqa: N801 - used like a function
+    """A server process that is ready; its port."""
+
+    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
+        self._log = directory / "log"
+        with self._log.open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "estimatesync_local"],
+                cwd=directory,
+                env={"PATH": os.environ["PATH"], **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __enter__(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.search(r"ready at http://127\.0\.0\.1:(\d+)", self._log.read_text())):
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.05)
+        return int(found[1])
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+
+def send(port: int, url: str = PATH, *, body: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    """Send exactly these headers, and no others but those that HTTP itself wants."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+        connection.putrequest("POST", url, skip_accept_encoding=True)
+        for name, value in {"X-API-KEY": KEY, "Content-Length": str(len(body)), **(headers or {})}.items():
+            if value:
+                connection.putheader(name, value)
+        connection.endheaders(body.encode())
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("url", "body", "headers"),
+    [
+        pytest.param(PATH, "", {}, id="no-body-no-content-type-no-accept"),
+        pytest.param("/sync-estimates", "", {}, id="alias"),
+        pytest.param(PATH, "", {"X-API-KEY": "", "x-api-key": KEY}, id="header-in-lower-case"),
+        pytest.param(PATH, "", {"X-API-KEY": "", "X-Api-Key": KEY}, id="header-as-make-writes-it"),
+        pytest.param(PATH, "{}", {"Content-Type": "application/json"}, id="empty-object"),
+        pytest.param(PATH, '{"startDate": "2025-09-01", "endDate": "2025-10-16"}', {}, id="days-without-content-type"),
+        pytest.param(
+            PATH, '{"start_date": "2025-09-01"}', {"Content-Type": "application/json"}, id="days-in-snake-case"
+        ),
+        pytest.param(f"{PATH}?background=true", "", {}, id="background-true"),
+        pytest.param(f"{PATH}?background=", "", {}, id="background-blank"),
+        pytest.param(f"{PATH}?background=False", "", {}, id="only-the-very-word-false-counts"),
+    ],
+)
+def test_a_request_as_it_always_was_is_accepted_as_it_always_was(
+    url: str, body: str, headers: dict[str, str], port: int
+) -> None:
+    status, answer = send(port, url, body=body, headers=headers)
+
+    assert status == 202
+    assert list(answer) == ACCEPTED
+    assert answer["success"] is True
+    assert answer["message"] == "Background synchronization started. This may take several minutes."
+    assert answer["status"] == "processing"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answer["timestamp"])
+
+
+def test_in_the_foreground_the_outcome_is_the_answer_and_the_callback_comes_besides(
+    port: int, receiver: Receiver
+) -> None:
+    status, answer = send(port, f"{PATH}?background=false", body='{"startDate": "2025-01-01"}')
+    callbacks = {(body := json.loads(one.body))["sync_id"]: body for one in receiver.wait_for(1, PATIENCE)}
+
+    new, updated = answer["new"], answer["updated"]
+    assert (status, list(answer)) == (200, FINISHED)
+    assert answer["message"] == f"✅ Background synchronization finished. New: {new}, Updated: {updated}."
+    assert new + updated == 5
+    assert answer["log"][-1] == answer["message"]
+    callback = next(iter(callbacks.values()))
+    assert (list(callback), list(callback["results"])) == (CALLBACK, RESULTS)
+    assert callback["event"] == "sync_estimates_completed"
+    assert callback["environment"] == "staging"
+
+
+def test_in_the_foreground_a_failure_is_500_with_its_cause(port: int) -> None:
+    status, answer = send(port, f"{PATH}?background=false", body='{"startDate": "2021-01-01", "endDate": "2021-01-02"}')
+
+    assert (status, list(answer)) == (500, FAILED)
+    assert (answer["success"], answer["message"]) == (False, "Synchronization failed.")
+    assert "99999" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [pytest.param({"X-API-KEY": ""}, 401, id="no-key"), pytest.param({"X-API-KEY": "wrong"}, 403, id="wrong-key")],
+)
+def test_who_has_no_key_is_told_so_as_ever(headers: dict[str, str], status: int, port: int) -> None:
+    code, answer = send(port, headers=headers)
+
+    assert code == status
+    assert answer["message"]
