@@ -12,6 +12,8 @@ SYNC_INSTALLED := $(SYNC_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
 
+NODE_PACKAGES := runc containernetworking-plugins iptables conntrack iproute2 procps buildah mmdebstrap
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -49,12 +51,26 @@ cluster: $(INSTALLED) ## Start a Kubernetes control plane and print `export KUBE
 	@$(BIN)/python -m estimatesync_cluster up
 
 .PHONY: node
-node: $(INSTALLED) ## The same with a real node that has the images (root on Linux); the chart installs there
+node: check-node ## The chart on a real node of this machine, on sample data or on VALUES=file (root on Linux)
 	@$(BIN)/python -m estimatesync_images --archives .local/images
 	@$(BIN)/python -m estimatesync_cluster up --node-images .local/images
+	@$(BIN)/python -m estimatesync_node up $(if $(VALUES),--values $(VALUES))
+
+.PHONY: check-node
+check-node: $(INSTALLED) ## Say whether this machine can be a real node
+	@$(BIN)/python -m estimatesync_cluster check-node
+
+# What a node and its images take from the system; all else is built or comes with the locked dependencies.
+.PHONY: node-packages
+node-packages: ## Install the Debian packages that a real node needs (root)
+	@command -v apt-get >/dev/null || { echo "There is no apt-get: install runc, the CNI plugins, iptables, conntrack, and docker or buildah" >&2; exit 1; }
+	@dpkg --status $(NODE_PACKAGES) >/dev/null 2>&1 && echo "there already: $(NODE_PACKAGES)" || { \
+	    echo "apt-get install $(NODE_PACKAGES)"; \
+	    apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends $(NODE_PACKAGES); }
 
 .PHONY: cluster-down
-cluster-down: $(INSTALLED) ## Stop that control plane and remove its state
+cluster-down: $(INSTALLED) ## Stop what `make cluster` or `make node` started, and remove its state
+	@$(BIN)/python -m estimatesync_node down
 	@$(BIN)/python -m estimatesync_cluster down
 
 .PHONY: test
@@ -80,10 +96,9 @@ kind: $(INSTALLED) ## Create a kind cluster with the images in it
 
 # Images first: what runs on the node is what `make images` builds.
 .PHONY: test-node
-test-node: $(INSTALLED) ## Install the chart on a real node of this machine and try it there (root on Linux)
-	@test "$$(id -u)" = 0 || { echo "test-node needs root on Linux: nothing was tried" >&2; exit 1; }
+test-node: check-node ## Install the chart on a real node of this machine and try it there (root on Linux)
 	$(BIN)/python -m estimatesync_images --archives .local/images
-	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest tests/e2e/chart
+	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest tests/e2e/node tests/e2e/chart
 
 .PHONY: bench
 bench: $(INSTALLED) $(SYNC_INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)

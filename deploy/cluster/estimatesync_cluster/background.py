@@ -1,7 +1,8 @@
 """A cluster in the background: started by one command, ended by another, found again by a record in between.
 
-Called by main.py. A supervisor process runs the cluster (running_cluster) and holds every component on a leash, so that
-there is one process to look for, and nothing survives it.
+Called by main.py, and by estimatesync_node for what runs beside a cluster. A supervisor process runs the cluster
+(running_cluster) and holds every component on a leash, so that there is one process to look for, and nothing survives
+it.
 """
 
 import os
@@ -23,8 +24,10 @@ from estimatesync_cluster.control_plane import create_admin_client
 from estimatesync_cluster.errors import ClusterError, ComponentError
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.leashed import read_log_tail
+from estimatesync_cluster.node_configuration import NODE_NAME
+from estimatesync_cluster.node_machine import remove_network
 from estimatesync_cluster.process_identity import read_identity
-from estimatesync_cluster.real_node import RealNode
+from estimatesync_cluster.real_node import RealNode, build_layout, list_archives, remove_traces
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -33,15 +36,16 @@ WATCH_SECONDS = 1.0
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Who supervises; `server` is empty until the cluster answers."""
+    """Who supervises; `server` is empty until what is supervised answers there."""
 
     pid: int
     identity: str
     server: str = ""
+    real_node: bool = False
 
 
 class Place:
-    """The files of a background cluster: its own, and those that lead to it."""
+    """The files of what runs in the background: its own (`layout`), and those that lead to it."""
 
     def __init__(self, state_dir: Path) -> None:
         """Take a directory, which need not exist yet."""
@@ -58,29 +62,33 @@ def start_background(place: Place, binaries: Binaries, *, images: Path | None = 
     Raises:
         ComponentError: it did not come up; the message ends with the supervisor's last words.
     """
-    place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "estimatesync_cluster", "supervise"]
     node = [f"--node-images={images.absolute()}"] if images else []
+    arguments = ["supervise", f"--state-dir={place.root}", f"--binaries={binaries.directory}", *node]
+    launch(place, ["-m", "estimatesync_cluster", *arguments], is_up=lambda: is_healthy(place), title="The cluster")
+
+
+def launch(place: Place, arguments: list[str], *, is_up: Callable[[], bool], title: str) -> None:
+    """Start a supervisor in the background, a Python program, and wait until what it supervises is up.
+
+    Raises:
+        ComponentError: it did not come up; the message ends with the supervisor's last words.
+    """
+    place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with place.log.open("wb") as log:
         supervisor = subprocess.Popen(  # noqa: S603  the command is ours
-            [*command, f"--state-dir={place.root}", f"--binaries={binaries.directory}", *node],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
+            [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    record = Record(pid=supervisor.pid, identity=read_identity(supervisor.pid) or "")
-    _write_record(place, record)
+    write_record(place, Record(pid=supervisor.pid, identity=read_identity(supervisor.pid) or ""))
     try:
-        _wait(lambda: is_healthy(place) or supervisor.poll() is not None, START_SECONDS)
-        healthy = is_healthy(place)
+        _wait(lambda: is_up() or supervisor.poll() is not None, START_SECONDS)
+        came_up = is_up()
     except BaseException:
         stop_background(place)
         raise
-    if not healthy:
+    if not came_up:
         last_words = read_log_tail(place.log, lines=40)
         stop_background(place)
-        raise ComponentError(f"The cluster did not start.\n{last_words}")
+        raise ComponentError(f"{title} did not start.\n{last_words}")
 
 
 def supervise(place: Place, binaries: Binaries, *, images: Path | None = None) -> NoReturn:
@@ -89,34 +97,52 @@ def supervise(place: Place, binaries: Binaries, *, images: Path | None = None) -
     Raises:
         ComponentError: it did not start, or one of its components ended by itself; everything is stopped.
     """
-    node = RealNode(images=tuple(sorted(images.glob("*.tar")))) if images else None
+    node = RealNode(images=list_archives(images)) if images else None
     with running_cluster(place.layout.root, binaries=binaries, node=node) as cluster:
-        pid = os.getpid()
-        _write_record(place, Record(pid=pid, identity=read_identity(pid) or "", server=cluster.server))
+        write_record(place, build_own_record(server=cluster.server, real_node=node is not None))
         while True:
             time.sleep(WATCH_SECONDS)
             _check_components(cluster)
 
 
 def stop_background(place: Place) -> None:
-    """Stop the cluster, if it runs, and remove what is left of it, also after a crash or a reboot."""
+    """Stop what is supervised there, if it runs, and remove what is left of it, also after a crash or a reboot."""
+    record = _read_record(place)
+    end_supervisor(place)
+    if record and record.real_node:
+        remove_network()
+        remove_traces(build_layout(place.layout.kubelet_root(NODE_NAME)))
+    # What outlives a killed supervisor for a moment may still write there.
+    _wait(lambda: _is_removed(place.layout.root), STOP_SECONDS)
+    place.record.unlink(missing_ok=True)
+    place.log.unlink(missing_ok=True)
+
+
+def end_supervisor(place: Place) -> None:
+    """End the supervisor, if there is one, and with it what it runs; the files stay."""
     record = read_live_record(place)
     if record:
         os.kill(record.pid, signal.SIGTERM)
         if not _wait(lambda: read_live_record(place) is None, STOP_SECONDS):
             os.kill(record.pid, signal.SIGKILL)
-    shutil.rmtree(place.layout.root, ignore_errors=True)
-    place.record.unlink(missing_ok=True)
-    place.log.unlink(missing_ok=True)
 
 
 def read_live_record(place: Place) -> Record | None:
     """Read who supervises; None when nobody does, whatever is left on disk."""
+    record = _read_record(place)
+    return record if record and read_identity(record.pid) == record.identity else None
+
+
+def _read_record(place: Place) -> Record | None:
     try:
-        record = msgspec.json.decode(place.record.read_bytes(), type=Record)
+        return msgspec.json.decode(place.record.read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError):
         return None
-    return record if read_identity(record.pid) == record.identity else None
+
+
+def _is_removed(directory: Path) -> bool:
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
 
 
 def is_healthy(place: Place) -> bool:
@@ -144,7 +170,14 @@ def _check_components(cluster: Cluster) -> None:
             raise component.build_error("ended by itself, and the cluster with it")
 
 
-def _write_record(place: Place, record: Record) -> None:
+def build_own_record(*, server: str, real_node: bool = False) -> Record:
+    """Build the record of a supervisor: this process."""
+    pid = os.getpid()
+    return Record(pid=pid, identity=read_identity(pid) or "", server=server, real_node=real_node)
+
+
+def write_record(place: Place, record: Record) -> None:
+    """Write down who supervises."""
     # Renamed into place: a reader sees the old record or the new one, never half of one.
     draft = place.record.with_suffix(".draft")
     write_private(draft, msgspec.json.encode(record))

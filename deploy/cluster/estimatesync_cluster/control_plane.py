@@ -32,7 +32,8 @@ from estimatesync_cluster.kubeconfig import build_certificate_user, build_cluste
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.leashed import LeashedProcess, leashed
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
-from estimatesync_cluster.real_node import NodeCredentials, RealNode, node_network, start_node
+from estimatesync_cluster.node_machine import node_network
+from estimatesync_cluster.real_node import NodeCredentials, RealNode, start_node
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05

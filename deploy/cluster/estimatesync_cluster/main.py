@@ -1,4 +1,4 @@
-"""The commands of the local cluster: up, down, status, build. `make cluster` and `make cluster-down` call them.
+"""The commands of the local cluster: up, down, status, build, check-node. The Makefile calls them.
 
 Standard output holds only what a shell may evaluate; everything for people goes to standard error.
 """
@@ -25,7 +25,8 @@ from estimatesync_cluster.background import (
 from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.file_lock import locked
-from estimatesync_cluster.real_node import check_machine
+from estimatesync_cluster.node_machine import check_machine, node_network, try_rights
+from estimatesync_cluster.real_node import import_images, list_archives
 
 DEFAULT_STATE_DIR = Path(__file__).parents[3] / ".local" / "cluster"
 NOT_RUNNING = 3
@@ -52,16 +53,26 @@ def _up(settings: argparse.Namespace) -> int:
     place = Place(settings.state_dir)
     check_place(place)
     with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
-        if not is_healthy(place):
+        if is_healthy(place):
+            _check_kind(place, settings)
+            if settings.node_images:
+                import_images(list_archives(settings.node_images))
+        else:
             stop_background(place)
-            binaries = find_binaries(environ=os.environ, report=_report)
             if settings.node_images:
                 check_machine()
+            binaries = find_binaries(environ=os.environ, report=_report)
             _report(f"starting the control plane and {'a real node' if settings.node_images else 'the test kubelet'}")
             start_background(place, binaries, images=settings.node_images)
     _report(f"the cluster runs; logs are in {place.layout.root / 'logs'}")
     print(f"export KUBECONFIG={shlex.quote(str(place.layout.kubeconfig))}")
     return 0
+
+
+def _check_kind(place: Place, settings: argparse.Namespace) -> None:
+    record = read_live_record(place)
+    if settings.node_images and record and not record.real_node:
+        raise ClusterError("A cluster without a real node runs here: stop it first (make cluster-down)")
 
 
 def _down(settings: argparse.Namespace) -> int:
@@ -92,6 +103,15 @@ def _build(_: argparse.Namespace) -> int:
     return 0
 
 
+def _check_node(settings: argparse.Namespace) -> int:
+    """Say whether this machine can be a real node, by trying what only some roots may do; if it is ours, it can."""
+    record = read_live_record(Place(settings.state_dir))
+    if record is None or not record.real_node:
+        with node_network():
+            try_rights()
+    return 0
+
+
 def _supervise(settings: argparse.Namespace) -> NoReturn:
     """Be the background process of `up`."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -103,6 +123,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "down": _down,
     "status": _status,
     "build": _build,
+    "check-node": _check_node,
     "supervise": _supervise,
 }
 
@@ -119,7 +140,9 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m estimatesync_cluster", description="A real Kubernetes control plane on this machine."
     )
-    parser.add_argument("command", choices=COMMANDS, help='up, down, status or build; `eval "$(… up)"` sets KUBECONFIG')
+    parser.add_argument(
+        "command", choices=COMMANDS, help='up, down, status, build or check-node; `eval "$(… up)"` sets KUBECONFIG'
+    )
     parser.add_argument("--state-dir", type=Path, default=DEFAULT_STATE_DIR, help="default: %(default)s")
     parser.add_argument(
         "--node-images",

@@ -20,7 +20,9 @@ SERVICE_RANGE: Final = "10.0.0.0/24"
 FIRST_SERVICE: Final = "10.0.0.1"
 """Under which pods know the API server."""
 NETWORK_NAMESPACE: Final = "estimatesync"
+DEVICE: Final = "estimatesync0"
 CGROUP: Final = "/estimatesync"
+TRIAL_CGROUP: Final = "estimatesync-trial"
 PAUSE_IMAGE: Final = "docker.io/library/estimatesync-pause:0.1.0"
 IMAGE_NAMESPACE: Final = "k8s.io"
 INSIDE: Final = ("nsenter", f"--net=/run/netns/{NETWORK_NAMESPACE}")
@@ -55,6 +57,21 @@ class NodeLayout:
         return self.root / "kubelet.yaml"
 
     @property
+    def kubelet_root(self) -> Path:
+        """Where the kubelet keeps pods' files, and sockets of its own."""
+        return self.run / "kubelet"
+
+    @property
+    def pod_logs(self) -> Path:
+        """Directory of the containers' output."""
+        return self.root / "pod-logs"
+
+    @property
+    def addresses(self) -> Path:
+        """Which pod has which address."""
+        return self.root / "addresses"
+
+    @property
     def kubeconfig(self) -> Path:
         """Who the node's programs are towards the API server."""
         return self.root / "node.kubeconfig"
@@ -80,7 +97,7 @@ conf_dir = "{layout.networks}"
 """
 
 
-def build_network_file() -> str:
+def build_network_file(layout: NodeLayout) -> str:
     """Build the pods' network: a bridge, through which they reach each other, and masquerading for the rest."""
     bridge = {
         "type": "bridge",
@@ -88,7 +105,13 @@ def build_network_file() -> str:
         "isGateway": True,
         "ipMasq": True,
         "hairpinMode": True,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}]},
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": POD_RANGE}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+            # The usual place would outlive the node, and its addresses would run out one day.
+            "dataDir": str(layout.addresses),
+        },
     }
     chain = [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}]
     return json.dumps({"cniVersion": "1.0.0", "name": "pods", "plugins": chain})
@@ -110,6 +133,7 @@ def build_kubelet_file(layout: NodeLayout, *, authority: Path, certificate: Path
             "cgroupDriver": "cgroupfs",
             # Another kubelet, or another program, may have its own tree on this machine.
             "cgroupRoot": CGROUP,
+            "podLogsDir": str(layout.pod_logs),
             "failCgroupV1": False,
             "failSwapOn": False,
             "healthzPort": 0,
@@ -139,7 +163,7 @@ def build_proxy_file(layout: NodeLayout) -> str:
     )
 
 
-def build_network_commands(device: str = "estimatesync0") -> tuple[list[str], ...]:
+def build_network_commands(device: str = DEVICE) -> tuple[list[str], ...]:
     """Build what makes the node's own network, which goes as a whole when its namespace does."""
     inside = ["ip", "-n", NETWORK_NAMESPACE]
     return (
@@ -154,4 +178,17 @@ def build_network_commands(device: str = "estimatesync0") -> tuple[list[str], ..
         ["ip", "route", "add", POD_RANGE, "via", NODE_ADDRESS],
         ["ip", "route", "add", SERVICE_RANGE, "via", NODE_ADDRESS],
         [*INSIDE, "sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"],
+    )
+
+
+def build_trial_commands(place: Path) -> tuple[list[str], ...]:
+    """Build what only a root with a kernel of its own, or nearly so, may do; `place` is an empty directory."""
+    layers = {name: place / name for name in ("lower", "upper", "work", "whole")}
+    options = f"lowerdir={layers['lower']},upperdir={layers['upper']},workdir={layers['work']}"
+    return (
+        ["ip", "-n", NETWORK_NAMESPACE, "link", "add", "trial", "type", "bridge"],
+        [*INSIDE, "iptables", "--wait", "--table", "nat", "--list", "--numeric"],
+        ["mkdir", *map(str, layers.values())],
+        # In a namespace of its own, which takes the mount away with it.
+        ["unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o", options, str(layers["whole"])],
     )

@@ -6,14 +6,11 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
@@ -21,7 +18,9 @@ import pytest
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
 from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
-from estimatesync_cluster.real_node import RealNode
+from estimatesync_cluster.real_node import RealNode, list_archives
+from estimatesync_node.chart_values import build_pod_database_url, build_socket_path
+from estimatesync_node.socket_relay import relaying
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -112,7 +111,7 @@ def is_ready(pod: dict[str, Any]) -> bool:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A cluster of its own: these tests change the definition that all others share."""
-    node = RealNode(images=tuple(sorted(Path(IMAGES).glob("*.tar"))))
+    node = RealNode(images=list_archives(Path(IMAGES)))
     with running_cluster(node=node) if IMAGES else given_or_running_cluster(os.environ) as running:
         yield running
 
@@ -129,10 +128,8 @@ def pod_database_url(database_url: str, machine: str) -> Iterator[str]:
     if not IMAGES:
         yield database_url
         return
-    parts = urlsplit(database_url)
-    (directory,) = parse_qs(parts.query)["host"]
-    with relaying(machine, f"{directory}/.s.PGSQL.5432") as port:
-        yield f"postgresql://postgres@{machine}:{port}{parts.path}"
+    with relaying(machine, build_socket_path(database_url)) as port:
+        yield build_pod_database_url(database_url, host=machine, port=port)
 
 
 @pytest.fixture(scope="session")
@@ -190,40 +187,6 @@ def next_chart(tmp_path: Path) -> Path:
     assert changed != crd.read_text()
     crd.write_text(changed)
     return place
-
-
-@contextmanager
-def relaying(host: str, path: str) -> Iterator[int]:
-    """Let TCP clients talk to a socket that is a file."""
-    with socket.create_server((host, 0)) as server:
-        threading.Thread(target=accept, args=(server, path), daemon=True).start()
-        yield int(server.getsockname()[1])
-        server.shutdown(socket.SHUT_RDWR)
-
-
-def accept(server: socket.socket, path: str) -> None:
-    with suppress(OSError):
-        while True:
-            client, _ = server.accept()
-            threading.Thread(target=relay, args=(client, path), daemon=True).start()
-
-
-def relay(client: socket.socket, path: str) -> None:
-    with client, socket.socket(socket.AF_UNIX) as target:
-        target.connect(path)
-        back = threading.Thread(target=copy, args=(target, client), daemon=True)
-        back.start()
-        copy(client, target)
-        back.join()
-
-
-def copy(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while chunk := source.recv(65536):
-            sink.sendall(chunk)
-    for each in (source, sink):
-        with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
 
 
 COLUMN = "    - jsonPath: .status.reason\n      name: Cause\n      type: string\n"

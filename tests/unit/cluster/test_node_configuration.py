@@ -21,7 +21,7 @@ from estimatesync_cluster.node_configuration import (
     build_network_commands,
     build_network_file,
 )
-from estimatesync_cluster.real_node import decide_obstacle
+from estimatesync_cluster.node_machine import decide_obstacle
 
 LAYOUT = NodeLayout(root=Path("/state"), run=Path("/run/node"))
 
@@ -64,7 +64,7 @@ def test_the_kubelet_lets_in_only_whom_it_knows() -> None:
 
 
 def test_pods_are_masqueraded_on_a_bridge_of_their_range() -> None:
-    bridge, _ = json.loads(build_network_file())["plugins"]
+    bridge, _ = json.loads(build_network_file(LAYOUT))["plugins"]
 
     assert (bridge["type"], bridge["ipMasq"]) == ("bridge", True)
     assert bridge["ipam"]["ranges"] == [[{"subnet": POD_RANGE}]]
@@ -75,7 +75,7 @@ def test_pods_are_masqueraded_on_a_bridge_of_their_range() -> None:
     [
         pytest.param("linux", 1000, [], "needs root on Linux", id="no root"),
         pytest.param("darwin", 0, [], "needs root on Linux", id="no Linux"),
-        pytest.param("linux", 0, ["runc"], "needs runc (on Debian: apt install runc", id="no runc"),
+        pytest.param("linux", 0, ["runc"], "needs runc (on Debian: make node-packages", id="no runc"),
     ],
 )
 def test_a_machine_that_cannot_be_a_node_is_told_why(platform: str, user: int, missing: list[str], words: str) -> None:

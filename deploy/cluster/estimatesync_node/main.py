@@ -1,0 +1,137 @@
+"""Puts the chart on the real node of this machine, and takes it away: `make node` and `make cluster-down` call it.
+
+`up` may be repeated: it changes what differs, and nothing else. Everything for people goes to standard error, for
+`make node` prints on standard output what a shell may evaluate.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+import httpx
+from estimatesync_cluster.background import Place, end_supervisor, launch, read_live_record, stop_background
+from estimatesync_cluster.cluster import find_kubectl
+from estimatesync_cluster.errors import ClusterError, ComponentError
+from estimatesync_cluster.file_lock import locked
+from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
+from estimatesync_local.errors import PostgresError
+
+from estimatesync_node.guide import Guide, build_guide
+from estimatesync_node.release import create_release
+from estimatesync_node.supervisor import WorldFiles, find_cluster, stop_orphaned_postgres, supervise, wait_until
+
+DEFAULT_STATE_DIR: Final = CLUSTER_STATE_DIR.with_name("node")
+DEFAULT_IMAGES: Final = CLUSTER_STATE_DIR.with_name("images")
+ANSWER_SECONDS: Final = 60.0
+INTERRUPTED: Final = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    settings = _build_parser().parse_args(arguments)
+    # An interrupted start stops what it started, also when it is the terminal that goes away.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        COMMANDS[settings.command](settings, Place(settings.state_dir), Place(settings.cluster_dir))
+    except (ClusterError, PostgresError, OSError) as error:
+        _report(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _up(settings: argparse.Namespace, place: Place, cluster_place: Place) -> None:
+    """Install the chart, and print how to use it."""
+    if settings.values and not settings.values.is_file():
+        raise ClusterError(f"There is no file {settings.values}: VALUES names a values file of the chart")
+    record = read_live_record(cluster_place)
+    if record is None or not record.real_node:
+        raise ClusterError("There is no real node: start one with `make node`")
+    files = WorldFiles(place)
+    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+        if not _is_up(place) or not (settings.values or files.values.exists()):
+            _start(place, cluster_place, with_sample=not settings.values)
+        _report(f"installing the chart {'with ' + str(settings.values) if settings.values else 'on sample data'}")
+        values = settings.values or files.values
+        create_release(find_cluster(cluster_place), values=values, images=settings.images, place=files.root)
+        url = _wait_for_api(place)
+    sample = {} if settings.values else {"api_key": files.api_key, "deliveries": files.deliveries}
+    kubeconfig = cluster_place.layout.kubeconfig
+    _report(build_guide(Guide(kubeconfig=kubeconfig, kubectl=find_kubectl(), api_url=url, **sample)))
+
+
+def _start(place: Place, cluster_place: Place, *, with_sample: bool) -> None:
+    # Its files stay: after a crash, the key and the rows are the same as before.
+    end_supervisor(place)
+    arguments = ["supervise", f"--state-dir={place.root}", f"--cluster-dir={cluster_place.root}"]
+    arguments += [] if with_sample else ["--no-sample"]
+    launch(place, ["-m", "estimatesync_node", *arguments], is_up=lambda: _is_up(place), title="What the chart needs")
+
+
+def _wait_for_api(place: Place) -> str:
+    record = read_live_record(place)
+    url = record.server if record else ""
+    if not url or not wait_until(lambda: _answers(url), ANSWER_SECONDS):
+        log = WorldFiles(place).forward_log
+        raise ComponentError(
+            f"The chart is installed, but the API does not answer at {url or 'any address'}: see {log}"
+        )
+    return url
+
+
+def _down(_: argparse.Namespace, place: Place, __: Place) -> None:
+    """Stop what runs beside the chart; the release goes with the cluster."""
+    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+        end_supervisor(place)
+        stop_orphaned_postgres(WorldFiles(place).postgres)
+        stop_background(place)
+
+
+def _supervise(settings: argparse.Namespace, place: Place, cluster_place: Place) -> None:
+    """Be the background process of `up`."""
+    supervise(place, cluster_place, with_sample=not settings.no_sample)
+
+
+COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Place, Place], None]]] = {
+    "up": _up,
+    "down": _down,
+    "supervise": _supervise,
+}
+
+
+def _is_up(place: Place) -> bool:
+    record = read_live_record(place)
+    return record is not None and bool(record.server)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _interrupt(_: int, __: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m estimatesync_node", description="The chart on the real node of this machine."
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--values", type=Path, help="values of the chart; without it, sample data are set up")
+    parser.add_argument("--images", type=Path, default=DEFAULT_IMAGES, help="archives; default: %(default)s")
+    parser.add_argument("--state-dir", type=Path, default=DEFAULT_STATE_DIR, help="default: %(default)s")
+    parser.add_argument("--cluster-dir", type=Path, default=CLUSTER_STATE_DIR, help="default: %(default)s")
+    parser.add_argument("--no-sample", action="store_true", help="for supervise: only forward the port")
+    return parser

@@ -1,0 +1,75 @@
+"""The chart as a release on the node: its namespace, its values, its images. Called by main.py."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.errors import CommandError
+from estimatesync_cluster.go_tools import find_helm
+from estimatesync_cluster.layout import write_private
+
+from estimatesync_node.chart_values import build_image_values
+
+CHART: Final = Path(__file__).parents[3] / "charts" / "estimatesync"
+NAMESPACE: Final = "estimates"
+RELEASE: Final = "sync"
+RESTRICTED: Final = "pod-security.kubernetes.io/enforce=restricted"
+READY_SECONDS: Final = 180
+
+
+def create_release(cluster: Cluster, *, values: Path, images: Path, place: Path) -> None:
+    """Install the chart, or upgrade it, and wait until it is ready; changes nothing where nothing has changed.
+
+    Args:
+        cluster: where.
+        values: file with the values.
+        images: directory of the archives that the node knows.
+        place: directory for files of our own.
+
+    Raises:
+        CommandError: Helm or the cluster said no.
+        ClusterError: there is no Helm and it cannot be built.
+    """
+    if cluster.kubectl("get", "namespace", NAMESPACE, check=False).returncode:
+        cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("label", "namespace", NAMESPACE, RESTRICTED, "--overwrite")
+    image_values = place / "images.json"
+    write_private(image_values, json.dumps(build_image_values(read_image_ids(sorted(images.glob("*.tar"))))).encode())
+    _run_helm(
+        cluster,
+        *("upgrade", "--install", RELEASE, str(CHART), f"--values={values}", f"--values={image_values}"),
+        *("--wait", f"--timeout={READY_SECONDS}s"),
+        home=place,
+    )
+
+
+def read_image_ids(archives: Iterable[Path]) -> str:
+    """Read which images the archives hold, as one word that changes when any of them does."""
+    digest = hashlib.sha256()
+    for archive in archives:
+        with tarfile.open(archive) as content:
+            manifest = content.extractfile("manifest.json")
+            digest.update(manifest.read() if manifest else b"")
+    return digest.hexdigest()[:16]
+
+
+def _run_helm(cluster: Cluster, *arguments: str, home: Path) -> None:
+    helm = find_helm(report=lambda line: print(line, file=sys.stderr))  # noqa: T201 - progress, for a person
+    answer = subprocess.run(  # noqa: S603 - no shell: arguments reach Helm as they are
+        [helm, *arguments, f"--namespace={NAMESPACE}", f"--kubeconfig={cluster.kubeconfig}"],
+        # Helm's own settings and caches of this person are not ours to use.
+        env={"PATH": os.environ["PATH"], "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        pods = cluster.kubectl("get", "pods", f"--namespace={NAMESPACE}", check=False).stdout
+        raise CommandError(f"Helm could not install the chart: {answer.stderr.strip()}\n{pods}")
