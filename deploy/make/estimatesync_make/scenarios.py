@@ -34,13 +34,14 @@ def build_trigger() -> Blueprint:
     """Build what starts a sync.
 
     The key is made by a module of its own: Make.com keeps what a module has put out when it repeats the next one, so
-    every repetition of a request carries the same key, and starts no second sync.
+    every repetition of a request carries the same key, and starts no second sync. The time is part of it, so that two
+    runs have different keys even if Make.com should not tell the execution's id.
     """
     key = build_module(
         1,
         SET_VARIABLES,
         "Name this run",
-        mapper=build_variables(idempotency_key="make-{{var.scenario.executionId}}"),
+        mapper=build_variables(idempotency_key="make-{{var.scenario.executionId}}-{{timestamp}}"),
         handler=build_break(1, count=3, minutes=1),
     )
     return _build_blueprint(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(m
     run = rehearsal.run()
     known = {sync["sync_id"] for sync in machine.ask("GET", "/api/automations/estimates/syncs?limit=100")["syncs"]}
     rehearsal.execution_id = "the-repetition-may-have-another-id"
+    account.now += timedelta(minutes=15)
 
     (kept,) = run.incomplete
     repeated = rehearsal.repeat(kept)
@@ -81,6 +83,17 @@ def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(m
     assert not run.is_failed
     assert repeated.outputs[2]["data"]["sync_id"] in known
     assert another.outputs[2]["data"]["sync_id"] not in known
+
+
+def test_two_runs_have_different_keys_even_where_make_does_not_tell_the_execution(machine: Any, account: Any) -> None:
+    rehearsal = import_trigger(machine, account)
+    rehearsal.execution_id = ""
+    first = rehearsal.run()
+    account.now += timedelta(minutes=15)
+
+    second = rehearsal.run()
+
+    assert first.outputs[2]["data"]["sync_id"] != second.outputs[2]["data"]["sync_id"]
 
 
 def replace_header(name: str, value: str | None) -> Callable[[dict[str, Any]], None]:
