@@ -2,7 +2,7 @@
 
 Works across replicas, because the store lets a name be taken once. The key's space is shared by all API keys, so that
 replacing an API key between two tries changes nothing. It is remembered for as long as the sync exists, which is
-`ttlSecondsAfterFinished` (a week) after its end unless someone deletes it sooner.
+`ttlSecondsAfterFinished` after its end, by default a week, unless someone deletes it sooner.
 """
 
 import hashlib

@@ -9,6 +9,11 @@ from estimatesync_contract.date_ranges import DateRange
 
 DNS_SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
+DEFAULT_TTL_SECONDS: Final = 604_800
+"""A week: what the operator takes for a sync that names no ttlSecondsAfterFinished."""
+MAX_TTL_SECONDS: Final = 31_536_000
+SHORTEST_DEFAULT_TTL_SECONDS: Final = 86_400
+"""An Idempotency-Key is known as long as its sync is there, and is promised to be known for a day."""
 
 
 class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -47,8 +52,12 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     timeout_seconds: Annotated[int, Meta(ge=1, le=604_800, description="For the whole sync, retries included.")] = 3600
     max_retries: Annotated[int, Meta(ge=0, le=10, description="Pods after the first one.")] = 2
     ttl_seconds_after_finished: Annotated[
-        int, Meta(ge=0, le=31_536_000, description="The finished sync and its job are removed after this time.")
-    ] = 604_800
+        Annotated[int, Meta(ge=0, le=MAX_TTL_SECONDS)] | None,
+        Meta(
+            description="The finished sync and its job are removed after this time;"
+            " when absent, when the operator says: after a week unless it is set otherwise."
+        ),
+    ] = None
     callback: CallbackSpec = CallbackSpec()
     cancel: Annotated[bool, Meta(description="true stops the sync and keeps its record.")] = False
     suspend: Annotated[bool, Meta(description="true keeps a sync that has not started waiting, without a place.")] = (

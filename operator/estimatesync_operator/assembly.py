@@ -49,7 +49,8 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings) -
         WorldUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes_api() as client:
-        cache, snapshots, health, clock = SyncCache(), JobSnapshots(monotonic), WatchHealth(), SystemClock()
+        cache = SyncCache(default_ttl=settings.reconciler.default_ttl)
+        snapshots, health, clock = JobSnapshots(monotonic), WatchHealth(), SystemClock()
         store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)
         # Who runs must be known before the first place is given.
         await store.load()

@@ -6,7 +6,7 @@ The reconciler hands finished syncs over to it.
 import asyncio
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -36,14 +36,19 @@ class Conclusion:
         clock: Clock,
         writer: StatusWriter,
         environment: str,
+        default_ttl: timedelta,
         jitter: Callable[[], float],
     ) -> None:
-        """Join the ports; `jitter` answers a number in [0, 1) for each callback retry."""
+        """Join the ports; `jitter` answers a number in [0, 1) for each callback retry.
+
+        `default_ttl` is how long a finished sync stays that does not say it itself.
+        """
         self._store = store
         self._callbacks = callbacks
         self._clock = clock
         self._writer = writer
         self._environment = environment
+        self._default_ttl = default_ttl
         self._jitter = jitter
         self._in_vain = asyncio.Semaphore(_RECORDED_AT_ONCE)
         self._unrecorded: dict[str, tuple[CallbackStatus, CallbackStatus]] = {}
@@ -71,7 +76,7 @@ class Conclusion:
         return AT_ONCE
 
     async def _expire(self, sync: EstimateSync) -> Agenda:
-        expiry = compute_expiry(sync)
+        expiry = compute_expiry(sync, default_ttl=self._default_ttl)
         if expiry is None:
             return NOTHING_MORE
         if self._clock.now() < expiry:

@@ -31,6 +31,7 @@ from estimatesync_operator.ports import (
     SyncStore,
     UnreadableSyncError,
 )
+from estimatesync_operator.rest import DEFAULT_TTL
 from estimatesync_operator.status_writer import StatusWriter
 from estimatesync_operator.waiting_line import EXACT_POSITIONS
 
@@ -50,6 +51,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     progress_interval: timedelta = timedelta(seconds=2)
     stuck_limit: timedelta = timedelta(minutes=10)
     max_evictions: int = 5
+    default_ttl: timedelta = DEFAULT_TTL
+    """How long a finished sync stays that names no ttlSecondsAfterFinished."""
 
 
 class Reconciler:
@@ -80,6 +83,7 @@ class Reconciler:
             clock=clock,
             writer=self._writer,
             environment=settings.environment,
+            default_ttl=settings.default_ttl,
             jitter=jitter,
         )
         self._following = Following(

@@ -1,10 +1,14 @@
 """When nothing is left to do about a sync, and until when: what makes ten thousand finished syncs cost nothing."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DEFAULT_TTL_SECONDS
 
 from estimatesync_operator.redelivery import has_request
+
+DEFAULT_TTL: Final = timedelta(seconds=DEFAULT_TTL_SECONDS)
 
 
 def is_settled(sync: EstimateSync) -> bool:
@@ -18,9 +22,10 @@ def is_settled(sync: EstimateSync) -> bool:
     )
 
 
-def compute_expiry(sync: EstimateSync) -> datetime | None:
+def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta = DEFAULT_TTL) -> datetime | None:
     """When a finished sync may be removed; None while its callback is under way."""
     callback, completion = sync.status.callback, sync.status.completion_time
     if completion is None or (callback is not None and not callback.state.is_final):
         return None
-    return completion + timedelta(seconds=sync.spec.ttl_seconds_after_finished)
+    own = sync.spec.ttl_seconds_after_finished
+    return completion + (default_ttl if own is None else timedelta(seconds=own))

@@ -12,6 +12,7 @@ from estimatesync_contract.setting import (
     TIME_ZONE,
     Setting,
 )
+from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
 
 from estimatesync_operator import callback_settings
 
@@ -24,6 +25,15 @@ RECONCILER_SETTINGS: Final = (
         default="1",
         low=1,
         high=10_000,
+    ),
+    Setting(
+        name="TTL_SECONDS_AFTER_FINISHED",
+        meaning="How long a finished sync is kept, and its job with it, unless its spec says otherwise;"
+        " at least a day, because an Idempotency-Key is known as long",
+        default=str(DEFAULT_TTL_SECONDS),
+        unit="seconds",
+        low=SHORTEST_DEFAULT_TTL_SECONDS,
+        high=MAX_TTL_SECONDS,
     ),
     Setting(
         name="PROGRESS_SECONDS",

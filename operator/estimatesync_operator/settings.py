@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 from estimatesync_contract import job_environment as env
 from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
 
 from estimatesync_operator.job_manifest import JobSettings
 from estimatesync_operator.reconciler import ReconcilerSettings
@@ -47,7 +48,15 @@ def read_reconciler_settings(reader: EnvironmentReader) -> ReconcilerSettings:
         time_zone=reader.read_time_zone("TIME_ZONE", env.DEFAULT_TIME_ZONE),
         environment=_read_environment_name(reader),
         progress_interval=timedelta(seconds=reader.read_integer("PROGRESS_SECONDS", 2, low=1, high=3600)),
+        default_ttl=_read_default_ttl(reader),
     )
+
+
+def _read_default_ttl(reader: EnvironmentReader) -> timedelta:
+    seconds = reader.read_integer(
+        "TTL_SECONDS_AFTER_FINISHED", DEFAULT_TTL_SECONDS, low=SHORTEST_DEFAULT_TTL_SECONDS, high=MAX_TTL_SECONDS
+    )
+    return timedelta(seconds=seconds)
 
 
 def _read_environment_name(reader: EnvironmentReader) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 
-from estimatesync_operator.rest import compute_expiry, is_settled
+from estimatesync_operator.rest import DEFAULT_TTL, compute_expiry, is_settled
 
 State = tuple[str, str]
 """Phase and reason; empty before the first visit."""
@@ -29,8 +29,9 @@ class _Settled(msgspec.Struct, frozen=True):
 class SyncCache:
     """Use it from one event loop only."""
 
-    def __init__(self) -> None:
-        """Know nothing."""
+    def __init__(self, *, default_ttl: timedelta = DEFAULT_TTL) -> None:
+        """Know nothing; `default_ttl` is how long a finished sync stays that does not say it itself."""
+        self._default_ttl = default_ttl
         self._live: dict[str, EstimateSync] = {}
         self._settled: dict[str, _Settled] = {}
         self._doubted: set[str] = set()
@@ -114,7 +115,8 @@ class SyncCache:
         self._live.pop(sync.name, None)
         self._settled.pop(sync.name, None)
         if is_settled(sync):
-            self._settled[sync.name] = _Settled(version, _get_state(sync), compute_expiry(sync))
+            expiry = compute_expiry(sync, default_ttl=self._default_ttl)
+            self._settled[sync.name] = _Settled(version, _get_state(sync), expiry)
         else:
             self._live[sync.name] = sync
 

@@ -65,7 +65,6 @@ def test_the_defaults_are_the_contracts() -> None:
         "concurrency": 8,
         "timeoutSeconds": 3600,
         "maxRetries": 2,
-        "ttlSecondsAfterFinished": 604_800,
         "callback": {},
         "cancel": False,
         "suspend": False,

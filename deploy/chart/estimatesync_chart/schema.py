@@ -54,6 +54,7 @@ _RULES: Final[dict[str, Schema]] = {
     "settings.maxActiveSyncs": _between(1, 10_000),
     "settings.stuckSeconds": _between(1, 604_800),
     "settings.maxEvictions": _between(0, 1000),
+    "settings.ttlSecondsAfterFinished": _between(86_400, 31_536_000),
     "settings.progressSeconds": _between(1, 3600),
     "api.replicas": _between(1, 100),
     "api.workers": _between(1, 64),

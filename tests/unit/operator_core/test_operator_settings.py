@@ -40,6 +40,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         PROGRESS_SECONDS="10",
         STUCK_SECONDS="90",
         MAX_EVICTIONS="2",
+        TTL_SECONDS_AFTER_FINISHED="86400",
     )
 
     assert settings.reconciler == ReconcilerSettings(
@@ -49,6 +50,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         progress_interval=timedelta(seconds=10),
         stuck_limit=timedelta(seconds=90),
         max_evictions=2,
+        default_ttl=timedelta(days=1),
     )
     assert settings.job.environment["SYNC_TIME_ZONE"] == "America/New_York"
 
@@ -73,6 +75,7 @@ def test_sync_pods_are_set_from_the_environment() -> None:
         pytest.param("NAMESPACE", " ", "NAMESPACE is not set", id="no namespace"),
         pytest.param("SYNC_IMAGE", "", "SYNC_IMAGE is not set", id="no image"),
         pytest.param("MAX_ACTIVE_SYNCS", "0", "from 1 to 10000", id="nobody could run"),
+        pytest.param("TTL_SECONDS_AFTER_FINISHED", "3600", "from 86400", id="a key is known for a day"),
         pytest.param("PROGRESS_SECONDS", "0.5", "whole number", id="fraction"),
         pytest.param("TIME_ZONE", "Mars/Olympus", "IANA time zone", id="unknown zone"),
         pytest.param("ENVIRONMENT", "e" * 65, "at most 64 characters", id="longer than the status takes"),

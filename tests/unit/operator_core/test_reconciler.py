@@ -387,18 +387,28 @@ def test_a_refusal_that_passes_is_forgotten(world: World, make_reconciler: Make,
     assert world.syncs["a"].status.reason == Reason.RUNNING
 
 
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [pytest.param(3600, timedelta(hours=1), id="its own"), pytest.param(None, timedelta(days=2), id="the default")],
+)
 def test_a_finished_sync_is_removed_after_its_time_and_not_before(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    settle: Settle,
+    finished_job: Finished,
+    running: dict[str, Any],
+    own: int | None,
+    kept: timedelta,
 ) -> None:
-    world.add("a", spec=EstimateSyncSpec(ttl_seconds_after_finished=3600), **running)
+    world.add("a", spec=EstimateSyncSpec(ttl_seconds_after_finished=own), **running)
     world.observations["a"] = finished_job("a")
     world.time += timedelta(seconds=487)
-    reconciler = make_reconciler()
+    reconciler = make_reconciler(default_ttl=timedelta(days=2))
 
     agenda = settle(reconciler, "a")
 
-    assert agenda.again_after == timedelta(seconds=3600)
-    world.time += timedelta(seconds=3600)
+    assert agenda.again_after == kept
+    world.time += kept
     settle(reconciler, "a")
     assert world.syncs == {}
 

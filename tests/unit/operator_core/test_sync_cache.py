@@ -55,6 +55,16 @@ def test_what_is_settled_shrinks_to_a_line_and_comes_back_when_it_changes(make_s
     assert (len(cache), cache.is_settled("a")) == (1, False)
 
 
+def test_what_is_settled_rests_for_the_default_time_unless_it_has_one_of_its_own(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=timedelta(days=2))
+    cache.take(version(make_sync("own", **DONE), 1))
+    cache.take(version(make_sync("default", **{**DONE, "spec": EstimateSyncSpec()}), 2))
+
+    rests = {name: cache.compute_rest(name, now=NOW) for name in ("own", "default")}
+
+    assert rests == {"own": timedelta(seconds=60), "default": timedelta(days=2)}
+
+
 @pytest.mark.parametrize(
     ("fields", "is_settled"),
     [
