@@ -33,6 +33,7 @@ from estimatesync_api.problems import (
 )
 from estimatesync_api.settings import Settings
 from estimatesync_api.start_resource import StartResource
+from estimatesync_api.status_page.room import add_status_page
 from estimatesync_api.sync_resources import CancelResource, RedeliverResource, SyncListResource, SyncResource
 from estimatesync_api.sync_starter import SyncStarter
 from estimatesync_api.waiting import Pause, WaitingRoom
@@ -78,7 +79,8 @@ def create_app(
     """
     metrics = ApiMetrics()
     waiting = WaitingRoom(store, pause=pause)
-    gate = Gate(KeyRing(settings.keys).find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic)
+    ring = KeyRing(settings.keys)
+    gate = Gate(ring.find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic)
     starter = SyncStarter(store, metrics, token=token, repeated_requests=settings.repeated_requests)
     app: Asgi = falcon.asgi.App()
     app.add_middleware(AccessLog(metrics))
@@ -101,6 +103,8 @@ def create_app(
     app.add_route("/metrics", MetricsResource(metrics))
     app.add_route("/openapi.json", OpenApiResource())
     app.add_route("/docs", DocsResource())
+    if settings.has_status_page:
+        add_status_page(app, settings, store, starter, ring=ring, gate=gate, metrics=metrics, clock=clock, pause=pause)
     return app
 
 
@@ -136,18 +140,22 @@ async def _answer_exception(
         _logger.error("sync=%s unexpected error", req.context.sync_id or "-", exc_info=error)
     elif answer is not error:
         _logger.warning("sync=%s %s: %s", req.context.sync_id or "-", answer.problem.code, error)
-    _answer(resp, answer)
+    _answer(req, resp, answer)
 
 
 async def _answer_http_error(
-    _req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _params: dict[str, Any]
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _params: dict[str, Any]
 ) -> None:
     # The framework's headers matter: Allow for a wrong method.
     resp.set_headers(error.headers or {})
-    _answer(resp, map_status(error.status_code))
+    _answer(req, resp, map_status(error.status_code))
 
 
-def _answer(resp: falcon.asgi.Response, answer: ApiError) -> None:
+def _answer(req: falcon.asgi.Request, resp: falcon.asgi.Response, answer: ApiError) -> None:
     resp.status = answer.problem.status
     resp.set_headers(dict(represent_problem_headers(answer)))
-    resp.media = represent_problem(answer)
+    # The address decides who reads it: a program, or a person.
+    if req.context.answer_as_page:
+        req.context.answer_as_page(req, resp, answer)
+    else:
+        resp.media = represent_problem(answer)

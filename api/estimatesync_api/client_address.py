@@ -34,6 +34,12 @@ def compute_client(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     return "unknown" if client is None else _represent(client)
 
 
+def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether a connection comes from one of the trusted proxies."""
+    client = _parse(peer)
+    return client is not None and _is_trusted(client, trusted)
+
+
 def _parse(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.strip("[]").partition("%")[0])

@@ -44,12 +44,20 @@ class Gate:
         if not presented:
             raise ApiError(Problem.KEY_MISSING)
         key = self._check_key(presented, client)
+        self.let_pass(key, method=method)
+        return key
+
+    def let_pass(self, key: ApiKey, *, method: str) -> None:
+        """Let a request in whose key is known to be valid: the key of a session, for one.
+
+        Raises:
+            ApiError: The key may not do this, or not now.
+        """
         if key.is_read_only and method not in _READING:
             raise ApiError(Problem.KEY_READ_ONLY)
         wait = self._requests.take(key.name, self._monotonic())
         if wait:
             raise ApiError(Problem.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
-        return key
 
     def _check_key(self, presented: str, client: str) -> ApiKey:
         key = self._find(presented)

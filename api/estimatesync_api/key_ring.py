@@ -38,11 +38,15 @@ class KeyRing:
 
     def find(self, presented: str) -> ApiKey | None:
         """Find a key that is valid now."""
+        return find_key(self.list_keys(), presented)
+
+    def list_keys(self) -> tuple[ApiKey, ...]:
+        """Every key that is valid now."""
         now = self._monotonic()
         if self._settings.files and now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
             self._renew()
-        return find_key(self._keys, presented)
+        return self._keys
 
     def _renew(self) -> None:
         state = self._read_state()

@@ -21,7 +21,7 @@ _logger: Final = logging.getLogger("estimatesync_api.access")
 class KeyCheck:
     """Lets a request through to any resource only with a key, before its body is looked at.
 
-    A resource is open to everyone only if it says `is_public = True`.
+    A resource is open to everyone only if it says `is_public = True`; the status page has a door of its own.
     """
 
     def __init__(self, gate: Gate, metrics: ApiMetrics, *, trusted_proxies: tuple[Network, ...]) -> None:
@@ -35,7 +35,7 @@ class KeyCheck:
         Raises:
             ApiError: The key is missing or wrong, may not do this, or has been used too often.
         """
-        if getattr(resource, "is_public", False):
+        if getattr(resource, "is_public", False) or getattr(resource, "is_page", False):
             return
         client = compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", self._trusted_proxies)
         presented = (req.get_header(HEADER) or "").strip()
@@ -64,14 +64,20 @@ class AccessLog:
         req.context.started = time.perf_counter()
         req.context.key_name = None
         req.context.sync_id = None
+        req.context.is_routine = False
+        req.context.answer_as_page = None
 
     async def process_response(self, req: Request, resp: Response, resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
-        """Say what was asked, by whom, and what the answer was. Health probes that pass are not worth a line."""
+        """Say what was asked, by whom, and what the answer was.
+
+        Probes and the looks of an open page that pass are not worth a line.
+        """
         seconds = time.perf_counter() - req.context.started
         self._metrics.record_request(
             method=req.method, route=req.uri_template, status=resp.status_code, seconds=seconds
         )
-        if getattr(resource, "is_public", False) and resp.status_code < 400:  # noqa: PLR2004 - HTTP's own boundary
+        is_routine = getattr(resource, "is_public", False) or req.context.is_routine
+        if is_routine and resp.status_code < 400:  # noqa: PLR2004 - HTTP's own boundary
             return
         _logger.info(
             "%s %s -> %s in %.1f ms sync=%s key=%s",

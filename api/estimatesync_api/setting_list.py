@@ -42,6 +42,17 @@ API_SETTINGS: Final = (
         low=0,
         high=86_400,
     ),
+    Setting(
+        name="STATUS_PAGE", meaning="Serve the status page at `/`", default="true", choices=("true", "false")
+    ),
+    Setting(
+        name="STATUS_PAGE_SESSION_HOURS",
+        meaning="How long a person stays signed in there",
+        default="8",
+        unit="hours",
+        low=1,
+        high=720,
+    ),
     TIME_ZONE,
     Setting(name="BIND", meaning="Address and port that are listened on", default="0.0.0.0:8080"),
     Setting(

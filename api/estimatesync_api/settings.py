@@ -20,6 +20,7 @@ from estimatesync_api.keys import KeyText, parse_api_keys
 
 FOREGROUND_SECONDS_MAX: Final = 86_400
 REQUESTS_PER_MINUTE_MAX: Final = 1_000_000
+SESSION_HOURS_MAX: Final = 720
 
 SERVICE_ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -27,7 +28,10 @@ KEY_TEXTS: Final = {"API_KEYS": False, "API_KEY": False, "READ_ONLY_API_KEYS": T
 """Settings that hold keys, and whether those may only look."""
 KEY_FILES: Final = {"API_KEYS_FILE": False, "READ_ONLY_API_KEYS_FILE": True}
 KEY_SETTINGS: Final = (*KEY_TEXTS, *KEY_FILES)
-REQUEST_SETTINGS: Final = ("REQUESTS_PER_MINUTE", "TRUSTED_PROXIES", "REPEATED_REQUESTS", "FOREGROUND_SECONDS")
+REQUEST_SETTINGS: Final = (
+    *("REQUESTS_PER_MINUTE", "TRUSTED_PROXIES", "REPEATED_REQUESTS", "FOREGROUND_SECONDS"),
+    *("STATUS_PAGE", "STATUS_PAGE_SESSION_HOURS"),
+)
 """What one machine has as well as a cluster."""
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -67,6 +71,8 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     repeated_requests: RepeatedRequests
     foreground_seconds: int
+    has_status_page: bool = True
+    session_hours: int = 8
     namespace: str | None = None
     kubeconfig: str | None = None
     service_account_directory: Path = SERVICE_ACCOUNT_DIRECTORY
@@ -88,6 +94,8 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
             reader.read_choice("REPEATED_REQUESTS", RepeatedRequests.JOIN, tuple(RepeatedRequests))
         ),
         foreground_seconds=reader.read_integer("FOREGROUND_SECONDS", 0, low=0, high=FOREGROUND_SECONDS_MAX),
+        has_status_page=reader.read_flag("STATUS_PAGE", default=True),
+        session_hours=reader.read_integer("STATUS_PAGE_SESSION_HOURS", 8, low=1, high=SESSION_HOURS_MAX),
         namespace=_read_namespace(reader),
         kubeconfig=reader.read_text("KUBECONFIG", "") or None,
         service_account_directory=Path(reader.read_text("SERVICE_ACCOUNT_DIRECTORY", str(SERVICE_ACCOUNT_DIRECTORY))),

@@ -45,6 +45,7 @@ _RULES: Final[dict[str, Schema]] = {
     "api.trustedProxies": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}},
     "api.repeatedRequests": {"enum": ["join", "start"]},
     "api.foregroundSeconds": _between(0, 86_400),
+    "api.statusPage.sessionHours": _between(1, 720),
     "credentials.databaseUrl": {"type": "string", "pattern": "^(postgres(ql)?://.+)?$"},
     "callback.url": _PROXY,
     "callback.signingSecrets": {"type": "array", "items": {"type": "string", "pattern": "^whsec_.+"}},

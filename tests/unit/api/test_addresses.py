@@ -48,7 +48,7 @@ def test_a_store_that_is_away_is_503(client: TestClient, store: Any, unavailable
     [
         ("GET", "/sync-estimates", 405, "method_not_allowed", "POST, OPTIONS"),
         ("DELETE", f"{SYNCS}/est-1", 405, "method_not_allowed", "GET, OPTIONS"),
-        ("GET", "/", 404, "not_found", None),
+        ("GET", "/nothing", 404, "not_found", None),
         ("POST", "/api", 404, "not_found", None),
     ],
 )

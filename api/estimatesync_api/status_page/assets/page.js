@@ -1,0 +1,151 @@
+// Makes the page lively. Everything works without it: it asks for the part of this very page that changes, as the server
+// writes it, and puts in what is different, so that focus, selection and scrolling stay where they are.
+"use strict";
+
+(() => {
+  const PART = { "X-Page-Part": "live" };
+  const SLOWEST = 60;
+  const KEPT_LINES = 5000;
+  const lost = document.getElementById("lost");
+  let tag = "";
+  let failures = 0;
+  let timer = 0;
+
+  // --- What is different -------------------------------------------------------------------------------------------
+
+  const isSame = (old, fresh) => old.nodeName === fresh.nodeName && (old.id || "") === (fresh.id || "");
+
+  function patch(old, fresh) {
+    if (old.isEqualNode(fresh)) return;
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      old.nodeValue = fresh.nodeValue;
+      return;
+    }
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    patchChildren(old, fresh);
+  }
+
+  function patchChildren(old, fresh) {
+    let place = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+      const known = child.id && [...old.childNodes].find((each) => each.id === child.id);
+      if (known && known !== place) {
+        old.insertBefore(known, place);
+        place = known;
+      }
+      if (place && isSame(place, child)) {
+        patch(place, child);
+        place = place.nextSibling;
+      } else {
+        old.insertBefore(document.importNode(child, true), place);
+      }
+    }
+    while (place) {
+      const next = place.nextSibling;
+      place.remove();
+      place = next;
+    }
+  }
+
+  // --- Looking again and again -------------------------------------------------------------------------------------
+
+  const live = () => document.getElementById("live");
+
+  async function look() {
+    try {
+      const headers = tag ? { ...PART, "If-None-Match": tag } : PART;
+      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
+      if (answer.status === 401 || answer.status === 404) {
+        location.reload();
+        return;
+      }
+      if (answer.status !== 304) {
+        if (!answer.ok) throw new Error(String(answer.status));
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+        tag = answer.headers.get("ETag") || "";
+        if (fresh) patch(live(), fresh);
+      }
+      failures = 0;
+      lost.hidden = true;
+    } catch {
+      failures += 1;
+      // One answer may go astray; a person is told when a second one does.
+      if (failures === 2) {
+        lost.textContent = lost.dataset.words;
+        lost.hidden = false;
+      }
+    }
+    wait();
+  }
+
+  function wait() {
+    clearTimeout(timer);
+    const seconds = Number(live()?.dataset.seconds || 0);
+    if (!seconds || document.hidden) return;
+    timer = setTimeout(look, 1000 * Math.min(SLOWEST, seconds * 2 ** Math.min(failures, 5)));
+  }
+
+  // --- The log -----------------------------------------------------------------------------------------------------
+
+  async function follow(log) {
+    const state = document.getElementById("log-state");
+    const say = (word) => { state.textContent = state.dataset[word]; };
+    const decoder = new TextDecoder();
+    let isFirst = true;
+    try {
+      const answer = await fetch(log.dataset.follow, { cache: "no-store", redirect: "manual" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      if (log.dataset.atWork === "true") say("following");
+      const reader = answer.body.getReader();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+        // What the page came with is the beginning or the end of the same log.
+        if (isFirst) log.textContent = "";
+        document.getElementById("log-empty")?.remove();
+        log.append(decoder.decode(part.value, { stream: true }));
+        shorten(log);
+        if (isAtEnd || isFirst) log.scrollTop = log.scrollHeight;
+        isFirst = false;
+      }
+      say("ended");
+    } catch {
+      say("interrupted");
+    }
+  }
+
+  function shorten(log) {
+    const lines = log.textContent.split("\n");
+    if (lines.length > KEPT_LINES * 1.2) log.textContent = lines.slice(-KEPT_LINES).join("\n");
+  }
+
+  // --- Small things ------------------------------------------------------------------------------------------------
+
+  for (const form of document.querySelectorAll("form[data-once]")) {
+    form.addEventListener("submit", (event) => {
+      if (form.dataset.sent) event.preventDefault();
+      form.dataset.sent = "true";
+    });
+  }
+  // Going back in the history shows the form as it was left: it may be sent again.
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+  });
+  if (document.querySelector("[data-told]")) {
+    const address = new URL(location.href);
+    address.searchParams.delete("told");
+    history.replaceState(null, "", address);
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+
+  const log = document.getElementById("log");
+  if (log) {
+    log.scrollTop = log.scrollHeight;
+    follow(log);
+  }
+  if (live()) wait();
+})();

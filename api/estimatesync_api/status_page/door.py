@@ -1,0 +1,147 @@
+"""The door of the page: finds out who is there, sends strangers to sign in, and answers faults as pages.
+
+Called around every request; leaves everything alone that is not below the page's addresses.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import falcon
+from falcon.asgi import Request, Response
+
+from estimatesync_api.client_address import compute_client, is_trusted_peer
+from estimatesync_api.gate import Gate
+from estimatesync_api.key_ring import KeyRing
+from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.settings import Settings
+from estimatesync_api.status_page import languages
+from estimatesync_api.status_page.addresses import HOME, build_sign_in_address, is_page_path
+from estimatesync_api.status_page.faults import build_fault
+from estimatesync_api.status_page.forms import FormRefusedError
+from estimatesync_api.status_page.origins import Origin, is_from_own_page, read_origin
+from estimatesync_api.status_page.rendering import send_page
+from estimatesync_api.status_page.sessions import choose_cookie_name, find_session
+from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.visits import PART_HEADER, Visit, get_visit
+
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # No other site learns an address of ours; without a referrer at all, browsers would not say where a form is from.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_logger: Final = logging.getLogger(__name__)
+
+
+class PageDoor:
+    """One for each server process."""
+
+    def __init__(self, ring: KeyRing, gate: Gate, settings: Settings, *, clock: Callable[[], datetime]) -> None:
+        self._ring = ring
+        self._gate = gate
+        self._settings = settings
+        self._clock = clock
+
+    async def process_request(self, req: Request, _resp: Response) -> None:
+        """Write down what is known about the visit."""
+        if is_page_path(req.path):
+            req.context.visit = self._build_visit(req)
+            req.context.answer_as_page = answer_fault
+
+    async def process_resource(self, req: Request, resp: Response, resource: object, _params: dict[str, Any]) -> None:
+        """Let somebody in, or send him to sign in.
+
+        Raises:
+            ApiError: The key may not do this, or has been used too often.
+            FormRefusedError: Another site has sent a form.
+        """
+        if not getattr(resource, "is_page", False) or getattr(resource, "is_public", False):
+            return
+        resp.cache_control = ("no-store",)
+        visit = get_visit(req)
+        if req.method == "POST" and not _is_own_form(req, visit.origin):
+            _logger.warning("a form for %s came from another site and was refused", req.uri_template)
+            raise FormRefusedError
+        session = self._find_session(req, visit)
+        req.context.visit = replace(visit, session=session)
+        if getattr(resource, "is_open", False):
+            return
+        if session is None:
+            raise _send_to_sign_in(req, visit)
+        req.context.key_name = session.key.name
+        req.context.is_routine = visit.is_part
+        method = "GET" if getattr(resource, "changes_nothing", False) else req.method
+        self._gate.let_pass(session.key, method=method)
+
+    async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
+        """Tell the browser how strict to be, whatever the answer is."""
+        if is_page_path(req.path):
+            resp.set_headers(dict(HEADERS))
+            if not resp.get_header("Cache-Control"):
+                resp.cache_control = ("no-store",)
+
+    def _build_visit(self, req: Request) -> Visit:
+        trusted = self._settings.trusted_proxies
+        language = languages.choose_language(
+            read_cookie(req, languages.COOKIE), req.get_header("Accept-Language") or ""
+        )
+        wanted = f"{req.path}?{req.query_string}" if req.query_string and req.method == "GET" else req.path
+        return Visit(
+            tongue=Tongue(language=language, time_zone=self._settings.time_zone),
+            origin=read_origin(
+                scheme=req.scheme,
+                host=req.get_header("Host") or "",
+                headers={name: req.get_header(name) or "" for name in ("X-FORWARDED-PROTO", "X-FORWARDED-HOST")},
+                is_proxy_trusted=is_trusted_peer(req.remote_addr, trusted),
+            ),
+            now=self._clock(),
+            client=compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", trusted),
+            wanted=wanted,
+            is_part=bool(req.get_header(PART_HEADER)),
+        )
+
+    def _find_session(self, req: Request, visit: Visit) -> Any:  # noqa: ANN401 - typed where it is kept
+        cookie = read_cookie(req, choose_cookie_name(is_secure=visit.origin.is_secure))
+        return find_session(cookie, self._ring.list_keys(), now=visit.now) if cookie else None
+
+
+def read_cookie(req: Request, name: str) -> str:
+    """Read a cookie; blank when there is none, or several of that name, which only a stranger could have added."""
+    values = req.get_cookie_values(name) or []
+    return values[0] if len(values) == 1 else ""
+
+
+def answer_fault(req: Request, resp: Response, error: ApiError) -> None:
+    """Answer a fault as a page; status and headers are set already."""
+    fault = build_fault(error.problem, get_visit(req).tongue, error)
+    send_page(req, resp, "fault.html", fault=fault, refresh_seconds=error.retry_after if fault.may_pass else 0)
+
+
+async def answer_refused_form(req: Request, resp: Response, _error: FormRefusedError, _params: dict[str, Any]) -> None:
+    """Say that nothing was done."""
+    resp.status = HTTPStatus.FORBIDDEN
+    send_page(req, resp, "fault.html", fault=build_fault(None, get_visit(req).tongue, None))
+
+
+def _is_own_form(req: Request, origin: Origin) -> bool:
+    return is_from_own_page(
+        origin, fetch_site=req.get_header("Sec-Fetch-Site") or "", sent_origin=req.get_header("Origin") or ""
+    )
+
+
+def _send_to_sign_in(req: Request, visit: Visit) -> Exception:
+    if visit.is_part:
+        # The script loads the page again, and the person signs in.
+        return ApiError(Problem.KEY_MISSING)
+    return falcon.HTTPSeeOther(build_sign_in_address(visit.wanted if req.method == "GET" else HOME))

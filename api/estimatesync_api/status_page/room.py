@@ -1,0 +1,58 @@
+"""Adds the status page to the API's application. Called by `app.py`; everything else here is called from here."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from falcon.asgi import App, Request, Response
+
+from estimatesync_api.gate import Gate
+from estimatesync_api.key_ring import KeyRing
+from estimatesync_api.metrics import ApiMetrics
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.settings import Settings
+from estimatesync_api.status_page import addresses
+from estimatesync_api.status_page.action_resources import (
+    CancelPageResource,
+    RedeliverPageResource,
+    StartPageResource,
+)
+from estimatesync_api.status_page.asset_resource import AssetResource
+from estimatesync_api.status_page.door import PageDoor, answer_refused_form
+from estimatesync_api.status_page.forms import FormRefusedError
+from estimatesync_api.status_page.list_resources import HomeResource, TrendsResource
+from estimatesync_api.status_page.sign_in_resources import LanguageResource, SignInResource, SignOutResource
+from estimatesync_api.status_page.sync_page_resources import PageLogResource, SyncPageResource
+from estimatesync_api.sync_starter import SyncStarter
+from estimatesync_api.waiting import Pause
+
+_ONE: Final = addresses.SYNC
+
+
+def add_status_page(
+    app: App[Request, Response],
+    settings: Settings,
+    store: SyncStore,
+    starter: SyncStarter,
+    *,
+    ring: KeyRing,
+    gate: Gate,
+    metrics: ApiMetrics,
+    clock: Callable[[], datetime],
+    pause: Pause,
+) -> None:
+    """Add the page's door and addresses; the middleware that is there already comes first."""
+    app.add_middleware(PageDoor(ring, gate, settings, clock=clock))
+    app.add_error_handler(FormRefusedError, answer_refused_form)
+    app.add_route(addresses.HOME, HomeResource(store))
+    app.add_route(addresses.TRENDS, TrendsResource(store))
+    app.add_route(addresses.SIGN_IN, SignInResource(gate, metrics, hours=settings.session_hours))
+    app.add_route(addresses.SIGN_OUT, SignOutResource())
+    app.add_route(addresses.LANGUAGE, LanguageResource())
+    app.add_route(addresses.ASSET, AssetResource())
+    start = StartPageResource(store, starter, clock=clock, repeated_requests=settings.repeated_requests)
+    app.add_route(addresses.START, start)
+    app.add_route(_ONE, SyncPageResource(store))
+    app.add_route(f"{_ONE}/{addresses.LOG_STEP}", PageLogResource(store, pause=pause))
+    app.add_route(f"{_ONE}/{addresses.CANCEL_STEP}", CancelPageResource(store))
+    app.add_route(f"{_ONE}/{addresses.REDELIVER_STEP}", RedeliverPageResource(store))

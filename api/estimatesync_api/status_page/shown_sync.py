@@ -1,0 +1,147 @@
+"""Everything that the page of one sync shows, in words. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.reasons import OBSTACLES
+from estimatesync_contract.status import CallbackState, Phase
+
+from estimatesync_api.listing import find_phase
+from estimatesync_api.problems import ApiError
+from estimatesync_api.redelivery import require_redeliverable
+from estimatesync_api.status_page.causes import Cause, find_cause
+from estimatesync_api.status_page.page_map import PageMap, build_page_map
+from estimatesync_api.status_page.seen_syncs import SeenSync, say_duration, see_sync
+from estimatesync_api.status_page.timelines import Step, build_timeline, say_wait
+from estimatesync_api.status_page.tongue import Moment, Tongue
+
+_COUNTS: Final = (
+    ("total_fetched", "counts.fetched"),
+    ("new_estimates", "counts.new"),
+    ("updated_estimates", "counts.updated"),
+    ("unchanged_estimates", "counts.unchanged"),
+    ("skipped_estimates", "counts.skipped"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """A name and a value."""
+
+    name: str
+    text: str
+    moment: Moment | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownCallback:
+    """How the outcome travels to whoever is to be told."""
+
+    facts: tuple[Fact, ...]
+    error: str
+    can_be_sent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownSync:
+    """One sync with all its particulars."""
+
+    seen: SeenSync
+    headline: str
+    cause: Cause | None
+    page_map: PageMap | None
+    counts: tuple[Fact, ...]
+    timeline: tuple[Step, ...]
+    callback: ShownCallback | None
+    particulars: tuple[Fact, ...]
+    can_be_cancelled: bool
+
+
+def show_sync(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> ShownSync:
+    """Describe a sync for its own page."""
+    return ShownSync(
+        seen=see_sync(sync, tongue, now=now),
+        headline=say_headline(sync, tongue, now=now),
+        cause=find_cause(sync, tongue),
+        page_map=build_page_map(sync.status.progress) if find_phase(sync) is Phase.RUNNING else None,
+        counts=_list_counts(sync, tongue),
+        timeline=build_timeline(sync, tongue, now=now),
+        callback=_show_callback(sync, tongue, now=now),
+        particulars=_list_particulars(sync, tongue),
+        can_be_cancelled=not sync.is_finished and not sync.spec.cancel,
+    )
+
+
+def say_headline(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> str:
+    """Say in one sentence how the sync is, to somebody who knows nothing of it."""
+    cause = find_cause(sync, tongue)
+    values = {
+        "duration": say_duration(sync, tongue, now=now),
+        "happened": cause.happened if cause else "",
+        "why": say_wait(sync, tongue),
+    }
+    return tongue.say(f"headline.{_choose_headline(sync)}", **values)
+
+
+def _choose_headline(sync: EstimateSync) -> str:
+    phase = find_phase(sync)
+    if phase is Phase.RUNNING and sync.status.reason in OBSTACLES:
+        return "stalled"
+    if phase is Phase.RUNNING and sync.spec.cancel:
+        return "stopping"
+    return phase.lower()
+
+
+def can_be_redelivered(sync: EstimateSync) -> bool:
+    """Tell whether there is a callback to send again: the API's own rule."""
+    try:
+        require_redeliverable(sync)
+    except ApiError:
+        return False
+    return True
+
+
+def _list_counts(sync: EstimateSync, tongue: Tongue) -> tuple[Fact, ...]:
+    results, progress = sync.status.results, sync.status.progress
+    if results is not None and find_phase(sync) is Phase.SUCCEEDED:
+        found = [(key, getattr(results, name)) for name, key in _COUNTS]
+        return tuple(Fact(name=tongue.say(key), text=tongue.say_number(count)) for key, count in found)
+    if progress is not None and not sync.is_finished:
+        return (Fact(name=tongue.say("counts.fetched_so_far"), text=tongue.say_number(progress.fetched)),)
+    return ()
+
+
+def _show_callback(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> ShownCallback | None:
+    callback = sync.status.callback
+    if callback is None:
+        return None
+    if callback.state is CallbackState.DISABLED:
+        return ShownCallback(facts=(), error=tongue.say("callback.disabled"), can_be_sent=False)
+    facts = [Fact(name=tongue.say("callback.made"), text=tongue.say_number(callback.attempts))]
+    for key, moment in (("callback.last", callback.last_attempt_time), ("callback.next", callback.next_attempt_time)):
+        if moment is not None:
+            facts.append(Fact(name=tongue.say(key), text="", moment=tongue.say_moment(moment, now=now)))
+    if callback.last_status_code:
+        facts.append(Fact(name=tongue.say("callback.answer"), text=f"HTTP {callback.last_status_code}"))
+    if callback.id:
+        facts.append(Fact(name="webhook-id", text=callback.id))
+    error = callback.last_error or ""
+    return ShownCallback(facts=tuple(facts), error=error, can_be_sent=can_be_redelivered(sync))
+
+
+def _list_particulars(sync: EstimateSync, tongue: Tongue) -> tuple[Fact, ...]:
+    """For whoever looks on, with other tools."""
+    status = sync.status
+    known = {
+        "particulars.name": sync.name,
+        "particulars.uid": sync.uid,
+        "particulars.reason": status.reason,
+        "particulars.message": status.message,
+        "particulars.job": status.job_name,
+        "particulars.pod": status.pod_name,
+        "particulars.runs": str(status.runs) if status.runs else "",
+        "particulars.limit": str(sync.spec.timeout_seconds),
+    }
+    return tuple(Fact(name=tongue.say(key), text=text) for key, text in known.items() if text)

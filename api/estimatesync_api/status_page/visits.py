@@ -1,0 +1,48 @@
+"""One request of a browser, as everything on the page needs to know it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from falcon.asgi import Request
+
+from estimatesync_api.status_page.origins import Origin
+from estimatesync_api.status_page.sessions import Session
+from estimatesync_api.status_page.tongue import Tongue
+
+PART_HEADER: Final = "X-Page-Part"
+"""Sent by the page's own script, which wants nothing but the parts that change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """Who asks, from where, in which language, and when."""
+
+    tongue: Tongue
+    origin: Origin
+    now: datetime
+    client: str
+    """The address that limits count by."""
+    wanted: str
+    """The address that was asked for, with its query."""
+    is_part: bool
+    session: Session | None = None
+
+    @property
+    def may_act(self) -> bool:
+        """Some keys may only look."""
+        return self.session is not None and not self.session.key.is_read_only
+
+
+def get_visit(req: Request) -> Visit:
+    """The visit that the door has written down."""
+    visit: Visit = req.context.visit
+    return visit
+
+
+def require_session(req: Request) -> Session:
+    """The session, where the door lets nobody in without one."""
+    session = get_visit(req).session
+    if session is None:
+        raise RuntimeError(f"{req.path} was reached without a session")
+    return session

@@ -1,0 +1,105 @@
+"""The charts tell the numbers that there are."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from estimatesync_api.status_page.charts import (
+    HEIGHT,
+    TOP,
+    WIDTH,
+    Sample,
+    build_chart,
+    choose_amounts,
+    choose_seconds,
+)
+from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.trends import build_strip, build_trends
+from estimatesync_contract.estimate_sync import EstimateSync
+
+Make = Callable[..., EstimateSync]
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(1, (0, 1)), (4, (0, 1, 2, 3, 4)), (5, (0, 2, 4, 6)), (1609, (0, 500, 1000, 1500, 2000)), (0.2, (0, 1))],
+)
+def test_amounts_are_round_and_cover_everything(most: float, expected: tuple[float, ...]) -> None:
+    assert choose_amounts(most) == expected
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(3, (0, 1, 2, 3)), (487, (0, 300, 600)), (7200, (0, 1800 * 2, 7200)), (40, (0, 10, 20, 30, 40))],
+)
+def test_times_are_counted_as_people_count_them(most: float, expected: tuple[float, ...]) -> None:
+    amounts = choose_seconds(most)
+
+    assert amounts[-1] >= most
+    assert set(expected) <= set(amounts) | {amounts[-1]}
+
+
+def test_heights_are_in_proportion_and_bars_stay_inside() -> None:
+    samples = [Sample(amounts=(("new", amount),), title=str(amount), label="x") for amount in (50.0, 100.0)]
+
+    chart = build_chart(samples, [(0, "0"), (100, "100")])
+
+    (half,), (whole,) = (bar.slices for bar in chart.bars)
+    assert whole.height == pytest.approx(2 * half.height, abs=0.2)
+    assert whole.y == TOP
+    assert all(0 < bar.x < WIDTH - bar.width for bar in chart.bars)
+    assert half.y + half.height == pytest.approx(chart.base, abs=0.2)
+    assert chart.base < HEIGHT
+
+
+def test_parts_of_a_bar_stand_on_each_other_and_nothing_is_drawn_for_nothing() -> None:
+    sample = Sample(amounts=(("updated", 60), ("new", 40), ("skipped", 0)), title="", label="")
+
+    (bar,) = build_chart([sample], [(100, "100")]).bars
+
+    updated, new = bar.slices
+    assert (updated.tone, new.tone) == ("updated", "new")
+    assert new.y + new.height == pytest.approx(updated.y, abs=0.2)
+
+
+def test_labels_below_many_bars_do_not_overlap() -> None:
+    samples = [Sample(amounts=(("new", 1),), title="", label="1 Oct") for _ in range(60)]
+
+    chart = build_chart(samples, [(1, "1")])
+
+    assert len(chart.columns) <= 6
+
+
+def test_trends_sum_up_by_day_in_the_zone(make_sync: Make, english: Tongue, now: datetime) -> None:
+    late = now + timedelta(hours=2)
+    syncs = [
+        make_sync("running"),
+        make_sync("failed", completion_time=late),
+        make_sync("succeeded", completion_time=late, duration_seconds=100),
+        make_sync("succeeded"),
+        make_sync("cancelled"),
+    ]
+
+    trends = build_trends(syncs, english)
+
+    assert trends is not None
+    assert [(row.day[-13:], row.succeeded, row.failed, row.cancelled, row.new) for row in trends.rows] == [
+        ("17\N{NO-BREAK SPACE}Oct\N{NO-BREAK SPACE}2025"[-13:], "1", "1", "0", "45"),
+        ("16\N{NO-BREAK SPACE}Oct\N{NO-BREAK SPACE}2025"[-13:], "1", "0", "1", "45"),
+    ]
+    assert [tile.text for tile in trends.tiles][:2] == ["4", "66%"]
+    assert len(trends.durations.bars) == 4
+    assert len(trends.counts.bars) == 2
+
+
+def test_without_an_end_there_is_nothing_to_draw(make_sync: Make, english: Tongue) -> None:
+    assert build_trends([make_sync("running")], english) is None
+    assert build_strip([make_sync("queued")], english) is None
+
+
+def test_the_strip_says_in_words_what_it_shows(make_sync: Make, spanish: Tongue) -> None:
+    drawn = build_strip([make_sync("failed"), make_sync("succeeded")], spanish)
+
+    assert drawn is not None
+    assert drawn[1].startswith("De las últimas 2 sincronizaciones, 1")
+    assert [bar.slices[0].tone for bar in drawn[0].bars] == ["succeeded", "failed"]

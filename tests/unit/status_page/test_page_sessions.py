@@ -1,0 +1,106 @@
+"""A session proves itself, and nothing else does."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from estimatesync_api.keys import ApiKey, compute_digest
+from estimatesync_api.status_page.sessions import (
+    Session,
+    build_form_token,
+    build_session,
+    choose_cookie_name,
+    find_session,
+    read_form_nonce,
+)
+
+NOW = datetime(2025, 10, 17, 2, 30, tzinfo=UTC)
+MAKE = ApiKey(name="make", digest=compute_digest("made-up-key-of-make"))
+OTHER = ApiKey(name="other", digest=compute_digest("made-up-key-of-others"), is_read_only=True)
+
+
+def begin(key: ApiKey = MAKE, nonce: str = "00ff") -> Session:
+    return build_session(key, now=NOW, hours=8, nonce=nonce)
+
+
+def test_a_session_is_found_again_by_any_process_that_has_the_key() -> None:
+    session = begin()
+
+    found = find_session(session.cookie, [OTHER, MAKE], now=NOW + timedelta(hours=7, minutes=59))
+
+    assert found == session
+
+
+@pytest.mark.parametrize(
+    ("keys", "later"),
+    [
+        pytest.param([MAKE], timedelta(hours=8), id="expired"),
+        pytest.param([OTHER], timedelta(), id="its key was removed"),
+        pytest.param(
+            [ApiKey(name="make", digest=compute_digest("made-up-key-anew"))], timedelta(), id="its key was replaced"
+        ),
+        pytest.param([], timedelta(), id="no keys"),
+    ],
+)
+def test_a_session_ends(keys: list[ApiKey], later: timedelta) -> None:
+    cookie = begin().cookie
+
+    found = find_session(cookie, keys, now=NOW + later)
+
+    assert found is None
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_cookie_that_was_changed_anywhere_is_no_session(place: int) -> None:
+    parts = begin().cookie.split(".")
+    parts[place] = parts[place][:-1] + ("0" if parts[place][-1] != "0" else "2")
+
+    found = find_session(".".join(parts), [MAKE, OTHER], now=NOW)
+
+    assert found is None
+
+
+@pytest.mark.parametrize("cookie", ["", ".", "....", "1.2.3.4.5", "a" * 10_000, "1.é.3.4.5", "1.x.٣.4.5"])
+def test_what_is_no_cookie_of_ours_is_no_session(cookie: str) -> None:
+    found = find_session(cookie, [MAKE], now=NOW)
+
+    assert found is None
+
+
+def test_a_key_that_may_only_look_since_now_has_sessions_that_may_only_look() -> None:
+    cookie = begin().cookie
+
+    found = find_session(cookie, [replace(MAKE, is_read_only=True)], now=NOW)
+
+    assert found is not None
+    assert found.key.is_read_only
+
+
+def test_a_cookie_tells_neither_the_key_nor_its_name() -> None:
+    session = begin()
+
+    assert "make" not in session.cookie
+    assert MAKE.digest.hex() not in session.cookie
+    assert session.cookie not in repr(session)
+
+
+def test_a_form_token_is_of_one_session_and_one_address() -> None:
+    session = begin()
+    token = build_form_token(session, "/page/start", nonce="ab12")
+
+    assert read_form_nonce(session, "/page/start", token) == "ab12"
+    assert read_form_nonce(session, "/page/sign-out", token) is None
+    assert read_form_nonce(begin(nonce="00fe"), "/page/start", token) is None
+    assert read_form_nonce(begin(OTHER), "/page/start", token) is None
+
+
+@pytest.mark.parametrize("token", ["", ".", "ab12", "ab12.", "ab13.00", "é.é"])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    nonce = read_form_nonce(begin(), "/page/start", token)
+
+    assert nonce is None
+
+
+def test_the_name_of_the_cookie_is_bound_to_the_host_over_https_alone() -> None:
+    assert choose_cookie_name(is_secure=True).startswith("__Host-")
+    assert not choose_cookie_name(is_secure=False).startswith("__")
