@@ -81,6 +81,17 @@ test: check ## Run every check and every test
 test-resilience: $(INSTALLED) ## Kill, cut and delay everything around the operator; long, and beside `make test`
 	$(BIN)/python -m pytest tests/e2e/resilience
 
+.PHONY: browser
+browser: $(INSTALLED) ## Make sure that there is a Chromium for the tests of the status page (apt, as root on Debian)
+	@$(BIN)/python -m estimatesync_demo.browsers || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
+	    || { echo "install Chromium or Chrome, or name yours in ESTIMATESYNC_BROWSER: nothing was installed" >&2; exit 1; }
+	@$(BIN)/python -m estimatesync_demo.browsers >/dev/null || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-noto-color-emoji; }
+
+.PHONY: screenshots
+screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images anew
+	$(BIN)/python -m estimatesync_demo.page_pictures
+
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/agreement

@@ -26,7 +26,7 @@ from estimatesync_api.status_page.origins import Origin, is_from_own_page, read_
 from estimatesync_api.status_page.rendering import send_page
 from estimatesync_api.status_page.sessions import choose_cookie_name, find_session
 from estimatesync_api.status_page.tongue import Tongue
-from estimatesync_api.status_page.visits import PART_HEADER, Visit, get_visit
+from estimatesync_api.status_page.visits import PART_HEADER, STILL, Visit, get_visit
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": (
@@ -109,6 +109,7 @@ class PageDoor:
             client=compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", trusted),
             wanted=wanted,
             is_part=bool(req.get_header(PART_HEADER)),
+            is_still=bool(req.get_param(STILL)),
         )
 
     def _find_session(self, req: Request, visit: Visit) -> Any:  # noqa: ANN401 - typed where it is kept

@@ -13,7 +13,7 @@ from estimatesync_api.ports import SyncStore
 from estimatesync_api.status_page.overviews import build_overview
 from estimatesync_api.status_page.rendering import send_page
 from estimatesync_api.status_page.seen_syncs import see_sync
-from estimatesync_api.status_page.trends import MOST_SYNCS, STRIP, build_strip, build_trends
+from estimatesync_api.status_page.trends import MOST_SYNCS, build_strip, build_trends
 from estimatesync_api.status_page.visits import Visit, get_visit
 
 REFRESH_SECONDS: Final = 5
@@ -52,7 +52,7 @@ class HomeResource:
             status=status,
             filters=_FILTERS,
             overview=build_overview(newest, visit.tongue, now=visit.now),
-            strip=build_strip(newest[:STRIP], visit.tongue),
+            strip=build_strip(newest, visit.tongue),
             refresh_seconds=_choose_refresh(newest),
         )
 

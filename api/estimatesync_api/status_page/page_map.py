@@ -9,6 +9,8 @@ _MOST_SQUARES: Final = 240
 _SIDE: Final = 12
 _GAP: Final = 3
 _IN_A_ROW: Final = 40
+_FEWEST_COLUMNS: Final = 20
+"""A few pages are not drawn as large as a house."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ def build_page_map(progress: Progress | None) -> PageMap | None:
     total = progress.total_pages if progress else 0
     if progress is None or not 1 < total <= _MOST_SQUARES:
         return None
-    step, columns = _SIDE + _GAP, min(total, _IN_A_ROW)
+    step, columns = _SIDE + _GAP, max(_FEWEST_COLUMNS, min(total, _IN_A_ROW))
     squares = tuple(
         Square(x=page % columns * step, y=page // columns * step, is_read=page < progress.page) for page in range(total)
     )

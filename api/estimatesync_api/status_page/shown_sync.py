@@ -1,7 +1,8 @@
 """Everything that the page of one sync shows, in words. Pure."""
 
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -12,11 +13,13 @@ from estimatesync_api.listing import find_phase
 from estimatesync_api.problems import ApiError
 from estimatesync_api.redelivery import require_redeliverable
 from estimatesync_api.status_page.causes import Cause, find_cause
+from estimatesync_api.status_page.facts import Fact
 from estimatesync_api.status_page.page_map import PageMap, build_page_map
 from estimatesync_api.status_page.seen_syncs import SeenSync, say_duration, see_sync
 from estimatesync_api.status_page.timelines import Step, build_timeline, say_wait
-from estimatesync_api.status_page.tongue import Moment, Tongue
+from estimatesync_api.status_page.tongue import Tongue
 
+_PAGES_TO_JUDGE_BY: Final = 3
 _COUNTS: Final = (
     ("total_fetched", "counts.fetched"),
     ("new_estimates", "counts.new"),
@@ -24,15 +27,6 @@ _COUNTS: Final = (
     ("unchanged_estimates", "counts.unchanged"),
     ("skipped_estimates", "counts.skipped"),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fact:
-    """A name and a value."""
-
-    name: str
-    text: str
-    moment: Moment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +71,24 @@ def show_sync(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> ShownSync
 def say_headline(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> str:
     """Say in one sentence how the sync is, to somebody who knows nothing of it."""
     cause = find_cause(sync, tongue)
+    left = compute_time_left(sync, now=now)
     values = {
         "duration": say_duration(sync, tongue, now=now),
+        "left": tongue.say_duration(left) if left else "",
         "happened": cause.happened if cause else "",
         "why": say_wait(sync, tongue),
     }
-    return tongue.say(f"headline.{_choose_headline(sync)}", **values)
+    key = _choose_headline(sync)
+    return tongue.say("headline.running_left" if key == "running" and left else f"headline.{key}", **values)
+
+
+def compute_time_left(sync: EstimateSync, *, now: datetime) -> timedelta | None:
+    """Guess how long a running sync has still to go, in whole minutes; None while nobody can know."""
+    progress, start = sync.status.progress, sync.status.start_time
+    if sync.is_finished or progress is None or start is None or progress.page < _PAGES_TO_JUDGE_BY:
+        return None
+    seconds = (now - start).total_seconds() / progress.page * (progress.total_pages - progress.page)
+    return timedelta(minutes=math.ceil(seconds / 60)) if seconds > 0 else None
 
 
 def _choose_headline(sync: EstimateSync) -> str:
@@ -122,11 +128,9 @@ def _show_callback(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> Show
     facts = [Fact(name=tongue.say("callback.made"), text=tongue.say_number(callback.attempts))]
     for key, moment in (("callback.last", callback.last_attempt_time), ("callback.next", callback.next_attempt_time)):
         if moment is not None:
-            facts.append(Fact(name=tongue.say(key), text="", moment=tongue.say_moment(moment, now=now)))
+            facts.append(Fact(name=tongue.say(key), moment=tongue.say_moment(moment, now=now)))
     if callback.last_status_code:
         facts.append(Fact(name=tongue.say("callback.answer"), text=f"HTTP {callback.last_status_code}"))
-    if callback.id:
-        facts.append(Fact(name="webhook-id", text=callback.id))
     error = callback.last_error or ""
     return ShownCallback(facts=tuple(facts), error=error, can_be_sent=can_be_redelivered(sync))
 
@@ -141,6 +145,7 @@ def _list_particulars(sync: EstimateSync, tongue: Tongue) -> tuple[Fact, ...]:
         "particulars.message": status.message,
         "particulars.job": status.job_name,
         "particulars.pod": status.pod_name,
+        "particulars.callback_id": status.callback.id if status.callback else "",
         "particulars.runs": str(status.runs) if status.runs else "",
         "particulars.limit": str(sync.spec.timeout_seconds),
     }

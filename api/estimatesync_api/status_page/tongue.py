@@ -19,6 +19,7 @@ _GROUP_SIGN: Final = {"en": ",", "es": "\N{NARROW NO-BREAK SPACE}"}
 _SPACE: Final = "\N{NO-BREAK SPACE}"
 NOTHING: Final = "\N{EN DASH}"
 """Where there is no number to tell."""
+_JOINED: Final = "\N{WORD JOINER}"
 _TO: Final = "\N{EN DASH}"
 
 
@@ -72,7 +73,7 @@ class Tongue:
             return f"{self.say_day(start)} {_TO} {self.say_day(end)}"
         if start.month != end.month:
             return f"{start.day}{_SPACE}{self._say_month(start)} {_TO} {self.say_day(end)}"
-        return f"{start.day}{_TO}{self.say_day(end)}"
+        return f"{start.day}{_JOINED}{_TO}{_JOINED}{self.say_day(end)}"
 
     def say_moment(self, moment: datetime, *, now: datetime) -> Moment:
         """Write a time; in a line, today is the clock alone and another day the day as well."""

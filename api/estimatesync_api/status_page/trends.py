@@ -11,6 +11,7 @@ from estimatesync_contract.status import CallbackState, Phase, Results
 
 from estimatesync_api.listing import find_phase
 from estimatesync_api.status_page.charts import Chart, Sample, build_chart, choose_amounts, choose_seconds
+from estimatesync_api.status_page.facts import Fact
 from estimatesync_api.status_page.tongue import NOTHING, Tongue
 
 MOST_SYNCS: Final = 500
@@ -33,18 +34,10 @@ class DayRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tile:
-    """A number, and what it is."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Trends:
     """What the page of trends shows."""
 
-    tiles: tuple[Tile, ...]
+    tiles: tuple[Fact, ...]
     durations: Chart
     counts: Chart
     rows: tuple[DayRow, ...]
@@ -104,7 +97,7 @@ def _draw_counts(days: Sequence[tuple[date, list[EstimateSync]]], tongue: Tongue
     return build_chart(samples, ticks)
 
 
-def _list_tiles(ended: Sequence[EstimateSync], tongue: Tongue) -> tuple[Tile, ...]:
+def _list_tiles(ended: Sequence[EstimateSync], tongue: Tongue) -> tuple[Fact, ...]:
     good = [sync for sync in ended if find_phase(sync) is Phase.SUCCEEDED]
     judged = [sync for sync in ended if find_phase(sync) is not Phase.CANCELLED]
     unheard = sum(1 for sync in ended if _has_failed_callback(sync))
@@ -112,11 +105,11 @@ def _list_tiles(ended: Sequence[EstimateSync], tongue: Tongue) -> tuple[Tile, ..
     typical = tongue.say_duration(timedelta(seconds=median(map(_seconds, good)))) if good else NOTHING
     longest = tongue.say_duration(timedelta(seconds=max(map(_seconds, good)))) if good else NOTHING
     return (
-        Tile(name=tongue.say("trends.ended"), text=tongue.say_number(len(ended))),
-        Tile(name=tongue.say("trends.share"), text=share),
-        Tile(name=tongue.say("trends.typical"), text=typical),
-        Tile(name=tongue.say("trends.longest"), text=longest),
-        Tile(name=tongue.say("trends.unheard"), text=tongue.say_number(unheard)),
+        Fact(name=tongue.say("trends.ended"), text=tongue.say_number(len(ended))),
+        Fact(name=tongue.say("trends.share"), text=share),
+        Fact(name=tongue.say("trends.typical"), text=typical),
+        Fact(name=tongue.say("trends.longest"), text=longest),
+        Fact(name=tongue.say("trends.unheard"), text=tongue.say_number(unheard)),
     )
 
 

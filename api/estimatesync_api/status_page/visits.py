@@ -14,6 +14,10 @@ PART_HEADER: Final = "X-Page-Part"
 """Sent by the page's own script, which wants nothing but the parts that change."""
 
 
+STILL: Final = "still"
+"""In the query of a page that is to stay as it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit:
     """Who asks, from where, in which language, and when."""
@@ -26,7 +30,14 @@ class Visit:
     wanted: str
     """The address that was asked for, with its query."""
     is_part: bool
+    is_still: bool = False
+    """The person wants a page that does not load itself anew."""
     session: Session | None = None
+
+    @property
+    def still_address(self) -> str:
+        """The same page, which then stays as it is."""
+        return f"{self.wanted}{'&' if '?' in self.wanted else '?'}{STILL}=1"
 
     @property
     def may_act(self) -> bool:

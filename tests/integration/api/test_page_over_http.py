@@ -366,9 +366,11 @@ def test_whatever_a_sync_holds_is_shown_as_text(browser: Browser, server: Server
     )
     (server.syncs / "est-evil.log").write_text(f"{EVIL}\n\x1b[31m</pre>{EVIL}\n")
 
-    pages = [browser.get(path).text for path in ("/", "/page/syncs/est-evil", "/page/trends", f"/?status={EVIL}")]
+    answers = [browser.get(path) for path in ("/", "/page/syncs/est-evil", "/page/trends", f"/?status={EVIL}")]
+    pages = [answer.text for answer in answers]
     log = browser.get("/page/syncs/est-evil/log")
 
+    assert {answer.status_code for answer in answers} == {200}
     for page in pages:
         assert "<img src=x" not in page
         assert "<script>" not in page
@@ -425,11 +427,13 @@ def test_without_the_script_a_page_loads_itself_anew_only_while_something_runs(
     store(server, "est-1")
     refresh = '<noscript><meta http-equiv="refresh"'
 
-    before = browser.get("/").text
+    before, still = browser.get("/?status=").text, browser.get("/?status=&still=1").text
     server.finish("est-1")
     after = browser.get("/").text
 
     assert refresh in before
+    assert 'href="/?status=&amp;still=1"' in before
+    assert refresh not in still
     assert refresh not in after
 
 

@@ -26,7 +26,7 @@ def plain(text: str) -> str:
     [
         ("unseen", "Waiting for its turn. Nobody has looked at it yet."),
         ("queued", "Waiting for its turn. Place 2 in the line. Running now: est-1."),
-        ("running", "Running for 9 min 57 s."),
+        ("running", "Running for 9 min 57 s; about 9 min to go."),
         ("stalled", "It cannot go on: The sync image cannot be had."),
         ("succeeded", "Done in 8 min 7 s. Every estimate of these days is in the database."),
         ("failed", "Login to Attic Tech failed. The database is as it was before."),

@@ -90,7 +90,7 @@ def test_numbers_are_grouped_as_people_write_them(
     ("start", "end", "expected"),
     [
         (date(2025, 10, 16), date(2025, 10, 16), "16 Oct 2025"),
-        (date(2025, 10, 1), date(2025, 10, 16), "1\N{EN DASH}16 Oct 2025"),
+        (date(2025, 10, 1), date(2025, 10, 16), "1\N{WORD JOINER}\N{EN DASH}\N{WORD JOINER}16 Oct 2025"),
         (date(2025, 9, 1), date(2025, 10, 16), "1 Sep \N{EN DASH} 16 Oct 2025"),
         (date(2024, 12, 31), date(2025, 1, 1), "31 Dec 2024 \N{EN DASH} 1 Jan 2025"),
     ],

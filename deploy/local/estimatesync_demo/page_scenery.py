@@ -1,0 +1,213 @@
+"""The status page over made-up syncs of three weeks, at a fixed moment: what its pictures show, always the same.
+
+gunicorn serves `create()` for `page_pictures.py`. Nothing is stored and nothing runs.
+"""
+
+import math
+import os
+from collections.abc import Collection, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from estimatesync_api.app import Asgi, create_app
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_api.settings import parse_settings
+from estimatesync_contract import log_lines
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.names import build_sync_name
+from estimatesync_contract.reasons import Reason
+from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.status import (
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+    build_progress,
+)
+
+NOW: Final = datetime(2026, 11, 24, 19, 9, 42, tzinfo=UTC)
+KEY: Final = "made-up-key-for-the-pictures"
+RUNNING: Final = "est-20261124-190512000-k3x9q2ab"
+FAILED: Final = "est-20261122-130000000-q2ab7m1c"
+
+_EVERY: Final = timedelta(hours=8)
+_FIRST: Final = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
+_COUNT: Final = 58
+_FAILURES: Final = {
+    6: (Reason.LOGIN_FAILED, "Login to Attic Tech failed: Invalid credentials"),
+    23: (Reason.SOURCE_UNAVAILABLE, "Attic Tech did not answer: 503 Service Unavailable (gave up after 3 runs)"),
+    24: (Reason.SOURCE_UNAVAILABLE, "Attic Tech did not answer: 503 Service Unavailable (gave up after 3 runs)"),
+}
+_CANCELLED: Final = 31
+
+
+def list_syncs() -> list[EstimateSync]:
+    """All of them, newest first."""
+    return [_build_queued(), _build_running(), *(_build_ended(number) for number in range(_COUNT))]
+
+
+def list_lines(name: str) -> tuple[str, ...]:
+    """What a sync has printed, in the words of the sync program."""
+    if name == FAILED:
+        return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.represent_failure(_FAILURES[6][1]))
+    return tuple(_iterate_lines(pages=9 if name == RUNNING else 17))
+
+
+class SceneryStore:
+    """A SyncStore that knows these syncs and nothing else."""
+
+    def __init__(self) -> None:
+        self._syncs = {sync.name: sync for sync in list_syncs()}
+
+    async def open(self) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def check(self) -> None:
+        """Always ready."""
+
+    async def create(self, sync: EstimateSync) -> EstimateSync:
+        """Take it, and forget it."""
+        return sync
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        """Look it up."""
+        return self._syncs.get(name)
+
+    async def find_at_work(self, _days: DateRange) -> str | None:
+        """Offer none."""
+        return None
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        """Those that are not at work."""
+        return frozenset(name for name in names if self._syncs[name].is_finished)
+
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        """The newest of the phases that are wanted."""
+        return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        """Change nothing."""
+        return self._syncs.get(name)
+
+    async def request_redelivery(self, name: str, _token: str) -> EstimateSync | None:
+        """Change nothing."""
+        return self._syncs.get(name)
+
+    async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
+        """All lines."""
+        return list_lines(sync.name)
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        """All lines, once."""
+        return LogPart(lines=() if mark else list_lines(sync.name), mark=LogMark(source="log"))
+
+
+def create() -> Asgi:
+    """Join the parts."""
+    settings = parse_settings({"API_KEYS": f"night-shift:{KEY}", "TIME_ZONE": "America/New_York", **os.environ})
+    return create_app(settings, SceneryStore(), clock=lambda: NOW)
+
+
+def _build_queued() -> EstimateSync:
+    created_at = NOW - timedelta(seconds=75)
+    status = EstimateSyncStatus(phase=Phase.QUEUED, reason=Reason.QUEUED, message=f"Position 1; waiting for {RUNNING}")
+    days = DateRange(start=date(2026, 8, 1), end=date(2026, 8, 31))
+    return _build(build_sync_name(created_at, "m7d2"), created_at, days, status)
+
+
+def _build_running() -> EstimateSync:
+    created_at = NOW - timedelta(seconds=270)
+    status = EstimateSyncStatus(
+        phase=Phase.RUNNING,
+        reason=Reason.RUNNING,
+        message="Page 9/17, 900 estimates so far",
+        start_time=created_at + timedelta(seconds=1),
+        job_name="estimatesync-0b9f2c1e-5a6d-4f0e-9d57-1c2f5f0f7a11",
+        pod_name="estimatesync-0b9f2c1e-5a6d-4f0e-9d57-1c2f5f0f7a11-x7k2p",
+        runs=1,
+        progress=build_progress(page=9, total_pages=17, fetched=900),
+    )
+    return _build(RUNNING, created_at, _last_days(created_at), status)
+
+
+def _build_ended(number: int) -> EstimateSync:
+    """Tell syncs apart by their number alone: the pictures are the same each time."""
+    created_at = _FIRST - number * _EVERY
+    seconds = 300 if number in _FAILURES else int(470 + 90 * math.sin(number * 1.9) + 2 * number % 37)
+    name = FAILED if number == 6 else build_sync_name(created_at, f"a{number:02}")  # noqa: PLR2004 - the one on a page
+    start, end = created_at + timedelta(seconds=1), created_at + timedelta(seconds=1 + seconds)
+    failure = _FAILURES.get(number)
+    common = {"start_time": start, "completion_time": end, "duration_seconds": seconds, "runs": 1}
+    if failure:
+        status = EstimateSyncStatus(
+            phase=Phase.FAILED, reason=failure[0], message=failure[1], callback=_build_callback(number, end), **common
+        )
+    elif number == _CANCELLED:
+        status = EstimateSyncStatus(
+            phase=Phase.CANCELLED, reason=Reason.CANCELLED, callback=_build_callback(number, end), **common
+        )
+    else:
+        status = EstimateSyncStatus(
+            phase=Phase.SUCCEEDED,
+            reason=Reason.SUCCEEDED,
+            results=_build_results(number),
+            callback=_build_callback(number, end),
+            **common,
+        )
+    return _build(name, created_at, _last_days(created_at), status)
+
+
+def _build_results(number: int) -> Results:
+    new = 24 + (number * 17) % 41
+    updated = 1540 + (number * 29) % 53
+    return Results(
+        total_fetched=new + updated,
+        new_estimates=new,
+        updated_estimates=updated,
+        unchanged_estimates=updated - 180 - number,
+        total_processed=new + updated,
+    )
+
+
+def _build_callback(number: int, end: datetime) -> CallbackStatus:
+    if number == 6:  # noqa: PLR2004 - the one on a page
+        return CallbackStatus(
+            state=CallbackState.RETRYING,
+            id="msg_5d1b6c1a-90d4-4b5e-8a54-1f2f6b0f2a77",
+            attempts=9,
+            last_attempt_time=NOW - timedelta(hours=2, minutes=11),
+            next_attempt_time=NOW + timedelta(hours=3, minutes=49),
+            last_status_code=400,
+            last_error="HTTP 400: the webhook's queue is full; run its scenario or clear the queue in Make.com",
+        )
+    return CallbackStatus(
+        state=CallbackState.DELIVERED,
+        id=f"msg_00000000-0000-4000-8000-{number:012}",
+        attempts=1,
+        last_attempt_time=end + timedelta(seconds=1),
+        last_status_code=200,
+    )
+
+
+def _last_days(moment: datetime) -> DateRange:
+    return DateRange(start=moment.date() - timedelta(days=45), end=moment.date())
+
+
+def _build(name: str, created_at: datetime, days: DateRange, status: EstimateSyncStatus) -> EstimateSync:
+    metadata = Metadata(name=name, uid="0b9f2c1e-5a6d-4f0e-9d57-1c2f5f0f7a11", creation_timestamp=created_at)
+    return EstimateSync(metadata=metadata, spec=EstimateSyncSpec(date_range=days), status=status)
+
+
+def _iterate_lines(*, pages: int) -> Iterator[str]:
+    yield from (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.LOGGED_IN)
+    for page in range(1, pages + 1):
+        yield log_lines.represent_fetching(page)
+        yield log_lines.represent_received(page, 46_000 + 811 * page)
+        yield log_lines.represent_page(page, 17, 100)
+        yield log_lines.represent_page_complete(page, 100 * page)

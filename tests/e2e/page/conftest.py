@@ -1,0 +1,152 @@
+"""The status page in this machine's browser. Where there is none, nothing here is tried, and the summary says so."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from estimatesync_demo import page_scenery
+from estimatesync_demo.browsers import ADVICE, find_browser
+from estimatesync_demo.page_pictures import serving
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from sample_attic_tech import SampleConfig, build_records, running_sample
+from sample_attic_tech.receiver import Receiver, running_receiver
+
+PATIENCE = 40.0
+PAGE_SECONDS = 0.5
+BROWSER = find_browser()
+KEY = page_scenery.KEY
+expect.set_options(timeout=PATIENCE * 1000)
+collect_ignore_glob = [] if BROWSER else ["test_*.py"]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A pass must not look like one of these tests."""
+    if BROWSER is None:
+        terminalreporter.section("NOT TRIED: the status page in a browser", red=True, bold=True)
+        terminalreporter.line(f"tests/e2e/page was left out, for {ADVICE}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=BROWSER)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def scenery() -> Iterator[str]:
+    """Address of the page over made-up syncs, of which one runs for ever and another has failed."""
+    with serving() as url:
+        yield url
+
+
+@pytest.fixture
+def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Open a browser of its own kind; whatever its pages complain about fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def listen(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+
+    def make(**options: Any) -> BrowserContext:
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        context.set_default_timeout(PATIENCE * 1000)
+        context.on("page", listen)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    # A page that is not there, and a line that is cut on purpose, are told on the console by every browser.
+    assert [text for text in complaints if "status of 4" not in text and "ERR_INTERNET_DISCONNECTED" not in text] == []
+
+
+@pytest.fixture
+def sign_in() -> Callable[..., Page]:
+    """Open an address, by way of signing in."""
+
+    def go(context: BrowserContext, url: str, path: str = "/", key: str = KEY) -> Page:
+        page = context.new_page()
+        page.goto(f"{url}{path}")
+        page.locator("#key").fill(key)
+        page.locator("main form button").click()
+        page.locator('form[action="/page/sign-out"]').wait_for()
+        return page
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def find_violations() -> Callable[[Page], list[str]]:
+    """Ask axe-core what hinders somebody on this page."""
+    axe = Axe()
+
+    def find(page: Page) -> list[str]:
+        found = axe.run(page).response["violations"]
+        return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+    return find
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def product(database_url: str, receiver: Receiver) -> Iterator[str]:
+    """Address of the whole product on this machine, with a source that takes its time."""
+    records = build_records(1609, 7, datetime.now(UTC))
+    # The hook is called for one request after the other, so pages come one by one.
+    config = SampleConfig(records=records, on_request=lambda _: time.sleep(PAGE_SECONDS))
+    with running_sample(config) as sample, tempfile.TemporaryDirectory(prefix="estimatesync-page-") as directory:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": database_url,
+            "ATTIC_TECH_URL": sample.url,
+            "ATTIC_TECH_EMAIL": config.email,
+            "ATTIC_TECH_PASSWORD": config.password,
+            "API_KEYS": f"night-shift:{KEY}",
+            "BIND": "127.0.0.1:0",
+            "PROGRESS_SECONDS": "1",
+            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
+            "CALLBACK_ALLOW_HTTP": "true",
+            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
+        }
+        yield from _run(Path(directory), environment)
+
+
+def _run(directory: Path, environment: dict[str, str]) -> Iterator[str]:
+    log = directory / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "estimatesync_local"], cwd=directory, env=environment, stdout=output, stderr=output
+        )
+        try:
+            yield _wait_for_url(process, log)
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := re.search(r"ready at (http://\S+)", log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    return found[1]

@@ -1,0 +1,174 @@
+"""The status page is usable by everybody: axe-core, keyboard, small screens, dark, both languages, no scripts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from estimatesync_demo.page_scenery import FAILED, KEY, RUNNING
+from playwright.sync_api import BrowserContext, Page, expect
+
+Open = Callable[..., BrowserContext]
+SignIn = Callable[..., Page]
+
+PHONE = {"width": 320, "height": 640}
+DESK = {"width": 1280, "height": 900}
+PAGES = (
+    *("/", "/?status=cancelled", "/?status=failed", "/page/trends", "/page/start"),
+    *(f"/page/syncs/{RUNNING}", f"/page/syncs/{FAILED}"),
+    *(f"/page/syncs/{RUNNING}/cancel", f"/page/syncs/{FAILED}/redeliver", f"/page/syncs/{RUNNING}/redeliver"),
+    *("/page/nothing", "/page/syncs/none"),
+)
+KINDS = [
+    pytest.param({"viewport": DESK, "color_scheme": "light", "locale": "en"}, id="desk, light, English"),
+    pytest.param({"viewport": DESK, "color_scheme": "dark", "locale": "es"}, id="desk, dark, Spanish"),
+    pytest.param({"viewport": PHONE, "color_scheme": "light", "locale": "es"}, id="phone, light, Spanish"),
+    pytest.param({"viewport": PHONE, "color_scheme": "dark", "locale": "en"}, id="phone, dark, English"),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_axe_finds_nothing_on_any_page(
+    scenery: str,
+    open_context: Open,
+    sign_in: SignIn,
+    find_violations: Callable[[Page], list[str]],
+    kind: dict[str, Any],
+) -> None:
+    context = open_context(**kind)
+    stranger = context.new_page()
+    stranger.goto(f"{scenery}/")
+    found = {"sign-in": find_violations(stranger)}
+    stranger.locator("#key").fill("made-up-key-that-is-wrong")
+    stranger.locator("main form button").click()
+    found["sign-in, wrong key"] = find_violations(stranger)
+    page = sign_in(context, scenery)
+
+    for path in PAGES:
+        page.goto(f"{scenery}{path}")
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        found[path] = find_violations(page)
+
+    assert {path: violations for path, violations in found.items() if violations} == {}
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_nothing_is_wider_than_a_small_phone(scenery: str, open_context: Open, sign_in: SignIn, language: str) -> None:
+    page = sign_in(open_context(viewport=PHONE, locale=language), scenery)
+
+    widths = {}
+    for path in PAGES:
+        page.goto(f"{scenery}{path}")
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        widths[path] = page.evaluate("document.documentElement.scrollWidth")
+
+    assert {path: width for path, width in widths.items() if width > PHONE["width"]} == {}
+
+
+def test_everything_is_reached_by_keyboard_and_focus_is_seen(scenery: str, open_context: Open) -> None:
+    page = open_context(viewport=DESK).new_page()
+    page.goto(f"{scenery}/")
+
+    page.keyboard.type(KEY)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{scenery}/")
+    page.keyboard.press("Tab")
+    skip = page.evaluate("document.activeElement.className")
+    page.keyboard.press("Enter")
+    outlines = []
+    while "/page/syncs/" not in (page.evaluate("document.activeElement.getAttribute('href')") or ""):
+        page.keyboard.press("Tab")
+        outlines.append(page.evaluate("getComputedStyle(document.activeElement).outlineStyle"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/page/syncs/*")
+
+    assert skip == "skip"
+    assert set(outlines) == {"solid"}
+    assert len(outlines) < 12
+
+
+def test_focus_scrolling_and_open_parts_survive_what_changes(scenery: str, open_context: Open, sign_in: SignIn) -> None:
+    page = sign_in(open_context(viewport=PHONE), scenery, f"/page/syncs/{RUNNING}")
+    page.locator("details summary").click()
+    link = page.get_by_role("link", name="Cancel the sync")
+    link.focus()
+    page.evaluate("window.scrollTo(0, 300)")
+
+    # As an older answer would have left it.
+    page.evaluate("document.querySelector('.lead').textContent = 'old'")
+    page.evaluate("document.querySelector('.timeline').lastElementChild.remove()")
+    expect(page.locator(".headline .lead")).to_have_text("Running for 4 min 29 s; about 4 min to go.")
+
+    expect(page.locator(".timeline li")).to_have_count(6)
+    expect(link).to_be_focused()
+    expect(page.locator("details")).to_have_attribute("open", "")
+    assert page.evaluate("window.scrollY") == 300
+
+
+def test_a_lost_connection_is_told_and_forgotten(scenery: str, open_context: Open, sign_in: SignIn) -> None:
+    context = open_context()
+    page = sign_in(context, scenery)
+    lost = page.locator("#lost")
+    expect(lost).to_be_hidden()
+
+    context.set_offline(True)
+    expect(lost).to_be_visible()
+    told = lost.inner_text()
+    context.set_offline(False)
+
+    assert told.startswith("The connection is lost.")
+    expect(lost).to_be_hidden()
+
+
+def test_a_page_in_the_background_asks_for_nothing(scenery: str, open_context: Open, sign_in: SignIn) -> None:
+    page = sign_in(open_context(), scenery)
+    asked: list[str] = []
+
+    with page.expect_request(lambda request: request.headers.get("x-page-part") == "live"):
+        page.evaluate(
+            "Object.defineProperty(document, 'hidden', {get: () => window.away === true, configurable: true})"
+        )
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("window.away = true; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(2500)
+    while_away = list(asked)
+    with page.expect_request(lambda request: request.headers.get("x-page-part") == "live"):
+        page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+
+    assert while_away == []
+
+
+def test_both_languages_say_everything_and_the_choice_is_kept(
+    scenery: str, open_context: Open, sign_in: SignIn
+) -> None:
+    page = sign_in(open_context(locale="en-GB"), scenery, f"/page/syncs/{FAILED}")
+    expect(page.get_by_role("heading", name="What to do")).to_be_visible()
+
+    page.get_by_role("button", name="Español").click()
+
+    expect(page.get_by_role("heading", name="Qué hacer")).to_be_visible()
+    assert page.locator("html").get_attribute("lang") == "es"
+    page.goto(f"{scenery}/page/trends")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Tendencias")
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Trends")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_the_same_is_told_with_and_without_scripts(
+    scenery: str, open_context: Open, sign_in: SignIn, *, scripts: bool
+) -> None:
+    page = sign_in(open_context(java_script_enabled=scripts), scenery, f"/page/syncs/{RUNNING}")
+
+    expect(page.locator(".headline .lead")).to_have_text("Running for 4 min 29 s; about 4 min to go.")
+    expect(page.get_by_role("progressbar")).to_have_count(1)
+    expect(page.locator("#log")).to_contain_text("Page 9 complete. Total so far: 900")
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0 if scripts else 1)
+
+
+def test_colours_that_a_person_forces_leave_every_state_told_apart(
+    scenery: str, open_context: Open, sign_in: SignIn
+) -> None:
+    page = sign_in(open_context(forced_colors="active"), scenery)
+
+    expect(page.locator("tbody .badge").first).to_have_text("Waiting")
+    assert page.evaluate("getComputedStyle(document.querySelector('.badge')).borderStyle") == "solid"
