@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from estimatesync_contract.setting import TIME_ZONE, Setting
+from estimatesync_contract.setting import FLAG, TIME_ZONE, Setting
 
 API_SETTINGS: Final = (
     Setting(
@@ -42,9 +42,7 @@ API_SETTINGS: Final = (
         low=0,
         high=86_400,
     ),
-    Setting(
-        name="STATUS_PAGE", meaning="Serve the status page at `/`", default="true", choices=("true", "false")
-    ),
+    Setting(name="STATUS_PAGE", meaning="Serve the status page at `/`", default="true", choices=FLAG),
     Setting(
         name="STATUS_PAGE_SESSION_HOURS",
         meaning="How long a person stays signed in there",

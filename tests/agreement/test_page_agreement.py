@@ -3,18 +3,23 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from estimatesync_api.settings import REQUEST_SETTINGS
 from estimatesync_api.status_page.catalogue import CATALOGUE
 from estimatesync_api.status_page.timelines import say_wait
 from estimatesync_api.status_page.tongue import Tongue
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import EstimateSyncStatus, Phase
+from estimatesync_demo.page_pictures import ALL, MOST_BYTES
 from estimatesync_operator.causes import CAUSES, Cause
 from estimatesync_operator.waiting_line import compute_turn
 
 ENGLISH = CATALOGUE["en"]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "page.md").read_text()
 
 
 @pytest.mark.parametrize("cause", [pytest.param(cause, id=cause.reason) for cause in CAUSES])
@@ -48,6 +53,19 @@ def test_the_words_of_the_line_are_understood(ahead: int, running: int, said: st
     wait = say_wait(waiting, Tongue(language="es", time_zone=ZoneInfo("UTC")))
 
     assert wait == said
+
+
+def test_every_picture_is_taken_shown_and_light() -> None:
+    shown = re.findall(r"!\[[^\]]{20,}\]\(images/(page-[\w-]+\.png)\)", PAGE)
+
+    assert {f"page-{picture.name}.png" for picture in ALL} == set(shown)
+    assert [name for name in shown if (DOCS / "images" / name).stat().st_size > MOST_BYTES] == []
+
+
+def test_every_setting_of_the_page_is_one() -> None:
+    names = set(re.findall(r"^\| `([A-Z_]+)` \|", PAGE, re.MULTILINE))
+
+    assert names - {*REQUEST_SETTINGS, "TIME_ZONE"} == set()
 
 
 def build(name: str, second: int, phase: Phase | None) -> EstimateSync:

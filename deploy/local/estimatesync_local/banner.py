@@ -16,7 +16,9 @@ def represent_banner(ready: Ready, *, callback_url: str | None, schema: str) -> 
     places, database_url = ready.places, ready.embedded_database_url
     key_file = shlex.quote(str(places.api_key))
     key = f"$(cat {key_file})" if ready.is_key_made else "one of your API_KEYS"
+    page = {"Look at it": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
     lines = {
+        **page,
         "Try it": f'curl -X POST {ready.url}{START_PATH} -H "X-API-KEY: {key}"',
         "Key": f"in {places.api_key}, made for you" if ready.is_key_made else "from API_KEYS or API_KEY",
         "Data": f"PostgreSQL in {places.postgres}" if database_url else "in the database of DATABASE_URL",

@@ -73,6 +73,11 @@ class Settings:
         """Without any, one is made."""
         return _has_keys(self.api)
 
+    @property
+    def has_status_page(self) -> bool:
+        """Without a word about it, it is served."""
+        return self.api.get("STATUS_PAGE", "true").lower() == "true"
+
 
 def read_environment(env_file: Path) -> dict[str, str]:
     """Read the file, if there is one, and the process's environment, which wins, also with a blank value.

@@ -64,6 +64,7 @@ class Ready:
     url: str
     places: Places
     is_key_made: bool
+    has_status_page: bool = True
     embedded_database_url: str | None
     """Where to look at the rows; None with a database of the person's own, whose URL holds a password."""
 
@@ -193,5 +194,6 @@ def _build_ready(settings: Settings, places: Places, listener: socket.socket, da
         url=represent_url(listener),
         places=places,
         is_key_made=not settings.has_api_keys,
+        has_status_page=settings.has_status_page,
         embedded_database_url=database_url if settings.database_url is None else None,
     )

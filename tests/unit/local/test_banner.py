@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,17 @@ def test_of_the_webhook_only_the_host_is_shown() -> None:
 
     assert "posted to hook.make.example" in banner
     assert "secret-path" not in banner
+
+
+def test_the_page_is_named_where_it_is_served() -> None:
+    ready = build_ready()
+
+    banners = [
+        represent_banner(each, callback_url=None, schema="botzilla")
+        for each in (ready, replace(ready, has_status_page=False))
+    ]
+
+    assert ["http://127.0.0.1:8080/ in a browser" in banner for banner in banners] == [True, False]
 
 
 @pytest.mark.parametrize(
