@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PACKAGES := api operator syncjob deploy
+SAMPLE_PORT ?= 8090
+WEBHOOK_PORT ?= 8091
 PEER_VENV := .venv-bench
 PEER_INSTALLED := $(PEER_VENV)/.installed
 SYNC_VENV := .venv-sync
@@ -45,6 +47,14 @@ demo-cluster: $(INSTALLED) ## The same story on a real Kubernetes API server
 .PHONY: local
 local: $(INSTALLED) ## Serve real Make.com scenarios from this machine (settings from .env)
 	$(BIN)/python -m estimatesync_local
+
+.PHONY: sample
+sample: $(INSTALLED) ## Serve a sample Attic Tech on port 8090, to try everything without an account
+	@$(BIN)/python -m sample_attic_tech --port $(SAMPLE_PORT) --page-delay 0.3
+
+.PHONY: webhook
+webhook: $(INSTALLED) ## Take callbacks on port 8091, as Make.com's webhook does, and keep them in callbacks.jsonl
+	@$(BIN)/python -m sample_attic_tech.receiver --port $(WEBHOOK_PORT) --log callbacks.jsonl
 
 .PHONY: cluster
 cluster: $(INSTALLED) ## Start a Kubernetes control plane and print `export KUBECONFIG=...`
