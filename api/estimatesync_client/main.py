@@ -4,7 +4,10 @@ Everything else is imported late, so that a missing extra is told in words.
 """
 
 import io
+import os
 import sys
+
+from estimatesync_contract.authorities import name_system_authorities
 
 
 def main() -> int:
@@ -14,6 +17,7 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"{error.name} is not installed. Install the client: pip install 'estimatesync[client]'", file=sys.stderr)
         return 1
+    name_system_authorities(os.environ)
     # Texts hold signs beyond ASCII, whatever the locale.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

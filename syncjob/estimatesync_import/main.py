@@ -13,6 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from estimatesync_contract.authorities import name_system_authorities
 from estimatesync_contract.environment_reader import SettingsError
 
 from estimatesync_import.catalog import fetch_schema
@@ -43,6 +44,7 @@ class ExitCode(IntEnum):
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Run one command."""
     options = _build_parser().parse_args(arguments)
+    name_system_authorities(os.environ)
     try:
         settings = parse_settings(os.environ)
         return asyncio.run(_COMMANDS[options.command](settings, options))

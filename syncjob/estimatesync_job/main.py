@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from estimatesync_contract import log_lines
+from estimatesync_contract.authorities import name_system_authorities
 from estimatesync_contract.exit_codes import ExitCode
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID
 from estimatesync_contract.old_names import accept_old_names
@@ -41,6 +42,7 @@ _NOTHING: Final = StoredRun(results=Results())
 def main() -> ExitCode:
     """Run one sync by the settings in the environment, and say how it went in every way a caller may look."""
     started = time.monotonic()
+    name_system_authorities(os.environ)
     # Sentences hold emoji, whatever the locale; and each line must be readable at once.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)

@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from estimatesync_contract.authorities import name_system_authorities
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
 from estimatesync_contract.old_names import accept_old_names
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: The settings cannot be used, or the server cannot start; the message says what to do.
     """
     env_file = _parse_env_file(arguments)
+    name_system_authorities(os.environ)
     _configure_logging()
     environment = read_environment(env_file)
     old = accept_old_names(environment, SETTING_NAMES)

@@ -96,14 +96,16 @@ def deploy(release: Any) -> Callable[[str, trustme.CA], None]:
     return run
 
 
+@pytest.mark.parametrize("authorities", ["", "&sslrootcert=system"], ids=["by the environment", "by the URL"])
 def test_a_sync_writes_to_a_database_whose_certificate_it_has_checked(
     release: Any,
     deploy: Callable[..., None],
     build_url: Callable[[str], str],
     authority: trustme.CA,
     count_estimates: Callable[[], int],
+    authorities: str,
 ) -> None:
-    deploy(build_url(HOST), authority)
+    deploy(build_url(HOST) + authorities, authority)
 
     name = release.post().json()["sync_id"]
 
