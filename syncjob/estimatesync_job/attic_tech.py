@@ -31,6 +31,7 @@ from estimatesync_job.request_gate import RequestGate
 from estimatesync_job.retries import Retries
 from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.settings import Settings
+from estimatesync_job.tls_context import create_tls_context
 
 LOGIN_PATH: Final = "/api/users/login"
 ESTIMATES_PATH: Final = "/api/job-estimates"
@@ -183,6 +184,7 @@ async def open_attic_tech(
 ) -> AsyncIterator[AtticTech]:
     """Open a conversation; nothing is sent yet. Redirects are never followed: they could carry the token elsewhere."""
     async with httpx.AsyncClient(
+        verify=create_tls_context(),
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
         limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),

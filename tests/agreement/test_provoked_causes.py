@@ -1,0 +1,91 @@
+"""Each reason why a sync is stuck or failed is brought about by a test of the real programs, which this table names."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from estimatesync_contract.reasons import Reason
+from estimatesync_operator.causes import CAUSES
+
+TESTS = Path(__file__).parents[1]
+CAUSES_TEST = "e2e/product/test_causes_on_cluster.py"
+OBSTACLE = f"{CAUSES_TEST}::test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit"
+SPOILT = f"{CAUSES_TEST}::test_a_result_that_cannot_be_had_is_never_made_up"
+NODES_TEST = "e2e/product/test_played_nodes.py"
+TURNED_AWAY = f"{NODES_TEST}::test_a_pod_that_its_node_turns_away_ends_a_sync_without_retries"
+PRODUCT_TEST = "e2e/product/test_product_on_cluster.py"
+JOB_TESTS = "integration/syncjob"
+PROVOKED = {
+    Reason.JOB_REFUSED: OBSTACLE,
+    Reason.POD_REFUSED: OBSTACLE,
+    Reason.UNSCHEDULABLE: OBSTACLE,
+    Reason.IMAGE_PULL_FAILED: OBSTACLE,
+    Reason.SECRET_MISSING: OBSTACLE,
+    Reason.CONTAINER_REFUSED: (
+        f"{NODES_TEST}::test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_limit"
+    ),
+    Reason.NODE_LOST: f"{CAUSES_TEST}::test_a_lost_node_shows_and_ends_the_sync_by_the_limit",
+    Reason.CANCELLED: f"{PRODUCT_TEST}::test_a_cancelled_sync_stops_keeps_its_record_and_tells",
+    Reason.DEADLINE_EXCEEDED: f"{CAUSES_TEST}::test_a_sync_past_its_deadline_is_told_so",
+    Reason.OUT_OF_MEMORY: f"{CAUSES_TEST}::test_a_sync_over_its_memory_limit_is_told_so",
+    Reason.EVICTED: TURNED_AWAY,
+    Reason.EVICTED_TOO_OFTEN: (
+        f"{CAUSES_TEST}::test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no_row"
+    ),
+    Reason.NODE_REFUSED: TURNED_AWAY,
+    Reason.POD_FAILED: f"{CAUSES_TEST}::test_a_run_that_is_killed_says_with_what_exit_code",
+    Reason.MALFORMED: (
+        "e2e/product/test_operation_on_cluster.py"
+        "::test_an_object_that_cannot_be_read_is_told_so_once_and_disturbs_nobody"
+    ),
+    Reason.JOB_DELETED: f"{CAUSES_TEST}::test_a_job_that_a_person_deletes_ends_the_sync",
+    Reason.JOB_CONFLICT: "e2e/resilience/test_operators.py::test_a_foreign_job_of_our_name_is_told_and_left_alone",
+    Reason.RESULT_MISSING: SPOILT,
+    Reason.RESULT_BROKEN: SPOILT,
+    Reason.LOGIN_FAILED: f"{PRODUCT_TEST}::test_bad_credentials_end_at_once_in_the_error_callback_word_for_word",
+    Reason.SOURCE_UNAVAILABLE: (
+        f"{JOB_TESTS}/test_job_answers_over_http.py::test_a_wait_beyond_the_end_of_the_sync_ends_it_now"
+    ),
+    Reason.SOURCE_INVALID: f"{JOB_TESTS}/test_job_answers_over_http.py::test_a_page_in_another_order_ends_it_by_name",
+    Reason.SOURCE_CHANGING: (
+        f"{JOB_TESTS}/test_job_changing_source.py"
+        "::test_a_source_that_changes_faster_than_it_is_read_changes_no_row_and_may_be_retried"
+    ),
+    Reason.RECORD_INVALID: f"{JOB_TESTS}/test_job_runs.py::test_a_record_that_cannot_be_stored_stores_nothing_at_all",
+    Reason.DATABASE_UNAVAILABLE: f"{CAUSES_TEST}::test_retries_that_run_out_are_counted_in_the_cause",
+    Reason.DATABASE_REFUSED: (
+        "e2e/chart/test_database_tls_on_cluster.py"
+        "::test_a_database_that_may_be_another_gets_no_estimates_and_the_cause_is_told"
+    ),
+    Reason.CONFIGURATION_INVALID: (
+        f"{JOB_TESTS}/test_job_runs.py::test_missing_settings_are_all_named_and_nothing_is_asked"
+    ),
+    Reason.INTERRUPTED: (
+        f"{JOB_TESTS}/test_job_database.py"
+        "::test_a_sync_that_is_stopped_half_way_stores_nothing_and_another_process_completes_it"
+    ),
+    Reason.INTERNAL_ERROR: (
+        f"{JOB_TESTS}/test_job_surroundings.py::test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again"
+    ),
+}
+
+
+def read_test(address: str) -> str:
+    """Read a test's source, with the tables above it."""
+    path, _, name = address.partition("::")
+    source = (TESTS / path).read_text()
+    (test,) = (each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef) and each.name == name)
+    begin = min([test.lineno, *(each.lineno for each in test.decorator_list)])
+    return "\n".join(source.splitlines()[begin - 1 : test.end_lineno])
+
+
+def test_every_cause_is_provoked() -> None:
+    assert PROVOKED.keys() == {cause.reason for cause in CAUSES}
+
+
+@pytest.mark.parametrize("reason", PROVOKED)
+def test_the_test_that_provokes_a_reason_is_there_and_names_it(reason: Reason) -> None:
+    test = read_test(PROVOKED[reason])
+
+    assert re.search(rf'"{reason.value}"|Reason\.{reason.name}\b', test)

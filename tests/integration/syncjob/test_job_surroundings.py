@@ -1,0 +1,33 @@
+"""What else the environment may get wrong: a person's mistake is named, and what nobody foresaw is called a defect."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from estimatesync_contract.reasons import Reason
+from sample_attic_tech import RunningSample
+
+
+@pytest.mark.parametrize("content", [pytest.param(None, id="no file"), pytest.param("not a certificate", id="garbage")])
+def test_authorities_that_cannot_be_read_are_a_matter_of_settings(
+    jobs: Any, sample: RunningSample, tmp_path: Path, content: str | None
+) -> None:
+    authorities = tmp_path / "ca.crt"
+    if content is not None:
+        authorities.write_text(content)
+
+    job = jobs.run(sample, SSL_CERT_FILE=str(authorities))
+
+    assert job.process.returncode == 20
+    assert job.result.error.reason is Reason.CONFIGURATION_INVALID
+    assert "network.caConfigMap" in job.result.error.message
+    assert sample.requests == []
+
+
+def test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again(jobs: Any, sample: RunningSample) -> None:
+    job = jobs.run(sample, HTTP_PROXY="ftp://proxy.test")
+
+    assert job.process.returncode == 10
+    assert job.result.error.reason is Reason.INTERNAL_ERROR
+    assert "an error it does not know" in job.result.error.message
+    assert "Traceback" in job.output
