@@ -15,6 +15,8 @@ from typing import Final
 
 from estimatesync_contract.authorities import name_system_authorities
 from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_contract.old_names import accept_old_names
 
 from estimatesync_import.catalog import fetch_schema
 from estimatesync_import.comparing import compare_rows
@@ -41,12 +43,27 @@ class ExitCode(IntEnum):
     FAILED = 2
 
 
+MEANINGS: Final = {
+    ExitCode.DONE: "done; `compare`: both are equal",
+    ExitCode.FOUND: "something for a person to see to: differences, or rows or columns that cannot be taken",
+    ExitCode.FAILED: "it could not, and changed nothing: a setting, the mapping, a right or a database is wrong",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Run one command."""
+<<<<<<< HEAD
     options = _build_parser().parse_args(arguments)
     name_system_authorities(os.environ)
+=======
+    options = build_parser().parse_args(arguments)
+    # The environment at hand may be the first backend's.
+    old = accept_old_names(os.environ, (DATABASE_URL,))
+    for note in old.notes:
+        print(note, file=sys.stderr)
+>>>>>>> dfa8c3c (Write down how to move over, and try each of its commands)
     try:
-        settings = parse_settings(os.environ)
+        settings = parse_settings(old.environment, faults=old.faults)
         return asyncio.run(_COMMANDS[options.command](settings, options))
     except (MovingError, SettingsError) as error:
         print(error, file=sys.stderr)
@@ -135,7 +152,8 @@ def _read_mapping(path: str) -> Mapping:
 _COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run, "compare": _compare, "handover": _handover}
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; a test compares it with the how-to."""
     parser = argparse.ArgumentParser(
         prog="estimatesync-import", description="Moves the estimates of a first backend over.", allow_abbrev=False
     )

@@ -1,18 +1,11 @@
-"""What the commands are told by the environment: the two databases, and the schema of ours.
+"""What the environment tells the commands: two databases, and the schema of ours; `setting_list` explains them."""
 
-| Variable | Default | Meaning |
-|---|---|---|
-| `DATABASE_URL` | | the database that syncs write to |
-| `DATABASE_SCHEMA` | `botzilla` | the schema of our tables in it |
-| `OLD_DATABASE_URL` | `DATABASE_URL` | the database with the old table; a user that may read it is enough |
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.old_names import OLD_DATABASE_URL, accept_old_names
+from estimatesync_contract.old_names import OLD_DATABASE_URL
 from estimatesync_job.settings import read_database_url, read_schema
 
 
@@ -30,14 +23,13 @@ class Settings:
         return DATABASE_URL if self.old_database_url == self.database_url else OLD_DATABASE_URL
 
 
-def parse_settings(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; names of the first backend are taken, too, since its environment may be at hand.
+def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Settings:
+    """Read the settings; `faults` have been found already.
 
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    old = accept_old_names(environment, (DATABASE_URL,))
-    reader = EnvironmentReader(old.environment, faults=old.faults)
+    reader = EnvironmentReader(environment, faults=faults)
     url = read_database_url(reader, "it names the database that syncs write to")
     settings = Settings(
         database_url=url,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import estimatesync_api.settings
+import estimatesync_import.settings
 import estimatesync_job.settings
 import estimatesync_local.settings
 import pytest
@@ -18,6 +19,7 @@ from estimatesync_client.setting_list import CLIENT_SETTINGS
 from estimatesync_client.settings import parse_key
 from estimatesync_contract.setting import Setting
 from estimatesync_docs.main import GENERATED
+from estimatesync_import.setting_list import IMPORT_SETTINGS
 from estimatesync_job.setting_list import SYNC_SETTINGS
 from estimatesync_local.setting_list import LOCAL_SETTINGS
 from estimatesync_operator import assembly
@@ -81,6 +83,7 @@ PARTS = [
     pytest.param(read_job, SYNC_SETTINGS, set(), id="sync program"),
     pytest.param(read_local, MACHINE_SETTINGS, set(), id="one machine"),
     pytest.param(parse_key, CLIENT_SETTINGS, {"ESTIMATESYNC_URL"}, id="command line"),
+    pytest.param(estimatesync_import.settings.parse_settings, IMPORT_SETTINGS, set(), id="import"),
 ]
 
 
@@ -159,12 +162,12 @@ def test_the_address_of_each_server_is_the_one_of_its_list() -> None:
 
 
 def test_secrets_are_marked_as_such() -> None:
-    every = {*API_SETTINGS, *OPERATOR_SETTINGS, *SYNC_SETTINGS, *MACHINE_SETTINGS, *CLIENT_SETTINGS}
+    every = {*API_SETTINGS, *OPERATOR_SETTINGS, *SYNC_SETTINGS, *MACHINE_SETTINGS, *CLIENT_SETTINGS, *IMPORT_SETTINGS}
 
     secret = {setting.name for setting in every if setting.is_secret}
 
     assert secret == {
         *("API_KEYS", "API_KEY", "READ_ONLY_API_KEYS", "ESTIMATESYNC_API_KEY"),
-        *("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD", "DATABASE_URL"),
+        *("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD", "DATABASE_URL", "OLD_DATABASE_URL"),
         *("MAKE_SYNC_CALLBACK_WEBHOOK_URL", "CALLBACK_SIGNING_SECRETS", "CALLBACK_MAKE_API_KEY"),
     }

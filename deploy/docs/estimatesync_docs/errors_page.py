@@ -6,6 +6,7 @@ from estimatesync_api import error_table
 from estimatesync_client.exit_codes import Exit
 from estimatesync_contract.exit_codes import MEANINGS, ExitCode
 from estimatesync_contract.reasons import Reason
+from estimatesync_import.main import MEANINGS as IMPORT_MEANINGS
 from estimatesync_job.errors import SyncError, build_failure
 from estimatesync_operator.causes import CAUSES, Cause
 
@@ -45,7 +46,7 @@ def represent_errors_page() -> str:
 
 
 def represent_exit_codes_page() -> str:
-    """Write the exit codes of both programs."""
+    """Write the exit codes of each program."""
     return represent_page(
         "Exit codes",
         "## The sync program",
@@ -57,6 +58,9 @@ def represent_exit_codes_page() -> str:
         "## The command line",
         "`estimatesync`, see [its page](../client.md).",
         represent_table(["Exit code", "Meaning"], ([str(each.code), each.meaning] for each in Exit)),
+        "## The import",
+        "`estimatesync-import`, see [moving over](../moving.md).",
+        represent_table(["Exit code", "Meaning"], ([str(code.value), text] for code, text in IMPORT_MEANINGS.items())),
     )
 
 

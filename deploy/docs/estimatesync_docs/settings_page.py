@@ -7,6 +7,7 @@ from typing import Final
 from estimatesync_api.setting_list import API_SETTINGS
 from estimatesync_client.setting_list import CLIENT_SETTINGS
 from estimatesync_contract.setting import Setting
+from estimatesync_import.setting_list import IMPORT_SETTINGS
 from estimatesync_job.setting_list import SYNC_SETTINGS
 from estimatesync_local.setting_list import LOCAL_SETTINGS
 from estimatesync_operator.setting_list import (
@@ -30,6 +31,9 @@ changes what the server does.
 """
 _SYNC_PROGRAM: Final = """
 Given by the operator, or by one machine; here for whoever runs the program by hand, `python -m estimatesync_job`.
+"""
+_IMPORT: Final = """
+For `estimatesync-import`, see [moving over](../moving.md).
 """
 _ENV_EXAMPLE: Final = """\
 # EstimateSync on one machine: copy this file to .env, fill in the first two settings, and run `make local`.
@@ -60,6 +64,9 @@ def represent_settings_page() -> str:
         _represent_rows(SYNC_SETTINGS),
         "## Command line",
         _represent_rows(CLIENT_SETTINGS),
+        "## Import",
+        _IMPORT.strip(),
+        _represent_rows(IMPORT_SETTINGS),
     )
 
 
