@@ -138,7 +138,8 @@ def build_database_url(values: Mapping[str, str]) -> str:
     user = quote(values.get("user", "").strip(), safe="")
     password = f":{quote(values['password'], safe='')}" if "password" in values else ""
     at = "@" if user or password else ""
-    host, port = values["host"].strip(), values.get("port", _PORT).strip()
+    # A Service called `db` puts `DB_PORT=tcp://…:5432` into the environment of every pod beside it.
+    host, port = values["host"].strip(), values.get("port", _PORT).strip().rpartition(":")[2]
     where = f"[{host}]" if ":" in host else quote(host, safe="")
     query = ""
     if values.get("ssl", "").strip().lower() == "true":

@@ -80,7 +80,17 @@ async def import_rows(
 
 
 async def write_schema(connection: AsyncConnection, schema: str) -> None:
-    """Bring our tables up to date, as the next sync would, in the transaction that is open."""
+    """Bring our tables up to date, as the next sync would, in the transaction that is open.
+
+    Raises:
+        MovingError: The schema has tables of another program, likely the old ones.
+    """
+    foreign = await (await connection.execute(read_sql("find_foreign_tables"), {"schema": schema})).fetchall()
+    if foreign:
+        names = ", ".join(f"{schema}.{name}" for (name,) in foreign)
+        raise MovingError(
+            f"DATABASE_SCHEMA names the schema of another program's tables ({names}): choose another one."
+        )
     await write_migrations(connection, schema=schema, commit=False)
 
 

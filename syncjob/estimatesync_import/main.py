@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
         print(error, file=sys.stderr)
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped; what was not committed is undone.", file=sys.stderr)
     return ExitCode.FAILED
 
 

@@ -21,7 +21,8 @@ def represent_mapping_file(proposal: Proposal) -> str:
     """Write the file."""
     old = "\n".join(f"{key} = {_quote(str(value))}" for key, value in msgspec.structs.asdict(proposal.old).items())
     columns = "\n".join(_represent_column(column) for column in proposal.columns)
-    return f"{_HEAD}\n[old]\n{old}\n\n[columns]\n{columns}\n{_represent_unused(proposal)}"
+    note = "" if proposal.has_primary_key else "# no primary key: look whether id is different in each row\n"
+    return f"{_HEAD}\n[old]\n{note}{old}\n\n[columns]\n{columns}\n{_represent_unused(proposal)}"
 
 
 def _represent_column(column: ProposedColumn) -> str:

@@ -31,6 +31,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     old: OldSource
     columns: tuple[ProposedColumn, ...]
     unused: tuple[OldColumn, ...]
+    has_primary_key: bool = True
 
 
 def find_old_table(schema: OldSchema, wanted: str | None) -> OldTable:
@@ -61,19 +62,28 @@ def build_proposal(schema: OldSchema, table: OldTable) -> Proposal:
     """Propose a rule for each of our columns.
 
     Raises:
-        MappingError: The table cannot be read, or has no primary key of one column.
+        MappingError: The table cannot be read, or nothing names its rows.
     """
     if not table.is_readable:
         raise MappingError([f"{table.label} may not be read by this user: grant USAGE on its schema and SELECT on it"])
-    if table.primary_key is None:
-        raise MappingError([f"{table.label} has no primary key of one column, by which its rows could be named"])
+    identity = table.primary_key or _find_identity(table)
     columns = tuple(_propose(schema, table, target) for target in TARGETS)
-    used = {column.rule.column for column in columns if column.rule} | {table.primary_key}
+    used = {column.rule.column for column in columns if column.rule} | {identity}
     return Proposal(
-        old=OldSource(schema=table.schema, table=table.name, id=table.primary_key),
+        old=OldSource(schema=table.schema, table=table.name, id=identity),
+        has_primary_key=table.primary_key is not None,
         columns=columns,
         unused=tuple(column for column in table.columns if column.name not in used),
     )
+
+
+def _find_identity(table: OldTable) -> str:
+    """A view has no primary key, nor has a table that was made in a hurry; one of many columns names no row here."""
+    if table.find_column("id") is None:
+        raise MappingError(
+            [f"{table.label} has neither a primary key of one column nor a column id to name its rows by"]
+        )
+    return "id"
 
 
 def _propose(schema: OldSchema, table: OldTable, target: Target) -> ProposedColumn:

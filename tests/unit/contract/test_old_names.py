@@ -35,6 +35,12 @@ FIRST_URL = "postgresql://backend:p%40ss%2Fw%3Ard%3F@db.example:5433/estimates"
             {"POSTGRES_HOST": "::1", "POSTGRES_DB": "a b"}, "DATABASE_URL", "postgresql://[::1]:5432/a%20b", id="ipv6"
         ),
         pytest.param(
+            FIRST_BACKEND | {"DB_PORT": "tcp://10.0.0.1:5433"},
+            "DATABASE_URL",
+            FIRST_URL,
+            id="port-of-a-kubernetes-service",
+        ),
+        pytest.param(
             {"TYPEORM_HOST": "/run/pg", "TYPEORM_DATABASE": "estimates", "TYPEORM_USERNAME": "backend"},
             "DATABASE_URL",
             "postgresql://backend@%2Frun%2Fpg:5432/estimates",

@@ -150,7 +150,7 @@ def test_a_mapping_that_names_what_is_not_there_is_told_everything_at_once(
             "more than one table may be meant: public.estimate, public.estimates",
             id="two",
         ),
-        pytest.param("CREATE TABLE estimates (id int)", "has no primary key of one column", id="no-key"),
+        pytest.param("CREATE TABLE estimates (number int)", "neither a primary key of one column nor", id="no-key"),
     ],
 )
 def test_a_table_that_cannot_be_found_out_has_to_be_named(
@@ -162,6 +162,32 @@ def test_a_table_that_cannot_be_found_out_has_to_be_named(
 
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_a_view_can_be_imported(mapping_file: MappingFile, run_import: Run, query: Query) -> None:
+    query("CREATE VIEW estimates AS SELECT 5 AS id, 7 AS attic_tech_id")
+    mapping = mapping_file()
+
+    done = run_import("run", "--mapping", str(mapping))
+
+    assert "# no primary key: look whether id is different in each row" in mapping.read_text()
+    assert done.returncode == 0, done.stderr
+    assert query("SELECT old_id FROM botzilla.imported_estimate") == ["5"]
+
+
+def test_an_import_never_writes_into_old_tables_that_have_the_names_of_ours(
+    mapping_file: MappingFile, run_import: Run, query: Query
+) -> None:
+    query("CREATE SCHEMA botzilla; CREATE TABLE botzilla.branch (id int)")
+    query("CREATE TABLE botzilla.estimate (id int PRIMARY KEY, attic_tech_estimate_id int)")
+
+    done = run_import("run", "--mapping", str(mapping_file()))
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "DATABASE_SCHEMA names the schema of another program's tables (botzilla.branch, botzilla.estimate):"
+        " choose another one.\n"
+    )
 
 
 def test_a_proposal_without_the_id_of_attic_tech_is_written_but_not_called_done(run_import: Run, query: Query) -> None:
