@@ -1,15 +1,16 @@
 """Made-up old databases, of several tastes, and the import as a process."""
 
-import os
-import subprocess
+import io
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import psycopg
 import pytest
+from estimatesync_import.main import main
 from estimatesync_job.rows import Row, map_record
 from psycopg import sql
 from sample_attic_tech import Record
@@ -58,24 +59,34 @@ CREATE TABLE estimate (
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command has left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Import(Protocol):
     """Runs one command of the import."""
 
-    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]: ...
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Done: ...
 
 
 @pytest.fixture
-def run_import(database_url: str) -> Import:
-    def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "estimatesync_import", *arguments],
-            input=stdin,
-            env={"PATH": os.environ["PATH"], "DATABASE_URL": database_url} | environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+def run_import(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Import:
+    """Run it in this process, for a new one costs more than most of the tests; the how-to's commands have their own."""
+
+    def run(*arguments: str, stdin: str = "", **environment: str) -> Done:
+        with monkeypatch.context() as outside:
+            for name, value in ({"DATABASE_URL": database_url} | environment).items():
+                outside.setenv(name, value)
+            outside.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            capsys.readouterr()
+            code = main(arguments)
+        told = capsys.readouterr()
+        return Done(returncode=code, stdout=told.out, stderr=told.err)
 
     return run
 

@@ -1,6 +1,5 @@
 """The SQL for an administrator: other tables point at our estimates, and readers of the old table read ours."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from estimatesync_job.rows import Row
 from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Any]
 
 READ = (
     'SELECT "id", "name", "branchId", "statusId", "trueCost", "finalPrice", "colour of the roof" FROM crm."estimates"'

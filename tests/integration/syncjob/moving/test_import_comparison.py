@@ -1,6 +1,5 @@
 """A shadow run: both backends have synced, and what differs between their tables is printed."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]
 MappingFile = Callable[..., Path]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Any]
 
 
 @pytest.fixture

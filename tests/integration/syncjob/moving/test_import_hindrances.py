@@ -1,6 +1,5 @@
 """What stands in the way of an import is named all at once, with the rows, and nothing is half done."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]
 MappingFile = Callable[..., Path]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Any]
 
 GOOD = {"attic_tech_id": "1", "estimate_name": "Attic", "final_price": "10"}
 

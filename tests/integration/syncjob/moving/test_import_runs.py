@@ -15,7 +15,7 @@ from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]
 MappingFile = Callable[..., Path]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Any]
 
 OURS = (
     "SELECT attic_tech_estimate_id, name, final_price, at_updated_date, last_sync_uid FROM botzilla.estimate ORDER BY 1"
