@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from estimatesync_job.rows import Row
+from estimatesync_job.sql_files import read_sql
 from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]
@@ -268,3 +269,38 @@ def test_an_import_killed_in_the_middle_has_changed_nothing(
     eventually(lambda: query("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%import'") == [0])
     assert query(OURS) == before
     assert len(before) == 5
+
+
+def test_an_import_waits_for_the_merge_of_a_sync_and_sees_what_it_has_stored(
+    database_url: str,
+    snake_case: Callable[..., None],
+    mapping_file: MappingFile,
+    run_import: Run,
+    query: Query,
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:
+    snake_case({"attic_tech_id": "1", "estimate_name": "Attic"})
+    mapping = str(mapping_file())
+    run_import("run", "--mapping", mapping)
+    query("INSERT INTO estimate (id, attic_tech_id, estimate_name) VALUES (2, '2', 'old name')")
+
+    with psycopg.connect(database_url) as sync:
+        sync.execute("SET search_path TO botzilla")
+        sync.execute(read_sql("lock_merge"))
+        sync.execute(
+            "INSERT INTO estimate (attic_tech_estimate_id, name, status_id, first_synced_at, last_synced_at,"
+            " first_sync_uid, last_sync_uid)"
+            " SELECT 2, 'new name', status_id, now(), now(), 'a sync', 'a sync' FROM estimate"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "estimatesync_import", "run", "--mapping", mapping],
+            env={"PATH": os.environ["PATH"], "DATABASE_URL": database_url},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == [1])
+    told, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert [line.split()[0] for line in told.splitlines()[1:5]] == ["0", "0", "1", "1"]
+    assert query("SELECT name FROM botzilla.estimate ORDER BY attic_tech_estimate_id") == ["Attic", "new name"]
