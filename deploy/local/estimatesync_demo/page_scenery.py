@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+import msgspec
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
 from estimatesync_api.ports import LogMark, LogPart
@@ -142,25 +143,25 @@ def _build_ended(number: int) -> EstimateSync:
     seconds = 300 if number in _FAILURES else int(470 + 90 * math.sin(number * 1.9) + 2 * number % 37)
     name = FAILED if number == 6 else build_sync_name(created_at, f"a{number:02}")  # noqa: PLR2004 - the one on a page
     start, end = created_at + timedelta(seconds=1), created_at + timedelta(seconds=1 + seconds)
-    failure = _FAILURES.get(number)
-    common = {"start_time": start, "completion_time": end, "duration_seconds": seconds, "runs": 1}
-    if failure:
-        status = EstimateSyncStatus(
-            phase=Phase.FAILED, reason=failure[0], message=failure[1], callback=_build_callback(number, end), **common
-        )
-    elif number == _CANCELLED:
-        status = EstimateSyncStatus(
-            phase=Phase.CANCELLED, reason=Reason.CANCELLED, callback=_build_callback(number, end), **common
-        )
-    else:
-        status = EstimateSyncStatus(
-            phase=Phase.SUCCEEDED,
-            reason=Reason.SUCCEEDED,
-            results=_build_results(number),
-            callback=_build_callback(number, end),
-            **common,
-        )
+    ended = EstimateSyncStatus(
+        start_time=start,
+        completion_time=end,
+        duration_seconds=seconds,
+        runs=1,
+        callback=_build_callback(number, end),
+    )
+    status = _judge(number, ended)
     return _build(name, created_at, _last_days(created_at), status)
+
+
+def _judge(number: int, ended: EstimateSyncStatus) -> EstimateSyncStatus:
+    replace = msgspec.structs.replace
+    if number in _FAILURES:
+        reason, message = _FAILURES[number]
+        return replace(ended, phase=Phase.FAILED, reason=reason, message=message)
+    if number == _CANCELLED:
+        return replace(ended, phase=Phase.CANCELLED, reason=Reason.CANCELLED)
+    return replace(ended, phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, results=_build_results(number))
 
 
 def _build_results(number: int) -> Results:

@@ -86,7 +86,7 @@ def test_without_scripts_everything_works_by_loading_anew(
     expect(page.locator("#state")).to_have_text("Terminada", timeout=60_000)
     expect(page.locator("#callback .badge")).to_have_text("Entregado", timeout=30_000)
     receiver.wait_for(1, 20)
-    page.get_by_role("link", name="Volver a enviar el aviso").click()
+    page.get_by_role("link", name="Volver a enviar el callback").click()
     page.get_by_role("button", name="Volver a enviarlo").click()
     receiver.wait_for(2, 20)
     page.get_by_role("button", name="Cerrar sesión").click()
