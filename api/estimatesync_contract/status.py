@@ -11,6 +11,9 @@ from estimatesync_contract.date_ranges import DateRange
 
 MESSAGE_MAX_LENGTH: Final = 1024
 """Also the longest message that an Event may carry."""
+ATTEMPT_ERROR_MAX_LENGTH: Final = 256
+ATTEMPTS_KEPT: Final = 20
+"""Two whole schedules of attempts; a status must not grow with each redelivery."""
 
 _INT64_MAX: Final = 2**53 - 1
 """JSON numbers stay exact up to here in every language that reads the status."""
@@ -110,6 +113,17 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total_processed: Annotated[Count, Meta(description="New and updated together.")] = 0
 
 
+class CallbackAttemptRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One attempt to deliver the callback. Without an error it was delivered."""
+
+    time: Annotated[Time, Meta(description="When it was made.")]
+    status_code: Annotated[int, Meta(ge=100, le=999, description="The HTTP status that it got.")] | None = None
+    error: (
+        Annotated[str, Meta(max_length=ATTEMPT_ERROR_MAX_LENGTH, description="Why it did not deliver, in short.")]
+        | None
+    ) = None
+
+
 class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The delivery record. `id` and `environment` are fixed before the first attempt, so every attempt is the same."""
 
@@ -127,6 +141,10 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
         Annotated[str, Meta(max_length=64, description="The newest request for another delivery that was served.")]
         | None
     ) = None
+    history: Annotated[
+        tuple[CallbackAttemptRecord, ...],
+        Meta(max_length=ATTEMPTS_KEPT, description="The newest attempts, the oldest first."),
+    ] = ()
 
 
 class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -159,7 +177,7 @@ def build_progress(*, page: int, total_pages: int, fetched: int) -> Progress:
     return Progress(page=page, total_pages=shown_total, fetched=fetched, percent=percent, text=f"{page}/{shown_total}")
 
 
-def truncate_message(text: str) -> str:
+def truncate_message(text: str, *, length: int = MESSAGE_MAX_LENGTH) -> str:
     """Bound a message to what status and Events may carry; the cut is visible."""
     one_line = " ".join(text.split())
-    return one_line if len(one_line) <= MESSAGE_MAX_LENGTH else one_line[: MESSAGE_MAX_LENGTH - 1] + "…"
+    return one_line if len(one_line) <= length else one_line[: length - 1] + "…"

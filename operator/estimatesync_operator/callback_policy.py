@@ -9,7 +9,14 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from estimatesync_contract.status import CallbackState, CallbackStatus, truncate_message
+from estimatesync_contract.status import (
+    ATTEMPT_ERROR_MAX_LENGTH,
+    ATTEMPTS_KEPT,
+    CallbackAttemptRecord,
+    CallbackState,
+    CallbackStatus,
+    truncate_message,
+)
 
 from estimatesync_operator.ports import CallbackAttempt
 
@@ -83,6 +90,7 @@ def compute_callback_status(
 ) -> CallbackStatus:
     """Record one attempt: the status that follows it, with the id and the environment unchanged."""
     attempts = status.attempts + 1
+    code = attempt.status_code
     decision = decide_callback(attempt, attempts_made=attempts, now=now, jitter=jitter)
     return msgspec.structs.replace(
         status,
@@ -90,9 +98,15 @@ def compute_callback_status(
         attempts=attempts,
         last_attempt_time=now,
         next_attempt_time=decision.next_attempt_time,
-        last_status_code=attempt.status_code,
+        last_status_code=code,
         last_error=None if decision.error is None else truncate_message(decision.error),
+        history=(*status.history, _record(now, code, decision.error))[-ATTEMPTS_KEPT:],
     )
+
+
+def _record(now: datetime, code: int | None, error: str | None) -> CallbackAttemptRecord:
+    words = None if error is None else truncate_message(error, length=ATTEMPT_ERROR_MAX_LENGTH)
+    return CallbackAttemptRecord(time=now, status_code=code, error=words)
 
 
 def compute_retry_delay(*, attempts_made: int, jitter: float, retry_after: timedelta | None = None) -> timedelta:

@@ -28,7 +28,7 @@ def has_request(sync: EstimateSync) -> bool:
 
 
 def compute_requested(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
-    """Begin the delivery anew: same id, and the whole schedule of attempts again.
+    """Begin the delivery anew: same id, and the whole schedule of attempts again; those before stay known.
 
     A callback that had no target gets one if there is one by now; one that the sync never wanted stays away.
     """
@@ -40,4 +40,5 @@ def compute_requested(sync: EstimateSync, *, environment: str, has_target: bool)
         id=callback.id or build_callback_id(sync.uid),
         environment=callback.environment or environment,
         redelivery=compute_token(sync),
+        history=callback.history,
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 WIDTH: Final = 720
-HEIGHT: Final = 220
-LEFT: Final = 52
+HEIGHT: Final = 230
+LEFT: Final = 84
 RIGHT: Final = 8
 TOP: Final = 10
-BOTTOM: Final = 26
+BOTTOM: Final = 34
 
 _STEPS: Final = (1, 2, 5)
 _TIME_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)

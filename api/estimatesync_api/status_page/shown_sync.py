@@ -7,7 +7,7 @@ from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.reasons import OBSTACLES
-from estimatesync_contract.status import CallbackState, Phase
+from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase
 
 from estimatesync_api.listing import find_phase
 from estimatesync_api.problems import ApiError
@@ -15,9 +15,9 @@ from estimatesync_api.redelivery import require_redeliverable
 from estimatesync_api.status_page.causes import Cause, find_cause
 from estimatesync_api.status_page.facts import Fact
 from estimatesync_api.status_page.page_map import PageMap, build_page_map
-from estimatesync_api.status_page.seen_syncs import SeenSync, say_duration, see_sync
+from estimatesync_api.status_page.seen_syncs import Mark, SeenSync, say_duration, see_sync
 from estimatesync_api.status_page.timelines import Step, build_timeline, say_wait
-from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.tongue import Moment, Tongue
 
 _PAGES_TO_JUDGE_BY: Final = 3
 _COUNTS: Final = (
@@ -30,10 +30,23 @@ _COUNTS: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownAttempt:
+    """One attempt to deliver the callback."""
+
+    at: Moment
+    mark: Mark
+    answer: str
+    why: str
+    """Blank when it was delivered, or when the newest attempt failed for the same reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ShownCallback:
     """How the outcome travels to whoever is to be told."""
 
     facts: tuple[Fact, ...]
+    attempts: tuple[ShownAttempt, ...]
+    """The newest first."""
     error: str
     can_be_sent: bool
 
@@ -124,7 +137,7 @@ def _show_callback(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> Show
     if callback is None:
         return None
     if callback.state is CallbackState.DISABLED:
-        return ShownCallback(facts=(), error=tongue.say("callback.disabled"), can_be_sent=False)
+        return ShownCallback(facts=(), attempts=(), error=tongue.say("callback.disabled"), can_be_sent=False)
     facts = [Fact(name=tongue.say("callback.made"), text=tongue.say_number(callback.attempts))]
     for key, moment in (("callback.last", callback.last_attempt_time), ("callback.next", callback.next_attempt_time)):
         if moment is not None:
@@ -132,7 +145,23 @@ def _show_callback(sync: EstimateSync, tongue: Tongue, *, now: datetime) -> Show
     if callback.last_status_code:
         facts.append(Fact(name=tongue.say("callback.answer"), text=f"HTTP {callback.last_status_code}"))
     error = callback.last_error or ""
-    return ShownCallback(facts=tuple(facts), error=error, can_be_sent=can_be_redelivered(sync))
+    attempts = tuple(_show_attempt(each, tongue, now=now, newest=error) for each in reversed(callback.history))
+    can_be_sent = can_be_redelivered(sync)
+    return ShownCallback(facts=tuple(facts), attempts=attempts, error=error, can_be_sent=can_be_sent)
+
+
+def _show_attempt(attempt: CallbackAttemptRecord, tongue: Tongue, *, now: datetime, newest: str) -> ShownAttempt:
+    is_good, code = attempt.error is None, attempt.status_code
+    mark = Mark(
+        tone="succeeded" if is_good else "failed",
+        word=tongue.say("callback.taken" if is_good else "callback.not_taken"),
+    )
+    return ShownAttempt(
+        at=tongue.say_moment(attempt.time, now=now),
+        mark=mark,
+        answer=f"HTTP {code}" if code else tongue.say("callback.no_answer"),
+        why="" if attempt.error is None or attempt.error == newest else attempt.error,
+    )
 
 
 def _list_particulars(sync: EstimateSync, tongue: Tongue) -> tuple[Fact, ...]:

@@ -70,9 +70,9 @@ class Tongue:
         if start == end:
             return self.say_day(start)
         if start.year != end.year:
-            return f"{self.say_day(start)} {_TO} {self.say_day(end)}"
+            return f"{self.say_day(start)}{_SPACE}{_TO} {self.say_day(end)}"
         if start.month != end.month:
-            return f"{start.day}{_SPACE}{self._say_month(start)} {_TO} {self.say_day(end)}"
+            return f"{start.day}{_SPACE}{self._say_month(start)}{_SPACE}{_TO} {self.say_day(end)}"
         return f"{start.day}{_JOINED}{_TO}{_JOINED}{self.say_day(end)}"
 
     def say_moment(self, moment: datetime, *, now: datetime) -> Moment:

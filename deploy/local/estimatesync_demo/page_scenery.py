@@ -21,6 +21,7 @@ from estimatesync_contract.names import build_sync_name
 from estimatesync_contract.reasons import Reason
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import (
+    CallbackAttemptRecord,
     CallbackState,
     CallbackStatus,
     EstimateSyncStatus,
@@ -32,16 +33,17 @@ from estimatesync_contract.status import (
 NOW: Final = datetime(2026, 11, 24, 19, 9, 42, tzinfo=UTC)
 KEY: Final = "made-up-key-for-the-pictures"
 RUNNING: Final = "est-20261124-190512000-k3x9q2ab"
-FAILED: Final = "est-20261122-130000000-q2ab7m1c"
+FAILED: Final = "est-20261124-050000000-q2ab7m1c"
 
 _EVERY: Final = timedelta(hours=8)
 _FIRST: Final = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
 _COUNT: Final = 58
 _FAILURES: Final = {
-    6: (Reason.LOGIN_FAILED, "Login to Attic Tech failed: Invalid credentials"),
+    1: (Reason.LOGIN_FAILED, "Login to Attic Tech failed: Invalid credentials"),
     23: (Reason.SOURCE_UNAVAILABLE, "Attic Tech did not answer: 503 Service Unavailable (gave up after 3 runs)"),
     24: (Reason.SOURCE_UNAVAILABLE, "Attic Tech did not answer: 503 Service Unavailable (gave up after 3 runs)"),
 }
+_QUEUE_FULL: Final = "HTTP 400: the webhook's queue is full; run its scenario or clear the queue in Make.com"
 _CANCELLED: Final = 31
 
 
@@ -53,7 +55,7 @@ def list_syncs() -> list[EstimateSync]:
 def list_lines(name: str) -> tuple[str, ...]:
     """What a sync has printed, in the words of the sync program."""
     if name == FAILED:
-        return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.represent_failure(_FAILURES[6][1]))
+        return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.represent_failure(_FAILURES[1][1]))
     return tuple(_iterate_lines(pages=9 if name == RUNNING else 17))
 
 
@@ -141,7 +143,7 @@ def _build_ended(number: int) -> EstimateSync:
     """Tell syncs apart by their number alone: the pictures are the same each time."""
     created_at = _FIRST - number * _EVERY
     seconds = 300 if number in _FAILURES else int(470 + 90 * math.sin(number * 1.9) + 2 * number % 37)
-    name = FAILED if number == 6 else build_sync_name(created_at, f"a{number:02}")  # noqa: PLR2004 - the one on a page
+    name = FAILED if number == 1 else build_sync_name(created_at, f"a{number:02}")
     start, end = created_at + timedelta(seconds=1), created_at + timedelta(seconds=1 + seconds)
     ended = EstimateSyncStatus(
         start_time=start,
@@ -177,15 +179,17 @@ def _build_results(number: int) -> Results:
 
 
 def _build_callback(number: int, end: datetime) -> CallbackStatus:
-    if number == 6:  # noqa: PLR2004 - the one on a page
+    if number == 1:
+        attempts = tuple(_iterate_attempts(end))
         return CallbackStatus(
             state=CallbackState.RETRYING,
             id="msg_5d1b6c1a-90d4-4b5e-8a54-1f2f6b0f2a77",
-            attempts=9,
-            last_attempt_time=NOW - timedelta(hours=2, minutes=11),
-            next_attempt_time=NOW + timedelta(hours=3, minutes=49),
+            attempts=len(attempts),
+            last_attempt_time=attempts[-1].time,
+            next_attempt_time=attempts[-1].time + timedelta(hours=10),
             last_status_code=400,
-            last_error="HTTP 400: the webhook's queue is full; run its scenario or clear the queue in Make.com",
+            last_error=_QUEUE_FULL,
+            history=attempts,
         )
     return CallbackStatus(
         state=CallbackState.DELIVERED,
@@ -194,6 +198,17 @@ def _build_callback(number: int, end: datetime) -> CallbackStatus:
         last_attempt_time=end + timedelta(seconds=1),
         last_status_code=200,
     )
+
+
+def _iterate_attempts(end: datetime) -> Iterator[CallbackAttemptRecord]:
+    """An outage of the receiver first, then a queue that is full."""
+    waits = (1, 7, 40, 170, 800, 2700, 6400, 13700, 28200)
+    for number, seconds in enumerate(waits):
+        at = end + timedelta(seconds=seconds)
+        if number < 2:  # noqa: PLR2004 - the first two met a receiver that was away
+            yield CallbackAttemptRecord(time=at, error="the connection was refused")
+        else:
+            yield CallbackAttemptRecord(time=at, status_code=400, error=_QUEUE_FULL)
 
 
 def _last_days(moment: datetime) -> DateRange:

@@ -3,8 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import pytest
-from estimatesync_contract.status import MESSAGE_MAX_LENGTH, CallbackState, CallbackStatus
+from estimatesync_contract.status import (
+    ATTEMPT_ERROR_MAX_LENGTH,
+    ATTEMPTS_KEPT,
+    MESSAGE_MAX_LENGTH,
+    CallbackAttemptRecord,
+    CallbackState,
+    CallbackStatus,
+)
 from estimatesync_operator.callback_policy import (
     MAX_ATTEMPTS,
     CallbackDecision,
@@ -135,6 +143,7 @@ def test_delivered_status_keeps_id_and_clears_what_was_wrong() -> None:
         last_attempt_time=NOW,
         next_attempt_time=NOW + timedelta(seconds=5),
         last_error="no route",
+        history=(CallbackAttemptRecord(time=NOW, error="no route"),),
     )
     assert delivered == CallbackStatus(
         state=CallbackState.DELIVERED,
@@ -143,7 +152,20 @@ def test_delivered_status_keeps_id_and_clears_what_was_wrong() -> None:
         attempts=2,
         last_attempt_time=later,
         last_status_code=200,
+        history=(*retrying.history, CallbackAttemptRecord(time=later, status_code=200)),
     )
+
+
+def test_a_status_remembers_the_newest_attempts_in_short_and_no_more() -> None:
+    status = PENDING
+
+    for number in range(ATTEMPTS_KEPT + 5):
+        attempt = CallbackAttempt(error=f"{number} {'x' * 5000}")
+        status = compute_callback_status(msgspec.structs.replace(status, attempts=0), attempt, now=NOW, jitter=0.0)
+
+    words = [each.error or "" for each in status.history]
+    assert [text.split()[0] for text in words] == [str(number) for number in range(5, ATTEMPTS_KEPT + 5)]
+    assert {len(text) for text in words} == {ATTEMPT_ERROR_MAX_LENGTH}
 
 
 def test_status_gives_up_after_the_last_attempt() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
+from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, Phase
 from estimatesync_operator.redelivery import compute_requested, compute_token, has_request
 
 MakeSync = Callable[..., EstimateSync]
@@ -48,11 +48,18 @@ def test_a_long_value_is_remembered_by_its_digest(make_sync: MakeSync) -> None:
 
 
 def test_a_request_begins_the_whole_schedule_anew_with_the_same_id(make_sync: MakeSync) -> None:
-    sync = _annotate(_finished(make_sync, id="msg_1", environment="e", attempts=10, next_attempt_time=AT), "1")
+    before: dict[str, Any] = {
+        "attempts": 10,
+        "next_attempt_time": AT,
+        "history": (CallbackAttemptRecord(time=AT, status_code=503),),
+    }
+    sync = _annotate(_finished(make_sync, id="msg_1", environment="e", **before), "1")
 
     callback = compute_requested(sync, environment="other", has_target=True)
 
-    assert callback == CallbackStatus(state=CallbackState.PENDING, id="msg_1", environment="e", redelivery="1")
+    assert callback == CallbackStatus(
+        state=CallbackState.PENDING, id="msg_1", environment="e", redelivery="1", history=before["history"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from estimatesync_api.status_page.shown_sync import show_sync
 from estimatesync_api.status_page.timelines import build_timeline, say_wait
 from estimatesync_api.status_page.tongue import Tongue
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import CallbackState, CallbackStatus, build_progress
+from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, build_progress
 
 Make = Callable[..., EstimateSync]
 
@@ -144,6 +144,26 @@ def test_a_reason_that_is_newer_than_the_page_is_told_in_its_own_words(make_sync
 
     assert cause is not None
     assert (cause.happened, cause.cure, cause.message) == ("It failed", "", "Words of tomorrow")
+
+
+def test_every_attempt_is_told_the_newest_first_and_a_reason_only_where_it_differs(
+    make_sync: Make, english: Tongue, now: datetime
+) -> None:
+    history = (
+        CallbackAttemptRecord(time=now, error="no route"),
+        CallbackAttemptRecord(time=now, status_code=503, error="HTTP 503: busy"),
+        CallbackAttemptRecord(time=now, status_code=200),
+    )
+    callback = CallbackStatus(state=CallbackState.RETRYING, attempts=3, last_error="HTTP 503: busy", history=history)
+
+    shown = show_sync(make_sync("succeeded", callback=callback), english, now=now).callback
+
+    assert shown is not None
+    assert [(each.mark.word, each.answer, each.why) for each in shown.attempts] == [
+        ("Delivered", "HTTP 200", ""),
+        ("Not taken", "HTTP 503", ""),
+        ("Not taken", "no answer", "no route"),
+    ]
 
 
 def test_only_what_can_be_sent_again_has_the_button(make_sync: Make, english: Tongue, now: datetime) -> None:
