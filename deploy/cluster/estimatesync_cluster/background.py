@@ -29,8 +29,9 @@ from estimatesync_cluster.node_machine import remove_network
 from estimatesync_cluster.process_identity import read_identity
 from estimatesync_cluster.real_node import RealNode, build_layout, list_archives, remove_traces
 
-START_SECONDS = 120.0
-STOP_SECONDS = 30.0
+# A real node takes in nearly a gigabyte of images, and removes it again.
+START_SECONDS = 300.0
+STOP_SECONDS = 90.0
 POLL_SECONDS = 0.1
 WATCH_SECONDS = 1.0
 

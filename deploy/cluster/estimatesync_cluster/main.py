@@ -26,7 +26,7 @@ from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.node_machine import check_machine, node_network, try_rights
-from estimatesync_cluster.real_node import import_images, list_archives
+from estimatesync_cluster.real_node import find_node_tools, import_images, list_archives
 
 DEFAULT_STATE_DIR = Path(__file__).parents[3] / ".local" / "cluster"
 NOT_RUNNING = 3
@@ -61,6 +61,7 @@ def _up(settings: argparse.Namespace) -> int:
             stop_background(place)
             if settings.node_images:
                 check_machine()
+                find_node_tools()
             binaries = find_binaries(environ=os.environ, report=_report)
             _report(f"starting the control plane and {'a real node' if settings.node_images else 'the test kubelet'}")
             start_background(place, binaries, images=settings.node_images)

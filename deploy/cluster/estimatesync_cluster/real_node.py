@@ -60,6 +60,16 @@ def build_layout(root: Path) -> NodeLayout:
     return NodeLayout(root=root, run=RUN)
 
 
+def find_node_tools() -> dict[str, Path]:
+    """Find the node's programs by name, building what is missing, which takes minutes the first time.
+
+    Raises:
+        ToolMissingError: a build is needed and this machine has no Go and cannot get it.
+        BuildError: the build failed.
+    """
+    return {tool.name: find_go_tool(tool, environ=os.environ, report=_report) for tool in NODE_TOOLS}
+
+
 def list_archives(directory: Path) -> tuple[Path, ...]:
     """List the image archives of a directory."""
     return tuple(sorted(directory.glob("*.tar")))
@@ -85,7 +95,7 @@ def start_node(
     remove_traces(layout)
     stack.callback(remove_traces, layout)
     _write_files(layout, kubeconfig, credentials)
-    tools = {tool.name: find_go_tool(tool, environ=os.environ, report=_report) for tool in NODE_TOOLS}
+    tools = find_node_tools()
     environment = {**os.environ, "PATH": _build_path(tools)}
 
     def run(name: str, *arguments: str, inside: bool = True, grace: float = 0) -> LeashedProcess:

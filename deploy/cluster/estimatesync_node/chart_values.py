@@ -27,13 +27,14 @@ def build_image_values(images: str) -> dict[str, Any]:
 
 
 def build_pod_database_url(url: str, *, host: str, port: int) -> str:
-    """Build the URL under which pods know a database that this machine knows by its socket (`?host=…&user=…`)."""
+    """Build the URL under which pods know a database that this machine knows by its socket (`?host=…`)."""
     parts = urlsplit(url)
-    (user,) = parse_qs(parts.query)["user"]
+    user = parts.username or parse_qs(parts.query)["user"][0]
     return f"postgresql://{user}@{host}:{port}{parts.path}"
 
 
 def build_socket_path(url: str) -> str:
-    """Build the path of the socket that a URL with `?host=…&port=…` means."""
+    """Build the path of the socket that a URL with `?host=…` means."""
     query = parse_qs(urlsplit(url).query)
-    return f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
+    (directory,), (port,) = query["host"], query.get("port", ["5432"])
+    return f"{directory}/.s.PGSQL.{port}"

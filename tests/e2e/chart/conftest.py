@@ -78,17 +78,17 @@ class Release:
         ready = [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
         return [f"http://{each['status']['podIP']}:8080" for each in ready]
 
-    def post(self) -> httpx.Response:
-        url = f"{self.find_api_urls()[0]}/api/automations/estimates/sync-external"
-        return httpx.post(url, headers={"X-API-KEY": API_KEY}, trust_env=False, timeout=30)
+    def post(self, *, url: str = "", key: str = API_KEY) -> httpx.Response:
+        address = f"{url or self.find_api_urls()[0]}/api/automations/estimates/sync-external"
+        return httpx.post(address, headers={"X-API-KEY": key}, trust_env=False, timeout=30)
 
     def get(self, name: str) -> dict[str, Any]:
         url = f"{self.find_api_urls()[0]}/api/automations/estimates/syncs/{name}"
         body: dict[str, Any] = httpx.get(url, headers={"X-API-KEY": API_KEY}, trust_env=False, timeout=30).json()
         return body
 
-    def wait_until(self, what: str, condition: Callable[[], object]) -> Any:
-        deadline = time.monotonic() + WAIT_SECONDS
+    def wait_until(self, what: str, condition: Callable[[], object], *, seconds: float = WAIT_SECONDS) -> Any:
+        deadline = time.monotonic() + seconds
         while not (found := condition()):
             assert time.monotonic() < deadline, f"never came: {what}\n{self.describe()}"
             time.sleep(0.1)
