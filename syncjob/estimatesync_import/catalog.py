@@ -3,19 +3,22 @@
 from itertools import groupby
 from typing import Final
 
-from psycopg import AsyncConnection
-
-from estimatesync_import.connections import read_sql
+from estimatesync_import.connections import OldDatabase, read_sql
 from estimatesync_import.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
 
 _KEY_FIELDS: Final = OldForeignKey.__struct_fields__
 """In the order in which the statement names them."""
 
 
-async def fetch_schema(connection: AsyncConnection) -> OldSchema:
-    """Read every table and view but PostgreSQL's own, and the foreign keys of one column."""
-    tables = await (await connection.execute(read_sql("read_columns"))).fetchall()
-    keys = await (await connection.execute(read_sql("read_foreign_keys"))).fetchall()
+async def fetch_schema(database: OldDatabase) -> OldSchema:
+    """Read every table and view but PostgreSQL's own, and the foreign keys of one column.
+
+    Raises:
+        DatabaseFault: It refuses, or cannot answer.
+    """
+    with database.translated():
+        tables = await (await database.connection.execute(read_sql("read_columns"))).fetchall()
+        keys = await (await database.connection.execute(read_sql("read_foreign_keys"))).fetchall()
     return OldSchema(
         tables=tuple(
             OldTable(

@@ -1,7 +1,7 @@
 """Connections to the two databases: the old one to read from, ours to work in; their errors in our words."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from importlib.resources import files
 from typing import Any, Final
 
@@ -22,23 +22,37 @@ def read_sql(name: str) -> bytes:
     return (files(__package__) / "sql" / f"{name}.sql").read_bytes()
 
 
+class OldDatabase:
+    """The old database, open for reading: whoever reads from it does so under `translated`.
+
+    Both databases are open at once, so that an error must be told where it happens whose it is.
+    """
+
+    def __init__(self, connection: AsyncConnection, variable: str) -> None:
+        self.connection: Final = connection
+        self._variable: Final = variable
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Turn its errors into a DatabaseFault that names its variable."""
+        return _translated(self._variable)
+
+
 @asynccontextmanager
-async def open_old_database(settings: Settings) -> AsyncIterator[AsyncConnection]:
+async def open_old_database(settings: Settings) -> AsyncIterator[OldDatabase]:
     """Connect for reading only, in one snapshot; times come in UTC and in ISO 8601.
 
     Raises:
         DatabaseFault: It refuses, or cannot answer.
     """
     with _translated(settings.old_variable):
-        async with await _connect(settings.old_database_url, settings.old_variable) as connection:
-            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-            await connection.set_read_only(True)
-            await connection.execute(
-                "SELECT set_config('timezone', 'UTC', true), set_config('datestyle', 'ISO', true),"
-                " set_config('statement_timeout', '0', true),"
-                " set_config('idle_in_transaction_session_timeout', '0', true)"
-            )
-            yield connection
+        connection = await _connect(settings.old_database_url, settings.old_variable)
+        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        await connection.set_read_only(True)
+        await connection.execute(read_sql("configure_reading"))
+    try:
+        yield OldDatabase(connection, settings.old_variable)
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

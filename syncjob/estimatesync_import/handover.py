@@ -43,48 +43,52 @@ CREATE VIEW {old} AS
 SELECT
     {columns}
 FROM {ours} AS e
-{id_map}LEFT JOIN {aside} AS old ON old.{identity}::text = {old_id};
+LEFT JOIN LATERAL (
+    SELECT old_id FROM {id_map} WHERE estimate_id = e.id AND old_table = {label}
+    ORDER BY old_id = e.id::text DESC, old_id LIMIT 1
+) AS m ON true
+LEFT JOIN {aside} AS old ON old.{identity}::text = m.old_id;
 
 COMMIT;
 """)
-_ID_MAP: Final = sql.SQL("LEFT JOIN {id_map} AS m ON m.estimate_id = e.id AND m.old_table = {label}\n")
-_DROP_KEY: Final = sql.SQL("ALTER TABLE {table} DROP CONSTRAINT {name};\n")
-_TRANSLATE_KEY: Final = sql.SQL("""\
+_KEY: Final = sql.SQL("""\
+ALTER TABLE {table} DROP CONSTRAINT {name};
 UPDATE {table} AS p SET {column} = m.estimate_id FROM {id_map} AS m
-    WHERE m.old_table = {label} AND m.old_id = p.{column}::text;
-""")
-_ADD_KEY: Final = sql.SQL("""\
+    WHERE m.old_table = {label} AND m.old_id = p.{column}::text AND p.{column} <> m.estimate_id;
 ALTER TABLE {table} ADD CONSTRAINT {name}
     FOREIGN KEY ({column}) REFERENCES {ours} (id){actions};
 """)
 
 
-def build_handover(mapping: Mapping, schema: OldSchema, *, our_schema: str, keeps_ids: bool) -> str:
+def build_handover(mapping: Mapping, schema: OldSchema, *, our_schema: str) -> str:
     """Write the script; both tables must lie in the same database.
 
     Args:
         mapping: the one that the import was run with.
         schema: the database as it is now.
         our_schema: where our tables are.
-        keeps_ids: whether every estimate has the id of its old row.
 
     Raises:
-        MappingError: The mapping does not fit the database.
+        MappingError: The mapping does not fit the database, or old ids are no numbers.
     """
     table = schema.find_table(mapping.old.schema, mapping.old.table)
     if table is None or (faults := find_mapping_faults(mapping, schema)):
         raise MappingError(faults if table else [f"the database has no table {mapping.old.label}"])
-    return _Handover(mapping, table, our_schema, keeps_ids=keeps_ids).build(schema).as_string(None)
+    identity = table.find_column(mapping.old.id)
+    if identity is None or identity.category != "N":
+        raise MappingError(
+            [f"old.id: {table.label}.{mapping.old.id} is no number, and nothing can hold our ids instead"]
+        )
+    return _Handover(mapping, table, our_schema).build(schema).as_string(None)
 
 
 class _Handover:
     """What all parts of one script have in common."""
 
-    def __init__(self, mapping: Mapping, table: OldTable, our_schema: str, *, keeps_ids: bool) -> None:
+    def __init__(self, mapping: Mapping, table: OldTable, our_schema: str) -> None:
         self._mapping: Final = mapping
         self._table: Final = table
         self._our_schema: Final = our_schema
-        self._keeps_ids: Final = keeps_ids
         self._label: Final = sql.Literal(mapping.old.label)
         self._id_map: Final = sql.Identifier(our_schema, "imported_estimate")
 
@@ -92,7 +96,6 @@ class _Handover:
         table = self._table
         keys = [key for key in schema.find_keys_to(table) if key.to_column == self._mapping.old.id]
         aside = table.name[: _NAME_LENGTH - len(_ASIDE)] + _ASIDE
-        id_map = sql.SQL("") if self._keeps_ids else _ID_MAP.format(id_map=self._id_map, label=self._label)
         return _SCRIPT.format(
             keys=sql.SQL("\n").join(self._build_key(key) for key in keys),
             old=sql.Identifier(table.schema, table.name),
@@ -100,9 +103,9 @@ class _Handover:
             aside=sql.Identifier(table.schema, aside),
             columns=sql.SQL(",\n    ").join(self._build_column(column) for column in table.columns),
             ours=sql.Identifier(self._our_schema, "estimate"),
-            id_map=id_map,
+            id_map=self._id_map,
+            label=self._label,
             identity=sql.Identifier(self._mapping.old.id),
-            old_id=sql.SQL("e.id::text") if self._keeps_ids else sql.SQL("m.old_id"),
         )
 
     def _build_key(self, key: OldForeignKey) -> sql.Composed:
@@ -112,18 +115,21 @@ class _Handover:
             sql.Identifier(key.name),
         )
         ours = sql.Identifier(self._our_schema, "estimate")
-        steps: list[sql.Composable] = [_DROP_KEY.format(table=table, name=name)]
-        if not self._keeps_ids:
-            steps.append(_TRANSLATE_KEY.format(table=table, column=column, id_map=self._id_map, label=self._label))
-        steps.append(_ADD_KEY.format(table=table, name=name, column=column, ours=ours, actions=_build_actions(key)))
-        return sql.Composed(steps)
+        return _KEY.format(
+            table=table,
+            name=name,
+            column=column,
+            ours=ours,
+            id_map=self._id_map,
+            label=self._label,
+            actions=_build_actions(key),
+        )
 
     def _build_column(self, column: OldColumn) -> sql.Composed:
         """The other tables' keys hold our ids from now on, so that ours is the id of the view, too."""
         name = sql.Identifier(column.name)
         if column.name == self._mapping.old.id:
-            value: sql.Composable = sql.SQL("e.id")
-            return sql.SQL("{} AS {}").format(_cast(value, column) if column.category == "N" else value, name)
+            return sql.SQL("{} AS {}").format(_cast(sql.SQL("e.id"), column), name)
         for ours, rule in self._mapping.columns.items():
             if rule.column == column.name:
                 return sql.SQL("{} AS {}").format(self._build_value(ours, rule, column), name)

@@ -68,15 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     except (MovingError, SettingsError) as error:
         print(error, file=sys.stderr)
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        print(error, file=sys.stderr)
     except KeyboardInterrupt:
         print("Stopped; what was not committed is undone.", file=sys.stderr)
     return ExitCode.FAILED
 
 
 async def _inspect(settings: Settings, options: argparse.Namespace) -> ExitCode:
-    async with open_old_database(settings) as connection:
-        schema = await fetch_schema(connection)
+    async with open_old_database(settings) as old:
+        schema = await fetch_schema(old)
     proposal = build_proposal(schema, find_old_table(schema, options.table))
     text = represent_mapping_file(proposal)
     if options.output is None:
@@ -112,7 +112,7 @@ async def _import(settings: Settings, options: argparse.Namespace, *, is_plan: b
         limit=options.limit,
     )
     print("\n".join(represent_import(report)))
-    return ExitCode.FOUND if report.problems.broken_rows else ExitCode.DONE
+    return ExitCode.FOUND if report.problems.broken_rows and not options.skip_broken else ExitCode.DONE
 
 
 async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
@@ -133,13 +133,10 @@ async def _handover(settings: Settings, options: argparse.Namespace) -> ExitCode
         raise MovingError(
             "No foreign key and no view reaches from one database into another: there is nothing to write."
         )
-    async with open_old_database(settings) as connection:
-        schema = await fetch_schema(connection)
+    async with open_old_database(settings) as old:
+        schema = await fetch_schema(old)
     mapping = _read_mapping(options.mapping)
-    print(
-        build_handover(mapping, schema, our_schema=settings.database_schema, keeps_ids=options.kept_ids),
-        end="",
-    )
+    print(build_handover(mapping, schema, our_schema=settings.database_schema), end="")
     return ExitCode.DONE
 
 
@@ -172,7 +169,6 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("--ids-only", action="store_true", help="leave the values, which are customers', out")
     handover = commands.add_parser("handover", help="print the SQL that lets tables and readers of the old one go on")
     handover.add_argument("--mapping", required=True, help="the mapping file; - reads it from standard input")
-    handover.add_argument("--kept-ids", action="store_true", help="the import was run with --keep-ids")
     return parser
 
 

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from psycopg import AsyncConnection, sql
+from psycopg import sql
 
+from estimatesync_import.connections import OldDatabase
 from estimatesync_import.errors import MappingError
 from estimatesync_import.mapping import ColumnRule, Mapping
 from estimatesync_import.old_schema import OldSchema, OldTable
@@ -67,17 +68,19 @@ def _build_value(mapping: Mapping, alias: sql.Identifier, rule: ColumnRule) -> s
 
 
 async def fetch_old_rows(
-    connection: AsyncConnection, mapping: Mapping, names: Sequence[str], schema: OldSchema
+    database: OldDatabase, mapping: Mapping, names: Sequence[str], schema: OldSchema
 ) -> AsyncIterator[OldRow]:
     """Fetch all rows, without ever holding more than a batch.
 
     Raises:
         MappingError: The mapping names what is not there.
+        DatabaseFault: The old database refuses, or cannot answer.
     """
     if faults := find_mapping_faults(mapping, schema):
         raise MappingError(faults)
-    async with connection.cursor("old_rows") as cursor:
-        cursor.itersize = _BATCH
-        await cursor.execute(build_query(mapping, names))
-        async for old_id, *values in cursor:
-            yield old_id, values
+    with database.translated():
+        async with database.connection.cursor("old_rows") as cursor:
+            cursor.itersize = _BATCH
+            await cursor.execute(build_query(mapping, names))
+            async for old_id, *values in cursor:
+                yield old_id, values

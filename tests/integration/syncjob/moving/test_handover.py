@@ -37,7 +37,7 @@ def test_tables_and_readers_of_the_old_one_go_on(
     run_import("run", "--mapping", mapping, *options)
     jobs.run(sample)
 
-    script = run_import("handover", "--mapping", mapping, *(["--kept-ids"] if options else []))
+    script = run_import("handover", "--mapping", mapping)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(script.stdout.encode())
 
@@ -54,6 +54,35 @@ def test_tables_and_readers_of_the_old_one_go_on(
     query('DELETE FROM botzilla.estimate WHERE attic_tech_estimate_id = (SELECT min("note"::int) FROM crm."visits")')
     assert query('SELECT count(*) FROM crm."visits"') == [19]
     assert query('SELECT count(*) FROM crm."estimates_before_estimatesync"') == [20]
+
+
+def test_rows_that_point_at_a_surplus_row_of_an_estimate_are_led_to_the_estimate(
+    database_url: str, mapping_file: Callable[..., Path], run_import: Run, query: Query
+) -> None:
+    query("CREATE TABLE estimates (id int PRIMARY KEY, attic_tech_id int, note text)")
+    query("CREATE TABLE visits (estimate_id int REFERENCES estimates ON DELETE SET NULL)")
+    query("INSERT INTO estimates VALUES (10, 1, 'a'), (11, 1, 'b'), (12, 2, 'c')")
+    query("INSERT INTO visits VALUES (10), (11), (12), (NULL)")
+    mapping = str(mapping_file())
+    run_import("run", "--mapping", mapping, "--keep-ids")
+
+    script = run_import("handover", "--mapping", mapping)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(script.stdout.encode())
+
+    assert query("SELECT id, attic_tech_id FROM estimates ORDER BY 1") == [(11, 1), (12, 2)]
+    assert query("SELECT estimate_id FROM visits ORDER BY 1") == [11, 11, 12, None]
+
+
+def test_ids_that_are_no_numbers_cannot_be_handed_over(
+    mapping_file: Callable[..., Path], run_import: Run, query: Query
+) -> None:
+    query("CREATE TABLE estimates (id uuid PRIMARY KEY, attic_tech_id int)")
+
+    done = run_import("handover", "--mapping", str(mapping_file()))
+
+    assert done.returncode == 2
+    assert "public.estimates.id is no number" in done.stderr
 
 
 def test_between_two_databases_there_is_nothing_to_write(run_import: Run) -> None:

@@ -43,7 +43,7 @@ def test_a_broken_value_stops_the_run_and_is_named_by_its_row_but_not_shown(
     stopped = run_import("run", "--mapping", mapping)
     skipping = run_import("run", "--mapping", mapping, "--skip-broken")
 
-    assert (stopped.returncode, skipping.returncode) == (1, 1)
+    assert (stopped.returncode, skipping.returncode) == (1, 0)
     assert words in stopped.stdout
     assert "Old ids: 2." in stopped.stdout
     assert "Zoë" not in stopped.stdout
@@ -161,6 +161,30 @@ def test_a_table_that_cannot_be_found_out_has_to_be_named(
 
     assert done.returncode == 2
     assert words in done.stderr
+
+
+def test_an_error_is_told_of_the_database_that_has_it(
+    database_url: str, snake_case: Callable[..., None], mapping_file: MappingFile, run_import: Run, query: Query
+) -> None:
+    snake_case(GOOD)
+    mapping = str(mapping_file())
+    run_import("run", "--mapping", mapping)
+    query("ALTER TABLE botzilla.estimate ADD CHECK (attic_tech_estimate_id <> 3)")
+    query("INSERT INTO estimate (id, attic_tech_id) VALUES (3, '3')")
+    # The same database by another URL.
+    old_url = f"{database_url}&application_name=old"
+
+    ours = run_import("run", "--mapping", mapping, OLD_DATABASE_URL=old_url)
+    query("ALTER TABLE estimate ALTER branch TYPE int USING 1")
+    text = (
+        Path(mapping)
+        .read_text()
+        .replace('"branch"', '"branch", table = "estimate", value = "estimate_name", key = "status"')
+    )
+    theirs = run_import("run", "--mapping", "-", stdin=text, OLD_DATABASE_URL=old_url)
+
+    assert ours.stderr.startswith("The database in DATABASE_URL refuses: new row for relation")
+    assert theirs.stderr.startswith("The database in OLD_DATABASE_URL refuses: operator does not exist")
 
 
 def test_a_view_can_be_imported(mapping_file: MappingFile, run_import: Run, query: Query) -> None:
