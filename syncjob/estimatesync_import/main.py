@@ -52,16 +52,12 @@ MEANINGS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Run one command."""
-<<<<<<< HEAD
-    options = _build_parser().parse_args(arguments)
-    name_system_authorities(os.environ)
-=======
     options = build_parser().parse_args(arguments)
+    name_system_authorities(os.environ)
     # The environment at hand may be the first backend's.
     old = accept_old_names(os.environ, (DATABASE_URL,))
     for note in old.notes:
         print(note, file=sys.stderr)
->>>>>>> dfa8c3c (Write down how to move over, and try each of its commands)
     try:
         settings = parse_settings(old.environment, faults=old.faults)
         return asyncio.run(_COMMANDS[options.command](settings, options))
