@@ -11,6 +11,7 @@
 | `DB_SSL`, `DB_SSL_ENABLED`, `DB_SSL_REJECT_UNAUTHORIZED` | its `sslmode` | `true`: require; both: verify-full |
 | `DATABASE_HOST` …, `POSTGRES_HOST` …, `TYPEORM_HOST` … | `DATABASE_URL` | the same with another beginning |
 
+`NODE_ENV` and `PORT` belong to everybody: next to the new name they are not looked at. No other may contradict it.
 `DB_SCHEMA` is left alone on purpose: it names the schema of the old tables, where ours must not be. Each part's `main`
 asks for the names that it reads, logs the notes, and reports the faults with those of its settings. A blank value
 counts as not set. Neither notes nor faults hold a value.
@@ -50,20 +51,18 @@ class _Renamed(msgspec.Struct, frozen=True, kw_only=True):
     translate: Callable[[str], str] = str
     reduce: Callable[[str], str] = str
     """Brings a new value into the form in which it is compared with an old one."""
+    is_shared: bool = False
+    """Other programs and platforms set it, too: next to our own name it means nothing."""
 
 
 def _drop_api(url: str) -> str:
     return url.rstrip("/").removesuffix("/api")
 
 
-def _read_port(address: str) -> str:
-    return f"127.0.0.1:{address.rpartition(':')[2]}"
-
-
 RENAMED: Final = (
     _Renamed(old="AUTOMATION_API_KEY", new="API_KEY"),
-    _Renamed(old="NODE_ENV", new="ENVIRONMENT"),
-    _Renamed(old="PORT", new="BIND", translate="127.0.0.1:{}".format, reduce=_read_port),
+    _Renamed(old="NODE_ENV", new="ENVIRONMENT", is_shared=True),
+    _Renamed(old="PORT", new="BIND", translate="127.0.0.1:{}".format, is_shared=True),
     _Renamed(old="ATTIC_TECH_API_URL", new="ATTIC_TECH_URL", translate=_drop_api, reduce=_drop_api),
     _Renamed(old="ATTIC_TECH_BASE_URL", new="ATTIC_TECH_URL", translate=_drop_api, reduce=_drop_api),
 )
@@ -106,7 +105,7 @@ def _accept(renamed: _Renamed, accepted: dict[str, str], notes: list[str], fault
     if not new:
         accepted[renamed.new] = renamed.translate(old)
         notes.append(f"{renamed.old} was read as {renamed.new}, which is its name now")
-    elif renamed.translate(old) != renamed.reduce(new):
+    elif not renamed.is_shared and renamed.translate(old) != renamed.reduce(new):
         faults.append(f"{renamed.old} is an old name of {renamed.new} and says something else: remove {renamed.old}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
@@ -101,6 +101,17 @@ def test_a_wrong_password_and_a_source_that_is_away_are_told_apart(
     assert "cannot be resolved" in nowhere["http://a..b"]["cause"]
     assert away["cause"] == "nothing listens at 127.0.0.1"
     assert "ATTIC_TECH_URL" in away["cure"]
+
+
+def test_settings_under_the_names_of_the_first_backend_are_tried_too(
+    examine: Callable[..., Any], database_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    host = parse_qs(parts.query)["host"][0]
+
+    finding = examine("database", DB_HOST=host, DB_USER=str(parts.username), DB_NAME=parts.path.lstrip("/"))
+
+    assert finding["verdict"] == "ok"
 
 
 def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..., Any], database_url: str) -> None:

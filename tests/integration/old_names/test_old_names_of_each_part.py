@@ -65,7 +65,13 @@ def test_an_old_name_is_as_good_as_the_new_one(
         pytest.param(
             API, {"AUTOMATION_API_KEY": "k" * 16, "API_KEY": "l" * 16}, "AUTOMATION_API_KEY", "API_KEY", id="api"
         ),
-        pytest.param(OPERATOR, {"NODE_ENV": "a", "ENVIRONMENT": "b"}, "NODE_ENV", "ENVIRONMENT", id="operator"),
+        pytest.param(
+            OPERATOR,
+            {"ATTIC_TECH_API_URL": "https://a.example", "ATTIC_TECH_URL": "https://b.example"},
+            "ATTIC_TECH_API_URL",
+            "ATTIC_TECH_URL",
+            id="operator",
+        ),
         pytest.param(SYNC, DATABASE | OTHER_DATABASE, "DB_PASSWORD", "DATABASE_URL", id="sync"),
         pytest.param(IMPORT, DATABASE | OTHER_DATABASE, "DB_PASSWORD", "DATABASE_URL", id="import"),
         pytest.param(ONE_MACHINE, DATABASE | OTHER_DATABASE, "DB_PASSWORD", "DATABASE_URL", id="one-machine"),
