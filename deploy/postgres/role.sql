@@ -7,9 +7,14 @@
   \set schema botzilla
 \endif
 
-SELECT format('CREATE ROLE %I', :'role')
+SELECT format('CREATE ROLE %I LOGIN', :'role')
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role') \gexec
-ALTER ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+-- Only what is wrong: to say NOSUPERUSER at all, one must be a superuser, which a managed database's administrator is not.
+SELECT format('ALTER ROLE %I %s', :'role', wrong.cure)
+FROM pg_catalog.pg_roles, LATERAL (VALUES
+    (NOT rolcanlogin, 'LOGIN'), (rolsuper, 'NOSUPERUSER'), (rolcreatedb, 'NOCREATEDB'), (rolcreaterole, 'NOCREATEROLE'),
+    (rolreplication, 'NOREPLICATION'), (rolbypassrls, 'NOBYPASSRLS')) AS wrong (is_so, cure)
+WHERE rolname = :'role' AND wrong.is_so \gexec
 
 SELECT format('CREATE DATABASE %I', :'database')
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = :'database') \gexec

@@ -85,3 +85,32 @@ def test_a_sync_creates_and_fills_its_tables_under_the_role(role_url: str, tmp_p
 def test_the_role_can_do_nothing_else(role_url: str, statement: str) -> None:
     with psycopg.connect(role_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(sql.SQL(statement))  # type: ignore[arg-type] # the statements of the table above
+
+
+def test_an_administrator_who_is_no_superuser_can_run_it(postgres_url: str) -> None:
+    """As on a managed database."""
+    suffix = uuid4().hex[:8]
+    admin, database, role = (f"{name}_{suffix}" for name in ("admin", "estimates", "role"))
+    with psycopg.connect(postgres_url, autocommit=True) as superuser:
+        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(sql.Identifier(admin)))
+        admin_url = urlsplit(postgres_url)._replace(netloc=f"{admin}@").geturl()
+
+        for _ in range(2):
+            run_script(admin_url, database=database, role=role)
+
+        role_url = urlsplit(postgres_url)._replace(netloc=f"{role}@", path=f"/{database}").geturl()
+        with psycopg.connect(role_url) as connection:
+            connection.execute("CREATE TABLE botzilla.estimate (a int)")
+            assert connection.execute("SELECT has_schema_privilege('public', 'CREATE')").fetchone() == (False,)
+        superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+def test_a_role_that_is_there_loses_what_is_too_much(postgres_url: str, database_url: str) -> None:
+    database, role = urlsplit(database_url).path[1:], f"role_{uuid4().hex[:8]}"
+    with psycopg.connect(postgres_url, autocommit=True) as superuser:
+        superuser.execute(sql.SQL("CREATE ROLE {} SUPERUSER CREATEDB NOLOGIN").format(sql.Identifier(role)))
+
+        run_script(postgres_url, database=database, role=role)
+
+        found = superuser.execute("SELECT rolsuper, rolcreatedb, rolcanlogin FROM pg_roles WHERE rolname = %s", (role,))
+        assert found.fetchone() == (False, False, True)
