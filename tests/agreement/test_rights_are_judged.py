@@ -1,0 +1,14 @@
+"""`make test` runs all that uses rights, in one session with the judgement of them, which else would be left out."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_everything_that_uses_rights_is_run_together_with_their_judgement() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+
+    judged = {"tests/e2e/api", "tests/e2e/chart", "tests/e2e/product", "tests/e2e/rights"}
+    assert judged - set(options["testpaths"]) == set()
+    assert "\n\t$(BIN)/python -m pytest\n" in (ROOT / "Makefile").read_text()
