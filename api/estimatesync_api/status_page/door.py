@@ -24,13 +24,13 @@ from estimatesync_api.status_page.faults import build_fault
 from estimatesync_api.status_page.forms import FormRefusedError
 from estimatesync_api.status_page.origins import Origin, is_from_own_page, read_origin
 from estimatesync_api.status_page.rendering import send_page
-from estimatesync_api.status_page.sessions import choose_cookie_name, find_session
+from estimatesync_api.status_page.sessions import Session, choose_cookie_name, find_session
 from estimatesync_api.status_page.tongue import Tongue
 from estimatesync_api.status_page.visits import PART_HEADER, STILL, Visit, get_visit
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -112,7 +112,7 @@ class PageDoor:
             is_still=bool(req.get_param(STILL)),
         )
 
-    def _find_session(self, req: Request, visit: Visit) -> Any:  # noqa: ANN401 - typed where it is kept
+    def _find_session(self, req: Request, visit: Visit) -> Session | None:
         cookie = read_cookie(req, choose_cookie_name(is_secure=visit.origin.is_secure))
         return find_session(cookie, self._ring.list_keys(), now=visit.now) if cookie else None
 

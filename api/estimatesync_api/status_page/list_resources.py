@@ -35,9 +35,10 @@ class HomeResource:
     async def on_get(self, req: Request, resp: Response) -> None:
         """Show the list."""
         visit = get_visit(req)
-        status, cursor = req.get_param("status") or "", req.get_param("cursor") or ""
+        wanted, cursor = req.get_param("status") or "", req.get_param("cursor") or ""
+        status = wanted if wanted in _FILTERS else ""
         query = parse_sync_query(
-            {"status": status if status in _FILTERS else "", "cursor": cursor, "limit": str(_SHOWN)},
+            {"status": status, "cursor": cursor, "limit": str(_SHOWN)},
             time_zone=visit.tongue.time_zone,
         )
         page = await self._store.list_page(query)

@@ -25,7 +25,14 @@ _ENVIRONMENT: Final = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    auto_reload=False,
 )
+
+
+def load_templates() -> None:
+    """Compile every template now, and not with the first request: a fault in one is told at the start."""
+    for name in _ENVIRONMENT.list_templates():
+        _ENVIRONMENT.get_template(name)
 
 
 def send_page(req: Request, resp: Response, template: str, **values: Any) -> None:  # noqa: ANN401 - a template takes anything

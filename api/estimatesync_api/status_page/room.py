@@ -21,6 +21,7 @@ from estimatesync_api.status_page.asset_resource import AssetResource
 from estimatesync_api.status_page.door import PageDoor, answer_refused_form
 from estimatesync_api.status_page.forms import FormRefusedError
 from estimatesync_api.status_page.list_resources import HomeResource, TrendsResource
+from estimatesync_api.status_page.rendering import load_templates
 from estimatesync_api.status_page.sign_in_resources import LanguageResource, SignInResource, SignOutResource
 from estimatesync_api.status_page.sync_page_resources import PageLogResource, SyncPageResource
 from estimatesync_api.sync_starter import SyncStarter
@@ -42,6 +43,7 @@ def add_status_page(
     pause: Pause,
 ) -> None:
     """Add the page's door and addresses; the middleware that is there already comes first."""
+    load_templates()
     app.add_middleware(PageDoor(ring, gate, settings, clock=clock))
     app.add_error_handler(FormRefusedError, answer_refused_form)
     app.add_route(addresses.HOME, HomeResource(store))

@@ -7,12 +7,13 @@ import math
 import os
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
-from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract import log_lines
 from estimatesync_contract.date_ranges import DateRange
@@ -31,6 +32,8 @@ from estimatesync_contract.status import (
 )
 
 NOW: Final = datetime(2026, 11, 24, 19, 9, 42, tzinfo=UTC)
+AWAY: Final = "SCENERY_AWAY"
+"""Names a file; while it is there, the store is away."""
 KEY: Final = "made-up-key-for-the-pictures"
 RUNNING: Final = "est-20261124-190512000-k3x9q2ab"
 FAILED: Final = "est-20261124-050000000-q2ab7m1c"
@@ -62,7 +65,9 @@ def list_lines(name: str) -> tuple[str, ...]:
 class SceneryStore:
     """A SyncStore that knows these syncs and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, away: Path | None = None) -> None:
+        """Know them all; while the file `away` is there, the list cannot be had."""
+        self._away = away
         self._syncs = {sync.name: sync for sync in list_syncs()}
 
     async def open(self) -> None:
@@ -92,6 +97,8 @@ class SceneryStore:
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         """The newest of the phases that are wanted."""
+        if self._away is not None and self._away.exists():
+            raise StoreUnavailableError
         return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
 
     async def request_cancel(self, name: str) -> EstimateSync | None:
@@ -114,7 +121,8 @@ class SceneryStore:
 def create() -> Asgi:
     """Join the parts."""
     settings = parse_settings({"API_KEYS": f"night-shift:{KEY}", "TIME_ZONE": "America/New_York", **os.environ})
-    return create_app(settings, SceneryStore(), clock=lambda: NOW)
+    away = os.environ.get(AWAY)
+    return create_app(settings, SceneryStore(away=Path(away) if away else None), clock=lambda: NOW)
 
 
 def _build_queued() -> EstimateSync:

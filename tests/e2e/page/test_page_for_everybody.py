@@ -1,10 +1,12 @@
 """The status page is usable by everybody: axe-core, keyboard, small screens, dark, both languages, no scripts."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_demo.page_scenery import FAILED, KEY, RUNNING
+from estimatesync_demo.page_pictures import serving
+from estimatesync_demo.page_scenery import AWAY, FAILED, KEY, RUNNING
 from playwright.sync_api import BrowserContext, Page, expect
 
 Open = Callable[..., BrowserContext]
@@ -117,6 +119,20 @@ def test_a_lost_connection_is_told_and_forgotten(scenery: str, open_context: Ope
 
     assert told.startswith("The connection is lost.")
     expect(lost).to_be_hidden()
+
+
+def test_a_page_that_could_not_be_shown_comes_by_itself(tmp_path: Path, open_context: Open, sign_in: SignIn) -> None:
+    away = tmp_path / "away"
+    with serving({AWAY: str(away)}) as url:
+        page = sign_in(open_context(), url)
+        away.touch()
+        page.goto(f"{url}/?status=failed")
+        expect(page.get_by_role("heading", level=1)).to_have_text("The syncs cannot be looked at now")
+
+        away.unlink()
+
+        expect(page.get_by_role("heading", name="All is well")).to_be_visible()
+        assert page.url == f"{url}/?status=failed"
 
 
 def test_a_page_in_the_background_asks_for_nothing(scenery: str, open_context: Open, sign_in: SignIn) -> None:

@@ -67,6 +67,11 @@
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error(String(answer.status));
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+        // What stood here was a fault, and there is more to a page than its part.
+        if ("fault" in live().dataset) {
+          location.reload();
+          return;
+        }
         tag = answer.headers.get("ETag") || "";
         if (fresh) patch(live(), fresh);
       }
