@@ -136,7 +136,9 @@ def test_a_page_that_could_not_be_shown_comes_by_itself(tmp_path: Path, open_con
 
 
 def test_a_page_in_the_background_asks_for_nothing(scenery: str, open_context: Open, sign_in: SignIn) -> None:
-    page = sign_in(open_context(), scenery)
+    context = open_context()
+    context.clock.install()
+    page = sign_in(context, scenery)
     asked: list[str] = []
 
     with page.expect_request(lambda request: request.headers.get("x-page-part") == "live"):
@@ -145,7 +147,7 @@ def test_a_page_in_the_background_asks_for_nothing(scenery: str, open_context: O
         )
     page.on("request", lambda request: asked.append(request.url))
     page.evaluate("window.away = true; document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_timeout(2500)
+    context.clock.run_for(60_000)
     while_away = list(asked)
     with page.expect_request(lambda request: request.headers.get("x-page-part") == "live"):
         page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")

@@ -475,6 +475,17 @@ def test_programs_are_answered_in_json_and_people_in_html(browser: Browser, serv
     assert (method.status_code, method.headers["content-type"]) == (405, "text/html; charset=utf-8")
 
 
+def test_a_key_that_asks_too_often_is_told_so_in_html(serve_files: Callable[..., Any]) -> None:
+    browser = Browser(port=serve_files(REQUESTS_PER_MINUTE="3").port).sign_in()
+
+    answers = [browser.get("/page/trends") for _ in range(4)]
+    browser.http.close()
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    assert "Too many requests" in answers[-1].text
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 20
+
+
 def test_the_page_can_be_switched_off(serve_files: Callable[..., Any]) -> None:
     server = serve_files(STATUS_PAGE="false")
     url = f"http://127.0.0.1:{server.port}"

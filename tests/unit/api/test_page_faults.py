@@ -1,0 +1,71 @@
+"""What people read when a page cannot be shown as asked, and what programs never see of it."""
+
+from typing import Any
+
+import pytest
+from estimatesync_api.app import Asgi
+from falcon.testing import TestClient
+
+KEY = "made-up-key-of-make"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def person(app: Asgi) -> TestClient:
+    """Somebody who is signed in."""
+    answer = TestClient(app).simulate_post("/page/sign-in", body=f"key={KEY}", headers=FORM)
+    return TestClient(app, headers={"cookie": f"estimatesync={answer.cookies['estimatesync'].value}"})
+
+
+def test_a_store_that_is_away_is_a_page_that_tries_again(
+    person: TestClient, store: Any, unavailable: Exception
+) -> None:
+    store.create_fault = unavailable
+
+    answer = person.simulate_get("/")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert '<meta http-equiv="refresh" content="10">' in answer.text
+    assert 'data-seconds="10"' in answer.text
+    assert "The syncs cannot be looked at now" in answer.text
+    assert "10.0.0.1" not in answer.text
+
+
+def test_a_log_that_cannot_be_read_hides_nothing_else(
+    person: TestClient, store: Any, make_sync: Any, unavailable: Exception
+) -> None:
+    store.syncs["est-1"] = make_sync()
+    store.log_fault = unavailable
+
+    answer = person.simulate_get("/page/syncs/est-1")
+
+    assert answer.status_code == 200
+    assert "The log cannot be read now." in answer.text
+    assert "Waiting for its turn" in answer.text
+
+
+def test_a_defect_of_ours_is_told_without_its_particulars(person: TestClient, store: Any) -> None:
+    store.fetches = [RuntimeError("a secret of the machine")]
+
+    answer = person.simulate_get("/page/syncs/est-1")
+
+    assert answer.status_code == 500
+    assert "This is a fault of the service" in answer.text
+    assert "secret of the machine" not in answer.text
+
+
+def test_a_redelivery_that_cannot_be_is_refused(person: TestClient, store: Any, make_sync: Any) -> None:
+    store.syncs["est-1"] = make_sync()
+
+    asked = person.simulate_get("/page/syncs/est-1/redeliver")
+
+    assert asked.status_code == 200
+    assert "There is no callback to send" in asked.text
+    assert "<form" not in asked.text.partition("<main")[2].partition("</main>")[0]
+
+
+def test_a_name_that_no_sync_can_have_is_not_asked_for(person: TestClient, store: Any) -> None:
+    answer = person.simulate_get("/page/syncs/NOT..A..NAME")
+
+    assert answer.status_code == 404
+    assert store.readings == 0
