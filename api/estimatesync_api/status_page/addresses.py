@@ -39,6 +39,6 @@ def choose_next(wanted: str) -> str:
     """Where to go on: to a page of ours, whatever somebody wrote into a link."""
     is_plain = all("!" <= character <= "~" for character in wanted) and "\\" not in wanted
     path = wanted.partition("?")[0].partition("#")[0]
-    # Two slashes in front name another host; two dots lead out of the page.
-    is_ours = is_page_path(path) and not wanted.startswith("//") and ".." not in path
+    # Two slashes in front would name another host, and are no path of the page; two dots lead out of it.
+    is_ours = is_page_path(path) and ".." not in path
     return wanted if is_plain and is_ours and len(wanted) <= _NEXT_MAX_LENGTH else HOME

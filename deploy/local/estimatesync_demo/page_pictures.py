@@ -81,7 +81,7 @@ def serving(environment: Mapping[str, str] | None = None) -> Iterator[str]:
     command = [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [*command, "estimatesync_demo.page_scenery:create()"],
+            [*command, "estimatesync_demo.page_server:create()"],
             env={"BIND": "127.0.0.1:0", **(environment or {})},
             stdout=log,
             stderr=log,

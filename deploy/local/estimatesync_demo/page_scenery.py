@@ -1,20 +1,11 @@
-"""The status page over made-up syncs of three weeks, at a fixed moment: what its pictures show, always the same.
-
-gunicorn serves `create()` for `page_pictures.py`. Nothing is stored and nothing runs.
-"""
+"""Made-up syncs of three weeks, at a fixed moment: what the pictures of the status page show, always the same. Pure."""
 
 import math
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 import msgspec
-from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
-from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError
-from estimatesync_api.settings import parse_settings
 from estimatesync_contract import log_lines
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
@@ -32,8 +23,6 @@ from estimatesync_contract.status import (
 )
 
 NOW: Final = datetime(2026, 11, 24, 19, 9, 42, tzinfo=UTC)
-AWAY: Final = "SCENERY_AWAY"
-"""Names a file; while it is there, the store is away."""
 KEY: Final = "made-up-key-for-the-pictures"
 RUNNING: Final = "est-20261124-190512000-k3x9q2ab"
 FAILED: Final = "est-20261124-050000000-q2ab7m1c"
@@ -60,69 +49,6 @@ def list_lines(name: str) -> tuple[str, ...]:
     if name == FAILED:
         return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.represent_failure(_FAILURES[1][1]))
     return tuple(_iterate_lines(pages=9 if name == RUNNING else 17))
-
-
-class SceneryStore:
-    """A SyncStore that knows these syncs and nothing else."""
-
-    def __init__(self, *, away: Path | None = None) -> None:
-        """Know them all; while the file `away` is there, the list cannot be had."""
-        self._away = away
-        self._syncs = {sync.name: sync for sync in list_syncs()}
-
-    async def open(self) -> None:
-        """There is nothing to open."""
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-    async def check(self) -> None:
-        """Always ready."""
-
-    async def create(self, sync: EstimateSync) -> EstimateSync:
-        """Take it, and forget it."""
-        return sync
-
-    async def fetch(self, name: str) -> EstimateSync | None:
-        """Look it up."""
-        return self._syncs.get(name)
-
-    async def find_at_work(self, _days: DateRange) -> str | None:
-        """Offer none."""
-        return None
-
-    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        """Those that are not at work."""
-        return frozenset(name for name in names if self._syncs[name].is_finished)
-
-    async def list_page(self, query: SyncQuery) -> SyncPage:
-        """The newest of the phases that are wanted."""
-        if self._away is not None and self._away.exists():
-            raise StoreUnavailableError
-        return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
-
-    async def request_cancel(self, name: str) -> EstimateSync | None:
-        """Change nothing."""
-        return self._syncs.get(name)
-
-    async def request_redelivery(self, name: str, _token: str) -> EstimateSync | None:
-        """Change nothing."""
-        return self._syncs.get(name)
-
-    async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
-        """All lines."""
-        return list_lines(sync.name)
-
-    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
-        """All lines, once."""
-        return LogPart(lines=() if mark else list_lines(sync.name), mark=LogMark(source="log"))
-
-
-def create() -> Asgi:
-    """Join the parts."""
-    settings = parse_settings({"API_KEYS": f"night-shift:{KEY}", "TIME_ZONE": "America/New_York", **os.environ})
-    away = os.environ.get(AWAY)
-    return create_app(settings, SceneryStore(away=Path(away) if away else None), clock=lambda: NOW)
 
 
 def _build_queued() -> EstimateSync:

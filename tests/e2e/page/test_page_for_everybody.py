@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from estimatesync_demo.page_pictures import serving
-from estimatesync_demo.page_scenery import AWAY, FAILED, KEY, RUNNING
+from estimatesync_demo.page_scenery import FAILED, KEY, RUNNING
+from estimatesync_demo.page_server import AWAY
 from playwright.sync_api import BrowserContext, Page, expect
 
 Open = Callable[..., BrowserContext]
