@@ -115,11 +115,12 @@ kind: $(INSTALLED) ## Create a kind cluster with the images in it
 	$(BIN)/python -m estimatesync_images --archives .local/images
 	deploy/kind/create.sh
 
-# Images first: what runs on the node is what `make images` builds.
+# Images first: what runs on the node is what `make images` builds. Of the chart's tests, those that real containers change.
+NODE_TESTS := tests/e2e/node tests/e2e/chart/real_node tests/e2e/chart/test_chart_on_cluster.py tests/e2e/chart/test_hardened_on_cluster.py
 .PHONY: test-node
 test-node: check-node ## Install the chart on a real node of this machine and try it there (root on Linux)
 	$(BIN)/python -m estimatesync_images --archives .local/images
-	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest tests/e2e/node tests/e2e/chart
+	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest $(NODE_TESTS)
 
 .PHONY: bench
 bench: $(INSTALLED) $(SYNC_INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)

@@ -1,4 +1,4 @@
-"""What people do to a running release on a real node: drains, cordons, new keys, the hardened values; and crashes."""
+"""What people do to a running release on a real node: drains, cordons, new keys, rollouts; and crashes."""
 
 import json
 import socket
@@ -13,7 +13,6 @@ import pytest
 from estimatesync_cluster.node_configuration import NODE_NAME
 from estimatesync_cluster.real_node import SOCKET
 
-HARDENED = Path(__file__).parents[4] / "charts" / "estimatesync" / "values-hardened.yaml"
 ESTIMATES = 120
 # The kubelet looks at mounted Secrets about once a minute, and the API every few seconds.
 RELOAD_SECONDS = 180.0
@@ -156,45 +155,6 @@ def test_a_new_key_in_the_mounted_secret_works_and_the_old_one_does_not_without_
     assert release.post(url=urls[0]).status_code == 403
     assert release.post(url=urls[1], key=new).status_code == 202
     assert list_pods(release, field=".status.containerStatuses[*].containerID", component="api") == before
-
-
-def test_under_the_hardened_values_a_sync_runs_and_the_release_holds_no_secret(
-    release: Any, receiver: Any, count_estimates: Callable[[], int]
-) -> None:
-    given = release.values
-    secrets = {
-        "api-keys": {"API_KEYS": f"make:{given['apiKeys']['keys']['make']}"},
-        "credentials": {
-            "ATTIC_TECH_EMAIL": given["credentials"]["email"],
-            "ATTIC_TECH_PASSWORD": given["credentials"]["password"],
-            "DATABASE_URL": given["credentials"]["databaseUrl"],
-        },
-        "callback": {"MAKE_SYNC_CALLBACK_WEBHOOK_URL": given["callback"]["url"]},
-    }
-    for name, content in secrets.items():
-        literals = [f"--from-literal={key}={value}" for key, value in content.items()]
-        release.kubectl("create", "secret", "generic", f"estimatesync-{name}", *literals)
-    # What is left of the other values says where things are on this machine, whose webhook speaks no TLS.
-    release.values = {key: value for key, value in given.items() if key not in {"apiKeys", "credentials", "callback"}}
-    release.values["callback"] = {"allowHttp": True, "allowPrivateTargets": True}
-
-    release.deploy("install", f"--values={HARDENED}")
-
-    name = release.post().json()["sync_id"]
-    assert wait_told(release, receiver, name)["results"]["total_processed"] == ESTIMATES
-    assert count_estimates() == ESTIMATES
-    policies = release.kubectl("get", "networkpolicies", "--output=name").split()
-    assert sorted(each.rpartition("-")[2] for each in policies) == ["api", "operator", "sync"]
-    assert "denied request" in try_another_job(release)
-    stored = release.helm("get", "all", "sync") + release.kubectl("get", "esync,jobs,pods,events", "--output=yaml")
-    values = {value for content in secrets.values() for key, value in content.items() if key != "ATTIC_TECH_EMAIL"}
-    assert {value for value in values if value in stored} == set()
-
-
-def try_another_job(release: Any) -> str:
-    operator = f"--as=system:serviceaccount:{release.namespace}:sync-estimatesync-operator"
-    arguments = ("create", "job", "other", "--image=estimatesync-sync:0.1.0", operator, "--dry-run=server")
-    return str(release.kubectl(*arguments, check=False))
 
 
 def test_a_rollout_of_the_api_under_load_loses_no_request(release: Any, sample: Any, receiver: Any) -> None:
