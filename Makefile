@@ -199,7 +199,7 @@ lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.tom
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
 	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
 	for part in api operator sync; do \
-	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra $$part \
+	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra $$part --extra tracing \
 	        --constraint requirements/dev.txt --no-emit-package estimatesync --no-header --no-annotate \
 	        pyproject.toml --output-file requirements/$$part.txt || exit 1; \
 	done

@@ -1,4 +1,4 @@
-"""For every tier: a real PostgreSQL, the embedded wheel's, on a socket of its own; and programs that heed Ctrl-C."""
+"""For every tier: a real PostgreSQL, the embedded wheel's; a collector of traces; and programs that heed Ctrl-C."""
 
 import os
 import shutil
@@ -6,13 +6,16 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
+from sample_attic_tech.receiver import Receiver, running_receiver
 
 # A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -52,3 +55,75 @@ def database_url(postgres_url: str) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectedSpan:
+    """A span as it arrived."""
+
+    name: str
+    service: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    start: int
+    end: int
+    kind: int
+    attributes: dict[str, str | int | float | bool]
+    events: tuple[str, ...]
+    links: tuple[str, ...]
+    error: str | None
+
+
+class Collector:
+    """What a real receiver of OTLP over HTTP has been sent."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.url = receiver.url
+
+    @property
+    def spans(self) -> list[CollectedSpan]:
+        """Every span so far, in the order of arrival."""
+        return [span for delivery in list(self.receiver.deliveries) for span in _read_spans(delivery.body)]
+
+    def find(self, *, trace_id: str) -> list[CollectedSpan]:
+        """The spans of one trace, the earliest first."""
+        found = [span for span in self.spans if span.trace_id == trace_id]
+        return sorted(found, key=lambda span: (span.start, -span.end))
+
+
+def _read_spans(body: bytes) -> Iterator[CollectedSpan]:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415 - few tests need it
+        ExportTraceServiceRequest,
+    )
+
+    for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+        service = _read_attributes(resource.resource.attributes)["service.name"]
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                yield CollectedSpan(
+                    name=span.name,
+                    service=str(service),
+                    trace_id=span.trace_id.hex(),
+                    span_id=span.span_id.hex(),
+                    parent_id=span.parent_span_id.hex(),
+                    start=span.start_time_unix_nano,
+                    end=span.end_time_unix_nano,
+                    kind=span.kind,
+                    attributes=_read_attributes(span.attributes),
+                    events=tuple(event.name for event in span.events),
+                    links=tuple(link.trace_id.hex() for link in span.links),
+                    error=span.status.message if span.status.code == span.status.STATUS_CODE_ERROR else None,
+                )
+
+
+def _read_attributes(pairs: Any) -> dict[str, Any]:
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector that takes everything at once."""
+    with running_receiver() as receiver:
+        yield Collector(receiver)

@@ -14,6 +14,8 @@ import falcon.asgi
 import falcon.media
 import msgspec
 from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
+from estimatesync_tracing.no_tracer import NO_TRACER
+from estimatesync_tracing.ports import Tracer
 
 from estimatesync_api.document_resources import DocsResource, OpenApiResource
 from estimatesync_api.gate import Gate
@@ -31,6 +33,7 @@ from estimatesync_api.problems import (
     represent_problem,
     represent_problem_headers,
 )
+from estimatesync_api.request_tracing import RequestTracing
 from estimatesync_api.settings import Settings
 from estimatesync_api.start_resource import StartResource
 from estimatesync_api.status_page.room import add_status_page
@@ -63,6 +66,7 @@ def create_app(
     token: Callable[[], str] = create_token,
     pause: Pause = asyncio.sleep,
     monotonic: Callable[[], float] = time.monotonic,
+    tracer: Tracer = NO_TRACER,
 ) -> Asgi:
     """Create the ASGI application.
 
@@ -73,6 +77,7 @@ def create_app(
         token: Gives a few random characters of `a-z0-9`.
         pause: Sleeps between two looks at syncs that callers wait for.
         monotonic: Seconds of a steady clock, for what is limited per time.
+        tracer: Tells what happens to requests; opened and closed like the store.
 
     Raises:
         SettingsError: A file of keys cannot be used.
@@ -81,8 +86,10 @@ def create_app(
     waiting = WaitingRoom(store, pause=pause)
     ring = KeyRing(settings.keys)
     gate = Gate(ring.find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic)
-    starter = SyncStarter(store, metrics, token=token, repeated_requests=settings.repeated_requests)
+    starter = SyncStarter(store, metrics, token=token, repeated_requests=settings.repeated_requests, tracer=tracer)
     app: Asgi = falcon.asgi.App()
+    if tracer.is_on:
+        app.add_middleware(RequestTracing(tracer))
     app.add_middleware(AccessLog(metrics))
     app.add_middleware(KeyCheck(gate, metrics, trusted_proxies=settings.trusted_proxies))
     app.add_middleware(Lifespan(store, waiting))

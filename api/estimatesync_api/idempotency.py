@@ -9,8 +9,9 @@ import hashlib
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST
+from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_TRACEPARENT
 from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_tracing.trace_context import TraceContext, represent_traceparent
 
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.sync_request import SyncRequest
@@ -22,10 +23,16 @@ def compute_request_digest(request: SyncRequest) -> str:
     return hashlib.sha256(asked).hexdigest()
 
 
-def build_sync(request: SyncRequest, *, name: str) -> EstimateSync:
-    """Build the sync of a request. Its days are fixed now: they must not depend on when the operator looks."""
+def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None = None) -> EstimateSync:
+    """Build the sync of a request, in whose trace it is done, if there is one.
+
+    Its days are fixed now: they must not depend on when the operator looks.
+    """
+    traced = {ANNOTATION_TRACEPARENT: represent_traceparent(origin)} if origin else {}
     return EstimateSync(
-        metadata=Metadata(name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request)}),
+        metadata=Metadata(
+            name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **traced}
+        ),
         spec=EstimateSyncSpec(date_range=request.date_range),
     )
 

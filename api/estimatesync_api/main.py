@@ -8,6 +8,7 @@ from estimatesync_contract.old_names import accept_old_names
 
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.kubernetes_store import KubernetesStore
+from estimatesync_api.request_tracing import create_api_tracer
 from estimatesync_api.settings import KEY_SETTINGS, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ def compose() -> Asgi:
             service_account=settings.service_account_directory,
             namespace=settings.namespace,
         )
-        return create_app(settings, store)
+        return create_app(settings, store, tracer=create_api_tracer(settings.tracing))
     except SettingsError as error:
         raise SystemExit(str(error)) from error
 

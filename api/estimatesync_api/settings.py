@@ -6,7 +6,7 @@ What each variable means is in `setting_list`.
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.job_environment import DEFAULT_TIME_ZONE
+from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
 from estimatesync_api.client_address import Network
 from estimatesync_api.keys import KeyText, parse_api_keys
@@ -76,6 +77,7 @@ class Settings:
     namespace: str | None = None
     kubeconfig: str | None = None
     service_account_directory: Path = SERVICE_ACCOUNT_DIRECTORY
+    tracing: TracingSettings = field(default_factory=TracingSettings)
 
 
 def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Settings:
@@ -99,6 +101,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         namespace=_read_namespace(reader),
         kubeconfig=reader.read_text("KUBECONFIG", "") or None,
         service_account_directory=Path(reader.read_text("SERVICE_ACCOUNT_DIRECTORY", str(SERVICE_ACCOUNT_DIRECTORY))),
+        tracing=read_tracing_settings(reader),
     )
     reader.raise_faults()
     return settings

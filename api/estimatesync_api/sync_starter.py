@@ -18,6 +18,9 @@ from weakref import WeakValueDictionary
 from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_keyed_sync_name, build_sync_name
+from estimatesync_tracing.no_tracer import NO_TRACER
+from estimatesync_tracing.ports import Tracer
+from estimatesync_tracing.sync_traces import find_origin
 
 from estimatesync_api.idempotency import build_sync, require_same_request
 from estimatesync_api.listing import may_be_joined
@@ -33,12 +36,19 @@ class SyncStarter:
     """One for each server process."""
 
     def __init__(
-        self, store: SyncStore, metrics: ApiMetrics, *, token: Callable[[], str], repeated_requests: RepeatedRequests
+        self,
+        store: SyncStore,
+        metrics: ApiMetrics,
+        *,
+        token: Callable[[], str],
+        repeated_requests: RepeatedRequests,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._store = store
         self._metrics = metrics
         self._token = token
         self._repeated_requests = repeated_requests
+        self._tracer = tracer
         self._turns: WeakValueDictionary[DateRange, asyncio.Lock] = WeakValueDictionary()
 
     def choose_name(self, request: SyncRequest, now: datetime) -> str:
@@ -68,12 +78,12 @@ class SyncStarter:
         if sync is None:
             raise StoreUnavailableError("the sync vanished while its request was repeated")
         require_same_request(sync, request)
-        self._metrics.record_repeated()
+        self._record_repeated(sync)
         _logger.info("sync=%s asked for again with its Idempotency-Key", name)
         return sync
 
     async def _create(self, request: SyncRequest, name: str) -> EstimateSync:
-        sync = await self._store.create(build_sync(request, name=name))
+        sync = await self._store.create(build_sync(request, name=name, origin=self._tracer.find_current()))
         self._metrics.record_started()
         days = request.date_range
         _logger.info("sync=%s stored, for %s to %s", sync.name, days.start, days.end)
@@ -85,9 +95,15 @@ class SyncStarter:
         sync = await self._store.fetch(name) if name else None
         if sync is None or not may_be_joined(sync):
             return None
-        self._metrics.record_repeated()
+        self._record_repeated(sync)
         _logger.info("sync=%s is at work on %s to %s already", sync.name, days.start, days.end)
         return sync
+
+    def _record_repeated(self, sync: EstimateSync) -> None:
+        """The sync stays in the trace of the request that it was stored for; this one points there."""
+        self._metrics.record_repeated()
+        if origin := find_origin(sync):
+            self._tracer.link(origin)
 
     async def _find_at_work(self, days: DateRange) -> str | None:
         try:

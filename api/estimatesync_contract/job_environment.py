@@ -19,6 +19,8 @@ DATABASE_SCHEMA: Final = "DATABASE_SCHEMA"
 DATABASE_WAIT_SECONDS: Final = "DATABASE_WAIT_SECONDS"
 LOG_FORMAT: Final = "LOG_FORMAT"
 TERMINATION_MESSAGE_PATH: Final = "TERMINATION_MESSAGE_PATH"
+TRACEPARENT: Final = "TRACEPARENT"
+"""The job's place in the sync's trace, as a W3C traceparent; absent unless tracing is on."""
 
 ATTIC_TECH_EMAIL: Final = "ATTIC_TECH_EMAIL"
 ATTIC_TECH_PASSWORD: Final = "ATTIC_TECH_PASSWORD"  # noqa: S105 - the variable's name, not its value
@@ -35,11 +37,15 @@ DEFAULT_TIME_ZONE: Final = "UTC"
 DEFAULT_TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
 
-def build_job_environment(sync: EstimateSync, date_range: DateRange) -> dict[str, str]:
+def build_job_environment(
+    sync: EstimateSync, date_range: DateRange, *, traceparent: str | None = None
+) -> dict[str, str]:
     """The variables that come from the sync itself; deployment settings and secrets are added by who runs the job."""
     chosen = {} if sync.spec.page_size is None else {SYNC_PAGE_SIZE: str(sync.spec.page_size)}
+    traced = {} if traceparent is None else {TRACEPARENT: traceparent}
     return {
         **chosen,
+        **traced,
         SYNC_ID: sync.name,
         SYNC_UID: sync.uid,
         SYNC_START_DATE: date_range.start.isoformat(),

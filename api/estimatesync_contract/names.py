@@ -32,6 +32,9 @@ ANNOTATION_REQUEST_DIGEST: Final = f"{GROUP}/request-digest"
 ANNOTATION_REDELIVER: Final = f"{GROUP}/redeliver"
 """On a finished sync: any value that was not there before has its callback sent again, under the same id."""
 
+ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
+"""On a sync whose request was traced: the place of that request in its trace, as a W3C traceparent."""
+
 SYNC_CONTAINER: Final = "sync"
 
 API_BASE_PATH: Final = "/api/automations/estimates"

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from time import monotonic
 
 from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_tracing.ports import Tracer
 
 from estimatesync_operator.callback_http import HttpCallbackSender
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
@@ -22,6 +24,7 @@ from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.system_clock import SystemClock
+from estimatesync_operator.traced_ports import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.watch_health import WatchHealth
 from estimatesync_operator.workqueue import WorkQueue
 
@@ -41,7 +44,7 @@ def read_settings(
 
 
 @asynccontextmanager
-async def run_operator(settings: OperatorSettings, callback: CallbackSettings) -> AsyncIterator[Intake]:
+async def run_operator(settings: OperatorSettings, callback: CallbackSettings, tracer: Tracer) -> AsyncIterator[Intake]:
     """Run everything but the watch for as long as the context lasts; what the watch shows goes into the Intake.
 
     Raises:
@@ -55,16 +58,27 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings) -
         # Who runs must be known before the first place is given.
         await store.load()
         metrics = OperatorMetrics(cache, health)
+        sender = HttpCallbackSender(
+            callback, KubernetesSecrets(client), trace_headers=partial(build_trace_headers, tracer)
+        )
+        ports = trace_ports(TraceablePorts(store=store, callbacks=sender, meter=metrics), tracer, clock)
         reconciler = Reconciler(
-            store=store,
-            jobs=KubernetesJobs(client, settings.namespace, settings.job, snapshots=snapshots, clock=clock),
+            store=ports.store,
+            jobs=KubernetesJobs(
+                client,
+                settings.namespace,
+                settings.job,
+                snapshots=snapshots,
+                clock=clock,
+                represent_trace=JobTraces(tracer).represent,
+            ),
             events=KubernetesEvents(
                 client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
             ),
-            callbacks=HttpCallbackSender(callback, KubernetesSecrets(client)),
+            callbacks=ports.callbacks,
             clock=clock,
             settings=settings.reconciler,
-            meter=metrics,
+            meter=ports.meter,
         )
         async with (
             running(WorkQueue(reconciler.reconcile, record_visit=metrics.record_visit)) as queue,

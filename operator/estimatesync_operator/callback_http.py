@@ -29,6 +29,9 @@ from estimatesync_operator.callback_target import (
 )
 from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
 
+TraceHeaders = Callable[[], Mapping[str, str]]
+"""Makes the headers that tell the receiver of which trace a request is part."""
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Turns a host and a port into addresses. Raises OSError when it cannot."""
 
@@ -54,6 +57,7 @@ class HttpCallbackSender:
         *,
         resolve: Resolve | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        trace_headers: TraceHeaders = dict,
     ) -> None:
         """Prepare for sending.
 
@@ -62,10 +66,12 @@ class HttpCallbackSender:
             secrets: Where the URLs of syncs that name a Secret are read, at each attempt.
             resolve: Called once per attempt; what it returns is checked and connected to.
             ssl_context: Which certificates are trusted; by default SSL_CERT_FILE or certifi's.
+            trace_headers: Called for each attempt; by default there are none.
         """
         self._settings = settings
         self._secrets = secrets
         self._resolve = resolve or SharedLookups()
+        self._trace_headers = trace_headers
         self._ssl_context = ssl_context or httpx.create_ssl_context()
 
     async def has_target(self, sync: EstimateSync) -> bool:
@@ -101,6 +107,7 @@ class HttpCallbackSender:
             "user-agent": self._settings.user_agent,
             "content-type": "application/json",
             "accept-encoding": "identity",
+            **self._trace_headers(),
             **build_callback_headers(
                 callback_id=callback_id,
                 now=now,

@@ -22,6 +22,7 @@ from estimatesync_contract.names import (
     SYNC_CONTAINER,
     build_job_name,
 )
+from estimatesync_tracing.settings import HEADERS
 
 _UNPRIVILEGED_USER: Final = 65532
 _GRACE_SECONDS: Final = 10
@@ -52,11 +53,15 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     memory_request: str = "128Mi"
     memory_limit: str = "512Mi"
     environment: dict[str, str] = {}
-    """Deployment settings of the sync program: source URL, database schema, log format, time zone."""
+    """Deployment settings of the sync program: source URL, database schema, log format, time zone, traces."""
+    trace_headers_secret: str = ""
+    """Name of the Secret whose key OTEL_EXPORTER_OTLP_HEADERS lets spans in at the collector; empty: none is needed."""
 
 
-def build_job_manifest(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
-    """Build the Job as the Kubernetes API takes it (JSON builtins)."""
+def build_job_manifest(
+    sync: EstimateSync, date_range: DateRange, settings: JobSettings, *, traceparent: str | None = None
+) -> dict[str, Any]:
+    """Build the Job as the Kubernetes API takes it (JSON builtins); `traceparent` is its place in a trace."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -73,7 +78,7 @@ def build_job_manifest(sync: EstimateSync, date_range: DateRange, settings: JobS
             "podFailurePolicy": _POD_FAILURE_POLICY,
             "template": {
                 "metadata": {"labels": _build_labels(sync)},
-                "spec": _build_pod_spec(sync, date_range, settings),
+                "spec": _build_pod_spec(settings, env.build_job_environment(sync, date_range, traceparent=traceparent)),
             },
         },
     }
@@ -109,7 +114,7 @@ def _build_owner(sync: EstimateSync) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": KIND, "name": sync.name, "uid": sync.uid, "controller": True}
 
 
-def _build_pod_spec(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
+def _build_pod_spec(settings: JobSettings, own: dict[str, str]) -> dict[str, Any]:
     return {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
@@ -124,7 +129,7 @@ def _build_pod_spec(sync: EstimateSync, date_range: DateRange, settings: JobSett
             "runAsGroup": _UNPRIVILEGED_USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_build_container(sync, date_range, settings)],
+        "containers": [_build_container(settings, own)],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *_build_authority_volumes(settings)],
     }
 
@@ -144,9 +149,9 @@ def _build_authority_volumes(settings: JobSettings) -> list[dict[str, Any]]:
     return [{"name": _AUTHORITIES, "configMap": {"name": name}}] if name else []
 
 
-def _build_container(sync: EstimateSync, date_range: DateRange, settings: JobSettings) -> dict[str, Any]:
+def _build_container(settings: JobSettings, own: dict[str, str]) -> dict[str, Any]:
     trust = dict.fromkeys(_AUTHORITY_VARIABLES, _AUTHORITIES_FILE) if settings.authorities else {}
-    variables = {**settings.environment, **trust, **env.build_job_environment(sync, date_range)}
+    variables = {**settings.environment, **trust, **own}
     mounts = [{"name": _AUTHORITIES, "mountPath": _AUTHORITIES_PATH, "readOnly": True}] if settings.authorities else []
     return {
         "name": SYNC_CONTAINER,
@@ -156,6 +161,7 @@ def _build_container(sync: EstimateSync, date_range: DateRange, settings: JobSet
         "env": [
             *({"name": name, "value": value} for name, value in sorted(variables.items())),
             *(_build_secret_variable(name, settings.credentials_secret) for name in env.SECRET_VARIABLES),
+            *_build_trace_headers(settings),
         ],
         "resources": {
             "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
@@ -169,6 +175,11 @@ def _build_container(sync: EstimateSync, date_range: DateRange, settings: JobSet
         "terminationMessagePolicy": "File",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's own emptyDir
     }
+
+
+def _build_trace_headers(settings: JobSettings) -> list[dict[str, Any]]:
+    secret = settings.trace_headers_secret
+    return [_build_secret_variable(HEADERS, secret)] if secret else []
 
 
 def _build_secret_variable(name: str, secret: str) -> dict[str, Any]:

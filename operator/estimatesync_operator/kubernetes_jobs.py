@@ -1,6 +1,6 @@
 """Kubernetes Jobs as the runner of syncs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from estimatesync_contract.date_ranges import DateRange
@@ -42,14 +42,22 @@ class KubernetesJobs:
     """The reconciler's JobRunner on a cluster, for one namespace."""
 
     def __init__(
-        self, client: ApiClient, namespace: str, settings: JobSettings, *, snapshots: JobSnapshots, clock: Clock
+        self,
+        client: ApiClient,
+        namespace: str,
+        settings: JobSettings,
+        *,
+        snapshots: JobSnapshots,
+        clock: Clock,
+        represent_trace: Callable[[EstimateSync], str | None] = lambda _: None,
     ) -> None:
-        """Use `client`, which somebody else closes."""
+        """Use `client`, which somebody else closes; `represent_trace` tells a sync's job where it belongs."""
         self._api = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
         self._namespace = namespace
         self._settings = settings
         self._snapshots = snapshots
+        self._represent_trace = represent_trace
         self._clock = clock
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
@@ -65,7 +73,7 @@ class KubernetesJobs:
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
         """See JobRunner."""
-        manifest = build_job_manifest(sync, date_range, self._settings)
+        manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._represent_trace(sync))
         with translate_failures(f"creating the job of {sync.name}"):
             try:
                 await self._api.create_namespaced_custom_object(**self._address(), body=manifest)

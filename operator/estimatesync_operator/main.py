@@ -21,6 +21,10 @@ from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from estimatesync_contract.old_names import accept_old_names
+from estimatesync_tracing.log_fields import install_trace_fields
+from estimatesync_tracing.no_tracer import NO_TRACER
+from estimatesync_tracing.ports import Tracer
+from estimatesync_tracing.switch import create_tracer
 from kubernetes.aio.config import ConfigException
 
 from estimatesync_operator.assembly import read_settings, run_operator
@@ -37,6 +41,9 @@ from estimatesync_operator.watch_health import BLIND_LIMIT
 _PATIENCE: Final = 5.0
 """Seconds for the list of all syncs at start, which then goes on beside; and between two looks at an absent server."""
 
+_TRACING_SECONDS: Final = 2.0
+"""For the spans that are still to be sent at the end."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,6 +53,7 @@ class _Shell:
     intake: asyncio.Future[Intake]
     """Events that come before there is one wait for it."""
     resources: AsyncExitStack
+    tracer: Tracer = NO_TRACER
     opening: asyncio.Task[None] | None = None
     has_complaint: bool = False
 
@@ -83,6 +91,7 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     install_sync_ids(logging.getLogger().handlers)
     for note in _old_names.notes:
         logger.warning("%s", note)
+    _start_tracing()
     url = _callback_settings.default_url
     whereto = represent_target(url) if url else "nobody, unless a sync names a webhook"
     logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", _settings.namespace, whereto)
@@ -90,6 +99,12 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     _shell.intake = asyncio.get_running_loop().create_future()
     _shell.opening = asyncio.create_task(_open_until_answered(), name="opening")
     await asyncio.wait({_shell.opening}, timeout=_PATIENCE)
+
+
+def _start_tracing() -> None:
+    _shell.tracer = create_tracer(_settings.tracing, part="operator", warn=logger.warning)
+    install_trace_fields(_shell.tracer, logging.getLogger().handlers, as_text=False)
+    _shell.tracer.open()
 
 
 async def _open_until_answered() -> None:
@@ -102,7 +117,7 @@ async def _open_until_answered() -> None:
 async def _open() -> bool:
     """False when the API server does not answer; when a person must act first, the program ends with what to do."""
     try:
-        intake = await _shell.resources.enter_async_context(run_operator(_settings, _callback_settings))
+        intake = await _shell.resources.enter_async_context(run_operator(_settings, _callback_settings, _shell.tracer))
     except WorldUnavailableError as error:
         logger.warning("waiting for the API server: %s", error)
         return False
@@ -135,6 +150,7 @@ async def _stop(**_: object) -> None:
     if _shell.opening is not None:
         _shell.opening.cancel()
     await _shell.resources.aclose()
+    await asyncio.to_thread(_shell.tracer.close, seconds=_TRACING_SECONDS)
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)

@@ -7,6 +7,7 @@ import msgspec
 from estimatesync_contract import job_environment as env
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
+from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
 from estimatesync_operator.job_manifest import JobSettings
 from estimatesync_operator.reconciler import ReconcilerSettings
@@ -24,10 +25,12 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """0: no metrics are served."""
     reconciler: ReconcilerSettings
     job: JobSettings
+    tracing: TracingSettings
 
 
 def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
     """Read all settings; faults are left in the reader."""
+    tracing = read_tracing_settings(reader)
     return OperatorSettings(
         namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
         reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
@@ -37,7 +40,8 @@ def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
             stuck_limit=timedelta(seconds=reader.read_integer("STUCK_SECONDS", 600, low=1, high=604_800)),
             max_evictions=reader.read_integer("MAX_EVICTIONS", 5, low=0, high=1000),
         ),
-        job=_read_job_settings(reader),
+        job=_read_job_settings(reader, tracing),
+        tracing=tracing,
     )
 
 
@@ -66,7 +70,7 @@ def _read_environment_name(reader: EnvironmentReader) -> str:
     return name
 
 
-def _read_job_settings(reader: EnvironmentReader) -> JobSettings:
+def _read_job_settings(reader: EnvironmentReader, tracing: TracingSettings) -> JobSettings:
     return JobSettings(
         image=reader.read_required("SYNC_IMAGE", "name the image that sync pods run"),
         image_pull_policy=reader.read_choice(
@@ -82,7 +86,8 @@ def _read_job_settings(reader: EnvironmentReader) -> JobSettings:
         cpu_request=reader.read_text("SYNC_CPU_REQUEST", "100m"),
         memory_request=reader.read_text("SYNC_MEMORY_REQUEST", "128Mi"),
         memory_limit=reader.read_text("SYNC_MEMORY_LIMIT", "512Mi"),
-        environment={**_read_proxies(reader), **read_program_environment(reader)},
+        environment={**_read_proxies(reader), **read_program_environment(reader), **tracing.public_variables},
+        trace_headers_secret=reader.read_text("SYNC_TRACE_HEADERS_SECRET", ""),
     )
 
 

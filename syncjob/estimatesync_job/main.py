@@ -16,25 +16,36 @@ from typing import Final
 
 from estimatesync_contract import log_lines
 from estimatesync_contract.authorities import name_system_authorities
+from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID
+from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
 from estimatesync_contract.old_names import accept_old_names
 from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import Results
+from estimatesync_tracing.no_tracer import NO_TRACER
+from estimatesync_tracing.ports import Span, Tracer
+from estimatesync_tracing.settings import read_tracing_settings
+from estimatesync_tracing.switch import create_tracer
+from estimatesync_tracing.trace_context import parse_traceparent
+from estimatesync_tracing.vocabulary import Attribute, SpanName
 
 from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.database import open_postgres
 from estimatesync_job.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.log import create_log
 from estimatesync_job.page_plan import build_plan
-from estimatesync_job.ports import Log, StoredRun
+from estimatesync_job.ports import Log, OpenSource, OpenStore, StoredRun
 from estimatesync_job.result_file import write_result
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
+from estimatesync_job.traced_ports import TracedLog, note_results, open_traced_source, open_traced_store
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS: Final = 3.0
 """How long a sync that is told to stop may take to tidy up, well within any grace period."""
+
+TRACING_SECONDS: Final = 2.0
+"""How long the end may wait for the last spans to be sent; the result is written by then."""
 
 _NOTHING: Final = StoredRun(results=Results())
 
@@ -47,17 +58,47 @@ def main() -> ExitCode:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     log = create_log(parse_log_format(os.environ), sys.stdout, sync_id=os.environ.get(SYNC_ID, ""))
-    outcome = _run(os.environ, log)
+    tracer = _open_tracer(os.environ, log)
+    log = TracedLog(log, tracer) if tracer.is_on else log
+    with tracer.span(SpanName.RUN, parent=parse_traceparent(os.environ.get(TRACEPARENT))) as span:
+        outcome = _run(os.environ, log, tracer)
+        _note_outcome(span, os.environ, outcome)
     _write_result(os.environ, log, outcome, seconds=time.monotonic() - started)
+    tracer.close(seconds=TRACING_SECONDS)
     return outcome.exit_code if isinstance(outcome, Failure) else ExitCode.DONE
 
 
-def _run(environment: Mapping[str, str], log: Log) -> StoredRun | Failure:
+def _open_tracer(environment: Mapping[str, str], log: Log) -> Tracer:
+    """Tracing that cannot be used is told, and no reason to fail."""
+
+    def warn(message: str) -> None:
+        log.write("tracing", f"⚠️ [SYNC] {message}", level="warning")
+
+    reader = EnvironmentReader(environment)
+    settings = read_tracing_settings(reader)
+    if reader.faults:
+        warn(f"No traces: {'; '.join(reader.faults)}")
+        return NO_TRACER
+    tracer = create_tracer(settings, part="sync", warn=warn)
+    tracer.open()
+    return tracer
+
+
+def _note_outcome(span: Span, environment: Mapping[str, str], outcome: StoredRun | Failure) -> None:
+    names = {Attribute.SYNC_ID: SYNC_ID, Attribute.SYNC_UID: SYNC_UID}
+    span.note({attribute: environment.get(name, "") for attribute, name in names.items()})
+    if isinstance(outcome, Failure):
+        span.fail(outcome.error.reason)
+    else:
+        note_results(span, outcome.results)
+
+
+def _run(environment: Mapping[str, str], log: Log, tracer: Tracer) -> StoredRun | Failure:
     old = accept_old_names(environment, (ATTIC_TECH_URL, DATABASE_URL))
     for note in old.notes:
         log.write("old_name", f"⚠️ [SYNC] {note}", level="warning")
     try:
-        return asyncio.run(_sync_until_stopped(parse_settings(old.environment, faults=old.faults), log))
+        return asyncio.run(_sync_until_stopped(parse_settings(old.environment, faults=old.faults), log, tracer))
     except SyncError as error:
         failure = build_failure(error)
     except Exception as error:  # noqa: BLE001 - whatever happens, the result file must say so
@@ -68,13 +109,13 @@ def _run(environment: Mapping[str, str], log: Log) -> StoredRun | Failure:
     return failure
 
 
-async def _sync_until_stopped(settings: Settings, log: Log) -> StoredRun:
+async def _sync_until_stopped(settings: Settings, log: Log, tracer: Tracer) -> StoredRun:
     """Sync; SIGTERM or SIGINT undoes it, unless the commit is under way already.
 
     Raises:
         SyncError: Nothing was stored.
     """
-    sync = _create_sync(settings, log)
+    sync = _create_sync(settings, log, tracer)
     run = asyncio.create_task(sync.run())
     with _stop_signals() as stop:
         stopped = asyncio.create_task(stop.wait())
@@ -104,10 +145,12 @@ def _stop_signals() -> Iterator[asyncio.Event]:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
-def _create_sync(settings: Settings, log: Log) -> Sync:
+def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
+    open_source: OpenSource = open_attic_tech(settings, log=log)
+    open_store: OpenStore = open_postgres(settings)
     return Sync(
-        open_source=open_attic_tech(settings, log=log),
-        open_store=open_postgres(settings),
+        open_source=open_traced_source(open_source, tracer) if tracer.is_on else open_source,
+        open_store=open_traced_store(open_store, tracer) if tracer.is_on else open_store,
         log=log,
         start=settings.day_bounds.start,
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_api.app import Asgi, create_app
+from estimatesync_api.request_tracing import create_api_tracer
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_URL
@@ -22,6 +23,7 @@ def create() -> Asgi:
     """Join the parts; settings that cannot be used end the program with the list of their faults."""
     store = ApiStore(SyncTable(os.environ[DATABASE_URL]), jobs_directory=Path(os.environ[JOBS_DIRECTORY]))
     try:
-        return create_app(parse_settings(os.environ), store)
+        settings = parse_settings(os.environ)
+        return create_app(settings, store, tracer=create_api_tracer(settings.tracing))
     except SettingsError as error:
         raise SystemExit(str(error)) from error

@@ -10,15 +10,18 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from estimatesync_contract.job_environment import DATABASE_URL
 from estimatesync_operator.callback_http import HttpCallbackSender
-from estimatesync_operator.ports import WorldUnavailableError
+from estimatesync_operator.ports import NoMeter, WorldUnavailableError
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.system_clock import SystemClock
+from estimatesync_operator.traced_ports import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.workqueue import WorkQueue
+from estimatesync_tracing.ports import Tracer
 
 from estimatesync_local.job_facts import Pace
 from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
@@ -46,7 +49,7 @@ class NoSecrets:
 class Engine:
     """Joins the reconciler with PostgreSQL, child processes, the log and the callback."""
 
-    def __init__(self, settings: Settings, *, database_url: str, jobs_directory: Path) -> None:
+    def __init__(self, settings: Settings, *, database_url: str, jobs_directory: Path, tracer: Tracer) -> None:
         """Start nothing yet."""
         clock = SystemClock()
         self._database_url = database_url
@@ -58,13 +61,21 @@ class Engine:
             clock=clock,
             settings=KeeperSettings(pace=Pace(first_delay=settings.retry_delay)),
         )
+        sender = HttpCallbackSender(settings.callback, NoSecrets(), trace_headers=partial(build_trace_headers, tracer))
+        ports = trace_ports(TraceablePorts(store=self._store, callbacks=sender, meter=NoMeter()), tracer, clock)
         reconciler = Reconciler(
-            store=self._store,
-            jobs=ProcessJobs(directory=jobs_directory, keeper=self._keeper, clock=clock),
+            store=ports.store,
+            jobs=ProcessJobs(
+                directory=jobs_directory,
+                keeper=self._keeper,
+                clock=clock,
+                represent_trace=JobTraces(tracer).represent,
+            ),
             events=LogEvents(),
-            callbacks=HttpCallbackSender(settings.callback, NoSecrets()),
+            callbacks=ports.callbacks,
             clock=clock,
             settings=settings.reconciler,
+            meter=ports.meter,
         )
         self._queue = WorkQueue(reconciler.reconcile)
         self._is_all_to_visit = True
@@ -134,5 +145,6 @@ class Engine:
 def build_program(settings: Settings, *, database_url: str) -> Program:
     """The sync program with this Python, these settings, and no more of the machine's environment than it needs."""
     python: Mapping[str, str] = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-    environment = {**settings.machine_environment, **python, **settings.program_environment, DATABASE_URL: database_url}
+    own = {**settings.program_environment, **settings.tracing.variables, DATABASE_URL: database_url}
+    environment = {**settings.machine_environment, **python, **own}
     return Program(command=(sys.executable, "-m", "estimatesync_job"), environment=environment)

@@ -4,6 +4,7 @@ Called by the reconciler only. `job_keeper.py` keeps the jobs going, with or wit
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +26,19 @@ _TAIL_BYTES: Final = 64 * 1024
 class ProcessJobs:
     """See JobRunner for what each call promises."""
 
-    def __init__(self, *, directory: Path, keeper: JobKeeper, clock: Clock) -> None:
-        """Read the jobs below `directory`, which is the keeper's own."""
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        keeper: JobKeeper,
+        clock: Clock,
+        represent_trace: Callable[[EstimateSync], str | None] = lambda _: None,
+    ) -> None:
+        """Read the jobs below `directory`, the keeper's own; `represent_trace` tells a job where it belongs."""
         self._directory = directory
         self._keeper = keeper
         self._clock = clock
+        self._represent_trace = represent_trace
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
         """Look at the job's directory."""
@@ -48,7 +57,7 @@ class ProcessJobs:
             created_at=self._clock.now(),
             timeout_seconds=sync.spec.timeout_seconds,
             max_retries=sync.spec.max_retries,
-            environment=build_job_environment(sync, date_range),
+            environment=build_job_environment(sync, date_range, traceparent=self._represent_trace(sync)),
         )
         await self._keeper.create(build_job_name(sync.uid), record)
 

@@ -20,6 +20,8 @@ from estimatesync_operator import callback_settings
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.reconciler import ReconcilerSettings
 from estimatesync_operator.settings import read_program_environment, read_reconciler_settings
+from estimatesync_tracing import settings as tracing_settings
+from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
 from estimatesync_local.addresses import Address, parse_address
 
@@ -35,6 +37,7 @@ SETTING_NAMES: Final = (
     *("RETRY_SECONDS", "SYNC_LOG_FORMAT"),
     job.SYNC_MAX_SKIPPED_PERCENT,
     *CALLBACK_SETTINGS,
+    *tracing_settings.SETTING_NAMES,
 )
 """Every variable that is read; nothing else changes what the server does."""
 
@@ -63,6 +66,7 @@ class Settings:
     retry_delay: timedelta
     reconciler: ReconcilerSettings
     callback: CallbackSettings
+    tracing: TracingSettings
     program_environment: Mapping[str, str] = field(repr=False)
     """For every run of the sync program, but for the database's URL."""
     machine_environment: Mapping[str, str] = field(repr=False)
@@ -109,6 +113,7 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
         retry_delay=timedelta(seconds=reader.read_integer("RETRY_SECONDS", 10, low=1, high=360)),
         reconciler=read_reconciler_settings(reader),
         callback=_read_callback_settings(reader, environment),
+        tracing=_read_tracing_settings(reader, environment),
         program_environment=_read_program_environment(reader),
         machine_environment={name: environment[name] for name in HANDED_ON if environment.get(name)},
     )
@@ -151,6 +156,13 @@ def _has_keys(api: Mapping[str, str]) -> bool:
 def _read_callback_settings(reader: EnvironmentReader, environment: Mapping[str, str]) -> CallbackSettings:
     own = EnvironmentReader({name: environment.get(name, "") for name in CALLBACK_SETTINGS})
     settings = read_callback_settings(own)
+    reader.faults.extend(own.faults)
+    return settings
+
+
+def _read_tracing_settings(reader: EnvironmentReader, environment: Mapping[str, str]) -> TracingSettings:
+    own = EnvironmentReader({name: environment.get(name, "") for name in tracing_settings.SETTING_NAMES})
+    settings = read_tracing_settings(own)
     reader.faults.extend(own.faults)
     return settings
 

@@ -23,7 +23,7 @@ from estimatesync_local.addresses import open_listener, represent_url
 from estimatesync_local.api import JOBS_DIRECTORY
 from estimatesync_local.api_key import ensure_api_key
 from estimatesync_local.api_server import ApiServer, wait_for_former
-from estimatesync_local.engine import Engine
+from estimatesync_local.engine_tracing import running_engine
 from estimatesync_local.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
 from estimatesync_local.migrations import migrate
 from estimatesync_local.postgres_server import EmbeddedPostgres
@@ -81,9 +81,11 @@ async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) ->
         await wait_for_former(places.directory / "api.lock")
         with open_listener(settings.address) as listener:
             async with _database(settings, places) as database_url, being_sole_worker(database_url):
-                engine = Engine(settings, database_url=database_url, jobs_directory=places.jobs)
                 environment = _build_api_environment(settings, places, database_url)
-                async with engine.running() as work, _api(listener, places, environment) as upkeep:
+                async with (
+                    running_engine(settings, database_url=database_url, jobs_directory=places.jobs) as work,
+                    _api(listener, places, environment) as upkeep,
+                ):
                     announce(_build_ready(settings, places, listener, database_url))
                     await _wait_for_end(stopping, work, upkeep)
 
@@ -181,6 +183,7 @@ def _build_api_environment(settings: Settings, places: Places, database_url: str
     return {
         **settings.machine_environment,
         **settings.api,
+        **settings.tracing.variables,
         **made,
         "TIME_ZONE": settings.reconciler.time_zone.key,
         "WEB_CONCURRENCY": str(settings.workers),

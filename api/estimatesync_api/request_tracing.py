@@ -1,0 +1,77 @@
+"""One span for each request that a key is needed for, as part of the caller's trace if there is one.
+
+The rest of the API knows spans only as what is current. `main` creates the tracer; it is opened in each worker, after
+gunicorn has forked.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, Final
+
+from estimatesync_tracing.log_fields import install_trace_fields
+from estimatesync_tracing.ports import SpanKind, Tracer
+from estimatesync_tracing.settings import TracingSettings
+from estimatesync_tracing.switch import create_tracer
+from estimatesync_tracing.trace_context import TRACEPARENT_HEADER, parse_traceparent
+from estimatesync_tracing.vocabulary import Attribute
+from falcon.asgi import Request, Response
+
+_CLOSE_SECONDS: Final = 2.0
+_SERVER_ERROR: Final = 500
+
+_logger: Final = logging.getLogger(__name__)
+
+
+def create_api_tracer(settings: TracingSettings) -> Tracer:
+    """Create the tracer of the API, and have the log name traces."""
+    tracer = create_tracer(settings, part="api", warn=_logger.warning)
+    install_trace_fields(tracer, logging.getLogger().handlers, as_text=True)
+    return tracer
+
+
+class RequestTracing:
+    """Falcon's middleware, the first of all, so that the line of the access log is part of the trace."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    async def process_startup(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+        """Run once in each worker, before the first request."""
+        self._tracer.open()
+
+    async def process_shutdown(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+        """Run once, after the last request."""
+        await asyncio.to_thread(self._tracer.close, seconds=_CLOSE_SECONDS)
+
+    async def process_request(self, req: Request, _resp: Response) -> None:
+        """Note that there is no span yet."""
+        req.context.tracing = None
+
+    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
+        """Begin a span; probes and the like are not worth one."""
+        if getattr(resource, "is_public", False):
+            return
+        stack = ExitStack()
+        span = stack.enter_context(
+            self._tracer.span(
+                f"{req.method} {req.uri_template}",
+                kind=SpanKind.SERVER,
+                parent=parse_traceparent(req.get_header(TRACEPARENT_HEADER)),
+                attributes={Attribute.METHOD: req.method, Attribute.ROUTE: req.uri_template or ""},
+            )
+        )
+        req.context.tracing = stack, span
+
+    async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
+        """End it with what the answer was, and for which sync."""
+        if req.context.tracing is None:
+            return
+        stack, span = req.context.tracing
+        span.note({Attribute.STATUS: resp.status_code})
+        if req.context.sync_id:
+            span.note({Attribute.SYNC_ID: req.context.sync_id})
+        if resp.status_code >= _SERVER_ERROR:
+            span.fail(str(resp.status_code))
+        stack.close()

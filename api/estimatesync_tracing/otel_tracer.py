@@ -1,0 +1,204 @@
+"""A Tracer on OpenTelemetry's own library; `switch` imports it when tracing is on, nobody else does.
+
+Spans wait in a bounded queue, which a thread of the library empties. A collector that is away costs the spans only.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context, attach
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
+
+from estimatesync_tracing import ports
+from estimatesync_tracing.quiet_exporter import QuietExporter
+from estimatesync_tracing.trace_context import TraceContext
+
+_SEND_SECONDS: Final = 1.0
+"""How long a span waits for others at most: what a killed process takes with it is not more than that."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Final[ports.Attributes] = {}
+_KINDS: Final = {
+    ports.SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
+    ports.SpanKind.SERVER: trace.SpanKind.SERVER,
+    ports.SpanKind.CLIENT: trace.SpanKind.CLIENT,
+}
+
+
+class OtelSpan:
+    """See Span."""
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span: Final = span
+
+    def note(self, attributes: ports.Attributes) -> None:
+        """Set attributes."""
+        self._span.set_attributes(attributes)
+
+    def fail(self, reason: str) -> None:
+        """Set the status."""
+        self._span.set_status(Status(StatusCode.ERROR, reason))
+
+
+class _ChosenIds(RandomIdGenerator):
+    """Random ids, but for spans whose ids were known before."""
+
+    def __init__(self) -> None:
+        self.chosen: Final[ContextVar[TraceContext | None]] = ContextVar("chosen", default=None)
+
+    def generate_span_id(self) -> int:
+        chosen = self.chosen.get()
+        return chosen.span_id if chosen else super().generate_span_id()
+
+    def generate_trace_id(self) -> int:
+        chosen = self.chosen.get()
+        return chosen.trace_id if chosen else super().generate_trace_id()
+
+
+class OtelTracer:
+    """See Tracer."""
+
+    is_on: Final = True
+
+    def __init__(
+        self, provider: TracerProvider, ids: _ChosenIds, *, create_processor: Callable[[], BatchSpanProcessor]
+    ) -> None:
+        self._provider: Final = provider
+        self._ids: Final = ids
+        self._create_processor: Final = create_processor
+        self._tracer: Final = provider.get_tracer("estimatesync")
+
+    def open(self) -> None:
+        """Start the thread that sends."""
+        self._provider.add_span_processor(self._create_processor())
+
+    def close(self, *, seconds: float) -> None:
+        """Have the queue emptied in another thread, which ends with the process at the latest."""
+        closing = Thread(target=self._provider.shutdown, name="end of tracing", daemon=True)
+        closing.start()
+        closing.join(seconds)
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        *,
+        kind: ports.SpanKind = ports.SpanKind.INTERNAL,
+        parent: TraceContext | None = None,
+        attributes: ports.Attributes = _NOTHING,
+    ) -> Iterator[ports.Span]:
+        """Start a span and make it current; the text of an error may hold a secret, so only its type is told."""
+        within = _build_context(parent) if parent else None
+        with self._tracer.start_as_current_span(
+            name,
+            within,
+            kind=_KINDS[kind],
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield OtelSpan(span)
+            except BaseException as error:
+                span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+                raise
+
+    def tell(self, past: ports.PastSpan) -> None:
+        """Start a span with the ids it has, and end it."""
+        token = self._ids.chosen.set(past.context)
+        try:
+            span = self._tracer.start_span(
+                past.name,
+                _build_context(past.parent) if past.parent else Context(),
+                attributes=past.attributes,
+                start_time=_count_nanoseconds(past.start),
+            )
+        finally:
+            self._ids.chosen.reset(token)
+        if past.fault is not None:
+            span.set_status(Status(StatusCode.ERROR, past.fault))
+        span.end(_count_nanoseconds(max(past.end, past.start)))
+
+    def follow(self, context: TraceContext) -> None:
+        """Attach for good: a task's context ends with it."""
+        attach(_build_context(context))
+
+    def find_current(self) -> TraceContext | None:
+        """Read the current span, which may be one of another process."""
+        found = trace.get_current_span().get_span_context()
+        if not found.is_valid:
+            return None
+        return TraceContext(
+            trace_id=found.trace_id, span_id=found.span_id, is_sampled=bool(found.trace_flags & TraceFlags.SAMPLED)
+        )
+
+    def link(self, context: TraceContext) -> None:
+        """Add a link."""
+        trace.get_current_span().add_link(_build_span_context(context))
+
+    def event(self, name: str, attributes: ports.Attributes) -> None:
+        """Add an event."""
+        trace.get_current_span().add_event(name, attributes)
+
+    def samples(self, trace_id: int) -> bool:
+        """Ask the sampler, which goes by the id or by nothing."""
+        return self._provider.sampler.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
+
+
+def create_otel_tracer(*, part: str, target: str, warn: Callable[[str], None]) -> OtelTracer:
+    """Create a tracer by the variables of the environment.
+
+    Raises:
+        Exception: A variable cannot be used; which, the library's own errors say.
+    """
+    _silence()
+    ids = _ChosenIds()
+    provider = TracerProvider(resource=_build_resource(part), id_generator=ids, shutdown_on_exit=False)
+
+    def create_processor() -> BatchSpanProcessor:
+        # requests, which carries the spans, does not know the variable that everybody else reads.
+        exporter = OTLPSpanExporter(certificate_file=os.environ.get("SSL_CERT_FILE") or None)
+        delay = None if "OTEL_BSP_SCHEDULE_DELAY" in os.environ else _SEND_SECONDS * 1000
+        return BatchSpanProcessor(QuietExporter(exporter, target=target, warn=warn), schedule_delay_millis=delay)
+
+    return OtelTracer(provider, ids, create_processor=create_processor)
+
+
+def _silence() -> None:
+    """The library reports each failed try, with the address; one warning of our own says it all."""
+    logger = logging.getLogger("opentelemetry")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+
+
+def _build_resource(part: str) -> Resource:
+    """A name that a person gave wins."""
+    given = Resource.create({SERVICE_NAMESPACE: "estimatesync"})
+    is_named = not str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
+    return given if is_named else given.merge(Resource({SERVICE_NAME: f"estimatesync-{part}"}))
+
+
+def _build_context(context: TraceContext) -> Context:
+    return trace.set_span_in_context(NonRecordingSpan(_build_span_context(context)), Context())
+
+
+def _build_span_context(context: TraceContext) -> SpanContext:
+    flags = TraceFlags(TraceFlags.SAMPLED if context.is_sampled else TraceFlags.DEFAULT)
+    return SpanContext(context.trace_id, context.span_id, is_remote=True, trace_flags=flags)
+
+
+def _count_nanoseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000

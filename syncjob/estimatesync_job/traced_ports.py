@@ -1,0 +1,131 @@
+"""The sync's ends with traces: each does what the end behind it does, and tells it as a span.
+
+`main` puts them around the real ones, only while tracing is on; the sync itself knows nothing of it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+from estimatesync_contract.status import Results
+from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
+from estimatesync_tracing.ports import Span, SpanKind, Tracer
+from estimatesync_tracing.trace_context import represent_span_id, represent_trace_id
+from estimatesync_tracing.vocabulary import Attribute, SpanName
+
+from estimatesync_job.listings import ChangesQuery, PageQuery
+from estimatesync_job.pages import FetchedPage
+from estimatesync_job.ports import (
+    EstimateStore,
+    Level,
+    Log,
+    OpenSource,
+    OpenStore,
+    Source,
+    StoredRun,
+    Transferred,
+)
+from estimatesync_job.rows import Row
+
+
+class TracedLog:
+    """A Log whose lines name their span, and whose warnings are events of it."""
+
+    def __init__(self, log: Log, tracer: Tracer) -> None:
+        self._log: Final = log
+        self._tracer: Final = tracer
+
+    def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
+        """See Log."""
+        if level != "info":
+            self._tracer.event(action, fields)
+        if context := self._tracer.find_current():
+            fields |= {TRACE_ID: represent_trace_id(context), SPAN_ID: represent_span_id(context)}
+        self._log.write(action, message, level=level, **fields)
+
+
+class TracedSource:
+    """A Source whose every call is a span, retries included."""
+
+    def __init__(self, source: Source, tracer: Tracer) -> None:
+        self._source: Final = source
+        self._tracer: Final = tracer
+
+    async def login(self) -> None:
+        """See Source."""
+        with self._tracer.span(SpanName.LOGIN, kind=SpanKind.CLIENT):
+            await self._source.login()
+
+    async def fetch_page(self, query: PageQuery) -> FetchedPage:
+        """See Source."""
+        with self._tracer.span(SpanName.FETCH_PAGE, kind=SpanKind.CLIENT) as span:
+            span.note({Attribute.PAGE: query.page})
+            return _note_page(span, await self._source.fetch_page(query))
+
+    async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
+        """See Source."""
+        with self._tracer.span(SpanName.FETCH_CHANGES, kind=SpanKind.CLIENT) as span:
+            return _note_page(span, await self._source.fetch_changes(query))
+
+
+class TracedStore:
+    """An EstimateStore whose writing is told."""
+
+    def __init__(self, store: EstimateStore, tracer: Tracer) -> None:
+        self._store: Final = store
+        self._tracer: Final = tracer
+
+    async def fetch_committed_run(self) -> StoredRun | None:
+        """See EstimateStore."""
+        return await self._store.fetch_committed_run()
+
+    async def write_rows(self, rows: Sequence[Row]) -> None:
+        """See EstimateStore."""
+        with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
+            await self._store.write_rows(rows)
+
+    async def write_changes(self, rows: Sequence[Row]) -> int:
+        """See EstimateStore."""
+        with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
+            return await self._store.write_changes(rows)
+
+    async def merge(self, transferred: Transferred) -> StoredRun:
+        """See EstimateStore."""
+        with self._tracer.span(SpanName.MERGE, kind=SpanKind.CLIENT) as span:
+            run = await self._store.merge(transferred)
+            note_results(span, run.results)
+            return run
+
+
+@asynccontextmanager
+async def open_traced_source(open_source: OpenSource, tracer: Tracer) -> AsyncIterator[Source]:
+    """Open the source; see OpenSource."""
+    async with open_source as source:
+        yield TracedSource(source, tracer)
+
+
+@asynccontextmanager
+async def open_traced_store(open_store: OpenStore, tracer: Tracer) -> AsyncIterator[EstimateStore]:
+    """Open the store, which takes a while; see OpenStore."""
+    async with AsyncExitStack() as stack:
+        with tracer.span(SpanName.CONNECT, kind=SpanKind.CLIENT):
+            store = await stack.enter_async_context(open_store)
+        yield TracedStore(store, tracer)
+
+
+def note_results(span: Span, results: Results) -> None:
+    """Add what was stored."""
+    span.note(
+        {
+            Attribute.FETCHED: results.total_fetched,
+            Attribute.NEW: results.new_estimates,
+            Attribute.UPDATED: results.updated_estimates,
+            Attribute.UNCHANGED: results.unchanged_estimates,
+            Attribute.SKIPPED: results.skipped_estimates,
+        }
+    )
+
+
+def _note_page(span: Span, page: FetchedPage) -> FetchedPage:
+    span.note({Attribute.RECORDS: page.records, Attribute.BYTES: page.size_bytes})
+    return page
