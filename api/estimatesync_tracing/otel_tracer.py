@@ -169,8 +169,7 @@ def create_otel_tracer(*, part: str, target: str, warn: Callable[[str], None]) -
     provider = TracerProvider(resource=_build_resource(part), id_generator=ids, shutdown_on_exit=False)
 
     def create_processor() -> BatchSpanProcessor:
-        # requests, which carries the spans, does not know the variable that everybody else reads.
-        exporter = OTLPSpanExporter(certificate_file=os.environ.get("SSL_CERT_FILE") or None)
+        exporter = OTLPSpanExporter(certificate_file=_find_authorities())
         delay = None if "OTEL_BSP_SCHEDULE_DELAY" in os.environ else _SEND_SECONDS * 1000
         return BatchSpanProcessor(QuietExporter(exporter, target=target, warn=warn), schedule_delay_millis=delay)
 
@@ -189,6 +188,12 @@ def _build_resource(part: str) -> Resource:
     given = Resource.create({SERVICE_NAMESPACE: "estimatesync"})
     is_named = not str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
     return given if is_named else given.merge(Resource({SERVICE_NAME: f"estimatesync-{part}"}))
+
+
+def _find_authorities() -> str | None:
+    """Find the file that everybody else trusts: requests, which carries the spans, does not know its variable."""
+    has_own = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE")
+    return None if has_own else os.environ.get("SSL_CERT_FILE") or None
 
 
 def _build_context(context: TraceContext) -> Context:

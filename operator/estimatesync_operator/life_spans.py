@@ -45,7 +45,7 @@ def _build_spans(before: EstimateSync, after: EstimateSyncStatus, now: datetime,
 
     if before.status.phase in _WAITING and after.phase not in _WAITING:
         yield build(SpanName.QUEUED, created, after.start_time or after.completion_time or now)
-    if before.status.reason in _BEFORE_THE_JOB and after.reason not in _BEFORE_THE_JOB:
+    if before.status.reason in _BEFORE_THE_JOB and (is_over or after.reason not in _BEFORE_THE_JOB):
         yield build(SpanName.STARTING, after.start_time or now, now)
     if is_over and after.start_time:
         yield build(SpanName.JOB, after.start_time, after.completion_time or now)

@@ -89,3 +89,34 @@ imagePullSecrets:
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* OpenTelemetry's own variables; API and operator read them, and the operator hands them on to the sync pods. */}}
+{{- define "estimatesync.tracingEnv" }}
+{{- with .Values.tracing }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- if .endpoint }}
+- name: OTEL_TRACES_SAMPLER
+  value: {{ .sampler | quote }}
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .samplerArgument | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ $pairs := list }}{{ range $key, $value := .resourceAttributes }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}{{ join "," $pairs | quote }}
+{{- with .headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: OTEL_EXPORTER_OTLP_HEADERS}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The collector's port, as a list; empty when nothing is traced. Arguments: the values of tracing. */}}
+{{- define "estimatesync.tracingPorts" -}}
+{{- if .endpoint -}}
+{{- $url := urlParse .endpoint -}}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
+- {{ $port | default (ternary 443 80 (eq $url.scheme "https")) }}
+{{- else -}}
+[]
+{{- end -}}
+{{- end -}}

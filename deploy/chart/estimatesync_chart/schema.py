@@ -27,6 +27,11 @@ _KEYS: Final[Schema] = {
 }
 _PROXY: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
+_SAMPLERS: Final = [
+    *("always_on", "always_off", "traceidratio"),
+    *("parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"),
+]
+
 
 def _between(low: int, high: int) -> Schema:
     return {"type": "integer", "minimum": low, "maximum": high}
@@ -94,6 +99,9 @@ _RULES: Final[dict[str, Schema]] = {
     "networkPolicy.callbackPorts": _PORTS,
     "networkPolicy.syncPorts": _PORTS,
     "metrics.port": _between(0, 65535),
+    "tracing.endpoint": {"type": "string", "pattern": "^(https?://[^@/?#]+(/[^@?#]*)?)?$"},
+    "tracing.sampler": {"enum": _SAMPLERS},
+    "tracing.samplerArgument": {"type": "number", "minimum": 0, "maximum": 1},
     "test.seconds": _between(1, 86_400),
 }
 _FREE: Final = frozenset({"api.resources", "operator.resources", "api.affinity", "operator.affinity"})

@@ -43,6 +43,8 @@ class ProductSettings:
     callback_url: str | None = field(default=None, repr=False)
     operator: Mapping[str, str] = field(default_factory=dict)
     """Further settings of the operator."""
+    api: Mapping[str, str] = field(default_factory=dict)
+    """Further settings of the API."""
 
 
 class Product:
@@ -118,7 +120,7 @@ class Product:
         """Start the API under gunicorn and wait until it is ready."""
         port = _choose_port()
         self.api_url = f"http://{LOOPBACK}:{port}"
-        settings = {"BIND": f"{LOOPBACK}:{port}", "API_KEYS": f"make:{self.settings.api_key}"}
+        settings = {"BIND": f"{LOOPBACK}:{port}", "API_KEYS": f"make:{self.settings.api_key}", **self.settings.api}
         command = ["gunicorn", "--config=python:estimatesync_api.gunicorn_conf"]
         process = self._start(self._api, "api", command, self.api_log, settings)
         _wait_until(lambda: _is_up(f"{self.api_url}/readyz"), process)

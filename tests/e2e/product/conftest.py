@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,7 +134,7 @@ def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Pa
     """Run the product with settings of the test's own."""
 
     @contextmanager
-    def tell(*, with_api: bool = True, **operator: str) -> Iterator[Story]:
+    def tell(*, with_api: bool = True, api: Mapping[str, str] | None = None, **operator: str) -> Iterator[Story]:
         cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
         records = build_records(RECORDS, 7, datetime.now(UTC))
         with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver() as receiver:
@@ -146,6 +146,7 @@ def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Pa
                 api_key=API_KEY,
                 callback_url=f"{receiver.url}{WEBHOOK_PATH}",
                 operator=operator,
+                api=api or {},
             )
             with running_product(
                 cluster, namespace=namespace, settings=settings, state_dir=tmp_path, with_api=with_api

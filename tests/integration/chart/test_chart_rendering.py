@@ -27,6 +27,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "network": {"caConfigMap": "company-ca", "httpsProxy": "http://proxy.test:3128"},
     "networkPolicy": {"enabled": True},
+    "tracing": {"endpoint": "http://collector.test:4318", "headersSecret": "collector"},
     "callback": {"allowedSecrets": ["other-webhook"]},
     "sync": {"tolerations": [{"key": "batch", "operator": "Exists"}], "nodeSelector": {"pool": "batch", "zone": "a"}},
 }
@@ -204,7 +205,45 @@ def test_the_hardened_profile_holds_no_secret_and_closes_the_network(render: Cal
     assert [list_faults(pod) for _, pod in rendered.iterate_pods()] == [[], [], []]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "more"),
+    [
+        pytest.param("", set(), id="nowhere"),
+        pytest.param("http://collector.test:4318", {4318}, id="a port"),
+        pytest.param("http://collector.test/otlp", {80}, id="the port of http"),
+        pytest.param("https://collector.test", set(), id="the port of https, which is open"),
+    ],
+)
+def test_the_way_to_the_collector_is_open_for_every_part(
+    render: Callable[..., Any], endpoint: str, more: set[int]
+) -> None:
+    usual = {"api": {53, 443, 6443}, "operator": {53, 443, 6443}, "sync": {53, 443, 5432}}
+
+    rendered = render({"networkPolicy": {"enabled": True}, "tracing": {"endpoint": endpoint}})
+
+    policies = {part: rendered.find("NetworkPolicy", f"-{part}")["spec"]["egress"] for part in usual}
+    seen = {part: {each["port"] for rule in rules for each in rule["ports"]} for part, rules in policies.items()}
+    assert seen == {part: ports | more for part, ports in usual.items()}
+
+
+def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(render: Callable[..., Any]) -> None:
+    tracing = {"endpoint": "http://collector.test:4318", "headersSecret": "collector"}
+
+    rendered = render({"tracing": tracing, "admissionPolicy": {"enabled": True}})
+
+    headers = {"secretKeyRef": {"name": "collector", "key": "OTEL_EXPORTER_OTLP_HEADERS"}}
+    pods = {name: pod["containers"][0]["env"] for name, pod in rendered.iterate_pods()}
+    for part in ("api", "operator"):
+        assert {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": headers} in pods[f"release-estimatesync-{part}"]
+    assert {"name": "SYNC_TRACE_HEADERS_SECRET", "value": "collector"} in pods["release-estimatesync-operator"]
+    rules = [rule["expression"] for rule in rendered.find("ValidatingAdmissionPolicy")["spec"]["validations"]]
+    assert any("in ['release-estimatesync-credentials', 'collector']" in rule for rule in rules)
+
+
 REFUSALS = [
+    pytest.param({"tracing": {"endpoint": "collector:4318"}}, "'/tracing/endpoint'", id="no address"),
+    pytest.param({"tracing": {"endpoint": "http://a:b@c"}}, "'/tracing/endpoint'", id="a secret in an address"),
+    pytest.param({"tracing": {"sampler": "some"}}, "'/tracing/sampler'", id="no sampler"),
     pytest.param({"api": {"replica": 3}}, "at '/api': additional properties 'replica' not allowed", id="a typo"),
     pytest.param({"settings": {"maxActiveSyncs": 0}}, "'/settings/maxActiveSyncs': minimum", id="nobody could run"),
     pytest.param({"apiKeys": {"keys": {"make": "short"}}}, "'/apiKeys/keys/make': minLength", id="a short key"),

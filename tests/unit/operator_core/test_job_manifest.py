@@ -162,5 +162,22 @@ def test_certificate_authorities_are_mounted_and_trusted_by_source_and_database(
     assert variables["SSL_CERT_FILE"] == variables["PGSSLROOTCERT"] == f"{mounts['authorities']}/ca.crt"
 
 
+def test_a_job_is_told_its_place_in_the_trace_and_what_lets_it_in_at_the_collector(
+    make_sync: Callable[..., EstimateSync],
+) -> None:
+    settings = JobSettings(image="i", trace_headers_secret="collector")
+
+    traced = build_job_manifest(make_sync("a"), RANGE, settings, traceparent="00-made-up")
+
+    (container,) = traced["spec"]["template"]["spec"]["containers"]
+    headers = {"secretKeyRef": {"name": "collector", "key": "OTEL_EXPORTER_OTLP_HEADERS"}}
+    assert {"name": "TRACEPARENT", "value": "00-made-up"} in container["env"]
+    assert {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": headers} in container["env"]
+
+
+def test_a_job_that_is_not_traced_is_told_nothing_of_it(container: dict[str, Any]) -> None:
+    assert [v["name"] for v in container["env"] if v["name"].startswith(("TRACE", "OTEL"))] == []
+
+
 def test_what_a_deployment_does_not_choose_is_left_to_the_cluster(pod: dict[str, Any]) -> None:
     assert not {"imagePullSecrets", "tolerations", "priorityClassName"} & set(pod)
