@@ -136,6 +136,10 @@ JOB_SETTINGS: Final = (
     Setting(
         name="SYNC_CA_CONFIG_MAP", meaning="Name of a ConfigMap whose `ca.crt` sync pods check certificates against"
     ),
+    Setting(
+        name="SYNC_TRACE_HEADERS_SECRET",
+        meaning="Name of a Secret whose `OTEL_EXPORTER_OTLP_HEADERS` lets the spans of sync pods in at the collector",
+    ),
     Setting(name="SYNC_CPU_REQUEST", meaning="CPU request of a sync pod", default="100m"),
     Setting(name="SYNC_MEMORY_REQUEST", meaning="Memory request of a sync pod", default="128Mi"),
     Setting(name="SYNC_MEMORY_LIMIT", meaning="Memory limit of a sync pod", default="512Mi"),

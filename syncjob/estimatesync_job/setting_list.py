@@ -63,6 +63,7 @@ SYNC_SETTINGS: Final = (
         default=env.DEFAULT_LOG_FORMAT,
         choices=("json", "text"),
     ),
+    Setting(name=env.TRACEPARENT, meaning="The job's place in the sync's trace, as a W3C traceparent"),
     Setting(
         name=env.TERMINATION_MESSAGE_PATH,
         meaning="The file that gets the result",

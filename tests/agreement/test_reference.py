@@ -30,9 +30,13 @@ from estimatesync_operator.setting_list import (
     PROGRAM_SETTINGS,
     RECONCILER_SETTINGS,
 )
+from estimatesync_tracing.setting_list import TRACING_SETTINGS
 
 ROOT = Path(__file__).parents[2]
-OPERATOR_SETTINGS = (*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *JOB_SETTINGS, *PROGRAM_SETTINGS)
+OPERATOR_SETTINGS = (
+    *(*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *JOB_SETTINGS, *PROGRAM_SETTINGS),
+    *TRACING_SETTINGS,
+)
 MACHINE_SETTINGS = tuple(setting for settings in LOCAL_SETTINGS.values() for setting in settings)
 GIVEN = {"DATABASE_URL": "postgresql://made.up/db", "API_KEYS": "made-up-key-of-this-test"} | dict.fromkeys(
     ("SYNC_START_DATE", "SYNC_END_DATE"), "2025-10-16"
@@ -78,9 +82,9 @@ def read_local(environment: dict[str, str]) -> object:
 
 Read = Callable[[dict[str, str]], object]
 PARTS = [
-    pytest.param(read_api, API_SETTINGS, {"BIND", "WEB_CONCURRENCY", "KUBECONFIG"}, id="api"),
+    pytest.param(read_api, (*API_SETTINGS, *TRACING_SETTINGS), {"BIND", "WEB_CONCURRENCY", "KUBECONFIG"}, id="api"),
     pytest.param(assembly.read_settings, OPERATOR_SETTINGS, set(), id="operator"),
-    pytest.param(read_job, SYNC_SETTINGS, set(), id="sync program"),
+    pytest.param(read_job, SYNC_SETTINGS, {"TRACEPARENT"}, id="sync program"),
     pytest.param(read_local, MACHINE_SETTINGS, set(), id="one machine"),
     pytest.param(parse_key, CLIENT_SETTINGS, {"ESTIMATESYNC_URL"}, id="command line"),
     pytest.param(estimatesync_import.settings.parse_settings, IMPORT_SETTINGS, set(), id="import"),
@@ -170,4 +174,5 @@ def test_secrets_are_marked_as_such() -> None:
         *("API_KEYS", "API_KEY", "READ_ONLY_API_KEYS", "ESTIMATESYNC_API_KEY"),
         *("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD", "DATABASE_URL", "OLD_DATABASE_URL"),
         *("MAKE_SYNC_CALLBACK_WEBHOOK_URL", "CALLBACK_SIGNING_SECRETS", "CALLBACK_MAKE_API_KEY"),
+        "OTEL_EXPORTER_OTLP_HEADERS",
     }

@@ -17,6 +17,7 @@ from estimatesync_operator.setting_list import (
     PROGRAM_SETTINGS,
     RECONCILER_SETTINGS,
 )
+from estimatesync_tracing.setting_list import TRACING_SETTINGS
 
 from estimatesync_docs.tables import represent_code, represent_page, represent_table
 
@@ -28,6 +29,10 @@ them by its [values](../../charts/estimatesync/README.md); on one machine they s
 _ONE_MACHINE: Final = """
 In `.env`, or in the environment, which wins: `.env.example` is the same list to copy and fill in. Nothing else in it
 changes what the server does.
+"""
+_TRACES: Final = """
+Of API, operator and sync program alike; the operator hands them on to the sync pods, the headers by the name of their
+Secret. They are OpenTelemetry's own, and its others work as well. [What is traced](../observability.md#traces).
 """
 _SYNC_PROGRAM: Final = """
 Given by the operator, or by one machine; here for whoever runs the program by hand, `python -m estimatesync_job`.
@@ -59,6 +64,9 @@ def represent_settings_page() -> str:
         _represent_rows(CALLBACK_SETTINGS),
         "### Sync pods",
         _represent_rows((*JOB_SETTINGS, *PROGRAM_SETTINGS)),
+        "## Traces",
+        _TRACES.strip(),
+        _represent_rows(TRACING_SETTINGS),
         "## Sync program",
         _SYNC_PROGRAM.strip(),
         _represent_rows(SYNC_SETTINGS),

@@ -19,6 +19,7 @@ from estimatesync_contract.setting import (
     Setting,
 )
 from estimatesync_operator.setting_list import CALLBACK_SETTINGS, PROGRAM_SETTINGS, RECONCILER_SETTINGS
+from estimatesync_tracing.setting_list import TRACING_SETTINGS
 
 _BY_NAME: Final = {each.name: each for each in (*API_SETTINGS, *RECONCILER_SETTINGS, *PROGRAM_SETTINGS)}
 _ONLY_IN_A_CLUSTER: Final = ("NAMESPACE", "KUBECONFIG", "SERVICE_ACCOUNT_DIRECTORY", "CALLBACK_ALLOWED_SECRETS")
@@ -69,6 +70,7 @@ LOCAL_SETTINGS: Final = {
         SYNC_MAX_SKIPPED_PERCENT,
         _BY_NAME["SYNC_LOG_FORMAT"],
     ),
+    "Traces": TRACING_SETTINGS,
     "This machine": (
         Setting(
             name="LOCAL_DIRECTORY",
