@@ -4,11 +4,9 @@ import re
 from pathlib import Path
 
 from estimatesync_api.error_table import represent_table
-from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.operations import OPERATIONS
 from estimatesync_api.problems import Problem
 from estimatesync_api.settings import parse_settings
-from prometheus_client.parser import text_string_to_metric_families
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 
@@ -18,16 +16,6 @@ def test_the_table_of_errors_is_the_one_in_the_code() -> None:
 
     assert shown == represent_table(), "run `make error-table` and commit the result"
     assert shown.count("\n") == len(Problem) + 2
-
-
-def test_every_metric_on_the_page_is_there_and_no_other() -> None:
-    text, _ = ApiMetrics().represent("text/plain")
-    names = {family.name for family in text_string_to_metric_families(text.decode())}
-    ours = {name for name in names if name.startswith("estimatesync_") and not name.endswith("_created")}
-
-    listed = {name.removesuffix("_total") for name in re.findall(r"^\| `(estimatesync_\w+)` \|", PAGE, re.MULTILINE)}
-
-    assert listed == ours
 
 
 def test_every_address_is_on_the_page() -> None:
