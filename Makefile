@@ -164,6 +164,10 @@ chart-readme: $(INSTALLED) ## Make the chart's README and schema anew after a ch
 blueprints: $(INSTALLED) ## Generate the blueprints that Make.com imports (deploy/make)
 	$(BIN)/python -m estimatesync_make
 
+.PHONY: dashboard
+dashboard: $(INSTALLED) ## Draw docs/images/dashboard.svg: a real Prometheus, a small load (about 10 minutes)
+	$(BIN)/python -m estimatesync_dashboard
+
 .PHONY: images
 images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images

@@ -46,7 +46,7 @@ class NoTracer:
     def tell(self, past: PastSpan) -> None:
         """Do nothing."""
 
-    def follow(self, context: TraceContext) -> None:
+    def follow(self, context: TraceContext | None) -> None:
         """Do nothing."""
 
     def find_current(self) -> TraceContext | None:

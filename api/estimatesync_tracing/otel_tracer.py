@@ -132,9 +132,9 @@ class OtelTracer:
             span.set_status(Status(StatusCode.ERROR, past.fault))
         span.end(_count_nanoseconds(max(past.end, past.start)))
 
-    def follow(self, context: TraceContext) -> None:
+    def follow(self, context: TraceContext | None) -> None:
         """Attach for good: a task's context ends with it."""
-        attach(_build_context(context))
+        attach(_build_context(context) if context else Context())
 
     def find_current(self) -> TraceContext | None:
         """Read the current span, which may be one of another process."""

@@ -82,8 +82,8 @@ class Tracer(Protocol):
     def tell(self, past: PastSpan) -> None:
         """Tell what is over."""
 
-    def follow(self, context: TraceContext) -> None:
-        """Be part of this span for the rest of the task: its log lines and its spans."""
+    def follow(self, context: TraceContext | None) -> None:
+        """Be part of this span, or of none, for the rest of the task: its log lines and its spans."""
 
     def find_current(self) -> TraceContext | None:
         """The span that this task is part of."""

@@ -36,7 +36,8 @@ class TracedStore:
         self._tracer = tracer
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """See SyncStore; a visit begins with it, in a task of its own."""
+        """See SyncStore; a visit begins with it, in a task of its own, which knows the trace of who woke it."""
+        self._tracer.follow(None)
         sync = await self._store.fetch(name)
         if sync is not None:
             self._tracer.follow(build_span_context(sync, SpanName.SYNC, sample=self._tracer.samples))

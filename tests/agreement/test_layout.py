@@ -14,6 +14,7 @@ PACKAGE_ROOTS = (
     "deploy/chart",
     "deploy/cluster",
     "deploy/docker",
+    "deploy/grafana",
     "deploy/make",
 )
 

@@ -34,6 +34,12 @@ KIND = Program(name="kind", module="kind", package="sigs.k8s.io/kind")
 PROMTOOL = Program(
     name="promtool", module="promtool", package="github.com/prometheus/prometheus/cmd/promtool", tags=("remove_all_sd",)
 )
+PROMETHEUS = Program(
+    name="prometheus",
+    module="prometheus",
+    package="github.com/prometheus/prometheus/cmd/prometheus",
+    tags=("remove_all_sd",),
+)
 KUBERNETES_TOOLS = tuple(
     Program(name=name, module="node", package=f"k8s.io/kubernetes/cmd/{name}")
     for name in ("kubelet", "kube-proxy", "kube-scheduler")
@@ -47,6 +53,7 @@ _MODULES = {
     "helm": "helm.sh/helm/v4",
     "kind": "sigs.k8s.io/kind",
     "promtool": "github.com/prometheus/prometheus",
+    "prometheus": "github.com/prometheus/prometheus",
     "node": KUBERNETES_MODULE,
     "containerd": "github.com/containerd/containerd/v2",
 }

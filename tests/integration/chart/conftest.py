@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
+from estimatesync_api.metrics import ApiMetrics
 from estimatesync_cluster.go_tools import find_helm
 from estimatesync_operator.metrics import OperatorMetrics
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts" / "estimatesync"
@@ -101,7 +103,9 @@ def runbooks() -> str:
 
 @pytest.fixture
 def metric_names() -> set[str]:
-    """Every name under which Prometheus keeps something of the operator's."""
-    families = list(OperatorMetrics(SyncCache(), WatchHealth()).registry.collect())
+    """Every name under which Prometheus keeps something of the operator's or the API's."""
+    text, _ = ApiMetrics().represent("text/plain")
+    families = [*OperatorMetrics(SyncCache(), WatchHealth()).registry.collect()]
+    families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
     return {f"{family.name}{suffix}" for family in families for suffix in suffixes.get(family.type, ("",))}
