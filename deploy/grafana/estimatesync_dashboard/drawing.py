@@ -103,7 +103,7 @@ def choose_top(most: float) -> float:
     """Choose the end of an axis so that each of its ticks is a round number; at least `most`."""
     share = most / _TICKS or 1 / _TICKS
     power = 10.0 ** floor(log10(share))
-    return _TICKS * power * next(step for step in (1, 1.5, 2, 3, 4, 5, 10) if step * power >= share * 0.999)
+    return _TICKS * power * next(step for step in (1, 1.5, 2, 2.5, 3, 4, 5, 10) if step * power >= share * 0.999)
 
 
 def _draw_times(span: Span, bottom: float, right: float) -> Iterator[str]:
