@@ -1,10 +1,8 @@
-"""A Tracer on OpenTelemetry's own library; `switch` imports it when tracing is on, nobody else does.
+"""A Tracer on OpenTelemetry's own library: our spans in its words. `otel_setup` makes it.
 
-Spans wait in a bounded queue, which a thread of the library empties. A collector that is away costs the spans only.
+Spans wait in a bounded queue, which a thread of the library empties.
 """
 
-import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,8 +12,6 @@ from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
@@ -23,11 +19,7 @@ from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
 from estimatesync_tracing import ports
-from estimatesync_tracing.quiet_exporter import QuietExporter
 from estimatesync_tracing.trace_context import TraceContext
-
-_SEND_SECONDS: Final = 1.0
-"""How long a span waits for others at most: what a killed process takes with it is not more than that."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING: Final[ports.Attributes] = {}
@@ -53,17 +45,20 @@ class OtelSpan:
         self._span.set_status(Status(StatusCode.ERROR, reason))
 
 
-class _ChosenIds(RandomIdGenerator):
+class ChosenIds(RandomIdGenerator):
     """Random ids, but for spans whose ids were known before."""
 
     def __init__(self) -> None:
+        """Choose none."""
         self.chosen: Final[ContextVar[TraceContext | None]] = ContextVar("chosen", default=None)
 
     def generate_span_id(self) -> int:
+        """See IdGenerator."""
         chosen = self.chosen.get()
         return chosen.span_id if chosen else super().generate_span_id()
 
     def generate_trace_id(self) -> int:
+        """See IdGenerator."""
         chosen = self.chosen.get()
         return chosen.trace_id if chosen else super().generate_trace_id()
 
@@ -74,7 +69,7 @@ class OtelTracer:
     is_on: Final = True
 
     def __init__(
-        self, provider: TracerProvider, ids: _ChosenIds, *, create_processor: Callable[[], BatchSpanProcessor]
+        self, provider: TracerProvider, ids: ChosenIds, *, create_processor: Callable[[], BatchSpanProcessor]
     ) -> None:
         self._provider: Final = provider
         self._ids: Final = ids
@@ -156,44 +151,6 @@ class OtelTracer:
     def samples(self, trace_id: int) -> bool:
         """Ask the sampler, which goes by the id or by nothing."""
         return self._provider.sampler.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
-
-
-def create_otel_tracer(*, part: str, target: str, warn: Callable[[str], None]) -> OtelTracer:
-    """Create a tracer by the variables of the environment.
-
-    Raises:
-        Exception: A variable cannot be used; which, the library's own errors say.
-    """
-    _silence()
-    ids = _ChosenIds()
-    provider = TracerProvider(resource=_build_resource(part), id_generator=ids, shutdown_on_exit=False)
-
-    def create_processor() -> BatchSpanProcessor:
-        exporter = OTLPSpanExporter(certificate_file=_find_authorities())
-        delay = None if "OTEL_BSP_SCHEDULE_DELAY" in os.environ else _SEND_SECONDS * 1000
-        return BatchSpanProcessor(QuietExporter(exporter, target=target, warn=warn), schedule_delay_millis=delay)
-
-    return OtelTracer(provider, ids, create_processor=create_processor)
-
-
-def _silence() -> None:
-    """The library reports each failed try, with the address; one warning of our own says it all."""
-    logger = logging.getLogger("opentelemetry")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-
-
-def _build_resource(part: str) -> Resource:
-    """A name that a person gave wins."""
-    given = Resource.create({SERVICE_NAMESPACE: "estimatesync"})
-    is_named = not str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
-    return given if is_named else given.merge(Resource({SERVICE_NAME: f"estimatesync-{part}"}))
-
-
-def _find_authorities() -> str | None:
-    """Find the file that everybody else trusts: requests, which carries the spans, does not know its variable."""
-    has_own = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE")
-    return None if has_own else os.environ.get("SSL_CERT_FILE") or None
 
 
 def _build_context(context: TraceContext) -> Context:

@@ -21,7 +21,7 @@ def create_tracer(settings: TracingSettings, *, part: str, warn: Callable[[str],
     # OpenTelemetry's library reads the process's environment itself, and settings may come from a file.
     os.environ.update(settings.variables)
     try:
-        from estimatesync_tracing.otel_tracer import create_otel_tracer  # noqa: PLC0415 - it costs 0.1 s, when on
+        from estimatesync_tracing.otel_setup import create_otel_tracer  # noqa: PLC0415 - it costs 0.1 s, when on
 
         return create_otel_tracer(part=part, target=settings.target, warn=warn)
     except ImportError:
