@@ -65,18 +65,26 @@ class Troubles:
 
     def scrape(self) -> Samples:
         """Read the operator's own page, as Prometheus does; nothing when nobody answers."""
-        try:
-            page = httpx.get(self.product.metrics_url, trust_env=False, timeout=10).text
-        except httpx.TransportError:
-            return {}
-        samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
-        return {represent_series(each.name, each.labels): each.value for each in samples}
+        return scrape(self.product.metrics_url)
+
+    def scrape_api(self) -> Samples:
+        """Read the API's page, which counts the requests that were answered before."""
+        return scrape(f"{self.product.api_url}/metrics")
 
     def wait_for_sample(self, name: str, **labels: str) -> None:
         series, deadline = represent_series(name, labels), time.monotonic() + WAIT_SECONDS
         while not self.scrape().get(series):
             assert time.monotonic() < deadline, f"never counted: {series}"
             time.sleep(0.1)
+
+
+def scrape(url: str) -> Samples:
+    try:
+        page = httpx.get(url, trust_env=False, timeout=10).text
+    except httpx.TransportError:
+        return {}
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    return {represent_series(each.name, each.labels): each.value for each in samples}
 
 
 def represent_series(name: str, labels: Mapping[str, str]) -> str:
@@ -179,10 +187,11 @@ def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(
     assert set().union(*FIRING.values()) == ALERTS.keys()
 
 
-def test_the_dashboard_and_the_alerts_ask_for_series_that_a_running_operator_shows(troubles: Troubles) -> None:
+def test_the_dashboard_and_the_alerts_ask_for_series_that_the_running_product_shows(troubles: Troubles) -> None:
     provoke(troubles)
+    troubles.product.start_api()
 
-    shown = {series.partition("{")[0] for series in troubles.scrape()}
+    shown = {series.partition("{")[0] for series in (*troubles.scrape(), *troubles.scrape_api())}
 
     texts = {name: (CHART / "files" / name).read_text() for name in ("dashboard.json", "alerts.yaml")}
     dashboard = json.dumps(json.loads(texts["dashboard.json"])["panels"])
