@@ -7,6 +7,7 @@
 import argparse
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from estimatesync_cluster.background import Place, end_supervisor, launch, read_
 from estimatesync_cluster.cluster import find_kubectl
 from estimatesync_cluster.errors import ClusterError, ComponentError
 from estimatesync_cluster.file_lock import locked
+from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
 from estimatesync_local.errors import PostgresError
 
@@ -58,8 +60,11 @@ def _up(settings: argparse.Namespace, place: Place, cluster_place: Place) -> Non
             _start(place, cluster_place, with_sample=not settings.values)
         _report(f"installing the chart {'with ' + str(settings.values) if settings.values else 'on sample data'}")
         values = settings.values or files.values
-        create_release(find_cluster(cluster_place), values=values, images=settings.images, place=files.root)
+        helm = find_helm(report=_report)
+        began = time.monotonic()
+        create_release(find_cluster(cluster_place), helm=helm, values=values, images=settings.images, place=files.root)
         url = _wait_for_api(place)
+        _report(f"installed, and the API answers, after {time.monotonic() - began:.0f} s")
     sample = {} if settings.values else {"api_key": files.api_key, "deliveries": files.deliveries}
     kubeconfig = cluster_place.layout.kubeconfig
     _report(build_guide(Guide(kubeconfig=kubeconfig, kubectl=find_kubectl(), api_url=url, **sample)))

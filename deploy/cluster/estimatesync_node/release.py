@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Final
 
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.errors import CommandError
-from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.layout import write_private
 
 from estimatesync_node.chart_values import build_image_values
@@ -24,18 +22,18 @@ RESTRICTED: Final = "pod-security.kubernetes.io/enforce=restricted"
 READY_SECONDS: Final = 180
 
 
-def create_release(cluster: Cluster, *, values: Path, images: Path, place: Path) -> None:
+def create_release(cluster: Cluster, *, helm: Path, values: Path, images: Path, place: Path) -> None:
     """Install the chart, or upgrade it, and wait until it is ready; changes nothing where nothing has changed.
 
     Args:
         cluster: where.
+        helm: the program.
         values: file with the values.
         images: directory of the archives that the node knows.
         place: directory for files of our own.
 
     Raises:
         CommandError: Helm or the cluster said no.
-        ClusterError: there is no Helm and it cannot be built.
     """
     if cluster.kubectl("get", "namespace", NAMESPACE, check=False).returncode:
         cluster.kubectl("create", "namespace", NAMESPACE)
@@ -43,6 +41,7 @@ def create_release(cluster: Cluster, *, values: Path, images: Path, place: Path)
     image_values = place / "images.json"
     write_private(image_values, json.dumps(build_image_values(read_image_ids(sorted(images.glob("*.tar"))))).encode())
     _run_helm(
+        helm,
         cluster,
         *("upgrade", "--install", RELEASE, str(CHART), f"--values={values}", f"--values={image_values}"),
         *("--wait", f"--timeout={READY_SECONDS}s"),
@@ -60,8 +59,7 @@ def read_image_ids(archives: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _run_helm(cluster: Cluster, *arguments: str, home: Path) -> None:
-    helm = find_helm(report=lambda line: print(line, file=sys.stderr))  # noqa: T201 - progress, for a person
+def _run_helm(helm: Path, cluster: Cluster, *arguments: str, home: Path) -> None:
     answer = subprocess.run(  # noqa: S603 - no shell: arguments reach Helm as they are
         [helm, *arguments, f"--namespace={NAMESPACE}", f"--kubeconfig={cluster.kubeconfig}"],
         # Helm's own settings and caches of this person are not ours to use.
