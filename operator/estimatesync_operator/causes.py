@@ -66,8 +66,13 @@ CAUSES: Final = (
     Cause(
         reason=Reason.CONTAINER_REFUSED,
         happened="The node cannot start the container of the sync",
-        cure="Check the sync image and the security settings of its pod",
-        signs=frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}),
+        cure="Check the sync image, the security settings of its pod, and the ConfigMap of its authorities",
+        signs=frozenset(
+            {
+                *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+                *("FailedMount", "FailedCreatePodSandBox"),
+            }
+        ),
     ),
     Cause(
         reason=Reason.NODE_LOST,

@@ -17,6 +17,7 @@ from estimatesync_operator.pod_reading import (
     add_obstacle,
     age_key,
     has_ended,
+    is_creating,
     is_running,
     parse_time,
 )
@@ -26,6 +27,9 @@ Raw = dict[str, Any]
 _POD_COUNTS: Final = ("active", "failed", "succeeded", "terminating", "uncountedTerminatedPods")
 _FIRST_POD_TIME: Final = timedelta(seconds=2)
 """In which the job controller creates a pod, if nothing is in the way."""
+
+_FIRST_CONTAINER_TIME: Final = timedelta(seconds=5)
+"""In which a node that has the image creates a container, if nothing is in the way."""
 
 
 def observe_job(
@@ -66,17 +70,34 @@ def needs_pods(job: Raw) -> bool:
     return not status.get("ready") and any(status.get(count) for count in _POD_COUNTS)
 
 
-def may_lack_pods(job: Raw, pods: Sequence[Raw], *, now: datetime) -> bool:
-    """Tell whether a pod is wanted that there is not, and not just yet: then the job's events may know why."""
-    status, created = job.get("status", {}), parse_time(job["metadata"].get("creationTimestamp"))
-    is_young = created is not None and now < created + _FIRST_POD_TIME
-    is_ending = has_finished(job) or _find_ending_time(job) or any(status.get("uncountedTerminatedPods", {}).values())
-    return not is_young and not is_ending and not status.get("ready") and all(map(has_ended, pods))
+def find_witness(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | None:
+    """The uid of the object whose events may know why nothing runs: the newest pod that gets no container, or the job.
+
+    None while nothing is amiss, and in the first moments of either.
+    """
+    if _may_lack_pods(job, pods, now):
+        return str(job["metadata"]["uid"])
+    newest = pods[-1] if pods else None
+    if newest is None or not is_creating(newest) or _is_young(newest, now, _FIRST_CONTAINER_TIME):
+        return None
+    return str(newest["metadata"]["uid"])
 
 
 def has_finished(job: Raw) -> bool:
     """Tell whether the job is over, with all its pods."""
     return _find_condition(job, "Complete", "Failed") is not None
+
+
+def _may_lack_pods(job: Raw, pods: Sequence[Raw], now: datetime) -> bool:
+    status = job.get("status", {})
+    is_ending = has_finished(job) or _find_ending_time(job) or any(status.get("uncountedTerminatedPods", {}).values())
+    is_young = _is_young(job, now, _FIRST_POD_TIME)
+    return not is_young and not is_ending and not status.get("ready") and all(map(has_ended, pods))
+
+
+def _is_young(thing: Raw, now: datetime, patience: timedelta) -> bool:
+    created = parse_time(thing["metadata"].get("creationTimestamp"))
+    return created is not None and now < created + patience
 
 
 def _observe_conditions(job: Raw, pods: Sequence[Raw]) -> JobObservation:

@@ -10,7 +10,7 @@ from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
 from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
-from estimatesync_operator.job_reading import is_left_by, list_own, may_lack_pods, needs_pods, observe_job
+from estimatesync_operator.job_reading import find_witness, is_left_by, list_own, needs_pods, observe_job
 from estimatesync_operator.job_snapshots import JobSnapshots
 from estimatesync_operator.kubernetes_api import (
     NOT_FOUND,
@@ -21,7 +21,6 @@ from estimatesync_operator.kubernetes_api import (
     translate_failures,
 )
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation
-from estimatesync_operator.pod_reading import FAILED_CREATE
 from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, WorldUnavailableError
 
 _REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
@@ -67,8 +66,8 @@ class KubernetesJobs:
             if job is None:
                 return ABSENT_JOB
             pods = await self._fetch_pods(sync) if needs_pods(job) else ()
-            lacks_pods = may_lack_pods(job, list_own(job, pods), now=self._clock.now())
-            events = await self._fetch_refusals(job) if lacks_pods else ()
+            witness = find_witness(job, list_own(job, pods), now=self._clock.now())
+            events = await self._fetch_events(witness) if witness else ()
         return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
@@ -134,12 +133,9 @@ class KubernetesJobs:
         pods: list[dict[str, Any]] = (await read_json(response))["items"]
         return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    async def _fetch_refusals(self, job: dict[str, Any]) -> Sequence[dict[str, Any]]:
-        """Only the job's events tell why it gets no pod."""
+    async def _fetch_events(self, uid: str) -> Sequence[dict[str, Any]]:
         response = await self._core.list_namespaced_event_without_preload_content(
-            self._namespace,
-            field_selector=f"involvedObject.uid={job['metadata']['uid']},reason={FAILED_CREATE}",
-            _request_timeout=REQUEST_TIMEOUT,
+            self._namespace, field_selector=f"involvedObject.uid={uid}", _request_timeout=REQUEST_TIMEOUT
         )
         events: list[dict[str, Any]] = (await read_json(response))["items"]
         return events

@@ -16,7 +16,10 @@ from estimatesync_operator.observation import JobObservation
 
 Raw = dict[str, Any]
 
-FAILED_CREATE: Final = "FailedCreate"
+_CREATING: Final = "ContainerCreating"
+_REFUSALS: Final = frozenset({"FailedCreate", "FailedMount", "FailedCreatePodSandBox"})
+"""Events of a job that gets no pod, and of a pod that gets no container."""
+
 _NODE_LOST: Final = "NodeLost"
 _NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
 
@@ -46,7 +49,10 @@ def add_obstacle(
 ) -> JobObservation:
     """Describe what the newest run waits for, or why there is no next one."""
     newest = pods[-1] if pods else None
-    waiting = _find_refusal(events, after=newest) if newest is None or has_ended(newest) else _find_wait(newest, now)
+    if newest is None or has_ended(newest):
+        waiting = _find_refusal(events, after=newest)
+    else:
+        waiting = _find_wait(newest, events, now)
     if not waiting:
         return observation
     return msgspec.structs.replace(
@@ -57,6 +63,11 @@ def add_obstacle(
 def is_running(pod: Raw) -> bool:
     """Tell whether the container of the sync runs, as far as its node has told."""
     return bool(_get_state(pod).get("running"))
+
+
+def is_creating(pod: Raw) -> bool:
+    """Tell whether a node is at work on the container; what keeps it, such as a volume, only the events tell."""
+    return (_get_state(pod).get("waiting") or {}).get("reason") == _CREATING
 
 
 def has_ended(pod: Raw) -> bool:
@@ -74,10 +85,12 @@ def parse_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _find_wait(pod: Raw, now: datetime) -> Raw | None:
+def _find_wait(pod: Raw, events: Iterable[Raw], now: datetime) -> Raw | None:
     if _is_lost(pod, now):
         message = _NODE_LOST_MESSAGE.format(pod=pod["metadata"]["name"], node=pod.get("spec", {}).get("nodeName"))
         return {"reason": _NODE_LOST, "message": message}
+    if is_creating(pod):
+        return _find_refusal(events, after=pod)
     return _get_state(pod).get("waiting") or _find_condition(pod, "PodScheduled", "False")
 
 
@@ -92,9 +105,9 @@ def _is_lost(pod: Raw, now: datetime) -> bool:
 
 
 def _find_refusal(events: Iterable[Raw], *, after: Raw | None) -> Raw | None:
-    """The newest event that tells of a pod which could not be created, since the pod that there was last."""
+    """The newest event that tells of a refusal, since the pod that there was last."""
     since = after["metadata"].get("creationTimestamp", "") if after else ""
-    refusals = [event for event in events if event.get("reason") == FAILED_CREATE and _get_event_time(event) >= since]
+    refusals = [event for event in events if event.get("reason") in _REFUSALS and _get_event_time(event) >= since]
     return max(refusals, key=_get_event_time, default=None)
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from estimatesync_operator import job_reading
-from estimatesync_operator.job_reading import is_left_by, may_lack_pods, needs_pods
+from estimatesync_operator.job_reading import find_witness, is_left_by, needs_pods
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 
 Raw = dict[str, Any]
@@ -36,13 +36,20 @@ def _condition(kind: str, reason: str = "", status: str = "True") -> Raw:
 
 
 def _pod(
-    state: Raw | None = None, *, second: int = 1, owner: str = "uid-job", deletion: str | None = None, **status: Any
+    state: Raw | None = None,
+    *,
+    minute: int = 9,
+    second: int = 1,
+    owner: str = "uid-job",
+    deletion: str | None = None,
+    **status: Any,
 ) -> Raw:
     if state is not None:
         status["containerStatuses"] = [{"name": "sidecar", "state": {}}, {"name": "sync", "state": state}]
     metadata = {
         "name": f"pod-{second}",
-        "creationTimestamp": f"2025-10-16T14:09:{second:02}Z",
+        "uid": f"uid-pod-{second}",
+        "creationTimestamp": f"2025-10-16T14:{minute:02}:{second:02}Z",
         "ownerReferences": [{"uid": owner, "controller": True}],
     }
     if deletion:
@@ -67,6 +74,7 @@ def _waiting(reason: str, message: str = "why") -> Raw:
     return {"waiting": {"reason": reason, "message": message}}
 
 
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
 UNREADY = [{"type": "Ready", "status": "False"}]
 LOST = "pod pod-1 on node node-1 is not reported on any more"
 UNSCHEDULED = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
@@ -172,9 +180,12 @@ def test_what_the_newest_pod_waits_for_is_seen(pod: Raw, reason: str | None, mes
         pytest.param([_pod(_ended(10))], [_refusal(10)], "exceeded quota", id="no second pod"),
         pytest.param([_pod(_ended(10))], [_refusal(8)], None, id="older than the pod that came after all"),
         pytest.param([_pod(RUNNING)], [_refusal(10)], None, id="a pod runs"),
+        pytest.param([_pod(CREATING)], [], None, id="a container is being made"),
+        pytest.param([_pod(CREATING)], [_refusal(10, "FailedMount", "no volume")], "no volume", id="a volume fails"),
+        pytest.param([_pod(CREATING)], [_refusal(10, "Scheduled", "to node-1")], None, id="no refusal"),
     ],
 )
-def test_why_there_is_no_pod_stands_in_the_events(pods: list[Raw], events: list[Raw], expected: str | None) -> None:
+def test_why_nothing_starts_stands_in_the_events(pods: list[Raw], events: list[Raw], expected: str | None) -> None:
     observation = observe_job(_job(), pods, events, owner_uid="uid-a")
 
     assert observation.waiting_message == expected
@@ -183,22 +194,27 @@ def test_why_there_is_no_pod_stands_in_the_events(pods: list[Raw], events: list[
 @pytest.mark.parametrize(
     ("job", "pods", "expected"),
     [
-        pytest.param(_job(), [], True, id="no pod"),
-        pytest.param(_job(created="2025-10-16T14:19:59Z"), [], False, id="no pod yet"),
-        pytest.param(_job(created="2025-10-16T14:19:58Z"), [], True, id="no pod for two seconds"),
-        pytest.param(_job(failed=1), [_pod(_ended(10))], True, id="the next one is due"),
-        pytest.param(_job(active=1), [_pod()], False, id="one waits"),
-        pytest.param(_job(active=1, ready=1), [], False, id="one is at work, and was not asked for"),
-        pytest.param(_job(_condition("Complete")), [], False, id="finished"),
-        pytest.param(_job(_condition("SuccessCriteriaMet")), [_pod(_ended(0))], False, id="about to finish"),
+        pytest.param(_job(), [], "uid-job", id="no pod"),
+        pytest.param(_job(created="2025-10-16T14:19:59Z"), [], None, id="no pod yet"),
+        pytest.param(_job(created="2025-10-16T14:19:58Z"), [], "uid-job", id="no pod for two seconds"),
+        pytest.param(_job(failed=1), [_pod(_ended(10))], "uid-job", id="the next one is due"),
+        pytest.param(_job(active=1), [_pod()], None, id="one waits for a node"),
+        pytest.param(_job(active=1), [_pod(_waiting("ErrImagePull"))], None, id="one says itself what it waits for"),
+        pytest.param(_job(active=1), [_pod(_ended(10)), _pod(CREATING, second=2)], "uid-pod-2", id="no container"),
+        pytest.param(_job(active=1), [_pod(CREATING, minute=19, second=56)], None, id="no container yet"),
+        pytest.param(_job(active=1, ready=1), [], None, id="one is at work, and was not asked for"),
+        pytest.param(_job(_condition("Complete")), [], None, id="finished"),
+        pytest.param(_job(_condition("SuccessCriteriaMet")), [_pod(_ended(0))], None, id="about to finish"),
         pytest.param(
-            _job(uncountedTerminatedPods={"succeeded": ["uid"]}), [_pod(_ended(0))], False, id="not counted yet"
+            _job(uncountedTerminatedPods={"succeeded": ["uid"]}), [_pod(_ended(0))], None, id="not counted yet"
         ),
-        pytest.param(_job(deleted=True), [], False, id="deleted"),
+        pytest.param(_job(deleted=True), [], None, id="deleted"),
     ],
 )
-def test_events_are_asked_for_only_when_a_pod_is_missing(job: Raw, pods: list[Raw], *, expected: bool) -> None:
-    assert may_lack_pods(job, pods, now=NOW) is expected
+def test_only_the_object_that_gets_nothing_is_asked_for_its_events(
+    job: Raw, pods: list[Raw], expected: str | None
+) -> None:
+    assert find_witness(job, pods, now=NOW) == expected
 
 
 @pytest.mark.parametrize(
