@@ -109,14 +109,17 @@ def compute_final_status(
     outcome: Outcome,
     *,
     now: datetime,
-    finished_at: datetime | None,
+    seen: JobObservation | None,
     environment: str,
     has_target: bool,
 ) -> EstimateSyncStatus:
-    """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone."""
+    """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone.
+
+    `seen` is the last look at its job, if there was one: a pod that came and went between two looks stands in it.
+    """
     start = sync.status.start_time or now
-    completion = max(_whole_second(finished_at or now), start)
-    return _build_status(
+    completion = max(_whole_second(seen.finished_at if seen and seen.finished_at else now), start)
+    status = _build_status(
         sync,
         now=now,
         phase=outcome.phase,
@@ -128,6 +131,9 @@ def compute_final_status(
         results=outcome.results,
         callback=_build_callback(sync, environment=environment, has_target=has_target),
     )
+    if seen is None or seen.pod_name is None:
+        return status
+    return msgspec.structs.replace(status, pod_name=seen.pod_name, runs=count_runs(sync, seen, None))
 
 
 def compute_delivery_status(sync: EstimateSync, callback: CallbackStatus, *, now: datetime) -> EstimateSyncStatus:

@@ -137,7 +137,7 @@ class Reconciler:
             sync,
             outcome,
             now=self._clock.now(),
-            finished_at=seen.finished_at if seen else None,
+            seen=seen,
             environment=self._settings.environment,
             has_target=await self._callbacks.has_target(sync),
         )

@@ -41,7 +41,7 @@ PROGRESS = build_progress(page=9, total_pages=17, fetched=900)
 
 
 def _finish(sync: EstimateSync, outcome: Outcome = SUCCESS, **changes: Any) -> EstimateSyncStatus:
-    arguments = {"now": NOW, "finished_at": None, "environment": "staging", "has_target": True, **changes}
+    arguments = {"now": NOW, "seen": None, "environment": "staging", "has_target": True, **changes}
     return lifecycle.compute_final_status(sync, outcome, **arguments)
 
 
@@ -85,7 +85,7 @@ def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync
     running = make_sync(**{name: getattr(started, name) for name in started.__struct_fields__})
 
     ended = lifecycle.compute_final_status(
-        running, CANCELLED, now=NOW, finished_at=NOW, environment="production", has_target=True
+        running, CANCELLED, now=NOW, seen=None, environment="production", has_target=True
     )
 
     assert sync.metadata.creation_timestamp == started.start_time == ended.completion_time
@@ -169,8 +169,9 @@ def test_the_end_comes_from_the_job_and_never_before_the_start(
 ) -> None:
     sync = make_sync(**running)
     finished_at = running["start_time"] + timedelta(seconds=seconds_after_start)
+    seen = JobObservation(state=JobState.SUCCEEDED, finished_at=finished_at)
 
-    assert _finish(sync, finished_at=finished_at).duration_seconds == duration
+    assert _finish(sync, seen=seen).duration_seconds == duration
 
 
 def test_a_success_shows_all_its_pages(make_sync: MakeSync, running: dict[str, Any]) -> None:
@@ -291,6 +292,24 @@ def test_the_pods_of_a_sync_are_counted_as_they_are_seen(
     after = lifecycle.compute_running_status(sync, observation, None, now=NOW, known_pod=known_pod, max_evictions=5)
 
     assert (after.pod_name, after.runs) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "expected"),
+    [
+        pytest.param({}, "a", ("a", 1), id="the only pod"),
+        pytest.param({"pod_name": "a", "runs": 1}, "b", ("b", 2), id="one that came after the last look"),
+        pytest.param({"pod_name": "b", "runs": 2}, None, ("b", 2), id="none that is left"),
+    ],
+)
+def test_the_end_names_the_pod_that_did_the_work(
+    make_sync: MakeSync, running: dict[str, Any], before: dict[str, Any], seen: str | None, expected: tuple[str, int]
+) -> None:
+    sync = make_sync(**running, **before)
+
+    ended = _finish(sync, seen=JobObservation(state=JobState.SUCCEEDED, pod_name=seen))
+
+    assert (ended.pod_name, ended.runs) == expected
 
 
 @pytest.mark.parametrize(

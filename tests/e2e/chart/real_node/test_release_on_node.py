@@ -107,6 +107,7 @@ def test_an_evicted_pod_costs_no_retry_and_no_estimate(release: Any, sample: Any
 
     release.wait_until("its end", lambda: read_sync(release, "moved").get("phase") in FINISHED)
     assert read_sync(release, "moved")["phase"] == "Succeeded"
+    assert (read_sync(release, "moved")["podName"] != pod, read_sync(release, "moved")["runs"]) == (True, 2)
     assert count_estimates() == read_sync(release, "moved")["results"]["totalProcessed"]
 
 
