@@ -108,7 +108,8 @@ class PageDoor:
             now=self._clock(),
             client=compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", trusted),
             wanted=wanted,
-            is_part=bool(req.get_header(PART_HEADER)),
+            # A form never asks for a part, and what it does is always worth a line in the access log.
+            is_part=req.method == "GET" and bool(req.get_header(PART_HEADER)),
             is_still=bool(req.get_param(STILL)),
         )
 

@@ -20,7 +20,7 @@ class Origin:
     @property
     def is_exposed(self) -> bool:
         """Others on the way can read what is sent."""
-        return not self.is_secure and not _is_this_machine(urlsplit(f"//{self.host}").hostname or "")
+        return not self.is_secure and not _is_this_machine(_find_hostname(self.host))
 
 
 def read_origin(*, scheme: str, host: str, headers: Mapping[str, str], is_proxy_trusted: bool) -> Origin:
@@ -51,7 +51,15 @@ def is_from_own_page(origin: Origin, *, fetch_site: str, sent_origin: str) -> bo
     if fetch_site:
         return fetch_site in _OWN_SITES
     # Neither header: no browser, so nobody's session is misused.
-    return not sent_origin or urlsplit(sent_origin).netloc.lower() == origin.host
+    return not sent_origin or sent_origin.partition("://")[2].lower() == origin.host
+
+
+def _find_hostname(host: str) -> str:
+    """Drop the port; whoever sends something that is no host at all is told the careful thing."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _first(text: str) -> str:

@@ -36,10 +36,10 @@ def load_templates() -> None:
 
 
 def send_page(req: Request, resp: Response, template: str, **values: Any) -> None:  # noqa: ANN401 - a template takes anything
-    """Answer with a page, or with its changing part, unless the script has that very part."""
+    """Answer with a page, or with its changing part if it has one, unless the script has that very part."""
     visit = get_visit(req)
     resp.content_type = falcon.MEDIA_HTML
-    if not visit.is_part:
+    if not visit.is_part or PART not in _ENVIRONMENT.get_template(template).blocks:
         resp.text = _represent(visit, template, values)
         return
     part = _represent_part(visit, template, values).encode()

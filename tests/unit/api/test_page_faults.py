@@ -1,5 +1,7 @@
 """What people read when a page cannot be shown as asked, and what programs never see of it."""
 
+import logging
+import re
 from typing import Any
 
 import pytest
@@ -52,6 +54,39 @@ def test_a_defect_of_ours_is_told_without_its_particulars(person: TestClient, st
     assert answer.status_code == 500
     assert "This is a fault of the service" in answer.text
     assert "secret of the machine" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "expected"),
+    [
+        pytest.param("GET", "/page/sign-in", {"X-Page-Part": "live"}, 200, id="a part of a page without one"),
+        pytest.param("GET", "/page/sign-in", {"Host": "["}, 200, id="a host that is none"),
+        pytest.param("POST", "/page/sign-in", {"Origin": "http://["}, 403, id="an origin that is none"),
+    ],
+)
+def test_headers_that_no_browser_sends_are_no_fault_of_the_service(
+    app: Asgi, method: str, path: str, headers: dict[str, str], expected: int
+) -> None:
+    host = headers.get("Host", "sync.example")
+
+    answer = TestClient(app).simulate_request(method, path, headers={**FORM, **headers}, host=host)
+
+    assert answer.status_code == expected
+
+
+def test_a_form_that_claims_to_be_a_look_leaves_its_line_in_the_access_log(
+    person: TestClient, store: Any, make_sync: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.syncs["est-1"] = make_sync()
+    found = re.search(r'name="token" value="([^"]+)"', person.simulate_get("/page/syncs/est-1/cancel").text)
+    caplog.set_level(logging.INFO, logger="estimatesync_api.access")
+
+    answer = person.simulate_post(
+        "/page/syncs/est-1/cancel", body=f"token={found and found[1]}", headers={**FORM, "X-Page-Part": "live"}
+    )
+
+    assert answer.status_code == 303
+    assert any("POST /page/syncs/est-1/cancel -> 303" in each for each in caplog.messages)
 
 
 def test_a_redelivery_that_cannot_be_is_refused(person: TestClient, store: Any, make_sync: Any) -> None:

@@ -38,6 +38,8 @@ def test_the_origin_is_what_the_browser_sees(
         pytest.param("", "https://evil.example", False, id="older browser, another site"),
         pytest.param("", "https://sync.example:8443", False, id="another port"),
         pytest.param("", "null", False, id="hidden origin"),
+        pytest.param("", "http://[", False, id="no origin at all"),
+        pytest.param("", "sync.example", False, id="no scheme"),
         pytest.param("", "", True, id="no browser"),
     ],
 )
@@ -56,6 +58,8 @@ def test_forms_are_taken_from_our_own_pages(*, fetch_site: str, sent_origin: str
         ("sync.example", False, True),
         ("10.0.0.7:80", False, True),
         ("sync.example", True, False),
+        ("[", False, True),
+        ("", False, True),
     ],
 )
 def test_a_plain_connection_beyond_this_machine_is_exposed(*, host: str, is_secure: bool, expected: bool) -> None:
