@@ -57,7 +57,9 @@ def ordinary_job(hardened: Any) -> dict[str, Any]:
     hardened.wait_status(name, "succeeded")
     (job,) = json.loads(hardened.kubectl("get", "jobs", "--output=json"))["items"]
     metadata = {"name": "another", "ownerReferences": job["metadata"]["ownerReferences"]}
-    pod = {"spec": job["spec"]["template"]["spec"]}
+    # The API server adds labels with the job's name and uid, which another job must not have.
+    labels = {name: value for name, value in job["metadata"]["labels"].items() if name.startswith("app.")}
+    pod = {"metadata": {"labels": labels}, "spec": job["spec"]["template"]["spec"]}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": pod}}
 
 
@@ -95,17 +97,30 @@ def change_container(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda job: job["spec"]["template"]["spec"]["containers"][0].update(fields)
 
 
-def add_variable(source: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    variable = {"name": "MORE", "valueFrom": source}
+def add_variable(source: dict[str, Any], *, name: str = "ATTIC_TECH_PASSWORD") -> Callable[[dict[str, Any]], None]:
+    variable = {"name": name, "valueFrom": source}
     return lambda job: job["spec"]["template"]["spec"]["containers"][0]["env"].append(variable)
+
+
+def set_variable(name: str, value: str) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": name, "value": value})
+
+
+def change_security(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["spec"]["containers"][0]["securityContext"].update(fields)
 
 
 def add_volume(**volume: Any) -> Callable[[dict[str, Any]], None]:
     return lambda job: job["spec"]["template"]["spec"]["volumes"].append({"name": "more", **volume})
 
 
+def change_labels(labels: dict[str, str]) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["metadata"]["labels"].update(labels)
+
+
 SECOND = {"name": "second", "image": "estimatesync-sync:0.1.0"}
 CALLBACK_SECRET = {"secretKeyRef": {"name": "estimatesync-callback", "key": "MAKE_SYNC_CALLBACK_WEBHOOK_URL"}}
+CREDENTIAL = {"secretKeyRef": {"name": "estimatesync-credentials", "key": "ATTIC_TECH_PASSWORD"}}
 TOKEN = {"sources": [{"serviceAccountToken": {"path": "token"}}]}
 RUN_A_SHELL = {"exec": {"command": ["sh", "-c", "id"]}}
 FOREIGN_JOBS = [
@@ -126,6 +141,26 @@ FOREIGN_JOBS = [
     ("rights by default", change_container(securityContext={}), "nothing of the node"),
     ("a Secret read", add_variable(CALLBACK_SECRET), "reads no other Secret"),
     ("a whole Secret", change_container(envFrom=[{"secretRef": {"name": OTHER_WEBHOOK}}]), "reads no other Secret"),
+    ("a Secret's other key", add_variable(CREDENTIAL, name="SYNC_ID"), "reads no other Secret"),
+    ("root", change_pod(securityContext={"runAsUser": 0}), "runs unprivileged"),
+    ("root after all", change_security(runAsUser=0, runAsNonRoot=False), "runs unprivileged"),
+    ("a capability", change_security(capabilities={"drop": ["ALL"], "add": ["SYS_MODULE"]}), "runs unprivileged"),
+    ("capabilities by default", change_security(capabilities={}), "runs unprivileged"),
+    ("every system call", change_security(seccompProfile={"type": "Unconfined"}), "runs unprivileged"),
+    ("a port of the node", change_container(ports=[{"containerPort": 80, "hostPort": 80}]), "nothing of the node"),
+    ("a certain node", change_pod(nodeName="control-plane"), "nothing of the node"),
+    ("another source", set_variable("ATTIC_TECH_URL", "https://evil.example"), "variables of a sync"),
+    ("another way out", set_variable("HTTPS_PROXY", "http://evil.example:3128"), "variables of a sync"),
+    ("another database", set_variable("DATABASE_URL", "postgresql://evil.example/x"), "variables of a sync"),
+    ("other authorities", set_variable("SSL_CERT_FILE", "/proc/self/environ"), "variables of a sync"),
+    ("another collector", set_variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://evil.example"), "variables of a sync"),
+    ("code by a variable", set_variable("PYTHONWARNINGS", "all:0:antigravity.x:0:0"), "variables of a sync"),
+    ("a Secret told", set_variable("SYNC_ID", "$(ATTIC_TECH_PASSWORD)"), "variables of a sync"),
+    ("another directory", change_container(workingDir="/elsewhere"), "runs the sync program"),
+    ("other addresses", change_pod(hostAliases=[{"ip": "192.0.2.1", "hostnames": ["db"]}]), "looks names up"),
+    ("other name servers", change_pod(dnsConfig={"nameservers": ["192.0.2.1"]}), "looks names up"),
+    ("the API's labels", change_labels({"app.kubernetes.io/component": "api"}), "labels of sync pods"),
+    ("no labels", lambda job: job["spec"]["template"].pop("metadata"), "labels of sync pods"),
     ("a second container", lambda job: job["spec"]["template"]["spec"]["containers"].append(SECOND), "one container"),
     ("a container before it", change_pod(initContainers=[SECOND]), "one container"),
     ("nobody's", lambda job: job["metadata"].pop("ownerReferences"), "belongs to an EstimateSync"),

@@ -1,11 +1,14 @@
 """The chart says what the programs and the manifests say."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from estimatesync_api import settings as api_settings
@@ -14,7 +17,10 @@ from estimatesync_chart.schema import list_ruled
 from estimatesync_chart.values_file import parse_values
 from estimatesync_cluster.rights import read_rules
 from estimatesync_contract.crd import build_crd
+from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_operator.assembly import read_settings
+from estimatesync_operator.job_manifest import build_job_manifest
 
 ROOT = Path(__file__).parents[3]
 TRACING = {"tracing": {"endpoint": "http://collector.test:4318", "headersSecret": "collector"}}
@@ -80,6 +86,27 @@ def test_a_release_has_the_rights_that_the_end_to_end_tests_run_with(render: Cal
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": f"release-estimatesync-{part}", "namespace": "estimates"}
     ]
+
+
+def test_the_admission_policy_takes_every_variable_that_a_job_can_have(render: Callable[..., Any]) -> None:
+    network = {"httpsProxy": "http://p:1", "httpProxy": "http://p:2", "noProxy": "db", "caConfigMap": "authorities"}
+    tracing = {**TRACING["tracing"], "resourceAttributes": {"team": "estimates"}}
+    rendered = render({"admissionPolicy": {"enabled": True}, "network": network, "tracing": tracing})
+    operator, _ = read_settings(read_environment(rendered, "operator"))
+    sync = msgspec.convert({"metadata": {"name": "a", "uid": "u"}, "spec": {"pageSize": 50}}, EstimateSync)
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 9, 2))
+
+    job = build_job_manifest(sync, days, operator.job, traceparent="00-1-1-01")
+
+    variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
+    given = {each["name"]: each["value"] for each in variables if "value" in each}
+    policy = rendered.find("ValidatingAdmissionPolicy")["spec"]
+    rules = {each["name"]: each["expression"] for each in policy["variables"]}
+    fixed, free = json.loads(rules["fixed"]), yaml.safe_load(rules["free"])
+    assert {name: value for name, value in given.items() if name not in free} == fixed
+    assert set(free) - given.keys() == {"OTEL_SDK_DISABLED"}
+    (secrets,) = (each["expression"] for each in policy["validations"] if "no other Secret" in each["message"])
+    assert [name for name in (each["name"] for each in variables) if name not in given and name not in secrets] == []
 
 
 def test_the_operator_reads_only_the_secrets_that_are_named(render: Callable[..., Any]) -> None:
