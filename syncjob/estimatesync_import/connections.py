@@ -78,7 +78,11 @@ async def _connect(url: str, variable: str) -> AsyncConnection:
         # The error would repeat the URL, password and all.
         raise DatabaseFault(f"{variable} is not a valid connection URL.") from None
     defaults: dict[str, Any] = {"application_name": "estimatesync-import", "connect_timeout": _CONNECT_SECONDS}
-    return await AsyncConnection.connect(**(defaults | parameters), prepare_threshold=None)
+    try:
+        return await AsyncConnection.connect(**(defaults | parameters), prepare_threshold=None)
+    except UnicodeError:
+        # Where a host name is looked up, and has two dots side by side, or a part that is too long.
+        raise DatabaseFault(f"{variable} names a host that can have no address.") from None
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import Final
 
 import psycopg
 
+_VALUE_FAULTS: Final = frozenset({"22", "23"})
+"""Classes of codes whose texts repeat values: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
 _HINTS: Final = {
     "42501": "grant USAGE on the schema and SELECT on the tables that the mapping names",
     "55P03": "another session holds a lock: try again",
@@ -47,4 +49,7 @@ def build_database_fault(error: psycopg.Error, *, variable: str) -> DatabaseFaul
         )
     hint = _HINTS.get(error.sqlstate) or _HINTS.get(error.sqlstate[:2])
     text = error.diag.message_primary or "no text"
+    if error.sqlstate[:2] in _VALUE_FAULTS:
+        place = [name for name in (error.diag.table_name, error.diag.column_name, error.diag.constraint_name) if name]
+        text = f"a value in it cannot be used, code {error.sqlstate}" + (f" ({', '.join(place)})" if place else "")
     return DatabaseFault(f"The database in {variable} refuses: {text}" + (f" ({hint})." if hint else "."))

@@ -73,7 +73,7 @@ async def fetch_old_rows(
     """Fetch all rows, without ever holding more than a batch.
 
     Raises:
-        MappingError: The mapping names what is not there.
+        MappingError: The mapping names what is not there, or an id that not every row has.
         DatabaseFault: The old database refuses, or cannot answer.
     """
     if faults := find_mapping_faults(mapping, schema):
@@ -83,4 +83,6 @@ async def fetch_old_rows(
             cursor.itersize = _BATCH
             await cursor.execute(build_query(mapping, names))
             async for old_id, *values in cursor:
+                if old_id is None:
+                    raise MappingError([f"old.id: {mapping.old.id} is empty in some rows of {mapping.old.label}"])
                 yield old_id, values

@@ -183,7 +183,10 @@ def test_an_error_is_told_of_the_database_that_has_it(
     )
     theirs = run_import("run", "--mapping", "-", stdin=text, OLD_DATABASE_URL=old_url)
 
-    assert ours.stderr.startswith("The database in DATABASE_URL refuses: new row for relation")
+    assert ours.stderr == (
+        "The database in DATABASE_URL refuses: a value in it cannot be used, code 23514 "
+        "(estimate, estimate_attic_tech_estimate_id_check).\n"
+    )
     assert theirs.stderr.startswith("The database in OLD_DATABASE_URL refuses: operator does not exist")
 
 
@@ -196,6 +199,39 @@ def test_a_view_can_be_imported(mapping_file: MappingFile, run_import: Run, quer
     assert "# no primary key: look whether id is different in each row" in mapping.read_text()
     assert done.returncode == 0, done.stderr
     assert query("SELECT old_id FROM botzilla.imported_estimate") == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("select", "words"),
+    [
+        pytest.param(
+            "SELECT 1 AS id, 7 AS attic_tech_id, note::int::text AS name FROM notes",
+            "refuses: a value in it cannot be used, code 22P02.",
+            id="a value that the view itself cannot read",
+        ),
+        pytest.param(
+            "SELECT NULL::int AS id, 7 AS attic_tech_id, note AS name FROM notes",
+            "old.id: id is empty in some rows of public.estimates",
+            id="no id",
+        ),
+        pytest.param(
+            "SELECT NULL::int AS id, NULL::int AS attic_tech_id, note AS name FROM notes",
+            "old.id: id is empty in some rows of public.estimates",
+            id="neither id",
+        ),
+    ],
+)
+def test_a_view_that_cannot_be_read_is_told_without_its_values(
+    select: str, words: str, mapping_file: MappingFile, run_import: Run, query: Query
+) -> None:
+    query("CREATE TABLE notes (note text); INSERT INTO notes VALUES ('Zoë Quill')")
+    query(f"CREATE VIEW estimates AS {select}")
+
+    done = run_import("run", "--mapping", str(mapping_file()))
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Zoë" not in done.stderr + done.stdout
 
 
 def test_an_import_never_writes_into_old_tables_that_have_the_names_of_ours(
@@ -288,6 +324,11 @@ def test_a_sync_never_writes_into_old_tables_that_have_the_names_of_ours(
             {"OLD_DATABASE_URL": "postgresql://u:hunter2@h/d?oops=1"},
             "OLD_DATABASE_URL is not a valid connection URL",
             id="malformed",
+        ),
+        pytest.param(
+            {"OLD_DATABASE_URL": "postgresql://u:hunter2@old..test/d"},
+            "OLD_DATABASE_URL names a host that can have no address",
+            id="no host",
         ),
     ],
 )
