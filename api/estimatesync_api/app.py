@@ -33,7 +33,7 @@ from estimatesync_api.problems import (
     represent_problem,
     represent_problem_headers,
 )
-from estimatesync_api.request_tracing import RequestTracing
+from estimatesync_api.request_tracing import RequestTracing, SpanBeginning
 from estimatesync_api.settings import Settings
 from estimatesync_api.start_resource import StartResource
 from estimatesync_api.status_page.room import add_status_page
@@ -112,6 +112,8 @@ def create_app(
     app.add_route("/docs", DocsResource())
     if settings.has_status_page:
         add_status_page(app, settings, store, starter, ring=ring, gate=gate, metrics=metrics, clock=clock, pause=pause)
+    if tracer.is_on:
+        app.add_middleware(SpanBeginning(tracer))
     return app
 
 

@@ -1,6 +1,7 @@
-"""One span for each request that a key is needed for, as part of the caller's trace if there is one.
+"""One span for each request that has been let in with a key, as part of the caller's trace if there is one.
 
-The rest of the API knows spans only as what is current. `main` creates the tracer; it is opened in each worker, after
+Who has no key can neither fill the collector nor write into others' traces, whose ids a `traceparent` may name. The
+rest of the API knows spans only as what is current. `main` creates the tracer; it is opened in each worker, after
 gunicorn has forked.
 """
 
@@ -49,21 +50,6 @@ class RequestTracing:
         """Note that there is no span yet."""
         req.context.tracing = None
 
-    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
-        """Begin a span; probes and the like are not worth one."""
-        if getattr(resource, "is_public", False):
-            return
-        stack = ExitStack()
-        span = stack.enter_context(
-            self._tracer.span(
-                f"{req.method} {req.uri_template}",
-                kind=SpanKind.SERVER,
-                parent=parse_traceparent(req.get_header(TRACEPARENT_HEADER)),
-                attributes={Attribute.METHOD: req.method, Attribute.ROUTE: req.uri_template or ""},
-            )
-        )
-        req.context.tracing = stack, span
-
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
         """End it with what the answer was, and for which sync."""
         if req.context.tracing is None:
@@ -75,3 +61,26 @@ class RequestTracing:
         if resp.status_code >= _SERVER_ERROR:
             span.fail(str(resp.status_code))
         stack.close()
+
+
+class SpanBeginning:
+    """Falcon's middleware, the last of all: those before it have turned away whom they do not let in."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
+        """Begin a span; what everybody may see, and the looks of an open page, are not worth one."""
+        is_open = getattr(resource, "is_public", False) or getattr(resource, "is_open", False)
+        if is_open or req.context.is_routine:
+            return
+        stack = ExitStack()
+        span = stack.enter_context(
+            self._tracer.span(
+                f"{req.method} {req.uri_template}",
+                kind=SpanKind.SERVER,
+                parent=parse_traceparent(req.get_header(TRACEPARENT_HEADER)),
+                attributes={Attribute.METHOD: req.method, Attribute.ROUTE: req.uri_template or ""},
+            )
+        )
+        req.context.tracing = stack, span
