@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from estimatesync_api.app import create_app
+from estimatesync_api.settings import parse_settings
 from estimatesync_contract.names import JOB_LABEL_SELECTOR
+from falcon.inspect import inspect_app
 
 EVERYTHING: dict[str, Any] = {
     "api": {
@@ -238,6 +241,27 @@ def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(rend
     assert {"name": "SYNC_TRACE_HEADERS_SECRET", "value": "collector"} in pods["release-estimatesync-operator"]
     rules = [rule["expression"] for rule in rendered.find("ValidatingAdmissionPolicy")["spec"]["validations"]]
     assert any("""? "collector" : "release-estimatesync-credentials")""" in rule for rule in rules)
+
+
+@pytest.mark.parametrize("has_page", [True, False])
+def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[..., Any], *, has_page: bool) -> None:
+    settings = parse_settings({"API_KEYS": "made-up-key-0123456789", "STATUS_PAGE": str(has_page).lower()})
+    nobody_asks: Any = None
+    served = {route.path for route in inspect_app(create_app(settings, nobody_asks)).routes}
+
+    rendered = render({**EVERYTHING, "api": {"statusPage": {"enabled": has_page}}})
+
+    paths = rendered.find("Ingress")["spec"]["rules"][0]["http"]["paths"]
+    published = {(each["path"], each["pathType"]) for each in paths}
+    (rule,) = rendered.find("HTTPRoute")["spec"]["rules"]
+    same = {(each["path"]["value"], each["path"]["type"].removeprefix("Path")) for each in rule["matches"]}
+    left = {
+        address
+        for address in served
+        if not any(address == path or (kind == "Prefix" and address.startswith(f"{path}/")) for path, kind in published)
+    }
+    assert (same, left) == (published, {"/metrics"})
+    assert len(rule["matches"]) <= 8, "more, a Gateway may refuse"
 
 
 REFUSALS = [
