@@ -93,8 +93,8 @@ def read_environment(env_file: Path) -> dict[str, str]:
 
 
 def read_names(env_file: Path) -> tuple[str, ...]:
-    """Read which variables the file sets, if there is one."""
-    return tuple(dotenv_values(env_file, interpolate=False))
+    """Read which variables the file sets, if there is one; a line without `=` sets none, and may be anything."""
+    return tuple(name for name, value in dotenv_values(env_file, interpolate=False).items() if value is not None)
 
 
 def parse_settings(environment: Mapping[str, str], *, current_directory: Path, faults: Iterable[str] = ()) -> Settings:

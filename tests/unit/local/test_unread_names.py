@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from estimatesync_local.settings import read_names
 from estimatesync_local.unread_names import find_unread_names, represent_unread_names
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
@@ -37,6 +38,22 @@ def test_no_name_of_the_example_of_the_first_backend_or_of_the_client_is_unread(
     commands = ["ESTIMATESYNC_API_KEY", "ESTIMATESYNC_URL", "OLD_DATABASE_URL"]
 
     assert find_unread_names([*example, *others, *commands], {}) == {}
+
+
+def test_lines_of_a_private_key_are_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "JWT_SECRET=1\nGOOGLE_PRIVATE_KEY=-----BEGIN PRIVATE KEY-----\nMadeUpMadeUp0123456789\nMade/Up+MadeUp==\n"
+        "madeup\n-----END PRIVATE KEY-----\n"
+    )
+
+    warnings, remarks = represent_unread_names(find_unread_names(read_names(file), {}), ".env")
+
+    assert warnings == []
+    assert remarks == [
+        "nobody here reads these names of .env: JWT_SECRET, GOOGLE_PRIVATE_KEY",
+        ".env sets 1 more that nobody here reads; they do not look like names of variables",
+    ]
 
 
 def test_each_slip_is_a_warning_and_all_the_rest_one_line() -> None:
