@@ -104,7 +104,8 @@ imagePullSecrets:
   value: {{ $pairs := list }}{{ range $key, $value := .resourceAttributes }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}{{ join "," $pairs | quote }}
 {{- with .headersSecret }}
 - name: OTEL_EXPORTER_OTLP_HEADERS
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: OTEL_EXPORTER_OTLP_HEADERS}}
+  # Without it the collector refuses the spans, and all else goes on.
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: OTEL_EXPORTER_OTLP_HEADERS, optional: true}}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -234,7 +234,7 @@ def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(rend
 
     rendered = render({"tracing": tracing, "admissionPolicy": {"enabled": True}})
 
-    headers = {"secretKeyRef": {"name": "collector", "key": "OTEL_EXPORTER_OTLP_HEADERS"}}
+    headers = {"secretKeyRef": {"name": "collector", "key": "OTEL_EXPORTER_OTLP_HEADERS", "optional": True}}
     pods = {name: pod["containers"][0]["env"] for name, pod in rendered.iterate_pods()}
     for part in ("api", "operator"):
         assert {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": headers} in pods[f"release-estimatesync-{part}"]

@@ -170,7 +170,7 @@ def test_a_job_is_told_its_place_in_the_trace_and_what_lets_it_in_at_the_collect
     traced = build_job_manifest(make_sync("a"), RANGE, settings, traceparent="00-made-up")
 
     (container,) = traced["spec"]["template"]["spec"]["containers"]
-    headers = {"secretKeyRef": {"name": "collector", "key": "OTEL_EXPORTER_OTLP_HEADERS"}}
+    headers = {"secretKeyRef": {"name": "collector", "key": "OTEL_EXPORTER_OTLP_HEADERS", "optional": True}}
     assert {"name": "TRACEPARENT", "value": "00-made-up"} in container["env"]
     assert {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": headers} in container["env"]
 
