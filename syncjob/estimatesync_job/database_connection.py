@@ -70,7 +70,11 @@ async def _create_connection(url: str) -> AsyncConnection:
     except psycopg.ProgrammingError:
         # The error would repeat the URL, password and all.
         raise ConfigurationError("The sync cannot start: DATABASE_URL is not a valid connection URL.") from None
-    connection = await AsyncConnection.connect(**parameters, prepare_threshold=None)
+    try:
+        connection = await AsyncConnection.connect(**parameters, prepare_threshold=None)
+    except UnicodeError:
+        # Where a host name is looked up, and has two dots side by side, or a part that is too long.
+        raise ConfigurationError("The sync cannot start: DATABASE_URL names a host that can have no address.") from None
     await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
     return connection
 

@@ -24,6 +24,15 @@ def test_authorities_that_cannot_be_read_are_a_matter_of_settings(
     assert sample.requests == []
 
 
+def test_a_host_that_can_have_no_address_is_a_matter_of_settings(jobs: Any, sample: RunningSample) -> None:
+    job = jobs.run(sample, DATABASE_URL="postgresql://u:made-up@db..test/d")
+
+    assert job.process.returncode == 20
+    assert job.result.error.reason is Reason.CONFIGURATION_INVALID
+    assert job.result.error.message == ("The sync cannot start: DATABASE_URL names a host that can have no address.")
+    assert "Traceback" not in job.output
+
+
 def test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again(jobs: Any, sample: RunningSample) -> None:
     job = jobs.run(sample, HTTP_PROXY="ftp://proxy.test")
 
