@@ -163,6 +163,7 @@ FOREIGN_JOBS = [
     ("no labels", lambda job: job["spec"]["template"].pop("metadata"), "labels of sync pods"),
     ("a second container", lambda job: job["spec"]["template"]["spec"]["containers"].append(SECOND), "one container"),
     ("a container before it", change_pod(initContainers=[SECOND]), "one container"),
+    ("a container beside it", change_pod(ephemeralContainers=[SECOND]), "not allowed in pod template"),
     ("nobody's", lambda job: job["metadata"].pop("ownerReferences"), "belongs to an EstimateSync"),
 ]
 
