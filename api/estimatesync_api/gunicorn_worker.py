@@ -10,6 +10,13 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 from estimatesync_api.waiting import CLOSE_WAITING_ROOM
 
+ANNOUNCING_SECONDS: Final = 1.0
+"""In which each answer says that its connection closes, before any is closed.
+
+gunicorn closes a kept connection after the answer that is under way when it is told to end, and that answer may have
+been written already without saying so: the caller's next request would run into it.
+"""
+
 ANSWER_SECONDS: Final = 5.0
 """Left of `graceful_timeout` for the answers themselves."""
 
@@ -19,7 +26,7 @@ class DrainingWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_exit_signal(self) -> None:
         """SIGTERM: no new connections; what is under way is answered, with its end or with a word about it."""
-        super().handle_exit_signal()
+        self.loop.call_later(ANNOUNCING_SECONDS, super().handle_exit_signal)
         close = self.state.get(CLOSE_WAITING_ROOM)
         if close is not None:
             close(max(0.0, self.cfg.graceful_timeout - ANSWER_SECONDS))

@@ -104,6 +104,11 @@ class Lifespan:
             scope["state"][CLOSE_WAITING_ROOM] = self._waiting.close_after
         await self._store.open()
 
+    async def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
+        """Say that the connection closes, once the process has been told to end, so that no request is sent into it."""
+        if self._waiting.is_told_to_close:
+            resp.set_header("Connection", "close")
+
     async def process_shutdown(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
         """Run once, after the last request."""
         await self._store.close()

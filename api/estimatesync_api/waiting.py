@@ -37,9 +37,11 @@ class WaitingRoom:
         self._bells: dict[str, set[asyncio.Event]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._is_closing = False
+        self.is_told_to_close = False
 
     def close_after(self, seconds: float) -> None:
         """Send everybody away after a while, and whoever comes then at once."""
+        self.is_told_to_close = True
         asyncio.get_running_loop().call_later(seconds, self._close)
 
     async def wait_until_finished(self, name: str) -> EstimateSync | None:

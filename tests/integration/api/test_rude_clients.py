@@ -51,7 +51,7 @@ def test_clients_that_never_finish_their_request_block_nobody(
 
 
 WRONG_ADDRESSES = [
-    ("GET", "/", 404, "not_found"),
+    ("GET", "/nowhere", 404, "not_found"),
     ("GET", f"{SYNCS}/a/b", 404, "not_found"),
     ("PUT", URL, 405, "method_not_allowed"),
     ("DELETE", f"{SYNCS}/est-1", 405, "method_not_allowed"),

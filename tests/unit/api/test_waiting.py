@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from estimatesync_api.middleware import Lifespan
 from estimatesync_api.waiting import LOOKS_PER_ROUND, ClosingError, WaitingRoom
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase
+from falcon.asgi import Response
+from falcon.testing import create_asgi_req
 
 RUNNING = EstimateSyncStatus(phase=Phase.RUNNING)
 ENDED = EstimateSyncStatus(phase=Phase.SUCCEEDED)
@@ -93,3 +96,15 @@ def test_a_closing_room_sends_everybody_away_and_lets_nobody_in(store: Any, make
                 await asyncio.wait_for(late, 10)
 
     asyncio.run(act())
+
+
+def test_answers_say_that_their_connection_ends_once_the_process_is_told_to(store: Any) -> None:
+    async def act() -> list[str | None]:
+        room, answers = WaitingRoom(store, pause=pause), (Response(), Response())
+        around = Lifespan(store, room)
+        await around.process_response(create_asgi_req(), answers[0], None, True)  # noqa: FBT003 - as Falcon passes it
+        room.close_after(60.0)
+        await around.process_response(create_asgi_req(), answers[1], None, True)  # noqa: FBT003 - as Falcon passes it
+        return [answer.get_header("Connection") for answer in answers]
+
+    assert asyncio.run(act()) == [None, "close"]
