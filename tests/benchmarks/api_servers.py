@@ -86,9 +86,7 @@ class Servers:
 @contextmanager
 def serving(cluster: Cluster, directory: Path) -> Iterator[Servers]:
     """Install what the API needs, and end whatever was started."""
-    crd = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
-    cluster.kubectl("apply", "--server-side", f"--filename={crd}")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={crd}")
+    cluster.define(ROOT / "charts" / "estimatesync" / "files" / "crd.yaml")
     cluster.kubectl("apply", f"--namespace={NAMESPACE}", "--filename=-", stdin=build_accounts())
     kubeconfig = cluster.create_service_account_kubeconfig(
         directory / "kubeconfig", namespace=NAMESPACE, name="estimatesync-api"

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from estimatesync_cluster.layout import StateLayout, create_layout, write_privat
 
 TEST_KUBECONFIG = "ESTIMATESYNC_TEST_KUBECONFIG"
 KUBECTL_SECONDS = 60.0
+DEFINITION_SECONDS = 30.0
 TOKEN_HOURS = 24
 
 
@@ -64,6 +66,19 @@ class Cluster:
         if check and answer.returncode:
             raise CommandError(f"kubectl {' '.join(arguments)} failed: {answer.stderr.strip()}")
         return answer
+
+    def define(self, manifest: Path) -> None:
+        """Apply a CustomResourceDefinition, and wait until its objects can be stored.
+
+        Raises:
+            CommandError: the definition is refused, or not served within half a minute.
+        """
+        self.kubectl("apply", "--server-side", f"--filename={manifest}")
+        deadline = time.monotonic() + DEFINITION_SECONDS
+        wait = ("wait", "--for=condition=Established", f"--timeout={DEFINITION_SECONDS}s", f"--filename={manifest}")
+        # It fails at once on a definition that is so new that it has no conditions yet.
+        while self.kubectl(*wait, check=time.monotonic() > deadline).returncode:
+            time.sleep(0.1)
 
     def build_environment(self) -> dict[str, str]:
         """Build the environment for a program that is to use this cluster as its administrator."""

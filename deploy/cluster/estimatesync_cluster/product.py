@@ -82,10 +82,7 @@ class Product:
 
     def install(self) -> None:
         """Apply the CustomResourceDefinition, the rights and the credentials."""
-        self.cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
-        # `--for=condition` fails at once on a definition that is so new that it has no conditions yet.
-        established = """jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
-        self.cluster.kubectl("wait", f"--for={established}", "--timeout=30s", f"--filename={CRD}")
+        self.cluster.define(CRD)
         self.kubectl("apply", "--filename=-", stdin=build_accounts())
         self.write_credentials(password=self.settings.source_password)
 

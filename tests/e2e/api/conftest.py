@@ -99,8 +99,7 @@ def own_control_plane(cluster: Cluster) -> None:
 @pytest.fixture
 def installed(cluster: Cluster, namespace: str) -> str:
     """A namespace with the definition and the API's rights."""
-    cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
+    cluster.define(CRD)
     cluster.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=build_accounts())
     return namespace
 

@@ -43,8 +43,7 @@ def definitions(cluster: Any) -> Iterator[None]:
     present = cluster.kubectl("get", "customresourcedefinitions", "--output=name").stdout
     created = [name for name in found if f"/{name}\n" not in present]
     for name in created:
-        cluster.kubectl("create", f"--filename={found[name]}")
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"customresourcedefinition/{name}")
+        cluster.define(found[name])
     yield
     for name in created:
         cluster.kubectl("delete", "customresourcedefinition", name)

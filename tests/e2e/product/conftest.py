@@ -172,8 +172,7 @@ def restored_crd(cluster: Cluster) -> Iterator[None]:
 @pytest.fixture
 def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]], Any]:
     """Apply an EstimateSync, with nothing but the CustomResourceDefinition in the cluster; returns kubectl's answer."""
-    cluster.kubectl("apply", "--server-side", f"--filename={CRD}")
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={CRD}")
+    cluster.define(CRD)
 
     def apply(name: str, spec: dict[str, Any]) -> Any:
         sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
