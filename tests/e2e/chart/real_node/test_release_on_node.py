@@ -73,7 +73,6 @@ def test_a_pod_over_its_memory_limit_is_killed_and_the_sync_says_so(release: Any
     [
         pytest.param("images", {"syncDigest": f"sha256:{'0' * 64}"}, "ImagePullFailed", id="an image that is nowhere"),
         pytest.param("credentials", {"existingSecret": "nowhere"}, "SecretMissing", id="a Secret that is nowhere"),
-        pytest.param("network", {"caConfigMap": "nowhere"}, "ContainerRefused", id="authorities that are nowhere"),
     ],
 )
 def test_what_keeps_a_pod_from_starting_ends_the_sync_with_its_cause(
