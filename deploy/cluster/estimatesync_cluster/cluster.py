@@ -23,6 +23,7 @@ from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, runnin
 from estimatesync_cluster.errors import CommandError, ToolMissingError
 from estimatesync_cluster.kubeconfig import build_kubeconfig
 from estimatesync_cluster.layout import StateLayout, create_layout, write_private
+from estimatesync_cluster.terminal import report
 
 TEST_KUBECONFIG = "ESTIMATESYNC_TEST_KUBECONFIG"
 KUBECTL_SECONDS = 60.0
@@ -120,7 +121,7 @@ def running_cluster(
     Raises:
         ClusterError: it could not be started; the message says why.
     """
-    found = binaries or find_binaries(environ=os.environ, report=_report)
+    found = binaries or find_binaries(environ=os.environ, report=report)
     kubectl = find_kubectl()
     with ExitStack() as stack:
         root = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimatesync-cluster-")))
@@ -171,8 +172,3 @@ def _remove_contents(root: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-
-
-def _report(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

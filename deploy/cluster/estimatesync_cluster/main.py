@@ -7,10 +7,8 @@ import argparse
 import os
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from estimatesync_cluster.background import (
@@ -27,6 +25,7 @@ from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.node_machine import check_machine, node_network, try_rights
 from estimatesync_cluster.real_node import find_node_tools, import_images, list_archives
+from estimatesync_cluster.terminal import interrupt, report
 
 DEFAULT_STATE_DIR = Path(__file__).parents[3] / ".local" / "cluster"
 NOT_RUNNING = 3
@@ -39,20 +38,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[settings.command](settings)
     except ClusterError as error:
-        _report(str(error))
+        report(str(error))
         return 1
     except KeyboardInterrupt:
-        _report("interrupted")
+        report("interrupted")
         return INTERRUPTED
 
 
 def _up(settings: argparse.Namespace) -> int:
     """Start the cluster unless it runs, and print how to use it."""
     # An interrupted start stops what it started, also when it is the terminal that goes away.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     place = Place(settings.state_dir)
     check_place(place)
-    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         if is_healthy(place):
             _check_kind(place, settings)
             if settings.node_images:
@@ -62,10 +61,10 @@ def _up(settings: argparse.Namespace) -> int:
             if settings.node_images:
                 check_machine()
                 find_node_tools()
-            binaries = find_binaries(environ=os.environ, report=_report)
-            _report(f"starting the control plane and {'a real node' if settings.node_images else 'the test kubelet'}")
+            binaries = find_binaries(environ=os.environ, report=report)
+            report(f"starting the control plane and {'a real node' if settings.node_images else 'the test kubelet'}")
             start_background(place, binaries, images=settings.node_images)
-    _report(f"the cluster runs; logs are in {place.layout.root / 'logs'}")
+    report(f"the cluster runs; logs are in {place.layout.root / 'logs'}")
     print(f"export KUBECONFIG={shlex.quote(str(place.layout.kubeconfig))}")
     return 0
 
@@ -80,9 +79,9 @@ def _down(settings: argparse.Namespace) -> int:
     """Stop the cluster and remove everything it kept."""
     place = Place(settings.state_dir)
     check_place(place)
-    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         stop_background(place)
-    _report("the cluster is stopped, and what it stored is gone; now: unset KUBECONFIG")
+    report("the cluster is stopped, and what it stored is gone; now: unset KUBECONFIG")
     return 0
 
 
@@ -91,16 +90,16 @@ def _status(settings: argparse.Namespace) -> int:
     place = Place(settings.state_dir)
     record = read_live_record(place)
     if record is None:
-        _report("the cluster does not run")
+        report("the cluster does not run")
         return NOT_RUNNING
     answers = is_healthy(place)
-    _report(f"the cluster {'runs' if answers else 'does not answer'}: {record.server}, supervisor {record.pid}")
+    report(f"the cluster {'runs' if answers else 'does not answer'}: {record.server}, supervisor {record.pid}")
     return 0 if answers else 1
 
 
 def _build(_: argparse.Namespace) -> int:
     """Find the programs or build them, and print where they are."""
-    print(find_binaries(environ=os.environ, report=_report).directory)
+    print(find_binaries(environ=os.environ, report=report).directory)
     return 0
 
 
@@ -115,7 +114,7 @@ def _check_node(settings: argparse.Namespace) -> int:
 
 def _supervise(settings: argparse.Namespace) -> NoReturn:
     """Be the background process of `up`."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     supervise(Place(settings.state_dir), Binaries(directory=settings.binaries), images=settings.node_images)
 
 
@@ -127,14 +126,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check-node": _check_node,
     "supervise": _supervise,
 }
-
-
-def _interrupt(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _build_parser() -> argparse.ArgumentParser:

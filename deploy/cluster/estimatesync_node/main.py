@@ -6,12 +6,10 @@
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 import httpx
 from estimatesync_cluster.background import Place, end_supervisor, launch, read_live_record, stop_background
@@ -20,6 +18,7 @@ from estimatesync_cluster.errors import ClusterError, ComponentError
 from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
+from estimatesync_cluster.terminal import interrupt, report
 from estimatesync_local.errors import PostgresError
 
 from estimatesync_node.guide import Guide, build_guide
@@ -36,11 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     settings = _build_parser().parse_args(arguments)
     # An interrupted start stops what it started, also when it is the terminal that goes away.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         COMMANDS[settings.command](settings, Place(settings.state_dir), Place(settings.cluster_dir))
     except (ClusterError, PostgresError, OSError) as error:
-        _report(str(error))
+        report(str(error))
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -55,19 +54,19 @@ def _up(settings: argparse.Namespace, place: Place, cluster_place: Place) -> Non
     if record is None or not record.real_node:
         raise ClusterError("There is no real node: start one with `make node`")
     files = WorldFiles(place)
-    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         if not _is_up(place) or not (settings.values or files.values.exists()):
             _start(place, cluster_place, with_sample=not settings.values)
-        _report(f"installing the chart {'with ' + str(settings.values) if settings.values else 'on sample data'}")
+        report(f"installing the chart {'with ' + str(settings.values) if settings.values else 'on sample data'}")
         values = settings.values or files.values
-        helm = find_helm(report=_report)
+        helm = find_helm(report=report)
         began = time.monotonic()
         create_release(find_cluster(cluster_place), helm=helm, values=values, images=settings.images, place=files.root)
         url = _wait_for_api(place)
-        _report(f"installed, and the API answers, after {time.monotonic() - began:.0f} s")
+        report(f"installed, and the API answers, after {time.monotonic() - began:.0f} s")
     sample = {} if settings.values else {"api_key": files.api_key, "deliveries": files.deliveries}
     kubeconfig = cluster_place.layout.kubeconfig
-    _report(build_guide(Guide(kubeconfig=kubeconfig, kubectl=find_kubectl(), api_url=url, **sample)))
+    report(build_guide(Guide(kubeconfig=kubeconfig, kubectl=find_kubectl(), api_url=url, **sample)))
 
 
 def _start(place: Place, cluster_place: Place, *, with_sample: bool) -> None:
@@ -91,7 +90,7 @@ def _wait_for_api(place: Place) -> str:
 
 def _down(_: argparse.Namespace, place: Place, __: Place) -> None:
     """Stop what runs beside the chart; the release goes with the cluster."""
-    with locked(place.lock, on_wait=lambda: _report("waiting for another `up` or `down` to end")):
+    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         end_supervisor(place)
         stop_orphaned_postgres(WorldFiles(place).postgres)
         stop_background(place)
@@ -119,14 +118,6 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/readyz", trust_env=False, timeout=5).is_success
     except httpx.TransportError:
         return False
-
-
-def _interrupt(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _build_parser() -> argparse.ArgumentParser:
