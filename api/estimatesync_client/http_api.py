@@ -4,6 +4,7 @@
 Redirects are never followed: they would carry the key elsewhere.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
+from estimatesync_contract.authorities import FILE_VARIABLE
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
 
 from estimatesync_client.answers import (
@@ -26,7 +28,7 @@ from estimatesync_client.answers import (
     parse_sync_page,
 )
 from estimatesync_client.connection_faults import classify_fault
-from estimatesync_client.errors import ClientError, StrangerError, UnavailableError
+from estimatesync_client.errors import ClientError, StrangerError, UnavailableError, UsageError
 from estimatesync_client.patience import next_delay, parse_retry_after
 from estimatesync_client.ports import ListQuery, StartQuery
 from estimatesync_client.problems import build_answer_error, build_connection_error, parse_body
@@ -42,7 +44,11 @@ _FOLLOW_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 
 @contextmanager
 def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
-    """Open a connection pool; proxies of the environment are used, but not to this very machine."""
+    """Open a connection pool; proxies of the environment are used, but not to this very machine.
+
+    Raises:
+        UsageError: The certificate authorities that the environment names cannot be read.
+    """
     headers = {"User-Agent": "estimatesync-client", "Accept-Encoding": "identity"}
     if key is not None:
         headers["X-API-KEY"] = key.value
@@ -53,9 +59,19 @@ def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
         follow_redirects=False,
         trust_env=not address.is_here,
         # Without the environment's proxies, but with its SSL_CERT_FILE.
-        verify=httpx.create_ssl_context() if address.is_encrypted else True,
+        verify=_create_tls_context(),
     ) as client:
         yield client
+
+
+def _create_tls_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise UsageError(
+            f"The certificate authorities in the file that {FILE_VARIABLE} names cannot be read.",
+            cure=f"Let {FILE_VARIABLE} name a PEM file with certificates, or unset it",
+        ) from error
 
 
 class HttpApi:

@@ -12,6 +12,12 @@ FILE_VARIABLE: Final = "SSL_CERT_FILE"
 DIRECTORY_VARIABLE: Final = "SSL_CERT_DIR"
 """What OpenSSL reads, and httpx: https://docs.openssl.org/master/man7/openssl-env/."""
 
+UNREADABLE: Final = (
+    f"the certificate authorities in the file that {FILE_VARIABLE} names cannot be read."
+    " Correct that file; in the chart it is the key ca.crt of network.caConfigMap"
+)
+"""What each part says of a file that is missing, empty or no PEM."""
+
 
 def name_system_authorities(environment: MutableMapping[str, str]) -> None:
     """Name the system's authorities in the environment, unless it names some."""

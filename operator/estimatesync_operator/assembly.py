@@ -49,6 +49,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings, t
 
     Raises:
         NotServedError: A person must act before there is anything to do.
+        SettingsError: What a setting names cannot be used.
         WorldUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes_api() as client:

@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Final, NoReturn, Protocol
 
 import httpx
+from estimatesync_contract.authorities import UNREADABLE
+from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.http_dates import parse_retry_after
 
@@ -67,12 +69,15 @@ class HttpCallbackSender:
             resolve: Called once per attempt; what it returns is checked and connected to.
             ssl_context: Which certificates are trusted; by default SSL_CERT_FILE or certifi's.
             trace_headers: Called for each attempt; by default there are none.
+
+        Raises:
+            SettingsError: The certificates cannot be read.
         """
         self._settings = settings
         self._secrets = secrets
         self._resolve = resolve or SharedLookups()
         self._trace_headers = trace_headers
-        self._ssl_context = ssl_context or httpx.create_ssl_context()
+        self._ssl_context = ssl_context or _create_ssl_context()
 
     async def has_target(self, sync: EstimateSync) -> bool:
         """Tell whether a URL is configured. One named by a sync counts even when it cannot be read: that is a fault."""
@@ -153,6 +158,13 @@ class HttpCallbackSender:
             content=body,
             extensions={"timeout": timeout.as_dict(), "sni_hostname": target.server_name},
         )
+
+
+def _create_ssl_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise SettingsError([UNREADABLE]) from error
 
 
 async def _send_to_first(transport: httpx.AsyncHTTPTransport, requests: Sequence[httpx.Request]) -> httpx.Response:

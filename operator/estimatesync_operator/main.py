@@ -128,8 +128,12 @@ async def _open() -> bool:
         _shell.has_complaint = True
         logger.warning("%s. Looking again in %.0f s", error, _PATIENCE)
         return False
-    except ConfigException as error:
+    except (ConfigException, SettingsError) as error:
         raise SystemExit(str(error)) from error
+    except Exception as error:
+        # Nobody waits for this task: without a word from here the operator would live on and do nothing.
+        logger.exception("the operator cannot start")
+        raise SystemExit("The operator cannot start, because of an error that it does not know") from error
     _shell.intake.set_result(intake)
     return True
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from estimatesync_contract.environment_reader import SettingsError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -15,7 +16,7 @@ async def serve_metrics(registry: CollectorRegistry, *, port: int) -> AsyncItera
     """Answer `GET /metrics` for the time of the context; port 0 serves nothing.
 
     Raises:
-        OSError: The port is taken.
+        SettingsError: Nobody can listen there.
     """
     if not port:
         yield
@@ -30,7 +31,14 @@ async def serve_metrics(registry: CollectorRegistry, *, port: int) -> AsyncItera
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, _ALL_ADDRESSES, port).start()
+        await _listen(runner, port)
         yield
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, _ALL_ADDRESSES, port).start()
+    except OSError as error:
+        raise SettingsError([f"METRICS_PORT names a port that cannot be listened on: {error.strerror}"]) from error

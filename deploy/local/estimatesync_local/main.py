@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from estimatesync_contract.authorities import name_system_authorities
+from estimatesync_contract.authorities import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
 from estimatesync_contract.old_names import accept_old_names
@@ -29,9 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: The settings cannot be used, or the server cannot start; the message says what to do.
     """
     env_file = _parse_env_file(arguments)
-    name_system_authorities(os.environ)
     _configure_logging()
     environment = read_environment(env_file)
+    _name_authorities(environment)
     old = accept_old_names(environment, SETTING_NAMES)
     _log_names(env_file, environment, old.notes)
     try:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         asyncio.run(supervise(settings, announce=announce))
-    except StartError as error:
+    except (StartError, SettingsError) as error:
         raise SystemExit(str(error)) from error
 
 
@@ -64,6 +64,12 @@ def _parse_env_file(arguments: Sequence[str] | None) -> Path:
     if named is not None and not named.is_file():
         parser.error(f"there is no file {named}")
     return named or Path(".env")
+
+
+def _name_authorities(environment: dict[str, str]) -> None:
+    """Libraries look for them in the environment of the process, which knows nothing of the file."""
+    name_system_authorities(environment)
+    os.environ.update({name: environment[name] for name in (FILE_VARIABLE, DIRECTORY_VARIABLE) if name in environment})
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:

@@ -74,6 +74,7 @@ async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) ->
 
     Raises:
         StartError: The server cannot start.
+        SettingsError: What a setting names cannot be used.
     """
     places = Places(directory=settings.directory)
     stopping = _catch_signals()
@@ -158,7 +159,7 @@ async def _care_for(postgres: EmbeddedPostgres) -> None:
             if not await asyncio.to_thread(postgres.is_running):
                 logger.error("PostgreSQL is gone; starting it again")
                 await asyncio.to_thread(postgres.start)
-        except PostgresError as error:
+        except (PostgresError, OSError) as error:
             logger.error("%s", error)  # noqa: TRY400 - the message says it all
 
 

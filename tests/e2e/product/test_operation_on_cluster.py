@@ -1,10 +1,14 @@
 """The operator as those meet it who run it: its metrics and log, its waiting line, lost callbacks, odd objects."""
 
 import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from estimatesync_cluster.errors import ComponentError
 from sample_attic_tech import Response
 
 
@@ -95,3 +99,28 @@ def test_an_object_that_cannot_be_read_is_told_so_once_and_disturbs_nobody(story
     log = story.product.operator_log.read_text()
     assert log.count("EstimateSync odd is passed over") <= 2
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("content", [pytest.param(None, id="no file"), pytest.param("", id="empty file")])
+def test_an_operator_that_cannot_read_its_authorities_ends_with_what_to_do(
+    tell_story: Callable[..., Any], tmp_path: Path, content: str | None
+) -> None:
+    authorities = tmp_path / "ca.crt"
+    if content is not None:
+        authorities.write_text(content)
+
+    with pytest.raises(ComponentError) as ended, tell_story(with_api=False, SSL_CERT_FILE=str(authorities)):
+        pass
+
+    assert "file that SSL_CERT_FILE names cannot be read. Correct that file; in the chart it is" in str(ended.value)
+    assert "Traceback" not in str(ended.value)
+
+
+def test_an_operator_whose_metrics_port_is_taken_ends_with_what_to_do(tell_story: Callable[..., Any]) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:  # noqa: S104 - as the operator does
+        port = str(other.getsockname()[1])
+        with pytest.raises(ComponentError) as ended, tell_story(with_api=False, METRICS_PORT=port):
+            pass
+
+    assert "METRICS_PORT names a port that cannot be listened on" in str(ended.value)
+    assert "Traceback" not in str(ended.value)

@@ -84,6 +84,26 @@ def test_an_operator_without_the_definition_says_so_in_one_sentence(open_world: 
         assert "Traceback" not in world.operator_log.read_text()
 
 
+def test_an_operator_that_cannot_start_for_a_reason_that_nobody_foresaw_ends_and_does_not_idle(world: Any) -> None:
+    world.gate.interference = Gibberish()
+
+    operator = world.launch_operator()
+
+    world.wait_until("its end", operator.process.has_ended, seconds=30)
+    assert operator.process.exit_code == 1
+    log = world.operator_log.read_text()
+    assert log.splitlines()[-1] == "The operator cannot start, because of an error that it does not know"
+    assert "Traceback" in log
+
+
+class Gibberish(Interference):
+    """Listings that no API server sends."""
+
+    def before(self, passage: Passage) -> Answer | None:
+        is_listing = passage.path.endswith("/estimatesyncs") and not passage.is_watch
+        return Answer(status=200, body=b"7", headers={"Content-Type": "application/json"}) if is_listing else None
+
+
 def test_a_foreign_job_of_our_name_is_told_and_left_alone(world: Any) -> None:
     world.create_sync("sync")
     job = f"estimatesync-{world.read_sync('sync')['metadata']['uid']}"

@@ -87,6 +87,20 @@ def test_a_server_that_is_away_is_named(client: Callable[..., Any], unused_url: 
     assert "→ Check host and port in ESTIMATESYNC_URL" in ended.err
 
 
+@pytest.mark.parametrize("arguments", [pytest.param(("list",), id="list"), pytest.param(("doctor",), id="doctor")])
+def test_authorities_that_cannot_be_read_are_named(
+    client: Callable[..., Any], unused_url: str, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "empty.pem").touch()
+
+    ended = client(unused_url, SSL_CERT_FILE=str(tmp_path / "empty.pem")).run(*arguments)
+
+    assert ended.code == 2
+    assert "✘ The certificate authorities in the file that SSL_CERT_FILE names cannot be read." in ended.err
+    assert "→ Let SSL_CERT_FILE name a PEM file with certificates" in ended.err
+    assert "Traceback" not in ended.err
+
+
 @pytest.mark.parametrize(
     ("reply", "said"),
     [

@@ -421,6 +421,19 @@ def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, server: Serv
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("is_in_file", [pytest.param(True, id="by .env"), pytest.param(False, id="by the environment")])
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, server: Server, *, is_in_file: bool) -> None:
+    (tmp_path / "empty.pem").touch()
+    setting = {"SSL_CERT_FILE": str(tmp_path / "empty.pem")}
+    if is_in_file:
+        (tmp_path / ".env").write_text(f"SSL_CERT_FILE={setting.pop('SSL_CERT_FILE')}\n")
+
+    said = run_in_vain(tmp_path, server.environment | setting)
+
+    assert "the certificate authorities in the file that SSL_CERT_FILE names cannot be read. Correct that file" in said
+    assert "Traceback" not in said
+
+
 def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ATTIC_TECH_EMAIL=a@b.example\nBIND=nowhere\n")
 
