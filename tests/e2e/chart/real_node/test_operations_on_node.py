@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 from estimatesync_cluster.node_configuration import NODE_NAME
 from estimatesync_cluster.real_node import SOCKET
 
@@ -109,6 +110,24 @@ def test_a_sync_without_a_node_says_so_and_goes_on_once_there_is_one(release: An
     release.wait_until("its reason", lambda: read_status(release, name).get("reason") == "Unschedulable")
     assert "were unschedulable" in read_status(release, name)["message"]
     release.kubectl("uncordon", NODE_NAME)
+    assert wait_told(release, receiver, name)["results"]["total_processed"] == ESTIMATES
+
+
+def test_authorities_that_are_gone_hold_a_sync_up_that_says_so_and_goes_on_once_they_are_back(
+    release: Any, receiver: Any
+) -> None:
+    authority = trustme.CA().cert_pem.bytes().decode()
+    create = ("create", "configmap", "authorities", f"--from-literal=ca.crt={authority}")
+    release.kubectl(*create)
+    release.values["network"] = {"caConfigMap": "authorities"}
+    release.deploy("install")
+    release.kubectl("delete", "configmap", "authorities")
+
+    name = release.post().json()["sync_id"]
+
+    release.wait_until("its reason", lambda: read_status(release, name).get("reason") == "ContainerRefused")
+    assert 'configmap "authorities" not found' in read_status(release, name)["message"]
+    release.kubectl(*create)
     assert wait_told(release, receiver, name)["results"]["total_processed"] == ESTIMATES
 
 
