@@ -1,9 +1,6 @@
 """The status page in this machine's browser. Where there is none, nothing here is tried, and the summary says so."""
 
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from estimatesync_demo import page_scenery
 from estimatesync_demo.browsers import ADVICE, find_browser
 from estimatesync_demo.page_pictures import serving
+from estimatesync_demo.server_process import build_sample_settings, running_server
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
@@ -119,38 +117,9 @@ def product(database_url: str, receiver: Receiver) -> Iterator[str]:
     config = SampleConfig(records=records, on_request=lambda _: time.sleep(PAGE_SECONDS))
     with running_sample(config) as sample, tempfile.TemporaryDirectory(prefix="estimatesync-page-") as directory:
         environment = {
-            "PATH": os.environ["PATH"],
+            **build_sample_settings(source_url=sample.url, callback_url=f"{receiver.url}/hook"),
             "DATABASE_URL": database_url,
-            "ATTIC_TECH_URL": sample.url,
-            "ATTIC_TECH_EMAIL": config.email,
-            "ATTIC_TECH_PASSWORD": config.password,
             "API_KEYS": f"night-shift:{KEY}",
-            "BIND": "127.0.0.1:0",
-            "PROGRESS_SECONDS": "1",
-            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
-            "CALLBACK_ALLOW_HTTP": "true",
-            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
         }
-        yield from _run(Path(directory), environment)
-
-
-def _run(directory: Path, environment: dict[str, str]) -> Iterator[str]:
-    log = directory / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "estimatesync_local"], cwd=directory, env=environment, stdout=output, stderr=output
-        )
-        try:
-            yield _wait_for_url(process, log)
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
-
-
-def _wait_for_url(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := re.search(r"ready at (http://\S+)", log.read_text())):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-    return found[1]
+        with running_server(Path(directory), environment) as server:
+            yield server.url

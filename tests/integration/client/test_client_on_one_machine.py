@@ -1,22 +1,17 @@
 """The console script against the real server of one machine: real syncs, a real database, a real webhook."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_local.held_lock import is_held
+from estimatesync_demo.server_process import ServerProcess, build_sample_settings
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -24,62 +19,6 @@ PATIENCE = 60.0
 RECORDS = 230
 KEY = "made-up-key-of-this-test"
 PASSWORD = SampleConfig().password
-
-
-class Server:
-    """One server process after another, in one directory and at one port."""
-
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self.directory = directory
-        with socket.create_server(("127.0.0.1", 0)) as unused:
-            address = f"127.0.0.1:{unused.getsockname()[1]}"
-        self.url = f"http://{address}"
-        self.environment = {"PATH": os.environ["PATH"], **environment, "BIND": address}
-        self.output: list[str] = []
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "estimatesync_local"],
-            cwd=self.directory,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.output.clear()
-        threading.Thread(target=self._read_output, args=(self.process,), daemon=True).start()
-        self.wait_until("readiness", lambda: "EstimateSync is ready" in self.text)
-
-    def _read_output(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        with process.stdout as lines:
-            self.output.extend(lines)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.output)
-
-    def kill(self) -> None:
-        """Let it vanish; its runs go on, and its API ends by itself."""
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self.wait_until("the end of the API", lambda: not is_held(self.directory / ".local" / "api.lock"))
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        for pid in re.findall(r"Listening at: http://\S+ \((\d+)\)", self.text):
-            with suppress(ProcessLookupError):
-                os.killpg(int(pid), signal.SIGKILL)
-        for started in self.directory.glob(".local/jobs/*/runs/*/started"):
-            if is_held(started.with_name("lock")):
-                os.killpg(int(started.read_text()), signal.SIGKILL)
-
-    def wait_until(self, what: str, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < deadline, f"never came: {what}\n{self.text}"
-            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -96,22 +35,18 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def server(tmp_path: Path, database_url: str, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
-    server = Server(
-        tmp_path,
-        {
-            "ATTIC_TECH_URL": sample.url,
-            "ATTIC_TECH_EMAIL": SampleConfig().email,
-            "ATTIC_TECH_PASSWORD": PASSWORD,
-            "DATABASE_URL": database_url,
-            "API_KEYS": f"test:{KEY}",
-            "PROGRESS_SECONDS": "1",
-            "RETRY_SECONDS": "1",
-            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
-            "CALLBACK_ALLOW_HTTP": "true",
-            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
-        },
-    )
+def server(tmp_path: Path, database_url: str, sample: RunningSample, receiver: Receiver) -> Iterator[ServerProcess]:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    settings = {
+        **build_sample_settings(source_url=sample.url, callback_url=f"{receiver.url}/hook"),
+        "DATABASE_URL": database_url,
+        "API_KEYS": f"test:{KEY}",
+        "RETRY_SECONDS": "1",
+        # The same port after each start.
+        "BIND": address,
+    }
+    server = ServerProcess(tmp_path, settings)
     yield server
     server.end()
 
@@ -128,7 +63,9 @@ def check(document: dict[str, Any]) -> dict[str, str]:
     return {found["check"]: found["verdict"] for found in document["checks"]}
 
 
-def test_a_success_from_start_to_redelivery(server: Server, receiver: Receiver, client: Callable[..., Any]) -> None:
+def test_a_success_from_start_to_redelivery(
+    server: ServerProcess, receiver: Receiver, client: Callable[..., Any]
+) -> None:
     server.start()
     program = client(server.url)
 
@@ -139,7 +76,7 @@ def test_a_success_from_start_to_redelivery(server: Server, receiver: Receiver, 
     name = ended.document["sync_id"]
     assert f"succeeded  page 3/3, {RECORDS} estimates  New: {RECORDS}, Updated: 0" in ended.err
     receiver.wait_for(1, PATIENCE)
-    server.wait_until("the delivery", lambda: '"delivered"' in program.run("status", name, "-o", "json").out)
+    server.until(lambda: '"delivered"' in program.run("status", name, "-o", "json").out)
 
     assert [sync["sync_id"] for sync in program.run("list", "-o", "json").document["syncs"]] == [name]
     assert re.search(rf"^{name} +succeeded +3/3 +{RECORDS} +0 ✔ ", program.run("list").out, re.MULTILINE)
@@ -156,7 +93,7 @@ def test_a_success_from_start_to_redelivery(server: Server, receiver: Receiver, 
     assert (examined.code, set(check(examined.document).values())) == (0, {"ok"}), examined.out
 
 
-def test_a_failure_its_cause_and_its_cure(server: Server, tmp_path: Path, client: Callable[..., Any]) -> None:
+def test_a_failure_its_cause_and_its_cure(server: ServerProcess, tmp_path: Path, client: Callable[..., Any]) -> None:
     server.environment["ATTIC_TECH_PASSWORD"] = "wrong"
     server.start()
     program = client(server.url)
@@ -184,7 +121,7 @@ def test_a_failure_its_cause_and_its_cure(server: Server, tmp_path: Path, client
 
 
 def test_a_sync_is_cancelled_while_others_wait_for_it(
-    server: Server, sample: RunningSample, client: Callable[..., Any]
+    server: ServerProcess, sample: RunningSample, client: Callable[..., Any]
 ) -> None:
     slow_down(sample, 5.0)
     server.start()
@@ -205,7 +142,7 @@ def test_a_sync_is_cancelled_while_others_wait_for_it(
 
 
 def test_a_server_killed_during_a_wait_is_waited_for(
-    server: Server, sample: RunningSample, client: Callable[..., Any]
+    server: ServerProcess, sample: RunningSample, client: Callable[..., Any]
 ) -> None:
     slow_down(sample, 1.5)
     server.start()
@@ -215,7 +152,7 @@ def test_a_server_killed_during_a_wait_is_waited_for(
     following = program.start("logs", "latest", "--follow")
     following.wait_for("Fetching page 1")
 
-    server.kill()
+    server.stop(signal.SIGKILL)
     waiting.wait_for("Nothing listens at")
     server.start()
 
@@ -226,7 +163,9 @@ def test_a_server_killed_during_a_wait_is_waited_for(
     assert followed.out.endswith(f"New: {RECORDS}, Updated: 0.\n")
 
 
-def test_ctrl_c_leaves_a_real_sync_running(server: Server, sample: RunningSample, client: Callable[..., Any]) -> None:
+def test_ctrl_c_leaves_a_real_sync_running(
+    server: ServerProcess, sample: RunningSample, client: Callable[..., Any]
+) -> None:
     slow_down(sample, 1.5)
     server.start()
     program = client(server.url)
@@ -240,7 +179,7 @@ def test_ctrl_c_leaves_a_real_sync_running(server: Server, sample: RunningSample
     assert program.run(*command.split()).code == 0
 
 
-def test_a_key_that_may_only_look_is_told_apart(server: Server, client: Callable[..., Any]) -> None:
+def test_a_key_that_may_only_look_is_told_apart(server: ServerProcess, client: Callable[..., Any]) -> None:
     server.environment["READ_ONLY_API_KEYS"] = "look:made-up-key-that-only-looks"
     server.start()
     looking = client(server.url, ESTIMATESYNC_API_KEY="made-up-key-that-only-looks")
@@ -253,7 +192,9 @@ def test_a_key_that_may_only_look_is_told_apart(server: Server, client: Callable
     assert (examined.code, finding["verdict"], finding["cause"]) == (0, "ok", "accepted, but only to look")
 
 
-def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(server: Server, client: Callable[..., Any]) -> None:
+def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(
+    server: ServerProcess, client: Callable[..., Any]
+) -> None:
     server.start()
     wrong = client(server.url, ESTIMATESYNC_API_KEY="another-made-up-key-0123")
 

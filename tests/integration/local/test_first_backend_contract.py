@@ -6,20 +6,16 @@ tests/agreement/test_seed_wording.py; here one of each is seen to arrive.
 
 import http.client
 import json
-import os
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from estimatesync_demo.server_process import build_sample_settings, running_server
 from psycopg import sql
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
@@ -55,49 +51,18 @@ def port(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, receiver: 
     ):
         connection.execute(drop)
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-        environment = {
+        settings = build_sample_settings(source_url=sample.url, callback_url=f"{receiver.url}/hook")
+        del settings["ATTIC_TECH_URL"], settings["BIND"]
+        old = {
             "ATTIC_TECH_API_URL": f"{sample.url}/api",
-            "ATTIC_TECH_EMAIL": SampleConfig().email,
-            "ATTIC_TECH_PASSWORD": SampleConfig().password,
             "AUTOMATION_API_KEY": KEY,
             "NODE_ENV": "staging",
             "PORT": "0",
             "DATABASE_URL": urlsplit(postgres_url)._replace(path=f"/{DATABASE}").geturl(),
-            "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
-            "CALLBACK_ALLOW_HTTP": "true",
-            "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
-            "PROGRESS_SECONDS": "1",
         }
-        with running_server(directory, environment) as listening:
-            yield listening
+        with running_server(directory, settings | old) as server:
+            yield urlsplit(server.url).port or 0
         connection.execute(drop)
-
-
-class running_server:  # noqa: N801 - used like a function
-    """A server process that is ready; its port."""
-
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self._log = directory / "log"
-        with self._log.open("w") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "estimatesync_local"],
-                cwd=directory,
-                env={"PATH": os.environ["PATH"], **environment},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def __enter__(self) -> int:
-        deadline = time.monotonic() + PATIENCE
-        while not (found := re.search(r"ready at http://127\.0\.0\.1:(\d+)", self._log.read_text())):
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.05)
-        return int(found[1])
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(PATIENCE)
 
 
 def send(port: int, url: str = PATH, *, body: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:

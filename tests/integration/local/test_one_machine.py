@@ -8,10 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +18,7 @@ import httpx
 import psycopg
 import pytest
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
+from estimatesync_demo.server_process import ServerProcess, build_sample_settings
 from estimatesync_local.held_lock import is_held
 from estimatesync_local.postgres_server import EmbeddedPostgres
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
@@ -34,42 +32,8 @@ PASSWORD = SampleConfig().password
 KEY = "made-up-key-of-this-test"
 
 
-class Server:
-    """One server process after another in one directory."""
-
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self.directory = directory
-        self.environment = environment
-        self.url = ""
-        self.output: list[str] = []
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "estimatesync_local"],
-            cwd=self.directory,
-            env={"PATH": os.environ["PATH"], **self.environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.output.clear()
-        threading.Thread(target=self._read_output, args=(self.process,), daemon=True).start()
-        until(lambda: self.process.poll() is not None or "EstimateSync is ready" in self.text, lambda: self.text)
-        (self.url,) = re.findall(r"ready at (http://\S+)", self.text) or pytest.fail(self.text)
-
-    def _read_output(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        with process.stdout as lines:
-            self.output.extend(lines)
-
-    @property
-    def text(self) -> str:
-        """What it said, but for the requests of these tests."""
-        return "".join(line for line in self.output if "estimatesync_api.access" not in line)
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+class Server(ServerProcess):
+    """A server that is asked for syncs."""
 
     def post(self, body: dict[str, str] | None = None) -> str:
         answer = httpx.post(f"{self.url}{START_PATH}", headers={"X-API-KEY": KEY}, json=body or {}, trust_env=False)
@@ -81,15 +45,16 @@ class Server:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def read_log(self) -> str:
-        return "".join(log.read_text() for log in sorted(self.directory.glob(".local/jobs/*/runs/*/log")))
-
     def wait_for_page(self) -> None:
-        until(lambda: "Page 1 complete" in self.read_log(), lambda: self.text + self.read_log())
+        self.until(lambda: "Page 1 complete" in self.read_run_logs())
+
+    def wait_until_delivered(self, sync_id: str) -> dict[str, Any]:
+        self.until(lambda: self.get(sync_id)["callback"]["state"] == "delivered")
+        return self.get(sync_id)
 
     def wait_until_ended(self, sync_id: str) -> dict[str, Any]:
-        final = {"succeeded", "failed", "cancelled"}
-        return until(lambda: (seen := self.get(sync_id))["status"] in final and seen, lambda: self.text)
+        self.until(lambda: self.get(sync_id)["status"] in {"succeeded", "failed", "cancelled"})
+        return self.get(sync_id)
 
 
 @pytest.fixture
@@ -109,53 +74,23 @@ def receiver() -> Iterator[Receiver]:
 def server(tmp_path: Path, database_url: str, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
     server = Server(tmp_path, build_environment(sample, receiver) | {"DATABASE_URL": database_url})
     yield server
-    end(server)
+    server.end()
 
 
 @pytest.fixture
 def embedded_server(open_directory: Path, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
     server = Server(open_directory, build_environment(sample, receiver))
     yield server
-    end(server)
+    server.end()
     EmbeddedPostgres(open_directory / ".local" / "postgres").stop()
 
 
 def build_environment(sample: RunningSample, receiver: Receiver) -> dict[str, str]:
     return {
-        "ATTIC_TECH_URL": sample.url,
-        "ATTIC_TECH_EMAIL": SampleConfig().email,
-        "ATTIC_TECH_PASSWORD": PASSWORD,
+        **build_sample_settings(source_url=sample.url, callback_url=f"{receiver.url}/hook"),
         "API_KEYS": f"test:{KEY}",
-        "BIND": "127.0.0.1:0",
-        "PROGRESS_SECONDS": "1",
         "RETRY_SECONDS": "1",
-        "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
-        "CALLBACK_ALLOW_HTTP": "true",
-        "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
     }
-
-
-def end(server: Server) -> None:
-    if hasattr(server, "process"):
-        server.process.kill()
-        server.process.wait(PATIENCE)
-    for pid in re.findall(r"Listening at: http://\S+ \((\d+)\)", server.text):
-        with suppress(ProcessLookupError):
-            os.killpg(int(pid), signal.SIGKILL)
-    until(lambda: not is_held(server.directory / ".local" / "api.lock"), lambda: server.text)
-    for started in server.directory.glob(".local/jobs/*/runs/*/started"):
-        if is_held(started.with_name("lock")):
-            os.killpg(int(started.read_text()), signal.SIGKILL)
-
-
-def until(get: Callable[[], T], explain: Callable[[], str]) -> T:
-    """Return the first true value; tell what was seen when there is none in time."""
-    end = time.monotonic() + PATIENCE
-    while not (value := get()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not in time:\n{explain()}")
-        time.sleep(0.1)
-    return value
 
 
 def count_estimates(database_url: str) -> int:
@@ -170,20 +105,18 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
 
     sync_id = server.post()
     (delivery,) = receiver.wait_for(1, PATIENCE)
-    status = until(
-        lambda: (seen := server.get(sync_id))["callback"]["state"] == "delivered" and seen, lambda: server.text
-    )
+    status = server.wait_until_delivered(sync_id)
 
     assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
     callback = json.loads(delivery.body)
     assert (callback["status"], callback["sync_id"]) == ("success", sync_id)
     assert callback["results"]["total_processed"] == RECORDS
     assert count_estimates(database_url) == RECORDS
-    assert f"sync={sync_id} Succeeded" in server.text
+    assert f"sync={sync_id} Succeeded" in server.log
     assert server.stop() == 0
-    assert PASSWORD not in server.text
-    assert KEY not in server.text
-    assert "/hook" not in server.text
+    assert PASSWORD not in server.log
+    assert KEY not in server.log
+    assert "/hook" not in server.log
 
 
 def test_the_env_file_of_the_first_backend_is_enough(
@@ -205,10 +138,10 @@ def test_the_env_file_of_the_first_backend_is_enough(
 
     assert json.loads(delivery.body)["environment"] == "staging"
     assert count_estimates(database_url) == RECORDS
-    assert "DB_HOST, DB_NAME, DB_USER were read as DATABASE_URL" in server.text
-    assert "nobody reads RETRY_SECOND of .env: did you mean RETRY_SECONDS?" in server.text
-    assert "nobody here reads these names of .env: JWT_SECRET" in server.text
-    assert KEY not in server.text
+    assert "DB_HOST, DB_NAME, DB_USER were read as DATABASE_URL" in server.log
+    assert "nobody reads RETRY_SECOND of .env: did you mean RETRY_SECONDS?" in server.log
+    assert "nobody here reads these names of .env: JWT_SECRET" in server.log
+    assert KEY not in server.log
 
 
 def test_bad_credentials_end_in_the_error_callback_at_once(server: Server, receiver: Receiver) -> None:
@@ -231,12 +164,11 @@ def test_a_server_killed_during_a_sync_leaves_it_to_the_next_one(embedded_server
     server.wait_for_page()
 
     server.stop(signal.SIGKILL)
-    until(lambda: not is_held(server.directory / ".local" / "api.lock"), lambda: server.text)
     server.start()
     status = server.wait_until_ended(sync_id)
 
     deliveries = receiver.wait_for(1, PATIENCE)
-    until(lambda: server.get(sync_id)["callback"]["state"] == "delivered", lambda: server.text)
+    server.wait_until_delivered(sync_id)
     assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
     assert count_estimates(EmbeddedPostgres(server.directory / ".local" / "postgres").url) == RECORDS
     assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 1
@@ -298,7 +230,7 @@ def test_syncs_run_one_after_the_other(server: Server) -> None:
     server.start()
 
     first, second = server.post(), server.post({"startDate": "2025-09-01", "endDate": "2025-09-02"})
-    until(lambda: server.get(second)["message"] == f"Position 1; waiting for {first}", lambda: server.text)
+    server.until(lambda: server.get(second)["message"] == f"Position 1; waiting for {first}")
     ended = [server.wait_until_ended(name) for name in (first, second)]
 
     assert [status["status"] for status in ended] == ["succeeded", "succeeded"]
@@ -315,7 +247,7 @@ def test_a_sync_that_is_deleted_takes_its_run_and_its_logs_along(server: Server,
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM estimatesync_local.sync")
 
-    until(lambda: not list(server.directory.glob(".local/jobs/*")), lambda: server.text)
+    server.until(lambda: not list(server.directory.glob(".local/jobs/*")))
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
     assert count_estimates(database_url) == 0
@@ -334,7 +266,7 @@ def test_a_sync_is_followed_cancelled_and_told_about_again(
 
     with httpx.stream("GET", f"{url}/logs?follow=true", headers=key, trust_env=False, timeout=PATIENCE) as log:
         lines = log.iter_lines()
-        until(lambda: server.get("slow")["status"] == "running", lambda: server.text)
+        server.until(lambda: server.get("slow")["status"] == "running")
         first = next(line for line in lines if "Page 1 complete" in line)
         cancelled = httpx.post(f"{url}/cancel", headers=key, trust_env=False)
         # The log ends when the sync does.
@@ -364,11 +296,11 @@ def test_a_caller_may_wait_for_the_end_and_gets_the_log(server: Server) -> None:
 def test_an_api_that_dies_is_started_again_on_the_same_port(server: Server) -> None:
     server.start()
     url = server.url
-    (pid,) = re.findall(r"Listening at: http://\S+ \((\d+)\)", server.text)
+    (pid,) = re.findall(r"Listening at: http://\S+ \((\d+)\)", server.log)
 
     os.killpg(int(pid), signal.SIGKILL)
 
-    answer = until(lambda: read_health(url), lambda: server.text)
+    answer = server.until(lambda: read_health(url))
     assert answer == 200
 
 
@@ -392,8 +324,8 @@ def test_a_key_is_made_for_who_gives_none_and_only_its_owner_can_read_it(server:
 
     assert answers == [202, 403]
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
-    assert key not in server.text
-    assert f'curl -X POST {server.url}{START_PATH} -H "X-API-KEY: $(cat {key_file})"' in server.text
+    assert key not in server.log
+    assert f'curl -X POST {server.url}{START_PATH} -H "X-API-KEY: $(cat {key_file})"' in server.log
 
 
 def test_two_servers_never_meet(server: Server, tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 import json
 import os
-import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +15,7 @@ import httpx
 import psycopg
 import pytest
 from estimatesync_contract.names import SYNCS_PATH
+from estimatesync_demo.server_process import build_sample_settings, running_server
 from estimatesync_make.main import DIRECTORY
 from estimatesync_make.modules import ADD_RECORD, EXIST_RECORD, GMAIL
 from estimatesync_make.rehearsal import ModuleFault, Rehearsal
@@ -81,54 +79,22 @@ def machine(postgres_url: str) -> Iterator[Machine]:
         running_sample(SampleConfig(records=records, page_delay_seconds=0.1)) as sample,
         running_receiver() as receiver,
         tempfile.TemporaryDirectory(prefix="estimatesync-make-") as directory,
-        running_server(Path(directory), build_environment(sample, receiver, database_url)) as url,
+        running_server(Path(directory), build_environment(sample, receiver, database_url)) as server,
     ):
-        yield Machine(url=url, directory=Path(directory), database_url=database_url, receiver=receiver, sample=sample)
+        yield Machine(
+            url=server.url, directory=Path(directory), database_url=database_url, receiver=receiver, sample=sample
+        )
 
 
 def build_environment(sample: RunningSample, receiver: Receiver, database_url: str) -> dict[str, str]:
     return {
-        "PATH": os.environ["PATH"],
-        "ATTIC_TECH_URL": sample.url,
-        "ATTIC_TECH_EMAIL": SampleConfig().email,
-        "ATTIC_TECH_PASSWORD": SampleConfig().password,
+        **build_sample_settings(source_url=sample.url, callback_url=f"{receiver.url}/hook"),
         "DATABASE_URL": database_url,
         "API_KEYS": f"make:{KEY}",
         "READ_ONLY_API_KEYS": f"look:{READ_ONLY_KEY}",
-        "BIND": "127.0.0.1:0",
         "MAX_ACTIVE_SYNCS": "1",
-        "MAKE_SYNC_CALLBACK_WEBHOOK_URL": f"{receiver.url}/hook",
         "CALLBACK_SIGNING_SECRETS": f"{OLD_SECRET},{SECRET}",
-        "CALLBACK_ALLOW_HTTP": "true",
-        "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
     }
-
-
-class running_server:  # noqa: N801 - a context manager reads like a function
-    """`python -m estimatesync_local` as a process; gives its URL."""
-
-    def __init__(self, directory: Path, environment: dict[str, str]) -> None:
-        self._log = directory / "server.log"
-        self._output = self._log.open("wb")
-        command = [sys.executable, "-m", "estimatesync_local"]
-        self._process = subprocess.Popen(
-            command, cwd=directory, env=environment, stdout=self._output, stderr=subprocess.STDOUT
-        )
-
-    def __enter__(self) -> str:
-        until(lambda: bool(self._find_url()) or self._process.poll() is not None, "the server")
-        url = self._find_url()
-        assert url, self._log.read_text()
-        return url
-
-    def _find_url(self) -> str | None:
-        found = re.search(r"is ready at (http://\S+)", self._log.read_text())
-        return found[1] if found else None
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(PATIENCE)
-        self._output.close()
 
 
 @pytest.fixture(scope="session")
