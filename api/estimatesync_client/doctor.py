@@ -11,12 +11,13 @@ import httpx
 
 from estimatesync_client.callback_probe import check_callback
 from estimatesync_client.causes import Cause, build_finding
+from estimatesync_client.connection import open_client
 from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.database_probe import check_database
 from estimatesync_client.errors import ClientError, UsageError
 from estimatesync_client.evidence import combine, judge_callback, judge_database, judge_source
 from estimatesync_client.findings import Check, Finding
-from estimatesync_client.http_api import HttpApi, open_client
+from estimatesync_client.http_api import HttpApi
 from estimatesync_client.ports import ListQuery
 from estimatesync_client.server_probe import check_key, check_server, check_store, is_usable
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, ApiKey, parse_address, parse_key

@@ -1,20 +1,16 @@
 """The API over HTTP: one request after another, each sent again while the server is away or busy.
 
-`commands` opens it. What an answer means is decided in `problems` and `answers`, how long to wait in `patience`.
-Redirects are never followed: they would carry the key elsewhere.
+`connection` opens the way. What an answer means is decided in `problems` and `answers`, how long to wait in `patience`.
 """
 
-import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
-from estimatesync_contract.authorities import FILE_VARIABLE
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
 
 from estimatesync_client.answers import (
@@ -28,50 +24,16 @@ from estimatesync_client.answers import (
     parse_sync_page,
 )
 from estimatesync_client.connection_faults import classify_fault
-from estimatesync_client.errors import ClientError, StrangerError, UnavailableError, UsageError
+from estimatesync_client.errors import ClientError, StrangerError, UnavailableError
 from estimatesync_client.patience import next_delay, parse_retry_after
 from estimatesync_client.ports import ListQuery, StartQuery
 from estimatesync_client.problems import build_answer_error, build_connection_error, parse_body
-from estimatesync_client.settings import Address, ApiKey
 
 Notice = Callable[[str], None]
 """Tells a person why nothing happens for a while."""
 
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 _FOLLOW_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 """A log may be silent for long; following it again costs nothing."""
-
-
-@contextmanager
-def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
-    """Open a connection pool; proxies of the environment are used, but not to this very machine.
-
-    Raises:
-        UsageError: The certificate authorities that the environment names cannot be read.
-    """
-    headers = {"User-Agent": "estimatesync-client", "Accept-Encoding": "identity"}
-    if key is not None:
-        headers["X-API-KEY"] = key.value
-    with httpx.Client(
-        base_url=address.url,
-        headers=headers,
-        timeout=_TIMEOUT,
-        follow_redirects=False,
-        trust_env=not address.is_here,
-        # Without the environment's proxies, but with its SSL_CERT_FILE.
-        verify=_create_tls_context(),
-    ) as client:
-        yield client
-
-
-def _create_tls_context() -> ssl.SSLContext:
-    try:
-        return httpx.create_ssl_context()
-    except OSError as error:
-        raise UsageError(
-            f"The certificate authorities in the file that {FILE_VARIABLE} names cannot be read.",
-            cure=f"Let {FILE_VARIABLE} name a PEM file with certificates, or unset it",
-        ) from error
 
 
 class HttpApi:

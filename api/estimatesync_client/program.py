@@ -8,9 +8,10 @@ from typing import Final, NoReturn
 import typer
 
 from estimatesync_client.answers import CANCELLED, FAILED, SUCCEEDED, Sync
+from estimatesync_client.connection import open_client
 from estimatesync_client.errors import InterruptedWaitError, UnavailableError
 from estimatesync_client.exit_codes import Exit
-from estimatesync_client.http_api import HttpApi, open_client
+from estimatesync_client.http_api import HttpApi
 from estimatesync_client.patience import ASK_SECONDS, WAIT_SECONDS
 from estimatesync_client.ports import Server
 from estimatesync_client.settings import DEFAULT_URL, parse_address, parse_key

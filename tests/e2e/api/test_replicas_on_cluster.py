@@ -92,33 +92,37 @@ class Load:
                     self.failures.append(f"{response.status} {body}")
 
 
-def test_a_rolling_restart_under_load_loses_no_request(
-    launch: Callable[..., Any], kubeconfig: Path, pool: ThreadPoolExecutor
-) -> None:
+@pytest.fixture
+def shared(kubeconfig: Path) -> Iterator[dict[str, Any]]:
+    """Settings of servers that accept from one socket, as the pods of a Service take connections of one address."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        # Both accept from one socket, as the pods of a Service take connections of one address.
-        settings = {
+        yield {
             "listener": listener.fileno(),
             "BIND": f"fd://{listener.fileno()}",
             "KUBECONFIG": str(kubeconfig),
             "REPEATED_REQUESTS": "start",
         }
-        running = [launch(**settings) for _ in range(2)]
-        first = running[0]
-        first.wait_until("readiness", lambda: first.ask("GET", "/readyz").status == 200)
-        load = Load(port=first.port, key=first.key)
-        clients = [pool.submit(load.run) for _ in range(CLIENTS)]
-        for _ in range(ROUNDS):
-            running.append(launch(**settings))
-            running[-1].wait_until("its worker", lambda: "ASGI server listening" in running[-1].log.read_text())
-            count = len(load.accepted)
-            oldest = running.pop(0)
-            oldest.process.send_signal(signal.SIGTERM)
-            assert oldest.process.wait(timeout=35) == 0
-            first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
-        load.is_over.set()
-        for client in clients:
-            client.result(timeout=15)
+
+
+def test_a_rolling_restart_under_load_loses_no_request(
+    launch: Callable[..., Any], shared: dict[str, Any], pool: ThreadPoolExecutor
+) -> None:
+    running = [launch(**shared) for _ in range(2)]
+    first = running[0]
+    first.wait_until("readiness", lambda: first.ask("GET", "/readyz").status == 200)
+    load = Load(port=first.port, key=first.key)
+    clients = [pool.submit(load.run) for _ in range(CLIENTS)]
+    for _ in range(ROUNDS):
+        running.append(launch(**shared))
+        running[-1].wait_until("its worker", lambda: "ASGI server listening" in running[-1].log.read_text())
+        count = len(load.accepted)
+        oldest = running.pop(0)
+        oldest.process.send_signal(signal.SIGTERM)
+        assert oldest.process.wait(timeout=35) == 0
+        first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
+    load.is_over.set()
+    for client in clients:
+        client.result(timeout=15)
 
     stored = {sync["metadata"]["name"] for sync in first.stored()}
     assert load.failures == []
@@ -127,28 +131,21 @@ def test_a_rolling_restart_under_load_loses_no_request(
 
 
 def test_what_was_accepted_is_stored_though_servers_are_killed_at_any_moment(
-    launch: Callable[..., Any], kubeconfig: Path, pool: ThreadPoolExecutor
+    launch: Callable[..., Any], shared: dict[str, Any], pool: ThreadPoolExecutor
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        settings = {
-            "listener": listener.fileno(),
-            "BIND": f"fd://{listener.fileno()}",
-            "KUBECONFIG": str(kubeconfig),
-            "REPEATED_REQUESTS": "start",
-        }
-        running = [launch(**settings) for _ in range(2)]
-        first = running[0]
-        load = Load(port=first.port, key=first.key)
-        clients = [pool.submit(load.run) for _ in range(CLIENTS)]
-        for _ in range(ROUNDS):
-            count = len(load.accepted)
-            first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
-            victim = running.pop(0)
-            kill_with_workers(victim.process.pid)
-            running.append(launch(**settings))
-        load.is_over.set()
-        for client in clients:
-            client.result(timeout=15)
+    running = [launch(**shared) for _ in range(2)]
+    first = running[0]
+    load = Load(port=first.port, key=first.key)
+    clients = [pool.submit(load.run) for _ in range(CLIENTS)]
+    for _ in range(ROUNDS):
+        count = len(load.accepted)
+        first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
+        victim = running.pop(0)
+        kill_with_workers(victim.process.pid)
+        running.append(launch(**shared))
+    load.is_over.set()
+    for client in clients:
+        client.result(timeout=15)
 
     stored = {sync["metadata"]["name"] for sync in first.stored()}
     assert len(set(load.accepted)) == len(load.accepted)
