@@ -1,6 +1,9 @@
 {{/* What a schema cannot say, all of it in one message. */}}
 {{- define "estimatesync.checks" -}}
 {{- $faults := list -}}
+{{- if regexMatch "^[0-9]" (include "estimatesync.fullname" .) -}}
+{{- $faults = append $faults (printf "fullnameOverride: name the objects, for example estimatesync; a Service cannot be called %s-api, as the release's name would have it" (include "estimatesync.fullname" .)) -}}
+{{- end -}}
 {{- if and (not .Values.apiKeys.existingSecret) (not .Values.apiKeys.keys) -}}
 {{- $faults = append $faults "apiKeys: name an existingSecret, or give callers a key: --set apiKeys.keys.make=$(openssl rand -hex 32)" -}}
 {{- end -}}

@@ -39,6 +39,7 @@ def _between(low: int, high: int) -> Schema:
 
 _PORT: Final = _between(1, 65535)
 _RULES: Final[dict[str, Schema]] = {
+    "fullnameOverride": {"type": "string", "pattern": "^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$"},
     "images.apiDigest": _DIGEST,
     "images.operatorDigest": _DIGEST,
     "images.syncDigest": _DIGEST,

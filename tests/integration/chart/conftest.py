@@ -71,12 +71,14 @@ def helm() -> Path:
 
 @pytest.fixture
 def render(helm: Path, tmp_path: Path) -> Callable[..., Rendered]:
-    def run(values: dict[str, Any] | None = None, *arguments: str, base: dict[str, Any] = MADE_UP) -> Rendered:
+    def run(
+        values: dict[str, Any] | None = None, *arguments: str, base: dict[str, Any] = MADE_UP, release: str = "release"
+    ) -> Rendered:
         for number, layer in enumerate((base, values or {})):
             (tmp_path / f"{number}.json").write_text(json.dumps(layer))
         files = [f"--values={tmp_path / f'{number}.json'}" for number in range(2)]
         answer = subprocess.run(
-            [helm, "template", "release", CHART, f"--namespace={NAMESPACE}", *files, *arguments],
+            [helm, "template", release, CHART, f"--namespace={NAMESPACE}", *files, *arguments],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
             capture_output=True,
             text=True,

@@ -34,6 +34,7 @@ EVERYTHING: dict[str, Any] = {
     "callback": {"allowedSecrets": ["other-webhook"]},
     "sync": {"tolerations": [{"key": "batch", "operator": "Exists"}], "nodeSelector": {"pool": "batch", "zone": "a"}},
 }
+POLICY = "ValidatingAdmissionPolicy"
 READ_ONLY = "READ_ONLY_API_KEYS_FILE"
 PROFILES = [
     pytest.param({}, id="defaults"),
@@ -135,6 +136,25 @@ def test_the_api_drains_before_it_ends_and_has_time_for_both(render: Callable[..
     (container,) = pod["containers"]
     assert "sleep(12)" in container["lifecycle"]["preStop"]["exec"]["command"][-1]
     assert pod["terminationGracePeriodSeconds"] == 42
+
+
+@pytest.mark.parametrize("release", ["a" * 53, "crm.estimates", "estimatesync"])
+def test_every_object_has_a_name_that_kubernetes_takes_for_a_service(render: Callable[..., Any], release: str) -> None:
+    rendered = render(EVERYTHING, release=release)
+
+    names = [
+        each["metadata"]["name"]
+        for each in rendered.objects
+        if each["kind"] not in {"CustomResourceDefinition", POLICY, f"{POLICY}Binding"}
+    ]
+    assert [name for name in names if not re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)] == []
+
+
+def test_a_release_whose_name_begins_with_a_digit_is_told_to_name_its_objects(render: Callable[..., Any]) -> None:
+    with pytest.raises(Exception, match="fullnameOverride: name the objects"):
+        render(release="2026")
+
+    assert render({"fullnameOverride": "sync"}, release="2026").find("Service", "sync-api")
 
 
 def test_images_are_named_by_registry_and_digest(render: Callable[..., Any]) -> None:
@@ -265,6 +285,7 @@ def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[...,
 
 
 REFUSALS = [
+    pytest.param({"fullnameOverride": "My_Sync"}, "'/fullnameOverride'", id="no name for a Service"),
     pytest.param({"tracing": {"endpoint": "collector:4318"}}, "'/tracing/endpoint'", id="no address"),
     pytest.param({"tracing": {"endpoint": "http://a:b@c"}}, "'/tracing/endpoint'", id="a secret in an address"),
     pytest.param({"tracing": {"sampler": "some"}}, "'/tracing/sampler'", id="no sampler"),
