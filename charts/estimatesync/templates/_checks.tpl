@@ -7,15 +7,32 @@
 {{- if and (not .Values.apiKeys.existingSecret) (not .Values.apiKeys.keys) -}}
 {{- $faults = append $faults "apiKeys: name an existingSecret, or give callers a key: --set apiKeys.keys.make=$(openssl rand -hex 32)" -}}
 {{- end -}}
-{{- if not .Values.credentials.existingSecret -}}
+{{- if and .Values.apiKeys.existingSecret (or .Values.apiKeys.keys .Values.apiKeys.readOnlyKeys) -}}
+{{- $faults = append $faults "apiKeys: keys and readOnlyKeys belong into the existingSecret, or existingSecret stays empty" -}}
+{{- end -}}
+{{- if and .Values.apiKeys.existingReadOnly (not .Values.apiKeys.existingSecret) -}}
+{{- $faults = append $faults "apiKeys.existingReadOnly: it tells of an existingSecret, and none is named; readOnlyKeys takes keys" -}}
+{{- end -}}
+{{- $keys := concat (keys .Values.apiKeys.keys) (keys .Values.apiKeys.readOnlyKeys) -}}
+{{- if ne (len $keys) (len (uniq $keys)) -}}
+{{- $faults = append $faults "apiKeys: no name may be in keys and in readOnlyKeys" -}}
+{{- end -}}
+{{- $credentials := list -}}
 {{- range tuple "email" "password" "databaseUrl" -}}
-{{- if not (get $.Values.credentials .) -}}
+{{- if get $.Values.credentials . -}}
+{{- $credentials = append $credentials . -}}
+{{- else if not $.Values.credentials.existingSecret -}}
 {{- $faults = append $faults (printf "credentials.%s: set it, or name an existingSecret that holds the login of Attic Tech and the database" .) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.credentials.existingSecret $credentials -}}
+{{- $faults = append $faults (printf "credentials: %s belong into the existingSecret, or existingSecret stays empty" (join ", " $credentials)) -}}
 {{- end -}}
 {{- if and .Values.callback.existingSecret (or .Values.callback.url .Values.callback.signingSecrets .Values.callback.makeApiKey) -}}
 {{- $faults = append $faults "callback: url, signingSecrets and makeApiKey belong into the existingSecret, or existingSecret stays empty" -}}
+{{- end -}}
+{{- if and (hasPrefix "http://" .Values.callback.url) (not .Values.callback.allowHttp) -}}
+{{- $faults = append $faults "callback.url: it does not start with https://; for a test, set callback.allowHttp" -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- $faults = append $faults "ingress.host: say under which name the API is published" -}}
@@ -26,8 +43,31 @@
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.port) -}}
 {{- $faults = append $faults "metrics.port: a ServiceMonitor needs a port, 8081 for example" -}}
 {{- end -}}
-{{- if gt (int .Values.api.drainSeconds) 120 -}}
-{{- $faults = append $faults "api.drainSeconds: at most 120" -}}
+{{- if eq (int .Values.metrics.port) (int .Values.operator.port) -}}
+{{- $faults = append $faults "metrics.port: operator.port is the same, and one program cannot listen twice on it" -}}
+{{- end -}}
+{{- with .Values.api -}}
+{{- if and .service.nodePort (eq .service.type "ClusterIP") -}}
+{{- $faults = append $faults "api.service.nodePort: a Service of the type ClusterIP has none; set api.service.type to NodePort" -}}
+{{- end -}}
+{{- $least := int .replicas -}}
+{{- if .autoscaling.enabled -}}
+{{- $least = int .autoscaling.minReplicas -}}
+{{- if gt $least (int .autoscaling.maxReplicas) -}}
+{{- $faults = append $faults "api.autoscaling.minReplicas: more than maxReplicas" -}}
+{{- end -}}
+{{- $resources := .resources | default dict -}}
+{{- if not (or ($resources.requests | default dict).cpu ($resources.limits | default dict).cpu) -}}
+{{- $faults = append $faults "api.resources.requests.cpu: an autoscaler measures by it" -}}
+{{- end -}}
+{{- end -}}
+{{- $stay := int (trimSuffix "%" (toString .podDisruptionBudget.minAvailable)) -}}
+{{- if hasSuffix "%" (toString .podDisruptionBudget.minAvailable) -}}
+{{- $stay = div (add (mul $stay $least) 99) 100 -}}
+{{- end -}}
+{{- if and .podDisruptionBudget.enabled (gt $least 1) (ge (int $stay) $least) -}}
+{{- $faults = append $faults (printf "api.podDisruptionBudget.minAvailable: less than the %d replicas, or no node could be drained" $least) -}}
+{{- end -}}
 {{- end -}}
 {{- if $faults -}}
 {{- fail (printf "\n\nThese values need attention:\n  - %s\n" (join "\n  - " $faults)) -}}

@@ -35,6 +35,7 @@ EVERYTHING: dict[str, Any] = {
     "sync": {"tolerations": [{"key": "batch", "operator": "Exists"}], "nodeSelector": {"pool": "batch", "zone": "a"}},
 }
 POLICY = "ValidatingAdmissionPolicy"
+MAKE = {"make": "made-up-key-0123456789"}
 READ_ONLY = "READ_ONLY_API_KEYS_FILE"
 PROFILES = [
     pytest.param({}, id="defaults"),
@@ -130,6 +131,20 @@ def test_an_autoscaler_decides_the_replicas_alone(render: Callable[..., Any]) ->
     assert "replicas" not in render(EVERYTHING).find("Deployment", "-api")["spec"]
 
 
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        pytest.param({"replicas": 1}, 0, id="one replica"),
+        pytest.param({"replicas": 3, "podDisruptionBudget": {"minAvailable": "50%"}}, 1, id="half of three"),
+        pytest.param({"autoscaling": {"enabled": True, "minReplicas": 1}}, 0, id="one at night"),
+    ],
+)
+def test_a_budget_never_keeps_the_last_replica_on_its_node(
+    render: Callable[..., Any], values: dict[str, Any], count: int
+) -> None:
+    assert len(render({"api": values}).list("PodDisruptionBudget")) == count
+
+
 def test_the_api_drains_before_it_ends_and_has_time_for_both(render: Callable[..., Any]) -> None:
     pod = render({"api": {"drainSeconds": 12}}).find("Deployment", "-api")["spec"]["template"]["spec"]
 
@@ -207,15 +222,17 @@ def test_new_keys_restart_nothing_and_a_new_callback_restarts_the_operator(rende
 @pytest.mark.parametrize(
     ("keys", "files"),
     [
-        pytest.param({}, [], id="none"),
-        pytest.param({"readOnlyKeys": {"dashboard": "made-up-key-0123456789"}}, [READ_ONLY], id="of the values"),
+        pytest.param({"keys": MAKE}, [], id="none"),
+        pytest.param({"keys": MAKE, "readOnlyKeys": {"look": "made-up-key" * 2}}, [READ_ONLY], id="of the values"),
         pytest.param({"existingSecret": "keys", "existingReadOnly": True}, [READ_ONLY], id="of your Secret"),
     ],
 )
 def test_a_file_of_keys_that_may_only_look_is_read_where_there_is_one(
     render: Callable[..., Any], keys: dict[str, Any], files: list[str]
 ) -> None:
-    (container,) = render({"apiKeys": keys}).find("Deployment", "-api")["spec"]["template"]["spec"]["containers"]
+    rendered = render({"apiKeys": keys}, base={"credentials": {"existingSecret": "login"}})
+
+    (container,) = rendered.find("Deployment", "-api")["spec"]["template"]["spec"]["containers"]
 
     assert [each["name"] for each in container["env"] if each["name"] == READ_ONLY] == files
 
@@ -284,6 +301,8 @@ def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[...,
     assert len(rule["matches"]) <= 8, "more, a Gateway may refuse"
 
 
+ON = {"enabled": True}
+BACKWARDS = {**ON, "minReplicas": 6}
 REFUSALS = [
     pytest.param({"fullnameOverride": "My_Sync"}, "'/fullnameOverride'", id="no name for a Service"),
     pytest.param({"tracing": {"endpoint": "collector:4318"}}, "'/tracing/endpoint'", id="no address"),
@@ -296,7 +315,18 @@ REFUSALS = [
     pytest.param({"credentials": {"databaseUrl": "mysql://x"}}, "'/credentials/databaseUrl'", id="another database"),
     pytest.param({"callback": {"signingSecrets": ["plain"]}}, "'/callback/signingSecrets/0'", id="no signing secret"),
     pytest.param({"ingress": {"enabled": True}}, "ingress.host: say under which name", id="an Ingress for nobody"),
-    pytest.param({"callback": {"existingSecret": "x"}}, "belong into the existingSecret", id="two truths"),
+    pytest.param({"callback": {"existingSecret": "x"}}, "makeApiKey belong into the existing", id="two callbacks"),
+    pytest.param({"apiKeys": {"existingSecret": "x"}}, "readOnlyKeys belong into the existing", id="keys twice"),
+    pytest.param({"credentials": {"existingSecret": "x"}}, "databaseUrl belong into the existing", id="two logins"),
+    pytest.param({"apiKeys": {"existingReadOnly": True}}, "apiKeys.existingReadOnly: it tells", id="keys of no Secret"),
+    pytest.param({"apiKeys": {"readOnlyKeys": MAKE}}, "no name may be in keys and in readOnlyKeys", id="one key twice"),
+    pytest.param({"callback": {"url": "http://hook.test"}}, "does not start with https://", id="an open callback"),
+    pytest.param({"metrics": {"port": 8080}}, "metrics.port: operator.port is the same", id="one port for two"),
+    pytest.param({"api": {"service": {"nodePort": 30080}}}, "set api.service.type to NodePort", id="a port of no node"),
+    pytest.param({"api": {"autoscaling": BACKWARDS}}, "minReplicas: more than maxReplicas", id="more than at most"),
+    pytest.param({"api": {"autoscaling": ON, "resources": None}}, "an autoscaler measures by it", id="no measure"),
+    pytest.param({"api": {"podDisruptionBudget": {"minAvailable": 2}}}, "less than the 2 replicas", id="no drain"),
+    pytest.param({"api": {"podDisruptionBudget": {"minAvailable": "51%"}}}, "less than the 2", id="no drain by half"),
     pytest.param(
         {"api": {"extraEnv": [{"name": "BIND", "value": "x"}]}}, "api.extraEnv must not set BIND", id="a name twice"
     ),
