@@ -245,6 +245,19 @@ def test_the_hardened_profile_holds_no_secret_and_closes_the_network(render: Cal
     assert [list_faults(pod) for _, pod in rendered.iterate_pods()] == [[], [], []]
 
 
+def test_a_closed_api_lets_in_helm_test_and_who_reads_the_metrics(render: Callable[..., Any]) -> None:
+    callers, readers = ({"namespaceSelector": {"matchLabels": {"name": name}}} for name in ("ingress", "monitoring"))
+    policy = {"enabled": True, "apiFrom": [callers], "metricsFrom": [readers]}
+
+    rendered = render({"networkPolicy": policy})
+
+    (rule,) = rendered.find("NetworkPolicy", "-api")["spec"]["ingress"]
+    labels = rendered.find("Pod")["metadata"]["labels"]
+    (test,) = [each["podSelector"]["matchLabels"] for each in rule["from"] if "podSelector" in each]
+    assert [each for each in rule["from"] if "podSelector" not in each] == [callers, readers]
+    assert test.items() <= labels.items()
+
+
 @pytest.mark.parametrize(
     ("endpoint", "more"),
     [
