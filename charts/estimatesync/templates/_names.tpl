@@ -112,13 +112,13 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* The collector's port, as a list; empty when nothing is traced. Arguments: the values of tracing. */}}
-{{- define "estimatesync.tracingPorts" -}}
-{{- if .endpoint -}}
-{{- $url := urlParse .endpoint -}}
+{{/* The ports of addresses, as a list; an empty address has none. Arguments: addresses of http or https. */}}
+{{- define "estimatesync.ports" -}}
+{{- $ports := list -}}
+{{- range compact . -}}
+{{- $url := urlParse . -}}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
-- {{ $port | default (ternary 443 80 (eq $url.scheme "https")) }}
-{{- else -}}
-[]
+{{- $ports = append $ports (int ($port | default (ternary 443 80 (eq $url.scheme "https")))) -}}
 {{- end -}}
+{{- toJson $ports -}}
 {{- end -}}

@@ -96,9 +96,11 @@ _RULES: Final[dict[str, Schema]] = {
     "httpRoute.hostnames": {"type": "array", "items": _TEXT},
     "networkPolicy.apiFrom": _OBJECTS,
     "networkPolicy.metricsFrom": _OBJECTS,
-    "networkPolicy.apiServerPorts": _PORTS,
+    # No ports at all would be all ports, in a NetworkPolicy.
+    "networkPolicy.dnsPorts": {**_PORTS, "minItems": 1},
+    "networkPolicy.apiServerPorts": {**_PORTS, "minItems": 1},
     "networkPolicy.callbackPorts": _PORTS,
-    "networkPolicy.syncPorts": _PORTS,
+    "networkPolicy.syncPorts": {**_PORTS, "minItems": 1},
     "metrics.port": _between(0, 65535),
     "tracing.endpoint": {"type": "string", "pattern": "^(https?://[^@/?#]+(/[^@?#]*)?)?$"},
     "tracing.sampler": {"enum": _SAMPLERS},

@@ -279,6 +279,17 @@ def test_the_way_to_the_collector_is_open_for_every_part(
     assert seen == {part: ports | more for part, ports in usual.items()}
 
 
+def test_the_ways_to_attic_tech_and_through_the_proxies_are_open_for_sync_pods(render: Callable[..., Any]) -> None:
+    network = {"httpsProxy": "http://user:made-up@proxy.test:3128", "httpProxy": "http://proxy.test"}
+    values = {"network": network, "sync": {"atticTechUrl": "https://attic.test:8443/path"}}
+
+    rendered = render({**values, "networkPolicy": {"enabled": True, "dnsPorts": [5353]}})
+
+    names, others = rendered.find("NetworkPolicy", "-sync")["spec"]["egress"]
+    assert [each["port"] for each in others["ports"]] == [5432, 8443, 3128, 80]
+    assert names["ports"] == [{"port": 5353, "protocol": protocol} for protocol in ("UDP", "TCP")]
+
+
 def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(render: Callable[..., Any]) -> None:
     tracing = {"endpoint": "http://collector.test:4318", "headersSecret": "collector"}
 
@@ -317,6 +328,7 @@ def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[...,
 ON = {"enabled": True}
 BACKWARDS = {**ON, "minReplicas": 6}
 REFUSALS = [
+    pytest.param({"networkPolicy": {"syncPorts": []}}, "'/networkPolicy/syncPorts': minItems", id="all ports"),
     pytest.param({"fullnameOverride": "My_Sync"}, "'/fullnameOverride'", id="no name for a Service"),
     pytest.param({"tracing": {"endpoint": "collector:4318"}}, "'/tracing/endpoint'", id="no address"),
     pytest.param({"tracing": {"endpoint": "http://a:b@c"}}, "'/tracing/endpoint'", id="a secret in an address"),
