@@ -327,6 +327,15 @@ def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[...,
 
 ON = {"enabled": True}
 BACKWARDS = {**ON, "minReplicas": 6}
+
+
+def test_large_numbers_are_written_as_whole_ones(render: Callable[..., Any]) -> None:
+    rendered = render({"api": {"requestsPerMinute": 1_000_000}, "settings": {"ttlSecondsAfterFinished": 31_536_000}})
+
+    assert '"1000000"' in rendered.text
+    assert '"31536000"' in rendered.text
+
+
 REFUSALS = [
     pytest.param({"networkPolicy": {"syncPorts": []}}, "'/networkPolicy/syncPorts': minItems", id="all ports"),
     pytest.param({"fullnameOverride": "My_Sync"}, "'/fullnameOverride'", id="no name for a Service"),
