@@ -117,10 +117,13 @@ def build_schema(values: Iterable[ChartValue]) -> Schema:
     for value in values:
         branch = root
         for key in value.path[:-1]:
+            _require(branch, key)
             branch = branch["properties"].setdefault(key, _build_branch())
         branch["properties"][value.path[-1]] = {"description": value.description, **_build_rule(value)}
-    # Helm adds these itself.
-    root["properties"]["global"] = {"type": "object"}
+        if value.default not in ("", [], {}) and value.name not in _FREE:
+            _require(branch, value.path[-1])
+    # Helm adds the first itself; the second is how a chart of charts leaves this one out (`condition`).
+    root["properties"] |= {"global": {"type": "object"}, "enabled": {"type": "boolean"}}
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the EstimateSync chart", **root}
 
 
@@ -130,7 +133,13 @@ def list_ruled() -> frozenset[str]:
 
 
 def _build_branch() -> Schema:
-    return {"type": "object", "additionalProperties": False, "properties": {}}
+    return {"type": "object", "additionalProperties": False, "required": [], "properties": {}}
+
+
+def _require(branch: Schema, key: str) -> None:
+    """Let a default be changed, but not be taken away: by a null, or by `--reuse-values` of an older chart."""
+    if key not in branch["required"]:
+        branch["required"].append(key)
 
 
 def _build_rule(value: ChartValue) -> Schema:

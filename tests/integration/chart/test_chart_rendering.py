@@ -336,7 +336,13 @@ def test_large_numbers_are_written_as_whole_ones(render: Callable[..., Any]) -> 
     assert '"31536000"' in rendered.text
 
 
+def test_a_chart_of_charts_may_have_this_one_under_a_condition(render: Callable[..., Any]) -> None:
+    assert render({"enabled": True}).find("Deployment", "-api")
+
+
 REFUSALS = [
+    pytest.param({"api": None}, "at '': missing property 'api'", id="a section whose lines are all comments"),
+    pytest.param({"networkPolicy": {"dnsPorts": None}}, "missing property 'dnsPorts'", id="a default taken away"),
     pytest.param({"networkPolicy": {"syncPorts": []}}, "'/networkPolicy/syncPorts': minItems", id="all ports"),
     pytest.param({"fullnameOverride": "My_Sync"}, "'/fullnameOverride'", id="no name for a Service"),
     pytest.param({"tracing": {"endpoint": "collector:4318"}}, "'/tracing/endpoint'", id="no address"),
