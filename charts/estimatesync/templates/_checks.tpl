@@ -13,6 +13,13 @@
 {{- if and .Values.apiKeys.existingReadOnly (not .Values.apiKeys.existingSecret) -}}
 {{- $faults = append $faults "apiKeys.existingReadOnly: it tells of an existingSecret, and none is named; readOnlyKeys takes keys" -}}
 {{- end -}}
+{{- range $section := tuple "keys" "readOnlyKeys" -}}
+{{- range $name, $key := get $.Values.apiKeys $section -}}
+{{- if not (regexMatch "^[!-+\\--~]+$" $key) -}}
+{{- $faults = append $faults (printf "apiKeys.%s.%s: printable ASCII without spaces and commas" $section $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- $keys := concat (keys .Values.apiKeys.keys) (keys .Values.apiKeys.readOnlyKeys) -}}
 {{- if ne (len $keys) (len (uniq $keys)) -}}
 {{- $faults = append $faults "apiKeys: no name may be in keys and in readOnlyKeys" -}}
@@ -31,8 +38,20 @@
 {{- if and .Values.callback.existingSecret (or .Values.callback.url .Values.callback.signingSecrets .Values.callback.makeApiKey) -}}
 {{- $faults = append $faults "callback: url, signingSecrets and makeApiKey belong into the existingSecret, or existingSecret stays empty" -}}
 {{- end -}}
-{{- if and (hasPrefix "http://" .Values.callback.url) (not .Values.callback.allowHttp) -}}
+{{- with .Values.credentials.databaseUrl -}}
+{{- if not (regexMatch "^postgres(ql)?://." .) -}}
+{{- $faults = append $faults "credentials.databaseUrl: it does not start with postgresql://" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.callback -}}
+{{- if and .url (not (regexMatch (ternary "^https?://." "^https://." .allowHttp) .url)) -}}
 {{- $faults = append $faults "callback.url: it does not start with https://; for a test, set callback.allowHttp" -}}
+{{- end -}}
+{{- range $place, $secret := .signingSecrets -}}
+{{- if not (regexMatch "^whsec_[A-Za-z0-9+/]{32,}={0,2}$" $secret) -}}
+{{- $faults = append $faults (printf "callback.signingSecrets[%d]: whsec_ and at least 24 random bytes in base64, as in whsec_$(openssl rand -base64 24)" $place) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- $faults = append $faults "ingress.host: say under which name the API is published" -}}

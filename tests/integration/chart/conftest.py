@@ -30,7 +30,7 @@ MADE_UP = {
     },
     "callback": {
         "url": "https://hook.test/made-up-path",
-        "signingSecrets": ["whsec_made-up-secret"],
+        "signingSecrets": ["whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="],
         "makeApiKey": "made-up-make-key",
     },
 }
