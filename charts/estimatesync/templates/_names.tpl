@@ -76,14 +76,15 @@ imagePullSecrets:
 
 {{/* A variable that the chart sets itself cannot be set again: server-side apply refuses two of one name. */}}
 {{- define "estimatesync.extraEnv" -}}
-{{- $own := fromYamlArray .own -}}
+{{- $names := list -}}
+{{- range fromYamlArray .own -}}
+{{- $names = append $names .name -}}
+{{- end -}}
 {{- range .extra -}}
-{{- $extra := . -}}
-{{- range $own -}}
-{{- if eq .name $extra.name -}}
-{{- fail (printf "%s.extraEnv must not set %s: the chart sets it from a value of its own" $.part .name) -}}
+{{- if has .name $names -}}
+{{- fail (printf "%s.extraEnv must not set %s: it is set already, by the chart or by another line" $.part .name) -}}
 {{- end -}}
-{{- end -}}
+{{- $names = append $names .name -}}
 {{- end -}}
 {{ .own }}
 {{- with .extra }}

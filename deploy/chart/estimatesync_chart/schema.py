@@ -14,6 +14,25 @@ _TEXT: Final[Schema] = {"type": "string"}
 _TEXTS: Final[Schema] = {"type": "object", "additionalProperties": _TEXT}
 _OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
 _NAMES: Final[Schema] = {"type": "array", "items": {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}}
+_NAME: Final[Schema] = {"type": "string", "pattern": r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
+_HOST: Final[Schema] = {"type": "string", "pattern": r"^((\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
+_LABEL: Final[Schema] = {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"}
+_LABELS: Final[Schema] = {"type": "object", "additionalProperties": _LABEL}
+# By the chart's own labels Deployments, Services and policies find their pods, and the operator its jobs.
+_OWN_LABELS: Final = (
+    *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "managed-by")),
+    "helm.sh/chart",
+)
+_MORE_LABELS: Final[Schema] = {**_LABELS, "properties": dict.fromkeys(_OWN_LABELS, False)}
+_VARIABLES: Final[Schema] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": False,
+        "properties": {"name": {"type": "string", "minLength": 1}, "value": _TEXT, "valueFrom": {"type": "object"}},
+    },
+}
 _PORTS: Final[Schema] = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}}
 _DIGEST: Final[Schema] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _QUANTITY: Final[Schema] = {"type": "string", "pattern": r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"}
@@ -23,8 +42,8 @@ _PERCENT_OR_COUNT: Final[Schema] = {
 # A pattern quotes what it refuses: those of secrets are in the chart's templates/_checks.tpl, which does not.
 _KEYS: Final[Schema] = {
     "type": "object",
-    "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_-]{0,31}$"},
-    "additionalProperties": {"type": "string", "minLength": 16},
+    "additionalProperties": False,
+    "patternProperties": {"^[A-Za-z][A-Za-z0-9_-]{0,31}$": {"type": "string", "minLength": 16}},
 }
 _PROXY: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
@@ -41,11 +60,18 @@ def _between(low: int, high: int) -> Schema:
 _PORT: Final = _between(1, 65535)
 _RULES: Final[dict[str, Schema]] = {
     "fullnameOverride": {"type": "string", "pattern": "^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$"},
+    "commonLabels": _MORE_LABELS,
+    "images.registry": {
+        "type": "string",
+        "pattern": r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?$",
+    },
+    "images.tag": {"type": "string", "pattern": r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"},
     "images.apiDigest": _DIGEST,
     "images.operatorDigest": _DIGEST,
     "images.syncDigest": _DIGEST,
     "images.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
     "images.pullSecrets": _NAMES,
+    "apiKeys.existingSecret": _NAME,
     "apiKeys.keys": _KEYS,
     "apiKeys.readOnlyKeys": _KEYS,
     "api.requestsPerMinute": _between(0, 1_000_000),
@@ -53,6 +79,8 @@ _RULES: Final[dict[str, Schema]] = {
     "api.repeatedRequests": {"enum": ["join", "start"]},
     "api.foregroundSeconds": _between(0, 86_400),
     "api.statusPage.sessionHours": _between(1, 720),
+    "credentials.existingSecret": _NAME,
+    "callback.existingSecret": _NAME,
     "callback.signingSecrets": {"type": "array", "items": _TEXT},
     "callback.allowedSecrets": _NAMES,
     "settings.environment": {"type": "string", "minLength": 1, "maxLength": 64},
@@ -68,7 +96,10 @@ _RULES: Final[dict[str, Schema]] = {
     "api.drainSeconds": _between(0, 120),
     "api.tolerations": _OBJECTS,
     "api.topologySpreadConstraints": _OBJECTS,
-    "api.extraEnv": _OBJECTS,
+    "api.nodeSelector": _LABELS,
+    "api.priorityClassName": _NAME,
+    "api.podLabels": _MORE_LABELS,
+    "api.extraEnv": _VARIABLES,
     "api.service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "api.service.port": _PORT,
     "api.service.nodePort": _between(0, 65535),
@@ -78,7 +109,10 @@ _RULES: Final[dict[str, Schema]] = {
     "api.autoscaling.targetCPUUtilizationPercentage": _between(1, 1000),
     "operator.port": _PORT,
     "operator.tolerations": _OBJECTS,
-    "operator.extraEnv": _OBJECTS,
+    "operator.nodeSelector": _LABELS,
+    "operator.priorityClassName": _NAME,
+    "operator.podLabels": _MORE_LABELS,
+    "operator.extraEnv": _VARIABLES,
     "sync.atticTechUrl": {"type": "string", "pattern": "^https?://.+"},
     "sync.databaseSchema": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,62}$"},
     "sync.databaseWaitSeconds": _between(0, 3600),
@@ -87,12 +121,18 @@ _RULES: Final[dict[str, Schema]] = {
     "sync.cpuRequest": _QUANTITY,
     "sync.memoryRequest": _QUANTITY,
     "sync.memoryLimit": _QUANTITY,
-    "sync.nodeSelector": _TEXTS,
+    "sync.nodeSelector": _LABELS,
+    "sync.priorityClassName": _NAME,
     "sync.tolerations": _OBJECTS,
+    "network.caConfigMap": _NAME,
     "network.httpsProxy": _PROXY,
     "network.httpProxy": _PROXY,
+    "ingress.className": _NAME,
+    "ingress.host": _HOST,
+    "ingress.tlsSecret": _NAME,
     "httpRoute.parentRefs": _OBJECTS,
-    "httpRoute.hostnames": {"type": "array", "items": _TEXT},
+    "httpRoute.hostnames": {"type": "array", "items": {**_HOST, "minLength": 1}},
+    "httpRoute.timeout": {"type": "string", "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
     "networkPolicy.apiFrom": _OBJECTS,
     "networkPolicy.metricsFrom": _OBJECTS,
     # No ports at all would be all ports, in a NetworkPolicy.
@@ -101,7 +141,12 @@ _RULES: Final[dict[str, Schema]] = {
     "networkPolicy.callbackPorts": _PORTS,
     "networkPolicy.syncPorts": {**_PORTS, "minItems": 1},
     "metrics.port": _between(0, 65535),
+    "metrics.serviceMonitor.interval": {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"},
+    "metrics.serviceMonitor.labels": _MORE_LABELS,
+    "metrics.prometheusRule.labels": _MORE_LABELS,
+    "metrics.dashboard.labels": _MORE_LABELS,
     "tracing.endpoint": {"type": "string", "pattern": "^(https?://[^@/?#]+(/[^@?#]*)?)?$"},
+    "tracing.headersSecret": _NAME,
     "tracing.sampler": {"enum": _SAMPLERS},
     "tracing.samplerArgument": {"type": "number", "minimum": 0, "maximum": 1},
     "test.seconds": _between(1, 86_400),

@@ -340,7 +340,23 @@ def test_a_chart_of_charts_may_have_this_one_under_a_condition(render: Callable[
     assert render({"enabled": True}).find("Deployment", "-api")
 
 
+TWICE = [{"name": "EXTRA", "value": "1"}, {"name": "EXTRA", "value": "2"}]
+ANOTHER_NAME = {"app.kubernetes.io/name": "other"}
 REFUSALS = [
+    pytest.param(
+        {"images": {"registry": "https://registry.test"}}, "'/images/registry'", id="an address with a scheme"
+    ),
+    pytest.param({"images": {"tag": "v1:2"}}, "'/images/tag'", id="no tag"),
+    pytest.param({"ingress": {"host": "https://sync.test/"}}, "'/ingress/host'", id="an address for a host"),
+    pytest.param({"httpRoute": {"timeout": "1 hour"}}, "'/httpRoute/timeout'", id="no duration"),
+    pytest.param({"tracing": {"headersSecret": "My Secret"}}, "'/tracing/headersSecret'", id="no name of a Secret"),
+    pytest.param(
+        {"commonLabels": ANOTHER_NAME}, "'/commonLabels/app.kubernetes.io~1name'", id="a label of the chart's own"
+    ),
+    pytest.param({"api": {"podLabels": {"team": "a b"}}}, "'/api/podLabels/team'", id="no label"),
+    pytest.param({"api": {"extraEnv": [{"value": "x"}]}}, "'/api/extraEnv/0'", id="a variable without a name"),
+    pytest.param({"api": {"extraEnv": [{"name": "A", "value": 1}]}}, "'/api/extraEnv/0/value'", id="no text"),
+    pytest.param({"operator": {"extraEnv": TWICE}}, "operator.extraEnv must not set EXTRA", id="two of a name"),
     pytest.param({"api": None}, "at '': missing property 'api'", id="a section whose lines are all comments"),
     pytest.param({"networkPolicy": {"dnsPorts": None}}, "missing property 'dnsPorts'", id="a default taken away"),
     pytest.param({"networkPolicy": {"syncPorts": []}}, "'/networkPolicy/syncPorts': minItems", id="all ports"),
