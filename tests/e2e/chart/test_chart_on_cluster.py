@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+CHART = Path(__file__).parents[3] / "charts" / "estimatesync"
 ESTIMATES = 120
 
 
@@ -89,6 +90,16 @@ def test_an_uninstalled_release_leaves_its_syncs_and_the_next_one_finds_them(rel
 
     assert release.get(name)["status"] == "succeeded"
     assert release.wait_status(release.post().json()["sync_id"], "succeeded")
+
+
+def test_a_second_release_is_refused_where_there_is_one(release: Any) -> None:
+    release.deploy("install")
+    values = f"--values={release.place / 'values.json'}"
+
+    answer = release.helm("install", "second", str(CHART), values, "--set=crd.enabled=false", check=False)
+
+    assert 'Role "estimatesync-operator"' in answer
+    assert 'must equal "second": current value is "sync"' in answer
 
 
 def test_under_the_admission_policy_the_operator_creates_sync_jobs_and_nothing_else(release: Any) -> None:
