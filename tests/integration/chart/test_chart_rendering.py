@@ -100,6 +100,15 @@ def test_nothing_is_cluster_wide_but_the_definition_and_the_policy(
     assert ("ValidatingAdmissionPolicy" in kinds) == bool(values)
 
 
+def test_every_other_object_says_which_namespace_it_is_for(render: Callable[..., Any]) -> None:
+    """Else `helm template | kubectl apply` would put it where the person happens to be, and bind no rights to it."""
+    objects = render(EVERYTHING).objects
+
+    cluster_wide = {each["kind"] for each in objects if "namespace" not in each["metadata"]}
+    assert {each["metadata"].get("namespace", "estimates") for each in objects} == {"estimates"}
+    assert cluster_wide == {"CustomResourceDefinition", POLICY, f"{POLICY}Binding"}
+
+
 @pytest.mark.parametrize("values", PROFILES)
 def test_no_object_of_the_release_is_taken_for_a_job_of_the_operator(
     render: Callable[..., Any], values: dict[str, Any]
