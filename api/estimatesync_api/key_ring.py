@@ -71,7 +71,7 @@ class KeyRing:
                 text = file.path.read_text(encoding="ascii", errors="surrogateescape")
                 texts.append(KeyText(source=file.source, text=text, is_read_only=file.is_read_only))
             except OSError as error:
-                faults.append(f"{file.source} must name a readable file: {error.strerror}")
+                faults.append(f"{file.source} must name a readable file: {file.path}: {error.strerror}")
         keys, wrong = parse_api_keys(texts)
         if not keys and not faults:
             faults.append("API_KEYS is not set: give callers a key, for example make:<output of openssl rand -hex 32>")

@@ -96,11 +96,13 @@ def test_a_file_that_vanishes_locks_nobody_out(secret: Secret, look: Callable[[]
     assert name(ring, OLD) == "make"
 
 
-def test_a_file_that_is_missing_at_the_start_is_told_with_the_other_faults(look: Callable[[], KeyRing]) -> None:
+def test_a_file_that_is_missing_at_the_start_is_told_with_the_other_faults(
+    secret: Secret, look: Callable[[], KeyRing]
+) -> None:
     with pytest.raises(SettingsError) as caught:
         look()
 
     assert caught.value.faults == [
-        "API_KEYS_FILE must name a readable file: No such file or directory",
-        "READ_ONLY_API_KEYS_FILE must name a readable file: No such file or directory",
+        f"API_KEYS_FILE must name a readable file: {secret.directory}/full: No such file or directory",
+        f"READ_ONLY_API_KEYS_FILE must name a readable file: {secret.directory}/read: No such file or directory",
     ]
