@@ -71,8 +71,9 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.error_backoffs = _EndlessBackoffs()
     # One line for each event of each object would drown everything else.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    # The same for each probe of the liveness.
+    # The same for each probe of the liveness, which kopf tells of, too.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("kopf.activities.probe").setLevel(logging.WARNING)
     # Nothing is annotated and no finalizer is set; should a handler of another kind ever come, it uses our own group.
     settings.persistence.finalizer = f"{GROUP}/estimatesync-operator"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)

@@ -34,6 +34,8 @@ def test_an_installed_release_does_the_job_in_a_restricted_namespace(
     release.wait_until("the callback", lambda: receiver.deliveries)
     assert json.loads(receiver.deliveries[0].body)["sync_id"] == name
     assert count_estimates() == ESTIMATES
+    # The probes that made it ready are no news.
+    assert "Activity 'watch'" not in release.kubectl("logs", "deployment/sync-estimatesync-operator")
 
 
 def test_helm_test_makes_a_round_trip(release: Any) -> None:
