@@ -2,27 +2,45 @@
 
 import json
 import os
+import re
 import sys
 import time
 import urllib.error
 import urllib.request
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 
-KEY = os.environ["API_KEYS"].replace(",", "\n").split("\n")[0].strip().rpartition(":")[2]
 DEADLINE = time.monotonic() + float(os.environ["SECONDS_TO_WAIT"])
 
 
+def find_key(text: str) -> str:
+    """Find the first key, as the API reads them: with or without a name, and comments between."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    entries = [entry.strip() for line in lines for entry in line.split(",") if entry.strip()]
+    return re.sub("^[A-Za-z][A-Za-z0-9_-]{0,31}:", "", entries[0]) if entries else ""
+
+
 def ask(path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
-    """Ask with the first key; the answer is JSON, whatever it is."""
+    """Ask with the first key; status 0 when nobody answers, and a message whatever happens."""
     url = os.environ["API_URL"].rstrip("/") + path
-    headers = {"X-API-KEY": KEY, "Content-Type": "application/json"}
+    headers = {"X-API-KEY": find_key(os.environ["API_KEYS"]), "Content-Type": "application/json"}
     request = urllib.request.Request(url, data=body, headers=headers, method="POST" if body else "GET")
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
+            return answer.status, read_body(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        return error.code, read_body(error)
+    except OSError as error:
+        return 0, {"message": f"{url} cannot be reached: {getattr(error, 'reason', error)}"}
+
+
+def read_body(answer: IO[bytes]) -> dict[str, Any]:
+    """Read an answer that may be that of a proxy, which speaks HTML."""
+    text = answer.read().decode(errors="replace")
+    try:
+        return {"message": "", **json.loads(text)}
+    except (ValueError, TypeError):
+        return {"message": text[:200]}
 
 
 today = time.strftime("%Y-%m-%d")

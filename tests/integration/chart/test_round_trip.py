@@ -1,0 +1,97 @@
+"""The program of `helm test` among faults. Its way to the end is tried in tests/e2e/chart."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+KEY = "made-up:key-0123456789"
+Answer = tuple[int, str]
+
+
+@contextmanager
+def answering(status: int, text: str) -> Iterator[tuple[str, list[str]]]:
+    """A server that gives one answer to everybody, and the keys that it was shown."""
+    keys: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            keys.append(self.headers["X-API-KEY"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", keys
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def run(chart: Path) -> Callable[..., tuple[int, str]]:
+    def run(url: str, keys: str = KEY) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, chart / "files" / "round_trip.py"],
+            env={"API_URL": url, "API_KEYS": keys, "SECONDS_TO_WAIT": "5"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    return run
+
+
+def test_an_api_that_cannot_be_reached_is_told_in_a_sentence(run: Callable[..., tuple[int, str]]) -> None:
+    with answering(200, "") as (url, _):
+        pass
+
+    code, printed = run(url)
+
+    assert code == 1
+    assert printed.startswith(f"0 {url}/api/automations/estimates/sync-external cannot be reached:")
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed"),
+    [
+        pytest.param((403, '{"message": "another key"}'), "403 another key\n", id="the API's refusal"),
+        pytest.param((502, "<html>Bad Gateway</html>"), "502 <html>Bad Gateway</html>\n", id="a proxy's page"),
+        pytest.param((200, "[]"), "200 []\n", id="another server"),
+    ],
+)
+def test_any_other_answer_is_shown(run: Callable[..., tuple[int, str]], answer: Answer, printed: str) -> None:
+    with answering(*answer) as (url, _):
+        assert run(url) == (1, printed)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(f"make:{KEY}\n", id="by name"),
+        pytest.param(f"# for Make.com\n\nmake:{KEY},other:another-key\n", id="after a comment, before another"),
+    ],
+)
+def test_the_first_key_is_the_one_that_the_api_reads_first(run: Callable[..., tuple[int, str]], keys: str) -> None:
+    with answering(403, "{}") as (url, shown):
+        run(url, keys)
+
+    assert shown == [KEY]
