@@ -12,7 +12,7 @@
 {{/* Pods are selected by these, for ever: a Deployment's selector cannot change. Arguments: dict root part. */}}
 {{- define "estimatesync.selector" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 
@@ -69,7 +69,7 @@ capabilities:
 {{- with .Values.images.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -107,7 +107,7 @@ imagePullSecrets:
 {{- with .headersSecret }}
 - name: OTEL_EXPORTER_OTLP_HEADERS
   # Without it the collector refuses the spans, and all else goes on.
-  valueFrom: {secretKeyRef: {name: {{ . }}, key: OTEL_EXPORTER_OTLP_HEADERS, optional: true}}
+  valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: OTEL_EXPORTER_OTLP_HEADERS, optional: true}}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -172,6 +172,37 @@ def test_every_object_has_a_name_that_kubernetes_takes_for_a_service(render: Cal
         if each["kind"] not in {"CustomResourceDefinition", POLICY, f"{POLICY}Binding"}
     ]
     assert [name for name in names if not re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)] == []
+
+
+def test_names_that_look_like_numbers_or_flags_stay_texts(render: Callable[..., Any]) -> None:
+    names = {
+        "apiKeys": {"existingSecret": "1"},
+        "credentials": {"existingSecret": "2"},
+        "callback": {"existingSecret": "3", "allowedSecrets": ["4"]},
+        "images": {"pullSecrets": ["5"], "tag": "6"},
+        "ingress": {"enabled": True, "host": "sync.test", "className": "7", "tlsSecret": "8"},
+        "network": {"caConfigMap": "9"},
+        "tracing": {"endpoint": "http://collector.test", "headersSecret": "10"},
+        **{part: {"priorityClassName": "11", "nodeSelector": {"pool": "12"}} for part in ("api", "operator", "sync")},
+        **{name: EVERYTHING[name] for name in ("admissionPolicy", "metrics", "networkPolicy")},
+    }
+
+    rendered = render(names, "--namespace=13", base={}, release="on")
+
+    assert list(find_untexted(rendered.objects)) == []
+    assert {each["metadata"].get("namespace", "13") for each in rendered.objects} == {"13"}
+
+
+def find_untexted(value: Any, key: str = "") -> Iterator[str]:
+    """Find names, labels and selectors that YAML takes for something else than a text."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from find_untexted(each, f"{key}/{name}")
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from find_untexted(each, key)
+    elif re.search("(ame|amespace|instance|pool)$", key) and not isinstance(value, str):
+        yield f"{key}: {value}"
 
 
 def test_a_release_whose_name_begins_with_a_digit_is_told_to_name_its_objects(render: Callable[..., Any]) -> None:
