@@ -62,6 +62,9 @@
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.port) -}}
 {{- $faults = append $faults "metrics.port: a ServiceMonitor needs a port, 8081 for example" -}}
 {{- end -}}
+{{- if and .Values.metrics.prometheusRule.enabled (not .Values.metrics.port) -}}
+{{- $faults = append $faults "metrics.port: without metrics the alerts would say for ever that the operator is absent; 8081 for example" -}}
+{{- end -}}
 {{- if eq (int .Values.metrics.port) (int .Values.operator.port) -}}
 {{- $faults = append $faults "metrics.port: operator.port is the same, and one program cannot listen twice on it" -}}
 {{- end -}}
