@@ -68,11 +68,11 @@ def build_build_command(engine: Engine, recipe: Recipe) -> list[str]:
 
 def build_save_command(engine: Engine, image: str, path: str) -> list[str]:
     """Build the command line that writes an image into an archive, as containerd and kind load it."""
-    if engine == "buildah":
-        # buildah calls its own images localhost/…; a node looks for them where it looks for all others.
-        name = image if "/" in image else f"docker.io/library/{image}"
-        return ["buildah", "push", "--quiet", image, f"docker-archive:{path}:{name}"]
-    return [engine, "save", f"--output={path}", image]
+    if engine == "docker":
+        return ["docker", "save", f"--output={path}", image]
+    # podman and buildah call their own images localhost/…; a node looks for them where it looks for all others.
+    name = image if "/" in image else f"docker.io/library/{image}"
+    return [engine, "push", "--quiet", image, f"docker-archive:{path}:{name}"]
 
 
 def build_pull_command(engine: Engine, image: str) -> list[str]:
@@ -97,6 +97,11 @@ def build_debian_command(output: str) -> list[str]:
         DEBIAN_SUITE,
         output,
     ]
+
+
+def build_import_command(engine: Literal["docker", "podman"], tree: str, image: str) -> list[str]:
+    """Build the command line that makes an image of a file tree (a tar archive); buildah has none."""
+    return [engine, "import", tree, image]
 
 
 def build_python_command(engine: Engine, image: str) -> list[str]:

@@ -1,6 +1,7 @@
-"""Builds the images: chooses the engine, sees to a base image, builds each target, lists its contents.
+"""Builds the images: chooses the engine, builds each target, lists its contents.
 
-`python -m estimatesync_images` (make images). Which arguments an engine wants is the business of commands.py.
+`python -m estimatesync_images` (make images). Which arguments an engine wants is the business of commands.py, what the
+images are built on that of base_image.py.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from estimatesync_images.base_image import create_base
 from estimatesync_images.commands import (
     DEFAULT_BASE,
     ENGINES,
@@ -21,22 +23,13 @@ from estimatesync_images.commands import (
     Engine,
     Recipe,
     build_build_command,
-    build_debian_command,
     build_image_name,
-    build_present_command,
-    build_pull_command,
     build_python_command,
     build_save_command,
 )
+from estimatesync_images.engine_calls import ROOT, ImageError, is_successful, read_output, run_program
 
-ROOT = Path(__file__).parents[3]
 CONTENTS = Path(__file__).with_name("contents.py")
-ASK_SECONDS = 30.0
-PULL_SECONDS = 300.0
-
-
-class ImageError(Exception):
-    """An image could not be built; the message says what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = _build_parser().parse_args(arguments)
     try:
         engine = settings.engine or find_engine()
-        create_base(engine, settings.base)
+        create_base(engine, settings.base, _report)
         for target in settings.targets or TARGETS:
             tag = build_image_name(target, registry=settings.registry, version=settings.version)
             create_image(engine, _build_recipe(settings, target, tag))
@@ -61,44 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def find_engine() -> Engine:
     """Find the first engine that works: a docker client without its daemon does not."""
     for engine in ENGINES:
-        if shutil.which(engine) and _succeeds([engine, "info"]):
+        if shutil.which(engine) and is_successful([engine, "info"]):
             return engine
     raise ImageError("No image can be built here: install docker, podman or buildah (on Debian: apt install buildah)")
 
 
-def create_base(engine: Engine, base: str) -> None:
-    """See to it that the base image is here: present, pulled, or made from Debian's packages."""
-    if _succeeds(build_present_command(engine, base)) or _succeeds(build_pull_command(engine, base), PULL_SECONDS):
-        return
-    if engine != "buildah" or not shutil.which("mmdebstrap"):
-        raise ImageError(
-            f"{base} cannot be pulled. Name another base image with --base, or install buildah and mmdebstrap, with "
-            "which a base image is made from Debian's packages"
-        )
-    _report(f"{base} cannot be pulled: making an image of this name from Debian's packages")
-    create_debian_base(base)
-
-
-def create_debian_base(base: str) -> None:
-    """Make a base image out of Debian's packages; the file tree stays in the cache for the next time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "estimatesync", "images")
-    cache.mkdir(parents=True, exist_ok=True)
-    tree = cache / "base-trixie.tar"
-    if not tree.exists():
-        draft = tree.with_name(f"unfinished-{os.getpid()}.tar")
-        _run(build_debian_command(str(draft)))
-        draft.rename(tree)
-    container = _read(["buildah", "from", "scratch"]).strip()
-    try:
-        _run(["buildah", "add", "--quiet", container, str(tree), "/"])
-        _run(["buildah", "commit", "--quiet", "--timestamp=0", container, base])
-    finally:
-        _run(["buildah", "rm", container])
-
-
 def create_image(engine: Engine, recipe: Recipe) -> None:
     """Build one image."""
-    _run(build_build_command(engine, recipe))
+    run_program(build_build_command(engine, recipe))
 
 
 def create_archives(engine: Engine, settings: argparse.Namespace) -> None:
@@ -111,18 +74,18 @@ def create_archives(engine: Engine, settings: argparse.Namespace) -> None:
         archive = settings.archives / f"{target}.tar"
         # An archive is never added to.
         archive.unlink(missing_ok=True)
-        _run(build_save_command(engine, tag, str(archive.absolute())))
+        run_program(build_save_command(engine, tag, str(archive.absolute())))
     _report(f"wrote the images into {settings.archives}")
 
 
 def write_bill(engine: Engine, tag: str, path: Path) -> None:
     """Write down what the image holds, as the image itself sees it."""
-    place = _read(["buildah", "from", "--pull-never", tag]).strip() if engine == "buildah" else tag
+    place = read_output(["buildah", "from", "--pull-never", tag]).strip() if engine == "buildah" else tag
     try:
-        bill = _read(build_python_command(engine, place), stdin=CONTENTS.read_text())
+        bill = read_output(build_python_command(engine, place), stdin=CONTENTS.read_text())
     finally:
         if engine == "buildah":
-            _run(["buildah", "rm", place])
+            run_program(["buildah", "rm", place])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(bill)
 
@@ -173,25 +136,6 @@ def _read_git(*arguments: str) -> str:
         return ""
     answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607 - constants; git is the user's own
     return answer.stdout.strip()
-
-
-def _run(command: list[str]) -> None:
-    _read(command)
-
-
-def _read(command: list[str], *, stdin: str | None = None) -> str:
-    answer = subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False)  # noqa: S603 - built here
-    if answer.returncode:
-        tail = "\n".join((answer.stdout + answer.stderr).strip().splitlines()[-15:])
-        raise ImageError(f"`{' '.join(command[:2])}` failed:\n{tail}")
-    return answer.stdout
-
-
-def _succeeds(command: list[str], seconds: float = ASK_SECONDS) -> bool:
-    try:
-        return not subprocess.run(command, capture_output=True, timeout=seconds, check=False).returncode  # noqa: S603 - built here
-    except subprocess.TimeoutExpired:
-        return False
 
 
 def _report(line: str) -> None:

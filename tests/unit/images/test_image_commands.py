@@ -12,6 +12,7 @@ from estimatesync_images.commands import (
     build_build_command,
     build_image_name,
     build_python_command,
+    build_save_command,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +54,26 @@ def test_a_certificate_authority_is_a_secret_of_the_build_never_an_argument(engi
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_program_in_an_image_does_not_see_what_lies_beside_it(engine: Engine) -> None:
     assert build_python_command(engine, "place")[-2:] == ["-I", "-"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "image", "named"),
+    [
+        pytest.param("podman", "estimatesync-api:1", "docker.io/library/estimatesync-api:1", id="podman"),
+        pytest.param("buildah", "estimatesync-api:1", "docker.io/library/estimatesync-api:1", id="buildah"),
+        pytest.param("podman", "registry.test/estimatesync-api:1", "registry.test/estimatesync-api:1", id="a registry"),
+    ],
+)
+def test_an_archive_names_its_image_as_a_node_looks_for_it(engine: Engine, image: str, named: str) -> None:
+    command = build_save_command(engine, image, "/archives/api.tar")
+
+    assert command == [engine, "push", "--quiet", image, f"docker-archive:/archives/api.tar:{named}"]
+
+
+def test_docker_names_its_images_so_itself() -> None:
+    command = build_save_command("docker", "estimatesync-api:1", "/archives/api.tar")
+
+    assert command == ["docker", "save", "--output=/archives/api.tar", "estimatesync-api:1"]
 
 
 def test_the_bill_of_materials_lists_what_is_installed_here() -> None:
