@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Creates the kind cluster unless it is there, loads the images, and says how to install. Called by `make kind`.
+# KIND_NODE_IMAGE names another image of the nodes, such as kindest/node:v1.34.0, than the one that kind would take.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v kind >/dev/null || { echo "kind is missing: https://kind.sigs.k8s.io/docs/user/quick-start/" >&2; exit 1; }
-kind get clusters | grep --quiet --line-regexp estimatesync || kind create cluster --config deploy/kind/kind.yaml --wait 120s
+kind get clusters | grep --quiet --line-regexp estimatesync ||
+  kind create cluster --config deploy/kind/kind.yaml --wait 120s ${KIND_NODE_IMAGE:+--image "$KIND_NODE_IMAGE"}
 for part in api operator sync; do
   kind load image-archive --name estimatesync ".local/images/$part.tar"
 done
