@@ -83,7 +83,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings, t
         )
         async with (
             running(WorkQueue(reconciler.reconcile, record_visit=metrics.record_visit)) as queue,
-            serve_metrics(metrics.registry, port=settings.metrics_port),
+            serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port),
         ):
             intake = Intake(cache, snapshots, health, queue, clock)
             intake.plan_all()

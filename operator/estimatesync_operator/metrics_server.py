@@ -8,11 +8,9 @@ from estimatesync_contract.environment_reader import SettingsError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-_ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - Prometheus comes from another pod; there is nothing secret to read
-
 
 @asynccontextmanager
-async def serve_metrics(registry: CollectorRegistry, *, port: int) -> AsyncIterator[None]:
+async def serve_metrics(registry: CollectorRegistry, *, address: str, port: int) -> AsyncIterator[None]:
     """Answer `GET /metrics` for the time of the context; port 0 serves nothing.
 
     Raises:
@@ -31,14 +29,15 @@ async def serve_metrics(registry: CollectorRegistry, *, port: int) -> AsyncItera
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        await _listen(runner, port)
+        await _listen(runner, address, port)
         yield
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, port: int) -> None:
+async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
     try:
-        await web.TCPSite(runner, _ALL_ADDRESSES, port).start()
+        await web.TCPSite(runner, address, port).start()
     except OSError as error:
-        raise SettingsError([f"METRICS_PORT names a port that cannot be listened on: {error.strerror}"]) from error
+        fault = f"METRICS_PORT names a port that cannot be listened on at {address}: {error.strerror}"
+        raise SettingsError([fault]) from error

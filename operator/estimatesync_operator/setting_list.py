@@ -64,6 +64,11 @@ CLUSTER_SETTINGS: Final = (
         high=1000,
     ),
     Setting(
+        name="BIND_ADDRESS",
+        meaning="Where the metrics are answered, and by the chart the liveness probe; `[::]` is all addresses of IPv6",
+        default="0.0.0.0",  # noqa: S104 - what is answered there is not secret
+    ),
+    Setting(
         name="METRICS_PORT",
         meaning="Where `GET /metrics` is answered; 0: nowhere",
         default="8081",

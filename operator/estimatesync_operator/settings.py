@@ -21,6 +21,7 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str
     reporting_instance: str
+    metrics_address: str
     metrics_port: int
     """0: no metrics are served."""
     reconciler: ReconcilerSettings
@@ -34,6 +35,8 @@ def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
     return OperatorSettings(
         namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
         reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
+        # As a URL has it, for that is where the liveness probe's address is from.
+        metrics_address=reader.read_text("BIND_ADDRESS", "0.0.0.0").strip("[]"),  # noqa: S104 - nothing in it is secret
         metrics_port=reader.read_integer("METRICS_PORT", 8081, low=0, high=65_535),
         reconciler=msgspec.structs.replace(
             read_reconciler_settings(reader),

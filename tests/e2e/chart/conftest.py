@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -153,9 +152,6 @@ def receiver(machine: str, cluster: Cluster) -> Iterator[Receiver]:  # noqa: ARG
 @pytest.fixture
 def values(sample: RunningSample, receiver: Receiver, pod_database_url: str) -> dict[str, Any]:
     """What a person sets, and what lets pods live on one machine: each listens on its own address only."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        metrics_port = probe.getsockname()[1]
     return {
         "apiKeys": {"keys": {"make": API_KEY}},
         "credentials": {"email": SampleConfig().email, "password": PASSWORD, "databaseUrl": pod_database_url},
@@ -164,7 +160,6 @@ def values(sample: RunningSample, receiver: Receiver, pod_database_url: str) -> 
         "settings": {"progressSeconds": 1},
         "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 1 if not IMAGES else 5},
         "operator": {"bindAddress": "$(POD_IP)"},
-        "metrics": {"port": metrics_port},
     }
 
 

@@ -115,7 +115,7 @@ def test_every_command_of_the_pages_shows_what_it_should(
         "NAME": name,
         "namespace=estimates": f"namespace={release.namespace}",
         "http://127.0.0.1:8080": url,
-        "http://127.0.0.1:8081": f"http://{find_operator(release)}:{release.values['metrics']['port']}",
+        "http://127.0.0.1:8081": f"http://{find_operator(release)}:8081",
     }
     commands = [replace_all(command, there) for command in read_commands("checklist.md")]
 

@@ -63,8 +63,8 @@ def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., A
     # An empty endpoint switches traces off, each part has its own name in them, and there is one protocol.
     left_out = {"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_PROTOCOL"}
     assert environment.asked - environment.keys() == left_out
-    # For kopf, for the address of the probe, and for who looks at the pod.
-    assert environment.keys() - environment.asked == {"POD_IP", "POD_ID", "BIND_ADDRESS"}
+    # For kopf, and for who looks at the pod.
+    assert environment.keys() - environment.asked == {"POD_IP", "POD_ID"}
 
 
 def test_the_chart_can_set_every_setting_of_the_api(render: Callable[..., Any]) -> None:

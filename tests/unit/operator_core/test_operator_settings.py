@@ -32,6 +32,18 @@ def test_two_settings_are_enough() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        pytest.param("", "0.0.0.0", id="every address of IPv4"),  # noqa: S104 - nothing listens here
+        pytest.param("[::]", "::", id="every address of IPv6, as a URL has it"),
+        pytest.param("10.0.0.7", "10.0.0.7", id="the pod's own"),
+    ],
+)
+def test_the_metrics_are_answered_where_the_probe_is(given: str, address: str) -> None:
+    assert _read(BIND_ADDRESS=given).metrics_address == address
+
+
 def test_the_reconciler_is_set_from_the_environment() -> None:
     settings = _read(
         MAX_ACTIVE_SYNCS="3",
