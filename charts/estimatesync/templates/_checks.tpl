@@ -47,6 +47,9 @@
 {{- if and .url (not (regexMatch (ternary "^https?://." "^https://." .allowHttp) .url)) -}}
 {{- $faults = append $faults "callback.url: it does not start with https://; for a test, set callback.allowHttp" -}}
 {{- end -}}
+{{- if not (regexMatch "^[ -~]*$" .makeApiKey) -}}
+{{- $faults = append $faults "callback.makeApiKey: one line of printable ASCII" -}}
+{{- end -}}
 {{- range $place, $secret := .signingSecrets -}}
 {{- if not (regexMatch "^whsec_[A-Za-z0-9+/]{32,}={0,2}$" $secret) -}}
 {{- $faults = append $faults (printf "callback.signingSecrets[%d]: whsec_ and at least 24 random bytes in base64, as in whsec_$(openssl rand -base64 24)" $place) -}}
@@ -90,6 +93,9 @@
 {{- if and .podDisruptionBudget.enabled (gt $least 1) (ge (int $stay) $least) -}}
 {{- $faults = append $faults (printf "api.podDisruptionBudget.minAvailable: less than the %d replicas, or no node could be drained" $least) -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.admissionPolicy.enabled (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- $faults = append $faults (printf "admissionPolicy.enabled: it needs Kubernetes 1.30, and this is %s" .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- if $faults -}}
 {{- fail (printf "\n\nThese values need attention:\n  - %s\n" (join "\n  - " $faults)) -}}

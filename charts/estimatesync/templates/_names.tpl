@@ -117,9 +117,10 @@ imagePullSecrets:
 {{- define "estimatesync.ports" -}}
 {{- $ports := list -}}
 {{- range compact . -}}
-{{- $url := urlParse . -}}
-{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
-{{- $ports = append $ports (int ($port | default (ternary 443 80 (eq $url.scheme "https")))) -}}
+{{- /* Not urlParse, whose complaint would tell the password of a proxy. */}}
+{{- $host := regexFind "^[^/?#]*" (regexReplaceAll "^[a-z]+://([^/?#]*@)?" . "") -}}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $host) -}}
+{{- $ports = append $ports (int ($port | default (ternary 443 80 (hasPrefix "https:" .)))) -}}
 {{- end -}}
 {{- toJson $ports -}}
 {{- end -}}

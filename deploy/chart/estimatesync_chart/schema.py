@@ -1,158 +1,9 @@
-"""Builds values.schema.json: the types of the defaults, no other names, and the bounds that the programs have. Pure.
-
-The bounds repeat those of the parts' settings, so that a wrong value is refused by `helm install` and not by a pod.
-"""
+"""Builds values.schema.json: the types of the defaults, no other names, and the rules of `value_rules`. Pure."""
 
 from collections.abc import Iterable
-from typing import Any, Final
 
+from estimatesync_chart.value_rules import FREE, RULES, TEXT, TEXTS, Schema
 from estimatesync_chart.values_file import ChartValue
-
-Schema = dict[str, Any]
-
-_TEXT: Final[Schema] = {"type": "string"}
-_TEXTS: Final[Schema] = {"type": "object", "additionalProperties": _TEXT}
-_OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
-_NAMES: Final[Schema] = {"type": "array", "items": {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}}
-_NAME: Final[Schema] = {"type": "string", "pattern": r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
-_HOST: Final[Schema] = {"type": "string", "pattern": r"^((\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
-_LABEL: Final[Schema] = {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"}
-_LABELS: Final[Schema] = {"type": "object", "additionalProperties": _LABEL}
-# By the chart's own labels Deployments, Services and policies find their pods, and the operator its jobs.
-_OWN_LABELS: Final = (
-    *(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "managed-by")),
-    "helm.sh/chart",
-)
-_MORE_LABELS: Final[Schema] = {**_LABELS, "properties": dict.fromkeys(_OWN_LABELS, False)}
-_VARIABLES: Final[Schema] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["name"],
-        "additionalProperties": False,
-        "properties": {"name": {"type": "string", "minLength": 1}, "value": _TEXT, "valueFrom": {"type": "object"}},
-    },
-}
-_PORTS: Final[Schema] = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}}
-_DIGEST: Final[Schema] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
-_QUANTITY: Final[Schema] = {"type": "string", "pattern": r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"}
-_PERCENT_OR_COUNT: Final[Schema] = {
-    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+%$"}]
-}
-# A pattern quotes what it refuses: those of secrets are in the chart's templates/_checks.tpl, which does not.
-_KEYS: Final[Schema] = {
-    "type": "object",
-    "additionalProperties": False,
-    "patternProperties": {"^[A-Za-z][A-Za-z0-9_-]{0,31}$": {"type": "string", "minLength": 16}},
-}
-_PROXY: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
-
-_SAMPLERS: Final = [
-    *("always_on", "always_off", "traceidratio"),
-    *("parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"),
-]
-
-
-def _between(low: int, high: int) -> Schema:
-    return {"type": "integer", "minimum": low, "maximum": high}
-
-
-_PORT: Final = _between(1, 65535)
-_RULES: Final[dict[str, Schema]] = {
-    "fullnameOverride": {"type": "string", "pattern": "^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$"},
-    "commonLabels": _MORE_LABELS,
-    "images.registry": {
-        "type": "string",
-        "pattern": r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?$",
-    },
-    "images.tag": {"type": "string", "pattern": r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"},
-    "images.apiDigest": _DIGEST,
-    "images.operatorDigest": _DIGEST,
-    "images.syncDigest": _DIGEST,
-    "images.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
-    "images.pullSecrets": _NAMES,
-    "apiKeys.existingSecret": _NAME,
-    "apiKeys.keys": _KEYS,
-    "apiKeys.readOnlyKeys": _KEYS,
-    "api.requestsPerMinute": _between(0, 1_000_000),
-    "api.trustedProxies": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}},
-    "api.repeatedRequests": {"enum": ["join", "start"]},
-    "api.foregroundSeconds": _between(0, 86_400),
-    "api.statusPage.sessionHours": _between(1, 720),
-    "credentials.existingSecret": _NAME,
-    "callback.existingSecret": _NAME,
-    "callback.signingSecrets": {"type": "array", "items": _TEXT},
-    "callback.allowedSecrets": _NAMES,
-    "settings.environment": {"type": "string", "minLength": 1, "maxLength": 64},
-    "settings.timeZone": {"type": "string", "minLength": 1},
-    "settings.maxActiveSyncs": _between(1, 10_000),
-    "settings.stuckSeconds": _between(1, 604_800),
-    "settings.maxEvictions": _between(0, 1000),
-    "settings.ttlSecondsAfterFinished": _between(86_400, 31_536_000),
-    "settings.progressSeconds": _between(1, 3600),
-    "api.replicas": _between(1, 100),
-    "api.workers": _between(1, 64),
-    "api.port": _PORT,
-    "api.drainSeconds": _between(0, 120),
-    "api.tolerations": _OBJECTS,
-    "api.topologySpreadConstraints": _OBJECTS,
-    "api.nodeSelector": _LABELS,
-    "api.priorityClassName": _NAME,
-    "api.podLabels": _MORE_LABELS,
-    "api.extraEnv": _VARIABLES,
-    "api.service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
-    "api.service.port": _PORT,
-    "api.service.nodePort": _between(0, 65535),
-    "api.podDisruptionBudget.minAvailable": _PERCENT_OR_COUNT,
-    "api.autoscaling.minReplicas": _between(1, 100),
-    "api.autoscaling.maxReplicas": _between(1, 100),
-    "api.autoscaling.targetCPUUtilizationPercentage": _between(1, 1000),
-    "operator.port": _PORT,
-    "operator.tolerations": _OBJECTS,
-    "operator.nodeSelector": _LABELS,
-    "operator.priorityClassName": _NAME,
-    "operator.podLabels": _MORE_LABELS,
-    "operator.extraEnv": _VARIABLES,
-    "sync.atticTechUrl": {"type": "string", "pattern": "^https?://.+"},
-    "sync.databaseSchema": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,62}$"},
-    "sync.databaseWaitSeconds": _between(0, 3600),
-    "sync.maxSkippedPercent": _between(0, 100),
-    "sync.logFormat": {"enum": ["text", "json"]},
-    "sync.cpuRequest": _QUANTITY,
-    "sync.memoryRequest": _QUANTITY,
-    "sync.memoryLimit": _QUANTITY,
-    "sync.nodeSelector": _LABELS,
-    "sync.priorityClassName": _NAME,
-    "sync.tolerations": _OBJECTS,
-    "network.caConfigMap": _NAME,
-    "network.httpsProxy": _PROXY,
-    "network.httpProxy": _PROXY,
-    "ingress.className": _NAME,
-    "ingress.host": _HOST,
-    "ingress.tlsSecret": _NAME,
-    "httpRoute.parentRefs": _OBJECTS,
-    "httpRoute.hostnames": {"type": "array", "items": {**_HOST, "minLength": 1}},
-    "httpRoute.timeout": {"type": "string", "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
-    "networkPolicy.apiFrom": _OBJECTS,
-    "networkPolicy.metricsFrom": _OBJECTS,
-    # No ports at all would be all ports, in a NetworkPolicy.
-    "networkPolicy.dnsPorts": {**_PORTS, "minItems": 1},
-    "networkPolicy.apiServerPorts": {**_PORTS, "minItems": 1},
-    "networkPolicy.callbackPorts": _PORTS,
-    "networkPolicy.syncPorts": {**_PORTS, "minItems": 1},
-    "metrics.port": _between(0, 65535),
-    "metrics.serviceMonitor.interval": {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"},
-    "metrics.serviceMonitor.labels": _MORE_LABELS,
-    "metrics.prometheusRule.labels": _MORE_LABELS,
-    "metrics.dashboard.labels": _MORE_LABELS,
-    "tracing.endpoint": {"type": "string", "pattern": "^(https?://[^@/?#]+(/[^@?#]*)?)?$"},
-    "tracing.headersSecret": _NAME,
-    "tracing.sampler": {"enum": _SAMPLERS},
-    "tracing.samplerArgument": {"type": "number", "minimum": 0, "maximum": 1},
-    "test.seconds": _between(1, 86_400),
-}
-_FREE: Final = frozenset({"api.resources", "operator.resources", "api.affinity", "operator.affinity"})
-"""Kubernetes' own structures: its API server checks them."""
 
 
 def build_schema(values: Iterable[ChartValue]) -> Schema:
@@ -164,16 +15,11 @@ def build_schema(values: Iterable[ChartValue]) -> Schema:
             _require(branch, key)
             branch = branch["properties"].setdefault(key, _build_branch())
         branch["properties"][value.path[-1]] = {"description": value.description, **_build_rule(value)}
-        if value.default not in ("", [], {}) and value.name not in _FREE:
+        if value.default not in ("", [], {}) and value.name not in FREE:
             _require(branch, value.path[-1])
     # Helm adds the first itself; the second is how a chart of charts leaves this one out (`condition`).
     root["properties"] |= {"global": {"type": "object"}, "enabled": {"type": "boolean"}}
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the EstimateSync chart", **root}
-
-
-def list_ruled() -> frozenset[str]:
-    """Name the values that have rules, for the test that each of them exists."""
-    return frozenset(_RULES)
 
 
 def _build_branch() -> Schema:
@@ -187,13 +33,13 @@ def _require(branch: Schema, key: str) -> None:
 
 
 def _build_rule(value: ChartValue) -> Schema:
-    if value.name in _RULES:
-        return _RULES[value.name]
+    if value.name in RULES:
+        return RULES[value.name]
     match value.default:
         case bool():
             return {"type": "boolean"}
         case str():
-            return _TEXT
+            return TEXT
         case dict():
-            return {"type": "object"} if value.name in _FREE else _TEXTS
+            return {"type": "object"} if value.name in FREE else TEXTS
     raise ValueError(f"{value.name} needs a rule: its default does not say what it takes")

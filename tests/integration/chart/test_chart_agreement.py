@@ -13,7 +13,7 @@ import pytest
 import yaml
 from estimatesync_api import settings as api_settings
 from estimatesync_chart.main import build_readme, build_schema_file
-from estimatesync_chart.schema import list_ruled
+from estimatesync_chart.value_rules import RULES
 from estimatesync_chart.values_file import parse_values
 from estimatesync_cluster.rights import read_rules
 from estimatesync_contract.crd import build_crd
@@ -123,7 +123,7 @@ def test_readme_and_schema_are_those_of_the_values(chart: Path) -> None:
     readme = (chart / "README.md").read_text()
     assert build_readme(readme, values) == readme
     assert build_schema_file(values) == (chart / "values.schema.json").read_text()
-    assert list_ruled() <= {each.name for each in parse_values(values)}
+    assert RULES.keys() <= {each.name for each in parse_values(values)}
 
 
 def test_the_definition_is_the_contracts(render: Callable[..., Any]) -> None:

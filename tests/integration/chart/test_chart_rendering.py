@@ -320,7 +320,7 @@ def test_the_way_to_the_collector_is_open_for_every_part(
 
 
 def test_the_ways_to_attic_tech_and_through_the_proxies_are_open_for_sync_pods(render: Callable[..., Any]) -> None:
-    network = {"httpsProxy": "http://user:made-up@proxy.test:3128", "httpProxy": "http://proxy.test"}
+    network = {"httpsProxy": "http://user:made%up@proxy.test:3128", "httpProxy": "http://proxy.test"}
     values = {"network": network, "sync": {"atticTechUrl": "https://attic.test:8443/path"}}
 
     rendered = render({**values, "networkPolicy": {"enabled": True, "dnsPorts": [5353]}})
@@ -418,6 +418,10 @@ REFUSALS = [
     pytest.param({"metrics": {"port": 8080}}, "metrics.port: operator.port is the same", id="one port for two"),
     pytest.param({"metrics": {"port": 0, "prometheusRule": ON}}, "operator is absent", id="alerts without metrics"),
     pytest.param({"metrics": {"port": 0, "serviceMonitor": ON}}, "a ServiceMonitor needs", id="no port to scrape"),
+    pytest.param({"sync": {"databaseSchema": "pg_sync"}}, "'/sync/databaseSchema'", id="a schema of PostgreSQL's own"),
+    pytest.param({"sync": {"tolerations": [{"opertor": "Exists"}]}}, "'/sync/tolerations/0'", id="a typo far below"),
+    pytest.param({"test": {"url": "sync.test"}}, "'/test/url'", id="a host for an address"),
+    pytest.param({"metrics": {"prometheusRule": {"runbookUrl": "a: b"}}}, "'/metrics/prometheusRule", id="no link"),
     pytest.param({"api": {"service": {"nodePort": 30080}}}, "set api.service.type to NodePort", id="a port of no node"),
     pytest.param({"api": {"autoscaling": BACKWARDS}}, "minReplicas: more than maxReplicas", id="more than at most"),
     pytest.param({"api": {"autoscaling": ON, "resources": None}}, "an autoscaler measures by it", id="no measure"),
@@ -450,6 +454,7 @@ SECRET = "made up, and never to be told"
         pytest.param(
             {"callback": {"signingSecrets": [SECRET]}}, "callback.signingSecrets[0]: whsec_", id="a signature"
         ),
+        pytest.param({"callback": {"makeApiKey": f"{SECRET}\n"}}, "callback.makeApiKey: one line", id="two lines"),
         pytest.param({"callback": {"signingSecrets": ["whsec_x"]}}, "signingSecrets[0]", id="a short signature"),
     ],
 )
@@ -460,6 +465,13 @@ def test_a_secret_that_cannot_work_is_refused_without_being_told(
         render(values)
 
     assert SECRET not in str(refusal.value)
+
+
+def test_an_admission_policy_is_refused_where_the_cluster_knows_none(render: Callable[..., Any]) -> None:
+    with pytest.raises(Exception, match=r"needs Kubernetes 1\.30, and this is v1\.29\.4"):
+        render({"admissionPolicy": ON}, "--kube-version=1.29.4-gke.1")
+
+    assert render({"admissionPolicy": ON}, "--kube-version=1.30.0-gke.1").find(POLICY)
 
 
 def test_all_that_is_missing_is_told_together(render: Callable[..., Any]) -> None:
