@@ -13,7 +13,7 @@ cat <<'TEXT'
 The cluster is there, and the images are in it. Next:
 
   helm install sync charts/estimatesync --namespace estimates --create-namespace --wait \
-    --values deploy/kind/values.yaml --values my-values.yaml
+    --kube-context kind-estimatesync --values deploy/kind/values.yaml --values my-values.yaml
   kind get kubeconfig --name estimatesync > .local/kind.kubeconfig
   ESTIMATESYNC_TEST_KUBECONFIG=.local/kind.kubeconfig .venv/bin/python -m pytest tests/e2e/api tests/e2e/product
 TEXT
