@@ -28,23 +28,32 @@ API_KEY = "made-up-key-for-chart-tests"
 PASSWORD = "made-up-password-that-must-not-leak"
 RECORDS = 120
 WAIT_SECONDS = 90.0
+DEFINITION = "estimatesyncs.botzilla.io"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 # A directory of image archives: then everything runs in containers of a real node, `make test-node`.
 IMAGES = os.environ.get("ESTIMATESYNC_TEST_NODE_IMAGES", "")
 collect_ignore = [] if IMAGES else ["real_node"]
+# Under which address the pods of a given cluster know this machine, such as the gateway of kind's network. Those pods
+# are real containers, too, and this machine has no route to them.
+GIVEN_MACHINE = os.environ.get("ESTIMATESYNC_TEST_MACHINE", "")
+MACHINE = HOST_ADDRESS if IMAGES else GIVEN_MACHINE or "127.0.0.1"
+IN_CONTAINERS = bool(IMAGES or GIVEN_MACHINE)
 
 
 class Release:
     """One release of the chart, and what its callers see."""
 
-    def __init__(self, cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], place: Path) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], place: Path, pods_url: str
+    ) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self.place = place
         self.values = values
         self._helm = helm
+        self._pods_url = pods_url
 
     def helm(self, *arguments: str, check: bool = True) -> str:
         """Run Helm in the namespace, and return what it printed, warnings included."""
@@ -71,11 +80,20 @@ class Release:
         return answer.stdout + ("" if check else answer.stderr)
 
     def find_api_urls(self) -> list[str]:
+        """Where this machine reaches the replicas that are ready."""
+        namespace = f"{self._pods_url}/api/v1/namespaces/{self.namespace}"
+        if self._pods_url:
+            return [f"{namespace}/pods/{each['metadata']['name']}:8080/proxy" for each in self._find_api_pods()]
+        return self.find_pod_urls()
+
+    def find_pod_urls(self) -> list[str]:
         """Where the replicas that are ready listen."""
+        return [f"http://{each['status']['podIP']}:8080" for each in self._find_api_pods()]
+
+    def _find_api_pods(self) -> list[dict[str, Any]]:
         selector = "--selector=app.kubernetes.io/component=api"
         pods = json.loads(self.kubectl("get", "pods", selector, "--output=json"))["items"]
-        ready = [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
-        return [f"http://{each['status']['podIP']}:8080" for each in ready]
+        return [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
 
     def post(self, *, url: str = "", key: str = API_KEY) -> httpx.Response:
         address = f"{url or self.find_api_urls()[0]}/api/automations/estimates/sync-external"
@@ -112,19 +130,36 @@ def cluster() -> Iterator[Cluster]:
     """A cluster of its own: these tests change the definition that all others share."""
     node = RealNode(images=list_archives(Path(IMAGES)))
     with running_cluster(node=node) if IMAGES else given_or_running_cluster(os.environ) as running:
+        found = running.kubectl(
+            "get", "customresourcedefinition", DEFINITION, "--ignore-not-found", "--output=name"
+        ).stdout
+        assert not found, "this cluster has the definition already: these tests remove it, and all syncs with it"
         yield running
 
 
 @pytest.fixture(scope="session")
 def machine() -> str:
     """Under which address pods know this machine."""
-    return HOST_ADDRESS if IMAGES else "127.0.0.1"
+    return MACHINE
+
+
+@pytest.fixture(scope="session")
+def pods_url(cluster: Cluster) -> Iterator[str]:
+    """Where the API server passes requests on to pods, if this machine cannot send them itself."""
+    if not GIVEN_MACHINE:
+        yield ""
+        return
+    command = [cluster.kubectl_program, "proxy", "--port=0"]
+    with subprocess.Popen(command, env=cluster.build_environment(), stdout=subprocess.PIPE, text=True) as proxy:
+        assert proxy.stdout
+        yield f"http://{proxy.stdout.readline().split()[-1]}"
+        proxy.terminate()
 
 
 @pytest.fixture
 def pod_database_url(database_url: str, machine: str) -> Iterator[str]:
     """The database as pods reach it: the socket of PostgreSQL is a file, which is in no container."""
-    if not IMAGES:
+    if not IN_CONTAINERS:
         yield database_url
         return
     with relaying(machine, build_socket_path(database_url)) as port:
@@ -158,18 +193,20 @@ def values(sample: RunningSample, receiver: Receiver, pod_database_url: str) -> 
         "callback": {"url": f"{receiver.url}/hook", "allowHttp": True, "allowPrivateTargets": True},
         "sync": {"atticTechUrl": sample.url},
         "settings": {"progressSeconds": 1},
-        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 1 if not IMAGES else 5},
+        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 5 if IN_CONTAINERS else 1},
         "operator": {"bindAddress": "$(POD_IP)"},
     }
 
 
 @pytest.fixture
-def release(cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], tmp_path: Path) -> Iterator[Release]:
+def release(
+    cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], tmp_path: Path, pods_url: str
+) -> Iterator[Release]:
     cluster.kubectl("label", "namespace", namespace, RESTRICTED)
-    release = Release(cluster, namespace, helm, values, tmp_path)
+    release = Release(cluster, namespace, helm, values, tmp_path, pods_url)
     yield release
     release.helm("uninstall", "sync", "--wait", "--timeout=60s", "--ignore-not-found")
-    cluster.kubectl("delete", "customresourcedefinition", "estimatesyncs.botzilla.io", "--ignore-not-found")
+    cluster.kubectl("delete", "customresourcedefinition", DEFINITION, "--ignore-not-found")
 
 
 @pytest.fixture

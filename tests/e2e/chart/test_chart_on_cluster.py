@@ -41,7 +41,7 @@ def test_an_installed_release_does_the_job_in_a_restricted_namespace(
 def test_helm_test_makes_a_round_trip(release: Any) -> None:
     release.deploy("install")
     # There is no Service on this machine: the test is told where a replica listens.
-    release.values["test"] = {"url": release.find_api_urls()[0]}
+    release.values["test"] = {"url": release.find_pod_urls()[0]}
     release.deploy("upgrade")
 
     printed = release.helm("test", "sync", "--timeout=90s")
