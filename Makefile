@@ -14,7 +14,7 @@ SYNC_INSTALLED := $(SYNC_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
 
-NODE_PACKAGES := runc containernetworking-plugins iptables conntrack iproute2 procps buildah mmdebstrap
+NODE_PACKAGES := runc containernetworking-plugins iptables ipset conntrack iproute2 procps buildah mmdebstrap
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -73,7 +73,7 @@ check-node: $(INSTALLED) ## Say whether this machine can be a real node
 # What a node and its images take from the system; all else is built or comes with the locked dependencies.
 .PHONY: node-packages
 node-packages: ## Install the Debian packages that a real node needs (root)
-	@command -v apt-get >/dev/null || { echo "There is no apt-get: install runc, the CNI plugins, iptables, conntrack, and docker or buildah" >&2; exit 1; }
+	@command -v apt-get >/dev/null || { echo "There is no apt-get: install runc, the CNI plugins, iptables, ipset, conntrack, and docker or buildah" >&2; exit 1; }
 	@dpkg --status $(NODE_PACKAGES) >/dev/null 2>&1 && echo "there already: $(NODE_PACKAGES)" || { \
 	    echo "apt-get install $(NODE_PACKAGES)"; \
 	    apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends $(NODE_PACKAGES); }

@@ -33,6 +33,7 @@ from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.leashed import LeashedProcess, leashed
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
 from estimatesync_cluster.node_machine import node_network
+from estimatesync_cluster.node_policies import are_policies_enforced, start_policies
 from estimatesync_cluster.real_node import NodeCredentials, RealNode, start_node
 
 START_SECONDS = 60.0
@@ -101,6 +102,9 @@ def _start(
     service_account = "/api/v1/namespaces/default/serviceaccounts/default"
     _wait_until(lambda: _answers(client, service_account), components, what="the default service account")
     _wait_until(lambda: _node_is_ready(client, node.name), components, what=f"node {node.name} to be ready")
+    if isinstance(node, RealNode):
+        components = (*components, _start_policies(stack, layout, node))
+        _wait_until(are_policies_enforced, components, what="network policies to be enforced")
     return ControlPlane(server=server, etcd_url=build_etcd_url(ports), components=components)
 
 
@@ -146,6 +150,10 @@ def _start_real_node(stack: ExitStack, layout: StateLayout, node: RealNode, serv
         kubeconfig=build_kubeconfig(cluster=cluster, user=user),
         credentials=NodeCredentials(authority=authority, certificate=certificate, key=key),
     )
+
+
+def _start_policies(stack: ExitStack, layout: StateLayout, node: RealNode) -> LeashedProcess:
+    return start_policies(stack, node, root=layout.kubelet_root(node.name), logs=layout.log("kubelet").parent)
 
 
 def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> LeashedProcess:

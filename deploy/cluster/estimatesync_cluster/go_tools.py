@@ -48,7 +48,10 @@ CONTAINERD, SHIM, CTR = (
     Program(name=name, module="containerd", package=f"github.com/containerd/containerd/v2/cmd/{name}")
     for name in ("containerd", "containerd-shim-runc-v2", "ctr")
 )
-NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR)
+KUBE_ROUTER = Program(
+    name="kube-router", module="kube-router", package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
+)
+NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR, KUBE_ROUTER)
 _MODULES = {
     "helm": "helm.sh/helm/v4",
     "kind": "sigs.k8s.io/kind",
@@ -56,6 +59,7 @@ _MODULES = {
     "prometheus": "github.com/prometheus/prometheus",
     "node": KUBERNETES_MODULE,
     "containerd": "github.com/containerd/containerd/v2",
+    "kube-router": "github.com/cloudnativelabs/kube-router/v2",
 }
 
 

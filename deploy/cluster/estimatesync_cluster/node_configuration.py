@@ -178,16 +178,24 @@ def build_network_commands(device: str = DEVICE) -> tuple[list[str], ...]:
         ["ip", "route", "add", POD_RANGE, "via", NODE_ADDRESS],
         ["ip", "route", "add", SERVICE_RANGE, "via", NODE_ADDRESS],
         [*INSIDE, "sysctl", "--quiet", "--write", "net.ipv4.ip_forward=1"],
+        # Else what one pod sends to another passes the bridge, and no filter.
+        [*INSIDE, "sysctl", "--quiet", "--write", "net.bridge.bridge-nf-call-iptables=1"],
     )
 
 
 def build_trial_commands(place: Path) -> tuple[list[str], ...]:
     """Build what only a root with a kernel of its own, or nearly so, may do; `place` is an empty directory."""
     layers = {name: place / name for name in ("lower", "upper", "work", "whole")}
+    bridged, of_the_set = (
+        ("--match", "physdev", "--physdev-is-bridged"),
+        ("--match", "set", "--match-set", "trial", "src"),
+    )
     options = f"lowerdir={layers['lower']},upperdir={layers['upper']},workdir={layers['work']}"
     return (
         ["ip", "-n", NETWORK_NAMESPACE, "link", "add", "trial", "type", "bridge"],
         [*INSIDE, "iptables", "--wait", "--table", "nat", "--list", "--numeric"],
+        [*INSIDE, "ipset", "create", "trial", "hash:ip", "timeout", "0"],
+        [*INSIDE, "iptables", "--wait", "--append", "FORWARD", *bridged, *of_the_set, "--jump", "NFLOG"],
         ["mkdir", *map(str, layers.values())],
         # In a namespace of its own, which takes the mount away with it.
         ["unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o", options, str(layers["whole"])],

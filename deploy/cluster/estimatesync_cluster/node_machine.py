@@ -26,16 +26,19 @@ from estimatesync_cluster.node_configuration import (
 PLUGINS = Path("/usr/lib/cni")
 CGROUPS = Path("/sys/fs/cgroup")
 MOUNTS = Path("/proc/mounts")
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")
 CONTROLLERS = ("cpu", "memory", "pids")
 LOCK = Path("/run/estimatesync-node.lock")
 END_SECONDS = 20.0
-NEEDED = ("runc", "iptables", "conntrack", "nsenter", "unshare", "ip", "sysctl", "mount")
+NEEDED = ("runc", "iptables", "ipset", "conntrack", "nsenter", "unshare", "ip", "sysctl", "mount")
 
 
 def check_machine() -> None:
     """Make sure that a real node can be here; ToolMissingError says what is missing."""
     missing = [name for name in NEEDED if shutil.which(name) is None]
     missing += [] if (PLUGINS / "bridge").exists() else [f"the CNI plugins in {PLUGINS}"]
+    # Not loaded for the person: it changes how the machine's other bridges are filtered, too.
+    missing += [] if BRIDGE_FILTER.exists() else ["the kernel's module br_netfilter (modprobe br_netfilter)"]
     if obstacle := decide_obstacle(platform=sys.platform, user=os.geteuid(), missing=missing):
         raise ToolMissingError(obstacle)
 

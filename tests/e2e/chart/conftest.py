@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -185,7 +186,7 @@ def receiver(machine: str, cluster: Cluster) -> Iterator[Receiver]:  # noqa: ARG
 
 
 @pytest.fixture
-def values(sample: RunningSample, receiver: Receiver, pod_database_url: str) -> dict[str, Any]:
+def values(cluster: Cluster, sample: RunningSample, receiver: Receiver, pod_database_url: str) -> dict[str, Any]:
     """What a person sets, and what lets pods live on one machine: each listens on its own address only."""
     return {
         "apiKeys": {"keys": {"make": API_KEY}},
@@ -195,7 +196,19 @@ def values(sample: RunningSample, receiver: Receiver, pod_database_url: str) -> 
         "settings": {"progressSeconds": 1},
         "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 5 if IN_CONTAINERS else 1},
         "operator": {"bindAddress": "$(POD_IP)"},
+        # On a real node they are enforced, where a test enables them.
+        "networkPolicy": {
+            "apiServerPorts": list_ports(cluster.server),
+            "callbackPorts": list_ports(receiver.url),
+            # Where PostgreSQL is a socket, none is enforced.
+            "syncPorts": list_ports(pod_database_url) or [5432],
+        },
     }
+
+
+def list_ports(*urls: str) -> list[int]:
+    """The ports that are asked for; a URL that names a socket has none."""
+    return [port for url in urls if (port := urlsplit(url).port)]
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_a_second_release_is_refused_where_there_is_one(release: Any) -> None:
 
 def test_under_the_admission_policy_the_operator_creates_sync_jobs_and_nothing_else(release: Any) -> None:
     release.values["admissionPolicy"] = {"enabled": True}
-    release.values["networkPolicy"] = {"enabled": True}
+    release.values["networkPolicy"]["enabled"] = True
     release.deploy("install")
     operator = f"--as=system:serviceaccount:{release.namespace}:sync-estimatesync-operator"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from estimatesync_cluster.node_configuration import NETWORK_NAMESPACE
 
 IMAGES = Path(os.environ["ESTIMATESYNC_TEST_NODE_IMAGES"])
 WAIT_SECONDS = 90.0
@@ -100,7 +101,15 @@ def list_processes(place: Path) -> list[str]:
     return [command for command in commands if str(place) in command]
 
 
+def list_filters() -> list[str]:
+    """This machine's packet filters, and their sets of addresses."""
+    commands = (["iptables", "--wait", "--list-rules"], ["ipset", "list", "-name"])
+    answers = [subprocess.run(each, capture_output=True, text=True, timeout=30, check=True) for each in commands]
+    return [line for answer in answers for line in answer.stdout.splitlines()]
+
+
 def test_a_person_pastes_what_make_node_prints_and_sees_a_sync_to_its_end(machine: Machine, place: Path) -> None:
+    filters = list_filters()
     told = machine.up()
 
     sync = json.loads(paste(told, "curl"))["sync_id"]
@@ -130,6 +139,8 @@ def test_a_person_pastes_what_make_node_prints_and_sees_a_sync_to_its_end(machin
     assert [path.name for path in place.rglob("*") if path.is_file()] == ["lock", "lock"]
     assert list(Path("/run").glob("estimatesync-node/*")) == []
     assert str(place) not in Path("/proc/mounts").read_text()
+    assert not Path("/run/netns", NETWORK_NAMESPACE).exists()
+    assert list_filters() == filters
 
 
 def test_values_of_ones_own_are_installed_in_the_place_of_the_sample(machine: Machine, place: Path) -> None:

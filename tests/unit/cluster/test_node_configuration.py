@@ -22,6 +22,7 @@ from estimatesync_cluster.node_configuration import (
     build_network_file,
 )
 from estimatesync_cluster.node_machine import decide_obstacle
+from estimatesync_cluster.node_policies import build_policies_command
 
 LAYOUT = NodeLayout(root=Path("/state"), run=Path("/run/node"))
 
@@ -68,6 +69,14 @@ def test_pods_are_masqueraded_on_a_bridge_of_their_range() -> None:
 
     assert (bridge["type"], bridge["ipMasq"]) == ("bridge", True)
     assert bridge["ipam"]["ranges"] == [[{"subnet": POD_RANGE}]]
+
+
+def test_of_kube_router_only_the_firewall_runs() -> None:
+    program, *flags = build_policies_command(LAYOUT, Path("/cache/kube-router"), node="node")
+
+    assert program == "/cache/kube-router"
+    assert [each for each in flags if each.startswith("--run-") and each.endswith("=true")] == ["--run-firewall=true"]
+    assert f"--service-cluster-ip-range={SERVICE_RANGE}" in flags
 
 
 @pytest.mark.parametrize(
