@@ -13,14 +13,15 @@
 {{- if and .Values.apiKeys.existingReadOnly (not .Values.apiKeys.existingSecret) -}}
 {{- $faults = append $faults "apiKeys.existingReadOnly: it tells of an existingSecret, and none is named; readOnlyKeys takes keys" -}}
 {{- end -}}
+{{- $keys := list -}}
 {{- range $section := tuple "keys" "readOnlyKeys" -}}
-{{- range $name, $key := get $.Values.apiKeys $section -}}
+{{- range $name, $key := get $.Values.apiKeys $section | default dict -}}
+{{- $keys = append $keys $name -}}
 {{- if not (regexMatch "^[!-+\\--~]+$" $key) -}}
 {{- $faults = append $faults (printf "apiKeys.%s.%s: printable ASCII without spaces and commas" $section $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $keys := concat (keys .Values.apiKeys.keys) (keys .Values.apiKeys.readOnlyKeys) -}}
 {{- if ne (len $keys) (len (uniq $keys)) -}}
 {{- $faults = append $faults "apiKeys: no name may be in keys and in readOnlyKeys" -}}
 {{- end -}}
@@ -47,7 +48,7 @@
 {{- if and .url (not (regexMatch (ternary "^https?://." "^https://." .allowHttp) .url)) -}}
 {{- $faults = append $faults "callback.url: it does not start with https://; for a test, set callback.allowHttp" -}}
 {{- end -}}
-{{- if not (regexMatch "^[ -~]*$" .makeApiKey) -}}
+{{- if not (regexMatch "^[ -~]*$" (.makeApiKey | default "")) -}}
 {{- $faults = append $faults "callback.makeApiKey: one line of printable ASCII" -}}
 {{- end -}}
 {{- range $place, $secret := .signingSecrets -}}

@@ -29,7 +29,7 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{/* Arguments: dict root part digest. */}}
 {{- define "estimatesync.image" -}}
 {{- $images := .root.Values.images -}}
-{{- $prefix := ternary "" (printf "%s/" (trimSuffix "/" $images.registry)) (empty $images.registry) -}}
+{{- $prefix := empty $images.registry | ternary "" (printf "%s/" (toString $images.registry | trimSuffix "/")) -}}
 {{- if .digest -}}
 {{- printf "%sestimatesync-%s@%s" $prefix .part .digest -}}
 {{- else -}}

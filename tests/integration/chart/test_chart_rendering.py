@@ -376,12 +376,22 @@ def test_large_numbers_are_written_as_whole_ones(render: Callable[..., Any]) -> 
     assert '"31536000"' in rendered.text
 
 
+def test_what_is_left_blank_is_empty(render: Callable[..., Any]) -> None:
+    blank = {"images": {"registry": None}, "apiKeys": {"readOnlyKeys": None}, "callback": {"makeApiKey": None}}
+
+    rendered = [render(values, base=LOGIN) for values in (blank, {})]
+
+    apis = [each.find("Deployment", "-api") for each in rendered]
+    assert apis[0] == apis[1]
+
+
 def test_a_chart_of_charts_may_have_this_one_under_a_condition(render: Callable[..., Any]) -> None:
     assert render({"enabled": True}).find("Deployment", "-api")
 
 
 TWICE = [{"name": "EXTRA", "value": "1"}, {"name": "EXTRA", "value": "2"}]
 ANOTHER_NAME = {"app.kubernetes.io/name": "other"}
+LOGIN = {"apiKeys": {"existingSecret": "keys"}, "credentials": {"existingSecret": "login"}}
 REFUSALS = [
     pytest.param(
         {"images": {"registry": "https://registry.test"}}, "'/images/registry'", id="an address with a scheme"
