@@ -36,6 +36,7 @@ EVERYTHING: dict[str, Any] = {
 }
 POLICY = "ValidatingAdmissionPolicy"
 MAKE = {"make": "made-up-key-0123456789"}
+LOGIN = {"apiKeys": {"existingSecret": "keys"}, "credentials": {"existingSecret": "login"}}
 READ_ONLY = "READ_ONLY_API_KEYS_FILE"
 PROFILES = [
     pytest.param({}, id="defaults"),
@@ -246,6 +247,19 @@ def test_secrets_of_yours_take_the_place_of_the_charts(render: Callable[..., Any
     ]["containers"][0]["env"]
 
 
+@pytest.mark.parametrize(("existing", "needed"), [("", set()), ("hook", {"MAKE_SYNC_CALLBACK_WEBHOOK_URL"})])
+def test_only_who_names_a_secret_for_callbacks_must_have_its_url(
+    render: Callable[..., Any], existing: str, needed: set[str]
+) -> None:
+    pod = render({"callback": {"existingSecret": existing}}, base=LOGIN).find("Deployment", "-operator")["spec"][
+        "template"
+    ]
+
+    secrets = [each["valueFrom"] for each in pod["spec"]["containers"][0]["env"] if "valueFrom" in each]
+    references = [each["secretKeyRef"] for each in secrets if "secretKeyRef" in each]
+    assert {each["key"] for each in references if not each["optional"]} == needed
+
+
 def test_new_keys_restart_nothing_and_a_new_callback_restarts_the_operator(render: Callable[..., Any]) -> None:
     def read_templates(values: dict[str, Any]) -> list[Any]:
         rendered = render(values)
@@ -391,7 +405,6 @@ def test_a_chart_of_charts_may_have_this_one_under_a_condition(render: Callable[
 
 TWICE = [{"name": "EXTRA", "value": "1"}, {"name": "EXTRA", "value": "2"}]
 ANOTHER_NAME = {"app.kubernetes.io/name": "other"}
-LOGIN = {"apiKeys": {"existingSecret": "keys"}, "credentials": {"existingSecret": "login"}}
 REFUSALS = [
     pytest.param(
         {"images": {"registry": "https://registry.test"}}, "'/images/registry'", id="an address with a scheme"
