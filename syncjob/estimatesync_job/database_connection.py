@@ -5,6 +5,7 @@ came.
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -36,6 +37,9 @@ ANSWER_SECONDS: Final = 630.0
 comes first: a server that is silent for so long has stopped, while its machine still keeps the connection open."""
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
+
+# What psycopg warns of, the error that it raises says as well; without a handler it would be written past our log.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ _WRONG_PASSWORD: Final = "it refuses the user or password. Correct DATABASE_URL"
 _MISSING: Final = "the database or the user in DATABASE_URL does not exist. Create it, or correct DATABASE_URL"
 _NO_ENTRY: Final = "it does not admit this user from this host, or only with TLS. Correct pg_hba.conf or sslmode"
 _UNTRUSTED: Final = (
-    "its certificate is not from an authority that is trusted here. Trust that authority: network.caConfigMap in the"
-    " chart, sslrootcert in DATABASE_URL elsewhere"
+    "its certificate is not from an authority that is trusted here, or one of the two has expired. Trust that authority"
+    " as it is now: network.caConfigMap in the chart, sslrootcert in DATABASE_URL elsewhere"
 )
 _MISNAMED: Final = "its certificate is for another host name. Correct the host in DATABASE_URL, or the certificate"
 _NO_AUTHORITY: Final = (
@@ -43,6 +43,7 @@ _REFUSED_PHRASES: Final = (
     ("no password supplied", _WRONG_PASSWORD),
     ("does not exist", _MISSING),
     ("no pg_hba.conf entry", _NO_ENTRY),
+    ("pg_hba.conf rejects", _NO_ENTRY),
     ("not permitted to log in", _RIGHTS),
     ("permission denied for database", _RIGHTS),
     ("does not support SSL", _NO_ENTRY),
@@ -59,7 +60,9 @@ _UNAVAILABLE_PHRASES: Final = (
     ("server closed the connection", _BROKEN),
     ("connection is", _BROKEN),
     ("consuming input failed", _BROKEN),
-    ("sending query failed", _BROKEN),
+    ("sending query", _BROKEN),
+    ("sending copy", _BROKEN),
+    ("flushing failed", _BROKEN),
 )
 _REFUSED_STATES: Final = {
     "0LP01": _RIGHTS,

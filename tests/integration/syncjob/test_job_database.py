@@ -43,13 +43,13 @@ def role(query: Query) -> str:
 
 
 @pytest.fixture
-def password_only(postgres_url: str, postgres_data: Path) -> Iterator[None]:
-    """Let one user in by password only; the embedded server trusts all others."""
+def locked_out(request: pytest.FixtureRequest, postgres_url: str, postgres_data: Path) -> Iterator[None]:
+    """Have one user let in by a method of the test's choice; the embedded server trusts all others."""
     path = postgres_data / "pg_hba.conf"
     rules = path.read_text()
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'the-right-one'").format(sql.Identifier(LOCKED_OUT)))
-        path.write_text(f"local all {LOCKED_OUT} scram-sha-256\n{rules}")
+        path.write_text(f"local all {LOCKED_OUT} {request.param}\n{rules}")
         connection.execute("SELECT pg_reload_conf()")
         yield
         path.write_text(rules)
@@ -57,13 +57,23 @@ def password_only(postgres_url: str, postgres_data: Path) -> Iterator[None]:
         connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(LOCKED_OUT)))
 
 
-@pytest.mark.usefixtures("password_only")
-def test_a_wrong_password_is_refused_and_not_shown(jobs: Any, sample: RunningSample, database_url: str) -> None:
+@pytest.mark.usefixtures("locked_out")
+@pytest.mark.parametrize(
+    ("locked_out", "cure"),
+    [
+        pytest.param("scram-sha-256", "user or password", id="wrong password"),
+        pytest.param("reject", "Correct pg_hba.conf", id="rejected"),
+    ],
+    indirect=["locked_out"],
+)
+def test_a_user_who_is_not_let_in_is_refused_and_not_shown(
+    jobs: Any, sample: RunningSample, database_url: str, cure: str
+) -> None:
     job = jobs.run(sample, DATABASE_URL=with_user(database_url, LOCKED_OUT, "a-wrong-one"))
 
     assert job.process.returncode == 20
     assert job.result.error.reason is Reason.DATABASE_REFUSED
-    assert "user or password" in job.result.error.message
+    assert cure in job.result.error.message
     assert not [secret for secret in ("a-wrong-one", LOCKED_OUT) if secret in job.output + str(job.result)]
 
 

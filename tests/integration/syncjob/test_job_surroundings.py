@@ -1,5 +1,7 @@
 """What else the environment may get wrong: a person's mistake is named, and what nobody foresaw is called a defect."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +42,11 @@ def test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again(jobs: An
     assert job.result.error.reason is Reason.INTERNAL_ERROR
     assert "an error it does not know" in job.result.error.message
     assert "Traceback" in job.output
+
+
+def test_what_psycopg_warns_of_beside_its_error_is_not_written_past_the_log() -> None:
+    program = "import estimatesync_job.main, logging; logging.getLogger('psycopg').warning('error ignored')"
+
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert answer.stderr == ""
