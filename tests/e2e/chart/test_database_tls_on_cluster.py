@@ -5,19 +5,24 @@ and the proxies of managed databases do. What checks the certificate is the sync
 """
 
 import json
+import os
 import select
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trustme
+from estimatesync_docs.console_blocks import parse_blocks
 
 HOST = "database.test"
+PAGE = Path(__file__).parents[3] / "docs" / "install.md"
 SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
 """What a client sends first: https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest."""
 REFUSALS = [
@@ -133,3 +138,67 @@ def test_a_database_that_may_be_another_gets_no_estimates_and_the_cause_is_told(
     assert stored["reason"] == "DatabaseRefused"
     assert words in stored["message"]
     assert sync["results"]["total_processed"] == 0
+
+
+@pytest.fixture
+def create_cluster_secrets(release: Any, build_url: Callable[[str], str]) -> Callable[[trustme.CA], None]:
+    """Have of CloudNativePG's Secrets what the page reads: `uri` knows nothing of TLS, and the authority is renewed."""
+
+    def create(authority: trustme.CA) -> None:
+        uri = build_url(HOST).removesuffix("&sslmode=verify-full")
+        for name, data in (("pg-app", {"uri": uri}), ("pg-ca", {"ca.crt": authority.cert_pem.bytes().decode()})):
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+            release.kubectl("apply", "--filename=-", stdin=json.dumps(secret))
+
+    return create
+
+
+@pytest.fixture
+def follow_page(release: Any) -> Callable[[], str]:
+    """Type the commands of the page, and return what the first one prints: the database's URL."""
+    (block,) = (each for each in parse_blocks(PAGE.read_text()) if "CLUSTER-app" in each.title)
+    programs = release.place / "programs"
+    programs.mkdir()
+    (programs / "kubectl").symlink_to(release.cluster.kubectl_program)
+    names = {
+        "CLUSTER": "pg",
+        "NAMESPACE": release.namespace,
+        "--namespace estimates": f"--namespace {release.namespace}",
+    }
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "KUBECONFIG": str(release.cluster.kubeconfig)}
+
+    def follow() -> str:
+        printed = [run(command.text) for command in block.commands]
+        return printed[0]
+
+    def run(command: str) -> str:
+        for name, value in names.items():
+            command = command.replace(name, value)
+        shell = ["bash", "-o", "errexit", "-o", "pipefail", "-c", command]
+        return subprocess.run(
+            shell, cwd=release.place, env=environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True
+        ).stdout
+
+    return follow
+
+
+def test_the_commands_for_cloudnative_pg_give_the_chart_its_database_and_may_be_run_again(
+    release: Any,
+    create_cluster_secrets: Callable[[trustme.CA], None],
+    follow_page: Callable[[], str],
+    authority: trustme.CA,
+    count_estimates: Callable[[], int],
+) -> None:
+    create_cluster_secrets(trustme.CA())
+    release.values["network"] = {"caConfigMap": "company-ca"}
+    release.values["credentials"]["databaseUrl"] = f"{follow_page()}&sslmode=verify-full"
+    release.deploy("install")
+    before = release.post().json()["sync_id"]
+    release.wait_status(before, "failed")
+
+    create_cluster_secrets(authority)
+    follow_page()
+    after = release.post().json()["sync_id"]
+
+    release.wait_status(after, "succeeded")
+    assert count_estimates() == 120
