@@ -14,6 +14,6 @@ The cluster is there, and the images are in it. Next:
 
   helm install sync charts/estimatesync --namespace estimates --create-namespace --wait \
     --kube-context kind-estimatesync --values deploy/kind/values.yaml --values my-values.yaml
-  kind get kubeconfig --name estimatesync > .local/kind.kubeconfig
-  ESTIMATESYNC_TEST_KUBECONFIG=.local/kind.kubeconfig .venv/bin/python -m pytest tests/e2e/api tests/e2e/product
+
+The API is then at http://127.0.0.1:8080. deploy/kind/README.md tells how to try the chart's tests on it.
 TEXT

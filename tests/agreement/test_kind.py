@@ -24,5 +24,5 @@ def test_the_script_names_the_cluster_of_the_configuration() -> None:
     name = yaml.safe_load((KIND / "kind.yaml").read_text())["name"]
 
     script = (KIND / "create.sh").read_text()
-    assert script.count(f"--name {name}") == 2
+    assert script.count(f"--name {name} ") == 1
     assert f"--line-regexp {name} " in script

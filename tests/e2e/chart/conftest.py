@@ -82,10 +82,14 @@ class Release:
 
     def find_api_urls(self) -> list[str]:
         """Where this machine reaches the replicas that are ready."""
-        namespace = f"{self._pods_url}/api/v1/namespaces/{self.namespace}"
-        if self._pods_url:
-            return [f"{namespace}/pods/{each['metadata']['name']}:8080/proxy" for each in self._find_api_pods()]
-        return self.find_pod_urls()
+        return [self.build_url(each, 8080) for each in self._find_api_pods()]
+
+    def build_url(self, pod: dict[str, Any], port: int) -> str:
+        """Where this machine reaches a port of a pod."""
+        if not self._pods_url:
+            return f"http://{pod['status']['podIP']}:{port}"
+        name = pod["metadata"]["name"]
+        return f"{self._pods_url}/api/v1/namespaces/{self.namespace}/pods/{name}:{port}/proxy"
 
     def find_pod_urls(self) -> list[str]:
         """Where the replicas that are ready listen."""
@@ -155,6 +159,15 @@ def pods_url(cluster: Cluster) -> Iterator[str]:
         assert proxy.stdout
         yield f"http://{proxy.stdout.readline().split()[-1]}"
         proxy.terminate()
+
+
+@pytest.fixture(scope="session")
+def callers(cluster: Cluster, machine: str) -> list[str]:
+    """From which addresses requests to the API come: a given cluster's API server passes them on from its own node."""
+    if not GIVEN_MACHINE:
+        return [machine]
+    path = '{.items[*].status.addresses[?(@.type=="InternalIP")].address}'
+    return cluster.kubectl("get", "nodes", f"--output=jsonpath={path}").stdout.split()
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_every_command_of_the_pages_shows_what_it_should(
         "NAME": name,
         "namespace=estimates": f"namespace={release.namespace}",
         "http://127.0.0.1:8080": url,
-        "http://127.0.0.1:8081": f"http://{find_operator(release)}:8081",
+        "http://127.0.0.1:8081": release.build_url(find_operator(release), 8081),
     }
     commands = [replace_all(command, there) for command in read_commands("checklist.md")]
 
@@ -147,9 +147,9 @@ def test_every_command_of_the_pages_shows_what_it_should(
     assert all(text.strip() for _, text in trouble.values())
 
 
-def find_operator(release: Any) -> str:
+def find_operator(release: Any) -> Any:
     selector = "--selector=app.kubernetes.io/component=operator"
-    return str(release.kubectl("get", "pods", selector, "--output=jsonpath={.items[0].status.podIP}"))
+    return json.loads(release.kubectl("get", "pods", selector, "--output=json"))["items"][0]
 
 
 def write_mails(deliveries: list[Any]) -> list[str]:

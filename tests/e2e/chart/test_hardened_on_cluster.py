@@ -17,7 +17,7 @@ def create_secret(release: Any, name: str, **values: str) -> None:
 
 
 @pytest.fixture
-def hardened(release: Any, receiver: Any, machine: str) -> Any:
+def hardened(release: Any, receiver: Any, callers: list[str]) -> Any:
     """A release of the profile; nothing secret is among its values, and the test calls the API in the proxy's place."""
     keys, credentials, callback = (release.values.pop(name) for name in ("apiKeys", "credentials", "callback"))
     create_secret(release, "estimatesync-api-keys", API_KEYS=f"make:{keys['keys']['make']}")
@@ -31,7 +31,7 @@ def hardened(release: Any, receiver: Any, machine: str) -> Any:
     create_secret(release, "estimatesync-callback", MAKE_SYNC_CALLBACK_WEBHOOK_URL=callback["url"])
     create_secret(release, OTHER_WEBHOOK, url=f"{receiver.url}/other", unused="")
     release.values["callback"] = {"allowHttp": True, "allowPrivateTargets": True, "allowedSecrets": [OTHER_WEBHOOK]}
-    release.values["networkPolicy"]["apiFrom"] = [{"ipBlock": {"cidr": f"{machine}/32"}}]
+    release.values["networkPolicy"]["apiFrom"] = [{"ipBlock": {"cidr": f"{each}/32"}} for each in callers]
     release.printed = release.deploy("install", f"--values={PROFILE}")
     return release
 

@@ -80,6 +80,14 @@ def test_the_script_has_kind_make_the_nodes_and_publish_the_port_of_the_configur
     assert not any("30080" in worker for worker in workers)
 
 
+def test_the_script_takes_the_image_of_the_nodes_that_is_named(machine: Machine) -> None:
+    script = ROOT / "deploy" / "kind" / "create.sh"
+
+    machine.run("/usr/bin/env", "KIND_NODE_IMAGE=example/node:v1", "/bin/bash", str(script))
+
+    assert [container.split()[-1] for container in machine.list_containers()] == ["example/node:v1"] * NODES
+
+
 def test_kind_knows_every_field_of_the_configuration(machine: Machine) -> None:
     configuration = (ROOT / "deploy" / "kind" / "kind.yaml").read_text()
     misspelt = machine.home / "misspelt.yaml"
