@@ -15,7 +15,7 @@ Answer = tuple[int, str]
 
 
 @contextmanager
-def answering(status: int, text: str) -> Iterator[tuple[str, list[str]]]:
+def answering(status: int, text: str, *, port: int = 0) -> Iterator[tuple[str, list[str]]]:
     """A server that gives one answer to everybody, and the keys that it was shown."""
     keys: list[str] = []
 
@@ -31,7 +31,7 @@ def answering(status: int, text: str) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -47,7 +47,7 @@ def run(chart: Path) -> Callable[..., tuple[int, str]]:
     def run(url: str, keys: str = KEY) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, chart / "files" / "round_trip.py"],
-            env={"API_URL": url, "API_KEYS": keys, "SECONDS_TO_WAIT": "5"},
+            env={"API_URL": url, "API_KEYS": keys, "SECONDS_TO_WAIT": "2"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -66,8 +66,24 @@ def test_an_api_that_cannot_be_reached_is_told_in_a_sentence(run: Callable[..., 
     code, printed = run(url)
 
     assert code == 1
-    assert printed.startswith(f"0 {url}/api/automations/estimates/sync-external cannot be reached:")
+    assert printed.splitlines()[-1].startswith(f"0 {url}/api/automations/estimates/sync-external cannot be reached:")
     assert "Traceback" not in printed
+
+
+def test_an_api_that_lets_the_pod_in_a_moment_later_is_asked_again(chart: Path) -> None:
+    with answering(200, "") as (url, _):
+        pass
+    command = [sys.executable, chart / "files" / "round_trip.py"]
+    variables = {"API_URL": url, "API_KEYS": KEY, "SECONDS_TO_WAIT": "30"}
+
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        first = program.stdout.readline()
+        with answering(403, '{"message": "another key"}', port=int(url.rpartition(":")[2])):
+            rest = program.stdout.read()
+
+    assert first.endswith("Connection refused; trying again\n")
+    assert rest.endswith("403 another key\n")
 
 
 @pytest.mark.parametrize(
