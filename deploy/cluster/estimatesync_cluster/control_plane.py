@@ -38,6 +38,8 @@ from estimatesync_cluster.real_node import NodeCredentials, RealNode, start_node
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
+# What NetworkPolicies let pods reach by default, because API servers usually listen there.
+USUAL_PORT = 6443
 ClusterNode = LocalNode | RealNode
 # Time for the test kubelet to end its pods' processes; the others have nothing to save and are ended at once.
 KUBELET_GRACE_SECONDS = 10.0
@@ -89,8 +91,8 @@ def _start_with_fresh_ports(
 def _start(
     stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, quota_bytes: int
 ) -> ControlPlane:
-    ports = _choose_ports()
     address = HOST_ADDRESS if isinstance(node, RealNode) else certificates.LOOPBACK
+    ports = _choose_ports(address, preferred=USUAL_PORT if isinstance(node, RealNode) else 0)
     server = build_server_url(ports, address=address)
     _forget_earlier_attempt(layout)
     _write_kubeconfigs(layout, server)
@@ -198,13 +200,24 @@ def _write_kubeconfigs(layout: StateLayout, server: str) -> None:
         write_private(path, build_kubeconfig(cluster=cluster, user=user))
 
 
-def _choose_ports() -> Ports:
+def _choose_ports(address: str, *, preferred: int) -> Ports:
+    """Choose free ports; the API server's is the preferred one if that is free at its address."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for each in sockets:
+        for each in sockets[1:]:
             each.bind((certificates.LOOPBACK, 0))
-        etcd, etcd_peer, apiserver = (each.getsockname()[1] for each in sockets)
+        _bind(sockets[0], address, preferred=preferred)
+        apiserver, etcd, etcd_peer = (each.getsockname()[1] for each in sockets)
     return Ports(etcd=etcd, etcd_peer=etcd_peer, apiserver=apiserver)
+
+
+def _bind(listener: socket.socket, address: str, *, preferred: int) -> None:
+    # Connections of an earlier API server, of which only the end is waited for, do not count.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, preferred))
+    except OSError:
+        listener.bind((address, 0))
 
 
 def _wait_until(condition: Callable[[], bool], components: tuple[LeashedProcess, ...], *, what: str) -> None:

@@ -211,7 +211,8 @@ def values(cluster: Cluster, sample: RunningSample, receiver: Receiver, pod_data
         "operator": {"bindAddress": "$(POD_IP)"},
         # On a real node they are enforced, where a test enables them.
         "networkPolicy": {
-            "apiServerPorts": list_ports(cluster.server),
+            # Pods look for it behind its Service, where a given cluster may have another port than for this machine.
+            "apiServerPorts": sorted({443, 6443, *list_ports(cluster.server)}),
             "callbackPorts": list_ports(receiver.url),
             # Where PostgreSQL is a socket, none is enforced.
             "syncPorts": list_ports(pod_database_url) or [5432],

@@ -44,26 +44,35 @@ OPEN = {
     "stranger": OUTSIDE,
 }
 """Who reaches what under the policies; without them, everybody reaches everything."""
-CONNECT = """
+CONNECT = f"""
 import json, socket, sys
-def is_reached(address):
+def is_reached(host, port):
+    kind = socket.SOCK_DGRAM if port == {DNS_PORT} else socket.SOCK_STREAM
     try:
-        socket.create_connection(address, timeout=10).close()
+        with socket.socket(type=kind) as caller:
+            caller.settimeout(10)
+            caller.connect((host, port))
+            if kind == socket.SOCK_DGRAM:
+                caller.send(b"?")
+                caller.recv(1)
     except OSError:
         return False
     return True
-print(json.dumps([name for name, address in json.loads(sys.argv[1]) if is_reached(tuple(address))]))
+print(json.dumps([name for name, address in json.loads(sys.argv[1]) if is_reached(*address)]))
 """
-# Whoever connects is let in by the kernel; the child listens on, after `kubectl exec` has returned.
-LISTEN = """
-import os, socket, sys, time
-listeners = [socket.create_server(("0.0.0.0", int(port))) for port in sys.argv[1:]]
+# The kernel lets in whoever connects; the child listens and echoes on, after `kubectl exec` has returned.
+LISTEN = f"""
+import os, socket
+listener = socket.create_server(("0.0.0.0", {OTHER_PORT}))
+echo = socket.socket(type=socket.SOCK_DGRAM)
+echo.bind(("0.0.0.0", {DNS_PORT}))
 if os.fork():
     os._exit(0)
 os.setsid()
 for number in range(3):
     os.close(number)
-time.sleep(3600)
+while True:
+    echo.sendto(*echo.recvfrom(1))
 """
 
 
@@ -128,7 +137,6 @@ def outside(
 @pytest.fixture
 def surroundings(release: Any, outside: dict[str, tuple[str, int]]) -> Surroundings:
     """An installed release, pods beside it, and in each a listener on a port that is nobody's business."""
-    release.values["metrics"] = {"port": METRICS_PORT}
     release.deploy("install")
     for name, labels in PLAYED.items():
         release.kubectl("apply", "--filename=-", stdin=json.dumps(build_pod(name, labels)))
@@ -136,7 +144,7 @@ def surroundings(release: Any, outside: dict[str, tuple[str, int]]) -> Surroundi
     callers = {component: find_pod(release, component) for component in ("api", "operator")}
     callers |= {name: (name, read_address(release, name)) for name in PLAYED}
     for pod, _ in callers.values():
-        release.kubectl("exec", pod, "--", "python", "-c", LISTEN, str(OTHER_PORT), str(DNS_PORT))
+        release.kubectl("exec", pod, "--", "python", "-c", LISTEN)
     inside = {name: (callers[caller][1], port) for name, (caller, port) in INSIDE.items()}
     return Surroundings(release=release, callers=callers, places={**outside, **inside})
 
