@@ -67,10 +67,12 @@ def priority_classes(cluster: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def complete(release: Any, definitions: None, priority_classes: None) -> Any:  # noqa: ARG001 - they come first
-    """A release with every optional part."""
+def complete(release: Any, callers: list[str], definitions: None, priority_classes: None) -> Any:  # noqa: ARG001 - they come first
+    """A release with every optional part; the test calls the API, too, where policies are enforced."""
     for values in KINDS.values():
         merge(release.values, values)
+    policy = release.values["networkPolicy"]
+    policy["apiFrom"] = [*policy["apiFrom"], *({"ipBlock": {"cidr": f"{each}/32"}} for each in callers)]
     for part in PRIORITY:
         release.values[part]["priorityClassName"] = f"estimatesync-test-{part}"
     release.deploy("install")
