@@ -87,6 +87,9 @@ class EmbeddedPostgres:
         """
         if self.is_running():
             self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+        # Where the path was too long for a socket, it is not below our directory, and nobody else would remove it.
+        with suppress(OSError):
+            self._socket_directory.rmdir()
 
     def is_running(self) -> bool:
         """Tell whether any process of the server is alive."""
