@@ -76,9 +76,8 @@
 {{- if and .service.nodePort (eq .service.type "ClusterIP") -}}
 {{- $faults = append $faults "api.service.nodePort: a Service of the type ClusterIP has none; set api.service.type to NodePort" -}}
 {{- end -}}
-{{- $least := int .replicas -}}
+{{- $least := include "estimatesync.leastReplicas" $ | int -}}
 {{- if .autoscaling.enabled -}}
-{{- $least = int .autoscaling.minReplicas -}}
 {{- if gt $least (int .autoscaling.maxReplicas) -}}
 {{- $faults = append $faults "api.autoscaling.minReplicas: more than maxReplicas" -}}
 {{- end -}}

@@ -124,3 +124,8 @@ imagePullSecrets:
 {{- end -}}
 {{- toJson $ports -}}
 {{- end -}}
+
+{{/* How few replicas of the API there may be. */}}
+{{- define "estimatesync.leastReplicas" -}}
+{{- ternary .Values.api.autoscaling.minReplicas .Values.api.replicas .Values.api.autoscaling.enabled -}}
+{{- end -}}
