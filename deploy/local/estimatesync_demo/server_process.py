@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -105,12 +105,12 @@ def running_server(directory: Path, environment: Mapping[str, str]) -> Iterator[
         RuntimeError: It does not start; its log is in the message.
     """
     server = ServerProcess(directory, environment)
-    try:
+    with ExitStack() as stack:
+        # However the context ends, it is told to stop first: who is killed leaves an embedded PostgreSQL behind.
+        stack.callback(server.end)
+        stack.callback(server.stop)
         server.start()
         yield server
-        server.stop()
-    finally:
-        server.end()
 
 
 def build_sample_settings(*, source_url: str, callback_url: str) -> dict[str, str]:

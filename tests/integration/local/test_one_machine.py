@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -23,8 +23,6 @@ from estimatesync_local.held_lock import is_held
 from estimatesync_local.postgres_server import EmbeddedPostgres
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
-
-T = TypeVar("T")
 
 PATIENCE = 40.0
 RECORDS = 230
