@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "deploy" / "docs"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from estimatesync_docs.navigation import parse_navigation, represent_navigation  # noqa: E402 - found by the line above
 

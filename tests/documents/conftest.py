@@ -237,7 +237,7 @@ def write_helm(copy: Path, environment: Environment, *, source_url: str) -> Path
     programs = copy.parent / "programs"
     programs.mkdir()
     helm = shutil.which("helm", path=environment["PATH"])
-    more = f"--values={copy}/deploy/cluster/values.yaml --set=sync.atticTechUrl={source_url}"
+    more = f"--values={copy}/tests/support/values.yaml --set=sync.atticTechUrl={source_url}"
     write_lines(
         programs / "helm",
         "#!/bin/sh",

@@ -1,4 +1,4 @@
-"""`make kind` with the kind that deploy/cluster/go/kind pins, up to where it would pull the image of its nodes.
+"""`make kind` with the kind that tests/support/go/kind pins, up to where it would pull the image of its nodes.
 
 Whatever kind asks of Docker goes to a small script that writes it down and runs no container.
 """

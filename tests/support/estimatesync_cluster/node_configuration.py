@@ -1,6 +1,6 @@
 """Configuration files and command lines of a real node's programs, as pure functions; each surprise has its reason.
 
-Called by real_node.py. What the programs are: deploy/cluster/go/node and deploy/cluster/go/containerd.
+Called by real_node.py. What the programs are: tests/support/go/node and tests/support/go/containerd.
 """
 
 import json

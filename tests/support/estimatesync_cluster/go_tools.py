@@ -1,6 +1,6 @@
 """Finds a program that tests and people run beside a cluster (helm, kind, promtool): in the cache, else built into it.
 
-As for the control plane's programs (binaries.py): pinned by a Go module of deploy/cluster/go, complete or absent,
+As for the control plane's programs (binaries.py): pinned by a Go module of tests/support/go, complete or absent,
 recognised by checksum. From source, because it is then the very program that users run; Helm's SDK as a wheel
 neither upgrades nor rolls back as the command does.
 """
@@ -116,5 +116,5 @@ def _fill(directory: Path, program: Program, fingerprint: str, *, version: str, 
 
 
 def find_helm(environ: Mapping[str, str] | None = None, *, report: Report) -> Path:
-    """Find Helm; its version is the one that deploy/cluster/go/helm pins, whatever is on PATH."""
+    """Find Helm; its version is the one that tests/support/go/helm pins, whatever is on PATH."""
     return find_go_tool(HELM, environ=os.environ if environ is None else environ, report=report)

@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package tools pins the control-plane programs that deploy/cluster builds,
+// Package tools pins the control-plane programs that tests/support builds,
 // so that go.sum holds the checksum of every module that goes into them.
 package tools
 

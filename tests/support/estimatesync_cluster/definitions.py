@@ -1,6 +1,6 @@
 """CustomResourceDefinitions of others that the chart has objects for: the Gateway API's and the Prometheus operator's.
 
-They lie in the Go modules that deploy/cluster/go/definitions pins, and `go` checks each against its go.sum. Nothing is
+They lie in the Go modules that tests/support/go/definitions pins, and `go` checks each against its go.sum. Nothing is
 compiled. For tests that send those objects to an API server which knows every field of them.
 """
 

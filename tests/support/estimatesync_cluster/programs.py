@@ -1,6 +1,6 @@
 """Which programs a control plane is made of and which versions of them: decisions on text, no files, no network.
 
-The Go modules under deploy/cluster/go are the one place where versions are written.
+The Go modules under tests/support/go are the one place where versions are written.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ GIT_VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """A program and the Go package it is built from; `module` is a directory under deploy/cluster/go."""
+    """A program and the Go package it is built from; `module` is a directory under tests/support/go."""
 
     name: str
     module: str
