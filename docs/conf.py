@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from estimatesync_docs.navigation import parse_navigation, represent_navigation  # noqa: E402 - found by the line above
+from estimatesync_docs.navigation import format_navigation, parse_navigation  # noqa: E402 - found by the line above
 
 project = "EstimateSync"
 extensions = ["myst_parser"]
@@ -46,7 +46,7 @@ def setup(app: Any) -> None:  # noqa: ANN401 - Sphinx is not installed where typ
 
 def _add_navigation(_: object, page: str, source: list[str]) -> None:
     if page in _INDEXES:
-        source[0] += represent_navigation(parse_navigation(source[0]))
+        source[0] += format_navigation(parse_navigation(source[0]))
 
 
 def _tell_language(_: object, page: str, __: str, context: dict[str, Any], ___: object) -> None:

@@ -14,8 +14,8 @@ import falcon.asgi
 import falcon.media
 import msgspec
 from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
-from estimatesync_tracing.no_tracer import NO_TRACER
-from estimatesync_tracing.ports import Tracer
+from estimatesync_tracing.setup import NO_TRACER
+from estimatesync_tracing.spans import Tracer
 
 from estimatesync_api.document_resources import DocsResource, OpenApiResource
 from estimatesync_api.gate import Gate
@@ -28,10 +28,10 @@ from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import (
     ApiError,
     Problem,
+    build_problem_headers,
     map_exception,
     map_status,
-    represent_problem,
-    represent_problem_headers,
+    to_problem_body,
 )
 from estimatesync_api.request_tracing import RequestTracing, SpanBeginning
 from estimatesync_api.settings import Settings
@@ -162,9 +162,9 @@ async def _answer_http_error(
 
 def _answer(req: falcon.asgi.Request, resp: falcon.asgi.Response, answer: ApiError) -> None:
     resp.status = answer.problem.status
-    resp.set_headers(dict(represent_problem_headers(answer)))
+    resp.set_headers(dict(build_problem_headers(answer)))
     # The address decides who reads it: a program, or a person.
     if req.context.answer_as_page:
         req.context.answer_as_page(req, resp, answer)
     else:
-        resp.media = represent_problem(answer)
+        resp.media = to_problem_body(answer)

@@ -31,7 +31,7 @@ def compute_client(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
         if asker is None:
             break
         client = asker
-    return "unknown" if client is None else _represent(client)
+    return "unknown" if client is None else _format(client)
 
 
 def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
@@ -53,7 +53,7 @@ def _is_trusted(client: Address, trusted: Sequence[Network]) -> bool:
     return any(client in network for network in trusted)
 
 
-def _represent(client: Address) -> str:
+def _format(client: Address) -> str:
     if isinstance(client, ipaddress.IPv4Address):
         return str(client)
     return str(ipaddress.ip_network((int(client), _IPV6_HOUSEHOLD), strict=False))

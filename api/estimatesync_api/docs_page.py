@@ -26,7 +26,7 @@ td, th, h2 { border-color: #343b41 } a { color: #78b4ff } }
 """
 
 
-def represent_page(document: Schema) -> str:
+def format_page(document: Schema) -> str:
     """Write the page."""
     info = document["info"]
     operations = [

@@ -4,7 +4,7 @@ import falcon
 import msgspec
 from falcon.asgi import Request, Response
 
-from estimatesync_api.docs_page import CONTENT_SECURITY_POLICY, represent_page
+from estimatesync_api.docs_page import CONTENT_SECURITY_POLICY, format_page
 from estimatesync_api.openapi import build_document
 
 
@@ -28,7 +28,7 @@ class DocsResource:
     is_public = True
 
     def __init__(self) -> None:
-        self._body = represent_page(build_document()).encode()
+        self._body = format_page(build_document()).encode()
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Show it."""

@@ -14,7 +14,7 @@ BEGIN: Final = "<!-- problems -->\n"
 END: Final = "<!-- /problems -->"
 
 
-def represent_table() -> str:
+def format_table() -> str:
     """Write every problem as a row of Markdown."""
     rows = [f"| {problem.status.value} | `{problem.code}` | {problem.message} |" for problem in Problem]
     return "\n".join(["| Status | `code` | Meaning |", "|---|---|---|", *rows, ""])
@@ -23,7 +23,7 @@ def represent_table() -> str:
 def main() -> None:
     """Replace what stands between the two marks."""
     page = Path(sys.argv[1])
-    table = f"{BEGIN}{represent_table()}{END}"
+    table = f"{BEGIN}{format_table()}{END}"
     page.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: table, page.read_text(), flags=re.DOTALL))
 
 

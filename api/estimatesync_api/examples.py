@@ -4,19 +4,18 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.log_lines import (
     SAVING,
     STARTING,
-    represent_fetch_complete,
-    represent_fetching,
-    represent_finished,
-    represent_page,
-    represent_page_complete,
-    represent_received,
+    format_fetch_complete,
+    format_fetching,
+    format_finished,
+    format_page,
+    format_page_complete,
+    format_received,
 )
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -30,12 +29,12 @@ from estimatesync_api.bodies import Body, RequestBody
 from estimatesync_api.listing import Place, SyncPage
 from estimatesync_api.messages import CANCEL_REQUESTED, REDELIVERY_REQUESTED
 from estimatesync_api.responses import (
-    represent_accepted,
-    represent_failure,
-    represent_list,
-    represent_request,
-    represent_success,
-    represent_sync,
+    to_accepted_body,
+    to_failure_body,
+    to_list_body,
+    to_request_body,
+    to_success_body,
+    to_sync_body,
 )
 
 _ID: Final = "est-20251016-140900000-k3x9q2ab"
@@ -76,24 +75,24 @@ _RUNNING: Final = msgspec.structs.replace(
 )
 _LINES: Final = (
     STARTING,
-    represent_fetching(1),
-    represent_received(1, 45 * 1024),
-    represent_page(1, 17, 100),
-    represent_page_complete(1, 100),
-    represent_fetch_complete(1609),
+    format_fetching(1),
+    format_received(1, 45 * 1024),
+    format_page(1, 17, 100),
+    format_page_complete(1, 100),
+    format_fetch_complete(1609),
     SAVING,
-    represent_finished(45, 1564),
+    format_finished(45, 1564),
 )
 
 REQUESTS: Final[dict[str, Body]] = {
     "the last 45 days": RequestBody(),
     "chosen days": RequestBody(start="2025-09-01", end="2025-10-16"),
 }
-ACCEPTED: Final = represent_accepted(_ID, _ASKED)
-OUTCOME: Final = represent_success(_FINISHED, _LINES)
-FAILURE: Final = represent_failure(_ID, "Login to Attic Tech failed: Invalid credentials", _LINES[:1])
-SYNC: Final = represent_sync(_FINISHED)
-LIST: Final = represent_list(SyncPage(syncs=(_FINISHED,), end=Place(created_at=_ASKED, name=_ID)))
+ACCEPTED: Final = to_accepted_body(_ID, _ASKED)
+OUTCOME: Final = to_success_body(_FINISHED, _LINES)
+FAILURE: Final = to_failure_body(_ID, "Login to Attic Tech failed: Invalid credentials", _LINES[:1])
+SYNC: Final = to_sync_body(_FINISHED)
+LIST: Final = to_list_body(SyncPage(syncs=(_FINISHED,), end=Place(created_at=_ASKED, name=_ID)))
 LOG: Final = "\n".join(_LINES)
-CANCELLED: Final = represent_request(CANCEL_REQUESTED, _RUNNING)
-REDELIVERED: Final = represent_request(REDELIVERY_REQUESTED, _FINISHED)
+CANCELLED: Final = to_request_body(CANCEL_REQUESTED, _RUNNING)
+REDELIVERED: Final = to_request_body(REDELIVERY_REQUESTED, _FINISHED)

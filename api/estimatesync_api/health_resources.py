@@ -41,4 +41,4 @@ class MetricsResource:
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """Write the numbers."""
-        resp.data, resp.content_type = self._metrics.represent(req.get_header("Accept") or "")
+        resp.data, resp.content_type = self._metrics.format(req.get_header("Accept") or "")

@@ -11,7 +11,7 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_TRACEPARENT
 from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_tracing.trace_context import TraceContext, represent_traceparent
+from estimatesync_tracing.context import TraceContext, format_traceparent
 
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.sync_request import SyncRequest
@@ -28,7 +28,7 @@ def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None =
 
     Its days are fixed now: they must not depend on when the operator looks.
     """
-    traced = {ANNOTATION_TRACEPARENT: represent_traceparent(origin)} if origin else {}
+    traced = {ANNOTATION_TRACEPARENT: format_traceparent(origin)} if origin else {}
     return EstimateSync(
         metadata=Metadata(
             name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **traced}

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Phase
 
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined

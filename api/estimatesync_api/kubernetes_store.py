@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, represent_estimate_sync
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, to_object
 from estimatesync_contract.names import ANNOTATION_REDELIVER
+from estimatesync_contract.spec import DateRange
 
 from estimatesync_api import kubernetes_logs
 from estimatesync_api.kubernetes_calls import MERGE_PATCH, KubernetesCalls
@@ -126,7 +126,7 @@ class KubernetesStore:
 
     async def _create(self, sync: EstimateSync, options: Mapping[str, str]) -> bytes:
         return await self._calls.send(
-            "POST", self._calls.syncs_path, query={**_WRITING, **options}, body=represent_estimate_sync(sync)
+            "POST", self._calls.syncs_path, query={**_WRITING, **options}, body=to_object(sync)
         )
 
     async def _patch(self, name: str, patch: dict[str, Any]) -> EstimateSync | None:

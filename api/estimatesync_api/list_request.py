@@ -50,7 +50,7 @@ def parse_sync_query(query: Query, *, time_zone: ZoneInfo) -> SyncQuery:
     return parsed
 
 
-def represent_cursor(place: Place | None) -> str | None:
+def format_cursor(place: Place | None) -> str | None:
     """Write where the next page begins, as text for an address that callers need not understand."""
     return None if place is None else base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 

@@ -4,7 +4,7 @@ import logging
 import os
 
 from estimatesync_contract.environment_reader import SettingsError
-from estimatesync_contract.old_names import accept_old_names
+from estimatesync_contract.legacy_settings import accept_old_names
 
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.kubernetes_store import KubernetesStore

@@ -64,7 +64,7 @@ class ApiMetrics:
         """Count a request whose key was missing or wrong."""
         self._strangers.labels(reason).inc()
 
-    def represent(self, accept: str) -> tuple[bytes, str]:
+    def format(self, accept: str) -> tuple[bytes, str]:
         """Write all numbers in the format that is asked for; answers that and its media type."""
         encode, media = choose_encoder(accept)
         return encode(self._choose_registry()), media

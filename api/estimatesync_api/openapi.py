@@ -15,7 +15,7 @@ from estimatesync_api.bodies import Body, ProblemBody
 from estimatesync_api.descriptions import Answer, Operation, Parameter
 from estimatesync_api.keys import HEADER
 from estimatesync_api.operations import OPERATIONS
-from estimatesync_api.problems import ApiError, Problem, represent_problem
+from estimatesync_api.problems import ApiError, Problem, to_problem_body
 
 Schema = dict[str, Any]
 
@@ -56,7 +56,7 @@ def _build_operation(operation: Operation) -> Schema:
     if operation.is_public:
         built["security"] = []
     if operation.request:
-        examples = {name: {"value": _represent(body)} for name, body in operation.request_examples.items()}
+        examples = {name: {"value": _format(body)} for name, body in operation.request_examples.items()}
         content = {_JSON: {"schema": _refer(operation.request), "examples": examples}}
         built["requestBody"] = {"required": False, "content": content}
     return {name: value for name, value in built.items() if value or name == "security"}
@@ -105,11 +105,11 @@ def _build_answer(answer: Answer) -> Schema:
 def _build_example(example: Body | str | None) -> Schema:
     if example is None:
         return {}
-    return {"example": example if isinstance(example, str) else _represent(example)}
+    return {"example": example if isinstance(example, str) else _format(example)}
 
 
 def _build_refusal(problems: list[Problem]) -> Schema:
-    examples = {problem.code: {"value": _represent(represent_problem(ApiError(problem)))} for problem in problems}
+    examples = {problem.code: {"value": _format(to_problem_body(ApiError(problem)))} for problem in problems}
     return {
         "description": HTTPStatus(problems[0].status).phrase,
         "content": {_JSON: {"schema": _refer(ProblemBody), "examples": examples}},
@@ -143,5 +143,5 @@ def _refer(body: type[Body]) -> Schema:
     return {"$ref": _REFERENCE.format(name=body.__name__)}
 
 
-def _represent(body: Body) -> Any:  # noqa: ANN401 - JSON builtins
+def _format(body: Body) -> Any:  # noqa: ANN401 - JSON builtins
     return msgspec.to_builtins(body)

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DateRange
 
 from estimatesync_api.listing import SyncPage, SyncQuery
 

@@ -101,7 +101,7 @@ def map_status(status: int) -> ApiError:
     return ApiError(known.get(status, fallback))
 
 
-def represent_problem(error: ApiError) -> ProblemBody:
+def to_problem_body(error: ApiError) -> ProblemBody:
     """Write the body of an error; `errors` lists the faults when there is more than one."""
     return ProblemBody(
         success=False,
@@ -112,7 +112,7 @@ def represent_problem(error: ApiError) -> ProblemBody:
     )
 
 
-def represent_problem_headers(error: ApiError) -> Mapping[str, str]:
+def build_problem_headers(error: ApiError) -> Mapping[str, str]:
     """Say when to come back, or how to identify oneself (401, RFC 9110 section 11.6.1)."""
     if error.problem.status in _PASSING:
         return {"Retry-After": str(error.retry_after)}

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Final
 
+from estimatesync_tracing.context import TRACEPARENT_HEADER, parse_traceparent
 from estimatesync_tracing.log_fields import install_trace_fields
-from estimatesync_tracing.ports import SpanKind, Tracer
 from estimatesync_tracing.settings import TracingSettings
-from estimatesync_tracing.switch import create_tracer
-from estimatesync_tracing.trace_context import TRACEPARENT_HEADER, parse_traceparent
-from estimatesync_tracing.vocabulary import Attribute
+from estimatesync_tracing.setup import create_tracer
+from estimatesync_tracing.spans import Attribute, SpanKind, Tracer
 from falcon.asgi import Request, Response
 
 _CLOSE_SECONDS: Final = 2.0

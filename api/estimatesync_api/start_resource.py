@@ -16,7 +16,7 @@ from falcon.asgi import Request, Response
 from estimatesync_api.ports import StoreUnavailableError, SyncStore
 from estimatesync_api.problems import RETRY_AFTER_SECONDS, ApiError, Problem
 from estimatesync_api.request_body import read_body
-from estimatesync_api.responses import compute_error, represent_accepted, represent_failure, represent_success
+from estimatesync_api.responses import compute_error, to_accepted_body, to_failure_body, to_success_body
 from estimatesync_api.sync_request import parse_sync_request
 from estimatesync_api.sync_starter import SyncStarter
 from estimatesync_api.waiting import ClosingError, WaitingRoom
@@ -62,7 +62,7 @@ class StartResource:
         if request.is_background:
             resp.status = HTTPStatus.ACCEPTED
             resp.retry_after = RETRY_AFTER_SECONDS
-            resp.media = represent_accepted(sync.name, now)
+            resp.media = to_accepted_body(sync.name, now)
         else:
             await self._answer_outcome(sync.name, resp)
 
@@ -70,14 +70,14 @@ class StartResource:
         sync = await self._wait(name)
         if sync is None:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
-            resp.media = represent_failure(name, "The sync was deleted before it ended.", ())
+            resp.media = to_failure_body(name, "The sync was deleted before it ended.", ())
             return
         log = await self._read_log(sync)
         if sync.status.phase is Phase.SUCCEEDED:
-            resp.media = represent_success(sync, log)
+            resp.media = to_success_body(sync, log)
         else:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
-            resp.media = represent_failure(name, compute_error(sync), log)
+            resp.media = to_failure_body(name, compute_error(sync), log)
 
     async def _wait(self, name: str) -> EstimateSync | None:
         try:

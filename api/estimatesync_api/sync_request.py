@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange, compute_default_range
+from estimatesync_contract.spec import DateRange, compute_default_range
 
 from estimatesync_api.bodies import RequestBody
 from estimatesync_api.problems import ApiError, Problem

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import falcon
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.instants import represent_instant
 from estimatesync_contract.names import SYNC_NAME_MAX_LENGTH
 from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
+from estimatesync_contract.timestamps import format_timestamp
 from falcon.asgi import Request, Response
 
 from estimatesync_api.list_request import parse_sync_query
@@ -20,7 +20,7 @@ from estimatesync_api.messages import CANCEL_REQUESTED, CANCEL_TOO_LATE, REDELIV
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.redelivery import require_redeliverable
-from estimatesync_api.responses import represent_list, represent_request, represent_sync
+from estimatesync_api.responses import to_list_body, to_request_body, to_sync_body
 
 
 class SyncListResource:
@@ -33,7 +33,7 @@ class SyncListResource:
     async def on_get(self, req: Request, resp: Response) -> None:
         """Show a page."""
         page = await self._store.list_page(parse_sync_query(req.params, time_zone=self._time_zone))
-        resp.media = represent_list(page)
+        resp.media = to_list_body(page)
 
 
 class SyncResource:
@@ -45,7 +45,7 @@ class SyncResource:
     async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
         """Show a sync, unless the caller has seen it like this before."""
         sync = require_found(await self._store.fetch(require_sync_name(sync_id)), req)
-        body = msgspec.json.encode(represent_sync(sync))
+        body = msgspec.json.encode(to_sync_body(sync))
         tag = falcon.ETag(hashlib.sha256(body).hexdigest()[:32])
         resp.etag = tag.dumps()
         resp.cache_control = ("no-cache",)
@@ -67,11 +67,11 @@ class CancelResource:
         name = require_sync_name(sync_id)
         sync = require_found(await self._store.fetch(name), req)
         if sync.is_finished:
-            resp.media = represent_request(CANCEL_TOO_LATE, sync)
+            resp.media = to_request_body(CANCEL_TOO_LATE, sync)
             return
         sync = require_found(await self._store.request_cancel(name), req)
         resp.status = HTTPStatus.ACCEPTED
-        resp.media = represent_request(CANCEL_REQUESTED, sync)
+        resp.media = to_request_body(CANCEL_REQUESTED, sync)
 
 
 class RedeliverResource:
@@ -86,10 +86,10 @@ class RedeliverResource:
         """Have the callback sent; each request is one more delivery."""
         name = require_sync_name(sync_id)
         require_redeliverable(require_found(await self._store.fetch(name), req))
-        token = f"{represent_instant(self._clock())}-{self._token()}"
+        token = f"{format_timestamp(self._clock())}-{self._token()}"
         sync = require_found(await self._store.request_redelivery(name, token), req)
         resp.status = HTTPStatus.ACCEPTED
-        resp.media = represent_request(REDELIVERY_REQUESTED, sync)
+        resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
 
 
 def require_sync_name(text: str) -> str:

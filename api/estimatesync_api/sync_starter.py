@@ -15,12 +15,11 @@ from datetime import datetime
 from typing import Final
 from weakref import WeakValueDictionary
 
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_keyed_sync_name, build_sync_name
-from estimatesync_tracing.no_tracer import NO_TRACER
-from estimatesync_tracing.ports import Tracer
-from estimatesync_tracing.sync_traces import find_origin
+from estimatesync_contract.spec import DateRange
+from estimatesync_tracing.setup import NO_TRACER
+from estimatesync_tracing.spans import Tracer, find_origin
 
 from estimatesync_api.idempotency import build_sync, require_same_request
 from estimatesync_api.listing import may_be_joined

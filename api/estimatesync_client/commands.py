@@ -19,7 +19,7 @@ from estimatesync_client.ports import ListQuery, Server, StartQuery
 from estimatesync_client.program import Program, get_program
 from estimatesync_client.terminal import Output, read_now
 from estimatesync_client.views import build_hint, build_table
-from estimatesync_client.wording import represent_harmless
+from estimatesync_client.wording import format_harmless
 
 _KEY: Final = re.compile(r"[ -~]{1,255}")
 
@@ -109,7 +109,7 @@ def logs(
         name = find_sync(server, sync_id).sync_id
         try:
             for line in _read_lines(program, server, name, follow=follow):
-                program.terminal.write_line(represent_harmless(line))
+                program.terminal.write_line(format_harmless(line))
         except KeyboardInterrupt:
             cure = f"Come back with: estimatesync logs {name} --follow"
             raise InterruptedWaitError("Nobody reads the log any more.", cure=cure, sync_id=name) from None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import httpx
-from estimatesync_contract.authorities import FILE_VARIABLE
+from estimatesync_contract.tls_trust import FILE_VARIABLE
 
 from estimatesync_client.errors import UsageError
 from estimatesync_client.settings import Address, ApiKey

@@ -60,7 +60,7 @@ def check_database(target: DatabaseTarget) -> Finding:
         ) as connection:
             return judge_rights(_fetch_rights(connection, target.schema), schema=target.schema)
     except psycopg.Error as error:
-        return build_finding(Check.DATABASE, Cause.DATABASE_AWAY, detail=_represent_fault(str(error)))
+        return build_finding(Check.DATABASE, Cause.DATABASE_AWAY, detail=_format_fault(str(error)))
 
 
 def judge_rights(rights: Rights, *, schema: str) -> Finding:
@@ -98,7 +98,7 @@ def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:
     )
 
 
-def _represent_fault(text: str) -> str:
+def _format_fault(text: str) -> str:
     """Choose among libpq's lines the last one that names a failure; behind FATAL are the server's own words."""
     lines = [line.strip(" \t-") for line in text.splitlines() if " failed: " in line or "FATAL: " in line]
     line = lines[-1] if lines else text.partition("\n")[0]

@@ -3,7 +3,7 @@
 import typer
 from dotenv import dotenv_values
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL
-from estimatesync_contract.old_names import accept_old_names
+from estimatesync_contract.legacy_settings import accept_old_names
 
 from estimatesync_client import options
 from estimatesync_client.doctor import examine

@@ -129,7 +129,7 @@ class InterruptedWaitError(ClientError):
     default_code = "interrupted"
 
 
-def represent_error(error: ClientError) -> dict[str, Any]:
+def to_error_object(error: ClientError) -> dict[str, Any]:
     """Write an error as JSON, in the shape of the API's own errors and with the exit code."""
     body: dict[str, Any] = {"success": False, "message": error.message, "code": error.code}
     if error.cure:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.reasons import Reason
 
 from estimatesync_client.answers import SUCCEEDED, Callback, Sync
 from estimatesync_client.causes import Cause, build_finding
 from estimatesync_client.findings import Check, Finding, Verdict
-from estimatesync_client.wording import represent_age, represent_count, represent_harmless
+from estimatesync_client.wording import format_age, format_count, format_harmless
 
 Causes = Mapping[str, Cause]
 
@@ -89,9 +89,9 @@ def _judge_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
     code = callback.last_status_code
     details = {
         "sync_id": sync.sync_id,
-        "age": represent_age(callback.last_attempt_at or sync.completed_at, now),
-        "attempts": represent_count(callback.attempts, "attempt"),
-        "detail": represent_harmless(callback.last_error or (f"HTTP {code}" if code else "no cause is known")),
+        "age": format_age(callback.last_attempt_at or sync.completed_at, now),
+        "attempts": format_count(callback.attempts, "attempt"),
+        "detail": format_harmless(callback.last_error or (f"HTTP {code}" if code else "no cause is known")),
     }
     causes = {
         "delivered": Cause.DELIVERED,
@@ -104,5 +104,5 @@ def _judge_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
 
 def _build_seen(check: Check, cause: Cause, sync: Sync, now: datetime) -> Finding:
     moment = sync.completed_at or sync.started_at or sync.created_at
-    said = represent_harmless(sync.message or sync.reason or "").rstrip(".")
-    return build_finding(check, cause, sync_id=sync.sync_id, age=represent_age(moment, now), detail=said)
+    said = format_harmless(sync.message or sync.reason or "").rstrip(".")
+    return build_finding(check, cause, sync_id=sync.sync_id, age=format_age(moment, now), detail=said)

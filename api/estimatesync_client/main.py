@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from estimatesync_contract.authorities import name_system_authorities
+from estimatesync_contract.tls_trust import name_system_authorities
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from estimatesync_client.errors import (
     UnavailableError,
 )
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
-from estimatesync_client.wording import represent_harmless
+from estimatesync_client.wording import format_harmless
 
 _TRANSIENT: Final = frozenset(
     {
@@ -49,18 +49,18 @@ def parse_body(raw: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def represent_origin(location: str) -> str:
+def format_origin(location: str) -> str:
     """Show where a redirect leads: scheme and host, for a path may hold anything."""
     try:
         parts = urlsplit(location)
     except ValueError:
         return "an unreadable address"
-    return represent_harmless(f"{parts.scheme}://{parts.netloc}") if parts.netloc else "another path"
+    return format_harmless(f"{parts.scheme}://{parts.netloc}") if parts.netloc else "another path"
 
 
 def build_connection_error(cause: Cause, detail: str, *, host: str) -> UnavailableError:
     """Build the error of a connection that failed."""
-    message, cure = _represent(cause, host=host, setting=URL_VARIABLE, detail=detail)
+    message, cure = _format(cause, host=host, setting=URL_VARIABLE, detail=detail)
     return UnavailableError(message, cure=cure, is_lasting=cause in _LASTING)
 
 
@@ -76,19 +76,19 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
     """
     details = {"host": host, "setting": URL_VARIABLE}
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        message, cure = _represent(Cause.REDIRECTED, detail=represent_origin(location), **details)
+        message, cure = _format(Cause.REDIRECTED, detail=format_origin(location), **details)
         return StrangerError(message, cure=cure)
     body = parse_body(raw)
     said = _read_message(body)
     if status in _TRANSIENT:
         later = f" in {retry_after:.0f} s" if retry_after else ""
-        message, cure = _represent(Cause.BUSY, detail=said or f"HTTP {status}", later=later)
+        message, cure = _format(Cause.BUSY, detail=said or f"HTTP {status}", later=later)
         return UnavailableError(message, cure=cure, code=_read_code(body), retry_after=retry_after)
     if not said or body is None or _read_code(body) == _NO_SUCH_ADDRESS:
-        message, cure = _represent(Cause.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
+        message, cure = _format(Cause.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
         return StrangerError(message, cure=cure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        message, cure = _represent(Cause.DEFECT, detail=said)
+        message, cure = _format(Cause.DEFECT, detail=said)
         return RefusedError(message, cure=cure, code=_read_code(body))
     return _build_refusal(status, body, said)
 
@@ -96,7 +96,7 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
 def _build_refusal(status: int, body: dict[str, Any], said: str) -> ClientError:
     kind, cure = _KINDS.get(status, (RefusedError, ""))
     listed = body.get("errors")
-    faults = tuple(represent_harmless(str(fault)) for fault in listed) if isinstance(listed, list) else ()
+    faults = tuple(format_harmless(str(fault)) for fault in listed) if isinstance(listed, list) else ()
     return kind(said, cure=cure, code=_read_code(body), faults=faults)
 
 
@@ -104,14 +104,14 @@ def _read_message(body: dict[str, Any] | None) -> str:
     """Every error of the API has these two; whatever lacks them was said by somebody else."""
     if body is None or body.get("success") is not False or not isinstance(body.get("message"), str):
         return ""
-    return represent_harmless(body["message"])[:_QUOTE_LENGTH]
+    return format_harmless(body["message"])[:_QUOTE_LENGTH]
 
 
 def _read_code(body: dict[str, Any] | None) -> str:
     return str((body or {}).get("code") or "")
 
 
-def _represent(cause: Cause, **details: object) -> tuple[str, str]:
+def _format(cause: Cause, **details: object) -> tuple[str, str]:
     """Make a sentence of a row; a host stays as it is written."""
     happened = cause.happened if cause.happened.startswith("{") else cause.happened[0].upper() + cause.happened[1:]
     return f"{happened.format(**details).rstrip('.')}.", cause.cure.format(**details)

@@ -13,9 +13,9 @@ from estimatesync_contract.names import SYNCS_PATH
 from estimatesync_client.causes import Cause, build_finding
 from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
 from estimatesync_client.findings import Check, Finding, Verdict
-from estimatesync_client.problems import parse_body, represent_origin
+from estimatesync_client.problems import format_origin, parse_body
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
-from estimatesync_client.wording import represent_harmless
+from estimatesync_client.wording import format_harmless
 
 _HEALTH_PATH: Final = "/healthz"
 _READY_PATH: Final = "/readyz"
@@ -37,7 +37,7 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
         return _build_server(cause, address, detail=detail)
     milliseconds = round((time.monotonic() - began) * 1000)
     if response.is_redirect:
-        return _build_server(Cause.REDIRECTED, address, detail=represent_origin(response.headers.get("location", "")))
+        return _build_server(Cause.REDIRECTED, address, detail=format_origin(response.headers.get("location", "")))
     if parse_body(response.content) != {"status": "ok"}:
         return _build_server(Cause.STRANGER, address, detail=f"HTTP {response.status_code}")
     is_safe = address.is_encrypted or address.is_here
@@ -72,7 +72,7 @@ def is_usable(finding: Finding) -> bool:
 
 def _read_message(response: httpx.Response) -> str:
     said = (parse_body(response.content) or {}).get("message")
-    return represent_harmless(said).rstrip(".") if isinstance(said, str) else f"HTTP {response.status_code}"
+    return format_harmless(said).rstrip(".") if isinstance(said, str) else f"HTTP {response.status_code}"
 
 
 def _build_server(cause: Cause, address: Address, **details: object) -> Finding:

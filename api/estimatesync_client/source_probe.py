@@ -12,7 +12,7 @@ from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fa
 from estimatesync_client.findings import Check, Finding
 from estimatesync_client.problems import parse_body
 from estimatesync_client.target_settings import SourceLogin
-from estimatesync_client.wording import represent_harmless
+from estimatesync_client.wording import format_harmless
 
 LOGIN_PATH: Final = "/api/users/login"
 ESTIMATES_PATH: Final = "/api/job-estimates"
@@ -51,7 +51,7 @@ def _find_host(url: str) -> str:
 def _judge(client: httpx.Client, login: SourceLogin, host: str) -> Finding:
     answer = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
     if answer.status in _REFUSALS:
-        return _build(Cause.SOURCE_DENIES_LOGIN, host=host, detail=_represent_refusal(answer))
+        return _build(Cause.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(answer))
     token = (answer.body or {}).get("token")
     if answer.status != HTTPStatus.OK or not isinstance(token, str):
         return _build(Cause.SOURCE_STRANGE, host=host, detail=f"HTTP {answer.status}")
@@ -69,12 +69,12 @@ def _read(response: httpx.Response) -> _Answer:
     return _Answer(status=response.status_code, body=parse_body(response.content))
 
 
-def _represent_refusal(answer: _Answer) -> str:
+def _format_refusal(answer: _Answer) -> str:
     """Quote Payload's own error: a list of errors, each with a message."""
     errors = (answer.body or {}).get("errors")
     first = errors[0] if isinstance(errors, list) and errors else {}
     said = first.get("message") if isinstance(first, dict) else None
-    return represent_harmless(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {answer.status}"
+    return format_harmless(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {answer.status}"
 
 
 def _build(cause: Cause, **details: object) -> Finding:

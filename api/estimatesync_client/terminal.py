@@ -17,11 +17,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from estimatesync_client.answers import Sync
-from estimatesync_client.errors import ClientError, represent_error
+from estimatesync_client.errors import ClientError, to_error_object
 from estimatesync_client.ports import WaitView
-from estimatesync_client.sync_texts import represent_outcome, represent_progress_line
+from estimatesync_client.sync_texts import format_outcome, format_progress_line
 from estimatesync_client.views import STATUS_STYLES, build_error
-from estimatesync_client.wording import represent_clock, represent_count
+from estimatesync_client.wording import format_clock, format_count
 
 _PIPE_WIDTH: Final = 2000
 """Nothing is folded for a program that reads along."""
@@ -71,7 +71,7 @@ class Terminal:
     def write_error(self, error: ClientError) -> None:
         """Tell what did not work."""
         if self.output is Output.JSON:
-            self._write_json(represent_error(error))
+            self._write_json(to_error_object(error))
         else:
             _print(self.err, build_error(error))
 
@@ -107,7 +107,7 @@ class BarView:
 
     def show(self, sync: Sync) -> None:
         """Move the bar."""
-        told = "" if sync.is_finished else represent_outcome(sync)
+        told = "" if sync.is_finished else format_outcome(sync)
         if told and told != self._said:
             self._progress.console.print(told, style="dim")
         self._said = told
@@ -118,8 +118,8 @@ class BarView:
             description=f"[{style}]{sync.status:<9}[/]" if style else escape(sync.status),
             total=100 if progress or sync.is_finished else None,
             completed=progress.percent if progress else 0,
-            reached=_represent_reached(sync),
-            clock=" " + represent_clock(time.monotonic() - self._began),
+            reached=_format_reached(sync),
+            clock=" " + format_clock(time.monotonic() - self._began),
         )
 
 
@@ -136,15 +136,15 @@ class LineView:
         step = sync.progress.percent // _STEP_PERCENT if sync.progress else None
         seen = (sync.status, step, sync.reason, sync.message)
         if seen != self._last:
-            self._console.print(represent_progress_line(sync))
+            self._console.print(format_progress_line(sync))
         self._last = seen
 
 
-def _represent_reached(sync: Sync) -> str:
+def _format_reached(sync: Sync) -> str:
     progress = sync.progress
     if progress is None:
         return ""
-    return f"{progress.percent:>3}%  page {progress.text}  {represent_count(progress.fetched, 'estimate')}"
+    return f"{progress.percent:>3}%  page {progress.text}  {format_count(progress.fetched, 'estimate')}"
 
 
 def _print(console: Console, shown: RenderableType) -> None:

@@ -16,10 +16,10 @@ from estimatesync_client.errors import ClientError
 from estimatesync_client.findings import Check, Finding, Verdict
 from estimatesync_client.sync_texts import (
     COLUMNS,
-    represent_fields,
-    represent_outcome,
-    represent_row,
-    represent_sign,
+    format_fields,
+    format_outcome,
+    format_row,
+    format_sign,
 )
 
 STATUS_STYLES: Final = {
@@ -48,7 +48,7 @@ def build_table(syncs: Iterable[Sync], now: datetime) -> Table:
             min_width=_ID_LENGTH if fold else None,
         )
     for sync in syncs:
-        name, status, *rest = represent_row(sync, now)
+        name, status, *rest = format_row(sync, now)
         table.add_row(Text(name), Text(status, style=STATUS_STYLES.get(status, "")), *(Text(text) for text in rest))
     return table
 
@@ -57,9 +57,9 @@ def build_sync(sync: Sync, now: datetime) -> Group:
     """Build the look at one sync."""
     style = STATUS_STYLES.get(sync.status, "")
     head = Table.grid(padding=(0, 2, 0, 0))
-    head.add_row(Text(f"{represent_sign(sync)} {sync.status}", style=f"bold {style}"), Text(represent_outcome(sync)))
+    head.add_row(Text(f"{format_sign(sync)} {sync.status}", style=f"bold {style}"), Text(format_outcome(sync)))
     fields = Table.grid(padding=(0, 2, 0, 0))
-    for name, text in represent_fields(sync, now):
+    for name, text in format_fields(sync, now):
         fields.add_row(Text(f"  {name}", style="dim"), Text(text))
     return Group(Text(sync.sync_id, style="bold"), head, fields)
 

@@ -172,7 +172,7 @@ def _without_null(schema: Schema) -> Schema:
     return {**branch, **rest}
 
 
-def represent_crd() -> str:
+def format_crd() -> str:
     """Write the CustomResourceDefinition as the YAML file that the chart carries."""
     import yaml  # noqa: PLC0415 - only who generates the file needs PyYAML, not everyone who imports the contract
 
@@ -181,4 +181,4 @@ def represent_crd() -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(represent_crd())
+    sys.stdout.write(format_crd())

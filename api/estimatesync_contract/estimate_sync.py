@@ -62,12 +62,12 @@ def parse_estimate_sync(raw: object) -> EstimateSync:
         raise MalformedSyncError(f"not a valid {KIND}: {error}") from error
 
 
-def represent_estimate_sync(sync: EstimateSync) -> dict[str, Any]:
+def to_object(sync: EstimateSync) -> dict[str, Any]:
     """Write the object as the Kubernetes API takes it (JSON builtins)."""
     return {"apiVersion": API_VERSION, "kind": KIND, **msgspec.to_builtins(sync)}
 
 
-def represent_status(status: EstimateSyncStatus) -> dict[str, Any]:
+def to_status_object(status: EstimateSyncStatus) -> dict[str, Any]:
     """Write a status as JSON builtins; unknown fields are left out, times are RFC 3339 in UTC."""
     builtins: dict[str, Any] = msgspec.to_builtins(status)
     return builtins

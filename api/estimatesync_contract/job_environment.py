@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DateRange
 
 SYNC_ID: Final = "SYNC_ID"
 SYNC_UID: Final = "SYNC_UID"

@@ -20,62 +20,62 @@ _PAGE_OF: Final = re.compile(r"\[SYNC\] Page (\d+)/(\d+): \d+ estimates")
 _PAGE_COMPLETE: Final = re.compile(r"\[SYNC\] Page (\d+) complete\. Total so far: (\d+)")
 
 
-def represent_fetching(page: int) -> str:
+def format_fetching(page: int) -> str:
     """A page has been asked for."""
     return f"🔍 [SYNC] Fetching page {page}..."
 
 
-def represent_received(page: int, size_bytes: int) -> str:
+def format_received(page: int, size_bytes: int) -> str:
     """A page has arrived; the size is in units of 1,024 bytes, rounded."""
     return f"🔍 [SYNC] Response received for page {page} ({round(size_bytes / 1024)}KB)"
 
 
-def represent_page(page: int, total_pages: int, records: int) -> str:
+def format_page(page: int, total_pages: int, records: int) -> str:
     """What the page holds."""
     return f"🔍 [SYNC] Page {page}/{total_pages}: {records} estimates"
 
 
-def represent_last_page(records: int, page_size: int) -> str:
+def format_last_page(records: int, page_size: int) -> str:
     """The page was not full, so none comes after it."""
     return f"🏁 [SYNC] Last page reached ({records} < {page_size})"
 
 
-def represent_page_complete(page: int, total_so_far: int) -> str:
+def format_page_complete(page: int, total_so_far: int) -> str:
     """The page is on its way into the database."""
     return f"✅ [SYNC] Page {page} complete. Total so far: {total_so_far}"
 
 
-def represent_changes(news: int) -> str:
+def format_changes(news: int) -> str:
     """Estimates that a closing pass brought anew or in a newer version."""
     return f"🔁 [SYNC] Changed or appeared meanwhile: {news} estimates"
 
 
-def represent_skipped(name: str, problem: str, place: str) -> str:
+def format_skipped(name: str, problem: str, place: str) -> str:
     """A record that cannot become a row is left out."""
     return f"⚠️ [SYNC] Estimate {name} is skipped: {problem} ({place})"
 
 
-def represent_skipped_total(skipped: int, records: int, names: str) -> str:
+def format_skipped_total(skipped: int, records: int, names: str) -> str:
     """How many are left out, and the first of them."""
     return f"⚠️ [SYNC] Skipped: {skipped} of {records} estimates, to be corrected in Attic Tech: {names}"
 
 
-def represent_complete_as_of(instant: str) -> str:
+def format_complete_as_of(instant: str) -> str:
     """The closing pass has ended: by Attic Tech's clock nothing up to this instant is missing."""
     return f"🔒 [SYNC] Nothing is missing up to {instant}, by the clock of Attic Tech"
 
 
-def represent_fetch_complete(total: int) -> str:
+def format_fetch_complete(total: int) -> str:
     """All pages are there."""
     return f"🎉 [SYNC] Fetch complete! Total: {total} estimates"
 
 
-def represent_finished(new: int, updated: int) -> str:
+def format_finished(new: int, updated: int) -> str:
     """The transaction has been committed. Also the message of a foreground answer."""
     return f"✅ Background synchronization finished. New: {new}, Updated: {updated}."
 
 
-def represent_failure(message: str) -> str:
+def format_failure(message: str) -> str:
     """The sync failed and the tables are as they were."""
     return f"❌ [SYNC] {message}"
 

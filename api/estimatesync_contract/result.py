@@ -1,15 +1,38 @@
-"""The result that a sync leaves behind in its termination message: at most 4 KB of JSON, counts and a cause, no record.
+"""What a run leaves behind: its exit code, and its result in the termination message.
 
+The result is at most 4 KB of JSON: counts and a cause, no record.
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 """
 
+from collections.abc import Mapping
+from enum import IntEnum
 from typing import Final
 
 import msgspec
 
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results, Time, truncate_message
+
+
+class ExitCode(IntEnum):
+    """Tells Kubernetes whether another try makes sense.
+
+    The job's podFailurePolicy fails at once on PERMANENT; any other failure counts against maxRetries.
+    """
+
+    DONE = 0
+    RETRYABLE = 10
+    PERMANENT = 20
+
+
+MEANINGS: Final[Mapping[ExitCode, str]] = {
+    ExitCode.DONE: "the estimates are stored, and the result says how many",
+    ExitCode.RETRYABLE: "failed; another run may succeed, and the job starts one, up to `spec.maxRetries` times",
+    ExitCode.PERMANENT: "failed, and would fail again: a login, a right, a setting or a record must be put right",
+}
+"""What each says to a person."""
+
 
 RESULT_MAX_BYTES: Final = 4096
 

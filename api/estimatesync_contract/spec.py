@@ -1,11 +1,25 @@
 """What a person asks for: the spec of an EstimateSync, with the bounds and defaults that the CRD enforces."""
 
+from datetime import date, timedelta
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from estimatesync_contract.date_ranges import DateRange
+DEFAULT_RANGE_DAYS: Final = 45
+
+
+class DateRange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whole days, both ends included, in the configured time zone."""
+
+    start: Annotated[date, Meta(description="The first day.")]
+    end: Annotated[date, Meta(description="The last day.")]
+
+
+def compute_default_range(today: date) -> DateRange:
+    """The seed's default: the last 45 days up to and including today."""
+    return DateRange(start=today - timedelta(days=DEFAULT_RANGE_DAYS), end=today)
+
 
 DNS_SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.spec import DateRange
 
 MESSAGE_MAX_LENGTH: Final = 1024
 """Also the longest message that an Event may carry."""

@@ -7,8 +7,8 @@ the sentence.
 import logging
 from collections.abc import Iterable
 
-from estimatesync_tracing.ports import Tracer
-from estimatesync_tracing.trace_context import represent_span_id, represent_trace_id
+from estimatesync_tracing.context import format_span_id, format_trace_id
+from estimatesync_tracing.spans import Tracer
 
 TRACE_ID = "trace_id"
 SPAN_ID = "span_id"
@@ -26,8 +26,8 @@ class TraceFilter(logging.Filter):
         """See logging.Filter."""
         context = self._tracer.find_current()
         if context is not None and not hasattr(record, TRACE_ID):
-            record.trace_id = represent_trace_id(context)
-            record.span_id = represent_span_id(context)
+            record.trace_id = format_trace_id(context)
+            record.span_id = format_span_id(context)
         return True
 
 

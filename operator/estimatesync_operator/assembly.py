@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic
 
 from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_tracing.ports import Tracer
+from estimatesync_tracing.spans import Tracer
 
 from estimatesync_operator.callback_http import HttpCallbackSender
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
@@ -71,7 +71,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings, t
                 settings.job,
                 snapshots=snapshots,
                 clock=clock,
-                represent_trace=JobTraces(tracer).represent,
+                format_trace=JobTraces(tracer).format,
             ),
             events=KubernetesEvents(
                 client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.instants import represent_instant
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+from estimatesync_contract.timestamps import format_timestamp
 
 _EVENT: Final = "sync_estimates_completed"
 _CANCELLED: Final = "Cancelled"
@@ -62,7 +62,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
     error = _build_error(status)
     body = _CallbackBody(
         event=_EVENT,
-        timestamp=represent_instant(status.completion_time),
+        timestamp=format_timestamp(status.completion_time),
         status="success" if error is None else "error",
         results=_build_results(status.results if error is None else None),
         date_range=_build_date_range(status),

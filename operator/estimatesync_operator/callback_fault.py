@@ -21,13 +21,13 @@ _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
 )
 
 
-def represent_fault(error: BaseException) -> str:
+def format_fault(error: BaseException) -> str:
     """Say what broke, from the first cause that is known; errors of a library hide those of the system."""
-    known = (_represent_cause(cause) for cause in _walk_causes(error))
+    known = (_format_cause(cause) for cause in _walk_causes(error))
     return next((words for words in known if words is not None), "the connection failed")
 
 
-def _represent_cause(cause: BaseException) -> str | None:
+def _format_cause(cause: BaseException) -> str | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message})"
     for kind, words in _WORDS:

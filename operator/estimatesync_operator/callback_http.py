@@ -13,22 +13,23 @@ from datetime import datetime
 from typing import Final, NoReturn, Protocol
 
 import httpx
-from estimatesync_contract.authorities import UNREADABLE
+from estimatesync_contract.callback_url import (
+    Address,
+    CallbackTarget,
+    TargetRefusedError,
+    decide_addresses,
+    format_excerpt,
+    parse_target,
+)
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.http_dates import parse_retry_after
+from estimatesync_contract.timestamps import parse_retry_after
+from estimatesync_contract.tls_trust import UNREADABLE
 
-from estimatesync_operator.callback_address import Address, decide_addresses
-from estimatesync_operator.callback_fault import represent_fault
+from estimatesync_operator.callback_fault import format_fault
 from estimatesync_operator.callback_lookup import SharedLookups
 from estimatesync_operator.callback_settings import ALLOWED_SECRETS, WEBHOOK_URL, CallbackSettings
 from estimatesync_operator.callback_signature import build_callback_headers
-from estimatesync_operator.callback_target import (
-    CallbackTarget,
-    TargetRefusedError,
-    parse_target,
-    represent_excerpt,
-)
 from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
 
 TraceHeaders = Callable[[], Mapping[str, str]]
@@ -134,11 +135,11 @@ class HttpCallbackSender:
                     response = await _send_to_first(transport, requests)
                 excerpt = await _read_excerpt(response, deadline=deadline)
         except (httpx.TransportError, OSError) as error:
-            return CallbackAttempt(error=f"{target.origin}: {represent_fault(error)}")
+            return CallbackAttempt(error=f"{target.origin}: {format_fault(error)}")
         return CallbackAttempt(
             status_code=response.status_code,
             retry_after=parse_retry_after(response.headers.get("retry-after"), now=now),
-            body_excerpt=represent_excerpt(excerpt, secrets=(*target.secrets, self._settings.make_api_key or "")),
+            body_excerpt=format_excerpt(excerpt, secrets=(*target.secrets, self._settings.make_api_key or "")),
         )
 
     async def _resolve_addresses(self, target: CallbackTarget) -> tuple[Address, ...]:

@@ -76,7 +76,7 @@ def decide_callback(attempt: CallbackAttempt, *, attempts_made: int, now: dateti
     """
     if _is_delivered(attempt):
         return CallbackDecision(state=CallbackState.DELIVERED)
-    error = represent_attempt(attempt)
+    error = format_attempt(attempt)
     if not _is_retryable(attempt):
         return CallbackDecision(state=CallbackState.FAILED, error=error)
     if attempts_made >= MAX_ATTEMPTS:
@@ -116,17 +116,17 @@ def compute_retry_delay(*, attempts_made: int, jitter: float, retry_after: timed
     return max(planned, asked) * (1 + _JITTER_SHARE * jitter)
 
 
-def represent_attempt(attempt: CallbackAttempt) -> str:
+def format_attempt(attempt: CallbackAttempt) -> str:
     """Say in one sentence why an attempt did not deliver, and what to do where somebody can do something.
 
     The body that came back is never quoted: a receiver may repeat the webhook's URL in it, which is a secret.
     """
     if attempt.status_code is None:
         return attempt.error or "the callback was not answered"
-    return f"HTTP {attempt.status_code}: {_represent_status(attempt, attempt.status_code)}"
+    return f"HTTP {attempt.status_code}: {_format_status(attempt, attempt.status_code)}"
 
 
-def _represent_status(attempt: CallbackAttempt, status_code: int) -> str:
+def _format_status(attempt: CallbackAttempt, status_code: int) -> str:
     if _is_queue_full(attempt):
         return "the webhook's queue is full; run its scenario or clear the queue in Make.com"
     if status_code in _ADVICE:

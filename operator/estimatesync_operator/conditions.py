@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from estimatesync_contract.reasons import OBSTACLES
+from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.status import EstimateSyncStatus, Progress
 
 from estimatesync_operator import lifecycle

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 
 from estimatesync_operator.ports import EventType, SyncEvent

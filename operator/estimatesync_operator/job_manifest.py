@@ -8,9 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.exit_codes import ExitCode
 from estimatesync_contract.names import (
     API_VERSION,
     KIND,
@@ -22,6 +20,8 @@ from estimatesync_contract.names import (
     SYNC_CONTAINER,
     build_job_name,
 )
+from estimatesync_contract.result import ExitCode
+from estimatesync_contract.spec import DateRange
 from estimatesync_tracing.settings import HEADERS
 
 _UNPRIVILEGED_USER: Final = 65532

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
+from estimatesync_contract.spec import DateRange
 from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
@@ -48,15 +48,15 @@ class KubernetesJobs:
         *,
         snapshots: JobSnapshots,
         clock: Clock,
-        represent_trace: Callable[[EstimateSync], str | None] = lambda _: None,
+        format_trace: Callable[[EstimateSync], str | None] = lambda _: None,
     ) -> None:
-        """Use `client`, which somebody else closes; `represent_trace` tells a sync's job where it belongs."""
+        """Use `client`, which somebody else closes; `format_trace` tells a sync's job where it belongs."""
         self._api = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
         self._namespace = namespace
         self._settings = settings
         self._snapshots = snapshots
-        self._represent_trace = represent_trace
+        self._format_trace = format_trace
         self._clock = clock
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
@@ -72,7 +72,7 @@ class KubernetesJobs:
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
         """See JobRunner."""
-        manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._represent_trace(sync))
+        manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._format_trace(sync))
         with translate_failures(f"creating the job of {sync.name}"):
             try:
                 await self._api.create_namespaced_custom_object(**self._address(), body=manifest)

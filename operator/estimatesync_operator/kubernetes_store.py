@@ -9,7 +9,7 @@ from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
     parse_estimate_sync,
-    represent_estimate_sync,
+    to_object,
 )
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from estimatesync_contract.status import EstimateSyncStatus
@@ -77,7 +77,7 @@ class KubernetesSyncStore:
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         """See SyncStore. A replacement with the version that was read: fields that are gone go, lists too."""
-        body = represent_estimate_sync(msgspec.structs.replace(sync, status=status))
+        body = to_object(msgspec.structs.replace(sync, status=status))
         try:
             raw = await self._replace_status(sync.name, body)
         except BaseException:

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.status import EstimateSyncStatus, Phase
-from estimatesync_tracing.ports import PastSpan
-from estimatesync_tracing.sync_traces import Sample, build_span_context, find_origin
-from estimatesync_tracing.trace_context import TraceContext
-from estimatesync_tracing.vocabulary import Attribute, SpanName
+from estimatesync_tracing.context import TraceContext
+from estimatesync_tracing.spans import Attribute, PastSpan, Sample, SpanName, build_span_context, find_origin
 
 _WAITING: Final = frozenset({None, Phase.QUEUED})
 _BEFORE_THE_JOB: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})

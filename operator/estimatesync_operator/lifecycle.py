@@ -8,10 +8,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange, compute_default_range
+from estimatesync_contract.causes import OBSTACLES, Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_callback_id, build_job_name
-from estimatesync_contract.reasons import OBSTACLES, Reason
+from estimatesync_contract.spec import DateRange, compute_default_range
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -22,12 +22,11 @@ from estimatesync_contract.status import (
     truncate_message,
 )
 
-from estimatesync_operator.causes import represent_cause
 from estimatesync_operator.conditions import apply_conditions
 from estimatesync_operator.observation import JobObservation
 from estimatesync_operator.outcomes import Outcome, compute_exhaustion, compute_obstacle
 from estimatesync_operator.redelivery import compute_token
-from estimatesync_operator.runs import count_runs, represent_created, represent_run
+from estimatesync_operator.runs import count_runs, format_created, format_run
 from estimatesync_operator.waiting_line import Turn
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
@@ -58,12 +57,12 @@ def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime, time_z
 
 def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """Remember that the job exists: if it is absent later, somebody has deleted it."""
-    return _build_status(sync, now=now, reason=Reason.RUNNING, message=represent_created(sync))
+    return _build_status(sync, now=now, reason=Reason.RUNNING, message=format_created(sync))
 
 
 def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
     """The job was not taken; it is asked for again until the sync's time is over."""
-    message = represent_cause(Reason.JOB_REFUSED, quote=why)
+    message = format_cause(Reason.JOB_REFUSED, quote=why)
     return _build_status(sync, now=now, reason=Reason.JOB_REFUSED, message=message)
 
 
@@ -87,7 +86,7 @@ def compute_running_status(
     reason, message = (
         compute_exhaustion(runs - 1 - observation.failed_runs, most=max_evictions)
         or compute_obstacle(observation)
-        or (Reason.RUNNING, represent_run(sync, observation, shown))
+        or (Reason.RUNNING, format_run(sync, observation, shown))
     )
     status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
     # The first pod is no news of its own: each write is a call.

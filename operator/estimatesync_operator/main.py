@@ -17,19 +17,18 @@ from dataclasses import replace
 from typing import Any, Final
 
 import kopf
+from estimatesync_contract.callback_url import format_target
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
+from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
-from estimatesync_contract.old_names import accept_old_names
 from estimatesync_tracing.log_fields import install_trace_fields
-from estimatesync_tracing.no_tracer import NO_TRACER
-from estimatesync_tracing.ports import Tracer
-from estimatesync_tracing.switch import create_tracer
+from estimatesync_tracing.setup import NO_TRACER, create_tracer
+from estimatesync_tracing.spans import Tracer
 from kubernetes.aio.config import ConfigException
 
 from estimatesync_operator.assembly import read_settings, run_operator
 from estimatesync_operator.callback_settings import CallbackSettings
-from estimatesync_operator.callback_target import represent_target
 from estimatesync_operator.intake import Intake
 from estimatesync_operator.kubernetes_store import NotServedError
 from estimatesync_operator.log_context import install_sync_ids
@@ -93,7 +92,7 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
         logger.warning("%s", note)
     _start_tracing()
     url = _callback_settings.default_url
-    whereto = represent_target(url) if url else "nobody, unless a sync names a webhook"
+    whereto = format_target(url) if url else "nobody, unless a sync names a webhook"
     logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", _settings.namespace, whereto)
     _shell.resources = AsyncExitStack()
     _shell.intake = asyncio.get_running_loop().create_future()

@@ -6,11 +6,10 @@ The CustomResourceDefinition lets no such object in; one can be left over from a
 from datetime import datetime
 from typing import Any
 
-from estimatesync_contract.estimate_sync import MalformedSyncError, represent_status
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason, format_cause
+from estimatesync_contract.estimate_sync import MalformedSyncError, to_status_object
 from estimatesync_contract.status import EstimateSyncStatus, Phase, truncate_message
 
-from estimatesync_operator.causes import represent_cause
 from estimatesync_operator.conditions import apply_conditions
 
 Raw = dict[str, Any]
@@ -28,7 +27,7 @@ def compute_refusal(raw: Raw, error: MalformedSyncError, *, now: datetime) -> Ra
         observed_generation=raw["metadata"].get("generation", 0),
         phase=Phase.FAILED,
         reason=Reason.MALFORMED,
-        message=truncate_message(represent_cause(Reason.MALFORMED, quote=str(error))),
+        message=truncate_message(format_cause(Reason.MALFORMED, quote=str(error))),
         completion_time=moment,
     )
-    return {**raw, "status": represent_status(apply_conditions(status, (), now=moment))}
+    return {**raw, "status": to_status_object(apply_conditions(status, (), now=moment))}

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from estimatesync_operator.causes import CAUSES
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth
 

@@ -6,13 +6,11 @@ Called by the steps of a running sync. The words are those of the table of cause
 from typing import Final
 
 import msgspec
+from estimatesync_contract.causes import OBSTACLES, Reason, find_reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.reasons import OBSTACLES, Reason
-from estimatesync_contract.result import BrokenResultError, SyncResult, parse_result
+from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, parse_result
 from estimatesync_contract.status import Phase, Results
 
-from estimatesync_operator.causes import find_reason, represent_cause
 from estimatesync_operator.observation import JobObservation, JobState
 
 _DEADLINE: Final = "DeadlineExceeded"
@@ -34,12 +32,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     pages: int | None = None
 
 
-CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=represent_cause(Reason.CANCELLED))
+CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=format_cause(Reason.CANCELLED))
 
 
 def fail(reason: Reason, *, message: str = "", quote: str | None = None, **details: object) -> Outcome:
     """A failure with the more precise message given, or else with that of the table; never without words."""
-    words = message or represent_cause(reason, quote=quote, **details)
+    words = message or format_cause(reason, quote=quote, **details)
     return Outcome(phase=Phase.FAILED, reason=reason, message=words)
 
 
@@ -48,13 +46,13 @@ def compute_obstacle(observation: JobObservation) -> tuple[Reason, str] | None:
     reason = find_reason(observation.waiting_reason)
     if observation.waiting_reason == _CONFIG_ERROR and "secret" in (observation.waiting_message or "").lower():
         reason = Reason.SECRET_MISSING
-    return (reason, represent_cause(reason, quote=observation.waiting_message)) if reason in OBSTACLES else None
+    return (reason, format_cause(reason, quote=observation.waiting_message)) if reason in OBSTACLES else None
 
 
 def compute_exhaustion(evictions: int, *, most: int) -> tuple[Reason, str] | None:
     """Why a sync that the cluster has taken off its node so often is not begun anew once more."""
     reason = Reason.EVICTED_TOO_OFTEN
-    return (reason, represent_cause(reason, times=evictions)) if evictions > most else None
+    return (reason, format_cause(reason, times=evictions)) if evictions > most else None
 
 
 def compute_surrender(sync: EstimateSync, *, seconds: int) -> Outcome:

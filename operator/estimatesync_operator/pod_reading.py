@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from estimatesync_contract.exit_codes import ExitCode
 from estimatesync_contract.names import SYNC_CONTAINER
+from estimatesync_contract.result import ExitCode
 
 from estimatesync_operator.observation import JobObservation
 

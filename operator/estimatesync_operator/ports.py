@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import Protocol
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 
 from estimatesync_operator.observation import JobObservation

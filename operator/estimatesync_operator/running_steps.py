@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
+from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import OBSTACLES, Reason
 from estimatesync_contract.status import ConditionStatus, ConditionType
 
 from estimatesync_operator.observation import JobObservation, JobState

@@ -18,16 +18,16 @@ def count_runs(sync: EstimateSync, observation: JobObservation, known_pod: str |
     return max(sync.status.runs or 0, 1) + is_another
 
 
-def represent_created(sync: EstimateSync) -> str:
+def format_created(sync: EstimateSync) -> str:
     """What is known when the job has just been created."""
     return f"Created job {sync.status.job_name}; waiting for its pod"
 
 
-def represent_run(sync: EstimateSync, observation: JobObservation, progress: Progress | None) -> str:
+def format_run(sync: EstimateSync, observation: JobObservation, progress: Progress | None) -> str:
     """A job without a run is described as when it was created, so that nothing has to be written about it."""
     again = f" (run {observation.failed_runs + 1})" if observation.failed_runs else ""
     if progress is None and observation.state is JobState.PENDING:
-        return f"Waiting for a pod{again}" if again else represent_created(sync)
+        return f"Waiting for a pod{again}" if again else format_created(sync)
     if progress is None:
         return f"Connecting{again}"
     return f"Page {progress.text}, {progress.fetched} estimates so far{again}"

@@ -8,10 +8,8 @@ from typing import Final, NamedTuple
 
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus
-from estimatesync_tracing.ports import SpanKind, Tracer
-from estimatesync_tracing.sync_traces import build_span_context
-from estimatesync_tracing.trace_context import TRACEPARENT_HEADER, represent_traceparent
-from estimatesync_tracing.vocabulary import Attribute, SpanName
+from estimatesync_tracing.context import TRACEPARENT_HEADER, format_traceparent
+from estimatesync_tracing.spans import Attribute, SpanKind, SpanName, Tracer, build_span_context
 
 from estimatesync_operator.life_spans import build_life_spans
 from estimatesync_operator.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
@@ -108,17 +106,17 @@ class JobTraces:
         """Decide by the tracer's sampler where a trace begins with the sync."""
         self._tracer = tracer
 
-    def represent(self, sync: EstimateSync) -> str | None:
+    def format(self, sync: EstimateSync) -> str | None:
         """Write the job's `traceparent`; None when tracing is off."""
         if not self._tracer.is_on:
             return None
-        return represent_traceparent(build_span_context(sync, SpanName.JOB, sample=self._tracer.samples))
+        return format_traceparent(build_span_context(sync, SpanName.JOB, sample=self._tracer.samples))
 
 
 def build_trace_headers(tracer: Tracer) -> dict[str, str]:
     """Build the header that makes the receiver of a request part of the current span; none without one."""
     context = tracer.find_current()
-    return {TRACEPARENT_HEADER: represent_traceparent(context)} if context else {}
+    return {TRACEPARENT_HEADER: format_traceparent(context)} if context else {}
 
 
 def trace_ports(ports: TraceablePorts, tracer: Tracer, clock: Clock) -> TraceablePorts:

@@ -10,8 +10,8 @@ from heapq import nsmallest
 from typing import Final
 
 import msgspec
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.status import Phase
 
 EXACT_POSITIONS: Final = 20

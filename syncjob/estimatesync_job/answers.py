@@ -66,7 +66,7 @@ def parse_token(answer: Answer) -> str:
         SourceInvalidError: Neither a token nor a refusal.
     """
     if answer.status in _LOGIN_REFUSALS:
-        raise LoginFailedError(f"{LOGIN_FAILED}{_represent_login_refusal(answer)}")
+        raise LoginFailedError(f"{LOGIN_FAILED}{_format_login_refusal(answer)}")
     _check_status(answer)
     token = _decode(answer, _Login).token
     if not token.isascii() or not token.isprintable() or not token:
@@ -130,7 +130,7 @@ def _decode(answer: Answer, shape: type[Shape]) -> Shape:
         raise TransientSourceError("the answer is cut short or malformed JSON") from error
 
 
-def _represent_login_refusal(answer: Answer) -> str:
+def _format_login_refusal(answer: Answer) -> str:
     """Say `Invalid credentials` where that is the cause, else what Attic Tech says, such as a locked account."""
     said = _quote(answer)
     if any(word in said.lower() for word in _CREDENTIAL_WORDS):

@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 from estimatesync_contract import log_lines
-from estimatesync_contract.http_dates import parse_http_date
+from estimatesync_contract.timestamps import parse_http_date
 
 from estimatesync_job.answers import (
     Answer,
@@ -25,7 +25,7 @@ from estimatesync_job.answers import (
 )
 from estimatesync_job.errors import TransientSourceError
 from estimatesync_job.listings import ChangesQuery, PageQuery, build_changes_query, build_page_query
-from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, map_page, represent_place
+from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
 from estimatesync_job.ports import Log
 from estimatesync_job.request_gate import RequestGate
 from estimatesync_job.retries import Retries
@@ -98,10 +98,10 @@ class AtticTech:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
         """
         page = query.page
-        self._log.write("fetching_page", log_lines.represent_fetching(page), page=page)
+        self._log.write("fetching_page", log_lines.format_fetching(page), page=page)
         parameters = build_page_query(query, bounds=self._settings.day_bounds)
         fetched = await self._fetch_with_valid_token(_Request(page=page, number=query.number, parameters=parameters))
-        message = log_lines.represent_received(page, fetched.size_bytes)
+        message = log_lines.format_received(page, fetched.size_bytes)
         self._log.write("page_received", message, page=page, size_bytes=fetched.size_bytes)
         return fetched
 
@@ -126,7 +126,7 @@ class AtticTech:
             raise build_access_error(refusal.refusal) from refusal
 
     async def _fetch_once(self, request: _Request) -> FetchedPage:
-        what = represent_place(request.page)
+        what = format_place(request.page)
         return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(request))
 
     async def _renew(self, refused_token: str) -> None:
@@ -171,7 +171,7 @@ class AtticTech:
         except TimeoutError as error:
             raise TransientSourceError(f"no complete answer within {self._exchange_seconds:g} s") from error
         except httpx.HTTPError as error:
-            raise TransientSourceError(_represent_http_error(error)) from error
+            raise TransientSourceError(_format_http_error(error)) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         self._time = compute_later(self._time, clock=parse_http_date(headers.get("date")))
         self._retries.clock = self._time.clock
@@ -195,7 +195,7 @@ async def open_attic_tech(
         yield AtticTech(client, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
 
 
-def _represent_http_error(error: httpx.HTTPError) -> str:
+def _format_http_error(error: httpx.HTTPError) -> str:
     """Say what happened; the text of some errors is empty, and none holds more than an address."""
     kind = type(error).__name__
     return f"{kind}: {error}" if str(error) else kind

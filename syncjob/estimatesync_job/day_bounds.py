@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 import msgspec
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.spec import DateRange
 
 _TICK: Final = timedelta(milliseconds=1)
 """Attic Tech keeps milliseconds; both ends of its filter are included."""

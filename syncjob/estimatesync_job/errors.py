@@ -18,9 +18,8 @@ Every message is for a person, says what to do where that is not plain, and neve
 from typing import Final
 
 import msgspec
-from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.reasons import Reason
-from estimatesync_contract.result import ResultError
+from estimatesync_contract.causes import Reason
+from estimatesync_contract.result import ExitCode, ResultError
 
 
 class SyncError(Exception):

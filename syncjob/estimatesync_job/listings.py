@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from estimatesync_contract.instants import represent_instant
+from estimatesync_contract.timestamps import format_timestamp
 
 from estimatesync_job.day_bounds import DayBounds
 from estimatesync_job.records import RecordId
@@ -67,8 +67,8 @@ def build_page_query(query: PageQuery, *, bounds: DayBounds) -> Mapping[str, str
         "page": str(query.number),
         "depth": str(DEPTH),
         "sort": SORT,
-        "where[updatedAt][greater_than_equal]": represent_instant(bounds.start),
-        "where[updatedAt][less_than_equal]": represent_instant(bounds.end),
+        "where[updatedAt][greater_than_equal]": format_timestamp(bounds.start),
+        "where[updatedAt][less_than_equal]": format_timestamp(bounds.end),
     }
 
 
@@ -80,7 +80,7 @@ def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[st
         "page": "1",
         "depth": str(DEPTH),
         "sort": SORT,
-        "where[updatedAt][greater_than_equal]": represent_instant(bounds.start),
+        "where[updatedAt][greater_than_equal]": format_timestamp(bounds.start),
         **cursor,
         **{
             f"where[or][{number}]{condition}": value
@@ -91,13 +91,13 @@ def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[st
 
 
 def _build_branches(query: ChangesQuery, bounds: DayBounds) -> Iterator[Mapping[str, str]]:
-    end = represent_instant(bounds.end)
+    end = format_timestamp(bounds.end)
     in_range = {"[updatedAt][less_than_equal]": end}
     if query.changed_since:
-        yield {"[updatedAt][greater_than_equal]": represent_instant(query.changed_since), **in_range}
+        yield {"[updatedAt][greater_than_equal]": format_timestamp(query.changed_since), **in_range}
     if query.left_since:
         left_since = max(query.left_since, bounds.end + _TICK)
-        yield {"[updatedAt][greater_than_equal]": represent_instant(left_since), "[createdAt][less_than_equal]": end}
+        yield {"[updatedAt][greater_than_equal]": format_timestamp(left_since), "[createdAt][less_than_equal]": end}
     for gap in query.gaps:
         above = {} if gap.above is None else {"[id][greater_than]": str(gap.above)}
         yield {"[id][less_than]": str(gap.below), **above, **in_range}

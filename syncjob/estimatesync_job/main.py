@@ -15,19 +15,16 @@ from contextlib import contextmanager
 from typing import Final
 
 from estimatesync_contract import log_lines
-from estimatesync_contract.authorities import name_system_authorities
 from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_contract.exit_codes import ExitCode
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
-from estimatesync_contract.old_names import accept_old_names
-from estimatesync_contract.result import SyncResult
+from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.result import ExitCode, SyncResult
 from estimatesync_contract.status import Results
-from estimatesync_tracing.no_tracer import NO_TRACER
-from estimatesync_tracing.ports import Span, Tracer
+from estimatesync_contract.tls_trust import name_system_authorities
+from estimatesync_tracing.context import parse_traceparent
 from estimatesync_tracing.settings import read_tracing_settings
-from estimatesync_tracing.switch import create_tracer
-from estimatesync_tracing.trace_context import parse_traceparent
-from estimatesync_tracing.vocabulary import Attribute, SpanName
+from estimatesync_tracing.setup import NO_TRACER, create_tracer
+from estimatesync_tracing.spans import Attribute, Span, SpanName, Tracer
 
 from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.database import open_postgres
@@ -104,7 +101,7 @@ def _run(environment: Mapping[str, str], log: Log, tracer: Tracer) -> StoredRun 
     except Exception as error:  # noqa: BLE001 - whatever happens, the result file must say so
         failure = build_failure(error)
         log.write("defect", traceback.format_exc(), level="error")
-    reason, message = failure.error.reason.value, log_lines.represent_failure(failure.error.message)
+    reason, message = failure.error.reason.value, log_lines.format_failure(failure.error.message)
     log.write("failed", message, level="error", reason=reason)
     return failure
 

@@ -116,7 +116,7 @@ def _read_ids(
     if all(isinstance(end, int) for end in ends):
         numbers = [row.attic_tech_estimate_id for _, row in mapped if isinstance(row, Row)]
         if any(number < following for number, following in pairwise(numbers)):
-            raise SourceInvalidError(f"Attic Tech did not sort {represent_place(page)} by id, as it was asked to.")
+            raise SourceInvalidError(f"Attic Tech did not sort {format_place(page)} by id, as it was asked to.")
         return [end for end in ends if end is not None]
     return [identity for raw in docs if (identity := parse_record_id(raw)) is not None]
 
@@ -141,15 +141,15 @@ def is_below(identity: RecordId, bound: RecordId | None) -> bool:
     return identity < bound if isinstance(identity, int) and isinstance(bound, int) else identity != bound
 
 
-def represent_place(page: int) -> str:
+def format_place(page: int) -> str:
     """Name an answer for a person."""
     return "the closing pass" if page == CLOSING_PAGE else f"page {page}"
 
 
-def represent_problem(placed: PlacedProblem) -> str:
+def to_problem_body(placed: PlacedProblem) -> str:
     """Say which record is broken and how, for a person who will look it up in Attic Tech."""
     problem = placed.problem
     return (
-        f"Record {placed.position} on {represent_place(placed.page)} (id {problem.record_id}) cannot be stored: "
+        f"Record {placed.position} on {format_place(placed.page)} (id {problem.record_id}) cannot be stored: "
         f"{problem.field} {problem.problem}. Nothing was stored; correct the record in Attic Tech and sync again."
     )

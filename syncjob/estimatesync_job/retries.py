@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from estimatesync_contract.http_dates import parse_retry_after
+from estimatesync_contract.timestamps import parse_retry_after
 
 from estimatesync_job.errors import SourceUnavailableError, TransientSourceError
 from estimatesync_job.ports import Log

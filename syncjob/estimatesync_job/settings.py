@@ -12,9 +12,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from estimatesync_contract import job_environment as names
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 
 from estimatesync_job.day_bounds import DayBounds, compute_day_bounds
 from estimatesync_job.errors import ConfigurationError

@@ -8,7 +8,7 @@ from typing import Final
 from estimatesync_contract import log_lines
 
 from estimatesync_job.errors import RecordInvalidError
-from estimatesync_job.pages import FetchedPage, PlacedProblem, represent_place, represent_problem
+from estimatesync_job.pages import FetchedPage, PlacedProblem, format_place, to_problem_body
 from estimatesync_job.ports import Log
 
 NAMED: Final = 10
@@ -43,10 +43,10 @@ class Skipping:
 
     def _note_problem(self, placed: PlacedProblem) -> None:
         problem = placed.problem
-        place = f"record {placed.position} on {represent_place(placed.page)}"
+        place = f"record {placed.position} on {format_place(placed.page)}"
         name = problem.record_id if problem.has_id else place
         if name not in self._problems and self.count < NAMED:
-            message = log_lines.represent_skipped(name, f"{problem.field} {problem.problem}", place)
+            message = log_lines.format_skipped(name, f"{problem.field} {problem.problem}", place)
             self._log.write("skipped", message, level="warning", record_id=problem.record_id, page=placed.page)
         self._problems[name] = placed
 
@@ -64,11 +64,11 @@ class Skipping:
         first, *others = self._problems.values()
         also = ", ".join(placed.problem.record_id for placed in others[: NAMED - 1])
         more = f" {len(others)} more are broken: {also}{', …' if len(others) >= NAMED else ''}." if others else ""
-        raise RecordInvalidError(f"{represent_problem(first)}{more}")
+        raise RecordInvalidError(f"{to_problem_body(first)}{more}")
 
     def log_total(self, records: int) -> None:
         """Say at the end what is missing, if anything."""
         if self.count:
             names = ", ".join(self.ids) + (", …" if self.count > NAMED else "")
-            message = log_lines.represent_skipped_total(self.count, records, names)
+            message = log_lines.format_skipped_total(self.count, records, names)
             self._log.write("skipped_total", message, level="warning", skipped=self.count, records=records)

@@ -82,12 +82,12 @@ class Sync:
 
     async def _merge(self, store: EstimateStore, transferred: Transferred) -> StoredRun:
         records = transferred.records
-        self._log.write("fetch_complete", log_lines.represent_fetch_complete(records), fetched=records)
+        self._log.write("fetch_complete", log_lines.format_fetch_complete(records), fetched=records)
         self._log.write("saving", log_lines.SAVING)
         return msgspec.structs.replace(await store.merge(transferred), pages=transferred.pages)
 
     def _log_finished(self, results: Results) -> None:
-        message = log_lines.represent_finished(results.new_estimates, results.updated_estimates)
+        message = log_lines.format_finished(results.new_estimates, results.updated_estimates)
         self._log.write(
             "finished",
             message,

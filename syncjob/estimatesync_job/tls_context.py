@@ -3,7 +3,7 @@
 import ssl
 
 import httpx
-from estimatesync_contract.authorities import UNREADABLE
+from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.errors import ConfigurationError
 

@@ -8,10 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from estimatesync_contract.status import Results
+from estimatesync_tracing.context import format_span_id, format_trace_id
 from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
-from estimatesync_tracing.ports import Span, SpanKind, Tracer
-from estimatesync_tracing.trace_context import represent_span_id, represent_trace_id
-from estimatesync_tracing.vocabulary import Attribute, SpanName
+from estimatesync_tracing.spans import Attribute, Span, SpanKind, SpanName, Tracer
 
 from estimatesync_job.listings import ChangesQuery, PageQuery
 from estimatesync_job.pages import FetchedPage
@@ -40,7 +39,7 @@ class TracedLog:
         if level != "info":
             self._tracer.event(action, fields)
         if context := self._tracer.find_current():
-            fields |= {TRACE_ID: represent_trace_id(context), SPAN_ID: represent_span_id(context)}
+            fields |= {TRACE_ID: format_trace_id(context), SPAN_ID: format_span_id(context)}
         self._log.write(action, message, level=level, **fields)
 
 

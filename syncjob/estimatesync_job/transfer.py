@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from estimatesync_contract import log_lines
-from estimatesync_contract.instants import represent_instant
+from estimatesync_contract.timestamps import format_timestamp
 
 from estimatesync_job.closing_pass import ClosingPass, closing
 from estimatesync_job.coverage import MAX_PASSES, FetchState, find_gap, find_tail, is_proof, plan_pass
@@ -75,14 +75,14 @@ class Transfer:
         self._skipping.note(page)
         self._skipping.check(max(state.plan.total_records, state.records))
         await self._store.write_rows(page.rows)
-        message = log_lines.represent_page_complete(page.page, state.records)
+        message = log_lines.format_page_complete(page.page, state.records)
         self._log.write("page_complete", message, page=page.page, fetched=state.records)
 
     def _log_page(self, page: FetchedPage, total_pages: int) -> None:
-        message = log_lines.represent_page(page.page, total_pages, page.records)
+        message = log_lines.format_page(page.page, total_pages, page.records)
         self._log.write("page", message, page=page.page, total_pages=total_pages, records=page.records)
         if page.page == total_pages and page.records < page.limit:
-            self._log.write("last_page", log_lines.represent_last_page(page.records, page.limit), page=page.page)
+            self._log.write("last_page", log_lines.format_last_page(page.records, page.limit), page=page.page)
 
     async def _close(self, state: FetchState, begun: ClosingPass | None) -> Transferred:
         """Store what a pass brings, then what has changed meanwhile, until one proves that this is all."""
@@ -92,7 +92,7 @@ class Transfer:
             begun = begun or await self._begin_pass((), since=since, limit=state.plan.page_size)
             result = await begun.store(self._store, self._skipping)
             if result.news:
-                self._log.write("changes", log_lines.represent_changes(result.news), records=result.news)
+                self._log.write("changes", log_lines.format_changes(result.news), records=result.news)
             records += result.news + max(0, self._skipping.count - skipped)
             since, begun = result.began_at or SourceTime(), None
             if is_proof(result):
@@ -106,8 +106,8 @@ class Transfer:
         self._skipping.check(records)
         self._skipping.log_total(records)
         if ended_at.clock:
-            instant = represent_instant(ended_at.clock)
-            message = log_lines.represent_complete_as_of(instant)
+            instant = format_timestamp(ended_at.clock)
+            message = log_lines.format_complete_as_of(instant)
             self._log.write("complete_as_of", message, complete_as_of=instant)
         return Transferred(
             pages=pages,

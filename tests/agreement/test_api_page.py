@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from estimatesync_api.error_table import represent_table
+from estimatesync_api.error_table import format_table
 from estimatesync_api.operations import OPERATIONS
 from estimatesync_api.problems import Problem
 from estimatesync_api.settings import parse_settings
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 def test_the_table_of_errors_is_the_one_in_the_code() -> None:
     shown = PAGE.partition("<!-- problems -->\n")[2].partition("<!-- /problems -->")[0]
 
-    assert shown == represent_table(), "run `make error-table` and commit the result"
+    assert shown == format_table(), "run `make error-table` and commit the result"
     assert shown.count("\n") == len(Problem) + 2
 
 

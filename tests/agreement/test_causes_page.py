@@ -3,13 +3,12 @@
 import re
 from pathlib import Path
 
-from estimatesync_contract.reasons import OBSTACLES
-from estimatesync_operator.causes import CAUSES, Cause
+from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause
 
 PAGE = Path(__file__).parents[2] / "docs" / "causes.md"
 
 
-def represent_row(cause: Cause) -> str:
+def format_row(cause: Cause) -> str:
     happened = re.sub(r"\{(\w+)\}", r"<\1>", cause.happened).replace("<", "*").replace(">", "*")
     signs = ", ".join(f"`{sign}`" for sign in sorted(cause.signs)) or "—"
     return f"| `{cause.reason}` | {happened} | {cause.cure or '—'} | {signs} |"
@@ -18,7 +17,7 @@ def represent_row(cause: Cause) -> str:
 def test_the_page_has_exactly_the_rows_of_the_table() -> None:
     rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
 
-    assert rows == [represent_row(cause) for cause in CAUSES]
+    assert rows == [format_row(cause) for cause in CAUSES]
 
 
 def test_the_page_tells_obstacles_from_ends() -> None:

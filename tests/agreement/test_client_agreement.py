@@ -5,9 +5,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 from estimatesync_client import callback_probe, evidence, source_probe, target_settings
 from estimatesync_client.causes import Cause
+from estimatesync_contract import callback_url
+from estimatesync_contract.causes import CAUSES
 from estimatesync_job import attic_tech
-from estimatesync_operator import callback_address, callback_settings
-from estimatesync_operator.causes import CAUSES
+from estimatesync_operator import callback_settings
 
 CURES = {cause.reason: cause.cure for cause in CAUSES}
 
@@ -32,7 +33,7 @@ def test_the_settings_of_the_callback_are_those_of_the_operator() -> None:
     )
 
 
-SPECIAL = [*callback_address._LOCAL, *callback_address._NEVER]  # noqa: SLF001 - the very table that decides
+SPECIAL = [*callback_url._LOCAL, *callback_url._NEVER]  # noqa: SLF001 - the very table that decides
 PUBLIC = ["1.1.1.1", "34.250.12.7", "2606:4700::1111", "2a00:1450:4001::8", "::ffff:8.8.8.8"]
 OTHER = ["::ffff:10.0.0.1", "64:ff9b:1::1", "fec0::1", "5f00::1", "::7f00:1", "100::1"]
 
@@ -46,7 +47,7 @@ OTHER = ["::ffff:10.0.0.1", "64:ff9b:1::1", "fec0::1", "5f00::1", "::7f00:1", "1
     ],
 )
 def test_an_address_is_public_exactly_when_the_operator_calls_it(address: str) -> None:
-    refusal = callback_address.decide_address(ip_address(address), allow_private=False)
+    refusal = callback_url.decide_address(ip_address(address), allow_private=False)
 
     assert callback_probe.is_public(address) is (refusal is None)
 

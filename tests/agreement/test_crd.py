@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import yaml
-from estimatesync_contract.crd import build_crd, represent_crd
+from estimatesync_contract.crd import build_crd, format_crd
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
 
@@ -25,7 +25,7 @@ def walk(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any
 
 
 def test_the_committed_file_is_up_to_date() -> None:
-    assert CRD_FILE.read_text() == represent_crd(), "run `make crd` and commit the result"
+    assert CRD_FILE.read_text() == format_crd(), "run `make crd` and commit the result"
     assert yaml.safe_load(CRD_FILE.read_text()) == build_crd()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_api.problems import Problem
-from estimatesync_api.responses import represent_accepted
+from estimatesync_api.responses import to_accepted_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
@@ -77,7 +77,7 @@ def test_the_mails_on_the_page_are_those_that_the_blueprint_writes(page: Path) -
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_answer_on_the_page_is_the_one_that_is_sent(page: Path) -> None:
-    answer = msgspec.to_builtins(represent_accepted("est-20251016-140900000-k3x9q2ab", NOW))
+    answer = msgspec.to_builtins(to_accepted_body("est-20251016-140900000-k3x9q2ab", NOW))
 
     rows = dict(re.findall(r"^ *\| Data: `(\w+)` \| (.+) \|$", page.read_text(), re.MULTILINE))
 

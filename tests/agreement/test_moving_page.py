@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from estimatesync_contract.old_names import DATABASE_BEGINNINGS, OLD_NAMES
+from estimatesync_contract.legacy_settings import DATABASE_BEGINNINGS, OLD_NAMES
 from estimatesync_import.main import build_parser
 from estimatesync_import.mapping import ColumnRule, parse_mapping
-from estimatesync_import.mapping_file import represent_mapping_file
+from estimatesync_import.mapping_file import format_mapping_file
 from estimatesync_import.old_schema import OldColumn, OldSchema, OldTable
 from estimatesync_import.proposal import build_proposal
 
@@ -73,7 +73,7 @@ def test_a_proposal_is_a_mapping_once_its_lines_are_read_back() -> None:
     )
     proposal = build_proposal(OldSchema(tables=(table,)), table)
 
-    mapping = parse_mapping(represent_mapping_file(proposal).encode())
+    mapping = parse_mapping(format_mapping_file(proposal).encode())
 
     assert mapping.old == proposal.old
     assert mapping.columns == {column.target.name: column.rule for column in proposal.columns if column.rule}

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from estimatesync_api.metrics import ApiMetrics
+from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
-from estimatesync_contract.reasons import OBSTACLES, Reason
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 from estimatesync_operator.happenings import build_events
 from estimatesync_operator.metrics import OperatorMetrics
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth
-from estimatesync_tracing.vocabulary import Attribute, SpanName
+from estimatesync_tracing.spans import Attribute, SpanName
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -96,7 +96,7 @@ def test_every_metric_of_the_operator_is_there_with_its_type_and_labels() -> Non
 
 
 def test_every_metric_of_the_api_is_there_with_its_type_and_labels() -> None:
-    text, _ = use_api_metrics().represent("text/plain")
+    text, _ = use_api_metrics().format("text/plain")
 
     assert read_metrics("### Of the API") == describe(text_string_to_metric_families(text.decode()))
 

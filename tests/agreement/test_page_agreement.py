@@ -11,10 +11,10 @@ from estimatesync_api.settings import REQUEST_SETTINGS
 from estimatesync_api.status_page.catalogue import CATALOGUE
 from estimatesync_api.status_page.timelines import say_wait
 from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_contract.causes import CAUSES, Cause
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_demo.page_pictures import ALL, MOST_BYTES
-from estimatesync_operator.causes import CAUSES, Cause
 from estimatesync_operator.waiting_line import compute_turn
 
 ENGLISH = CATALOGUE["en"]

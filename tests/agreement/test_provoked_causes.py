@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from estimatesync_contract.reasons import Reason
-from estimatesync_operator.causes import CAUSES
+from estimatesync_contract.causes import CAUSES, Reason
 
 TESTS = Path(__file__).parents[1]
 CAUSES_TEST = "e2e/product/test_causes_on_cluster.py"

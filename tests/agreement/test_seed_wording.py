@@ -23,18 +23,18 @@ SEED_LOG = """\
 def test_our_lines_are_the_seeds_word_for_word() -> None:
     ours = [
         log_lines.STARTING,
-        log_lines.represent_fetching(1),
-        log_lines.represent_received(1, 45 * 1024),
-        log_lines.represent_page(1, 17, 100),
-        log_lines.represent_page_complete(1, 100),
-        log_lines.represent_fetching(17),
-        log_lines.represent_received(17, 12 * 1024),
-        log_lines.represent_page(17, 17, 9),
-        log_lines.represent_last_page(9, 100),
-        log_lines.represent_page_complete(17, 1609),
-        log_lines.represent_fetch_complete(1609),
+        log_lines.format_fetching(1),
+        log_lines.format_received(1, 45 * 1024),
+        log_lines.format_page(1, 17, 100),
+        log_lines.format_page_complete(1, 100),
+        log_lines.format_fetching(17),
+        log_lines.format_received(17, 12 * 1024),
+        log_lines.format_page(17, 17, 9),
+        log_lines.format_last_page(9, 100),
+        log_lines.format_page_complete(17, 1609),
+        log_lines.format_fetch_complete(1609),
         log_lines.SAVING,
-        log_lines.represent_finished(45, 1564),
+        log_lines.format_finished(45, 1564),
     ]
 
     assert ours == SEED_LOG.splitlines()

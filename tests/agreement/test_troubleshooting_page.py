@@ -7,7 +7,7 @@ import pytest
 import yaml
 from estimatesync_api.problems import Problem
 from estimatesync_client.command_line import app
-from estimatesync_contract.reasons import OBSTACLES, Reason
+from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_operator.callback_policy import RETRY_DELAYS
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_every_code_of_the_api_has_its_status(page: Path) -> None:
 @pytest.mark.parametrize("page", TROUBLE)
 def test_every_way_to_fail_is_told_with_the_words_that_are_said(page: Path) -> None:
     rows = [row.split(" | ") for row in find_rows(page, 5)]
-    said = read_code("syncjob/estimatesync_job", "operator/estimatesync_operator")
+    said = read_code("api/estimatesync_contract", "syncjob/estimatesync_job", "operator/estimatesync_operator")
     said = re.sub(r'"\n\s+f?"', "", said)
 
     reasons = {reason for row in rows for reason in re.findall(r"`(\w+)`", row[1])}

@@ -110,7 +110,7 @@ def main() -> None:
     document.parent.mkdir(exist_ok=True)
     picture = document.with_suffix(".svg")
     picture.write_text(build_picture(table))
-    command = _represent_command(sys.argv[1:])
+    command = _format_command(sys.argv[1:])
     report = build_report(table, machine=machine, command=command, at=datetime.now(UTC), picture=picture.name)
     document.write_text(report)
     _tell(f"written: {document}")
@@ -128,7 +128,7 @@ def _read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _represent_command(arguments: Sequence[str]) -> str:
+def _format_command(arguments: Sequence[str]) -> str:
     """Say how this run was started, so that nobody takes a short one for the whole."""
     known = {("--settings",): "make bench", ("--settings", "--full"): "make bench FULL=1"}
     return known.get(tuple(arguments), " ".join(["python", "tests/benchmarks/bench.py", *arguments]))

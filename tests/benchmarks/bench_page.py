@@ -22,7 +22,7 @@ from estimatesync_api.kubernetes_connection import create_api_client
 from estimatesync_api.status_page.addresses import HOME, TRENDS, build_sync_address
 from estimatesync_api.status_page.asset_files import ASSETS
 from estimatesync_cluster.cluster import Cluster, running_cluster
-from estimatesync_contract.estimate_sync import represent_estimate_sync
+from estimatesync_contract.estimate_sync import to_object
 from estimatesync_demo.page_scenery import list_syncs
 
 ASKED = 300
@@ -55,7 +55,7 @@ async def store_syncs(cluster: Cluster, count: int) -> None:
         kubeconfig=str(cluster.kubeconfig), service_account=Path("unused"), namespace=NAMESPACE
     )
     calls, limit = KubernetesCalls(client, namespace), asyncio.Semaphore(AT_ONCE)
-    patterns = [represent_estimate_sync(sync) for sync in list_syncs() if sync.is_finished]
+    patterns = [to_object(sync) for sync in list_syncs() if sync.is_finished]
 
     async def store(number: int) -> None:
         pattern = patterns[number % len(patterns)]

@@ -41,24 +41,24 @@ def build_report(table: Table, *, machine: str, command: str, at: datetime, pict
     rows = compute_rows(table)
     parts = [
         _HEAD.format(command=command, at=at, machine=machine),
-        *(_represent_scenario(scenario) for scenario in table.loads),
+        *(_format_scenario(scenario) for scenario in table.loads),
         f"\n![Seconds of the three programs]({picture})\n",
-        *_represent_missed(rows),
-        *_represent_times(rows),
-        *_represent_work(rows),
-        *_represent_settings(table.settings),
+        *_format_missed(rows),
+        *_format_times(rows),
+        *_format_work(rows),
+        *_format_settings(table.settings),
     ]
     return "".join(parts)
 
 
-def _represent_scenario(scenario: Scenario) -> str:
+def _format_scenario(scenario: Scenario) -> str:
     call = f"{scenario.fixed_ms:g} ms" + (f" + {scenario.record_ms:g} ms a record" if scenario.record_ms else "")
     size = f"{scenario.mean_bytes / 1000:g} KB"
     place = f"{scenario.round_trip_ms:g} ms away (round trip)" if scenario.round_trip_ms else "local"
     return f"| {scenario.name} | {scenario.records:,} | {size} | {call} | {scenario.at_once or 'any'} | {place} |\n"
 
 
-def _represent_missed(rows: Iterable[Row]) -> Iterable[str]:
+def _format_missed(rows: Iterable[Row]) -> Iterable[str]:
     yield "\n## Missed goals\n\n"
     missed = [
         f"- {row.scenario.name}, {LOADS[row.load]}: {fault}.\n" for row in rows for fault in find_missed_goals(row)
@@ -66,17 +66,17 @@ def _represent_missed(rows: Iterable[Row]) -> Iterable[str]:
     yield from missed or ["None.\n"]
 
 
-def _represent_times(rows: Iterable[Row]) -> Iterable[str]:
+def _format_times(rows: Iterable[Row]) -> Iterable[str]:
     yield "\n## Times\n\nMedian seconds of the whole process.\n\n"
     yield "| | load | EstimateSync | limit | dlt | EstimateSync ÷ limit | dlt ÷ EstimateSync | goal |\n"
     yield "|---|---|---|---|---|---|---|---|\n"
     for row in rows:
-        seconds = " | ".join(_represent(row.seconds[name], "{:.2f}") for name in _NAMES)
-        ratios = f"**{_represent(row.times_limit, '{:.2f}')}** | **{_represent(row.times_peer, '{:.1f}')}**"
-        yield f"| {row.scenario.name} | {LOADS[row.load]} | {seconds} | {ratios} | {_represent_goal(row.scenario)} |\n"
+        seconds = " | ".join(_format(row.seconds[name], "{:.2f}") for name in _NAMES)
+        ratios = f"**{_format(row.times_limit, '{:.2f}')}** | **{_format(row.times_peer, '{:.1f}')}**"
+        yield f"| {row.scenario.name} | {LOADS[row.load]} | {seconds} | {ratios} | {_format_goal(row.scenario)} |\n"
 
 
-def _represent_goal(scenario: Scenario) -> str:
+def _format_goal(scenario: Scenario) -> str:
     goals = []
     if scenario.most_seconds is not None:
         goals.append(f"≤ {scenario.most_seconds} s")
@@ -86,7 +86,7 @@ def _represent_goal(scenario: Scenario) -> str:
     return ", ".join([*goals, f"{ahead}ahead of dlt"])
 
 
-def _represent_work(rows: Sequence[Row]) -> Iterable[str]:
+def _format_work(rows: Sequence[Row]) -> Iterable[str]:
     yield "\n## Processor, memory, requests\n\n"
     yield "Median processor seconds, highest peak memory in MB, list calls and most of them at the same time, each in\n"
     yield "the order EstimateSync, limit, dlt; and the seconds from EstimateSync's start to its first request.\n\n"
@@ -98,7 +98,7 @@ def _represent_work(rows: Sequence[Row]) -> Iterable[str]:
             _join((row.megabytes[name] for name in _NAMES), "{:.0f}"),
             _join((row.list_calls.get(name, float("nan")) for name in _NAMES), "{:.0f}"),
             _join((row.most_in_flight.get(name, float("nan")) for name in _NAMES), "{:.0f}"),
-            _represent(row.start_seconds, "{:.2f}"),
+            _format(row.start_seconds, "{:.2f}"),
         )
         yield f"| {row.scenario.name} | {LOADS[row.load]} | {' | '.join(cells)} |\n"
     yield "\nSettings that were used:\n\n"
@@ -110,7 +110,7 @@ def _represent_work(rows: Sequence[Row]) -> Iterable[str]:
     ]
 
 
-def _represent_settings(settings: Sequence[Setting]) -> Iterable[str]:
+def _format_settings(settings: Sequence[Setting]) -> Iterable[str]:
     if not settings:
         return
     yield "\n## Page size and concurrency\n\n"
@@ -125,8 +125,8 @@ def _represent_settings(settings: Sequence[Setting]) -> Iterable[str]:
 
 
 def _join(values: Iterable[float], form: str = "{:.2f}") -> str:
-    return " · ".join(_represent(value, form) for value in values)
+    return " · ".join(_format(value, form) for value in values)
 
 
-def _represent(value: float, form: str) -> str:
+def _format(value: float, form: str) -> str:
     return "–" if isnan(value) else form.format(value)

@@ -46,9 +46,9 @@ class Records:
 def build_records(count: int, *, mean_bytes: int, generation: int) -> Records:
     """Build a generation; sizes vary by a quarter around the mean, never below what the fields themselves take."""
     step = (LAST_DAY - FIRST_DAY - timedelta(days=1)) / max(1, count)
-    created = [_represent(FIRST_DAY + step * index) for index in range(count)]
+    created = [_format(FIRST_DAY + step * index) for index in range(count)]
     edited = timedelta(hours=2 * generation)
-    updated = [_represent(FIRST_DAY + edited + step * index) for index in range(count)]
+    updated = [_format(FIRST_DAY + edited + step * index) for index in range(count)]
     documents = [
         _build_document(index, created[index], updated[index], generation, mean_bytes) for index in range(count)
     ]
@@ -145,7 +145,7 @@ def _build_document(index: int, created: str, updated: str, generation: int, mea
     return f'{head},"sub_services":[{services}]}}'.encode()
 
 
-def _represent(instant: datetime) -> str:
+def _format(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

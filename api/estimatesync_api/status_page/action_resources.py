@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 import falcon
 import msgspec
-from estimatesync_contract.date_ranges import compute_default_range
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import compute_default_range
 from falcon.asgi import Request, Response
 
 from estimatesync_api.listing import may_be_joined

@@ -6,8 +6,8 @@ operator or the sync program has said itself about this very sync, untranslated.
 
 from dataclasses import dataclass
 
+from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import OBSTACLES
 from estimatesync_contract.status import Phase
 
 from estimatesync_api.listing import find_phase

@@ -7,7 +7,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 from falcon.asgi import Request, Response
 
-from estimatesync_api.list_request import parse_sync_query, represent_cursor
+from estimatesync_api.list_request import format_cursor, parse_sync_query
 from estimatesync_api.listing import SyncQuery
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.status_page.overviews import build_overview
@@ -48,7 +48,7 @@ class HomeResource:
             resp,
             "list.html",
             syncs=[see_sync(sync, visit.tongue, now=visit.now) for sync in page.syncs],
-            older=represent_cursor(page.end),
+            older=format_cursor(page.end),
             cursor=cursor,
             status=status,
             filters=_FILTERS,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import OBSTACLES
 from estimatesync_contract.status import CallbackState, Phase
 
 from estimatesync_api.listing import find_phase

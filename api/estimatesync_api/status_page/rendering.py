@@ -40,9 +40,9 @@ def send_page(req: Request, resp: Response, template: str, **values: Any) -> Non
     visit = get_visit(req)
     resp.content_type = falcon.MEDIA_HTML
     if not visit.is_part or PART not in _ENVIRONMENT.get_template(template).blocks:
-        resp.text = _represent(visit, template, values)
+        resp.text = _format(visit, template, values)
         return
-    part = _represent_part(visit, template, values).encode()
+    part = _format_part(visit, template, values).encode()
     tag = falcon.ETag(hashlib.sha256(part).hexdigest()[:32])
     resp.etag = tag.dumps()
     if tag in (req.if_none_match or []):
@@ -56,11 +56,11 @@ def create_nonce() -> str:
     return secrets.token_hex(NONCE_BYTES)
 
 
-def _represent(visit: Visit, template: str, values: Mapping[str, Any]) -> str:
+def _format(visit: Visit, template: str, values: Mapping[str, Any]) -> str:
     return _ENVIRONMENT.get_template(template).render(_build_context(visit, values))
 
 
-def _represent_part(visit: Visit, template: str, values: Mapping[str, Any]) -> str:
+def _format_part(visit: Visit, template: str, values: Mapping[str, Any]) -> str:
     found = _ENVIRONMENT.get_template(template)
     context = found.new_context(_build_context(visit, values))
     return "".join(found.blocks[PART](context))

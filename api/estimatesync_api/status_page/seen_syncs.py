@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import OBSTACLES
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 
 from estimatesync_api.listing import find_phase

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import OBSTACLES
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase
 
 from estimatesync_api.listing import find_phase

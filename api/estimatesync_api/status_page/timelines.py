@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import OBSTACLES, Reason
 from estimatesync_contract.status import CallbackState, Phase
 
 from estimatesync_api.listing import find_phase

@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.instants import represent_instant
+from estimatesync_contract.spec import DateRange
+from estimatesync_contract.timestamps import format_timestamp
 
 from estimatesync_api.status_page.catalogue import CATALOGUE
 
@@ -81,7 +81,7 @@ class Tongue:
         clock, day = f"{local:%H:%M:%S}", local.date()
         short = clock if day == today else f"{local.day}{_SPACE}{self._say_month(local)}, {local:%H:%M}"
         return Moment(
-            instant=represent_instant(moment), text=short, full=f"{self.say_day(day)}, {clock} {local:%Z}".strip()
+            instant=format_timestamp(moment), text=short, full=f"{self.say_day(day)}, {clock} {local:%Z}".strip()
         )
 
     def say_duration(self, length: timedelta) -> str:

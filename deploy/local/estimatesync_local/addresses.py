@@ -58,7 +58,7 @@ def open_listener(address: Address) -> socket.socket:
         raise ListenError(f"Cannot listen at {address}: {error.strerror}. Set BIND to another address.") from error
 
 
-def represent_url(listener: socket.socket) -> str:
+def format_url(listener: socket.socket) -> str:
     """The URL for somebody on this machine."""
     host, port = listener.getsockname()[:2]
     return f"http://{Address(host=_WILDCARDS.get(host, host), port=port)}"

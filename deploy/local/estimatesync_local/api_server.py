@@ -17,7 +17,7 @@ from typing import Final
 import httpx
 
 from estimatesync_local import held_lock
-from estimatesync_local.addresses import represent_url
+from estimatesync_local.addresses import format_url
 from estimatesync_local.errors import AlreadyRunningError, ApiError
 from estimatesync_local.gunicorn_conf import SUPERVISOR_PIPE
 
@@ -119,6 +119,6 @@ class ApiServer:
 
     async def _is_ready(self, client: httpx.AsyncClient) -> bool:
         try:
-            return (await client.get(f"{represent_url(self._listener)}/readyz")).is_success
+            return (await client.get(f"{format_url(self._listener)}/readyz")).is_success
         except httpx.TransportError:
             return False

@@ -21,7 +21,7 @@ from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.system_clock import SystemClock
 from estimatesync_operator.traced_ports import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.workqueue import WorkQueue
-from estimatesync_tracing.ports import Tracer
+from estimatesync_tracing.spans import Tracer
 
 from estimatesync_local.job_facts import Pace
 from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
@@ -69,7 +69,7 @@ class Engine:
                 directory=jobs_directory,
                 keeper=self._keeper,
                 clock=clock,
-                represent_trace=JobTraces(tracer).represent,
+                format_trace=JobTraces(tracer).format,
             ),
             events=LogEvents(),
             callbacks=ports.callbacks,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_tracing.log_fields import install_trace_fields
-from estimatesync_tracing.switch import create_tracer
+from estimatesync_tracing.setup import create_tracer
 
 from estimatesync_local.engine import Engine
 from estimatesync_local.settings import Settings

@@ -10,8 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
-from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.result import BrokenResultError, parse_result
+from estimatesync_contract.result import BrokenResultError, ExitCode, parse_result
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 
 from estimatesync_local.job_facts import JobFacts, Pace, RunFacts

@@ -8,16 +8,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from estimatesync_contract.authorities import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
-from estimatesync_contract.old_names import accept_old_names
+from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
 
-from estimatesync_local.banner import represent_banner
+from estimatesync_local.banner import format_banner
 from estimatesync_local.errors import StartError
 from estimatesync_local.settings import SETTING_NAMES, parse_settings, read_environment, read_names
 from estimatesync_local.supervisor import Ready, supervise
-from estimatesync_local.unread_names import find_unread_names, represent_unread_names
+from estimatesync_local.unread_names import find_unread_names, format_unread_names
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def announce(ready: Ready) -> None:
         print(
-            represent_banner(
+            format_banner(
                 ready,
                 callback_url=settings.callback.default_url,
                 schema=settings.program_environment[DATABASE_SCHEMA],
@@ -75,7 +75,7 @@ def _name_authorities(environment: dict[str, str]) -> None:
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:
     """Tell which names are old, and which are read by nobody."""
     unread = find_unread_names(read_names(env_file), environment)
-    warnings, remarks = represent_unread_names(unread, env_file.name)
+    warnings, remarks = format_unread_names(unread, env_file.name)
     for warning in (*notes, *warnings):
         logger.warning("%s", warning)
     for remark in remarks:

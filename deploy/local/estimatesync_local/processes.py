@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.job_environment import build_job_environment
 from estimatesync_contract.names import build_job_name
+from estimatesync_contract.spec import DateRange
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.ports import Clock
 
@@ -32,13 +32,13 @@ class ProcessJobs:
         directory: Path,
         keeper: JobKeeper,
         clock: Clock,
-        represent_trace: Callable[[EstimateSync], str | None] = lambda _: None,
+        format_trace: Callable[[EstimateSync], str | None] = lambda _: None,
     ) -> None:
-        """Read the jobs below `directory`, the keeper's own; `represent_trace` tells a job where it belongs."""
+        """Read the jobs below `directory`, the keeper's own; `format_trace` tells a job where it belongs."""
         self._directory = directory
         self._keeper = keeper
         self._clock = clock
-        self._represent_trace = represent_trace
+        self._format_trace = format_trace
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
         """Look at the job's directory."""
@@ -57,7 +57,7 @@ class ProcessJobs:
             created_at=self._clock.now(),
             timeout_seconds=sync.spec.timeout_seconds,
             max_retries=sync.spec.max_retries,
-            environment=build_job_environment(sync, date_range, traceparent=self._represent_trace(sync)),
+            environment=build_job_environment(sync, date_range, traceparent=self._format_trace(sync)),
         )
         await self._keeper.create(build_job_name(sync.uid), record)
 

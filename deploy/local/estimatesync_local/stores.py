@@ -14,14 +14,14 @@ import msgspec
 import psycopg
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
     parse_estimate_sync,
-    represent_estimate_sync,
+    to_object,
 )
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_job_name
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 
 from estimatesync_local.run_logs import read_run_part, read_run_tails
@@ -136,7 +136,7 @@ def require_valid(sync: EstimateSync) -> None:
         estimatesync_api.ports.SyncRefusedError: A bound is broken; the message says which.
     """
     try:
-        parsed = parse_estimate_sync(represent_estimate_sync(sync))
+        parsed = parse_estimate_sync(to_object(sync))
     except (MalformedSyncError, msgspec.MsgspecError) as error:
         raise api_ports.SyncRefusedError(str(error)) from error
     days = parsed.spec.date_range

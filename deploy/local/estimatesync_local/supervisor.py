@@ -19,7 +19,7 @@ import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local import held_lock
-from estimatesync_local.addresses import open_listener, represent_url
+from estimatesync_local.addresses import format_url, open_listener
 from estimatesync_local.api import JOBS_DIRECTORY
 from estimatesync_local.api_key import ensure_api_key
 from estimatesync_local.api_server import ApiServer, wait_for_former
@@ -195,7 +195,7 @@ def _build_api_environment(settings: Settings, places: Places, database_url: str
 
 def _build_ready(settings: Settings, places: Places, listener: socket.socket, database_url: str) -> Ready:
     return Ready(
-        url=represent_url(listener),
+        url=format_url(listener),
         places=places,
         is_key_made=not settings.has_api_keys,
         has_status_page=settings.has_status_page,

@@ -9,8 +9,8 @@ from typing import Any, Final, LiteralString
 import msgspec
 import psycopg
 from estimatesync_api.listing import SyncQuery
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 from psycopg.rows import DictRow
 
@@ -84,9 +84,9 @@ class SyncTable:
         """
         values = {
             "name": sync.name,
-            "labels": _represent(sync.metadata.labels),
-            "annotations": _represent(sync.metadata.annotations),
-            "spec": _represent(sync.spec),
+            "labels": _format(sync.metadata.labels),
+            "annotations": _format(sync.metadata.annotations),
+            "spec": _format(sync.spec),
         }
         async with self._connection.using() as connection:
             row = await (await connection.execute(_INSERT, values)).fetchone()
@@ -132,7 +132,7 @@ class SyncTable:
     async def select_by_days(self, days: DateRange) -> tuple[EstimateSync, ...]:
         """Read the rows of exactly these days without a final phase, newest first."""
         async with self._connection.using() as connection:
-            rows = await (await connection.execute(_SELECT_BY_DAYS, {"days": _represent(days)})).fetchall()
+            rows = await (await connection.execute(_SELECT_BY_DAYS, {"days": _format(days)})).fetchall()
         return tuple(map_row(row) for row in rows)
 
     async def cancel(self, name: str) -> EstimateSync | None:
@@ -141,7 +141,7 @@ class SyncTable:
 
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> EstimateSync | None:
         """Add annotations to a sync; None when there is no such row."""
-        return await self._change(_ANNOTATE, {"name": name, "annotations": _represent(dict(annotations))})
+        return await self._change(_ANNOTATE, {"name": name, "annotations": _format(dict(annotations))})
 
     async def select_names(self) -> dict[str, str]:
         """Read the uid of every sync, by name."""
@@ -155,7 +155,7 @@ class SyncTable:
             "name": sync.name,
             "uid": sync.uid,
             "resource_version": int(sync.metadata.resource_version),
-            "status": _represent(status),
+            "status": _format(status),
         }
         return await self._change(_UPDATE_STATUS, values)
 
@@ -188,5 +188,5 @@ def map_row(row: DictRow) -> EstimateSync:
     return parse_estimate_sync({"metadata": metadata, "spec": row["spec"], "status": row["status"]})
 
 
-def _represent(value: Any) -> str:  # noqa: ANN401 - any value of the contract becomes JSON
+def _format(value: Any) -> str:  # noqa: ANN401 - any value of the contract becomes JSON
     return msgspec.json.encode(value).decode()

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
-from estimatesync_contract.old_names import OLD_DATABASE_URL, OLD_NAMES
+from estimatesync_contract.legacy_settings import OLD_DATABASE_URL, OLD_NAMES
 
 from estimatesync_local.settings import HANDED_ON, SETTING_NAMES
 
@@ -40,7 +40,7 @@ def _find_meant(name: str, settings: Collection[str]) -> str | None:
     return next(iter(get_close_matches(name.upper(), settings, n=1, cutoff=_LIKENESS)), None)
 
 
-def represent_unread_names(unread: Mapping[str, str | None], file: str) -> tuple[list[str], list[str]]:
+def format_unread_names(unread: Mapping[str, str | None], file: str) -> tuple[list[str], list[str]]:
     """Write the warnings, one for each name that looks like a setting, and the one line about all others."""
     shown = {name: meant for name, meant in unread.items() if _VARIABLE.fullmatch(name)}
     warnings = [f"nobody reads {name} of {file}: did you mean {meant}?" for name, meant in shown.items() if meant]

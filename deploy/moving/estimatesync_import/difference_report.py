@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from estimatesync_import.comparing import CompareReport
 from estimatesync_import.comparison import DIFFERENT, EQUAL, ONLY_OURS, ONLY_THEIRS, Difference
-from estimatesync_import.reports import represent_count, represent_left_out, represent_problems
+from estimatesync_import.reports import format_count, format_left_out, format_problems
 
 
-def represent_comparison(report: CompareReport, *, shows_values: bool) -> list[str]:
+def format_comparison(report: CompareReport, *, shows_values: bool) -> list[str]:
     """Say what is equal and what is not."""
     found = report.comparison
     states = ", ".join(
@@ -19,14 +19,14 @@ def represent_comparison(report: CompareReport, *, shows_values: bool) -> list[s
     lines = [f"{report.label} and ours: {states}."]
     lines += [f"  {count:>9,} differ in {name}" for name, count in found.columns.items()]
     lines += [f"  {count:>9,} equal in {name} by the mapping's `also`" for name, count in found.accepted.items()]
-    lines += represent_left_out(report.staged, report.problems)
-    lines += represent_problems(report.problems)
-    lines += [line for one in found.differences for line in _represent_difference(one, shows_values=shows_values)]
+    lines += format_left_out(report.staged, report.problems)
+    lines += format_problems(report.problems)
+    lines += [line for one in found.differences for line in _format_difference(one, shows_values=shows_values)]
     rest = sum(count for state, count in found.states.items() if state != EQUAL) - len(found.differences)
-    return [*lines, *([f"and {represent_count(rest, 'estimate')} more: --limit shows more of them."] if rest else [])]
+    return [*lines, *([f"and {format_count(rest, 'estimate')} more: --limit shows more of them."] if rest else [])]
 
 
-def _represent_difference(difference: Difference, *, shows_values: bool) -> Iterable[str]:
+def _format_difference(difference: Difference, *, shows_values: bool) -> Iterable[str]:
     row = "" if difference.old_id is None else f" (old id {difference.old_id})"
     if difference.state != DIFFERENT:
         yield f"Attic Tech id {difference.identity}{row}: {difference.state}"

@@ -13,22 +13,22 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from estimatesync_contract.authorities import name_system_authorities
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.old_names import accept_old_names
+from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.tls_trust import name_system_authorities
 
 from estimatesync_import.catalog import fetch_schema
 from estimatesync_import.comparing import compare_rows
 from estimatesync_import.connections import open_old_database
-from estimatesync_import.difference_report import represent_comparison
+from estimatesync_import.difference_report import format_comparison
 from estimatesync_import.errors import MovingError
 from estimatesync_import.handover import build_handover
 from estimatesync_import.importing import import_rows
 from estimatesync_import.mapping import Mapping, parse_mapping
-from estimatesync_import.mapping_file import represent_mapping_file
+from estimatesync_import.mapping_file import format_mapping_file
 from estimatesync_import.proposal import build_proposal, find_old_table
-from estimatesync_import.reports import represent_import
+from estimatesync_import.reports import format_import
 from estimatesync_import.settings import Settings, parse_settings
 from estimatesync_import.targets import IDENTITY
 
@@ -74,7 +74,7 @@ async def _inspect(settings: Settings, options: argparse.Namespace) -> ExitCode:
     async with open_old_database(settings) as old:
         schema = await fetch_schema(old)
     proposal = build_proposal(schema, find_old_table(schema, options.table))
-    text = represent_mapping_file(proposal)
+    text = format_mapping_file(proposal)
     if options.output is None:
         print(text, end="")
     else:
@@ -107,7 +107,7 @@ async def _import(settings: Settings, options: argparse.Namespace, *, is_plan: b
         skip_broken=options.skip_broken,
         limit=options.limit,
     )
-    print("\n".join(represent_import(report)))
+    print("\n".join(format_import(report)))
     return ExitCode.FOUND if report.problems.broken_rows and not options.skip_broken else ExitCode.DONE
 
 
@@ -119,7 +119,7 @@ async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
         end=options.end and _begin_of(options.end + timedelta(days=1)),
         limit=options.limit,
     )
-    print("\n".join(represent_comparison(report, shows_values=not options.ids_only)))
+    print("\n".join(format_comparison(report, shows_values=not options.ids_only)))
     is_same = report.comparison.is_equal and not report.problems.broken_rows
     return ExitCode.DONE if is_same else ExitCode.FOUND
 

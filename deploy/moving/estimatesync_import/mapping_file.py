@@ -17,19 +17,19 @@ _UPDATED_NOTE: Final = (
 )
 
 
-def represent_mapping_file(proposal: Proposal) -> str:
+def format_mapping_file(proposal: Proposal) -> str:
     """Write the file."""
     old = "\n".join(f"{key} = {_quote(str(value))}" for key, value in msgspec.structs.asdict(proposal.old).items())
-    columns = "\n".join(_represent_column(column) for column in proposal.columns)
+    columns = "\n".join(_format_column(column) for column in proposal.columns)
     note = "" if proposal.has_primary_key else "# no primary key: look whether id is different in each row\n"
-    return f"{_HEAD}\n[old]\n{note}{old}\n\n[columns]\n{columns}\n{_represent_unused(proposal)}"
+    return f"{_HEAD}\n[old]\n{note}{old}\n\n[columns]\n{columns}\n{_format_unused(proposal)}"
 
 
-def _represent_column(column: ProposedColumn) -> str:
+def _format_column(column: ProposedColumn) -> str:
     name = column.target.name
     notes = [f"# {note}" for note in column.notes]
     if column.rule is not None:
-        return "\n".join((*notes, f"{name} = {_represent_rule(column.rule)}"))
+        return "\n".join((*notes, f"{name} = {_format_rule(column.rule)}"))
     if name == IDENTITY:
         notes.append("# required: the id that Attic Tech gave the estimate")
     if name == UPDATED:
@@ -37,12 +37,12 @@ def _represent_column(column: ProposedColumn) -> str:
     return "\n".join((*notes, f'#{name} = {{ column = "" }}'))
 
 
-def _represent_rule(rule: ColumnRule) -> str:
+def _format_rule(rule: ColumnRule) -> str:
     fields = msgspec.to_builtins(rule)
-    return "{ " + ", ".join(f"{key} = {_represent_value(value)}" for key, value in fields.items()) + " }"
+    return "{ " + ", ".join(f"{key} = {_format_value(value)}" for key, value in fields.items()) + " }"
 
 
-def _represent_value(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int) else _quote(str(value))
@@ -53,7 +53,7 @@ def _quote(text: str) -> str:
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007F")
 
 
-def _represent_unused(proposal: Proposal) -> str:
+def _format_unused(proposal: Proposal) -> str:
     if not proposal.unused:
         return ""
     lines = "\n".join(f"#   {_quote(column.name)} {column.type}" for column in proposal.unused)

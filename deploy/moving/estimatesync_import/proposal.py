@@ -47,12 +47,12 @@ def find_old_table(schema: OldSchema, wanted: str | None) -> OldTable:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise MappingError([_represent_nothing_found(schema, wanted)])
+        raise MappingError([_format_nothing_found(schema, wanted)])
     names = ", ".join(table.label for table in found)
     raise MappingError([f"more than one table may be meant: {names}. Name one with --table schema.table"])
 
 
-def _represent_nothing_found(schema: OldSchema, wanted: str | None) -> str:
+def _format_nothing_found(schema: OldSchema, wanted: str | None) -> str:
     tables = ", ".join(table.label for table in schema.tables if not table.is_ours) or "none"
     what = f"there is no table {wanted}" if wanted else "no table is called estimate or estimates"
     return f"{what}. Name one with --table schema.table; there are: {tables[:2000]}"
@@ -94,7 +94,7 @@ def _propose(schema: OldSchema, table: OldTable, target: Target) -> ProposedColu
     fitting = [column for name in target.names for column in table.columns if map_name(column.name) == name]
     suitable = [column for column in fitting if _is_suitable(target.kind, column)]
     if not suitable:
-        return ProposedColumn(target=target, notes=tuple(_represent_unsuitable(column) for column in fitting))
+        return ProposedColumn(target=target, notes=tuple(_format_unsuitable(column) for column in fitting))
     return ProposedColumn(
         target=target,
         rule=_build_rule(target, suitable[0]),
@@ -117,7 +117,7 @@ def _is_suitable(kind: Kind, column: OldColumn) -> bool:
     return column.category in categories[kind]
 
 
-def _represent_unsuitable(column: OldColumn) -> str:
+def _format_unsuitable(column: OldColumn) -> str:
     return f'"{column.name}" has the right name, but is of type {column.type}'
 
 

@@ -14,51 +14,49 @@ _ACTIONS: Final = (
 )
 
 
-def represent_import(report: ImportReport) -> list[str]:
+def format_import(report: ImportReport) -> list[str]:
     """Say what was done, or would be, and what stood in the way."""
     staged, problems = report.staged, report.problems
     total = staged.rows + problems.broken_rows + problems.nameless_rows
-    lines = [
-        f"{report.label}: {represent_count(total, 'row')} read, {represent_count(staged.rows, 'row')} can be imported."
-    ]
+    lines = [f"{report.label}: {format_count(total, 'row')} read, {format_count(staged.rows, 'row')} can be imported."]
     lines += [f"  {report.actions.get(action, 0):>9,} {words}" for action, words in _ACTIONS]
-    lines += represent_left_out(staged, problems)
-    lines += represent_problems(problems)
-    return [*lines, _represent_end(report)]
+    lines += format_left_out(staged, problems)
+    lines += format_problems(problems)
+    return [*lines, _format_end(report)]
 
 
-def represent_problems(problems: Problems) -> Iterable[str]:
+def format_problems(problems: Problems) -> Iterable[str]:
     """Name the values that our columns cannot take, the most frequent problem first."""
     for (column, problem), count in problems.counts.most_common():
         where = _name_rows(problems.shown[column, problem], count)
-        yield f"! {represent_count(count, 'value')} of {column!r} cannot be taken: it {problem}. {where}"
+        yield f"! {format_count(count, 'value')} of {column!r} cannot be taken: it {problem}. {where}"
 
 
-def represent_left_out(staged: StagingFigures, problems: Problems) -> Iterable[str]:
+def format_left_out(staged: StagingFigures, problems: Problems) -> Iterable[str]:
     """Say which rows do not count, and which times are odd."""
     if problems.nameless_rows:
         where = _name_rows(problems.nameless_shown, problems.nameless_rows)
-        yield f"- {represent_count(problems.nameless_rows, 'row')} without an id of Attic Tech: left out. {where}"
+        yield f"- {format_count(problems.nameless_rows, 'row')} without an id of Attic Tech: left out. {where}"
     if staged.repeated:
         yield (
-            f"- {represent_count(staged.repeated, 'estimate')} in more than one row: the newest counts, "
-            f"{represent_count(staged.surplus, 'row')} besides."
+            f"- {format_count(staged.repeated, 'estimate')} in more than one row: the newest counts, "
+            f"{format_count(staged.surplus, 'row')} besides."
         )
         yield from (f"    Attic Tech id {identity}: rows {', '.join(ids)}" for identity, ids in staged.examples)
     if staged.from_the_future:
         yield (
-            f"- {represent_count(staged.from_the_future, 'row')} with an at_updated_date that lies ahead: "
+            f"- {format_count(staged.from_the_future, 'row')} with an at_updated_date that lies ahead: "
             "is old.time_zone right, and is it Attic Tech's updatedAt? The first sync corrects them."
         )
 
 
-def _represent_end(report: ImportReport) -> str:
+def _format_end(report: ImportReport) -> str:
     if report.is_done:
         ids = "Each has the id of its old row" if report.kept_ids else "Their ids are in imported_estimate"
         skipped = report.problems.broken_rows
-        return f"Imported. {ids}." + (f" {represent_count(skipped, 'broken row')} skipped." if skipped else "")
+        return f"Imported. {ids}." + (f" {format_count(skipped, 'broken row')} skipped." if skipped else "")
     if report.problems.broken_rows:
-        broken = represent_count(report.problems.broken_rows, "row")
+        broken = format_count(report.problems.broken_rows, "row")
         return f"Nothing was imported: {broken} broken. Correct the mapping or the rows, or run with --skip-broken."
     return "A plan: nothing was imported."
 
@@ -69,6 +67,6 @@ def _name_rows(shown: Sequence[str], count: int) -> str:
     return f"Old ids: {', '.join(shown)}{more}." if shown else f"Rows: {count:,}."
 
 
-def represent_count(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Write a number of things."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

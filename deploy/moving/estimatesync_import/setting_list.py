@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from estimatesync_contract.old_names import OLD_DATABASE_URL
+from estimatesync_contract.legacy_settings import OLD_DATABASE_URL
 from estimatesync_contract.setting import DATABASE_SCHEMA, DATABASE_URL, Setting
 
 IMPORT_SETTINGS: Final = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.old_names import OLD_DATABASE_URL
+from estimatesync_contract.legacy_settings import OLD_DATABASE_URL
 from estimatesync_job.settings import read_database_url, read_schema
 
 

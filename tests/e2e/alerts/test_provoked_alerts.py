@@ -72,7 +72,7 @@ class Troubles:
         return scrape(f"{self.product.api_url}/metrics")
 
     def wait_for_sample(self, name: str, **labels: str) -> None:
-        series, deadline = represent_series(name, labels), time.monotonic() + WAIT_SECONDS
+        series, deadline = format_series(name, labels), time.monotonic() + WAIT_SECONDS
         while not self.scrape().get(series):
             assert time.monotonic() < deadline, f"never counted: {series}"
             time.sleep(0.1)
@@ -84,10 +84,10 @@ def scrape(url: str) -> Samples:
     except httpx.TransportError:
         return {}
     samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
-    return {represent_series(each.name, each.labels): each.value for each in samples}
+    return {format_series(each.name, each.labels): each.value for each in samples}
 
 
-def represent_series(name: str, labels: Mapping[str, str]) -> str:
+def format_series(name: str, labels: Mapping[str, str]) -> str:
     pairs = ",".join(
         f'{key}="{value}"' for key, value in sorted({**labels, **TARGET, "namespace": "estimates"}.items())
     )

@@ -47,7 +47,7 @@ class Trouble(Interference):
         raise NotImplementedError
 
     def _is_chosen(self, passage: Passage) -> bool:
-        call = represent_call(passage)
+        call = format_call(passage)
         with self._lock:
             if call not in self.calls or self.met[call] >= self.times:
                 return False
@@ -124,7 +124,7 @@ class FullDisk(Interference):
         self.met: Counter[str] = Counter()
 
     def before(self, passage: Passage) -> Answer | None:
-        call = represent_call(passage)
+        call = format_call(passage)
         if call in self.calls and b'"Delivered"' in passage.body and self.met[call] < self.times:
             self.met[call] += 1
             return build_refusal(500, "InternalError", {})
@@ -148,7 +148,7 @@ class LongOutage(Interference):
         return build_refusal(503, "ServiceUnavailable", {}) if is_away and not passage.is_callback else None
 
     def after(self, passage: Passage) -> None:
-        if represent_call(passage) == "POST jobs" and not self.met:
+        if format_call(passage) == "POST jobs" and not self.met:
             self.met["POST jobs"] += 1
             self._begin = time.monotonic()
             self._end = self._begin + self.seconds
@@ -269,7 +269,7 @@ def build_refusal(status: int, reason: str, headers: dict[str, str]) -> Answer:
     )
 
 
-def represent_call(passage: Passage) -> str:
+def format_call(passage: Passage) -> str:
     """Name a call by its verb and its resource, as RBAC would."""
     _, _, below = passage.path.partition("/namespaces/")
     _, resource, *rest = [*below.split("/"), ""][: below.count("/") + 1] if below else ("", "")

@@ -115,7 +115,7 @@ class KillOnce(Interference):
     def before(self, passage: Passage) -> None:
         if passage.is_step:
             with self._lock:
-                self.steps.append(step := represent_step(passage))
+                self.steps.append(step := format_step(passage))
                 if self._point and (step, self.steps.count(step)) == (self._point.step, self._point.occurrence):
                     self.target = passage
         self._strike("before", passage)
@@ -260,7 +260,7 @@ def try_waiting(trial: Trial, waiting: SimpleQueue[Point]) -> Iterator[Outcome]:
         yield trial.try_point(point)
 
 
-def represent_step(step: Passage) -> str:
+def format_step(step: Passage) -> str:
     """Name the kind of a step, the same in each run."""
     if step.is_callback:
         return "callback"

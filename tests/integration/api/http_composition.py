@@ -15,8 +15,8 @@ from estimatesync_api.app import create_app
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart, SyncExistsError
 from estimatesync_api.settings import parse_settings
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, represent_estimate_sync
+from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, to_object
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 
 OUTCOME = os.environ.get("SYNC_OUTCOME")
@@ -40,7 +40,7 @@ class FileStore:
     async def create(self, sync: EstimateSync) -> EstimateSync:
         try:
             with (self._directory / f"{sync.name}.json").open("x") as file:
-                json.dump(represent_estimate_sync(sync), file)
+                json.dump(to_object(sync), file)
         except FileExistsError as error:
             raise SyncExistsError from error
         return sync

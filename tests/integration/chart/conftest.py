@@ -106,7 +106,7 @@ def runbooks() -> str:
 @pytest.fixture
 def metric_names() -> set[str]:
     """Every name under which Prometheus keeps something of the operator's or the API's."""
-    text, _ = ApiMetrics().represent("text/plain")
+    text, _ = ApiMetrics().format("text/plain")
     families = [*OperatorMetrics(SyncCache(), WatchHealth()).registry.collect()]
     families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

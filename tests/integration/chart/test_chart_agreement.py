@@ -17,8 +17,8 @@ from estimatesync_chart.value_rules import RULES
 from estimatesync_chart.values_file import parse_values
 from estimatesync_cluster.rights import read_rules
 from estimatesync_contract.crd import build_crd
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DateRange
 from estimatesync_operator.assembly import read_settings
 from estimatesync_operator.job_manifest import build_job_manifest
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import build_job_name
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_local.job_facts import Pace
 from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
 from estimatesync_local.processes import ProcessJobs

@@ -13,9 +13,8 @@ import psycopg
 import pytest
 from estimatesync_api.listing import SyncQuery
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
-from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_local.migrations import migrate
 from estimatesync_local.stores import ApiStore, ReconcilerStore

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from sample_attic_tech import Record, Request, RunningSample
 
 Fill = Callable[..., list[dict[str, Any]]]
@@ -17,7 +17,7 @@ END = datetime(2025, 10, 16, 23, 59, 59, 999_000, tzinfo=UTC)
 STORED = "SELECT attic_tech_estimate_id, name FROM botzilla.estimate"
 
 
-def represent(instant: datetime) -> str:
+def format_time(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -43,7 +43,7 @@ class Restless:
             self.at_closing = list_range(self.sample)
 
     def change(self, kind: str, record: Record) -> None:
-        now = represent(self.clock)
+        now = format_time(self.clock)
         version = {"name": f"version of {self.clock} {self.rng.random()}"}
         if kind == "insert":
             newest = max(record["id"] for record in self.sample.store.read_all())
@@ -53,7 +53,7 @@ class Restless:
             self.deleted.add(record["id"])
         elif kind == "leave":
             # What leaves does so by the clock of the server, whose Date is the real one.
-            self.sample.store.update(record["id"], {"updatedAt": represent(datetime.now(UTC)), **version})
+            self.sample.store.update(record["id"], {"updatedAt": format_time(datetime.now(UTC)), **version})
         elif datetime.fromisoformat(record["updatedAt"]) <= END:
             self.sample.store.update(record["id"], {"updatedAt": now, **version})
 
@@ -101,7 +101,7 @@ def test_the_end_of_the_closing_pass_is_recorded_and_a_successor_reports_it(
     assert before <= first.result.complete_as_of <= datetime.now(UTC)
     assert query("SELECT complete_as_of FROM botzilla.sync_run") == [first.result.complete_as_of]
     assert again.result.complete_as_of == first.result.complete_as_of
-    assert f"Nothing is missing up to {represent(first.result.complete_as_of)}" in first.output
+    assert f"Nothing is missing up to {format_time(first.result.complete_as_of)}" in first.output
 
 
 def test_a_source_that_changes_faster_than_it_is_read_changes_no_row_and_may_be_retried(
@@ -111,7 +111,7 @@ def test_a_source_that_changes_faster_than_it_is_read_changes_no_row_and_may_be_
     clock = datetime(2025, 10, 16, 14, tzinfo=UTC)
 
     def edit_all(_: Request) -> None:
-        stamp = represent(clock + timedelta(minutes=2 * len(sample.requests)))
+        stamp = format_time(clock + timedelta(minutes=2 * len(sample.requests)))
         for record in records:
             sample.store.update(record["id"], {"updatedAt": stamp})
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, running_sample

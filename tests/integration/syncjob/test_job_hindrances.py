@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.errors import SourceUnavailableError
 from estimatesync_job.listings import PageQuery

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
 from estimatesync_job.attic_tech import open_attic_tech
 from estimatesync_job.database import open_postgres

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
 from sample_attic_tech import RunningSample, build_older_version
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from sample_attic_tech import RunningSample
 
 

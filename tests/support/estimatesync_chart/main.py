@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_chart.schema import build_schema
-from estimatesync_chart.values_file import parse_values, represent_default
+from estimatesync_chart.values_file import format_default, parse_values
 
 CHART: Final = Path(__file__).parents[3] / "charts" / "estimatesync"
 _BEGIN: Final = "<!-- values: made from values.yaml, `make chart-readme` -->\n"
@@ -21,7 +21,7 @@ def main() -> None:
 
 def build_readme(readme: str, values: str) -> str:
     """Build the README with a new table of values; what a person wrote above it stays."""
-    rows = [f"| `{each.name}` | `{represent_default(each)}` | {each.description} |" for each in parse_values(values)]
+    rows = [f"| `{each.name}` | `{format_default(each)}` | {each.description} |" for each in parse_values(values)]
     return "\n".join(
         [readme.partition(_BEGIN)[0] + _BEGIN, "| Value | Default | Meaning |", "|---|---|---|", *rows, ""]
     )

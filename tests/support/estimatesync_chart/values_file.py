@@ -38,7 +38,7 @@ def parse_values(text: str) -> tuple[ChartValue, ...]:
     )
 
 
-def represent_default(value: ChartValue) -> str:
+def format_default(value: ChartValue) -> str:
     """Write a default as it is written in YAML's flow style."""
     return json.dumps(value.default, ensure_ascii=False)
 

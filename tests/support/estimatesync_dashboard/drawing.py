@@ -90,7 +90,7 @@ def _draw_graph(unit: str, lines: Sequence[Line], span: Span, width: int, height
     for tick in range(_TICKS + 1):
         level = bottom - tick / _TICKS * (bottom - top)
         yield f'<line x1="{_LEFT}" x2="{right}" y1="{level:.1f}" y2="{level:.1f}" stroke="#2c3235"/>'
-        value = represent_value(most * tick / _TICKS, unit)
+        value = format_value(most * tick / _TICKS, unit)
         yield f'<text x="{_LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">{value}</text>'
     yield from _draw_times(span, bottom, right)
     for index, line in enumerate(lines[:_MOST_SERIES]):
@@ -120,7 +120,7 @@ def _draw_legend(names: Iterable[str], columns: int, top: float) -> Iterator[str
         yield f'<text x="{x + 17}" y="{y:.1f}">{escape(name)}</text>'
 
 
-def represent_value(value: float, unit: str) -> str:
+def format_value(value: float, unit: str) -> str:
     """Write a value of an axis; `s` are seconds, anything else is a plain number."""
     if unit == "s":
         return f"{value * 1000:.0f} ms" if 0 < value < 1 else f"{value:.3g} s"

@@ -17,7 +17,7 @@ from estimatesync_local.postgres_server import EmbeddedPostgres
 
 from estimatesync_dashboard.drawing import Line, Span, build_picture
 from estimatesync_dashboard.load import running_load
-from estimatesync_dashboard.panels import Panel, parse_panels, represent_legend
+from estimatesync_dashboard.panels import Panel, format_legend, parse_panels
 from estimatesync_dashboard.prometheus import SCRAPE_SECONDS, Prometheus, running_prometheus
 
 ROOT: Final = Path(__file__).parents[3]
@@ -69,7 +69,7 @@ def _collect(
 
 def _ask(prometheus: Prometheus, panel: Panel, start: datetime, end: datetime) -> tuple[Line, ...]:
     return tuple(
-        Line(name=represent_legend(query.legend, series.labels), points=series.points)
+        Line(name=format_legend(query.legend, series.labels), points=series.points)
         for query in panel.queries
         for series in prometheus.fetch_range(query.expression, start=start, end=end, step=SCRAPE_SECONDS)
     )

@@ -53,6 +53,6 @@ def parse_panels(dashboard: Mapping[str, Any]) -> tuple[Panel, ...]:
     )
 
 
-def represent_legend(legend: str, labels: Mapping[str, str]) -> str:
+def format_legend(legend: str, labels: Mapping[str, str]) -> str:
     """Write the name of a series."""
     return _LABEL.sub(lambda match: labels.get(match[1], ""), legend).strip()

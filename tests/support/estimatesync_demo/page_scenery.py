@@ -7,11 +7,10 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract import log_lines
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import build_sync_name
-from estimatesync_contract.reasons import Reason
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackAttemptRecord,
     CallbackState,
@@ -47,7 +46,7 @@ def list_syncs() -> list[EstimateSync]:
 def list_lines(name: str) -> tuple[str, ...]:
     """What a sync has printed, in the words of the sync program."""
     if name == FAILED:
-        return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.represent_failure(_FAILURES[1][1]))
+        return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.format_failure(_FAILURES[1][1]))
     return tuple(_iterate_lines(pages=9 if name == RUNNING else 17))
 
 
@@ -157,7 +156,7 @@ def _build(name: str, created_at: datetime, days: DateRange, status: EstimateSyn
 def _iterate_lines(*, pages: int) -> Iterator[str]:
     yield from (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.LOGGED_IN)
     for page in range(1, pages + 1):
-        yield log_lines.represent_fetching(page)
-        yield log_lines.represent_received(page, 46_000 + 811 * page)
-        yield log_lines.represent_page(page, 17, 100)
-        yield log_lines.represent_page_complete(page, 100 * page)
+        yield log_lines.format_fetching(page)
+        yield log_lines.format_received(page, 46_000 + 811 * page)
+        yield log_lines.format_page(page, 17, 100)
+        yield log_lines.format_page_complete(page, 100 * page)

@@ -12,8 +12,8 @@ from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
 from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError
 from estimatesync_api.settings import parse_settings
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DateRange
 
 from estimatesync_demo.page_scenery import KEY, NOW, list_lines, list_syncs
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import psycopg
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.date_ranges import compute_default_range
+from estimatesync_contract.spec import compute_default_range
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_older_version, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 

@@ -4,13 +4,12 @@ from typing import Final
 
 from estimatesync_api import error_table
 from estimatesync_client.exit_codes import Exit
-from estimatesync_contract.exit_codes import MEANINGS, ExitCode
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import CAUSES, Cause, Reason
+from estimatesync_contract.result import MEANINGS, ExitCode
 from estimatesync_import.main import MEANINGS as IMPORT_MEANINGS
 from estimatesync_job.errors import SyncError, build_failure
-from estimatesync_operator.causes import CAUSES, Cause
 
-from estimatesync_docs.tables import represent_page, represent_table
+from estimatesync_docs.tables import format_page, format_table
 
 _API: Final = """
 The body of an error is always `{"success": false, "message": …, "code": …}`, with `errors` if there are several faults
@@ -28,43 +27,43 @@ message. A pod that ends with any other code has been killed, or met a defect, a
 """
 
 
-def represent_errors_page() -> str:
+def format_errors_page() -> str:
     """Write the codes of the API, and the reasons of the sync program."""
     causes = {cause.reason: cause for cause in CAUSES}
-    return represent_page(
+    return format_page(
         "Errors",
         "## Codes of the API",
         _API.strip(),
-        error_table.represent_table(),
+        error_table.format_table(),
         "## Reasons of a failed sync",
         _SYNC.strip(),
-        represent_table(
+        format_table(
             ["Reason", "Exit code", "What happened", "What to do"],
-            (_represent_reason(causes[reason], code) for reason, code in _list_reasons()),
+            (_format_reason(causes[reason], code) for reason, code in _list_reasons()),
         ),
     )
 
 
-def represent_exit_codes_page() -> str:
+def format_exit_codes_page() -> str:
     """Write the exit codes of each program."""
-    return represent_page(
+    return format_page(
         "Exit codes",
         "## The sync program",
         _PROGRAM.strip(),
-        represent_table(
+        format_table(
             ["Exit code", "Name", "Meaning"],
             ([str(code.value), f"`{code.name.lower()}`", MEANINGS[code]] for code in ExitCode),
         ),
         "## The command line",
         "`estimatesync`, see [its page](../client.md).",
-        represent_table(["Exit code", "Meaning"], ([str(each.code), each.meaning] for each in Exit)),
+        format_table(["Exit code", "Meaning"], ([str(each.code), each.meaning] for each in Exit)),
         "## The import",
         "`estimatesync-import`, see [moving over](../moving.md).",
-        represent_table(["Exit code", "Meaning"], ([str(code.value), text] for code, text in IMPORT_MEANINGS.items())),
+        format_table(["Exit code", "Meaning"], ([str(code.value), text] for code, text in IMPORT_MEANINGS.items())),
     )
 
 
-def _represent_reason(cause: Cause, code: ExitCode) -> list[str]:
+def _format_reason(cause: Cause, code: ExitCode) -> list[str]:
     return [f"`{cause.reason}`", str(code.value), cause.happened, cause.cure]
 
 

@@ -28,7 +28,7 @@ def parse_navigation(index: str) -> dict[str, list[tuple[str, str]]]:
     return sections
 
 
-def represent_navigation(sections: Mapping[str, list[tuple[str, str]]]) -> str:
+def format_navigation(sections: Mapping[str, list[tuple[str, str]]]) -> str:
     """Write hidden tables of contents in MyST, one for each heading."""
     return "".join(
         "\n".join(

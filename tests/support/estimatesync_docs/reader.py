@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from estimatesync_docs.console_blocks import Block, Command
-from estimatesync_docs.shown_output import Missing, find_ids, represent_command
+from estimatesync_docs.shown_output import Missing, find_ids, format_command
 from estimatesync_docs.terminal import Standing, Terminal
 
 _ASKS_FOR_THE_CODE: Final = "echo $?"
@@ -86,4 +86,4 @@ class Reader:
     def _translate(self, text: str) -> str:
         for written, real in self._addresses.items():
             text = text.replace(written, real)
-        return represent_command(text, self._ids)
+        return format_command(text, self._ids)

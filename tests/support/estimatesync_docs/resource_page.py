@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from estimatesync_contract.crd import build_crd
 
-from estimatesync_docs.tables import represent_code, represent_page, represent_table
+from estimatesync_docs.tables import format_code, format_page, format_table
 
 _INTRODUCTION: Final = """
 `{group}/{version}`, kind {kind}, short name `{short}`; namespaced. `kubectl explain estimatesync.spec` says the same.
@@ -30,7 +30,7 @@ _IMMUTABLE: Final = "self == oldSelf"
 Schema = Mapping[str, Any]
 
 
-def represent_resource_page() -> str:
+def format_resource_page() -> str:
     """Write the page."""
     crd = build_crd()["spec"]
     (version,) = crd["versions"]
@@ -38,38 +38,38 @@ def represent_resource_page() -> str:
     introduction = _INTRODUCTION.format(
         group=crd["group"], version=version["name"], kind=crd["names"]["kind"], short=crd["names"]["shortNames"][0]
     )
-    return represent_page(
+    return format_page(
         "The EstimateSync resource",
         introduction.strip(),
         "## Spec",
-        represent_table(
+        format_table(
             ["Field", "Type", "Default", "Once created", "Meaning"],
             (
                 [
-                    represent_code(path),
-                    _represent_type(schema),
-                    _represent_default(schema),
+                    format_code(path),
+                    _format_type(schema),
+                    _format_default(schema),
                     "fixed" if is_fixed else "may change",
-                    _represent_meaning(schema),
+                    _format_meaning(schema),
                 ]
                 for path, schema, is_fixed in _walk(properties["spec"], "spec")
             ),
         ),
         "## Status",
         _STATUS,
-        represent_table(
+        format_table(
             ["Field", "Type", "Meaning"],
             (
-                [represent_code(path), _represent_type(schema), _represent_meaning(schema)]
+                [format_code(path), _format_type(schema), _format_meaning(schema)]
                 for path, schema, _ in _walk(properties["status"], "status")
             ),
         ),
         "## Columns",
         _COLUMNS,
-        represent_table(
+        format_table(
             ["Column", "From"],
             (
-                [column["name"] + (" (*wide*)" if column["priority"] else ""), represent_code(column["jsonPath"])]
+                [column["name"] + (" (*wide*)" if column["priority"] else ""), format_code(column["jsonPath"])]
                 for column in version["additionalPrinterColumns"]
             ),
         ),
@@ -91,28 +91,28 @@ def _list_rules(schema: Schema) -> Mapping[str, str]:
     return {rule["rule"]: rule["message"] for rule in schema.get("x-kubernetes-validations", ())}
 
 
-def _represent_type(schema: Schema) -> str:
+def _format_type(schema: Schema) -> str:
     kind = schema.get("format", schema["type"])
-    values = ", ".join(map(represent_code, schema.get("enum", ())))
+    values = ", ".join(map(format_code, schema.get("enum", ())))
     bounds = (
-        _represent_bounds(schema, "minimum", "maximum", ""),
-        _represent_bounds(schema, "minLength", "maxLength", " characters"),
-        _represent_bounds(schema, "minItems", "maxItems", " entries"),
+        _format_bounds(schema, "minimum", "maximum", ""),
+        _format_bounds(schema, "minLength", "maxLength", " characters"),
+        _format_bounds(schema, "minItems", "maxItems", " entries"),
     )
     return ", ".join(filter(None, (kind, values, *bounds)))
 
 
-def _represent_bounds(schema: Schema, low: str, high: str, unit: str) -> str:
+def _format_bounds(schema: Schema, low: str, high: str, unit: str) -> str:
     if high not in schema:
         return ""
     return f"{schema[low]:,} to {schema[high]:,}{unit}" if low in schema else f"at most {schema[high]:,}{unit}"
 
 
-def _represent_default(schema: Schema) -> str:
-    return represent_code(json.dumps(schema["default"])) if "default" in schema else ""
+def _format_default(schema: Schema) -> str:
+    return format_code(json.dumps(schema["default"])) if "default" in schema else ""
 
 
-def _represent_meaning(schema: Schema) -> str:
+def _format_meaning(schema: Schema) -> str:
     """Write the description, and each rule that is more than immutability."""
     rules = [message for rule, message in _list_rules(schema).items() if rule != _IMMUTABLE]
     return " ".join([schema.get("description", ""), *(f"Rule: {rule}." for rule in rules)]).strip()

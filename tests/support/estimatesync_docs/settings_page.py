@@ -19,7 +19,7 @@ from estimatesync_operator.setting_list import (
 )
 from estimatesync_tracing.setting_list import TRACING_SETTINGS
 
-from estimatesync_docs.tables import represent_code, represent_page, represent_table
+from estimatesync_docs.tables import format_code, format_page, format_table
 
 _INTRODUCTION: Final = """
 Each is an environment variable; a blank value counts as not set. They are read once, when the part starts; everything
@@ -48,52 +48,52 @@ _ENV_EXAMPLE: Final = """\
 _WIDTH: Final = 120
 
 
-def represent_settings_page() -> str:
+def format_settings_page() -> str:
     """Write the page."""
-    return represent_page(
+    return format_page(
         "Settings",
         _INTRODUCTION.strip(),
         "## One machine",
         _ONE_MACHINE.strip(),
-        *(part for heading, rows in LOCAL_SETTINGS.items() for part in (f"### {heading}", _represent_rows(rows))),
+        *(part for heading, rows in LOCAL_SETTINGS.items() for part in (f"### {heading}", _format_rows(rows))),
         "## API",
-        _represent_rows(API_SETTINGS),
+        _format_rows(API_SETTINGS),
         "## Operator",
-        _represent_rows((*CLUSTER_SETTINGS, *RECONCILER_SETTINGS)),
+        _format_rows((*CLUSTER_SETTINGS, *RECONCILER_SETTINGS)),
         "### Callbacks",
-        _represent_rows(CALLBACK_SETTINGS),
+        _format_rows(CALLBACK_SETTINGS),
         "### Sync pods",
-        _represent_rows((*JOB_SETTINGS, *PROGRAM_SETTINGS)),
+        _format_rows((*JOB_SETTINGS, *PROGRAM_SETTINGS)),
         "## Traces",
         _TRACES.strip(),
-        _represent_rows(TRACING_SETTINGS),
+        _format_rows(TRACING_SETTINGS),
         "## Sync program",
         _SYNC_PROGRAM.strip(),
-        _represent_rows(SYNC_SETTINGS),
+        _format_rows(SYNC_SETTINGS),
         "## Command line",
-        _represent_rows(CLIENT_SETTINGS),
+        _format_rows(CLIENT_SETTINGS),
         "## Import",
         _IMPORT.strip(),
-        _represent_rows(IMPORT_SETTINGS),
+        _format_rows(IMPORT_SETTINGS),
     )
 
 
-def represent_env_example() -> str:
+def format_env_example() -> str:
     """Write the file that one machine's settings are copied from."""
     return _ENV_EXAMPLE + "".join(
-        f"\n{f'# --- {heading} ':-<118}\n" + "".join(map(_represent_assignment, settings))
+        f"\n{f'# --- {heading} ':-<118}\n" + "".join(map(_format_assignment, settings))
         for heading, settings in LOCAL_SETTINGS.items()
     )
 
 
-def _represent_rows(settings: Iterable[Setting]) -> str:
-    return represent_table(
+def _format_rows(settings: Iterable[Setting]) -> str:
+    return format_table(
         ["Variable", "Default", "Unit or values", "Secret", "Meaning"],
         (
             [
-                represent_code(each.name),
-                "required" if each.is_required else represent_code(each.default),
-                _represent_values(each),
+                format_code(each.name),
+                "required" if each.is_required else format_code(each.default),
+                _format_values(each),
                 "yes" if each.is_secret else "",
                 each.meaning,
             ]
@@ -102,18 +102,18 @@ def _represent_rows(settings: Iterable[Setting]) -> str:
     )
 
 
-def _represent_values(setting: Setting) -> str:
-    return ", ".join(filter(None, (_represent_measure(setting), *map(represent_code, setting.choices))))
+def _format_values(setting: Setting) -> str:
+    return ", ".join(filter(None, (_format_measure(setting), *map(format_code, setting.choices))))
 
 
-def _represent_measure(setting: Setting) -> str:
+def _format_measure(setting: Setting) -> str:
     bounds = "" if setting.low is None else f"{setting.low:,} to {setting.high:,}"
     return ", ".join(filter(None, (setting.unit, bounds)))
 
 
-def _represent_assignment(setting: Setting) -> str:
+def _format_assignment(setting: Setting) -> str:
     """Write what it means, and a line to fill in; quoted where a value may hold anything."""
-    measure = _represent_measure(setting)
+    measure = _format_measure(setting)
     meaning = f"{setting.meaning.replace('`', '')}{f' ({measure})' if measure else ''}."
     comment = textwrap.fill(meaning, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
     quotes = "''" if setting.is_required and setting.name.endswith("PASSWORD") else ""

@@ -51,7 +51,7 @@ def find_ids(shown: Sequence[str], printed: Sequence[str]) -> dict[str, str]:
     return ids
 
 
-def represent_command(command: str, ids: Mapping[str, str]) -> str:
+def format_command(command: str, ids: Mapping[str, str]) -> str:
     """Write a command of the page with the ids of this run; an id may be cut short, as the page does."""
 
     def find(found: re.Match[str]) -> str:

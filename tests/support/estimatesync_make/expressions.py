@@ -30,7 +30,7 @@ def render(value: Any, scope: Scope) -> Any:  # noqa: ANN401 - fields hold any J
     match value:
         case str():
             parts = [part if isinstance(part, str) else _evaluate(part, scope) for part in parse_template(value)]
-            return parts[0] if len(parts) == 1 else "".join(map(represent_text, parts))
+            return parts[0] if len(parts) == 1 else "".join(map(format_text, parts))
         case list():
             return [render(item, scope) for item in value]
         case dict():
@@ -46,7 +46,7 @@ def lets_pass(condition: Mapping[str, Any] | None, scope: Scope) -> bool:
     return any(all(_is_fulfilled(each, scope) for each in group) for group in condition["conditions"])
 
 
-def represent_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def format_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Write a value into a text: nothing for what is missing, numbers as JavaScript writes them."""
     match value:
         case None:
@@ -87,7 +87,7 @@ def _add(left: Any, sign: str, right: Any) -> Any:  # noqa: ANN401 - any JSON va
         return left - right
     if isinstance(left, int) and isinstance(right, int):
         return left + right
-    return represent_text(left) + represent_text(right)
+    return format_text(left) + format_text(right)
 
 
 def _is_fulfilled(condition: Mapping[str, Any], scope: Scope) -> bool:
@@ -114,7 +114,7 @@ def _get(array: list[Any], position: int) -> Any:  # noqa: ANN401 - any JSON val
 
 
 def _replace(text: Any, search: str, replacement: str) -> str:  # noqa: ANN401 - any JSON value
-    return represent_text(text).replace(search, replacement)
+    return format_text(text).replace(search, replacement)
 
 
 def _sha256(text: str, encoding: str, key: str, key_encoding: str) -> str:
@@ -128,7 +128,7 @@ def _sha256(text: str, encoding: str, key: str, key_encoding: str) -> str:
 
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "escapeHTML": lambda text: html.escape(represent_text(text)),
+    "escapeHTML": lambda text: html.escape(format_text(text)),
     "get": _get,
     "map": _map,
     "replace": _replace,
@@ -136,12 +136,12 @@ FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
 }
 
 OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "boolean:equal": lambda left, right: represent_text(left) == represent_text(right),
+    "boolean:equal": lambda left, right: format_text(left) == format_text(right),
     "exist": lambda left, _: left not in (None, ""),
     "number:greaterorequal": _compare_numbers(lambda left, right: left >= right),
     "number:lessorequal": _compare_numbers(lambda left, right: left <= right),
-    "text:contain": lambda left, right: represent_text(right) in represent_text(left),
-    "text:equal": lambda left, right: represent_text(left) == represent_text(right),
+    "text:contain": lambda left, right: format_text(right) in format_text(left),
+    "text:equal": lambda left, right: format_text(left) == format_text(right),
 }
 
 VARIABLES: Final = frozenset({"now", "timestamp", "var.scenario.executionId"})

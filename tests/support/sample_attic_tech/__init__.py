@@ -8,7 +8,7 @@ imported as `sample_attic_tech.receiver`, because it is a program of its own too
 
 from sample_attic_tech.conditions import AllOf, AnyOf, Condition, Where
 from sample_attic_tech.faults import Delay, Fault, Reset, Truncate
-from sample_attic_tech.instants import parse_instant, represent_instant
+from sample_attic_tech.instants import format_timestamp, parse_instant
 from sample_attic_tech.messages import Request, Response
 from sample_attic_tech.paging import Page, query
 from sample_attic_tech.records import build_older_version, build_records
@@ -34,8 +34,8 @@ __all__ = [
     "Where",
     "build_older_version",
     "build_records",
+    "format_timestamp",
     "parse_instant",
     "query",
-    "represent_instant",
     "running_sample",
 ]

@@ -17,6 +17,6 @@ def parse_instant(text: str) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
-def represent_instant(instant: datetime) -> str:
+def format_timestamp(instant: datetime) -> str:
     """Write an instant as Payload does: UTC, milliseconds, `Z`; finer digits are cut."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,7 +18,7 @@ class PayloadError(Exception):
 
     status = 500
 
-    def represent(self) -> dict[str, Any]:
+    def to_body(self) -> dict[str, Any]:
         """Build the JSON body."""
         return {"errors": [{"message": str(self)}]}
 
@@ -41,7 +41,7 @@ class RequiredFieldError(PayloadError):
         super().__init__(f"The following field is invalid: {field}")
         self.field = field
 
-    def represent(self) -> dict[str, Any]:
+    def to_body(self) -> dict[str, Any]:
         """Build the JSON body, which names the field."""
         fault = {"message": "This field is required.", "path": self.field}
         data = {"collection": "users", "errors": [fault]}
@@ -57,7 +57,7 @@ class QueryError(PayloadError):
         super().__init__(f"The following path cannot be queried: {path}")
         self.path = path
 
-    def represent(self) -> dict[str, Any]:
+    def to_body(self) -> dict[str, Any]:
         """Build the JSON body, which names the path."""
         return {"errors": [{"name": "QueryError", "data": [{"path": self.path}], "message": str(self)}]}
 
@@ -88,7 +88,7 @@ class RouteNotFoundError(PayloadError):
     def __init__(self, path: str) -> None:
         super().__init__(f'Route not found "{path}"')
 
-    def represent(self) -> dict[str, Any]:
+    def to_body(self) -> dict[str, Any]:
         """Build the JSON body: the one refusal without an `errors` list."""
         return {"message": str(self)}
 

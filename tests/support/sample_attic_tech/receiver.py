@@ -82,7 +82,7 @@ def running_receiver(
         yield receiver
 
 
-def represent_delivery(delivery: Delivery) -> dict[str, Any]:
+def to_delivery_object(delivery: Delivery) -> dict[str, Any]:
     """Build the log line: `body` to read, `body_base64` for the exact bytes that a signature covers."""
     return {
         "method": delivery.method,
@@ -97,7 +97,7 @@ def represent_delivery(delivery: Delivery) -> dict[str, Any]:
 def append_delivery(log: Path, delivery: Delivery) -> None:
     """Append one JSON line."""
     with log.open("ab") as lines:
-        lines.write(msgspec.json.encode(represent_delivery(delivery)) + b"\n")
+        lines.write(msgspec.json.encode(to_delivery_object(delivery)) + b"\n")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from sample_attic_tech import vocabulary
-from sample_attic_tech.instants import parse_instant, represent_instant
+from sample_attic_tech.instants import format_timestamp, parse_instant
 from sample_attic_tech.oddities import apply_oddities
 from sample_attic_tech.relations import Record
 
@@ -50,11 +50,11 @@ def build_older_version(record: Mapping[str, Any]) -> Record:
     at = older if older < updated_at else updated_at - timedelta(days=1)
     prices = {name: _build_older_price(record[name]) for name in MONEY_FIELDS if record.get(name) is not None}
     status = "draft" if record.get("status") != "draft" else "sent"
-    return dict(record) | prices | {"status": status, "updatedAt": represent_instant(at)}
+    return dict(record) | prices | {"status": status, "updatedAt": format_timestamp(at)}
 
 
 def _build_older_price(price: float) -> float:
-    return _represent_cents(round(price * 100) + 12_345)
+    return _format_cents(round(price * 100) + 12_345)
 
 
 def _build_record(index: int, seed: int, now: datetime, span: timedelta) -> Record:
@@ -76,23 +76,23 @@ def _build_dates(rng: Random, index: int, now: datetime, span: timedelta) -> Rec
         updated_at = now - span * rng.randrange(1, BULK_EDITS + 1) / (BULK_EDITS + 1)
     room = updated_at - SHORTEST_LIFE - (now - span)
     created_at = now - span + room * rng.random()
-    return {"createdAt": represent_instant(created_at), "updatedAt": represent_instant(updated_at)}
+    return {"createdAt": format_timestamp(created_at), "updatedAt": format_timestamp(updated_at)}
 
 
 def _build_prices(rng: Random) -> Record:
     retail, sub_services, discount = rng.randrange(50_000, 4_000_000), rng.randrange(0, 200_000), rng.randrange(50_000)
     final = retail + sub_services - discount
     return {
-        "true_cost": _represent_cents(retail * 6 // 10),
-        "retail_cost": _represent_cents(retail),
-        "sub_services_retail_cost": _represent_cents(sub_services),
-        "discount_provided": _represent_cents(discount),
-        "final_price": _represent_cents(final),
-        "tax_details": {"tax_rate": 8.25, "final_price_after_taxes": _represent_cents(final * 10_825 // 10_000)},
+        "true_cost": _format_cents(retail * 6 // 10),
+        "retail_cost": _format_cents(retail),
+        "sub_services_retail_cost": _format_cents(sub_services),
+        "discount_provided": _format_cents(discount),
+        "final_price": _format_cents(final),
+        "tax_details": {"tax_rate": 8.25, "final_price_after_taxes": _format_cents(final * 10_825 // 10_000)},
     }
 
 
-def _represent_cents(cents: int) -> float:
+def _format_cents(cents: int) -> float:
     """JSON from JavaScript has no `12.0`: whole amounts are integers."""
     return cents // 100 if cents % 100 == 0 else cents / 100
 

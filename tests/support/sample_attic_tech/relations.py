@@ -15,14 +15,14 @@ FULL_DEPTH = 2
 """The deepest relation of a record (property → client); Payload's default depth is the same."""
 
 
-def represent_at_depth(record: Mapping[str, Any], depth: int) -> Record:
+def populate(record: Mapping[str, Any], depth: int) -> Record:
     """Build the record as `depth` shows it: relations below it are bare ids."""
     if depth >= FULL_DEPTH:
         return dict(record)
-    return {name: _represent_field(name, value, depth) for name, value in record.items()}
+    return {name: _format_field(name, value, depth) for name, value in record.items()}
 
 
-def _represent_field(name: str, value: object, depth: int) -> object:
+def _format_field(name: str, value: object, depth: int) -> object:
     if name not in RELATIONS or not isinstance(value, dict):
         return value
-    return represent_at_depth(value, depth - 1) if depth > 0 else value.get("id")
+    return populate(value, depth - 1) if depth > 0 else value.get("id")

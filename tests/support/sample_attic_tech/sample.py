@@ -27,7 +27,7 @@ from sample_attic_tech.payload_errors import (
     RequiredFieldError,
     RouteNotFoundError,
 )
-from sample_attic_tech.relations import Record, represent_at_depth
+from sample_attic_tech.relations import Record, populate
 from sample_attic_tech.store import RecordStore
 from sample_attic_tech.tokens import build_token, is_token_valid
 
@@ -106,7 +106,7 @@ class RunningSample:
                 raise RouteNotFoundError(request.path)
             return endpoint(request)
         except PayloadError as error:
-            return build_json_response(error.represent(), status=error.status)
+            return build_json_response(error.to_body(), status=error.status)
 
     def _login(self, request: Request) -> Response:
         if _parse_credentials(request) != (self._config.email.lower(), self._config.password):
@@ -122,7 +122,7 @@ class RunningSample:
         self._check_token(request)
         find = parse_find_query(request.query_string)
         page = query(self._read_records(), where=find.where, sort=find.sort, limit=find.limit, page=find.page)
-        docs = [represent_at_depth(record, find.depth) for record in page.docs]
+        docs = [populate(record, find.depth) for record in page.docs]
         delay = self._config.page_delay_seconds + self._config.record_delay_seconds * len(docs)
         return replace(build_json_response(msgspec.structs.replace(page, docs=docs)), delay_seconds=delay)
 

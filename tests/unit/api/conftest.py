@@ -11,9 +11,8 @@ from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
 from falcon.testing import TestClient
 

@@ -6,9 +6,8 @@ import msgspec
 import pytest
 from estimatesync_api.kubernetes_index import SyncIndex
 from estimatesync_api.listing import Place, SyncQuery
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from hypothesis import given
 from hypothesis import strategies as st

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from estimatesync_api.list_request import Query, parse_sync_query, represent_cursor
+from estimatesync_api.list_request import Query, format_cursor, parse_sync_query
 from estimatesync_api.listing import Place, SyncQuery
 from estimatesync_api.problems import ApiError
 from estimatesync_contract.status import Phase
@@ -41,7 +41,7 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
         pytest.param({"since": "2025-09-01T14:30:00.000+02:00"}, SyncQuery(since=at(1, 12, 30)), id="with an offset"),
         pytest.param({"since": "2025-09-01T14:00:00 02:00"}, SyncQuery(since=at(1, 12)), id="a plus not escaped"),
         pytest.param({"until": "2025-09-01T14:00"}, SyncQuery(until=at(1, 18)), id="an instant without a zone"),
-        pytest.param({"cursor": represent_cursor(PLACE) or ""}, SyncQuery(after=PLACE), id="a cursor of ours"),
+        pytest.param({"cursor": format_cursor(PLACE) or ""}, SyncQuery(after=PLACE), id="a cursor of ours"),
     ],
 )
 def test_the_query_says_which_syncs_to_list(query: Query, expected: SyncQuery) -> None:
@@ -82,4 +82,4 @@ def test_all_faults_come_at_once() -> None:
 
 
 def test_there_is_no_cursor_behind_the_last_page() -> None:
-    assert represent_cursor(None) is None
+    assert format_cursor(None) is None

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from estimatesync_api import bodies
 from estimatesync_api.app import Asgi
-from estimatesync_api.docs_page import represent_page
+from estimatesync_api.docs_page import format_page
 from estimatesync_api.openapi import build_document
 from estimatesync_api.problems import Problem
 from estimatesync_api.status_page.addresses import is_page_path
@@ -104,7 +104,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(stranger: TestCl
 def test_what_the_page_shows_is_text_and_never_markup() -> None:
     nasty = {**DOCUMENT, "info": {"title": "<b>", "version": "&", "description": "`<i>`"}}
 
-    page = represent_page(nasty)
+    page = format_page(nasty)
 
     assert "<title>&lt;b&gt; API</title>" in page
     assert "<code>&lt;i&gt;</code>" in page

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
-from estimatesync_api.problems import ApiError, Problem, map_exception, map_status, represent_problem
+from estimatesync_api.problems import ApiError, Problem, map_exception, map_status, to_problem_body
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_answers_of_the_framework_get_our_codes(status: int, problem: Problem) -
     ],
 )
 def test_faults_are_listed_when_there_are_several(faults: tuple[str, ...], body: dict[str, object]) -> None:
-    represented = represent_problem(ApiError(Problem.INVALID_REQUEST, *faults))
+    represented = to_problem_body(ApiError(Problem.INVALID_REQUEST, *faults))
 
     assert msgspec.to_builtins(represented) == {"success": False, "code": "invalid_request", **body}

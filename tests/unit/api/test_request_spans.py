@@ -8,9 +8,9 @@ import pytest
 from estimatesync_api.app import create_app
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.names import SYNCS_PATH
-from estimatesync_tracing.no_tracer import NoTracer
-from estimatesync_tracing.ports import Attributes, Span
-from estimatesync_tracing.trace_context import represent_trace_id
+from estimatesync_tracing.context import format_trace_id
+from estimatesync_tracing.setup import NoTracer
+from estimatesync_tracing.spans import Attributes, Span
 from falcon.testing import TestClient
 
 KEY = "made-up-key-of-make"
@@ -32,7 +32,7 @@ class Recorder(NoTracer):
         self.noted: dict[str, Any] = {}
         yield self
         parent = fields["parent"]
-        self.ended.append((name, represent_trace_id(parent) if parent else "", self.noted))
+        self.ended.append((name, format_trace_id(parent) if parent else "", self.noted))
 
     def note(self, attributes: Attributes) -> None:
         self.noted |= attributes

@@ -2,11 +2,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from estimatesync_api.responses import compute_error, represent_accepted, represent_sync
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_api.responses import compute_error, to_accepted_body, to_sync_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.instants import represent_instant
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -15,6 +13,7 @@ from estimatesync_contract.status import (
     Results,
     build_progress,
 )
+from estimatesync_contract.timestamps import format_timestamp
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
@@ -60,11 +59,11 @@ def build_sync(status: EstimateSyncStatus) -> EstimateSync:
     ],
 )
 def test_times_are_written_as_javascript_writes_them(moment: datetime, text: str) -> None:
-    assert represent_instant(moment) == text
+    assert format_timestamp(moment) == text
 
 
 def test_the_accepted_body_is_the_promised_one_byte_for_byte() -> None:
-    body = msgspec.json.encode(represent_accepted("est-1", datetime(2025, 10, 16, 14, 9, tzinfo=UTC)))
+    body = msgspec.json.encode(to_accepted_body("est-1", datetime(2025, 10, 16, 14, 9, tzinfo=UTC)))
 
     assert body == (
         b'{"success":true,"message":"Background synchronization started. This may take several minutes.",'
@@ -73,7 +72,7 @@ def test_the_accepted_body_is_the_promised_one_byte_for_byte() -> None:
 
 
 def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
-    assert msgspec.to_builtins(represent_sync(build_sync(FINISHED))) == {
+    assert msgspec.to_builtins(to_sync_body(build_sync(FINISHED))) == {
         "success": True,
         "sync_id": "est-1",
         "status": "succeeded",
@@ -106,7 +105,7 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
 
 def test_a_sync_nobody_has_looked_at_yet_has_the_same_fields_and_is_queued() -> None:
     fresh, finished = (
-        msgspec.to_builtins(represent_sync(build_sync(status))) for status in (EstimateSyncStatus(), FINISHED)
+        msgspec.to_builtins(to_sync_body(build_sync(status))) for status in (EstimateSyncStatus(), FINISHED)
     )
 
     assert list(fresh) == list(finished)
@@ -115,7 +114,7 @@ def test_a_sync_nobody_has_looked_at_yet_has_the_same_fields_and_is_queued() -> 
 
 
 def test_nothing_about_the_place_where_a_sync_runs_is_shown() -> None:
-    assert b"hidden" not in msgspec.json.encode(represent_sync(build_sync(FINISHED)))
+    assert b"hidden" not in msgspec.json.encode(to_sync_body(build_sync(FINISHED)))
 
 
 @pytest.mark.parametrize(

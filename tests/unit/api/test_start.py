@@ -7,9 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_api.ports import SyncRefusedError
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from falcon.testing import TestClient
 

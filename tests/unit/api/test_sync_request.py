@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.sync_request import SyncRequest, parse_sync_request
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.spec import DateRange
 
 TODAY = date(2025, 10, 16)
 DEFAULT = ("2025-09-01", "2025-10-16")

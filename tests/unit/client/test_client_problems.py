@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from estimatesync_client.causes import Cause
-from estimatesync_client.errors import UnavailableError, represent_error
+from estimatesync_client.errors import UnavailableError, to_error_object
 from estimatesync_client.exit_codes import Exit
 from estimatesync_client.problems import build_answer_error, build_connection_error
 
@@ -46,7 +46,7 @@ def test_each_answer_has_its_exit_code(status: int, body: Any, exit_: Exit) -> N
 def test_every_fault_of_a_request_is_kept_for_people_and_programs() -> None:
     error = answer(400, problem("invalid_request", "a; b", errors=["a", "b"]))
 
-    assert represent_error(error) == {
+    assert to_error_object(error) == {
         "success": False,
         "message": "a; b",
         "code": "invalid_request",

@@ -10,9 +10,9 @@ from estimatesync_client.answers import Sync
 from estimatesync_client.causes import Cause, build_finding
 from estimatesync_client.errors import RefusedError
 from estimatesync_client.findings import Check
-from estimatesync_client.sync_texts import represent_fields, represent_outcome, represent_progress_line
+from estimatesync_client.sync_texts import format_fields, format_outcome, format_progress_line
 from estimatesync_client.views import build_error, build_findings, build_sync, build_table
-from estimatesync_client.wording import represent_age, represent_clock, represent_duration, represent_harmless
+from estimatesync_client.wording import format_age, format_clock, format_duration, format_harmless
 from rich.console import Console
 
 KEYED_ID = "est-87c31064406c230741571a20777e300f"
@@ -38,17 +38,17 @@ def draw(shown: Any, *, width: int = 80) -> list[str]:
 def test_times_are_told_in_units_of_their_size(
     now: datetime, seconds: int, age: str, duration: str, clock: str
 ) -> None:
-    assert represent_age(now - timedelta(seconds=seconds), now) == age
-    assert (represent_duration(seconds), represent_clock(seconds)) == (duration, clock)
+    assert format_age(now - timedelta(seconds=seconds), now) == age
+    assert (format_duration(seconds), format_clock(seconds)) == (duration, clock)
 
 
 def test_a_clock_that_goes_wrong_does_not_make_negative_ages(now: datetime) -> None:
-    assert represent_age(now + timedelta(seconds=9), now) == "0 s"
-    assert represent_age(None, now) == "-"
+    assert format_age(now + timedelta(seconds=9), now) == "0 s"
+    assert format_age(None, now) == "-"
 
 
 def test_control_characters_are_taken_out_and_signs_stay() -> None:
-    assert represent_harmless("🔍 [SYNC] a\tb\x1b[31m\r\x9b") == "🔍 [SYNC] a\tb�[31m��"
+    assert format_harmless("🔍 [SYNC] a\tb\x1b[31m\r\x9b") == "🔍 [SYNC] a\tb�[31m��"
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_control_characters_are_taken_out_and_signs_stay() -> None:
     ],
 )
 def test_the_outcome_is_one_line(build: Callable[..., Sync], fields: dict[str, Any], outcome: str) -> None:
-    assert represent_outcome(build(**fields)) == outcome
+    assert format_outcome(build(**fields)) == outcome
 
 
 def test_a_progress_line_says_how_far_it_is(build: Callable[..., Sync]) -> None:
     page = {"page": 9, "total_pages": 17, "fetched": 900, "percent": 52, "text": "9/17"}
 
-    line = represent_progress_line(build(status="running", reason="Running", progress=page))
+    line = format_progress_line(build(status="running", reason="Running", progress=page))
 
     assert line == "running  page 9/17, 900 estimates"
 
@@ -90,7 +90,7 @@ def test_a_progress_line_says_how_far_it_is(build: Callable[..., Sync]) -> None:
 def test_a_look_leaves_out_what_nobody_knows_yet(build: Callable[..., Sync], now: datetime) -> None:
     unknown = dict.fromkeys(("progress", "results", "callback", "started_at", "completed_at", "duration_seconds"))
 
-    names = [name for name, _ in represent_fields(build(status="queued", **unknown), now)]
+    names = [name for name, _ in format_fields(build(status="queued", **unknown), now)]
 
     assert names == ["Days", "Asked for"]
 
@@ -104,7 +104,7 @@ def test_a_callback_that_is_tried_again_says_when_and_why(build: Callable[..., S
         "last_error": "HTTP 503",
     }
 
-    told = dict(represent_fields(build(callback=callback), now))["Callback"]
+    told = dict(format_fields(build(callback=callback), now))["Callback"]
 
     assert told.startswith("retrying after 2 attempts, 1 min ago; next at 20")
     assert told.endswith("(HTTP 503)")

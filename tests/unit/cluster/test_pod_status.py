@@ -17,14 +17,14 @@ from estimatesync_cluster.test_kubelet.container_states import (
     build_terminated,
     next_back_off_seconds,
     parse_record,
-    represent_container,
+    to_container_status,
 )
 from estimatesync_cluster.test_kubelet.manifests import Pod
 from estimatesync_cluster.test_kubelet.pod_status import (
     DEADLINE_EXCEEDED,
     Situation,
     compute_phase,
-    represent_status,
+    to_status_object,
 )
 
 BuildPod = Callable[..., Pod]
@@ -77,7 +77,7 @@ def test_phase(build_pod: BuildPod, policy: str, situation: Situation, phase: st
     ],
 )
 def test_readiness(build_pod: BuildPod, situation: Situation, ready: tuple[str, str | None, str | None]) -> None:
-    status = represent_status(build_pod(restartPolicy="Never"), situation, previous=(), now=NOW)
+    status = to_status_object(build_pod(restartPolicy="Never"), situation, previous=(), now=NOW)
 
     conditions = {each["type"]: each for each in status["conditions"]}
     shown = [tuple(conditions[kind][key] for key in ("status", "reason", "message")) for kind in READINESS]
@@ -87,9 +87,9 @@ def test_readiness(build_pod: BuildPod, situation: Situation, ready: tuple[str, 
 
 def test_transition_times_stay_while_the_condition_does(build_pod: BuildPod) -> None:
     pod, later = build_pod(restartPolicy="Never"), NOW + timedelta(minutes=1)
-    first = represent_status(pod, situate(LIVE), previous=(), now=NOW)
+    first = to_status_object(pod, situate(LIVE), previous=(), now=NOW)
 
-    second = represent_status(pod, situate(DONE), previous=first["conditions"], now=later)
+    second = to_status_object(pod, situate(DONE), previous=first["conditions"], now=later)
 
     times = {each["type"]: each["lastTransitionTime"] for each in second["conditions"]}
     assert times["Ready"] == "2025-10-16T14:10:00Z"
@@ -99,7 +99,7 @@ def test_transition_times_stay_while_the_condition_does(build_pod: BuildPod) -> 
 def test_failure_of_the_pod_is_on_its_status(build_pod: BuildPod) -> None:
     situation = situate(BROKEN, failure=DEADLINE_EXCEEDED, ended=True)
 
-    status = represent_status(build_pod(), situation, previous=(), now=NOW)
+    status = to_status_object(build_pod(), situation, previous=(), now=NOW)
 
     assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
     assert status["message"] == "Pod was active on the node longer than the specified deadline"
@@ -108,7 +108,7 @@ def test_failure_of_the_pod_is_on_its_status(build_pod: BuildPod) -> None:
 def test_terminated_container_is_represented_whole(build_pod: BuildPod) -> None:
     ended = build_terminated(LIVE, exit_code=10, message="why", now=NOW + timedelta(seconds=2))
 
-    represented = represent_container(build_pod().spec.containers[0], ContainerRecord(state=ended, restarts=1))
+    represented = to_container_status(build_pod().spec.containers[0], ContainerRecord(state=ended, restarts=1))
 
     assert represented["state"] == {
         "terminated": {

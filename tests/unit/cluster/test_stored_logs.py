@@ -8,8 +8,8 @@ import pytest
 from estimatesync_cluster.test_kubelet.log_lines import (
     LogOptions,
     compute_message_from_logs,
+    format_lines,
     parse_log_options,
-    represent_lines,
     select_lines,
     split_stored,
     stamp_lines,
@@ -57,7 +57,7 @@ def test_torn_line_waits_and_carriage_returns_do_not_split() -> None:
 def test_reader_gets_what_was_asked_for(query: dict[str, str], expected: bytes) -> None:
     options = parse_log_options(query, datetime(2025, 10, 16, 14, 9, 4, tzinfo=UTC))
 
-    shown = represent_lines(select_lines(LINES, options), options)
+    shown = format_lines(select_lines(LINES, options), options)
 
     assert shown == expected
 

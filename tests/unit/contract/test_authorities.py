@@ -2,7 +2,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from estimatesync_contract.authorities import name_system_authorities
+from estimatesync_contract.tls_trust import name_system_authorities
 
 
 def test_the_authorities_are_those_that_python_trusts() -> None:

@@ -1,6 +1,6 @@
 from datetime import date
 
-from estimatesync_contract.date_ranges import compute_default_range
+from estimatesync_contract.spec import compute_default_range
 
 
 def test_the_default_range_ends_today_and_spans_45_days() -> None:

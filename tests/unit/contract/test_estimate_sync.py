@@ -6,8 +6,8 @@ from estimatesync_contract.estimate_sync import (
     MalformedSyncError,
     Metadata,
     parse_estimate_sync,
-    represent_estimate_sync,
-    represent_status,
+    to_object,
+    to_status_object,
 )
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_contract.status import EstimateSyncStatus, Phase, build_progress, truncate_message
@@ -42,13 +42,13 @@ def test_an_object_from_the_api_server_is_read_and_unknown_fields_are_passed_ove
 def test_what_is_written_reads_back_the_same() -> None:
     sync = parse_estimate_sync(RAW)
 
-    assert parse_estimate_sync(represent_estimate_sync(sync)) == sync
+    assert parse_estimate_sync(to_object(sync)) == sync
 
 
 def test_a_new_object_carries_only_what_was_asked_for() -> None:
     sync = EstimateSync(metadata=Metadata(name="est-abc"), spec=EstimateSyncSpec(max_retries=0))
 
-    assert represent_estimate_sync(sync) == {
+    assert to_object(sync) == {
         "apiVersion": "botzilla.io/v1",
         "kind": "EstimateSync",
         "metadata": {"name": "est-abc"},
@@ -76,7 +76,7 @@ def test_a_spec_out_of_bounds_is_refused_by_field(spec: dict[str, object], words
 def test_a_status_leaves_out_what_is_not_known_yet() -> None:
     status = EstimateSyncStatus(phase=Phase.QUEUED, start_time=datetime(2025, 10, 16, 14, 9, tzinfo=UTC))
 
-    assert represent_status(status) == {"phase": "Queued", "startTime": "2025-10-16T14:09:00Z"}
+    assert to_status_object(status) == {"phase": "Queued", "startTime": "2025-10-16T14:09:00Z"}
 
 
 @pytest.mark.parametrize(

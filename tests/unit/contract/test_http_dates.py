@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from estimatesync_contract.http_dates import parse_retry_after
+from estimatesync_contract.timestamps import parse_retry_after
 
 NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
 

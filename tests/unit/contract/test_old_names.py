@@ -1,7 +1,7 @@
 """Settings under the names of the first backend: which are read, what they become, and what contradicts."""
 
 import pytest
-from estimatesync_contract.old_names import accept_old_names
+from estimatesync_contract.legacy_settings import accept_old_names
 
 ALL = ("API_KEY", "ENVIRONMENT", "BIND", "ATTIC_TECH_URL", "MAKE_SYNC_CALLBACK_WEBHOOK_URL", "DATABASE_URL")
 FIRST_BACKEND = {

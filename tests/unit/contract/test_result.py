@@ -1,8 +1,7 @@
 from datetime import date
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import (
     RESULT_MAX_BYTES,
     BrokenResultError,
@@ -11,6 +10,7 @@ from estimatesync_contract.result import (
     build_result_bytes,
     parse_result,
 )
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results
 
 RESULT = SyncResult(

@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from estimatesync_dashboard.drawing import Line, Span, build_picture, choose_top, represent_value
-from estimatesync_dashboard.panels import Panel, Query, parse_panels, represent_legend
+from estimatesync_dashboard.drawing import Line, Span, build_picture, choose_top, format_value
+from estimatesync_dashboard.panels import Panel, Query, format_legend, parse_panels
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "charts" / "estimatesync" / "files" / "dashboard.json").read_text())
@@ -37,8 +37,8 @@ def test_no_two_panels_lie_on_each_other() -> None:
 def test_a_series_is_named_by_its_labels() -> None:
     labels = {"phase": "Failed", "reason": "LoginFailed"}
 
-    assert represent_legend("{{phase}} {{ reason }}", labels) == "Failed LoginFailed"
-    assert represent_legend("{{absent}} x", labels) == "x"
+    assert format_legend("{{phase}} {{ reason }}", labels) == "Failed LoginFailed"
+    assert format_legend("{{absent}} x", labels) == "x"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_series_is_named_by_its_labels() -> None:
     ],
 )
 def test_values_are_short(value: float, unit: str, text: str) -> None:
-    assert represent_value(value, unit) == text
+    assert format_value(value, unit) == text
 
 
 @pytest.mark.parametrize(

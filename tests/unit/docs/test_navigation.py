@@ -1,7 +1,7 @@
 """The navigation of the site is the lists of its index."""
 
 import pytest
-from estimatesync_docs.navigation import parse_navigation, represent_navigation
+from estimatesync_docs.navigation import format_navigation, parse_navigation
 
 INDEX = """
 # Documentation
@@ -33,7 +33,7 @@ def test_each_heading_has_the_pages_that_its_list_begins_with() -> None:
 
 
 def test_the_tables_of_contents_are_hidden_and_in_order() -> None:
-    text = represent_navigation(parse_navigation(INDEX))
+    text = format_navigation(parse_navigation(INDEX))
 
     assert text.count("```{toctree}\n:hidden:\n") == 3
     assert ":caption: How to\n\nInstall it <install>\n```\n" in text
@@ -41,4 +41,4 @@ def test_the_tables_of_contents_are_hidden_and_in_order() -> None:
 
 @pytest.mark.parametrize("index", ["", "# Only a title", "- [Elsewhere](https://example.com/page.html)"])
 def test_an_index_without_pages_makes_no_navigation(index: str) -> None:
-    assert represent_navigation(parse_navigation(index)) == ""
+    assert format_navigation(parse_navigation(index)) == ""

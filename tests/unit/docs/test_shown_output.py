@@ -1,7 +1,7 @@
 """What a page shows is found in what was printed, however the figures differ, and nothing else is."""
 
 import pytest
-from estimatesync_docs.shown_output import Missing, find_ids, represent_command
+from estimatesync_docs.shown_output import Missing, find_ids, format_command
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_the_ids_of_the_page_are_learnt_and_put_into_later_commands() -> None:
 
     ids = find_ids(shown, printed)
 
-    assert represent_command("status est-c524b9145bc7", ids) == "status est-aaaa"
-    assert represent_command("cancel est-c524 && show est-20261124-140900000-k3x9q2ab/logs", ids) == (
+    assert format_command("status est-c524b9145bc7", ids) == "status est-aaaa"
+    assert format_command("cancel est-c524 && show est-20261124-140900000-k3x9q2ab/logs", ids) == (
         "cancel est-aaaa && show est-20300101-000000000-bbbbbbbb/logs"
     )
-    assert represent_command("status est-unknown", ids) == "status est-unknown"
+    assert format_command("status est-unknown", ids) == "status est-unknown"

@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from estimatesync_local.banner import represent_banner
+from estimatesync_local.banner import format_banner
 from estimatesync_local.supervisor import Places, Ready
 
 URL = "postgresql:///estimatesync?host=/srv/socket"
@@ -19,7 +19,7 @@ def build_ready(*, is_key_made: bool = True, url: str | None = URL) -> Ready:
 
 
 def test_the_command_to_try_can_be_pasted() -> None:
-    banner = represent_banner(build_ready(), callback_url=None, schema="botzilla")
+    banner = format_banner(build_ready(), callback_url=None, schema="botzilla")
 
     assert (
         "curl -X POST http://127.0.0.1:8080/api/automations/estimates/sync-external "
@@ -28,7 +28,7 @@ def test_the_command_to_try_can_be_pasted() -> None:
 
 
 def test_of_the_webhook_only_the_host_is_shown() -> None:
-    banner = represent_banner(build_ready(), callback_url=WEBHOOK, schema="botzilla")
+    banner = format_banner(build_ready(), callback_url=WEBHOOK, schema="botzilla")
 
     assert "posted to hook.make.example" in banner
     assert "secret-path" not in banner
@@ -38,7 +38,7 @@ def test_the_page_is_named_where_it_is_served() -> None:
     ready = build_ready()
 
     banners = [
-        represent_banner(each, callback_url=None, schema="botzilla")
+        format_banner(each, callback_url=None, schema="botzilla")
         for each in (ready, replace(ready, has_status_page=False))
     ]
 
@@ -57,4 +57,4 @@ def test_the_page_is_named_where_it_is_served() -> None:
     ],
 )
 def test_the_banner_says_where_things_are(ready: Ready, sentence: str) -> None:
-    assert sentence in represent_banner(ready, callback_url=None, schema="botzilla")
+    assert sentence in format_banner(ready, callback_url=None, schema="botzilla")

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results
 from estimatesync_local.job_decisions import Step, compute_deadline, decide_step, map_observation, next_run_number
 from estimatesync_local.job_facts import JobFacts, JobRecord, Pace, RunFacts

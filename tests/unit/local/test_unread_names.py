@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from estimatesync_local.settings import read_names
-from estimatesync_local.unread_names import find_unread_names, represent_unread_names
+from estimatesync_local.unread_names import find_unread_names, format_unread_names
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 
@@ -47,7 +47,7 @@ def test_lines_of_a_private_key_are_not_shown(tmp_path: Path) -> None:
         "madeup\n-----END PRIVATE KEY-----\n"
     )
 
-    warnings, remarks = represent_unread_names(find_unread_names(read_names(file), {}), ".env")
+    warnings, remarks = format_unread_names(find_unread_names(read_names(file), {}), ".env")
 
     assert warnings == []
     assert remarks == [
@@ -59,8 +59,8 @@ def test_lines_of_a_private_key_are_not_shown(tmp_path: Path) -> None:
 def test_each_slip_is_a_warning_and_all_the_rest_one_line() -> None:
     unread = {"JWT_SECRET": None, "BINDS": "BIND", "FRONTEND_URL": None}
 
-    warnings, remarks = represent_unread_names(unread, ".env")
+    warnings, remarks = format_unread_names(unread, ".env")
 
     assert warnings == ["nobody reads BINDS of .env: did you mean BIND?"]
     assert remarks == ["nobody here reads these names of .env: JWT_SECRET, FRONTEND_URL"]
-    assert represent_unread_names({}, ".env") == ([], [])
+    assert format_unread_names({}, ".env") == ([], [])

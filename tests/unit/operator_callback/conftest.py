@@ -3,8 +3,8 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 
 

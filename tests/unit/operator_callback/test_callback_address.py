@@ -3,8 +3,7 @@
 from ipaddress import ip_address
 
 import pytest
-from estimatesync_operator.callback_address import decide_address, decide_addresses
-from estimatesync_operator.callback_target import TargetRefusedError
+from estimatesync_contract.callback_url import TargetRefusedError, decide_address, decide_addresses
 
 PUBLIC = ("1.1.1.1", "100.63.255.255", "100.128.0.0", "172.15.0.1", "172.32.0.1", "198.20.0.1", "223.255.255.255")
 PUBLIC_IPV6 = ("2606:4700::1111", "2a05:d018::1", "2001:4860:4860::8888", "2003::1", "::ffff:1.1.1.1")

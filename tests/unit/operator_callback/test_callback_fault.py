@@ -6,7 +6,7 @@ import ssl
 
 import httpx
 import pytest
-from estimatesync_operator.callback_fault import represent_fault
+from estimatesync_operator.callback_fault import format_fault
 
 
 def chain(error: Exception, cause: Exception) -> Exception:
@@ -32,7 +32,7 @@ def chain(error: Exception, cause: Exception) -> Exception:
     ],
 )
 def test_fault_is_named_without_quoting_anybody(error: Exception, words: str) -> None:
-    said = represent_fault(error)
+    said = format_fault(error)
 
     assert words in said
     assert "s3cret" not in said

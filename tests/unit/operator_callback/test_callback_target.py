@@ -1,12 +1,12 @@
 """Callback URLs: which are usable, and that no more than scheme and host is ever shown."""
 
 import pytest
-from estimatesync_operator.callback_target import (
+from estimatesync_contract.callback_url import (
     CallbackTarget,
     TargetRefusedError,
+    format_excerpt,
+    format_target,
     parse_target,
-    represent_excerpt,
-    represent_target,
 )
 
 
@@ -91,15 +91,15 @@ def test_path_is_never_shown() -> None:
     target = parse_target(url, allow_insecure=False)
 
     assert "s3cret" not in repr(target)
-    assert represent_target(url) == target.origin == "https://hook.eu1.make.com"
-    assert represent_target("https://user:s3cret@x/") == "an unusable URL"
+    assert format_target(url) == target.origin == "https://hook.eu1.make.com"
+    assert format_target("https://user:s3cret@x/") == "an unusable URL"
 
 
 def test_excerpt_is_one_short_line_without_the_urls_secrets() -> None:
     target = parse_target("https://example.com/hooks/s3cret-path?token=s3cret-token", allow_insecure=False)
     body = b"Cannot POST /hooks/s3cret-path\n<b>s3cret-token</b> \xff" + b"x" * 5000
 
-    excerpt = represent_excerpt(body, secrets=target.secrets)
+    excerpt = format_excerpt(body, secrets=target.secrets)
 
     assert excerpt.startswith("Cannot POST /hooks/… <b>…</b> \ufffdxxx")
     assert len(excerpt) == 200

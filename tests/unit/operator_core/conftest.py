@@ -7,10 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.agenda import Agenda
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState

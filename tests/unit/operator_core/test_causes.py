@@ -1,8 +1,7 @@
 from collections import Counter
 
 import pytest
-from estimatesync_contract.reasons import OBSTACLES, Reason
-from estimatesync_operator.causes import CAUSES, Cause, find_reason, represent_cause
+from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause, Reason, find_reason, format_cause
 
 ORDINARY = {
     *(Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING, Reason.RUNNING, Reason.STOPPING, Reason.SUCCEEDED),
@@ -31,7 +30,7 @@ def test_every_obstacle_but_a_refused_job_is_known_by_signs() -> None:
 
 @pytest.mark.parametrize("cause", [pytest.param(cause, id=cause.reason) for cause in CAUSES])
 def test_every_cause_says_what_happened_and_what_to_do(cause: Cause) -> None:
-    message = represent_cause(cause.reason, seconds=60, exit_code=1, sign="OutOfcpu", times=6)
+    message = format_cause(cause.reason, seconds=60, exit_code=1, sign="OutOfcpu", times=6)
 
     assert message.startswith(cause.happened.partition("{")[0])
     assert "{" not in message
@@ -39,7 +38,7 @@ def test_every_cause_says_what_happened_and_what_to_do(cause: Cause) -> None:
 
 
 def test_what_kubernetes_says_is_quoted_but_never_at_length() -> None:
-    message = represent_cause(Reason.POD_REFUSED, quote="x" * 5000)
+    message = format_cause(Reason.POD_REFUSED, quote="x" * 5000)
 
     assert message.startswith("The cluster refuses the pod of the sync. Check the service account")
     assert message.endswith(": " + "x" * 600)

@@ -4,9 +4,8 @@ from datetime import date
 from typing import Any
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
 
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))

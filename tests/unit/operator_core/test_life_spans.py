@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 from estimatesync_operator.life_spans import build_life_spans
-from estimatesync_tracing.ports import PastSpan
-from estimatesync_tracing.trace_context import parse_traceparent
+from estimatesync_tracing.context import parse_traceparent
+from estimatesync_tracing.spans import PastSpan
 
 MakeSync = Callable[..., EstimateSync]
 

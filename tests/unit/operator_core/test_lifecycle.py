@@ -5,10 +5,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,

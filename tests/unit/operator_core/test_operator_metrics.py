@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
-from estimatesync_operator.causes import CAUSES
 from estimatesync_operator.metrics import OperatorMetrics
 from estimatesync_operator.sync_cache import SyncCache
 from estimatesync_operator.watch_health import WatchHealth

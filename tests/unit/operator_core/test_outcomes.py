@@ -2,8 +2,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Phase, Results

@@ -6,10 +6,9 @@ from typing import Any, Protocol
 
 import msgspec
 import pytest
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.reasons import Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ResultError
-from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 from estimatesync_operator.agenda import Agenda
 from estimatesync_operator.observation import JobObservation, JobState

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Condition, ConditionStatus
 from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState

@@ -8,9 +8,9 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_operator.ports import CallbackAttempt, NoMeter
 from estimatesync_operator.traced_ports import JobTraces, TraceablePorts, TracedCallbacks, TracedStore, trace_ports
-from estimatesync_tracing.no_tracer import NO_TRACER, NoTracer
-from estimatesync_tracing.ports import Attributes, PastSpan, Span
-from estimatesync_tracing.trace_context import TraceContext, parse_traceparent
+from estimatesync_tracing.context import TraceContext, parse_traceparent
+from estimatesync_tracing.setup import NO_TRACER, NoTracer
+from estimatesync_tracing.spans import Attributes, PastSpan, Span
 
 MakeSync = Callable[..., EstimateSync]
 
@@ -95,7 +95,7 @@ def test_a_visit_leaves_the_trace_of_who_woke_it_before_it_looks(
 def test_a_job_is_told_the_span_that_will_be_told_at_its_end(recorder: Recorder, make_sync: MakeSync) -> None:
     running = make_sync("a", phase=Phase.RUNNING, start_time=make_sync("a").metadata.creation_timestamp)
 
-    handed_on = parse_traceparent(JobTraces(recorder).represent(running))
+    handed_on = parse_traceparent(JobTraces(recorder).format(running))
     meter = trace_ports(build_ports(None), recorder, FixedClock(running)).meter
     meter.record_change(running, EstimateSyncStatus(phase=Phase.SUCCEEDED, start_time=running.status.start_time))
 
@@ -106,7 +106,7 @@ def test_nothing_stands_between_while_it_is_off(world: Any, make_sync: MakeSync)
     ports = build_ports(world)
 
     assert trace_ports(ports, NO_TRACER, world) is ports
-    assert JobTraces(NO_TRACER).represent(make_sync("a")) is None
+    assert JobTraces(NO_TRACER).format(make_sync("a")) is None
 
 
 class FixedClock:

@@ -2,8 +2,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.reasons import Reason
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Phase
 from estimatesync_operator.waiting_line import compute_turn, list_outdated

@@ -79,7 +79,7 @@ def test_what_cannot_be_queried_is_refused_by_name(query_string: str, path: str)
     with pytest.raises(QueryError) as refusal:
         parse_find_query(query_string)
 
-    body = refusal.value.represent()
+    body = refusal.value.to_body()
     message = f"The following path cannot be queried: {path}"
     assert body == {"errors": [{"name": "QueryError", "data": [{"path": path}], "message": message}]}
 

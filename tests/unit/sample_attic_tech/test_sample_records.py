@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from sample_attic_tech import Record, build_older_version, build_records, parse_instant
-from sample_attic_tech.relations import represent_at_depth
+from sample_attic_tech.relations import populate
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 RECORDS = build_records(400, 7, NOW)
@@ -118,7 +118,7 @@ def test_depth_limits_relations(depth: int, client: object, property_client: obj
     record: Record = {"id": 1, "tax_details": {"rate": 8}, "client": {"id": 9}, "branch": None, "user": 3}
     record["property"] = {"id": 5, "client": {"id": 9}}
 
-    shown = represent_at_depth(record, depth)
+    shown = populate(record, depth)
 
     assert (shown["tax_details"], shown["branch"], shown["user"]) == ({"rate": 8}, None, 3)
     assert shown["client"] == client

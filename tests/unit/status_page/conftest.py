@@ -8,10 +8,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from estimatesync_api.status_page.tongue import Tongue
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.reasons import Reason
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,

@@ -9,7 +9,7 @@ import estimatesync_api.status_page
 import pytest
 from estimatesync_api.status_page.catalogue import CATALOGUE, LANGUAGES, parse_catalogue
 from estimatesync_api.status_page.tongue import Tongue
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, Phase
 
 PACKAGE = Path(estimatesync_api.status_page.__file__).parent

@@ -91,7 +91,7 @@ STORIES = st.builds(
 )
 
 
-def represent(instant: datetime) -> str:
+def format_time(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -129,7 +129,7 @@ class World:
         return self.rng.choice([number for number in range(1, 400) if number not in taken])
 
     def _insert(self, record_id: int, *, created_at: datetime, updated_at: datetime) -> None:
-        record = {"id": record_id, "createdAt": represent(created_at), "updatedAt": represent(updated_at)}
+        record = {"id": record_id, "createdAt": format_time(created_at), "updatedAt": format_time(updated_at)}
         self.sample.store.insert(record | self._build_version())
 
     def _build_version(self) -> dict[str, str]:
@@ -163,12 +163,12 @@ class World:
             self.sample.store.delete(record_id)
             self.deleted.add(record_id)
         elif event.kind == "backdate":
-            self.sample.store.update(record_id, {"updatedAt": represent(START - timedelta(days=9))})
+            self.sample.store.update(record_id, {"updatedAt": format_time(START - timedelta(days=9))})
             self.deleted.add(record_id)
         else:
             # However far clocks are apart, the versions of one record are stamped in their order.
             stamp = max(stamp, datetime.fromisoformat(self.sample.store.read(record_id)["updatedAt"]))
-            self.sample.store.update(record_id, {"updatedAt": represent(stamp)} | self._build_version())
+            self.sample.store.update(record_id, {"updatedAt": format_time(stamp)} | self._build_version())
             self.edited.add(record_id)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:

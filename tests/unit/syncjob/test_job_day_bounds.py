@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
-from estimatesync_contract.instants import represent_instant
+from estimatesync_contract.spec import DateRange
+from estimatesync_contract.timestamps import format_timestamp
 from estimatesync_job.day_bounds import compute_day_bounds
 
 
@@ -52,7 +52,7 @@ from estimatesync_job.day_bounds import compute_day_bounds
 def test_days_are_whole(zone: str, start: date, end: date, expected: tuple[str, str]) -> None:
     bounds = compute_day_bounds(DateRange(start=start, end=end), ZoneInfo(zone))
 
-    assert (represent_instant(bounds.start), represent_instant(bounds.end)) == expected
+    assert (format_timestamp(bounds.start), format_timestamp(bounds.end)) == expected
 
 
 def test_a_day_before_the_calendar_overflows() -> None:
@@ -61,4 +61,4 @@ def test_a_day_before_the_calendar_overflows() -> None:
 
 
 def test_instants_are_written_with_milliseconds() -> None:
-    assert represent_instant(datetime(2025, 10, 16, 14, 9, tzinfo=UTC)) == "2025-10-16T14:09:00.000Z"
+    assert format_timestamp(datetime(2025, 10, 16, 14, 9, tzinfo=UTC)) == "2025-10-16T14:09:00.000Z"

@@ -1,9 +1,8 @@
 """Every cause has one reason and one exit code, and database errors have the right cause."""
 
 import pytest
-from estimatesync_contract.exit_codes import ExitCode
-from estimatesync_contract.reasons import Reason
-from estimatesync_contract.result import ResultError
+from estimatesync_contract.causes import Reason
+from estimatesync_contract.result import ExitCode, ResultError
 from estimatesync_job.database_faults import build_database_error
 from estimatesync_job.errors import (
     ConfigurationError,

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from estimatesync_contract.date_ranges import DateRange
+from estimatesync_contract.spec import DateRange
 from estimatesync_job.errors import ConfigurationError
 from estimatesync_job.settings import parse_identity, parse_log_format, parse_result_path, parse_settings
 

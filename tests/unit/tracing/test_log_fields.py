@@ -1,12 +1,11 @@
 import logging
 
 import pytest
+from estimatesync_tracing.context import TraceContext
 from estimatesync_tracing.log_fields import install_trace_fields
-from estimatesync_tracing.no_tracer import NO_TRACER
-from estimatesync_tracing.ports import Tracer
 from estimatesync_tracing.settings import TracingSettings
-from estimatesync_tracing.switch import create_tracer
-from estimatesync_tracing.trace_context import TraceContext
+from estimatesync_tracing.setup import NO_TRACER, create_tracer
+from estimatesync_tracing.spans import Tracer
 
 CONTEXT = TraceContext(trace_id=0xA, span_id=0xB, is_sampled=True)
 

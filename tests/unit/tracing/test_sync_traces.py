@@ -2,9 +2,8 @@ from uuid import uuid4
 
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
-from estimatesync_tracing.sync_traces import build_span_context, find_origin
-from estimatesync_tracing.trace_context import parse_traceparent
-from estimatesync_tracing.vocabulary import SpanName
+from estimatesync_tracing.context import parse_traceparent
+from estimatesync_tracing.spans import SpanName, build_span_context, find_origin
 
 REQUEST = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 UID = "1c74a223-ba49-41c2-887d-a88c44db34ae"

@@ -1,5 +1,5 @@
 import pytest
-from estimatesync_tracing.trace_context import TraceContext, parse_traceparent, represent_traceparent
+from estimatesync_tracing.context import TraceContext, format_traceparent, parse_traceparent
 
 VALID = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CONTEXT = TraceContext(trace_id=0x0AF7651916CD43DD8448EB211C80319C, span_id=0xB7AD6B7169203331, is_sampled=True)
@@ -41,5 +41,5 @@ def test_anything_else_is_as_good_as_none(text: str | None) -> None:
 
 
 def test_what_is_written_is_what_was_read() -> None:
-    assert represent_traceparent(CONTEXT) == VALID
+    assert format_traceparent(CONTEXT) == VALID
     assert parse_traceparent(VALID) == CONTEXT

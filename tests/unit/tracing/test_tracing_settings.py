@@ -2,9 +2,8 @@ from collections.abc import Mapping
 
 import pytest
 from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_tracing.no_tracer import NO_TRACER
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
-from estimatesync_tracing.switch import create_tracer
+from estimatesync_tracing.setup import NO_TRACER, create_tracer
 
 ON = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.test:4318/base"}
 SECRET = "authorization=made-up-token"

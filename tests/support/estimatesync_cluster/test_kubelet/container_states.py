@@ -120,7 +120,7 @@ def _parse_terminated(raw: dict[str, Any]) -> Terminated:
     )
 
 
-def represent_container(container: Container, record: ContainerRecord) -> dict[str, Any]:
+def to_container_status(container: Container, record: ContainerRecord) -> dict[str, Any]:
     """Represent one container as ContainerStatus."""
     running = isinstance(record.state, Running)
     return {
@@ -131,20 +131,20 @@ def represent_container(container: Container, record: ContainerRecord) -> dict[s
         "ready": isinstance(record.state, Running) and record.state.ready,
         "started": running,
         "restartCount": record.restarts,
-        "state": represent_state(record.state),
-        "lastState": represent_state(record.last) if record.last else {},
+        "state": to_state_object(record.state),
+        "lastState": to_state_object(record.last) if record.last else {},
     }
 
 
-def represent_state(state: State) -> dict[str, Any]:
+def to_state_object(state: State) -> dict[str, Any]:
     """Represent a state as ContainerState; absent values are left out."""
     match state:
         case Waiting():
             return {"waiting": _present(reason=state.reason, message=state.message)}
         case Running():
-            return {"running": {"startedAt": represent_time(state.started_at)}}
+            return {"running": {"startedAt": format_time(state.started_at)}}
         case Terminated():
-            times = {"startedAt": represent_time(state.started_at), "finishedAt": represent_time(state.finished_at)}
+            times = {"startedAt": format_time(state.started_at), "finishedAt": format_time(state.finished_at)}
             texts = _present(reason=state.reason, message=state.message, containerID=state.container_id)
             return {"terminated": {"exitCode": state.exit_code, **texts, **times}}
 
@@ -153,6 +153,6 @@ def _present(**texts: str) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def represent_time(moment: datetime | None) -> str | None:
+def format_time(moment: datetime | None) -> str | None:
     """Represent a time (UTC) as metav1.Time, whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

@@ -74,7 +74,7 @@ def _resolve(variable: EnvVar, pod: Pod, objects: Objects, environment: Mapping[
     if source is None:
         return expand_variables(variable.value, environment)
     if source.field_ref:
-        return represent_field(pod, source.field_ref.field_path)
+        return format_field(pod, source.field_ref.field_path)
     return _find_key(source, pod, objects)
 
 
@@ -99,7 +99,7 @@ def _find_object(kind: str, reference: KeyReference, objects: Objects) -> Mappin
     return found
 
 
-def represent_field(pod: Pod, path: str) -> str:
+def format_field(pod: Pod, path: str) -> str:
     """Represent one field of the pod for the downward API.
 
     Raises:

@@ -55,7 +55,7 @@ def select_lines(lines: Sequence[bytes], options: LogOptions) -> list[bytes]:
     return wanted if options.tail_lines is None else wanted[len(wanted) - min(options.tail_lines, len(wanted)) :]
 
 
-def represent_lines(lines: Sequence[bytes], options: LogOptions) -> bytes:
+def format_lines(lines: Sequence[bytes], options: LogOptions) -> bytes:
     """Represent stored lines as the reader sees them, with or without their times."""
     return b"".join(line if options.timestamps else line.partition(b" ")[2] for line in lines)
 
@@ -68,5 +68,5 @@ def read_time(line: bytes) -> datetime:
 def compute_message_from_logs(stored: bytes, *, most_lines: int = 80, most_bytes: int = 2048) -> str:
     """Compute the termination message that FallbackToLogsOnError takes from the end of the log."""
     lines, _ = split_stored(stored)
-    text = represent_lines(lines[-most_lines:], LogOptions())
+    text = format_lines(lines[-most_lines:], LogOptions())
     return text[-most_bytes:].decode(errors="replace")

@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, urlsplit
 from estimatesync_cluster.api_connection import ApiConnection
 from estimatesync_cluster.test_kubelet.log_lines import (
     LogOptions,
+    format_lines,
     parse_log_options,
-    represent_lines,
     select_lines,
     split_stored,
 )
@@ -161,7 +161,7 @@ def iterate_log(source: LogSource, options: LogOptions, pause: Callable[[], bool
         stored = _read_from(source.path, position)
         lines, length = split_stored(stored)
         if lines:
-            yield represent_lines(lines if position else select_lines(lines, options), options)
+            yield format_lines(lines if position else select_lines(lines, options), options)
         position += length
         more = more and pause()
 

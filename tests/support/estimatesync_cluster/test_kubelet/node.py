@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from estimatesync_cluster.test_kubelet.container_states import represent_time
+from estimatesync_cluster.test_kubelet.container_states import format_time
 from estimatesync_cluster.test_kubelet.kubernetes_client import (
     NOT_FOUND,
     STRATEGIC_MERGE,
@@ -76,7 +76,7 @@ def build_node(facts: NodeFacts) -> dict[str, Any]:
 def build_node_status(facts: NodeFacts, now: datetime) -> dict[str, Any]:
     """Build the NodeStatus of a healthy node."""
     size = {"cpu": str(facts.cores), "memory": str(facts.memory), "pods": MOST_PODS}
-    times = {"lastHeartbeatTime": represent_time(now)}
+    times = {"lastHeartbeatTime": format_time(now)}
     pressures = ("MemoryPressure", "DiskPressure", "PIDPressure")
     healthy = [{"type": name, "status": "False", "reason": "TestKubelet", **times} for name in pressures]
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "test kubelet is posting status"}

@@ -12,8 +12,8 @@ from estimatesync_cluster.test_kubelet.container_states import (
     Terminated,
     Waiting,
     decide_restart,
-    represent_container,
-    represent_time,
+    format_time,
+    to_container_status,
 )
 from estimatesync_cluster.test_kubelet.manifests import Pod
 
@@ -45,7 +45,7 @@ class Situation:
     failure: PodFailure | None = None
 
 
-def represent_status(
+def to_status_object(
     pod: Pod, situation: Situation, *, previous: Collection[Mapping[str, Any]], now: datetime
 ) -> dict[str, Any]:
     """Represent the pod's whole PodStatus.
@@ -65,9 +65,9 @@ def represent_status(
         "hostIPs": [{"ip": HOST_IP}],
         "podIP": address,
         "podIPs": [{"ip": address}],
-        "startTime": represent_time(situation.start_time),
-        "conditions": _represent_conditions(pod, situation, phase, previous=previous, now=now),
-        "containerStatuses": [represent_container(each, situation.records[each.name]) for each in pod.spec.containers],
+        "startTime": format_time(situation.start_time),
+        "conditions": _to_conditions(pod, situation, phase, previous=previous, now=now),
+        "containerStatuses": [to_container_status(each, situation.records[each.name]) for each in pod.spec.containers],
         **({"reason": failure.reason, "message": failure.message} if failure else {}),
     }
 
@@ -89,10 +89,10 @@ def compute_phase(pod: Pod, situation: Situation) -> str:
     return "Failed" if any(each.exit_code for each in ended) else "Succeeded"
 
 
-def _represent_conditions(
+def _to_conditions(
     pod: Pod, situation: Situation, phase: str, *, previous: Collection[Mapping[str, Any]], now: datetime
 ) -> list[dict[str, Any]]:
-    ready = _represent_readiness(pod, situation, phase)
+    ready = _to_readiness_condition(pod, situation, phase)
     conditions: list[dict[str, Any]] = [
         {"type": "PodScheduled", "status": "True"},
         {"type": "Initialized", "status": "True"},
@@ -103,7 +103,7 @@ def _represent_conditions(
     return [_keep_transition_time(each, known.get(each["type"]), now) for each in conditions]
 
 
-def _represent_readiness(pod: Pod, situation: Situation, phase: str) -> dict[str, Any]:
+def _to_readiness_condition(pod: Pod, situation: Situation, phase: str) -> dict[str, Any]:
     if phase == "Succeeded":
         return {"status": "False", "reason": "PodCompleted", "message": None}
     if phase == "Failed":
@@ -121,5 +121,5 @@ def _is_ready(record: ContainerRecord) -> bool:
 
 def _keep_transition_time(condition: dict[str, Any], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
     kept = before is not None and before["status"] == condition["status"]
-    since = before["lastTransitionTime"] if before and kept else represent_time(now)
+    since = before["lastTransitionTime"] if before and kept else format_time(now)
     return {**condition, "lastTransitionTime": since}

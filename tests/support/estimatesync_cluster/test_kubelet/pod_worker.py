@@ -19,7 +19,7 @@ from estimatesync_cluster.test_kubelet.kubernetes_client import CONFLICT, NOT_FO
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
-from estimatesync_cluster.test_kubelet.pod_status import DEADLINE_EXCEEDED, PodFailure, Situation, represent_status
+from estimatesync_cluster.test_kubelet.pod_status import DEADLINE_EXCEEDED, PodFailure, Situation, to_status_object
 from estimatesync_cluster.test_kubelet.stop_signal import StopSignal
 from estimatesync_cluster.test_kubelet.unsupported import REASON, decide_unsupported
 
@@ -153,7 +153,7 @@ class PodWorker:
     async def _write_status(self) -> None:
         # Built anew for each try: what changed while the API server did not answer is in the next one.
         previous = self._written["conditions"]
-        status = represent_status(self._pod, self._situation, previous=previous, now=datetime.now(UTC))
+        status = to_status_object(self._pod, self._situation, previous=previous, now=datetime.now(UTC))
         if status != self._written:
             await self._node.client.write_pod_status(self._pod.metadata, status)
             self._written = status

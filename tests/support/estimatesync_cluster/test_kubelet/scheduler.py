@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from estimatesync_cluster.test_kubelet.container_states import represent_time
+from estimatesync_cluster.test_kubelet.container_states import format_time
 from estimatesync_cluster.test_kubelet.kubernetes_client import CONFLICT, NOT_FOUND, ApiError, KubernetesClient
 from estimatesync_cluster.test_kubelet.manifests import Node, Pod
 from estimatesync_cluster.test_kubelet.scheduling import decide_misfit, decide_schedulable
@@ -88,4 +88,4 @@ class Scheduler:
 def build_unschedulable_status(message: str, now: datetime) -> dict[str, Any]:
     """Build the condition that says why a pod waits, as kube-scheduler writes it."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
-    return {"conditions": [{**condition, "lastTransitionTime": represent_time(now)}]}
+    return {"conditions": [{**condition, "lastTransitionTime": format_time(now)}]}

@@ -1,4 +1,4 @@
-"""HTTP's dates and the Retry-After header, read in one way by sync program and operator.
+"""How times travel: JavaScript's form in answers, callbacks and queries to Attic Tech; HTTP's dates and Retry-After.
 
 RFC 9110, sections 5.6.7 and 10.2.3: https://www.rfc-editor.org/rfc/rfc9110
 """
@@ -6,6 +6,12 @@ RFC 9110, sections 5.6.7 and 10.2.3: https://www.rfc-editor.org/rfc/rfc9110
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
+
+
+def format_timestamp(instant: datetime) -> str:
+    """Write an aware instant as JavaScript's toISOString does: `2025-10-16T14:09:00.000Z`."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
 
 _MAX_SECONDS_DIGITS: Final = 9
 """More would be more than thirty years, and than a timedelta can hold."""

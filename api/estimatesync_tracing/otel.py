@@ -1,9 +1,12 @@
-"""A Tracer on OpenTelemetry's own library: our spans in its words. `otel_setup` makes it.
+"""The tracer on OpenTelemetry's own library. `setup` imports it when tracing is on; nothing else does.
 
-Spans wait in a bounded queue, which a thread of the library empties.
+What the library reads from the environment itself, it is left to read. Spans wait in a bounded queue, which a thread of
+the library empties. A collector that is away costs the spans only, and one warning.
 """
 
-from collections.abc import Callable, Iterator
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -12,21 +15,54 @@ from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 
-from estimatesync_tracing import ports
-from estimatesync_tracing.trace_context import TraceContext
+from estimatesync_tracing import spans
+from estimatesync_tracing.context import TraceContext
+from estimatesync_tracing.settings import ENDPOINT, HEADERS
+
+
+class QuietExporter(SpanExporter):
+    """Never raises."""
+
+    def __init__(self, exporter: SpanExporter, *, target: str, warn: Callable[[str], None]) -> None:
+        """Send through `exporter`; `target` is what people may read of its address."""
+        self._exporter = exporter
+        self._target = target
+        self._warn = warn
+        self._has_warned = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send."""
+        try:
+            result = self._exporter.export(spans)
+        except Exception:  # noqa: BLE001 - whatever it is, it costs the spans only
+            result = SpanExportResult.FAILURE
+        if result is SpanExportResult.FAILURE and not self._has_warned:
+            self._has_warned = True
+            self._warn(
+                f"traces cannot be delivered to {self._target} now; they are dropped until it takes them. "
+                f"Check {ENDPOINT}, {HEADERS} and the way there"
+            )
+        return result
+
+    def shutdown(self) -> None:
+        """Stop trying."""
+        self._exporter.shutdown()
+
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NOTHING: Final[ports.Attributes] = {}
+_NOTHING: Final[spans.Attributes] = {}
 _KINDS: Final = {
-    ports.SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
-    ports.SpanKind.SERVER: trace.SpanKind.SERVER,
-    ports.SpanKind.CLIENT: trace.SpanKind.CLIENT,
+    spans.SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
+    spans.SpanKind.SERVER: trace.SpanKind.SERVER,
+    spans.SpanKind.CLIENT: trace.SpanKind.CLIENT,
 }
 
 
@@ -36,7 +72,7 @@ class OtelSpan:
     def __init__(self, span: trace.Span) -> None:
         self._span: Final = span
 
-    def note(self, attributes: ports.Attributes) -> None:
+    def note(self, attributes: spans.Attributes) -> None:
         """Set attributes."""
         self._span.set_attributes(attributes)
 
@@ -91,10 +127,10 @@ class OtelTracer:
         self,
         name: str,
         *,
-        kind: ports.SpanKind = ports.SpanKind.INTERNAL,
+        kind: spans.SpanKind = spans.SpanKind.INTERNAL,
         parent: TraceContext | None = None,
-        attributes: ports.Attributes = _NOTHING,
-    ) -> Iterator[ports.Span]:
+        attributes: spans.Attributes = _NOTHING,
+    ) -> Iterator[spans.Span]:
         """Start a span and make it current; the text of an error may hold a secret, so only its type is told."""
         within = _build_context(parent) if parent else None
         with self._tracer.start_as_current_span(
@@ -111,7 +147,7 @@ class OtelTracer:
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
-    def tell(self, past: ports.PastSpan) -> None:
+    def tell(self, past: spans.PastSpan) -> None:
         """Start a span with the ids it has, and end it."""
         token = self._ids.chosen.set(past.context)
         try:
@@ -144,7 +180,7 @@ class OtelTracer:
         """Add a link."""
         trace.get_current_span().add_link(_build_span_context(context))
 
-    def event(self, name: str, attributes: ports.Attributes) -> None:
+    def event(self, name: str, attributes: spans.Attributes) -> None:
         """Add an event."""
         trace.get_current_span().add_event(name, attributes)
 
@@ -164,3 +200,45 @@ def _build_span_context(context: TraceContext) -> SpanContext:
 
 def _count_nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+_SEND_SECONDS: Final = 1.0
+"""How long a span waits for others at most: what a killed process takes with it is not more than that."""
+
+
+def create_otel_tracer(*, part: str, target: str, warn: Callable[[str], None]) -> OtelTracer:
+    """Create a tracer by the variables of the environment.
+
+    Raises:
+        Exception: A variable cannot be used; which, the library's own errors say.
+    """
+    _silence()
+    ids = ChosenIds()
+    provider = TracerProvider(resource=_build_resource(part), id_generator=ids, shutdown_on_exit=False)
+
+    def create_processor() -> BatchSpanProcessor:
+        exporter = OTLPSpanExporter(certificate_file=_find_authorities())
+        delay = None if "OTEL_BSP_SCHEDULE_DELAY" in os.environ else _SEND_SECONDS * 1000
+        return BatchSpanProcessor(QuietExporter(exporter, target=target, warn=warn), schedule_delay_millis=delay)
+
+    return OtelTracer(provider, ids, create_processor=create_processor)
+
+
+def _silence() -> None:
+    """The library reports each failed try, with the address; one warning of our own says it all."""
+    logger = logging.getLogger("opentelemetry")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+
+
+def _build_resource(part: str) -> Resource:
+    """A name that a person gave wins."""
+    given = Resource.create({SERVICE_NAMESPACE: "estimatesync"})
+    is_named = not str(given.attributes[SERVICE_NAME]).startswith("unknown_service")
+    return given if is_named else given.merge(Resource({SERVICE_NAME: f"estimatesync-{part}"}))
+
+
+def _find_authorities() -> str | None:
+    """Find the file that everybody else trusts: requests, which carries the spans, does not know its variable."""
+    has_own = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE")
+    return None if has_own else os.environ.get("SSL_CERT_FILE") or None

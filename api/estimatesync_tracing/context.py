@@ -42,16 +42,16 @@ def parse_traceparent(text: str | None) -> TraceContext | None:
     return context if context.trace_id and context.span_id else None
 
 
-def represent_traceparent(context: TraceContext) -> str:
+def format_traceparent(context: TraceContext) -> str:
     """Write a `traceparent`: `00-<trace id>-<span id>-01`."""
-    return f"00-{represent_trace_id(context)}-{represent_span_id(context)}-{int(context.is_sampled):02x}"
+    return f"00-{format_trace_id(context)}-{format_span_id(context)}-{int(context.is_sampled):02x}"
 
 
-def represent_trace_id(context: TraceContext) -> str:
+def format_trace_id(context: TraceContext) -> str:
     """Write the trace's id as people look it up: 32 hexadecimal digits."""
     return f"{context.trace_id:032x}"
 
 
-def represent_span_id(context: TraceContext) -> str:
+def format_span_id(context: TraceContext) -> str:
     """Write the span's id: 16 hexadecimal digits."""
     return f"{context.span_id:016x}"

@@ -1,0 +1,1 @@
+"""The API's ways to the outside world, one module for each system."""

@@ -1,0 +1,1 @@
+"""One machine's ways to the outside world, one module for each system."""

@@ -1,0 +1,1 @@
+"""One machine's decisions: pure functions on frozen values, without I/O, clock or logging."""

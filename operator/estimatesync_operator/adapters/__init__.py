@@ -1,0 +1,1 @@
+"""The operator's ways to the outside world, one module for each system."""
