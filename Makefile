@@ -61,7 +61,7 @@ cluster: $(INSTALLED) ## Start a Kubernetes control plane and print `export KUBE
 	@$(BIN)/python -m estimatesync_cluster up
 
 .PHONY: node
-node: check-node ## The chart on a real node of this machine, on sample data or on VALUES=file (root on Linux)
+node: check-node node-programs ## The chart on a real node of this machine, on sample data or on VALUES=file (root on Linux)
 	@$(BIN)/python -m estimatesync_images --archives .local/images
 	@$(BIN)/python -m estimatesync_cluster up --node-images .local/images
 	@$(BIN)/python -m estimatesync_node up $(if $(VALUES),--values $(VALUES))
@@ -83,12 +83,21 @@ cluster-down: $(INSTALLED) ## Stop what `make cluster` or `make node` started, a
 	@$(BIN)/python -m estimatesync_node down
 	@$(BIN)/python -m estimatesync_cluster down
 
+# Built before the tests, with their progress: the first time takes minutes, and no test's deadline may run meanwhile.
+.PHONY: programs
+programs: $(INSTALLED) ## Build what the tests run of Kubernetes and Helm, unless it is in the cache
+	@$(BIN)/python -m estimatesync_cluster build --purpose tests >/dev/null
+
+.PHONY: node-programs
+node-programs: $(INSTALLED) ## Build what a real node runs, unless it is in the cache
+	@$(BIN)/python -m estimatesync_cluster build --purpose node >/dev/null
+
 .PHONY: test
-test: check ## Run every check and every test
+test: check programs ## Run every check and every test
 	$(BIN)/python -m pytest
 
 .PHONY: test-resilience
-test-resilience: $(INSTALLED) ## Kill, cut and delay everything around the operator; long, and beside `make test`
+test-resilience: programs ## Kill, cut and delay everything around the operator; long, and beside `make test`
 	$(BIN)/python -m pytest tests/e2e/resilience
 
 .PHONY: browser
@@ -118,7 +127,7 @@ kind: $(INSTALLED) ## Create a kind cluster with the images in it
 # Images first: what runs on the node is what `make images` builds. Of the chart's tests, those that real containers change.
 NODE_TESTS := tests/e2e/node tests/e2e/chart/real_node tests/e2e/chart/test_chart_on_cluster.py tests/e2e/chart/test_hardened_on_cluster.py
 .PHONY: test-node
-test-node: check-node ## Install the chart on a real node of this machine and try it there (root on Linux)
+test-node: check-node node-programs ## Install the chart on a real node of this machine and try it there (root on Linux)
 	$(BIN)/python -m estimatesync_images --archives .local/images
 	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest $(NODE_TESTS)
 

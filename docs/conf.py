@@ -17,8 +17,8 @@ from estimatesync_docs.navigation import format_navigation, parse_navigation  # 
 project = "EstimateSync"
 extensions = ["myst_parser"]
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "charts/*/README.md", "deploy/*/README.md"]
-exclude_patterns = [".*", "api", "build", "changelog.d", "dist", "operator", "requirements", "syncjob", "tests"]
+include_patterns = ["*.md", "docs/**.md", "charts/*/README.md", "deploy/*/README.md", "tests/support/README.md"]
+exclude_patterns = [".*", "api", "build", "changelog.d", "dist", "operator", "requirements", "syncjob"]
 language = "en"
 nitpicky = True
 

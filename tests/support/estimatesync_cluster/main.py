@@ -23,6 +23,7 @@ from estimatesync_cluster.background import (
 from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.file_lock import locked
+from estimatesync_cluster.go_tools import KIND, find_go_tool, find_helm
 from estimatesync_cluster.node_machine import check_machine, node_network, try_rights
 from estimatesync_cluster.real_node import find_node_tools, import_images, list_archives
 from estimatesync_cluster.terminal import interrupt, report
@@ -97,9 +98,15 @@ def _status(settings: argparse.Namespace) -> int:
     return 0 if answers else 1
 
 
-def _build(_: argparse.Namespace) -> int:
-    """Find the programs or build them, and print where they are."""
+def _build(settings: argparse.Namespace) -> int:
+    """Find the programs or build them, and print where they are: a step of its own, which no test waits for."""
     print(find_binaries(environ=os.environ, report=report).directory)
+    if settings.purpose == "tests":
+        print(find_helm(report=report))
+        print(find_go_tool(KIND, environ=os.environ, report=report))
+    if settings.purpose == "node":
+        print(find_helm(report=report))
+        print(*find_node_tools().values(), sep="\n")
     return 0
 
 
@@ -140,6 +147,12 @@ def _build_parser() -> argparse.ArgumentParser:
         "--node-images",
         type=Path,
         help="for up: run a real node (root on Linux) that knows the images of this directory",
+    )
+    parser.add_argument(
+        "--purpose",
+        choices=("cluster", "tests", "node"),
+        default="cluster",
+        help="for build: what the programs are for; default: %(default)s",
     )
     parser.add_argument("--binaries", type=Path, help="for supervise: directory of the programs")
     return parser
