@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import DateRange
 
 MESSAGE_MAX_LENGTH: Final = 1024
@@ -14,6 +15,8 @@ MESSAGE_MAX_LENGTH: Final = 1024
 ATTEMPT_ERROR_MAX_LENGTH: Final = 256
 ATTEMPTS_KEPT: Final = 20
 """Two whole schedules of attempts; a status must not grow with each redelivery."""
+QUEUE_NAMES_MAX: Final = 3
+"""Names of running syncs that a waiting one lists."""
 
 _INT64_MAX: Final = 2**53 - 1
 """JSON numbers stay exact up to here in every language that reads the status."""
@@ -147,6 +150,18 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     ] = ()
 
 
+class QueuePlace(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Where a waiting sync stands. Exact for the first of the queue only: each change of it is a write."""
+
+    position: Annotated[Count, Meta(description="1 is the next to start; rounded down where it is not exact.")]
+    exact: Annotated[bool, Meta(description="false: this position or a later one.")] = True
+    ahead: Annotated[
+        tuple[Annotated[str, Meta(max_length=253)], ...],
+        Meta(max_length=QUEUE_NAMES_MAX, description="Running syncs that are waited for, the oldest first."),
+    ] = ()
+    more_ahead: Annotated[Count, Meta(description="How many further syncs are running.")] = 0
+
+
 class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The observed state; absent fields are not known yet."""
 
@@ -155,6 +170,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     reason: Annotated[ReasonName | None, Meta(description="Why the sync is where it is, in one word.")] = None
     message: Annotated[Message | None, Meta(description="The same for people, with what to do.")] = None
     date_range: Annotated[DateRange | None, Meta(description="The days that are synced, both included.")] = None
+    queue: Annotated[QueuePlace | None, Meta(description="The place in the queue; absent unless it waits for one.")] = (
+        None
+    )
     job_name: Annotated[str, Meta(max_length=63, description="The job; on record before it is created.")] | None = None
     pod_name: Annotated[str, Meta(max_length=253, description="The newest pod of the job.")] | None = None
     runs: Annotated[Count | None, Meta(description="Pods that were begun, as far as they were seen.")] = None
@@ -168,6 +186,31 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         tuple[Condition, ...],
         Meta(description="Finished, Complete, Failed, Stalled and CallbackDelivered, for kubectl wait."),
     ] = ()
+
+    @property
+    def is_job_pending(self) -> bool:
+        """True while the job is still to be created: it is on record by name, and has never been seen."""
+        return self.reason in {Reason.STARTING, Reason.JOB_REFUSED}
+
+    @property
+    def is_evicted_too_often(self) -> bool:
+        """True once a running sync is given up because of its evictions."""
+        return self.reason == Reason.EVICTED_TOO_OFTEN
+
+    @property
+    def stalled_since(self) -> datetime | None:
+        """Since when something keeps a running sync that a person must act on; None when nothing does."""
+        since = (
+            condition.last_transition_time
+            for condition in self.conditions
+            if condition.type == ConditionType.STALLED and condition.status is ConditionStatus.TRUE
+        )
+        return next(since, None)
+
+    @property
+    def owes_callback(self) -> bool:
+        """True while another attempt to deliver the callback is to be made."""
+        return self.callback is not None and not self.callback.state.is_final
 
 
 def build_progress(*, page: int, total_pages: int, fetched: int) -> Progress:
