@@ -1,15 +1,285 @@
-"""Puts the command line together and runs it: `main` calls `run`, and ends with what that returns."""
+"""The command line: options, commands, and `run`, which `main` calls.
+
+The docstring of a command is its help. A command that cannot do what it was asked to raises a ClientError.
+"""
 
 import os
+import re
+import secrets
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
+from dotenv import dotenv_values
+from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL
+from estimatesync_contract.legacy_settings import accept_old_names
 
-from estimatesync_client import commands, options
-from estimatesync_client.doctor_command import doctor
-from estimatesync_client.errors import ClientError
-from estimatesync_client.exit_codes import Exit
-from estimatesync_client.program import Program, get_program
-from estimatesync_client.settings import DEFAULT_URL
+from estimatesync_client.adapters.terminal import Output, build_findings, build_hint, build_table, read_now
+from estimatesync_client.app_context import AppContext, get_app_context
+from estimatesync_client.core.api import ListQuery, Server, Started, StartQuery
+from estimatesync_client.core.diagnoses import Finding, Verdict
+from estimatesync_client.core.errors import ClientError, Exit, InterruptedWaitError, UnavailableError, UsageError
+from estimatesync_client.core.formatting import strip_control_characters
+from estimatesync_client.core.lookup import LATEST, fetch_syncs, find_sync
+from estimatesync_client.doctor import examine
+from estimatesync_client.settings import DEFAULT_URL, URL_VARIABLE
+from estimatesync_client.target_settings import parse_targets
+
+DAY_FORMAT: Final = "%Y-%m-%d"
+
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar=URL_VARIABLE, metavar="URL", help="Where the API is.", show_envvar=True)
+]
+PatienceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--patience",
+        min=0,
+        metavar="SECONDS",
+        help="For how long a server that is away is asked again: 30 unless told, 300 while a sync is waited for.",
+    ),
+]
+SyncArgument = Annotated[
+    str, typer.Argument(metavar="ID", help=f"The sync's id, the beginning of it, or {LATEST}.", show_default=False)
+]
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="Text for people, or one JSON document.", case_sensitive=False)
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", "-w", help="Wait for the end, and exit with the sync's outcome.", show_default=False)
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait no longer than this; the sync goes on."),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        metavar="TEXT",
+        help="The same text starts one sync, however often; a new one is drawn unless given.",
+    ),
+]
+StatusOption = Annotated[
+    list[str] | None,
+    typer.Option("--status", "-s", metavar="STATUS", help="Only these: queued, running, succeeded, failed, cancelled."),
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Asked for on or after this day or instant.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Asked for up to this day (all of it) or instant.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
+CursorOption = Annotated[
+    str | None, typer.Option("--cursor", metavar="TEXT", help="The next_cursor of an earlier list.", show_default=False)
+]
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Go on until the sync has ended.", show_default=False)
+]
+EnvFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--env-file",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Settings of the deployment to try from here, such as the .env of one machine.",
+    ),
+]
+FromOption = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=[DAY_FORMAT], metavar="DAY", help="First day, such as 2025-09-01."),
+]
+ToOption = Annotated[
+    datetime | None, typer.Option("--to", formats=[DAY_FORMAT], metavar="DAY", help="Last day; today unless given.")
+]
+
+
+def show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
+    """Show the version, and end."""
+    if is_asked:
+        typer.echo(f"estimatesync {version('estimatesync')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", help="Show the version, and exit.", is_eager=True, callback=show_version, metavar=""),
+]
+
+
+_KEY: Final = re.compile(r"[ -~]{1,255}")
+
+
+def start(
+    context: typer.Context,
+    *,
+    from_: FromOption = None,
+    to: ToOption = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = None,
+    idempotency_key: KeyOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Start a sync of these days: of the last 45 unless told."""
+    app_context = get_app_context(context, output)
+    _require_wait(wait=wait, timeout=timeout)
+    if from_ and to and from_ > to:
+        raise UsageError("--from is after --to.")
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        raise UsageError("--idempotency-key takes 1 to 255 printable ASCII characters.")
+    query = StartQuery(
+        start_date=f"{from_:{DAY_FORMAT}}" if from_ else None,
+        end_date=f"{to:{DAY_FORMAT}}" if to else None,
+        idempotency_key=idempotency_key or secrets.token_hex(16),
+    )
+    with app_context.open_server() as server:
+        started = _start(server, query)
+        if wait:
+            app_context.terminal.write_note(f"{started.sync_id} is started.")
+            app_context.wait_for_end(server, started.sync_id, timeout=timeout)
+        hint = f"estimatesync status {started.sync_id} --wait"
+        app_context.terminal.write_result(build_hint(f"{started.sync_id} is started.", hint), started.document)
+
+
+def list_syncs(
+    context: typer.Context,
+    *,
+    status: StatusOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 20,
+    cursor: CursorOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List syncs, the newest first."""
+    app_context = get_app_context(context, output)
+    query = ListQuery(limit=limit, statuses=tuple(status or ()), since=since, until=until, cursor=cursor)
+    with app_context.open_server() as server:
+        page = fetch_syncs(server, query)
+    document = {"success": True, "syncs": [sync.document for sync in page.syncs], "next_cursor": page.next_cursor}
+    if page.syncs or output is Output.JSON:
+        app_context.terminal.write_result(build_table(page.syncs, read_now()), document)
+        if page.next_cursor:
+            app_context.terminal.write_note("There are more: ask with a higher --limit, or with --until.")
+    else:
+        app_context.terminal.write_note(
+            "There is no such sync." if status or since or until else "There is no sync yet."
+        )
+
+
+def status(
+    context: typer.Context,
+    *,
+    sync_id: SyncArgument,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show one sync, or wait for its end."""
+    app_context = get_app_context(context, output)
+    _require_wait(wait=wait, timeout=timeout)
+    with app_context.open_server() as server:
+        sync = find_sync(server, sync_id)
+        if wait:
+            app_context.wait_for_end(server, sync.sync_id, timeout=timeout)
+        app_context.write_sync(sync)
+
+
+def logs(
+    context: typer.Context,
+    *,
+    sync_id: SyncArgument,
+    follow: FollowOption = False,
+) -> None:
+    """Print what a sync has printed."""
+    app_context = get_app_context(context, Output.TEXT)
+    with app_context.open_server() as server:
+        name = find_sync(server, sync_id).sync_id
+        try:
+            for line in _read_lines(app_context, server, name, follow=follow):
+                app_context.terminal.write_line(strip_control_characters(line))
+        except KeyboardInterrupt:
+            cure = f"Come back with: estimatesync logs {name} --follow"
+            raise InterruptedWaitError("Nobody reads the log any more.", cure=cure, sync_id=name) from None
+
+
+def cancel(context: typer.Context, *, sync_id: SyncArgument, output: OutputOption = Output.TEXT) -> None:
+    """Stop a sync; its record stays."""
+    app_context = get_app_context(context, output)
+    with app_context.open_server() as server:
+        sync = find_sync(server, sync_id)
+        acted = server.cancel(sync.sync_id)
+    hint = "" if sync.is_finished else f"estimatesync status {sync.sync_id} --wait"
+    app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)
+
+
+def redeliver(context: typer.Context, *, sync_id: SyncArgument, output: OutputOption = Output.TEXT) -> None:
+    """Send the callback of a finished sync again."""
+    app_context = get_app_context(context, output)
+    with app_context.open_server() as server:
+        sync = find_sync(server, sync_id)
+        acted = server.redeliver(sync.sync_id)
+    hint = f"estimatesync status {sync.sync_id}"
+    app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)
+
+
+def _read_lines(app_context: AppContext, server: Server, name: str, *, follow: bool) -> Iterator[str]:
+    if follow:
+        yield from app_context.create_waiter(server).follow_log(name)
+    else:
+        yield from server.fetch_log(name).splitlines()
+
+
+def _require_wait(*, wait: bool, timeout: float | None) -> None:
+    if timeout is not None and not wait:
+        raise UsageError("--timeout is for --wait.")
+
+
+def _start(server: Server, query: StartQuery) -> Started:
+    """Start; when nobody can tell whether that worked, say how to repeat it without starting two."""
+    again = f"To repeat this very start, add: --idempotency-key {shlex.quote(query.idempotency_key)}"
+    try:
+        return server.start(query)
+    except UnavailableError as error:
+        raise UnavailableError(error.message, cure=f"{error.cure}. {again}", code=error.code) from error
+    except KeyboardInterrupt:
+        raise InterruptedWaitError("It is not known whether the sync was started.", cure=again) from None
+
+
+def doctor(
+    context: typer.Context,
+    *,
+    env_file: EnvFileOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Find out what is wrong: server, key, cluster, source login, database, callback target.
+
+    Nothing is started, stored or posted. Attic Tech, the database and the webhook are tried from here when their
+    settings are in the environment or in --env-file; otherwise recent syncs tell.
+    """
+    app_context = get_app_context(context, output)
+    in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
+    settings = {name: value or "" for name, value in in_file.items()} | dict(app_context.environment)
+    # The server takes the first backend's names, so they count here, too.
+    known = accept_old_names(settings, (ATTIC_TECH_URL, DATABASE_URL))
+    findings: list[Finding] = []
+    for finding in examine(
+        app_context.environment, parse_targets(known.environment), url=app_context.url, now=read_now
+    ):
+        findings.append(finding)
+        if output is Output.TEXT:
+            app_context.terminal.write_result(build_findings([finding]), None)
+    has_fault = any(finding.verdict is Verdict.FAULT for finding in findings)
+    if output is Output.JSON:
+        app_context.terminal.write_result("", {"success": not has_fault, "checks": findings})
+    raise typer.Exit(Exit.FAULT_FOUND.code if has_fault else Exit.DONE.code)
+
 
 app = typer.Typer(
     add_completion=False,
@@ -22,11 +292,11 @@ app = typer.Typer(
 
 def run() -> int:
     """Run the command line of this process, and return its exit code."""
-    program = Program(os.environ)
+    app_context = AppContext(os.environ)
     try:
-        app(obj=program, prog_name="estimatesync")
+        app(obj=app_context, prog_name="estimatesync")
     except ClientError as error:
-        program.terminal.write_error(error)
+        app_context.terminal.write_error(error)
         return error.exit.code
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE.code
@@ -37,23 +307,23 @@ def run() -> int:
 def configure(
     context: typer.Context,
     *,
-    url: options.UrlOption = DEFAULT_URL,
-    patience: options.PatienceOption = None,
-    show_version: options.VersionOption = False,  # noqa: ARG001 - its callback has acted
+    url: UrlOption = DEFAULT_URL,
+    patience: PatienceOption = None,
+    show_version: VersionOption = False,  # noqa: ARG001 - its callback has acted
 ) -> None:
     """Start syncs of Attic Tech estimates, follow them, and find out what is wrong.
 
     The API key is read from ESTIMATESYNC_API_KEY.
     """
-    program = get_program(context)
-    program.url = url
-    program.patience = patience
+    app_context = get_app_context(context)
+    app_context.url = url
+    app_context.patience = patience
 
 
-app.command()(commands.start)
-app.command("list")(commands.list_syncs)
-app.command()(commands.status)
-app.command()(commands.logs)
-app.command()(commands.cancel)
-app.command()(commands.redeliver)
+app.command()(start)
+app.command("list")(list_syncs)
+app.command()(status)
+app.command()(logs)
+app.command()(cancel)
+app.command()(redeliver)
 app.command()(doctor)

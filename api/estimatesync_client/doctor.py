@@ -9,19 +9,17 @@ from typing import Final
 
 import httpx
 
-from estimatesync_client.callback_probe import check_callback
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection import open_client
-from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
-from estimatesync_client.database_probe import check_database
-from estimatesync_client.errors import ClientError, UsageError
-from estimatesync_client.evidence import combine, judge_callback, judge_database, judge_source
-from estimatesync_client.findings import Check, Finding
-from estimatesync_client.http_api import HttpApi
-from estimatesync_client.ports import ListQuery
-from estimatesync_client.server_probe import check_key, check_server, check_store, is_usable
+from estimatesync_client.adapters.callback_probe import check_callback
+from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error, open_client
+from estimatesync_client.adapters.database_probe import check_database
+from estimatesync_client.adapters.http_api import HttpApi
+from estimatesync_client.adapters.server_probe import check_key, check_server, check_store, is_usable
+from estimatesync_client.adapters.source_probe import check_source
+from estimatesync_client.core.api import ListQuery
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
+from estimatesync_client.core.errors import ClientError, UsageError
+from estimatesync_client.core.recent_syncs import combine, decide_callback, decide_database, decide_source
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, ApiKey, parse_address, parse_key
-from estimatesync_client.source_probe import check_source
 from estimatesync_client.target_settings import TargetSettings
 
 Look = Callable[[], Finding]
@@ -45,7 +43,7 @@ def examine(
         address = parse_address(url)
     except UsageError as error:
         detail = error.message.removesuffix(".")
-        yield build_finding(Check.SERVER, Cause.URL_UNUSABLE, detail=detail, setting=URL_VARIABLE)
+        yield build_finding(Check.SERVER, Diagnosis.URL_UNUSABLE, detail=detail, setting=URL_VARIABLE)
         yield from _examine_without_server(targets)
         return
     key, key_fault = _read_key(environment)
@@ -67,7 +65,7 @@ def _read_key(environment: Mapping[str, str]) -> tuple[ApiKey | None, Finding | 
         return parse_key(environment), None
     except UsageError as error:
         detail = error.message.removesuffix(".")
-        return None, build_finding(Check.KEY, Cause.KEY_UNUSABLE, detail=detail, setting=KEY_VARIABLE)
+        return None, build_finding(Check.KEY, Diagnosis.KEY_UNUSABLE, detail=detail, setting=KEY_VARIABLE)
 
 
 def _examine_without_server(targets: TargetSettings) -> Iterator[Finding]:
@@ -92,9 +90,9 @@ def _judge_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Mapping[C
         return _skip_all(error.message.removesuffix("."))
     moment = now()
     return {
-        Check.SOURCE: judge_source(syncs, moment),
-        Check.DATABASE: judge_database(syncs, moment),
-        Check.CALLBACK: judge_callback(syncs, moment),
+        Check.SOURCE: decide_source(syncs, moment),
+        Check.DATABASE: decide_database(syncs, moment),
+        Check.CALLBACK: decide_callback(syncs, moment),
     }
 
 
@@ -103,9 +101,9 @@ def _try(check: Check, look: Look) -> Finding:
     try:
         return look()
     except CONNECTION_ERRORS as error:
-        cause, detail = classify_fault(error)
-        return build_finding(check, cause, host="the server", setting=URL_VARIABLE, detail=detail)
+        diagnosis, detail = classify_error(error)
+        return build_finding(check, diagnosis, host="the server", setting=URL_VARIABLE, detail=detail)
 
 
 def _skip_all(why: str) -> Mapping[Check, Finding]:
-    return {check: build_finding(check, Cause.NOT_TRIED, detail=why) for check in Check}
+    return {check: build_finding(check, Diagnosis.NOT_TRIED, detail=why) for check in Check}

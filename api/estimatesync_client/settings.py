@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from estimatesync_client.errors import UsageError
+from estimatesync_client.core.errors import UsageError
 
 URL_VARIABLE: Final = "ESTIMATESYNC_URL"
 KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"

@@ -3,8 +3,10 @@
 from ipaddress import ip_address, ip_network
 
 import pytest
-from estimatesync_client import callback_probe, evidence, source_probe, target_settings
-from estimatesync_client.causes import Cause
+from estimatesync_client import target_settings
+from estimatesync_client.adapters import callback_probe, source_probe
+from estimatesync_client.core import recent_syncs
+from estimatesync_client.core.diagnoses import Diagnosis
 from estimatesync_contract import callback_url
 from estimatesync_contract.causes import CAUSES
 from estimatesync_job import attic_tech
@@ -14,7 +16,11 @@ CURES = {cause.reason: cause.cure for cause in CAUSES}
 
 
 def test_a_cure_begins_with_the_words_of_the_operators_table() -> None:
-    shared = {**evidence.SOURCE_CAUSES, **evidence.DATABASE_CAUSES, "ConfigurationInvalid": Cause.CONFIGURATION_INVALID}
+    shared = {
+        **recent_syncs.SOURCE_DIAGNOSES,
+        **recent_syncs.DATABASE_DIAGNOSES,
+        "ConfigurationInvalid": Diagnosis.CONFIGURATION_INVALID,
+    }
 
     differing = {reason for reason, cause in shared.items() if not cause.cure.startswith(CURES[reason])}
 

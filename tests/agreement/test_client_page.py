@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import typer
-from estimatesync_client.causes import Cause
 from estimatesync_client.command_line import app
-from estimatesync_client.exit_codes import Exit
+from estimatesync_client.core.diagnoses import Diagnosis
+from estimatesync_client.core.errors import Exit
 from estimatesync_client.settings import DEFAULT_URL, KEY_VARIABLE, URL_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_the_settings_on_the_page_are_those_that_are_read() -> None:
 def test_the_lines_of_doctor_on_the_page_are_of_the_table_of_causes() -> None:
     block = PAGE.partition("--env-file .env\n")[2].partition("\n$ ")[0]
     told = [line[17:] for line in block.splitlines() if line[0] in "✔✘?"]
-    patterns = [re.sub(r"\\{\w+\\}", ".+", re.escape(cause.happened)) for cause in Cause]
+    patterns = [re.sub(r"\\{\w+\\}", ".+", re.escape(cause.happened)) for cause in Diagnosis]
 
     assert len(told) == 6
     assert [line for line in told if not any(re.fullmatch(pattern, line) for pattern in patterns)] == []

@@ -3,7 +3,7 @@
 from typing import Final
 
 from estimatesync_api import error_table
-from estimatesync_client.exit_codes import Exit
+from estimatesync_client.core.errors import Exit
 from estimatesync_contract.causes import CAUSES, Cause, Reason
 from estimatesync_contract.result import MEANINGS, ExitCode
 from estimatesync_import.main import MEANINGS as IMPORT_MEANINGS

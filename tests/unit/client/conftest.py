@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from estimatesync_client.answers import Acted, Started, Sync, SyncPage, parse_sync
-from estimatesync_client.errors import NotFoundError
-from estimatesync_client.ports import ListQuery, StartQuery
+from estimatesync_client.core.api import Acted, ListQuery, Started, StartQuery, Sync, SyncPage, parse_sync
+from estimatesync_client.core.errors import NotFoundError
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 

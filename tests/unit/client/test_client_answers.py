@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from estimatesync_client.answers import parse_acted, parse_started, parse_sync, parse_sync_page
-from estimatesync_client.errors import StrangerError
+from estimatesync_client.core.api import parse_acted, parse_started, parse_sync, parse_sync_page
+from estimatesync_client.core.errors import NotEstimateSyncError
 from estimatesync_contract.status import Phase
 
 
@@ -58,5 +58,5 @@ def test_answers_to_commands_are_read() -> None:
     ],
 )
 def test_a_shape_that_is_not_known_is_a_strangers(parse: Callable[[], object]) -> None:
-    with pytest.raises(StrangerError, match="a shape that this program does not know"):
+    with pytest.raises(NotEstimateSyncError, match="a shape that this program does not know"):
         parse()

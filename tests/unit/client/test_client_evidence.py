@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from estimatesync_client.answers import Sync
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.evidence import combine, judge_callback, judge_database, judge_source
-from estimatesync_client.findings import Check, Finding, Verdict
+from estimatesync_client.core.api import Sync
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
+from estimatesync_client.core.recent_syncs import combine, decide_callback, decide_database, decide_source
 
 Build = Callable[..., Sync]
 
@@ -19,7 +18,7 @@ def failed(build: Build, reason: str, message: str = "It says why.", **fields: A
     return build("est-failed", **{"status": "failed", "reason": reason, "message": message, **NO_PAGE, **fields})
 
 
-@pytest.mark.parametrize("judge", [pytest.param(judge_source, id="source"), pytest.param(judge_database, id="db")])
+@pytest.mark.parametrize("judge", [pytest.param(decide_source, id="source"), pytest.param(decide_database, id="db")])
 def test_a_success_proves_login_and_database(judge: Callable[..., Finding], build: Build, now: datetime) -> None:
     finding = judge([build("est-good")], now)
 
@@ -49,11 +48,11 @@ def test_each_reason_speaks_about_its_own_part(
 ) -> None:
     syncs = [failed(build, reason, message)]
 
-    assert (judge_source(syncs, now).verdict, judge_database(syncs, now).verdict) == (source, database)
+    assert (decide_source(syncs, now).verdict, decide_database(syncs, now).verdict) == (source, database)
 
 
 def test_a_fault_quotes_the_sync_and_names_what_to_check(build: Build, now: datetime) -> None:
-    finding = judge_source([failed(build, "LoginFailed", "Login to Attic Tech failed: Invalid credentials")], now)
+    finding = decide_source([failed(build, "LoginFailed", "Login to Attic Tech failed: Invalid credentials")], now)
 
     assert finding.cause == "Login to Attic Tech failed: Invalid credentials, 2 h ago in est-failed"
     assert finding.cure.startswith("Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD")
@@ -67,15 +66,15 @@ def test_a_page_that_arrived_proves_the_login_whatever_came_of_it(build: Build, 
         failed(build, "LoginFailed"),
     ]
 
-    assert judge_source(syncs, now).verdict is Verdict.OK
-    assert judge_database(syncs, now).verdict is Verdict.FAULT
+    assert decide_source(syncs, now).verdict is Verdict.OK
+    assert decide_database(syncs, now).verdict is Verdict.FAULT
 
 
 def test_newer_evidence_wins(build: Build, now: datetime) -> None:
     good, bad = build("est-good"), failed(build, "DatabaseRefused")
 
-    assert judge_database([good, bad], now).verdict is Verdict.OK
-    assert judge_database([bad, good], now).verdict is Verdict.FAULT
+    assert decide_database([good, bad], now).verdict is Verdict.OK
+    assert decide_database([bad, good], now).verdict is Verdict.FAULT
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,7 @@ def test_newer_evidence_wins(build: Build, now: datetime) -> None:
 def test_the_newest_delivery_speaks_for_the_callback(
     build: Build, now: datetime, callback: dict[str, Any], verdict: Verdict, said: str, cure: str
 ) -> None:
-    finding = judge_callback([build("est-0", callback=None), build(callback=callback)], now)
+    finding = decide_callback([build("est-0", callback=None), build(callback=callback)], now)
 
     assert finding.verdict is verdict
     assert said in finding.cause
@@ -118,18 +117,18 @@ def test_the_newest_delivery_speaks_for_the_callback(
 
 
 def test_without_any_sync_nothing_is_claimed(now: datetime) -> None:
-    findings = [judge([], now) for judge in (judge_source, judge_database, judge_callback)]
+    findings = [judge([], now) for judge in (decide_source, decide_database, decide_callback)]
 
     assert {finding.verdict for finding in findings} == {Verdict.UNKNOWN}
     assert all("estimatesync start --wait" in finding.cure for finding in findings)
 
 
-OK = build_finding(Check.DATABASE, Cause.DATABASE_READY, detail="me may write")
-FAULT = build_finding(Check.DATABASE, Cause.DATABASE_READ_ONLY)
-OPEN = build_finding(Check.DATABASE, Cause.NO_DRIVER)
-SEEN_OK = build_finding(Check.DATABASE, Cause.SEEN_WORKING, age="2 h", sync_id="est-1")
-SEEN_FAULT = build_finding(Check.DATABASE, Cause.DATABASE_REFUSED, detail="No", age="2 h", sync_id="est-1")
-SEEN_NOTHING = build_finding(Check.DATABASE, Cause.NO_EVIDENCE)
+OK = build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail="me may write")
+FAULT = build_finding(Check.DATABASE, Diagnosis.DATABASE_READ_ONLY)
+OPEN = build_finding(Check.DATABASE, Diagnosis.NO_DRIVER)
+SEEN_OK = build_finding(Check.DATABASE, Diagnosis.SEEN_WORKING, age="2 h", sync_id="est-1")
+SEEN_FAULT = build_finding(Check.DATABASE, Diagnosis.DATABASE_REFUSED, detail="No", age="2 h", sync_id="est-1")
+SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
 
 
 @pytest.mark.parametrize(

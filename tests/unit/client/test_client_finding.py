@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from estimatesync_client.answers import Sync
-from estimatesync_client.errors import NotFoundError, UsageError
-from estimatesync_client.finding_syncs import fetch_syncs, find_sync
-from estimatesync_client.ports import ListQuery
+from estimatesync_client.core.api import ListQuery, Sync
+from estimatesync_client.core.errors import NotFoundError, UsageError
+from estimatesync_client.core.lookup import fetch_syncs, find_sync
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from estimatesync_client.patience import next_delay, parse_retry_after
+from estimatesync_client.core.waiting import next_delay, parse_retry_after
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from estimatesync_client.causes import Cause
-from estimatesync_client.errors import UnavailableError, to_error_object
-from estimatesync_client.exit_codes import Exit
-from estimatesync_client.problems import build_answer_error, build_connection_error
+from estimatesync_client.core.diagnoses import Diagnosis
+from estimatesync_client.core.errors import Exit, UnavailableError, to_error_object
+from estimatesync_client.core.problems import build_answer_error, build_connection_error
 
 
 def answer(status: int, body: Any = None, **options: Any) -> Any:
@@ -28,7 +27,7 @@ def problem(code: str, message: str = "No.", **fields: Any) -> dict[str, Any]:
         pytest.param(403, problem("api_key_wrong"), Exit.NOT_ALLOWED, id="wrong key"),
         pytest.param(404, problem("sync_not_found"), Exit.NOT_FOUND, id="no sync"),
         pytest.param(404, problem("not_found"), Exit.UNAVAILABLE, id="an older server, or another path"),
-        pytest.param(409, problem("not_finished"), Exit.NOT_NOW, id="not now"),
+        pytest.param(409, problem("not_finished"), Exit.CONFLICT, id="not now"),
         pytest.param(422, problem("idempotency_key_reused"), Exit.REFUSED, id="key reused"),
         pytest.param(429, problem("too_many"), Exit.UNAVAILABLE, id="too many"),
         pytest.param(500, problem("internal_error"), Exit.REFUSED, id="their defect"),
@@ -78,16 +77,16 @@ def test_the_words_of_a_server_cannot_repaint_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "is_lasting"),
+    ("diagnosis", "is_lasting"),
     [
-        pytest.param(Cause.UNTRUSTED, True, id="certificate"),
-        pytest.param(Cause.NO_TLS, True, id="no TLS"),
-        pytest.param(Cause.NOTHING_LISTENS, False, id="nothing listens"),
-        pytest.param(Cause.NO_ANSWER, False, id="no answer"),
+        pytest.param(Diagnosis.UNTRUSTED, True, id="certificate"),
+        pytest.param(Diagnosis.NO_TLS, True, id="no TLS"),
+        pytest.param(Diagnosis.NOTHING_LISTENS, False, id="nothing listens"),
+        pytest.param(Diagnosis.NO_ANSWER, False, id="no answer"),
     ],
 )
-def test_asking_again_is_not_worth_it_for_a_certificate(cause: Cause, *, is_lasting: bool) -> None:
-    error = build_connection_error(cause, "expired", host="sync.example.com")
+def test_asking_again_is_not_worth_it_for_a_certificate(diagnosis: Diagnosis, *, is_lasting: bool) -> None:
+    error = build_connection_error(diagnosis, "expired", host="sync.example.com")
 
     assert error.is_lasting is is_lasting
     assert "sync.example.com" in error.message

@@ -1,7 +1,7 @@
 """The address and the key: what is taken, what is refused, and that no key is ever shown."""
 
 import pytest
-from estimatesync_client.errors import UsageError
+from estimatesync_client.core.errors import UsageError
 from estimatesync_client.settings import DEFAULT_URL, parse_address, parse_key
 
 

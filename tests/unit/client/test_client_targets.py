@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from estimatesync_client.callback_probe import find_url_fault
-from estimatesync_client.database_probe import Rights, judge_rights
-from estimatesync_client.findings import Verdict
+from estimatesync_client.adapters.callback_probe import find_url_fault
+from estimatesync_client.adapters.database_probe import Rights, decide_rights
+from estimatesync_client.core.diagnoses import Verdict
 from estimatesync_client.target_settings import CallbackTarget, parse_targets
 
 SECRET = "made-up-secret-of-this-test"
@@ -77,7 +77,7 @@ READY: dict[str, Any] = {"has_schema": True, "can_use_schema": True, "can_create
     ],
 )
 def test_the_rights_that_a_sync_needs_suffice(fields: dict[str, Any], verdict: Verdict, cure: str) -> None:
-    finding = judge_rights(rights(**fields), schema="s")
+    finding = decide_rights(rights(**fields), schema="s")
 
     assert finding.verdict is verdict
     assert cure in finding.cure

@@ -6,13 +6,19 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from estimatesync_client.answers import Sync
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.errors import RefusedError
-from estimatesync_client.findings import Check
-from estimatesync_client.sync_texts import format_fields, format_outcome, format_progress_line
-from estimatesync_client.views import build_error, build_findings, build_sync, build_table
-from estimatesync_client.wording import format_age, format_clock, format_duration, format_harmless
+from estimatesync_client.adapters.terminal import build_error, build_findings, build_sync, build_table
+from estimatesync_client.core.api import Sync
+from estimatesync_client.core.diagnoses import Check, Diagnosis, build_finding
+from estimatesync_client.core.errors import RefusedError
+from estimatesync_client.core.formatting import (
+    format_age,
+    format_clock,
+    format_duration,
+    format_fields,
+    format_outcome,
+    format_progress_line,
+    strip_control_characters,
+)
 from rich.console import Console
 
 KEYED_ID = "est-87c31064406c230741571a20777e300f"
@@ -48,7 +54,7 @@ def test_a_clock_that_goes_wrong_does_not_make_negative_ages(now: datetime) -> N
 
 
 def test_control_characters_are_taken_out_and_signs_stay() -> None:
-    assert format_harmless("🔍 [SYNC] a\tb\x1b[31m\r\x9b") == "🔍 [SYNC] a\tb�[31m��"
+    assert strip_control_characters("🔍 [SYNC] a\tb\x1b[31m\r\x9b") == "🔍 [SYNC] a\tb�[31m��"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_a_look_at_a_sync_shows_somebody_elses_brackets(build: Callable[..., Syn
 
 
 def test_errors_and_findings_keep_their_indent_when_they_are_long() -> None:
-    finding = build_finding(Check.KEY, Cause.KEY_REFUSED, setting="ESTIMATESYNC_API_KEY", detail="not valid")
+    finding = build_finding(Check.KEY, Diagnosis.KEY_REFUSED, setting="ESTIMATESYNC_API_KEY", detail="not valid")
 
     error = draw(build_error(RefusedError("first; second", cure="Do this", faults=("first", "second"))))
     found = draw(build_findings([finding]))

@@ -1,12 +1,12 @@
-"""Waiting for the end of a sync, and following its log, across everything that may happen meanwhile."""
+"""SyncWaiter for the end of a sync, and following its log, across everything that may happen meanwhile."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from estimatesync_client.answers import Sync
-from estimatesync_client.errors import NotFoundError, StillRunningError, UnavailableError
-from estimatesync_client.waiting import LogLines, Waiting
+from estimatesync_client.core.api import Sync
+from estimatesync_client.core.errors import NotFoundError, StillRunningError, UnavailableError
+from estimatesync_client.core.waiting import LogLines, SyncWaiter
 
 
 class Clock:
@@ -33,13 +33,13 @@ class View:
 
 
 @pytest.fixture
-def begin(fake_server: Any) -> Callable[..., Waiting]:
+def begin(fake_server: Any) -> Callable[..., SyncWaiter]:
     clock = Clock()
-    return lambda **options: Waiting(fake_server, clock=clock, pause=clock.pause, **{"patience": 300.0, **options})
+    return lambda **options: SyncWaiter(fake_server, clock=clock, pause=clock.pause, **{"patience": 300.0, **options})
 
 
 def test_each_look_is_shown_until_the_end(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.looks = [build(status=status) for status in ("queued", "running", "running", "failed")]
     view = View()
@@ -52,7 +52,7 @@ def test_each_look_is_shown_until_the_end(
 
 
 def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.looks = [build(status="running")] * 9
 
@@ -64,7 +64,7 @@ def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
 
 
 def test_a_sync_that_is_deleted_meanwhile_ends_the_wait(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.looks = [build(status="running"), NotFoundError("There is no sync with this id.")]
 
@@ -73,7 +73,7 @@ def test_a_sync_that_is_deleted_meanwhile_ends_the_wait(
 
 
 def test_a_log_is_followed_across_breaks_without_a_line_twice(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.streams = [
         ["one\ntw", UnavailableError("Gone.")],
@@ -86,7 +86,7 @@ def test_a_log_is_followed_across_breaks_without_a_line_twice(
 
 
 def test_a_log_that_breaks_off_after_the_end_is_read_once_more(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.streams = [["one\n", UnavailableError("Gone.")], ["one\ntwo\n"]]
     fake_server.looks = [build(), build()]
@@ -95,7 +95,7 @@ def test_a_log_that_breaks_off_after_the_end_is_read_once_more(
 
 
 def test_a_log_that_nobody_can_read_any_more_is_given_up(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     gone = UnavailableError("The log cannot be read now.")
     fake_server.streams = [["one\n", gone], *([gone] for _ in range(9))]
@@ -109,7 +109,7 @@ def test_a_log_that_nobody_can_read_any_more_is_given_up(
 
 
 def test_a_silent_log_of_a_sync_at_work_is_followed_for_as_long_as_it_takes(
-    fake_server: Any, begin: Callable[..., Waiting], build: Callable[..., Sync]
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     silent = UnavailableError("No answer in time.")
     fake_server.streams = [*([silent] for _ in range(50)), ["one\n"]]
@@ -118,7 +118,7 @@ def test_a_silent_log_of_a_sync_at_work_is_followed_for_as_long_as_it_takes(
     assert list(begin(patience=5.0).follow_log("est-1")) == ["one"]
 
 
-def test_a_fault_that_lasts_ends_the_log(fake_server: Any, begin: Callable[..., Waiting]) -> None:
+def test_a_fault_that_lasts_ends_the_log(fake_server: Any, begin: Callable[..., SyncWaiter]) -> None:
     fake_server.streams = [[UnavailableError("The certificate is not trusted.", is_lasting=True)]]
 
     with pytest.raises(UnavailableError, match="not trusted"):

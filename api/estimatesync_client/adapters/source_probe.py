@@ -1,4 +1,4 @@
-"""Tries the login to Attic Tech from here: one login, one listing of a single estimate. Called by `doctor`."""
+"""Probes the Attic Tech login from this machine: one login, one listing of a single estimate. `doctor` calls it."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -7,12 +7,11 @@ import httpx
 import msgspec
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
-from estimatesync_client.findings import Check, Finding
-from estimatesync_client.problems import parse_body
+from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
+from estimatesync_client.core.formatting import strip_control_characters
+from estimatesync_client.core.problems import parse_body
 from estimatesync_client.target_settings import SourceLogin
-from estimatesync_client.wording import format_harmless
 
 LOGIN_PATH: Final = "/api/users/login"
 ESTIMATES_PATH: Final = "/api/job-estimates"
@@ -31,13 +30,13 @@ def check_source(login: SourceLogin) -> Finding:
     """Log in and list; redirects are not followed, since they would carry the password elsewhere."""
     host = _find_host(login.url)
     if not host:
-        return _build(Cause.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not an address")
+        return _build(Diagnosis.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not an address")
     try:
         with httpx.Client(base_url=login.url, timeout=_TIMEOUT, follow_redirects=False) as client:
             return _judge(client, login, host)
     except CONNECTION_ERRORS as error:
-        cause, detail = classify_fault(error)
-        return _build(cause, host=host, detail=detail)
+        diagnosis, detail = classify_error(error)
+        return _build(diagnosis, host=host, detail=detail)
 
 
 def _find_host(url: str) -> str:
@@ -51,18 +50,18 @@ def _find_host(url: str) -> str:
 def _judge(client: httpx.Client, login: SourceLogin, host: str) -> Finding:
     answer = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
     if answer.status in _REFUSALS:
-        return _build(Cause.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(answer))
+        return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(answer))
     token = (answer.body or {}).get("token")
     if answer.status != HTTPStatus.OK or not isinstance(token, str):
-        return _build(Cause.SOURCE_STRANGE, host=host, detail=f"HTTP {answer.status}")
+        return _build(Diagnosis.SOURCE_STRANGE, host=host, detail=f"HTTP {answer.status}")
     headers = {"Authorization": f"Bearer {token}"}
     listed = _read(client.get(ESTIMATES_PATH, params={"limit": "1", "depth": "0"}, headers=headers))
     if listed.status in _REFUSALS:
-        return _build(Cause.SOURCE_DENIES_LIST, host=host, detail=listed.status)
+        return _build(Diagnosis.SOURCE_DENIES_LIST, host=host, detail=listed.status)
     count = (listed.body or {}).get("totalDocs")
     if listed.status != HTTPStatus.OK or not isinstance(count, int):
-        return _build(Cause.SOURCE_STRANGE, host=host, detail=f"HTTP {listed.status}")
-    return _build(Cause.SOURCE_READY, host=host, count=count)
+        return _build(Diagnosis.SOURCE_STRANGE, host=host, detail=f"HTTP {listed.status}")
+    return _build(Diagnosis.SOURCE_READY, host=host, count=count)
 
 
 def _read(response: httpx.Response) -> _Answer:
@@ -74,8 +73,8 @@ def _format_refusal(answer: _Answer) -> str:
     errors = (answer.body or {}).get("errors")
     first = errors[0] if isinstance(errors, list) and errors else {}
     said = first.get("message") if isinstance(first, dict) else None
-    return format_harmless(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {answer.status}"
+    return strip_control_characters(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {answer.status}"
 
 
-def _build(cause: Cause, **details: object) -> Finding:
-    return build_finding(Check.SOURCE, cause, setting=ATTIC_TECH_URL, **details)
+def _build(diagnosis: Diagnosis, **details: object) -> Finding:
+    return build_finding(Check.SOURCE, diagnosis, setting=ATTIC_TECH_URL, **details)

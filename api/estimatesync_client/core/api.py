@@ -1,15 +1,17 @@
-"""The answers of the API as values. Pure; fields that this version does not know stay in the document.
+"""The API as the commands see it: queries, responses, and the port that `adapters.http_api` implements.
 
-Unlike the API's own types these are lenient: a newer server may know more, an older one less.
+Unlike the API's own types, responses are lenient: a newer server may send more fields, an older one fewer. Fields that
+this version does not know stay in `document`.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from estimatesync_contract.status import Phase
 
-from estimatesync_client.errors import StrangerError
+from estimatesync_client.core.errors import NotEstimateSyncError
 
 SUCCEEDED: Final = Phase.SUCCEEDED.lower()
 FAILED: Final = Phase.FAILED.lower()
@@ -111,7 +113,7 @@ def parse_sync(body: Document) -> Sync:
     """Read one sync.
 
     Raises:
-        StrangerError: It is none.
+        NotEstimateSyncError: It is none.
     """
     return _convert({**body, "document": body}, Sync)
 
@@ -120,7 +122,7 @@ def parse_started(body: Document) -> Started:
     """Read the answer to a start.
 
     Raises:
-        StrangerError: It is none.
+        NotEstimateSyncError: It is none.
     """
     return _convert({**body, "document": body}, Started)
 
@@ -129,7 +131,7 @@ def parse_acted(body: Document) -> Acted:
     """Read the answer to a cancel or a redeliver.
 
     Raises:
-        StrangerError: It is none.
+        NotEstimateSyncError: It is none.
     """
     return _convert({**body, "document": body}, Acted)
 
@@ -138,7 +140,7 @@ def parse_sync_page(body: Document) -> SyncPage:
     """Read a page of syncs.
 
     Raises:
-        StrangerError: It is none.
+        NotEstimateSyncError: It is none.
     """
     listing = _convert(body, _Listing)
     return SyncPage(syncs=tuple(parse_sync(item) for item in listing.syncs), next_cursor=listing.next_cursor)
@@ -148,7 +150,57 @@ def _convert(raw: object, shape: type[Shape]) -> Shape:
     try:
         return msgspec.convert(raw, shape)
     except msgspec.ValidationError as error:
-        raise StrangerError(
+        raise NotEstimateSyncError(
             f"The server answers in a shape that this program does not know: {error}.",
             cure="Use the same version of the client and the server",
         ) from error
+
+
+class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start asks for; the days as `YYYY-MM-DD`, absent ones are the server's to choose."""
+
+    start_date: str | None = None
+    end_date: str | None = None
+    idempotency_key: str
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which syncs are asked for, newest first; instants and days as the API takes them."""
+
+    limit: int = 20
+    statuses: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    cursor: str | None = None
+
+
+class Server(Protocol):
+    """The API. Every method raises ClientError; what may pass by itself is tried again for a while before that."""
+
+    def start(self, query: StartQuery) -> Started:
+        """Start a sync, once, however often the request has to be sent."""
+        ...
+
+    def fetch_sync(self, sync_id: str, *, patience: float | None = None) -> Sync:
+        """Read one sync; `patience` is for how many seconds a server that is away is asked again."""
+        ...
+
+    def fetch_page(self, query: ListQuery) -> SyncPage:
+        """Read some syncs."""
+        ...
+
+    def fetch_log(self, sync_id: str) -> str:
+        """Read what a sync has printed so far."""
+        ...
+
+    def follow_log(self, sync_id: str) -> Iterator[str]:
+        """Read the log from its beginning, in pieces, until the server ends it; a break raises UnavailableError."""
+        ...
+
+    def cancel(self, sync_id: str) -> Acted:
+        """Ask that a sync stops."""
+        ...
+
+    def redeliver(self, sync_id: str) -> Acted:
+        """Ask that the callback of a finished sync is sent again."""
+        ...

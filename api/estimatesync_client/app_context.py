@@ -1,4 +1,4 @@
-"""What every command needs: the settings, the two streams, and the way to the server. Made by `run`."""
+"""What every command needs: the settings, the terminal, and the connection to the server. `run` creates it."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,17 +7,13 @@ from typing import Final, NoReturn
 
 import typer
 
-from estimatesync_client.answers import CANCELLED, FAILED, SUCCEEDED, Sync
-from estimatesync_client.connection import open_client
-from estimatesync_client.errors import InterruptedWaitError, UnavailableError
-from estimatesync_client.exit_codes import Exit
-from estimatesync_client.http_api import HttpApi
-from estimatesync_client.patience import ASK_SECONDS, WAIT_SECONDS
-from estimatesync_client.ports import Server
+from estimatesync_client.adapters.connection import open_client
+from estimatesync_client.adapters.http_api import HttpApi
+from estimatesync_client.adapters.terminal import Output, Terminal, build_sync, read_now
+from estimatesync_client.core.api import CANCELLED, FAILED, SUCCEEDED, Server, Sync
+from estimatesync_client.core.errors import Exit, InterruptedWaitError, UnavailableError
+from estimatesync_client.core.waiting import ASK_SECONDS, WAIT_SECONDS, SyncWaiter
 from estimatesync_client.settings import DEFAULT_URL, parse_address, parse_key
-from estimatesync_client.terminal import Output, Terminal, read_now
-from estimatesync_client.views import build_sync
-from estimatesync_client.waiting import Waiting
 
 OUTCOMES: Final[Mapping[str, Exit]] = {
     SUCCEEDED: Exit.DONE,
@@ -27,7 +23,7 @@ OUTCOMES: Final[Mapping[str, Exit]] = {
 """How a command that waited ends, by the status of the sync."""
 
 
-class Program:
+class AppContext:
     """One run of the program."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -48,10 +44,10 @@ class Program:
         with open_client(parse_address(self.url), parse_key(self.environment)) as client:
             yield HttpApi(client, patience=patience, notice=self.terminal.write_note)
 
-    def create_waiting(self, server: Server, *, timeout: float | None = None) -> Waiting:
+    def create_waiter(self, server: Server, *, timeout: float | None = None) -> SyncWaiter:
         """Begin to wait."""
         patience = WAIT_SECONDS if self.patience is None else self.patience
-        return Waiting(server, clock=time.monotonic, pause=time.sleep, patience=patience, timeout=timeout)
+        return SyncWaiter(server, clock=time.monotonic, pause=time.sleep, patience=patience, timeout=timeout)
 
     def wait_for_end(self, server: Server, sync_id: str, *, timeout: float | None) -> NoReturn:
         """Show how a sync goes on, then its outcome, and end with the exit code of that.
@@ -63,7 +59,7 @@ class Program:
         come_back = f"Come back with: estimatesync status {sync_id} --wait"
         try:
             with self.terminal.watching() as view:
-                sync = self.create_waiting(server, timeout=timeout).wait_for_end(sync_id, view)
+                sync = self.create_waiter(server, timeout=timeout).wait_for_end(sync_id, view)
         except KeyboardInterrupt:
             message = f"Nobody waits any more; {sync_id} goes on."
             raise InterruptedWaitError(message, cure=come_back, sync_id=sync_id) from None
@@ -78,10 +74,10 @@ class Program:
         self.terminal.write_result(build_sync(sync, read_now()), sync.document)
 
 
-def get_program(context: typer.Context, output: Output = Output.TEXT) -> Program:
-    """Get the program that a command belongs to; from now on it writes like this."""
-    program: object = context.obj
-    if not isinstance(program, Program):
-        raise TypeError("the command line is run with a Program as its object")
-    program.terminal.output = output
-    return program
+def get_app_context(context: typer.Context, output: Output = Output.TEXT) -> AppContext:
+    """Get the context that a command belongs to; from now on it writes like this."""
+    app_context: object = context.obj
+    if not isinstance(app_context, AppContext):
+        raise TypeError("the command line is run with a AppContext as its object")
+    app_context.terminal.output = output
+    return app_context

@@ -1,22 +1,42 @@
-"""What can go wrong for a person at a terminal, and how the program ends then.
+"""The errors that a person at a terminal sees, and the exit code of each.
 
 ClientError
-├── UsageError          a setting or an argument; nothing was sent
-├── RefusedError        the server refuses the request as it is
-│   ├── NotAllowedError     the key
-│   ├── NotFoundError       no such sync
-│   └── NotNowError         the sync is in another state
-├── UnavailableError    the server is away or busy: asking again may help
-├── StrangerError       something answers, but it is no EstimateSync
-├── StillRunningError   the time to wait is over
+├── UsageError              a setting or an argument is wrong; nothing was sent
+├── RefusedError            the server refuses the request as it is
+│   ├── NotAllowedError         because of the key
+│   ├── NotFoundError           there is no such sync
+│   └── ConflictError           the sync is in another state
+├── UnavailableError        the server is down or busy: a retry may help
+├── NotEstimateSyncError    something else answers at this address
+├── StillRunningError       the time to wait is over
 └── InterruptedWaitError    Ctrl-C
 
 Messages are whole sentences, `cure` says what to do, and neither ever holds the API key.
 """
 
+from enum import Enum
 from typing import Any, ClassVar
 
-from estimatesync_client.exit_codes import Exit
+
+class Exit(Enum):
+    """The exit code, and what it means to a script."""
+
+    DONE = (0, "done; with `--wait`: the sync succeeded")
+    REFUSED = (1, "the request was refused as it is, or something unexpected happened: the message says what")
+    USAGE = (2, "the command line or a setting is wrong; nothing was sent")
+    SYNC_FAILED = (3, "`--wait`: the sync failed")
+    SYNC_CANCELLED = (4, "`--wait`: the sync was cancelled")
+    UNAVAILABLE = (5, "the server cannot be reached, cannot answer now, or is not an EstimateSync")
+    NOT_ALLOWED = (6, "the API key is wrong, or may not do this (HTTP 401, 403)")
+    NOT_FOUND = (7, "there is no such sync, or no longer")
+    STILL_RUNNING = (8, "`--timeout` is over and the sync goes on")
+    CONFLICT = (9, "the sync is not in a state for this (HTTP 409)")
+    FAULT_FOUND = (10, "`doctor` found a fault")
+    INTERRUPTED = (130, "Ctrl-C; a sync that was started goes on")
+
+    def __init__(self, code: int, meaning: str) -> None:
+        self.code = code
+        self.meaning = meaning
 
 
 class ClientError(Exception):
@@ -71,10 +91,10 @@ class NotFoundError(RefusedError):
     default_code = "sync_not_found"
 
 
-class NotNowError(RefusedError):
+class ConflictError(RefusedError):
     """The sync is in a state in which this cannot be done."""
 
-    exit = Exit.NOT_NOW
+    exit = Exit.CONFLICT
 
 
 class UnavailableError(ClientError):
@@ -108,7 +128,7 @@ class UnavailableError(ClientError):
         self.is_lasting = is_lasting
 
 
-class StrangerError(ClientError):
+class NotEstimateSyncError(ClientError):
     """What answers at this address is not an EstimateSync, or one that this program does not understand."""
 
     exit = Exit.UNAVAILABLE

@@ -1,6 +1,6 @@
-"""The API over HTTP: one request after another, each sent again while the server is away or busy.
+"""The API over HTTP: one request at a time, retried while the server is down or busy.
 
-`connection` opens the way. What an answer means is decided in `problems` and `answers`, how long to wait in `patience`.
+`core.problems` and `core.api` decide what a response means, `core.waiting` how long to wait before a retry.
 """
 
 import time
@@ -13,9 +13,12 @@ from urllib.parse import quote
 import httpx
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
 
-from estimatesync_client.answers import (
+from estimatesync_client.adapters.connection import classify_error
+from estimatesync_client.core.api import (
     Acted,
+    ListQuery,
     Started,
+    StartQuery,
     Sync,
     SyncPage,
     parse_acted,
@@ -23,11 +26,9 @@ from estimatesync_client.answers import (
     parse_sync,
     parse_sync_page,
 )
-from estimatesync_client.connection_faults import classify_fault
-from estimatesync_client.errors import ClientError, StrangerError, UnavailableError
-from estimatesync_client.patience import next_delay, parse_retry_after
-from estimatesync_client.ports import ListQuery, StartQuery
-from estimatesync_client.problems import build_answer_error, build_connection_error, parse_body
+from estimatesync_client.core.errors import ClientError, NotEstimateSyncError, UnavailableError
+from estimatesync_client.core.problems import build_answer_error, build_connection_error, parse_body
+from estimatesync_client.core.waiting import next_delay, parse_retry_after
 
 Notice = Callable[[str], None]
 """Tells a person why nothing happens for a while."""
@@ -114,7 +115,7 @@ class HttpApi:
         response = self._exchange(method, path, patience=patience, **options)
         body = parse_body(response.content)
         if body is None or body.get("success") is not True:
-            raise StrangerError("The server answers with something else than EstimateSync does.")
+            raise NotEstimateSyncError("The server answers with something else than EstimateSync does.")
         return body
 
     def _exchange(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
@@ -144,8 +145,8 @@ class HttpApi:
         return response
 
     def _build_fault(self, error: httpx.RequestError) -> UnavailableError:
-        cause, detail = classify_fault(error)
-        return build_connection_error(cause, detail, host=self._host)
+        diagnosis, detail = classify_error(error)
+        return build_connection_error(diagnosis, detail, host=self._host)
 
     def _build_error(self, response: httpx.Response) -> ClientError:
         return build_answer_error(

@@ -1,16 +1,52 @@
-"""One sync in words: short ones for a table, full ones for a look at it. Pure; `views` lays them out."""
+"""Numbers, times and syncs as text: short for a table, in full for a single sync. `adapters.terminal` lays it out."""
 
 from datetime import datetime
 from typing import Final
 
-from estimatesync_client.answers import CANCELLED, FAILED, SUCCEEDED, Callback, Progress, Results, Sync
-from estimatesync_client.wording import (
-    format_age,
-    format_count,
-    format_duration,
-    format_harmless,
-    format_moment,
-)
+from estimatesync_client.core.api import CANCELLED, FAILED, SUCCEEDED, Callback, Progress, Results, Sync
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+def format_age(moment: datetime | None, now: datetime) -> str:
+    """How long ago, in one unit: `45 s`, `12 min`, `3 h`, `9 d`; a dash when nobody knows."""
+    if moment is None:
+        return "-"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def format_duration(seconds: float) -> str:
+    """How long, in the two largest units: `9 s`, `8 min 7 s`, `2 h 5 min`."""
+    whole = max(0, round(seconds))
+    if whole >= 3_600:  # noqa: PLR2004 - an hour
+        return f"{whole // 3_600} h {whole % 3_600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"  # noqa: PLR2004 - a minute
+
+
+def format_clock(seconds: float) -> str:
+    """How long, as a clock that runs: `0:08:07`."""
+    whole = max(0, int(seconds))
+    return f"{whole // 3_600}:{whole % 3_600 // 60:02}:{whole % 60:02}"
+
+
+def format_moment(moment: datetime) -> str:
+    """When, in the time zone of this terminal."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def format_count(number: int, noun: str) -> str:
+    """`1 attempt`, `2 attempts`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def strip_control_characters(text: str) -> str:
+    """Take the control characters out of somebody else's words: they could repaint a terminal."""
+    return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
+
 
 _SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "▶", "queued": "…"}
 _CALLBACK_SIGNS: Final = {"delivered": "✔", "failed": "✘", "retrying": "↻", "pending": "…", "disabled": "-"}
@@ -42,7 +78,7 @@ def format_outcome(sync: Sync) -> str:
     """What became of it, or what it waits for, in one line."""
     if sync.status == SUCCEEDED and sync.results:
         return _format_results(sync.results)
-    cause = format_harmless(sync.message or "")
+    cause = strip_control_characters(sync.message or "")
     if sync.status == FAILED and sync.reason:
         return f"{sync.reason}: {cause}" if cause else sync.reason
     return "" if sync.reason in {"Running", "Cancelled"} else cause
@@ -95,4 +131,4 @@ def _format_callback(callback: Callback, now: datetime) -> str:
         text += f", {format_age(callback.last_attempt_at, now)} ago"
     if callback.next_attempt_at and callback.state == "retrying":
         text += f"; next at {format_moment(callback.next_attempt_at)}"
-    return text + (f" ({format_harmless(callback.last_error)})" if callback.last_error else "")
+    return text + (f" ({strip_control_characters(callback.last_error)})" if callback.last_error else "")

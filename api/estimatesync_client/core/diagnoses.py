@@ -1,18 +1,53 @@
-"""Everything that `doctor` and the error messages can say about what is wrong: the one table of causes and cures. Pure.
+"""What can be wrong, as `doctor` and the error messages say it: one table of diagnoses, each with its cure.
 
-`{…}` stands for what only the single case knows. `setting` is the variable to look at, `host` who was asked.
+In a text `{setting}` is the variable to look at, `{host}` the server that was asked, and other `{…}` details of one
+case.
 """
 
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Final
 
-from estimatesync_client.findings import Check, Finding, Verdict
+import msgspec
+
+
+class Verdict(StrEnum):
+    """What a check found; the sign is what a terminal shows."""
+
+    OK = "ok"
+    FAULT = "fault"
+    UNKNOWN = "unknown"
+
+    @property
+    def sign(self) -> str:
+        """One character."""
+        return {"ok": "✔", "fault": "✘", "unknown": "?"}[self.value]
+
+
+class Check(StrEnum):
+    """What is looked at, in this order; each depends at most on those before it."""
+
+    SERVER = "server"
+    KEY = "API key"
+    CLUSTER = "cluster"
+    SOURCE = "source login"
+    DATABASE = "database"
+    CALLBACK = "callback"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check has found."""
+
+    check: Check
+    verdict: Verdict
+    cause: str
+    cure: str
+
 
 _OK, _FAULT, _UNKNOWN = Verdict.OK, Verdict.FAULT, Verdict.UNKNOWN
 _SEEN_FAILING: Final = "{detail}, {age} ago in {sync_id}"
 
 
-class Cause(Enum):
+class Diagnosis(Enum):
     """Verdict, what happened, and what to do about it."""
 
     # Any connection. The server, Attic Tech and the webhook fail in the same ways.
@@ -213,11 +248,11 @@ class Cause(Enum):
         self.cure = cure
 
 
-def build_finding(check: Check, cause: Cause, **details: Any) -> Finding:  # noqa: ANN401 - whatever can be shown
+def build_finding(check: Check, diagnosis: Diagnosis, **details: Any) -> Finding:  # noqa: ANN401 - whatever can be shown
     """Fill in a row of the table."""
     return Finding(
         check=check,
-        verdict=cause.verdict,
-        cause=cause.happened.format(**details),
-        cure=cause.cure.format(**details),
+        verdict=diagnosis.verdict,
+        cause=diagnosis.happened.format(**details),
+        cure=diagnosis.cure.format(**details),
     )

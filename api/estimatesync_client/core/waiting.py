@@ -1,17 +1,62 @@
-"""Waits for the end of a sync, and follows its log. Called by the commands; the clock and the pause are given."""
+"""How the client waits: for a server that is down, for the end of a sync, and for the next lines of a log.
+
+The clock and the pause are passed in.
+"""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Protocol
 
-from estimatesync_client.answers import Sync
-from estimatesync_client.errors import StillRunningError, UnavailableError
-from estimatesync_client.ports import Server, WaitView
+from estimatesync_client.core.api import Server, Sync
+from estimatesync_client.core.errors import StillRunningError, UnavailableError
+
+ASK_SECONDS: Final = 30.0
+"""For a server that is away or busy when a command begins."""
+WAIT_SECONDS: Final = 300.0
+"""The same for one that goes away while a sync is waited for: the sync goes on meanwhile."""
+
+_FIRST_SECONDS: Final = 0.5
+_LONGEST_SECONDS: Final = 10.0
+
+
+def next_delay(failures: int, *, retry_after: float | None, remaining: float) -> float | None:
+    """Decide how long to wait after so many failures in a row; None when the patience is over.
+
+    Args:
+        failures: 1 or more.
+        retry_after: Seconds that the server asks for; it is never asked sooner.
+        remaining: Seconds of patience that are left.
+    """
+    own = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(failures - 1, 10))
+    delay = own if retry_after is None else max(retry_after, _FIRST_SECONDS)
+    return delay if delay <= remaining else None
+
+
+def parse_retry_after(header: str | None, *, now: datetime) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110, section 10.2.3); None when absent or unreadable."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
 
 POLL_SECONDS: Final = 1.0
 """Between two looks: a page takes about as long, and one look costs the server a millisecond."""
 
 
-class Waiting:
+class WaitView(Protocol):
+    """Shows how a sync goes on while somebody waits."""
+
+    def show(self, sync: Sync) -> None:
+        """Show its newest state."""
+        ...
+
+
+class SyncWaiter:
     """How somebody waits: for how long, and how long for a server that is away meanwhile."""
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Tries the server itself: does it answer as ours, does it take the key, could it store a sync. Called by `doctor`.
+"""Probes the server: does it answer as EstimateSync, does it accept the key, could it store a sync. `doctor` calls it.
 
-Every request is sent once: a doctor tells what is so now.
+Every request is sent once: `doctor` reports the state of this moment.
 """
 
 import time
@@ -10,12 +10,11 @@ from typing import Final
 import httpx
 from estimatesync_contract.names import SYNCS_PATH
 
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
-from estimatesync_client.findings import Check, Finding, Verdict
-from estimatesync_client.problems import format_origin, parse_body
+from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
+from estimatesync_client.core.formatting import strip_control_characters
+from estimatesync_client.core.problems import format_origin, parse_body
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
-from estimatesync_client.wording import format_harmless
 
 _HEALTH_PATH: Final = "/healthz"
 _READY_PATH: Final = "/readyz"
@@ -33,36 +32,36 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
     try:
         response = client.get(_HEALTH_PATH)
     except CONNECTION_ERRORS as error:
-        cause, detail = classify_fault(error)
-        return _build_server(cause, address, detail=detail)
+        diagnosis, detail = classify_error(error)
+        return _build_server(diagnosis, address, detail=detail)
     milliseconds = round((time.monotonic() - began) * 1000)
     if response.is_redirect:
-        return _build_server(Cause.REDIRECTED, address, detail=format_origin(response.headers.get("location", "")))
+        return _build_server(Diagnosis.REDIRECTED, address, detail=format_origin(response.headers.get("location", "")))
     if parse_body(response.content) != {"status": "ok"}:
-        return _build_server(Cause.STRANGER, address, detail=f"HTTP {response.status_code}")
+        return _build_server(Diagnosis.STRANGER, address, detail=f"HTTP {response.status_code}")
     is_safe = address.is_encrypted or address.is_here
-    cause = Cause.SERVER_ANSWERS if is_safe else Cause.SERVER_UNENCRYPTED
-    return _build_server(cause, address, milliseconds=milliseconds)
+    diagnosis = Diagnosis.SERVER_ANSWERS if is_safe else Diagnosis.SERVER_UNENCRYPTED
+    return _build_server(diagnosis, address, milliseconds=milliseconds)
 
 
 def check_key(client: httpx.Client) -> Finding:
     """Look with the key, then try to change something that does not exist."""
     looked = client.get(SYNCS_PATH, params={"limit": "1"})
     if looked.status_code in _REFUSALS or (parse_body(looked.content) or {}).get("code") == _TOO_MANY_GUESSES:
-        return build_finding(Check.KEY, Cause.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(looked))
+        return build_finding(Check.KEY, Diagnosis.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(looked))
     if not looked.is_success:
-        return build_finding(Check.KEY, Cause.NOT_TRIED, detail=f"the list of syncs says: {_read_message(looked)}")
+        return build_finding(Check.KEY, Diagnosis.NOT_TRIED, detail=f"the list of syncs says: {_read_message(looked)}")
     changed = client.post(_NOBODYS_SYNC)
-    cause = Cause.KEY_READ_ONLY if changed.status_code in _REFUSALS else Cause.KEY_ACCEPTED
-    return build_finding(Check.KEY, cause, setting=KEY_VARIABLE)
+    diagnosis = Diagnosis.KEY_READ_ONLY if changed.status_code in _REFUSALS else Diagnosis.KEY_ACCEPTED
+    return build_finding(Check.KEY, diagnosis, setting=KEY_VARIABLE)
 
 
 def check_store(client: httpx.Client) -> Finding:
     """Ask for readiness: the server tries to store a sync, without doing so."""
     response = client.get(_READY_PATH)
     if response.is_success:
-        return build_finding(Check.CLUSTER, Cause.STORE_READY)
-    return build_finding(Check.CLUSTER, Cause.STORE_AWAY, detail=_read_message(response))
+        return build_finding(Check.CLUSTER, Diagnosis.STORE_READY)
+    return build_finding(Check.CLUSTER, Diagnosis.STORE_AWAY, detail=_read_message(response))
 
 
 def is_usable(finding: Finding) -> bool:
@@ -72,8 +71,8 @@ def is_usable(finding: Finding) -> bool:
 
 def _read_message(response: httpx.Response) -> str:
     said = (parse_body(response.content) or {}).get("message")
-    return format_harmless(said).rstrip(".") if isinstance(said, str) else f"HTTP {response.status_code}"
+    return strip_control_characters(said).rstrip(".") if isinstance(said, str) else f"HTTP {response.status_code}"
 
 
-def _build_server(cause: Cause, address: Address, **details: object) -> Finding:
-    return build_finding(Check.SERVER, cause, host=address.url, setting=URL_VARIABLE, **details)
+def _build_server(diagnosis: Diagnosis, address: Address, **details: object) -> Finding:
+    return build_finding(Check.SERVER, diagnosis, host=address.url, setting=URL_VARIABLE, **details)

@@ -1,13 +1,12 @@
-"""Which syncs a person means: an id, the beginning of one, `latest`, or the newest so many. Called by the commands."""
+"""Finds the syncs that a person means: an id, the start of one, `latest`, or the newest n."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from estimatesync_client.answers import Sync, SyncPage
-from estimatesync_client.errors import NotFoundError, UsageError
-from estimatesync_client.ports import ListQuery, Server
+from estimatesync_client.core.api import ListQuery, Server, Sync, SyncPage
+from estimatesync_client.core.errors import NotFoundError, UsageError
 
 LATEST: Final = "latest"
 PAGE_LIMIT: Final = 100
@@ -28,13 +27,13 @@ def find_sync(server: Server, text: str) -> Sync:
         return server.fetch_sync(text)
     except NotFoundError:
         recent = server.fetch_page(ListQuery(limit=PAGE_LIMIT)).syncs
-        found = choose_by_beginning(recent, text)
+        found = choose_by_prefix(recent, text)
         if found is None:
             raise
     return found
 
 
-def choose_by_beginning(syncs: Sequence[Sync], text: str) -> Sync | None:
+def choose_by_prefix(syncs: Sequence[Sync], text: str) -> Sync | None:
     """Choose the one sync whose id begins with the text; None when there is none.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Looks from here whether callbacks can reach their target: name, addresses, TLS. Nothing is posted.
+"""Probes from this machine whether callbacks can reach their target: name, addresses, TLS. Nothing is posted.
 
-Called by `doctor`. The path of a webhook is a secret and is never shown.
+`doctor` calls it. The path of a webhook is a secret and is never shown.
 """
 
 import socket
@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.connection_faults import CONNECTION_ERRORS, classify_fault
-from estimatesync_client.findings import Check, Finding
+from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.target_settings import ALLOW_HTTP, WEBHOOK_URL, CallbackTarget
 
 _SECONDS: Final = 5.0
@@ -33,20 +32,20 @@ _GLOBAL_IPV6: Final = IPv6Network("2000::/3")
 def check_callback(target: CallbackTarget) -> Finding:
     """Resolve the name, look at the addresses, and shake hands."""
     if fault := find_url_fault(target):
-        return _build(Cause.TARGET_UNUSABLE, detail=fault)
+        return _build(Diagnosis.TARGET_UNUSABLE, detail=fault)
     parts = urlsplit(target.url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     try:
         addresses = _read_addresses(host, port)
         refused = [address for address in addresses if not is_public(address)]
         if refused and not target.allow_private:
-            return _build(Cause.TARGET_PRIVATE, host=host, detail=refused[0])
+            return _build(Diagnosis.TARGET_PRIVATE, host=host, detail=refused[0])
         _send_nothing(host, port, is_encrypted=parts.scheme == "https")
     except CONNECTION_ERRORS as error:
-        cause, detail = classify_fault(error)
-        return _build(cause, host=host, detail=detail)
+        diagnosis, detail = classify_error(error)
+        return _build(diagnosis, host=host, detail=detail)
     is_plain = refused or parts.scheme == "http"
-    return _build(Cause.TARGET_READY_HERE if is_plain else Cause.TARGET_READY, host=host)
+    return _build(Diagnosis.TARGET_READY_HERE if is_plain else Diagnosis.TARGET_READY, host=host)
 
 
 def find_url_fault(target: CallbackTarget) -> str:
@@ -93,5 +92,5 @@ def _create_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _build(cause: Cause, **details: object) -> Finding:
-    return build_finding(Check.CALLBACK, cause, setting=WEBHOOK_URL, **details)
+def _build(diagnosis: Diagnosis, **details: object) -> Finding:
+    return build_finding(Check.CALLBACK, diagnosis, setting=WEBHOOK_URL, **details)

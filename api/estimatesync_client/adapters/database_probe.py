@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 import msgspec
 
-from estimatesync_client.causes import Cause, build_finding
-from estimatesync_client.findings import Check, Finding
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.target_settings import DatabaseTarget
 
 if TYPE_CHECKING:
     import psycopg
+
 
 _CONNECT_SECONDS: Final = 5
 _QUERY: Final[LiteralString] = """
@@ -48,36 +48,36 @@ def check_database(target: DatabaseTarget) -> Finding:
     try:
         import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
     except ImportError:
-        return build_finding(Check.DATABASE, Cause.NO_DRIVER)
+        return build_finding(Check.DATABASE, Diagnosis.NO_DRIVER)
     try:
         psycopg.conninfo.conninfo_to_dict(target.url)
     except psycopg.ProgrammingError:
         # Its text would repeat the URL, password and all.
-        return build_finding(Check.DATABASE, Cause.DATABASE_URL_UNUSABLE)
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_URL_UNUSABLE)
     try:
         with psycopg.connect(
             target.url, connect_timeout=_CONNECT_SECONDS, application_name="estimatesync-doctor"
         ) as connection:
-            return judge_rights(_fetch_rights(connection, target.schema), schema=target.schema)
+            return decide_rights(_fetch_rights(connection, target.schema), schema=target.schema)
     except psycopg.Error as error:
-        return build_finding(Check.DATABASE, Cause.DATABASE_AWAY, detail=_format_fault(str(error)))
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_AWAY, detail=_format_fault(str(error)))
 
 
-def judge_rights(rights: Rights, *, schema: str) -> Finding:
+def decide_rights(rights: Rights, *, schema: str) -> Finding:
     """Decide whether the next sync could store its rows. A schema that is complete needs no right to create."""
     details = {"schema": schema, "user": rights.user, "database": rights.database}
     if rights.is_read_only:
-        return build_finding(Check.DATABASE, Cause.DATABASE_READ_ONLY)
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_READ_ONLY)
     if not rights.has_schema:
         if not rights.can_create_schema:
-            return build_finding(Check.DATABASE, Cause.DATABASE_CANNOT_CREATE, **details)
+            return build_finding(Check.DATABASE, Diagnosis.DATABASE_CANNOT_CREATE, **details)
         detail = f"{rights.user} may create the schema {schema} in {rights.database}"
-        return build_finding(Check.DATABASE, Cause.DATABASE_READY, detail=detail)
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail=detail)
     may_write = rights.can_create_in_schema if rights.can_write_table is None else rights.can_write_table
     if not (rights.can_use_schema and may_write):
-        return build_finding(Check.DATABASE, Cause.DATABASE_CANNOT_WRITE, **details)
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_CANNOT_WRITE, **details)
     detail = f"{rights.user} may write into the schema {schema} of {rights.database}"
-    return build_finding(Check.DATABASE, Cause.DATABASE_READY, detail=detail)
+    return build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail=detail)
 
 
 def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:

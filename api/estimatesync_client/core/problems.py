@@ -1,4 +1,4 @@
-"""What an answer of the API means: its body, or which error. Pure; `http_api` exchanges the bytes."""
+"""What a response of the API means: its body, or which error. `adapters.http_api` sends and receives."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -7,18 +7,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from estimatesync_client.causes import Cause
-from estimatesync_client.errors import (
+from estimatesync_client.core.diagnoses import Diagnosis
+from estimatesync_client.core.errors import (
     ClientError,
+    ConflictError,
     NotAllowedError,
+    NotEstimateSyncError,
     NotFoundError,
-    NotNowError,
     RefusedError,
-    StrangerError,
     UnavailableError,
 )
+from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
-from estimatesync_client.wording import format_harmless
 
 _TRANSIENT: Final = frozenset(
     {
@@ -32,9 +32,9 @@ _KINDS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
     401: (NotAllowedError, f"Set {KEY_VARIABLE} to one of the API's keys"),
     403: (NotAllowedError, f"Check {KEY_VARIABLE}; `estimatesync doctor` tells what it may do"),
     404: (NotFoundError, "`estimatesync list` shows those that there are"),
-    409: (NotNowError, ""),
+    409: (ConflictError, ""),
 }
-_LASTING: Final = frozenset({Cause.UNTRUSTED, Cause.NO_TLS})
+_LASTING: Final = frozenset({Diagnosis.UNTRUSTED, Diagnosis.NO_TLS})
 _NO_SUCH_ADDRESS: Final = "not_found"
 """Ours, but older than this program, or behind another path."""
 _QUOTE_LENGTH: Final = 300
@@ -55,13 +55,13 @@ def format_origin(location: str) -> str:
         parts = urlsplit(location)
     except ValueError:
         return "an unreadable address"
-    return format_harmless(f"{parts.scheme}://{parts.netloc}") if parts.netloc else "another path"
+    return strip_control_characters(f"{parts.scheme}://{parts.netloc}") if parts.netloc else "another path"
 
 
-def build_connection_error(cause: Cause, detail: str, *, host: str) -> UnavailableError:
+def build_connection_error(diagnosis: Diagnosis, detail: str, *, host: str) -> UnavailableError:
     """Build the error of a connection that failed."""
-    message, cure = _format(cause, host=host, setting=URL_VARIABLE, detail=detail)
-    return UnavailableError(message, cure=cure, is_lasting=cause in _LASTING)
+    message, cure = _format(diagnosis, host=host, setting=URL_VARIABLE, detail=detail)
+    return UnavailableError(message, cure=cure, is_lasting=diagnosis in _LASTING)
 
 
 def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: float | None, host: str) -> ClientError:
@@ -76,19 +76,19 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
     """
     details = {"host": host, "setting": URL_VARIABLE}
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        message, cure = _format(Cause.REDIRECTED, detail=format_origin(location), **details)
-        return StrangerError(message, cure=cure)
+        message, cure = _format(Diagnosis.REDIRECTED, detail=format_origin(location), **details)
+        return NotEstimateSyncError(message, cure=cure)
     body = parse_body(raw)
     said = _read_message(body)
     if status in _TRANSIENT:
         later = f" in {retry_after:.0f} s" if retry_after else ""
-        message, cure = _format(Cause.BUSY, detail=said or f"HTTP {status}", later=later)
+        message, cure = _format(Diagnosis.BUSY, detail=said or f"HTTP {status}", later=later)
         return UnavailableError(message, cure=cure, code=_read_code(body), retry_after=retry_after)
     if not said or body is None or _read_code(body) == _NO_SUCH_ADDRESS:
-        message, cure = _format(Cause.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
-        return StrangerError(message, cure=cure)
+        message, cure = _format(Diagnosis.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
+        return NotEstimateSyncError(message, cure=cure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        message, cure = _format(Cause.DEFECT, detail=said)
+        message, cure = _format(Diagnosis.DEFECT, detail=said)
         return RefusedError(message, cure=cure, code=_read_code(body))
     return _build_refusal(status, body, said)
 
@@ -96,7 +96,7 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
 def _build_refusal(status: int, body: dict[str, Any], said: str) -> ClientError:
     kind, cure = _KINDS.get(status, (RefusedError, ""))
     listed = body.get("errors")
-    faults = tuple(format_harmless(str(fault)) for fault in listed) if isinstance(listed, list) else ()
+    faults = tuple(strip_control_characters(str(fault)) for fault in listed) if isinstance(listed, list) else ()
     return kind(said, cure=cure, code=_read_code(body), faults=faults)
 
 
@@ -104,14 +104,18 @@ def _read_message(body: dict[str, Any] | None) -> str:
     """Every error of the API has these two; whatever lacks them was said by somebody else."""
     if body is None or body.get("success") is not False or not isinstance(body.get("message"), str):
         return ""
-    return format_harmless(body["message"])[:_QUOTE_LENGTH]
+    return strip_control_characters(body["message"])[:_QUOTE_LENGTH]
 
 
 def _read_code(body: dict[str, Any] | None) -> str:
     return str((body or {}).get("code") or "")
 
 
-def _format(cause: Cause, **details: object) -> tuple[str, str]:
+def _format(diagnosis: Diagnosis, **details: object) -> tuple[str, str]:
     """Make a sentence of a row; a host stays as it is written."""
-    happened = cause.happened if cause.happened.startswith("{") else cause.happened[0].upper() + cause.happened[1:]
-    return f"{happened.format(**details).rstrip('.')}.", cause.cure.format(**details)
+    happened = (
+        diagnosis.happened
+        if diagnosis.happened.startswith("{")
+        else diagnosis.happened[0].upper() + diagnosis.happened[1:]
+    )
+    return f"{happened.format(**details).rstrip('.')}.", diagnosis.cure.format(**details)

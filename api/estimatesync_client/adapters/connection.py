@@ -1,0 +1,84 @@
+"""Opens the HTTP client for the API, and diagnoses why a connection failed.
+
+Redirects are never followed: they would carry the key elsewhere.
+"""
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import httpx
+from estimatesync_contract.tls_trust import FILE_VARIABLE
+
+from estimatesync_client.core.diagnoses import Diagnosis
+from estimatesync_client.core.errors import UsageError
+from estimatesync_client.settings import Address, ApiKey
+
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+
+
+@contextmanager
+def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
+    """Open a connection pool; proxies of the environment are used, but not to this very machine.
+
+    Raises:
+        UsageError: The certificate authorities that the environment names cannot be read.
+    """
+    headers = {"User-Agent": "estimatesync-client", "Accept-Encoding": "identity"}
+    if key is not None:
+        headers["X-API-KEY"] = key.value
+    with httpx.Client(
+        base_url=address.url,
+        headers=headers,
+        timeout=_TIMEOUT,
+        follow_redirects=False,
+        trust_env=not address.is_here,
+        # Without the environment's proxies, but with its SSL_CERT_FILE.
+        verify=_create_tls_context(),
+    ) as client:
+        yield client
+
+
+def _create_tls_context() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise UsageError(
+            f"The certificate authorities in the file that {FILE_VARIABLE} names cannot be read.",
+            cure=f"Let {FILE_VARIABLE} name a PEM file with certificates, or unset it",
+        ) from error
+
+
+CONNECTION_ERRORS: Final = (httpx.RequestError, OSError, UnicodeError)
+"""What a connection may raise; the last one comes of names that DNS cannot carry."""
+
+_KNOWN: Final[tuple[tuple[type[BaseException], Diagnosis], ...]] = (
+    (ssl.SSLCertVerificationError, Diagnosis.UNTRUSTED),
+    (ssl.SSLError, Diagnosis.NO_TLS),
+    (socket.gaierror, Diagnosis.NAME_UNKNOWN),
+    (UnicodeError, Diagnosis.NAME_UNKNOWN),
+    (ConnectionRefusedError, Diagnosis.NOTHING_LISTENS),
+    (httpx.ConnectTimeout, Diagnosis.OUT_OF_REACH),
+    (httpx.TimeoutException, Diagnosis.NO_ANSWER),
+    (TimeoutError, Diagnosis.OUT_OF_REACH),
+    (httpx.RemoteProtocolError, Diagnosis.NO_HTTP),
+)
+
+
+def classify_error(error: BaseException) -> tuple[Diagnosis, str]:
+    """Find the cause and its detail; errors of a library hide those of the system, so all of them are looked at."""
+    for fault in _walk(error):
+        for kind, diagnosis in _KNOWN:
+            if isinstance(fault, kind):
+                return diagnosis, getattr(fault, "verify_message", "")
+    numbers = [fault.errno for fault in _walk(error) if isinstance(fault, OSError) and fault.errno]
+    return Diagnosis.BROKEN, os.strerror(numbers[0]) if numbers else type(error).__name__
+
+
+def _walk(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
