@@ -36,7 +36,7 @@ from estimatesync_api.problems import (
 from estimatesync_api.request_tracing import RequestTracing, SpanBeginning
 from estimatesync_api.settings import Settings
 from estimatesync_api.start_resource import StartResource
-from estimatesync_api.status_page.room import add_status_page
+from estimatesync_api.status_page.routes import add_status_page
 from estimatesync_api.sync_resources import CancelResource, RedeliverResource, SyncListResource, SyncResource
 from estimatesync_api.sync_starter import SyncStarter
 from estimatesync_api.waiting import Pause, WaitingRoom

@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from estimatesync_api.settings import REQUEST_SETTINGS
-from estimatesync_api.status_page.catalogue import CATALOGUE
-from estimatesync_api.status_page.timelines import say_wait
-from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.core.detail_view import say_wait
+from estimatesync_api.status_page.core.localization import CATALOGUE, Tongue
 from estimatesync_contract.causes import CAUSES, Cause
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import EstimateSyncStatus, Phase

@@ -19,8 +19,8 @@ import httpx
 from api_servers import API_KEY, NAMESPACE, Servers, serving
 from estimatesync_api.kubernetes_calls import MERGE_PATCH, KubernetesCalls
 from estimatesync_api.kubernetes_connection import create_api_client
-from estimatesync_api.status_page.addresses import HOME, TRENDS, build_sync_address
-from estimatesync_api.status_page.asset_files import ASSETS
+from estimatesync_api.status_page.assets import ASSETS
+from estimatesync_api.status_page.core.addresses import HOME, TRENDS, build_sync_address
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_contract.estimate_sync import to_object
 from estimatesync_demo.page_scenery import list_syncs

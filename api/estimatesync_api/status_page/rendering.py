@@ -10,10 +10,10 @@ import falcon
 from falcon.asgi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from estimatesync_api.status_page import addresses
-from estimatesync_api.status_page.asset_files import ASSETS
-from estimatesync_api.status_page.sessions import build_form_token
-from estimatesync_api.status_page.visits import Visit, get_visit
+from estimatesync_api.status_page.assets import ASSETS
+from estimatesync_api.status_page.core import addresses
+from estimatesync_api.status_page.core.session import build_form_token
+from estimatesync_api.status_page.page_request import Visit, get_visit
 
 NONCE_BYTES: Final = 16
 PART: Final = "live"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 from estimatesync_api.keys import ApiKey, compute_digest
-from estimatesync_api.status_page.sessions import build_session
+from estimatesync_api.status_page.core.session import build_session
 from estimatesync_contract.names import START_PATH
 
 KEY = "made-up-key-for-http-tests"

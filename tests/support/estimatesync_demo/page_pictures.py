@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from estimatesync_api.status_page.addresses import HOME, SIGN_OUT, TRENDS, build_sync_address
+from estimatesync_api.status_page.core.addresses import HOME, SIGN_OUT, TRENDS, build_sync_address
 from playwright.sync_api import Browser, sync_playwright
 
 from estimatesync_demo.browsers import ADVICE, find_browser

@@ -12,7 +12,7 @@ from estimatesync_api.app import Asgi
 from estimatesync_api.docs_page import format_page
 from estimatesync_api.openapi import build_document
 from estimatesync_api.problems import Problem
-from estimatesync_api.status_page.addresses import is_page_path
+from estimatesync_api.status_page.core.addresses import is_page_path
 from falcon.inspect import inspect_routes
 from falcon.testing import TestClient
 

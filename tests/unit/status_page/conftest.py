@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.core.localization import Tongue
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
-from estimatesync_api.status_page.charts import (
+from estimatesync_api.status_page.core.charts import (
     HEIGHT,
     TOP,
     WIDTH,
     Sample,
     build_chart,
+    build_strip,
+    build_trends,
     choose_amounts,
     choose_seconds,
 )
-from estimatesync_api.status_page.tongue import Tongue
-from estimatesync_api.status_page.trends import build_strip, build_trends
+from estimatesync_api.status_page.core.localization import Tongue
 from estimatesync_contract.estimate_sync import EstimateSync
 
 Make = Callable[..., EstimateSync]

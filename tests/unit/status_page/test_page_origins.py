@@ -1,9 +1,9 @@
 """Where requests come from, where people go on to, and which language they read."""
 
 import pytest
-from estimatesync_api.status_page.addresses import HOME, build_sign_in_address, choose_next, is_page_path
-from estimatesync_api.status_page.languages import choose_language
-from estimatesync_api.status_page.origins import Origin, is_from_own_page, read_origin
+from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, choose_next, is_page_path
+from estimatesync_api.status_page.core.localization import choose_language
+from estimatesync_api.status_page.core.session import Origin, is_from_own_page, read_origin
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from estimatesync_api.keys import ApiKey, compute_digest
-from estimatesync_api.status_page.sessions import (
+from estimatesync_api.status_page.core.session import (
     Session,
     build_form_token,
     build_session,

@@ -4,13 +4,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
-from estimatesync_api.status_page.causes import find_cause
-from estimatesync_api.status_page.overviews import build_overview
-from estimatesync_api.status_page.page_map import build_page_map
-from estimatesync_api.status_page.seen_syncs import see_sync
-from estimatesync_api.status_page.shown_sync import show_sync
-from estimatesync_api.status_page.timelines import build_timeline, say_wait
-from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.core.detail_view import build_page_map, build_timeline, say_wait, show_sync
+from estimatesync_api.status_page.core.list_view import build_overview, find_cause, see_sync
+from estimatesync_api.status_page.core.localization import Tongue
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, build_progress
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import estimatesync_api.status_page
 import pytest
-from estimatesync_api.status_page.catalogue import CATALOGUE, LANGUAGES, parse_catalogue
-from estimatesync_api.status_page.tongue import Tongue
+from estimatesync_api.status_page.core.localization import CATALOGUE, LANGUAGES, Tongue, parse_catalogue
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, Phase
 
@@ -39,7 +38,7 @@ def test_a_key_that_one_language_lacks_is_found() -> None:
 
 
 def test_every_word_that_is_asked_for_is_in_the_catalogue_and_no_other_is() -> None:
-    texts = [path.read_text() for path in [*PACKAGE.glob("*.py"), *PACKAGE.glob("templates/*.html")]]
+    texts = [path.read_text() for path in [*PACKAGE.rglob("*.py"), *PACKAGE.glob("templates/*.html")]]
     asked = {
         found
         for text in texts

@@ -11,19 +11,18 @@ from estimatesync_api.key_ring import KeyRing
 from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.ports import SyncStore
 from estimatesync_api.settings import Settings
-from estimatesync_api.status_page import addresses
-from estimatesync_api.status_page.action_resources import (
+from estimatesync_api.status_page.action_pages import (
     CancelPageResource,
     RedeliverPageResource,
     StartPageResource,
 )
-from estimatesync_api.status_page.asset_resource import AssetResource
-from estimatesync_api.status_page.door import PageDoor, answer_refused_form
-from estimatesync_api.status_page.forms import FormRefusedError
-from estimatesync_api.status_page.list_resources import HomeResource, TrendsResource
+from estimatesync_api.status_page.assets import AssetResource
+from estimatesync_api.status_page.core import addresses
+from estimatesync_api.status_page.page_request import FormRefusedError
 from estimatesync_api.status_page.rendering import load_templates
-from estimatesync_api.status_page.sign_in_resources import LanguageResource, SignInResource, SignOutResource
-from estimatesync_api.status_page.sync_page_resources import PageLogResource, SyncPageResource
+from estimatesync_api.status_page.session_middleware import PageDoor, answer_refused_form
+from estimatesync_api.status_page.sign_in_pages import LanguageResource, SignInResource, SignOutResource
+from estimatesync_api.status_page.sync_pages import HomeResource, PageLogResource, SyncPageResource, TrendsResource
 from estimatesync_api.sync_starter import SyncStarter
 from estimatesync_api.waiting import Pause
 

@@ -20,13 +20,12 @@ from estimatesync_api.ports import StoreUnavailableError, SyncStore
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.redelivery import require_redeliverable
 from estimatesync_api.settings import RepeatedRequests
-from estimatesync_api.status_page.addresses import build_sync_address
-from estimatesync_api.status_page.forms import read_sealed_form
+from estimatesync_api.status_page.core.addresses import build_sync_address
+from estimatesync_api.status_page.core.detail_view import can_be_redelivered
+from estimatesync_api.status_page.core.error_messages import find_start_faults
+from estimatesync_api.status_page.core.list_view import see_sync
+from estimatesync_api.status_page.page_request import Visit, get_visit, read_sealed_form
 from estimatesync_api.status_page.rendering import send_page
-from estimatesync_api.status_page.seen_syncs import see_sync
-from estimatesync_api.status_page.shown_sync import can_be_redelivered
-from estimatesync_api.status_page.start_form import find_start_faults
-from estimatesync_api.status_page.visits import Visit, get_visit
 from estimatesync_api.sync_request import SyncRequest, parse_sync_request
 from estimatesync_api.sync_resources import require_found, require_sync_name
 from estimatesync_api.sync_starter import SyncStarter

@@ -18,15 +18,20 @@ from estimatesync_api.gate import Gate
 from estimatesync_api.key_ring import KeyRing
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.settings import Settings
-from estimatesync_api.status_page import languages
-from estimatesync_api.status_page.addresses import HOME, build_sign_in_address, is_page_path
-from estimatesync_api.status_page.faults import build_fault
-from estimatesync_api.status_page.forms import FormRefusedError
-from estimatesync_api.status_page.origins import Origin, is_from_own_page, read_origin
+from estimatesync_api.status_page.core import localization
+from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, is_page_path
+from estimatesync_api.status_page.core.error_messages import build_fault
+from estimatesync_api.status_page.core.localization import Tongue
+from estimatesync_api.status_page.core.session import (
+    Origin,
+    Session,
+    choose_cookie_name,
+    find_session,
+    is_from_own_page,
+    read_origin,
+)
+from estimatesync_api.status_page.page_request import PART_HEADER, STILL, FormRefusedError, Visit, get_visit
 from estimatesync_api.status_page.rendering import send_page
-from estimatesync_api.status_page.sessions import Session, choose_cookie_name, find_session
-from estimatesync_api.status_page.tongue import Tongue
-from estimatesync_api.status_page.visits import PART_HEADER, STILL, Visit, get_visit
 
 HEADERS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": (
@@ -93,8 +98,8 @@ class PageDoor:
 
     def _build_visit(self, req: Request) -> Visit:
         trusted = self._settings.trusted_proxies
-        language = languages.choose_language(
-            read_cookie(req, languages.COOKIE), req.get_header("Accept-Language") or ""
+        language = localization.choose_language(
+            read_cookie(req, localization.LANGUAGE_COOKIE), req.get_header("Accept-Language") or ""
         )
         wanted = f"{req.path}?{req.query_string}" if req.query_string and req.method == "GET" else req.path
         return Visit(

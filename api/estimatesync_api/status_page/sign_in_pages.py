@@ -9,14 +9,12 @@ from falcon.asgi import Request, Response
 from estimatesync_api.gate import Gate
 from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.problems import ApiError, Problem
-from estimatesync_api.status_page import languages
-from estimatesync_api.status_page.addresses import HOME, SIGN_IN, choose_next
-from estimatesync_api.status_page.catalogue import LANGUAGES
-from estimatesync_api.status_page.forms import read_form, read_sealed_form
+from estimatesync_api.status_page.core import localization
+from estimatesync_api.status_page.core.addresses import HOME, SIGN_IN, choose_next
+from estimatesync_api.status_page.core.localization import LANGUAGES, Tongue
+from estimatesync_api.status_page.core.session import build_session, choose_cookie_name
+from estimatesync_api.status_page.page_request import Visit, get_visit, read_form, read_sealed_form
 from estimatesync_api.status_page.rendering import create_nonce, send_page
-from estimatesync_api.status_page.sessions import build_session, choose_cookie_name
-from estimatesync_api.status_page.tongue import Tongue
-from estimatesync_api.status_page.visits import Visit, get_visit
 
 _YEAR: Final = 31_536_000
 _MESSAGES: Final = {Problem.KEY_MISSING: "sign_in.missing", Problem.TOO_MANY_GUESSES: "sign_in.too_many"}
@@ -91,7 +89,13 @@ class LanguageResource:
         if language in LANGUAGES:
             is_secure = get_visit(req).origin.is_secure
             resp.set_cookie(
-                languages.COOKIE, language, max_age=_YEAR, path="/", secure=is_secure, http_only=True, same_site="Lax"
+                localization.LANGUAGE_COOKIE,
+                language,
+                max_age=_YEAR,
+                path="/",
+                secure=is_secure,
+                http_only=True,
+                same_site="Lax",
             )
         _go_on(resp, choose_next(fields.get("next", HOME)))
 

@@ -1,5 +1,16 @@
-"""What the list shows of each sync, in words. Pure."""
+"""What the list shows of each sync, in words. Pure.
 
+What happened to a sync, and what a person does about it, in her language. Pure.
+
+The English words are those of the operator's table of causes, which a test makes sure of; beside them stands what the
+operator or the sync program has said itself about this very sync, untranslated.
+
+How things are, for somebody who has just been woken: one word, one sentence, and where to look. Pure.
+
+A name and a value, as several pages list them. Pure.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,8 +19,8 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 
 from estimatesync_api.listing import find_phase
-from estimatesync_api.status_page.addresses import build_sync_address
-from estimatesync_api.status_page.tongue import Moment, Tongue
+from estimatesync_api.status_page.core.addresses import build_sync_address
+from estimatesync_api.status_page.core.localization import CATALOGUE, LANGUAGES, Moment, Tongue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,3 +138,91 @@ def _choose_tone(callback: CallbackStatus) -> str:
         CallbackState.DISABLED: "cancelled",
     }
     return tones[callback.state]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One cause; `cure` is blank where there is nothing to do."""
+
+    reason: str
+    happened: str
+    cure: str
+    message: str
+    """Said by the operator, in English; blank when it adds nothing."""
+
+
+def find_cause(sync: EstimateSync, tongue: Tongue) -> Cause | None:
+    """Tell what went wrong, or stands in the way; None while all is well."""
+    status = sync.status
+    is_bad = find_phase(sync) is Phase.FAILED or status.reason in OBSTACLES
+    if not is_bad:
+        return None
+    reason = status.reason or "InternalError"
+    # An operator that is newer than this page may know reasons that the page does not.
+    is_known = f"cause.{reason}.happened" in CATALOGUE[LANGUAGES[0]]
+    happened = tongue.say(f"cause.{reason}.happened" if is_known else "cause.unknown")
+    cure = tongue.say(f"cause.{reason}.cure") if is_known else ""
+    message = status.message or ""
+    return Cause(reason=reason, happened=happened, cure=cure, message="" if message == happened else message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The newest syncs in a nutshell."""
+
+    tone: str
+    title: str
+    text: str
+    work: str
+    """What runs and what waits."""
+    trouble: SeenSync | None
+    """The sync to look at, if something is wrong."""
+    last_good: SeenSync | None
+
+
+def build_overview(newest: Sequence[EstimateSync], tongue: Tongue, *, now: datetime) -> Overview | None:
+    """Sum up the newest syncs, which are given newest first; None when there are none."""
+    if not newest:
+        return None
+    key, sync = _find_trouble(newest)
+    cause = find_cause(sync, tongue) if sync else None
+    good = next((each for each in newest if find_phase(each) is Phase.SUCCEEDED), None)
+    busy = any(not each.is_finished for each in newest)
+    return Overview(
+        tone=("failed" if key == "failed" else "stalled") if sync else ("running" if busy else "succeeded"),
+        title=tongue.say(f"list.now.{key}"),
+        text=tongue.join([cause.happened, cause.cure]) if cause else "",
+        work=_say_work(newest, tongue),
+        trouble=see_sync(sync, tongue, now=now) if sync else None,
+        last_good=see_sync(good, tongue, now=now) if good else None,
+    )
+
+
+def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | None]:
+    """What is worst, first: an obstacle can be removed now; only the newest end counts, older ones are history."""
+    stalled = next((each for each in newest if not each.is_finished and each.status.reason in OBSTACLES), None)
+    if stalled:
+        return "stalled", stalled
+    judged = [each for each in newest if find_phase(each) in {Phase.SUCCEEDED, Phase.FAILED}]
+    if judged and find_phase(judged[0]) is Phase.FAILED:
+        return "failed", judged[0]
+    if judged and judged[0].status.callback and judged[0].status.callback.state is CallbackState.FAILED:
+        return "unheard", judged[0]
+    return "well", None
+
+
+def _say_work(newest: Sequence[EstimateSync], tongue: Tongue) -> str:
+    running = sum(1 for each in newest if find_phase(each) is Phase.RUNNING)
+    queued = sum(1 for each in newest if find_phase(each) is Phase.QUEUED)
+    if not running + queued:
+        return tongue.say("list.now.idle")
+    return tongue.say("list.now.busy", running=tongue.say_number(running), queued=tongue.say_number(queued))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One line of a list of facts: a text, or a time."""
+
+    name: str
+    text: str = ""
+    moment: Moment | None = None

@@ -1,12 +1,20 @@
-"""The style, the script and the icon, each under an address that changes with it, so that browsers may keep them."""
+"""The style, the script and the icon, each under an address that changes with it, so that browsers may keep them.
+
+The address of the style, the script and the icon: for everybody, for they hold nothing but themselves.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Final
 
-from estimatesync_api.status_page.addresses import ASSET
+import falcon
+from falcon.asgi import Request, Response
+
+from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.status_page.core.addresses import ASSET
 
 _MEDIA: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"} | {
     "icon.svg": "image/svg+xml"
@@ -49,3 +57,26 @@ def read_assets() -> Assets:
 
 
 ASSETS: Final = read_assets()
+
+
+_YEAR: Final = 31_536_000
+
+
+class AssetResource:
+    """GET: one file."""
+
+    is_page = True
+    is_public = True
+
+    async def on_get(self, req: Request, resp: Response, name: str) -> None:
+        """Send it, to be kept for good: another content has another address."""
+        file = ASSETS.by_name.get(name)
+        if file is None:
+            raise ApiError(Problem.NOT_FOUND)
+        tag = falcon.ETag(file.digest[:32])
+        resp.etag = tag.dumps()
+        resp.cache_control = ("public", f"max-age={_YEAR}", "immutable")
+        if tag in (req.if_none_match or []):
+            resp.status = HTTPStatus.NOT_MODIFIED
+            return
+        resp.content_type, resp.data = file.media, file.content

@@ -1,15 +1,22 @@
-"""Says things in one language and one time zone: sentences, numbers, days, times. Pure."""
+"""Says things in one language and one time zone: sentences, numbers, days, times. Pure.
 
-from collections.abc import Sequence
+Every word of the page in every language: `words.toml`, read once.
+
+Called by `tongue.py`, and by the test that compares the languages.
+
+Decides which language a person reads: the one she chose, else the one her browser prefers. Pure.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from importlib.resources import files
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.timestamps import format_timestamp
-
-from estimatesync_api.status_page.catalogue import CATALOGUE
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -103,3 +110,60 @@ class Tongue:
 
     def _say_month(self, day: date) -> str:
         return self.say("months").split()[day.month - 1]
+
+
+Words = Mapping[str, str]
+"""What is said, by key."""
+
+
+def parse_catalogue(text: str) -> Mapping[str, Words]:
+    """Read the catalogue: for each language, what is said by dotted key."""
+    catalogue: dict[str, dict[str, str]] = {}
+    for key, said in _walk(tomllib.loads(text), ""):
+        for language, words in said.items():
+            catalogue.setdefault(language, {})[key] = words
+    return catalogue
+
+
+def _walk(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for name, value in table.items():
+        key = f"{prefix}.{name}" if prefix else name
+        if all(isinstance(each, str) for each in value.values()):
+            yield key, value
+        else:
+            yield from _walk(value, key)
+
+
+CATALOGUE: Final = parse_catalogue(files("estimatesync_api.status_page").joinpath("words.toml").read_text("utf-8"))
+LANGUAGES: Final = ("en", "es")
+"""The first one is spoken to whoever asks for none of them."""
+
+
+LANGUAGE_COOKIE: Final = "estimatesync-language"
+_MOST_WISHES: Final = 20
+
+
+def choose_language(chosen: str, accepted: str) -> str:
+    """Choose one of ours.
+
+    Args:
+        chosen: What the cookie says; blank if she has never chosen.
+        accepted: The Accept-Language header (RFC 9110 section 12.5.4).
+    """
+    if chosen in LANGUAGES:
+        return chosen
+    wishes = [_parse_wish(wish) for wish in accepted.split(",")[:_MOST_WISHES]]
+    # Sorting keeps the order of equals: the first of them is preferred.
+    for _, language in sorted(wishes, key=lambda wish: -wish[0]):
+        if language in LANGUAGES:
+            return language
+    return LANGUAGES[0]
+
+
+def _parse_wish(text: str) -> tuple[float, str]:
+    tag, _, weight = text.partition(";")
+    language = tag.strip().lower().partition("-")[0]
+    try:
+        return (float(weight.partition("=")[2]) if weight else 1.0), language
+    except ValueError:
+        return 0.0, language
