@@ -131,6 +131,20 @@ test-node: check-node node-programs ## Install the chart on a real node of this 
 	$(BIN)/python -m estimatesync_images --archives .local/images
 	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images $(BIN)/python -m pytest $(NODE_TESTS)
 
+# The earlier version's own program builds its images; what is upgraded to is this checkout.
+EARLIER_DIRECTORY := .local/earlier
+.PHONY: test-upgrade
+test-upgrade: check-node node-programs ## Upgrade a release of EARLIER=commit with syncs at work, on a real node, and roll back
+	@test -n "$(EARLIER)" || { echo "Say which version to upgrade from: make test-upgrade EARLIER=<commit or tag>" >&2; exit 1; }
+	$(BIN)/python -m estimatesync_images --archives .local/images
+	rm -rf $(EARLIER_DIRECTORY)
+	mkdir -p $(EARLIER_DIRECTORY)
+	git archive $(EARLIER) | tar -x -C $(EARLIER_DIRECTORY)
+	PYTHONPATH=$(CURDIR)/$(EARLIER_DIRECTORY)/deploy/docker $(BIN)/python -m estimatesync_images \
+	    --version earlier --archives $(EARLIER_DIRECTORY)/images
+	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images ESTIMATESYNC_TEST_EARLIER=$(CURDIR)/$(EARLIER_DIRECTORY) \
+	    $(BIN)/python -m pytest tests/e2e/chart/real_node/test_upgrade_on_node.py
+
 .PHONY: bench
 bench: $(INSTALLED) $(SYNC_INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
 	$(BIN)/python tests/benchmarks/bench.py --settings $(if $(FULL),--full)

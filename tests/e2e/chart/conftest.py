@@ -36,6 +36,10 @@ RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 # A directory of image archives: then everything runs in containers of a real node, `make test-node`.
 IMAGES = os.environ.get("ESTIMATESYNC_TEST_NODE_IMAGES", "")
 collect_ignore = [] if IMAGES else ["real_node"]
+# A checkout of an earlier version, with archives of its images in `images`, tagged `earlier`: `make test-upgrade`.
+EARLIER = os.environ.get("ESTIMATESYNC_TEST_EARLIER", "")
+if not EARLIER:
+    collect_ignore.append("real_node/test_upgrade_on_node.py")
 # Under which address the pods of a given cluster know this machine, such as the gateway of kind's network. Those pods
 # are real containers, too, and this machine has no route to them.
 GIVEN_MACHINE = os.environ.get("ESTIMATESYNC_TEST_MACHINE", "")
@@ -133,7 +137,8 @@ def is_ready(pod: dict[str, Any]) -> bool:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A cluster of its own: these tests change the definition that all others share."""
-    node = RealNode(images=list_archives(Path(IMAGES)))
+    earlier = list_archives(Path(EARLIER, "images")) if EARLIER else ()
+    node = RealNode(images=(*list_archives(Path(IMAGES)), *earlier))
     with running_cluster(node=node) if IMAGES else given_or_running_cluster(os.environ) as running:
         found = running.kubectl(
             "get", "customresourcedefinition", DEFINITION, "--ignore-not-found", "--output=name"
