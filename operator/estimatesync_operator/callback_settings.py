@@ -12,7 +12,7 @@ from estimatesync_contract.callback_url import parse_target
 from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
 
-from estimatesync_operator.callback_signature import SigningSecretError, parse_signing_secret
+from estimatesync_operator.callback.signature import SigningSecretError, parse_signing_secret
 
 WEBHOOK_URL: Final = "MAKE_SYNC_CALLBACK_WEBHOOK_URL"
 SIGNING_SECRETS: Final = "CALLBACK_SIGNING_SECRETS"

@@ -12,13 +12,12 @@ from typing import Final
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus
 
-from estimatesync_operator import lifecycle
-from estimatesync_operator.agenda import AT_ONCE, NOTHING_MORE, Agenda
-from estimatesync_operator.callback_body import build_callback_body
-from estimatesync_operator.callback_policy import compute_callback_status
+from estimatesync_operator.callback.body import build_callback_body
+from estimatesync_operator.callback.policy import compute_callback_status
+from estimatesync_operator.core import lifecycle
+from estimatesync_operator.core.plan import AT_ONCE, NOTHING_MORE, Agenda
+from estimatesync_operator.core.retention import compute_expiry, compute_requested, has_request
 from estimatesync_operator.ports import CallbackSender, Clock, StaleSyncError, SyncStore
-from estimatesync_operator.redelivery import compute_requested, has_request
-from estimatesync_operator.rest import compute_expiry
 from estimatesync_operator.status_writer import StatusWriter
 
 _RECORDED_AT_ONCE: Final = 8

@@ -12,12 +12,12 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import EstimateSyncStatus, Progress
 
-from estimatesync_operator import lifecycle
-from estimatesync_operator.agenda import AT_ONCE, Agenda
-from estimatesync_operator.observation import JobObservation, JobState
-from estimatesync_operator.outcomes import Outcome, compute_obstacle, compute_surrender, fail
-from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, JobRunner
-from estimatesync_operator.running_steps import (
+from estimatesync_operator.core import lifecycle
+from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.outcomes import Outcome, compute_obstacle, compute_surrender, fail
+from estimatesync_operator.core.plan import (
+    AT_ONCE,
+    Agenda,
     Step,
     compute_end,
     compute_stalled_since,
@@ -25,6 +25,7 @@ from estimatesync_operator.running_steps import (
     is_given_up,
     is_unmade,
 )
+from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, JobRunner
 from estimatesync_operator.status_writer import StatusWriter
 
 _STALLED_TICK: Final = timedelta(seconds=15)

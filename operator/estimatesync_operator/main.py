@@ -1,4 +1,4 @@
-"""The operator's kopf shell: every event goes into the intake; the work queue and the reconciler do the rest.
+"""The operator's kopf shell and its composition root: watch events go to the handlers, the work queue does the rest.
 
 Run it as a module, one replica per namespace:
 
@@ -6,19 +6,23 @@ Run it as a module, one replica per namespace:
         --liveness http://0.0.0.0:8080/healthz
 
 Only `on.event` handlers are used: they neither annotate the objects nor add finalizers, so an operator that has been
-removed leaves nothing behind that cannot be deleted. They are not retried either, which the work queue makes up for.
+removed leaves nothing behind that cannot be deleted. kopf does not retry them; the work queue makes up for that.
 """
 
 import asyncio
 import logging
 import os
-from contextlib import AsyncExitStack
+import warnings
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from time import monotonic
+from typing import Any, Final, NoReturn
 
 import kopf
 from estimatesync_contract.callback_url import format_target
-from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
@@ -27,18 +31,26 @@ from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Tracer
 from kubernetes.aio.config import ConfigException
 
-from estimatesync_operator.assembly import read_settings, run_operator
-from estimatesync_operator.callback_settings import CallbackSettings
-from estimatesync_operator.intake import Intake
-from estimatesync_operator.kubernetes_store import NotServedError
-from estimatesync_operator.log_context import install_sync_ids
-from estimatesync_operator.ports import WorldUnavailableError
-from estimatesync_operator.settings import OperatorSettings
-from estimatesync_operator.shell_settings import build_server_url, configure
-from estimatesync_operator.watch_health import BLIND_LIMIT
+from estimatesync_operator.adapters.events import KubernetesEvents
+from estimatesync_operator.adapters.jobs import JobSnapshots, KubernetesJobs
+from estimatesync_operator.adapters.kubernetes_api import open_kubernetes_api
+from estimatesync_operator.adapters.sync_store import KubernetesSyncStore, NotServedError
+from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
+from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
+from estimatesync_operator.callback.sender import HttpCallbackSender
+from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.core.sync_cache import SyncCache
+from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
+from estimatesync_operator.kopf_settings import build_server_url, configure
+from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
+from estimatesync_operator.ports import SystemClock, WorldUnavailableError
+from estimatesync_operator.reconciler import Reconciler
+from estimatesync_operator.settings import OperatorSettings, read_operator_settings
+from estimatesync_operator.watch_handlers import Intake
+from estimatesync_operator.workqueue import WorkQueue, install_sync_ids
 
-_PATIENCE: Final = 5.0
-"""Seconds for the list of all syncs at start, which then goes on beside; and between two looks at an absent server."""
+_START_SECONDS: Final = 5.0
+"""For the list of all syncs at start, which then goes on in the background; and between two tries at a server."""
 
 _TRACING_SECONDS: Final = 2.0
 """For the spans that are still to be sent at the end."""
@@ -49,29 +61,14 @@ logger = logging.getLogger(__name__)
 class _Shell:
     """What lives from start-up to clean-up."""
 
-    intake: asyncio.Future[Intake]
-    """Events that come before there is one wait for it."""
+    handlers: asyncio.Future[Intake]
+    """Events that arrive before they are ready wait for them."""
     resources: AsyncExitStack
     tracer: Tracer = NO_TRACER
     opening: asyncio.Task[None] | None = None
-    has_complaint: bool = False
 
 
 _shell = _Shell()
-
-
-_old_names = accept_old_names(os.environ, (ATTIC_TECH_URL, "ENVIRONMENT"))
-
-
-def _read_settings() -> tuple[OperatorSettings, CallbackSettings]:
-    """Settings that cannot be used end the program before kopf starts, with the list of their faults."""
-    try:
-        return read_settings(_old_names.environment, faults=_old_names.faults)
-    except SettingsError as error:
-        raise SystemExit(str(error)) from error
-
-
-_settings, _callback_settings = _read_settings()
 
 
 @kopf.on.login()
@@ -85,64 +82,69 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf'
 
 @kopf.on.startup()
 async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
-    """Never wait here for an API server that is away: until this returns, nobody answers the liveness probe."""
+    """Never wait here for an API server that is down: the liveness probe is answered only once this returns.
+
+    Settings that cannot be used end the program with the list of their faults.
+    """
     configure(settings)
     install_sync_ids(logging.getLogger().handlers)
-    for note in _old_names.notes:
+    old_names = accept_old_names(os.environ, (ATTIC_TECH_URL, "ENVIRONMENT"))
+    try:
+        operator, callback = read_settings(old_names.environment, faults=old_names.faults)
+    except SettingsError as error:
+        _exit(error)
+    for note in old_names.notes:
         logger.warning("%s", note)
-    _start_tracing()
-    url = _callback_settings.default_url
-    whereto = format_target(url) if url else "nobody, unless a sync names a webhook"
-    logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", _settings.namespace, whereto)
-    _shell.resources = AsyncExitStack()
-    _shell.intake = asyncio.get_running_loop().create_future()
-    _shell.opening = asyncio.create_task(_open_until_answered(), name="opening")
-    await asyncio.wait({_shell.opening}, timeout=_PATIENCE)
-
-
-def _start_tracing() -> None:
-    _shell.tracer = create_tracer(_settings.tracing, part="operator", warn=logger.warning)
+    _shell.tracer = create_tracer(operator.tracing, part="operator", warn=logger.warning)
     install_trace_fields(_shell.tracer, logging.getLogger().handlers, as_text=False)
     _shell.tracer.open()
+    target = format_target(callback.default_url) if callback.default_url else "the webhook that a sync names, if any"
+    logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", operator.namespace, target)
+    _shell.resources = AsyncExitStack()
+    _shell.handlers = asyncio.get_running_loop().create_future()
+    _shell.opening = asyncio.create_task(_open(operator, callback), name="opening")
+    await asyncio.wait({_shell.opening}, timeout=_START_SECONDS)
 
 
-async def _open_until_answered() -> None:
-    opened = await _open()
-    while not opened:
-        await asyncio.sleep(_PATIENCE)
-        opened = await _open()
+async def _open(operator: OperatorSettings, callback: CallbackSettings) -> None:
+    """Try until the API server answers; when a person must act first, end the program with what to do."""
+    not_served: NotServedError | None = None
+    while True:
+        try:
+            running = run_operator(operator, callback, _shell.tracer)
+            _shell.handlers.set_result(await _shell.resources.enter_async_context(running))
+        except WorldUnavailableError as error:
+            logger.warning("waiting for the API server: %s", error)
+        except NotServedError as error:
+            # An API server that has just started knows no rights for a moment: only a second complaint is believed.
+            if not_served:
+                _exit(error)
+            not_served = error
+            logger.warning("%s. Trying again in %.0f s", error, _START_SECONDS)
+        except (ConfigException, SettingsError) as error:
+            _exit(error)
+        except Exception as error:
+            # Nothing awaits this task: without this the operator would live on and do nothing.
+            logger.exception("the operator cannot start")
+            raise SystemExit("The operator cannot start, because of an error that it does not know") from error
+        else:
+            return
+        await asyncio.sleep(_START_SECONDS)
 
 
-async def _open() -> bool:
-    """False when the API server does not answer; when a person must act first, the program ends with what to do."""
-    try:
-        intake = await _shell.resources.enter_async_context(run_operator(_settings, _callback_settings, _shell.tracer))
-    except WorldUnavailableError as error:
-        logger.warning("waiting for the API server: %s", error)
-        return False
-    except NotServedError as error:
-        # An API server that has just started knows no rights for a moment: only a second complaint is believed.
-        if _shell.has_complaint:
-            raise SystemExit(str(error)) from error
-        _shell.has_complaint = True
-        logger.warning("%s. Looking again in %.0f s", error, _PATIENCE)
-        return False
-    except (ConfigException, SettingsError) as error:
-        raise SystemExit(str(error)) from error
-    except Exception as error:
-        # Nobody waits for this task: without a word from here the operator would live on and do nothing.
-        logger.exception("the operator cannot start")
-        raise SystemExit("The operator cannot start, because of an error that it does not know") from error
-    _shell.intake.set_result(intake)
-    return True
+def _exit(error: Exception) -> NoReturn:
+    """End the program with the message of this error, and nothing else."""
+    # Those of kopf's own coroutines that have not begun would each warn about it.
+    warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
+    raise SystemExit(str(error)) from error
 
 
 @kopf.on.probe(id="watch")
 async def _probe(**_: object) -> str:
     """Fail when only a restart can help: any other error would leave the probe without an answer."""
-    if not _shell.intake.done():
+    if not _shell.handlers.done():
         return "waits for the API server"
-    blindness = _shell.intake.result().compute_blindness()
+    blindness = _shell.handlers.result().compute_blindness()
     if blindness > BLIND_LIMIT:
         raise kopf.PermanentError(f"the watch has not shown our own writes for {blindness.total_seconds():.0f} s")
     return "shows what is written"
@@ -150,8 +152,9 @@ async def _probe(**_: object) -> str:
 
 @kopf.on.cleanup()
 async def _stop(**_: object) -> None:
-    if _shell.opening is not None:
-        _shell.opening.cancel()
+    if _shell.opening is None:
+        return
+    _shell.opening.cancel()
     await _shell.resources.aclose()
     await asyncio.to_thread(_shell.tracer.close, seconds=_TRACING_SECONDS)
 
@@ -159,9 +162,82 @@ async def _stop(**_: object) -> None:
 @kopf.on.event(GROUP, VERSION, PLURAL)
 async def _take_sync(event: kopf.RawEvent, **_: object) -> None:
     """Fires on each change, on deletion, and at start for every sync there is."""
-    (await _shell.intake).take_sync(event["type"], dict(event["object"]))
+    (await _shell.handlers).take_sync(event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs")
 async def _take_job(event: kopf.RawEvent, **_: object) -> None:
-    (await _shell.intake).take_job(event["type"], dict(event["object"]))
+    (await _shell.handlers).take_job(event["type"], dict(event["object"]))
+
+
+def read_settings(
+    environ: Mapping[str, str], *, faults: Iterable[str] = ()
+) -> tuple[OperatorSettings, CallbackSettings]:
+    """Read all settings; `faults` have been found already.
+
+    Raises:
+        SettingsError: Some cannot be used; the error lists all of them.
+    """
+    reader = EnvironmentReader(environ, faults=faults)
+    settings = read_operator_settings(reader), read_callback_settings(reader)
+    reader.raise_faults()
+    return settings
+
+
+@asynccontextmanager
+async def run_operator(settings: OperatorSettings, callback: CallbackSettings, tracer: Tracer) -> AsyncIterator[Intake]:
+    """Run everything but the watch for as long as the context lasts; watch events go to the handlers it yields.
+
+    Raises:
+        NotServedError: A person must act before there is anything to do.
+        SettingsError: What a setting names cannot be used.
+        WorldUnavailableError: The API server does not answer yet.
+    """
+    async with open_kubernetes_api() as client:
+        cache = SyncCache(default_ttl=settings.reconciler.default_ttl)
+        snapshots, health, clock = JobSnapshots(monotonic), WatchHealth(), SystemClock()
+        store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)
+        # Which syncs run must be known before the first slot is given.
+        await store.load()
+        metrics = OperatorMetrics(cache, health)
+        sender = HttpCallbackSender(
+            callback, KubernetesSecrets(client), trace_headers=partial(build_trace_headers, tracer)
+        )
+        ports = trace_ports(TraceablePorts(store=store, callbacks=sender, meter=metrics), tracer, clock)
+        reconciler = Reconciler(
+            store=ports.store,
+            jobs=KubernetesJobs(
+                client,
+                settings.namespace,
+                settings.job,
+                snapshots=snapshots,
+                clock=clock,
+                format_trace=JobTraces(tracer).format,
+            ),
+            events=KubernetesEvents(
+                client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
+            ),
+            callbacks=ports.callbacks,
+            clock=clock,
+            settings=settings.reconciler,
+            meter=ports.meter,
+        )
+        async with (
+            running(WorkQueue(reconciler.reconcile, record_visit=metrics.record_visit)) as queue,
+            serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port),
+        ):
+            handlers = Intake(cache, snapshots, health, queue, clock)
+            handlers.plan_all()
+            yield handlers
+
+
+@asynccontextmanager
+async def running(queue: WorkQueue) -> AsyncIterator[WorkQueue]:
+    """Run a work queue for the time of the context."""
+    task = asyncio.create_task(queue.run(), name="workqueue")
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

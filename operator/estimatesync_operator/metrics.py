@@ -1,22 +1,27 @@
-"""What Prometheus may know of the operator: counters fed by what is written, gauges read from the cache when asked for.
+"""What Prometheus sees of the operator: counters fed by status writes, gauges read from the cache at each scrape.
 
 Names and units follow https://prometheus.io/docs/practices/naming/. The age of the last watch event is a timestamp, as
 https://prometheus.io/docs/practices/instrumentation/#timestamps-not-time-since asks: `time() - …` is the age.
 No label holds the name of a sync, so there are as many series as there are reasons, however many syncs.
+The metrics are served from the operator's own event loop, so that nothing is read while it changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
+from aiohttp import web
 from estimatesync_contract.causes import CAUSES, Reason
+from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 
-from estimatesync_operator.sync_cache import SyncCache
-from estimatesync_operator.watch_health import WatchHealth
+from estimatesync_operator.core.sync_cache import SyncCache
+from estimatesync_operator.core.watch_health import WatchHealth
 
 _LONG: Final = (1, 5, 15, 60, 180, 600, 1800, 3600, 7200, 14_400, 43_200)
 _WAITING: Final = {"", Phase.QUEUED}
@@ -131,3 +136,37 @@ def _owes_callback(sync: EstimateSync) -> bool:
 
 def _has_attempt(before: CallbackStatus | None, after: CallbackStatus) -> bool:
     return after.attempts > 0 and (before is None or before.attempts != after.attempts)
+
+
+@asynccontextmanager
+async def serve_metrics(registry: CollectorRegistry, *, address: str, port: int) -> AsyncIterator[None]:
+    """Answer `GET /metrics` for the time of the context; port 0 serves nothing.
+
+    Raises:
+        SettingsError: Nobody can listen there.
+    """
+    if not port:
+        yield
+        return
+
+    async def answer(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", answer)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await _listen(runner, address, port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, address: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, address, port).start()
+    except OSError as error:
+        fault = f"METRICS_PORT names a port that cannot be listened on at {address}: {error.strerror}"
+        raise SettingsError([fault]) from error

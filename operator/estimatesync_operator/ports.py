@@ -1,6 +1,6 @@
-"""The seams between the reconciler and the world. Kubernetes is one side of them, the one-machine mode the other."""
+"""The seams between the reconciler and the world: Kubernetes on one side, the one-machine mode on the other."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 
-from estimatesync_operator.observation import JobObservation
+from estimatesync_operator.core.job_observation import JobObservation
 
 
 class StaleSyncError(Exception):
@@ -153,3 +153,11 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """The current time, aware, in UTC."""
         ...
+
+
+class SystemClock:
+    """The reconciler's Clock."""
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return datetime.now(UTC)

@@ -14,13 +14,14 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 
-from estimatesync_operator import lifecycle
-from estimatesync_operator.agenda import NOTHING_MORE, Agenda
 from estimatesync_operator.conclusion import Conclusion
+from estimatesync_operator.core import lifecycle
+from estimatesync_operator.core.job_observation import JobObservation
+from estimatesync_operator.core.outcomes import CANCELLED, Outcome
+from estimatesync_operator.core.plan import NOTHING_MORE, Agenda
+from estimatesync_operator.core.queue_order import EXACT_POSITIONS
+from estimatesync_operator.core.retention import DEFAULT_TTL
 from estimatesync_operator.following import Following
-from estimatesync_operator.observation import JobObservation
-from estimatesync_operator.outcomes import CANCELLED, Outcome
-from estimatesync_operator.places import Places
 from estimatesync_operator.ports import (
     CallbackSender,
     ChangeMeter,
@@ -31,9 +32,8 @@ from estimatesync_operator.ports import (
     SyncStore,
     UnreadableSyncError,
 )
-from estimatesync_operator.rest import DEFAULT_TTL
+from estimatesync_operator.slots import Places
 from estimatesync_operator.status_writer import StatusWriter
-from estimatesync_operator.waiting_line import EXACT_POSITIONS
 
 _QUEUE_TICK: Final = timedelta(seconds=30)
 """A waiting sync is woken when a place gets free; this is for the wake-up that got lost."""

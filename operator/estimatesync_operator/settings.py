@@ -9,7 +9,7 @@ from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
-from estimatesync_operator.job_manifest import JobSettings
+from estimatesync_operator.core.job_manifest import JobSettings
 from estimatesync_operator.reconciler import ReconcilerSettings
 
 _ENVIRONMENT_MAX_LENGTH: Final = 64

@@ -3,7 +3,7 @@
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus
 
-from estimatesync_operator.happenings import build_events
+from estimatesync_operator.core.events import build_events
 from estimatesync_operator.ports import ChangeMeter, EventRecorder, SyncStore
 
 

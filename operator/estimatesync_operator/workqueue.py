@@ -1,7 +1,8 @@
 """Runs reconcile passes: never two at once for one sync, always one after the latest trigger, again after a failure.
 
-The shells (kopf, one machine) only call `add`; an event they see twice, late, or in another order does no harm.
-Every sync has its own task, so that one that waits for a slow callback target holds up no other.
+The shells (kopf, one machine) only call `add`; an event that arrives twice, late, or in another order does no harm.
+Every sync has its own task, so that one that waits for a slow callback target holds up no other. Every log line that
+is written during a pass carries the sync's id.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final
 
-from estimatesync_operator.agenda import Agenda
+from estimatesync_operator.core.plan import Agenda
 from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
 
 _FIRST_DELAY: Final = timedelta(milliseconds=200)
@@ -147,3 +148,20 @@ class WorkQueue:
     def _forget_timer(self, name: str) -> None:
         if timer := self._timers.pop(name, None):
             timer.cancel()
+
+
+class SyncIdFilter(logging.Filter):
+    """Adds `sync_id` to records that have none; lets every record pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See logging.Filter."""
+        sync_id = current_sync.get()
+        if sync_id is not None and not hasattr(record, "sync_id"):
+            record.sync_id = sync_id
+        return True
+
+
+def install_sync_ids(handlers: list[logging.Handler]) -> None:
+    """Have every line of these handlers carry the id."""
+    for handler in handlers:
+        handler.addFilter(SyncIdFilter())

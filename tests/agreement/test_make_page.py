@@ -19,7 +19,7 @@ from estimatesync_make.modules import ADD_RECORD, EXIST_RECORD, GMAIL, HTTP
 from estimatesync_make.rehearsal import Rehearsal, build_webhook_bundle
 from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS
 from estimatesync_make.walking import walk
-from estimatesync_operator.callback_body import build_callback_body
+from estimatesync_operator.callback.body import build_callback_body
 
 ROOT = Path(__file__).parents[2]
 PAGES = [pytest.param(ROOT / "docs" / folder / "make.md", id=folder or "en") for folder in ("", "es")]

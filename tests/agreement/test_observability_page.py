@@ -13,10 +13,10 @@ from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
-from estimatesync_operator.happenings import build_events
+from estimatesync_operator.core.events import build_events
+from estimatesync_operator.core.sync_cache import SyncCache
+from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
-from estimatesync_operator.sync_cache import SyncCache
-from estimatesync_operator.watch_health import WatchHealth
 from estimatesync_tracing.spans import Attribute, SpanName
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families

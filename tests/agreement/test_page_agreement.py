@@ -14,7 +14,7 @@ from estimatesync_contract.causes import CAUSES, Cause
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_demo.page_pictures import ALL, MOST_BYTES
-from estimatesync_operator.waiting_line import compute_turn
+from estimatesync_operator.core.queue_order import compute_turn
 
 ENGLISH = CATALOGUE["en"]
 DOCS = Path(__file__).parents[2] / "docs"

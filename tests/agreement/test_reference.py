@@ -22,7 +22,7 @@ from estimatesync_docs.main import GENERATED
 from estimatesync_import.setting_list import IMPORT_SETTINGS
 from estimatesync_job.setting_list import SYNC_SETTINGS
 from estimatesync_local.setting_list import LOCAL_SETTINGS
-from estimatesync_operator import assembly
+from estimatesync_operator import main
 from estimatesync_operator.setting_list import (
     CALLBACK_SETTINGS,
     CLUSTER_SETTINGS,
@@ -83,7 +83,7 @@ def read_local(environment: dict[str, str]) -> object:
 Read = Callable[[dict[str, str]], object]
 PARTS = [
     pytest.param(read_api, (*API_SETTINGS, *TRACING_SETTINGS), {"BIND", "WEB_CONCURRENCY", "KUBECONFIG"}, id="api"),
-    pytest.param(assembly.read_settings, OPERATOR_SETTINGS, set(), id="operator"),
+    pytest.param(main.read_settings, OPERATOR_SETTINGS, set(), id="operator"),
     pytest.param(read_job, SYNC_SETTINGS, {"TRACEPARENT"}, id="sync program"),
     pytest.param(read_local, MACHINE_SETTINGS, set(), id="one machine"),
     pytest.param(parse_key, CLIENT_SETTINGS, {"ESTIMATESYNC_URL"}, id="command line"),

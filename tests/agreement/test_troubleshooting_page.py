@@ -8,7 +8,7 @@ import yaml
 from estimatesync_api.problems import Problem
 from estimatesync_client.command_line import app
 from estimatesync_contract.causes import OBSTACLES, Reason
-from estimatesync_operator.callback_policy import RETRY_DELAYS
+from estimatesync_operator.callback.policy import RETRY_DELAYS
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("troubleshooting.md", "checklist.md")

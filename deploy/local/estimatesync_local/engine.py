@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_operator.callback_http import HttpCallbackSender
-from estimatesync_operator.ports import NoMeter, WorldUnavailableError
+from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
+from estimatesync_operator.callback.sender import HttpCallbackSender
+from estimatesync_operator.ports import NoMeter, SystemClock, WorldUnavailableError
 from estimatesync_operator.reconciler import Reconciler
-from estimatesync_operator.system_clock import SystemClock
-from estimatesync_operator.traced_ports import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.workqueue import WorkQueue
 from estimatesync_tracing.spans import Tracer
 

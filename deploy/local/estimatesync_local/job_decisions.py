@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.result import BrokenResultError, ExitCode, parse_result
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
 from estimatesync_local.job_facts import JobFacts, Pace, RunFacts
 

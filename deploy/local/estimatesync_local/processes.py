@@ -12,7 +12,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.job_environment import build_job_environment
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.ports import Clock
 
 from estimatesync_local import job_directory

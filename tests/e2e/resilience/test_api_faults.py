@@ -12,7 +12,7 @@ from threading import Event, Lock
 from typing import Any
 
 from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
-from estimatesync_operator.watch_health import BLIND_LIMIT
+from estimatesync_operator.core.watch_health import BLIND_LIMIT
 
 EVERY_CALL = frozenset(
     {

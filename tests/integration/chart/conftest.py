@@ -13,9 +13,9 @@ import pytest
 import yaml
 from estimatesync_api.metrics import ApiMetrics
 from estimatesync_cluster.go_tools import find_helm
+from estimatesync_operator.core.sync_cache import SyncCache
+from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
-from estimatesync_operator.sync_cache import SyncCache
-from estimatesync_operator.watch_health import WatchHealth
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[3]

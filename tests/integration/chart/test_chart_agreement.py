@@ -19,8 +19,8 @@ from estimatesync_cluster.rights import read_rules
 from estimatesync_contract.crd import build_crd
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange
-from estimatesync_operator.assembly import read_settings
-from estimatesync_operator.job_manifest import build_job_manifest
+from estimatesync_operator.core.job_manifest import build_job_manifest
+from estimatesync_operator.main import read_settings
 
 ROOT = Path(__file__).parents[3]
 TRACING = {"tracing": {"endpoint": "http://collector.test:4318", "headersSecret": "collector"}}

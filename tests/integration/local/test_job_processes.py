@@ -17,7 +17,7 @@ from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_local.job_facts import Pace
 from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
 from estimatesync_local.processes import ProcessJobs
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
 PATIENCE = 10.0
 DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))

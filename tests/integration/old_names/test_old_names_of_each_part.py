@@ -10,7 +10,7 @@ import pytest
 DATABASE = {"DB_HOST": "127.0.0.1", "DB_PORT": "1", "DB_NAME": "made-up", "DB_USER": "u", "DB_PASSWORD": "hunter2"}
 OTHER_DATABASE = {"DATABASE_URL": "postgresql://u:hunter3@127.0.0.1:1/made-up"}
 API = ("-c", "import estimatesync_api.main")
-OPERATOR = ("-c", "import estimatesync_operator.main")
+OPERATOR = ("-m", "kopf", "run", "--module=estimatesync_operator.main", "--namespace=made-up")
 SYNC = ("-m", "estimatesync_job")
 IMPORT = ("-m", "estimatesync_import", "inspect")
 ONE_MACHINE = ("-m", "estimatesync_local")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_operator.callback_http import HttpCallbackSender
+from estimatesync_operator.callback.sender import HttpCallbackSender
 from estimatesync_operator.ports import CallbackAttempt
 
 Handle = Callable[[socket.socket], None]

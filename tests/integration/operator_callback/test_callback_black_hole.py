@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
-from estimatesync_operator.callback_http import HttpCallbackSender
-from estimatesync_operator.callback_lookup import SharedLookups
+from estimatesync_operator.callback.sender import HttpCallbackSender, SharedLookups
 from estimatesync_operator.callback_settings import CallbackSettings
 from estimatesync_operator.ports import CallbackAttempt
 from sample_attic_tech.receiver import running_receiver

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pytest
 from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_operator.callback_http import HttpCallbackSender, SecretReader
+from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.ports import CallbackAttempt
 from sample_attic_tech import Response

@@ -6,7 +6,7 @@ import socket
 import httpx
 import pytest
 from estimatesync_contract.environment_reader import SettingsError
-from estimatesync_operator.metrics_server import serve_metrics
+from estimatesync_operator.metrics import serve_metrics
 from prometheus_client import CollectorRegistry, Gauge
 
 HERE, ELSEWHERE = "127.0.0.2", "127.0.0.1"

@@ -10,7 +10,7 @@ from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results
 from estimatesync_local.job_decisions import Step, compute_deadline, decide_step, map_observation, next_run_number
 from estimatesync_local.job_facts import JobFacts, JobRecord, Pace, RunFacts
-from estimatesync_operator.observation import ABSENT_JOB, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobState
 
 BEGUN = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 UID = "0d5a"

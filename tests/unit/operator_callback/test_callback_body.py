@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
-from estimatesync_operator.callback_body import UnfinishedSyncError, build_callback_body
+from estimatesync_operator.callback.body import UnfinishedSyncError, build_callback_body
 
 SEED_SUCCESS = (
     b'{"event":"sync_estimates_completed","timestamp":"2025-10-16T14:15:30.000Z","status":"success",'

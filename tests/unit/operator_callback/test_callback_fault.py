@@ -6,7 +6,7 @@ import ssl
 
 import httpx
 import pytest
-from estimatesync_operator.callback_fault import format_fault
+from estimatesync_operator.callback.sender import format_fault
 
 
 def chain(error: Exception, cause: Exception) -> Exception:

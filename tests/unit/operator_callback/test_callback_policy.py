@@ -13,7 +13,7 @@ from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
 )
-from estimatesync_operator.callback_policy import (
+from estimatesync_operator.callback.policy import (
     MAX_ATTEMPTS,
     CallbackDecision,
     compute_callback_status,

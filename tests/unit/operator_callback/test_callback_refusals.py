@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
-from estimatesync_operator.callback_http import HttpCallbackSender, Resolve
+from estimatesync_operator.callback.sender import HttpCallbackSender, Resolve
 from estimatesync_operator.callback_settings import CallbackSettings
 from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
 

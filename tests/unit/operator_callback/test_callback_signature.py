@@ -4,7 +4,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
-from estimatesync_operator.callback_signature import SigningSecretError, build_callback_headers, parse_signing_secret
+from estimatesync_operator.callback.signature import SigningSecretError, build_callback_headers, parse_signing_secret
 from standardwebhooks import Webhook, WebhookVerificationError
 
 VECTOR_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -11,8 +11,8 @@ from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
-from estimatesync_operator.agenda import Agenda
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.plan import Agenda
 from estimatesync_operator.ports import (
     CallbackAttempt,
     JobNameTakenError,

@@ -10,7 +10,7 @@ from estimatesync_contract.status import (
     EstimateSyncStatus,
     Phase,
 )
-from estimatesync_operator.conditions import apply_conditions
+from estimatesync_operator.core.lifecycle import apply_conditions
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
-from estimatesync_operator.happenings import build_events
+from estimatesync_operator.core.events import build_events
 
 AT = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
 

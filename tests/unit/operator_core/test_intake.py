@@ -2,10 +2,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from estimatesync_operator.intake import Intake
-from estimatesync_operator.job_snapshots import JobSnapshots
-from estimatesync_operator.sync_cache import SyncCache
-from estimatesync_operator.watch_health import WatchHealth
+from estimatesync_operator.adapters.jobs import JobSnapshots
+from estimatesync_operator.core.sync_cache import SyncCache
+from estimatesync_operator.core.watch_health import WatchHealth
+from estimatesync_operator.watch_handlers import Intake
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 SOON = timedelta(milliseconds=50)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
-from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
+from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
 
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 SETTINGS = JobSettings(

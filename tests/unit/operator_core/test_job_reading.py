@@ -2,9 +2,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from estimatesync_operator import job_reading
-from estimatesync_operator.job_reading import find_witness, is_left_by, needs_pods
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core import job_observation
+from estimatesync_operator.core.job_observation import (
+    ABSENT_JOB,
+    JobObservation,
+    JobState,
+    find_witness,
+    is_left_by,
+    needs_pods,
+)
 
 Raw = dict[str, Any]
 
@@ -13,7 +19,7 @@ RUNNING = {"running": {"startedAt": "2025-10-16T14:09:02Z"}}
 
 
 def observe_job(job: Raw | None, pods: list[Raw], events: list[Raw] | None = None, *, owner_uid: str) -> JobObservation:
-    return job_reading.observe_job(job, pods, events or [], owner_uid=owner_uid, now=NOW)
+    return job_observation.observe_job(job, pods, events or [], owner_uid=owner_uid, now=NOW)
 
 
 def _job(

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from estimatesync_operator.kubernetes_api import explain, is_already_there
-from estimatesync_operator.kubernetes_jobs import is_refusal
+from estimatesync_operator.adapters.jobs import is_refusal
+from estimatesync_operator.adapters.kubernetes_api import explain, is_already_there
 from kubernetes.aio.client.exceptions import ApiException
 
 

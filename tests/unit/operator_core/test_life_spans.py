@@ -9,7 +9,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
-from estimatesync_operator.life_spans import build_life_spans
+from estimatesync_operator.adapters.tracing import build_life_spans
 from estimatesync_tracing.context import parse_traceparent
 from estimatesync_tracing.spans import PastSpan
 

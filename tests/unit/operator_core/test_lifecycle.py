@@ -17,11 +17,11 @@ from estimatesync_contract.status import (
     Results,
     build_progress,
 )
-from estimatesync_operator import lifecycle
-from estimatesync_operator.observation import JobObservation, JobState
-from estimatesync_operator.outcomes import CANCELLED, Outcome
-from estimatesync_operator.rest import compute_expiry
-from estimatesync_operator.waiting_line import Turn
+from estimatesync_operator.core import lifecycle
+from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.outcomes import CANCELLED, Outcome
+from estimatesync_operator.core.queue_order import Turn
+from estimatesync_operator.core.retention import compute_expiry
 
 MakeSync = Callable[..., EstimateSync]
 

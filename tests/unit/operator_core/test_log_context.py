@@ -1,8 +1,7 @@
 import logging
 
 import pytest
-from estimatesync_operator.log_context import install_sync_ids
-from estimatesync_operator.workqueue import current_sync
+from estimatesync_operator.workqueue import current_sync, install_sync_ids
 
 
 class Collector(logging.Handler):

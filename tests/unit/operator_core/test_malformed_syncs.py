@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from estimatesync_contract.estimate_sync import MalformedSyncError
-from estimatesync_operator.malformed_syncs import compute_refusal
+from estimatesync_operator.core.lifecycle import compute_refusal
 
 NOW = datetime(2025, 10, 16, 14, 9, 0, 5, tzinfo=UTC)
 ERROR = MalformedSyncError("not a valid EstimateSync: Expected `int`, got `str` - at `$.spec.pageSize`")

@@ -6,9 +6,9 @@ import pytest
 from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
+from estimatesync_operator.core.sync_cache import SyncCache
+from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
-from estimatesync_operator.sync_cache import SyncCache
-from estimatesync_operator.watch_health import WatchHealth
 from estimatesync_operator.workqueue import VisitResult
 from prometheus_client import generate_latest
 

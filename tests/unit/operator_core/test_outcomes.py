@@ -7,8 +7,8 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Phase, Results
-from estimatesync_operator.observation import JobObservation, JobState
-from estimatesync_operator.outcomes import compute_obstacle, compute_outcome, compute_surrender
+from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.outcomes import compute_obstacle, compute_outcome, compute_surrender
 
 MakeSync = Callable[..., EstimateSync]
 Finished = Callable[..., JobObservation]

@@ -10,8 +10,8 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
-from estimatesync_operator.agenda import Agenda
-from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.plan import Agenda
 from estimatesync_operator.ports import CallbackAttempt, StaleSyncError, WorldUnavailableError
 from estimatesync_operator.reconciler import Reconciler
 

@@ -7,7 +7,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, Phase
-from estimatesync_operator.redelivery import compute_requested, compute_token, has_request
+from estimatesync_operator.core.retention import compute_requested, compute_token, has_request
 
 MakeSync = Callable[..., EstimateSync]
 

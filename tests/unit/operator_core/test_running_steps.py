@@ -7,8 +7,8 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Condition, ConditionStatus
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation, JobState
-from estimatesync_operator.running_steps import Step, compute_end, decide_step
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.plan import Step, compute_end, decide_step
 
 MakeSync = Callable[..., EstimateSync]
 

@@ -7,7 +7,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
-from estimatesync_operator.sync_cache import SyncCache, parse_version
+from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 
 MakeSync = Callable[..., EstimateSync]
 

@@ -6,7 +6,7 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Phase
-from estimatesync_operator.waiting_line import compute_turn, list_outdated
+from estimatesync_operator.core.queue_order import compute_turn, list_outdated
 
 MakeSync = Callable[..., EstimateSync]
 

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from estimatesync_operator.watch_health import WatchHealth
+from estimatesync_operator.core.watch_health import WatchHealth
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=4)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from estimatesync_operator.agenda import NOTHING_MORE, Agenda
+from estimatesync_operator.core.plan import NOTHING_MORE, Agenda
 from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
 from estimatesync_operator.workqueue import WorkQueue, next_retry_delay
 

@@ -1,15 +1,42 @@
-"""Sending a callback again because a person asks for it: with an annotation, whose every new value is one request.
+"""How long a finished sync stays, and how its callback can be requested again meanwhile.
 
-The operator only remembers which value it has served, so it needs no right to take the annotation away.
+A sync with nothing left to do shrinks to one line in the cache, so ten thousand finished syncs cost nothing. A person
+requests another delivery with an annotation, whose every new value is one request. The operator only remembers which
+value it has served, so it needs no right to remove the annotation.
 """
 
 import hashlib
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_callback_id
+from estimatesync_contract.spec import DEFAULT_TTL_SECONDS
 from estimatesync_contract.status import CallbackState, CallbackStatus
+
+DEFAULT_TTL: Final = timedelta(seconds=DEFAULT_TTL_SECONDS)
+
+
+def is_settled(sync: EstimateSync) -> bool:
+    """Tell whether nothing is left to do about a sync but to remove it when its time is over."""
+    callback = sync.status.callback
+    return (
+        sync.is_finished
+        and sync.status.observed_generation == sync.metadata.generation
+        and (callback is None or callback.state.is_final)
+        and not has_request(sync)
+    )
+
+
+def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta = DEFAULT_TTL) -> datetime | None:
+    """When a finished sync may be removed; None while its callback is under way."""
+    callback, completion = sync.status.callback, sync.status.completion_time
+    if completion is None or (callback is not None and not callback.state.is_final):
+        return None
+    own = sync.spec.ttl_seconds_after_finished
+    return completion + (default_ttl if own is None else timedelta(seconds=own))
+
 
 _TOKEN_MAX_LENGTH: Final = 64
 

@@ -11,8 +11,8 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 
+from estimatesync_operator.core.queue_order import Turn, compute_turn, list_outdated
 from estimatesync_operator.ports import SyncStore
-from estimatesync_operator.waiting_line import Turn, compute_turn, list_outdated
 
 
 class Places:

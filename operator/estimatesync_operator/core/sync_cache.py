@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 
-from estimatesync_operator.rest import DEFAULT_TTL, compute_expiry, is_settled
+from estimatesync_operator.core.retention import DEFAULT_TTL, compute_expiry, is_settled
 
 State = tuple[str, str]
 """Phase and reason; empty before the first visit."""

@@ -2,15 +2,19 @@
 
 It carries out what the pure callback modules decide, and judges nothing itself: the policy reads the attempt.
 It speaks to httpx's transport, one layer below the client: no redirects, proxies, cookies or netrc to switch off, and
-no log line with the whole URL.
+no log line with the whole URL. Failed connections are described in our own words, since a library's message may quote
+what a receiver sent; the words end up in the sync's status, and hold nothing of the URL.
 """
 
 import asyncio
+import os
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 import httpx
 from estimatesync_contract.callback_url import (
@@ -26,10 +30,8 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
-from estimatesync_operator.callback_fault import format_fault
-from estimatesync_operator.callback_lookup import SharedLookups
+from estimatesync_operator.callback.signature import build_callback_headers
 from estimatesync_operator.callback_settings import ALLOWED_SECRETS, WEBHOOK_URL, CallbackSettings
-from estimatesync_operator.callback_signature import build_callback_headers
 from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
 
 TraceHeaders = Callable[[], Mapping[str, str]]
@@ -191,3 +193,75 @@ async def _read_excerpt(response: httpx.Response, *, deadline: float) -> bytes:
 
 def _refuse(message: str) -> NoReturn:
     raise TargetRefusedError(message)
+
+
+_THREADS: Final = 32
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""Like socket.getaddrinfo."""
+
+
+class SharedLookups:
+    """A Resolve. Nothing is remembered: a look-up is shared only by those who ask while it is under way."""
+
+    def __init__(self, ask: Ask = socket.getaddrinfo) -> None:
+        """Ask the system's resolver, or another."""
+        self._ask = ask
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
+        self._under_way: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Look a host up; the resolver's order is kept: best address first.
+
+        Raises:
+            OSError: It has no address, or nobody knows.
+        """
+        key = host, port
+        lookup = self._under_way.get(key)
+        if lookup is None:
+            loop = asyncio.get_running_loop()
+            lookup = self._under_way[key] = loop.run_in_executor(self._threads, self._look_up, host, port)
+            lookup.add_done_callback(lambda done: self._end(key, done))
+        return await asyncio.shield(lookup)
+
+    def _look_up(self, host: str, port: int) -> Sequence[str]:
+        found = self._ask(host, port, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
+
+    def _end(self, key: tuple[str, int], done: asyncio.Future[Sequence[str]]) -> None:
+        del self._under_way[key]
+        if not done.cancelled():
+            done.exception()  # Whoever asked may have given up; that nobody looks at the error is no defect.
+
+
+_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (ssl.SSLError, "TLS failed; it may not speak https at this port"),
+    (socket.gaierror, "its name cannot be resolved"),
+    (httpx.ConnectTimeout, "it could not be reached in time"),
+    (httpx.TimeoutException, "it did not answer in time"),
+    (TimeoutError, "it did not answer in time"),
+    (httpx.RemoteProtocolError, "it closed the connection without an answer, or does not speak HTTP"),
+)
+
+
+def format_fault(error: BaseException) -> str:
+    """Say what broke, from the first cause that is known; errors of a library hide those of the system."""
+    known = (_format_cause(cause) for cause in _walk_causes(error))
+    return next((words for words in known if words is not None), "the connection failed")
+
+
+def _format_cause(cause: BaseException) -> str | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({cause.verify_message})"
+    for kind, words in _WORDS:
+        if isinstance(cause, kind):
+            return words
+    if isinstance(cause, OSError) and cause.errno:
+        return f"the connection failed ({os.strerror(cause.errno)})"
+    return None
+
+
+def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -16,11 +16,17 @@ from estimatesync_contract.status import EstimateSyncStatus
 from kubernetes.aio.client import ApiClient, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from kubernetes.aio.client.exceptions import ApiException
 
-from estimatesync_operator.kubernetes_api import CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, explain, translate_failures
-from estimatesync_operator.malformed_syncs import compute_refusal
+from estimatesync_operator.adapters.kubernetes_api import (
+    CONFLICT,
+    NOT_FOUND,
+    REQUEST_TIMEOUT,
+    explain,
+    translate_failures,
+)
+from estimatesync_operator.core.lifecycle import compute_refusal
+from estimatesync_operator.core.sync_cache import SyncCache, parse_version
+from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.ports import Clock, StaleSyncError, UnreadableSyncError, WorldUnavailableError
-from estimatesync_operator.sync_cache import SyncCache, parse_version
-from estimatesync_operator.watch_health import WatchHealth
 
 _FORBIDDEN: Final = 403
 _PAGE_SIZE: Final = 500

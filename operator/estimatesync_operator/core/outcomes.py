@@ -11,7 +11,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, parse_result
 from estimatesync_contract.status import Phase, Results
 
-from estimatesync_operator.observation import JobObservation, JobState
+from estimatesync_operator.core.job_observation import JobObservation, JobState
 
 _DEADLINE: Final = "DeadlineExceeded"
 _RETRIES_EXHAUSTED: Final = "BackoffLimitExceeded"

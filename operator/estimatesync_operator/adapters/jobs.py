@@ -1,4 +1,7 @@
-"""Kubernetes Jobs as the runner of syncs."""
+"""Kubernetes Jobs as the runner of syncs.
+
+A job that the watch has just shown is good for one observation: what came a moment ago need not be fetched again.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -9,10 +12,7 @@ from estimatesync_contract.spec import DateRange
 from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 
-from estimatesync_operator.job_manifest import JobSettings, build_job_manifest
-from estimatesync_operator.job_reading import find_witness, is_left_by, list_own, needs_pods, observe_job
-from estimatesync_operator.job_snapshots import JobSnapshots
-from estimatesync_operator.kubernetes_api import (
+from estimatesync_operator.adapters.kubernetes_api import (
     NOT_FOUND,
     REQUEST_TIMEOUT,
     explain,
@@ -20,8 +20,52 @@ from estimatesync_operator.kubernetes_api import (
     read_json,
     translate_failures,
 )
-from estimatesync_operator.observation import ABSENT_JOB, JobObservation
+from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
+from estimatesync_operator.core.job_observation import (
+    ABSENT_JOB,
+    JobObservation,
+    find_witness,
+    is_left_by,
+    list_own,
+    needs_pods,
+    observe_job,
+)
 from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, WorldUnavailableError
+
+Raw = dict[str, Any]
+
+_FRESH_SECONDS: Final = 1.0
+_PURGE_ABOVE: Final = 100
+
+
+class JobSnapshots:
+    """A snapshot is never used twice, nor when it is older than a second: then the job is read."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        """`monotonic` answers seconds that never go back."""
+        self._monotonic = monotonic
+        self._snapshots: dict[str, tuple[float, Raw]] = {}
+
+    def put(self, job: Raw) -> None:
+        """Keep a job for the visit that follows."""
+        now = self._monotonic()
+        if len(self._snapshots) > _PURGE_ABOVE:
+            self._snapshots = {name: each for name, each in self._snapshots.items() if _is_fresh(each[0], now)}
+        self._snapshots[job["metadata"]["name"]] = now, job
+
+    def drop(self, name: str) -> None:
+        """Forget a job that has changed or vanished since."""
+        self._snapshots.pop(name, None)
+
+    def pop(self, name: str) -> Raw | None:
+        """Take a job out, if it is fresh."""
+        seen_at, job = self._snapshots.pop(name, (0.0, None))
+        return job if job is not None and _is_fresh(seen_at, self._monotonic()) else None
+
+
+def _is_fresh(seen_at: float, now: float) -> bool:
+    return now - seen_at <= _FRESH_SECONDS
+
 
 _REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
 """500 is what an admission webhook that does not answer looks like: people must read of it, and it must have an end."""

@@ -9,10 +9,10 @@ from typing import Any, Final, Protocol
 from estimatesync_contract.estimate_sync import MalformedSyncError, parse_estimate_sync
 from estimatesync_contract.names import LABEL_SYNC, PLURAL
 
-from estimatesync_operator.job_snapshots import JobSnapshots
+from estimatesync_operator.adapters.jobs import JobSnapshots
+from estimatesync_operator.core.sync_cache import SyncCache, parse_version
+from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.ports import Clock
-from estimatesync_operator.sync_cache import SyncCache, parse_version
-from estimatesync_operator.watch_health import WatchHealth
 
 Raw = dict[str, Any]
 

@@ -6,7 +6,7 @@ import binascii
 from kubernetes.aio.client import ApiClient, CoreV1Api
 from kubernetes.aio.client.exceptions import ApiException
 
-from estimatesync_operator.kubernetes_api import NOT_FOUND, REQUEST_TIMEOUT, read_json, translate_failures
+from estimatesync_operator.adapters.kubernetes_api import NOT_FOUND, REQUEST_TIMEOUT, read_json, translate_failures
 
 
 class KubernetesSecrets:

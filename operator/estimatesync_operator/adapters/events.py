@@ -8,7 +8,7 @@ from estimatesync_contract.names import API_VERSION, KIND
 from estimatesync_contract.status import truncate_message
 from kubernetes.aio.client import ApiClient, CoreV1Api, CoreV1Event
 
-from estimatesync_operator.kubernetes_api import REQUEST_TIMEOUT, translate_failures
+from estimatesync_operator.adapters.kubernetes_api import REQUEST_TIMEOUT, translate_failures
 from estimatesync_operator.ports import Clock, SyncEvent, WorldUnavailableError
 
 _COMPONENT: Final = "estimatesync-operator"

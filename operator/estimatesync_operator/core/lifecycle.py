@@ -1,20 +1,24 @@
-"""From one status to the next: the pure half of a reconcile pass, one function for each step in a sync's life.
+"""From one status to the next: one pure function for each step in a sync's life, and the conditions of every status.
 
-Every function takes the sync as it was read and what was observed, and returns the status as it should be.
+Each function takes the sync as it was read and what was observed, and returns the status as it should be.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 from estimatesync_contract.causes import OBSTACLES, Reason, format_cause
-from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, to_status_object
 from estimatesync_contract.names import build_callback_id, build_job_name
 from estimatesync_contract.spec import DateRange, compute_default_range
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
+    Condition,
+    ConditionStatus,
+    ConditionType,
     EstimateSyncStatus,
     Phase,
     Progress,
@@ -22,12 +26,10 @@ from estimatesync_contract.status import (
     truncate_message,
 )
 
-from estimatesync_operator.conditions import apply_conditions
-from estimatesync_operator.observation import JobObservation
-from estimatesync_operator.outcomes import Outcome, compute_exhaustion, compute_obstacle
-from estimatesync_operator.redelivery import compute_token
-from estimatesync_operator.runs import count_runs, format_created, format_run
-from estimatesync_operator.waiting_line import Turn
+from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.outcomes import Outcome, compute_exhaustion, compute_obstacle
+from estimatesync_operator.core.queue_order import Turn
+from estimatesync_operator.core.retention import compute_token
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
 NOT_WANTED: Final = "The sync asked for no callback"
@@ -199,3 +201,104 @@ def _compute_start(sync: EstimateSync, now: datetime) -> datetime:
 def _whole_second(moment: datetime) -> datetime:
     """Kubernetes keeps whole seconds."""
     return moment.replace(microsecond=0)
+
+
+_FINISHED: Final[dict[ConditionType, frozenset[Phase]]] = {
+    ConditionType.FINISHED: frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
+    ConditionType.COMPLETE: frozenset({Phase.SUCCEEDED}),
+    ConditionType.FAILED: frozenset({Phase.FAILED, Phase.CANCELLED}),
+}
+"""The phases in which each condition is true."""
+
+
+def apply_conditions(status: EstimateSyncStatus, previous: Iterable[Condition], *, now: datetime) -> EstimateSyncStatus:
+    """Set all conditions of a status; a transition time moves only when a condition turns over."""
+    known = {condition.type: condition for condition in previous}
+    fresh = (_build_condition(kind, status, now, is_true=status.phase in phases) for kind, phases in _FINISHED.items())
+    stalled = status.phase is Phase.RUNNING and status.reason in OBSTACLES
+    conditions = (
+        *fresh,
+        _build_condition(ConditionType.STALLED, status, now, is_true=stalled),
+        _build_callback_condition(status, now),
+    )
+    return msgspec.structs.replace(
+        status, conditions=tuple(_keep_time(condition, known.get(condition.type)) for condition in conditions)
+    )
+
+
+def _build_condition(kind: ConditionType, status: EstimateSyncStatus, now: datetime, *, is_true: bool) -> Condition:
+    return Condition(
+        type=kind,
+        status=ConditionStatus.TRUE if is_true else ConditionStatus.FALSE,
+        observed_generation=status.observed_generation or 0,
+        last_transition_time=now,
+        reason=status.reason or Phase.QUEUED,
+        message=status.message or "",
+    )
+
+
+def _build_callback_condition(status: EstimateSyncStatus, now: datetime) -> Condition:
+    callback = status.callback or CallbackStatus(state=CallbackState.PENDING)
+    return Condition(
+        type=ConditionType.CALLBACK_DELIVERED,
+        status=_judge_callback(callback.state),
+        observed_generation=status.observed_generation or 0,
+        last_transition_time=now,
+        reason=callback.state,
+        message=callback.last_error or "",
+    )
+
+
+def _judge_callback(state: CallbackState) -> ConditionStatus:
+    if state is CallbackState.DELIVERED:
+        return ConditionStatus.TRUE
+    return ConditionStatus.FALSE if state.is_final else ConditionStatus.UNKNOWN
+
+
+def _keep_time(condition: Condition, before: Condition | None) -> Condition:
+    if before is None or before.status != condition.status:
+        return condition
+    return msgspec.structs.replace(condition, last_transition_time=before.last_transition_time)
+
+
+def count_runs(sync: EstimateSync, observation: JobObservation, known_pod: str | None) -> int:
+    """Count the pods that were begun, as far as they were seen: there is one at a time, so another one is one more."""
+    before = sync.status.pod_name or known_pod
+    is_another = before is not None and observation.pod_name not in {None, before}
+    return max(sync.status.runs or 0, 1) + is_another
+
+
+def format_created(sync: EstimateSync) -> str:
+    """What is known when the job has just been created."""
+    return f"Created job {sync.status.job_name}; waiting for its pod"
+
+
+def format_run(sync: EstimateSync, observation: JobObservation, progress: Progress | None) -> str:
+    """A job without a run is described as when it was created, so that nothing has to be written about it."""
+    again = f" (run {observation.failed_runs + 1})" if observation.failed_runs else ""
+    if progress is None and observation.state is JobState.PENDING:
+        return f"Waiting for a pod{again}" if again else format_created(sync)
+    if progress is None:
+        return f"Connecting{again}"
+    return f"Page {progress.text}, {progress.fetched} estimates so far{again}"
+
+
+Raw = dict[str, Any]
+
+
+def compute_refusal(raw: Raw, error: MalformedSyncError, *, now: datetime) -> Raw | None:
+    """Compute the object as it should be written; None when it must be left alone.
+
+    One that has begun is left alone: an operator of another version can read it, and knows how it goes on.
+    """
+    if raw.get("status"):
+        return None
+    moment = now.replace(microsecond=0)
+    status = EstimateSyncStatus(
+        observed_generation=raw["metadata"].get("generation", 0),
+        phase=Phase.FAILED,
+        reason=Reason.MALFORMED,
+        message=truncate_message(format_cause(Reason.MALFORMED, quote=str(error))),
+        completion_time=moment,
+    )
+    return {**raw, "status": to_status_object(apply_conditions(status, (), now=moment))}

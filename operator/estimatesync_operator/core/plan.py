@@ -2,6 +2,8 @@
 
 Called by the follower of running syncs, which carries it out. When an obstacle began is read from the sync's own
 Stalled condition, so the limit holds across restarts of the operator.
+
+What a reconcile pass asks for next.
 """
 
 from datetime import datetime, timedelta
@@ -12,8 +14,8 @@ from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import ConditionStatus, ConditionType
 
-from estimatesync_operator.observation import JobObservation, JobState
-from estimatesync_operator.outcomes import (
+from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.outcomes import (
     CANCELLED,
     Outcome,
     compute_obstacle,
@@ -108,3 +110,14 @@ def _is_overdue(seen: JobObservation, *, now: datetime, limit: timedelta) -> boo
 def _is_node_lost(seen: JobObservation) -> bool:
     obstacle = compute_obstacle(seen)
     return obstacle is not None and obstacle[0] is Reason.NODE_LOST
+
+
+class Agenda(msgspec.Struct, frozen=True, kw_only=True):
+    """Come back to this sync after a while (None: only when something happens), and look at these others now."""
+
+    again_after: timedelta | None = None
+    wake: tuple[str, ...] = ()
+
+
+NOTHING_MORE = Agenda()
+AT_ONCE = Agenda(again_after=timedelta(0))

@@ -1,0 +1,304 @@
+"""What can be seen of a sync's job, and how it is read from a Kubernetes Job with its pods and events.
+
+The one-machine mode makes the same observations of a child process. Raw objects of the API live only here.
+
+Only the conditions Complete and Failed end a job: their forerunners (SuccessCriteriaMet, FailureTarget) say that pods
+are still ending. https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from estimatesync_contract.names import KIND, SYNC_CONTAINER
+from estimatesync_contract.result import ExitCode
+
+
+class JobState(StrEnum):
+    """How far a job is.
+
+    FOREIGN means that its name is taken by a job that is not ours, STOPPING that it is being deleted and what it runs
+    may not have ended yet.
+    """
+
+    ABSENT = "absent"
+    FOREIGN = "foreign"
+    PENDING = "pending"
+    ACTIVE = "active"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a job. The fields about a run describe the newest one that has ended, or is stuck."""
+
+    state: JobState
+    failure_reason: str | None = None
+    """BackoffLimitExceeded, DeadlineExceeded or PodFailurePolicy: the Job's own, known before its pods are gone."""
+    failure_message: str | None = None
+    termination_message: str | None = None
+    """None when no run has ended, or its pod is gone; empty when the run left no word."""
+    exit_code: int | None = None
+    container_reason: str | None = None
+    """What the node says of the ended run: Completed, Error, OOMKilled; or why it was ended or refused: Evicted."""
+    node_message: str | None = None
+    """The node's own sentence about a run that it ended or refused."""
+    waiting_reason: str | None = None
+    """Why no run can start or go on: ErrImagePull, Unschedulable, FailedCreate, NodeLost."""
+    waiting_message: str | None = None
+    ending_since: datetime | None = None
+    """When the job was deleted, or failed, although its pods have not ended yet."""
+    finished_at: datetime | None = None
+    failed_runs: int = 0
+    """Runs that counted as failures; those that the cluster ended do not."""
+    pod_name: str | None = None
+    """The newest pod; None when there is none, or when nobody has looked."""
+
+
+ABSENT_JOB = JobObservation(state=JobState.ABSENT)
+
+
+Raw = dict[str, Any]
+
+_POD_COUNTS: Final = ("active", "failed", "succeeded", "terminating", "uncountedTerminatedPods")
+_FIRST_POD_TIME: Final = timedelta(seconds=2)
+"""In which the job controller creates a pod, if nothing is in the way."""
+
+_FIRST_CONTAINER_TIME: Final = timedelta(seconds=5)
+"""In which a node that has the image creates a container, if nothing is in the way."""
+
+
+def observe_job(
+    job: Raw | None, pods: Sequence[Raw] = (), events: Sequence[Raw] = (), *, owner_uid: str, now: datetime
+) -> JobObservation:
+    """Map a raw Job (None when there is none), raw pods and raw events to an observation.
+
+    Pods that the job does not control are passed over; a job that `owner_uid` does not own is FOREIGN, and one that
+    is deleted before it has ended is STOPPING. `now` tells a pod that is ending from one whose node is lost.
+    """
+    if job is None:
+        return ABSENT_JOB
+    if not _is_owned(job, owner_uid):
+        return JobObservation(state=JobState.FOREIGN)
+    own = list_own(job, pods)
+    observation = add_end(_observe_conditions(job, own), own)
+    if own:
+        observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"])
+    return observation if has_finished(job) else add_obstacle(observation, own, events, now=now)
+
+
+def is_left_by(job: Raw, sync_name: str) -> bool:
+    """Tell whether a job belonged to an EstimateSync of this name; labels alone would prove nothing."""
+    owners = job["metadata"].get("ownerReferences", [])
+    return any((owner.get("kind"), owner.get("name")) == (KIND, sync_name) for owner in owners)
+
+
+def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
+    """The pods of this very job, the oldest first."""
+    return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
+
+
+def needs_pods(job: Raw) -> bool:
+    """Tell whether the pods know more than the job: not before there is one, nor while one is ready and at work."""
+    status = job.get("status", {})
+    if has_finished(job) or _find_ending_time(job):
+        return True
+    return not status.get("ready") and any(status.get(count) for count in _POD_COUNTS)
+
+
+def find_witness(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | None:
+    """The uid of the object whose events may know why nothing runs: the newest pod that gets no container, or the job.
+
+    None while nothing is amiss, and in the first moments of either.
+    """
+    if _may_lack_pods(job, pods, now):
+        return str(job["metadata"]["uid"])
+    newest = pods[-1] if pods else None
+    if newest is None or not is_creating(newest) or _is_young(newest, now, _FIRST_CONTAINER_TIME):
+        return None
+    return str(newest["metadata"]["uid"])
+
+
+def has_finished(job: Raw) -> bool:
+    """Tell whether the job is over, with all its pods."""
+    return _find_job_condition(job, "Complete", "Failed") is not None
+
+
+def _may_lack_pods(job: Raw, pods: Sequence[Raw], now: datetime) -> bool:
+    status = job.get("status", {})
+    is_ending = has_finished(job) or _find_ending_time(job) or any(status.get("uncountedTerminatedPods", {}).values())
+    is_young = _is_young(job, now, _FIRST_POD_TIME)
+    return not is_young and not is_ending and not status.get("ready") and all(map(has_ended, pods))
+
+
+def _is_young(thing: Raw, now: datetime, patience: timedelta) -> bool:
+    created = parse_time(thing["metadata"].get("creationTimestamp"))
+    return created is not None and now < created + patience
+
+
+def _observe_conditions(job: Raw, pods: Sequence[Raw]) -> JobObservation:
+    end = _find_job_condition(job, "Complete", "Failed")
+    failure = _find_job_condition(job, "Failed", "FailureTarget") or {}
+    return JobObservation(
+        state=_compute_state(job, end, pods),
+        failure_reason=failure.get("reason"),
+        failure_message=failure.get("message"),
+        failed_runs=job.get("status", {}).get("failed", 0),
+        ending_since=None if end else _find_ending_time(job),
+        finished_at=parse_time(end.get("lastTransitionTime")) if end else None,
+    )
+
+
+def _find_ending_time(job: Raw) -> datetime | None:
+    forerunner = _find_job_condition(job, "SuccessCriteriaMet", "FailureTarget") or {}
+    return parse_time(job["metadata"].get("deletionTimestamp") or forerunner.get("lastTransitionTime"))
+
+
+def _compute_state(job: Raw, end: Raw | None, pods: Sequence[Raw]) -> JobState:
+    if end:
+        return JobState.SUCCEEDED if end["type"] == "Complete" else JobState.FAILED
+    if job["metadata"].get("deletionTimestamp"):
+        return JobState.STOPPING
+    is_at_work = job.get("status", {}).get("ready") or any(is_running(pod) for pod in pods)
+    return JobState.ACTIVE if is_at_work else JobState.PENDING
+
+
+def _find_job_condition(job: Raw, *kinds: str) -> Raw | None:
+    for condition in job.get("status", {}).get("conditions", []):
+        if condition["type"] in kinds and condition["status"] == "True":
+            return dict(condition)
+    return None
+
+
+def _is_owned(child: Raw, owner_uid: str) -> bool:
+    """By the controlling reference only: any object may name any owner beside it."""
+    owners = child["metadata"].get("ownerReferences", [])
+    return any(owner.get("uid") == owner_uid and owner.get("controller") for owner in owners)
+
+
+_CREATING: Final = "ContainerCreating"
+_REFUSALS: Final = frozenset({"FailedCreate", "FailedMount", "FailedCreatePodSandBox"})
+"""Events of a job that gets no pod, and of a pod that gets no container."""
+
+_NODE_LOST: Final = "NodeLost"
+_NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
+
+_DELETION_SLACK: Final = timedelta(seconds=10)
+"""A pod is gone by its deletion timestamp, which includes its grace; a node that is busy may need a moment more."""
+
+
+def add_end(observation: JobObservation, pods: Sequence[Raw]) -> JobObservation:
+    """Describe the run that did the work, if one did, else the newest that ended."""
+    ended = [pod for pod in pods if has_ended(pod)]
+    good = [pod for pod in ended if _get_terminated(pod).get("exitCode") == ExitCode.DONE]
+    if not ended:
+        return observation
+    pod = (good or ended)[-1]
+    terminated = _get_terminated(pod)
+    return msgspec.structs.replace(
+        observation,
+        termination_message=terminated.get("message", ""),
+        exit_code=terminated.get("exitCode"),
+        container_reason=_find_node_reason(pod) or terminated.get("reason"),
+        node_message=pod.get("status", {}).get("message"),
+    )
+
+
+def add_obstacle(
+    observation: JobObservation, pods: Sequence[Raw], events: Iterable[Raw], *, now: datetime
+) -> JobObservation:
+    """Describe what the newest run waits for, or why there is no next one."""
+    newest = pods[-1] if pods else None
+    if newest is None or has_ended(newest):
+        waiting = _find_refusal(events, after=newest)
+    else:
+        waiting = _find_wait(newest, events, now)
+    if not waiting:
+        return observation
+    return msgspec.structs.replace(
+        observation, waiting_reason=waiting.get("reason"), waiting_message=waiting.get("message")
+    )
+
+
+def is_running(pod: Raw) -> bool:
+    """Tell whether the container of the sync runs, as far as its node has told."""
+    return bool(_get_state(pod).get("running"))
+
+
+def is_creating(pod: Raw) -> bool:
+    """Tell whether a node is at work on the container; what keeps it, such as a volume, only the events tell."""
+    return (_get_state(pod).get("waiting") or {}).get("reason") == _CREATING
+
+
+def has_ended(pod: Raw) -> bool:
+    """Tell whether nothing of this pod runs or ever will."""
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"} or bool(_get_terminated(pod))
+
+
+def age_key(pod: Raw) -> tuple[str, str]:
+    """Sorts pods, the oldest first."""
+    return pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"]
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read a time of Kubernetes."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _find_wait(pod: Raw, events: Iterable[Raw], now: datetime) -> Raw | None:
+    if _is_lost(pod, now):
+        message = _NODE_LOST_MESSAGE.format(pod=pod["metadata"]["name"], node=pod.get("spec", {}).get("nodeName"))
+        return {"reason": _NODE_LOST, "message": message}
+    if is_creating(pod):
+        return _find_refusal(events, after=pod)
+    return _get_state(pod).get("waiting") or _find_pod_condition(pod, "PodScheduled", "False")
+
+
+def _is_lost(pod: Raw, now: datetime) -> bool:
+    """The node controller takes the readiness of pods it has no news of; a kubelet only does so when they stop."""
+    status, deadline = pod.get("status", {}), parse_time(pod["metadata"].get("deletionTimestamp"))
+    if status.get("reason") == _NODE_LOST or status.get("phase") == "Unknown":
+        return True
+    if deadline is not None:
+        return bool(pod.get("spec", {}).get("nodeName")) and now > deadline + _DELETION_SLACK
+    return is_running(pod) and _find_pod_condition(pod, "Ready", "False") is not None
+
+
+def _find_refusal(events: Iterable[Raw], *, after: Raw | None) -> Raw | None:
+    """The newest event that tells of a refusal, since the pod that there was last."""
+    since = after["metadata"].get("creationTimestamp", "") if after else ""
+    refusals = [event for event in events if event.get("reason") in _REFUSALS and _get_event_time(event) >= since]
+    return max(refusals, key=_get_event_time, default=None)
+
+
+def _get_event_time(event: Raw) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
+
+
+def _find_node_reason(pod: Raw) -> str | None:
+    """Why the cluster ended or refused a run; a pod that ended by itself has no such reason."""
+    disruption = _find_pod_condition(pod, "DisruptionTarget", "True") or {}
+    reason = pod.get("status", {}).get("reason") or disruption.get("reason")
+    return str(reason) if reason else None
+
+
+def _find_pod_condition(pod: Raw, kind: str, value: str) -> Raw | None:
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == kind and condition["status"] == value:
+            return dict(condition)
+    return None
+
+
+def _get_terminated(pod: Raw) -> Raw:
+    return dict(_get_state(pod).get("terminated") or {})
+
+
+def _get_state(pod: Raw) -> Raw:
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        if container["name"] == SYNC_CONTAINER:
+            return dict(container.get("state", {}))
+    return {}
