@@ -6,8 +6,8 @@ import os
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.legacy_settings import accept_old_names
 
+from estimatesync_api.adapters.kubernetes_store import KubernetesStore
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.kubernetes_store import KubernetesStore
 from estimatesync_api.request_tracing import create_api_tracer
 from estimatesync_api.settings import KEY_SETTINGS, parse_settings
 

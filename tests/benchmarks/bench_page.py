@@ -17,16 +17,18 @@ from typing import Any
 
 import httpx
 from api_servers import API_KEY, NAMESPACE, Servers, serving
-from estimatesync_api.kubernetes_calls import MERGE_PATCH, KubernetesCalls
-from estimatesync_api.kubernetes_connection import create_api_client
 from estimatesync_api.status_page.assets import ASSETS
 from estimatesync_api.status_page.core.addresses import HOME, TRENDS, build_sync_address
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_contract.estimate_sync import to_object
+from estimatesync_contract.names import API_VERSION, PLURAL
 from estimatesync_demo.page_scenery import list_syncs
+from estimatesync_kubernetes.client import KubernetesClient, build_path
+from estimatesync_kubernetes.connection import create_api_client
 
 ASKED = 300
 AT_ONCE = 16
+TIMEOUT_SECONDS = 2.5
 
 
 def main() -> None:
@@ -51,22 +53,20 @@ def main() -> None:
 
 async def store_syncs(cluster: Cluster, count: int) -> None:
     """Store so many syncs that have ended, as the operator leaves them."""
-    client, namespace = await create_api_client(
-        kubeconfig=str(cluster.kubeconfig), service_account=Path("unused"), namespace=NAMESPACE
-    )
-    calls, limit = KubernetesCalls(client, namespace), asyncio.Semaphore(AT_ONCE)
+    api_client, _ = await create_api_client(kubeconfig=str(cluster.kubeconfig))
+    client, limit = KubernetesClient(api_client, timeout_seconds=TIMEOUT_SECONDS), asyncio.Semaphore(AT_ONCE)
     patterns = [to_object(sync) for sync in list_syncs() if sync.is_finished]
 
     async def store(number: int) -> None:
         pattern = patterns[number % len(patterns)]
         metadata = {"name": f"est-{number:06}"}
         async with limit:
-            await calls.send("POST", calls.syncs_path, body={**pattern, "metadata": metadata})
-            path, patch = f"{calls.syncs_path}/{metadata['name']}/status", {"status": pattern["status"]}
-            await calls.send("PATCH", path, body=patch, media=MERGE_PATCH)
+            await client.create(build_path(API_VERSION, NAMESPACE, PLURAL), {**pattern, "metadata": metadata})
+            path = build_path(API_VERSION, NAMESPACE, PLURAL, metadata["name"], "status")
+            await client.patch(path, {"status": pattern["status"]})
 
     await asyncio.gather(*(store(number) for number in range(count)))
-    await calls.close()
+    await client.close()
 
 
 def measure(servers: Servers) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 import json
 
 import pytest
-from estimatesync_api.kubernetes_errors import ApiStatus, is_missing_object, map_api_error, parse_api_status
+from estimatesync_api.adapters.kubernetes_store import to_store_error
 from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_kubernetes.errors import ApiStatus, NotFoundError, build_api_error, parse_api_status
 
 INVALID = 'EstimateSync.botzilla.io "est-1" is invalid: spec.pageSize: Invalid value: 0: must be at least 1'
 DENIED = 'admission webhook "rules.internal" denied the request: no syncs on Mondays'
@@ -25,7 +26,7 @@ POLICY = "\"est-1\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b'
     ],
 )
 def test_only_a_refused_sync_is_refused_for_good(code: int, reason: str, expected: type[Exception]) -> None:
-    assert isinstance(map_api_error(code, ApiStatus(reason=reason, message="why")), expected)
+    assert isinstance(to_store_error(build_api_error(code, ApiStatus(reason=reason, message="why"))), expected)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_only_a_refused_sync_is_refused_for_good(code: int, reason: str, expecte
     ],
 )
 def test_a_refusal_gives_the_cause_and_not_the_names_of_cluster_objects(message: str, cause: str) -> None:
-    assert str(map_api_error(422, ApiStatus(message=message))) == cause
+    assert str(to_store_error(build_api_error(422, ApiStatus(message=message)))) == cause
 
 
 @pytest.mark.parametrize(
@@ -53,4 +54,4 @@ def test_a_refusal_gives_the_cause_and_not_the_names_of_cluster_objects(message:
 def test_a_missing_object_is_told_from_a_missing_resource(body: object, *, expected: bool) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
 
-    assert is_missing_object(404, parse_api_status(text)) is expected
+    assert isinstance(build_api_error(404, parse_api_status(text)), NotFoundError) is expected

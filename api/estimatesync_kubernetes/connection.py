@@ -13,36 +13,43 @@ from estimatesync_contract.environment_reader import SettingsError
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
 
+SERVICE_ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
 _HOST: Final = "KUBERNETES_SERVICE_HOST"
 _PORT: Final = "KUBERNETES_SERVICE_PORT"
-"""Kubernetes tells every pod so where the API server is."""
+"""Where the API server is; Kubernetes sets both in every pod."""
 
 
 async def create_api_client(
-    *, kubeconfig: str | None, service_account: Path, namespace: str | None
+    *, kubeconfig: str | None = None, service_account: Path = SERVICE_ACCOUNT_DIRECTORY, connections: int = 100
 ) -> tuple[ApiClient, str]:
     """Prepare a client; no connection is made yet.
 
     Args:
-        kubeconfig: Path (or paths) of kubeconfig files.
+        kubeconfig: Path (or paths) of kubeconfig files; outside a pod, None is what KUBECONFIG names.
         service_account: Directory with a pod's credentials, used when no kubeconfig is named.
-        namespace: The chosen namespace; the one of the kubeconfig's context or of the pod when None.
+        connections: Calls that may be under way at once.
+
+    Returns:
+        The client, and the namespace of the pod or of the kubeconfig's context.
 
     Raises:
         SettingsError: Neither a usable kubeconfig nor a service account is there.
     """
     configuration = Configuration()
+    configuration.connection_pool_maxsize = connections
     try:
         if kubeconfig is None and _HOST in os.environ:
-            own = _load_service_account(configuration, service_account)
+            namespace = _load_service_account(configuration, service_account)
         else:
-            own = await _load_kubeconfig(configuration, kubeconfig)
+            namespace = await _load_kubeconfig(configuration, kubeconfig)
     except (ConfigException, OSError) as error:
         fault = (
-            f"KUBECONFIG must name a usable kubeconfig, unless the API runs in a pod with a service account: {error}"
+            "KUBECONFIG must name a usable kubeconfig, unless the program runs in a pod with a service account:"
+            f" {error}"
         )
         raise SettingsError([fault]) from error
-    return ApiClient(configuration), namespace or own
+    return ApiClient(configuration), namespace
 
 
 async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None) -> str:
@@ -71,7 +78,7 @@ class _TokenFile:
         self._identity: tuple[int, int] | None = None
 
     def write_into(self, configuration: Configuration) -> None:
-        """Called before each request; looks at the file and reads it if it has changed."""
+        """Called before each request; reads the file if it has changed."""
         found = self._path.stat()
         if (found.st_ino, found.st_mtime_ns) != self._identity:
             configuration.api_key["BearerToken"] = f"Bearer {self._path.read_text().strip()}"

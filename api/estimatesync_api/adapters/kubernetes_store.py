@@ -1,0 +1,198 @@
+"""Keeps syncs in Kubernetes, as EstimateSync objects: the store of the deployed API.
+
+Single syncs are read as they are now, and not from a cache; the list comes from the index, which the watch keeps.
+
+Missing rights, a used-up quota and a namespace or resource that is not there (yet) are put right by people or by time,
+so they are "not now" and Make.com tries again; "never" is only what the sync itself is refused for.
+"""
+
+import asyncio
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, to_object
+from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, PLURAL
+from estimatesync_contract.spec import DateRange
+from estimatesync_kubernetes.client import KubernetesClient, build_path
+from estimatesync_kubernetes.connection import create_api_client
+from estimatesync_kubernetes.errors import (
+    AlreadyExistsError,
+    ApiError,
+    InvalidObjectError,
+    KubernetesError,
+    NotFoundError,
+)
+
+from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
+from estimatesync_api.adapters.kubernetes_watch import SyncWatch
+from estimatesync_api.kubernetes_index import SyncIndex
+from estimatesync_api.listing import SyncPage, SyncQuery
+from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError, SyncRefusedError
+
+TIMEOUT_SECONDS: Final = 2.5
+"""For each call, so that an API server that hangs becomes a 503 and not a caller's timeout."""
+
+StoreError = StoreUnavailableError | SyncExistsError | SyncRefusedError
+
+_PROBE: Final = EstimateSync(metadata=Metadata(name="readiness-probe"))
+# A field that the installed CRD does not know must not be dropped in silence.
+_WRITING: Final = {"fieldManager": "estimatesync-api", "fieldValidation": "Strict"}
+_BEFORE_THE_CAUSE: Final = re.compile(r".*?(?: is invalid: | denied (?:the )?request: )", re.DOTALL)
+
+
+class _Connection(NamedTuple):
+    """What there is while the store is open."""
+
+    client: KubernetesClient
+    path: str
+    """Of the syncs."""
+    logs: KubernetesLogs
+    watch: SyncWatch
+    watching: asyncio.Task[None]
+
+
+class KubernetesStore:
+    """A SyncStore on the API server."""
+
+    def __init__(self, *, kubeconfig: str | None, service_account: Path, namespace: str | None) -> None:
+        self._kubeconfig = kubeconfig
+        self._service_account = service_account
+        self._namespace = namespace
+        self._index = SyncIndex()
+        self._opened: _Connection | None = None
+
+    async def open(self) -> None:
+        """Read the credentials and begin to watch; the API server need not be there."""
+        api_client, own_namespace = await create_api_client(
+            kubeconfig=self._kubeconfig, service_account=self._service_account
+        )
+        client = KubernetesClient(api_client, timeout_seconds=TIMEOUT_SECONDS)
+        namespace = self._namespace or own_namespace
+        path = build_path(API_VERSION, namespace, PLURAL)
+        watch = SyncWatch(client, path, self._index)
+        watching = asyncio.create_task(watch.run(), name="watch of syncs")
+        self._opened = _Connection(client, path, KubernetesLogs(client, namespace), watch, watching)
+
+    async def close(self) -> None:
+        """End the watch and close every connection."""
+        if self._opened:
+            opened, self._opened = self._opened, None
+            opened.watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await opened.watching
+            await opened.client.close()
+
+    async def check(self) -> None:
+        """Create a sync without storing it: that needs the same rights, schema and storage as a real one."""
+        try:
+            await self._create(_PROBE, {"dryRun": "All"})
+        except SyncExistsError:
+            return
+        except SyncRefusedError as error:
+            raise StoreUnavailableError(f"no sync can be stored: {error}") from error
+
+    async def create(self, sync: EstimateSync) -> EstimateSync:
+        """Create the object. After a timeout it may exist all the same; asking again with its name tells."""
+        return self._take(await self._create(sync, {}))
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        """Read the object."""
+        with _store_errors():
+            try:
+                return self._take(await self._connection.client.get(self._build_path(name)))
+            except NotFoundError:
+                return None
+
+    async def find_at_work(self, days: DateRange) -> str | None:
+        """Look into the index, without waiting for it: the request itself may take long enough."""
+        if not self._connection.watch.is_current:
+            raise StoreUnavailableError("the list of syncs is not known now")
+        return self._index.find_at_work(days)
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        """Look into the index."""
+        await self._connection.watch.require_current()
+        return frozenset(name for name in names if self._index.has_ended(name))
+
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        """Look into the index."""
+        await self._connection.watch.require_current()
+        return self._index.select(query)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        """Set the one field of the spec that stops a sync."""
+        return await self._patch(name, {"spec": {"cancel": True}})
+
+    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+        """Set the annotation that the operator watches for."""
+        return await self._patch(name, {"metadata": {"annotations": {ANNOTATION_REDELIVER: token}}})
+
+    async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
+        """Read the tail of each of the job's pods."""
+        with _store_errors():
+            return await self._connection.logs.read_tail(sync)
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        """Read on in the logs of the job's pods."""
+        with _store_errors():
+            return await self._connection.logs.read_part(sync, mark)
+
+    @property
+    def _connection(self) -> _Connection:
+        if self._opened is None:
+            raise RuntimeError("the store is not open")
+        return self._opened
+
+    def _build_path(self, name: str) -> str:
+        return f"{self._connection.path}/{name}"
+
+    async def _create(self, sync: EstimateSync, options: Mapping[str, str]) -> bytes:
+        with _store_errors():
+            return await self._connection.client.create(self._connection.path, to_object(sync), {**_WRITING, **options})
+
+    async def _patch(self, name: str, patch: dict[str, Any]) -> EstimateSync | None:
+        with _store_errors():
+            try:
+                return self._take(await self._connection.client.patch(self._build_path(name), patch, _WRITING))
+            except NotFoundError:
+                return None
+
+    def _take(self, body: bytes) -> EstimateSync:
+        """Read an answer; the list shows it from now on, and not only when the watch does."""
+        sync = parse_estimate_sync(msgspec.json.decode(body))
+        self._index.put(sync)
+        return sync
+
+
+def to_store_error(error: KubernetesError) -> StoreError:
+    """Decide what a failed call means for a caller."""
+    match error:
+        case AlreadyExistsError():
+            return SyncExistsError("a sync of this name exists")
+        case InvalidObjectError():
+            # What stands before the cause names objects and webhooks of the cluster.
+            return SyncRefusedError(_BEFORE_THE_CAUSE.sub("", error.message, count=1) or "the cluster gave no reason")
+        case ApiError():
+            return StoreUnavailableError(
+                f"the API server answered {error.code}: {error.message or _explain(error.code)}"
+            )
+        case _:
+            return StoreUnavailableError(str(error))
+
+
+def _explain(code: int) -> str:
+    """Say what the API server leaves unsaid."""
+    return "is the EstimateSync resource installed?" if code == HTTPStatus.NOT_FOUND else "no reason given"
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except KubernetesError as error:
+        raise to_store_error(error) from error
