@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from estimatesync_contract.legacy_settings import DATABASE_BEGINNINGS, OLD_NAMES
+from estimatesync_import.core.mapping import ColumnRule, parse_mapping
+from estimatesync_import.core.old_schema import OldColumn, OldSchema, OldTable
+from estimatesync_import.core.proposal import build_proposal, format_mapping_file
 from estimatesync_import.main import build_parser
-from estimatesync_import.mapping import ColumnRule, parse_mapping
-from estimatesync_import.mapping_file import format_mapping_file
-from estimatesync_import.old_schema import OldColumn, OldSchema, OldTable
-from estimatesync_import.proposal import build_proposal
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "moving.md").read_text()

@@ -13,8 +13,7 @@ from estimatesync_api.settings import parse_settings
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_URL
 
-from estimatesync_local.stores import ApiStore
-from estimatesync_local.sync_table import SyncTable
+from estimatesync_local.adapters.sync_store import ApiStore, SyncTable
 
 JOBS_DIRECTORY: Final = "JOBS_DIRECTORY"
 

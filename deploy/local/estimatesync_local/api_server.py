@@ -1,12 +1,15 @@
 """The API as a child process of the supervisor: gunicorn on a socket that the supervisor keeps open.
 
 Started anew when it ends by itself, and told to end when the supervisor stops. Nothing else of the API is known here.
+
+The key of an installation that was given none: made once, kept in a file that only its owner can read.
 """
 
 import asyncio
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -16,9 +19,9 @@ from typing import Final
 
 import httpx
 
-from estimatesync_local import held_lock
-from estimatesync_local.addresses import format_url
-from estimatesync_local.errors import AlreadyRunningError, ApiError
+from estimatesync_local.adapters import file_lock
+from estimatesync_local.adapters.listener import format_url
+from estimatesync_local.core.errors import AlreadyRunningError, ApiError
 from estimatesync_local.gunicorn_conf import SUPERVISOR_PIPE
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "gunicorn", "--config", "python:estimatesync_local.gunicorn_conf")
@@ -41,7 +44,7 @@ async def wait_for_former(lock: Path) -> None:
     """
     try:
         async with asyncio.timeout(_FORMER_SECONDS):
-            while held_lock.is_held(lock):  # noqa: ASYNC110 - another process sets no event
+            while file_lock.is_held(lock):  # noqa: ASYNC110 - another process sets no event
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
         raise AlreadyRunningError(
@@ -104,7 +107,7 @@ class ApiServer:
 
     async def _launch(self) -> asyncio.subprocess.Process:
         own = {"BIND": f"fd://{self._listener.fileno()}", SUPERVISOR_PIPE: str(self._pipe)}
-        with held_lock.holding(self._lock) as lock:
+        with file_lock.holding(self._lock) as lock:
             self._process = await asyncio.create_subprocess_exec(
                 *_COMMAND,
                 # gunicorn looks for modules where it is started, and here are none.
@@ -122,3 +125,23 @@ class ApiServer:
             return (await client.get(f"{format_url(self._listener)}/readyz")).is_success
         except httpx.TransportError:
             return False
+
+
+_KEY_BYTES: Final = 32
+
+
+def ensure_api_key(file: Path) -> str:
+    """Read the key, or make one.
+
+    Raises:
+        OSError: The file cannot be read or written.
+    """
+    if file.exists() and (key := file.read_text().strip()):
+        return key
+    key = secrets.token_hex(_KEY_BYTES)
+    draft = file.with_name(f"{file.name}.new")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:  # noqa: PTH123 - a mode from the start
+        out.write(f"{key}\n")
+    draft.replace(file)
+    return key

@@ -1,23 +1,34 @@
-"""`python -m estimatesync_local`: reads the settings, starts the server, and says in plain words why it cannot."""
+"""`python -m estimatesync_local`: reads the settings, starts the server, and prints the banner or why it cannot start.
+
+The banner is what a person reads once the server is ready: where it is, what to try, where things are kept, how to stop
+it.
+"""
 
 import argparse
 import asyncio
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
+from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
 from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
-from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.legacy_settings import OLD_DATABASE_URL, OLD_NAMES, accept_old_names
+from estimatesync_contract.names import START_PATH
 from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
 
-from estimatesync_local.banner import format_banner
-from estimatesync_local.errors import StartError
-from estimatesync_local.settings import SETTING_NAMES, parse_settings, read_environment, read_names
+from estimatesync_local.core.errors import StartError
+from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
+from estimatesync_local.settings import HANDED_ON, SETTING_NAMES, parse_settings, read_environment, read_names
 from estimatesync_local.supervisor import Ready, supervise
-from estimatesync_local.unread_names import find_unread_names, format_unread_names
+
+OTHER_NAMES: Final = frozenset({*HANDED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
+"""What the file may set besides the settings: other programs of EstimateSync read it, too."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +84,9 @@ def _name_authorities(environment: dict[str, str]) -> None:
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:
-    """Tell which names are old, and which are read by nobody."""
-    unread = find_unread_names(read_names(env_file), environment)
-    warnings, remarks = format_unread_names(unread, env_file.name)
+    """Log which names are old, and which have no effect."""
+    unknown = find_unknown_settings(read_names(env_file), environment, settings=SETTING_NAMES, other_names=OTHER_NAMES)
+    warnings, remarks = format_unknown_settings(unknown, env_file.name)
     for warning in (*notes, *warnings):
         logger.warning("%s", warning)
     for remark in remarks:
@@ -89,3 +100,38 @@ def _configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # It logs whole URLs of requests.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str:
+    """Write the banner; `schema` is where the estimates are.
+
+    It shows no key, and of the webhook only the host: the rest of its URL is a secret.
+    """
+    places, database_url = ready.places, ready.embedded_database_url
+    key_file = shlex.quote(str(places.api_key))
+    key = f"$(cat {key_file})" if ready.is_key_made else "one of your API_KEYS"
+    page = {"Look at it": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
+    lines = {
+        **page,
+        "Try it": f'curl -X POST {ready.url}{START_PATH} -H "X-API-KEY: {key}"',
+        "Key": f"in {places.api_key}, made for you" if ready.is_key_made else "from API_KEYS or API_KEY",
+        "Data": f"PostgreSQL in {places.postgres}" if database_url else "in the database of DATABASE_URL",
+        "Rows": _format_look(database_url, schema),
+        "Sync logs": f"{places.jobs}/*/runs/*/log",
+        "Callback": _format_callback(callback_url),
+        "Stop": "Ctrl-C; syncs that are running begin again at the next start",
+    }
+    rows = [f"  {name:<10} {text}" for name, text in lines.items()]
+    return "\n".join(["", f"EstimateSync is ready at {ready.url}", "", *rows, ""])
+
+
+def _format_look(embedded_database_url: str | None, schema: str) -> str:
+    """A command for a person's own shell; it is never run from here."""
+    url = shlex.quote(embedded_database_url) if embedded_database_url else '"$DATABASE_URL"'
+    return " ".join(["psql", url, "-c", shlex.quote(f'TABLE "{schema}".estimate LIMIT 5')])
+
+
+def _format_callback(url: str | None) -> str:
+    if url is None:
+        return "none; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how each sync ended"
+    return f"posted to {urlsplit(url).hostname}"

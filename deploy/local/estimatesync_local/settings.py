@@ -23,7 +23,7 @@ from estimatesync_operator.settings import read_program_environment, read_reconc
 from estimatesync_tracing import settings as tracing_settings
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
-from estimatesync_local.addresses import Address, parse_address
+from estimatesync_local.adapters.listener import Address, parse_address
 
 # Syncs of one machine cannot name a Secret, so there is none to allow.
 CALLBACK_SETTINGS: Final = tuple(

@@ -18,17 +18,16 @@ from typing import Final
 import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
-from estimatesync_local import held_lock
-from estimatesync_local.addresses import format_url, open_listener
+from estimatesync_local.adapters import file_lock
+from estimatesync_local.adapters.database import being_sole_worker
+from estimatesync_local.adapters.listener import format_url, open_listener
+from estimatesync_local.adapters.migrations import migrate
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.api import JOBS_DIRECTORY
-from estimatesync_local.api_key import ensure_api_key
-from estimatesync_local.api_server import ApiServer, wait_for_former
-from estimatesync_local.engine_tracing import running_engine
-from estimatesync_local.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
-from estimatesync_local.migrations import migrate
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_former
+from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
+from estimatesync_local.reconcile_loop import running_engine
 from estimatesync_local.settings import Settings
-from estimatesync_local.sole_worker import being_sole_worker
 
 _DATABASE_LOOK_SECONDS: Final = 5.0
 
@@ -117,7 +116,7 @@ def _owning(directory: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stack.enter_context(held_lock.holding(directory / "supervisor.lock"))
+            stack.enter_context(file_lock.holding(directory / "supervisor.lock"))
         except BlockingIOError as error:
             raise AlreadyRunningError(
                 f"Another EstimateSync uses {directory}. Stop it, or set LOCAL_DIRECTORY to another directory."

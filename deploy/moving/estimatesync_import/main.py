@@ -18,19 +18,15 @@ from estimatesync_contract.job_environment import DATABASE_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.tls_trust import name_system_authorities
 
-from estimatesync_import.catalog import fetch_schema
-from estimatesync_import.comparing import compare_rows
-from estimatesync_import.connections import open_old_database
-from estimatesync_import.difference_report import format_comparison
-from estimatesync_import.errors import MovingError
-from estimatesync_import.handover import build_handover
-from estimatesync_import.importing import import_rows
-from estimatesync_import.mapping import Mapping, parse_mapping
-from estimatesync_import.mapping_file import format_mapping_file
-from estimatesync_import.proposal import build_proposal, find_old_table
-from estimatesync_import.reports import format_import
+from estimatesync_import.adapters.comparison import compare_rows
+from estimatesync_import.adapters.databases import fetch_schema, open_old_database
+from estimatesync_import.adapters.merge import import_rows
+from estimatesync_import.adapters.view_script import build_handover
+from estimatesync_import.core.errors import MovingError
+from estimatesync_import.core.mapping import IDENTITY, Mapping, parse_mapping
+from estimatesync_import.core.proposal import build_proposal, find_old_table, format_mapping_file
+from estimatesync_import.reports import format_comparison, format_import
 from estimatesync_import.settings import Settings, parse_settings
-from estimatesync_import.targets import IDENTITY
 
 _LIMIT: Final = 20
 

@@ -1,10 +1,16 @@
-"""What the commands print: sentences for a person, and never the value of a row."""
+"""What the commands print: sentences for a person, and never the value of a row.
+
+What a comparison prints: counts, then the first estimates that differ, with both values if they are wanted.
+
+Values are those of customers: `--ids-only` leaves them out, for a log that others read.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from estimatesync_import.importing import ImportReport
-from estimatesync_import.staging import Problems, StagingFigures
+from estimatesync_import.adapters.comparison import DIFFERENT, EQUAL, ONLY_OURS, ONLY_THEIRS, CompareReport, Difference
+from estimatesync_import.adapters.merge import ImportReport
+from estimatesync_import.adapters.staging import Problems, StagingFigures
 
 _ACTIONS: Final = (
     ("new", "new"),
@@ -70,3 +76,30 @@ def _name_rows(shown: Sequence[str], count: int) -> str:
 def format_count(number: int, noun: str) -> str:
     """Write a number of things."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def format_comparison(report: CompareReport, *, shows_values: bool) -> list[str]:
+    """Say what is equal and what is not."""
+    found = report.comparison
+    states = ", ".join(
+        f"{found.states.get(state, 0):,} {state}" for state in (EQUAL, DIFFERENT, ONLY_THEIRS, ONLY_OURS)
+    )
+    lines = [f"{report.label} and ours: {states}."]
+    lines += [f"  {count:>9,} differ in {name}" for name, count in found.columns.items()]
+    lines += [f"  {count:>9,} equal in {name} by the mapping's `also`" for name, count in found.accepted.items()]
+    lines += format_left_out(report.staged, report.problems)
+    lines += format_problems(report.problems)
+    lines += [line for one in found.differences for line in _format_difference(one, shows_values=shows_values)]
+    rest = sum(count for state, count in found.states.items() if state != EQUAL) - len(found.differences)
+    return [*lines, *([f"and {format_count(rest, 'estimate')} more: --limit shows more of them."] if rest else [])]
+
+
+def _format_difference(difference: Difference, *, shows_values: bool) -> Iterable[str]:
+    row = "" if difference.old_id is None else f" (old id {difference.old_id})"
+    if difference.state != DIFFERENT:
+        yield f"Attic Tech id {difference.identity}{row}: {difference.state}"
+        return
+    names = ", ".join(name for name, _, _ in difference.columns)
+    yield f"Attic Tech id {difference.identity}{row}: {names}"
+    if shows_values:
+        yield from (f"    {name}: theirs {theirs!r}, ours {ours!r}" for name, theirs, ours in difference.columns)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from estimatesync_local.errors import PostgresError
-from estimatesync_local.postgres_places import choose_socket_directory
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.postgres import EmbeddedPostgres, choose_socket_directory
+from estimatesync_local.core.errors import PostgresError
 
 PATIENCE = 20.0
 

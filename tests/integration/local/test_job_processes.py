@@ -14,9 +14,8 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
-from estimatesync_local.job_facts import Pace
-from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
-from estimatesync_local.processes import ProcessJobs
+from estimatesync_local.adapters.job_controller import JobKeeper, KeeperSettings, ProcessJobs, Program
+from estimatesync_local.core.job_logic import Pace
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
 PATIENCE = 10.0

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
 from estimatesync_demo.server_process import ServerProcess, build_sample_settings
-from estimatesync_local.held_lock import is_held
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.file_lock import is_held
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -137,8 +137,8 @@ def test_the_env_file_of_the_first_backend_is_enough(
     assert json.loads(delivery.body)["environment"] == "staging"
     assert count_estimates(database_url) == RECORDS
     assert "DB_HOST, DB_NAME, DB_USER were read as DATABASE_URL" in server.log
-    assert "nobody reads RETRY_SECOND of .env: did you mean RETRY_SECONDS?" in server.log
-    assert "nobody here reads these names of .env: JWT_SECRET" in server.log
+    assert "RETRY_SECOND in .env is not a setting: did you mean RETRY_SECONDS?" in server.log
+    assert "these names in .env are not settings of EstimateSync: JWT_SECRET" in server.log
     assert KEY not in server.log
 
 

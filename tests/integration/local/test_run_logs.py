@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from estimatesync_api.ports import LogMark
-from estimatesync_local.run_logs import read_run_part, read_run_tails
+from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 
 def write_run(job: Path, number: int, log: str, *, is_ended: bool = False) -> Path:

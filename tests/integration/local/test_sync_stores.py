@@ -16,10 +16,8 @@ from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncR
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
-from estimatesync_local.migrations import migrate
-from estimatesync_local.stores import ApiStore, ReconcilerStore
-from estimatesync_local.sync_listener import listen
-from estimatesync_local.sync_table import SyncTable
+from estimatesync_local.adapters.migrations import migrate
+from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
 from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
 
 T = TypeVar("T")

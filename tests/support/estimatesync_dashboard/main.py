@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from estimatesync_cluster.cluster import running_cluster
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_dashboard.drawing import Line, Span, build_picture
 from estimatesync_dashboard.load import running_load

@@ -10,7 +10,7 @@ from typing import Final
 
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.product import Product, ProductSettings, running_product
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_demo.narration import quote, tell, tell_step
 from estimatesync_demo.scenery import API_KEY, PAST, Scenery, preload, running_scenery

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_demo.narration import tell, tell_step
 from estimatesync_demo.scenery import API_KEY, PAST, Scenery, preload, read_log_file, running_scenery

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from estimatesync_local.held_lock import is_held
+from estimatesync_local.adapters.file_lock import is_held
 from sample_attic_tech import SampleConfig
 
 T = TypeVar("T")

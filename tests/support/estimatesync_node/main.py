@@ -19,7 +19,7 @@ from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
 from estimatesync_cluster.terminal import interrupt, report
-from estimatesync_local.errors import PostgresError
+from estimatesync_local.core.errors import PostgresError
 
 from estimatesync_node.guide import Guide, build_guide
 from estimatesync_node.release import create_release

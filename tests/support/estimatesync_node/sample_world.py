@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import append_delivery, running_receiver
 

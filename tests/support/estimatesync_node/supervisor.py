@@ -17,7 +17,7 @@ from estimatesync_cluster.cluster import Cluster, find_kubectl
 from estimatesync_cluster.control_plane import create_admin_client
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.layout import write_private
-from estimatesync_local.postgres_server import EmbeddedPostgres
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_node.forwarding import LOOPBACK, keep_forwarding
 from estimatesync_node.sample_world import running_world

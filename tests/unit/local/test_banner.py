@@ -2,7 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from estimatesync_local.banner import format_banner
+from estimatesync_local.main import format_banner
 from estimatesync_local.supervisor import Places, Ready
 
 URL = "postgresql:///estimatesync?host=/srv/socket"

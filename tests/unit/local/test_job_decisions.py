@@ -8,8 +8,17 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results
-from estimatesync_local.job_decisions import Step, compute_deadline, decide_step, map_observation, next_run_number
-from estimatesync_local.job_facts import JobFacts, JobRecord, Pace, RunFacts
+from estimatesync_local.core.job_logic import (
+    JobFacts,
+    JobRecord,
+    Pace,
+    RunFacts,
+    Step,
+    compute_deadline,
+    decide_step,
+    map_observation,
+    next_run_number,
+)
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobState
 
 BEGUN = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)

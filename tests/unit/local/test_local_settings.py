@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_contract.environment_reader import SettingsError
-from estimatesync_local.addresses import Address
-from estimatesync_local.engine import build_program
+from estimatesync_local.adapters.listener import Address
+from estimatesync_local.reconcile_loop import build_program
 from estimatesync_local.settings import HANDED_ON, SETTING_NAMES, Settings, parse_settings, read_environment
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"

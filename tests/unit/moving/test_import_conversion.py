@@ -5,8 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from estimatesync_import.conversion import Conversion, ValueProblem
-from estimatesync_import.mapping import ColumnRule, Mapping, OldSource
+from estimatesync_import.core.mapping import ColumnRule, Conversion, Mapping, OldSource, ValueProblem
 from estimatesync_job.rows import Row
 
 

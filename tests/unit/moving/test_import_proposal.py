@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytest
-from estimatesync_import.errors import MappingError
-from estimatesync_import.mapping import ColumnRule, parse_mapping
-from estimatesync_import.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
-from estimatesync_import.proposal import ProposedColumn, build_proposal, find_old_table
-from estimatesync_import.targets import TARGET_NAMES, TARGETS
+from estimatesync_import.core.errors import MappingError
+from estimatesync_import.core.mapping import TARGET_NAMES, TARGETS, ColumnRule, parse_mapping
+from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
+from estimatesync_import.core.proposal import ProposedColumn, build_proposal, find_old_table
 
 CATEGORIES = {"integer": "N", "numeric": "N", "text": "S", "uuid": "U", "timestamp without time zone": "D"}
 

@@ -1,7 +1,11 @@
-"""The reconciler of one machine and everything that feeds it: one context, for as long as the supervisor runs.
+"""Tells people in the log what happened to a sync: the one-machine side of the reconciler's EventRecorder.
+
+The reconciler of one machine and everything that feeds it: one context, for as long as the supervisor runs.
 
 Whatever wakes it (a notification, a job that looks different, the tick) only names syncs to visit; a wake-up that got
 lost is made good by the tick.
+
+Runs the engine with a tracer of its own around it, which is closed after the last span. Called by the supervisor.
 """
 
 import asyncio
@@ -9,27 +13,40 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.job_environment import DATABASE_URL
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.callback.sender import HttpCallbackSender
-from estimatesync_operator.ports import NoMeter, SystemClock, WorldUnavailableError
+from estimatesync_operator.ports import EventType, NoMeter, SyncEvent, SystemClock, WorldUnavailableError
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.workqueue import WorkQueue
+from estimatesync_tracing.log_fields import install_trace_fields
+from estimatesync_tracing.setup import create_tracer
 from estimatesync_tracing.spans import Tracer
 
-from estimatesync_local.job_facts import Pace
-from estimatesync_local.job_keeper import JobKeeper, KeeperSettings, Program
-from estimatesync_local.log_events import LogEvents
-from estimatesync_local.processes import ProcessJobs
+from estimatesync_local.adapters.job_controller import JobKeeper, KeeperSettings, ProcessJobs, Program
+from estimatesync_local.adapters.sync_store import ReconcilerStore, SyncTable, listen
+from estimatesync_local.core.job_logic import Pace
 from estimatesync_local.settings import Settings
-from estimatesync_local.stores import ReconcilerStore
-from estimatesync_local.sync_listener import listen
-from estimatesync_local.sync_table import SyncTable
+
+_LEVELS = {EventType.NORMAL: logging.INFO, EventType.WARNING: logging.WARNING}
+
+logger = logging.getLogger(__name__)
+
+
+class LogEvents:
+    """See EventRecorder."""
+
+    async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
+        """Write one line."""
+        logger.log(_LEVELS[event.type], "%s: %s", event.reason, event.message, extra={"sync_id": sync.name})
+
 
 _TICK: Final = timedelta(seconds=30)
 _TROUBLE_PAUSE: Final = timedelta(seconds=2)
@@ -147,3 +164,24 @@ def build_program(settings: Settings, *, database_url: str) -> Program:
     own = {**settings.program_environment, **settings.tracing.variables, DATABASE_URL: database_url}
     environment = {**settings.machine_environment, **python, **own}
     return Program(command=(sys.executable, "-m", "estimatesync_job"), environment=environment)
+
+
+_CLOSE_SECONDS: Final = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def running_engine(
+    settings: Settings, *, database_url: str, jobs_directory: Path
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Run the engine; see `Engine.running` for the task that it answers."""
+    tracer = create_tracer(settings.tracing, part="operator", warn=logger.warning)
+    install_trace_fields(tracer, logging.getLogger().handlers, as_text=True)
+    tracer.open()
+    engine = Engine(settings, database_url=database_url, jobs_directory=jobs_directory, tracer=tracer)
+    try:
+        async with engine.running() as work:
+            yield work
+    finally:
+        await asyncio.to_thread(tracer.close, seconds=_CLOSE_SECONDS)

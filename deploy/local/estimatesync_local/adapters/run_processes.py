@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from estimatesync_local import held_lock, job_directory
+from estimatesync_local.adapters import file_lock, job_files
 
 _SHELL: Final = "/bin/sh"
 _POLL_SECONDS: Final = 0.05
@@ -42,7 +42,7 @@ def start_run(run: Path, command: Sequence[str], environment: Mapping[str, str])
         BlockingIOError: The run is alive already.
         OSError: It cannot be started.
     """
-    with held_lock.holding(run / job_directory.LOCK) as lock, (run / job_directory.LOG).open("ab") as log:
+    with file_lock.holding(run / job_files.LOCK) as lock, (run / job_files.LOG).open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - the command comes from our own settings, never from a request
             [_SHELL, "-c", _KEEPER, "estimatesync-run", *command],
             cwd=run,
@@ -72,7 +72,7 @@ async def _wait_until_ended(run: Path, number: signal.Signals, patience: timedel
     """Send the signal once the run can take it, then look until it has ended or patience is over."""
     end = asyncio.get_running_loop().time() + patience.total_seconds()
     is_sent = False
-    while job_directory.is_alive(run):
+    while job_files.is_alive(run):
         if asyncio.get_running_loop().time() >= end:
             return False
         is_sent = is_sent or _send_signal(run, number)
@@ -82,7 +82,7 @@ async def _wait_until_ended(run: Path, number: signal.Signals, patience: timedel
 
 def _send_signal(run: Path, number: signal.Signals) -> bool:
     """Signal the run's processes; False while it has not said which they are."""
-    group = job_directory.read_group(run)
+    group = job_files.read_group(run)
     if group is None:
         return False
     try:

@@ -1,8 +1,12 @@
-"""Connections to the two databases: the old one to read from, ours to work in; their errors in our words."""
+"""Connections to the two databases: the old one to read from, ours to work in; their errors in our words.
+
+Reads an old database's catalogue into values.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from importlib.resources import files
+from itertools import groupby
 from typing import Any, Final
 
 import psycopg
@@ -11,15 +15,25 @@ from estimatesync_job import sql_files as job_sql
 from psycopg import AsyncConnection, IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 
-from estimatesync_import.errors import DatabaseFault, build_database_fault
+from estimatesync_import.core.errors import DatabaseFault
+from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
 from estimatesync_import.settings import Settings
 
+_VALUE_FAULTS: Final = frozenset({"22", "23"})
+"""Classes of codes whose texts repeat values: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+_HINTS: Final = {
+    "42501": "grant USAGE on the schema and SELECT on the tables that the mapping names",
+    "55P03": "another session holds a lock: try again",
+    "57014": "it was cancelled or took too long: try again",
+    "25006": "it is read-only: name the primary server",
+    "53": "it lacks disk space, memory or connections",
+}
 _CONNECT_SECONDS: Final = 10
 
 
 def read_sql(name: str) -> bytes:
     """Read this package's statement of this name."""
-    return (files(__package__) / "sql" / f"{name}.sql").read_bytes()
+    return (files("estimatesync_import") / "sql" / f"{name}.sql").read_bytes()
 
 
 class OldDatabase:
@@ -91,3 +105,51 @@ def _translated(variable: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise build_database_fault(error, variable=variable) from error
+
+
+_KEY_FIELDS: Final = OldForeignKey.__struct_fields__
+"""In the order in which the statement names them."""
+
+
+async def fetch_schema(database: OldDatabase) -> OldSchema:
+    """Read every table and view but PostgreSQL's own, and the foreign keys of one column.
+
+    Raises:
+        DatabaseFault: It refuses, or cannot answer.
+    """
+    with database.translated():
+        tables = await (await database.connection.execute(read_sql("read_columns"))).fetchall()
+        keys = await (await database.connection.execute(read_sql("read_foreign_keys"))).fetchall()
+    return OldSchema(
+        tables=tuple(
+            OldTable(
+                schema=schema,
+                name=name,
+                is_readable=is_readable,
+                is_ours=is_ours,
+                primary_key=primary_key,
+                columns=tuple(_build_column(*row[5:]) for row in rows),
+            )
+            for (schema, name, is_readable, is_ours, primary_key), rows in groupby(tables, key=lambda row: row[:5])
+        ),
+        foreign_keys=tuple(OldForeignKey(**dict(zip(_KEY_FIELDS, row, strict=True))) for row in keys),
+    )
+
+
+def _build_column(name: str, type_name: str, category: str, max_length: int | None, scale: int | None) -> OldColumn:
+    return OldColumn(name=name, type=type_name, category=category, max_length=max_length, scale=scale)
+
+
+def build_database_fault(error: psycopg.Error, *, variable: str) -> DatabaseFault:
+    """Say which database it is by the variable that names it; a text without a code may hold a user's name, no more."""
+    if error.sqlstate is None:
+        return DatabaseFault(
+            f"The database in {variable} cannot be reached, refuses the login, or broke the connection: "
+            f"check that it runs, and the user, password, host and port in {variable}."
+        )
+    hint = _HINTS.get(error.sqlstate) or _HINTS.get(error.sqlstate[:2])
+    text = error.diag.message_primary or "no text"
+    if error.sqlstate[:2] in _VALUE_FAULTS:
+        place = [name for name in (error.diag.table_name, error.diag.column_name, error.diag.constraint_name) if name]
+        text = f"a value in it cannot be used, code {error.sqlstate}" + (f" ({', '.join(place)})" if place else "")
+    return DatabaseFault(f"The database in {variable} refuses: {text}" + (f" ({hint})." if hint else "."))

@@ -1,13 +1,16 @@
-"""Names in .env that nobody reads: a slip of the pen is pointed out, and whatever else is there is no alarm."""
+"""Names in .env that have no effect: a slip of the pen is pointed out, and the rest is no cause for alarm."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
-from estimatesync_local.settings import read_names
-from estimatesync_local.unread_names import find_unread_names, format_unread_names
+from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
+from estimatesync_local.main import OTHER_NAMES
+from estimatesync_local.settings import SETTING_NAMES, read_names
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
+find_unknown = partial(find_unknown_settings, settings=SETTING_NAMES, other_names=OTHER_NAMES)
 
 
 @pytest.mark.parametrize(
@@ -22,22 +25,22 @@ EXAMPLE = Path(__file__).parents[3] / ".env.example"
         pytest.param("API_URL", None, id="short-and-half-alike"),
     ],
 )
-def test_a_name_that_looks_like_a_setting_is_told_with_the_setting(name: str, meant: str | None) -> None:
-    assert find_unread_names([name], {name: "a"}) == {name: meant}
+def test_a_name_that_looks_like_a_setting_is_logged_with_the_setting(name: str, meant: str | None) -> None:
+    assert find_unknown([name], {name: "a"}) == {name: meant}
 
 
 def test_a_setting_that_is_set_is_not_what_another_name_was_meant_for() -> None:
     environment = {"MAX_ACTIVE_SYNC": "2", "MAX_ACTIVE_SYNCS": "2"}
 
-    assert find_unread_names(environment, environment) == {"MAX_ACTIVE_SYNC": None}
+    assert find_unknown(environment, environment) == {"MAX_ACTIVE_SYNC": None}
 
 
-def test_no_name_of_the_example_of_the_first_backend_or_of_the_client_is_unread() -> None:
+def test_no_name_of_the_example_of_the_first_backend_or_of_the_client_is_unknown() -> None:
     example = re.findall(r"^#?([A-Z][A-Z_]+)=", EXAMPLE.read_text(), flags=re.MULTILINE)
     others = ["DB_HOST", "DB_SCHEMA", "DB_SSL_ENABLED", "NODE_ENV", "PORT", "AUTOMATION_API_KEY", "HTTPS_PROXY"]
     commands = ["ESTIMATESYNC_API_KEY", "ESTIMATESYNC_URL", "OLD_DATABASE_URL"]
 
-    assert find_unread_names([*example, *others, *commands], {}) == {}
+    assert find_unknown([*example, *others, *commands], {}) == {}
 
 
 def test_lines_of_a_private_key_are_not_shown(tmp_path: Path) -> None:
@@ -47,20 +50,20 @@ def test_lines_of_a_private_key_are_not_shown(tmp_path: Path) -> None:
         "madeup\n-----END PRIVATE KEY-----\n"
     )
 
-    warnings, remarks = format_unread_names(find_unread_names(read_names(file), {}), ".env")
+    warnings, remarks = format_unknown_settings(find_unknown(read_names(file), {}), ".env")
 
     assert warnings == []
     assert remarks == [
-        "nobody here reads these names of .env: JWT_SECRET, GOOGLE_PRIVATE_KEY",
-        ".env sets 1 more that nobody here reads; they do not look like names of variables",
+        "these names in .env are not settings of EstimateSync: JWT_SECRET, GOOGLE_PRIVATE_KEY",
+        ".env sets 1 more that EstimateSync does not read; they do not look like variable names",
     ]
 
 
 def test_each_slip_is_a_warning_and_all_the_rest_one_line() -> None:
-    unread = {"JWT_SECRET": None, "BINDS": "BIND", "FRONTEND_URL": None}
+    unknown = {"JWT_SECRET": None, "BINDS": "BIND", "FRONTEND_URL": None}
 
-    warnings, remarks = format_unread_names(unread, ".env")
+    warnings, remarks = format_unknown_settings(unknown, ".env")
 
-    assert warnings == ["nobody reads BINDS of .env: did you mean BIND?"]
-    assert remarks == ["nobody here reads these names of .env: JWT_SECRET, FRONTEND_URL"]
-    assert format_unread_names({}, ".env") == ([], [])
+    assert warnings == ["BINDS in .env is not a setting: did you mean BIND?"]
+    assert remarks == ["these names in .env are not settings of EstimateSync: JWT_SECRET, FRONTEND_URL"]
+    assert format_unknown_settings({}, ".env") == ([], [])
