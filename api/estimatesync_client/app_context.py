@@ -12,7 +12,7 @@ from estimatesync_client.adapters.http_api import HttpApi
 from estimatesync_client.adapters.terminal import Output, Terminal, build_sync, read_now
 from estimatesync_client.core.api import CANCELLED, FAILED, SUCCEEDED, Server, Sync
 from estimatesync_client.core.errors import Exit, InterruptedWaitError, UnavailableError
-from estimatesync_client.core.waiting import ASK_SECONDS, WAIT_SECONDS, SyncWaiter
+from estimatesync_client.core.waiting import REQUEST_PATIENCE, WAIT_PATIENCE, SyncWaiter
 from estimatesync_client.settings import DEFAULT_URL, parse_address, parse_key
 
 OUTCOMES: Final[Mapping[str, Exit]] = {
@@ -27,7 +27,6 @@ class AppContext:
     """One run of the program."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Begin with what the environment says; options may change it."""
         self.environment = environment
         self.terminal = Terminal()
         self.url = DEFAULT_URL
@@ -35,33 +34,32 @@ class AppContext:
 
     @contextmanager
     def open_server(self) -> Iterator[Server]:
-        """Open the way to the server.
+        """Connect to the server.
 
         Raises:
-            UsageError: The address or the key is not usable.
+            UsageError: the address or the key is not usable.
         """
-        patience = ASK_SECONDS if self.patience is None else self.patience
+        patience = REQUEST_PATIENCE if self.patience is None else self.patience
         with open_client(parse_address(self.url), parse_key(self.environment)) as client:
             yield HttpApi(client, patience=patience, notice=self.terminal.write_note)
 
     def create_waiter(self, server: Server, *, timeout: float | None = None) -> SyncWaiter:
-        """Begin to wait."""
-        patience = WAIT_SECONDS if self.patience is None else self.patience
+        patience = WAIT_PATIENCE if self.patience is None else self.patience
         return SyncWaiter(server, clock=time.monotonic, pause=time.sleep, patience=patience, timeout=timeout)
 
     def wait_for_end(self, server: Server, sync_id: str, *, timeout: float | None) -> NoReturn:
-        """Show how a sync goes on, then its outcome, and end with the exit code of that.
+        """Show the progress of a sync, then its outcome, and exit with the exit code of that.
 
         Raises:
-            SystemExit: The sync has ended.
-            ClientError: It has not, or nobody knows.
+            SystemExit: the sync has ended.
+            ClientError: it has not, or that is unknown.
         """
         come_back = f"Come back with: estimatesync status {sync_id} --wait"
         try:
             with self.terminal.watching() as view:
                 sync = self.create_waiter(server, timeout=timeout).wait_for_end(sync_id, view)
         except KeyboardInterrupt:
-            message = f"Nobody waits any more; {sync_id} goes on."
+            message = f"No longer waiting; {sync_id} goes on."
             raise InterruptedWaitError(message, cure=come_back, sync_id=sync_id) from None
         except UnavailableError as error:
             message = f"{error.message} {sync_id} may go on all the same."
@@ -75,9 +73,9 @@ class AppContext:
 
 
 def get_app_context(context: typer.Context, output: Output = Output.TEXT) -> AppContext:
-    """Get the context that a command belongs to; from now on it writes like this."""
+    """Get the context that a command runs in, and set the form of its output."""
     app_context: object = context.obj
     if not isinstance(app_context, AppContext):
-        raise TypeError("the command line is run with a AppContext as its object")
+        raise TypeError("the command line runs with an AppContext as its object")
     app_context.terminal.output = output
     return app_context

@@ -40,11 +40,11 @@ PatienceOption = Annotated[
         "--patience",
         min=0,
         metavar="SECONDS",
-        help="For how long a server that is away is asked again: 30 unless told, 300 while a sync is waited for.",
+        help="How long to retry while the server is down or busy: 30 by default, 300 during a wait.",
     ),
 ]
 SyncArgument = Annotated[
-    str, typer.Argument(metavar="ID", help=f"The sync's id, the beginning of it, or {LATEST}.", show_default=False)
+    str, typer.Argument(metavar="ID", help=f"The sync's id, the start of one, or {LATEST}.", show_default=False)
 ]
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", help="Text for people, or one JSON document.", case_sensitive=False)
@@ -54,14 +54,14 @@ WaitOption = Annotated[
 ]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait no longer than this; the sync goes on."),
+    typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait at most this long; the sync goes on."),
 ]
 KeyOption = Annotated[
     str | None,
     typer.Option(
         "--idempotency-key",
         metavar="TEXT",
-        help="The same text starts one sync, however often; a new one is drawn unless given.",
+        help="Starts with the same text are one start; a random one by default.",
     ),
 ]
 StatusOption = Annotated[
@@ -69,17 +69,17 @@ StatusOption = Annotated[
     typer.Option("--status", "-s", metavar="STATUS", help="Only these: queued, running, succeeded, failed, cancelled."),
 ]
 SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Asked for on or after this day or instant.")
+    str | None, typer.Option("--since", metavar="TIME", help="Requested on or after this day or instant.")
 ]
 UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Asked for up to this day (all of it) or instant.")
+    str | None, typer.Option("--until", metavar="TIME", help="Requested up to this day (all of it) or instant.")
 ]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
 CursorOption = Annotated[
     str | None, typer.Option("--cursor", metavar="TEXT", help="The next_cursor of an earlier list.", show_default=False)
 ]
 FollowOption = Annotated[
-    bool, typer.Option("--follow", "-f", help="Go on until the sync has ended.", show_default=False)
+    bool, typer.Option("--follow", "-f", help="Continue until the sync has ended.", show_default=False)
 ]
 EnvFileOption = Annotated[
     Path | None,
@@ -96,12 +96,12 @@ FromOption = Annotated[
     typer.Option("--from", formats=[DAY_FORMAT], metavar="DAY", help="First day, such as 2025-09-01."),
 ]
 ToOption = Annotated[
-    datetime | None, typer.Option("--to", formats=[DAY_FORMAT], metavar="DAY", help="Last day; today unless given.")
+    datetime | None, typer.Option("--to", formats=[DAY_FORMAT], metavar="DAY", help="Last day; today by default.")
 ]
 
 
 def show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
-    """Show the version, and end."""
+    """Show the version and exit."""
     if is_asked:
         typer.echo(f"estimatesync {version('estimatesync')}")
         raise typer.Exit
@@ -126,7 +126,7 @@ def start(
     idempotency_key: KeyOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Start a sync of these days: of the last 45 unless told."""
+    """Start a sync of these days; of the last 45 by default."""
     app_context = get_app_context(context, output)
     _require_wait(wait=wait, timeout=timeout)
     if from_ and to and from_ > to:
@@ -141,10 +141,10 @@ def start(
     with app_context.open_server() as server:
         started = _start(server, query)
         if wait:
-            app_context.terminal.write_note(f"{started.sync_id} is started.")
+            app_context.terminal.write_note(f"{started.sync_id} started.")
             app_context.wait_for_end(server, started.sync_id, timeout=timeout)
         hint = f"estimatesync status {started.sync_id} --wait"
-        app_context.terminal.write_result(build_hint(f"{started.sync_id} is started.", hint), started.document)
+        app_context.terminal.write_result(build_hint(f"{started.sync_id} started.", hint), started.document)
 
 
 def list_syncs(
@@ -166,11 +166,10 @@ def list_syncs(
     if page.syncs or output is Output.JSON:
         app_context.terminal.write_result(build_table(page.syncs, read_now()), document)
         if page.next_cursor:
-            app_context.terminal.write_note("There are more: ask with a higher --limit, or with --until.")
+            app_context.terminal.write_note("There are more: raise --limit, or use --until.")
     else:
-        app_context.terminal.write_note(
-            "There is no such sync." if status or since or until else "There is no sync yet."
-        )
+        is_filtered = status or since or until
+        app_context.terminal.write_note("No sync matches." if is_filtered else "There is no sync yet.")
 
 
 def status(
@@ -206,7 +205,7 @@ def logs(
                 app_context.terminal.write_line(strip_control_characters(line))
         except KeyboardInterrupt:
             cure = f"Come back with: estimatesync logs {name} --follow"
-            raise InterruptedWaitError("Nobody reads the log any more.", cure=cure, sync_id=name) from None
+            raise InterruptedWaitError("No longer following the log.", cure=cure, sync_id=name) from None
 
 
 def cancel(context: typer.Context, *, sync_id: SyncArgument, output: OutputOption = Output.TEXT) -> None:
@@ -238,18 +237,18 @@ def _read_lines(app_context: AppContext, server: Server, name: str, *, follow: b
 
 def _require_wait(*, wait: bool, timeout: float | None) -> None:
     if timeout is not None and not wait:
-        raise UsageError("--timeout is for --wait.")
+        raise UsageError("--timeout needs --wait.")
 
 
 def _start(server: Server, query: StartQuery) -> Started:
-    """Start; when nobody can tell whether that worked, say how to repeat it without starting two."""
-    again = f"To repeat this very start, add: --idempotency-key {shlex.quote(query.idempotency_key)}"
+    """Start; when it is unknown whether that worked, say how to repeat it without starting two."""
+    again = f"To repeat exactly this start, add: --idempotency-key {shlex.quote(query.idempotency_key)}"
     try:
         return server.start(query)
     except UnavailableError as error:
         raise UnavailableError(error.message, cure=f"{error.cure}. {again}", code=error.code) from error
     except KeyboardInterrupt:
-        raise InterruptedWaitError("It is not known whether the sync was started.", cure=again) from None
+        raise InterruptedWaitError("It is unknown whether the sync was started.", cure=again) from None
 
 
 def doctor(
@@ -261,17 +260,16 @@ def doctor(
     """Find out what is wrong: server, key, cluster, source login, database, callback target.
 
     Nothing is started, stored or posted. Attic Tech, the database and the webhook are tried from here when their
-    settings are in the environment or in --env-file; otherwise recent syncs tell.
+    settings are in the environment or in --env-file; otherwise doctor goes by recent syncs.
     """
     app_context = get_app_context(context, output)
     in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
     settings = {name: value or "" for name, value in in_file.items()} | dict(app_context.environment)
-    # The server takes the first backend's names, so they count here, too.
+    # The server accepts the first backend's names of settings, so doctor does too.
     known = accept_old_names(settings, (ATTIC_TECH_URL, DATABASE_URL))
     findings: list[Finding] = []
-    for finding in examine(
-        app_context.environment, parse_targets(known.environment), url=app_context.url, now=read_now
-    ):
+    targets = parse_targets(known.environment)
+    for finding in examine(app_context.environment, targets, url=app_context.url, now=read_now):
         findings.append(finding)
         if output is Output.TEXT:
             app_context.terminal.write_result(build_findings([finding]), None)

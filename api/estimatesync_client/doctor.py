@@ -1,6 +1,6 @@
-"""Looks at everything that a sync needs, in the order in which one thing depends on another. Called by the command.
+"""Checks everything that a sync needs, what depends on another thing after it. The command `doctor` calls it.
 
-Nothing is started, stored or posted. What cannot be tried from here is judged by what recent syncs have seen.
+Nothing is started, stored or posted. What cannot be tried from here is decided by what recent syncs show.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,26 +18,24 @@ from estimatesync_client.adapters.source_probe import check_source
 from estimatesync_client.core.api import ListQuery
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.core.errors import ClientError, UsageError
-from estimatesync_client.core.recent_syncs import combine, decide_callback, decide_database, decide_source
+from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, ApiKey, parse_address, parse_key
 from estimatesync_client.target_settings import TargetSettings
 
-Look = Callable[[], Finding]
-
-_LOOKED_AT: Final = 20
-"""Recent syncs; what older ones have seen may have changed."""
+_RECENT_SYNCS: Final = 20
+"""What older syncs show may have changed since."""
 
 
 def examine(
     environment: Mapping[str, str], targets: TargetSettings, *, url: str, now: Callable[[], datetime]
 ) -> Iterator[Finding]:
-    """Give one finding after the other, each as soon as it is known.
+    """Yield each finding as soon as it is known.
 
     Args:
-        environment: Holds the key.
-        targets: The settings of the deployment, as far as they are known here.
-        url: Where the API is.
-        now: Tells the time.
+        environment: has the key.
+        targets: the settings of the deployment, as far as they are known here.
+        url: where the API is.
+        now: reads the clock.
     """
     try:
         address = parse_address(url)
@@ -56,7 +54,7 @@ def examine(
         checked = key_fault or _try(Check.KEY, lambda: check_key(client))
         yield checked
         yield _try(Check.CLUSTER, lambda: check_store(client))
-        seen = _judge_syncs(client, now) if is_usable(checked) else _skip_all("the key has to be accepted first")
+        seen = _check_recent_syncs(client, now) if is_usable(checked) else _skip_all("the key has to be accepted first")
         yield from _examine_targets(targets, seen)
 
 
@@ -77,15 +75,15 @@ def _examine_without_server(targets: TargetSettings) -> Iterator[Finding]:
 
 def _examine_targets(targets: TargetSettings, seen: Mapping[Check, Finding]) -> Iterator[Finding]:
     source, database, callback = targets.source, targets.database, targets.callback
-    yield combine(check_source(source) if source else None, seen[Check.SOURCE])
-    yield combine(check_database(database) if database else None, seen[Check.DATABASE])
-    yield combine(check_callback(callback) if callback else None, seen[Check.CALLBACK])
+    yield combine_findings(check_source(source) if source else None, seen[Check.SOURCE])
+    yield combine_findings(check_database(database) if database else None, seen[Check.DATABASE])
+    yield combine_findings(check_callback(callback) if callback else None, seen[Check.CALLBACK])
 
 
-def _judge_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Mapping[Check, Finding]:
+def _check_recent_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Mapping[Check, Finding]:
     api = HttpApi(client, patience=0, notice=lambda _: None)
     try:
-        syncs = api.fetch_page(ListQuery(limit=_LOOKED_AT)).syncs
+        syncs = api.fetch_page(ListQuery(limit=_RECENT_SYNCS)).syncs
     except ClientError as error:
         return _skip_all(error.message.removesuffix("."))
     moment = now()
@@ -96,10 +94,10 @@ def _judge_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Mapping[C
     }
 
 
-def _try(check: Check, look: Look) -> Finding:
-    """Look; a connection that fails now, after the first one did not, is a finding too."""
+def _try(check: Check, probe: Callable[[], Finding]) -> Finding:
+    """Run a probe; that its connection fails now, after an earlier one worked, is a finding too."""
     try:
-        return look()
+        return probe()
     except CONNECTION_ERRORS as error:
         diagnosis, detail = classify_error(error)
         return build_finding(check, diagnosis, host="the server", setting=URL_VARIABLE, detail=detail)

@@ -1,6 +1,6 @@
-"""Where the program begins: the console script `estimatesync` calls it.
+"""The entry point of the console script `estimatesync`.
 
-Everything else is imported late, so that a missing extra is told in words.
+Everything else is imported late, so that a missing extra is reported in words.
 """
 
 import io
@@ -18,7 +18,7 @@ def main() -> int:
         print(f"{error.name} is not installed. Install the client: pip install 'estimatesync[client]'", file=sys.stderr)
         return 1
     name_system_authorities(os.environ)
-    # Texts hold signs beyond ASCII, whatever the locale.
+    # The output contains characters beyond ASCII, whatever the locale.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -22,10 +22,10 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
 @contextmanager
 def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
-    """Open a connection pool; proxies of the environment are used, but not to this very machine.
+    """Open a connection pool; the environment's proxies are used, except to this machine.
 
     Raises:
-        UsageError: The certificate authorities that the environment names cannot be read.
+        UsageError: the certificate authorities that the environment names cannot be read.
     """
     headers = {"User-Agent": "estimatesync-client", "Accept-Encoding": "identity"}
     if key is not None:
@@ -47,13 +47,13 @@ def _create_tls_context() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:
         raise UsageError(
-            f"The certificate authorities in the file that {FILE_VARIABLE} names cannot be read.",
-            cure=f"Let {FILE_VARIABLE} name a PEM file with certificates, or unset it",
+            f"The certificate authorities in the file of {FILE_VARIABLE} cannot be read.",
+            cure=f"Set {FILE_VARIABLE} to a PEM file with certificates, or unset it",
         ) from error
 
 
 CONNECTION_ERRORS: Final = (httpx.RequestError, OSError, UnicodeError)
-"""What a connection may raise; the last one comes of names that DNS cannot carry."""
+"""What a connection may raise; the last one for names that DNS cannot represent."""
 
 _KNOWN: Final[tuple[tuple[type[BaseException], Diagnosis], ...]] = (
     (ssl.SSLCertVerificationError, Diagnosis.UNTRUSTED),
@@ -69,7 +69,7 @@ _KNOWN: Final[tuple[tuple[type[BaseException], Diagnosis], ...]] = (
 
 
 def classify_error(error: BaseException) -> tuple[Diagnosis, str]:
-    """Find the cause and its detail; errors of a library hide those of the system, so all of them are looked at."""
+    """Find the diagnosis and its detail; a library's error hides that of the system, so the whole chain is searched."""
     for fault in _walk(error):
         for kind, diagnosis in _KNOWN:
             if isinstance(fault, kind):

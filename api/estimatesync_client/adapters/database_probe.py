@@ -60,7 +60,7 @@ def check_database(target: DatabaseTarget) -> Finding:
         ) as connection:
             return decide_rights(_fetch_rights(connection, target.schema), schema=target.schema)
     except psycopg.Error as error:
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_AWAY, detail=_format_fault(str(error)))
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=_format_fault(str(error)))
 
 
 def decide_rights(rights: Rights, *, schema: str) -> Finding:

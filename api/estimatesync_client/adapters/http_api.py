@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
+from estimatesync_contract.timestamps import parse_retry_after
 
 from estimatesync_client.adapters.connection import classify_error
 from estimatesync_client.core.api import (
@@ -27,18 +28,18 @@ from estimatesync_client.core.api import (
     parse_sync_page,
 )
 from estimatesync_client.core.errors import ClientError, NotEstimateSyncError, UnavailableError
-from estimatesync_client.core.problems import build_answer_error, build_connection_error, parse_body
-from estimatesync_client.core.waiting import next_delay, parse_retry_after
+from estimatesync_client.core.problems import build_connection_error, build_response_error, parse_body
+from estimatesync_client.core.waiting import next_delay
 
 Notice = Callable[[str], None]
-"""Tells a person why nothing happens for a while."""
+"""Shows a person why nothing happens for a while."""
 
 _FOLLOW_TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
-"""A log may be silent for long; following it again costs nothing."""
+"""A log may be silent for a long time; reconnecting to it costs nothing."""
 
 
 class HttpApi:
-    """A Server."""
+    """A Server over HTTP."""
 
     def __init__(
         self,
@@ -49,14 +50,14 @@ class HttpApi:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Prepare; nothing is sent yet.
+        """Create the adapter; nothing is sent yet.
 
         Args:
-            client: Knows the address and the key.
-            patience: Seconds for which a server that is away or busy is asked again, if a call names no others.
-            notice: Called with a sentence once for each time that the server is away.
-            clock: Seconds that only ever grow.
-            pause: Sleeps.
+            client: has the address and the key.
+            patience: seconds of retries while the server is down or busy; a call may give its own.
+            notice: called with a sentence before the first retry of each request.
+            clock: monotonic seconds.
+            pause: sleeps for so many seconds.
         """
         self._client = client
         self._patience = patience
@@ -65,18 +66,16 @@ class HttpApi:
         self._pause = pause
 
     def start(self, query: StartQuery) -> Started:
-        """Start a sync; the key makes every repetition of the request meet the first one."""
+        """The idempotency key makes every retry of the request find the sync of the first one."""
         days = {"startDate": query.start_date, "endDate": query.end_date}
         body = {name: day for name, day in days.items() if day}
         headers = {"Idempotency-Key": query.idempotency_key}
-        return parse_started(self._ask("POST", START_PATH, json=body, headers=headers))
+        return parse_started(self._request("POST", START_PATH, json=body, headers=headers))
 
     def fetch_sync(self, sync_id: str, *, patience: float | None = None) -> Sync:
-        """Read one sync."""
-        return parse_sync(self._ask("GET", _build_path(sync_id), patience=patience))
+        return parse_sync(self._request("GET", _build_path(sync_id), patience=patience))
 
     def fetch_page(self, query: ListQuery) -> SyncPage:
-        """Read some syncs."""
         wanted = {
             "limit": str(query.limit),
             "status": ",".join(query.statuses),
@@ -85,41 +84,44 @@ class HttpApi:
             "cursor": query.cursor,
         }
         params = {name: value for name, value in wanted.items() if value}
-        return parse_sync_page(self._ask("GET", SYNCS_PATH, params=params))
+        return parse_sync_page(self._request("GET", SYNCS_PATH, params=params))
 
     def fetch_log(self, sync_id: str) -> str:
-        """Read the log."""
-        return self._exchange("GET", f"{_build_path(sync_id)}/logs").text
+        return self._send_patiently("GET", f"{_build_path(sync_id)}/logs").text
 
     def follow_log(self, sync_id: str) -> Iterator[str]:
-        """Read the log while it grows."""
         path = f"{_build_path(sync_id)}/logs"
         try:
             with self._client.stream("GET", path, params={"follow": "true"}, timeout=_FOLLOW_TIMEOUT) as response:
                 if response.status_code != HTTPStatus.OK:
                     response.read()
-                    raise self._build_error(response)
+                    raise self._build_response_error(response)
                 yield from response.iter_text()
         except httpx.RequestError as error:
-            raise self._build_fault(error) from error
+            raise self._build_connection_error(error) from error
 
     def cancel(self, sync_id: str) -> Acted:
-        """Ask that a sync stops."""
-        return parse_acted(self._ask("POST", f"{_build_path(sync_id)}/cancel"))
+        return parse_acted(self._request("POST", f"{_build_path(sync_id)}/cancel"))
 
     def redeliver(self, sync_id: str) -> Acted:
-        """Ask that a callback is sent again."""
-        return parse_acted(self._ask("POST", f"{_build_path(sync_id)}/redeliver"))
+        return parse_acted(self._request("POST", f"{_build_path(sync_id)}/redeliver"))
 
-    def _ask(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
-        response = self._exchange(method, path, patience=patience, **options)
+    def _request(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
+        response = self._send_patiently(method, path, patience=patience, **options)
         body = parse_body(response.content)
         if body is None or body.get("success") is not True:
-            raise NotEstimateSyncError("The server answers with something else than EstimateSync does.")
+            raise NotEstimateSyncError("The server's response is not one of an EstimateSync API.")
         return body
 
-    def _exchange(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
-        """Send a request until it is answered for good, or the patience is over."""
+    def _send_patiently(
+        self,
+        method: str,
+        path: str,
+        *,
+        patience: float | None = None,
+        **options: Any,  # noqa: ANN401 - httpx's own
+    ) -> httpx.Response:
+        """Retry until there is a response that a retry would not change, or the patience is over."""
         deadline = self._clock() + (self._patience if patience is None else patience)
         failures = 0
         while True:
@@ -132,28 +134,29 @@ class HttpApi:
                 if delay is None or error.is_lasting:
                     raise
                 if failures == 1:
-                    self._notice(f"{error.message} Asking again for up to {remaining:.0f} s.")
+                    self._notice(f"{error.message} Retrying for up to {remaining:.0f} s.")
             self._pause(delay)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         try:
             response = self._client.request(method, path, **options)
         except httpx.RequestError as error:
-            raise self._build_fault(error) from error
+            raise self._build_connection_error(error) from error
         if not response.is_success:
-            raise self._build_error(response)
+            raise self._build_response_error(response)
         return response
 
-    def _build_fault(self, error: httpx.RequestError) -> UnavailableError:
+    def _build_connection_error(self, error: httpx.RequestError) -> UnavailableError:
         diagnosis, detail = classify_error(error)
         return build_connection_error(diagnosis, detail, host=self._host)
 
-    def _build_error(self, response: httpx.Response) -> ClientError:
-        return build_answer_error(
+    def _build_response_error(self, response: httpx.Response) -> ClientError:
+        retry_after = parse_retry_after(response.headers.get("retry-after"), now=datetime.now(UTC))
+        return build_response_error(
             response.status_code,
             response.content,
             location=response.headers.get("location", ""),
-            retry_after=parse_retry_after(response.headers.get("retry-after"), now=datetime.now(UTC)),
+            retry_after=None if retry_after is None else retry_after.total_seconds(),
             host=self._host,
         )
 

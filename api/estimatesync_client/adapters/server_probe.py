@@ -18,16 +18,16 @@ from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
 
 _HEALTH_PATH: Final = "/healthz"
 _READY_PATH: Final = "/readyz"
-_NOBODYS_SYNC: Final = f"{SYNCS_PATH}/no-sync-has-this-name/cancel"
-"""Cancelling what does not exist changes nothing, and tells whether this key might cancel what does."""
+_CANCEL_OF_NO_SYNC: Final = f"{SYNCS_PATH}/no-sync-has-this-name/cancel"
+"""Cancelling a sync that does not exist changes nothing, and shows whether this key may cancel."""
 
-_TOO_MANY_GUESSES: Final = "too_many_wrong_keys"
-"""Not even looked at any more: a key that is right, and has been used from here, still is."""
+_TOO_MANY_WRONG_KEYS: Final = "too_many_wrong_keys"
+"""The API no longer checks keys from this address, except those that have been accepted from it."""
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 def check_server(client: httpx.Client, address: Address) -> Finding:
-    """Ask for the health page, which depends on nothing."""
+    """Request the health page, which depends on nothing."""
     began = time.monotonic()
     try:
         response = client.get(_HEALTH_PATH)
@@ -38,34 +38,34 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
     if response.is_redirect:
         return _build_server(Diagnosis.REDIRECTED, address, detail=format_origin(response.headers.get("location", "")))
     if parse_body(response.content) != {"status": "ok"}:
-        return _build_server(Diagnosis.STRANGER, address, detail=f"HTTP {response.status_code}")
+        return _build_server(Diagnosis.NOT_ESTIMATESYNC, address, detail=f"HTTP {response.status_code}")
     is_safe = address.is_encrypted or address.is_here
     diagnosis = Diagnosis.SERVER_ANSWERS if is_safe else Diagnosis.SERVER_UNENCRYPTED
     return _build_server(diagnosis, address, milliseconds=milliseconds)
 
 
 def check_key(client: httpx.Client) -> Finding:
-    """Look with the key, then try to change something that does not exist."""
-    looked = client.get(SYNCS_PATH, params={"limit": "1"})
-    if looked.status_code in _REFUSALS or (parse_body(looked.content) or {}).get("code") == _TOO_MANY_GUESSES:
-        return build_finding(Check.KEY, Diagnosis.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(looked))
-    if not looked.is_success:
-        return build_finding(Check.KEY, Diagnosis.NOT_TRIED, detail=f"the list of syncs says: {_read_message(looked)}")
-    changed = client.post(_NOBODYS_SYNC)
+    """List with the key, then try to cancel a sync that does not exist."""
+    listed = client.get(SYNCS_PATH, params={"limit": "1"})
+    if listed.status_code in _REFUSALS or (parse_body(listed.content) or {}).get("code") == _TOO_MANY_WRONG_KEYS:
+        return build_finding(Check.KEY, Diagnosis.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(listed))
+    if not listed.is_success:
+        return build_finding(Check.KEY, Diagnosis.NOT_TRIED, detail=f"the list of syncs says: {_read_message(listed)}")
+    changed = client.post(_CANCEL_OF_NO_SYNC)
     diagnosis = Diagnosis.KEY_READ_ONLY if changed.status_code in _REFUSALS else Diagnosis.KEY_ACCEPTED
     return build_finding(Check.KEY, diagnosis, setting=KEY_VARIABLE)
 
 
 def check_store(client: httpx.Client) -> Finding:
-    """Ask for readiness: the server tries to store a sync, without doing so."""
+    """Request readiness: the server checks whether it could store a sync."""
     response = client.get(_READY_PATH)
     if response.is_success:
         return build_finding(Check.CLUSTER, Diagnosis.STORE_READY)
-    return build_finding(Check.CLUSTER, Diagnosis.STORE_AWAY, detail=_read_message(response))
+    return build_finding(Check.CLUSTER, Diagnosis.STORE_UNAVAILABLE, detail=_read_message(response))
 
 
 def is_usable(finding: Finding) -> bool:
-    """Tell whether what depends on this may be tried."""
+    """Return whether the checks that depend on this one make sense."""
     return finding.verdict is not Verdict.FAULT
 
 

@@ -21,7 +21,7 @@ _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, H
 _QUOTE_LENGTH: Final = 100
 
 
-class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+class _Response(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: dict[str, Any] | None
 
@@ -30,10 +30,10 @@ def check_source(login: SourceLogin) -> Finding:
     """Log in and list; redirects are not followed, since they would carry the password elsewhere."""
     host = _find_host(login.url)
     if not host:
-        return _build(Diagnosis.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not an address")
+        return _build(Diagnosis.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not a URL")
     try:
         with httpx.Client(base_url=login.url, timeout=_TIMEOUT, follow_redirects=False) as client:
-            return _judge(client, login, host)
+            return _probe(client, login, host)
     except CONNECTION_ERRORS as error:
         diagnosis, detail = classify_error(error)
         return _build(diagnosis, host=host, detail=detail)
@@ -47,33 +47,33 @@ def _find_host(url: str) -> str:
     return parts.host if parts.scheme in {"http", "https"} else ""
 
 
-def _judge(client: httpx.Client, login: SourceLogin, host: str) -> Finding:
-    answer = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
-    if answer.status in _REFUSALS:
-        return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(answer))
-    token = (answer.body or {}).get("token")
-    if answer.status != HTTPStatus.OK or not isinstance(token, str):
-        return _build(Diagnosis.SOURCE_STRANGE, host=host, detail=f"HTTP {answer.status}")
+def _probe(client: httpx.Client, login: SourceLogin, host: str) -> Finding:
+    response = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
+    if response.status in _REFUSALS:
+        return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(response))
+    token = (response.body or {}).get("token")
+    if response.status != HTTPStatus.OK or not isinstance(token, str):
+        return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=f"HTTP {response.status}")
     headers = {"Authorization": f"Bearer {token}"}
     listed = _read(client.get(ESTIMATES_PATH, params={"limit": "1", "depth": "0"}, headers=headers))
     if listed.status in _REFUSALS:
         return _build(Diagnosis.SOURCE_DENIES_LIST, host=host, detail=listed.status)
     count = (listed.body or {}).get("totalDocs")
     if listed.status != HTTPStatus.OK or not isinstance(count, int):
-        return _build(Diagnosis.SOURCE_STRANGE, host=host, detail=f"HTTP {listed.status}")
+        return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=f"HTTP {listed.status}")
     return _build(Diagnosis.SOURCE_READY, host=host, count=count)
 
 
-def _read(response: httpx.Response) -> _Answer:
-    return _Answer(status=response.status_code, body=parse_body(response.content))
+def _read(response: httpx.Response) -> _Response:
+    return _Response(status=response.status_code, body=parse_body(response.content))
 
 
-def _format_refusal(answer: _Answer) -> str:
+def _format_refusal(response: _Response) -> str:
     """Quote Payload's own error: a list of errors, each with a message."""
-    errors = (answer.body or {}).get("errors")
+    errors = (response.body or {}).get("errors")
     first = errors[0] if isinstance(errors, list) and errors else {}
     said = first.get("message") if isinstance(first, dict) else None
-    return strip_control_characters(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {answer.status}"
+    return strip_control_characters(str(said))[:_QUOTE_LENGTH].rstrip(".") if said else f"HTTP {response.status}"
 
 
 def _build(diagnosis: Diagnosis, **details: object) -> Finding:

@@ -66,7 +66,7 @@ def build_table(syncs: Iterable[Sync], now: datetime) -> Table:
 
 
 def build_sync(sync: Sync, now: datetime) -> Group:
-    """Build the look at one sync."""
+    """Build the view of one sync."""
     style = STATUS_STYLES.get(sync.status, "")
     head = Table.grid(padding=(0, 2, 0, 0))
     head.add_row(Text(f"{format_sign(sync)} {sync.status}", style=f"bold {style}"), Text(format_outcome(sync)))
@@ -80,7 +80,7 @@ def build_findings(findings: Iterable[Finding]) -> Table:
     """Build the lines of `doctor`."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column()
-    # Each finding may be a table of its own, so that it can be shown at once.
+    # `doctor` prints each finding as a table of its own, as soon as it is known; they must line up.
     table.add_column(min_width=max(map(len, Check)))
     table.add_column()
     for finding in findings:
@@ -92,7 +92,7 @@ def build_findings(findings: Iterable[Finding]) -> Table:
 
 
 def build_error(error: ClientError) -> Table:
-    """Build what is said when something did not work."""
+    """Build the view of an error."""
     table = Table.grid(padding=(0, 1, 0, 0))
     message = "The request is refused:" if error.faults else error.message
     table.add_row(Text("✘", style="bold red"), Text(message))
@@ -104,7 +104,7 @@ def build_error(error: ClientError) -> Table:
 
 
 def build_hint(text: str, hint: str = "") -> Table:
-    """Build a line that says that something was done, and how to go on."""
+    """Build a line that says that something was done, and what to do next."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(Text("✔", style="bold green"), Text(text))
     if hint:
@@ -113,14 +113,14 @@ def build_hint(text: str, hint: str = "") -> Table:
 
 
 def _build_cure(text: str) -> Table:
-    """An arrow, and the text beside it, also in its second line."""
+    """An arrow, and the text indented next to it."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(Text("→", style="dim"), Text(text, style="dim"))
     return table
 
 
 _PIPE_WIDTH: Final = 2000
-"""Nothing is folded for a program that reads along."""
+"""Output to a pipe is never folded."""
 _STEP_PERCENT: Final = 10
 
 
@@ -132,7 +132,7 @@ class Output(StrEnum):
 
 
 def create_console(*, is_error: bool = False) -> Console:
-    """Make a console that reads no markup out of texts, and folds lines for people only."""
+    """Create a console that parses no markup, and folds lines only in a terminal."""
     console = Console(stderr=is_error, markup=False, highlight=False, emoji=False, soft_wrap=False)
     if not console.is_terminal:
         console = Console(stderr=is_error, markup=False, highlight=False, emoji=False, width=_PIPE_WIDTH)
@@ -143,29 +143,27 @@ class Terminal:
     """The two streams of a program."""
 
     def __init__(self) -> None:
-        """Look at both streams; `output` is set by the command that runs."""
         self.output = Output.TEXT
         self.out = create_console()
         self.err = create_console(is_error=True)
 
     def write_result(self, shown: RenderableType, document: Any) -> None:  # noqa: ANN401 - any JSON
-        """Write what was asked for, in the form that was asked for."""
+        """Write the result as text or as JSON, by `output`, which the command has set."""
         if self.output is Output.JSON:
             self._write_json(document)
         else:
             _print(self.out, shown)
 
     def write_line(self, line: str) -> None:
-        """Write a line of somebody else's text as it is."""
+        """Write a line of foreign text as it is."""
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
     def write_note(self, text: str) -> None:
-        """Tell why nothing happens."""
+        """Write why nothing happens for now."""
         self.err.print(text, style="dim", soft_wrap=True)
 
     def write_error(self, error: ClientError) -> None:
-        """Tell what did not work."""
         if self.output is Output.JSON:
             self._write_json(to_error_object(error))
         else:
@@ -173,7 +171,7 @@ class Terminal:
 
     @contextmanager
     def watching(self) -> Iterator[WaitView]:
-        """Show how a sync goes on: a bar in a terminal, lines elsewhere."""
+        """Show the progress of a sync: a bar in a terminal, lines elsewhere."""
         if not self.err.is_terminal:
             yield LineView(self.err)
             return
@@ -192,21 +190,19 @@ class Terminal:
 
 
 class BarView:
-    """A WaitView for people: a bar, with what is said meanwhile above it."""
+    """A WaitView for a terminal: a bar, with messages above it."""
 
     def __init__(self, progress: Progress) -> None:
-        """Begin without knowing how much there is to do."""
         self._progress = progress
         self._began = time.monotonic()
-        self._said = ""
+        self._last_message = ""
         self._task: TaskID = progress.add_task("", total=None, reached="", clock="")
 
     def show(self, sync: Sync) -> None:
-        """Move the bar."""
-        told = "" if sync.is_finished else format_outcome(sync)
-        if told and told != self._said:
-            self._progress.console.print(told, style="dim")
-        self._said = told
+        message = "" if sync.is_finished else format_outcome(sync)
+        if message and message != self._last_message:
+            self._progress.console.print(message, style="dim")
+        self._last_message = message
         progress = sync.progress
         style = STATUS_STYLES.get(sync.status, "")
         self._progress.update(
@@ -220,15 +216,13 @@ class BarView:
 
 
 class LineView:
-    """A WaitView for a log: a line whenever there is something to say, and not for every page."""
+    """A WaitView for a log: a line for each change, but not for every page."""
 
     def __init__(self, console: Console) -> None:
-        """Nothing was said yet."""
         self._console = console
         self._last: tuple[object, ...] = ()
 
     def show(self, sync: Sync) -> None:
-        """Say how far it is, if that has changed enough."""
         step = sync.progress.percent // _STEP_PERCENT if sync.progress else None
         seen = (sync.status, step, sync.reason, sync.message)
         if seen != self._last:
@@ -244,7 +238,7 @@ def _format_reached(sync: Sync) -> str:
 
 
 def _print(console: Console, shown: RenderableType) -> None:
-    """Print without the spaces that a table pads its last column with."""
+    """Print without the trailing spaces of a table's last column."""
     with console.capture() as capture:
         console.print(shown)
     for line in capture.get().splitlines():
@@ -253,5 +247,5 @@ def _print(console: Console, shown: RenderableType) -> None:
 
 
 def read_now() -> datetime:
-    """Read the current time, aware."""
+    """Read the current time, in UTC."""
     return datetime.now(UTC)

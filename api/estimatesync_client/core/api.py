@@ -1,7 +1,7 @@
 """The API as the commands see it: queries, responses, and the port that `adapters.http_api` implements.
 
 Unlike the API's own types, responses are lenient: a newer server may send more fields, an older one fewer. Fields that
-this version does not know stay in `document`.
+this version does not know stay in `document`, the response as it came, for `--output json`.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,25 @@ Document = dict[str, Any]
 Shape = TypeVar("Shape")
 
 
-class Days(msgspec.Struct, frozen=True, kw_only=True):
+class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What to sync; days as `YYYY-MM-DD`, the server chooses those that are absent."""
+
+    start_date: str | None = None
+    end_date: str | None = None
+    idempotency_key: str
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which syncs to list, newest first; instants and days as the API takes them."""
+
+    limit: int = 20
+    statuses: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    cursor: str | None = None
+
+
+class DateRange(msgspec.Struct, frozen=True, kw_only=True):
     """The days that a sync covers, both included."""
 
     start_date: str
@@ -60,13 +78,13 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sync(msgspec.Struct, frozen=True, kw_only=True):
-    """One sync. `document` is the answer as it came, for who asks for JSON."""
+    """One sync; what is not known yet is None."""
 
     sync_id: str
     status: str
     reason: str | None = None
     message: str | None = None
-    date_range: Days | None = None
+    date_range: DateRange | None = None
     progress: Progress | None = None
     results: Results | None = None
     callback: Callback | None = None
@@ -83,7 +101,7 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a start."""
+    """The response to a start."""
 
     sync_id: str
     message: str = ""
@@ -91,14 +109,14 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acted(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a cancel or a redeliver."""
+    """The response to a cancel or a redeliver."""
 
     message: str = ""
     document: Document = {}
 
 
 class SyncPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some syncs, newest first, and where the next ones begin."""
+    """Some syncs, newest first, and where the next page begins."""
 
     syncs: tuple[Sync, ...]
     next_cursor: str | None = None
@@ -110,38 +128,22 @@ class _Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_sync(body: Document) -> Sync:
-    """Read one sync.
-
-    Raises:
-        NotEstimateSyncError: It is none.
-    """
+    """Parse one sync; like its siblings below, it raises NotEstimateSyncError for anything else."""
     return _convert({**body, "document": body}, Sync)
 
 
 def parse_started(body: Document) -> Started:
-    """Read the answer to a start.
-
-    Raises:
-        NotEstimateSyncError: It is none.
-    """
+    """Parse the response to a start."""
     return _convert({**body, "document": body}, Started)
 
 
 def parse_acted(body: Document) -> Acted:
-    """Read the answer to a cancel or a redeliver.
-
-    Raises:
-        NotEstimateSyncError: It is none.
-    """
+    """Parse the response to a cancel or a redeliver."""
     return _convert({**body, "document": body}, Acted)
 
 
 def parse_sync_page(body: Document) -> SyncPage:
-    """Read a page of syncs.
-
-    Raises:
-        NotEstimateSyncError: It is none.
-    """
+    """Parse a page of syncs."""
     listing = _convert(body, _Listing)
     return SyncPage(syncs=tuple(parse_sync(item) for item in listing.syncs), next_cursor=listing.next_cursor)
 
@@ -151,56 +153,42 @@ def _convert(raw: object, shape: type[Shape]) -> Shape:
         return msgspec.convert(raw, shape)
     except msgspec.ValidationError as error:
         raise NotEstimateSyncError(
-            f"The server answers in a shape that this program does not know: {error}.",
+            f"The server's response has a shape that this program does not know: {error}.",
             cure="Use the same version of the client and the server",
         ) from error
 
 
-class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a start asks for; the days as `YYYY-MM-DD`, absent ones are the server's to choose."""
-
-    start_date: str | None = None
-    end_date: str | None = None
-    idempotency_key: str
-
-
-class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which syncs are asked for, newest first; instants and days as the API takes them."""
-
-    limit: int = 20
-    statuses: tuple[str, ...] = ()
-    since: str | None = None
-    until: str | None = None
-    cursor: str | None = None
-
-
 class Server(Protocol):
-    """The API. Every method raises ClientError; what may pass by itself is tried again for a while before that."""
+    """The API. Every method raises ClientError; what may pass by itself is retried for a while before that."""
 
     def start(self, query: StartQuery) -> Started:
-        """Start a sync, once, however often the request has to be sent."""
+        """Start one sync, however often the request has to be sent."""
         ...
 
     def fetch_sync(self, sync_id: str, *, patience: float | None = None) -> Sync:
-        """Read one sync; `patience` is for how many seconds a server that is away is asked again."""
+        """Fetch one sync; `patience` is for how many seconds to retry while the server is down."""
         ...
 
     def fetch_page(self, query: ListQuery) -> SyncPage:
-        """Read some syncs."""
+        """Fetch at most as many syncs as the API gives at once."""
         ...
 
     def fetch_log(self, sync_id: str) -> str:
-        """Read what a sync has printed so far."""
+        """Fetch what a sync has printed so far."""
         ...
 
     def follow_log(self, sync_id: str) -> Iterator[str]:
-        """Read the log from its beginning, in pieces, until the server ends it; a break raises UnavailableError."""
+        """Read the log from its beginning, in pieces, until the server ends it.
+
+        Raises:
+            UnavailableError: the connection broke.
+        """
         ...
 
     def cancel(self, sync_id: str) -> Acted:
-        """Ask that a sync stops."""
+        """Request that a sync stops."""
         ...
 
     def redeliver(self, sync_id: str) -> Acted:
-        """Ask that the callback of a finished sync is sent again."""
+        """Request that the callback of a finished sync is sent again."""
         ...

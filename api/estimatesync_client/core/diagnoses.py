@@ -1,17 +1,17 @@
 """What can be wrong, as `doctor` and the error messages say it: one table of diagnoses, each with its cure.
 
-In a text `{setting}` is the variable to look at, `{host}` the server that was asked, and other `{…}` details of one
-case.
+In a text, `{setting}` is the variable to check and `{host}` the server that was asked; other `{…}` are details of the
+single case.
 """
 
 from enum import Enum, StrEnum
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 
 class Verdict(StrEnum):
-    """What a check found; the sign is what a terminal shows."""
+    """The outcome of a check."""
 
     OK = "ok"
     FAULT = "fault"
@@ -19,12 +19,12 @@ class Verdict(StrEnum):
 
     @property
     def sign(self) -> str:
-        """One character."""
+        """One character for a terminal."""
         return {"ok": "✔", "fault": "✘", "unknown": "?"}[self.value]
 
 
 class Check(StrEnum):
-    """What is looked at, in this order; each depends at most on those before it."""
+    """What `doctor` checks, in this order; each check depends at most on those before it."""
 
     SERVER = "server"
     KEY = "API key"
@@ -35,7 +35,7 @@ class Check(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check has found."""
+    """What one check has found; the fields are those of `doctor --output json`."""
 
     check: Check
     verdict: Verdict
@@ -44,13 +44,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _OK, _FAULT, _UNKNOWN = Verdict.OK, Verdict.FAULT, Verdict.UNKNOWN
-_SEEN_FAILING: Final = "{detail}, {age} ago in {sync_id}"
 
 
 class Diagnosis(Enum):
     """Verdict, what happened, and what to do about it."""
 
-    # Any connection. The server, Attic Tech and the webhook fail in the same ways.
+    # Any connection: the server, Attic Tech and the webhook fail in the same ways.
     NAME_UNKNOWN = (
         _FAULT,
         "the name {host} cannot be resolved",
@@ -59,53 +58,57 @@ class Diagnosis(Enum):
     NOTHING_LISTENS = (
         _FAULT,
         "nothing listens at {host}",
-        "Check host and port in {setting}, and that the service runs",
+        "Check host and port in {setting}, and that the service is running",
     )
     OUT_OF_REACH = (
         _FAULT,
         "{host} could not be reached in time",
-        "Check {setting}, and what lies between: firewall, VPN, proxy",
+        "Check {setting}, and any firewall, VPN or proxy in between",
     )
-    NO_ANSWER = (_FAULT, "{host} did not answer in time", "Try again; if that lasts, look at the log of the service")
+    NO_ANSWER = (_FAULT, "{host} did not answer in time", "Try again; if it keeps happening, check the service's log")
     UNTRUSTED = (
         _FAULT,
         "the certificate of {host} is not trusted ({detail})",
-        "Correct the certificate, or let SSL_CERT_FILE name your own authority",
+        "Fix the certificate, or set SSL_CERT_FILE to a file with your own certificate authority",
     )
-    NO_TLS = (_FAULT, "{host} does not speak TLS", "Check the port in {setting}; without TLS it begins with http://")
+    NO_TLS = (
+        _FAULT,
+        "{host} does not speak TLS",
+        "Check the port in {setting}; without TLS, the URL begins with http://",
+    )
     NO_HTTP = (
         _FAULT,
         "{host} closed the connection without an answer",
-        "Check the port in {setting}, and whether it must begin with https://",
+        "Check the port in {setting}, and whether the URL must begin with https://",
     )
     BROKEN = (_FAULT, "the connection to {host} failed ({detail})", "Check {setting} and the network, then try again")
 
     # The server.
-    SERVER_ANSWERS = (_OK, "{host} answers after {milliseconds} ms", "")
+    SERVER_ANSWERS = (_OK, "{host} answered in {milliseconds} ms", "")
     SERVER_UNENCRYPTED = (
         _UNKNOWN,
-        "{host} answers, but without TLS: the key can be read on the way",
-        "Put a proxy with TLS in front of it, and let {setting} begin with https://",
+        "{host} answers, but without TLS: the key can be read on the network",
+        "Put a TLS proxy in front of it, and let {setting} begin with https://",
     )
-    URL_UNUSABLE = (_FAULT, "{detail}", "Write {setting} like https://example.com")
+    URL_UNUSABLE = (_FAULT, "{detail}", "Set {setting} to a URL such as https://example.com")
     REDIRECTED = (
         _FAULT,
         "{host} redirects to {detail}",
-        "Set {setting} to where it leads; the key is never sent on",
+        "Set {setting} to that address; the key is never sent to the target of a redirect",
     )
-    STRANGER = (
+    NOT_ESTIMATESYNC = (
         _FAULT,
-        "something else than EstimateSync answers at {host} ({detail})",
+        "what answers at {host} is not an EstimateSync API ({detail})",
         "Check {setting}: host, port, and path if a proxy adds one",
     )
-    BUSY = (_FAULT, "the server cannot answer now: {detail}", "Try again{later}; `estimatesync doctor` may tell why")
-    DEFECT = (_FAULT, "the server met a defect of its own: {detail}", "Look at the log of the API")
+    BUSY = (_FAULT, "the server cannot answer now: {detail}", "Try again{later}; `estimatesync doctor` may show why")
+    INTERNAL_ERROR = (_FAULT, "the server met an internal error: {detail}", "Check the log of the API")
 
     # The key.
-    KEY_ACCEPTED = (_OK, "accepted, also to start and to cancel syncs", "")
+    KEY_ACCEPTED = (_OK, "accepted, also to start and cancel syncs", "")
     KEY_READ_ONLY = (
         _OK,
-        "accepted, but only to look",
+        "accepted, but read-only",
         "To start, cancel or redeliver, use a key that is not read-only",
     )
     KEY_UNUSABLE = (_FAULT, "{detail}", "Set {setting} to one of the API's keys; on one machine: $(cat .local/api-key)")
@@ -117,59 +120,25 @@ class Diagnosis(Enum):
 
     # Where syncs are kept.
     STORE_READY = (_OK, "a sync could be stored now", "")
-    STORE_AWAY = (
+    STORE_UNAVAILABLE = (
         _FAULT,
         "no sync can be stored now: {detail}",
-        "Check the API server, the CustomResourceDefinition, the rights and quotas; on one machine PostgreSQL",
+        "Check the API server, the CustomResourceDefinition, RBAC and quotas; on one machine, PostgreSQL",
     )
 
-    # What syncs have seen, by their reason. The first words of a cure are those of docs/causes.md.
+    # What recent syncs show. How to cure a failed one is in the contract's table of causes.
     SEEN_WORKING = (_OK, "worked {age} ago, in {sync_id}", "")
-    LOGIN_FAILED = (
-        _FAULT,
-        _SEEN_FAILING,
-        "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD where syncs read them: their Secret, or .env",
-    )
-    SOURCE_UNAVAILABLE = (
-        _FAULT,
-        _SEEN_FAILING,
-        "Check ATTIC_TECH_URL and the network, then start a new sync",
-    )
-    SOURCE_INVALID = (
-        _FAULT,
-        _SEEN_FAILING,
-        "Check ATTIC_TECH_URL",
-    )
-    DATABASE_UNAVAILABLE = (
-        _FAULT,
-        _SEEN_FAILING,
-        "Check DATABASE_URL and the server, then start a new sync",
-    )
-    DATABASE_REFUSED = (
-        _FAULT,
-        _SEEN_FAILING,
-        "Check the login, its rights and the schema",
-    )
-    SECRET_MISSING = (
-        _FAULT,
-        _SEEN_FAILING,
-        "Create it and the sync goes on",
-    )
-    CONFIGURATION_INVALID = (
-        _FAULT,
-        _SEEN_FAILING,
-        "The log names each of them: estimatesync logs {sync_id}",
-    )
+    SEEN_FAILING = (_FAULT, "{detail}, {age} ago in {sync_id}", "{cure}")
     NO_EVIDENCE = (
         _UNKNOWN,
-        "no recent sync has got far enough to tell",
-        "Run one: estimatesync start --wait; or let doctor try the settings itself: --env-file .env",
+        "no recent sync got far enough to tell",
+        "Start one: estimatesync start --wait; or give doctor the settings to try: --env-file .env",
     )
     NOT_TRIED = (_UNKNOWN, "not tried: {detail}", "")
     CONTRADICTED = (
         _UNKNOWN,
         "{tried}; but syncs say: {seen}",
-        "If that was before a correction, start a sync; if not, give syncs the settings that were tried here",
+        "If you have fixed something since, start a sync; if not, give syncs the settings that were tried here",
     )
 
     # Attic Tech, asked from here.
@@ -184,17 +153,17 @@ class Diagnosis(Enum):
         "{host} accepts the login but does not let it list estimates (HTTP {detail})",
         "Give the account of ATTIC_TECH_EMAIL access to job-estimates",
     )
-    SOURCE_STRANGE = (_FAULT, "{host} answers with something else than Attic Tech's API ({detail})", "Check {setting}")
+    NOT_ATTIC_TECH = (_FAULT, "what answers at {host} is not Attic Tech's API ({detail})", "Check {setting}")
 
     # PostgreSQL, asked from here.
     DATABASE_READY = (_OK, "{detail}", "")
     DATABASE_URL_UNUSABLE = (
         _FAULT,
         "DATABASE_URL is not a connection URL",
-        "Write postgresql://user:password@host/name",
+        "Set it to postgresql://user:password@host/name",
     )
-    DATABASE_AWAY = (_FAULT, "no connection: {detail}", "Check DATABASE_URL and the server")
-    DATABASE_READ_ONLY = (_FAULT, "the database is read-only", "Let DATABASE_URL name the primary server")
+    DATABASE_UNAVAILABLE = (_FAULT, "no connection: {detail}", "Check DATABASE_URL and the server")
+    DATABASE_READ_ONLY = (_FAULT, "the database is read-only", "Set DATABASE_URL to the primary server")
     DATABASE_CANNOT_CREATE = (
         _FAULT,
         "there is no schema {schema}, and {user} may not create it",
@@ -202,44 +171,44 @@ class Diagnosis(Enum):
     )
     DATABASE_CANNOT_WRITE = (
         _FAULT,
-        "{user} may not work in the schema {schema}",
+        "{user} may not write to the schema {schema}",
         "GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}",
     )
     NO_DRIVER = (
         _UNKNOWN,
         "DATABASE_URL is set, but the driver is not installed",
-        "pip install 'estimatesync[sync]', to let doctor try it",
+        "Install it to let doctor try: pip install 'estimatesync[sync]'",
     )
 
-    # The webhook, seen from here and by the operator.
+    # The webhook, tried from here, and as the operator found it.
     TARGET_READY = (_OK, "{host} is a public address and speaks TLS; nothing was posted", "")
     TARGET_READY_HERE = (_OK, "{host} can be reached; nothing was posted", "")
-    TARGET_UNUSABLE = (_FAULT, "{setting} {detail}", "Copy the webhook's address from Make.com again")
-    TARGET_PRIVATE = (
+    TARGET_UNUSABLE = (_FAULT, "{detail}", "Copy the webhook's address from Make.com into {setting} again")
+    TARGET_REFUSED = (
         _FAULT,
-        "{host} leads to {detail}, which is not public: callbacks to it are refused",
-        "Use a public address, or set CALLBACK_ALLOW_PRIVATE_TARGETS=true",
+        "{host} leads to {address}, which is not public: {detail}",
+        "The operator sends no callbacks there; check {setting}",
     )
     DELIVERED = (_OK, "delivered {age} ago, for {sync_id}", "")
     CALLBACK_GONE = (
         _FAULT,
         "the webhook is gone (HTTP 410), {age} ago for {sync_id}",
-        "Make a new webhook, set MAKE_SYNC_CALLBACK_WEBHOOK_URL, then: estimatesync redeliver {sync_id}",
+        "Create a new webhook, set MAKE_SYNC_CALLBACK_WEBHOOK_URL, then: estimatesync redeliver {sync_id}",
     )
     CALLBACK_FAILED = (
         _FAULT,
         "given up {age} ago for {sync_id}: {detail}",
-        "Correct what it says, then: estimatesync redeliver {sync_id}",
+        "Fix what it says, then: estimatesync redeliver {sync_id}",
     )
     CALLBACK_RETRYING = (
         _FAULT,
         "not delivered yet after {attempts} for {sync_id}: {detail}",
-        "Correct what it says; it is tried again by itself",
+        "Fix what it says; it is retried automatically",
     )
     CALLBACK_DISABLED = (
         _UNKNOWN,
-        "none is configured: nobody is told how a sync ended",
-        "Set MAKE_SYNC_CALLBACK_WEBHOOK_URL if Make.com shall be told",
+        "none is configured: syncs end without a callback",
+        "Set MAKE_SYNC_CALLBACK_WEBHOOK_URL if Make.com should get one",
     )
 
     def __init__(self, verdict: Verdict, happened: str, cure: str) -> None:

@@ -7,7 +7,7 @@ ClientError
 │   ├── NotFoundError           there is no such sync
 │   └── ConflictError           the sync is in another state
 ├── UnavailableError        the server is down or busy: a retry may help
-├── NotEstimateSyncError    something else answers at this address
+├── NotEstimateSyncError    something answers, but it is not an EstimateSync API
 ├── StillRunningError       the time to wait is over
 └── InterruptedWaitError    Ctrl-C
 
@@ -19,18 +19,18 @@ from typing import Any, ClassVar
 
 
 class Exit(Enum):
-    """The exit code, and what it means to a script."""
+    """The exit code, and what it means to a script; docs/client.md shows this table."""
 
     DONE = (0, "done; with `--wait`: the sync succeeded")
     REFUSED = (1, "the request was refused as it is, or something unexpected happened: the message says what")
     USAGE = (2, "the command line or a setting is wrong; nothing was sent")
     SYNC_FAILED = (3, "`--wait`: the sync failed")
     SYNC_CANCELLED = (4, "`--wait`: the sync was cancelled")
-    UNAVAILABLE = (5, "the server cannot be reached, cannot answer now, or is not an EstimateSync")
+    UNAVAILABLE = (5, "the server cannot be reached, cannot answer now, or is not an EstimateSync API")
     NOT_ALLOWED = (6, "the API key is wrong, or may not do this (HTTP 401, 403)")
     NOT_FOUND = (7, "there is no such sync, or no longer")
     STILL_RUNNING = (8, "`--timeout` is over and the sync goes on")
-    CONFLICT = (9, "the sync is not in a state for this (HTTP 409)")
+    CONFLICT = (9, "the state of the sync does not allow this (HTTP 409)")
     FAULT_FOUND = (10, "`doctor` found a fault")
     INTERRUPTED = (130, "Ctrl-C; a sync that was started goes on")
 
@@ -40,7 +40,7 @@ class Exit(Enum):
 
 
 class ClientError(Exception):
-    """A cause that is told in one line."""
+    """An error that a person can act on."""
 
     exit: ClassVar[Exit] = Exit.REFUSED
     default_code: ClassVar[str] = "error"
@@ -48,14 +48,14 @@ class ClientError(Exception):
     def __init__(
         self, message: str, *, cure: str = "", code: str = "", faults: tuple[str, ...] = (), sync_id: str = ""
     ) -> None:
-        """Keep what to say.
+        """Create the error.
 
         Args:
-            message: What happened.
-            cure: What to do about it.
-            code: The server's word for it.
-            faults: Everything that is wrong with a request, when it is more than one thing.
-            sync_id: The sync that goes on all the same.
+            message: what happened.
+            cure: what to do about it.
+            code: the server's own error code, if it sent one.
+            faults: everything that is wrong with a request, when it is more than one thing.
+            sync_id: the sync that goes on all the same.
         """
         super().__init__(message)
         self.message = message
@@ -66,39 +66,39 @@ class ClientError(Exception):
 
 
 class UsageError(ClientError):
-    """The program was called, or set up, wrongly."""
+    """The command line or a setting is wrong; nothing was sent."""
 
     exit = Exit.USAGE
     default_code = "usage"
 
 
 class RefusedError(ClientError):
-    """The same request will be refused again."""
+    """The server refuses the request, and would refuse it again."""
 
     default_code = "refused"
 
 
 class NotAllowedError(RefusedError):
-    """The key is not valid, or not for this."""
+    """The key is not valid, or does not allow this."""
 
     exit = Exit.NOT_ALLOWED
 
 
 class NotFoundError(RefusedError):
-    """No such sync."""
+    """There is no such sync."""
 
     exit = Exit.NOT_FOUND
     default_code = "sync_not_found"
 
 
 class ConflictError(RefusedError):
-    """The sync is in a state in which this cannot be done."""
+    """The state of the sync does not allow this."""
 
     exit = Exit.CONFLICT
 
 
 class UnavailableError(ClientError):
-    """Nothing usable came back, but the same request may succeed later."""
+    """There was no usable response, but the same request may succeed later."""
 
     exit = Exit.UNAVAILABLE
     default_code = "unavailable"
@@ -113,15 +113,15 @@ class UnavailableError(ClientError):
         is_lasting: bool = False,
         sync_id: str = "",
     ) -> None:
-        """Keep what to say, and when to ask again.
+        """Create the error.
 
         Args:
-            message: What happened.
-            cure: What to do about it.
-            code: The server's word for it.
-            retry_after: Seconds that the server asks to wait.
-            is_lasting: Asking again helps only after a person has acted.
-            sync_id: The sync that may go on all the same.
+            message: what happened.
+            cure: what to do about it.
+            code: the server's own error code, if it sent one.
+            retry_after: seconds that the server asks to wait.
+            is_lasting: a retry only helps after a person has acted.
+            sync_id: the sync that may go on all the same.
         """
         super().__init__(message, cure=cure, code=code, sync_id=sync_id)
         self.retry_after = retry_after
@@ -129,14 +129,14 @@ class UnavailableError(ClientError):
 
 
 class NotEstimateSyncError(ClientError):
-    """What answers at this address is not an EstimateSync, or one that this program does not understand."""
+    """What answers at this address is not an EstimateSync API, or not a version that this program knows."""
 
     exit = Exit.UNAVAILABLE
     default_code = "not_estimatesync"
 
 
 class StillRunningError(ClientError):
-    """The sync has not ended in the time that was given."""
+    """The sync has not ended within the timeout."""
 
     exit = Exit.STILL_RUNNING
     default_code = "still_running"
@@ -150,7 +150,7 @@ class InterruptedWaitError(ClientError):
 
 
 def to_error_object(error: ClientError) -> dict[str, Any]:
-    """Write an error as JSON, in the shape of the API's own errors and with the exit code."""
+    """Convert an error to JSON, in the shape of the API's own errors and with the exit code."""
     body: dict[str, Any] = {"success": False, "message": error.message, "code": error.code}
     if error.cure:
         body["cure"] = error.cure

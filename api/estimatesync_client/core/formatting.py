@@ -9,7 +9,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def format_age(moment: datetime | None, now: datetime) -> str:
-    """How long ago, in one unit: `45 s`, `12 min`, `3 h`, `9 d`; a dash when nobody knows."""
+    """Write how long ago, in one unit: `45 s`, `12 min`, `3 h`, `9 d`; a dash when it is unknown."""
     if moment is None:
         return "-"
     seconds = max(0, int((now - moment).total_seconds()))
@@ -20,7 +20,7 @@ def format_age(moment: datetime | None, now: datetime) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """How long, in the two largest units: `9 s`, `8 min 7 s`, `2 h 5 min`."""
+    """Write a duration in its two largest units: `9 s`, `8 min 7 s`, `2 h 5 min`."""
     whole = max(0, round(seconds))
     if whole >= 3_600:  # noqa: PLR2004 - an hour
         return f"{whole // 3_600} h {whole % 3_600 // 60} min"
@@ -28,13 +28,13 @@ def format_duration(seconds: float) -> str:
 
 
 def format_clock(seconds: float) -> str:
-    """How long, as a clock that runs: `0:08:07`."""
+    """Write a duration as a running clock: `0:08:07`."""
     whole = max(0, int(seconds))
     return f"{whole // 3_600}:{whole % 3_600 // 60:02}:{whole % 60:02}"
 
 
 def format_moment(moment: datetime) -> str:
-    """When, in the time zone of this terminal."""
+    """Write an instant in the time zone of this terminal."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
@@ -44,7 +44,7 @@ def format_count(number: int, noun: str) -> str:
 
 
 def strip_control_characters(text: str) -> str:
-    """Take the control characters out of somebody else's words: they could repaint a terminal."""
+    """Remove the control characters from foreign text: they could repaint a terminal."""
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
 
 
@@ -61,7 +61,7 @@ def format_sign(sync: Sync) -> str:
 
 
 def format_row(sync: Sync, now: datetime) -> tuple[str, ...]:
-    """The sync as a row under COLUMNS."""
+    """Write a sync as a row under COLUMNS."""
     results = sync.results
     return (
         sync.sync_id,
@@ -75,7 +75,7 @@ def format_row(sync: Sync, now: datetime) -> tuple[str, ...]:
 
 
 def format_outcome(sync: Sync) -> str:
-    """What became of it, or what it waits for, in one line."""
+    """Write the outcome, or what the sync waits for, in one line."""
     if sync.status == SUCCEEDED and sync.results:
         return _format_results(sync.results)
     cause = strip_control_characters(sync.message or "")
@@ -85,12 +85,12 @@ def format_outcome(sync: Sync) -> str:
 
 
 def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
-    """Everything worth knowing, as names and texts; what nobody knows yet is left out."""
+    """Write everything worth knowing, as names and texts, without what is not known yet."""
     days, created = sync.date_range, sync.created_at
     fields = (
         ("Days", f"{days.start_date} to {days.end_date}" if days else ""),
         ("Pages", _format_progress(sync.progress) if sync.progress else ""),
-        ("Asked for", f"{format_moment(created)}, {format_age(created, now)} ago" if created else ""),
+        ("Requested", f"{format_moment(created)}, {format_age(created, now)} ago" if created else ""),
         ("Started", format_moment(sync.started_at) if sync.started_at else ""),
         ("Ended", _format_end(sync)),
         ("Callback", _format_callback(sync.callback, now) if sync.callback else ""),
@@ -99,7 +99,7 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
 
 
 def format_progress_line(sync: Sync) -> str:
-    """How far it is, in one line for a log."""
+    """Write the progress in one line, for a log."""
     progress = sync.progress
     reached = f"page {progress.text}, {format_count(progress.fetched, 'estimate')}" if progress else ""
     return "  ".join(part for part in (sync.status, reached, format_outcome(sync)) if part)

@@ -9,24 +9,24 @@ from estimatesync_client.core.api import ListQuery, Server, Sync, SyncPage
 from estimatesync_client.core.errors import NotFoundError, UsageError
 
 LATEST: Final = "latest"
-PAGE_LIMIT: Final = 100
-"""The most that the API gives at once; also how far back a beginning is looked for."""
-_SHOWN: Final = 3
+MAX_PAGE: Final = 100
+"""The most that the API gives at once; a prefix is searched for among as many."""
+_MAX_NAMES: Final = 3
 
 
 def find_sync(server: Server, text: str) -> Sync:
-    """Find it, and read it.
+    """Fetch the sync with this id or prefix, or the latest one.
 
     Raises:
-        UsageError: Several syncs begin like this.
-        ClientError: There is none, or the server cannot tell.
+        UsageError: several syncs begin like this.
+        ClientError: there is none, or the server cannot tell.
     """
     if text == LATEST:
         return _fetch_latest(server)
     try:
         return server.fetch_sync(text)
     except NotFoundError:
-        recent = server.fetch_page(ListQuery(limit=PAGE_LIMIT)).syncs
+        recent = server.fetch_page(ListQuery(limit=MAX_PAGE)).syncs
         found = choose_by_prefix(recent, text)
         if found is None:
             raise
@@ -37,12 +37,12 @@ def choose_by_prefix(syncs: Sequence[Sync], text: str) -> Sync | None:
     """Choose the one sync whose id begins with the text; None when there is none.
 
     Raises:
-        UsageError: There is more than one.
+        UsageError: there is more than one.
     """
     found = [sync for sync in syncs if text and sync.sync_id.startswith(text)]
     if len(found) > 1:
-        names = ", ".join(sync.sync_id for sync in found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
-        raise UsageError(f"Several syncs begin with {text}: {names}.", cure="Write more of the id")
+        names = ", ".join(sync.sync_id for sync in found[:_MAX_NAMES]) + (", …" if len(found) > _MAX_NAMES else "")
+        raise UsageError(f"Several syncs begin with {text}: {names}.", cure="Give more of the id")
     return found[0] if found else None
 
 
@@ -54,11 +54,11 @@ def _fetch_latest(server: Server) -> Sync:
 
 
 def fetch_syncs(server: Server, query: ListQuery) -> SyncPage:
-    """Read as many syncs as the query asks for, page by page."""
+    """Fetch as many syncs as the query asks for, page by page."""
     syncs: list[Sync] = []
     cursor = query.cursor
     while True:
-        limit = min(PAGE_LIMIT, query.limit - len(syncs))
+        limit = min(MAX_PAGE, query.limit - len(syncs))
         page = server.fetch_page(msgspec.structs.replace(query, limit=limit, cursor=cursor))
         syncs += page.syncs
         cursor = page.next_cursor

@@ -28,20 +28,20 @@ _TRANSIENT: Final = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-_KINDS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
+_ERRORS_BY_STATUS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
     401: (NotAllowedError, f"Set {KEY_VARIABLE} to one of the API's keys"),
-    403: (NotAllowedError, f"Check {KEY_VARIABLE}; `estimatesync doctor` tells what it may do"),
-    404: (NotFoundError, "`estimatesync list` shows those that there are"),
+    403: (NotAllowedError, f"Check {KEY_VARIABLE}; `estimatesync doctor` shows what it may do"),
+    404: (NotFoundError, "`estimatesync list` shows those that exist"),
     409: (ConflictError, ""),
 }
 _LASTING: Final = frozenset({Diagnosis.UNTRUSTED, Diagnosis.NO_TLS})
-_NO_SUCH_ADDRESS: Final = "not_found"
-"""Ours, but older than this program, or behind another path."""
+_UNKNOWN_PATH: Final = "not_found"
+"""The API's code for an unknown path: it is older than this program, or behind another path."""
 _QUOTE_LENGTH: Final = 300
 
 
 def parse_body(raw: bytes) -> dict[str, Any] | None:
-    """Read a JSON object; None when it is something else."""
+    """Parse a JSON object; None when it is anything else."""
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -50,7 +50,7 @@ def parse_body(raw: bytes) -> dict[str, Any] | None:
 
 
 def format_origin(location: str) -> str:
-    """Show where a redirect leads: scheme and host, for a path may hold anything."""
+    """Show where a redirect leads: scheme and host only, since a path may hold anything."""
     try:
         parts = urlsplit(location)
     except ValueError:
@@ -64,15 +64,17 @@ def build_connection_error(diagnosis: Diagnosis, detail: str, *, host: str) -> U
     return UnavailableError(message, cure=cure, is_lasting=diagnosis in _LASTING)
 
 
-def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: float | None, host: str) -> ClientError:
-    """Build the error of an answer that is not a success.
+def build_response_error(
+    status: int, raw: bytes, *, location: str, retry_after: float | None, host: str
+) -> ClientError:
+    """Build the error of a response that is not a success.
 
     Args:
-        status: HTTP's.
-        raw: The body.
-        location: Where a redirect leads; empty without one.
-        retry_after: Seconds after which the server wants to be asked again.
-        host: Who answered.
+        status: the HTTP status code.
+        raw: the body.
+        location: where a redirect leads; empty without one.
+        retry_after: seconds that the server asks to wait.
+        host: which server responded.
     """
     details = {"host": host, "setting": URL_VARIABLE}
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -84,24 +86,24 @@ def build_answer_error(status: int, raw: bytes, *, location: str, retry_after: f
         later = f" in {retry_after:.0f} s" if retry_after else ""
         message, cure = _format(Diagnosis.BUSY, detail=said or f"HTTP {status}", later=later)
         return UnavailableError(message, cure=cure, code=_read_code(body), retry_after=retry_after)
-    if not said or body is None or _read_code(body) == _NO_SUCH_ADDRESS:
-        message, cure = _format(Diagnosis.STRANGER, detail=said.rstrip(".") or f"HTTP {status}", **details)
+    if not said or body is None or _read_code(body) == _UNKNOWN_PATH:
+        message, cure = _format(Diagnosis.NOT_ESTIMATESYNC, detail=said.rstrip(".") or f"HTTP {status}", **details)
         return NotEstimateSyncError(message, cure=cure)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        message, cure = _format(Diagnosis.DEFECT, detail=said)
+        message, cure = _format(Diagnosis.INTERNAL_ERROR, detail=said)
         return RefusedError(message, cure=cure, code=_read_code(body))
     return _build_refusal(status, body, said)
 
 
 def _build_refusal(status: int, body: dict[str, Any], said: str) -> ClientError:
-    kind, cure = _KINDS.get(status, (RefusedError, ""))
+    kind, cure = _ERRORS_BY_STATUS.get(status, (RefusedError, ""))
     listed = body.get("errors")
     faults = tuple(strip_control_characters(str(fault)) for fault in listed) if isinstance(listed, list) else ()
     return kind(said, cure=cure, code=_read_code(body), faults=faults)
 
 
 def _read_message(body: dict[str, Any] | None) -> str:
-    """Every error of the API has these two; whatever lacks them was said by somebody else."""
+    """Every error of the API has these two fields; a body without them is not the API's."""
     if body is None or body.get("success") is not False or not isinstance(body.get("message"), str):
         return ""
     return strip_control_characters(body["message"])[:_QUOTE_LENGTH]
@@ -112,7 +114,7 @@ def _read_code(body: dict[str, Any] | None) -> str:
 
 
 def _format(diagnosis: Diagnosis, **details: object) -> tuple[str, str]:
-    """Make a sentence of a row; a host stays as it is written."""
+    """Make sentences of a row; a text that begins with a host keeps its case."""
     happened = (
         diagnosis.happened
         if diagnosis.happened.startswith("{")

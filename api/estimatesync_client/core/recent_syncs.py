@@ -5,71 +5,68 @@ The API holds none of their credentials, so it cannot check them; but the syncs 
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final
 
-from estimatesync_contract.causes import Reason
+from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_client.core.api import SUCCEEDED, Callback, Sync
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
 from estimatesync_client.core.formatting import format_age, format_count, strip_control_characters
 
-Diagnoses = Mapping[str, Diagnosis]
+_SOURCE_REASONS: Final = frozenset(
+    {Reason.LOGIN_FAILED, Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_INVALID, Reason.SECRET_MISSING}
+)
+_DATABASE_REASONS: Final = frozenset({Reason.DATABASE_UNAVAILABLE, Reason.DATABASE_REFUSED, Reason.SECRET_MISSING})
 
-_EITHER: Final[Diagnoses] = {Reason.SECRET_MISSING: Diagnosis.SECRET_MISSING}
-SOURCE_DIAGNOSES: Final[Diagnoses] = {
-    Reason.LOGIN_FAILED: Diagnosis.LOGIN_FAILED,
-    Reason.SOURCE_UNAVAILABLE: Diagnosis.SOURCE_UNAVAILABLE,
-    Reason.SOURCE_INVALID: Diagnosis.SOURCE_INVALID,
-    **_EITHER,
+_CURES: Final[Mapping[str, str]] = {cause.reason: cause.cure for cause in CAUSES}
+_CURE_DETAILS: Final[Mapping[str, str]] = {
+    Reason.LOGIN_FAILED: " where syncs read them: their Secret, or .env",
+    Reason.CONFIGURATION_INVALID: ": estimatesync logs {sync_id}",
 }
-DATABASE_DIAGNOSES: Final[Diagnoses] = {
-    Reason.DATABASE_UNAVAILABLE: Diagnosis.DATABASE_UNAVAILABLE,
-    Reason.DATABASE_REFUSED: Diagnosis.DATABASE_REFUSED,
-    **_EITHER,
-}
-_GONE: Final = 410
+"""What this program can add to a cure: where to go from here."""
 
 
 def decide_source(syncs: Iterable[Sync], now: datetime) -> Finding:
-    """Judge by the newest sync that got as far as Attic Tech: a page that arrived needed a login.
+    """Decide by the newest sync that got as far as Attic Tech: a page that arrived needed a login.
 
     Args:
-        syncs: Newest first.
-        now: The current time.
+        syncs: newest first.
+        now: the current time.
     """
     for sync in syncs:
         if sync.status == SUCCEEDED or (sync.progress and sync.progress.page):
             return _build_seen(Check.SOURCE, Diagnosis.SEEN_WORKING, sync, now)
-        if diagnosis := _find_fault(sync, SOURCE_DIAGNOSES, about="ATTIC_TECH"):
-            return _build_seen(Check.SOURCE, diagnosis, sync, now)
+        if _is_about(sync, _SOURCE_REASONS, settings="ATTIC_TECH"):
+            return _build_seen(Check.SOURCE, Diagnosis.SEEN_FAILING, sync, now)
     return build_finding(Check.SOURCE, Diagnosis.NO_EVIDENCE)
 
 
 def decide_database(syncs: Iterable[Sync], now: datetime) -> Finding:
-    """Judge by the newest sync that stored its rows, or could not; newest first."""
+    """Decide by the newest sync that stored its rows or failed to; newest first."""
     for sync in syncs:
         if sync.status == SUCCEEDED:
             return _build_seen(Check.DATABASE, Diagnosis.SEEN_WORKING, sync, now)
-        if diagnosis := _find_fault(sync, DATABASE_DIAGNOSES, about=DATABASE_URL.partition("_")[0]):
-            return _build_seen(Check.DATABASE, diagnosis, sync, now)
+        if _is_about(sync, _DATABASE_REASONS, settings=DATABASE_URL.partition("_")[0]):
+            return _build_seen(Check.DATABASE, Diagnosis.SEEN_FAILING, sync, now)
     return build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
 
 
 def decide_callback(syncs: Iterable[Sync], now: datetime) -> Finding:
-    """Judge by the newest sync whose callback was tried, or is none; newest first."""
+    """Decide by the newest sync whose callback was tried, or is disabled; newest first."""
     for sync in syncs:
         if sync.callback and sync.callback.state != "pending":
-            return _judge_delivery(sync, sync.callback, now)
+            return _decide_delivery(sync, sync.callback, now)
     return build_finding(Check.CALLBACK, Diagnosis.NO_EVIDENCE)
 
 
-def combine(tried: Finding | None, seen: Finding) -> Finding:
-    """Join what was tried from here with what syncs have seen: what was tried is newer, but with settings of its own.
+def combine_findings(tried: Finding | None, seen: Finding) -> Finding:
+    """Combine a probe with what syncs show: the probe is newer, but used settings of its own.
 
     Args:
-        tried: What a try from here has found; None when the settings for it are not known.
-        seen: What syncs have seen.
+        tried: what a probe from here found; None when its settings are not known.
+        seen: what recent syncs show.
     """
     if tried is None or (tried.verdict is Verdict.UNKNOWN and seen.verdict is not Verdict.UNKNOWN):
         return seen
@@ -78,13 +75,14 @@ def combine(tried: Finding | None, seen: Finding) -> Finding:
     return tried
 
 
-def _find_fault(sync: Sync, diagnoses: Diagnoses, *, about: str) -> Diagnosis | None:
-    if sync.reason == Reason.CONFIGURATION_INVALID and about in (sync.message or ""):
-        return Diagnosis.CONFIGURATION_INVALID
-    return diagnoses.get(sync.reason or "")
+def _is_about(sync: Sync, reasons: frozenset[Reason], *, settings: str) -> bool:
+    """Wrong settings of either part have the same reason; the message names the variables."""
+    if sync.reason == Reason.CONFIGURATION_INVALID:
+        return settings in (sync.message or "")
+    return sync.reason in reasons
 
 
-def _judge_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
+def _decide_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
     code = callback.last_status_code
     details = {
         "sync_id": sync.sync_id,
@@ -94,7 +92,7 @@ def _judge_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
     }
     diagnoses = {
         "delivered": Diagnosis.DELIVERED,
-        "failed": Diagnosis.CALLBACK_GONE if code == _GONE else Diagnosis.CALLBACK_FAILED,
+        "failed": Diagnosis.CALLBACK_GONE if code == HTTPStatus.GONE else Diagnosis.CALLBACK_FAILED,
         "retrying": Diagnosis.CALLBACK_RETRYING,
         "disabled": Diagnosis.CALLBACK_DISABLED,
     }
@@ -103,5 +101,12 @@ def _judge_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
 
 def _build_seen(check: Check, diagnosis: Diagnosis, sync: Sync, now: datetime) -> Finding:
     moment = sync.completed_at or sync.started_at or sync.created_at
-    said = strip_control_characters(sync.message or sync.reason or "").rstrip(".")
-    return build_finding(check, diagnosis, sync_id=sync.sync_id, age=format_age(moment, now), detail=said)
+    detail = strip_control_characters(sync.message or sync.reason or "").rstrip(".")
+    return build_finding(
+        check, diagnosis, sync_id=sync.sync_id, age=format_age(moment, now), detail=detail, cure=_format_cure(sync)
+    )
+
+
+def _format_cure(sync: Sync) -> str:
+    reason = sync.reason or ""
+    return _CURES.get(reason, "") + _CURE_DETAILS.get(reason, "").format(sync_id=sync.sync_id)

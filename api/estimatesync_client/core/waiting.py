@@ -4,60 +4,47 @@ The clock and the pause are passed in.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
+
+from estimatesync_contract.backoff import compute_backoff
 
 from estimatesync_client.core.api import Server, Sync
 from estimatesync_client.core.errors import StillRunningError, UnavailableError
 
-ASK_SECONDS: Final = 30.0
-"""For a server that is away or busy when a command begins."""
-WAIT_SECONDS: Final = 300.0
-"""The same for one that goes away while a sync is waited for: the sync goes on meanwhile."""
+REQUEST_PATIENCE: Final = 30.0
+"""Seconds of retries for a server that is down or busy when a command begins."""
+WAIT_PATIENCE: Final = 300.0
+"""The same for one that goes down while a sync is waited for: the sync goes on meanwhile."""
+POLL_SECONDS: Final = 1.0
+"""A page takes about as long, and a poll costs the server a millisecond."""
 
-_FIRST_SECONDS: Final = 0.5
-_LONGEST_SECONDS: Final = 10.0
+_FIRST_RETRY_SECONDS: Final = 0.5
+_MAX_RETRY_SECONDS: Final = 10.0
 
 
 def next_delay(failures: int, *, retry_after: float | None, remaining: float) -> float | None:
-    """Decide how long to wait after so many failures in a row; None when the patience is over.
+    """Decide how many seconds to wait before the next retry; None when there is no time left for it.
 
     Args:
-        failures: 1 or more.
-        retry_after: Seconds that the server asks for; it is never asked sooner.
-        remaining: Seconds of patience that are left.
+        failures: in a row, 1 or more.
+        retry_after: seconds that the server asks for; it is never retried sooner.
+        remaining: seconds of patience that are left.
     """
-    own = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(failures - 1, 10))
-    delay = own if retry_after is None else max(retry_after, _FIRST_SECONDS)
+    own = compute_backoff(failures, first=_FIRST_RETRY_SECONDS, longest=_MAX_RETRY_SECONDS)
+    delay = own if retry_after is None else max(retry_after, _FIRST_RETRY_SECONDS)
     return delay if delay <= remaining else None
 
 
-def parse_retry_after(header: str | None, *, now: datetime) -> float | None:
-    """Read Retry-After, seconds or a date (RFC 9110, section 10.2.3); None when absent or unreadable."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-POLL_SECONDS: Final = 1.0
-"""Between two looks: a page takes about as long, and one look costs the server a millisecond."""
-
-
 class WaitView(Protocol):
-    """Shows how a sync goes on while somebody waits."""
+    """Shows the progress of a sync that is waited for."""
 
     def show(self, sync: Sync) -> None:
-        """Show its newest state."""
+        """Show its latest state."""
         ...
 
 
 class SyncWaiter:
-    """How somebody waits: for how long, and how long for a server that is away meanwhile."""
+    """Waits for the end of a sync, or follows its log, across restarts of the server."""
 
     def __init__(
         self,
@@ -68,14 +55,14 @@ class SyncWaiter:
         patience: float,
         timeout: float | None = None,
     ) -> None:
-        """Begin to wait.
+        """Start the timeout.
 
         Args:
-            server: Where the sync is.
-            clock: Seconds that only ever grow.
-            pause: Sleeps.
-            patience: Seconds for which a server that has gone away is asked again.
-            timeout: Seconds to wait in all; None for however long it takes.
+            server: where the sync is.
+            clock: monotonic seconds.
+            pause: sleeps for so many seconds.
+            patience: seconds of retries for a server that has gone down.
+            timeout: seconds to wait in all; None for however long it takes.
         """
         self._server = server
         self._clock = clock
@@ -84,11 +71,11 @@ class SyncWaiter:
         self._end = None if timeout is None else clock() + timeout
 
     def wait_for_end(self, sync_id: str, view: WaitView) -> Sync:
-        """Return the sync once it has ended.
+        """Poll until the sync has ended, and return it.
 
         Raises:
-            StillRunningError: The time is over.
-            ClientError: The server stays away, or the sync is gone.
+            StillRunningError: the timeout is over.
+            ClientError: the server stays down, or the sync is gone.
         """
         while True:
             sync = self._server.fetch_sync(sync_id, patience=min(self._patience, self._compute_remaining()))
@@ -98,17 +85,17 @@ class SyncWaiter:
             remaining = self._compute_remaining()
             if not remaining:
                 raise StillRunningError(
-                    f"{sync_id} is {sync.status} still and goes on.",
+                    f"{sync_id} is still {sync.status} and goes on.",
                     cure=f"Come back with: estimatesync status {sync_id} --wait",
                     sync_id=sync_id,
                 )
             self._pause(min(POLL_SECONDS, remaining))
 
     def follow_log(self, sync_id: str) -> Iterator[str]:
-        """Read the log line by line until the sync has ended, across breaks of the connection.
+        """Read the log line by line until the sync has ended, reconnecting when the connection breaks.
 
         Raises:
-            ClientError: The server stays away, or the sync is gone.
+            ClientError: the server stays down, or the sync is gone.
         """
         lines = LogLines()
         deadline: float | None = None
@@ -121,8 +108,8 @@ class SyncWaiter:
                 fault = error
                 if error.is_lasting:
                     raise
-            # Also where a server that is away is waited for. A stream that ends well may have been ended by a server
-            # that stops, and the log of a sync at work may be silent for as long as it likes.
+            # This also waits for a server that is down. A stream that ends without an error proves nothing: the server
+            # may be stopping, and the log of a running sync may be silent for any time.
             is_finished = self._server.fetch_sync(sync_id, patience=self._patience).is_finished
             if is_finished and fault is None:
                 yield from lines.end()
@@ -131,7 +118,7 @@ class SyncWaiter:
                 deadline = deadline or self._clock() + self._patience
                 if self._clock() >= deadline:
                     raise fault
-            lines.begin_again()
+            lines.restart()
             self._pause(POLL_SECONDS)
 
     def _compute_remaining(self) -> float:
@@ -139,16 +126,15 @@ class SyncWaiter:
 
 
 class LogLines:
-    """Cuts a stream into lines, and leaves out those that an earlier stream of the same log has given already."""
+    """Splits a stream into lines, without those that an earlier stream of the same log has already given."""
 
     def __init__(self) -> None:
-        """Nothing has been read."""
         self._given: list[str] = []
         self._position = 0
         self._rest = ""
 
     def feed(self, piece: str) -> Iterator[str]:
-        """Take in a piece, and give the lines that are new and whole."""
+        """Add a piece, and give the lines that are new and complete."""
         *lines, self._rest = (self._rest + piece).split("\n")
         for line in lines:
             if not self._is_known(line):
@@ -162,8 +148,8 @@ class LogLines:
         if self._rest:
             yield from self.feed("\n")
 
-    def begin_again(self) -> None:
-        """The next piece is the beginning of the log, as it was or, after another run, as it never was."""
+    def restart(self) -> None:
+        """Expect the log from its beginning: the same one, or that of another run."""
         self._position = 0
         self._rest = ""
 

@@ -71,9 +71,9 @@ def test_a_login_is_tried_with_one_listing_of_one_record(
     [
         pytest.param(401, "/api/users/login", "refuses the login: HTTP 401", id="login"),
         pytest.param(403, "/api/job-estimates", "does not let it list estimates (HTTP 403)", id="listing"),
-        pytest.param(200, "/api/users/login", "something else than Attic Tech's API (HTTP 200)", id="a page"),
-        pytest.param(301, "/api/users/login", "something else than Attic Tech's API (HTTP 301)", id="redirect"),
-        pytest.param(503, "/api/job-estimates", "something else than Attic Tech's API (HTTP 503)", id="away"),
+        pytest.param(200, "/api/users/login", "is not Attic Tech's API (HTTP 200)", id="a page"),
+        pytest.param(301, "/api/users/login", "is not Attic Tech's API (HTTP 301)", id="redirect"),
+        pytest.param(503, "/api/job-estimates", "is not Attic Tech's API (HTTP 503)", id="away"),
     ],
 )
 def test_a_source_that_does_not_do_is_told_by_what_it_answers(
@@ -97,7 +97,7 @@ def test_a_wrong_password_and_a_source_that_is_away_are_told_apart(
     assert "refuses the login: The email or password provided is incorrect" in wrong["cause"]
     assert wrong["cure"] == "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
     nowhere = {url: examine("source login", **login | {"ATTIC_TECH_URL": url}) for url in ("nowhere", "http://a..b")}
-    assert nowhere["nowhere"]["cause"] == "ATTIC_TECH_URL is not an address"
+    assert nowhere["nowhere"]["cause"] == "ATTIC_TECH_URL is not a URL"
     assert "cannot be resolved" in nowhere["http://a..b"]["cause"]
     assert away["cause"] == "nothing listens at 127.0.0.1"
     assert "ATTIC_TECH_URL" in away["cure"]
@@ -133,7 +133,7 @@ def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..
     assert (owner["verdict"], other["verdict"]) == ("ok", "fault")
     assert f"{role} may not create it" in other["cause"]
     assert f"GRANT CREATE ON DATABASE {urlsplit(database_url).path[1:]} TO {role}" in other["cure"]
-    assert f"{role} may not work in the schema botzilla" in in_foreign_schema["cause"]
+    assert f"{role} may not write to the schema botzilla" in in_foreign_schema["cause"]
     assert granted["verdict"] == "ok"
 
 
@@ -161,9 +161,9 @@ def test_a_database_that_cannot_be_used_is_told_without_its_url(
     [
         pytest.param("PORT/hook", {}, "fault", "which is not public", id="private"),
         pytest.param("PORT/hook", {"CALLBACK_ALLOW_PRIVATE_TARGETS": "true"}, "ok", "can be reached", id="allowed"),
-        pytest.param("http://x/", {}, "fault", "begins with http://", id="no TLS"),
+        pytest.param("http://x/", {}, "fault", "starts with http://", id="no TLS"),
         pytest.param("https://x.invalid/", {}, "fault", "x.invalid cannot be resolved", id="no name"),
-        pytest.param("https://a..b/", {}, "fault", "a..b cannot be resolved", id="no name at all"),
+        pytest.param("https://a..b/", {}, "fault", "has no readable host", id="no name at all"),
     ],
 )
 def test_a_webhook_is_reached_and_never_posted_to(
@@ -211,7 +211,7 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
 @pytest.mark.parametrize(
     ("replies", "check", "verdict", "said"),
     [
-        pytest.param([(200, b"<html>")], "server", "fault", "something else", id="a stranger"),
+        pytest.param([(200, b"<html>")], "server", "fault", "is not an EstimateSync API", id="a stranger"),
         pytest.param(
             [(301, b"", {"Location": "https://b.example/x"})],
             "server",
@@ -223,7 +223,7 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
         pytest.param(
             [HEALTHY, (429, {**PROBLEM, "code": "too_many_wrong_keys"})], "API key", "fault", "refused", id="guesses"
         ),
-        pytest.param([HEALTHY, (200, {}), (403, PROBLEM)], "API key", "ok", "only to look", id="read-only key"),
+        pytest.param([HEALTHY, (200, {}), (403, PROBLEM)], "API key", "ok", "read-only", id="read-only key"),
         pytest.param([HEALTHY, (None,)], "API key", "fault", "without an answer", id="hangs up"),
         pytest.param(
             [HEALTHY, (200, {}), (404, PROBLEM), (503, {**PROBLEM, "message": "Away."})],

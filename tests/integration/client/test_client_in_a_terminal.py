@@ -115,7 +115,7 @@ def test_a_server_that_goes_away_is_told_above_the_bar(act: Callable[..., Any], 
     terminal = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": server.url})
 
     assert terminal.end() == 0
-    assert "closed the connection without an answer. Asking again for up to 300 s." in " ".join(terminal.shown.split())
+    assert "closed the connection without an answer. Retrying for up to 300 s." in " ".join(terminal.shown.split())
     assert "✔ succeeded" in terminal.shown
 
 

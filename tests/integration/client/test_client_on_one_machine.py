@@ -189,7 +189,7 @@ def test_a_key_that_may_only_look_is_told_apart(server: ServerProcess, client: C
     assert (listed.code, listed.document["syncs"]) == (0, [])
     assert (started.code, started.document["code"]) == (6, "api_key_read_only")
     (finding,) = [found for found in examined.document["checks"] if found["check"] == "API key"]
-    assert (examined.code, finding["verdict"], finding["cause"]) == (0, "ok", "accepted, but only to look")
+    assert (examined.code, finding["verdict"], finding["cause"]) == (0, "ok", "accepted, but read-only")
 
 
 def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(

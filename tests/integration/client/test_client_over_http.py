@@ -38,7 +38,7 @@ def test_a_start_is_sent_again_with_the_same_key_until_it_is_answered(
     assert len(key) == 32
     (body,) = {asked.body for asked in server.asked}
     assert json.loads(body) == {"startDate": "2025-09-01", "endDate": "2025-10-16"}
-    assert ended.err == "The server cannot answer now: Come back later. Asking again for up to 30 s.\n"
+    assert ended.err == "The server cannot answer now: Come back later. Retrying for up to 30 s.\n"
 
 
 def test_every_start_has_a_key_of_its_own_unless_one_is_given(
@@ -96,16 +96,16 @@ def test_authorities_that_cannot_be_read_are_named(
     ended = client(unused_url, SSL_CERT_FILE=str(tmp_path / "empty.pem")).run(*arguments)
 
     assert ended.code == 2
-    assert "✘ The certificate authorities in the file that SSL_CERT_FILE names cannot be read." in ended.err
-    assert "→ Let SSL_CERT_FILE name a PEM file with certificates" in ended.err
+    assert "✘ The certificate authorities in the file of SSL_CERT_FILE cannot be read." in ended.err
+    assert "→ Set SSL_CERT_FILE to a PEM file with certificates" in ended.err
     assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        pytest.param((200, b"<html>Welcome!</html>"), "something else than EstimateSync", id="another page"),
-        pytest.param((404, b"<html>Not Found</html>"), "Something else than EstimateSync answers", id="a foreign 404"),
+        pytest.param((200, b"<html>Welcome!</html>"), "is not one of an EstimateSync API", id="another page"),
+        pytest.param((404, b"<html>Not Found</html>"), "is not an EstimateSync API", id="a foreign 404"),
         pytest.param((200, {"success": True, "syncs": 7}), "a shape that this program does not know", id="odd JSON"),
         pytest.param((308, b"", {"Location": "https://b.example/x"}), "redirects to https://b.example", id="redirect"),
     ],
@@ -154,7 +154,7 @@ def test_tls_is_checked_and_an_authority_of_ones_own_can_be_trusted(
 
     assert strange.code == 5
     assert "The certificate of 127.0.0.1" in strange.err
-    assert "Asking again" not in strange.err
+    assert "Retrying" not in strange.err
     assert (trusted.code, trusted.err) == (0, "There is no sync yet.\n")
     assert [asked.headers["x-api-key"] for asked in server.asked] == [KEY]
 
@@ -192,7 +192,7 @@ def test_a_list_hands_on_its_filters(act: Callable[..., Any], client: Callable[.
         *("--limit", "7", "--cursor", "abc"),
     )
 
-    assert ended.err == "There is no such sync.\n"
+    assert ended.err == "No sync matches.\n"
     query = server.asked[0].path.partition("?")[2].split("&")
     assert query == ["limit=7", "status=failed%2Ccancelled", "since=2025-09-01", "until=2025-10-01", "cursor=abc"]
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from estimatesync_client.core.diagnoses import Diagnosis
 from estimatesync_client.core.errors import Exit, UnavailableError, to_error_object
-from estimatesync_client.core.problems import build_answer_error, build_connection_error
+from estimatesync_client.core.problems import build_connection_error, build_response_error
 
 
 def answer(status: int, body: Any = None, **options: Any) -> Any:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     defaults = {"location": "", "retry_after": None, "host": "sync.example.com"}
-    return build_answer_error(status, raw, **{**defaults, **options})
+    return build_response_error(status, raw, **{**defaults, **options})
 
 
 def problem(code: str, message: str = "No.", **fields: Any) -> dict[str, Any]:

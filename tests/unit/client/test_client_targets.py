@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from estimatesync_client.adapters.callback_probe import find_url_fault
+from estimatesync_client.adapters.callback_probe import check_callback
 from estimatesync_client.adapters.database_probe import Rights, decide_rights
 from estimatesync_client.core.diagnoses import Verdict
 from estimatesync_client.target_settings import CallbackTarget, parse_targets
@@ -86,17 +86,32 @@ def test_the_rights_that_a_sync_needs_suffice(fields: dict[str, Any], verdict: V
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        pytest.param("https://hook.example/abc", "", id="good"),
-        pytest.param("http://hook.example/abc", "begins with http://", id="no TLS"),
-        pytest.param("hook.example/abc", "is not an address", id="no scheme"),
-        pytest.param("https:///abc", "is not an address", id="no host"),
-        pytest.param("https://x:99999/abc", "is not an address", id="no port"),
-        pytest.param("https://me:pw@hook.example/abc", "holds a user name or password", id="credentials"),
+        pytest.param("https://192.0.2.1/abc", "192.0.2.1 leads to 192.0.2.1, which is not public", id="readable"),
+        pytest.param("http://hook.example/abc", "the callback URL starts with http://", id="no TLS"),
+        pytest.param("hook.example/abc", "the callback URL does not start with https://", id="no scheme"),
+        pytest.param("https:///abc", "the callback URL has no readable host", id="no host"),
+        pytest.param("https://x:99999/abc", "the callback URL has an unreadable port", id="no port"),
+        pytest.param("https://me:pw@hook.example/abc", "the callback URL holds a user name", id="credentials"),
     ],
 )
 def test_a_webhook_url_is_judged_without_being_shown(url: str, fault: str) -> None:
-    said = find_url_fault(CallbackTarget(url=url, allow_http=False, allow_private=False))
+    finding = check_callback(CallbackTarget(url=url, allow_http=False, allow_private=False))
 
-    assert said.startswith(fault)
-    assert bool(said) is bool(fault)
-    assert "abc" not in said
+    assert finding.verdict is Verdict.FAULT
+    assert finding.cause.startswith(fault)
+    assert "abc" not in finding.cause + finding.cure
+
+
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        pytest.param("169.254.169.254", "link-local", id="a metadata service"),
+        pytest.param("100.100.100.200", "a cloud's metadata service", id="another one"),
+        pytest.param("224.0.0.1", "multicast", id="multicast"),
+    ],
+)
+def test_no_setting_opens_an_address_that_the_operator_never_calls(address: str, kind: str) -> None:
+    finding = check_callback(CallbackTarget(url=f"https://{address}/", allow_http=True, allow_private=True))
+
+    assert finding.verdict is Verdict.FAULT
+    assert f"the address is {kind}" in finding.cause

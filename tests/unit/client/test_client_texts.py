@@ -98,7 +98,7 @@ def test_a_look_leaves_out_what_nobody_knows_yet(build: Callable[..., Sync], now
 
     names = [name for name, _ in format_fields(build(status="queued", **unknown), now)]
 
-    assert names == ["Days", "Asked for"]
+    assert names == ["Days", "Requested"]
 
 
 def test_a_callback_that_is_tried_again_says_when_and_why(build: Callable[..., Sync], now: datetime) -> None:

@@ -56,7 +56,7 @@ def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
 ) -> None:
     fake_server.looks = [build(status="running")] * 9
 
-    with pytest.raises(StillRunningError, match="est-1 is running still") as raised:
+    with pytest.raises(StillRunningError, match="est-1 is still running") as raised:
         begin(timeout=2.5).wait_for_end("est-1", View())
 
     assert "estimatesync status est-1 --wait" in raised.value.cure
@@ -128,7 +128,7 @@ def test_a_fault_that_lasts_ends_the_log(fake_server: Any, begin: Callable[..., 
 def test_the_log_of_another_run_is_given_from_where_it_differs() -> None:
     lines = LogLines()
     first = list(lines.feed("start\npage 1\npage 2\n"))
-    lines.begin_again()
+    lines.restart()
 
     second = list(lines.feed("start\npage 2\npage 1\n"))
 

@@ -1,4 +1,4 @@
-"""What recent syncs tell about things that nobody can ask through the API."""
+"""What recent syncs show about things that cannot be asked through the API."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from estimatesync_client.core.api import Sync
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
-from estimatesync_client.core.recent_syncs import combine, decide_callback, decide_database, decide_source
+from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
 
 Build = Callable[..., Sync]
 
@@ -99,7 +99,7 @@ def test_newer_evidence_wins(build: Build, now: datetime) -> None:
             {"state": "retrying", "attempts": 3, "last_status_code": 503},
             Verdict.FAULT,
             "after 3 attempts for est-1: HTTP 503",
-            "tried again by itself",
+            "retried automatically",
             id="retrying",
         ),
         pytest.param({"state": "disabled"}, Verdict.UNKNOWN, "none is configured", "MAKE_SYNC_", id="disabled"),
@@ -127,7 +127,9 @@ OK = build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail="me may writ
 FAULT = build_finding(Check.DATABASE, Diagnosis.DATABASE_READ_ONLY)
 OPEN = build_finding(Check.DATABASE, Diagnosis.NO_DRIVER)
 SEEN_OK = build_finding(Check.DATABASE, Diagnosis.SEEN_WORKING, age="2 h", sync_id="est-1")
-SEEN_FAULT = build_finding(Check.DATABASE, Diagnosis.DATABASE_REFUSED, detail="No", age="2 h", sync_id="est-1")
+SEEN_FAULT = build_finding(
+    Check.DATABASE, Diagnosis.SEEN_FAILING, detail="No", age="2 h", sync_id="est-1", cure="Check it"
+)
 SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
 
 
@@ -143,11 +145,11 @@ SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
     ],
 )
 def test_what_is_tried_now_counts_more_than_what_was_seen(tried: Finding | None, seen: Finding, told: Finding) -> None:
-    assert combine(tried, seen) == told
+    assert combine_findings(tried, seen) == told
 
 
 def test_a_contradiction_is_left_open_and_told() -> None:
-    finding = combine(OK, SEEN_FAULT)
+    finding = combine_findings(OK, SEEN_FAULT)
 
     assert finding.verdict is Verdict.UNKNOWN
     assert finding.cause == "me may write; but syncs say: No, 2 h ago in est-1"

@@ -31,7 +31,7 @@ def test_a_beginning_that_fits_several_is_refused_with_their_names(stocked: Any)
     with pytest.raises(UsageError, match=r"est-2026-249, est-2026-248, est-2026-247, …") as raised:
         find_sync(stocked, "est-2026-24")
 
-    assert raised.value.cure == "Write more of the id"
+    assert raised.value.cure == "Give more of the id"
 
 
 @pytest.mark.parametrize("text", [pytest.param("est-1999", id="unknown"), pytest.param("", id="blank")])

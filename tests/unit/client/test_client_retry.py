@@ -1,9 +1,7 @@
 """When the same request is sent again."""
 
-from datetime import UTC, datetime
-
 import pytest
-from estimatesync_client.core.waiting import next_delay, parse_retry_after
+from estimatesync_client.core.waiting import next_delay
 
 
 @pytest.mark.parametrize(
@@ -23,18 +21,3 @@ def test_the_next_try_comes_in_time_or_never(
     failures: int, retry_after: float | None, remaining: float, delay: float | None
 ) -> None:
     assert next_delay(failures, retry_after=retry_after, remaining=remaining) == delay
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        pytest.param(None, None, id="absent"),
-        pytest.param("10", 10.0, id="seconds"),
-        pytest.param("Tue, 24 Nov 2026 16:00:30 GMT", 30.0, id="a date"),
-        pytest.param("Tue, 24 Nov 2026 15:00:00 GMT", 0.0, id="a date that is over"),
-        pytest.param("soon", None, id="nonsense"),
-        pytest.param("Tue, 24 Nov 2026 16:00:30 -0000", None, id="a date without a zone"),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(header: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(header, now=datetime(2026, 11, 24, 16, tzinfo=UTC)) == seconds
