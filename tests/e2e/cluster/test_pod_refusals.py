@@ -21,6 +21,16 @@ def waits_for(reason: str) -> Callable[[dict[str, Any]], bool]:
     return lambda status: read_waiting(status).get("reason") == reason
 
 
+def find_scheduled_condition(status: dict[str, Any]) -> dict[str, str]:
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    return conditions.get("PodScheduled", {})
+
+
+def is_unschedulable(status: dict[str, Any]) -> bool:
+    scheduled = find_scheduled_condition(status)
+    return (scheduled.get("status"), scheduled.get("reason")) == ("False", "Unschedulable")
+
+
 def test_missing_secret_is_named_and_the_pod_starts_once_it_is_there(
     run_pod: RunPod,
     wait_for_pod: Callable[..., dict[str, Any]],
@@ -63,6 +73,38 @@ def test_command_that_is_not_there_fails_to_start(run_pod: RunPod) -> None:
     terminated = status["containerStatuses"][0]["state"]["terminated"]
     assert (status["phase"], terminated["exitCode"], terminated["reason"]) == ("Failed", 128, "StartError")
     assert terminated["message"] == 'exec: "no-such-program": executable file not found in $PATH'
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        pytest.param({"nodeSelector": {"no": "such"}}, "didn't match Pod's node affinity/selector", id="selector"),
+        pytest.param(
+            {"containers": [{"name": "main", "image": "x", "resources": {"requests": {"memory": "1Pi"}}}]},
+            "Insufficient memory",
+            id="size",
+        ),
+    ],
+)
+def test_pod_that_fits_no_node_says_so(run_pod: RunPod, spec: dict[str, Any], message: str) -> None:
+    status = run_pod("exit 0", spec=spec, until=is_unschedulable)
+
+    assert status["phase"] == "Pending"
+    assert message in find_scheduled_condition(status)["message"]
+
+
+def test_pod_waits_while_the_node_is_cordoned(
+    cluster: Cluster, run_pod: RunPod, wait_for_pod: Callable[..., dict[str, Any]]
+) -> None:
+    cluster.kubectl("cordon", "test-node")
+    try:
+        waiting = run_pod("exit 0", until=is_unschedulable)
+    finally:
+        cluster.kubectl("uncordon", "test-node")
+    ended = wait_for_pod()
+
+    assert "node(s) were unschedulable" in find_scheduled_condition(waiting)["message"]
+    assert ended["phase"] == "Succeeded"
 
 
 @pytest.mark.parametrize(

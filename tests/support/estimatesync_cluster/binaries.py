@@ -57,6 +57,11 @@ class Binaries:
         """Path of kube-controller-manager."""
         return self.directory / "kube-controller-manager"
 
+    @property
+    def scheduler(self) -> Path:
+        """Path of kube-scheduler."""
+        return self.directory / "kube-scheduler"
+
 
 class Builder(Protocol):
     """Compiles every program into a directory."""

@@ -17,6 +17,7 @@ CONTROLLER_MANAGER = "controller-manager"
 ETCD = "etcd"
 KUBELET = "kubelet"
 KUBELET_CLIENT = "apiserver-kubelet-client"
+SCHEDULER = "scheduler"
 SERVICE_ACCOUNTS = "service-accounts"
 
 
@@ -31,11 +32,12 @@ class Identity:
     hosts: tuple[str, ...] = ("client.estimatesync.invalid",)
 
 
-# The administrator, the controller manager and the test kubelet may do everything: their RBAC is not under test here,
+# Clients may do everything, but for the scheduler, to which its own role is enough: RBAC of these is not under test,
 # and a controller manager that uses one identity gives the default service account four seconds sooner.
 IDENTITIES = (
     Identity(name=ADMIN, user="kubernetes-admin", group="system:masters"),
     Identity(name=CONTROLLER_MANAGER, user="system:kube-controller-manager", group="system:masters"),
+    Identity(name=SCHEDULER, user="system:kube-scheduler"),
     Identity(name=KUBELET, user="estimatesync:test-kubelet", group="system:masters", hosts=(LOOPBACK, NODE_ADDRESS)),
     Identity(
         name=APISERVER,

@@ -112,6 +112,11 @@ def build_controller_manager_command(program: Path, layout: StateLayout, kubecon
     ]
 
 
+def build_scheduler_command(program: Path, kubeconfig: Path) -> list[str]:
+    """Build kube-scheduler's command line, with every default plugin; it serves nothing either."""
+    return [str(program), f"--kubeconfig={kubeconfig}", "--secure-port=0", "--leader-elect=false"]
+
+
 def build_kubelet_command(node: LocalNode, layout: StateLayout, server: str) -> list[str]:
     """Build the test kubelet's command line."""
     return [

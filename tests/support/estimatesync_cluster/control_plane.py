@@ -25,6 +25,7 @@ from estimatesync_cluster.component_commands import (
     build_etcd_command,
     build_etcd_url,
     build_kubelet_command,
+    build_scheduler_command,
     build_server_url,
 )
 from estimatesync_cluster.errors import PortTakenError
@@ -55,7 +56,7 @@ class ControlPlane:
     components: tuple[LeashedProcess, ...]
 
     def get_component(self, name: str) -> LeashedProcess:
-        """Find one of etcd, kube-apiserver, kube-controller-manager, test-kubelet: to stop it, and start it again."""
+        """Find etcd, kube-apiserver, kube-controller-manager, kube-scheduler or test-kubelet, to stop or restart it."""
         return next(component for component in self.components if component.name == name)
 
 
@@ -133,10 +134,12 @@ def _start_workers(
     kubeconfig = layout.controller_manager_kubeconfig
     command = build_controller_manager_command(binaries.controller_manager, layout, kubeconfig)
     manager = _run(stack, layout, "kube-controller-manager", command)
+    command = build_scheduler_command(binaries.scheduler, layout.scheduler_kubeconfig)
+    scheduler = _run(stack, layout, "kube-scheduler", command)
     if isinstance(node, RealNode):
-        return manager, *_start_real_node(stack, layout, node, server)
+        return manager, scheduler, *_start_real_node(stack, layout, node, server)
     command = build_kubelet_command(node, layout, server)
-    return manager, _run(stack, layout, "test-kubelet", command, grace=KUBELET_GRACE_SECONDS)
+    return manager, scheduler, _run(stack, layout, "test-kubelet", command, grace=KUBELET_GRACE_SECONDS)
 
 
 def _start_real_node(stack: ExitStack, layout: StateLayout, node: RealNode, server: str) -> tuple[LeashedProcess, ...]:
@@ -193,6 +196,7 @@ def _write_kubeconfigs(layout: StateLayout, server: str) -> None:
     for name, path in (
         (certificates.ADMIN, layout.kubeconfig),
         (certificates.CONTROLLER_MANAGER, layout.controller_manager_kubeconfig),
+        (certificates.SCHEDULER, layout.scheduler_kubeconfig),
     ):
         user = build_certificate_user(
             certificate=layout.certificate(name).read_bytes(), key=layout.key(name).read_bytes()

@@ -41,8 +41,7 @@ PROMETHEUS = Program(
     tags=("remove_all_sd",),
 )
 KUBERNETES_TOOLS = tuple(
-    Program(name=name, module="node", package=f"k8s.io/kubernetes/cmd/{name}")
-    for name in ("kubelet", "kube-proxy", "kube-scheduler")
+    Program(name=name, module="node", package=f"k8s.io/kubernetes/cmd/{name}") for name in ("kubelet", "kube-proxy")
 )
 CONTAINERD, SHIM, CTR = (
     Program(name=name, module="containerd", package=f"github.com/containerd/containerd/v2/cmd/{name}")

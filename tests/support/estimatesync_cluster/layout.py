@@ -26,6 +26,11 @@ class StateLayout:
         return self.root / "controller-manager.kubeconfig"
 
     @property
+    def scheduler_kubeconfig(self) -> Path:
+        """The scheduler's kubeconfig, mode 0600."""
+        return self.root / "scheduler.kubeconfig"
+
+    @property
     def etcd_data(self) -> Path:
         """Etcd's own directory."""
         return self.root / "etcd"

@@ -35,6 +35,7 @@ PROGRAMS = (
     Program(
         name="kube-controller-manager", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-controller-manager"
     ),
+    Program(name="kube-scheduler", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-scheduler"),
 )
 PROGRAM_NAMES = tuple(program.name for program in PROGRAMS)
 

@@ -1,4 +1,4 @@
-"""A real node: kube-scheduler, containerd, kubelet and kube-proxy, in a network namespace of their own. Linux and root.
+"""A real node: containerd, kubelet and kube-proxy, in a network namespace of their own. Linux and root.
 
 Called by control_plane.py in the place of the test kubelet. The network, and what a machine must be capable of, are
 node_machine.py's business. Everything is in one directory, one namespace and one
@@ -98,11 +98,9 @@ def start_node(
     tools = find_node_tools()
     environment = {**os.environ, "PATH": _build_path(tools)}
 
-    def run(name: str, *arguments: str, inside: bool = True, grace: float = 0) -> LeashedProcess:
-        command = [*(INSIDE if inside else ()), str(tools[name]), *arguments]
-        return stack.enter_context(
-            leashed(name, command, log=logs / f"{name}.log", grace=grace, environment=environment)
-        )
+    def run(name: str, *arguments: str) -> LeashedProcess:
+        command = [*INSIDE, str(tools[name]), *arguments]
+        return stack.enter_context(leashed(name, command, log=logs / f"{name}.log", environment=environment))
 
     containerd = run("containerd", f"--config={layout.containerd}")
     _wait_for(layout.socket, containerd)
@@ -117,8 +115,7 @@ def start_node(
         f"--cert-dir={layout.root}",
     )
     proxy = run("kube-proxy", f"--config={layout.root / 'proxy.yaml'}", f"--hostname-override={node.name}")
-    flags = (f"--kubeconfig={layout.kubeconfig}", "--leader-elect=false", "--secure-port=0")
-    return containerd, kubelet, proxy, run("kube-scheduler", *flags, inside=False)
+    return containerd, kubelet, proxy
 
 
 def _write_files(layout: NodeLayout, kubeconfig: bytes, credentials: NodeCredentials) -> None:

@@ -159,9 +159,10 @@ def test_complete_assets_come_first(find: Callable[..., Binaries], builder: Fake
 def test_incomplete_assets_are_named_and_passed_over(find: Callable[..., Binaries], tmp_path: Path) -> None:
     write_program(tmp_path / "etcd", "ready")
     write_program(tmp_path / "kube-apiserver", "ready")
+    write_program(tmp_path / "kube-controller-manager", "ready")
     lines: list[str] = []
 
     found = find(lines, KUBEBUILDER_ASSETS=str(tmp_path))
 
     assert found.directory.name == VERSION
-    assert lines[0] == f"KUBEBUILDER_ASSETS ({tmp_path}) has no kube-controller-manager; using the cache instead"
+    assert lines[0] == f"KUBEBUILDER_ASSETS ({tmp_path}) has no kube-scheduler; using the cache instead"

@@ -16,7 +16,6 @@ from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
 from estimatesync_cluster.test_kubelet.pod_watch import follow_pods
 from estimatesync_cluster.test_kubelet.pod_worker import PodWorker
-from estimatesync_cluster.test_kubelet.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,6 @@ class Kubelet:
         """Begin with no pod."""
         self._node_name = node_name
         self._runtime = runtime
-        self._scheduler = Scheduler(runtime.client, node_name)
         self._workers: dict[str, PodWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -41,13 +39,11 @@ class Kubelet:
         """Be the node until cancelled."""
         async with asyncio.TaskGroup() as duties:
             duties.create_task(keep_node_alive(self._runtime.client, facts))
-            duties.create_task(self._scheduler.run())
             duties.create_task(follow_pods(self._runtime.client, self))
 
     def on_listed(self, pods: Sequence[Pod]) -> None:
         """Take the whole truth (PodListener)."""
         uids = {pod.metadata.uid for pod in pods}
-        self._scheduler.keep_only(uids)
         for uid in self._workers.keys() - uids:
             self._workers[uid].forget()
         self._remove_leftovers(uids)
@@ -56,7 +52,6 @@ class Kubelet:
 
     def on_changed(self, pod: Pod) -> None:
         """Take a new or changed pod (PodListener)."""
-        self._scheduler.observe(pod)
         worker = self._workers.get(pod.metadata.uid)
         if worker:
             worker.observe(pod)
@@ -65,7 +60,6 @@ class Kubelet:
 
     def on_deleted(self, pod: Pod) -> None:
         """Take note that a pod is gone (PodListener)."""
-        self._scheduler.forget(pod.metadata.uid)
         if worker := self._workers.get(pod.metadata.uid):
             worker.forget()
 

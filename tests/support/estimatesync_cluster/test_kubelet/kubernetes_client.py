@@ -14,7 +14,7 @@ import msgspec
 from estimatesync_cluster.api_connection import ApiConnection
 from estimatesync_cluster.kubeconfig import build_cluster_entry, build_kubeconfig
 from estimatesync_cluster.test_kubelet.environment import SECRET
-from estimatesync_cluster.test_kubelet.manifests import Metadata, Node, Pod, PodList, PodSpec
+from estimatesync_cluster.test_kubelet.manifests import Metadata, Pod, PodList, PodSpec
 
 NOT_FOUND = 404
 CONFLICT = 409
@@ -87,22 +87,13 @@ class KubernetesClient:
                     raise ApiError(event["object"].get("code", SERVER_ERROR), event["object"].get("message", ""))
                 yield event["type"], _parse_pod(event)
 
-    async def write_pod_status(self, pod: Metadata, status: Mapping[str, Any], *, resource_version: str = "") -> None:
+    async def write_pod_status(self, pod: Metadata, status: Mapping[str, Any]) -> None:
         """Merge a status into the pod with exactly this uid; 409 when another pod has its name now.
 
-        A strategic merge keeps conditions that others own, such as DisruptionTarget. With a resource version, the
-        pod must not have changed since.
+        A strategic merge keeps conditions that others own, such as DisruptionTarget.
         """
-        metadata = {"uid": pod.uid, **({"resourceVersion": resource_version} if resource_version else {})}
-        body = {"metadata": metadata, "status": status}
+        body = {"metadata": {"uid": pod.uid}, "status": status}
         await self._request("PATCH", f"{_pod_path(pod)}/status", body, media_type=STRATEGIC_MERGE)
-
-    async def send_binding(self, pod: Metadata, node_name: str) -> None:
-        """Bind a pod to a node; 409 when it is bound already."""
-        target = {"apiVersion": "v1", "kind": "Node", "name": node_name}
-        metadata = {"name": pod.name, "uid": pod.uid}
-        body = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
-        await self._request("POST", f"{_pod_path(pod)}/binding", body)
 
     async def delete_pod(self, pod: Metadata) -> None:
         """Remove a pod whose processes are gone; 404 or 409 when it is gone itself."""
@@ -130,10 +121,6 @@ class KubernetesClient:
         authority = self._connection.authority.read_bytes()
         cluster = build_cluster_entry(server=self._connection.server, authority=authority)
         return build_kubeconfig(cluster=cluster, user={"token": token}, namespace=namespace)
-
-    async def fetch_node(self, name: str) -> Node:
-        """Fetch a node."""
-        return msgspec.json.decode(await self._request("GET", f"/api/v1/nodes/{name}"), type=Node)
 
     async def create_object(self, collection: str, body: Mapping[str, Any]) -> None:
         """Create an object, or leave the one of this name as it is."""

@@ -65,9 +65,8 @@ class EnvSource(Manifest, frozen=True):
 
 
 class Resources(Manifest, frozen=True):
-    """ResourceRequirements; quantities as written."""
+    """The limits of ResourceRequirements; quantities as written."""
 
-    requests: dict[str, str] = {}
     limits: dict[str, str] = {}
 
 
@@ -116,61 +115,14 @@ class Container(Manifest, frozen=True):
     resources: Resources = Resources()
 
 
-class SelectorTerm(Manifest, frozen=True):
-    """NodeSelectorRequirement."""
-
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-
-class NodeSelectorTerm(Manifest, frozen=True):
-    """All expressions and fields of one term must hold."""
-
-    match_expressions: tuple[SelectorTerm, ...] = ()
-    match_fields: tuple[SelectorTerm, ...] = ()
-
-
-class NodeSelector(Manifest, frozen=True):
-    """One of the terms must hold."""
-
-    node_selector_terms: tuple[NodeSelectorTerm, ...] = ()
-
-
-class NodeAffinity(Manifest, frozen=True):
-    """Preferences are ignored: there is one node."""
-
-    required_during_scheduling_ignored_during_execution: NodeSelector | None = None
-
-
-class Affinity(Manifest, frozen=True):
-    """Only node affinity can matter with one node."""
-
-    node_affinity: NodeAffinity | None = None
-
-
-class Toleration(Manifest, frozen=True):
-    """Tolerates taints that it matches."""
-
-    key: str = ""
-    operator: str = "Equal"
-    value: str = ""
-    effect: str = ""
-
-
 class PodSpec(Manifest, frozen=True):
     """What a pod asks for."""
 
     node_name: str = ""
-    scheduler_name: str = "default-scheduler"
-    scheduling_gates: tuple[dict[str, str], ...] = ()
     service_account_name: str = ""
     restart_policy: str = "Always"
     termination_grace_period_seconds: int = 30
     active_deadline_seconds: int | None = None
-    node_selector: dict[str, str] = {}
-    affinity: Affinity | None = None
-    tolerations: tuple[Toleration, ...] = ()
     init_containers: tuple[Container, ...] = ()
     containers: tuple[Container, ...] = ()
     volumes: tuple[dict[str, Any], ...] = ()
@@ -191,35 +143,6 @@ class Pod(Manifest, frozen=True):
     metadata: Metadata
     spec: PodSpec
     status: PodStatus = PodStatus()
-
-
-class Taint(Manifest, frozen=True):
-    """Keeps pods away that do not tolerate it."""
-
-    key: str
-    value: str = ""
-    effect: str = ""
-
-
-class NodeSpec(Manifest, frozen=True):
-    """`unschedulable` is what `kubectl cordon` sets."""
-
-    unschedulable: bool = False
-    taints: tuple[Taint, ...] = ()
-
-
-class NodeStatus(Manifest, frozen=True):
-    """Quantities as written."""
-
-    allocatable: dict[str, str] = {}
-
-
-class Node(Manifest, frozen=True):
-    """A node."""
-
-    metadata: Metadata
-    spec: NodeSpec = NodeSpec()
-    status: NodeStatus = NodeStatus()
 
 
 class PodList(Manifest, frozen=True):

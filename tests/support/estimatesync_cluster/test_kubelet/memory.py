@@ -6,12 +6,16 @@ Only on Linux, which alone has /proc.
 
 import asyncio
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from estimatesync_cluster.test_kubelet.manifests import Container
-from estimatesync_cluster.test_kubelet.scheduling import parse_quantity
 
+QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+DECIMAL: dict[str, float] = {"m": 10**-3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+BINARY: dict[str, float] = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)}
+MULTIPLIERS = {**DECIMAL, **BINARY}
 LOOK_SECONDS = 0.1
 NEVER_SECONDS = 86400.0
 PROCESSES = Path("/proc")
@@ -23,6 +27,14 @@ async def wait_until_over_limit(container: Container, *, leash: int) -> None:
     limit = parse_quantity(text) if text else math.inf
     while read_resident_bytes(leash) <= limit:  # noqa: ASYNC110  nothing tells us when memory grows
         await asyncio.sleep(LOOK_SECONDS if text else NEVER_SECONDS)
+
+
+def parse_quantity(text: str) -> float:
+    """Parse a Kubernetes quantity such as `250m`, `1.5` or `64Mi`; ValueError when it is none."""
+    match = QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not a quantity: {text}")
+    return float(match[1]) * MULTIPLIERS.get(match[2], 1)
 
 
 def read_resident_bytes(leash: int) -> int:
