@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from estimatesync_cluster.go_tools import PROMTOOL, find_go_tool
+from estimatesync_cluster.programs import PROMTOOL, find_go_tool
 
 HERE = Path(__file__).parent
 FILES = HERE.parents[1] / "charts" / "estimatesync" / "files"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.rights import build_accounts
+from estimatesync_cluster.product_processes import build_accounts
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "made-up-key-for-benchmarks"

@@ -23,7 +23,7 @@ import httpx
 from bench_operator_scale import build_finished_status, create_syncs, finish_syncs, syncs_path, wait_until
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.control_plane import create_admin_client
-from estimatesync_cluster.product import Product, ProductSettings
+from estimatesync_cluster.product_processes import Product, ProductSettings
 from sample_attic_tech.receiver import Receiver, running_receiver
 
 SECRET = "estimatesync-callback"

@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.control_plane import create_admin_client
-from estimatesync_cluster.product import Product, ProductSettings
+from estimatesync_cluster.product_processes import Product, ProductSettings
 
 THREADS = 8
 REST_SECONDS = 30.0
@@ -207,9 +207,9 @@ def read_cpu_seconds(product: Product) -> float:
 
 
 def find_operator(product: Product) -> int:
-    """Process id of the operator itself, the leash's child."""
-    leash = product.operator_pid
-    (child,) = (Path("/proc") / str(leash) / "task" / str(leash) / "children").read_text().split()
+    """Process id of the operator itself, the guard's child."""
+    guard = product.operator_pid
+    (child,) = (Path("/proc") / str(guard) / "task" / str(guard) / "children").read_text().split()
     return int(child)
 
 

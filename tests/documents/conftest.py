@@ -19,8 +19,8 @@ from typing import Final
 
 import pytest
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
-from estimatesync_cluster.go_tools import find_helm
-from estimatesync_cluster.product import ProductSettings, running_product
+from estimatesync_cluster.product_processes import ProductSettings, running_product
+from estimatesync_cluster.programs import find_helm
 from estimatesync_docs.reader import Reader
 from estimatesync_docs.terminal import Standing
 from sample_attic_tech import SampleConfig, build_records, running_sample

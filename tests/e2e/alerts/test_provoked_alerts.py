@@ -19,8 +19,8 @@ import httpx
 import pytest
 import yaml
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.go_tools import PROMTOOL, find_go_tool
-from estimatesync_cluster.product import Product, ProductSettings, running_product
+from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
+from estimatesync_cluster.programs import PROMTOOL, find_go_tool
 from prometheus_client.parser import text_string_to_metric_families
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.messages import Response

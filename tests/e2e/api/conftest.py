@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.rights import build_accounts
+from estimatesync_cluster.product_processes import build_accounts
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"

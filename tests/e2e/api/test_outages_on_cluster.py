@@ -10,46 +10,52 @@ from typing import Any
 import pytest
 import yaml
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.gate import Gate, running_gate
-from estimatesync_cluster.kubeconfig import build_cluster_entry, build_kubeconfig
-from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+from estimatesync_cluster.credentials import build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.fault_proxy import (
+    Answer,
+    DropConnection,
+    Fault,
+    FaultProxy,
+    ProxiedRequest,
+    running_fault_proxy,
+)
 
 URL = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
 LIMIT_SECONDS = 3.0
 
 
-class Absence(Interference):
+class Absence(Fault):
     """Cuts every connection."""
 
-    def before(self, passage: Passage) -> Answer | None:
-        raise Cut(passage.path)
+    def before(self, request: ProxiedRequest) -> Answer | None:
+        raise DropConnection(request.path)
 
 
-class Silence(Interference):
+class Silence(Fault):
     """Answers nobody until it is over."""
 
     def __init__(self) -> None:
         self.is_over = Event()
 
-    def before(self, _passage: Passage) -> Answer | None:
+    def before(self, _passage: ProxiedRequest) -> Answer | None:
         self.is_over.wait(20)
         return None
 
 
 @pytest.fixture
-def gate(cluster: Cluster) -> Iterator[Gate]:
+def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
     """A way to the API server that can be closed."""
     assert cluster.layout is not None, "this needs a cluster of our own"
-    with running_gate(cluster.server, cluster.layout.certificate("ca").read_bytes()) as gate:
-        yield gate
+    with running_fault_proxy(cluster.server, cluster.layout.certificate("ca").read_bytes()) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def gated_api(gate: Gate, launch: Callable[..., Any], kubeconfig: Path) -> Any:
-    # The gate comes first, so that it is closed last: it cannot close while somebody waits at it.
+def proxied_api(proxy: FaultProxy, launch: Callable[..., Any], kubeconfig: Path) -> Any:
+    # The proxy comes first, so that it is closed last: it cannot close while somebody waits at it.
     own = yaml.safe_load(kubeconfig.read_text())
-    entry = build_cluster_entry(server=gate.url, authority=gate.authority)
+    entry = build_cluster_entry(server=proxy.url, authority=proxy.authority)
     namespace = own["contexts"][0]["context"]["namespace"]
     kubeconfig.write_bytes(build_kubeconfig(cluster=entry, user=own["users"][0]["user"], namespace=namespace))
     api = launch(KUBECONFIG=str(kubeconfig), REPEATED_REQUESTS="start")
@@ -59,11 +65,11 @@ def gated_api(gate: Gate, launch: Callable[..., Any], kubeconfig: Path) -> Any:
 
 @pytest.mark.parametrize("outage", [Absence(), Silence()], ids=["absent", "silent"])
 def test_while_the_cluster_is_away_callers_are_asked_to_come_again_and_then_it_goes_on(
-    gated_api: Any, gate: Gate, outage: Interference
+    proxied_api: Any, proxy: FaultProxy, outage: Fault
 ) -> None:
-    sync_id = gated_api.ask("POST", URL).body["sync_id"]
-    gate.interference = outage
-    gate.silence_watches()
+    sync_id = proxied_api.ask("POST", URL).body["sync_id"]
+    proxy.fault = outage
+    proxy.silence_watches()
     questions = [
         ("POST", URL),
         ("GET", f"{SYNCS}/{sync_id}"),
@@ -73,30 +79,30 @@ def test_while_the_cluster_is_away_callers_are_asked_to_come_again_and_then_it_g
 
     for method, url in questions:
         started = time.monotonic()
-        answer = gated_api.ask(method, url)
+        answer = proxied_api.ask(method, url)
         assert (answer.status, answer.body["code"], answer.headers["Retry-After"]) == (503, "unavailable", "10")
         assert time.monotonic() - started < LIMIT_SECONDS
-    alive = gated_api.ask("GET", "/healthz").status
-    gate.interference = Interference()
+    alive = proxied_api.ask("GET", "/healthz").status
+    proxy.fault = Fault()
     if isinstance(outage, Silence):
         outage.is_over.set()
 
-    gated_api.wait_until("readiness", lambda: gated_api.ask("GET", "/readyz").status == 200)
+    proxied_api.wait_until("readiness", lambda: proxied_api.ask("GET", "/readyz").status == 200)
     assert alive == 200
-    assert gated_api.ask("POST", URL).status == 202
+    assert proxied_api.ask("POST", URL).status == 202
 
 
-def test_the_list_is_found_again_after_its_watch_was_lost(gated_api: Any, gate: Gate) -> None:
-    first = gated_api.ask("POST", URL).body["sync_id"]
-    gate.end_watches({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
+def test_the_list_is_found_again_after_its_watch_was_lost(proxied_api: Any, proxy: FaultProxy) -> None:
+    first = proxied_api.ask("POST", URL).body["sync_id"]
+    proxy.end_watches({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
     applied = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "meanwhile"}}
-    gated_api.kubectl("apply", "--filename=-", stdin=json.dumps(applied))
-    gated_api.kubectl("delete", "estimatesync", first)
+    proxied_api.kubectl("apply", "--filename=-", stdin=json.dumps(applied))
+    proxied_api.kubectl("delete", "estimatesync", first)
 
     def list_ids() -> list[str]:
-        return [sync["sync_id"] for sync in gated_api.ask("GET", SYNCS).body["syncs"]]
+        return [sync["sync_id"] for sync in proxied_api.ask("GET", SYNCS).body["syncs"]]
 
-    gated_api.wait_until("the news", lambda: list_ids() == ["meanwhile"])
+    proxied_api.wait_until("the news", lambda: list_ids() == ["meanwhile"])
 
 
 def test_a_pod_s_credentials_are_used_and_may_be_replaced_at_any_time(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.audit import read_api_calls
-from estimatesync_cluster.rights import build_rights, read_rules
+from estimatesync_cluster.product_processes import build_rights, read_rules
 
 URL = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"

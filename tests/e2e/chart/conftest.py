@@ -16,8 +16,8 @@ import httpx
 import psycopg
 import pytest
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
-from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
+from estimatesync_cluster.programs import find_helm
 from estimatesync_cluster.real_node import RealNode, list_archives
 from estimatesync_node.chart_values import build_pod_database_url, build_socket_path
 from estimatesync_node.socket_relay import relaying

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from estimatesync_cluster.binaries import Binaries
 from estimatesync_cluster.cluster import TEST_KUBECONFIG, Cluster, given_or_running_cluster, running_cluster
 from estimatesync_cluster.errors import ClusterError, CommandError, ComponentError, PortTakenError
+from estimatesync_cluster.programs import Binaries
 
 COMMAND_SECONDS = 120
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.component_commands import LocalNode, build_kubelet_command
+from estimatesync_cluster.control_plane import LocalNode, build_kubelet_command
 
 RunPod = Callable[..., dict[str, Any]]
 Get = Callable[[str], dict[str, Any]]

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from estimatesync_cluster.audit import ApiCall, read_api_calls
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.product import CRD, Product, ProductSettings, running_product
+from estimatesync_cluster.product_processes import CRD, Product, ProductSettings, running_product
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from estimatesync_cluster.rights import build_rights, read_rules
+from estimatesync_cluster.product_processes import build_rights, read_rules
 
 CALLS_PER_SYNC = 12
 CALLS_PER_LOOK = 4

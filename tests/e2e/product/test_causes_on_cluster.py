@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.component_commands import LocalNode, build_kubelet_command
-from estimatesync_cluster.leashed import LeashedProcess, leashed
+from estimatesync_cluster.control_plane import LocalNode, build_kubelet_command
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 
 SECRET = "estimatesync-credentials"
 
@@ -183,17 +183,17 @@ def test_a_run_that_is_killed_says_with_what_exit_code(tell_story: Any) -> None:
 
 
 @pytest.fixture
-def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[LeashedProcess]:
+def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
     """A node that a test may lose."""
     assert cluster.layout is not None, "this needs a cluster of our own"
     node = LocalNode(name="mortal-node", labels=("mortal=true",))
     command = build_kubelet_command(node, cluster.layout, cluster.server)
-    with leashed("mortal-node", command, log=tmp_path / "mortal-node.log") as kubelet:
+    with guarded("mortal-node", command, log=tmp_path / "mortal-node.log") as kubelet:
         yield kubelet
     cluster.kubectl("delete", "node", "mortal-node", "--ignore-not-found")
 
 
-def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(tell_story: Any, second_node: LeashedProcess) -> None:
+def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(tell_story: Any, second_node: GuardedProcess) -> None:
     with tell_story(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR="mortal=true") as story:
         story.slow_down(4)
         story.apply("lost")

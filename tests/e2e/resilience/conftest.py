@@ -1,4 +1,4 @@
-"""A world for each resilience test: the product's operator as a real process behind a gate that sees all it does.
+"""A world for each resilience test: the product's operator as a real process behind a proxy that sees all it does.
 
 The control plane is real and our own, as these tests kill the operator, the pods' processes and the API server.
 """
@@ -24,12 +24,11 @@ import pytest
 import yaml
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.control_plane import create_admin_client
-from estimatesync_cluster.gate import Gate, running_gate
-from estimatesync_cluster.kubeconfig import build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.credentials import build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.fault_proxy import FaultProxy, ProxiedRequest, running_fault_proxy
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 from estimatesync_cluster.layout import write_private
-from estimatesync_cluster.leashed import LeashedProcess, leashed
-from estimatesync_cluster.passages import Passage
-from estimatesync_cluster.product import Product, ProductSettings
+from estimatesync_cluster.product_processes import Product, ProductSettings
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.faults import Delay
@@ -81,7 +80,7 @@ class Promise:
 class Operator:
     """One operator process."""
 
-    def __init__(self, process: LeashedProcess, liveness: str) -> None:
+    def __init__(self, process: GuardedProcess, liveness: str) -> None:
         self.process = process
         self.liveness = liveness
 
@@ -98,14 +97,14 @@ class Operator:
 
 
 class World:
-    """A namespace in which the product is installed. Its operators come and go; all they do passes the gate."""
+    """A namespace in which the product is installed. Its operators come and go; all they do passes the proxy."""
 
     def __init__(
         self,
         *,
         cluster: Cluster,
         product: Product,
-        gate: Gate,
+        proxy: FaultProxy,
         sample: RunningSample,
         client: httpx.Client,
         state_dir: Path,
@@ -113,7 +112,7 @@ class World:
     ) -> None:
         self.cluster = cluster
         self.product = product
-        self.gate = gate
+        self.proxy = proxy
         self.sample = sample
         self.client = client
         self.namespace = product.namespace
@@ -133,7 +132,7 @@ class World:
         # Any free port for the metrics: there may be two operators.
         environment = {**bare, **identity, **self.product.build_operator_settings(), "METRICS_PORT": "0"}
         process = self._stack.enter_context(
-            leashed("operator", command, log=self.operator_log, environment=environment)
+            guarded("operator", command, log=self.operator_log, environment=environment)
         )
         operator = Operator(process, liveness)
         self.operators.append(operator)
@@ -194,23 +193,23 @@ class World:
     def list_jobs(self, name: str) -> list[dict[str, Any]]:
         return self.read_list(JOBS, f"botzilla.io/sync={name}")
 
-    def list_creations(self, name: str) -> list[Passage]:
+    def list_creations(self, name: str) -> list[ProxiedRequest]:
         """Every creation of a job for this sync that the API server has carried out, ever."""
         return [
-            passage
-            for passage in list(self.gate.passages)
-            if passage.method == "POST"
-            and passage.path.endswith("/jobs")
-            and passage.is_done
-            and name in read_labels(passage)
+            request
+            for request in list(self.proxy.requests)
+            if request.method == "POST"
+            and request.path.endswith("/jobs")
+            and request.is_done
+            and name in read_labels(request)
         ]
 
-    def list_deliveries(self, name: str) -> list[Passage]:
+    def list_deliveries(self, name: str) -> list[ProxiedRequest]:
         """Every callback of this sync that has arrived."""
         return [
-            passage
-            for passage in list(self.gate.passages)
-            if passage.is_callback and passage.is_done and json.loads(passage.body)["sync_id"] == name
+            request
+            for request in list(self.proxy.requests)
+            if request.is_callback and request.is_done and json.loads(request.body)["sync_id"] == name
         ]
 
     def is_over(self, name: str) -> bool:
@@ -330,13 +329,13 @@ class World:
         return self.product.settings.operator["DATABASE_SCHEMA"]
 
     def _write_kubeconfig(self) -> Path:
-        """The operator's own service account, with the gate in the API server's place."""
+        """The operator's own service account, with the proxy in the API server's place."""
         path = self._state_dir / "operator.kubeconfig"
         if not path.exists():
             account = "estimatesync-operator"
             self.cluster.create_service_account_kubeconfig(path, namespace=self.namespace, name=account)
             user = yaml.safe_load(path.read_text())["users"][0]["user"]
-            entry = build_cluster_entry(server=self.gate.url, authority=self.gate.authority)
+            entry = build_cluster_entry(server=self.proxy.url, authority=self.proxy.authority)
             write_private(path, build_kubeconfig(cluster=entry, user=user, namespace=self.namespace))
         return path
 
@@ -384,7 +383,7 @@ def _build_world(
     state_dir.mkdir()
     client = stack.enter_context(create_admin_client(layout, plane.server))
     client.timeout = httpx.Timeout(30)
-    gate = stack.enter_context(running_gate(plane.server, layout.certificate("ca").read_bytes()))
+    proxy = stack.enter_context(running_fault_proxy(plane.server, layout.certificate("ca").read_bytes()))
     records = build_records(RECORDS, 7, datetime.now(UTC))
     sample = stack.enter_context(running_sample(SampleConfig(records=records, password=PASSWORD)))
     settings = ProductSettings(
@@ -393,7 +392,7 @@ def _build_world(
         source_password=PASSWORD,
         database_url=database_url,
         api_key="made-up-key-for-tests-0123456789",
-        callback_url=f"{gate.webhook_url}/made-up-path",
+        callback_url=f"{proxy.webhook_url}/made-up-path",
         operator={"DATABASE_SCHEMA": name.replace("-", "_"), **operator},
     )
     cluster.kubectl("create", "namespace", name)
@@ -401,7 +400,7 @@ def _build_world(
     product = Product(cluster=cluster, namespace=name, settings=settings, state_dir=state_dir)
     product.install()
     return World(
-        cluster=cluster, product=product, gate=gate, sample=sample, client=client, state_dir=state_dir, stack=stack
+        cluster=cluster, product=product, proxy=proxy, sample=sample, client=client, state_dir=state_dir, stack=stack
     )
 
 
@@ -412,8 +411,8 @@ def choose_port() -> int:
         return port
 
 
-def read_labels(passage: Passage) -> set[str]:
-    labels: dict[str, str] = json.loads(passage.body)["metadata"].get("labels", {})
+def read_labels(request: ProxiedRequest) -> set[str]:
+    labels: dict[str, str] = json.loads(request.body)["metadata"].get("labels", {})
     return set(labels.values())
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Any
 
-from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+from estimatesync_cluster.fault_proxy import Answer, DropConnection, Fault, ProxiedRequest
 from estimatesync_operator.core.watch_health import BLIND_LIMIT
 
 EVERY_CALL = frozenset(
@@ -29,7 +29,7 @@ INACTIVITY_SECONDS = 70.0
 """After this time without a sign, not even a bookmark, kopf opens a watch anew."""
 
 
-class Trouble(Interference):
+class Trouble(Fault):
     """Makes trouble for the first calls of each kind."""
 
     calls = EVERY_CALL
@@ -39,15 +39,15 @@ class Trouble(Interference):
         self.met: Counter[str] = Counter()
         self._lock = Lock()
 
-    def before(self, passage: Passage) -> Answer | None:
-        return self.trouble(passage) if self._is_chosen(passage) else None
+    def before(self, request: ProxiedRequest) -> Answer | None:
+        return self.trouble(request) if self._is_chosen(request) else None
 
-    def trouble(self, passage: Passage) -> Answer | None:
+    def trouble(self, request: ProxiedRequest) -> Answer | None:
         """Answer, wait, or cut; once for each chosen call."""
         raise NotImplementedError
 
-    def _is_chosen(self, passage: Passage) -> bool:
-        call = format_call(passage)
+    def _is_chosen(self, request: ProxiedRequest) -> bool:
+        call = format_call(request)
         with self._lock:
             if call not in self.calls or self.met[call] >= self.times:
                 return False
@@ -63,15 +63,15 @@ class Refusal(Trouble):
         self.calls = calls
         self._answer = build_refusal(status, reason, headers)
 
-    def trouble(self, passage: Passage) -> Answer:  # noqa: ARG002 - the answer is always the same
+    def trouble(self, request: ProxiedRequest) -> Answer:  # noqa: ARG002 - the answer is always the same
         return self._answer
 
 
 class LostRequest(Trouble):
     """The connection breaks before the API server has read the request."""
 
-    def trouble(self, passage: Passage) -> None:  # noqa: ARG002 - nothing of it matters
-        raise Cut
+    def trouble(self, request: ProxiedRequest) -> None:  # noqa: ARG002 - nothing of it matters
+        raise DropConnection
 
 
 class LostAnswer(Trouble):
@@ -79,12 +79,12 @@ class LostAnswer(Trouble):
 
     calls = EVERY_CALL - {"WATCH estimatesyncs", "WATCH jobs"}
 
-    def before(self, passage: Passage) -> None:
+    def before(self, request: ProxiedRequest) -> None:
         """Let it happen."""
 
-    def after(self, passage: Passage) -> None:
-        if self._is_chosen(passage):
-            raise Cut
+    def after(self, request: ProxiedRequest) -> None:
+        if self._is_chosen(request):
+            raise DropConnection
 
 
 class Latency(Trouble):
@@ -95,7 +95,7 @@ class Latency(Trouble):
 
     times = 1
 
-    def trouble(self, passage: Passage) -> None:  # noqa: ARG002 - nothing of it matters
+    def trouble(self, request: ProxiedRequest) -> None:  # noqa: ARG002 - nothing of it matters
         time.sleep(10)
 
 
@@ -105,16 +105,16 @@ class Silence(Trouble):
     times = 1
     calls = frozenset({"POST jobs", "PUT estimatesyncs/status"})
 
-    def before(self, passage: Passage) -> None:
+    def before(self, request: ProxiedRequest) -> None:
         """Let it happen."""
 
-    def after(self, passage: Passage) -> None:
-        if self._is_chosen(passage):
+    def after(self, request: ProxiedRequest) -> None:
+        if self._is_chosen(request):
             time.sleep(40)
-            raise Cut
+            raise DropConnection
 
 
-class FullDisk(Interference):
+class FullDisk(Fault):
     """Reads are answered and writes are not, as when etcd is full; from the callback's delivery on, for a while."""
 
     calls = frozenset({"PUT estimatesyncs/status"})
@@ -123,15 +123,15 @@ class FullDisk(Interference):
     def __init__(self) -> None:
         self.met: Counter[str] = Counter()
 
-    def before(self, passage: Passage) -> Answer | None:
-        call = format_call(passage)
-        if call in self.calls and b'"Delivered"' in passage.body and self.met[call] < self.times:
+    def before(self, request: ProxiedRequest) -> Answer | None:
+        call = format_call(request)
+        if call in self.calls and b'"Delivered"' in request.body and self.met[call] < self.times:
             self.met[call] += 1
             return build_refusal(500, "InternalError", {})
         return None
 
 
-class LongOutage(Interference):
+class LongOutage(Fault):
     """From the job's creation on, nothing is answered for longer than kopf tries of its own accord."""
 
     calls = frozenset({"POST jobs"})
@@ -139,21 +139,21 @@ class LongOutage(Interference):
 
     def __init__(self) -> None:
         self.met: Counter[str] = Counter()
-        self.gate: Any = None
+        self.proxy: Any = None
         self._end = float("inf")
         self._begin = float("inf")
 
-    def before(self, passage: Passage) -> Answer | None:
+    def before(self, request: ProxiedRequest) -> Answer | None:
         is_away = self._begin <= time.monotonic() < self._end
-        return build_refusal(503, "ServiceUnavailable", {}) if is_away and not passage.is_callback else None
+        return build_refusal(503, "ServiceUnavailable", {}) if is_away and not request.is_callback else None
 
-    def after(self, passage: Passage) -> None:
-        if format_call(passage) == "POST jobs" and not self.met:
+    def after(self, request: ProxiedRequest) -> None:
+        if format_call(request) == "POST jobs" and not self.met:
             self.met["POST jobs"] += 1
             self._begin = time.monotonic()
             self._end = self._begin + self.seconds
-            self.gate.end_watches(GONE)
-            raise Cut
+            self.proxy.end_watches(GONE)
+            raise DropConnection
 
 
 TROUBLES: dict[str, Callable[[], Any]] = {
@@ -194,7 +194,7 @@ def test_a_sync_ends_right_whatever_trouble_its_calls_meet(open_world: Any, prom
 
 def endure_trouble(world: Any, trouble: Any, promise: Any) -> list[str]:
     world.slow_down(0.3)
-    world.gate.interference, trouble.gate = trouble, world.gate
+    world.proxy.fault, trouble.proxy = trouble, world.proxy
     operator = world.start_operator()
     world.create_sync("sync", **ONE_SYNC)
     world.wait_over("sync", seconds=SECONDS)
@@ -214,7 +214,7 @@ def endure_silent_watches(world: Any, promise: Any) -> list[str]:
     world.slow_down(0.3)
     world.create_sync("under-way", **ONE_SYNC)
     world.wait_until("progress", lambda: world.read_status("under-way").get("progress"))
-    silenced = world.gate.silence_watches()
+    silenced = world.proxy.silence_watches()
 
     # A running sync is looked at without being told to; a new one is found when the watch is opened anew.
     world.wait_over("under-way", seconds=INACTIVITY_SECONDS / 2)
@@ -233,15 +233,15 @@ def endure_blindness(world: Any, promise: Any) -> list[str]:
     world.slow_down(0.3)
     world.create_sync("under-way", **ONE_SYNC)
     world.wait_until("progress", lambda: world.read_status("under-way").get("progress"))
-    world.gate.interference = blindness = Blindness()
-    world.gate.silence_watches()
+    world.proxy.fault = blindness = Blindness()
+    world.proxy.silence_watches()
 
     # What the operator writes from now on is accepted, and never shown.
     world.wait_over("under-way")
     faults: list[str] = [] if operator.is_healthy() else ["it was called blind before the limit"]
     world.wait_until("a failing probe", lambda: not operator.is_healthy(), seconds=BLIND_LIMIT.total_seconds() + 60)
     world.kill_operators()
-    world.gate.interference = Interference()
+    world.proxy.fault = Fault()
     blindness.end.set()
     world.start_operator()
     world.create_sync("next")
@@ -249,14 +249,14 @@ def endure_blindness(world: Any, promise: Any) -> list[str]:
     return faults + world.settle_faults("under-way", promise()) + world.settle_faults("next", promise(new=0))
 
 
-class Blindness(Interference):
+class Blindness(Fault):
     """Whoever opens a watch waits for ever."""
 
     def __init__(self) -> None:
         self.end = Event()
 
-    def before(self, passage: Passage) -> None:
-        if passage.is_watch:
+    def before(self, request: ProxiedRequest) -> None:
+        if request.is_watch:
             self.end.wait(SECONDS)
 
 
@@ -269,10 +269,10 @@ def build_refusal(status: int, reason: str, headers: dict[str, str]) -> Answer:
     )
 
 
-def format_call(passage: Passage) -> str:
+def format_call(request: ProxiedRequest) -> str:
     """Name a call by its verb and its resource, as RBAC would."""
-    _, _, below = passage.path.partition("/namespaces/")
+    _, _, below = request.path.partition("/namespaces/")
     _, resource, *rest = [*below.split("/"), ""][: below.count("/") + 1] if below else ("", "")
     kind = "/".join([resource, *rest[1:]])
-    verb = "LIST" if passage.method == "GET" and not rest else passage.method
-    return f"{'WATCH' if passage.is_watch else verb} {kind}"
+    verb = "LIST" if request.method == "GET" and not rest else request.method
+    return f"{'WATCH' if request.is_watch else verb} {kind}"

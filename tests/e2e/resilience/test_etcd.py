@@ -50,8 +50,8 @@ def test_watches_whose_version_is_really_gone_begin_anew(
     apiserver = small_cluster.control_plane.get_component("kube-apiserver")
     with open_world(small_cluster) as world:
         operator = world.start_operator()
-        world.wait_until("both watches", lambda: world.gate.count_watches() == 2)
-        world.gate.silence_watches()
+        world.wait_until("both watches", lambda: world.proxy.count_watches() == 2)
+        world.proxy.silence_watches()
         for name in ("sync", "passing"):
             world.create_sync(name, suspend=name == "passing")
         world.delete_sync("passing")
@@ -60,13 +60,13 @@ def test_watches_whose_version_is_really_gone_begin_anew(
         apiserver.stop(grace=0)
         apiserver.start_again()
         world.wait_until("the API server", lambda: is_ready(world))
-        seen = len(world.gate.passages)
-        world.gate.end_watches()
+        seen = len(world.proxy.requests)
+        world.proxy.end_watches()
 
         world.wait_over("sync")
         assert world.settle_faults("sync", promise()) == []
         assert not operator.process.has_ended()
-        renewed = [p for p in world.gate.passages[seen:] if p.is_watch and p.path.endswith("/estimatesyncs")]
+        renewed = [p for p in world.proxy.requests[seen:] if p.is_watch and p.path.endswith("/estimatesyncs")]
         refused = world.client.get(f"{renewed[0].path}?{renewed[0].query}", timeout=10)
         assert '"code":410' in refused.text
         assert len(renewed) > 1

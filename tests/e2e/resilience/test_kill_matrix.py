@@ -17,7 +17,7 @@ from threading import Event, Lock
 from typing import Any
 
 import pytest
-from estimatesync_cluster.passages import Cut, Interference, Passage
+from estimatesync_cluster.fault_proxy import DropConnection, Fault, ProxiedRequest
 
 IS_FULL = os.environ.get("ESTIMATESYNC_KILL_MATRIX") == "full"
 WORLDS = 3
@@ -101,33 +101,33 @@ class Outcome:
     faults: list[str]
 
 
-class KillOnce(Interference):
+class KillOnce(Fault):
     """Kills the operator at one point, and counts the steps it makes until then; without a point, all of them."""
 
     def __init__(self, point: Point | None, kill: Callable[[], None]) -> None:
         self.steps: list[str] = []
         self.struck = Event()
         self._point = point
-        self.target: Passage | None = None
+        self.target: ProxiedRequest | None = None
         self._kill = kill
         self._lock = Lock()
 
-    def before(self, passage: Passage) -> None:
-        if passage.is_step:
+    def before(self, request: ProxiedRequest) -> None:
+        if request.is_step:
             with self._lock:
-                self.steps.append(step := format_step(passage))
+                self.steps.append(step := format_step(request))
                 if self._point and (step, self.steps.count(step)) == (self._point.step, self._point.occurrence):
-                    self.target = passage
-        self._strike("before", passage)
+                    self.target = request
+        self._strike("before", request)
 
-    def after(self, passage: Passage) -> None:
-        self._strike("after", passage)
+    def after(self, request: ProxiedRequest) -> None:
+        self._strike("after", request)
 
-    def _strike(self, moment: str, passage: Passage) -> None:
-        if self._point and passage is self.target and moment == self._point.moment:
+    def _strike(self, moment: str, request: ProxiedRequest) -> None:
+        if self._point and request is self.target and moment == self._point.moment:
             self._kill()
             self.struck.set()
-            raise Cut
+            raise DropConnection
 
 
 @pytest.mark.parametrize("story", [pytest.param(story, id=story.name) for story in STORIES])
@@ -174,7 +174,7 @@ class Trial:
         self._begin(kill)
         what = f"the kill or the end: {point.name}"
         self._world.wait_until(what, lambda: kill.struck.is_set() or self._went_by(kill))
-        self._world.gate.interference = Interference()
+        self._world.proxy.fault = Fault()
         if kill.struck.is_set():
             self._world.launch_operator()
         return Outcome(point=point, was_struck=kill.struck.is_set(), faults=self._settle_faults())
@@ -189,7 +189,7 @@ class Trial:
 
     def _begin(self, kill: KillOnce) -> None:
         self._world.forget()
-        self._world.gate.interference = kill
+        self._world.proxy.fault = kill
         self._names.append(f"sync-{len(self._names)}")
         self._world.create_sync(self._names[-1], **self._story.spec)
         if self._story.is_cancelled:
@@ -260,7 +260,7 @@ def try_waiting(trial: Trial, waiting: SimpleQueue[Point]) -> Iterator[Outcome]:
         yield trial.try_point(point)
 
 
-def format_step(step: Passage) -> str:
+def format_step(step: ProxiedRequest) -> str:
     """Name the kind of a step, the same in each run."""
     if step.is_callback:
         return "callback"

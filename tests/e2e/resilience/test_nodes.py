@@ -8,26 +8,26 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.component_commands import LocalNode, build_kubelet_command
-from estimatesync_cluster.leashed import LeashedProcess, leashed
+from estimatesync_cluster.control_plane import LocalNode, build_kubelet_command
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 
 PATIENCE_SECONDS = 180.0
 """The node controller waits 50 s for a node; the garbage collector of pods looks every 20 s, twice."""
 
 
 @pytest.fixture
-def mortal_node(cluster: Cluster, tmp_path: Path) -> Iterator[LeashedProcess]:
+def mortal_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
     """A node beside the usual one, which a test may lose."""
     assert cluster.layout is not None
     command = build_kubelet_command(
         LocalNode(name="mortal-node", labels=("mortal=true",)), cluster.layout, cluster.server
     )
-    with leashed("mortal-node", command, log=tmp_path / "mortal-node.log") as kubelet:
+    with guarded("mortal-node", command, log=tmp_path / "mortal-node.log") as kubelet:
         yield kubelet
     cluster.kubectl("delete", "node", "mortal-node", "--ignore-not-found")
 
 
-def find_child(kubelet: LeashedProcess) -> int:
+def find_child(kubelet: GuardedProcess) -> int:
     (child,) = Path(f"/proc/{kubelet.pid}/task/{kubelet.pid}/children").read_text().split()
     return int(child)
 
@@ -40,7 +40,7 @@ def start_slow_sync(world: Any) -> None:
 
 
 def test_a_node_that_falls_silent_shows_and_the_sync_goes_on_when_it_is_back(
-    open_world: Any, promise: Any, mortal_node: LeashedProcess
+    open_world: Any, promise: Any, mortal_node: GuardedProcess
 ) -> None:
     with open_world(SYNC_NODE_SELECTOR="mortal=true") as world:
         start_slow_sync(world)
@@ -58,7 +58,7 @@ def test_a_node_that_falls_silent_shows_and_the_sync_goes_on_when_it_is_back(
 
 
 def test_a_node_that_is_taken_away_gives_its_sync_to_another(
-    open_world: Any, promise: Any, mortal_node: LeashedProcess
+    open_world: Any, promise: Any, mortal_node: GuardedProcess
 ) -> None:
     with open_world(SYNC_NODE_SELECTOR="mortal=true") as world:
         start_slow_sync(world)

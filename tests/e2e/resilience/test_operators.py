@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster, running_cluster
-from estimatesync_cluster.passages import Answer, Interference, Passage
+from estimatesync_cluster.fault_proxy import Answer, Fault, ProxiedRequest
 
 LEAVE_SECONDS = 10.0
 SYNCS = "/apis/botzilla.io/v1/namespaces/{}/estimatesyncs"
@@ -85,7 +85,7 @@ def test_an_operator_without_the_definition_says_so_in_one_sentence(open_world: 
 
 
 def test_an_operator_that_cannot_start_for_a_reason_that_nobody_foresaw_ends_and_does_not_idle(world: Any) -> None:
-    world.gate.interference = Gibberish()
+    world.proxy.fault = Gibberish()
 
     operator = world.launch_operator()
 
@@ -96,11 +96,11 @@ def test_an_operator_that_cannot_start_for_a_reason_that_nobody_foresaw_ends_and
     assert "Traceback" in log
 
 
-class Gibberish(Interference):
+class Gibberish(Fault):
     """Listings that no API server sends."""
 
-    def before(self, passage: Passage) -> Answer | None:
-        is_listing = passage.path.endswith("/estimatesyncs") and not passage.is_watch
+    def before(self, request: ProxiedRequest) -> Answer | None:
+        is_listing = request.path.endswith("/estimatesyncs") and not request.is_watch
         return Answer(status=200, body=b"7", headers={"Content-Type": "application/json"}) if is_listing else None
 
 
@@ -151,27 +151,27 @@ def test_hostile_but_valid_objects_are_synced_like_any_other(open_world: Any, pr
 
 def test_an_operator_whose_start_met_an_outage_still_says_what_it_lacks(world: Any) -> None:
     world.product.kubectl("delete", "rolebinding", "estimatesync-operator")
-    world.gate.interference = Outage()
+    world.proxy.fault = Outage()
 
     operator = world.start_operator()
-    world.wait_until("a call in vain", lambda: [passage for passage in world.gate.passages if passage.answer])
+    world.wait_until("a call in vain", lambda: [request for request in world.proxy.requests if request.answer])
     assert not operator.process.has_ended()
-    world.gate.interference = Interference()
+    world.proxy.fault = Fault()
 
     world.wait_until("its end", operator.process.has_ended, seconds=60)
     assert operator.process.exit_code == 1
     assert "The operator may not list estimatesyncs: grant " in world.operator_log.read_text()
 
 
-class Outage(Interference):
+class Outage(Fault):
     """Nothing can be had."""
 
-    def before(self, passage: Passage) -> Answer:  # noqa: ARG002 - the answer is always the same
+    def before(self, request: ProxiedRequest) -> Answer:  # noqa: ARG002 - the answer is always the same
         return Answer(status=503)
 
 
 def test_a_brief_403_at_the_start_is_not_believed(world: Any, promise: Any) -> None:
-    world.gate.interference = forbidden = ForbiddenOnce()
+    world.proxy.fault = forbidden = ForbiddenOnce()
     operator = world.launch_operator()
     world.wait_until("the refusal", lambda: forbidden.count == 1)
     world.create_sync("sync")
@@ -183,14 +183,14 @@ def test_a_brief_403_at_the_start_is_not_believed(world: Any, promise: Any) -> N
     assert not operator.process.has_ended()
 
 
-class ForbiddenOnce(Interference):
+class ForbiddenOnce(Fault):
     """The very first listing is refused, as by an API server that has not read its roles yet."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def before(self, passage: Passage) -> Answer | None:
-        if self.count or not passage.path.endswith("/estimatesyncs") or passage.is_watch:
+    def before(self, request: ProxiedRequest) -> Answer | None:
+        if self.count or not request.path.endswith("/estimatesyncs") or request.is_watch:
             return None
         self.count += 1
         body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}

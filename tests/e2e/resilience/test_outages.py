@@ -90,15 +90,15 @@ def test_an_operator_that_starts_while_the_api_server_is_away_lives_and_begins_w
 def test_watches_that_are_told_410_gone_begin_anew(open_world: Any, promise: Any) -> None:
     with open_world() as world:
         operator = world.start_operator()
-        world.wait_until("both watches", lambda: world.gate.count_watches() == 2)
+        world.wait_until("both watches", lambda: world.proxy.count_watches() == 2)
 
-        assert world.gate.end_watches(GONE) == 2
+        assert world.proxy.end_watches(GONE) == 2
         world.create_sync("sync")
 
         world.wait_over("sync")
         assert world.settle_faults("sync", promise()) == []
-        listings = [passage for passage in world.gate.passages if passage.path.endswith("/estimatesyncs")]
-        assert len([passage for passage in listings if passage.is_watch]) == 2
+        listings = [request for request in world.proxy.requests if request.path.endswith("/estimatesyncs")]
+        assert len([request for request in listings if request.is_watch]) == 2
         assert not operator.process.has_ended()
 
 

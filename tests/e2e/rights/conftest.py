@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from estimatesync_cluster.audit import ApiCall, read_api_calls
+from estimatesync_cluster.audit import ApiCall, find_denied_calls, read_api_calls
 from estimatesync_cluster.cluster import TEST_KUBECONFIG
-from estimatesync_cluster.go_tools import find_helm
-from estimatesync_cluster.refusals import find_refusals
-from estimatesync_cluster.rights import Right, build_rights
+from estimatesync_cluster.product_processes import Right, build_rights
+from estimatesync_cluster.programs import find_helm
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[2] / "charts" / "estimatesync"
@@ -75,9 +74,9 @@ def read_calls(audit_logs: Path) -> Callable[[str], list[ApiCall]]:
 
 
 @pytest.fixture(scope="session")
-def refusals(audit_logs: Path) -> tuple[ApiCall, ...]:
+def denied_calls(audit_logs: Path) -> tuple[ApiCall, ...]:
     """Every call of a service account that lacked a right which nobody had taken away."""
-    return find_refusals(read_logs(audit_logs))
+    return find_denied_calls(read_logs(audit_logs))
 
 
 def read_logs(directory: Path) -> list[ApiCall]:

@@ -30,8 +30,8 @@ def test_every_right_is_used_and_nothing_else_is_asked_for(
 
 
 @pytest.mark.parametrize("part", ["api", "operator"])
-def test_no_call_is_refused_for_want_of_a_right(part: str, refusals: tuple[Any, ...]) -> None:
-    refused = [call for call in refusals if call.user.endswith(f"estimatesync-{part}")]
+def test_no_call_is_refused_for_want_of_a_right(part: str, denied_calls: tuple[Any, ...]) -> None:
+    refused = [call for call in denied_calls if call.user.endswith(f"estimatesync-{part}")]
 
     assert refused == []
 

@@ -15,7 +15,7 @@ from estimatesync_api import settings as api_settings
 from estimatesync_chart.main import build_readme, build_schema_file
 from estimatesync_chart.value_rules import RULES
 from estimatesync_chart.values_file import parse_values
-from estimatesync_cluster.rights import read_rules
+from estimatesync_cluster.product_processes import read_rules
 from estimatesync_contract.crd import build_crd
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from estimatesync_cluster.go_tools import KIND, find_go_tool
+from estimatesync_cluster.programs import KIND, find_go_tool
 
 ROOT = Path(__file__).parents[3]
 NODES = 3

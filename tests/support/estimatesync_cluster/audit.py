@@ -1,16 +1,19 @@
-"""Who asked the API server for what: its audit log, for tests that count the calls of a service account.
+"""Who asked the API server for what: its audit log, and which calls were denied that should not have been.
 
 The log ends with its cluster. Where ESTIMATESYNC_AUDIT_DIRECTORY names a directory, each cluster writes it there, so
 that the calls of many clusters, one after another, can be judged together.
+
+Where a test, or an uninstall, takes an account's role or binding away, its calls are denied from then on, as they must
+be; so the log also says who changed roles and bindings. Both have the account's own name.
 
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ POLICY = {
     "omitStages": ["RequestReceived", "ResponseStarted"],
     "rules": [
         {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
-        # Whoever changes rights: what is refused after that may be refused rightly.
+        # Changes of rights: what is denied after them may be denied rightly.
         {
             "level": "Metadata",
             "verbs": ["create", "update", "patch", "delete"],
@@ -64,7 +67,7 @@ def link_audit_log(layout: StateLayout, directory: Path) -> None:
 
 
 def read_api_calls(log: Path, *, user: str | None = None) -> tuple[ApiCall, ...]:
-    """Read the answered calls of one user, or of everybody in the log, oldest first."""
+    """Read the answered calls of one user, or all in the log, oldest first."""
     return tuple(call for call in _iterate_calls(log) if user in {None, call.user})
 
 
@@ -90,3 +93,38 @@ def _parse_call(entry: dict[str, Any]) -> ApiCall:
         received=datetime.fromisoformat(entry["requestReceivedTimestamp"]),
         answered=datetime.fromisoformat(entry["stageTimestamp"]),
     )
+
+
+_RIGHTS = frozenset({"roles", "rolebindings"})
+_SETTLING = timedelta(seconds=2)
+"""Until the API server's authorizer has heard of a role or binding that was written."""
+
+_Account = tuple[str, str]
+"""Namespace and name."""
+
+
+def find_denied_calls(calls: Iterable[ApiCall]) -> tuple[ApiCall, ...]:
+    """Find the calls of service accounts that were forbidden although their rights had not been taken away."""
+    everything = sorted(calls, key=lambda call: call.answered)
+    changes = [call for call in everything if call.resource in _RIGHTS and call.status < 400]  # noqa: PLR2004 - HTTP
+    denied = (call for call in everything if call.forbidden and call.user.startswith("system:serviceaccount:"))
+    return tuple(call for call in denied if not _is_withdrawn(call, changes))
+
+
+def _is_withdrawn(denied: ApiCall, changes: Iterable[ApiCall]) -> bool:
+    """Decide whether a role or binding of the caller was away when it was denied, or had only just been written."""
+    missing: set[str] = set()
+    for change in changes:
+        if (change.namespace, change.name) != _get_account(denied):
+            continue
+        if change.verb == "delete" and change.received <= denied.answered:
+            missing.add(change.resource)
+        if change.verb != "delete" and change.answered + _SETTLING <= denied.received:
+            missing.discard(change.resource)
+    return bool(missing)
+
+
+def _get_account(call: ApiCall) -> _Account:
+    """Read `system:serviceaccount:NAMESPACE:NAME`."""
+    *_, namespace, name = call.user.split(":")
+    return namespace, name

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from estimatesync_cluster.audit import AUDIT_DIRECTORY, link_audit_log
-from estimatesync_cluster.binaries import Binaries, find_binaries
-from estimatesync_cluster.component_commands import LocalNode
-from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, running_control_plane
+from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, LocalNode, running_control_plane
+from estimatesync_cluster.credentials import build_kubeconfig
 from estimatesync_cluster.errors import CommandError, ToolMissingError
-from estimatesync_cluster.kubeconfig import build_kubeconfig
 from estimatesync_cluster.layout import StateLayout, create_layout, write_private
+from estimatesync_cluster.programs import Binaries, find_binaries
 from estimatesync_cluster.terminal import report
 
 TEST_KUBECONFIG = "ESTIMATESYNC_TEST_KUBECONFIG"

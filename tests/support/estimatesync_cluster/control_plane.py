@@ -1,41 +1,168 @@
 """Starts the components in order, waits until each is ready, and stops them all; also when a start fails.
 
-Called by cluster.py. Which flags a component gets is component_commands.py's business.
+Called by cluster.py. The command lines come first, as pure functions; each flag that would surprise says why it is
+there.
 """
 
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
-from estimatesync_cluster import certificates
-from estimatesync_cluster.api_connection import ApiConnection
+from estimatesync_cluster import credentials
 from estimatesync_cluster.audit import write_audit_policy
-from estimatesync_cluster.binaries import Binaries
-from estimatesync_cluster.certificates import create_certificates
-from estimatesync_cluster.component_commands import (
-    LocalNode,
-    Ports,
-    build_apiserver_command,
-    build_controller_manager_command,
-    build_etcd_command,
-    build_etcd_url,
-    build_kubelet_command,
-    build_scheduler_command,
-    build_server_url,
+from estimatesync_cluster.credentials import (
+    LOOPBACK,
+    ApiConnection,
+    build_certificate_user,
+    build_cluster_entry,
+    build_kubeconfig,
+    create_certificates,
 )
 from estimatesync_cluster.errors import PortTakenError
-from estimatesync_cluster.kubeconfig import build_certificate_user, build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 from estimatesync_cluster.layout import StateLayout, write_private
-from estimatesync_cluster.leashed import LeashedProcess, leashed
-from estimatesync_cluster.node_configuration import HOST_ADDRESS
-from estimatesync_cluster.node_machine import node_network
-from estimatesync_cluster.node_policies import are_policies_enforced, start_policies
-from estimatesync_cluster.real_node import NodeCredentials, RealNode, start_node
+from estimatesync_cluster.node_configuration import HOST_ADDRESS, SERVICE_RANGE
+from estimatesync_cluster.programs import Binaries
+from estimatesync_cluster.real_node import (
+    NodeCredentials,
+    RealNode,
+    are_policies_enforced,
+    node_network,
+    start_node,
+    start_policies,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The loopback ports of one cluster."""
+
+    etcd: int
+    etcd_peer: int
+    apiserver: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalNode:
+    """The node that the test kubelet registers, and the images it knows (shell patterns)."""
+
+    name: str = "test-node"
+    labels: tuple[str, ...] = ("estimatesync.botzilla.io/test-node=true",)
+    known_images: tuple[str, ...] = ("estimatesync*", "*/estimatesync*")
+
+
+def build_server_url(ports: Ports, *, address: str = LOOPBACK) -> str:
+    """Build the API server's address."""
+    return f"https://{address}:{ports.apiserver}"
+
+
+def build_etcd_url(ports: Ports) -> str:
+    """Build etcd's address."""
+    return f"https://{LOOPBACK}:{ports.etcd}"
+
+
+def build_etcd_command(program: Path, layout: StateLayout, ports: Ports, *, quota_bytes: int = 0) -> list[str]:
+    """Build etcd's command line; it asks for certificates, because a loopback port is open to every local user.
+
+    `quota_bytes` is how much it may store; with 0 as much as it does by itself.
+    """
+    client, peer = build_etcd_url(ports), f"https://{LOOPBACK}:{ports.etcd_peer}"
+    certificate, key = layout.certificate(credentials.ETCD), layout.key(credentials.ETCD)
+    authority = layout.certificate("ca")
+    return [
+        str(program),
+        f"--data-dir={layout.etcd_data}",
+        "--unsafe-no-fsync",  # the data is thrown away with the cluster
+        "--log-level=warn",
+        f"--quota-backend-bytes={quota_bytes}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        f"--cert-file={certificate}",
+        f"--key-file={key}",
+        f"--trusted-ca-file={authority}",
+        "--client-cert-auth",
+        f"--peer-cert-file={certificate}",
+        f"--peer-key-file={key}",
+        f"--peer-trusted-ca-file={authority}",
+        "--peer-client-cert-auth",
+    ]
+
+
+def build_apiserver_command(program: Path, layout: StateLayout, ports: Ports, *, address: str = LOOPBACK) -> list[str]:
+    """Build kube-apiserver's command line: RBAC and the default admission plugins, as a user's cluster has them."""
+    # A loopback address is refused as the endpoint of the kubernetes service.
+    endpoints = ["--endpoint-reconciler-type=none"] if address == LOOPBACK else []
+    return [
+        str(program),
+        *endpoints,
+        f"--bind-address={address}",
+        f"--secure-port={ports.apiserver}",
+        f"--advertise-address={address}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        "--authorization-mode=RBAC",
+        f"--client-ca-file={layout.certificate('ca')}",
+        f"--tls-cert-file={layout.certificate(credentials.APISERVER)}",
+        f"--tls-private-key-file={layout.key(credentials.APISERVER)}",
+        f"--etcd-servers={build_etcd_url(ports)}",
+        f"--etcd-cafile={layout.certificate('ca')}",
+        f"--etcd-certfile={layout.certificate(credentials.APISERVER)}",
+        f"--etcd-keyfile={layout.key(credentials.APISERVER)}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={layout.key(credentials.SERVICE_ACCOUNTS)}",
+        f"--service-account-signing-key-file={layout.key(credentials.SERVICE_ACCOUNTS)}",
+        f"--audit-policy-file={layout.audit_policy}",
+        f"--audit-log-path={layout.log('audit')}",
+        # These four are what `kubectl logs` needs.
+        f"--kubelet-certificate-authority={layout.certificate('ca')}",
+        f"--kubelet-client-certificate={layout.certificate(credentials.KUBELET_CLIENT)}",
+        f"--kubelet-client-key={layout.key(credentials.KUBELET_CLIENT)}",
+        "--kubelet-preferred-address-types=InternalIP",
+    ]
+
+
+def build_controller_manager_command(program: Path, layout: StateLayout, kubeconfig: Path) -> list[str]:
+    """Build kube-controller-manager's command line, with every default controller."""
+    return [
+        str(program),
+        f"--kubeconfig={kubeconfig}",
+        "--secure-port=0",  # serves nothing: one port less, and no authentication to set up
+        "--leader-elect=false",
+        f"--service-account-private-key-file={layout.key(credentials.SERVICE_ACCOUNTS)}",
+        f"--root-ca-file={layout.certificate('ca')}",
+    ]
+
+
+def build_scheduler_command(program: Path, kubeconfig: Path) -> list[str]:
+    """Build kube-scheduler's command line, with every default plugin; it serves nothing either."""
+    return [str(program), f"--kubeconfig={kubeconfig}", "--secure-port=0", "--leader-elect=false"]
+
+
+def build_kubelet_command(node: LocalNode, layout: StateLayout, server: str) -> list[str]:
+    """Build the test kubelet's command line."""
+    return [
+        sys.executable,
+        "-m",
+        "estimatesync_cluster.test_kubelet",
+        f"--server={server}",
+        f"--authority={layout.certificate('ca')}",
+        f"--certificate={layout.certificate(credentials.KUBELET)}",
+        f"--key={layout.key(credentials.KUBELET)}",
+        f"--root-dir={layout.kubelet_root(node.name)}",
+        f"--node-name={node.name}",
+        *(f"--label={label}" for label in node.labels),
+        *(f"--known-image={pattern}" for pattern in node.known_images),
+    ]
+
 
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -53,9 +180,9 @@ class ControlPlane:
 
     server: str
     etcd_url: str
-    components: tuple[LeashedProcess, ...]
+    components: tuple[GuardedProcess, ...]
 
-    def get_component(self, name: str) -> LeashedProcess:
+    def get_component(self, name: str) -> GuardedProcess:
         """Find etcd, kube-apiserver, kube-controller-manager, kube-scheduler or test-kubelet, to stop or restart it."""
         return next(component for component in self.components if component.name == name)
 
@@ -92,7 +219,7 @@ def _start_with_fresh_ports(
 def _start(
     stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, quota_bytes: int
 ) -> ControlPlane:
-    address = HOST_ADDRESS if isinstance(node, RealNode) else certificates.LOOPBACK
+    address = HOST_ADDRESS if isinstance(node, RealNode) else credentials.LOOPBACK
     ports = _choose_ports(address, preferred=USUAL_PORT if isinstance(node, RealNode) else 0)
     server = build_server_url(ports, address=address)
     _forget_earlier_attempt(layout)
@@ -120,7 +247,7 @@ def _start_api(
     *,
     address: str,
     quota_bytes: int,
-) -> tuple[LeashedProcess, ...]:
+) -> tuple[GuardedProcess, ...]:
     etcd = _run(stack, layout, "etcd", build_etcd_command(binaries.etcd, layout, ports, quota_bytes=quota_bytes))
     command = build_apiserver_command(binaries.apiserver, layout, ports, address=address)
     apiserver = _run(stack, layout, "kube-apiserver", command)
@@ -130,7 +257,7 @@ def _start_api(
 
 def _start_workers(
     stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, server: str
-) -> tuple[LeashedProcess, ...]:
+) -> tuple[GuardedProcess, ...]:
     kubeconfig = layout.controller_manager_kubeconfig
     command = build_controller_manager_command(binaries.controller_manager, layout, kubeconfig)
     manager = _run(stack, layout, "kube-controller-manager", command)
@@ -142,9 +269,9 @@ def _start_workers(
     return manager, scheduler, _run(stack, layout, "test-kubelet", command, grace=KUBELET_GRACE_SECONDS)
 
 
-def _start_real_node(stack: ExitStack, layout: StateLayout, node: RealNode, server: str) -> tuple[LeashedProcess, ...]:
+def _start_real_node(stack: ExitStack, layout: StateLayout, node: RealNode, server: str) -> tuple[GuardedProcess, ...]:
     authority = layout.certificate("ca")
-    certificate, key = layout.certificate(certificates.KUBELET), layout.key(certificates.KUBELET)
+    certificate, key = layout.certificate(credentials.KUBELET), layout.key(credentials.KUBELET)
     user = build_certificate_user(certificate=certificate.read_bytes(), key=key.read_bytes())
     cluster = build_cluster_entry(server=server, authority=authority.read_bytes())
     return start_node(
@@ -157,12 +284,12 @@ def _start_real_node(stack: ExitStack, layout: StateLayout, node: RealNode, serv
     )
 
 
-def _start_policies(stack: ExitStack, layout: StateLayout, node: RealNode) -> LeashedProcess:
+def _start_policies(stack: ExitStack, layout: StateLayout, node: RealNode) -> GuardedProcess:
     return start_policies(stack, node, root=layout.kubelet_root(node.name), logs=layout.log("kubelet").parent)
 
 
-def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> LeashedProcess:
-    return stack.enter_context(leashed(name, command, log=layout.log(name), grace=grace))
+def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> GuardedProcess:
+    return stack.enter_context(guarded(name, command, log=layout.log(name), grace=grace))
 
 
 def _forget_earlier_attempt(layout: StateLayout) -> None:
@@ -173,12 +300,12 @@ def _forget_earlier_attempt(layout: StateLayout) -> None:
 
 def create_admin_client(layout: StateLayout, server: str) -> httpx.Client:
     """Create an HTTP client that is the cluster's administrator."""
-    return _create_client(layout, server, certificates.ADMIN, timeout=5)
+    return _create_client(layout, server, credentials.ADMIN, timeout=5)
 
 
 def create_etcd_client(layout: StateLayout, url: str) -> httpx.Client:
     """Create an HTTP client of etcd itself (its gRPC gateway), with the API server's identity."""
-    return _create_client(layout, url, certificates.APISERVER, timeout=30)
+    return _create_client(layout, url, credentials.APISERVER, timeout=30)
 
 
 def _create_client(layout: StateLayout, url: str, identity: str, *, timeout: float) -> httpx.Client:
@@ -194,9 +321,9 @@ def _create_client(layout: StateLayout, url: str, identity: str, *, timeout: flo
 def _write_kubeconfigs(layout: StateLayout, server: str) -> None:
     cluster = build_cluster_entry(server=server, authority=layout.certificate("ca").read_bytes())
     for name, path in (
-        (certificates.ADMIN, layout.kubeconfig),
-        (certificates.CONTROLLER_MANAGER, layout.controller_manager_kubeconfig),
-        (certificates.SCHEDULER, layout.scheduler_kubeconfig),
+        (credentials.ADMIN, layout.kubeconfig),
+        (credentials.CONTROLLER_MANAGER, layout.controller_manager_kubeconfig),
+        (credentials.SCHEDULER, layout.scheduler_kubeconfig),
     ):
         user = build_certificate_user(
             certificate=layout.certificate(name).read_bytes(), key=layout.key(name).read_bytes()
@@ -209,7 +336,7 @@ def _choose_ports(address: str, *, preferred: int) -> Ports:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
         for each in sockets[1:]:
-            each.bind((certificates.LOOPBACK, 0))
+            each.bind((credentials.LOOPBACK, 0))
         _bind(sockets[0], address, preferred=preferred)
         apiserver, etcd, etcd_peer = (each.getsockname()[1] for each in sockets)
     return Ports(etcd=etcd, etcd_peer=etcd_peer, apiserver=apiserver)
@@ -224,7 +351,7 @@ def _bind(listener: socket.socket, address: str, *, preferred: int) -> None:
         listener.bind((address, 0))
 
 
-def _wait_until(condition: Callable[[], bool], components: tuple[LeashedProcess, ...], *, what: str) -> None:
+def _wait_until(condition: Callable[[], bool], components: tuple[GuardedProcess, ...], *, what: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not condition():
         for component in components:

@@ -10,11 +10,9 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from estimatesync_cluster.binaries import GO_MODULES, compute_cache_root
 from estimatesync_cluster.errors import BuildError
-from estimatesync_cluster.go_build import Report
-from estimatesync_cluster.go_toolchain import find_go
-from estimatesync_cluster.programs import parse_go_version, parse_required_version
+from estimatesync_cluster.go_build import Report, find_go, parse_go_version, parse_required_version
+from estimatesync_cluster.programs import GO_MODULES, compute_cache_root
 
 _PINNED = GO_MODULES / "definitions"
 _GATEWAY = "sigs.k8s.io/gateway-api"

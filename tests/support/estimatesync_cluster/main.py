@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from estimatesync_cluster.background import (
-    Place,
+from estimatesync_cluster.daemon import (
+    StateDirectory,
     check_place,
     is_healthy,
     read_live_record,
@@ -20,12 +20,17 @@ from estimatesync_cluster.background import (
     stop_background,
     supervise,
 )
-from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.file_lock import locked
-from estimatesync_cluster.go_tools import KIND, find_go_tool, find_helm
-from estimatesync_cluster.node_machine import check_machine, node_network, try_rights
-from estimatesync_cluster.real_node import find_node_tools, import_images, list_archives
+from estimatesync_cluster.programs import KIND, Binaries, find_binaries, find_go_tool, find_helm
+from estimatesync_cluster.real_node import (
+    check_machine,
+    find_node_tools,
+    import_images,
+    list_archives,
+    node_network,
+    try_rights,
+)
 from estimatesync_cluster.terminal import interrupt, report
 
 DEFAULT_STATE_DIR = Path(__file__).parents[3] / ".local" / "cluster"
@@ -50,7 +55,7 @@ def _up(settings: argparse.Namespace) -> int:
     """Start the cluster unless it runs, and print how to use it."""
     # An interrupted start stops what it started, also when it is the terminal that goes away.
     signal.signal(signal.SIGTERM, interrupt)
-    place = Place(settings.state_dir)
+    place = StateDirectory(settings.state_dir)
     check_place(place)
     with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         if is_healthy(place):
@@ -70,7 +75,7 @@ def _up(settings: argparse.Namespace) -> int:
     return 0
 
 
-def _check_kind(place: Place, settings: argparse.Namespace) -> None:
+def _check_kind(place: StateDirectory, settings: argparse.Namespace) -> None:
     record = read_live_record(place)
     if settings.node_images and record and not record.real_node:
         raise ClusterError("A cluster without a real node runs here: stop it first (make cluster-down)")
@@ -78,7 +83,7 @@ def _check_kind(place: Place, settings: argparse.Namespace) -> None:
 
 def _down(settings: argparse.Namespace) -> int:
     """Stop the cluster and remove everything it kept."""
-    place = Place(settings.state_dir)
+    place = StateDirectory(settings.state_dir)
     check_place(place)
     with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         stop_background(place)
@@ -88,7 +93,7 @@ def _down(settings: argparse.Namespace) -> int:
 
 def _status(settings: argparse.Namespace) -> int:
     """Say whether the cluster runs."""
-    place = Place(settings.state_dir)
+    place = StateDirectory(settings.state_dir)
     record = read_live_record(place)
     if record is None:
         report("the cluster does not run")
@@ -112,7 +117,7 @@ def _build(settings: argparse.Namespace) -> int:
 
 def _check_node(settings: argparse.Namespace) -> int:
     """Say whether this machine can be a real node, by trying what only some roots may do; if it is ours, it can."""
-    record = read_live_record(Place(settings.state_dir))
+    record = read_live_record(StateDirectory(settings.state_dir))
     if record is None or not record.real_node:
         with node_network():
             try_rights()
@@ -122,7 +127,7 @@ def _check_node(settings: argparse.Namespace) -> int:
 def _supervise(settings: argparse.Namespace) -> NoReturn:
     """Be the background process of `up`."""
     signal.signal(signal.SIGTERM, interrupt)
-    supervise(Place(settings.state_dir), Binaries(directory=settings.binaries), images=settings.node_images)
+    supervise(StateDirectory(settings.state_dir), Binaries(directory=settings.binaries), images=settings.node_images)
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -1,89 +1,238 @@
-"""Which programs a control plane is made of and which versions of them: decisions on text, no files, no network.
+"""Finds the programs that clusters, tests and people run: in the cache, else built from source into it.
 
-The Go modules under tests/support/go are the one place where versions are written.
+From source, because they are then the very programs that users run, pinned by the Go modules of tests/support/go.
+(Helm's SDK as a wheel, for one, neither upgrades nor rolls back as the command does.) The control plane's programs may
+also come from KUBEBUILDER_ASSETS.
+
+The cache is `~/.cache/estimatesync/<name>/<version>` (XDG_CACHE_HOME counts). A directory in it is complete or absent:
+it is built beside its place and renamed, and a manifest with checksums lets a damaged one be recognised and built
+again. How to compile is the business of go_build.py.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-KUBERNETES_MODULE = "k8s.io/kubernetes"
-GIT_VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"
+from estimatesync_cluster.file_lock import locked
+from estimatesync_cluster.go_build import (
+    KUBERNETES_MODULE,
+    PROGRAM_NAMES,
+    PROGRAMS,
+    Manifest,
+    Program,
+    Report,
+    build_missing_message,
+    build_programs,
+    compute_fingerprint,
+    decide_reusable,
+    parse_required_version,
+)
+
+GO_MODULES = Path(__file__).parents[1] / "go"
+INPUT_FILES = ("go.mod", "go.sum", "tools.go")
+MANIFEST_NAME = "manifest.json"
+UNFINISHED_PREFIX = ".unfinished-"
+
+HELM = Program(name="helm", module="helm", package="helm.sh/helm/v4/cmd/helm")
+KIND = Program(name="kind", module="kind", package="sigs.k8s.io/kind")
+PROMTOOL, PROMETHEUS = (
+    Program(name=name, module=name, package=f"github.com/prometheus/prometheus/cmd/{name}", tags=("remove_all_sd",))
+    for name in ("promtool", "prometheus")
+)
+KUBERNETES_TOOLS = tuple(
+    Program(name=name, module="node", package=f"k8s.io/kubernetes/cmd/{name}") for name in ("kubelet", "kube-proxy")
+)
+CONTAINERD, SHIM, CTR = (
+    Program(name=name, module="containerd", package=f"github.com/containerd/containerd/v2/cmd/{name}")
+    for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+)
+KUBE_ROUTER = Program(
+    name="kube-router", module="kube-router", package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
+)
+NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR, KUBE_ROUTER)
+
+_VERSIONED_BY = {
+    "kubernetes": KUBERNETES_MODULE,
+    "helm": "helm.sh/helm/v4",
+    "kind": "sigs.k8s.io/kind",
+    "promtool": "github.com/prometheus/prometheus",
+    "prometheus": "github.com/prometheus/prometheus",
+    "node": KUBERNETES_MODULE,
+    "containerd": "github.com/containerd/containerd/v2",
+    "kube-router": "github.com/cloudnativelabs/kube-router/v2",
+}
+"""The Go module whose version a directory of tests/support/go is known by."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Program:
-    """A program and the Go package it is built from; `module` is a directory under tests/support/go."""
+class Binaries:
+    """The programs of one control plane."""
 
-    name: str
-    module: str
-    package: str
-    tags: tuple[str, ...] = ()
+    directory: Path
 
-    def __repr__(self) -> str:
-        """Say what a build depends on; caches are recognised by it, so it says no more than it must."""
-        tags = f", tags={self.tags!r}" if self.tags else ""
-        return f"Program(name={self.name!r}, module={self.module!r}, package={self.package!r}{tags})"
+    @property
+    def etcd(self) -> Path:
+        return self.directory / "etcd"
 
+    @property
+    def apiserver(self) -> Path:
+        return self.directory / "kube-apiserver"
 
-PROGRAMS = (
-    Program(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3"),
-    Program(name="kube-apiserver", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-apiserver"),
-    Program(
-        name="kube-controller-manager", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-controller-manager"
-    ),
-    Program(name="kube-scheduler", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-scheduler"),
-)
-PROGRAM_NAMES = tuple(program.name for program in PROGRAMS)
+    @property
+    def controller_manager(self) -> Path:
+        return self.directory / "kube-controller-manager"
+
+    @property
+    def scheduler(self) -> Path:
+        return self.directory / "kube-scheduler"
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cache directory holds: checksums (sha256, hex) of the build's inputs and of each program."""
+class Builder(Protocol):
+    """Compiles programs into a directory."""
 
-    inputs: str
-    programs: dict[str, str]
-
-
-def parse_required_version(go_mod: str, module: str) -> str:
-    """Find the version that a go.mod requires of a module, `v` included; ValueError when it requires none."""
-    found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
-    if found is None:
-        raise ValueError(f"the go.mod does not require {module}")
-    return found[1]
+    def __call__(self, *, sources: Path, output: Path, cache: Path, git_version: str, report: Report) -> None:
+        """Leave each program in `output` or raise; `cache` may keep a toolchain."""
 
 
-def parse_go_version(text: str) -> tuple[int, int, int]:
-    """Read a Go version from `go version` or from a go.mod; ValueError when there is none."""
-    found = re.search(r"^go (?:version go)?(\d+)\.(\d+)(?:\.(\d+))?", text, re.MULTILINE)
-    if found is None:
-        raise ValueError("no Go version found")
-    return int(found[1]), int(found[2]), int(found[3] or 0)
+def find_binaries(
+    *,
+    environ: Mapping[str, str],
+    report: Report,
+    sources: Path = GO_MODULES,
+    builder: Builder | None = None,
+) -> Binaries:
+    """Find the control plane's programs, building them if need be; `report` gets lines for a person to read.
+
+    Raises:
+        ToolMissingError: a build is needed, and this machine has no Go and cannot get it.
+        BuildError: the build failed.
+    """
+    assets = environ.get("KUBEBUILDER_ASSETS")
+    if assets:
+        missing = [name for name in PROGRAM_NAMES if not os.access(Path(assets, name), os.X_OK)]
+        if not missing:
+            return Binaries(directory=Path(assets).absolute())
+        report(build_missing_message(assets, missing))
+    cache = compute_cache_root(environ)
+    directory = _find_in_cache(
+        "kubernetes",
+        PROGRAMS,
+        module="kubernetes",
+        cache=cache,
+        sources=sources,
+        builder=builder or partial(build_programs, PROGRAMS),
+        report=report,
+    )
+    return Binaries(directory=directory)
 
 
-def compute_fingerprint(inputs: Mapping[str, bytes], platform: str) -> str:
-    """Compute the checksum of everything a build depends on: the module files by name, the platform, the programs."""
-    digest = hashlib.sha256(repr((platform, PROGRAMS)).encode())
-    for name, content in sorted(inputs.items()):
-        digest.update(f"{name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
+def find_helm(environ: Mapping[str, str] | None = None, *, report: Report) -> Path:
+    """Find Helm; its version is the one that tests/support/go/helm pins, whatever is on PATH."""
+    return find_go_tool(HELM, environ=os.environ if environ is None else environ, report=report)
 
 
-def decide_reusable(manifest: Manifest | None, *, fingerprint: str, checksums: Mapping[str, str]) -> bool:
-    """Decide whether cached programs may be run: built from these inputs, all there, and each unchanged since."""
-    return manifest is not None and manifest.inputs == fingerprint and manifest.programs == dict(checksums)
+def find_go_tool(program: Program, *, environ: Mapping[str, str], report: Report) -> Path:
+    """Find one program, building it if need be; `report` gets lines for a person to read.
+
+    Raises:
+        ToolMissingError: a build is needed, and this machine has no Go and cannot get it.
+        BuildError: the build failed.
+    """
+    directory = _find_in_cache(
+        program.name,
+        (program,),
+        module=program.module,
+        cache=compute_cache_root(environ),
+        sources=GO_MODULES,
+        builder=partial(build_programs, (program,)),
+        report=report,
+    )
+    return directory / program.name
 
 
-def build_go_command(program: Program, *, go: str, git_version: str, output: str) -> list[str]:
-    """Build the compiler's command line; without gitVersion, clients take the API server for a very old one."""
-    flags = f"-s -w -X {GIT_VERSION_VARIABLE}={git_version}"
-    tags = ["-tags", ",".join(program.tags)] if program.tags else []
-    return [go, "build", "-mod=readonly", "-trimpath", *tags, "-ldflags", flags, "-o", output, program.package]
+def compute_cache_root(environ: Mapping[str, str]) -> Path:
+    """Compute where built programs and toolchains are kept, by the XDG base directory rules."""
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home(), ".cache")
+    return Path(base, "estimatesync")
 
 
-def build_missing_message(directory: str, missing: Iterable[str]) -> str:
-    """Build the sentence that says why KUBEBUILDER_ASSETS is not used."""
-    return f"KUBEBUILDER_ASSETS ({directory}) has no {', '.join(missing)}; using the cache instead"
+def _find_in_cache(
+    name: str,
+    programs: tuple[Program, ...],
+    *,
+    module: str,
+    cache: Path,
+    sources: Path,
+    builder: Builder,
+    report: Report,
+) -> Path:
+    """Find the directory that holds the programs, of the version that `module` pins."""
+    inputs = _read_inputs(programs, sources)
+    version = parse_required_version(inputs[f"{module}/go.mod"].decode(), _VERSIONED_BY[module])
+    fingerprint = compute_fingerprint(
+        {**inputs, "programs": repr(programs).encode()}, f"{platform.system()}-{platform.machine()}"
+    )
+    directory = cache / name / version
+    names = tuple(program.name for program in programs)
+    lock = directory.with_name(f"{version}.lock")
+    with locked(lock, on_wait=lambda: report(f"waiting for another build of {name} to end")):
+        if not _is_usable(directory, names, fingerprint):
+            build = partial(builder, sources=sources, cache=cache, git_version=version, report=report)
+            _fill(directory, names, fingerprint, build)
+    return directory
+
+
+def _read_inputs(programs: tuple[Program, ...], sources: Path) -> dict[str, bytes]:
+    modules = sorted({program.module for program in programs})
+    return {f"{module}/{name}": (sources / module / name).read_bytes() for module in modules for name in INPUT_FILES}
+
+
+def _is_usable(directory: Path, names: tuple[str, ...], fingerprint: str) -> bool:
+    manifest = _read_manifest(directory / MANIFEST_NAME)
+    return decide_reusable(manifest, fingerprint=fingerprint, checksums=_read_checksums(directory, names))
+
+
+def _read_manifest(path: Path) -> Manifest | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def _read_checksums(directory: Path, names: tuple[str, ...]) -> dict[str, str]:
+    checksums = {}
+    for name in names:
+        if os.access(directory / name, os.X_OK):
+            with (directory / name).open("rb") as program:
+                checksums[name] = hashlib.file_digest(program, "sha256").hexdigest()
+    return checksums
+
+
+class _Build(Protocol):
+    def __call__(self, *, output: Path) -> None:
+        """Compile into a directory."""
+
+
+def _fill(directory: Path, names: tuple[str, ...], fingerprint: str, build: _Build) -> None:
+    """Build beside the final place and rename, so that an interrupted build leaves nothing that looks finished."""
+    for leftover in directory.parent.glob(f"{UNFINISHED_PREFIX}{directory.name}-*"):
+        # A compiler that outlived a killed build may still be writing there; the next build tries again.
+        shutil.rmtree(leftover, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED_PREFIX}{directory.name}-", dir=directory.parent))
+    try:
+        build(output=unfinished)
+        manifest = Manifest(inputs=fingerprint, programs=_read_checksums(unfinished, names))
+        (unfinished / MANIFEST_NAME).write_bytes(msgspec.json.encode(manifest))
+        shutil.rmtree(directory, ignore_errors=True)
+        unfinished.rename(directory)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.product import Product, ProductSettings, running_product
+from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.messages import Response
 from sample_attic_tech.receiver import Receiver, running_receiver

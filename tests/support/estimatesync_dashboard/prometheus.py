@@ -12,8 +12,8 @@ from typing import Final
 
 import httpx
 import msgspec
-from estimatesync_cluster.go_tools import PROMETHEUS, find_go_tool
-from estimatesync_cluster.leashed import LeashedProcess, leashed
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+from estimatesync_cluster.programs import PROMETHEUS, find_go_tool
 
 SCRAPE_SECONDS: Final = 5
 _START_SECONDS: Final = 60.0
@@ -72,7 +72,7 @@ def running_prometheus(targets: Mapping[str, str], *, namespace: str, directory:
     places = (f"--config.file={directory / 'prometheus.json'}", f"--storage.tsdb.path={directory / 'data'}")
     command = [str(program), *places, f"--web.listen-address={address}"]
     log = directory / "prometheus.log"
-    with leashed("Prometheus", command, log=log, grace=_STOP_SECONDS, environment=None) as process:
+    with guarded("Prometheus", command, log=log, grace=_STOP_SECONDS, environment=None) as process:
         prometheus = Prometheus(f"http://{address}")
         _wait_until_ready(prometheus, process)
         yield prometheus
@@ -93,7 +93,7 @@ def _build_configuration(targets: Mapping[str, str], namespace: str) -> dict[str
     }
 
 
-def _wait_until_ready(prometheus: Prometheus, process: LeashedProcess) -> None:
+def _wait_until_ready(prometheus: Prometheus, process: GuardedProcess) -> None:
     end = time.monotonic() + _START_SECONDS
     while not prometheus.is_ready():
         if process.has_ended() or time.monotonic() > end:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_cluster.cluster import Cluster, running_cluster
-from estimatesync_cluster.product import Product, ProductSettings, running_product
+from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_demo.narration import quote, tell, tell_step

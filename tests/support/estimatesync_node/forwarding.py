@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.leashed import leashed
+from estimatesync_cluster.guarded_process import guarded
 
 from estimatesync_node.release import NAMESPACE, RELEASE
 
@@ -35,7 +35,7 @@ def _forward(
 ) -> None:
     command = [str(cluster.kubectl_program), f"--kubeconfig={cluster.kubeconfig}", f"--namespace={NAMESPACE}"]
     command += ["port-forward", f"--address={LOOPBACK}", f"pod/{pod}", f"{port}:http"]
-    with leashed("port-forward", command, log=log) as forward:
+    with guarded("port-forward", command, log=log) as forward:
         while is_wanted() and not forward.has_ended() and pod in fetch_ready_pods(client):
             time.sleep(LOOK_SECONDS)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from estimatesync_cluster.background import Place, end_supervisor, launch, read_live_record, stop_background
 from estimatesync_cluster.cluster import find_kubectl
+from estimatesync_cluster.daemon import StateDirectory, end_supervisor, launch, read_live_record, stop_background
 from estimatesync_cluster.errors import ClusterError, ComponentError
 from estimatesync_cluster.file_lock import locked
-from estimatesync_cluster.go_tools import find_helm
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
+from estimatesync_cluster.programs import find_helm
 from estimatesync_cluster.terminal import interrupt, report
 from estimatesync_local.core.errors import PostgresError
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # An interrupted start stops what it started, also when it is the terminal that goes away.
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        COMMANDS[settings.command](settings, Place(settings.state_dir), Place(settings.cluster_dir))
+        COMMANDS[settings.command](settings, StateDirectory(settings.state_dir), StateDirectory(settings.cluster_dir))
     except (ClusterError, PostgresError, OSError) as error:
         report(str(error))
         return 1
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _up(settings: argparse.Namespace, place: Place, cluster_place: Place) -> None:
+def _up(settings: argparse.Namespace, place: StateDirectory, cluster_place: StateDirectory) -> None:
     """Install the chart, and print how to use it."""
     if settings.values and not settings.values.is_file():
         raise ClusterError(f"There is no file {settings.values}: VALUES names a values file of the chart")
@@ -69,7 +69,7 @@ def _up(settings: argparse.Namespace, place: Place, cluster_place: Place) -> Non
     report(build_guide(Guide(kubeconfig=kubeconfig, kubectl=find_kubectl(), api_url=url, **sample)))
 
 
-def _start(place: Place, cluster_place: Place, *, with_sample: bool) -> None:
+def _start(place: StateDirectory, cluster_place: StateDirectory, *, with_sample: bool) -> None:
     # Its files stay: after a crash, the key and the rows are the same as before.
     end_supervisor(place)
     arguments = ["supervise", f"--state-dir={place.root}", f"--cluster-dir={cluster_place.root}"]
@@ -77,7 +77,7 @@ def _start(place: Place, cluster_place: Place, *, with_sample: bool) -> None:
     launch(place, ["-m", "estimatesync_node", *arguments], is_up=lambda: _is_up(place), title="What the chart needs")
 
 
-def _wait_for_api(place: Place) -> str:
+def _wait_for_api(place: StateDirectory) -> str:
     record = read_live_record(place)
     url = record.server if record else ""
     if not url or not wait_until(lambda: _answers(url), ANSWER_SECONDS):
@@ -88,7 +88,7 @@ def _wait_for_api(place: Place) -> str:
     return url
 
 
-def _down(_: argparse.Namespace, place: Place, __: Place) -> None:
+def _down(_: argparse.Namespace, place: StateDirectory, __: StateDirectory) -> None:
     """Stop what runs beside the chart; the release goes with the cluster."""
     with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         end_supervisor(place)
@@ -96,19 +96,19 @@ def _down(_: argparse.Namespace, place: Place, __: Place) -> None:
         stop_background(place)
 
 
-def _supervise(settings: argparse.Namespace, place: Place, cluster_place: Place) -> None:
+def _supervise(settings: argparse.Namespace, place: StateDirectory, cluster_place: StateDirectory) -> None:
     """Be the background process of `up`."""
     supervise(place, cluster_place, with_sample=not settings.no_sample)
 
 
-COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Place, Place], None]]] = {
+COMMANDS: Final[dict[str, Callable[[argparse.Namespace, StateDirectory, StateDirectory], None]]] = {
     "up": _up,
     "down": _down,
     "supervise": _supervise,
 }
 
 
-def _is_up(place: Place) -> bool:
+def _is_up(place: StateDirectory) -> bool:
     record = read_live_record(place)
     return record is not None and bool(record.server)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from estimatesync_cluster.background import Place, build_own_record, read_live_record, write_record
 from estimatesync_cluster.cluster import Cluster, find_kubectl
 from estimatesync_cluster.control_plane import create_admin_client
+from estimatesync_cluster.daemon import StateDirectory, build_own_record, read_live_record, write_record
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.layout import write_private
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
@@ -29,7 +29,7 @@ LOOK_SECONDS: Final = 0.2
 class WorldFiles:
     """What the supervisor keeps; it goes with it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: StateDirectory) -> None:
         """Touch nothing."""
         self.root = place.layout.root
         self.api_key = self.root / "api-key"
@@ -39,7 +39,7 @@ class WorldFiles:
         self.forward_log = self.root / "port-forward.log"
 
 
-def supervise(place: Place, cluster_place: Place, *, with_sample: bool) -> None:
+def supervise(place: StateDirectory, cluster_place: StateDirectory, *, with_sample: bool) -> None:
     """Be the supervisor for as long as the cluster lives.
 
     Raises:
@@ -68,7 +68,7 @@ def supervise(place: Place, cluster_place: Place, *, with_sample: bool) -> None:
         )
 
 
-def find_cluster(place: Place) -> Cluster:
+def find_cluster(place: StateDirectory) -> Cluster:
     """Describe the cluster that runs there, as its administrator sees it."""
     layout = place.layout
     return Cluster(

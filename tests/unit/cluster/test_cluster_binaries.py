@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from estimatesync_cluster.binaries import Binaries, find_binaries
 from estimatesync_cluster.errors import BuildError
-from estimatesync_cluster.programs import PROGRAM_NAMES
+from estimatesync_cluster.go_build import PROGRAM_NAMES
+from estimatesync_cluster.programs import Binaries, find_binaries
 
 VERSION = "v1.2.3"
 

@@ -1,8 +1,7 @@
 """Reading versions, and naming what is built."""
 
 import pytest
-from estimatesync_cluster.binaries import GO_MODULES
-from estimatesync_cluster.programs import (
+from estimatesync_cluster.go_build import (
     PROGRAMS,
     Program,
     build_go_command,
@@ -10,6 +9,7 @@ from estimatesync_cluster.programs import (
     parse_go_version,
     parse_required_version,
 )
+from estimatesync_cluster.programs import GO_MODULES
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
 from estimatesync_cluster.test_kubelet.environment import (
     ConfigMissingError,
     build_command_line,
     build_environment,
+    compute_pod_address,
     compute_references,
     expand_variables,
 )

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import pytest
-from estimatesync_cluster.test_kubelet.memory import parse_quantity, read_resident_bytes
+from estimatesync_cluster.test_kubelet.container_runner import parse_quantity, read_resident_bytes
 
 HOLD = "import sys; block = bytearray(64 * 2**20); print('held', flush=True); sys.stdin.read()"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD!r}])"

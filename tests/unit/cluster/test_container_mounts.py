@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from estimatesync_cluster.test_kubelet.environment import compute_mounts, redirect_paths
 from estimatesync_cluster.test_kubelet.manifests import Pod
-from estimatesync_cluster.test_kubelet.mounts import compute_mounts, redirect_paths
 
 
 def test_secrets_and_config_maps_are_mounted_and_other_volumes_are_not(build_pod: Callable[..., Pod]) -> None:

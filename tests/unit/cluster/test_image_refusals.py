@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from estimatesync_cluster.component_commands import LocalNode
-from estimatesync_cluster.test_kubelet.images import (
+from estimatesync_cluster.control_plane import LocalNode
+from estimatesync_cluster.test_kubelet.manifests import Pod
+from estimatesync_cluster.test_kubelet.refusals import (
     build_pull_refusals,
     decide_image_known,
     normalize_reference,
 )
-from estimatesync_cluster.test_kubelet.manifests import Pod
 
 
 @pytest.mark.parametrize(

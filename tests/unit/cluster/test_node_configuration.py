@@ -21,8 +21,7 @@ from estimatesync_cluster.node_configuration import (
     build_network_commands,
     build_network_file,
 )
-from estimatesync_cluster.node_machine import decide_obstacle
-from estimatesync_cluster.node_policies import build_policies_command
+from estimatesync_cluster.real_node import build_policies_command, decide_obstacle
 
 LAYOUT = NodeLayout(root=Path("/state"), run=Path("/run/node"))
 

@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
+from estimatesync_cluster.test_kubelet.container_runner import find_port
+from estimatesync_cluster.test_kubelet.environment import compute_pod_address
 from estimatesync_cluster.test_kubelet.manifests import Container, ContainerPort, HttpGet
-from estimatesync_cluster.test_kubelet.readiness import find_port
 
 
 def test_pods_have_different_addresses_which_stay_theirs_and_are_nobody_elses() -> None:

@@ -6,24 +6,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from estimatesync_cluster.test_kubelet.container_states import (
+from estimatesync_cluster.test_kubelet.manifests import Pod
+from estimatesync_cluster.test_kubelet.pod_status import (
+    DEADLINE_EXCEEDED,
     LOST,
     ContainerRecord,
     Running,
+    Situation,
     State,
     Terminated,
     Waiting,
     build_back_off,
     build_terminated,
+    compute_phase,
     next_back_off_seconds,
     parse_record,
     to_container_status,
-)
-from estimatesync_cluster.test_kubelet.manifests import Pod
-from estimatesync_cluster.test_kubelet.pod_status import (
-    DEADLINE_EXCEEDED,
-    Situation,
-    compute_phase,
     to_status_object,
 )
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
 import pytest
+from estimatesync_cluster.test_kubelet.kubelet import follow_pods
 from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
 from estimatesync_cluster.test_kubelet.manifests import Metadata, Pod, PodList
-from estimatesync_cluster.test_kubelet.pod_watch import follow_pods
 
 BuildPod = Callable[..., Pod]
 Step = tuple[str, Pod] | Exception

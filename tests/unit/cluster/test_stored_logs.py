@@ -5,16 +5,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from estimatesync_cluster.test_kubelet.log_lines import (
+from estimatesync_cluster.test_kubelet.logs import (
     LogOptions,
+    LogSource,
     compute_message_from_logs,
     format_lines,
+    iterate_log,
+    limit,
     parse_log_options,
     select_lines,
     split_stored,
     stamp_lines,
 )
-from estimatesync_cluster.test_kubelet.log_server import LogSource, iterate_log, limit
 
 NOW = datetime(2025, 10, 16, 14, 9, 0, 123456, tzinfo=UTC)
 STAMP = b"2025-10-16T14:09:00.123456000Z "

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from estimatesync_cluster.node_configuration import DEVICE, HOST_ADDRESS
-from estimatesync_cluster.node_machine import run_command
+from estimatesync_cluster.real_node import run_command
 
 ESTIMATES = 120
 OTHER_PORT = 9000

@@ -1,6 +1,8 @@
-"""Runs a container's command as a local process on a leash (see leash.py) and writes its output to a log file.
+"""Prepares one container and runs its command as a local process, with its output in a log file.
 
-Called by container_runner.py. All processes that the command started end with it, and all of them with the kubelet.
+Called by container_runner.py before each start, until everything that the container refers to is there: its files, its
+mounts, its identity, its environment. All processes that the command started end with it, and all of them with the
+kubelet (see process_guard.py). The pod's files are removed with the pod.
 """
 
 import asyncio
@@ -14,10 +16,78 @@ from pathlib import Path
 from signal import Signals
 from typing import BinaryIO
 
-from estimatesync_cluster.leashed import LEASH
-from estimatesync_cluster.test_kubelet.log_lines import stamp_lines
+from estimatesync_cluster.guarded_process import PROCESS_GUARD
+from estimatesync_cluster.layout import write_private
+from estimatesync_cluster.test_kubelet.environment import (
+    ConfigMissingError,
+    build_command_line,
+    build_environment,
+    compute_mounts,
+    compute_references,
+    decide_token_wanted,
+    redirect_paths,
+)
+from estimatesync_cluster.test_kubelet.kubernetes_client import KubernetesClient
+from estimatesync_cluster.test_kubelet.logs import stamp_lines
+from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 
-CHUNK_BYTES = 65536
+MESSAGE_VARIABLE = "TERMINATION_MESSAGE_PATH"
+MAX_MESSAGE_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodFiles:
+    """The directory of one pod."""
+
+    root: Path
+
+    def log(self, container: str, restarts: int) -> Path:
+        """Standard output and error of one run of a container, as stored lines."""
+        return self.root / container / f"{restarts}.log"
+
+    def message(self, container: str, restarts: int) -> Path:
+        """Stands for /dev/termination-log, which only a container with its own filesystem can have."""
+        return self.root / container / f"termination-message-{restarts}"
+
+    def kubeconfig(self) -> Path:
+        """The identity of the pod's service account."""
+        return self.root / "kubeconfig"
+
+    def volume(self, kind: str, name: str) -> Path:
+        """The keys of a mounted Secret or ConfigMap, a file each."""
+        return self.root / "volumes" / kind / name
+
+    def home(self, container: str) -> Path:
+        """HOME, TMPDIR and working directory of a container that names none."""
+        return self.root / container / "home"
+
+
+def create_container_files(files: PodFiles, container: str) -> None:
+    """Make the directories of a container."""
+    files.home(container).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def read_message(path: Path) -> str:
+    """Read a termination message, its last 4,096 bytes at most, as the kubelet does; empty when there is none."""
+    try:
+        return path.read_bytes()[-MAX_MESSAGE_BYTES:].decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def remove_files(files: PodFiles) -> None:
+    """Remove everything that the pod left."""
+    shutil.rmtree(files.root, ignore_errors=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRuntime:
+    """What the node offers to every container."""
+
+    client: KubernetesClient
+    root: Path
+    known_images: tuple[str, ...]
+    search_path: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +100,85 @@ class Invocation:
     log: Path
 
 
+class ContainerSetup:
+    """What one container of a pod starts with."""
+
+    def __init__(self, container: Container, pod: Pod, *, node: NodeRuntime, files: PodFiles) -> None:
+        self._container = container
+        self._pod = pod
+        self._node = node
+        self._files = files
+
+    async def create_invocation(self, *, restarts: int) -> Invocation:
+        """Fetch and write all that the container needs.
+
+        Raises:
+            ConfigMissingError: something it refers to is not there.
+            ApiError, httpx.TransportError: the API server could not be asked.
+        """
+        name = self._container.name
+        create_container_files(self._files, name)
+        home = self._files.home(name)
+        environment = build_environment(
+            self._container,
+            self._pod,
+            base={**self._build_base(home, restarts), **await self._create_identity()},
+            objects=await self._fetch_objects(),
+        )
+        environment = redirect_paths(environment, await self._create_mounts())
+        return Invocation(
+            command=build_command_line(self._container, environment),
+            environment=environment,
+            directory=Path(self._container.working_dir or home),
+            log=self._files.log(name, restarts),
+        )
+
+    async def _create_mounts(self) -> dict[str, Path]:
+        places = {}
+        for path, (kind, name) in compute_mounts(self._container, self._pod).items():
+            data = await self._node.client.fetch_data(self._pod.metadata.namespace, kind, name)
+            if data is None:
+                raise ConfigMissingError(f'{kind.lower()} "{name}" not found')
+            place = places[path] = self._files.volume(kind, name)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for key, value in data.items():
+                write_private(place / key, value.encode())
+        return places
+
+    async def _create_identity(self) -> dict[str, str]:
+        """Stands for the mounted token, whose path every client has built in."""
+        if not decide_token_wanted(self._pod):
+            return {}
+        path = self._files.kubeconfig()
+        write_private(path, await self._node.client.create_kubeconfig(self._pod))
+        return {"KUBECONFIG": str(path)}
+
+    def _build_base(self, home: Path, restarts: int) -> dict[str, str]:
+        message = self._files.message(self._container.name, restarts)
+        return {"PATH": self._node.search_path, "HOME": str(home), "TMPDIR": str(home), MESSAGE_VARIABLE: str(message)}
+
+    async def _fetch_objects(self) -> dict[tuple[str, str], Mapping[str, str]]:
+        objects: dict[tuple[str, str], Mapping[str, str]] = {}
+        for kind, name in compute_references(self._container):
+            data = await self._node.client.fetch_data(self._pod.metadata.namespace, kind, name)
+            if data is not None:
+                objects[kind, name] = data
+        return objects
+
+
+CHUNK_BYTES = 65536
+
+
 class ContainerProcess:
     """A started container."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        """Take over a started leash and copy its output into the log."""
         self._process = process
         self._copying = asyncio.create_task(_copy_output(process.stdout, log))
 
     @property
     def pid(self) -> int:
-        """Process id of the leash."""
+        """Process id of the guard (process_guard.py); the container is its child."""
         return self._process.pid
 
     def send_signal(self, number: Signals) -> None:
@@ -73,7 +211,7 @@ async def start_container(invocation: Invocation) -> ContainerProcess:
         sys.executable,
         "-I",
         "-S",
-        str(LEASH),
+        str(PROCESS_GUARD),
         *invocation.command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

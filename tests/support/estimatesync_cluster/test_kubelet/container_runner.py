@@ -1,11 +1,16 @@
 """Runs one container of a pod: waits for what it needs, starts it, watches it end, starts it again if it should.
 
-Called by pod_worker.py, which turns the records published here into the pod's status.
+Called by pod_worker.py, which turns the records published here into the pod's status. While the container runs, its
+readiness probe is asked over HTTP, and its memory is held to its limit as well as a process's parent can: by polling. A
+kernel's cgroup reacts at the very page; here a container may be over for a moment, and only on Linux, which has /proc.
 """
 
 import asyncio
+import math
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +18,25 @@ from signal import SIGKILL, SIGTERM
 
 import httpx
 
-from estimatesync_cluster.test_kubelet.addresses import compute_pod_address
 from estimatesync_cluster.test_kubelet.container_process import (
+    MESSAGE_VARIABLE,
     ContainerProcess,
+    ContainerSetup,
     Invocation,
+    NodeRuntime,
+    PodFiles,
     find_obstacle,
+    read_message,
     start_container,
 )
-from estimatesync_cluster.test_kubelet.container_setup import ContainerSetup
-from estimatesync_cluster.test_kubelet.container_states import (
+from estimatesync_cluster.test_kubelet.environment import (
+    ConfigMissingError,
+    compute_pod_address,
+)
+from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
+from estimatesync_cluster.test_kubelet.logs import compute_message_from_logs
+from estimatesync_cluster.test_kubelet.manifests import Container, HttpGet, Pod
+from estimatesync_cluster.test_kubelet.pod_status import (
     EXIT_START_ERROR,
     ContainerRecord,
     Running,
@@ -33,22 +48,129 @@ from estimatesync_cluster.test_kubelet.container_states import (
     decide_restart,
     next_back_off_seconds,
 )
-from estimatesync_cluster.test_kubelet.environment import (
-    ConfigMissingError,
-)
-from estimatesync_cluster.test_kubelet.images import build_pull_refusals, decide_image_known
-from estimatesync_cluster.test_kubelet.kubernetes_client import ApiError
-from estimatesync_cluster.test_kubelet.log_lines import compute_message_from_logs
-from estimatesync_cluster.test_kubelet.manifests import Container, Pod
-from estimatesync_cluster.test_kubelet.memory import wait_until_over_limit
-from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
-from estimatesync_cluster.test_kubelet.pod_files import (
-    MESSAGE_VARIABLE,
-    PodFiles,
-    read_message,
-)
-from estimatesync_cluster.test_kubelet.readiness import follow_readiness
-from estimatesync_cluster.test_kubelet.stop_signal import StopSignal
+from estimatesync_cluster.test_kubelet.refusals import build_pull_refusals, decide_image_known
+
+
+class StopSignal:
+    """Shared by the containers of one pod; lives in one event loop."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self._asked = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._kill_at = float("inf")
+
+    @property
+    def is_asked(self) -> bool:
+        """Tell whether the containers should end."""
+        return self._asked.is_set()
+
+    def ask(self, *, grace: float) -> None:
+        """Ask the containers to end by themselves within `grace` seconds."""
+        kill_at = asyncio.get_running_loop().time() + grace
+        if kill_at < self._kill_at:
+            self._kill_at = kill_at
+            self._hurried.set()
+        self._asked.set()
+
+    async def wait_until_asked(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109  bounds a wait for others
+        """Wait, at most `timeout` seconds; true when the containers should end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._asked.wait(), timeout)
+        return self.is_asked
+
+    async def wait_until_patience_ends(self) -> None:
+        """Wait, once asked, until the grace is over, be it shortened meanwhile."""
+        loop = asyncio.get_running_loop()
+        while (left := self._kill_at - loop.time()) > 0:
+            self._hurried.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), left)
+
+
+QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+DECIMAL: dict[str, float] = {"m": 10**-3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+BINARY: dict[str, float] = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)}
+MULTIPLIERS = {**DECIMAL, **BINARY}
+MEMORY_POLL_SECONDS = 0.1
+NEVER_SECONDS = 86400.0
+PROCESSES = Path("/proc")
+
+
+async def wait_until_over_limit(container: Container, *, guard: int) -> None:
+    """Return once all descendants of the guard together have more in memory than the container may have."""
+    text = container.resources.limits.get("memory")
+    limit = parse_quantity(text) if text else math.inf
+    while read_resident_bytes(guard) <= limit:  # noqa: ASYNC110  nothing reports when memory grows
+        await asyncio.sleep(MEMORY_POLL_SECONDS if text else NEVER_SECONDS)
+
+
+def parse_quantity(text: str) -> float:
+    """Parse a Kubernetes quantity such as `250m`, `1.5` or `64Mi`; ValueError when it is none."""
+    match = QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not a quantity: {text}")
+    return float(match[1]) * MULTIPLIERS.get(match[2], 1)
+
+
+def read_resident_bytes(guard: int) -> int:
+    """Read how much memory the descendants of the guard have; pages that they share count for each."""
+    return sum(_read_resident(pid) for pid in _iterate_descendants(guard))
+
+
+def _iterate_descendants(pid: int) -> Iterator[int]:
+    try:
+        children = (PROCESSES / str(pid) / "task" / str(pid) / "children").read_text().split()
+    except OSError:
+        return
+    for child in map(int, children):
+        yield child
+        yield from _iterate_descendants(child)
+
+
+def _read_resident(pid: int) -> int:
+    try:
+        lines = (PROCESSES / str(pid) / "status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+READINESS_POLL_SECONDS = 0.2
+ANSWER_SECONDS = 5.0
+
+
+async def follow_readiness(container: Container, *, address: str, tell: Callable[[bool], None]) -> None:
+    """Tell each change of readiness until cancelled; a container without such a probe is ready as it is."""
+    probe = container.readiness_probe.http_get if container.readiness_probe else None
+    if probe is None:
+        return
+    url = f"http://{address}:{find_port(container, probe)}{probe.path}"
+    known = False
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS) as client:
+        while True:
+            if (is_ready := await _answers(client, url)) != known:
+                known = is_ready
+                tell(known)
+            await asyncio.sleep(READINESS_POLL_SECONDS)
+
+
+def find_port(container: Container, probe: HttpGet) -> int:
+    """Find the number of a port that is named; ValueError when the container has no port of this name."""
+    if isinstance(probe.port, int):
+        return probe.port
+    for port in container.ports:
+        if port.name == probe.port:
+            return port.container_port
+    raise ValueError(f"container {container.name} has no port named {probe.port}")
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.TransportError:
+        return False
+
 
 PULL_REPORT_SECONDS = 1.0
 CONFIG_RETRY_SECONDS = 1.0
@@ -161,7 +283,7 @@ class ContainerRunner:
         )
 
     async def _end_when_over_limit(self, process: ContainerProcess) -> None:
-        await wait_until_over_limit(self._container, leash=process.pid)
+        await wait_until_over_limit(self._container, guard=process.pid)
         process.send_signal(SIGKILL)
 
     async def _end_when_asked(self, process: ContainerProcess) -> None:

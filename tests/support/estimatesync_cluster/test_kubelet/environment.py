@@ -1,13 +1,20 @@
-"""Computes a container's environment and command line as the kubelet does, from objects that somebody else fetched.
+"""Computes a container's environment, command line and mounts as the kubelet does. Pure: objects are fetched before.
 
 The rules: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/ for
 `$(NAME)`, and for the order `envFrom` before `env`, later before earlier. The wording of errors is the kubelet's.
+
+A container has no filesystem of its own: the files of a mounted Secret or ConfigMap are written into the pod's
+directory, once, at the container's start, and a variable that names the place of a mount gets that directory instead.
+Each pod has an address of its own in 127.0.0.0/8, so that two of them can listen on one port; off Linux only 127.0.0.1
+is this machine, and pods share it and its ports.
 """
 
+import hashlib
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from estimatesync_cluster.test_kubelet.addresses import LOOPBACK, compute_pod_address
 from estimatesync_cluster.test_kubelet.manifests import Container, EnvSource, EnvVar, KeyReference, Pod, ValueSource
 
 # A Secret's or ConfigMap's data by (kind, name), decoded; an object that does not exist is absent.
@@ -121,3 +128,39 @@ def format_field(pod: Pod, path: str) -> str:
     if path not in fields:
         raise ConfigMissingError(f"unsupported fieldPath: {path}")
     return fields[path]
+
+
+LOOPBACK = "127.0.0.1"
+
+
+def compute_pod_address(uid: str, *, platform: str = sys.platform) -> str:
+    """Compute a pod's address from its uid; never 127.0.x.x or 127.1.x.x, where other programs of this machine are."""
+    if platform != "linux":
+        return LOOPBACK
+    first, second, third = hashlib.sha256(uid.encode()).digest()[:3]
+    return f"127.{2 + first % 253}.{second}.{1 + third % 254}"
+
+
+def compute_mounts(container: Container, pod: Pod) -> dict[str, tuple[str, str]]:
+    """Compute which object, by (kind, name), is mounted at which path."""
+    volumes = {volume["name"]: volume for volume in pod.spec.volumes}
+    mounts: dict[str, tuple[str, str]] = {}
+    for mount in container.volume_mounts:
+        volume = volumes.get(mount.name, {})
+        if "secret" in volume:
+            mounts[mount.mount_path] = (SECRET, volume["secret"]["secretName"])
+        if "configMap" in volume:
+            mounts[mount.mount_path] = (CONFIG_MAP, volume["configMap"]["name"])
+    return mounts
+
+
+def redirect_paths(environment: Mapping[str, str], places: Mapping[str, Path]) -> dict[str, str]:
+    """Replace the path of each mount, where a variable begins with it, by where its files are."""
+    return {name: _redirect(value, places) for name, value in environment.items()}
+
+
+def _redirect(value: str, places: Mapping[str, Path]) -> str:
+    for path, place in places.items():
+        if value == path or value.startswith(f"{path}/"):
+            return f"{place}{value.removeprefix(path)}"
+    return value

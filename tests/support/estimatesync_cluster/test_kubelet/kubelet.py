@@ -1,23 +1,85 @@
-"""The test kubelet as a whole: tells pods apart, gives each of this node's a worker, and answers for their logs.
+"""The test kubelet as a whole: follows the pods, gives each of this node's a worker, and answers for their logs.
 
-Called by main.py. It holds no decision of its own.
+Called by main.py. Pods arrive by a list and a watch, and by another list when the watch is lost. It holds no decision
+of its own.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
+from typing import Protocol
 
-from estimatesync_cluster.test_kubelet.container_states import ContainerRecord, Running, Terminated, Waiting
-from estimatesync_cluster.test_kubelet.log_server import LogRefusedError, LogSource
-from estimatesync_cluster.test_kubelet.manifests import Pod
+import httpx
+
+from estimatesync_cluster.test_kubelet.container_process import NodeRuntime, PodFiles, remove_files
+from estimatesync_cluster.test_kubelet.kubernetes_client import GONE, ApiError, may_try_again
+from estimatesync_cluster.test_kubelet.logs import LogRefusedError, LogSource
+from estimatesync_cluster.test_kubelet.manifests import Pod, PodList
 from estimatesync_cluster.test_kubelet.node import NodeFacts, keep_node_alive
-from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
-from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
-from estimatesync_cluster.test_kubelet.pod_watch import follow_pods
+from estimatesync_cluster.test_kubelet.pod_status import ContainerRecord, Running, Terminated, Waiting
 from estimatesync_cluster.test_kubelet.pod_worker import PodWorker
 
 logger = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 0.5
+
+
+class PodSource(Protocol):
+    """Where pods come from: KubernetesClient."""
+
+    async def fetch_pods(self) -> PodList:
+        """List every pod."""
+
+    def watch_pods(self, resource_version: str) -> AsyncIterator[tuple[str, Pod]]:
+        """Yield changes since a resource version, until the connection ends."""
+
+
+class PodListener(Protocol):
+    """What is notified about pods: the Kubelet."""
+
+    def on_listed(self, pods: Sequence[Pod]) -> None:
+        """Take the whole truth: a pod that is not in it does not exist."""
+
+    def on_changed(self, pod: Pod) -> None:
+        """Take a new or changed pod."""
+
+    def on_deleted(self, pod: Pod) -> None:
+        """Take note that a pod is gone."""
+
+
+async def follow_pods(source: PodSource, listener: PodListener, *, pause: float = RECONNECT_SECONDS) -> None:
+    """Follow for ever; an interrupted connection is taken up again, and a lost place begins with a new list."""
+    resource_version = ""
+    while True:
+        try:
+            if not resource_version:
+                resource_version = await _list(source, listener)
+            async for kind, pod in source.watch_pods(resource_version):
+                resource_version = pod.metadata.resource_version
+                _notify(listener, kind, pod)
+        except (ApiError, httpx.TransportError) as error:
+            gone = isinstance(error, ApiError) and error.status == GONE
+            if not gone and not may_try_again(error):
+                raise
+            resource_version = "" if gone else resource_version
+            logger.info("pod watch: %r, connecting again", error)
+        # Also after an orderly end: a server that ends every watch at once must not keep us busy.
+        await asyncio.sleep(pause)
+
+
+async def _list(source: PodSource, listener: PodListener) -> str:
+    pods = await source.fetch_pods()
+    listener.on_listed(pods.items)
+    return pods.metadata.resource_version
+
+
+def _notify(listener: PodListener, kind: str, pod: Pod) -> None:
+    if kind == "DELETED":
+        listener.on_deleted(pod)
+    elif kind != "BOOKMARK":
+        listener.on_changed(pod)
+
 
 WAITING_FOR_IMAGE = {
     "ErrImagePull": "image can't be pulled",

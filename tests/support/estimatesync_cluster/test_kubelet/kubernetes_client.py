@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from estimatesync_cluster.api_connection import ApiConnection
-from estimatesync_cluster.kubeconfig import build_cluster_entry, build_kubeconfig
+from estimatesync_cluster.credentials import ApiConnection, build_cluster_entry, build_kubeconfig
 from estimatesync_cluster.test_kubelet.environment import SECRET
 from estimatesync_cluster.test_kubelet.manifests import Metadata, Pod, PodList, PodSpec
 

@@ -13,12 +13,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from estimatesync_cluster.api_connection import ApiConnection
+from estimatesync_cluster.credentials import ApiConnection
+from estimatesync_cluster.test_kubelet.container_process import NodeRuntime
 from estimatesync_cluster.test_kubelet.kubelet import Kubelet
 from estimatesync_cluster.test_kubelet.kubernetes_client import KubernetesClient
-from estimatesync_cluster.test_kubelet.log_server import serving_logs
+from estimatesync_cluster.test_kubelet.logs import serving_logs
 from estimatesync_cluster.test_kubelet.node import read_node_facts
-from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

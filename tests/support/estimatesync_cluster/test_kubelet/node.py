@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 
-from estimatesync_cluster.test_kubelet.container_states import format_time
 from estimatesync_cluster.test_kubelet.kubernetes_client import (
     NOT_FOUND,
     STRATEGIC_MERGE,
@@ -22,6 +21,7 @@ from estimatesync_cluster.test_kubelet.kubernetes_client import (
     KubernetesClient,
     may_try_again,
 )
+from estimatesync_cluster.test_kubelet.pod_status import format_time
 
 logger = logging.getLogger(__name__)
 

@@ -13,15 +13,19 @@ from typing import Any
 
 import httpx
 
-from estimatesync_cluster.test_kubelet.container_runner import ContainerRunner
-from estimatesync_cluster.test_kubelet.container_states import ContainerRecord, parse_record
+from estimatesync_cluster.test_kubelet.container_process import NodeRuntime, PodFiles, remove_files
+from estimatesync_cluster.test_kubelet.container_runner import ContainerRunner, StopSignal
 from estimatesync_cluster.test_kubelet.kubernetes_client import CONFLICT, NOT_FOUND, ApiError, may_try_again
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
-from estimatesync_cluster.test_kubelet.node_runtime import NodeRuntime
-from estimatesync_cluster.test_kubelet.pod_files import PodFiles, remove_files
-from estimatesync_cluster.test_kubelet.pod_status import DEADLINE_EXCEEDED, PodFailure, Situation, to_status_object
-from estimatesync_cluster.test_kubelet.stop_signal import StopSignal
-from estimatesync_cluster.test_kubelet.unsupported import REASON, decide_unsupported
+from estimatesync_cluster.test_kubelet.pod_status import (
+    DEADLINE_EXCEEDED,
+    ContainerRecord,
+    PodFailure,
+    Situation,
+    parse_record,
+    to_status_object,
+)
+from estimatesync_cluster.test_kubelet.refusals import UNSUPPORTED, decide_unsupported
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +101,7 @@ class PodWorker:
     async def _run_containers(self) -> None:
         unsupported = decide_unsupported(self._pod)
         if unsupported:
-            self._set(replace(self._situation, failure=PodFailure(reason=REASON, message=unsupported)))
+            self._set(replace(self._situation, failure=PodFailure(reason=UNSUPPORTED, message=unsupported)))
             return
         self._changed.set()
         deadline = asyncio.create_task(self._enforce_deadline())

@@ -1,10 +1,14 @@
-"""Decides whether the node has an image, and words the refusal as kubelet and containerd do. Nothing is ever pulled."""
+"""Decides what the test kubelet refuses to run, and words it as kubelet and containerd do. Pure.
+
+An image that is not among the known ones, for nothing is ever pulled; and a pod that asks for what local processes
+cannot have, rather than run it as something else.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from estimatesync_cluster.test_kubelet.manifests import Container
+from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 
 PULL_NEVER = "Never"
 
@@ -47,3 +51,21 @@ def normalize_reference(image: str) -> str:
         image = f"docker.io/{image}"
     last = image.rpartition("/")[2]
     return image if ":" in last or "@" in last else f"{image}:latest"
+
+
+# An emptyDir has no place but TMPDIR, and instead of the token volume there is a KUBECONFIG: programs that need either
+# find out by themselves.
+HARMLESS_VOLUMES = frozenset({"configMap", "emptyDir", "projected", "secret"})
+UNSUPPORTED = "UnsupportedByTestKubelet"
+
+
+def decide_unsupported(pod: Pod) -> str | None:
+    """Decide whether the pod needs what local processes cannot have: None, or a sentence that says what."""
+    if pod.spec.init_containers:
+        return "The test kubelet runs no init containers."
+    for volume in pod.spec.volumes:
+        kinds = volume.keys() - {"name"} - HARMLESS_VOLUMES
+        if kinds:
+            found = f"volume {volume['name']} is a {', '.join(sorted(kinds))}"
+            return f"The test kubelet mounts Secrets and ConfigMaps only: {found}."
+    return None

@@ -1,8 +1,7 @@
 """A cluster in the background: started by one command, ended by another, found again by a record in between.
 
 Called by main.py, and by estimatesync_node for what runs beside a cluster. A supervisor process runs the cluster
-(running_cluster) and holds every component on a leash, so that there is one process to look for, and nothing survives
-it.
+(running_cluster) and keeps every component under guard, so that there is one process to find, and nothing survives it.
 """
 
 import os
@@ -18,16 +17,14 @@ from typing import NoReturn
 import httpx
 import msgspec
 
-from estimatesync_cluster.binaries import Binaries
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.control_plane import create_admin_client
 from estimatesync_cluster.errors import ClusterError, ComponentError
+from estimatesync_cluster.guarded_process import read_identity, read_log_tail
 from estimatesync_cluster.layout import StateLayout, write_private
-from estimatesync_cluster.leashed import read_log_tail
 from estimatesync_cluster.node_configuration import NODE_NAME
-from estimatesync_cluster.node_machine import remove_network
-from estimatesync_cluster.process_identity import read_identity
-from estimatesync_cluster.real_node import RealNode, build_layout, list_archives, remove_traces
+from estimatesync_cluster.programs import Binaries
+from estimatesync_cluster.real_node import RealNode, build_layout, list_archives, remove_network, remove_traces
 
 # A real node takes in nearly a gigabyte of images, and removes it again.
 START_SECONDS = 300.0
@@ -45,7 +42,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     real_node: bool = False
 
 
-class Place:
+class StateDirectory:
     """The files of what runs in the background: its own (`layout`), and those that lead to it."""
 
     def __init__(self, state_dir: Path) -> None:
@@ -57,7 +54,7 @@ class Place:
         self.layout = StateLayout(root=self.root / "run")
 
 
-def start_background(place: Place, binaries: Binaries, *, images: Path | None = None) -> None:
+def start_background(place: StateDirectory, binaries: Binaries, *, images: Path | None = None) -> None:
     """Start a cluster in the background and wait until it answers; with a directory of images, with a real node.
 
     Raises:
@@ -68,7 +65,7 @@ def start_background(place: Place, binaries: Binaries, *, images: Path | None = 
     launch(place, ["-m", "estimatesync_cluster", *arguments], is_up=lambda: is_healthy(place), title="The cluster")
 
 
-def launch(place: Place, arguments: list[str], *, is_up: Callable[[], bool], title: str) -> None:
+def launch(place: StateDirectory, arguments: list[str], *, is_up: Callable[[], bool], title: str) -> None:
     """Start a supervisor in the background, a Python program, and wait until what it supervises is up.
 
     Raises:
@@ -92,7 +89,7 @@ def launch(place: Place, arguments: list[str], *, is_up: Callable[[], bool], tit
         raise ComponentError(f"{title} did not start.\n{last_words}")
 
 
-def supervise(place: Place, binaries: Binaries, *, images: Path | None = None) -> NoReturn:
+def supervise(place: StateDirectory, binaries: Binaries, *, images: Path | None = None) -> NoReturn:
     """Be the supervisor: run the cluster until something is raised here, as KeyboardInterrupt is for a signal.
 
     Raises:
@@ -106,7 +103,7 @@ def supervise(place: Place, binaries: Binaries, *, images: Path | None = None) -
             _check_components(cluster)
 
 
-def stop_background(place: Place) -> None:
+def stop_background(place: StateDirectory) -> None:
     """Stop what is supervised there, if it runs, and remove what is left of it, also after a crash or a reboot."""
     record = _read_record(place)
     end_supervisor(place)
@@ -119,7 +116,7 @@ def stop_background(place: Place) -> None:
     place.log.unlink(missing_ok=True)
 
 
-def end_supervisor(place: Place) -> None:
+def end_supervisor(place: StateDirectory) -> None:
     """End the supervisor, if there is one, and with it what it runs; the files stay."""
     record = read_live_record(place)
     if record:
@@ -128,13 +125,13 @@ def end_supervisor(place: Place) -> None:
             os.kill(record.pid, signal.SIGKILL)
 
 
-def read_live_record(place: Place) -> Record | None:
+def read_live_record(place: StateDirectory) -> Record | None:
     """Read who supervises; None when nobody does, whatever is left on disk."""
     record = _read_record(place)
     return record if record and read_identity(record.pid) == record.identity else None
 
 
-def _read_record(place: Place) -> Record | None:
+def _read_record(place: StateDirectory) -> Record | None:
     try:
         return msgspec.json.decode(place.record.read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError):
@@ -146,7 +143,7 @@ def _is_removed(directory: Path) -> bool:
     return not directory.exists()
 
 
-def is_healthy(place: Place) -> bool:
+def is_healthy(place: StateDirectory) -> bool:
     """Tell whether the cluster runs and its API server answers."""
     record = read_live_record(place)
     if record is None or not record.server:
@@ -158,7 +155,7 @@ def is_healthy(place: Place) -> bool:
         return False
 
 
-def check_place(place: Place) -> None:
+def check_place(place: StateDirectory) -> None:
     """Make sure that the directory is ours to clear; ClusterError when it holds something else."""
     ours = {each.name for each in (place.lock, place.log, place.record, place.layout.root)}
     if place.root.exists() and (strange := {entry.name for entry in place.root.iterdir()} - ours):
@@ -177,7 +174,7 @@ def build_own_record(*, server: str, real_node: bool = False) -> Record:
     return Record(pid=pid, identity=read_identity(pid) or "", server=server, real_node=real_node)
 
 
-def write_record(place: Place, record: Record) -> None:
+def write_record(place: StateDirectory, record: Record) -> None:
     """Write down who supervises."""
     # Renamed into place: a reader sees the old record or the new one, never half of one.
     draft = place.record.with_suffix(".draft")

@@ -1,7 +1,8 @@
 """Runs the product on a cluster from this checkout: API and operator as local processes, each as its service account.
 
-The end-to-end tests and the cluster demo use it; a real installation is the chart's business. The API server, the
-rights, the jobs and their pods are real; only the two long-running parts are outside the cluster.
+The end-to-end tests and the cluster demo use it; a real installation is the chart's business. The API server, the jobs
+and their pods are real, and the accounts have the very rights that the chart gives them; only the two long-running
+parts are outside the cluster.
 """
 
 import json
@@ -9,18 +10,60 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
+import yaml
 
-from estimatesync_cluster.certificates import LOOPBACK
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.component_commands import LocalNode
-from estimatesync_cluster.leashed import LeashedProcess, leashed
-from estimatesync_cluster.rights import build_accounts
+from estimatesync_cluster.control_plane import LocalNode
+from estimatesync_cluster.credentials import LOOPBACK
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+
+CHART_FILES = Path(__file__).parents[3] / "charts" / "estimatesync" / "files"
+PARTS = ("api", "operator")
+RBAC_GROUP = "rbac.authorization.k8s.io"
+Rule = dict[str, list[str]]
+Right = tuple[str, str]
+"""Verb and resource, as an audit log has them: `update`, `estimatesyncs/status`."""
+
+
+def read_rules(part: str) -> list[Rule]:
+    """Read what the chart lets a part do, by default."""
+    rules: list[Rule] = yaml.safe_load((CHART_FILES / f"{part}-rules.yaml").read_text())
+    return rules
+
+
+def build_rights(rules: Iterable[Rule]) -> frozenset[Right]:
+    """Build the single rights that RBAC rules grant."""
+    return frozenset((verb, resource) for rule in rules for verb in rule["verbs"] for resource in rule["resources"])
+
+
+def build_accounts() -> str:
+    """Build what `kubectl apply` makes the three service accounts from, bound in the namespace it is applied to."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    sync = {**account, "metadata": {"name": "estimatesync-sync"}, "automountServiceAccountToken": False}
+    bound = [each for part in PARTS for each in _build_bound_account(f"estimatesync-{part}", read_rules(part))]
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [sync, *bound]})
+
+
+def _build_bound_account(name: str, rules: list[Rule]) -> list[dict[str, Any]]:
+    metadata = {"name": name}
+    role = {"apiVersion": f"{RBAC_GROUP}/v1", "kind": "Role", "metadata": metadata, "rules": rules}
+    binding = {
+        "apiVersion": f"{RBAC_GROUP}/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": RBAC_GROUP, "kind": "Role", "name": name},
+        # Without a namespace, a service account of the binding's own namespace is meant.
+        "subjects": [{"kind": "ServiceAccount", "name": name}],
+    }
+    return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, role, binding]
+
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
@@ -73,7 +116,7 @@ class Product:
 
     @property
     def operator_pid(self) -> int:
-        """Process id of the leash that the operator process is the child of."""
+        """Process id of the guard; the operator process is its child."""
         return self._operator_process.pid
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -129,12 +172,12 @@ class Product:
 
     def _start(
         self, stack: ExitStack, part: str, command: list[str], log: Path, settings: Mapping[str, str]
-    ) -> LeashedProcess:
+    ) -> GuardedProcess:
         program, *arguments = command
         beside = Path(sys.executable).with_name(program)
         environment = {**_build_bare_environment(), **self._build_identity(part), **settings}
         process = stack.enter_context(
-            leashed(part, [str(beside), *arguments], log=log, grace=STOP_SECONDS, environment=environment)
+            guarded(part, [str(beside), *arguments], log=log, grace=STOP_SECONDS, environment=environment)
         )
         if part == "operator":
             self._operator_process = process
@@ -206,7 +249,7 @@ def _is_up(url: str) -> bool:
         return False
 
 
-def _wait_until(condition: Callable[[], bool], process: LeashedProcess) -> None:
+def _wait_until(condition: Callable[[], bool], process: GuardedProcess) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not condition():
         if process.has_ended():

@@ -1,14 +1,36 @@
-"""The certificates of one cluster: a throw-away authority and one key pair per identity.
+"""Who is who in one cluster: a throw-away authority, a key pair for each identity, and kubeconfig files.
 
 The identities' names are Kubernetes' own (https://kubernetes.io/docs/setup/best-practices/certificates/).
 """
 
+import base64
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import trustme
+import yaml
 
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.node_configuration import FIRST_SERVICE, HOST_ADDRESS, NODE_ADDRESS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiConnection:
+    """Address and key material of one client; the paths are PEM files."""
+
+    server: str
+    authority: Path
+    certificate: Path
+    key: Path
+
+    def create_tls_context(self) -> ssl.SSLContext:
+        """Load the key material; raises OSError or ssl.SSLError when a file is missing or no PEM."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
 
 LOOPBACK = "127.0.0.1"
 ADMIN = "admin"
@@ -60,3 +82,31 @@ def create_certificates(layout: StateLayout) -> None:
         )
         write_private(layout.certificate(identity.name), pair.cert_chain_pems[0].bytes())
         write_private(layout.key(identity.name), pair.private_key_pem.bytes())
+
+
+def build_certificate_user(*, certificate: bytes, key: bytes) -> dict[str, str]:
+    """Build the `user` entry of somebody who has a key pair (PEM)."""
+    return {"client-certificate-data": _encode(certificate), "client-key-data": _encode(key)}
+
+
+def build_cluster_entry(*, server: str, authority: bytes) -> dict[str, str]:
+    """Build the `cluster` entry of a server (https URL) whose certificate an authority (PEM) signed."""
+    return {"server": server, "certificate-authority-data": _encode(authority)}
+
+
+def build_kubeconfig(*, cluster: dict[str, Any], user: dict[str, str], namespace: str = "default") -> bytes:
+    """Build a kubeconfig of one cluster, one user and one current context."""
+    name = "estimatesync"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": namespace}}],
+        "current-context": name,
+    }
+    return yaml.safe_dump(document, sort_keys=False).encode()
+
+
+def _encode(pem: bytes) -> str:
+    return base64.b64encode(pem).decode()

@@ -1,8 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from estimatesync_cluster.audit import ApiCall
-from estimatesync_cluster.refusals import find_refusals
+from estimatesync_cluster.audit import ApiCall, find_denied_calls
 
 ADMINISTRATOR = "admin"
 OPERATOR = "system:serviceaccount:estimates:sync-operator"
@@ -52,10 +51,10 @@ def refuse(*, at: float) -> ApiCall:
 def test_a_refusal_counts_unless_the_right_was_taken_away(changes: list[ApiCall], *, refused: bool) -> None:
     call = refuse(at=20)
 
-    assert find_refusals([call, *changes]) == ((call,) if refused else ())
+    assert find_denied_calls([call, *changes]) == ((call,) if refused else ())
 
 
 def test_a_403_of_somebody_who_has_the_right_is_no_refusal() -> None:
     quota = make_call(OPERATOR, "create", "jobs", at=20, status=403, forbidden=False)
 
-    assert find_refusals([quota]) == ()
+    assert find_denied_calls([quota]) == ()

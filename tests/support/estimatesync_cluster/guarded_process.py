@@ -1,6 +1,7 @@
-"""Starts a component of the cluster on a leash (see leash.py), with its output in a log file, and ends it.
+"""Starts a component of the cluster under guard (see process_guard.py), with its output in a log file, and ends it.
 
-Called by control_plane.py. What the component is, and when it counts as ready, is the caller's business.
+What the component is, and when it counts as ready, is the caller's business. Also tells one process from a later one
+with the same id, by when it started: what a record on disk needs to survive kill -9 and reboots.
 """
 
 import signal
@@ -12,15 +13,42 @@ from pathlib import Path
 
 from estimatesync_cluster.errors import ComponentError, PortTakenError
 
-LEASH = Path(__file__).with_name("leash.py")
+START_FIELD = 19
+STATE_FIELD = 0
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def read_identity(pid: int) -> str | None:
+    """Read what is true of this process alone: when it started, in which boot; None when it does not live."""
+    return _read_from_proc(pid) if sys.platform == "linux" else _read_from_ps(pid)
+
+
+def _read_from_proc(pid: int) -> str | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The name of the program, in parentheses, may hold anything; the fields follow the last one.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[STATE_FIELD] == "Z" else f"{BOOT_ID.read_text().strip()}/{fields[START_FIELD]}"
+
+
+def _read_from_ps(pid: int) -> str | None:
+    answer = subprocess.run(  # noqa: S603  the only argument from outside is a number
+        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() or None
+
+
+PROCESS_GUARD = Path(__file__).with_name("process_guard.py")
 LOG_TAIL_LINES = 15
 
 
-class LeashedProcess:
+class GuardedProcess:
     """One running component: it ends with this process, however this process ends."""
 
     def __init__(self, *, name: str, command: list[str], log: Path, environment: Mapping[str, str] | None) -> None:
-        """Start it; use `leashed`, which also ends it."""
+        """Start it; use `guarded`, which also ends it."""
         self.name = name
         self.log = log
         self._command = command
@@ -28,13 +56,13 @@ class LeashedProcess:
         self._process = self._start()
 
     def start_again(self) -> None:
-        """Start the same command anew, once it has ended: on the same ports, with the same files."""
+        """Start the same command again, once it has ended: on the same ports, with the same files."""
         self._let_go()
         self._process = self._start()
 
     @property
     def pid(self) -> int:
-        """Process id of the leash; the component is its child."""
+        """Process id of the guard; the component is its child."""
         return self._process.pid
 
     def has_ended(self) -> bool:
@@ -43,7 +71,7 @@ class LeashedProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell would tell it; None while it runs."""
+        """As a shell would report it; None while it runs."""
         return self._process.poll()
 
     def stop(self, *, grace: float) -> None:
@@ -69,7 +97,7 @@ class LeashedProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(  # noqa: S603  the command is built by this package, never taken from outside
-                [sys.executable, "-I", "-S", str(LEASH), *self._command],
+                [sys.executable, "-I", "-S", str(PROCESS_GUARD), *self._command],
                 stdin=subprocess.PIPE,
                 bufsize=0,
                 stdout=output,
@@ -97,10 +125,10 @@ def read_log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
 
 
 @contextmanager
-def leashed(
+def guarded(
     name: str, command: list[str], *, log: Path, grace: float = 0, environment: Mapping[str, str] | None = None
-) -> Iterator[LeashedProcess]:
-    """Run a command on a leash for the time of the context; on the way out it has `grace` seconds to end.
+) -> Iterator[GuardedProcess]:
+    """Run a command under guard for the time of the context; on the way out it has `grace` seconds to end.
 
     Args:
         name: what its errors call it.
@@ -109,7 +137,7 @@ def leashed(
         grace: seconds.
         environment: its whole environment; this process's own when None.
     """
-    component = LeashedProcess(name=name, command=command, log=log, environment=environment)
+    component = GuardedProcess(name=name, command=command, log=log, environment=environment)
     try:
         yield component
     finally:

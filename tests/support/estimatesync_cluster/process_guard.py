@@ -1,9 +1,10 @@
-"""Runs one program on a leash: when whoever holds the other end of standard input dies, so does all it started.
+"""Runs one program under guard: when the holder of the other end of standard input dies, so does all that it started.
 
-Started by path (`python -I -S leash.py PROGRAM ARGS…`) by `leashed.py` for the cluster's components and by the test
-kubelet for containers; it therefore imports nothing but the standard library, and little of that, to start in
-milliseconds. Each byte read from standard input is a signal number for the program's process group; end of file means
-that the holder is gone, even by SIGKILL. It exits as a shell would: the program's exit code, or 128 + signal number.
+Started by path (`python -I -S process_guard.py PROGRAM ARGS…`) by guarded_process.py for the cluster's components and
+by the test kubelet for containers; it therefore imports nothing but the standard library, and little of that, to start
+in milliseconds. Each byte read from standard input is a signal number for the program's process group; end of file
+means that the holder is gone, even by SIGKILL. It exits as a shell would: the program's exit code, or 128 + signal
+number.
 
 On Linux it adopts orphans (PR_SET_CHILD_SUBREAPER), so that processes which left the group end as well, as they would
 with a container. Elsewhere only the process group is ended.

@@ -1,4 +1,4 @@
-"""A program on a leash ends with whoever holds it, and takes everything it started along."""
+"""A guarded program ends with its holder, and takes everything it started along."""
 
 import os
 import signal
@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from estimatesync_cluster.leashed import LEASH
+from estimatesync_cluster.guarded_process import PROCESS_GUARD
 
 
 def start(script: str, marker: str = "", *, stdout: int | None = None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", str(LEASH), "sh", "-c", script]
+    command = [sys.executable, "-I", "-S", str(PROCESS_GUARD), "sh", "-c", script]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=stdout, env={"PATH": os.defpath, "MARKER": marker}, bufsize=0
     )
@@ -27,8 +27,8 @@ def start(script: str, marker: str = "", *, stdout: int | None = None) -> subpro
     ],
 )
 def test_exit_code_is_a_shells(script: str, exit_code: int) -> None:
-    with start(script) as leash:
-        ended_with = leash.wait(timeout=10)
+    with start(script) as guard:
+        ended_with = guard.wait(timeout=10)
 
     assert ended_with == exit_code
 
@@ -45,19 +45,19 @@ def test_exit_code_is_a_shells(script: str, exit_code: int) -> None:
 def test_letting_go_ends_everything(
     script: str, marker: str, find_processes: Callable[[str], list[int]], eventually: Callable[..., None]
 ) -> None:
-    with start(script, marker) as leash:
-        assert leash.stdin is not None
+    with start(script, marker) as guard:
+        assert guard.stdin is not None
         eventually(lambda: len(find_processes(marker)) > 1)
 
-        leash.stdin.close()
+        guard.stdin.close()
 
-        assert leash.wait(timeout=10) == 137
+        assert guard.wait(timeout=10) == 137
     assert find_processes(marker) == []
 
 
 def test_orphans_end_with_the_program(marker: str, find_processes: Callable[[str], list[int]]) -> None:
-    with start("setsid sleep 300 & exit 3", marker) as leash:
-        exit_code = leash.wait(timeout=10)
+    with start("setsid sleep 300 & exit 3", marker) as guard:
+        exit_code = guard.wait(timeout=10)
 
     assert exit_code == 3
     assert find_processes(marker) == []
@@ -65,12 +65,12 @@ def test_orphans_end_with_the_program(marker: str, find_processes: Callable[[str
 
 def test_signals_are_passed_on() -> None:
     script = "trap 'exit 5' TERM; echo ready; sleep 300 & wait"
-    with start(script, stdout=subprocess.PIPE) as leash:
-        assert leash.stdin is not None
-        assert leash.stdout is not None
+    with start(script, stdout=subprocess.PIPE) as guard:
+        assert guard.stdin is not None
+        assert guard.stdout is not None
         # Only a shell that has set its trap says so.
-        assert leash.stdout.read(6) == b"ready\n"
+        assert guard.stdout.read(6) == b"ready\n"
 
-        leash.stdin.write(bytes([signal.SIGTERM]))
+        guard.stdin.write(bytes([signal.SIGTERM]))
 
-        assert leash.wait(timeout=10) == 5
+        assert guard.wait(timeout=10) == 5

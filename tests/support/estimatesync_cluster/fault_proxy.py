@@ -1,8 +1,8 @@
-"""A gate in front of an API server: it counts, delays, answers or cuts each request of whoever is sent through it.
+"""A proxy in front of an API server: it counts, delays, answers or drops each request that is sent through it.
 
 The resilience tests point an operator's kubeconfig at it, and let its callbacks arrive here as well, so that every
-trace the operator leaves in the world is one passage in one list. Passages go on to the real API server as they are;
-what else happens to them decides the `interference`, which belongs to the test.
+trace the operator leaves in the world is one request in one list. Requests go on to the real API server as they are;
+what else happens to them is decided by the `fault`, which belongs to the test.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any, Final
 
@@ -19,18 +20,71 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
-from estimatesync_cluster.certificates import LOOPBACK
-from estimatesync_cluster.passages import Answer, Cut, Interference, Passage
+from estimatesync_cluster.credentials import LOOPBACK
+
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class DropConnection(Exception):  # noqa: N818 - it is an order, not an error
+    """Raised by a fault: the connection is closed without an answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the client gets."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class ProxiedRequest:
+    """One request; `answer` is set once the other side has answered, whether or not the client gets to see that."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    is_callback: bool = False
+    answer: Answer | None = None
+
+    @property
+    def is_watch(self) -> bool:
+        """True for a stream that lasts."""
+        return "watch=true" in self.query
+
+    @property
+    def is_step(self) -> bool:
+        """True when it may change the world: a write, or a callback."""
+        return self.method in _WRITES
+
+    @property
+    def is_done(self) -> bool:
+        """True when the other side has done what was asked."""
+        return self.answer is not None and self.answer.status < 300  # noqa: PLR2004 - the first that is no success
+
+
+class Fault:
+    """Lets everything pass; a test's own overrides one side. Called in threads, several at once."""
+
+    def before(self, proxied: ProxiedRequest) -> Answer | None:
+        """Act when a request has arrived: wait, raise DropConnection, or answer in the API server's place."""
+
+    def after(self, proxied: ProxiedRequest) -> None:
+        """Act when the other side has answered and the client has not seen it yet: wait, or raise DropConnection."""
+
 
 _HOP_HEADERS: Final = frozenset({"host", "connection", "transfer-encoding", "content-length"})
 _MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 _THREADS: Final = 64
-"""An interference may wait: each passage under way has a thread of its own."""
+"""A fault may wait: each request under way has a thread of its own."""
 _START_SECONDS: Final = 10.0
 
 
 class _Watch:
-    """A stream from the API server to one requester."""
+    """A stream from the API server to one client."""
 
     def __init__(self, stream: web.StreamResponse) -> None:
         self.stream = stream
@@ -38,7 +92,7 @@ class _Watch:
         self.ended = asyncio.Event()
 
     async def pump(self, source: aiohttp.StreamReader) -> None:
-        """Send on what comes, as long as the watch is not silenced; a silenced one does not even tell its end."""
+        """Send on what comes, as long as the watch is not silenced; a silenced one does not even report its end."""
         with suppress(ConnectionError, aiohttp.ClientError):
             async for chunk in source.iter_any():
                 if not self.is_silent:
@@ -47,51 +101,51 @@ class _Watch:
             self.ended.set()
 
     async def end_with(self, line: bytes) -> None:
-        """Say a last word of one's own and close, as an API server would."""
+        """Send a last line and close, as an API server would."""
         self.is_silent = True
         with suppress(ConnectionError):
             await self.stream.write(line)
         self.ended.set()
 
 
-class Gate:
-    """A served gate.
+class FaultProxy:
+    """A proxy that is served.
 
     Attributes:
         url: address for a kubeconfig.
-        authority: PEM certificate that signed the gate's own.
+        authority: PEM certificate that signed the proxy's own.
         webhook_url: where callbacks are taken, and answered with 200.
-        passages: every request so far, oldest first.
-        interference: may be replaced at any time.
+        requests: every request so far, oldest first.
+        fault: may be replaced at any time.
     """
 
     def __init__(self, server: str, server_authority: bytes) -> None:
-        """Lead to `server` (https URL), whose certificate `server_authority` (PEM) signed; `running_gate` serves it."""
+        """Forward to `server` (https URL), whose certificate `server_authority` (PEM) signed."""
         own = trustme.CA()
         self.authority = own.cert_pem.bytes()
         self.url = self.webhook_url = ""
-        self.passages: list[Passage] = []
-        self.interference = Interference()
+        self.requests: list[ProxiedRequest] = []
+        self.fault = Fault()
         self._server = server
         self._trust = ssl.create_default_context(cadata=server_authority.decode())
         self._identity = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         own.issue_cert(LOOPBACK).configure_cert(self._identity)
         self._watches: set[_Watch] = set()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gate-passage")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="fault-proxy")
 
     def count_watches(self) -> int:
-        """Tell how many watches are open, with their requester listening."""
+        """Count the watches that are open, with their client listening."""
         return len(self._watches)
 
     def silence_watches(self) -> int:
-        """Let nothing more through on the watches that are open now, without closing them; tells how many."""
+        """Let nothing more through on the watches that are open now, without closing them; returns how many."""
         watches = tuple(self._watches)
         for watch in watches:
             watch.is_silent = True
         return len(watches)
 
     def end_watches(self, event: Mapping[str, Any] | None = None) -> int:
-        """Close every open watch, after a watch event of one's own if there is one; tells how many."""
+        """Close every open watch, after a watch event of the test's own if there is one; returns how many."""
         line = json.dumps(event).encode() + b"\n" if event else b""
         watches = tuple(self._watches)
         for watch in watches:
@@ -121,37 +175,37 @@ class Gate:
                 await runner.cleanup()
 
     async def _answer_api(self, request: web.Request) -> web.StreamResponse:
-        return await self._pass(request, await _read_passage(request, is_callback=False))
+        return await self._pass(request, await _read_request(request, is_callback=False))
 
     async def _answer_webhook(self, request: web.Request) -> web.StreamResponse:
-        return await self._pass(request, await _read_passage(request, is_callback=True))
+        return await self._pass(request, await _read_request(request, is_callback=True))
 
-    async def _pass(self, request: web.Request, passage: Passage) -> web.StreamResponse:
-        self.passages.append(passage)
+    async def _pass(self, request: web.Request, proxied: ProxiedRequest) -> web.StreamResponse:
+        self.requests.append(proxied)
         try:
-            answer = await self._interfere(self.interference.before, passage)
-            if answer is None and passage.is_watch:
-                return await self._stream(request, passage)
-            passage.answer = answer or await self._fetch_answer(passage)
-            await self._interfere(self.interference.after, passage)
-        except (Cut, aiohttp.ClientError):
+            answer = await self._apply(self.fault.before, proxied)
+            if answer is None and proxied.is_watch:
+                return await self._stream(request, proxied)
+            proxied.answer = answer or await self._fetch_answer(proxied)
+            await self._apply(self.fault.after, proxied)
+        except (DropConnection, aiohttp.ClientError):
             if request.transport is not None:
                 request.transport.abort()
             return web.Response()
-        headers = _keep_end_to_end(passage.answer.headers)
-        return web.Response(status=passage.answer.status, body=passage.answer.body, headers=headers)
+        headers = _keep_end_to_end(proxied.answer.headers)
+        return web.Response(status=proxied.answer.status, body=proxied.answer.body, headers=headers)
 
-    async def _interfere(self, act: Any, passage: Passage) -> Any:  # noqa: ANN401 - one of Interference's two methods
-        return await self._loop.run_in_executor(self._threads, act, passage)
+    async def _apply(self, act: Any, proxied: ProxiedRequest) -> Any:  # noqa: ANN401 - one of Fault's two methods
+        return await self._loop.run_in_executor(self._threads, act, proxied)
 
-    async def _fetch_answer(self, passage: Passage) -> Answer:
-        if passage.is_callback:
+    async def _fetch_answer(self, proxied: ProxiedRequest) -> Answer:
+        if proxied.is_callback:
             return Answer(status=200, body=b"Accepted")
-        async with self._send(passage) as response:
+        async with self._send(proxied) as response:
             return Answer(status=response.status, body=await response.read(), headers=dict(response.headers))
 
-    async def _stream(self, request: web.Request, passage: Passage) -> web.StreamResponse:
-        async with self._send(passage) as response:
+    async def _stream(self, request: web.Request, proxied: ProxiedRequest) -> web.StreamResponse:
+        async with self._send(proxied) as response:
             stream = web.StreamResponse(status=response.status, headers=_keep_end_to_end(response.headers))
             await stream.prepare(request)
             watch = _Watch(stream)
@@ -164,29 +218,29 @@ class Gate:
                 self._watches.discard(watch)
         return stream
 
-    def _send(self, passage: Passage) -> Any:  # noqa: ANN401 - aiohttp's context manager has no public name
-        query = f"?{passage.query}" if passage.query else ""
-        url = URL(f"{self._server}{passage.path}{query}", encoded=True)
-        headers = _keep_end_to_end(passage.headers)
-        return self._session.request(passage.method, url, headers=headers, data=passage.body or None)
+    def _send(self, proxied: ProxiedRequest) -> Any:  # noqa: ANN401 - aiohttp's context manager has no public name
+        query = f"?{proxied.query}" if proxied.query else ""
+        url = URL(f"{self._server}{proxied.path}{query}", encoded=True)
+        headers = _keep_end_to_end(proxied.headers)
+        return self._session.request(proxied.method, url, headers=headers, data=proxied.body or None)
 
 
 @contextmanager
-def running_gate(server: str, server_authority: bytes) -> Iterator[Gate]:
-    """Serve a gate in a thread until the block ends.
+def running_fault_proxy(server: str, server_authority: bytes) -> Iterator[FaultProxy]:
+    """Serve a proxy in a thread until the block ends.
 
     Raises:
         TimeoutError: It did not come up.
     """
-    gate, started = Gate(server, server_authority), Event()
-    thread = Thread(target=gate.serve, args=(started,), name="gate")
+    proxy, started = FaultProxy(server, server_authority), Event()
+    thread = Thread(target=proxy.serve, args=(started,), name="fault-proxy")
     thread.start()
     if not started.wait(_START_SECONDS):
-        raise TimeoutError("the gate did not come up")
+        raise TimeoutError("the fault proxy did not come up")
     try:
-        yield gate
+        yield proxy
     finally:
-        gate.stop()
+        proxy.stop()
         thread.join()
 
 
@@ -204,8 +258,8 @@ async def _listen(runner: web.AppRunner, identity: ssl.SSLContext | None) -> int
     return port
 
 
-async def _read_passage(request: web.Request, *, is_callback: bool) -> Passage:
-    return Passage(
+async def _read_request(request: web.Request, *, is_callback: bool) -> ProxiedRequest:
+    return ProxiedRequest(
         method=request.method,
         path=request.rel_url.raw_path,
         query=request.rel_url.raw_query_string,
