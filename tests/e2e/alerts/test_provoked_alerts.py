@@ -23,8 +23,8 @@ from estimatesync_cluster.product_processes import Product, ProductSettings, run
 from estimatesync_cluster.programs import PROMTOOL, find_go_tool
 from prometheus_client.parser import text_string_to_metric_families
 from sample_attic_tech import SampleConfig, build_records, running_sample
-from sample_attic_tech.messages import Response
 from sample_attic_tech.receiver import running_receiver
+from sample_attic_tech.server import Response
 
 CHART = Path(__file__).parents[3] / "charts" / "estimatesync"
 PASSWORD = "made-up-password-for-alerts"

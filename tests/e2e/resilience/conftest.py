@@ -31,8 +31,7 @@ from estimatesync_cluster.layout import write_private
 from estimatesync_cluster.product_processes import Product, ProductSettings
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.faults import Delay
-from sample_attic_tech.messages import Request
+from sample_attic_tech.server import Delay, Request
 
 RECORDS = 20
 PASSWORD = "made-up-password"

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.messages import Response
+from sample_attic_tech.server import Response
 
 SECRET = "made-up-secret-of-this-test"
 HEALTHY: tuple[Any, ...] = (200, {"status": "ok"})

@@ -20,9 +20,9 @@ from estimatesync_make.main import DIRECTORY
 from estimatesync_make.modules import ADD_RECORD, EXIST_RECORD, GMAIL
 from estimatesync_make.rehearsal import ModuleFault, Rehearsal
 from sample_attic_tech import Fault, Request, RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.messages import build_json_response
 from sample_attic_tech.receiver import Delivery, Receiver, running_receiver
 from sample_attic_tech.sample import LOGIN_PATH
+from sample_attic_tech.server import build_json_response
 
 KEY = "made-up-key-of-this-test"
 READ_ONLY_KEY = "made-up-key-that-only-looks"

@@ -20,7 +20,7 @@ from estimatesync_job.log import create_log
 from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.settings import parse_settings
 from sample_attic_tech import Delay, Fault, Request, Response, RunningSample, SampleConfig, running_sample
-from sample_attic_tech.find_queries import parse_find_query
+from sample_attic_tech.listing import parse_find_query
 
 Fill = Callable[..., list[dict[str, Any]]]
 Query = Callable[..., list[Any]]

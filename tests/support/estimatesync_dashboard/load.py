@@ -12,8 +12,8 @@ import httpx
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.messages import Response
 from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.server import Response
 
 API_KEY: Final = "dashboard-key-0123456789abcdef"
 _RECORDS: Final = 1609

@@ -6,15 +6,10 @@ PostgreSQL; where Payload leaves a choice, the choice is the one that shows a cl
 imported as `sample_attic_tech.receiver`, because it is a program of its own too.
 """
 
-from sample_attic_tech.conditions import AllOf, AnyOf, Condition, Where
-from sample_attic_tech.faults import Delay, Fault, Reset, Truncate
-from sample_attic_tech.instants import format_timestamp, parse_instant
-from sample_attic_tech.messages import Request, Response
-from sample_attic_tech.paging import Page, query
-from sample_attic_tech.records import build_older_version, build_records
-from sample_attic_tech.relations import Record
-from sample_attic_tech.sample import RunningSample, SampleConfig, running_sample
-from sample_attic_tech.store import RecordStore
+from sample_attic_tech.listing import AllOf, AnyOf, Condition, Page, Where, query
+from sample_attic_tech.records import Record, build_older_version, build_records, format_timestamp, parse_instant
+from sample_attic_tech.sample import RecordStore, RunningSample, SampleConfig, running_sample
+from sample_attic_tech.server import Delay, Fault, Request, Reset, Response, Truncate
 
 __all__ = [
     "AllOf",

@@ -4,11 +4,9 @@ import argparse
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sample_attic_tech.instants import parse_instant
-from sample_attic_tech.process import serve_until_stopped
-from sample_attic_tech.records import build_older_version, build_records
-from sample_attic_tech.relations import Record
+from sample_attic_tech.records import Record, build_older_version, build_records, parse_instant
 from sample_attic_tech.sample import SampleConfig, running_sample
+from sample_attic_tech.server import serve_until_stopped
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +31,9 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--page-delay", type=float, default=0.0, help="seconds before each page")
     parser.add_argument("--record-delay", type=float, default=0.0, help="seconds more for each record on a page")
     parser.add_argument("--token-lifetime", type=float, default=7200.0, help="seconds that a login lasts")
-    parser.add_argument("--shuffle-ties", action="store_true", help="order equal sort values anew on each request")
+    parser.add_argument(
+        "--shuffle-ties", action="store_true", help="order equal sort values differently on each request"
+    )
     return parser
 
 

@@ -14,9 +14,7 @@ from typing import Any
 
 import msgspec
 
-from sample_attic_tech.loopback_server import running_server
-from sample_attic_tech.messages import Request, Response
-from sample_attic_tech.process import serve_until_stopped
+from sample_attic_tech.server import Request, Response, running_server, serve_until_stopped
 
 Delivery = Request
 """A delivery is the request that brought it: method, path, headers, raw body, time."""

@@ -1,19 +1,128 @@
 """Made-up estimates: the same seed, index and time always give the same record, so any part of a set is known.
 
-Demos and tests build their data here. What makes single records unusual (missing, null, bare, long) is in `oddities`.
+Demos and tests build their data here. What makes real records awkward (missing, null, bare, long) is a table of edge
+cases, each applied to every n-th record: a set of about a hundred has met every one. Intervals are primes, so that edge
+cases also meet each other.
+
+Payload stores ids and populates them on reading. The sample keeps records fully populated, as `depth=2` gives them, and
+takes relations away again for a smaller depth.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from random import Random
 from typing import Any
 
 import msgspec
 
-from sample_attic_tech import vocabulary
-from sample_attic_tech.instants import format_timestamp, parse_instant
-from sample_attic_tech.oddities import apply_oddities
-from sample_attic_tech.relations import Record
+from sample_attic_tech import field_values
+
+
+@lru_cache(maxsize=200_000)
+def parse_instant(text: str) -> datetime:
+    """Read an ISO date or date-time as JavaScript's `Date` does; a bare date is midnight UTC, no offset means UTC.
+
+    The cache pays because every listing compares and sorts the same stored texts again.
+
+    Raises:
+        ValueError: when the text is not an ISO date.
+    """
+    instant = datetime.fromisoformat(text)
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def format_timestamp(instant: datetime) -> str:
+    """Write an instant as Payload does: UTC, milliseconds, `Z`; finer digits are cut."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Record = dict[str, Any]
+"""One estimate as JSON gives it; a record is replaced, never edited in place."""
+
+RELATIONS = frozenset({"branch", "user", "client", "property"})
+FULL_DEPTH = 2
+"""The deepest relation of a record (property → client); Payload's default depth is the same."""
+
+
+def populate(record: Mapping[str, Any], depth: int) -> Record:
+    """Build the record as `depth` shows it: relations below it are bare ids."""
+    if depth >= FULL_DEPTH:
+        return dict(record)
+    return {name: _format_field(name, value, depth) for name, value in record.items()}
+
+
+def _format_field(name: str, value: object, depth: int) -> object:
+    if name not in RELATIONS or not isinstance(value, dict):
+        return value
+    return populate(value, depth - 1) if depth > 0 else value.get("id")
+
+
+LONG_TEXT = "A very long estimate name, é and 🏠 included, "
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeCase:
+    """A change to records whose index leaves the rest `at` when divided by `every`."""
+
+    every: int
+    at: int
+    change: Callable[[Record], Record]
+
+
+def _with(**fields: Any) -> Callable[[Record], Record]:  # noqa: ANN401 - any JSON value
+    return lambda record: record | fields
+
+
+def _without(*names: str) -> Callable[[Record], Record]:
+    return lambda record: {name: value for name, value in record.items() if name not in names}
+
+
+def _with_bare_id(name: str) -> Callable[[Record], Record]:
+    return lambda record: record | {name: record[name]["id"] if isinstance(record.get(name), dict) else None}
+
+
+def _inside(name: str, change: Callable[[Record], Record]) -> Callable[[Record], Record]:
+    return lambda record: record | {name: change(record[name])} if isinstance(record.get(name), dict) else record
+
+
+def _with_whole_money(record: Record) -> Record:
+    return record | {name: int(record[name]) for name in ("true_cost", "retail_cost", "final_price")}
+
+
+EDGE_CASES = (
+    EdgeCase(every=5, at=2, change=_with_whole_money),
+    EdgeCase(every=13, at=4, change=_inside("client", _without("fullName"))),
+    EdgeCase(every=17, at=6, change=_inside("client", _with(phone=None, email=""))),
+    EdgeCase(every=19, at=7, change=_inside("client", _without("phoneNumber", "email", "firstName"))),
+    EdgeCase(every=23, at=9, change=_inside("property", _with_bare_id("client"))),
+    EdgeCase(every=29, at=11, change=_with_bare_id("branch")),
+    EdgeCase(every=31, at=12, change=_with_bare_id("user")),
+    EdgeCase(every=37, at=14, change=_with_bare_id("client")),
+    EdgeCase(every=41, at=15, change=_with_bare_id("property")),
+    EdgeCase(every=43, at=17, change=_with(client=None)),
+    EdgeCase(every=47, at=18, change=_with(branch=None)),
+    EdgeCase(every=53, at=20, change=_with(user=None, property=None)),
+    EdgeCase(every=59, at=21, change=_without("client", "property", "user", "branch")),
+    EdgeCase(every=61, at=22, change=_with(tax_details=None)),
+    EdgeCase(every=67, at=23, change=_with(tax_details={})),
+    EdgeCase(every=71, at=25, change=_with(name=LONG_TEXT * 80)),
+    EdgeCase(every=73, at=26, change=_without("name", "crew_notes", "payment_method", "labor_hours")),
+    EdgeCase(every=79, at=28, change=_with(name=None, status=None, final_price=None)),
+    EdgeCase(every=83, at=29, change=_without("status", "tax_details", "true_cost", "retail_cost", "final_price")),
+    EdgeCase(every=89, at=30, change=_with(name="  ", crew_notes=None, labor_hours=None, discount_provided=0)),
+    EdgeCase(every=97, at=31, change=_inside("branch", _with(name="Branch " + "ñ" * 400))),
+)
+
+
+def apply_edge_cases(index: int, record: Record) -> Record:
+    """Build the record as its index makes it: most stay as they are."""
+    for edge_case in EDGE_CASES:
+        if index % edge_case.every == edge_case.at:
+            record = edge_case.change(record)
+    return record
+
 
 FIRST_ID = 4_200
 DEFAULT_SPAN = timedelta(days=45)
@@ -60,14 +169,14 @@ def _build_older_price(price: float) -> float:
 def _build_record(index: int, seed: int, now: datetime, span: timedelta) -> Record:
     rng = Random(f"{seed}:{index}")  # noqa: S311 - made-up data, repeatable on purpose
     client = _build_client(rng.randrange(400), seed)
-    names = {"id": FIRST_ID + index, "name": _build_name(rng, client), "status": rng.choice(vocabulary.STATUSES)}
+    names = {"id": FIRST_ID + index, "name": _build_name(rng, client), "status": rng.choice(field_values.STATUSES)}
     record = names | _build_dates(rng, index, now, span) | _build_prices(rng) | _build_work(rng)
     relations = {"branch": _build_branch(rng), "user": _build_user(rng, seed), "client": client}
-    return apply_oddities(index, record | relations | {"property": _build_property(rng, client)})
+    return apply_edge_cases(index, record | relations | {"property": _build_property(rng, client)})
 
 
 def _build_name(rng: Random, client: Record) -> str:
-    return f"{client['lastName']}: {rng.choice(vocabulary.SERVICES)}"
+    return f"{client['lastName']}: {rng.choice(field_values.SERVICES)}"
 
 
 def _build_dates(rng: Random, index: int, now: datetime, span: timedelta) -> Record:
@@ -100,14 +209,14 @@ def _format_cents(cents: int) -> float:
 def _build_work(rng: Random) -> Record:
     return {
         "labor_hours": rng.choice((0, 4, 7.5, 12, 16.25, 40)),
-        "crew_notes": rng.choice(vocabulary.CREW_NOTES),
-        "payment_method": rng.choice(vocabulary.PAYMENT_METHODS),
+        "crew_notes": rng.choice(field_values.CREW_NOTES),
+        "payment_method": rng.choice(field_values.PAYMENT_METHODS),
     }
 
 
 def _build_branch(rng: Random) -> Record:
-    number = rng.randrange(len(vocabulary.BRANCHES))
-    return {"id": number + 1, "name": vocabulary.BRANCHES[number], "phone": f"(555) 010-{number:04}"}
+    number = rng.randrange(len(field_values.BRANCHES))
+    return {"id": number + 1, "name": field_values.BRANCHES[number], "phone": f"(555) 010-{number:04}"}
 
 
 def _build_user(rng: Random, seed: int) -> Record:
@@ -131,11 +240,11 @@ def _build_client(number: int, seed: int) -> Record:
 
 def _build_person(key: str) -> tuple[str, str]:
     rng = Random(key)  # noqa: S311 - made-up data, repeatable on purpose
-    return rng.choice(vocabulary.FIRST_NAMES), rng.choice(vocabulary.LAST_NAMES)
+    return rng.choice(field_values.FIRST_NAMES), rng.choice(field_values.LAST_NAMES)
 
 
 def _build_property(rng: Random, client: Record) -> Record:
-    address = f"{rng.randrange(1, 9_999)} {rng.choice(vocabulary.STREETS)}, {rng.choice(vocabulary.CITIES)}"
+    address = f"{rng.randrange(1, 9_999)} {rng.choice(field_values.STREETS)}, {rng.choice(field_values.CITIES)}"
     return {"id": 30_000 + rng.randrange(900), "address": address, "client": client}
 
 

@@ -1,24 +1,25 @@
-"""The sample Attic Tech itself: its endpoints over a record store, and how to run it.
+"""The sample Attic Tech itself: its endpoints over a store of records, and how to run it.
 
 Tests call `running_sample`; `main` does the same in a process of its own. Requests are answered one after the other,
-so a hook that edits the store acts between two requests, never within one.
+so a hook that edits the store acts between two requests, never within one. Login tokens are what Payload signs: a JWT
+(RFC 7519) with HMAC-SHA256, checked without any state.
 """
 
+import base64
+import hashlib
+import hmac
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from threading import Lock
+from threading import Lock, RLock
+from typing import Any
 
 import msgspec
 
-from sample_attic_tech.faults import Fault, apply_fault
-from sample_attic_tech.find_queries import parse_find_query
-from sample_attic_tech.loopback_server import running_server
-from sample_attic_tech.messages import Request, Response, build_json_response
-from sample_attic_tech.paging import query
+from sample_attic_tech.listing import DEFAULT_LIMIT, DEFAULT_SORT, Page, Where, parse_find_query, query
 from sample_attic_tech.payload_errors import (
     AuthenticationError,
     ForbiddenError,
@@ -27,9 +28,123 @@ from sample_attic_tech.payload_errors import (
     RequiredFieldError,
     RouteNotFoundError,
 )
-from sample_attic_tech.relations import Record, populate
-from sample_attic_tech.store import RecordStore
-from sample_attic_tech.tokens import build_token, is_token_valid
+from sample_attic_tech.records import Record, populate
+from sample_attic_tech.server import Fault, Request, Response, apply_fault, build_json_response, running_server
+
+
+class _Claims(msgspec.Struct, frozen=True, kw_only=True):
+    exp: int
+
+
+def build_token(*, user_id: int, email: str, expires_at: datetime, secret: bytes) -> str:
+    """Sign a token for a user; expiry counts in whole seconds."""
+    header = {"alg": "HS256", "typ": "JWT"}
+    claims = {"id": user_id, "collection": "users", "email": email, "exp": int(expires_at.timestamp())}
+    signed = f"{_encode(header)}.{_encode(claims)}"
+    return f"{signed}.{_sign(signed, secret)}"
+
+
+def is_token_valid(token: str, *, secret: bytes, now: datetime) -> bool:
+    """Whether we signed this token and it has not expired."""
+    signed, _, signature = token.rpartition(".")
+    if not hmac.compare_digest(_sign(signed, secret).encode(), signature.encode()):
+        return False
+    return now.timestamp() < _decode(signed.partition(".")[2]).exp
+
+
+def _sign(text: str, secret: bytes) -> str:
+    return _encode_bytes(hmac.digest(secret, text.encode(), hashlib.sha256))
+
+
+def _encode(value: dict[str, Any]) -> str:
+    return _encode_bytes(msgspec.json.encode(value))
+
+
+def _encode_bytes(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> _Claims:
+    padding = "=" * (-len(text) % 4)
+    return msgspec.json.decode(base64.urlsafe_b64decode(text + padding), type=_Claims)
+
+
+class RecordStore:
+    """Records by id, in the order of insertion; every method is atomic."""
+
+    def __init__(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Store copies of the records.
+
+        Raises:
+            ValueError: when two records share an id.
+        """
+        self._lock = RLock()
+        self._records: dict[int, Record] = {}
+        for record in records:
+            self.insert(record)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._records)
+
+    def insert(self, record: Mapping[str, Any]) -> None:
+        """Add a record.
+
+        Raises:
+            ValueError: when the id is taken.
+        """
+        with self._lock:
+            if record["id"] in self._records:
+                raise ValueError(f"There is already a record with id {record['id']}.")
+            self._records[record["id"]] = dict(record)
+
+    def update(self, record_id: int, changes: Mapping[str, Any]) -> Record:
+        """Replace fields of a record and return it; the caller sets `updatedAt`, as Payload would to its own clock.
+
+        Raises:
+            KeyError: when no record has this id.
+            ValueError: when the changes name another id.
+        """
+        with self._lock:
+            if changes.get("id", record_id) != record_id:
+                raise ValueError("An id never changes.")
+            self._records[record_id] = self._records[record_id] | dict(changes)
+            return dict(self._records[record_id])
+
+    def delete(self, record_id: int) -> None:
+        """Remove a record.
+
+        Raises:
+            KeyError: when no record has this id.
+        """
+        with self._lock:
+            del self._records[record_id]
+
+    def read(self, record_id: int) -> Record:
+        """Return a copy of a record.
+
+        Raises:
+            KeyError: when no record has this id.
+        """
+        with self._lock:
+            return dict(self._records[record_id])
+
+    def read_all(self) -> list[Record]:
+        """Return the records as they are now; later changes replace records and leave these alone."""
+        with self._lock:
+            return list(self._records.values())
+
+    def query(
+        self,
+        *,
+        where: Where | None = None,
+        sort: Sequence[str] = DEFAULT_SORT,
+        limit: int = DEFAULT_LIMIT,
+        page: int = 1,
+    ) -> Page:
+        """Build one page of the records as they are now; see `query` in listing.py."""
+        return query(self.read_all(), where=where, sort=sort, limit=limit, page=page)
+
 
 LOGIN_PATH = "/api/users/login"
 ESTIMATES_PATH = "/api/job-estimates"
@@ -45,13 +160,13 @@ class SampleConfig:
     """How the sample behaves; every default is the friendly case.
 
     Attributes:
-        records: what the store holds at the start.
+        records: what the store holds at first.
         page_delay_seconds: waited before each listing, as the real service thinks.
-        record_delay_seconds: waited besides for each record on the page.
+        record_delay_seconds: waited in addition for each record on the page.
         token_lifetime: how long a login lasts; Payload's default is two hours.
-        shuffle_ties: orders records of equal sort values anew for each listing, which PostgreSQL is free to do.
+        shuffle_ties: orders records of equal sort values differently in each listing, as PostgreSQL is free to do.
         on_request: called before each answer; may edit the store, may return a fault.
-        clock: tells the time for tokens; must return aware instants.
+        clock: the time for tokens, aware.
     """
 
     records: Sequence[Record] = ()

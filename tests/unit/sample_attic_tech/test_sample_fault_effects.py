@@ -2,7 +2,7 @@
 
 import pytest
 from sample_attic_tech import Delay, Fault, Reset, Response, Truncate
-from sample_attic_tech.faults import apply_fault
+from sample_attic_tech.server import apply_fault
 
 ANSWER = Response(body=b"true", delay_seconds=0.5)
 

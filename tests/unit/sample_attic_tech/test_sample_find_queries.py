@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 from sample_attic_tech import Record, query
-from sample_attic_tech.find_queries import parse_find_query
+from sample_attic_tech.listing import parse_find_query
 from sample_attic_tech.payload_errors import InternalError, QueryError
 
 RECORDS: list[Record] = [

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from sample_attic_tech import Record, build_older_version, build_records, parse_instant
-from sample_attic_tech.relations import populate
+from sample_attic_tech.records import populate
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 RECORDS = build_records(400, 7, NOW)

@@ -1,4 +1,6 @@
-"""Words that made-up records are built from; accents, emoji and other scripts are there on purpose."""
+"""The values that made-up records are built from; accents, emoji and other scripts are there on purpose."""
+
+
 # ruff: noqa: RUF001 - look-alike characters are what real names hold
 
 FIRST_NAMES = (

@@ -1,21 +1,114 @@
-"""Real HTTP/1.1 over sockets for one handler function; the sample and the callback receiver both stand on it.
+"""Real HTTP/1.1 over sockets for one handler function, and what can go wrong on the way.
+
+The sample and the callback receiver both stand on it. Requests and responses are values; a fault is what a test's
+`on_request` hook returns, and says what becomes of an answer. As a process, a server prints one line of JSON when it is
+ready, and ends quickly on SIGTERM.
 
 A thread per connection: the few dozen keep-alive connections of a sync are far below where that ends. Stopping is
 immediate: answers still waiting are dropped, open connections are shut, and every thread is joined.
 """
 
+import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, Protocol, assert_never
+from urllib.parse import parse_qsl
 
-from sample_attic_tech.messages import Request, Response
+import msgspec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request as it arrived.
+
+    Attributes:
+        path: without the query string, still percent-encoded.
+        query_string: what follows `?`, still percent-encoded.
+        headers: names in lower case; a repeated header is joined by `, `.
+    """
+
+    method: str
+    path: str
+    query_string: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query string decoded; the last of a repeated name."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What to send, and how badly.
+
+    Attributes:
+        delay_seconds: waited before the first byte.
+        cut_after: bytes of the body to send before the connection closes; None sends all.
+        is_reset: closes the connection with a TCP reset and sends nothing.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    delay_seconds: float = 0.0
+    cut_after: int | None = None
+    is_reset: bool = False
+
+
+def build_json_response(body: Any, *, status: int = 200) -> Response:  # noqa: ANN401 - any JSON value
+    """Build a response from a JSON value."""
+    return Response(status=status, headers={"Content-Type": "application/json"}, body=msgspec.json.encode(body))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reset:
+    """The connection is reset and nothing is answered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truncate:
+    """The true answer's headers arrive, then `after` bytes of its body, then the connection closes."""
+
+    after: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delay:
+    """The true answer, `seconds` late."""
+
+    seconds: float
+
+
+Fault = Response | Reset | Truncate | Delay
+
+
+def apply_fault(fault: Fault | None, answer: Response) -> Response:
+    """Build what is really sent in place of the true answer."""
+    match fault:
+        case None:
+            return answer
+        case Response():
+            return fault
+        case Reset():
+            return replace(answer, is_reset=True)
+        case Truncate(after=after):
+            return replace(answer, cut_after=after)
+        case Delay(seconds=seconds):
+            return replace(answer, delay_seconds=answer.delay_seconds + seconds)
+        case _:
+            assert_never(fault)
+
 
 Handle = Callable[[Request], Response]
 
@@ -147,3 +240,27 @@ def running_server(handle: Handle, *, host: str = "127.0.0.1", port: int = 0) ->
     finally:
         server.stop()
         thread.join()
+
+
+class Served(Protocol):
+    """Something that listens at a URL."""
+
+    url: str
+
+
+def serve_until_stopped(serving: AbstractContextManager[Served]) -> None:
+    """Print `{"url": …}` once the server listens, and stop it on SIGTERM or SIGINT.
+
+    Raises:
+        SystemExit: when it cannot listen; the message says why.
+    """
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        with serving as served:
+            sys.stdout.write(msgspec.json.encode({"url": served.url}).decode() + "\n")
+            sys.stdout.flush()
+            stopping.wait()
+    except OSError as error:
+        raise SystemExit(f"Cannot serve: {error.strerror}. Choose another --port, or 0 for a free one.") from error
