@@ -14,11 +14,10 @@ from estimatesync_api.responses import to_accepted_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
-from estimatesync_make.callback_modules import RECIPIENT, SIGNING_SECRET
 from estimatesync_make.modules import ADD_RECORD, EXIST_RECORD, GMAIL, HTTP
-from estimatesync_make.rehearsal import Rehearsal, build_webhook_bundle
-from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS
-from estimatesync_make.walking import walk
+from estimatesync_make.rules import walk
+from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS, RECIPIENT, SIGNING_SECRET
+from estimatesync_make.simulator import Simulator, build_webhook_bundle
 from estimatesync_operator.callback.body import build_callback_body
 
 ROOT = Path(__file__).parents[2]
@@ -47,10 +46,10 @@ def build_failure(success: dict[str, Any]) -> dict[str, Any]:
 
 def write_mail(body: dict[str, Any]) -> str:
     mails: list[Any] = []
-    rehearsal = Rehearsal(
+    simulator = Simulator(
         BLUEPRINTS["callback.blueprint.json"], {GMAIL: mails.append}, clock=lambda: NOW, execution_id="e1"
     )
-    rehearsal.run(build_webhook_bundle(json.dumps(body).encode()))
+    simulator.run(build_webhook_bundle(json.dumps(body).encode()))
     (mail,) = mails
     return f"{mail['subject']}\n\n{html.unescape(mail['content'].replace('<br>', ''))}"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_make.callback_modules import SIGNING_SECRET
 from estimatesync_make.main import DIRECTORY
 from estimatesync_make.modules import GMAIL
-from estimatesync_make.rehearsal import Rehearsal, build_raw_webhook_bundle
+from estimatesync_make.scenarios import SIGNING_SECRET
+from estimatesync_make.simulator import Simulator, build_raw_webhook_bundle
 
 DOCS = Path(__file__).parents[3] / "docs"
 ELSEWHERE = ("port-forward", ".local/")
@@ -156,9 +156,9 @@ def write_mails(deliveries: list[Any]) -> list[str]:
     """The subjects of the mails that Make.com would send."""
     mails: list[Any] = []
     text = (DIRECTORY / "callback-signed.blueprint.json").read_text().replace(SIGNING_SECRET, SECRET)
-    rehearsal = Rehearsal(json.loads(text), {GMAIL: mails.append}, clock=lambda: datetime.now(UTC), execution_id="e1")
+    simulator = Simulator(json.loads(text), {GMAIL: mails.append}, clock=lambda: datetime.now(UTC), execution_id="e1")
     for each in deliveries:
-        rehearsal.run(build_raw_webhook_bundle(each.body, each.headers))
+        simulator.run(build_raw_webhook_bundle(each.body, each.headers))
     return [mail["subject"] for mail in mails]
 
 

@@ -18,7 +18,7 @@ from estimatesync_contract.names import SYNCS_PATH
 from estimatesync_demo.server_process import build_sample_settings, running_server
 from estimatesync_make.main import DIRECTORY
 from estimatesync_make.modules import ADD_RECORD, EXIST_RECORD, GMAIL
-from estimatesync_make.rehearsal import ModuleFault, Rehearsal
+from estimatesync_make.simulator import ModuleFault, Simulator
 from sample_attic_tech import Fault, Request, RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Delivery, Receiver, running_receiver
 from sample_attic_tech.sample import LOGIN_PATH
@@ -133,14 +133,14 @@ class Account:
     records: dict[str, Any] = field(default_factory=dict)
     is_gmail_away: bool = False
 
-    def import_blueprint(self, name: str, **replaced: str) -> Rehearsal:
+    def import_blueprint(self, name: str, **replaced: str) -> Simulator:
         """Import a file, and replace in it what a person replaces."""
         text = (DIRECTORY / name).read_text()
         for old, new in replaced.items():
             assert old in text
             text = text.replace(old, new)
-        deeds = {GMAIL: self._send, EXIST_RECORD: self._look, ADD_RECORD: self._add}
-        return Rehearsal(json.loads(text), deeds, clock=lambda: self.now, execution_id="e1")
+        actions = {GMAIL: self._send, EXIST_RECORD: self._look, ADD_RECORD: self._add}
+        return Simulator(json.loads(text), actions, clock=lambda: self.now, execution_id="e1")
 
     def _send(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         if self.is_gmail_away:

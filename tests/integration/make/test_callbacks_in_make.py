@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from estimatesync_contract.names import SYNCS_PATH
-from estimatesync_make.rehearsal import Rehearsal, Run, build_raw_webhook_bundle, build_webhook_bundle
 from estimatesync_make.scenarios import BLUEPRINTS
+from estimatesync_make.simulator import Run, Simulator, build_raw_webhook_bundle, build_webhook_bundle
 from sample_attic_tech.receiver import Delivery
 
 SECRET = "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="
@@ -52,16 +52,16 @@ Please check the server logs for more details.
 🔖 Sync: {sync_id}"""
 
 
-def import_callback(account: Any, name: str) -> Rehearsal:
+def import_callback(account: Any, name: str) -> Simulator:
     replaced = {PLACEHOLDER: SECRET} if name in SIGNED else {}
-    rehearsal: Rehearsal = account.import_blueprint(name, **replaced)
-    return rehearsal
+    simulator: Simulator = account.import_blueprint(name, **replaced)
+    return simulator
 
 
-def receive(rehearsal: Rehearsal, name: str, delivery: Delivery) -> Run:
+def receive(simulator: Simulator, name: str, delivery: Delivery) -> Run:
     if name in SIGNED:
-        return rehearsal.run(build_raw_webhook_bundle(delivery.body, delivery.headers))
-    return rehearsal.run(build_webhook_bundle(delivery.body))
+        return simulator.run(build_raw_webhook_bundle(delivery.body, delivery.headers))
+    return simulator.run(build_webhook_bundle(delivery.body))
 
 
 def read_as_text(mail: Mapping[str, Any]) -> str:
@@ -186,9 +186,9 @@ def test_an_old_callback_causes_no_mail(
 def test_without_our_secret_even_a_true_callback_causes_no_mail(
     callbacks: dict[str, Delivery], account: Any, name: str, secret: str
 ) -> None:
-    rehearsal = account.import_blueprint(name, **{PLACEHOLDER: secret})
+    simulator = account.import_blueprint(name, **{PLACEHOLDER: secret})
 
-    receive(rehearsal, name, callbacks["success"])
+    receive(simulator, name, callbacks["success"])
 
     assert account.mails == []
 
@@ -201,9 +201,9 @@ def test_a_callback_that_is_sent_again_is_told_once_where_that_is_promised(
     before = len(machine.get_deliveries("succeeds"))
     machine.ask("POST", f"{SYNCS_PATH}/succeeds/redeliver")
     first, *_, last = machine.get_deliveries("succeeds", before + 1)
-    rehearsal = import_callback(account, name)
+    simulator = import_callback(account, name)
 
-    runs = [receive(rehearsal, name, delivery) for delivery in (first, last)]
+    runs = [receive(simulator, name, delivery) for delivery in (first, last)]
 
     assert (first.body, first.headers["webhook-id"]) == (last.body, last.headers["webhook-id"])
     assert len(account.mails) == count
@@ -214,13 +214,13 @@ def test_a_callback_that_is_sent_again_is_told_once_where_that_is_promised(
 def test_a_mail_that_cannot_be_sent_is_kept_and_sent_later(
     callbacks: dict[str, Delivery], account: Any, name: str
 ) -> None:
-    rehearsal = import_callback(account, name)
+    simulator = import_callback(account, name)
     account.is_gmail_away = True
-    run = receive(rehearsal, name, callbacks["login"])
+    run = receive(simulator, name, callbacks["login"])
     account.is_gmail_away = False
 
     (kept,) = run.incomplete
-    repeated = rehearsal.repeat(kept)
+    repeated = simulator.retry(kept)
 
     assert not run.is_failed
     assert [mail["subject"] for mail in account.mails] == ["❌ Sync Estimates Failed"]

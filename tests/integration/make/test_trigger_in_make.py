@@ -10,8 +10,8 @@ import httpx
 import pytest
 from estimatesync_contract.names import START_PATH
 from estimatesync_make.modules import HTTP
-from estimatesync_make.rehearsal import ModuleFault, Rehearsal
 from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS
+from estimatesync_make.simulator import ModuleFault, Simulator
 
 KEY = "made-up-key-of-this-test"
 READ_ONLY_KEY = "made-up-key-that-only-looks"
@@ -50,16 +50,16 @@ def lose_first_answer() -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     return ask
 
 
-def import_trigger(machine: Any, account: Any, *, key: str = KEY, deed: Callable[..., Any] = request) -> Rehearsal:
+def import_trigger(machine: Any, account: Any, *, key: str = KEY, deed: Callable[..., Any] = request) -> Simulator:
     text = json.dumps(BLUEPRINTS["trigger.blueprint.json"]).replace(API_ADDRESS, machine.url).replace(API_KEY, key)
-    return Rehearsal(json.loads(text), {HTTP: deed}, clock=lambda: account.now, execution_id="e1")
+    return Simulator(json.loads(text), {HTTP: deed}, clock=lambda: account.now, execution_id="e1")
 
 
 def test_the_request_is_answered_at_once_with_the_id_of_a_sync(machine: Any, account: Any) -> None:
-    rehearsal = import_trigger(machine, account)
-    rehearsal.execution_id = "answered"
+    simulator = import_trigger(machine, account)
+    simulator.execution_id = "answered"
 
-    run = rehearsal.run()
+    run = simulator.run()
 
     answer = run.outputs[2]
     assert answer["statusCode"] == 202
@@ -69,16 +69,16 @@ def test_the_request_is_answered_at_once_with_the_id_of_a_sync(machine: Any, acc
 
 
 def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(machine: Any, account: Any) -> None:
-    rehearsal = import_trigger(machine, account, deed=lose_first_answer())
-    rehearsal.execution_id = "lost"
-    run = rehearsal.run()
+    simulator = import_trigger(machine, account, deed=lose_first_answer())
+    simulator.execution_id = "lost"
+    run = simulator.run()
     known = {sync["sync_id"] for sync in machine.ask("GET", "/api/automations/estimates/syncs?limit=100")["syncs"]}
-    rehearsal.execution_id = "the-repetition-may-have-another-id"
+    simulator.execution_id = "the-repetition-may-have-another-id"
     account.now += timedelta(minutes=15)
 
     (kept,) = run.incomplete
-    repeated = rehearsal.repeat(kept)
-    another = rehearsal.run()
+    repeated = simulator.retry(kept)
+    another = simulator.run()
 
     assert not run.is_failed
     assert repeated.outputs[2]["data"]["sync_id"] in known
@@ -86,12 +86,12 @@ def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(m
 
 
 def test_two_runs_have_different_keys_even_where_make_does_not_tell_the_execution(machine: Any, account: Any) -> None:
-    rehearsal = import_trigger(machine, account)
-    rehearsal.execution_id = ""
-    first = rehearsal.run()
+    simulator = import_trigger(machine, account)
+    simulator.execution_id = ""
+    first = simulator.run()
     account.now += timedelta(minutes=15)
 
-    second = rehearsal.run()
+    second = simulator.run()
 
     assert first.outputs[2]["data"]["sync_id"] != second.outputs[2]["data"]["sync_id"]
 

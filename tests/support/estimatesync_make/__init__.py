@@ -1,4 +1,4 @@
-"""Makes the blueprints that Make.com imports, checks them against the rules of the format, and rehearses them offline.
+"""Makes the blueprints that Make.com imports, checks them against the rules of the format, and runs them offline.
 
 `make blueprints` writes `deploy/make/*.blueprint.json`; the tests play them with callbacks that were really delivered.
 Nothing that ships imports this package.

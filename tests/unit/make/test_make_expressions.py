@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from estimatesync_make.expressions import Scope, lets_pass, render
-from estimatesync_make.templates import TemplateError, parse_template
+from estimatesync_make.templates import Scope, TemplateError, matches_filter, parse_template, render
 
 SCOPE = Scope(
     outputs={
@@ -79,12 +78,12 @@ def test_what_cannot_be_read_is_refused(template: str) -> None:
 def test_a_condition_is_decided(left: str, operator: str, right: str, *, expected: bool) -> None:
     condition = {"name": "x", "conditions": [[{"a": left, "o": operator, "b": right}]]}
 
-    assert lets_pass(condition, SCOPE) is expected
+    assert matches_filter(condition, SCOPE) is expected
 
 
 def test_any_group_is_enough_and_needs_all_of_its_conditions() -> None:
     true, false = ({"a": "x", "o": "text:equal", "b": side} for side in ("x", "y"))
 
-    assert lets_pass({"name": "x", "conditions": [[true, false], [true]]}, SCOPE)
-    assert not lets_pass({"name": "x", "conditions": [[true, false], [false]]}, SCOPE)
-    assert lets_pass(None, SCOPE)
+    assert matches_filter({"name": "x", "conditions": [[true, false], [true]]}, SCOPE)
+    assert not matches_filter({"name": "x", "conditions": [[true, false], [false]]}, SCOPE)
+    assert matches_filter(None, SCOPE)

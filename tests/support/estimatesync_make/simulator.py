@@ -1,4 +1,4 @@
-"""Plays a blueprint offline, as Make.com runs a scenario: modules in order, filters, routes, handlers, repetitions.
+"""Runs a blueprint offline, as Make.com runs a scenario: modules in order, filters, routes, handlers, repetitions.
 
 Tests call it with callbacks that were really delivered. What a module does to the world is a function that the caller
 gives, by the module's kind.
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from estimatesync_make.expressions import Scope, lets_pass, render
 from estimatesync_make.modules import BREAK, IGNORE, PARSE_JSON, ROUTER, SET_VARIABLES, WEBHOOK, Module
 from estimatesync_make.scenarios import Blueprint
+from estimatesync_make.templates import Scope, matches_filter, render
 
-Deed = Callable[[Mapping[str, Any]], Any]
-"""Does what a module does: takes its filled fields, returns what it puts out. Raises ModuleFault."""
+Action = Callable[[Mapping[str, Any]], Any]
+"""What a module does: takes its filled fields, returns its output. Raises ModuleFault."""
 
 
 class ModuleFault(Exception):  # noqa: N818 - the word for it in Make.com's own pages is not "error" alone
@@ -42,15 +42,15 @@ class Run:
     """An error without a handler: an instant scenario is switched off by it."""
 
 
-class Rehearsal:
+class Simulator:
     """One scenario with the world around it."""
 
     def __init__(
-        self, blueprint: Blueprint, deeds: Mapping[str, Deed], *, clock: Callable[[], datetime], execution_id: str
+        self, blueprint: Blueprint, actions: Mapping[str, Action], *, clock: Callable[[], datetime], execution_id: str
     ) -> None:
-        """Prepare; `clock` tells an aware time, `execution_id` names the runs to come and may be changed between."""
+        """Prepare; `clock` returns an aware time, `execution_id` names the runs to come and may be changed between."""
         self._flow: Sequence[Module] = blueprint["flow"]
-        self._deeds: Final = {SET_VARIABLES: _set_variables, PARSE_JSON: _parse_json, **deeds}
+        self._deeds: Final = {SET_VARIABLES: _set_variables, PARSE_JSON: _parse_json, **actions}
         self._clock = clock
         self.execution_id = execution_id
 
@@ -63,33 +63,33 @@ class Rehearsal:
             outputs[flow[0]["id"]] = bundle
             run.operations += 1
             flow = flow[1:]
-        self._play(flow, outputs, run)
+        self._run_flow(flow, outputs, run)
         return run
 
-    def repeat(self, incomplete: Incomplete) -> Run:
-        """Try an incomplete execution again: what earlier modules have put out is not made anew."""
+    def retry(self, incomplete: Incomplete) -> Run:
+        """Try an incomplete execution again: the outputs of earlier modules are kept."""
         run = Run()
-        self._play(incomplete.flow, incomplete.outputs, run)
+        self._run_flow(incomplete.flow, incomplete.outputs, run)
         return run
 
-    def _play(self, flow: Sequence[Module], outputs: Mapping[int, Any], run: Run) -> None:
+    def _run_flow(self, flow: Sequence[Module], outputs: Mapping[int, Any], run: Run) -> None:
         known = dict(outputs)
         for position, module in enumerate(flow):
-            if not lets_pass(module.get("filter"), self._build_scope(known)):
+            if not matches_filter(module.get("filter"), self._build_scope(known)):
                 return
             if module["module"] == ROUTER:
                 for route in module["routes"]:
-                    self._play(route["flow"], known, run)
+                    self._run_flow(route["flow"], known, run)
                 return
             run.operations += 1
             try:
-                known[module["id"]] = self._do(module, known)
+                known[module["id"]] = self._run_module(module, known)
             except ModuleFault:
                 _handle(module, flow[position:], known, run)
                 return
             run.outputs[module["id"]] = known[module["id"]]
 
-    def _do(self, module: Module, outputs: Mapping[int, Any]) -> Any:  # noqa: ANN401 - what a module puts out
+    def _run_module(self, module: Module, outputs: Mapping[int, Any]) -> Any:  # noqa: ANN401 - what a module puts out
         return self._deeds[module["module"]](render(module["mapper"], self._build_scope(outputs)))
 
     def _build_scope(self, outputs: Mapping[int, Any]) -> Scope:

@@ -1,4 +1,4 @@
-"""A rehearsal treats routes, filters and errors as Make.com does."""
+"""A simulator treats routes, filters and errors as Make.com does."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from estimatesync_make.modules import (
     build_router,
     build_variables,
 )
-from estimatesync_make.rehearsal import ModuleFault, Rehearsal
+from estimatesync_make.simulator import ModuleFault, Simulator
 
 
 def build_mail(module_id: int, *, status: str | None = None, handler: Module | None = None) -> Module:
@@ -29,8 +29,8 @@ def build_hook() -> Module:
     return build_module(1, WEBHOOK, "x", mapper={})
 
 
-def rehearse(*flow: Module, deeds: dict[str, Any]) -> Rehearsal:
-    return Rehearsal({"flow": list(flow)}, deeds, clock=lambda: datetime.now(UTC), execution_id="e1")
+def simulate(*flow: Module, actions: dict[str, Any]) -> Simulator:
+    return Simulator({"flow": list(flow)}, actions, clock=lambda: datetime.now(UTC), execution_id="e1")
 
 
 def fail(_: Any) -> None:
@@ -41,7 +41,7 @@ def test_every_route_whose_filter_fits_is_run() -> None:
     sent: list[Any] = []
     routes = [[build_mail(3, status="a")], [build_mail(4, status="b")], [build_mail(5, status="a")]]
 
-    run = rehearse(build_hook(), build_router(2, "x", routes), deeds={GMAIL: sent.append}).run({"status": "a"})
+    run = simulate(build_hook(), build_router(2, "x", routes), actions={GMAIL: sent.append}).run({"status": "a"})
 
     assert set(run.outputs) == {3, 5}
     assert (len(sent), run.operations) == (2, 3)
@@ -50,7 +50,7 @@ def test_every_route_whose_filter_fits_is_run() -> None:
 def test_a_filter_stops_all_that_follows() -> None:
     sent: list[Any] = []
 
-    run = rehearse(build_hook(), build_mail(2, status="b"), build_mail(3), deeds={GMAIL: sent.append}).run(
+    run = simulate(build_hook(), build_mail(2, status="b"), build_mail(3), actions={GMAIL: sent.append}).run(
         {"status": "a"}
     )
 
@@ -68,7 +68,7 @@ def test_a_filter_stops_all_that_follows() -> None:
 def test_an_error_does_what_its_handler_says(handler: Module | None, kept: int, *, is_failed: bool) -> None:
     flow = (build_hook(), build_mail(2, handler=handler), build_module(3, ADD_RECORD, "x", mapper={}))
 
-    run = rehearse(*flow, deeds={GMAIL: fail, ADD_RECORD: fail}).run({"status": "a"})
+    run = simulate(*flow, actions={GMAIL: fail, ADD_RECORD: fail}).run({"status": "a"})
 
     assert (run.is_failed, len(run.incomplete)) == (is_failed, kept)
     assert run.operations == 2
@@ -83,11 +83,11 @@ def test_a_repetition_begins_where_it_stopped_and_keeps_what_was_known() -> None
 
     variables = build_module(1, SET_VARIABLES, "x", mapper=build_variables(key="{{var.scenario.executionId}}"))
     mail = build_module(2, GMAIL, "x", mapper={"subject": "{{1.key}}"}, handler=build_break(2, count=1, minutes=1))
-    rehearsal = rehearse(variables, mail, deeds={GMAIL: send})
-    (kept,) = rehearsal.run().incomplete
-    rehearsal.execution_id = "e2"
+    simulator = simulate(variables, mail, actions={GMAIL: send})
+    (kept,) = simulator.run().incomplete
+    simulator.execution_id = "e2"
 
-    repeated = rehearsal.repeat(kept)
+    repeated = simulator.retry(kept)
 
     assert repeated.outputs == {2: {"subject": "e1"}}
     assert (kept.retries, repeated.operations) == (1, 1)

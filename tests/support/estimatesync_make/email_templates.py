@@ -1,6 +1,6 @@
-"""What the mails say: word for word as the people of the first backend know them, and the sync's id below.
+"""What the emails say: word for word as the people of the first backend know them, and the sync's id below.
 
-Both are in English, like the product's log; whoever wants another language edits the modules after the import.
+Both are in English, like the product's log; for another language, the modules are edited after the import.
 """
 
 from typing import Final
