@@ -1,8 +1,6 @@
 """How gunicorn serves the API: `gunicorn --config python:estimatesync_api.gunicorn_conf`.
 
 Another composition, like the one-machine mode, uses the same file and names its own application on the command line.
-`BIND` (0.0.0.0:8080) chooses the address, `WEB_CONCURRENCY` (1) the number of worker processes; one worker serves
-any number of waiting callers, so more of them are only for more cores.
 https://gunicorn.org/reference/settings/
 """
 
@@ -11,8 +9,18 @@ import shutil
 import tempfile
 from typing import Any, Protocol
 
+from estimatesync_contract.settings import SettingsError
+
+from estimatesync_api.settings import parse_server_settings
+
+try:
+    _settings = parse_server_settings(os.environ)
+except SettingsError as error:
+    raise SystemExit(str(error)) from error
+
 wsgi_app = "estimatesync_api.main:app"
-bind = os.environ.get("BIND", "0.0.0.0:8080")
+bind = _settings.bind
+workers = _settings.workers
 
 # The native asyncio worker: a caller who waits for a sync costs a coroutine, and the worker's heartbeat goes on.
 worker_class = "estimatesync_api.gunicorn_worker.DrainingWorker"
@@ -34,7 +42,7 @@ asgi_disconnect_grace_period = 3
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn makes its own file in it
 # Several workers tell Prometheus one sum, by files; the client library looks for this variable when it is loaded.
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
-_is_metrics_directory_ours = _METRICS not in os.environ and os.environ.get("WEB_CONCURRENCY", "1") != "1"
+_is_metrics_directory_ours = _METRICS not in os.environ and _settings.workers > 1
 if _is_metrics_directory_ours:
     os.environ[_METRICS] = tempfile.mkdtemp(prefix="estimatesync-metrics-", dir=worker_tmp_dir)
 

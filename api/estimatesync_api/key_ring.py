@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.settings import SettingsError
 
 from estimatesync_api.keys import ApiKey, KeyText, find_key, parse_api_keys
 from estimatesync_api.settings import KeySettings

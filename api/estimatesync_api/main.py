@@ -3,20 +3,20 @@
 import logging
 import os
 
-from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.settings import SettingsError
 
 from estimatesync_api.adapters.kubernetes_store import KubernetesStore
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.request_tracing import create_api_tracer
-from estimatesync_api.settings import KEY_SETTINGS, parse_settings
+from estimatesync_api.settings import API_KEY, parse_settings
 
 logger = logging.getLogger(__name__)
 
 
 def compose() -> Asgi:
     """Join the parts; settings that cannot be used end the program with the list of their faults."""
-    old = accept_old_names(os.environ, KEY_SETTINGS)
+    old = accept_old_names(os.environ, (API_KEY.name,))
     for note in old.notes:
         logger.warning("%s", note)
     try:

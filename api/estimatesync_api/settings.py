@@ -1,10 +1,6 @@
-"""What a deployment may choose, read once from the environment by `main`; every fault is told in one message.
-
-What each variable means is in `setting_list`.
-"""
+"""The API's settings: the table by which `main` and `gunicorn_conf` read them, once, and the values they become."""
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,30 +8,20 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_contract.job_environment import DEFAULT_TIME_ZONE
+from estimatesync_contract.settings import (
+    TIME_ZONE,
+    ChoiceSetting,
+    FlagSetting,
+    IntegerSetting,
+    ParsedSetting,
+    SettingsReader,
+    TextSetting,
+    split_list,
+)
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
 from estimatesync_api.client_address import Network
 from estimatesync_api.keys import KeyText, parse_api_keys
-
-FOREGROUND_SECONDS_MAX: Final = 86_400
-REQUESTS_PER_MINUTE_MAX: Final = 1_000_000
-SESSION_HOURS_MAX: Final = 720
-
-SERVICE_ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-KEY_TEXTS: Final = {"API_KEYS": False, "API_KEY": False, "READ_ONLY_API_KEYS": True}
-"""Settings that hold keys, and whether those may only look."""
-KEY_FILES: Final = {"API_KEYS_FILE": False, "READ_ONLY_API_KEYS_FILE": True}
-KEY_SETTINGS: Final = (*KEY_TEXTS, *KEY_FILES)
-REQUEST_SETTINGS: Final = (
-    *("REQUESTS_PER_MINUTE", "TRUSTED_PROXIES", "REPEATED_REQUESTS", "FOREGROUND_SECONDS"),
-    *("STATUS_PAGE", "STATUS_PAGE_SESSION_HOURS"),
-)
-"""What one machine has as well as a cluster."""
-
-_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class RepeatedRequests(StrEnum):
@@ -43,6 +29,108 @@ class RepeatedRequests(StrEnum):
 
     JOIN = "join"
     START = "start"
+
+
+def _parse_networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(word) for word in split_list(text))
+    except ValueError:
+        raise ValueError("must be networks separated by commas, for example 10.0.0.0/8") from None
+
+
+API_KEYS: Final = TextSetting(
+    name="API_KEYS",
+    meaning="What callers send as X-API-KEY: keys separated by commas or line breaks, each `name:key` or just the "
+    "key, at least 16 characters; logs show the name. Make one with `openssl rand -hex 32`",
+    is_secret=True,
+)
+API_KEY: Final = TextSetting(
+    name="API_KEY", meaning="One more key, for a deployment that has a single one", is_secret=True
+)
+API_KEYS_FILE: Final = TextSetting(
+    name="API_KEYS_FILE", meaning="A file of such keys, one a line; a change in it counts at once"
+)
+READ_ONLY_API_KEYS: Final = TextSetting(
+    name="READ_ONLY_API_KEYS", meaning="Keys that may look and not touch", is_secret=True
+)
+READ_ONLY_API_KEYS_FILE: Final = TextSetting(name="READ_ONLY_API_KEYS_FILE", meaning="A file of such keys")
+KEY_SETTINGS: Final = (API_KEYS, API_KEY, API_KEYS_FILE, READ_ONLY_API_KEYS, READ_ONLY_API_KEYS_FILE)
+KEY_FILES: Final = (API_KEYS_FILE, READ_ONLY_API_KEYS_FILE)
+_READ_ONLY: Final = (READ_ONLY_API_KEYS, READ_ONLY_API_KEYS_FILE)
+
+REQUESTS_PER_MINUTE: Final = IntegerSetting(
+    name="REQUESTS_PER_MINUTE",
+    meaning="Requests that each key may send, to each worker process; 0: as many as come",
+    default="1200",
+    unit="per minute",
+    minimum=0,
+    maximum=1_000_000,
+)
+TRUSTED_PROXIES: Final = ParsedSetting[tuple[Network, ...]](
+    name="TRUSTED_PROXIES",
+    meaning="Networks of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`, separated by commas",
+    parser=_parse_networks,
+)
+REPEATED_REQUESTS: Final = ChoiceSetting(
+    name="REPEATED_REQUESTS",
+    meaning="A request without Idempotency-Key, for days that a sync is at work on: `join` it, or `start` another one",
+    default=RepeatedRequests.JOIN,
+    choices=tuple(RepeatedRequests),
+)
+FOREGROUND_SECONDS: Final = IntegerSetting(
+    name="FOREGROUND_SECONDS",
+    meaning="How long a caller may wait for the end of a sync before a 504; 0: as long as it takes",
+    default="0",
+    unit="seconds",
+    minimum=0,
+    maximum=86_400,
+)
+STATUS_PAGE: Final = FlagSetting(name="STATUS_PAGE", meaning="Serve the status page at `/`", default="true")
+STATUS_PAGE_SESSION_HOURS: Final = IntegerSetting(
+    name="STATUS_PAGE_SESSION_HOURS",
+    meaning="How long a person stays signed in there",
+    default="8",
+    unit="hours",
+    minimum=1,
+    maximum=720,
+)
+REQUEST_SETTINGS: Final = (
+    *(REQUESTS_PER_MINUTE, TRUSTED_PROXIES, REPEATED_REQUESTS, FOREGROUND_SECONDS),
+    *(STATUS_PAGE, STATUS_PAGE_SESSION_HOURS),
+)
+"""What one machine has as well as a cluster."""
+
+BIND: Final = TextSetting(name="BIND", meaning="Address and port that are listened on", default="0.0.0.0:8080")
+WEB_CONCURRENCY: Final = IntegerSetting(
+    name="WEB_CONCURRENCY",
+    meaning="Worker processes; one serves any number of callers who wait, more are only for more cores",
+    default="1",
+    minimum=1,
+    maximum=64,
+)
+SERVER_SETTINGS: Final = (BIND, WEB_CONCURRENCY)
+"""What gunicorn is configured by."""
+
+NAMESPACE: Final = TextSetting(
+    name="NAMESPACE",
+    meaning="The Kubernetes namespace in which syncs are created; the API's own unless told otherwise",
+    pattern="[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?",
+    rule="must be the name of a Kubernetes namespace: a-z, 0-9 and -",
+)
+KUBECONFIG: Final = TextSetting(
+    name="KUBECONFIG",
+    meaning="Credentials for the API server when the API runs outside of a cluster; the pod's service account "
+    "unless told otherwise",
+)
+SERVICE_ACCOUNT_DIRECTORY: Final = TextSetting(
+    name="SERVICE_ACCOUNT_DIRECTORY",
+    meaning="Token, certificate and namespace of the pod's service account",
+    default="/var/run/secrets/kubernetes.io/serviceaccount",
+)
+API_SETTINGS: Final = (
+    *(*KEY_SETTINGS, *REQUEST_SETTINGS, TIME_ZONE, *SERVER_SETTINGS),
+    *(NAMESPACE, KUBECONFIG, SERVICE_ACCOUNT_DIRECTORY),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +164,7 @@ class Settings:
     session_hours: int = 8
     namespace: str | None = None
     kubeconfig: str | None = None
-    service_account_directory: Path = SERVICE_ACCOUNT_DIRECTORY
+    service_account_directory: Path = Path(SERVICE_ACCOUNT_DIRECTORY.default)
     tracing: TracingSettings = field(default_factory=TracingSettings)
 
 
@@ -86,58 +174,61 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    reader = EnvironmentReader(environment, faults=faults)
+    reader = SettingsReader(environment, faults=faults)
     settings = Settings(
         keys=_read_keys(reader),
-        time_zone=reader.read_time_zone("TIME_ZONE", DEFAULT_TIME_ZONE),
-        requests_per_minute=reader.read_integer("REQUESTS_PER_MINUTE", 1200, low=0, high=REQUESTS_PER_MINUTE_MAX),
-        trusted_proxies=_read_networks(reader),
-        repeated_requests=RepeatedRequests(
-            reader.read_choice("REPEATED_REQUESTS", RepeatedRequests.JOIN, tuple(RepeatedRequests))
-        ),
-        foreground_seconds=reader.read_integer("FOREGROUND_SECONDS", 0, low=0, high=FOREGROUND_SECONDS_MAX),
-        has_status_page=reader.read_flag("STATUS_PAGE", default=True),
-        session_hours=reader.read_integer("STATUS_PAGE_SESSION_HOURS", 8, low=1, high=SESSION_HOURS_MAX),
-        namespace=_read_namespace(reader),
-        kubeconfig=reader.read_text("KUBECONFIG", "") or None,
-        service_account_directory=Path(reader.read_text("SERVICE_ACCOUNT_DIRECTORY", str(SERVICE_ACCOUNT_DIRECTORY))),
+        time_zone=reader.read(TIME_ZONE),
+        requests_per_minute=reader.read(REQUESTS_PER_MINUTE),
+        trusted_proxies=reader.read(TRUSTED_PROXIES),
+        repeated_requests=RepeatedRequests(reader.read(REPEATED_REQUESTS)),
+        foreground_seconds=reader.read(FOREGROUND_SECONDS),
+        has_status_page=reader.read(STATUS_PAGE),
+        session_hours=reader.read(STATUS_PAGE_SESSION_HOURS),
+        namespace=reader.read(NAMESPACE) or None,
+        kubeconfig=reader.read(KUBECONFIG) or None,
+        service_account_directory=Path(reader.read(SERVICE_ACCOUNT_DIRECTORY)),
         tracing=read_tracing_settings(reader),
     )
     reader.raise_faults()
     return settings
 
 
-def _read_keys(reader: EnvironmentReader) -> KeySettings:
+def _read_keys(reader: SettingsReader) -> KeySettings:
+    given = {each: text for each in KEY_SETTINGS if (text := reader.read(each))}
     texts = tuple(
-        KeyText(source=name, text=text, is_read_only=is_read_only)
-        for name, is_read_only in KEY_TEXTS.items()
-        if (text := reader.read_text(name, ""))
+        KeyText(source=each.name, text=text, is_read_only=each in _READ_ONLY)
+        for each, text in given.items()
+        if each not in KEY_FILES
     )
     files = tuple(
-        KeyFile(source=name, path=Path(path), is_read_only=is_read_only)
-        for name, is_read_only in KEY_FILES.items()
-        if (path := reader.read_text(name, ""))
+        KeyFile(source=each.name, path=Path(path), is_read_only=each in _READ_ONLY)
+        for each, path in given.items()
+        if each in KEY_FILES
     )
     keys, faults = parse_api_keys(texts)
     reader.faults.extend(faults)
     if not keys and not files:
         reader.faults.append(
-            "API_KEYS is not set: give callers a key, for example make:<output of openssl rand -hex 32>"
+            f"{API_KEYS.name} is not set: give callers a key, for example make:<output of openssl rand -hex 32>"
         )
     return KeySettings(texts=texts, files=files)
 
 
-def _read_networks(reader: EnvironmentReader) -> tuple[Network, ...]:
-    words = [word.strip() for word in reader.read_text("TRUSTED_PROXIES", "").split(",") if word.strip()]
-    try:
-        return tuple(ipaddress.ip_network(word) for word in words)
-    except ValueError:
-        reader.faults.append("TRUSTED_PROXIES must be networks separated by commas, for example 10.0.0.0/8")
-        return ()
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Where gunicorn listens, and with how many processes."""
+
+    bind: str
+    workers: int
 
 
-def _read_namespace(reader: EnvironmentReader) -> str | None:
-    name = reader.read_text("NAMESPACE", "")
-    if name and not _NAMESPACE.fullmatch(name):
-        reader.faults.append("NAMESPACE must be the name of a Kubernetes namespace: a-z, 0-9 and -")
-    return name or None
+def parse_server_settings(environment: Mapping[str, str]) -> ServerSettings:
+    """Read what gunicorn's configuration needs.
+
+    Raises:
+        SettingsError: Something is wrong.
+    """
+    reader = SettingsReader(environment)
+    settings = ServerSettings(bind=reader.read(BIND), workers=reader.read(WEB_CONCURRENCY))
+    reader.raise_faults()
+    return settings

@@ -1,7 +1,4 @@
-"""What the program is told: where the server is and the key, from the environment. Pure; `commands` calls it.
-
-What each variable means is in `setting_list`.
-"""
+"""The command line's settings: where the API is, and the key. Pure; `commands` calls it."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -9,11 +6,24 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from estimatesync_contract.settings import SettingsReader, TextSetting, is_http_url
+
 from estimatesync_client.core.errors import UsageError
 
 URL_VARIABLE: Final = "ESTIMATESYNC_URL"
 KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
+
+API_URL: Final = TextSetting(
+    name=URL_VARIABLE, meaning="Where the API is: that of `make local` unless told otherwise", default=DEFAULT_URL
+)
+API_KEY: Final = TextSetting(
+    name=KEY_VARIABLE,
+    meaning="One of the API's keys; there is no option for it, since command lines are public on a machine",
+    is_required=True,
+    is_secret=True,
+)
+CLIENT_SETTINGS: Final = (API_URL, API_KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +65,9 @@ def parse_address(text: str) -> Address:
         UsageError: It is none.
     """
     url = text.strip() or DEFAULT_URL
-    try:
-        parts = urlsplit(url)
-        # A name with a label that DNS does not know fails here already, and not in the middle of a request.
-        is_usable = (
-            parts.scheme in {"http", "https"} and bool((parts.hostname or "").encode("idna")) and parts.port != 0
-        )
-    except ValueError:  # UnicodeError is one
-        is_usable = False
-    if not is_usable or not url.isprintable() or " " in url:
+    if not is_http_url(url) or not _is_host_name(Address(url=url).host):
         raise UsageError(f"{URL_VARIABLE} is not an address such as https://sync.example.com.")
+    parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             f"{URL_VARIABLE} must not hold a user, a password, a query or a fragment.",
@@ -73,13 +76,21 @@ def parse_address(text: str) -> Address:
     return Address(url=url.rstrip("/"))
 
 
+def _is_host_name(host: str) -> bool:
+    """Find a label that DNS does not know here, and not in the middle of a request."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def parse_key(environment: Mapping[str, str]) -> ApiKey:
     """Read the key; a file's line end around it does not matter.
 
     Raises:
         UsageError: There is none, or no header can carry it.
     """
-    value = environment.get(KEY_VARIABLE, "").strip()
+    value = SettingsReader(environment).read_text(API_KEY)
     if not value:
         raise UsageError(
             f"{KEY_VARIABLE} is not set.",

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-from estimatesync_contract import job_environment as job
-from estimatesync_contract.environment_reader import EnvironmentReader
-
-WEBHOOK_URL: Final = "MAKE_SYNC_CALLBACK_WEBHOOK_URL"
-ALLOW_HTTP: Final = "CALLBACK_ALLOW_HTTP"
-ALLOW_PRIVATE_TARGETS: Final = "CALLBACK_ALLOW_PRIVATE_TARGETS"
+from estimatesync_contract.settings import (
+    ATTIC_TECH_EMAIL,
+    ATTIC_TECH_PASSWORD,
+    ATTIC_TECH_URL,
+    CALLBACK_ALLOW_HTTP,
+    CALLBACK_ALLOW_PRIVATE_TARGETS,
+    CALLBACK_URL,
+    DATABASE_SCHEMA,
+    DATABASE_URL,
+    SettingsReader,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,35 +52,31 @@ class TargetSettings:
 
 
 def parse_targets(environment: Mapping[str, str]) -> TargetSettings:
-    """Read what there is, by the rules of the parts that use it."""
-    reader = EnvironmentReader(environment)
-    return TargetSettings(
-        source=_read_source(reader, environment), database=_read_database(reader), callback=_read_callback(reader)
-    )
+    """Read what there is, as it is written: each check says what is wrong with its own."""
+    reader = SettingsReader(environment)
+    return TargetSettings(source=_read_source(reader), database=_read_database(reader), callback=_read_callback(reader))
 
 
-def _read_source(reader: EnvironmentReader, environment: Mapping[str, str]) -> SourceLogin | None:
-    email = reader.read_text(job.ATTIC_TECH_EMAIL, "")
-    # A blank at either end may belong to a password, a line end never does.
-    password = environment.get(job.ATTIC_TECH_PASSWORD, "").strip("\r\n")
-    if not (email and password.strip()):
+def _read_source(reader: SettingsReader) -> SourceLogin | None:
+    email, password = reader.read_text(ATTIC_TECH_EMAIL), reader.read_text(ATTIC_TECH_PASSWORD)
+    if not (email and password):
         return None
-    url = reader.read_text(job.ATTIC_TECH_URL, job.DEFAULT_ATTIC_TECH_URL).rstrip("/")
-    return SourceLogin(url=url, email=email, password=password)
+    url = reader.read_text(ATTIC_TECH_URL) or ATTIC_TECH_URL.default
+    return SourceLogin(url=url.rstrip("/"), email=email, password=password)
 
 
-def _read_database(reader: EnvironmentReader) -> DatabaseTarget | None:
-    url = reader.read_text(job.DATABASE_URL, "")
-    schema = reader.read_text(job.DATABASE_SCHEMA, job.DEFAULT_DATABASE_SCHEMA)
+def _read_database(reader: SettingsReader) -> DatabaseTarget | None:
+    url = reader.read_text(DATABASE_URL)
+    schema = reader.read_text(DATABASE_SCHEMA) or DATABASE_SCHEMA.default
     return DatabaseTarget(url=url, schema=schema) if url else None
 
 
-def _read_callback(reader: EnvironmentReader) -> CallbackTarget | None:
-    url = reader.read_text(WEBHOOK_URL, "")
+def _read_callback(reader: SettingsReader) -> CallbackTarget | None:
+    url = reader.read_text(CALLBACK_URL)
     if not url:
         return None
     return CallbackTarget(
         url=url,
-        allow_http=reader.read_flag(ALLOW_HTTP, default=False),
-        allow_private=reader.read_flag(ALLOW_PRIVATE_TARGETS, default=False),
+        allow_http=reader.read(CALLBACK_ALLOW_HTTP),
+        allow_private=reader.read(CALLBACK_ALLOW_PRIVATE_TARGETS),
     )

@@ -28,14 +28,6 @@ DATABASE_URL: Final = "DATABASE_URL"
 SECRET_VARIABLES: Final = (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, DATABASE_URL)
 """These reach the program by secretKeyRef only, each under the key of the same name."""
 
-DEFAULT_ATTIC_TECH_URL: Final = "https://www.attic-tech.com"
-DEFAULT_DATABASE_SCHEMA: Final = "botzilla"
-DEFAULT_DATABASE_WAIT_SECONDS: Final = 45
-DEFAULT_MAX_SKIPPED_PERCENT: Final = 1
-DEFAULT_LOG_FORMAT: Final = "text"
-DEFAULT_TIME_ZONE: Final = "UTC"
-DEFAULT_TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
-
 
 def build_job_environment(
     sync: EstimateSync, date_range: DateRange, *, traceparent: str | None = None

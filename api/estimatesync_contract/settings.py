@@ -1,11 +1,13 @@
-"""Settings: what each is to a person, and how it is read. A part's table of settings is what its reader reads by.
+"""Settings: one environment variable each, described once, and read by that description.
 
-From the same tables come the reference, `.env.example` and the chart's rules. All faults are reported together, each
-names its variable and what it takes, and none repeats a value, which may be a secret. A blank value counts as not set.
-What several parts read under one name is described here, once.
+Each part keeps a table of them in its `settings` module: the reader reads by it, and the reference, `.env.example` and
+the chart's rules are made from it. The reader collects all faults; each names its variable and what it takes, and never
+repeats the value, which may be a secret. A blank value counts as not set. What several parts read under one name is at
+the end of this module.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -14,127 +16,126 @@ from zoneinfo import ZoneInfo
 from estimatesync_contract import job_environment as env
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; `faults` says, one sentence each, what to set."""
+    """The settings cannot be used; `faults` says what to set, in one sentence each."""
 
     def __init__(self, faults: list[str]) -> None:
-        """Join the faults into a message for a person."""
         super().__init__("These settings need attention:\n" + "\n".join(f"  - {fault}" for fault in faults))
         self.faults = faults
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting(Generic[T]):
-    """One environment variable, of a kind that the subclasses know how to parse.
+class Setting(Generic[T_co]):
+    """One environment variable; the subclasses know how to parse it.
 
     Attributes:
         meaning: one sentence or two, without a full stop at the end.
-        default: as it would be set; empty when there is none, or when it cannot be written down.
-        cure: completes `NAME is not set: …` for a setting that is required.
+        default: as it would be written; empty when there is none, or when it cannot be written down.
+        choices: the only values, where they can be listed.
+        cure: completes `NAME is not set: …` for a required setting.
         is_secret: never shown, and never a command-line argument.
+        keeps_blanks: blanks at either end belong to the value; only line ends are dropped.
     """
 
     name: str
     meaning: str
     default: str = ""
     unit: str = ""
+    choices: tuple[str, ...] = ()
     cure: str = ""
     is_required: bool = False
     is_secret: bool = False
+    keeps_blanks: bool = False
 
-    @property
-    def low(self) -> int | None:
-        """The least whole number; None for other kinds."""
-        return None
-
-    @property
-    def high(self) -> int | None:
-        """The greatest whole number; None for other kinds."""
-        return None
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The only values, when there are but a few."""
-        return ()
-
-    def parse(self, text: str) -> T:
-        """Read a value.
+    def parse(self, text: str) -> T_co:
+        """Parse a value that is not blank.
 
         Raises:
             ValueError: It cannot be used; the message completes `NAME …` and does not repeat the value.
         """
         raise NotImplementedError
 
+    def parse_default(self) -> T_co:
+        """Return what applies when there is no value, or none that can be used."""
+        return self.parse(self.default)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextSetting(Setting[str]):
-    """Any text, such as a name or a path."""
+    """A text, such as a name or a path.
+
+    Attributes:
+        pattern: a regular expression for the whole text; empty: any text.
+        rule: completes `NAME …` for a text that does not match.
+        max_length: in characters.
+    """
+
+    pattern: str = ""
+    rule: str = ""
+    max_length: int | None = None
 
     def parse(self, text: str) -> str:
-        """Take it as it is."""
+        if self.max_length is not None and len(text) > self.max_length:
+            raise ValueError(f"must be at most {self.max_length} characters long")
+        if self.pattern and not re.fullmatch(self.pattern, text, re.DOTALL):
+            raise ValueError(self.rule)
         return text
+
+    def parse_default(self) -> str:
+        return self.default
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceSetting(TextSetting):
+    """One of `choices`."""
+
+    def parse(self, text: str) -> str:
+        if text in self.choices:
+            return text
+        raise ValueError(f"must be one of {', '.join(sorted(self.choices))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlSetting(TextSetting):
+    """An http(s) URL without credentials and query; a slash at the end is dropped."""
+
+    example: str
+
+    def parse(self, text: str) -> str:
+        if not is_http_url(text) or _has_more_than_a_place(text):
+            raise ValueError(f"must be an address such as {self.example}, without credentials or query")
+        return text.rstrip("/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class IntegerSetting(Setting[int]):
-    """A whole number within bounds, both included."""
+    """A whole number within bounds, both included; 0 when there is neither a value nor a default."""
 
     minimum: int
     maximum: int
 
-    @property
-    def low(self) -> int | None:
-        """The least number."""
-        return self.minimum
-
-    @property
-    def high(self) -> int | None:
-        """The greatest number."""
-        return self.maximum
-
     def parse(self, text: str) -> int:
-        """Read decimal digits."""
         if text.isascii() and text.isdigit() and self.minimum <= int(text) <= self.maximum:
             return int(text)
         raise ValueError(f"must be a whole number from {self.minimum} to {self.maximum}")
+
+    def parse_default(self) -> int:
+        return int(self.default or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlagSetting(Setting[bool]):
     """`true` or `false`, in any case."""
 
-    default: str = "false"
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """Both words."""
-        return ("false", "true")
+    choices: tuple[str, ...] = ("false", "true")
 
     def parse(self, text: str) -> bool:
-        """Read either word."""
-        if text.lower() in self.values:
+        if text.lower() in self.choices:
             return text.lower() == "true"
         raise ValueError("must be true or false")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChoiceSetting(Setting[str]):
-    """One of a few words."""
-
-    choices: tuple[str, ...]
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The words."""
-        return self.choices
-
-    def parse(self, text: str) -> str:
-        """Accept one of the words."""
-        if text in self.choices:
-            return text
-        raise ValueError(f"must be one of {', '.join(sorted(self.choices))}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,84 +143,152 @@ class TimeZoneSetting(Setting[ZoneInfo]):
     """An IANA time zone."""
 
     def parse(self, text: str) -> ZoneInfo:
-        """Look the zone up."""
-        try:
-            return ZoneInfo(text)
-        except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError, a folder's name an OSError
-            raise ValueError("must be an IANA time zone, for example America/New_York") from None
+        return parse_time_zone(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedSetting(Setting[T_co]):
+    """A value in a form that only one setting has.
+
+    Attributes:
+        parser: does what `Setting.parse` promises; without a default, it also turns "" into what applies then.
+    """
+
+    parser: Callable[[str], T_co]
+
+    def parse(self, text: str) -> T_co:
+        return self.parser(text)
+
+
+def parse_time_zone(text: str) -> ZoneInfo:
+    """Find a zone by its IANA name.
+
+    Raises:
+        ValueError: There is none; the message completes `NAME …`.
+    """
+    try:
+        return ZoneInfo(text)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError, a folder's name an OSError
+        raise ValueError("must be an IANA time zone, for example America/New_York") from None
 
 
 def is_http_url(text: str) -> bool:
-    """Tell whether a text is an http(s) URL with a host, a usable port if any, and no control characters."""
+    """Return whether a text is an http(s) URL with a host, a usable port if any, and no blanks or control codes."""
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return has_host and parts.scheme in {"http", "https"} and text.isprintable()
+    return has_host and parts.scheme in {"http", "https"} and text.isprintable() and " " not in text
+
+
+def _has_more_than_a_place(url: str) -> bool:
+    parts = urlsplit(url)
+    return "@" in parts.netloc or bool(parts.query or parts.fragment)
+
+
+def split_list(text: str) -> list[str]:
+    """Split at commas; blanks around the entries and empty entries are dropped."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 class SettingsReader:
     """Reads one setting after another and collects what is wrong with them."""
 
-    def __init__(self, environ: Mapping[str, str], *, faults: Iterable[str] = ()) -> None:
-        """Read from `environ`, usually `os.environ`; `faults` have been found in it already."""
+    def __init__(
+        self, environ: Mapping[str, str], *, only: Collection[str] | None = None, faults: Iterable[str] = ()
+    ) -> None:
+        """Read from `environ`, usually `os.environ`.
+
+        Args:
+            environ: the variables.
+            only: names of the settings that count; others are as if they were not set.
+            faults: what has been found in `environ` already.
+        """
         self._environ = environ
+        self._only = only
         self.faults: list[str] = list(faults)
 
     def read(self, setting: Setting[T]) -> T:
         """Read a setting; a value that cannot be used is a fault, and the default stands in for it."""
-        text = self._environ.get(setting.name, "").strip()
-        if setting.is_required and not text:
-            self.faults.append(f"{setting.name} is not set: {setting.cure}")
+        text = self.read_text(setting)
+        if not text:
+            if setting.is_required:
+                self._add_fault(f"{setting.name} is not set: {setting.cure}")
+            return setting.parse_default()
         try:
-            return setting.parse(text or setting.default)
+            return setting.parse(text)
         except ValueError as fault:
-            self.faults.append(f"{setting.name} {fault}")
-            return setting.parse(setting.default)
+            self._add_fault(f"{setting.name} {fault}")
+            return setting.parse_default()
 
-    def is_set(self, setting: Setting[T]) -> bool:
-        """Tell whether there is a value."""
-        return bool(self._environ.get(setting.name, "").strip())
+    def read_text(self, setting: Setting[object]) -> str:
+        """Read a setting as it is written, to hand it on or to judge it elsewhere; empty when it is not set."""
+        if self._only is not None and setting.name not in self._only:
+            return ""
+        text = self._environ.get(setting.name, "")
+        return text.strip("\r\n") if setting.keeps_blanks and text.strip() else text.strip()
 
     def raise_faults(self) -> None:
         """Raise SettingsError if anything was wrong so far."""
         if self.faults:
             raise SettingsError(self.faults)
 
+    def _add_fault(self, fault: str) -> None:
+        # A part may read one setting for two purposes.
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+
+LOG_FORMATS: Final = ("json", "text")
 
 TIME_ZONE: Final = TimeZoneSetting(
     name="TIME_ZONE",
     meaning="IANA name of the zone whose calendar says which day is today, such as `America/New_York`",
-    default=env.DEFAULT_TIME_ZONE,
+    default="UTC",
 )
-ATTIC_TECH_URL: Final = TextSetting(
-    name=env.ATTIC_TECH_URL, meaning="Where Attic Tech is", default=env.DEFAULT_ATTIC_TECH_URL
+ATTIC_TECH_URL: Final = UrlSetting(
+    name=env.ATTIC_TECH_URL,
+    meaning="Where Attic Tech is",
+    default="https://www.attic-tech.com",
+    example="https://www.attic-tech.com",
 )
+_SECRET_CURE: Final = "it belongs with the secrets of the sync"  # noqa: S105 - a sentence
 ATTIC_TECH_EMAIL: Final = TextSetting(
     name=env.ATTIC_TECH_EMAIL,
     meaning="The login whose estimates are synced",
+    cure=_SECRET_CURE,
     is_required=True,
     is_secret=True,
 )
 ATTIC_TECH_PASSWORD: Final = TextSetting(
-    name=env.ATTIC_TECH_PASSWORD, meaning="Its password", is_required=True, is_secret=True
+    name=env.ATTIC_TECH_PASSWORD,
+    meaning="Its password",
+    cure=_SECRET_CURE,
+    is_required=True,
+    is_secret=True,
+    keeps_blanks=True,
 )
 DATABASE_URL: Final = TextSetting(
     name=env.DATABASE_URL,
     meaning="`postgresql://user:password@host:5432/database`, with `?sslmode=verify-full` where TLS is to be checked",
+    pattern="postgres(ql)?://.*",
+    rule="must start with postgresql://",
+    cure=_SECRET_CURE,
     is_required=True,
     is_secret=True,
 )
 DATABASE_SCHEMA: Final = TextSetting(
     name=env.DATABASE_SCHEMA,
     meaning="The schema that gets the tables `estimate`, `branch`, `sales_person`, …",
-    default=env.DEFAULT_DATABASE_SCHEMA,
+    default="botzilla",
+    pattern=r"(?!pg_)[A-Za-z_][A-Za-z0-9_$]{0,62}",
+    rule="must be letters, digits and _, at most 63, and start with a letter, not with pg_",
 )
 DATABASE_WAIT_SECONDS: Final = IntegerSetting(
     name=env.DATABASE_WAIT_SECONDS,
     meaning="How long a sync waits for a database that is away when it starts",
-    default=str(env.DEFAULT_DATABASE_WAIT_SECONDS),
+    default="45",
     unit="seconds",
     minimum=0,
     maximum=3600,
@@ -227,8 +296,21 @@ DATABASE_WAIT_SECONDS: Final = IntegerSetting(
 SYNC_MAX_SKIPPED_PERCENT: Final = IntegerSetting(
     name=env.SYNC_MAX_SKIPPED_PERCENT,
     meaning="Share of broken estimates that a sync skips and names; with more, it stores nothing and fails",
-    default=str(env.DEFAULT_MAX_SKIPPED_PERCENT),
+    default="1",
     unit="percent",
     minimum=0,
     maximum=100,
+)
+CALLBACK_URL: Final = TextSetting(
+    name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
+    meaning="Make.com's custom webhook, which is told how each sync ended; nobody is told without it",
+    is_secret=True,
+)
+CALLBACK_ALLOW_HTTP: Final = FlagSetting(
+    name="CALLBACK_ALLOW_HTTP", meaning="Accept a webhook without TLS", default="false"
+)
+CALLBACK_ALLOW_PRIVATE_TARGETS: Final = FlagSetting(
+    name="CALLBACK_ALLOW_PRIVATE_TARGETS",
+    meaning="Accept a webhook on this machine or in a private network",
+    default="false",
 )

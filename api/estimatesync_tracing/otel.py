@@ -48,7 +48,7 @@ class QuietExporter(SpanExporter):
             self._has_warned = True
             self._warn(
                 f"traces cannot be delivered to {self._target} now; they are dropped until it takes them. "
-                f"Check {ENDPOINT}, {HEADERS} and the way there"
+                f"Check {ENDPOINT.name}, {HEADERS.name} and the way there"
             )
         return result
 

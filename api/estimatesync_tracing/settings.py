@@ -9,22 +9,56 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_contract.settings import ChoiceSetting, ParsedSetting, SettingsReader, TextSetting, UrlSetting
 
-ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
-SERVICE_NAME: Final = "OTEL_SERVICE_NAME"
-SAMPLER: Final = "OTEL_TRACES_SAMPLER"
-SAMPLER_ARGUMENT: Final = "OTEL_TRACES_SAMPLER_ARG"
-RESOURCE: Final = "OTEL_RESOURCE_ATTRIBUTES"
-DISABLED: Final = "OTEL_SDK_DISABLED"
-SETTING_NAMES: Final = (ENDPOINT, HEADERS, SERVICE_NAME, SAMPLER, SAMPLER_ARGUMENT, RESOURCE, DISABLED)
 
-_PROTOCOL: Final = "OTEL_EXPORTER_OTLP_PROTOCOL"
-_DEFAULT_SAMPLER: Final = "parentbased_always_on"
-_SAMPLERS: Final = frozenset(
-    f"{prefix}{name}" for prefix in ("", "parentbased_") for name in ("always_on", "always_off", "traceidratio")
+def _parse_share(text: str) -> float:
+    try:
+        share = float(text or 1)
+    except ValueError:
+        share = -1
+    if 0 <= share <= 1:
+        return share
+    raise ValueError("must be a number from 0 to 1")
+
+
+ENDPOINT: Final = UrlSetting(
+    name="OTEL_EXPORTER_OTLP_ENDPOINT",
+    meaning="Where OpenTelemetry's collector takes OTLP over HTTP, such as `http://127.0.0.1:4318`; nothing is "
+    "traced without it",
+    example="http://collector:4318",
 )
+HEADERS: Final = TextSetting(
+    name="OTEL_EXPORTER_OTLP_HEADERS",
+    meaning="What lets spans in there: `name=value`, separated by commas",
+    is_secret=True,
+)
+SAMPLER: Final = ChoiceSetting(
+    name="OTEL_TRACES_SAMPLER",
+    meaning="Which of the traces that begin here are kept: `parentbased_always_on`, or `parentbased_traceidratio` "
+    "for a share of them; `parentbased_always_on` unless told otherwise",
+    choices=tuple(
+        f"{prefix}{name}" for prefix in ("", "parentbased_") for name in ("always_on", "always_off", "traceidratio")
+    ),
+)
+SAMPLER_ARGUMENT: Final = ParsedSetting(
+    name="OTEL_TRACES_SAMPLER_ARG", meaning="That share, from 0 to 1", parser=_parse_share
+)
+SERVICE_NAME: Final = TextSetting(
+    name="OTEL_SERVICE_NAME",
+    meaning="One name for all parts; otherwise they are `estimatesync-api`, `estimatesync-operator` and "
+    "`estimatesync-sync`",
+)
+RESOURCE: Final = TextSetting(
+    name="OTEL_RESOURCE_ATTRIBUTES", meaning="Attributes of every span, `name=value`, separated by commas"
+)
+DISABLED: Final = TextSetting(name="OTEL_SDK_DISABLED", meaning="`true` switches tracing off, whatever else is set")
+TRACING_SETTINGS: Final = (ENDPOINT, HEADERS, SAMPLER, SAMPLER_ARGUMENT, SERVICE_NAME, RESOURCE, DISABLED)
+
+_PROTOCOL: Final = ChoiceSetting(
+    name="OTEL_EXPORTER_OTLP_PROTOCOL", meaning="The one that is spoken", choices=("http/protobuf",)
+)
+_NOT_FOR_OTHER_PARTS: Final = {HEADERS.name, SERVICE_NAME.name}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,36 +81,15 @@ class TracingSettings:
     @property
     def public_variables(self) -> dict[str, str]:
         """What the sync pods are told openly: no secret, and not the name of another part."""
-        return {name: value for name, value in self.variables.items() if name not in {HEADERS, SERVICE_NAME}}
+        return {name: value for name, value in self.variables.items() if name not in _NOT_FOR_OTHER_PARTS}
 
 
-def read_tracing_settings(reader: EnvironmentReader) -> TracingSettings:
+def read_tracing_settings(reader: SettingsReader) -> TracingSettings:
     """Read the settings; faults are left in the reader, and never hold a value."""
-    variables = {name: value for name in SETTING_NAMES if (value := reader.read_text(name, ""))}
-    if ENDPOINT not in variables or variables.get(DISABLED, "").lower() == "true":
+    variables = {each.name: text for each in TRACING_SETTINGS if (text := reader.read_text(each))}
+    if ENDPOINT.name not in variables or variables.get(DISABLED.name, "").lower() == "true":
         return TracingSettings()
-    reader.read_choice(SAMPLER, _DEFAULT_SAMPLER, _SAMPLERS)
-    reader.read_choice(_PROTOCOL, "http/protobuf", {"http/protobuf"})
-    _check_ratio(reader)
-    return TracingSettings(target=_read_target(reader), variables=variables)
-
-
-def _read_target(reader: EnvironmentReader) -> str:
-    try:
-        parts = urlsplit(reader.read_text(ENDPOINT, ""))
-        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if is_usable and "@" not in parts.netloc:
-        return f"{parts.scheme}://{parts.netloc}"
-    reader.faults.append(f"{ENDPOINT} must be an address such as http://collector:4318, without credentials")
-    return ""
-
-
-def _check_ratio(reader: EnvironmentReader) -> None:
-    try:
-        is_share = 0 <= float(reader.read_text(SAMPLER_ARGUMENT, "1")) <= 1
-    except ValueError:
-        is_share = False
-    if not is_share:
-        reader.faults.append(f"{SAMPLER_ARGUMENT} must be a number from 0 to 1")
+    for each in (SAMPLER, SAMPLER_ARGUMENT, _PROTOCOL):
+        reader.read(each)
+    parts = urlsplit(reader.read(ENDPOINT))
+    return TracingSettings(target=f"{parts.scheme}://{parts.netloc}" if parts.netloc else "", variables=variables)

@@ -86,7 +86,7 @@ def create_tracer(settings: TracingSettings, *, part: str, warn: Callable[[str],
 
         return create_otel_tracer(part=part, target=settings.target, warn=warn)
     except ImportError:
-        warn(f"{ENDPOINT} is set, but OpenTelemetry is not installed: no traces. Install estimatesync[tracing]")
+        warn(f"{ENDPOINT.name} is set, but OpenTelemetry is not installed: no traces. Install estimatesync[tracing]")
     except Exception as error:  # noqa: BLE001 - no fault of tracing may keep a part from its work
         warn(f"tracing cannot be set up ({type(error).__name__}): no traces. Check the variables OTEL_…")
     return NO_TRACER

@@ -1,28 +1,71 @@
-"""How callbacks are configured: read once from the environment when the operator starts, all faults at once.
-
-`main` calls it and joins the faults with those of the other settings. No fault repeats a value: most are secrets.
-"""
+"""The callback's settings: the table by which they are read when the operator starts, and the values they become."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
-from estimatesync_contract.callback_url import parse_target
-from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_contract.callback_url import TargetRefusedError, parse_target
+from estimatesync_contract.settings import (
+    CALLBACK_ALLOW_HTTP,
+    CALLBACK_ALLOW_PRIVATE_TARGETS,
+    CALLBACK_URL,
+    ParsedSetting,
+    SettingsReader,
+    TextSetting,
+)
 from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
 
 from estimatesync_operator.callback.signature import SigningSecretError, parse_signing_secret
 
-WEBHOOK_URL: Final = "MAKE_SYNC_CALLBACK_WEBHOOK_URL"
-SIGNING_SECRETS: Final = "CALLBACK_SIGNING_SECRETS"
-MAKE_API_KEY: Final = "CALLBACK_MAKE_API_KEY"
-ALLOW_HTTP: Final = "CALLBACK_ALLOW_HTTP"
-ALLOW_PRIVATE_TARGETS: Final = "CALLBACK_ALLOW_PRIVATE_TARGETS"
-ALLOWED_SECRETS: Final = "CALLBACK_ALLOWED_SECRETS"
-SETTING_NAMES: Final = (WEBHOOK_URL, SIGNING_SECRETS, MAKE_API_KEY, ALLOW_HTTP, ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS)
 
-T = TypeVar("T")
+def _parse_signing_secrets(text: str) -> tuple[bytes, ...]:
+    return tuple(_parse_numbered_secret(number, secret) for number, secret in enumerate(_split(text), start=1))
+
+
+def _parse_numbered_secret(number: int, secret: str) -> bytes:
+    try:
+        return parse_signing_secret(secret)
+    except SigningSecretError as error:
+        raise ValueError(f"cannot be used: secret {number} {error}") from None
+
+
+def _parse_secret_names(text: str) -> frozenset[str]:
+    names = _split(text)
+    for number, name in enumerate(names, start=1):
+        if not re.fullmatch(DNS_SUBDOMAIN_PATTERN, name):
+            raise ValueError(f"cannot be used: entry {number} cannot be the name of a Secret")
+    return frozenset(names)
+
+
+def _split(text: str) -> list[str]:
+    """Accept commas, spaces and line ends between entries; none of them occurs within one."""
+    return text.replace(",", " ").split()
+
+
+SIGNING_SECRETS: Final = ParsedSetting[tuple[bytes, ...]](
+    name="CALLBACK_SIGNING_SECRETS",
+    meaning="Sign callbacks by Standard Webhooks: `whsec_…` secrets separated by commas, several while one "
+    "replaces another",
+    is_secret=True,
+    parser=_parse_signing_secrets,
+)
+MAKE_API_KEY: Final = TextSetting(
+    name="CALLBACK_MAKE_API_KEY",
+    meaning="Sent as `x-make-apikey`, for a webhook that has API keys",
+    is_secret=True,
+    pattern="[ -~]*",
+    rule="cannot be used: it must be one line of printable ASCII characters",
+)
+ALLOWED_SECRETS: Final = ParsedSetting[frozenset[str]](
+    name="CALLBACK_ALLOWED_SECRETS",
+    meaning="Names of the Secrets that a sync may take its own URL from (`spec.callback.urlSecretRef`), "
+    "separated by commas",
+    parser=_parse_secret_names,
+)
+CALLBACK_SETTINGS: Final = (
+    *(CALLBACK_URL, SIGNING_SECRETS, MAKE_API_KEY),
+    *(CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,58 +91,23 @@ class CallbackSettings:
     """From the look-up of the name to the last byte that is read."""
 
 
-def read_callback_settings(reader: EnvironmentReader) -> CallbackSettings:
-    """Read the settings; faults are left in the reader. What is absent or blank has its default."""
-    allow_insecure = reader.read_flag(ALLOW_HTTP, default=False)
+def read_callback_settings(reader: SettingsReader) -> CallbackSettings:
+    """Read the settings; faults are left in the reader."""
+    allow_insecure = reader.read(CALLBACK_ALLOW_HTTP)
     return CallbackSettings(
-        default_url=_read(reader, WEBHOOK_URL, lambda url: _parse_url(url, allow_insecure=allow_insecure)),
-        signing_keys=_read(reader, SIGNING_SECRETS, _parse_signing_secrets) or (),
-        make_api_key=_read(reader, MAKE_API_KEY, _parse_api_key),
+        default_url=_read_url(reader, allow_insecure=allow_insecure),
+        signing_keys=reader.read(SIGNING_SECRETS),
+        make_api_key=reader.read(MAKE_API_KEY) or None,
         allow_insecure=allow_insecure,
-        allow_private=reader.read_flag(ALLOW_PRIVATE_TARGETS, default=False),
-        allowed_secrets=_read(reader, ALLOWED_SECRETS, _parse_secret_names) or frozenset(),
+        allow_private=reader.read(CALLBACK_ALLOW_PRIVATE_TARGETS),
+        allowed_secrets=reader.read(ALLOWED_SECRETS),
     )
 
 
-def _read(reader: EnvironmentReader, name: str, parse: Callable[[str], T]) -> T | None:
-    text = reader.read_text(name, "")
+def _read_url(reader: SettingsReader, *, allow_insecure: bool) -> str | None:
+    url = reader.read(CALLBACK_URL)
     try:
-        return parse(text) if text else None
-    except ValueError as error:
-        reader.faults.append(f"{name} cannot be used: {error}")
+        return url if url and parse_target(url, allow_insecure=allow_insecure) else None
+    except TargetRefusedError as error:
+        reader.faults.append(f"{CALLBACK_URL.name} cannot be used: {error}")
         return None
-
-
-def _parse_url(url: str, *, allow_insecure: bool) -> str:
-    parse_target(url, allow_insecure=allow_insecure)
-    return url
-
-
-def _parse_signing_secrets(text: str) -> tuple[bytes, ...]:
-    """Accept commas, spaces and line ends between secrets; none of them occurs within one."""
-    return tuple(_parse_numbered_secret(number, secret) for number, secret in enumerate(_split(text), start=1))
-
-
-def _parse_numbered_secret(number: int, secret: str) -> bytes:
-    try:
-        return parse_signing_secret(secret)
-    except SigningSecretError as error:
-        raise ValueError(f"secret {number} {error}") from None
-
-
-def _parse_api_key(text: str) -> str:
-    if not (text.isascii() and text.isprintable()):
-        raise ValueError("it must be one line of printable ASCII characters")
-    return text
-
-
-def _parse_secret_names(text: str) -> frozenset[str]:
-    names = _split(text)
-    for number, name in enumerate(names, start=1):
-        if not re.fullmatch(DNS_SUBDOMAIN_PATTERN, name):
-            raise ValueError(f"entry {number} cannot be the name of a Secret")
-    return frozenset(names)
-
-
-def _split(text: str) -> list[str]:
-    return text.replace(",", " ").split()

@@ -22,10 +22,10 @@ from typing import Any, Final, NoReturn
 
 import kopf
 from estimatesync_contract.callback_url import format_target
-from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
+from estimatesync_contract.settings import SettingsError, SettingsReader
 from estimatesync_tracing.log_fields import install_trace_fields
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Tracer
@@ -178,7 +178,7 @@ def read_settings(
     Raises:
         SettingsError: Some cannot be used; the error lists all of them.
     """
-    reader = EnvironmentReader(environ, faults=faults)
+    reader = SettingsReader(environ, faults=faults)
     settings = read_operator_settings(reader), read_callback_settings(reader)
     reader.raise_faults()
     return settings

@@ -13,8 +13,8 @@ from typing import Final
 
 from aiohttp import web
 from estimatesync_contract.causes import CAUSES, Reason
-from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric

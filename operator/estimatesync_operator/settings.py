@@ -1,19 +1,210 @@
-"""The operator's settings, read once at start."""
+"""The operator's settings: the table by which they are read when it starts, and the values they become."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_contract.settings import (
+    ATTIC_TECH_URL,
+    DATABASE_SCHEMA,
+    DATABASE_WAIT_SECONDS,
+    LOG_FORMATS,
+    SYNC_MAX_SKIPPED_PERCENT,
+    TIME_ZONE,
+    ChoiceSetting,
+    IntegerSetting,
+    ParsedSetting,
+    SettingsReader,
+    TextSetting,
+    split_list,
+)
 from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
-from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
+from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
+from estimatesync_operator.callback_settings import CALLBACK_SETTINGS
 from estimatesync_operator.core.job_manifest import JobSettings
 from estimatesync_operator.reconciler import ReconcilerSettings
 
-_ENVIRONMENT_MAX_LENGTH: Final = 64
-"""As long as the status may carry; with a longer one no sync could ever be recorded as finished."""
+
+def _parse_names(text: str) -> tuple[str, ...]:
+    return tuple(split_list(text))
+
+
+def _parse_labels(text: str) -> dict[str, str]:
+    pairs = split_list(text)
+    if any("=" not in pair for pair in pairs):
+        raise ValueError("must look like key=value,key=value")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _parse_tolerations(text: str) -> list[dict[str, str | int]]:
+    """Parse a JSON list, as in a pod's spec."""
+    try:
+        return msgspec.json.decode(text, type=list[dict[str, str | int]])
+    except msgspec.MsgspecError:
+        example = '[{"key": "batch", "operator": "Exists"}]'
+        raise ValueError(f"must be a JSON list of tolerations such as {example}") from None
+
+
+ENVIRONMENT: Final = TextSetting(
+    name="ENVIRONMENT",
+    meaning="Sent along with each callback, at most 64 characters",
+    default="production",
+    # As long as the status may carry; with a longer one no sync could ever be recorded as finished.
+    max_length=64,
+)
+MAX_ACTIVE_SYNCS: Final = IntegerSetting(
+    name="MAX_ACTIVE_SYNCS",
+    meaning="Syncs that run at once; the others wait, the oldest first",
+    default="1",
+    minimum=1,
+    maximum=10_000,
+)
+TTL_SECONDS_AFTER_FINISHED: Final = IntegerSetting(
+    name="TTL_SECONDS_AFTER_FINISHED",
+    meaning="How long a finished sync is kept, and its job with it, unless its spec says otherwise;"
+    " at least a day, because an Idempotency-Key is known as long",
+    default=str(DEFAULT_TTL_SECONDS),
+    unit="seconds",
+    minimum=SHORTEST_DEFAULT_TTL_SECONDS,
+    maximum=MAX_TTL_SECONDS,
+)
+PROGRESS_SECONDS: Final = IntegerSetting(
+    name="PROGRESS_SECONDS",
+    meaning="Time between two looks at the progress of a running sync",
+    default="2",
+    unit="seconds",
+    minimum=1,
+    maximum=3600,
+)
+RECONCILER_SETTINGS: Final = (
+    TIME_ZONE,
+    ENVIRONMENT,
+    MAX_ACTIVE_SYNCS,
+    TTL_SECONDS_AFTER_FINISHED,
+    PROGRESS_SECONDS,
+)
+"""What a cluster and one machine have in common."""
+
+NAMESPACE: Final = TextSetting(
+    name="NAMESPACE",
+    meaning="The namespace whose EstimateSyncs are served",
+    cure="name the namespace whose EstimateSyncs this operator serves",
+    is_required=True,
+)
+STUCK_SECONDS: Final = IntegerSetting(
+    name="STUCK_SECONDS",
+    meaning="How long an obstacle (an image, a Secret, a quota) may stand before the sync fails",
+    default="600",
+    unit="seconds",
+    minimum=1,
+    maximum=604_800,
+)
+MAX_EVICTIONS: Final = IntegerSetting(
+    name="MAX_EVICTIONS",
+    meaning="How often the cluster may take a sync off its node, and it begins anew elsewhere",
+    default="5",
+    minimum=0,
+    maximum=1000,
+)
+BIND_ADDRESS: Final = TextSetting(
+    name="BIND_ADDRESS",
+    meaning="Where the metrics are answered, and by the chart the liveness probe; `[::]` is all addresses of IPv6",
+    default="0.0.0.0",  # noqa: S104 - what is answered there is not secret
+)
+METRICS_PORT: Final = IntegerSetting(
+    name="METRICS_PORT",
+    meaning="Where `GET /metrics` is answered; 0: nowhere",
+    default="8081",
+    minimum=0,
+    maximum=65_535,
+)
+POD_NAME: Final = TextSetting(name="POD_NAME", meaning="Who reports the events", default="estimatesync-operator")
+CLUSTER_SETTINGS: Final = (NAMESPACE, STUCK_SECONDS, MAX_EVICTIONS, BIND_ADDRESS, METRICS_PORT, POD_NAME)
+
+SYNC_LOG_FORMAT: Final = ChoiceSetting(
+    name="SYNC_LOG_FORMAT",
+    meaning="Log of each sync: `text` for people, `json` for machines",
+    default="text",
+    choices=LOG_FORMATS,
+)
+PROGRAM_SETTINGS: Final = (
+    ATTIC_TECH_URL,
+    DATABASE_SCHEMA,
+    DATABASE_WAIT_SECONDS,
+    SYNC_MAX_SKIPPED_PERCENT,
+    SYNC_LOG_FORMAT,
+)
+"""What is passed on to the sync program, on a cluster and on one machine alike."""
+
+SYNC_IMAGE: Final = TextSetting(
+    name="SYNC_IMAGE",
+    meaning="The image that sync pods run",
+    cure="name the image that sync pods run",
+    is_required=True,
+)
+SYNC_IMAGE_PULL_POLICY: Final = ChoiceSetting(
+    name="SYNC_IMAGE_PULL_POLICY",
+    meaning="When it is pulled",
+    default="IfNotPresent",
+    choices=("Always", "IfNotPresent", "Never"),
+)
+SYNC_IMAGE_PULL_SECRETS: Final = ParsedSetting[tuple[str, ...]](
+    name="SYNC_IMAGE_PULL_SECRETS",
+    meaning="Names of the Secrets it is pulled with, separated by commas",
+    parser=_parse_names,
+)
+SYNC_SERVICE_ACCOUNT: Final = TextSetting(
+    name="SYNC_SERVICE_ACCOUNT", meaning="Service account of sync pods", default="estimatesync-sync"
+)
+SYNC_CREDENTIALS_SECRET: Final = TextSetting(
+    name="SYNC_CREDENTIALS_SECRET",
+    meaning="Name of the Secret with `ATTIC_TECH_EMAIL`, `ATTIC_TECH_PASSWORD` and `DATABASE_URL`",
+    default="estimatesync-credentials",
+)
+SYNC_CA_CONFIG_MAP: Final = TextSetting(
+    name="SYNC_CA_CONFIG_MAP", meaning="Name of a ConfigMap whose `ca.crt` sync pods check certificates against"
+)
+SYNC_TRACE_HEADERS_SECRET: Final = TextSetting(
+    name="SYNC_TRACE_HEADERS_SECRET",
+    meaning="Name of a Secret whose `OTEL_EXPORTER_OTLP_HEADERS` lets the spans of sync pods in at the collector",
+)
+SYNC_CPU_REQUEST: Final = TextSetting(name="SYNC_CPU_REQUEST", meaning="CPU request of a sync pod", default="100m")
+SYNC_MEMORY_REQUEST: Final = TextSetting(
+    name="SYNC_MEMORY_REQUEST", meaning="Memory request of a sync pod", default="128Mi"
+)
+SYNC_MEMORY_LIMIT: Final = TextSetting(name="SYNC_MEMORY_LIMIT", meaning="Memory limit of a sync pod", default="512Mi")
+SYNC_NODE_SELECTOR: Final = ParsedSetting[dict[str, str]](
+    name="SYNC_NODE_SELECTOR",
+    meaning="Labels that its node must have, `key=value,key=value`",
+    parser=_parse_labels,
+)
+SYNC_TOLERATIONS: Final = ParsedSetting[list[dict[str, Any]]](
+    name="SYNC_TOLERATIONS",
+    meaning="Its tolerations, as a JSON list",
+    default="[]",
+    parser=_parse_tolerations,
+)
+SYNC_PRIORITY_CLASS: Final = TextSetting(name="SYNC_PRIORITY_CLASS", meaning="Its priority class")
+# Under names of their own: with the usual ones the operator would take the proxy to the API server.
+SYNC_HTTPS_PROXY: Final = TextSetting(
+    name="SYNC_HTTPS_PROXY", meaning="Proxy of the sync program for https; callbacks take none"
+)
+SYNC_HTTP_PROXY: Final = TextSetting(name="SYNC_HTTP_PROXY", meaning="The same for http")
+SYNC_NO_PROXY: Final = TextSetting(name="SYNC_NO_PROXY", meaning="Hosts that are reached without it")
+_PROXIES: Final = (SYNC_HTTPS_PROXY, SYNC_HTTP_PROXY, SYNC_NO_PROXY)
+JOB_SETTINGS: Final = (
+    *(SYNC_IMAGE, SYNC_IMAGE_PULL_POLICY, SYNC_IMAGE_PULL_SECRETS, SYNC_SERVICE_ACCOUNT, SYNC_CREDENTIALS_SECRET),
+    *(SYNC_CA_CONFIG_MAP, SYNC_TRACE_HEADERS_SECRET, SYNC_CPU_REQUEST, SYNC_MEMORY_REQUEST, SYNC_MEMORY_LIMIT),
+    *(SYNC_NODE_SELECTOR, SYNC_TOLERATIONS, SYNC_PRIORITY_CLASS, *_PROXIES),
+)
+"""What only a cluster's jobs have."""
+
+OPERATOR_SETTINGS: Final = (
+    *(*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *JOB_SETTINGS, *PROGRAM_SETTINGS),
+    *TRACING_SETTINGS,
+)
 
 
 class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,109 +220,66 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     tracing: TracingSettings
 
 
-def read_operator_settings(reader: EnvironmentReader) -> OperatorSettings:
-    """Read all settings; faults are left in the reader."""
+def read_operator_settings(reader: SettingsReader) -> OperatorSettings:
+    """Read all settings but the callback's; faults are left in the reader."""
     tracing = read_tracing_settings(reader)
     return OperatorSettings(
-        namespace=reader.read_required("NAMESPACE", "name the namespace whose EstimateSyncs this operator serves"),
-        reporting_instance=reader.read_text("POD_NAME", "estimatesync-operator"),
+        namespace=reader.read(NAMESPACE),
+        reporting_instance=reader.read(POD_NAME),
         # As a URL has it, for that is where the liveness probe's address is from.
-        metrics_address=reader.read_text("BIND_ADDRESS", "0.0.0.0").strip("[]"),  # noqa: S104 - nothing in it is secret
-        metrics_port=reader.read_integer("METRICS_PORT", 8081, low=0, high=65_535),
+        metrics_address=reader.read(BIND_ADDRESS).strip("[]"),
+        metrics_port=reader.read(METRICS_PORT),
         reconciler=msgspec.structs.replace(
             read_reconciler_settings(reader),
-            stuck_limit=timedelta(seconds=reader.read_integer("STUCK_SECONDS", 600, low=1, high=604_800)),
-            max_evictions=reader.read_integer("MAX_EVICTIONS", 5, low=0, high=1000),
+            stuck_limit=timedelta(seconds=reader.read(STUCK_SECONDS)),
+            max_evictions=reader.read(MAX_EVICTIONS),
         ),
         job=_read_job_settings(reader, tracing),
         tracing=tracing,
     )
 
 
-def read_reconciler_settings(reader: EnvironmentReader) -> ReconcilerSettings:
+def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
     """Read what a cluster and one machine have in common; faults are left in the reader."""
     return ReconcilerSettings(
-        max_active_syncs=reader.read_integer("MAX_ACTIVE_SYNCS", 1, low=1, high=10_000),
-        time_zone=reader.read_time_zone("TIME_ZONE", env.DEFAULT_TIME_ZONE),
-        environment=_read_environment_name(reader),
-        progress_interval=timedelta(seconds=reader.read_integer("PROGRESS_SECONDS", 2, low=1, high=3600)),
-        default_ttl=_read_default_ttl(reader),
+        max_active_syncs=reader.read(MAX_ACTIVE_SYNCS),
+        time_zone=reader.read(TIME_ZONE),
+        environment=reader.read(ENVIRONMENT),
+        progress_interval=timedelta(seconds=reader.read(PROGRESS_SECONDS)),
+        default_ttl=timedelta(seconds=reader.read(TTL_SECONDS_AFTER_FINISHED)),
     )
 
 
-def _read_default_ttl(reader: EnvironmentReader) -> timedelta:
-    seconds = reader.read_integer(
-        "TTL_SECONDS_AFTER_FINISHED", DEFAULT_TTL_SECONDS, low=SHORTEST_DEFAULT_TTL_SECONDS, high=MAX_TTL_SECONDS
-    )
-    return timedelta(seconds=seconds)
-
-
-def _read_environment_name(reader: EnvironmentReader) -> str:
-    name = reader.read_text("ENVIRONMENT", "production")
-    if len(name) > _ENVIRONMENT_MAX_LENGTH:
-        reader.faults.append(f"ENVIRONMENT must be at most {_ENVIRONMENT_MAX_LENGTH} characters long")
-    return name
-
-
-def _read_job_settings(reader: EnvironmentReader, tracing: TracingSettings) -> JobSettings:
+def _read_job_settings(reader: SettingsReader, tracing: TracingSettings) -> JobSettings:
     return JobSettings(
-        image=reader.read_required("SYNC_IMAGE", "name the image that sync pods run"),
-        image_pull_policy=reader.read_choice(
-            "SYNC_IMAGE_PULL_POLICY", "IfNotPresent", {"Always", "IfNotPresent", "Never"}
-        ),
-        service_account=reader.read_text("SYNC_SERVICE_ACCOUNT", "estimatesync-sync"),
-        credentials_secret=reader.read_text("SYNC_CREDENTIALS_SECRET", "estimatesync-credentials"),
-        image_pull_secrets=_read_names(reader, "SYNC_IMAGE_PULL_SECRETS"),
-        node_selector=_read_labels(reader, "SYNC_NODE_SELECTOR"),
-        tolerations=_read_tolerations(reader, "SYNC_TOLERATIONS"),
-        priority_class=reader.read_text("SYNC_PRIORITY_CLASS", ""),
-        authorities=reader.read_text("SYNC_CA_CONFIG_MAP", ""),
-        cpu_request=reader.read_text("SYNC_CPU_REQUEST", "100m"),
-        memory_request=reader.read_text("SYNC_MEMORY_REQUEST", "128Mi"),
-        memory_limit=reader.read_text("SYNC_MEMORY_LIMIT", "512Mi"),
+        image=reader.read(SYNC_IMAGE),
+        image_pull_policy=reader.read(SYNC_IMAGE_PULL_POLICY),
+        service_account=reader.read(SYNC_SERVICE_ACCOUNT),
+        credentials_secret=reader.read(SYNC_CREDENTIALS_SECRET),
+        image_pull_secrets=reader.read(SYNC_IMAGE_PULL_SECRETS),
+        node_selector=reader.read(SYNC_NODE_SELECTOR),
+        tolerations=reader.read(SYNC_TOLERATIONS),
+        priority_class=reader.read(SYNC_PRIORITY_CLASS),
+        authorities=reader.read(SYNC_CA_CONFIG_MAP),
+        cpu_request=reader.read(SYNC_CPU_REQUEST),
+        memory_request=reader.read(SYNC_MEMORY_REQUEST),
+        memory_limit=reader.read(SYNC_MEMORY_LIMIT),
         environment={**_read_proxies(reader), **read_program_environment(reader), **tracing.public_variables},
-        trace_headers_secret=reader.read_text("SYNC_TRACE_HEADERS_SECRET", ""),
+        trace_headers_secret=reader.read(SYNC_TRACE_HEADERS_SECRET),
     )
 
 
-def _read_proxies(reader: EnvironmentReader) -> dict[str, str]:
-    """Read the sync program's way out, under names of their own: else the operator would take it to the API server."""
-    values = {name: reader.read_text(f"SYNC_{name}", "") for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")}
-    return {name: value for name, value in values.items() if value}
+def _read_proxies(reader: SettingsReader) -> dict[str, str]:
+    return {each.name.removeprefix("SYNC_"): value for each in _PROXIES if (value := reader.read(each))}
 
 
-def read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
+def read_program_environment(reader: SettingsReader) -> dict[str, str]:
     """Read what is passed on to the sync program, on a cluster and on one machine alike."""
-    skipped, wait = env.DEFAULT_MAX_SKIPPED_PERCENT, env.DEFAULT_DATABASE_WAIT_SECONDS
     return {
-        env.ATTIC_TECH_URL: reader.read_text(env.ATTIC_TECH_URL, env.DEFAULT_ATTIC_TECH_URL),
-        env.DATABASE_SCHEMA: reader.read_text(env.DATABASE_SCHEMA, env.DEFAULT_DATABASE_SCHEMA),
-        env.LOG_FORMAT: reader.read_choice("SYNC_LOG_FORMAT", env.DEFAULT_LOG_FORMAT, {"text", "json"}),
-        env.SYNC_TIME_ZONE: reader.read_text("TIME_ZONE", env.DEFAULT_TIME_ZONE),
-        env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read_integer(env.SYNC_MAX_SKIPPED_PERCENT, skipped, low=0, high=100)),
-        env.DATABASE_WAIT_SECONDS: str(reader.read_integer(env.DATABASE_WAIT_SECONDS, wait, low=0, high=3600)),
+        env.ATTIC_TECH_URL: reader.read(ATTIC_TECH_URL),
+        env.DATABASE_SCHEMA: reader.read(DATABASE_SCHEMA),
+        env.LOG_FORMAT: reader.read(SYNC_LOG_FORMAT),
+        env.SYNC_TIME_ZONE: reader.read(TIME_ZONE).key,
+        env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read(SYNC_MAX_SKIPPED_PERCENT)),
+        env.DATABASE_WAIT_SECONDS: str(reader.read(DATABASE_WAIT_SECONDS)),
     }
-
-
-def _read_labels(reader: EnvironmentReader, name: str) -> dict[str, str]:
-    """Read `key=value,key=value`."""
-    pairs = [part.strip() for part in reader.read_text(name, "").split(",") if part.strip()]
-    if any("=" not in pair for pair in pairs):
-        reader.faults.append(f"{name} must look like key=value,key=value")
-        return {}
-    return dict(pair.split("=", 1) for pair in pairs)
-
-
-def _read_names(reader: EnvironmentReader, name: str) -> tuple[str, ...]:
-    """Read names separated by commas."""
-    return tuple(part.strip() for part in reader.read_text(name, "").split(",") if part.strip())
-
-
-def _read_tolerations(reader: EnvironmentReader, name: str) -> list[dict[str, str | int]]:
-    """Read a JSON list, as in a pod's spec."""
-    try:
-        return msgspec.json.decode(reader.read_text(name, "[]"), type=list[dict[str, str | int]])
-    except msgspec.MsgspecError:
-        example = '[{"key": "batch", "operator": "Exists"}]'
-        reader.faults.append(f"{name} must be a JSON list of tolerations such as {example}")
-        return []

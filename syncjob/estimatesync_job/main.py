@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from estimatesync_contract import log_lines
-from estimatesync_contract.environment_reader import EnvironmentReader
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.result import ExitCode, SyncResult
+from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.status import Results
 from estimatesync_contract.tls_trust import name_system_authorities
 from estimatesync_tracing.context import parse_traceparent
@@ -71,7 +71,7 @@ def _open_tracer(environment: Mapping[str, str], log: Log) -> Tracer:
     def warn(message: str) -> None:
         log.write("tracing", f"⚠️ [SYNC] {message}", level="warning")
 
-    reader = EnvironmentReader(environment)
+    reader = SettingsReader(environment)
     settings = read_tracing_settings(reader)
     if reader.faults:
         warn(f"No traces: {'; '.join(reader.faults)}")

@@ -17,10 +17,10 @@ from estimatesync_contract.callback_url import (
     decide_address,
     parse_target,
 )
+from estimatesync_contract.settings import CALLBACK_URL
 
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
-from estimatesync_client.target_settings import WEBHOOK_URL
 from estimatesync_client.target_settings import CallbackTarget as CallbackSettings
 
 _SECONDS: Final = 5.0
@@ -64,4 +64,4 @@ def _create_context() -> ssl.SSLContext:
 
 
 def _build(diagnosis: Diagnosis, **details: object) -> Finding:
-    return build_finding(Check.CALLBACK, diagnosis, setting=WEBHOOK_URL, **details)
+    return build_finding(Check.CALLBACK, diagnosis, setting=CALLBACK_URL.name, **details)

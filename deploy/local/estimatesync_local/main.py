@@ -16,10 +16,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
-from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
 from estimatesync_contract.legacy_settings import OLD_DATABASE_URL, OLD_NAMES, accept_old_names
 from estimatesync_contract.names import START_PATH
+from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
 
 from estimatesync_local.core.errors import StartError

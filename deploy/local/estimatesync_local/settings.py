@@ -1,11 +1,12 @@
-"""What a person may choose for one machine, read once by `main` from `.env` and the environment; all faults at once.
+"""One machine's settings: the table by which `main` reads them from `.env` and the environment, and what they become.
 
-`setting_list` says what each variable means. The variables that the parts have in a cluster mean the same here.
+The table has the order of `.env.example`, which is made from it. What the parts have in a cluster means the same here
+and is taken from their tables; what differs is said here.
 """
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -13,35 +14,104 @@ from typing import Final
 import estimatesync_api.settings
 from dotenv import dotenv_values
 from estimatesync_api.keys import KEY_MIN_LENGTH
-from estimatesync_api.settings import KEY_FILES, KEY_SETTINGS, REQUEST_SETTINGS
-from estimatesync_contract import job_environment as job
-from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
-from estimatesync_operator import callback_settings
-from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_api.settings import (
+    KEY_FILES,
+    KEY_SETTINGS,
+    REQUEST_SETTINGS,
+    STATUS_PAGE,
+    WEB_CONCURRENCY,
+)
+from estimatesync_contract import settings as shared
+from estimatesync_contract.settings import (
+    ATTIC_TECH_URL,
+    DATABASE_SCHEMA,
+    DATABASE_WAIT_SECONDS,
+    SYNC_MAX_SKIPPED_PERCENT,
+    IntegerSetting,
+    ParsedSetting,
+    Setting,
+    SettingsError,
+    SettingsReader,
+    TextSetting,
+)
+from estimatesync_operator.callback_settings import (
+    ALLOWED_SECRETS,
+    CALLBACK_SETTINGS,
+    CallbackSettings,
+    read_callback_settings,
+)
 from estimatesync_operator.reconciler import ReconcilerSettings
-from estimatesync_operator.settings import read_program_environment, read_reconciler_settings
-from estimatesync_tracing import settings as tracing_settings
-from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
+from estimatesync_operator.settings import (
+    RECONCILER_SETTINGS,
+    SYNC_LOG_FORMAT,
+    read_program_environment,
+    read_reconciler_settings,
+)
+from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
 from estimatesync_local.adapters.listener import Address, parse_address
 
-# Syncs of one machine cannot name a Secret, so there is none to allow.
-CALLBACK_SETTINGS: Final = tuple(
-    name for name in callback_settings.SETTING_NAMES if name != callback_settings.ALLOWED_SECRETS
+
+def _parse_bind(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError:
+        raise ValueError("must be an address and a port, for example 127.0.0.1:8080 or 0.0.0.0:8080") from None
+
+
+ATTIC_TECH_EMAIL: Final = replace(shared.ATTIC_TECH_EMAIL, cure="give the e-mail address of the Attic Tech login")
+ATTIC_TECH_PASSWORD: Final = replace(
+    shared.ATTIC_TECH_PASSWORD,
+    meaning="Its password. Keep the quotes in `.env`: without them, # and spaces would end it",
+    cure="give the password of that login",
 )
-SETTING_NAMES: Final = (
-    *(job.ATTIC_TECH_EMAIL, job.ATTIC_TECH_PASSWORD, job.ATTIC_TECH_URL),
-    *(job.DATABASE_URL, job.DATABASE_SCHEMA, job.DATABASE_WAIT_SECONDS, "LOCAL_DIRECTORY"),
-    *("BIND", "WEB_CONCURRENCY", *KEY_SETTINGS, *REQUEST_SETTINGS),
-    *("TIME_ZONE", "ENVIRONMENT", "MAX_ACTIVE_SYNCS", "TTL_SECONDS_AFTER_FINISHED", "PROGRESS_SECONDS"),
-    *("RETRY_SECONDS", "SYNC_LOG_FORMAT"),
-    job.SYNC_MAX_SKIPPED_PERCENT,
-    *CALLBACK_SETTINGS,
-    *tracing_settings.SETTING_NAMES,
+DATABASE_URL: Final = replace(
+    shared.DATABASE_URL,
+    meaning="`postgresql://user:password@host:5432/database`; without it, a PostgreSQL of its own is started "
+    "in LOCAL_DIRECTORY",
+    is_required=False,
 )
+BIND: Final = ParsedSetting(
+    name="BIND",
+    meaning="Where callers reach it. 0.0.0.0:8080 lets other machines in; put a proxy with TLS in front of it",
+    default="127.0.0.1:8080",
+    parser=_parse_bind,
+)
+API_KEYS: Final = replace(
+    estimatesync_api.settings.API_KEYS,
+    meaning=f"{estimatesync_api.settings.API_KEYS.meaning}. Without any, one is made and kept in "
+    "LOCAL_DIRECTORY/api-key",
+)
+RETRY_SECONDS: Final = IntegerSetting(
+    name="RETRY_SECONDS",
+    meaning="Time before a run that failed is repeated; doubles with each failure, up to 6 minutes",
+    default="10",
+    unit="seconds",
+    minimum=1,
+    maximum=360,
+)
+LOCAL_DIRECTORY: Final = TextSetting(
+    name="LOCAL_DIRECTORY",
+    meaning="Where everything is kept: jobs and their logs, PostgreSQL, the key. A relative path starts where "
+    "the server is started",
+    default=".local",
+)
+_KEY_SETTINGS: Final = (API_KEYS, *(each for each in KEY_SETTINGS if each.name != API_KEYS.name))
+LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
+    "Attic Tech": (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, ATTIC_TECH_URL),
+    "Database": (DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
+    "API": (BIND, *_KEY_SETTINGS, *REQUEST_SETTINGS, WEB_CONCURRENCY),
+    # Syncs of one machine cannot name a Secret, so there is none to allow.
+    "Callback": tuple(each for each in CALLBACK_SETTINGS if each is not ALLOWED_SECRETS),
+    "Syncs": (*RECONCILER_SETTINGS, RETRY_SECONDS, SYNC_MAX_SKIPPED_PERCENT, SYNC_LOG_FORMAT),
+    "Traces": TRACING_SETTINGS,
+    "This machine": (LOCAL_DIRECTORY,),
+}
+"""By heading."""
+SETTING_NAMES: Final = tuple(each.name for settings in LOCAL_SETTINGS.values() for each in settings)
 """Every variable that is read; nothing else changes what the server does."""
 
-_KEY_TO_COME: Final = {"API_KEYS": "x" * KEY_MIN_LENGTH}
+_KEY_TO_COME: Final = {API_KEYS.name: "x" * KEY_MIN_LENGTH}
 """Stands for the key that is made, while everything else is read."""
 
 HANDED_ON: Final = (
@@ -79,8 +149,8 @@ class Settings:
 
     @property
     def has_status_page(self) -> bool:
-        """Without a word about it, it is served."""
-        return self.api.get("STATUS_PAGE", "true").lower() == "true"
+        """Whether the API serves it."""
+        return SettingsReader(self.api).read(STATUS_PAGE)
 
 
 def read_environment(env_file: Path) -> dict[str, str]:
@@ -103,17 +173,17 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    reader = EnvironmentReader(environment, faults=faults)
+    reader = SettingsReader(environment, only=SETTING_NAMES, faults=faults)
     settings = Settings(
-        directory=current_directory / reader.read_text("LOCAL_DIRECTORY", ".local"),
-        address=_read_address(reader),
-        database_url=_read_url(reader, job.DATABASE_URL, "", ("postgresql", "postgres")) or None,
-        api=_read_api_settings(reader, environment, current_directory),
-        workers=reader.read_integer("WEB_CONCURRENCY", 1, low=1, high=64),
-        retry_delay=timedelta(seconds=reader.read_integer("RETRY_SECONDS", 10, low=1, high=360)),
+        directory=current_directory / reader.read(LOCAL_DIRECTORY),
+        address=reader.read(BIND),
+        database_url=reader.read(DATABASE_URL) or None,
+        api=_read_api_settings(reader, current_directory),
+        workers=reader.read(WEB_CONCURRENCY),
+        retry_delay=timedelta(seconds=reader.read(RETRY_SECONDS)),
         reconciler=read_reconciler_settings(reader),
-        callback=_read_callback_settings(reader, environment),
-        tracing=_read_tracing_settings(reader, environment),
+        callback=read_callback_settings(reader),
+        tracing=read_tracing_settings(reader),
         program_environment=_read_program_environment(reader),
         machine_environment={name: environment[name] for name in HANDED_ON if environment.get(name)},
     )
@@ -121,27 +191,10 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
     return settings
 
 
-def _read_address(reader: EnvironmentReader) -> Address:
-    try:
-        return parse_address(reader.read_text("BIND", "127.0.0.1:8080"))
-    except ValueError:
-        reader.faults.append("BIND must be an address and a port, for example 127.0.0.1:8080 or 0.0.0.0:8080")
-        return Address(host="127.0.0.1", port=0)
-
-
-def _read_url(reader: EnvironmentReader, name: str, default: str, schemes: tuple[str, ...]) -> str:
-    url = reader.read_text(name, default)
-    if url and not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        reader.faults.append(f"{name} must begin with {schemes[0]}://")
-    return url
-
-
-def _read_api_settings(
-    reader: EnvironmentReader, environment: Mapping[str, str], current_directory: Path
-) -> dict[str, str]:
-    own = {name: text for name in (*KEY_SETTINGS, *REQUEST_SETTINGS) if (text := environment.get(name, "").strip())}
+def _read_api_settings(reader: SettingsReader, current_directory: Path) -> dict[str, str]:
+    own = {each.name: text for each in (*_KEY_SETTINGS, *REQUEST_SETTINGS) if (text := reader.read_text(each))}
     # The API is started somewhere else.
-    own |= {name: str(current_directory / own[name]) for name in KEY_FILES if name in own}
+    own |= {each.name: str(current_directory / own[each.name]) for each in KEY_FILES if each.name in own}
     try:
         estimatesync_api.settings.parse_settings({**({} if _has_keys(own) else _KEY_TO_COME), **own})
     except SettingsError as error:
@@ -150,29 +203,12 @@ def _read_api_settings(
 
 
 def _has_keys(api: Mapping[str, str]) -> bool:
-    return any(name in api for name in KEY_SETTINGS)
+    return any(each.name in api for each in KEY_SETTINGS)
 
 
-def _read_callback_settings(reader: EnvironmentReader, environment: Mapping[str, str]) -> CallbackSettings:
-    own = EnvironmentReader({name: environment.get(name, "") for name in CALLBACK_SETTINGS})
-    settings = read_callback_settings(own)
-    reader.faults.extend(own.faults)
-    return settings
-
-
-def _read_tracing_settings(reader: EnvironmentReader, environment: Mapping[str, str]) -> TracingSettings:
-    own = EnvironmentReader({name: environment.get(name, "") for name in tracing_settings.SETTING_NAMES})
-    settings = read_tracing_settings(own)
-    reader.faults.extend(own.faults)
-    return settings
-
-
-def _read_program_environment(reader: EnvironmentReader) -> dict[str, str]:
+def _read_program_environment(reader: SettingsReader) -> dict[str, str]:
     return {
         **read_program_environment(reader),
-        job.ATTIC_TECH_EMAIL: reader.read_required(
-            job.ATTIC_TECH_EMAIL, "give the e-mail address of the Attic Tech login"
-        ),
-        job.ATTIC_TECH_PASSWORD: reader.read_required(job.ATTIC_TECH_PASSWORD, "give the password of that login"),
-        job.ATTIC_TECH_URL: _read_url(reader, job.ATTIC_TECH_URL, job.DEFAULT_ATTIC_TECH_URL, ("https", "http")),
+        ATTIC_TECH_EMAIL.name: reader.read(ATTIC_TECH_EMAIL),
+        ATTIC_TECH_PASSWORD.name: reader.read(ATTIC_TECH_PASSWORD),
     }

@@ -13,9 +13,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
-from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.job_environment import DATABASE_URL
 from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import name_system_authorities
 
 from estimatesync_import.adapters.comparison import compare_rows

@@ -1,12 +1,22 @@
-"""What the environment tells the commands: two databases, and the schema of ours; `setting_list` explains them."""
+"""The import's settings: the table by which the commands read them, and the values they become."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
-from estimatesync_contract.environment_reader import EnvironmentReader
-from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.legacy_settings import OLD_DATABASE_URL
-from estimatesync_job.settings import read_database_url, read_schema
+from estimatesync_contract import legacy_settings
+from estimatesync_contract.settings import DATABASE_SCHEMA, SettingsReader, TextSetting
+from estimatesync_contract.settings import DATABASE_URL as SYNC_DATABASE_URL
+
+DATABASE_URL: Final = replace(SYNC_DATABASE_URL, cure="it names the database that syncs write to")
+OLD_DATABASE_URL: Final = TextSetting(
+    name=legacy_settings.OLD_DATABASE_URL,
+    meaning="The database with the old table, if it is another one; a user that may read it is enough",
+    pattern=DATABASE_URL.pattern,
+    rule=DATABASE_URL.rule,
+    is_secret=True,
+)
+IMPORT_SETTINGS: Final = (DATABASE_URL, DATABASE_SCHEMA, OLD_DATABASE_URL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +30,7 @@ class Settings:
     @property
     def old_variable(self) -> str:
         """The variable that a person has to correct when the old database refuses."""
-        return DATABASE_URL if self.old_database_url == self.database_url else OLD_DATABASE_URL
+        return (DATABASE_URL if self.old_database_url == self.database_url else OLD_DATABASE_URL).name
 
 
 def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Settings:
@@ -29,14 +39,12 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
     Raises:
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
-    reader = EnvironmentReader(environment, faults=faults)
-    url = read_database_url(reader, "it names the database that syncs write to")
+    reader = SettingsReader(environment, faults=faults)
+    url = reader.read(DATABASE_URL)
     settings = Settings(
         database_url=url,
-        database_schema=read_schema(reader),
-        old_database_url=reader.read_text(OLD_DATABASE_URL, url),
+        database_schema=reader.read(DATABASE_SCHEMA),
+        old_database_url=reader.read(OLD_DATABASE_URL) or url,
     )
-    if not settings.old_database_url.startswith(("postgresql://", "postgres://")) and url:
-        reader.faults.append(f"{OLD_DATABASE_URL} must start with postgresql://")
     reader.raise_faults()
     return settings

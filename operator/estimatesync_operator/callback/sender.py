@@ -25,13 +25,13 @@ from estimatesync_contract.callback_url import (
     format_excerpt,
     parse_target,
 )
-from estimatesync_contract.environment_reader import SettingsError
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.settings import CALLBACK_URL, SettingsError
 from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_operator.callback.signature import build_callback_headers
-from estimatesync_operator.callback_settings import ALLOWED_SECRETS, WEBHOOK_URL, CallbackSettings
+from estimatesync_operator.callback_settings import ALLOWED_SECRETS, CallbackSettings
 from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
 
 TraceHeaders = Callable[[], Mapping[str, str]]
@@ -102,9 +102,9 @@ class HttpCallbackSender:
     async def _read_url(self, sync: EstimateSync) -> str:
         ref = sync.spec.callback.url_secret_ref
         if ref is None:
-            return self._settings.default_url or _refuse(f"no callback URL is configured; set {WEBHOOK_URL}")
+            return self._settings.default_url or _refuse(f"no callback URL is configured; set {CALLBACK_URL.name}")
         if ref.name not in self._settings.allowed_secrets:
-            _refuse(f"Secret {ref.name} is not allowed for callbacks; add it to {ALLOWED_SECRETS}")
+            _refuse(f"Secret {ref.name} is not allowed for callbacks; add it to {ALLOWED_SECRETS.name}")
         url = await self._secrets.read(sync.metadata.namespace, ref.name, ref.key)
         return url or _refuse(f"Secret {ref.name} has no callback URL under the key {ref.key}; add it")
 

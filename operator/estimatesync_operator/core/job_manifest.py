@@ -180,8 +180,8 @@ def _build_container(settings: JobSettings, own: dict[str, str]) -> dict[str, An
 def _build_trace_headers(settings: JobSettings) -> list[dict[str, Any]]:
     """A Secret that is not there costs the spans, which the collector refuses, and not the sync."""
     secret = settings.trace_headers_secret
-    reference = {"name": secret, "key": HEADERS, "optional": True}
-    return [{"name": HEADERS, "valueFrom": {"secretKeyRef": reference}}] if secret else []
+    reference = {"name": secret, "key": HEADERS.name, "optional": True}
+    return [{"name": HEADERS.name, "valueFrom": {"secretKeyRef": reference}}] if secret else []
 
 
 def _build_secret_variable(name: str, secret: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from estimatesync_api.key_ring import KeyRing
 from estimatesync_api.settings import parse_settings
-from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.settings import SettingsError
 
 OLD, NEW, LOOK = "made-up-key-before", "made-up-key-after-it", "made-up-key-to-look"
 

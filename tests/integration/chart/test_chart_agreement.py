@@ -1,7 +1,6 @@
 """The chart says what the programs and the manifests say."""
 
 import json
-import re
 import tomllib
 from collections.abc import Callable
 from datetime import date
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from estimatesync_api import settings as api_settings
+from estimatesync_api.settings import API_SETTINGS
 from estimatesync_chart.main import build_readme, build_schema_file
 from estimatesync_chart.value_rules import RULES
 from estimatesync_chart.values_file import parse_values
@@ -68,8 +67,7 @@ def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., A
 
 
 def test_the_chart_can_set_every_setting_of_the_api(render: Callable[..., Any]) -> None:
-    """The settings are those of the table at the top of the API's settings."""
-    table = set(re.findall(r"^\| `([A-Z_]+)` \|", str(api_settings.__doc__), re.MULTILINE))
+    table = {each.name for each in API_SETTINGS}
 
     keys = {"apiKeys": {"readOnlyKeys": {"dashboard": "made-up-key-0123456789"}}}
     # Who it is, the API finds where every pod has it; keys are in files.

@@ -8,7 +8,7 @@ from socket import socket
 from typing import Protocol
 
 import pytest
-from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_contract.settings import SettingsReader
 from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
 from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.ports import CallbackAttempt
@@ -32,7 +32,7 @@ ENDLESS_CHUNK = b"x" * 65_536
 
 
 def build_settings(url: str, **environ: str) -> CallbackSettings:
-    reader = EnvironmentReader(
+    reader = SettingsReader(
         {
             "MAKE_SYNC_CALLBACK_WEBHOOK_URL": url,
             "CALLBACK_ALLOW_HTTP": "true",

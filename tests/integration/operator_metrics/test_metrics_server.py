@@ -5,7 +5,7 @@ import socket
 
 import httpx
 import pytest
-from estimatesync_contract.environment_reader import SettingsError
+from estimatesync_contract.settings import SettingsError
 from estimatesync_operator.metrics import serve_metrics
 from prometheus_client import CollectorRegistry, Gauge
 

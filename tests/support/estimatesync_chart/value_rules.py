@@ -1,9 +1,15 @@
 """What a value of the chart may be where its default does not say it; `schema` makes values.schema.json of it. Pure.
 
-The bounds repeat those of the parts' settings, so that a wrong value is refused by `helm install` and not by a pod.
+Bounds and choices are those of the parts' settings: `helm install` refuses a wrong value before a pod does.
 """
 
 from typing import Any, Final
+
+from estimatesync_api import settings as api
+from estimatesync_contract import settings as shared
+from estimatesync_contract.settings import IntegerSetting, Setting
+from estimatesync_operator import settings as operator
+from estimatesync_tracing import settings as tracing
 
 Schema = dict[str, Any]
 
@@ -52,14 +58,17 @@ _KEYS: Final[Schema] = {
 }
 _ADDRESS: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
-_SAMPLERS: Final = [
-    *("always_on", "always_off", "traceidratio"),
-    *("parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"),
-]
-
 
 def _between(low: int, high: int) -> Schema:
     return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def _bounds(setting: IntegerSetting) -> Schema:
+    return _between(setting.minimum, setting.maximum)
+
+
+def _choices(setting: Setting[object]) -> Schema:
+    return {"enum": list(setting.choices)}
 
 
 _PORT: Final = _between(1, 65535)
@@ -74,29 +83,29 @@ RULES: Final[dict[str, Schema]] = {
     "images.apiDigest": _DIGEST,
     "images.operatorDigest": _DIGEST,
     "images.syncDigest": _DIGEST,
-    "images.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+    "images.pullPolicy": _choices(operator.SYNC_IMAGE_PULL_POLICY),
     "images.pullSecrets": _NAMES,
     "apiKeys.existingSecret": _NAME,
     "apiKeys.keys": _KEYS,
     "apiKeys.readOnlyKeys": _KEYS,
-    "api.requestsPerMinute": _between(0, 1_000_000),
+    "api.requestsPerMinute": _bounds(api.REQUESTS_PER_MINUTE),
     "api.trustedProxies": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}},
-    "api.repeatedRequests": {"enum": ["join", "start"]},
-    "api.foregroundSeconds": _between(0, 86_400),
-    "api.statusPage.sessionHours": _between(1, 720),
+    "api.repeatedRequests": _choices(api.REPEATED_REQUESTS),
+    "api.foregroundSeconds": _bounds(api.FOREGROUND_SECONDS),
+    "api.statusPage.sessionHours": _bounds(api.STATUS_PAGE_SESSION_HOURS),
     "credentials.existingSecret": _NAME,
     "callback.existingSecret": _NAME,
     "callback.signingSecrets": {"type": "array", "items": TEXT},
     "callback.allowedSecrets": _NAMES,
-    "settings.environment": {"type": "string", "minLength": 1, "maxLength": 64},
+    "settings.environment": {"type": "string", "minLength": 1, "maxLength": operator.ENVIRONMENT.max_length},
     "settings.timeZone": {"type": "string", "minLength": 1},
-    "settings.maxActiveSyncs": _between(1, 10_000),
-    "settings.stuckSeconds": _between(1, 604_800),
-    "settings.maxEvictions": _between(0, 1000),
-    "settings.ttlSecondsAfterFinished": _between(86_400, 31_536_000),
-    "settings.progressSeconds": _between(1, 3600),
+    "settings.maxActiveSyncs": _bounds(operator.MAX_ACTIVE_SYNCS),
+    "settings.stuckSeconds": _bounds(operator.STUCK_SECONDS),
+    "settings.maxEvictions": _bounds(operator.MAX_EVICTIONS),
+    "settings.ttlSecondsAfterFinished": _bounds(operator.TTL_SECONDS_AFTER_FINISHED),
+    "settings.progressSeconds": _bounds(operator.PROGRESS_SECONDS),
     "api.replicas": _between(1, 100),
-    "api.workers": _between(1, 64),
+    "api.workers": _bounds(api.WEB_CONCURRENCY),
     "api.port": _PORT,
     "api.drainSeconds": _between(0, 120),
     "api.tolerations": _TOLERATIONS,
@@ -124,9 +133,9 @@ RULES: Final[dict[str, Schema]] = {
         "pattern": "^[A-Za-z_][A-Za-z0-9_$]{0,62}$",
         "not": {"pattern": "^pg_"},
     },
-    "sync.databaseWaitSeconds": _between(0, 3600),
-    "sync.maxSkippedPercent": _between(0, 100),
-    "sync.logFormat": {"enum": ["text", "json"]},
+    "sync.databaseWaitSeconds": _bounds(shared.DATABASE_WAIT_SECONDS),
+    "sync.maxSkippedPercent": _bounds(shared.SYNC_MAX_SKIPPED_PERCENT),
+    "sync.logFormat": _choices(operator.SYNC_LOG_FORMAT),
     "sync.cpuRequest": _QUANTITY,
     "sync.memoryRequest": _QUANTITY,
     "sync.memoryLimit": _QUANTITY,
@@ -149,7 +158,7 @@ RULES: Final[dict[str, Schema]] = {
     "networkPolicy.apiServerPorts": {**_PORTS, "minItems": 1},
     "networkPolicy.callbackPorts": _PORTS,
     "networkPolicy.syncPorts": {**_PORTS, "minItems": 1},
-    "metrics.port": _between(0, 65535),
+    "metrics.port": _bounds(operator.METRICS_PORT),
     "metrics.serviceMonitor.interval": {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"},
     "metrics.serviceMonitor.labels": _MORE_LABELS,
     "metrics.prometheusRule.labels": _MORE_LABELS,
@@ -157,7 +166,7 @@ RULES: Final[dict[str, Schema]] = {
     "metrics.prometheusRule.runbookUrl": {"type": "string", "pattern": "^[A-Za-z0-9./][!-~]*$"},
     "tracing.endpoint": {"type": "string", "pattern": "^(https?://[^@/?#]+(/[^@?#]*)?)?$"},
     "tracing.headersSecret": _NAME,
-    "tracing.sampler": {"enum": _SAMPLERS},
+    "tracing.sampler": _choices(tracing.SAMPLER),
     "tracing.samplerArgument": {"type": "number", "minimum": 0, "maximum": 1},
     "test.url": _ADDRESS,
     "test.seconds": _between(1, 86_400),

@@ -1,23 +1,23 @@
-"""Makes `docs/reference/settings.md` and `.env.example` out of the parts' lists of settings. Pure."""
+"""Makes `docs/reference/settings.md` and `.env.example` out of the parts' tables of settings. Pure."""
 
 import textwrap
 from collections.abc import Iterable
 from typing import Final
 
-from estimatesync_api.setting_list import API_SETTINGS
-from estimatesync_client.setting_list import CLIENT_SETTINGS
-from estimatesync_contract.setting import Setting
-from estimatesync_import.setting_list import IMPORT_SETTINGS
-from estimatesync_job.setting_list import SYNC_SETTINGS
-from estimatesync_local.setting_list import LOCAL_SETTINGS
-from estimatesync_operator.setting_list import (
-    CALLBACK_SETTINGS,
+from estimatesync_api.settings import API_SETTINGS
+from estimatesync_client.settings import CLIENT_SETTINGS
+from estimatesync_contract.settings import IntegerSetting, Setting
+from estimatesync_import.settings import IMPORT_SETTINGS
+from estimatesync_job.settings import SYNC_SETTINGS
+from estimatesync_local.settings import LOCAL_SETTINGS
+from estimatesync_operator.callback_settings import CALLBACK_SETTINGS
+from estimatesync_operator.settings import (
     CLUSTER_SETTINGS,
     JOB_SETTINGS,
     PROGRAM_SETTINGS,
     RECONCILER_SETTINGS,
 )
-from estimatesync_tracing.setting_list import TRACING_SETTINGS
+from estimatesync_tracing.settings import TRACING_SETTINGS
 
 from estimatesync_docs.tables import format_code, format_page, format_table
 
@@ -86,7 +86,7 @@ def format_env_example() -> str:
     )
 
 
-def _format_rows(settings: Iterable[Setting]) -> str:
+def _format_rows(settings: Iterable[Setting[object]]) -> str:
     return format_table(
         ["Variable", "Default", "Unit or values", "Secret", "Meaning"],
         (
@@ -102,16 +102,16 @@ def _format_rows(settings: Iterable[Setting]) -> str:
     )
 
 
-def _format_values(setting: Setting) -> str:
+def _format_values(setting: Setting[object]) -> str:
     return ", ".join(filter(None, (_format_measure(setting), *map(format_code, setting.choices))))
 
 
-def _format_measure(setting: Setting) -> str:
-    bounds = "" if setting.low is None else f"{setting.low:,} to {setting.high:,}"
+def _format_measure(setting: Setting[object]) -> str:
+    bounds = f"{setting.minimum:,} to {setting.maximum:,}" if isinstance(setting, IntegerSetting) else ""
     return ", ".join(filter(None, (setting.unit, bounds)))
 
 
-def _format_assignment(setting: Setting) -> str:
+def _format_assignment(setting: Setting[object]) -> str:
     """Write what it means, and a line to fill in; quoted where a value may hold anything."""
     measure = _format_measure(setting)
     meaning = f"{setting.meaning.replace('`', '')}{f' ({measure})' if measure else ''}."

@@ -4,14 +4,16 @@ import base64
 from collections.abc import Mapping
 
 import pytest
-from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
-from estimatesync_operator.callback_settings import SETTING_NAMES, CallbackSettings, read_callback_settings
+from estimatesync_contract.settings import SettingsError, SettingsReader
+from estimatesync_operator.callback_settings import CALLBACK_SETTINGS, CallbackSettings, read_callback_settings
+
+SETTING_NAMES = [each.name for each in CALLBACK_SETTINGS]
 
 FIRST, SECOND = b"a made-up key of 32 bytes, one..", b"a made-up key of 32 bytes, two.."
 
 
 def parse(environ: Mapping[str, str]) -> CallbackSettings:
-    reader = EnvironmentReader(environ)
+    reader = SettingsReader(environ)
     settings = read_callback_settings(reader)
     reader.raise_faults()
     return settings

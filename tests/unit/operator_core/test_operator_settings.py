@@ -2,7 +2,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from estimatesync_contract.environment_reader import EnvironmentReader, SettingsError
+from estimatesync_contract.settings import SettingsError, SettingsReader
 from estimatesync_operator.reconciler import ReconcilerSettings
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
@@ -10,7 +10,7 @@ REQUIRED = {"NAMESPACE": "botzilla", "SYNC_IMAGE": "registry.test/estimatesync:1
 
 
 def _read(**environ: str) -> OperatorSettings:
-    reader = EnvironmentReader({**REQUIRED, **environ})
+    reader = SettingsReader({**REQUIRED, **environ})
     settings = read_operator_settings(reader)
     reader.raise_faults()
     return settings
@@ -132,7 +132,7 @@ def test_where_sync_pods_run_and_how_they_get_out_is_read() -> None:
 
 
 def test_tolerations_that_are_no_list_are_a_fault() -> None:
-    reader = EnvironmentReader({**REQUIRED, "SYNC_TOLERATIONS": "batch=true"})
+    reader = SettingsReader({**REQUIRED, "SYNC_TOLERATIONS": "batch=true"})
 
     read_operator_settings(reader)
 

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 
 import pytest
-from estimatesync_contract.environment_reader import EnvironmentReader
+from estimatesync_contract.settings import SettingsReader
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
 
@@ -10,7 +10,7 @@ SECRET = "authorization=made-up-token"
 
 
 def read(environment: Mapping[str, str]) -> tuple[TracingSettings, list[str]]:
-    reader = EnvironmentReader(environment)
+    reader = SettingsReader(environment)
     return read_tracing_settings(reader), reader.faults
 
 
