@@ -1,4 +1,4 @@
-"""The names that settings had in the first backend, and in others of its kind, accepted in place of ours.
+"""The names that settings had in the first backend and in similar ones, accepted in place of ours.
 
 | Old | Ours | |
 |---|---|---|
@@ -11,10 +11,10 @@
 | `DB_SSL`, `DB_SSL_ENABLED`, `DB_SSL_REJECT_UNAUTHORIZED` | its `sslmode` | `true`: require; both: verify-full |
 | `DATABASE_HOST` …, `POSTGRES_HOST` …, `TYPEORM_HOST` … | `DATABASE_URL` | the same with another beginning |
 
-`NODE_ENV` and `PORT` belong to everybody: next to the new name they are not looked at. No other may contradict it.
-`DB_SCHEMA` is left alone on purpose: it names the schema of the old tables, where ours must not be. Each part's `main`
-asks for the names that it reads, logs the notes, and reports the faults with those of its settings. A blank value
-counts as not set. Neither notes nor faults hold a value.
+Other programs use `NODE_ENV` and `PORT`, too: next to the new name they are ignored. No other old name may contradict
+the new one. `DB_SCHEMA` is ignored on purpose: it names the schema of the old tables, where ours must not be. Each
+part's `main` passes the names that it reads, logs the notes, and reports the faults with those of its settings. A blank
+value counts as not set. Neither notes nor faults hold a value.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -26,16 +26,16 @@ import msgspec
 from estimatesync_contract.job_environment import DATABASE_URL
 
 OLD_DATABASE_URL: Final = "OLD_DATABASE_URL"
-"""Names the first backend's database to the import, where it is another one than ours."""
+"""Names the first backend's database for the import, if it is not ours."""
 DATABASE_BEGINNINGS: Final = ("DB_", "DATABASE_", "POSTGRES_", "TYPEORM_")
 _PORT: Final = "5432"
 
 
 class AcceptedNames(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment in today's names.
+    """An environment with the new names.
 
     Attributes:
-        environment: what was given, and the settings that old names stood for.
+        environment: what was given, and the settings that old names gave a value.
         notes: one sentence for each old name that was read.
         faults: one sentence for each pair of names that contradict each other.
     """
@@ -50,9 +50,9 @@ class _Renamed(msgspec.Struct, frozen=True, kw_only=True):
     new: str
     translate: Callable[[str], str] = str
     reduce: Callable[[str], str] = str
-    """Brings a new value into the form in which it is compared with an old one."""
+    """Maps a new value to the form in which it is compared with an old one."""
     is_shared: bool = False
-    """Other programs and platforms set it, too: next to our own name it means nothing."""
+    """Other programs and platforms set it, too: next to our own name it is ignored."""
 
 
 def _drop_api(url: str) -> str:
@@ -81,7 +81,7 @@ OLD_NAMES: Final = frozenset(
     | {f"{beginning}{end}" for beginning in DATABASE_BEGINNINGS for ends in _PARTS.values() for end in ends}
     | {f"{beginning}SCHEMA" for beginning in DATABASE_BEGINNINGS}
 ) - {"DATABASE_SCHEMA"}
-"""Every name that is known to be an old one, whether or not anything is read from it."""
+"""Every known old name, whether or not anything is read from it."""
 
 
 def accept_old_names(environment: Mapping[str, str], wanted: Collection[str]) -> AcceptedNames:
@@ -106,11 +106,11 @@ def _accept(renamed: _Renamed, accepted: dict[str, str], notes: list[str], fault
         accepted[renamed.new] = renamed.translate(old)
         notes.append(f"{renamed.old} was read as {renamed.new}, which is its name now")
     elif not renamed.is_shared and renamed.translate(old) != renamed.reduce(new):
-        faults.append(f"{renamed.old} is an old name of {renamed.new} and says something else: remove {renamed.old}")
+        faults.append(f"{renamed.old} is an old name of {renamed.new} and has a different value: remove {renamed.old}")
 
 
 def _accept_database(beginning: str, accepted: dict[str, str], notes: list[str], faults: list[str]) -> None:
-    """Put a URL together. Half a set is no old setting: `POSTGRES_PASSWORD` alone may be the database's own."""
+    """Build the URL from its parts. An incomplete set is ignored: `POSTGRES_PASSWORD` alone may be the server's own."""
     found = _find_parts(beginning, accepted)
     if not ("host" in found and "name" in found):
         return
@@ -120,7 +120,7 @@ def _accept_database(beginning: str, accepted: dict[str, str], notes: list[str],
         accepted[DATABASE_URL] = build_database_url(values)
         notes.append(f"{names} were read as {DATABASE_URL}, which takes their place now")
     elif not _is_same_database(accepted[DATABASE_URL], values):
-        faults.append(f"{names} are old names of {DATABASE_URL} and say something else: remove them")
+        faults.append(f"{names} are old names of {DATABASE_URL} and have different values: remove them")
 
 
 def _find_parts(beginning: str, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -133,11 +133,11 @@ def _find_parts(beginning: str, environment: Mapping[str, str]) -> dict[str, tup
 
 
 def build_database_url(values: Mapping[str, str]) -> str:
-    """Write the URL of `host`, `name` and, if they are there, `port`, `user`, `password`, `ssl` and `strict`."""
+    """Build the URL of `host`, `name` and, if they are set, `port`, `user`, `password`, `ssl` and `strict`."""
     user = quote(values.get("user", "").strip(), safe="")
     password = f":{quote(values['password'], safe='')}" if "password" in values else ""
     at = "@" if user or password else ""
-    # A Service called `db` puts `DB_PORT=tcp://…:5432` into the environment of every pod beside it.
+    # A Service called `db` puts `DB_PORT=tcp://…:5432` into the environment of every pod in its namespace.
     host, port = values["host"].strip(), values.get("port", _PORT).strip().rpartition(":")[2]
     where = f"[{host}]" if ":" in host else quote(host, safe="")
     query = ""
@@ -148,14 +148,14 @@ def build_database_url(values: Mapping[str, str]) -> str:
 
 
 def _is_same_database(url: str, values: Mapping[str, str]) -> bool:
-    """Compare place, user and password; what else a URL says is its own business."""
+    """Compare host, port, name, user and password; the other parts of a URL do not matter."""
     try:
-        return _take_apart(url) == _take_apart(build_database_url(values))
+        return _split_url(url) == _split_url(build_database_url(values))
     except ValueError:
         return False
 
 
-def _take_apart(url: str) -> tuple[str, ...]:
+def _split_url(url: str) -> tuple[str, ...]:
     parts = urlsplit(url.strip())
     pieces = (parts.hostname or "", parts.username or "", parts.password or "", parts.path.lstrip("/"))
     return (str(parts.port or _PORT), *map(unquote, pieces))

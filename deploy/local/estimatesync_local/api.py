@@ -1,6 +1,6 @@
 """The API as one machine serves it: the same application, with syncs in PostgreSQL. gunicorn calls `create`.
 
-Its environment is made by `api_server.py`, and checked before it gets here.
+The supervisor builds its environment, and checks it before.
 """
 
 import os
@@ -19,7 +19,7 @@ JOBS_DIRECTORY: Final = "JOBS_DIRECTORY"
 
 
 def create() -> Asgi:
-    """Join the parts; settings that cannot be used end the program with the list of their faults."""
+    """Build the application; unusable settings end the program with the list of their faults."""
     store = ApiStore(SyncTable(os.environ[DATABASE_URL]), jobs_directory=Path(os.environ[JOBS_DIRECTORY]))
     try:
         settings = parse_settings(os.environ)

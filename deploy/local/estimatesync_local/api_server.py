@@ -1,8 +1,7 @@
 """The API as a child process of the supervisor: gunicorn on a socket that the supervisor keeps open.
 
-Started anew when it ends by itself, and told to end when the supervisor stops. Nothing else of the API is known here.
-
-The key of an installation that was given none: made once, kept in a file that only its owner can read.
+It is restarted when it ends by itself, and told to end when the supervisor stops. An installation without a key gets
+one, generated once and kept in a file that only its owner can read.
 """
 
 import asyncio
@@ -18,32 +17,34 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from estimatesync_contract.backoff import compute_backoff
 
 from estimatesync_local.adapters import file_lock
 from estimatesync_local.adapters.listener import format_url
-from estimatesync_local.core.errors import AlreadyRunningError, ApiError
+from estimatesync_local.core.errors import AlreadyRunningError, ApiStartError
 from estimatesync_local.gunicorn_conf import SUPERVISOR_PIPE
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "gunicorn", "--config", "python:estimatesync_local.gunicorn_conf")
 _READY_SECONDS: Final = 30.0
-_FORMER_SECONDS: Final = 15.0
+_PREVIOUS_SECONDS: Final = 15.0
 """A server that was killed leaves an API that takes a few seconds to end."""
 _STOP_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.1
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_KEY_BYTES: Final = 32
 
 logger = logging.getLogger(__name__)
 
 
-async def wait_for_former(lock: Path) -> None:
+async def wait_for_previous_api(lock: Path) -> None:
     """Wait until no API of an earlier supervisor is left.
 
     Raises:
         AlreadyRunningError: It does not end.
     """
     try:
-        async with asyncio.timeout(_FORMER_SECONDS):
+        async with asyncio.timeout(_PREVIOUS_SECONDS):
             while file_lock.is_held(lock):  # noqa: ASYNC110 - another process sets no event
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
@@ -56,44 +57,46 @@ class ApiServer:
     """One gunicorn at a time."""
 
     def __init__(self, *, listener: socket.socket, lock: Path, environment: Mapping[str, str]) -> None:
-        """Prepare; the API holds the lock for as long as any of its processes lives."""
+        """Start nothing yet; the API holds the lock for as long as any of its processes lives."""
         self._listener = listener
         self._lock = lock
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
-        # Only this process has the writing end, so it closes with us.
-        self._pipe, self._leash = os.pipe()
+        # Only this process has the write end, so it closes when this process ends.
+        self._read_end, self._write_end = os.pipe()
 
     async def start(self) -> None:
         """Start the API and return when it serves.
 
         Raises:
-            ApiError: It ended, or took too long.
+            ApiStartError: It ended, or took too long.
         """
         process = await self._launch()
         try:
             async with asyncio.timeout(_READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
                 while not await self._is_ready(client):
                     if process.returncode is not None:
-                        raise ApiError("The API ended as soon as it was started; its messages are above.")
+                        raise ApiStartError("The API ended right after its start; its messages are above.")
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
-            raise ApiError(f"The API is not ready after {_READY_SECONDS:.0f} s; its messages are above.") from error
+            raise ApiStartError(
+                f"The API is not ready after {_READY_SECONDS:.0f} s; its messages are above."
+            ) from error
 
     async def keep_running(self) -> None:
         """Start the API again whenever it ends by itself, until cancelled."""
-        pause = _FIRST_PAUSE_SECONDS
+        ends = 0
         while self._process is not None:
             code = await self._process.wait()
+            ends += 1
             logger.error("the API ended with exit code %s; starting it again", code)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-            # A worker that takes its time, or a system without room: the next round tries again.
+            await asyncio.sleep(compute_backoff(ends, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS))
+            # A worker that is slow to end, or a system without resources: the next round tries again.
             with contextlib.suppress(OSError):
                 await self._launch()
 
     async def stop(self) -> None:
-        """Let the API finish what it can finish soon, then end it. Call it after `keep_running` was cancelled."""
+        """Let the API finish what it can finish soon, then end it. Call it after `keep_running` is cancelled."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.terminate()
@@ -102,20 +105,20 @@ class ApiServer:
             except TimeoutError:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        for descriptor in (self._pipe, self._leash):
+        for descriptor in (self._read_end, self._write_end):
             os.close(descriptor)
 
     async def _launch(self) -> asyncio.subprocess.Process:
-        own = {"BIND": f"fd://{self._listener.fileno()}", SUPERVISOR_PIPE: str(self._pipe)}
-        with file_lock.holding(self._lock) as lock:
+        own = {"BIND": f"fd://{self._listener.fileno()}", SUPERVISOR_PIPE: str(self._read_end)}
+        with file_lock.locked(self._lock) as lock:
             self._process = await asyncio.create_subprocess_exec(
                 *_COMMAND,
-                # gunicorn looks for modules where it is started, and here are none.
+                # gunicorn searches its working directory for modules, and there are none here.
                 cwd=self._lock.parent,
                 env={**self._environment, **own},
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(self._listener.fileno(), self._pipe, lock),
-                # Ctrl-C in a terminal is for the supervisor, which then stops the API in its own time.
+                pass_fds=(self._listener.fileno(), self._read_end, lock),
+                # Ctrl-C in a terminal is for the supervisor, which then stops the API itself.
                 start_new_session=True,
             )
         return self._process
@@ -127,11 +130,8 @@ class ApiServer:
             return False
 
 
-_KEY_BYTES: Final = 32
-
-
 def ensure_api_key(file: Path) -> str:
-    """Read the key, or make one.
+    """Read the key, or generate one.
 
     Raises:
         OSError: The file cannot be read or written.

@@ -1,4 +1,4 @@
-"""How gunicorn serves the API on one machine: as everywhere, and it ends with the supervisor, however that ends.
+"""How gunicorn serves the API on one machine: as in a cluster, and it ends with the supervisor, however that ends.
 
 Loaded by `gunicorn --config python:estimatesync_local.gunicorn_conf`, which takes this module's names for settings.
 """
@@ -15,7 +15,7 @@ SUPERVISOR_PIPE: Final = "SUPERVISOR_PIPE"
 
 wsgi_app = "estimatesync_local.api:create()"
 
-# The supervisor ends the syncs next, so whoever still waits for one waits in vain.
+# The supervisor ends the syncs next, so it is no use to wait for one any longer.
 graceful_timeout = 3
 
 
@@ -26,6 +26,6 @@ def when_ready(_server: object) -> None:
 
 
 def _end_with_supervisor(pipe: int) -> None:
-    # Nothing is ever written: reading ends when the last writer, the supervisor, is gone.
+    # Nothing is ever written: reading ends when the only writer, the supervisor, has ended.
     os.read(pipe, 1)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until told to stop.
+    """Serve until a signal to stop.
 
     Raises:
         SystemExit: The settings cannot be used, or the server cannot start; the message says what to do.
@@ -66,6 +66,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(str(error)) from error
 
 
+def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str:
+    """Write the banner; `schema` is where the estimates are.
+
+    It shows no key, and of the webhook only the host: the rest of its URL is a secret.
+    """
+    paths, database_url = ready.paths, ready.embedded_database_url
+    key_file = shlex.quote(str(paths.api_key))
+    key = f"$(cat {key_file})" if ready.is_key_generated else "one of your API_KEYS"
+    page = {"Page": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
+    lines = {
+        **page,
+        "Try it": f'curl -X POST {ready.url}{START_PATH} -H "X-API-KEY: {key}"',
+        "Key": f"in {paths.api_key}, generated for you" if ready.is_key_generated else "from API_KEYS or API_KEY",
+        "Data": f"PostgreSQL in {paths.postgres}" if database_url else "in the database of DATABASE_URL",
+        "Rows": _format_query(database_url, schema),
+        "Sync logs": f"{paths.jobs}/*/runs/*/log",
+        "Callback": _format_callback(callback_url),
+        "Stop": "Ctrl-C; running syncs start again with the server",
+    }
+    rows = [f"  {name:<10} {text}" for name, text in lines.items()]
+    return "\n".join(["", f"EstimateSync is ready at {ready.url}", "", *rows, ""])
+
+
+def _format_query(embedded_database_url: str | None, schema: str) -> str:
+    """Write a command for a person's shell; it is never run from here."""
+    url = shlex.quote(embedded_database_url) if embedded_database_url else '"$DATABASE_URL"'
+    return " ".join(["psql", url, "-c", shlex.quote(f'TABLE "{schema}".estimate LIMIT 5')])
+
+
+def _format_callback(url: str | None) -> str:
+    if url is None:
+        return "none; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be notified how each sync ended"
+    return f"posted to {urlsplit(url).hostname}"
+
+
 def _parse_env_file(arguments: Sequence[str] | None) -> Path:
     parser = argparse.ArgumentParser(
         prog="python -m estimatesync_local", description="Serves EstimateSync on this machine, without a cluster."
@@ -78,7 +113,7 @@ def _parse_env_file(arguments: Sequence[str] | None) -> Path:
 
 
 def _name_authorities(environment: dict[str, str]) -> None:
-    """Libraries look for them in the environment of the process, which knows nothing of the file."""
+    """Libraries read them from the environment of the process, which does not include the file."""
     name_system_authorities(environment)
     os.environ.update({name: environment[name] for name in (FILE_VARIABLE, DIRECTORY_VARIABLE) if name in environment})
 
@@ -100,38 +135,3 @@ def _configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # It logs whole URLs of requests.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str:
-    """Write the banner; `schema` is where the estimates are.
-
-    It shows no key, and of the webhook only the host: the rest of its URL is a secret.
-    """
-    places, database_url = ready.places, ready.embedded_database_url
-    key_file = shlex.quote(str(places.api_key))
-    key = f"$(cat {key_file})" if ready.is_key_made else "one of your API_KEYS"
-    page = {"Look at it": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
-    lines = {
-        **page,
-        "Try it": f'curl -X POST {ready.url}{START_PATH} -H "X-API-KEY: {key}"',
-        "Key": f"in {places.api_key}, made for you" if ready.is_key_made else "from API_KEYS or API_KEY",
-        "Data": f"PostgreSQL in {places.postgres}" if database_url else "in the database of DATABASE_URL",
-        "Rows": _format_look(database_url, schema),
-        "Sync logs": f"{places.jobs}/*/runs/*/log",
-        "Callback": _format_callback(callback_url),
-        "Stop": "Ctrl-C; syncs that are running begin again at the next start",
-    }
-    rows = [f"  {name:<10} {text}" for name, text in lines.items()]
-    return "\n".join(["", f"EstimateSync is ready at {ready.url}", "", *rows, ""])
-
-
-def _format_look(embedded_database_url: str | None, schema: str) -> str:
-    """A command for a person's own shell; it is never run from here."""
-    url = shlex.quote(embedded_database_url) if embedded_database_url else '"$DATABASE_URL"'
-    return " ".join(["psql", url, "-c", shlex.quote(f'TABLE "{schema}".estimate LIMIT 5')])
-
-
-def _format_callback(url: str | None) -> str:
-    if url is None:
-        return "none; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how each sync ended"
-    return f"posted to {urlsplit(url).hostname}"

@@ -1,8 +1,9 @@
-"""Starts everything in order, keeps it going, and stops it in the opposite order. Called by `main`.
+"""Starts everything in order, keeps it running, and stops it in reverse order. Called by `main`.
 
-Order matters: the directory first, so that two servers never meet in it; then the address, so that a port that is taken
-is told at once; then the database, the engine and the API. A server that is stopped ends its syncs' runs, which begin
-again at the next start; one that is killed leaves PostgreSQL and the runs behind, and the next one adopts them.
+The order matters: the directory first, so that two servers never share it; then the address, so that a port that is
+taken is reported at once; then the database, the reconcile loop and the API. A server that is stopped ends its syncs'
+runs, which begin again at the next start; one that is killed leaves PostgreSQL and the runs behind, and the next one
+adopts them.
 """
 
 import asyncio
@@ -19,24 +20,24 @@ import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.adapters import file_lock
-from estimatesync_local.adapters.database import being_sole_worker
+from estimatesync_local.adapters.database import single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
 from estimatesync_local.adapters.migrations import migrate
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.api import JOBS_DIRECTORY
-from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_former
+from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_previous_api
 from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
-from estimatesync_local.reconcile_loop import running_engine
+from estimatesync_local.reconcile_loop import running_reconcile_loop
 from estimatesync_local.settings import Settings
 
-_DATABASE_LOOK_SECONDS: Final = 5.0
+_DATABASE_POLL_SECONDS: Final = 5.0
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where everything is, below the one directory."""
+class Paths:
+    """Where everything lies, below the one directory."""
 
     directory: Path
 
@@ -52,41 +53,41 @@ class Places:
 
     @property
     def api_key(self) -> Path:
-        """The key that was made, if none was given."""
+        """The key that was generated, if none was given."""
         return self.directory / "api-key"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """What a person may want to know about a server that is ready."""
+    """What the banner says of a server that is ready."""
 
     url: str
-    places: Places
-    is_key_made: bool
+    paths: Paths
+    is_key_generated: bool
     has_status_page: bool = True
     embedded_database_url: str | None
-    """Where to look at the rows; None with a database of the person's own, whose URL holds a password."""
+    """Where to read the rows; None with a given database, whose URL holds a password."""
 
 
 async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` is called once, when requests are answered.
+    """Serve until SIGTERM or SIGINT; `announce` is called once, when the API serves requests.
 
     Raises:
         StartError: The server cannot start.
         SettingsError: What a setting names cannot be used.
     """
-    places = Places(directory=settings.directory)
+    paths = Paths(directory=settings.directory)
     stopping = _catch_signals()
-    with _owning(places.directory):
-        await wait_for_former(places.directory / "api.lock")
+    with _locked_directory(paths.directory):
+        await wait_for_previous_api(paths.directory / "api.lock")
         with open_listener(settings.address) as listener:
-            async with _database(settings, places) as database_url, being_sole_worker(database_url):
-                environment = _build_api_environment(settings, places, database_url)
+            async with _database(settings, paths) as database_url, single_instance(database_url):
+                environment = _build_api_environment(settings, paths, database_url)
                 async with (
-                    running_engine(settings, database_url=database_url, jobs_directory=places.jobs) as work,
-                    _api(listener, places, environment) as upkeep,
+                    running_reconcile_loop(settings, database_url=database_url, jobs_directory=paths.jobs) as work,
+                    _api(listener, paths, environment) as upkeep,
                 ):
-                    announce(_build_ready(settings, places, listener, database_url))
+                    announce(_build_ready(settings, paths, listener, database_url))
                     await _wait_for_end(stopping, work, upkeep)
 
 
@@ -94,7 +95,7 @@ def _catch_signals() -> asyncio.Event:
     stopping = asyncio.Event()
     numbers = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        # The terminal is closed; under nohup it is ignored, and stays so.
+        # Sent when the terminal closes; under nohup it is ignored, and stays so.
         numbers.append(signal.SIGHUP)
     for number in numbers:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -102,7 +103,7 @@ def _catch_signals() -> asyncio.Event:
 
 
 async def _wait_for_end(stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> None:
-    """Return when told to stop. A task that ends by itself has a defect, which is not hidden."""
+    """Return on a signal to stop. A task that ends by itself has a defect, whose error is raised."""
     stop = asyncio.create_task(stopping.wait())
     done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
@@ -112,11 +113,11 @@ async def _wait_for_end(stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> 
 
 
 @contextmanager
-def _owning(directory: Path) -> Iterator[None]:
+def _locked_directory(directory: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stack.enter_context(file_lock.holding(directory / "supervisor.lock"))
+            stack.enter_context(file_lock.locked(directory / "supervisor.lock"))
         except BlockingIOError as error:
             raise AlreadyRunningError(
                 f"Another EstimateSync uses {directory}. Stop it, or set LOCAL_DIRECTORY to another directory."
@@ -127,19 +128,19 @@ def _owning(directory: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _database(settings: Settings, places: Places) -> AsyncIterator[str]:
+async def _database(settings: Settings, paths: Paths) -> AsyncIterator[str]:
     if settings.database_url is not None:
         await _migrate(settings.database_url)
         yield settings.database_url
         return
-    postgres = EmbeddedPostgres(places.postgres)
+    postgres = EmbeddedPostgres(paths.postgres)
     await asyncio.to_thread(postgres.start)
-    care = asyncio.create_task(_care_for(postgres))
+    upkeep = asyncio.create_task(_keep_running(postgres))
     try:
         await _migrate(postgres.url)
         yield postgres.url
     finally:
-        care.cancel()
+        upkeep.cancel()
         await asyncio.to_thread(postgres.stop)
 
 
@@ -150,13 +151,13 @@ async def _migrate(database_url: str) -> None:
         raise DatabaseError(f"The database cannot be used. Check DATABASE_URL and the database: {error}") from error
 
 
-async def _care_for(postgres: EmbeddedPostgres) -> None:
-    """Start PostgreSQL again when it is gone: nothing else on this machine would."""
+async def _keep_running(postgres: EmbeddedPostgres) -> None:
+    """Restart PostgreSQL when it has ended: nothing else on this machine would."""
     while True:
-        await asyncio.sleep(_DATABASE_LOOK_SECONDS)
+        await asyncio.sleep(_DATABASE_POLL_SECONDS)
         try:
             if not await asyncio.to_thread(postgres.is_running):
-                logger.error("PostgreSQL is gone; starting it again")
+                logger.error("PostgreSQL has ended; starting it again")
                 await asyncio.to_thread(postgres.start)
         except (PostgresError, OSError) as error:
             logger.error("%s", error)  # noqa: TRY400 - the message says it all
@@ -164,9 +165,9 @@ async def _care_for(postgres: EmbeddedPostgres) -> None:
 
 @asynccontextmanager
 async def _api(
-    listener: socket.socket, places: Places, environment: Mapping[str, str]
+    listener: socket.socket, paths: Paths, environment: Mapping[str, str]
 ) -> AsyncIterator[asyncio.Task[None]]:
-    api = ApiServer(listener=listener, lock=places.directory / "api.lock", environment=environment)
+    api = ApiServer(listener=listener, lock=paths.directory / "api.lock", environment=environment)
     upkeep = None
     try:
         await api.start()
@@ -178,25 +179,25 @@ async def _api(
         await api.stop()
 
 
-def _build_api_environment(settings: Settings, places: Places, database_url: str) -> dict[str, str]:
-    made = {} if settings.has_api_keys else {"API_KEYS": f"local:{ensure_api_key(places.api_key)}"}
+def _build_api_environment(settings: Settings, paths: Paths, database_url: str) -> dict[str, str]:
+    generated = {} if settings.has_api_keys else {"API_KEYS": f"local:{ensure_api_key(paths.api_key)}"}
     return {
         **settings.machine_environment,
         **settings.api,
         **settings.tracing.variables,
-        **made,
+        **generated,
         "TIME_ZONE": settings.reconciler.time_zone.key,
         "WEB_CONCURRENCY": str(settings.workers),
         DATABASE_URL: database_url,
-        JOBS_DIRECTORY: str(places.jobs),
+        JOBS_DIRECTORY: str(paths.jobs),
     }
 
 
-def _build_ready(settings: Settings, places: Places, listener: socket.socket, database_url: str) -> Ready:
+def _build_ready(settings: Settings, paths: Paths, listener: socket.socket, database_url: str) -> Ready:
     return Ready(
         url=format_url(listener),
-        places=places,
-        is_key_made=not settings.has_api_keys,
+        paths=paths,
+        is_key_generated=not settings.has_api_keys,
         has_status_page=settings.has_status_page,
         embedded_database_url=database_url if settings.database_url is None else None,
     )

@@ -1,6 +1,6 @@
 """The command line: `inspect` proposes a mapping, `plan` and `run` import by it, `compare` checks.
 
-Exit codes: 0 done, or equal; 1 looked, and found what a person must see to; 2 could not.
+Exit codes: 0 done, or equal; 1 found something that needs attention; 2 failed.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from estimatesync_contract.tls_trust import name_system_authorities
 from estimatesync_import.adapters.comparison import compare_rows
 from estimatesync_import.adapters.databases import fetch_schema, open_old_database
 from estimatesync_import.adapters.merge import import_rows
-from estimatesync_import.adapters.view_script import build_handover
+from estimatesync_import.adapters.view_script import build_view_script
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, Mapping, parse_mapping
 from estimatesync_import.core.proposal import build_proposal, find_old_table, format_mapping_file
@@ -41,8 +41,8 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.DONE: "done; `compare`: both are equal",
-    ExitCode.FOUND: "something for a person to see to: differences, or rows or columns that cannot be taken",
-    ExitCode.FAILED: "it could not, and changed nothing: a setting, the mapping, a right or a database is wrong",
+    ExitCode.FOUND: "something needs attention: differences, or rows or columns that cannot be imported",
+    ExitCode.FAILED: "it failed and changed nothing: a setting, the mapping, a permission or a database is wrong",
 }
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Run one command."""
     options = build_parser().parse_args(arguments)
     name_system_authorities(os.environ)
-    # The environment at hand may be the first backend's.
+    # The environment may be the first backend's.
     old = accept_old_names(os.environ, (DATABASE_URL,))
     for note in old.notes:
         print(note, file=sys.stderr)
@@ -75,13 +75,13 @@ async def _inspect(settings: Settings, options: argparse.Namespace) -> ExitCode:
         print(text, end="")
     else:
         _write_new(Path(options.output), text)
-        print(f"Written to {options.output}: read each line, then see what `plan` says.")
+        print(f"Written to {options.output}: check each line, then run `plan`.")
     is_usable = any(column.rule for column in proposal.columns if column.target.name == IDENTITY)
     return ExitCode.DONE if is_usable else ExitCode.FOUND
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file, and never over one that a person has corrected."""
+    """Write a file, and never over an existing one, which a person may have corrected."""
     with path.open("x", encoding="utf-8") as file:
         file.write(text)
 
@@ -123,12 +123,12 @@ async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
 async def _handover(settings: Settings, options: argparse.Namespace) -> ExitCode:
     if settings.old_database_url != settings.database_url:
         raise MovingError(
-            "No foreign key and no view reaches from one database into another: there is nothing to write."
+            "The old table is in another database, where foreign keys and views cannot reach: there is no SQL to write."
         )
     async with open_old_database(settings) as old:
         schema = await fetch_schema(old)
     mapping = _read_mapping(options.mapping)
-    print(build_handover(mapping, schema, our_schema=settings.database_schema), end="")
+    print(build_view_script(mapping, schema, our_schema=settings.database_schema), end="")
     return ExitCode.DONE
 
 
@@ -144,22 +144,24 @@ _COMMANDS: Final = {"inspect": _inspect, "plan": _plan, "run": _run, "compare": 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser; a test compares it with the how-to."""
+    """Build the parser; a test compares it with docs/moving.md."""
     parser = argparse.ArgumentParser(
         prog="estimatesync-import", description="Moves the estimates of a first backend over.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    inspect = commands.add_parser("inspect", help="look at the old table, and propose a mapping")
-    inspect.add_argument("--table", help="the old table, as schema.table (default: the one called estimate or so)")
+    inspect = commands.add_parser("inspect", help="read the old table's columns, and propose a mapping")
+    inspect.add_argument("--table", help="the old table, as schema.table (default: the one called estimate(s))")
     inspect.add_argument("--output", help="a new file for the mapping (default: print it)")
-    for name, text in (("plan", "say what an import would do, and change nothing"), ("run", "import")):
+    for name, text in (("plan", "show what an import would do, and change nothing"), ("run", "import")):
         _add_import_options(commands.add_parser(name, help=text))
     compare = commands.add_parser("compare", help="compare the old estimates with ours; exit code 1 if they differ")
     _add_common_options(compare)
     compare.add_argument("--start", type=date.fromisoformat, help="first day of Attic Tech's updatedAt, in UTC")
     compare.add_argument("--end", type=date.fromisoformat, help="last day of it (default: no end)")
-    compare.add_argument("--ids-only", action="store_true", help="leave the values, which are customers', out")
-    handover = commands.add_parser("handover", help="print the SQL that lets tables and readers of the old one go on")
+    compare.add_argument("--ids-only", action="store_true", help="leave out the values, which are customers' data")
+    handover = commands.add_parser(
+        "handover", help="print the SQL with which tables and readers of the old one continue"
+    )
     handover.add_argument("--mapping", required=True, help="the mapping file; - reads it from standard input")
     return parser
 

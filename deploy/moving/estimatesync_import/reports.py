@@ -1,8 +1,6 @@
-"""What the commands print: sentences for a person, and never the value of a row.
+"""What the commands print. An import's report never holds the value of a row; a comparison's does, if that is wanted.
 
-What a comparison prints: counts, then the first estimates that differ, with both values if they are wanted.
-
-Values are those of customers: `--ids-only` leaves them out, for a log that others read.
+Values are customers' data: `--ids-only` leaves them out, for a log that others read.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,14 +12,14 @@ from estimatesync_import.adapters.staging import Problems, StagingFigures
 
 _ACTIONS: Final = (
     ("new", "new"),
-    ("changed", "changed: theirs is newer, or the mapping is another one since the last import"),
-    ("unchanged", "unchanged: we have it just so"),
+    ("changed", "changed: theirs is newer, or the mapping has changed since the last import"),
+    ("unchanged", "unchanged: ours is equal"),
     ("kept", "kept: it differs, and ours is newer or came from a sync"),
 )
 
 
 def format_import(report: ImportReport) -> list[str]:
-    """Say what was done, or would be, and what stood in the way."""
+    """Format what was done, or would be, and what prevented it."""
     staged, problems = report.staged, report.problems
     total = staged.rows + problems.broken_rows + problems.nameless_rows
     lines = [f"{report.label}: {format_count(total, 'row')} read, {format_count(staged.rows, 'row')} can be imported."]
@@ -32,14 +30,14 @@ def format_import(report: ImportReport) -> list[str]:
 
 
 def format_problems(problems: Problems) -> Iterable[str]:
-    """Name the values that our columns cannot take, the most frequent problem first."""
+    """Format which values our columns cannot hold, the most frequent problem first."""
     for (column, problem), count in problems.counts.most_common():
         where = _name_rows(problems.shown[column, problem], count)
-        yield f"! {format_count(count, 'value')} of {column!r} cannot be taken: it {problem}. {where}"
+        yield f"! {format_count(count, 'value')} of {column!r} cannot be imported: it {problem}. {where}"
 
 
 def format_left_out(staged: StagingFigures, problems: Problems) -> Iterable[str]:
-    """Say which rows do not count, and which times are odd."""
+    """Format which rows do not count, and which times are suspicious."""
     if problems.nameless_rows:
         where = _name_rows(problems.nameless_shown, problems.nameless_rows)
         yield f"- {format_count(problems.nameless_rows, 'row')} without an id of Attic Tech: left out. {where}"
@@ -74,12 +72,12 @@ def _name_rows(shown: Sequence[str], count: int) -> str:
 
 
 def format_count(number: int, noun: str) -> str:
-    """Write a number of things."""
+    """Format a number of things."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def format_comparison(report: CompareReport, *, shows_values: bool) -> list[str]:
-    """Say what is equal and what is not."""
+    """Format what is equal and what is not."""
     found = report.comparison
     states = ", ".join(
         f"{found.states.get(state, 0):,} {state}" for state in (EQUAL, DIFFERENT, ONLY_THEIRS, ONLY_OURS)

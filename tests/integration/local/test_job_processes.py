@@ -14,8 +14,8 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
-from estimatesync_local.adapters.job_controller import JobKeeper, KeeperSettings, ProcessJobs, Program
-from estimatesync_local.core.job_logic import Pace
+from estimatesync_local.adapters.job_controller import ControllerSettings, JobController, ProcessJobs, Program
+from estimatesync_local.core.job_logic import Backoff
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
 PATIENCE = 10.0
@@ -30,31 +30,31 @@ class SystemClock:
 
 
 class Machine:
-    """One server's keeper and the jobs it shows."""
+    """One server's controller and the jobs it shows."""
 
     def __init__(self, directory: Path, script: str) -> None:
-        settings = KeeperSettings(
-            pace=Pace(first_delay=timedelta(milliseconds=50), longest_delay=timedelta(milliseconds=100)),
+        settings = ControllerSettings(
+            backoff=Backoff(first_delay=timedelta(milliseconds=50), longest_delay=timedelta(milliseconds=100)),
             grace=timedelta(milliseconds=300),
-            look_interval=timedelta(milliseconds=20),
-            trouble_interval=timedelta(milliseconds=50),
+            poll_interval=timedelta(milliseconds=20),
+            error_interval=timedelta(milliseconds=50),
         )
         environment = {"PATH": os.environ["PATH"], "SECRET": SECRET}
         self.program = Program(command=("/bin/sh", "-c", script), environment=environment)
         clock = SystemClock()
-        self.keeper = JobKeeper(directory=directory, program=self.program, clock=clock, settings=settings)
-        self.jobs = ProcessJobs(directory=directory, keeper=self.keeper, clock=clock)
+        self.controller = JobController(directory=directory, program=self.program, clock=clock, settings=settings)
+        self.jobs = ProcessJobs(directory=directory, controller=self.controller, clock=clock)
         self.changes: list[str] = []
 
     @asynccontextmanager
     async def watching(self, *, is_killed: bool = False) -> AsyncIterator[None]:
         """Watch as a server does, and stop as one does: it ends the runs, unless it is killed."""
-        watch = asyncio.create_task(self.keeper.watch(self.changes.append))
+        watch = asyncio.create_task(self.controller.watch(self.changes.append))
         try:
             yield
         finally:
             if not is_killed:
-                await self.keeper.interrupt()
+                await self.controller.interrupt()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
 
@@ -183,7 +183,7 @@ def test_a_server_that_was_killed_leaves_the_run_to_the_next_one(tmp_path: Path)
             (tmp_path / "go").touch()
             observation = await second.wait_for(sync, is_over)
         # A server that was really killed has no children left to collect.
-        await first.keeper.interrupt()
+        await first.controller.interrupt()
         return observation
 
     script = f"echo begun; until [ -e {tmp_path}/go ]; do sleep 0.05; done"
@@ -211,7 +211,7 @@ def test_a_stopped_server_takes_its_runs_along_and_the_next_one_begins_them_agai
     assert asyncio.run(second.jobs.read_log_tail(sync)) == ("again",)
 
 
-@pytest.mark.parametrize("is_whole_group", [pytest.param(True, id="keeper-too"), pytest.param(False, id="program")])
+@pytest.mark.parametrize("is_whole_group", [pytest.param(True, id="wrapper-too"), pytest.param(False, id="program")])
 def test_a_run_that_was_killed_is_repeated(tmp_path: Path, *, is_whole_group: bool) -> None:
     async def scenario() -> JobObservation:
         async with machine.watching():
@@ -238,7 +238,7 @@ def test_the_job_of_a_deleted_sync_is_removed_with_all_it_left(tmp_path: Path) -
             for sync in (gone, kept):
                 await machine.jobs.create(sync, DAYS)
                 await machine.wait_for_line(sync, "here")
-            await machine.keeper.delete_orphans(read_known)
+            await machine.controller.delete_orphans(read_known)
             await machine.wait_for(kept, is_active)
 
     machine, gone, kept = Machine(tmp_path, SLEEPS), build_sync("gone"), build_sync("kept")

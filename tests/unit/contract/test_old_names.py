@@ -85,24 +85,24 @@ def test_nothing_is_taken_from_what_says_nothing_new(environment: dict[str, str]
     [
         pytest.param(
             {"AUTOMATION_API_KEY": "old", "API_KEY": "new"},
-            "AUTOMATION_API_KEY is an old name of API_KEY and says something else: remove AUTOMATION_API_KEY",
+            "AUTOMATION_API_KEY is an old name of API_KEY and has a different value: remove AUTOMATION_API_KEY",
             id="key",
         ),
         pytest.param(
             FIRST_BACKEND | {"DATABASE_URL": "postgresql://backend:other@db.example:5433/estimates"},
-            "DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER are old names of DATABASE_URL and say something else:"
+            "DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER are old names of DATABASE_URL and have different values:"
             " remove them",
             id="password",
         ),
         pytest.param(
             FIRST_BACKEND | {"DATABASE_URL": "postgresql://[nowhere"},
-            "DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER are old names of DATABASE_URL and say something else:"
+            "DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER are old names of DATABASE_URL and have different values:"
             " remove them",
             id="no-url-at-all",
         ),
         pytest.param(
             {"DB_HOST": "a", "DB_NAME": "d", "POSTGRES_HOST": "b", "POSTGRES_DB": "d"},
-            "POSTGRES_DB, POSTGRES_HOST are old names of DATABASE_URL and say something else: remove them",
+            "POSTGRES_DB, POSTGRES_HOST are old names of DATABASE_URL and have different values: remove them",
             id="two-old-databases",
         ),
     ],

@@ -3,17 +3,17 @@ from pathlib import Path
 
 import pytest
 from estimatesync_local.main import format_banner
-from estimatesync_local.supervisor import Places, Ready
+from estimatesync_local.supervisor import Paths, Ready
 
 URL = "postgresql:///estimatesync?host=/srv/socket"
 WEBHOOK = "https://hook.make.example/secret-path"
 
 
-def build_ready(*, is_key_made: bool = True, url: str | None = URL) -> Ready:
+def build_ready(*, is_key_generated: bool = True, url: str | None = URL) -> Ready:
     return Ready(
         url="http://127.0.0.1:8080",
-        places=Places(directory=Path("/srv/it is/.local")),
-        is_key_made=is_key_made,
+        paths=Paths(directory=Path("/srv/it is/.local")),
+        is_key_generated=is_key_generated,
         embedded_database_url=url,
     )
 
@@ -52,7 +52,7 @@ def test_the_page_is_named_where_it_is_served() -> None:
         pytest.param(build_ready(url=None), "in the database of DATABASE_URL", id="given-database"),
         pytest.param(build_ready(), f"""psql '{URL}' -c 'TABLE "botzilla".estimate LIMIT 5'""", id="rows"),
         pytest.param(build_ready(url=None), """psql "$DATABASE_URL" -c""", id="rows-of-a-given-database"),
-        pytest.param(build_ready(is_key_made=False), "X-API-KEY: one of your API_KEYS", id="given-key"),
+        pytest.param(build_ready(is_key_generated=False), "X-API-KEY: one of your API_KEYS", id="given-key"),
         pytest.param(build_ready(), "set MAKE_SYNC_CALLBACK_WEBHOOK_URL", id="no-callback"),
     ],
 )

@@ -9,10 +9,10 @@ from estimatesync_contract.result import ResultError, SyncResult, build_result_b
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results
 from estimatesync_local.core.job_logic import (
-    JobFacts,
+    Backoff,
+    Job,
     JobRecord,
-    Pace,
-    RunFacts,
+    Run,
     Step,
     compute_deadline,
     decide_step,
@@ -29,18 +29,18 @@ def at(seconds: float) -> datetime:
     return BEGUN + timedelta(seconds=seconds)
 
 
-def build_job(*runs: RunFacts, is_removed: bool = False, deadline_hit_at: datetime | None = None) -> JobFacts:
+def build_job(*runs: Run, is_removed: bool = False, deadline_exceeded_at: datetime | None = None) -> Job:
     record = JobRecord(
         sync_name="a", sync_uid=UID, created_at=BEGUN, timeout_seconds=600, max_retries=2, environment={}
     )
-    return JobFacts(record=record, runs=runs, is_removed=is_removed, deadline_hit_at=deadline_hit_at)
+    return Job(record=record, runs=runs, is_removed=is_removed, deadline_exceeded_at=deadline_exceeded_at)
 
 
-def build_run(number: int = 1, *, begin: float = 0, end: float | None = None, **changes: Any) -> RunFacts:
+def build_run(number: int = 1, *, begin: float = 0, end: float | None = None, **changes: Any) -> Run:
     """A run that is alive, or ended at `end` seconds."""
     finished_at = None if end is None else at(end)
     facts = {"started_at": at(begin), "finished_at": finished_at, "is_alive": end is None} | changes
-    return RunFacts(number=number, prepared_at=at(begin), **facts)
+    return Run(number=number, prepared_at=at(begin), **facts)
 
 
 def build_message(*, retryable: bool | None = None, sync_uid: str = UID) -> str:
@@ -56,38 +56,36 @@ FAILED = build_run(1, end=20, exit_code=10)
 @pytest.mark.parametrize(
     ("job", "now", "expected"),
     [
-        pytest.param(build_job(), 0, Step.BEGIN_RUN, id="new"),
+        pytest.param(build_job(), 0, Step.START_RUN, id="new"),
         pytest.param(build_job(build_run()), 5, Step.WAIT, id="running"),
-        pytest.param(build_job(build_run(end=9, exit_code=0)), 9, Step.REST, id="done"),
+        pytest.param(build_job(build_run(end=9, exit_code=0)), 9, Step.DONE, id="done"),
         pytest.param(build_job(FAILED), 29, Step.WAIT, id="failed-backs-off-10-s"),
-        pytest.param(build_job(FAILED), 30, Step.BEGIN_RUN, id="failed-and-waited"),
+        pytest.param(build_job(FAILED), 30, Step.START_RUN, id="failed-and-waited"),
         pytest.param(build_job(FAILED, build_run(2, end=40, exit_code=10)), 59, Step.WAIT, id="second-backs-off-20-s"),
-        pytest.param(build_job(FAILED, build_run(2, end=40, exit_code=10)), 60, Step.BEGIN_RUN, id="second-waited"),
-        pytest.param(build_job(build_run(end=9, exit_code=20)), 99, Step.REST, id="permanent"),
-        pytest.param(build_job(build_run(end=9)), 19, Step.BEGIN_RUN, id="lost-counts-as-failed"),
+        pytest.param(build_job(FAILED, build_run(2, end=40, exit_code=10)), 60, Step.START_RUN, id="second-waited"),
+        pytest.param(build_job(build_run(end=9, exit_code=20)), 99, Step.DONE, id="permanent"),
+        pytest.param(build_job(build_run(end=9)), 19, Step.START_RUN, id="lost-counts-as-failed"),
         pytest.param(
-            build_job(build_run(end=9, exit_code=10, is_interrupted=True)), 9, Step.BEGIN_RUN, id="interrupted-at-once"
+            build_job(build_run(end=9, exit_code=10, is_interrupted=True)), 9, Step.START_RUN, id="interrupted-at-once"
         ),
         pytest.param(
-            build_job(build_run(end=9, exit_code=0, is_interrupted=True)), 9, Step.REST, id="interrupted-but-done"
+            build_job(build_run(end=9, exit_code=0, is_interrupted=True)), 9, Step.DONE, id="interrupted-but-done"
         ),
-        pytest.param(
-            build_job(RunFacts(number=1, prepared_at=at(3))), 12, Step.WAIT, id="prepared-never-begun-waits-first"
-        ),
-        pytest.param(build_job(RunFacts(number=1, prepared_at=at(3))), 13, Step.BEGIN_RUN, id="prepared-never-begun"),
-        pytest.param(build_job(build_run()), 600, Step.HIT_DEADLINE, id="deadline-while-running"),
-        pytest.param(build_job(FAILED), 600, Step.HIT_DEADLINE, id="deadline-in-back-off"),
-        pytest.param(build_job(build_run(), deadline_hit_at=at(600)), 601, Step.END_RUN, id="deadline-hit-alive"),
-        pytest.param(build_job(FAILED, deadline_hit_at=at(600)), 601, Step.REST, id="deadline-hit-ended"),
+        pytest.param(build_job(Run(number=1, prepared_at=at(3))), 12, Step.WAIT, id="prepared-never-begun-waits-first"),
+        pytest.param(build_job(Run(number=1, prepared_at=at(3))), 13, Step.START_RUN, id="prepared-never-begun"),
+        pytest.param(build_job(build_run()), 600, Step.DEADLINE_EXCEEDED, id="deadline-while-running"),
+        pytest.param(build_job(FAILED), 600, Step.DEADLINE_EXCEEDED, id="deadline-in-back-off"),
+        pytest.param(build_job(build_run(), deadline_exceeded_at=at(600)), 601, Step.END_RUN, id="deadline-hit-alive"),
+        pytest.param(build_job(FAILED, deadline_exceeded_at=at(600)), 601, Step.DONE, id="deadline-hit-ended"),
         pytest.param(build_job(build_run(), is_removed=True), 5, Step.END_RUN, id="removed-alive"),
-        pytest.param(build_job(FAILED, is_removed=True), 99, Step.REST, id="removed-ended"),
-        pytest.param(build_job(is_removed=True), 0, Step.REST, id="removed-before-it-began"),
+        pytest.param(build_job(FAILED, is_removed=True), 99, Step.DONE, id="removed-ended"),
+        pytest.param(build_job(is_removed=True), 0, Step.DONE, id="removed-before-it-began"),
     ],
 )
-def test_the_next_step_follows_from_what_is_true_now(job: JobFacts, now: float, expected: Step) -> None:
+def test_the_next_step_follows_from_what_is_true_now(job: Job, now: float, expected: Step) -> None:
     moment = at(now)
 
-    step = decide_step(job, now=moment, pace=Pace())
+    step = decide_step(job, now=moment, backoff=Backoff())
 
     assert step is expected
 
@@ -97,7 +95,7 @@ def test_no_run_follows_the_last_one_allowed() -> None:
 
     observation = map_observation(build_job(*runs))
 
-    assert decide_step(build_job(*runs), now=at(500), pace=Pace()) is Step.REST
+    assert decide_step(build_job(*runs), now=at(500), backoff=Backoff()) is Step.DONE
     assert observation.state is JobState.FAILED
     assert observation.failure_reason == "BackoffLimitExceeded"
     assert observation.failed_runs == 3
@@ -148,7 +146,7 @@ def test_the_message_of_the_newest_ended_run_shows_while_the_next_one_runs() -> 
 def test_a_deadline_takes_what_the_run_had_to_say() -> None:
     run = build_run(end=603, exit_code=10, termination_message="interrupted")
 
-    observation = map_observation(build_job(run, deadline_hit_at=at(600)))
+    observation = map_observation(build_job(run, deadline_exceeded_at=at(600)))
 
     assert (observation.state, observation.failure_reason) == (JobState.FAILED, "DeadlineExceeded")
     assert (observation.termination_message, observation.exit_code) == (None, None)
@@ -158,7 +156,7 @@ def test_a_deadline_takes_what_the_run_had_to_say() -> None:
 def test_a_run_that_succeeded_just_before_its_deadline_counts() -> None:
     run = build_run(end=601, exit_code=0, termination_message="done")
 
-    observation = map_observation(build_job(run, deadline_hit_at=at(600)))
+    observation = map_observation(build_job(run, deadline_exceeded_at=at(600)))
 
     assert (observation.state, observation.termination_message) == (JobState.SUCCEEDED, "done")
 
@@ -178,7 +176,7 @@ def test_the_time_a_stopped_server_was_away_is_not_counted() -> None:
 
 
 def test_a_run_that_never_began_keeps_its_number() -> None:
-    prepared = RunFacts(number=2, prepared_at=at(30))
+    prepared = Run(number=2, prepared_at=at(30))
 
     assert next_run_number(build_job(FAILED, prepared)) == 2
     assert next_run_number(build_job(FAILED)) == 2
@@ -190,8 +188,8 @@ def test_the_back_off_ends_at_six_minutes() -> None:
     record = JobRecord(
         sync_name="a", sync_uid=UID, created_at=BEGUN, timeout_seconds=6000, max_retries=10, environment={}
     )
-    job = JobFacts(record=record, runs=tuple(runs))
+    job = Job(record=record, runs=tuple(runs))
 
-    steps = [decide_step(job, now=at(seconds), pace=Pace()) for seconds in (359, 360)]
+    steps = [decide_step(job, now=at(seconds), backoff=Backoff()) for seconds in (359, 360)]
 
-    assert steps == [Step.WAIT, Step.BEGIN_RUN]
+    assert steps == [Step.WAIT, Step.START_RUN]

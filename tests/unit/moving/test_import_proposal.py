@@ -76,7 +76,7 @@ def test_a_key_that_the_database_does_not_know_is_proposed_with_a_warning() -> N
     proposed = propose("status_name", table, build_table("estimate_status", name="text"))
 
     assert proposed.rule == ColumnRule(column="status_id", table="estimate_status", key="id", value="name")
-    assert proposed.notes == ("no foreign key says so: look whether this table is meant",)
+    assert proposed.notes == ("no foreign key leads there: check whether this is the right table",)
 
 
 def test_what_is_doubtful_is_said() -> None:
@@ -84,10 +84,10 @@ def test_what_is_doubtful_is_said() -> None:
         "estimate", at_updated_date="timestamp without time zone", price=("integer", {"scale": 0}), trueCost="text"
     )
 
-    assert propose("at_updated_date", table).notes == ("it has no time zone: old.time_zone says which one is meant",)
+    assert propose("at_updated_date", table).notes == ("it has no time zone: old.time_zone says which one applies",)
     assert propose("price", table).notes == (
-        "whole numbers: add divide_by = 100, and take round away, if they are cents",
-        '"trueCost" could be meant as well',
+        "whole numbers: if they are cents, add divide_by = 100 and remove round",
+        '"trueCost" may be the right one, too',
     )
 
 
@@ -107,7 +107,9 @@ def test_targets_are_our_columns_in_their_order() -> None:
     [
         pytest.param("[old", "it cannot be read", id="no-toml"),
         pytest.param('old = {schema = "s", table = "t", id = "i"}', "`columns`", id="no-columns"),
-        pytest.param("columns.colour = {column = 'a'}", "columns.colour is no column of ours", id="unknown-column"),
+        pytest.param(
+            "columns.colour = {column = 'a'}", "columns.colour is not one of our columns", id="unknown-column"
+        ),
         pytest.param("columns.price = {colum = 'a'}", "`colum`", id="unknown-key"),
         pytest.param("columns.name = {column = 'a'}", "columns.attic_tech_estimate_id is missing", id="no-identity"),
         pytest.param(

@@ -1,11 +1,7 @@
-"""One connection to PostgreSQL that is there whenever the database is: looked at before each use, and made anew.
+"""Connections to PostgreSQL: one that comes back whenever the database does, and one that admits a single server.
 
-Statements here take a millisecond, so that one connection, used by one caller after the other, serves many. Unlike a
-pool it fails as soon as the database does, and works again as soon as that is back.
-
-Makes sure that only one machine works on the syncs of a database: two would run each sync twice.
-
-An advisory lock of a session that lasts as long as the supervisor; PostgreSQL drops it with the connection.
+Statements here take a millisecond, so one connection, used by one caller after another, is enough. Unlike a pool it
+fails as soon as the database does, and works again as soon as the database is back.
 """
 
 import asyncio
@@ -24,7 +20,7 @@ _CONNECT_SECONDS: Final = 3
 _ANSWER_SECONDS: Final = 10.0
 
 
-class LastingConnection:
+class ReconnectingConnection:
     """A connection for one event loop, in autocommit mode, with rows as dictionaries."""
 
     def __init__(self, database_url: str) -> None:
@@ -34,12 +30,12 @@ class LastingConnection:
         self._connection: Connection | None = None
 
     @asynccontextmanager
-    async def using(self) -> AsyncIterator[Connection]:
-        """Have the connection to oneself.
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """Hold the connection exclusively; it is checked first, and replaced if it is broken.
 
         Raises:
             psycopg.Error: The database cannot be reached.
-            TimeoutError: It does not answer, or those before us take too long.
+            TimeoutError: It does not answer, or earlier callers take too long.
         """
         async with asyncio.timeout(_ANSWER_SECONDS), self._lock:
             if self._connection is None or not await _is_usable(self._connection):
@@ -64,7 +60,7 @@ class LastingConnection:
 
 
 async def _is_usable(connection: Connection) -> bool:
-    """Ask for nothing: a database that was restarted is found out now, and not when it matters."""
+    """Send an empty statement: a restarted database is noticed now, and not in the middle of the caller's work."""
     try:
         await connection.execute("")
     except psycopg.Error:
@@ -74,16 +70,18 @@ async def _is_usable(connection: Connection) -> bool:
 
 # Any number will do, as long as it stays and no other program uses it in the same database.
 _LOCK_KEY: Final = 7_340_190_455_122
-_PATIENCE: Final = "3s"
-"""A server that was killed a moment ago may still seem to be connected."""
+_LOCK_TIMEOUT: Final = "3s"
+"""A server that was killed a moment ago may still appear connected."""
 
 
 @asynccontextmanager
-async def being_sole_worker(database_url: str) -> AsyncIterator[None]:
-    """Be the only one for the time of the context.
+async def single_instance(database_url: str) -> AsyncIterator[None]:
+    """Let only one server work on the syncs of a database, for two would run each sync twice.
+
+    An advisory lock of a session that lasts as long as the supervisor; PostgreSQL drops it with the connection.
 
     Raises:
-        AlreadyRunningError: Somebody else is.
+        AlreadyRunningError: Another server works on them.
         DatabaseError: The database cannot be reached.
     """
     try:
@@ -96,10 +94,10 @@ async def being_sole_worker(database_url: str) -> AsyncIterator[None]:
 
 
 async def _take_lock(connection: psycopg.AsyncConnection) -> None:
-    await connection.execute("SELECT set_config('lock_timeout', %s, false)", (_PATIENCE,))
+    await connection.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
     try:
         await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
     except psycopg.errors.LockNotAvailable as error:
         raise AlreadyRunningError(
-            "Another EstimateSync works on this database. Stop it, or set DATABASE_URL to another database."
+            "Another EstimateSync is using this database. Stop it, or set DATABASE_URL to another database."
         ) from error

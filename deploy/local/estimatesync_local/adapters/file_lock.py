@@ -1,37 +1,47 @@
-"""Locks that tell whether a process, or anything it started, still lives: they vanish with their last holder.
+"""Locks that show whether a process, or anything it started, is still alive: they vanish with their last holder.
 
 A child inherits the descriptor and with it the lock; the system releases it however the processes end. Unlike a process
-id, a lock never comes to mean a stranger. Runs, PostgreSQL, the API and the supervisor itself each hold one.
+id, a lock can never come to mean another program. Runs, PostgreSQL, the API and the supervisor itself each hold one.
 """
 
-import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-@contextlib.contextmanager
-def holding(path: Path) -> Iterator[int]:
-    """Hold the lock for the time of the context, and answer its descriptor for children to inherit.
+@contextmanager
+def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator[int]:
+    """Hold the lock for the time of the context, and yield its descriptor for children to inherit.
+
+    Args:
+        path: the lock file; created if it is missing.
+        on_wait: called once if the lock is held, and then waits for it; without it, a lock that is held is an error.
 
     Raises:
-        BlockingIOError: Somebody else holds it.
+        BlockingIOError: Another process holds it.
         OSError: The file cannot be used.
     """
     with path.open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is None:
+                raise
+            on_wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock.fileno()
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether somebody holds the lock.
+    """Check whether any process holds the lock.
 
     Raises:
         OSError: The file cannot be used.
     """
     try:
         with path.open("rb") as lock:
-            # Shared, so that two who ask at once do not take each other for the holder.
+            # Shared, so that two checks at once do not take each other for the holder.
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

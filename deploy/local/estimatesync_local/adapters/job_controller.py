@@ -1,12 +1,8 @@
-"""Keeps jobs going: begins their runs, ends them at the deadline, and adopts what an earlier server left running.
+"""Runs jobs as child processes: starts their runs, ends them at the deadline, and adopts what an earlier server left.
 
-What is true is on disk (`job_files.py`), what to do about it is decided in `job_decisions.py`; this module only
-acts. A server that is stopped takes its runs down with it; the next start begins them again, not counted as failures.
-`processes.py` shows the jobs to the reconciler.
-
-The one-machine side of the reconciler's JobRunner: shows it jobs made of child processes as Kubernetes Jobs.
-
-Called by the reconciler only. `job_keeper.py` keeps the jobs going, with or without anybody asking.
+The state is on disk (`job_files.py`), and `core/job_logic.py` decides what to do about it; this module only acts. A
+server that is stopped takes its runs down with it; the next start begins them again, not counted as failures.
+`ProcessJobs` shows the jobs to the reconciler as Kubernetes Jobs.
 """
 
 import asyncio
@@ -16,18 +12,21 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH, build_job_environment
 from estimatesync_contract.names import build_job_name
+from estimatesync_contract.spec import DateRange
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.ports import Clock, WorldUnavailableError
 
 from estimatesync_local.adapters import job_files, run_processes
 from estimatesync_local.core.job_logic import (
-    JobFacts,
+    Backoff,
+    Job,
     JobRecord,
-    Pace,
     Step,
     decide_step,
     map_observation,
@@ -36,12 +35,8 @@ from estimatesync_local.core.job_logic import (
 
 if TYPE_CHECKING:
     import subprocess
-from typing import Final
 
-from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.job_environment import build_job_environment
-from estimatesync_contract.spec import DateRange
-from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+_TAIL_BYTES: Final = 64 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -57,142 +52,142 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return f"Program(command={self.command!r})"
 
 
-class KeeperSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How runs are paced and watched."""
+class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How runs are repeated and watched."""
 
-    pace: Pace = Pace()
+    backoff: Backoff = Backoff()
     grace: timedelta = timedelta(seconds=5)
     """Between SIGTERM and SIGKILL."""
-    look_interval: timedelta = timedelta(milliseconds=250)
-    """How often an unfinished job is looked at; that late, at most, the end of a run is noticed."""
-    trouble_interval: timedelta = timedelta(seconds=5)
-    """How long a job is left alone after its directory could not be used."""
+    poll_interval: timedelta = timedelta(milliseconds=250)
+    """How often an unfinished job is polled; the end of a run is noticed at most this late."""
+    error_interval: timedelta = timedelta(seconds=5)
+    """How long to wait after a job's directory could not be used."""
 
 
-class JobKeeper:
-    """The jobs below one directory. Nothing moves unless `watch` runs. Use it from one event loop only.
+class JobController:
+    """The jobs below one directory. Nothing happens unless `watch` runs. Use it from one event loop only.
 
-    Every call raises WorldUnavailableError when a directory cannot be used now, or a run does not end.
+    Every call raises WorldUnavailableError when a directory cannot be used, or a run does not end.
     """
 
-    def __init__(self, *, directory: Path, program: Program, clock: Clock, settings: KeeperSettings) -> None:
-        """Keep the jobs below `directory`, which nobody else may keep at the same time."""
+    def __init__(self, *, directory: Path, program: Program, clock: Clock, settings: ControllerSettings) -> None:
+        """Control the jobs below `directory`, which no other controller may use at the same time."""
         self._directory = directory
         self._program = program
         self._clock = clock
         self._settings = settings
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._followed: set[str] = set()
-        self._to_follow: asyncio.Queue[str] = asyncio.Queue()
+        self._tracked: set[str] = set()
+        self._to_track: asyncio.Queue[str] = asyncio.Queue()
         self._is_stopping = False
 
-    async def read(self, name: str) -> JobFacts | None:
+    async def read(self, name: str) -> Job | None:
         """Read what is known of a job; None when there is none."""
-        async with self._holding(name) as job:
+        async with self._locked(name) as job:
             return await asyncio.to_thread(job_files.read_job, job)
 
     async def create(self, name: str, record: JobRecord) -> None:
-        """Write a job down, unless it is there already."""
-        async with self._holding(name) as job:
+        """Record a job, unless it exists already."""
+        async with self._locked(name) as job:
             await asyncio.to_thread(job_files.create_job, job, record)
-            self._take_up(name)
+            self._track(name)
 
     async def remove(self, name: str) -> None:
-        """End a job for good and return when its run has ended; a job that is not there is fine."""
-        async with self._holding(name) as job:
+        """End a job for good and return when its run has ended; a job that does not exist is fine."""
+        async with self._locked(name) as job:
             if await asyncio.to_thread(job.exists):
                 await self._remove(name, job)
 
     async def delete_orphans(self, read_known_uids: Callable[[], Awaitable[Collection[str]]]) -> None:
-        """Remove, with everything they left, the jobs whose sync is gone."""
+        """Delete the jobs whose sync is gone, with everything they left."""
         names = await asyncio.to_thread(job_files.list_jobs, self._directory)
-        # Read after the jobs were listed: a job of that list whose sync is unknown by now is no new one.
+        # Read after the jobs were listed, so that a listed job without a sync cannot be a new one.
         known = {build_job_name(uid) for uid in await read_known_uids()}
         for name in names:
             if name not in known:
-                async with self._holding(name) as job:
+                async with self._locked(name) as job:
                     await self._remove(name, job)
                     await asyncio.to_thread(job_files.delete_job, job)
 
     async def watch(self, on_change: Callable[[str], None]) -> None:
-        """Move every job along until cancelled; call `on_change` with the sync's name when a job looks different."""
+        """Advance every job until cancelled; call `on_change` with the sync's name when a job looks different."""
         for name in await asyncio.to_thread(job_files.list_jobs, self._directory):
-            self._take_up(name)
+            self._track(name)
         async with asyncio.TaskGroup() as group:
             while True:
-                group.create_task(self._follow(await self._to_follow.get(), on_change))
+                group.create_task(self._follow(await self._to_track.get(), on_change))
 
     async def interrupt(self) -> None:
-        """End every run because the server stops, and begin no other. `watch` is cancelled after it."""
+        """End every run because the server stops, and start no other. Cancel `watch` after it."""
         self._is_stopping = True
-        await asyncio.gather(*(self._interrupt(name) for name in list(self._followed)))
+        await asyncio.gather(*(self._interrupt(name) for name in list(self._tracked)))
 
-    def _take_up(self, name: str) -> None:
-        if name not in self._followed:
-            self._followed.add(name)
-            self._to_follow.put_nowait(name)
+    def _track(self, name: str) -> None:
+        if name not in self._tracked:
+            self._tracked.add(name)
+            self._to_track.put_nowait(name)
 
     async def _follow(self, name: str, on_change: Callable[[str], None]) -> None:
-        """Move one job along until there is nothing left to do about it."""
+        """Advance one job until there is nothing left to do about it."""
         shown = None
         while True:
-            pause = self._settings.look_interval
+            pause = self._settings.poll_interval
             try:
                 facts, step = await self._advance(name)
             except WorldUnavailableError as error:
-                logger.warning("cannot move a job along now: %s", error, extra={"job_name": name})
-                pause = self._settings.trouble_interval
+                logger.warning("a job cannot be advanced now: %s", error, extra={"job_name": name})
+                pause = self._settings.error_interval
             else:
                 if facts is not None and (observation := map_observation(facts)) != shown:
                     shown = observation
                     on_change(facts.record.sync_name)
-                if step is Step.REST:
-                    # At once, before anything else happens: a job that is created anew is taken up again.
-                    self._followed.discard(name)
+                if step is Step.DONE:
+                    # Before the next await, so that a job that is created again is tracked again.
+                    self._tracked.discard(name)
                     return
             await asyncio.sleep(pause.total_seconds())
 
-    async def _advance(self, name: str) -> tuple[JobFacts | None, Step]:
-        """Do what is due now; answer what was seen before, and what was done."""
-        async with self._holding(name) as job:
+    async def _advance(self, name: str) -> tuple[Job | None, Step]:
+        """Do what is due now; return what was read before it, and the step."""
+        async with self._locked(name) as job:
             facts = await asyncio.to_thread(job_files.read_job, job)
             if facts is None:
-                return None, Step.REST
+                return None, Step.DONE
             if not any(run.is_alive for run in facts.runs):
                 await self._reap(name)
             if self._is_stopping:
                 return facts, Step.WAIT
-            step = decide_step(facts, now=self._clock.now(), pace=self._settings.pace)
+            step = decide_step(facts, now=self._clock.now(), backoff=self._settings.backoff)
             await self._act(name, job, facts, step)
             return facts, step
 
-    async def _act(self, name: str, job: Path, facts: JobFacts, step: Step) -> None:
-        if step is Step.BEGIN_RUN:
-            await asyncio.to_thread(self._begin_run, name, job, facts)
-        elif step is Step.HIT_DEADLINE:
+    async def _act(self, name: str, job: Path, facts: Job, step: Step) -> None:
+        if step is Step.START_RUN:
+            await asyncio.to_thread(self._start_run, name, job, facts)
+        elif step is Step.DEADLINE_EXCEEDED:
             await asyncio.to_thread(job_files.write_marker, job, job_files.DEADLINE)
             await self._end_run(name, job)
         elif step is Step.END_RUN:
             await self._end_run(name, job)
 
-    def _begin_run(self, name: str, job: Path, facts: JobFacts) -> None:
+    def _start_run(self, name: str, job: Path, facts: Job) -> None:
         number = next_run_number(facts)
         run = job_files.prepare_run(job, number)
         own = {TERMINATION_MESSAGE_PATH: str(run / job_files.TERMINATION_MESSAGE)}
         environment = {**self._program.environment, **facts.record.environment, **own}
         self._children[name] = run_processes.start_run(run, self._program.command, environment)
-        logger.info("run %d begins", number, extra={"sync_id": facts.record.sync_name})
+        logger.info("run %d starts", number, extra={"sync_id": facts.record.sync_name})
 
     async def _interrupt(self, name: str) -> None:
         try:
-            async with self._holding(name) as job:
+            async with self._locked(name) as job:
                 run = await asyncio.to_thread(job_files.find_newest_run, job)
                 if run is not None and await asyncio.to_thread(job_files.is_alive, run):
                     await asyncio.to_thread(job_files.write_marker, run, job_files.INTERRUPTED)
                 await self._end_run(name, job)
         except WorldUnavailableError as error:
-            logger.warning("a run is left behind; the next start takes it over: %s", error, extra={"job_name": name})
+            logger.warning("a run is left behind; the next start adopts it: %s", error, extra={"job_name": name})
 
     async def _remove(self, name: str, job: Path) -> None:
         await asyncio.to_thread(job_files.write_marker, job, job_files.REMOVED)
@@ -205,13 +200,13 @@ class JobKeeper:
         await self._reap(name)
 
     async def _reap(self, name: str) -> None:
-        """Let go of an own child that has ended; what it came to is on disk."""
+        """Collect a child process that has ended; its outcome is on disk."""
         if child := self._children.pop(name, None):
             await asyncio.to_thread(child.wait)
 
     @contextlib.asynccontextmanager
-    async def _holding(self, name: str) -> AsyncIterator[Path]:
-        """Have a job to oneself, and tell its troubles in the reconciler's words."""
+    async def _locked(self, name: str) -> AsyncIterator[Path]:
+        """Hold a job exclusively, and raise the reconciler's error when its directory or its run fails."""
         async with self._locks[name]:
             try:
                 yield self._directory / name
@@ -219,29 +214,25 @@ class JobKeeper:
                 raise WorldUnavailableError(str(error)) from error
 
 
-_TAIL_BYTES: Final = 64 * 1024
-
-
 class ProcessJobs:
-    """See JobRunner for what each call promises."""
+    """The reconciler's JobRunner of one machine."""
 
     def __init__(
         self,
         *,
         directory: Path,
-        keeper: JobKeeper,
+        controller: JobController,
         clock: Clock,
         format_trace: Callable[[EstimateSync], str | None] = lambda _: None,
     ) -> None:
-        """Read the jobs below `directory`, the keeper's own; `format_trace` tells a job where it belongs."""
+        """Show the controller's jobs, which lie below `directory`; `format_trace` gives a job its trace context."""
         self._directory = directory
-        self._keeper = keeper
+        self._controller = controller
         self._clock = clock
         self._format_trace = format_trace
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
-        """Look at the job's directory."""
-        job = await self._keeper.read(build_job_name(sync.uid))
+        job = await self._controller.read(build_job_name(sync.uid))
         if job is None:
             return ABSENT_JOB
         if job.record.sync_uid != sync.uid:
@@ -249,7 +240,7 @@ class ProcessJobs:
         return map_observation(job)
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
-        """Write the job down. One that was removed stays removed: a sync has one job, ever."""
+        """Record the job. One that was removed stays removed: a sync has only ever one job."""
         record = JobRecord(
             sync_name=sync.name,
             sync_uid=sync.uid,
@@ -258,19 +249,18 @@ class ProcessJobs:
             max_retries=sync.spec.max_retries,
             environment=build_job_environment(sync, date_range, traceparent=self._format_trace(sync)),
         )
-        await self._keeper.create(build_job_name(sync.uid), record)
+        await self._controller.create(build_job_name(sync.uid), record)
 
     async def stop(self, sync: EstimateSync) -> None:
         """End the job. Its log stays readable until the sync is deleted."""
-        await self._keeper.remove(build_job_name(sync.uid))
+        await self._controller.remove(build_job_name(sync.uid))
 
     async def remove_leftovers(self, name: str) -> None:
-        """Nothing to do: the engine has the keeper delete the jobs of every sync that is gone, by uid."""
+        """Nothing to do: the reconcile loop has the jobs of every sync that is gone deleted, by uid."""
 
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
-        """Read the end of the newest run's log."""
         job = self._directory / build_job_name(sync.uid)
         try:
-            return await asyncio.to_thread(job_files.read_log, job, last_bytes=_TAIL_BYTES)
+            return await asyncio.to_thread(job_files.read_newest_log, job, last_bytes=_TAIL_BYTES)
         except OSError:
             return ()

@@ -1,14 +1,10 @@
-"""A job on disk: one directory for the job, one for each run, and nothing that lives only in memory.
+"""A job on disk: one directory for the job, one for each run, and nothing that exists only in memory.
 
 So a server that was killed finds every job again. A run is alive as long as its program holds the lock on the run's
-`lock` file (`file_lock.py`). All calls block; `job_keeper.py` makes them in threads.
+`lock` file (`file_lock.py`). All calls block; callers make them in threads.
 
     <job name>/job.json   removed   deadline        (markers: empty files, their time is when it happened)
     <job name>/runs/1/    lock   started   exit   interrupted   termination-message   log
-
-Reads the logs of a job's runs for the API: the end of each, or on and on from where a reader was.
-
-All calls block; `stores.py` makes them in threads. A log that cannot be read counts as empty: its sync may be gone.
 """
 
 import contextlib
@@ -23,7 +19,7 @@ from estimatesync_api.ports import LogMark, LogPart
 from estimatesync_contract.result import RESULT_MAX_BYTES
 
 from estimatesync_local.adapters import file_lock
-from estimatesync_local.core.job_logic import JobFacts, JobRecord, RunFacts
+from estimatesync_local.core.job_logic import Job, JobRecord, Run
 
 RECORD: Final = "job.json"
 REMOVED: Final = "removed"
@@ -37,45 +33,50 @@ INTERRUPTED: Final = "interrupted"
 TERMINATION_MESSAGE: Final = "termination-message"
 LOG: Final = "log"
 
+TAIL_LINES: Final = 1000
+"""Of each run, in the response to a caller that waited for the sync."""
+
+_PART_BYTES: Final = 1024 * 1024
+
 
 def list_jobs(jobs: Path) -> tuple[str, ...]:
-    """Names of all jobs below the directory of jobs."""
+    """List the names of all jobs below the directory of jobs."""
     return tuple(sorted(record.parent.name for record in jobs.glob(f"*/{RECORD}")))
 
 
 def create_job(job: Path, record: JobRecord) -> None:
-    """Write the record down, whole or not at all; one that is there already is left alone."""
+    """Write the record, whole or not at all; one that exists already is left alone."""
     job.mkdir(mode=0o700, parents=True, exist_ok=True)
     if _read_record(job) is None:
         _write_whole(job / RECORD, msgspec.json.encode(record))
 
 
-def read_job(job: Path) -> JobFacts | None:
-    """Read everything there is to know about a job; None when there is none, or its record is damaged.
+def read_job(job: Path) -> Job | None:
+    """Read everything that is known of a job; None when there is none, or its record is damaged.
 
     Raises:
-        OSError: It cannot be read now.
+        OSError: It cannot be read at the moment.
     """
     record = _read_record(job)
     if record is None:
         return None
-    return JobFacts(
+    return Job(
         record=record,
         runs=tuple(_read_run(run) for run in list_runs(job)),
         is_removed=(job / REMOVED).exists(),
-        deadline_hit_at=_read_time(job / DEADLINE),
+        deadline_exceeded_at=_read_time(job / DEADLINE),
     )
 
 
 def prepare_run(job: Path, number: int) -> Path:
-    """Make the directory of a run that is about to begin."""
+    """Create the directory of a run that is about to start."""
     run = job / RUNS / str(number)
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     return run
 
 
 def write_marker(directory: Path, marker: str) -> None:
-    """Set a marker; its first time stays."""
+    """Set a marker; one that is set already keeps its time."""
     with contextlib.suppress(FileExistsError):
         (directory / marker).touch(exist_ok=False)
 
@@ -86,12 +87,12 @@ def delete_job(job: Path) -> None:
 
 
 def is_alive(run: Path) -> bool:
-    """Tell whether the program, or what it left behind, still runs."""
+    """Check whether the program, or anything it started, still runs."""
     return file_lock.is_held(run / LOCK)
 
 
 def list_runs(job: Path) -> list[Path]:
-    """The directories of a job's runs, the oldest first."""
+    """List the directories of a job's runs, the oldest first."""
     return sorted((job / RUNS).glob("[0-9]*"), key=lambda run: int(run.name))
 
 
@@ -102,15 +103,15 @@ def find_newest_run(job: Path) -> Path | None:
 
 
 def read_group(run: Path) -> int | None:
-    """Read the process group of a run; None before it has begun."""
+    """Read the process group of a run; None before it has started."""
     try:
         return int((run / STARTED).read_text())
     except (FileNotFoundError, ValueError):
         return None
 
 
-def read_log(job: Path, *, last_bytes: int | None = None) -> tuple[str, ...]:
-    """Read what the newest run printed, the oldest line first; of a tail, only whole lines.
+def read_newest_log(job: Path, *, last_bytes: int) -> tuple[str, ...]:
+    """Read the last lines that the newest run printed, as many whole lines as fit into so many bytes.
 
     Raises:
         OSError: It cannot be read.
@@ -120,7 +121,7 @@ def read_log(job: Path, *, last_bytes: int | None = None) -> tuple[str, ...]:
         return ()
     with (run / LOG).open("rb") as log:
         size = log.seek(0, 2)
-        start = 0 if last_bytes is None else max(0, size - last_bytes)
+        start = max(0, size - last_bytes)
         log.seek(start)
         lines = log.read().splitlines()
     return tuple(line.decode(errors="replace") for line in lines[1 if start else 0 :])
@@ -133,11 +134,11 @@ def _read_record(job: Path) -> JobRecord | None:
         return None
 
 
-def _read_run(run: Path) -> RunFacts:
-    # The lock comes first: what is read after it was free is final.
+def _read_run(run: Path) -> Run:
+    # The lock comes first: what is read once it is free is final.
     alive = is_alive(run)
     exit_code = None if alive else _read_exit_code(run)
-    return RunFacts(
+    return Run(
         number=int(run.name),
         prepared_at=_read_time(run) or datetime.now(UTC),
         started_at=_read_time(run / STARTED),
@@ -181,20 +182,17 @@ def _write_whole(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-TAIL_LINES: Final = 1000
-"""Of each run, in the answer to a caller who waited."""
-
-_PART_BYTES: Final = 1024 * 1024
-
-
 def read_run_tails(job: Path) -> tuple[str, ...]:
-    """Read the end of each run's log, the oldest run first."""
+    """Read the end of each run's log, the oldest run first; a log that cannot be read counts as empty."""
     tails = [_read(run, 0)[0][-TAIL_LINES:] for run in list_runs(job)]
     return tuple(line for tail in tails for line in tail)
 
 
 def read_run_part(job: Path, mark: LogMark | None) -> LogPart:
-    """Read on from the mark, which is a run and a number of bytes; at most about a megabyte, and only whole lines."""
+    """Read on from the mark, which is a run and a number of bytes; at most about a megabyte, and only whole lines.
+
+    A log that cannot be read counts as empty: its sync may have been deleted.
+    """
     begin = int(mark.source) if mark else 0
     for run in list_runs(job):
         number = int(run.name)
@@ -209,8 +207,8 @@ def read_run_part(job: Path, mark: LogMark | None) -> LogPart:
 
 def _read(run: Path, offset: int, limit: int = -1) -> tuple[list[str], int]:
     """Lines from the offset, and how many bytes they are. The last one may be cut only where nothing will follow."""
-    # Asked before reading: what is printed before the end is then still read. And not by the run's lock: a look at
-    # that one, from another process, could keep a run from starting.
+    # Checked before reading, so that what is printed before the end is still read. The run's lock is not checked here:
+    # that, from another process, could keep a run from starting.
     is_ended = (run / EXIT).exists()
     try:
         with (run / LOG).open("rb") as log:

@@ -1,7 +1,7 @@
 """The address that the server listens at: parsed, opened once by the supervisor, and handed on to the API.
 
-The supervisor keeps the socket: callers who connect while the API is started anew wait for a moment instead of being
-turned away, and a port that is taken is found out before anything else has begun.
+The supervisor keeps the socket: clients that connect while the API restarts wait for a moment instead of being refused,
+and a port that is taken is found out before anything else has started.
 """
 
 import errno
@@ -46,11 +46,11 @@ def open_listener(address: Address) -> socket.socket:
     """Listen at the address.
 
     Raises:
-        ListenError: Somebody does so already, or it is not this machine's, or not allowed.
+        ListenError: The address is taken, does not belong to this machine, or is not allowed.
     """
     try:
         family, *_, target = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        # Unlike a socket of one's own making, this one has the options that a server needs on each system.
+        # This sets the options that a server needs on each system, which a plain socket would lack.
         return socket.create_server(target[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -59,6 +59,6 @@ def open_listener(address: Address) -> socket.socket:
 
 
 def format_url(listener: socket.socket) -> str:
-    """The URL for somebody on this machine."""
+    """The URL for clients on this machine."""
     host, port = listener.getsockname()[:2]
     return f"http://{Address(host=_WILDCARDS.get(host, host), port=port)}"

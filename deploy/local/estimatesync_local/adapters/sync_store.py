@@ -1,14 +1,9 @@
-"""The table of syncs in PostgreSQL: statements and rows, for the two stores in `stores.py`.
+"""The syncs of one machine in PostgreSQL: the table, the API's and the reconciler's store on it, and its listener.
 
-Raises psycopg's own errors; what they mean to the API and to the reconciler is the stores' business.
-
-The two sides of the table of syncs: the API's store and the reconciler's, each in its caller's terms.
-
-They run in different processes and meet only in the database.
-
-Hears from PostgreSQL which syncs were added or changed, so that the reconciler need not ask all the time.
-
-A lost notification only delays: the supervisor looks at everything now and then anyway, and whenever this connects.
+The two stores run in different processes and meet only in the database. The table raises psycopg's own errors; each
+store turns them into those of its caller. The listener receives the names of syncs that were added or changed, so that
+the reconciler need not poll; a lost notification only delays, for the reconcile loop reads all syncs now and then, and
+whenever the listener connects.
 """
 
 import asyncio
@@ -24,6 +19,7 @@ import msgspec
 import psycopg
 from estimatesync_api.listing import SyncPage, SyncQuery, build_page, may_be_joined
 from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
@@ -35,7 +31,7 @@ from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 from psycopg.rows import DictRow
 
-from estimatesync_local.adapters.database import LastingConnection
+from estimatesync_local.adapters.database import ReconnectingConnection
 from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 _INSERT: Final = """
@@ -76,6 +72,11 @@ WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_
 """
 _DELETE: Final = "DELETE FROM estimatesync_local.sync WHERE name = %(name)s AND uid = %(uid)s::uuid"
 _CHECK: Final = "SELECT FROM estimatesync_local.sync LIMIT 1"
+_LISTEN: Final = "LISTEN estimatesync_local"
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 class SyncTable:
@@ -85,16 +86,15 @@ class SyncTable:
     """
 
     def __init__(self, database_url: str) -> None:
-        """Connect when there is something to do."""
-        self._connection = LastingConnection(database_url)
+        self._connection = ReconnectingConnection(database_url)
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection, if there is one."""
         await self._connection.close()
 
     async def check(self) -> None:
         """Make sure that the table can be read."""
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             await connection.execute(_CHECK)
 
     async def insert(self, sync: EstimateSync) -> EstimateSync:
@@ -110,7 +110,7 @@ class SyncTable:
             "annotations": _format(sync.metadata.annotations),
             "spec": _format(sync.spec),
         }
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             row = await (await connection.execute(_INSERT, values)).fetchone()
         if row is None:
             raise psycopg.DataError("the database stored no row")
@@ -119,20 +119,20 @@ class SyncTable:
     async def select(self, name: str) -> EstimateSync | None:
         """Read one row."""
         if "\0" in name:
-            # PostgreSQL knows no such text, so no row can have it.
+            # PostgreSQL cannot store such a text, so no row has it.
             return None
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             row = await (await connection.execute(_SELECT, {"name": name})).fetchone()
         return None if row is None else map_row(row)
 
     async def select_unfinished(self) -> tuple[EstimateSync, ...]:
         """Read the rows without a final phase, the oldest first."""
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             rows = await (await connection.execute(_SELECT_UNFINISHED)).fetchall()
         return tuple(map_row(row) for row in rows)
 
     async def select_newest(self, query: SyncQuery) -> tuple[EstimateSync, ...]:
-        """Read the rows that are asked for, newest first, and one more than the limit if there are more."""
+        """Read the rows that the query selects, newest first, and one more than the limit if there are more."""
         values = {
             "phases": sorted(query.phases),
             "since": query.since,
@@ -141,24 +141,24 @@ class SyncTable:
             "after_name": query.after.name if query.after else None,
             "limit": query.limit + 1,
         }
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             rows = await (await connection.execute(_SELECT_NEWEST, values)).fetchall()
         return tuple(map_row(row) for row in rows)
 
     async def select_unfinished_names(self, names: Collection[str]) -> frozenset[str]:
-        """Name those of the rows that have no final phase."""
-        async with self._connection.using() as connection:
+        """Read which of the names are of rows without a final phase."""
+        async with self._connection.acquire() as connection:
             cursor = await connection.execute(_SELECT_UNFINISHED_NAMES, {"names": list(names)})
             return frozenset([row["name"] async for row in cursor])
 
     async def select_by_days(self, days: DateRange) -> tuple[EstimateSync, ...]:
         """Read the rows of exactly these days without a final phase, newest first."""
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             rows = await (await connection.execute(_SELECT_BY_DAYS, {"days": _format(days)})).fetchall()
         return tuple(map_row(row) for row in rows)
 
     async def cancel(self, name: str) -> EstimateSync | None:
-        """Ask for a sync to be stopped; None when there is no such row."""
+        """Request that a sync is stopped; None when there is no such row."""
         return await self._change(_CANCEL, {"name": name})
 
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> EstimateSync | None:
@@ -167,12 +167,12 @@ class SyncTable:
 
     async def select_names(self) -> dict[str, str]:
         """Read the uid of every sync, by name."""
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             rows = await (await connection.execute(_SELECT_NAMES)).fetchall()
         return {row["name"]: row["uid"] for row in rows}
 
     async def update_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync | None:
-        """Write the status of exactly this version; None when there is no such version any more."""
+        """Write the status of exactly this version; None when that version is gone."""
         values = {
             "name": sync.name,
             "uid": sync.uid,
@@ -183,20 +183,20 @@ class SyncTable:
 
     async def delete(self, sync: EstimateSync) -> None:
         """Remove the row, if it is still the same sync's."""
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             await connection.execute(_DELETE, {"name": sync.name, "uid": sync.uid})
 
     async def _change(self, statement: LiteralString, values: dict[str, Any]) -> EstimateSync | None:
-        async with self._connection.using() as connection:
+        async with self._connection.acquire() as connection:
             row = await (await connection.execute(statement, values)).fetchone()
         return None if row is None else map_row(row)
 
 
 def map_row(row: DictRow) -> EstimateSync:
-    """Read a row as the sync it holds.
+    """Map a row to the sync it holds.
 
     Raises:
-        MalformedSyncError: Somebody wrote into the table what is not a sync.
+        MalformedSyncError: The row was written by another program, and is not a sync.
     """
     metadata = {
         "name": row["name"],
@@ -215,108 +215,96 @@ def _format(value: Any) -> str:  # noqa: ANN401 - any value of the contract beco
 
 
 class ApiStore:
-    """The API's SyncStore; see there for what each call promises."""
+    """The API's SyncStore of one machine: syncs from the table, logs from the directory of jobs."""
 
     def __init__(self, table: SyncTable, *, jobs_directory: Path) -> None:
-        """Read syncs from the table, and logs from the directory of jobs."""
         self._table = table
         self._jobs_directory = jobs_directory
 
     async def open(self) -> None:
-        """There is nothing to do: the table connects when it must."""
+        """Nothing to do: the table connects when it is first used."""
 
     async def close(self) -> None:
-        """Let go of the database."""
         await self._table.close()
 
     async def check(self) -> None:
-        """Read the table."""
-        with _for_api():
+        with _api_errors():
             await self._table.check()
 
     async def create(self, sync: EstimateSync) -> EstimateSync:
-        """Insert a row."""
         require_valid(sync)
-        with _for_api():
+        with _api_errors():
             return await self._table.insert(sync)
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """Select a row."""
-        with _for_api():
+        with _api_errors():
             return await self._table.select(name)
 
     async def find_at_work(self, days: DateRange) -> str | None:
-        """Select rows of these days."""
-        with _for_api():
+        with _api_errors():
             return next((sync.name for sync in await self._table.select_by_days(days) if may_be_joined(sync)), None)
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        """Select what has not ended."""
-        with _for_api():
+        with _api_errors():
             return frozenset(names) - await self._table.select_unfinished_names(names)
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
-        """Select rows."""
-        with _for_api():
+        with _api_errors():
             return build_page(await self._table.select_newest(query), query.limit)
 
     async def request_cancel(self, name: str) -> EstimateSync | None:
         """Set the field of the spec; a trigger tells the reconciler."""
-        with _for_api():
+        with _api_errors():
             return await self._table.cancel(name)
 
     async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
         """Set the annotation; a trigger tells the reconciler."""
-        with _for_api():
+        with _api_errors():
             return await self._table.annotate(name, {ANNOTATION_REDELIVER: token})
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
-        """Read the end of each run's log."""
         return await asyncio.to_thread(read_run_tails, self._jobs_directory / build_job_name(sync.uid))
 
     async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
-        """Read on in the logs of the runs."""
         return await asyncio.to_thread(read_run_part, self._jobs_directory / build_job_name(sync.uid), mark)
 
 
 class ReconcilerStore:
-    """The reconciler's SyncStore; see there for what each call promises."""
+    """The reconciler's SyncStore of one machine."""
 
     def __init__(self, table: SyncTable) -> None:
-        """Read and write the table, which the caller closes."""
+        """Use the table, which the caller closes."""
         self._table = table
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """Select a row."""
-        with _for_reconciler():
+        with _reconciler_errors():
             return await self._table.select(name)
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
-        """Select the rows without a final phase."""
-        with _for_reconciler():
+        with _reconciler_errors():
             return await self._table.select_unfinished()
 
     async def fetch_uids(self) -> dict[str, str]:
-        """Select the uid of every sync, by name."""
-        with _for_reconciler():
+        """Read the uid of every sync, by name."""
+        with _reconciler_errors():
             return await self._table.select_names()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
-        """Update a row, if it is still the version that was read."""
-        with _for_reconciler():
+        """Write the status, if the sync is still the version that was read."""
+        with _reconciler_errors():
             written = await self._table.update_status(sync, status)
         if written is None:
             raise operator_ports.StaleSyncError(f"{sync.name} has changed since it was read")
         return written
 
     async def delete(self, sync: EstimateSync) -> None:
-        """Delete the row; the job keeper removes jobs whose sync is gone."""
-        with _for_reconciler():
+        """Delete the sync; the job controller deletes jobs whose sync is gone."""
+        with _reconciler_errors():
             await self._table.delete(sync)
 
 
 def require_valid(sync: EstimateSync) -> None:
-    """Refuse what a cluster's CRD would refuse; the table itself looks after the name.
+    """Refuse what a cluster's CRD would refuse; the table itself checks the name.
 
     Raises:
         estimatesync_api.ports.SyncRefusedError: A bound is broken; the message says which.
@@ -331,7 +319,7 @@ def require_valid(sync: EstimateSync) -> None:
 
 
 @contextmanager
-def _for_api() -> Iterator[None]:
+def _api_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.UniqueViolation as error:
@@ -343,23 +331,16 @@ def _for_api() -> Iterator[None]:
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise api_ports.SyncRefusedError("the sync holds a value that the database cannot store") from error
     except (psycopg.Error, TimeoutError) as error:
-        # psycopg's words name the database's address, and this message reaches callers.
+        # psycopg's message names the database's address, and this one reaches the API's clients.
         raise api_ports.StoreUnavailableError("the database cannot answer now") from error
 
 
 @contextmanager
-def _for_reconciler() -> Iterator[None]:
+def _reconciler_errors() -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, TimeoutError) as error:
         raise operator_ports.WorldUnavailableError(f"the database cannot answer now: {error}") from error
-
-
-_LISTEN: Final = "LISTEN estimatesync_local"
-_FIRST_PAUSE_SECONDS: Final = 0.5
-_LONGEST_PAUSE_SECONDS: Final = 5.0
-
-logger = logging.getLogger(__name__)
 
 
 async def listen(database_url: str, *, on_name: Callable[[str], None], on_connect: Callable[[], None]) -> None:
@@ -368,18 +349,18 @@ async def listen(database_url: str, *, on_name: Callable[[str], None], on_connec
     Args:
         database_url: Where the syncs are.
         on_name: Called with the name of each sync that was added, changed or removed.
-        on_connect: Called when listening begins, also anew: what happened before went unheard.
+        on_connect: Called whenever listening begins: changes before it were not received.
     """
-    pause = _FIRST_PAUSE_SECONDS
+    failures = 0
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
                 await connection.execute(_LISTEN)
-                pause = _FIRST_PAUSE_SECONDS
+                failures = 0
                 on_connect()
                 async for notification in connection.notifies():
                     on_name(notification.payload)
         except psycopg.Error as error:
-            logger.warning("cannot hear of new syncs, which delays them: %s", error)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            logger.warning("cannot listen for new syncs, which delays them: %s", error)
+        failures += 1
+        await asyncio.sleep(compute_backoff(failures, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS))

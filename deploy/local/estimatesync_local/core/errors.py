@@ -1,11 +1,11 @@
-"""Why the server cannot start: one tree, whose messages tell a person what to do. `main` prints them and ends.
+"""Why the server cannot start: one tree, whose messages say what to do. `main` prints them and exits.
 
 StartError
 ├── PostgresError        the embedded PostgreSQL
 ├── ListenError          the address
 ├── DatabaseError        the database that DATABASE_URL names
 ├── AlreadyRunningError  another server has the directory, or the database
-└── ApiError             the API process
+└── ApiStartError        the API process
 """
 
 
@@ -14,11 +14,11 @@ class StartError(Exception):
 
 
 class PostgresError(StartError):
-    """The embedded PostgreSQL cannot be started, or stopped."""
+    """The embedded PostgreSQL cannot be started or stopped."""
 
 
 class ListenError(StartError):
-    """Nobody can listen at the address."""
+    """The server cannot listen at the address."""
 
 
 class DatabaseError(StartError):
@@ -26,8 +26,8 @@ class DatabaseError(StartError):
 
 
 class AlreadyRunningError(StartError):
-    """Another server is at work where this one would be."""
+    """Another server uses the same directory or database."""
 
 
-class ApiError(StartError):
-    """The API does not become ready."""
+class ApiStartError(StartError):
+    """The API process does not become ready."""

@@ -18,7 +18,7 @@ CREATE TABLE estimatesync_local.sync (
 
 CREATE INDEX sync_phase ON estimatesync_local.sync (phase);
 
--- Whoever changes a row, with whatever tool, makes a new version of it: writers compare versions before they write.
+-- Every change of a row, with whatever tool, makes a new version of it: writers compare versions before they write.
 CREATE FUNCTION estimatesync_local.bump_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     new.resource_version := nextval('estimatesync_local.resource_version');
@@ -32,7 +32,7 @@ $$;
 CREATE TRIGGER bump_version BEFORE UPDATE ON estimatesync_local.sync
     FOR EACH ROW EXECUTE FUNCTION estimatesync_local.bump_version();
 
--- The reconciler listens. It wrote the status itself, so it need not be told of that.
+-- The reconciler listens. It writes the status itself, so it needs no notification of that.
 CREATE FUNCTION estimatesync_local.tell_reconciler() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('estimatesync_local', coalesce(new.name, old.name));

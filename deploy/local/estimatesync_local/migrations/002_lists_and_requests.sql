@@ -1,8 +1,8 @@
--- What the API does with syncs that are there: list them newest first, cancel them, have a callback sent again.
+-- What the API does with existing syncs: list them newest first, cancel them, have a callback sent again.
 
 CREATE INDEX sync_newest ON estimatesync_local.sync (created_at DESC, name DESC);
 
--- A request for another delivery is an annotation, so the reconciler must be told of those as well.
+-- A request for another delivery is an annotation, so the reconciler needs notifications of those as well.
 DROP TRIGGER tell_reconciler ON estimatesync_local.sync;
 CREATE TRIGGER tell_reconciler AFTER INSERT OR DELETE OR UPDATE OF spec, annotations ON estimatesync_local.sync
     FOR EACH ROW EXECUTE FUNCTION estimatesync_local.tell_reconciler();

@@ -1,1 +1,1 @@
-"""The import's ways to the outside world, one module for each system."""
+"""The import's work in the two databases."""

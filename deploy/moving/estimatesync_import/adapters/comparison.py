@@ -1,9 +1,7 @@
-"""The statements that compare the old estimates, staged, with ours; and what they find.
+"""Compares the old estimates with ours: reads the old ones as an import does, stages them, compares, and undoes it all.
 
 A value is compared as the mapping says: ours is rounded or cut as the old column would have done, and may be allowed to
 equal another column of ours instead.
-
-Compares the old estimates with ours: reads the old ones as an import does, stages them, compares, undoes it all.
 """
 
 from collections.abc import Sequence
@@ -54,7 +52,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_equal(self) -> bool:
-        """Nothing differs."""
+        """Whether nothing differs."""
         return not any(count for state, count in self.states.items() if state != EQUAL)
 
 
@@ -91,7 +89,7 @@ _PAIR: Final = sql.SQL("""
 
 
 def list_compared(mapping: Mapping) -> tuple[str, ...]:
-    """The columns that are compared, in our order."""
+    """List the columns that are compared, in our order."""
     return tuple(
         name
         for name in TARGET_NAMES
@@ -100,7 +98,7 @@ def list_compared(mapping: Mapping) -> tuple[str, ...]:
 
 
 def build_comparison(mapping: Mapping, *, start: datetime | None, end: datetime | None) -> sql.Composed:
-    """Compare what was updated from `start` until before `end`, on either side; None: since ever, for ever."""
+    """Build the comparison of what was updated from `start` until before `end`, on either side; None: no bound."""
     names = list_compared(mapping)
     differs = [sql.Identifier(_differs(name)) for name in names]
     return _COMPARE.format(
@@ -135,7 +133,7 @@ def _build_verdict(name: str, rule: ColumnRule) -> sql.Composed:
 
 
 def _build_ours(name: str, rule: ColumnRule) -> sql.Composable:
-    """Our value as the old column would have kept it."""
+    """Build our value as the old column would have kept it."""
     value = sql.Identifier("ours", name)
     if rule.round is not None:
         return sql.SQL("round({}, {})").format(value, sql.Literal(rule.round))
@@ -149,7 +147,7 @@ def _differs(name: str) -> str:
 
 
 def build_counts(names: Sequence[str]) -> sql.Composed:
-    """Count, of each column of estimates on both sides, what differs and what is allowed to."""
+    """Build the counts, for each column of estimates on both sides, of what differs and of what is allowed to."""
     counts = [
         sql.SQL(
             "count(*) FILTER (WHERE is_on_both AND {name} = 1), count(*) FILTER (WHERE is_on_both AND {name} = 2)"
@@ -160,7 +158,7 @@ def build_counts(names: Sequence[str]) -> sql.Composed:
 
 
 def build_examples(names: Sequence[str]) -> sql.Composed:
-    """Ask for the first estimates that are not equal, each value as a text."""
+    """Build the query for the first estimates that are not equal, each value as a text."""
     values = [
         sql.SQL(", {}, {}::text, {}::text").format(
             sql.Identifier(_differs(name)), sql.Identifier(f"theirs_{name}"), sql.Identifier(f"ours_{name}")
@@ -174,7 +172,7 @@ def build_examples(names: Sequence[str]) -> sql.Composed:
 
 
 def build_difference(names: Sequence[str], row: Sequence[object]) -> Difference:
-    """Read one row of the examples."""
+    """Build a difference from one row of the examples."""
     identity, old_id, state, *values = row
     triples = zip(names, values[::3], values[1::3], values[2::3], strict=True)
     return msgspec.convert(

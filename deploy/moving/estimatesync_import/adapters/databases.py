@@ -1,7 +1,4 @@
-"""Connections to the two databases: the old one to read from, ours to work in; their errors in our words.
-
-Reads an old database's catalogue into values.
-"""
+"""The two databases: connections to read from the old one and to work in ours, the old one's catalog, and errors."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
@@ -30,6 +27,9 @@ _HINTS: Final = {
 }
 _CONNECT_SECONDS: Final = 10
 
+_KEY_FIELDS: Final = OldForeignKey.__struct_fields__
+"""In the order in which the statement names them."""
+
 
 def read_sql(name: str) -> bytes:
     """Read this package's statement of this name."""
@@ -37,9 +37,9 @@ def read_sql(name: str) -> bytes:
 
 
 class OldDatabase:
-    """The old database, open for reading: whoever reads from it does so under `translated`.
+    """The old database, open for reading; every read from it belongs under `translated`.
 
-    Both databases are open at once, so that an error must be told where it happens whose it is.
+    Both databases are open at once, so an error must be assigned to one of them where it happens.
     """
 
     def __init__(self, connection: AsyncConnection, variable: str) -> None:
@@ -53,7 +53,7 @@ class OldDatabase:
 
 @asynccontextmanager
 async def open_old_database(settings: Settings) -> AsyncIterator[OldDatabase]:
-    """Connect for reading only, in one snapshot; times come in UTC and in ISO 8601.
+    """Connect for reading only, in one snapshot; times are returned in UTC and in ISO 8601.
 
     Raises:
         DatabaseFault: It refuses, or cannot answer.
@@ -71,7 +71,7 @@ async def open_old_database(settings: Settings) -> AsyncIterator[OldDatabase]:
 
 @asynccontextmanager
 async def open_our_database(settings: Settings) -> AsyncIterator[AsyncConnection]:
-    """Connect and begin one transaction in our schema; whoever does not commit leaves everything as it was.
+    """Connect and begin one transaction in our schema; without a commit everything stays as it was.
 
     Raises:
         DatabaseFault: It refuses, or cannot answer.
@@ -81,7 +81,7 @@ async def open_our_database(settings: Settings) -> AsyncIterator[AsyncConnection
             search_path = sql.Identifier(settings.database_schema).as_string(connection)
             await connection.execute(job_sql.read_sql("configure_transaction"), {"search_path": search_path})
             yield connection
-            # Leaving the connection would commit otherwise: what is to stay has been committed by then.
+            # Leaving the connection would commit otherwise: what should stay has been committed by now.
             await connection.rollback()
 
 
@@ -95,8 +95,8 @@ async def _connect(url: str, variable: str) -> AsyncConnection:
     try:
         return await AsyncConnection.connect(**(defaults | parameters), prepare_threshold=None)
     except UnicodeError:
-        # Where a host name is looked up, and has two dots side by side, or a part that is too long.
-        raise DatabaseFault(f"{variable} names a host that can have no address.") from None
+        # From the lookup of a host name that has two dots in a row, or a part that is too long.
+        raise DatabaseFault(f"{variable} names a host that cannot have an address.") from None
 
 
 @contextmanager
@@ -105,10 +105,6 @@ def _translated(variable: str) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise build_database_fault(error, variable=variable) from error
-
-
-_KEY_FIELDS: Final = OldForeignKey.__struct_fields__
-"""In the order in which the statement names them."""
 
 
 async def fetch_schema(database: OldDatabase) -> OldSchema:
@@ -141,7 +137,7 @@ def _build_column(name: str, type_name: str, category: str, max_length: int | No
 
 
 def build_database_fault(error: psycopg.Error, *, variable: str) -> DatabaseFault:
-    """Say which database it is by the variable that names it; a text without a code may hold a user's name, no more."""
+    """Build the error, which names the database by its variable. A text without a code may hold a user's name."""
     if error.sqlstate is None:
         return DatabaseFault(
             f"The database in {variable} cannot be reached, refuses the login, or broke the connection: "

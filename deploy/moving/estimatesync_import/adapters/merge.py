@@ -1,15 +1,15 @@
-"""The statements that decide what an import does with each staged estimate, and that do it; composed, never pasted.
+"""Imports the staged rows in one transaction, or finds out what an import would do and undoes it.
+
+The work is the same either way, so that a plan cannot differ from what the run then does. For each estimate the import
+decides, and acts on that:
 
 new        we do not have it
 changed    ours came from an import and is not newer, or is older by Attic Tech's updatedAt
 kept       it differs, but ours is newer, or as new and from a sync
 unchanged  every mapped column is equal
 
-Only mapped columns are looked at and written: what the old table does not have is left as it is.
-
-Imports the old rows in one transaction, or finds out what an import would do and undoes it.
-
-The same work either way, so that a plan cannot say anything else than the run then does.
+Only mapped columns are compared and written: what the old table does not have stays as it is. The statements are
+composed from identifiers and literals, never from pieces of text.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,9 @@ from estimatesync_import.adapters.staging import Problems, StagingFigures, fetch
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, TARGET_NAMES, Conversion, Mapping
 from estimatesync_import.settings import Settings
+
+UID_PREFIX: Final = "import:"
+"""Begins `last_sync_uid` of a row that no sync has written since; the sync program's merge checks for it."""
 
 RELATIONS: Final = {"branch_name": "branch", "sales_person_name": "sales_person", "status_name": "estimate_status"}
 """Our columns that are names of other rows, and the tables of those."""
@@ -86,7 +89,7 @@ WHERE action = 'changed' AND estimate.attic_tech_estimate_id = decision.attic_te
 
 
 def build_decision(mapped: Sequence[str]) -> sql.Composed:
-    """Decide about each staged estimate, by the mapped columns."""
+    """Build the statement that decides about each staged estimate, by the mapped columns."""
     columns = [name for name in mapped if name != IDENTITY] or [IDENTITY]
     return _DECIDE.format(
         newest=NEWEST,
@@ -101,7 +104,7 @@ def _build_row(table: str, columns: Sequence[str]) -> sql.Composed:
 
 
 def build_insert(*, keep_ids: bool) -> sql.Composed:
-    """Insert what is new; `keep_ids` gives each estimate the id of its old row."""
+    """Build the statement that inserts what is new; `keep_ids` gives each estimate the id of its old row."""
     return _INSERT.format(
         id_column=sql.SQL("id,") if keep_ids else sql.SQL(""),
         id_value=sql.SQL("decision.old_id::bigint,") if keep_ids else sql.SQL(""),
@@ -113,7 +116,7 @@ def build_insert(*, keep_ids: bool) -> sql.Composed:
 
 
 def build_update(mapped: Sequence[str]) -> sql.Composed:
-    """Write the mapped columns of what has changed."""
+    """Build the statement that writes the mapped columns of what has changed."""
     columns = [name for name in mapped if name != IDENTITY] or [IDENTITY]
     assignments = [
         sql.SQL("{} = {}").format(sql.Identifier(_ID_COLUMNS.get(name, name)), _build_source(name)) for name in columns
@@ -138,12 +141,8 @@ def _build_joins(columns: Sequence[str]) -> sql.Composable:
     return sql.SQL("\n").join(joins)
 
 
-UID_PREFIX: Final = "import:"
-"""Begins `last_sync_uid` of a row that no sync has written since; the sync program's merge looks for it."""
-
-
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import has done, or would do; `actions` counts estimates by the words of `decisions`."""
+    """What an import has done, or would do; `actions` counts estimates by what was decided."""
 
     label: str
     staged: StagingFigures
@@ -162,7 +161,7 @@ async def import_rows(
     skip_broken: bool,
     limit: int,
 ) -> ImportReport:
-    """Import, unless it is only planned, or rows are broken and not to be skipped.
+    """Import, unless this is only a plan, or rows are broken and not to be skipped.
 
     Raises:
         MovingError: Nothing was changed.
@@ -176,7 +175,7 @@ async def import_rows(
         rows = fetch_old_rows(old, mapping, conversion.names, schema)
         staged, problems = await write_staging(ours, conversion, rows, limit=limit)
         if not is_plan:
-            # From here on until the end no sync merges: what is decided is still true when it is done.
+            # From here to the end no sync merges: what is decided stays true until it is done.
             await ours.execute(job_sql.read_sql("lock_merge"))
         actions = await _decide(ours, conversion.names)
         if keep_ids:
@@ -205,7 +204,7 @@ async def write_schema(connection: AsyncConnection, schema: str) -> None:
     if foreign:
         names = ", ".join(f"{schema}.{name}" for (name,) in foreign)
         raise MovingError(
-            f"DATABASE_SCHEMA names the schema of another program's tables ({names}): choose another one."
+            f"DATABASE_SCHEMA names the schema of another program's tables ({names}): choose a different one."
         )
     await write_migrations(connection, schema=schema, commit=False)
 
@@ -220,7 +219,7 @@ async def _check_ids(connection: AsyncConnection) -> None:
     row = await (await connection.execute(read_sql("find_taken_ids"))).fetchone()
     if row and row[0]:
         raise MovingError(
-            f"{row[0]} old ids cannot be kept: they are no whole numbers, or an estimate of ours has that id already. "
+            f"{row[0]} old ids cannot be kept: they are not whole numbers, or an estimate of ours has that id already. "
             "Import before the first sync, or without --keep-ids: the table imported_estimate then says which is which."
         )
 

@@ -1,6 +1,6 @@
-"""Fetches the old rows: every mapped value as a text, its foreign keys followed, a batch at a time.
+"""Fetches the old rows, converts them, and stages them in our database; what cannot be a row is counted and named.
 
-Reads the old rows, converts them, and stages them in our database; what cannot be a row is counted and named.
+The old database gives every mapped value as a text, with foreign keys followed, a batch at a time.
 """
 
 from collections import Counter
@@ -20,15 +20,15 @@ from estimatesync_import.core.old_schema import OldSchema, OldTable
 _BATCH: Final = 2000
 
 OldRow = tuple[str, Sequence[str | None]]
-"""The id, and the values in the order that was asked for."""
+"""The id, and the values in the order of the requested names."""
 
 
 def find_mapping_faults(mapping: Mapping, schema: OldSchema) -> list[str]:
-    """What the mapping names and the old database does not have, or does not show to this user."""
+    """Find what the mapping names and the old database does not have, or does not show to this user."""
     table = schema.find_table(mapping.old.schema, mapping.old.table)
     if table is None:
         return [f"the old database has no table {mapping.old.label}"]
-    faults = [] if table.is_readable else [f"{table.label} may not be read: grant USAGE on its schema, SELECT on it"]
+    faults = [] if table.is_readable else [f"{table.label} cannot be read: grant USAGE on its schema, SELECT on it"]
     if table.find_column(mapping.old.id) is None:
         faults.append(f"old.id: {table.label} has no column {mapping.old.id}")
     for name, rule in mapping.columns.items():
@@ -45,12 +45,12 @@ def _find_rule_faults(rule: ColumnRule, table: OldTable, schema: OldSchema) -> l
     if other is None:
         return [f"there is no table {rule.schema or table.schema}.{rule.table}"]
     if not other.is_readable:
-        return [f"{other.label} may not be read: grant USAGE on its schema, SELECT on it"]
+        return [f"{other.label} cannot be read: grant USAGE on its schema, SELECT on it"]
     return [f"{other.label} has no column {name}" for name in (rule.key, rule.value) if other.find_column(name) is None]
 
 
 def build_query(mapping: Mapping, names: Sequence[str]) -> sql.Composed:
-    """Ask for the id and the mapped columns, as texts, in the order of the ids."""
+    """Build the query for the id and the mapped columns, as texts, in the order of the ids."""
     rules = [(sql.Identifier(f"r{number}"), mapping.columns[name]) for number, name in enumerate(names)]
     identity = sql.Identifier("o", mapping.old.id)
     # A scalar subquery, not a join: a key that is not unique in the other table must not double a row.
@@ -80,7 +80,7 @@ async def fetch_old_rows(
     """Fetch all rows, without ever holding more than a batch.
 
     Raises:
-        MappingError: The mapping names what is not there, or an id that not every row has.
+        MappingError: The mapping names what does not exist, or an id that not every row has.
         DatabaseFault: The old database refuses, or cannot answer.
     """
     if faults := find_mapping_faults(mapping, schema):
@@ -101,7 +101,7 @@ _COPY = sql.SQL("COPY staging ({columns}) FROM STDIN").format(
 
 
 class Problems:
-    """Counts problems, and keeps the first so many of each sort."""
+    """Counts problems, and keeps the first ones of each kind, up to a limit."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -112,7 +112,7 @@ class Problems:
         self.nameless_shown: list[str] = []
 
     def add(self, problems: Sequence[ValueProblem]) -> None:
-        """Take in what is wrong with one row."""
+        """Add what is wrong with one row."""
         self.broken_rows += 1
         for problem in problems:
             sort = problem.column, problem.problem
@@ -122,7 +122,7 @@ class Problems:
                 ids.append(problem.old_id)
 
     def add_nameless(self, old_id: str) -> None:
-        """Take in a row that names no estimate of Attic Tech."""
+        """Add a row that names no estimate of Attic Tech."""
         self.nameless_rows += 1
         if len(self.nameless_shown) < self._limit:
             self.nameless_shown.append(old_id)
@@ -133,7 +133,7 @@ class StagingFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         rows: in all.
-        from_the_future: whose updatedAt lies ahead, which is likely to be a wrong time zone.
+        from_the_future: whose updatedAt lies ahead, which suggests a wrong time zone.
         repeated: estimates that more than one old row holds.
         surplus: rows beyond the first of each of them.
         examples: some of them: the estimate, and its old ids, the one that counts first.

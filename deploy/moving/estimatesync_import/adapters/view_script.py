@@ -1,7 +1,7 @@
-"""Writes the SQL that lets tables and readers of the old one go on, for an administrator to read and run.
+"""Writes the SQL with which other tables and readers of the old table continue, for an administrator to read and run.
 
-Foreign keys that lead to the old table are led to ours. Then the old table is put aside under another name, and a view
-of its name and columns shows our estimates to whoever still reads there. This program runs nothing of it.
+Foreign keys that lead to the old table are changed to lead to ours. Then the old table gets another name, and a view of
+its name and columns shows our estimates to those that still read it. The import itself runs none of this.
 """
 
 from typing import Final
@@ -31,12 +31,12 @@ _NAME_LENGTH: Final = 63
 
 _SCRIPT: Final = sql.SQL("""\
 -- Generated for an administrator: read it, back up, then run it in one go (psql --file). It is one transaction.
--- Before it, the first backend has stopped syncing, and everything that is to stay has been imported.
+-- Stop the first backend's syncs and import everything that should stay before you run it.
 BEGIN;
 
 {keys}
--- The old name and columns as a view, for readers: nothing can be written to it. A branch, sales person or status that
--- the old tables do not know by name shows no key.
+-- The old name and columns as a view, for readers: nothing can be written to it. A branch, sales person or status whose
+-- name is not in the old tables shows no key.
 ALTER TABLE {old} RENAME TO {aside_name};
 CREATE VIEW {old} AS
 SELECT
@@ -59,7 +59,7 @@ ALTER TABLE {table} ADD CONSTRAINT {name}
 """)
 
 
-def build_handover(mapping: Mapping, schema: OldSchema, *, our_schema: str) -> str:
+def build_view_script(mapping: Mapping, schema: OldSchema, *, our_schema: str) -> str:
     """Write the script; both tables must lie in the same database.
 
     Args:
@@ -68,21 +68,19 @@ def build_handover(mapping: Mapping, schema: OldSchema, *, our_schema: str) -> s
         our_schema: where our tables are.
 
     Raises:
-        MappingError: The mapping does not fit the database, or old ids are no numbers.
+        MappingError: The mapping does not fit the database, or old ids are not numbers.
     """
     table = schema.find_table(mapping.old.schema, mapping.old.table)
     if table is None or (faults := find_mapping_faults(mapping, schema)):
         raise MappingError(faults if table else [f"the database has no table {mapping.old.label}"])
     identity = table.find_column(mapping.old.id)
     if identity is None or identity.category != "N":
-        raise MappingError(
-            [f"old.id: {table.label}.{mapping.old.id} is no number, and nothing can hold our ids instead"]
-        )
-    return _Handover(mapping, table, our_schema).build(schema).as_string(None)
+        raise MappingError([f"old.id: {table.label}.{mapping.old.id} is not a number, so it cannot hold our ids"])
+    return _ViewScript(mapping, table, our_schema).build(schema).as_string(None)
 
 
-class _Handover:
-    """What all parts of one script have in common."""
+class _ViewScript:
+    """What all parts of one script share."""
 
     def __init__(self, mapping: Mapping, table: OldTable, our_schema: str) -> None:
         self._mapping: Final = mapping
@@ -125,7 +123,7 @@ class _Handover:
         )
 
     def _build_column(self, column: OldColumn) -> sql.Composed:
-        """The other tables' keys hold our ids from now on, so that ours is the id of the view, too."""
+        """The other tables' keys hold our ids from now on, so ours is the id of the view, too."""
         name = sql.Identifier(column.name)
         if column.name == self._mapping.old.id:
             return sql.SQL("{} AS {}").format(_cast(sql.SQL("e.id"), column), name)
@@ -156,7 +154,7 @@ class _Handover:
 
 
 def _build_actions(key: OldForeignKey) -> sql.Composed:
-    """What happens to a row when the estimate that it points at goes, or gets another id."""
+    """Build what happens to a row when the estimate that it points at is deleted, or gets another id."""
     parts = [
         sql.SQL(" ON {} {}").format(event, _ACTIONS[code])
         for event, code in ((sql.SQL("DELETE"), key.on_delete), (sql.SQL("UPDATE"), key.on_update))

@@ -1,10 +1,10 @@
-"""Why a command of this package ends without having done anything.
+"""Why a command of the import ends without having done anything.
 
 MovingError
 ├── MappingError     the mapping file or the choice of the old table is not usable; a person corrects it
 └── DatabaseFault    one of the two databases refuses, or cannot answer
 
-Every message is for a person, and never holds a secret or a value of a row.
+Every message says what to do, and never holds a secret or a value of a row.
 """
 
 
@@ -16,7 +16,6 @@ class MappingError(MovingError):
     """The mapping does not fit; the message lists every fault."""
 
     def __init__(self, faults: list[str]) -> None:
-        """Join the faults into a message for a person."""
         super().__init__("The mapping cannot be used:\n" + "\n".join(f"  - {fault}" for fault in faults))
         self.faults = faults
 

@@ -1,16 +1,11 @@
-"""Our columns, as an old table can fill them: what each holds, and under which names it is likely to be found.
+"""The mapping: which old column fills which of ours, and how its values are read. Everything about it but its proposal.
 
-The names are compared without case and underscores. They only make a proposal, which a person reads and corrects. A
-column that merely might be meant (`updatedAt`, which may be when the old program wrote the row) is left out on purpose:
-a wrong guess would be believed.
+Each of our columns holds one kind of value, and is likely to be found under certain old names, compared without case
+and underscores. A mapping is a TOML file that a person can read, change and keep: `proposal` writes one, the commands
+read it back. By it a row of texts becomes one of ours, each value read as the sync program reads Attic Tech's.
 
-The mapping: which old column fills which of ours, as a person can read, change and keep it in a TOML file.
-
-`proposal` makes one from an old schema, `mapping_file` writes it, the commands read it back.
-
-From an old row, whose values come as texts, to one of ours.
-
-Each value is read as the sync program reads Attic Tech's. `old_rows` fetches them, `staging` hands them on.
+A column that merely might be meant (`updatedAt`, which may be when the old program wrote the row) has no old name here
+on purpose: a wrong guess would be believed.
 """
 
 from collections.abc import Sequence
@@ -141,12 +136,12 @@ KINDS: Final = {target.name: target.kind for target in TARGETS}
 
 
 def map_name(name: str) -> str:
-    """Bring a column's or a table's name into the form in which names are compared."""
+    """Map a column's or a table's name to the form in which names are compared."""
     return name.replace("_", "").lower()
 
 
 _DEFAULT_ZONE: Final = "UTC"
-_MOST_DIGITS: Final = 6
+_MAX_DIGITS: Final = 6
 
 
 class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -188,12 +183,12 @@ class OldSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def label(self) -> str:
-        """The table as a person and the id map name it."""
+        """The table's name in reports and in the id map."""
         return f"{self.schema}.{self.table}"
 
     @property
     def zone(self) -> ZoneInfo:
-        """The zone, which `parse_mapping` has checked."""
+        """The zone; `parse_mapping` has checked its name."""
         return ZoneInfo(self.time_zone)
 
 
@@ -208,7 +203,7 @@ def parse_mapping(text: bytes) -> Mapping:
     """Read a mapping file.
 
     Raises:
-        MappingError: It is not TOML, has unknown keys, or cannot be meant so; all that is seen is in the message.
+        MappingError: It is not TOML, has unknown keys, or contradicts itself; the message lists all that is wrong.
     """
     try:
         mapping = msgspec.toml.decode(text, type=Mapping)
@@ -223,7 +218,7 @@ def parse_mapping(text: bytes) -> Mapping:
 def _find_faults(mapping: Mapping) -> list[str]:
     faults = [fault for name, rule in mapping.columns.items() for fault in _find_rule_faults(name, rule)]
     if IDENTITY not in mapping.columns:
-        faults.insert(0, f"columns.{IDENTITY} is missing: without it no old row can be told to be an estimate of ours")
+        faults.insert(0, f"columns.{IDENTITY} is missing: without it no old row can be matched with one of ours")
     if mapping.old.time_zone not in available_timezones():
         faults.append("old.time_zone must be an IANA time zone, for example America/New_York")
     return faults
@@ -231,14 +226,14 @@ def _find_faults(mapping: Mapping) -> list[str]:
 
 def _find_rule_faults(name: str, rule: ColumnRule) -> list[str]:
     if name not in TARGET_NAMES:
-        return [f"columns.{name} is no column of ours: there are {', '.join(TARGET_NAMES)}"]
+        return [f"columns.{name} is not one of our columns, which are {', '.join(TARGET_NAMES)}"]
     kind, where = KINDS[name], f"columns.{name}"
     is_amount = kind in {Kind.MONEY, Kind.NUMBER}
     checks = (
         (rule.divide_by < 1, "divide_by must be at least 1"),
         (rule.divide_by != 1 and not is_amount, "divide_by is for money and hours"),
         (
-            rule.round is not None and not (is_amount and 0 <= rule.round <= _MOST_DIGITS),
+            rule.round is not None and not (is_amount and 0 <= rule.round <= _MAX_DIGITS),
             "round is 0 to 6, for money and hours",
         ),
         (rule.cut is not None and not (kind is Kind.TEXT and rule.cut > 0), "cut is for texts, and more than 0"),
@@ -249,7 +244,7 @@ def _find_rule_faults(name: str, rule: ColumnRule) -> list[str]:
 
 
 _ABSENT: Final = {"name": UNNAMED, "status_name": PENDING}
-"""What stands for a value that is not there, as where Attic Tech gives none."""
+"""What stands for a missing value, as where Attic Tech gives none."""
 
 Value = int | str | Decimal | datetime | None
 
@@ -272,11 +267,11 @@ class Conversion:
         self._identity: Final = self.names.index(IDENTITY)
 
     def has_identity(self, values: Sequence[str | None]) -> bool:
-        """Tell whether a row names an estimate of Attic Tech at all."""
+        """Check whether a row names an estimate of Attic Tech at all."""
         return bool((values[self._identity] or "").strip())
 
     def build_row(self, old_id: str, values: Sequence[str | None]) -> Row | tuple[ValueProblem, ...]:
-        """Read one row, or say everything that is wrong with it."""
+        """Build our row, or list everything that is wrong with the old one."""
         read: dict[str, Value] = {}
         problems = []
         for name, rule, value in zip(self.names, self._rules, values, strict=True):
@@ -304,7 +299,7 @@ def _parse_value(kind: Kind, rule: ColumnRule, value: str | None, zone: tzinfo) 
 
 
 def _parse_amount(rule: ColumnRule, value: str | None) -> Decimal | str | None:
-    """Take away what is not part of the number, and divide."""
+    """Remove what is not part of the number, and divide."""
     if value is None:
         return None
     text = value.translate(dict.fromkeys(map(ord, rule.strip))) if rule.strip else value
@@ -316,7 +311,7 @@ def _parse_amount(rule: ColumnRule, value: str | None) -> Decimal | str | None:
 
 
 def _add_zone(value: str | None, zone: tzinfo) -> str | None:
-    """Give a time the zone that is meant, unless it has one."""
+    """Add the mapping's zone to a time, unless it has one."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""An old database as its catalogue describes it: tables, columns, foreign keys. Pure values; `catalog` fills them."""
+"""An old database as its catalog describes it: tables, columns, foreign keys. `adapters/databases.py` reads it."""
 
 from typing import Final
 
@@ -24,7 +24,7 @@ class OldColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OldForeignKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A foreign key of one column: from where, to where, and what happens when what it leads to goes."""
+    """A foreign key of one column: from where, to where, and what happens when the row it leads to is deleted."""
 
     name: str
     schema: str
@@ -58,31 +58,31 @@ class OldTable(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """As a person writes it."""
+        """The name as it is written in SQL and in messages."""
         return f"{self.schema}.{self.name}"
 
     def find_column(self, name: str) -> OldColumn | None:
-        """The column of exactly this name."""
+        """Find the column of exactly this name."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 class OldSchema(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that may matter of a database."""
+    """The tables and foreign keys of a database."""
 
     tables: tuple[OldTable, ...]
     foreign_keys: tuple[OldForeignKey, ...] = ()
 
     def find_table(self, schema: str, name: str) -> OldTable | None:
-        """The table of exactly this name."""
+        """Find the table of exactly this name."""
         return next((table for table in self.tables if (table.schema, table.name) == (schema, name)), None)
 
     def find_foreign_key(self, table: OldTable, column: str) -> OldForeignKey | None:
-        """The foreign key that a column is."""
+        """Find the foreign key that a column is."""
         place = (table.schema, table.name, column)
         return next((key for key in self.foreign_keys if (key.schema, key.table, key.column) == place), None)
 
     def find_keys_to(self, table: OldTable) -> tuple[OldForeignKey, ...]:
-        """The foreign keys of other tables that lead to a table."""
+        """Find the foreign keys of other tables that lead to a table."""
         place = (table.schema, table.name)
         return tuple(key for key in self.foreign_keys if (key.to_schema, key.to_table) == place)
 

@@ -1,8 +1,7 @@
-"""Proposes a mapping for an old table: what fits by name and type, and in words what a person must look at.
+"""Proposes a mapping for an old table, and writes it as a TOML file that a person reads, corrects and keeps.
 
-Nothing is proposed that only might be meant; `mapping_file` writes what was left out as comments.
-
-Writes a proposed mapping as a TOML file that a person reads, corrects and keeps.
+A column is proposed where name and type fit; what needs a person's judgment is a comment above it. Nothing is proposed
+that only might be meant: the file lists it as a comment, too.
 """
 
 from typing import Final
@@ -19,7 +18,7 @@ _SUFFIX: Final = "id"
 
 
 class ProposedColumn(msgspec.Struct, frozen=True, kw_only=True):
-    """One of our columns, with the rule that is proposed for it, if any, and what to look at."""
+    """One of our columns, with the rule that is proposed for it, if any, and what to check."""
 
     target: Target
     rule: ColumnRule | None = None
@@ -27,7 +26,7 @@ class ProposedColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping that a person has not yet seen."""
+    """A mapping that a person has yet to check."""
 
     old: OldSource
     columns: tuple[ProposedColumn, ...]
@@ -36,7 +35,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_old_table(schema: OldSchema, wanted: str | None) -> OldTable:
-    """Find the table that is meant: the one that is named, or the only one that is called like estimates.
+    """Find the table to import: the one that is named, or the only one with a name for estimates.
 
     Raises:
         MappingError: There is none, or more than one; the message lists them.
@@ -66,7 +65,7 @@ def build_proposal(schema: OldSchema, table: OldTable) -> Proposal:
         MappingError: The table cannot be read, or nothing names its rows.
     """
     if not table.is_readable:
-        raise MappingError([f"{table.label} may not be read by this user: grant USAGE on its schema and SELECT on it"])
+        raise MappingError([f"{table.label} cannot be read by this user: grant USAGE on its schema and SELECT on it"])
     identity = table.primary_key or _find_identity(table)
     columns = tuple(_propose(schema, table, target) for target in TARGETS)
     used = {column.rule.column for column in columns if column.rule} | {identity}
@@ -79,7 +78,7 @@ def build_proposal(schema: OldSchema, table: OldTable) -> Proposal:
 
 
 def _find_identity(table: OldTable) -> str:
-    """A view has no primary key, nor has a table that was made in a hurry; one of many columns names no row here."""
+    """Views and some tables have no primary key, and a key of several columns cannot name a row here."""
     if table.find_column("id") is None:
         raise MappingError(
             [f"{table.label} has neither a primary key of one column nor a column id to name its rows by"]
@@ -101,13 +100,13 @@ def _propose(schema: OldSchema, table: OldTable, target: Target) -> ProposedColu
         rule=_build_rule(target, suitable[0]),
         notes=(
             *_find_notes(target, suitable[0]),
-            *(f'"{column.name}" could be meant as well' for column in suitable[1:]),
+            *(f'"{column.name}" may be the right one, too' for column in suitable[1:]),
         ),
     )
 
 
 def _is_suitable(kind: Kind, column: OldColumn) -> bool:
-    """Texts may hold anything; a number is no text here, for it is likely to be a key."""
+    """Texts may hold anything; a number does not count as text, for it is likely to be a key."""
     categories = {
         Kind.ID: "NS",
         Kind.TEXT: "SE",
@@ -136,16 +135,16 @@ def _build_rule(target: Target, column: OldColumn) -> ColumnRule:
 def _find_notes(target: Target, column: OldColumn) -> tuple[str, ...]:
     notes = []
     if column.type.startswith("timestamp") and "without" in column.type:
-        notes.append("it has no time zone: old.time_zone says which one is meant")
+        notes.append("it has no time zone: old.time_zone says which one applies")
     if column.scale == 0 and target.kind is Kind.MONEY:
-        notes.append("whole numbers: add divide_by = 100, and take round away, if they are cents")
+        notes.append("whole numbers: if they are cents, add divide_by = 100 and remove round")
     if column.category == "S" and target.kind is not Kind.TEXT:
-        notes.append(f"texts, which must be read as {target.kind}: `plan` says which cannot be")
+        notes.append(f"texts, which are read as {target.kind}: `plan` lists those that cannot be")
     return tuple(notes)
 
 
 def _propose_relation(schema: OldSchema, table: OldTable, target: Target, column: OldColumn) -> ProposedColumn | None:
-    """Follow a foreign key; where the database knows of none, a table of the fitting name is proposed with a note."""
+    """Follow a foreign key; where the database has none, a table of a fitting name is proposed with a note."""
     notes: tuple[str, ...] = ()
     key = schema.find_foreign_key(table, column.name)
     if key is not None:
@@ -155,7 +154,7 @@ def _propose_relation(schema: OldSchema, table: OldTable, target: Target, column
             return None
         other = _find_named_table(schema, table, column)
         key_column = (other.primary_key or "id") if other else "id"
-        notes = ("no foreign key says so: look whether this table is meant",)
+        notes = ("no foreign key leads there: check whether this is the right table",)
     value = _find_value_column(other) if other else None
     if other is None or value is None:
         return None
@@ -188,15 +187,15 @@ _HEAD: Final = """\
 # docs/moving.md says what each key means; `plan` shows what an import by this mapping would do, and changes nothing.
 """
 _UPDATED_NOTE: Final = (
-    "only if a column holds Attic Tech's own updatedAt; when the old program wrote the row is something else"
+    "only if a column holds Attic Tech's own updatedAt, and not the time when the old program wrote the row"
 )
 
 
 def format_mapping_file(proposal: Proposal) -> str:
-    """Write the file."""
+    """Write the mapping as a file."""
     old = "\n".join(f"{key} = {_quote(str(value))}" for key, value in msgspec.structs.asdict(proposal.old).items())
     columns = "\n".join(_format_column(column) for column in proposal.columns)
-    note = "" if proposal.has_primary_key else "# no primary key: look whether id is different in each row\n"
+    note = "" if proposal.has_primary_key else "# no primary key: check that id is different in each row\n"
     return f"{_HEAD}\n[old]\n{note}{old}\n\n[columns]\n{columns}\n{_format_unused(proposal)}"
 
 

@@ -1,4 +1,4 @@
--- The new estimates whose old id is no number, or belongs to another estimate of ours already.
+-- The new estimates whose old id is not a number, or belongs to another estimate of ours already.
 SELECT count(*) FROM decision
 WHERE
     action = 'new'

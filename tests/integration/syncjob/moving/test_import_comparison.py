@@ -118,7 +118,7 @@ def test_a_row_that_cannot_be_read_is_no_equality(both_synced: Path, run_import:
 
     assert done.returncode == 1
     assert "29 equal, 0 different, 0 only theirs, 0 only ours." in done.stdout
-    assert "! 1 value of 'finalPrice' cannot be taken: it is not a number. Old ids: 1." in done.stdout
+    assert "! 1 value of 'finalPrice' cannot be imported: it is not a number. Old ids: 1." in done.stdout
 
 
 def test_a_comparison_leaves_no_trace(both_synced: Path, run_import: Run, query: Query) -> None:

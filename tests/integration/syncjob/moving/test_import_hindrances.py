@@ -18,15 +18,23 @@ GOOD = {"attic_tech_id": "1", "estimate_name": "Attic", "final_price": "10"}
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        pytest.param({"final_price": "NaN"}, "'final_price' cannot be taken: it is not a number", id="not-a-number"),
-        pytest.param({"final_price": "Infinity"}, "'final_price' cannot be taken: it is not a number", id="infinity"),
-        pytest.param({"final_price": "12,50"}, "'final_price' cannot be taken: it is not a number", id="comma"),
-        pytest.param({"final_price": "1e10"}, "'final_price' cannot be taken: it is too large", id="out-of-range"),
-        pytest.param({"labor_hours": "two"}, "'labor_hours' cannot be taken: it is not a number", id="word"),
-        pytest.param({"attic_tech_id": "A-7"}, "'attic_tech_id' cannot be taken: it is not an integer", id="id"),
-        pytest.param({"attic_tech_id": "9" * 20}, "'attic_tech_id' cannot be taken: it is not an integer", id="big-id"),
-        pytest.param({"at_updated_at": "16/10/2025"}, "'at_updated_at' cannot be taken: it is not a date", id="date"),
-        pytest.param({"at_updated_at": "infinity"}, "'at_updated_at' cannot be taken: it is not a date", id="for-ever"),
+        pytest.param({"final_price": "NaN"}, "'final_price' cannot be imported: it is not a number", id="not-a-number"),
+        pytest.param(
+            {"final_price": "Infinity"}, "'final_price' cannot be imported: it is not a number", id="infinity"
+        ),
+        pytest.param({"final_price": "12,50"}, "'final_price' cannot be imported: it is not a number", id="comma"),
+        pytest.param({"final_price": "1e10"}, "'final_price' cannot be imported: it is too large", id="out-of-range"),
+        pytest.param({"labor_hours": "two"}, "'labor_hours' cannot be imported: it is not a number", id="word"),
+        pytest.param({"attic_tech_id": "A-7"}, "'attic_tech_id' cannot be imported: it is not an integer", id="id"),
+        pytest.param(
+            {"attic_tech_id": "9" * 20}, "'attic_tech_id' cannot be imported: it is not an integer", id="big-id"
+        ),
+        pytest.param(
+            {"at_updated_at": "16/10/2025"}, "'at_updated_at' cannot be imported: it is not a date", id="date"
+        ),
+        pytest.param(
+            {"at_updated_at": "infinity"}, "'at_updated_at' cannot be imported: it is not a date", id="for-ever"
+        ),
     ],
 )
 def test_a_broken_value_stops_the_run_and_is_named_by_its_row_but_not_shown(
@@ -245,7 +253,7 @@ def test_an_import_never_writes_into_old_tables_that_have_the_names_of_ours(
     assert done.returncode == 2
     assert done.stderr == (
         "DATABASE_SCHEMA names the schema of another program's tables (botzilla.branch, botzilla.estimate):"
-        " choose another one.\n"
+        " choose a different one.\n"
     )
 
 
@@ -279,7 +287,7 @@ def test_an_old_database_elsewhere_is_only_read(
     query(f"DROP OWNED BY {reader}; DROP ROLE {reader}")
 
     assert refused.returncode == 2
-    assert "public.estimates may not be read by this user: grant USAGE on its schema and SELECT on it" in refused.stderr
+    assert "public.estimates cannot be read by this user: grant USAGE on its schema and SELECT on it" in refused.stderr
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1].split() == ["1", "new"]
     assert query("SELECT count(*) FROM pg_namespace WHERE nspname = 'botzilla'") == [0]
@@ -327,7 +335,7 @@ def test_a_sync_never_writes_into_old_tables_that_have_the_names_of_ours(
         ),
         pytest.param(
             {"OLD_DATABASE_URL": "postgresql://u:hunter2@old..test/d"},
-            "OLD_DATABASE_URL names a host that can have no address",
+            "OLD_DATABASE_URL names a host that cannot have an address",
             id="no host",
         ),
     ],
