@@ -1,4 +1,4 @@
-"""Lets `python -m estimatesync_images` run main."""
+"""Makes `python -m estimatesync_images` the command."""
 
 import sys
 

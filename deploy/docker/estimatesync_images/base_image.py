@@ -1,6 +1,6 @@
-"""Sees to the image that the others are built on: there already, pulled, or made from Debian's packages.
+"""Provides the image that the others are built on: present, pulled, or made from Debian's packages.
 
-Called by main.py. The last way is for machines that reach no registry of images, only Debian's packages.
+Called by main.py. The last way is for machines that can reach Debian's packages but no image registry.
 """
 
 import os
@@ -21,10 +21,10 @@ PULL_SECONDS = 300.0
 
 
 def create_base(engine: Engine, base: str, report: Callable[[str], None]) -> None:
-    """See to it that the base image is here.
+    """Make sure that the base image exists.
 
     Raises:
-        ImageError: it is not, and cannot be made.
+        ImageError: it does not, and cannot be made.
     """
     if is_successful(build_present_command(engine, base)) or is_successful(
         build_pull_command(engine, base), PULL_SECONDS
@@ -40,7 +40,7 @@ def create_base(engine: Engine, base: str, report: Callable[[str], None]) -> Non
 
 
 def create_debian_base(engine: Engine, base: str) -> None:
-    """Make a base image out of Debian's packages; the file tree stays in the cache for the next time."""
+    """Make a base image from Debian's packages; the file tree stays in the cache for the next time."""
     tree = create_debian_tree()
     if engine == "buildah":
         create_from_scratch(tree, base)
@@ -61,7 +61,7 @@ def create_debian_tree() -> Path:
 
 
 def create_from_scratch(tree: Path, base: str) -> None:
-    """Make an image of a file tree with buildah, which has no `import`."""
+    """Make an image from a file tree with buildah, which has no `import`."""
     container = read_output(["buildah", "from", "scratch"]).strip()
     try:
         run_program(["buildah", "add", "--quiet", container, str(tree), "/"])

@@ -1,7 +1,7 @@
 """The command lines by which each engine builds an image and runs a program in it: pure, called by main.py.
 
-docker and podman are asked as their users would ask them. Debian's buildah needs `--isolation chroot`: its other ways
-of running a step want cgroups that not every machine delegates.
+docker and podman are called as their users would call them. Debian's buildah needs `--isolation chroot`: its other ways
+of running a step need cgroups that not every machine delegates.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ DEFAULT_BASE: Final = "docker.io/library/python:3.13-slim"
 DOCKERFILE: Final = "deploy/docker/Dockerfile"
 DEBIAN_SUITE: Final = "trixie"
 DEBIAN_PACKAGES: Final = ("python3", "python3-venv", "python-is-python3", "ca-certificates")
-"""The smallest Debian that the Dockerfile can use in the place of Docker's python image, with the same Python."""
+"""The smallest Debian that the Dockerfile can use instead of Docker's python image, with the same Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Recipe:
         base: The base image.
         epoch: Seconds since 1970 that every time in the image is set to.
         arguments: Further build arguments.
-        authority: A certificate authority (PEM) that the build trusts beside the usual ones.
+        authority: A certificate authority (PEM) that the build trusts in addition to the usual ones.
     """
 
     target: str
@@ -52,7 +52,7 @@ def build_build_command(engine: Engine, recipe: Recipe) -> list[str]:
     start = {
         "docker": ["docker", "build"],
         "podman": ["podman", "build", f"--timestamp={recipe.epoch}"],
-        # Without a registry, a pull policy other than `never` fails even when the base is there.
+        # Without a registry, a pull policy other than `never` fails even when the base is present.
         "buildah": ["buildah", "bud", "--isolation=chroot", "--layers", "--pull=never", f"--timestamp={recipe.epoch}"],
     }[engine]
     return [
@@ -70,7 +70,7 @@ def build_save_command(engine: Engine, image: str, path: str) -> list[str]:
     """Build the command line that writes an image into an archive, as containerd and kind load it."""
     if engine == "docker":
         return ["docker", "save", f"--output={path}", image]
-    # podman and buildah call their own images localhost/…; a node looks for them where it looks for all others.
+    # podman and buildah name their own images localhost/…; a node expects the same prefix as of all others.
     name = image if "/" in image else f"docker.io/library/{image}"
     return [engine, "push", "--quiet", image, f"docker-archive:{path}:{name}"]
 
@@ -81,14 +81,14 @@ def build_pull_command(engine: Engine, image: str) -> list[str]:
 
 
 def build_present_command(engine: Engine, image: str) -> list[str]:
-    """Build the command line that succeeds when the image is here already."""
+    """Build the command line that succeeds when the image is present."""
     if engine == "buildah":
         return ["buildah", "inspect", "--type=image", "--format={{.FromImageID}}", image]
     return [engine, "image", "inspect", image]
 
 
 def build_debian_command(output: str) -> list[str]:
-    """Build the command line that makes the file tree of a base image out of Debian's packages."""
+    """Build the command line that makes the file tree of a base image from Debian's packages."""
     return [
         "mmdebstrap",
         "--quiet",
@@ -100,7 +100,7 @@ def build_debian_command(output: str) -> list[str]:
 
 
 def build_import_command(engine: Literal["docker", "podman"], tree: str, image: str) -> list[str]:
-    """Build the command line that makes an image of a file tree (a tar archive); buildah has none."""
+    """Build the command line that makes an image from a file tree (a tar archive); buildah has none."""
     return [engine, "import", tree, image]
 
 

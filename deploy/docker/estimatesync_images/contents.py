@@ -1,7 +1,7 @@
 """Lists what is in the image that runs this, as a CycloneDX bill of materials: Python's and Debian's packages.
 
-Not imported by anybody: main.py sends it to the Python of a finished image, so that it sees what is really there. It
-therefore uses the standard library alone. https://cyclonedx.org/docs/1.6/json/
+Never imported: main.py sends it to the Python of a finished image, so that it lists what is really there. It therefore
+uses only the standard library. https://cyclonedx.org/docs/1.6/json/
 """
 
 import json

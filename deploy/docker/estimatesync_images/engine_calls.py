@@ -1,6 +1,6 @@
 """Runs the engines' command lines in the root of the checkout. Called by main.py and base_image.py.
 
-Which command lines there are is the business of commands.py.
+commands.py builds the command lines.
 """
 
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[3]
-ASK_SECONDS: Final = 30.0
+CHECK_SECONDS: Final = 30.0
 LAST_LINES: Final = 15
 SETTINGS: Final = {"DOCKER_BUILDKIT": "1"}
-"""Up to version 22, docker builds without BuildKit unless it is asked for it, and then knows no secrets of a build."""
+"""Up to version 22, docker builds without BuildKit unless this requests it, and then does not support build secrets."""
 
 
 class ImageError(Exception):
@@ -23,7 +23,7 @@ def run_program(command: list[str]) -> None:
     """Run a command.
 
     Raises:
-        ImageError: it failed; the message ends with its last words.
+        ImageError: it failed; the message ends with the last lines of its output.
     """
     read_output(command)
 
@@ -32,19 +32,19 @@ def read_output(command: list[str], *, stdin: str | None = None) -> str:
     """Run a command, and return what it prints.
 
     Raises:
-        ImageError: it failed; the message ends with its last words.
+        ImageError: it failed; the message ends with the last lines of its output.
     """
-    answer = subprocess.run(  # noqa: S603 - built in this package
+    finished = subprocess.run(  # noqa: S603 - built in this package
         command, cwd=ROOT, env=os.environ | SETTINGS, input=stdin, capture_output=True, text=True, check=False
     )
-    if answer.returncode:
-        tail = "\n".join((answer.stdout + answer.stderr).strip().splitlines()[-LAST_LINES:])
+    if finished.returncode:
+        tail = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-LAST_LINES:])
         raise ImageError(f"`{' '.join(command[:2])}` failed:\n{tail}")
-    return answer.stdout
+    return finished.stdout
 
 
-def is_successful(command: list[str], seconds: float = ASK_SECONDS) -> bool:
-    """Run a command, and tell whether it succeeds in time."""
+def is_successful(command: list[str], seconds: float = CHECK_SECONDS) -> bool:
+    """Run a command, and return whether it succeeds in time."""
     try:
         return not subprocess.run(command, capture_output=True, timeout=seconds, check=False).returncode  # noqa: S603 - built in this package
     except subprocess.TimeoutExpired:

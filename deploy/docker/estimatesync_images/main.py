@@ -1,7 +1,7 @@
 """Builds the images: chooses the engine, builds each target, lists its contents.
 
-`python -m estimatesync_images` (make images). Which arguments an engine wants is the business of commands.py, what the
-images are built on that of base_image.py.
+`python -m estimatesync_images` (make images). commands.py knows each engine's arguments, base_image.py
+provides the image that the others are built on.
 """
 
 import argparse
@@ -79,13 +79,13 @@ def create_archives(engine: Engine, settings: argparse.Namespace) -> None:
 
 
 def write_bill(engine: Engine, tag: str, path: Path) -> None:
-    """Write down what the image holds, as the image itself sees it."""
-    place = read_output(["buildah", "from", "--pull-never", tag]).strip() if engine == "buildah" else tag
+    """Write the bill of materials, as the image itself lists it."""
+    container = read_output(["buildah", "from", "--pull-never", tag]).strip() if engine == "buildah" else tag
     try:
-        bill = read_output(build_python_command(engine, place), stdin=CONTENTS.read_text())
+        bill = read_output(build_python_command(engine, container), stdin=CONTENTS.read_text())
     finally:
         if engine == "buildah":
-            run_program(["buildah", "rm", place])
+            run_program(["buildah", "rm", container])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(bill)
 
@@ -131,11 +131,11 @@ def _read_epoch() -> int:
 
 
 def _read_git(*arguments: str) -> str:
-    """Ask git; nothing where there is none."""
+    """Read what git prints; empty without git."""
     if shutil.which("git") is None:
         return ""
-    answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607 - constants; git is the user's own
-    return answer.stdout.strip()
+    finished = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603, S607 - constants; git is the user's own
+    return finished.stdout.strip()
 
 
 def _report(line: str) -> None:

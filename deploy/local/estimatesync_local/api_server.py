@@ -1,6 +1,6 @@
 """The API as a child process of the supervisor: gunicorn on a socket that the supervisor keeps open.
 
-It is restarted when it ends by itself, and told to end when the supervisor stops. An installation without a key gets
+It is restarted when it ends by itself, and ended when the supervisor stops. An installation without a key gets
 one, generated once and kept in a file that only its owner can read.
 """
 

@@ -67,7 +67,7 @@ def test_data_outlives_a_stop_and_a_kill(postgres: EmbeddedPostgres, open_direct
     assert ask(postgres, "SELECT word FROM kept") == "still here"
 
 
-def test_a_process_id_that_belongs_to_another_program_by_now_is_no_obstacle(
+def test_a_process_id_that_belongs_to_another_program_by_now_is_not_an_obstacle(
     postgres: EmbeddedPostgres, open_directory: Path
 ) -> None:
     pid_file = open_directory / "postgres" / "data" / "postmaster.pid"
@@ -83,7 +83,7 @@ def test_a_process_id_that_belongs_to_another_program_by_now_is_no_obstacle(
     assert ask(postgres, "SELECT 1") == "1"
 
 
-def test_a_start_that_was_interrupted_is_made_good(open_directory: Path) -> None:
+def test_a_start_that_was_interrupted_is_repeated(open_directory: Path) -> None:
     half_made = open_directory / "postgres" / "data.new"
     half_made.mkdir(parents=True)
     (half_made / "PG_VERSION").write_text("18\n")

@@ -263,7 +263,7 @@ def test_trouble_with_a_directory_delays_the_job_only(tmp_path: Path, caplog: py
         async with machine.watching():
             await machine.jobs.create(sync, DAYS)
             async with asyncio.timeout(PATIENCE):
-                while "cannot move a job along now" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
+                while "a job cannot be advanced now" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
                     await asyncio.sleep(0.02)
             runs.unlink()
             return await machine.wait_for(sync, is_over)

@@ -251,7 +251,7 @@ def test_a_sync_that_is_deleted_takes_its_run_and_its_logs_along(server: Server,
     assert count_estimates(database_url) == 0
 
 
-def test_a_sync_is_followed_cancelled_and_told_about_again(
+def test_a_sync_is_followed_cancelled_and_its_callback_sent_again(
     server: Server, receiver: Receiver, database_url: str
 ) -> None:
     server.start()
@@ -309,7 +309,7 @@ def read_health(url: str) -> int | None:
         return None
 
 
-def test_a_key_is_made_for_who_gives_none_and_only_its_owner_can_read_it(server: Server) -> None:
+def test_a_key_is_generated_where_none_is_given_and_only_its_owner_can_read_it(server: Server) -> None:
     del server.environment["API_KEYS"]
     server.start()
     key_file = server.directory / ".local" / "api-key"
@@ -336,7 +336,7 @@ def test_two_servers_never_meet(server: Server, tmp_path: Path) -> None:
     same_port = run_in_vain(elsewhere, server.environment | {"BIND": server.url.removeprefix("http://")})
 
     assert f"Another EstimateSync uses {tmp_path}/.local. Stop it, or set LOCAL_DIRECTORY" in same_directory
-    assert "Another EstimateSync works on this database. Stop it, or set DATABASE_URL" in same_database
+    assert "Another EstimateSync is using this database. Stop it, or set DATABASE_URL" in same_database
     assert "Another program listens at 127.0.0.1:" in same_port
     assert "Stop it, or set BIND to another port." in same_port
 

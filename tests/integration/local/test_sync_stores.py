@@ -293,7 +293,7 @@ def break_connections(url: str) -> None:
 
 @contextmanager
 def database_closed(url: str) -> Iterator[None]:
-    """Let nobody in who is not in: the name in the URL leads nowhere for a while."""
+    """Refuse new connections: for a while the name in the URL leads nowhere."""
     info = psycopg.conninfo.conninfo_to_dict(url)
     name = psycopg.sql.Identifier(str(info["dbname"]))
     hidden = psycopg.sql.Identifier(f"{info['dbname']}_hidden")

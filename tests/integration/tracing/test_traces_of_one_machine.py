@@ -129,7 +129,7 @@ def test_what_is_not_to_be_traced_is_not(
     machine.wait_delivered(machine.post(**headers))
     machine.stop()
 
-    # How this test looks at the sync is a request of its own.
+    # This test's poll of the sync is a request, too.
     assert {span.name for span in collector.spans} - {"GET /api/automations/estimates/syncs/{sync_id}"} == set()
 
 
@@ -188,7 +188,7 @@ def test_a_mistake_in_the_settings_of_a_run_costs_the_traces_alone() -> None:
     )
 
     assert ended.stdout.startswith("⚠️ [SYNC] No traces: OTEL_EXPORTER_OTLP_ENDPOINT must be an address")
-    assert "SYNC_ID is not set" in ended.stdout, "what else is wrong is told as ever"
+    assert "SYNC_ID is not set" in ended.stdout, "other faults are reported as usual"
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -68,8 +68,8 @@ def test_an_old_name_gives_its_setting_and_is_noted_without_its_value(
         pytest.param({"NODE_ENV": " ", "PORT": ""}, id="blank"),
         pytest.param({"DB_SCHEMA": "botzilla"}, id="the-schema-of-the-old-tables"),
         pytest.param({"AUTOMATION_API_KEY": "one", "API_KEY": "one"}, id="both-and-equal"),
-        pytest.param({"NODE_ENV": "development", "ENVIRONMENT": "production"}, id="everybody-s-environment"),
-        pytest.param({"PORT": "3000", "BIND": "0.0.0.0:8080"}, id="everybody-s-port"),
+        pytest.param({"NODE_ENV": "development", "ENVIRONMENT": "production"}, id="shared-environment"),
+        pytest.param({"PORT": "3000", "BIND": "0.0.0.0:8080"}, id="shared-port"),
         pytest.param(FIRST_BACKEND | {"DATABASE_URL": f"{FIRST_URL}?sslmode=require"}, id="the-same-database"),
     ],
 )

@@ -32,7 +32,7 @@ def test_an_image_is_named_as_the_chart_names_it(registry: str, name: str) -> No
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_every_engine_is_told_target_tag_base_and_time(engine: Engine) -> None:
+def test_every_engine_gets_target_tag_base_and_time(engine: Engine) -> None:
     command = build_build_command(engine, RECIPE)
 
     assert command[0] == engine
@@ -52,7 +52,7 @@ def test_a_certificate_authority_is_a_secret_of_the_build_never_an_argument(engi
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_program_in_an_image_does_not_see_what_lies_beside_it(engine: Engine) -> None:
+def test_a_program_in_an_image_does_not_import_what_lies_next_to_it(engine: Engine) -> None:
     assert build_python_command(engine, "place")[-2:] == ["-I", "-"]
 
 
@@ -64,7 +64,7 @@ def test_a_program_in_an_image_does_not_see_what_lies_beside_it(engine: Engine) 
         pytest.param("podman", "registry.test/estimatesync-api:1", "registry.test/estimatesync-api:1", id="a registry"),
     ],
 )
-def test_an_archive_names_its_image_as_a_node_looks_for_it(engine: Engine, image: str, named: str) -> None:
+def test_an_archive_names_its_image_as_a_node_expects_it(engine: Engine, image: str, named: str) -> None:
     command = build_save_command(engine, image, "/archives/api.tar")
 
     assert command == [engine, "push", "--quiet", image, f"docker-archive:/archives/api.tar:{named}"]

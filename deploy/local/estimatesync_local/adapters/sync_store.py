@@ -253,12 +253,12 @@ class ApiStore:
             return build_page(await self._table.select_newest(query), query.limit)
 
     async def request_cancel(self, name: str) -> EstimateSync | None:
-        """Set the field of the spec; a trigger tells the reconciler."""
+        """Set the field of the spec; a trigger notifies the reconciler."""
         with _api_errors():
             return await self._table.cancel(name)
 
     async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
-        """Set the annotation; a trigger tells the reconciler."""
+        """Set the annotation; a trigger notifies the reconciler."""
         with _api_errors():
             return await self._table.annotate(name, {ANNOTATION_REDELIVER: token})
 

@@ -1,6 +1,6 @@
 """Which variables of the .env file have no effect, and which setting each may have been meant for; `main` logs it.
 
-A file of the first backend, or one that other programs share, holds many such names, and that is no mistake: they are
+A file of the first backend, or one that other programs share, holds many such names, which is not a mistake: they are
 listed once, in one line. Only one that looks like a setting is worth a warning. What does not look like the name of a
 variable is counted and not shown: it may be a line of a private key that another program reads.
 """

@@ -1,4 +1,4 @@
--- pg_catalog, not information_schema: that one hides what this user may not touch, and then nobody can say what to grant.
+-- pg_catalog, not information_schema: that one hides what this user may not touch, and so what an administrator must grant.
 SELECT
     namespace.nspname,
     class.relname,

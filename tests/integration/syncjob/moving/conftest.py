@@ -85,8 +85,8 @@ def run_import(database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytes
             outside.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
             capsys.readouterr()
             code = main(arguments)
-        told = capsys.readouterr()
-        return Done(returncode=code, stdout=told.out, stderr=told.err)
+        printed = capsys.readouterr()
+        return Done(returncode=code, stdout=printed.out, stderr=printed.err)
 
     return run
 

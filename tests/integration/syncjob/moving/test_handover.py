@@ -18,7 +18,7 @@ READ = (
 
 
 @pytest.mark.parametrize("options", [pytest.param(["--keep-ids"], id="kept-ids"), pytest.param([], id="new-ids")])
-def test_tables_and_readers_of_the_old_one_go_on(
+def test_tables_and_readers_of_the_old_one_continue(
     options: list[str],
     database_url: str,
     sample: RunningSample,
@@ -74,7 +74,7 @@ def test_rows_that_point_at_a_surplus_row_of_an_estimate_are_led_to_the_estimate
     assert query("SELECT estimate_id FROM visits ORDER BY 1") == [11, 11, 12, None]
 
 
-def test_ids_that_are_no_numbers_cannot_be_handed_over(
+def test_ids_that_are_not_numbers_cannot_be_handed_over(
     mapping_file: Callable[..., Path], run_import: Run, query: Query
 ) -> None:
     query("CREATE TABLE estimates (id uuid PRIMARY KEY, attic_tech_id int)")

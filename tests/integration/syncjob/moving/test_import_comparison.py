@@ -109,7 +109,7 @@ def test_the_mapping_says_what_counts_as_equal(
     assert words in done.stdout
 
 
-def test_a_row_that_cannot_be_read_is_no_equality(both_synced: Path, run_import: Run, query: Query) -> None:
+def test_a_row_that_cannot_be_read_is_not_equal(both_synced: Path, run_import: Run, query: Query) -> None:
     first = query('SELECT "atticTechId" FROM crm."estimates" WHERE "id" = 1')[0]
     query("""UPDATE crm."estimates" SET "finalPrice" = 'NaN' WHERE "id" = 1""")
     query("DELETE FROM botzilla.estimate WHERE attic_tech_estimate_id = %s", first)

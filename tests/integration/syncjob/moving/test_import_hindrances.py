@@ -110,7 +110,7 @@ def test_times_that_lie_ahead_are_pointed_out(
     assert "- 1 row with an at_updated_date that lies ahead" in plan.stdout
 
 
-def test_names_that_need_quotes_are_no_obstacle(mapping_file: MappingFile, run_import: Run, query: Query) -> None:
+def test_names_that_need_quotes_are_not_an_obstacle(mapping_file: MappingFile, run_import: Run, query: Query) -> None:
     table = r'"the old; one"."est ""100%"""'
     columns = '"№" uuid PRIMARY KEY, "Attic_Tech_ID" bigint, "Name" text'
     row = "'00000000-0000-0000-0000-000000000001', 7, 'Attic %s'"
@@ -124,7 +124,7 @@ def test_names_that_need_quotes_are_no_obstacle(mapping_file: MappingFile, run_i
     assert query("SELECT old_id FROM botzilla.imported_estimate") == ["00000000-0000-0000-0000-000000000001"]
 
 
-def test_a_mapping_that_names_what_is_not_there_is_told_everything_at_once(
+def test_a_mapping_that_names_what_does_not_exist_gets_all_its_faults_at_once(
     snake_case: Callable[..., None], run_import: Run
 ) -> None:
     snake_case(GOOD)
@@ -171,7 +171,7 @@ def test_a_table_that_cannot_be_found_out_has_to_be_named(
     assert words in done.stderr
 
 
-def test_an_error_is_told_of_the_database_that_has_it(
+def test_an_error_names_the_database_that_has_it(
     database_url: str, snake_case: Callable[..., None], mapping_file: MappingFile, run_import: Run, query: Query
 ) -> None:
     snake_case(GOOD)
@@ -204,7 +204,7 @@ def test_a_view_can_be_imported(mapping_file: MappingFile, run_import: Run, quer
 
     done = run_import("run", "--mapping", str(mapping))
 
-    assert "# no primary key: look whether id is different in each row" in mapping.read_text()
+    assert "# no primary key: check that id is different in each row" in mapping.read_text()
     assert done.returncode == 0, done.stderr
     assert query("SELECT old_id FROM botzilla.imported_estimate") == ["5"]
 
@@ -229,7 +229,7 @@ def test_a_view_can_be_imported(mapping_file: MappingFile, run_import: Run, quer
         ),
     ],
 )
-def test_a_view_that_cannot_be_read_is_told_without_its_values(
+def test_a_view_that_cannot_be_read_is_reported_without_its_values(
     select: str, words: str, mapping_file: MappingFile, run_import: Run, query: Query
 ) -> None:
     query("CREATE TABLE notes (note text); INSERT INTO notes VALUES ('Zoë Quill')")

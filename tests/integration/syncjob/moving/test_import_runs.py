@@ -255,7 +255,7 @@ def test_an_import_killed_in_the_middle_has_changed_nothing(
     query('INSERT INTO crm."estimates" SELECT * FROM crm.later WHERE "id" > 5')
     before = query(OURS)
 
-    # The map of the ids comes after the estimates: whoever waits for it has inserted them.
+    # The map of the ids comes after the estimates: a wait for it comes after their insert.
     with psycopg.connect(database_url) as holder:
         holder.execute("LOCK TABLE botzilla.imported_estimate IN EXCLUSIVE MODE")
         process = subprocess.Popen(
@@ -299,8 +299,8 @@ def test_an_import_waits_for_the_merge_of_a_sync_and_sees_what_it_has_stored(
             text=True,
         )
         eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == [1])
-    told, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=30)
 
     assert process.returncode == 0
-    assert [line.split()[0] for line in told.splitlines()[1:5]] == ["0", "0", "1", "1"]
+    assert [line.split()[0] for line in output.splitlines()[1:5]] == ["0", "0", "1", "1"]
     assert query("SELECT name FROM botzilla.estimate ORDER BY attic_tech_estimate_id") == ["Attic", "new name"]

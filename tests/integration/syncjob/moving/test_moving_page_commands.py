@@ -1,4 +1,4 @@
-"""The how-to, command for command, from the first backend's tables to readers that go on."""
+"""The how-to, command for command, from the first backend's tables to readers that continue."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def test_the_commands_of_the_page_work_in_their_order(
     camel_case(fill(40)[:30])
     query("""INSERT INTO crm."visits" ("estimateId") SELECT "id" FROM crm."estimates" """)
 
-    told = {}
+    ended = {}
     for command, output in COMMANDS:
         name, *_ = arguments = shlex.split(command)
         if name == "compare":
@@ -43,13 +43,13 @@ def test_the_commands_of_the_page_work_in_their_order(
             check=False,
         )
         assert done.stderr == ""
-        told[name] = done
+        ended[name] = done
         if output:
             (tmp_path / output).write_text(done.stdout)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute((tmp_path / "handover.sql").read_bytes())
 
-    assert {name: done.returncode for name, done in told.items()} == dict.fromkeys(told, 0) | {"compare": 1}
-    assert "0 different, 0 only theirs" in told["compare"].stdout
+    assert {name: done.returncode for name, done in ended.items()} == dict.fromkeys(ended, 0) | {"compare": 1}
+    assert "0 different, 0 only theirs" in ended["compare"].stdout
     assert query('SELECT count(*) FROM crm."estimates"') == [40]
     assert query('SELECT count(*) FROM crm."visits" JOIN estimatesync.estimate ON estimate.id = "estimateId"') == [30]
