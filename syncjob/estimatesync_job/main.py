@@ -26,16 +26,16 @@ from estimatesync_tracing.settings import read_tracing_settings
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Attribute, Span, SpanName, Tracer
 
-from estimatesync_job.attic_tech import open_attic_tech
-from estimatesync_job.database import open_postgres
-from estimatesync_job.errors import Failure, InterruptedSyncError, SyncError, build_failure
-from estimatesync_job.log import create_log
-from estimatesync_job.page_plan import build_plan
-from estimatesync_job.ports import Log, OpenSource, OpenStore, StoredRun
+from estimatesync_job.adapters.attic_tech import open_attic_tech
+from estimatesync_job.adapters.database import open_postgres
+from estimatesync_job.adapters.log import create_log
+from estimatesync_job.adapters.tracing import TracedLog, note_results, open_traced_source, open_traced_store
+from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
+from estimatesync_job.core.page_plan import build_plan
+from estimatesync_job.core.ports import Log, OpenSource, OpenStore, StoredRun
 from estimatesync_job.result_file import write_result
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
-from estimatesync_job.traced_ports import TracedLog, note_results, open_traced_source, open_traced_store
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS: Final = 3.0
@@ -151,7 +151,7 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
         log=log,
         start=settings.day_bounds.start,
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
-        most_skipped_percent=settings.most_skipped_percent,
+        max_skipped_percent=settings.most_skipped_percent,
     )
 
 

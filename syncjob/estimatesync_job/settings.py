@@ -28,8 +28,8 @@ from estimatesync_contract.settings import (
 )
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 
-from estimatesync_job.day_bounds import DayBounds, compute_day_bounds
-from estimatesync_job.errors import ConfigurationError
+from estimatesync_job.core.errors import ConfigurationError
+from estimatesync_job.core.queries import DayBounds, compute_day_bounds
 
 _GIVEN: Final = "whoever starts the sync gives it"
 _ANY_DAY: Final = date(2000, 1, 1)

@@ -1,6 +1,6 @@
-"""The sync itself: both ends opened at once, one transfer from one to the other, one merge at the end.
+"""The sync itself: source and store opened at once, one transfer from one to the other, one merge at the end.
 
-`main` gives it its ends; it decides the order of things and nothing else.
+`main` passes it both; the sync decides the order of the steps and nothing else.
 """
 
 import asyncio
@@ -13,12 +13,10 @@ import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
-from estimatesync_job.page_plan import PagePlan
-from estimatesync_job.page_reader import ReadPage, read_pages
-from estimatesync_job.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
-from estimatesync_job.requests_in_order import cancel
-from estimatesync_job.skipping import Skipping
-from estimatesync_job.transfer import Transfer
+from estimatesync_job.core.page_plan import PagePlan
+from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
+from estimatesync_job.ordered_requests import cancel
+from estimatesync_job.transfer import ReadPage, Transfer, read_pages
 
 Value = TypeVar("Value")
 
@@ -27,7 +25,7 @@ class Sync:
     """One run, from the login to the commit.
 
     Attributes:
-        stored: what this sync has stored; None until that is certain, and never taken back.
+        stored: what this sync has stored; None until that is certain, and never unset.
     """
 
     def __init__(
@@ -38,7 +36,7 @@ class Sync:
         log: Log,
         start: datetime,
         plan: PagePlan,
-        most_skipped_percent: int,
+        max_skipped_percent: int,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -46,10 +44,10 @@ class Sync:
         self._log: Final = log
         self._start: Final = start
         self._plan: Final = plan
-        self._most_skipped_percent: Final = most_skipped_percent
+        self._max_skipped_percent: Final = max_skipped_percent
 
     async def run(self) -> None:
-        """Sync, or find what this sync has stored before; either way `stored` is set the moment it is known.
+        """Sync, or find what this sync has stored already; either way `stored` is set as soon as it is known.
 
         Raises:
             SyncError: Nothing was stored, unless `stored` is set.
@@ -58,7 +56,7 @@ class Sync:
         async with (
             self._open_source as source,
             aclosing(read_pages(source, self._plan)) as pages,
-            # While the database is still being reached, the first pages are asked for.
+            # While the database is still being reached, the first pages are requested.
             _in_background(_read_first(pages)) as first,
             self._open_store as store,
         ):
@@ -77,7 +75,7 @@ class Sync:
             log=self._log,
             start=self._start,
             concurrency=self._plan.ahead,
-            skipping=Skipping(self._log, most_percent=self._most_skipped_percent),
+            max_skipped_percent=self._max_skipped_percent,
         )
 
     async def _merge(self, store: EstimateStore, transferred: Transferred) -> StoredRun:
@@ -103,7 +101,7 @@ async def _read_first(pages: AsyncGenerator[ReadPage, None]) -> ReadPage:
 
 @asynccontextmanager
 async def _in_background(work: Coroutine[object, object, Value]) -> AsyncIterator[asyncio.Task[Value]]:
-    """Run something beside the block, which may await it; the end of the block ends it."""
+    """Run something during the block, which may await it; the end of the block cancels it."""
     task = asyncio.ensure_future(work)
     try:
         yield task

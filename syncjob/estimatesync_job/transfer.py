@@ -1,43 +1,140 @@
 """From the source into the staging table: the pages of the range, then closing passes until nothing can be missing.
 
-`sync` runs it between the login and the merge; `coverage` holds every decision about what to ask for.
+`sync` starts to read pages before the database is even reached, and runs the transfer between the login and the merge.
+`core.coverage` decides what to ask for and what that proves.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Final
 
 from estimatesync_contract import log_lines
 from estimatesync_contract.timestamps import format_timestamp
 
-from estimatesync_job.closing_pass import ClosingPass, closing
-from estimatesync_job.coverage import MAX_PASSES, FetchState, find_gap, find_tail, is_proof, plan_pass
-from estimatesync_job.errors import SourceChangingError
-from estimatesync_job.listings import Gap
-from estimatesync_job.page_reader import ReadPage
-from estimatesync_job.pages import FetchedPage, SourceTime
-from estimatesync_job.ports import EstimateStore, Log, Source, Transferred
-from estimatesync_job.skipping import Skipping
+from estimatesync_job.core.coverage import (
+    MAX_PASSES,
+    FetchState,
+    PassResult,
+    find_gap,
+    find_tail,
+    is_proof,
+    next_result,
+    next_state,
+    plan_continuation,
+    plan_pass,
+)
+from estimatesync_job.core.errors import SourceChangingError
+from estimatesync_job.core.invalid_records import MAX_NAMED, InvalidRecords, format_name, format_problem_place
+from estimatesync_job.core.page_plan import PagePlan
+from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.ports import EstimateStore, Log, Source, Transferred
+from estimatesync_job.core.queries import ChangesQuery, Gap
+from estimatesync_job.ordered_requests import OrderedRequests, open_requests
+
+ReadPage = tuple[FetchedPage, FetchState]
+"""A page, and how far everything has been read with it."""
+
+
+async def read_pages(source: Source, plan: PagePlan) -> AsyncGenerator[ReadPage, None]:
+    """Log in, then read the pages of the range side by side, and yield them in order.
+
+    Raises:
+        SyncError: A page cannot be read.
+    """
+    await source.login()
+    state = FetchState(plan=plan)
+    # Twice as many as may be in flight: while one response is stored, those that came meanwhile wait here.
+    async with open_requests(source.fetch_page, max_pending=2 * plan.ahead) as requests:
+        requests.send(plan.build_query, last=1)
+        if not await requests.is_answered_within(plan.first_page_wait_seconds):
+            requests.send(plan.build_query, last=plan.total_pages)
+        while not state.is_over:
+            page = await requests.take()
+            state = next_state(state, page)
+            if not state.is_over:
+                requests.send(state.plan.build_query, last=state.plan.total_pages)
+            yield page, state
+
+
+class ClosingPass:
+    """One closing pass, its requests under way as far as they may be."""
+
+    def __init__(
+        self, source: Source, queries: Sequence[ChangesQuery], requests: OrderedRequests[ChangesQuery]
+    ) -> None:
+        self._source: Final = source
+        self._queries: Final = queries
+        self._requests: Final = requests
+        self._send()
+
+    async def store(self, store: EstimateStore, *, note: Callable[[FetchedPage], None]) -> PassResult:
+        """Store the responses, and those that continue them; `note` is called with each before it is stored.
+
+        Raises:
+            SyncError: Not everything could be read.
+        """
+        result = PassResult(queries=len(self._queries))
+        for query in self._queries:
+            response = await self._requests.take()
+            self._send()
+            result = await self._store_all(query, response, result, store=store, note=note)
+        return result
+
+    def _send(self) -> None:
+        self._requests.send(lambda number: self._queries[number - 1], last=len(self._queries))
+
+    async def _store_all(
+        self,
+        query: ChangesQuery,
+        response: FetchedPage,
+        result: PassResult,
+        *,
+        store: EstimateStore,
+        note: Callable[[FetchedPage], None],
+    ) -> PassResult:
+        while True:
+            note(response)
+            result = next_result(result, response, new_or_changed=await store.write_changes(response.rows))
+            following = plan_continuation(query, response)
+            if following is None:
+                return result
+            query, response = following, await self._source.fetch_changes(following)
+
+
+@asynccontextmanager
+async def open_closing_pass(
+    source: Source, queries: Sequence[ChangesQuery], *, max_pending: int
+) -> AsyncIterator[ClosingPass]:
+    """Begin a pass; leaving the block abandons every pending request."""
+    async with open_requests(source.fetch_changes, max_pending=max_pending) as requests:
+        yield ClosingPass(source, queries, requests)
 
 
 class Transfer:
     """One reading of the range."""
 
     def __init__(
-        self, source: Source, store: EstimateStore, *, log: Log, start: datetime, concurrency: int, skipping: Skipping
+        self,
+        source: Source,
+        store: EstimateStore,
+        *,
+        log: Log,
+        start: datetime,
+        concurrency: int,
+        max_skipped_percent: int,
     ) -> None:
         self._source: Final = source
         self._store: Final = store
         self._log: Final = log
         self._start: Final = start
         self._concurrency: Final = concurrency
-        self._skipping: Final = skipping
+        self._invalid: Final = InvalidRecords(max_percent=max_skipped_percent)
         self._gaps: Final[list[Gap]] = []
         self._passes: Final = AsyncExitStack()
 
     async def run(self, first: Awaitable[ReadPage], pages: AsyncGenerator[ReadPage, None]) -> Transferred:
-        """Stage every estimate of the range; the first page has been asked for already.
+        """Stage every estimate of the range; the first page has been requested already.
 
         Raises:
             SyncError: Not everything could be read.
@@ -68,12 +165,13 @@ class Transfer:
 
     async def _begin_pass(self, gaps: Sequence[Gap], *, since: SourceTime, limit: int) -> ClosingPass:
         queries = plan_pass(gaps, since=since, limit=limit, start=self._start)
-        return await self._passes.enter_async_context(closing(self._source, queries, most=self._concurrency))
+        closing_pass = open_closing_pass(self._source, queries, max_pending=self._concurrency)
+        return await self._passes.enter_async_context(closing_pass)
 
     async def _store_page(self, page: FetchedPage, state: FetchState) -> None:
         self._log_page(page, max(state.plan.total_pages, page.page))
-        self._skipping.note(page)
-        self._skipping.check(max(state.plan.total_records, state.records))
+        self._note_invalid(page)
+        self._invalid.check(max(state.plan.total_records, state.records))
         await self._store.write_rows(page.rows)
         message = log_lines.format_page_complete(page.page, state.records)
         self._log.write("page_complete", message, page=page.page, fetched=state.records)
@@ -84,16 +182,23 @@ class Transfer:
         if page.page == total_pages and page.records < page.limit:
             self._log.write("last_page", log_lines.format_last_page(page.records, page.limit), page=page.page)
 
+    def _note_invalid(self, page: FetchedPage) -> None:
+        for placed in self._invalid.add(page):
+            problem = placed.problem
+            fault, place = f"{problem.field} {problem.problem}", format_problem_place(placed)
+            message = log_lines.format_skipped(format_name(placed), fault, place)
+            self._log.write("skipped", message, level="warning", record_id=problem.record_id, page=placed.page)
+
     async def _close(self, state: FetchState, begun: ClosingPass | None) -> Transferred:
-        """Store what a pass brings, then what has changed meanwhile, until one proves that this is all."""
+        """Store what a pass brings, then what has changed meanwhile, until a pass proves that this is all."""
         records, since = state.records, SourceTime()
         for _ in range(MAX_PASSES):
-            skipped = self._skipping.count
+            skipped = self._invalid.count
             begun = begun or await self._begin_pass((), since=since, limit=state.plan.page_size)
-            result = await begun.store(self._store, self._skipping)
-            if result.news:
-                self._log.write("changes", log_lines.format_changes(result.news), records=result.news)
-            records += result.news + max(0, self._skipping.count - skipped)
+            result = await begun.store(self._store, note=self._note_invalid)
+            if changes := result.new_or_changed:
+                self._log.write("changes", log_lines.format_changes(changes), records=changes)
+            records += result.new_or_changed + max(0, self._invalid.count - skipped)
             since, begun = result.began_at or SourceTime(), None
             if is_proof(result):
                 return self._end(state.pages, records, since)
@@ -103,8 +208,8 @@ class Transfer:
         )
 
     def _end(self, pages: int, records: int, ended_at: SourceTime) -> Transferred:
-        self._skipping.check(records)
-        self._skipping.log_total(records)
+        self._invalid.check(records)
+        self._log_skipped_total(records)
         if ended_at.clock:
             instant = format_timestamp(ended_at.clock)
             message = log_lines.format_complete_as_of(instant)
@@ -112,7 +217,13 @@ class Transfer:
         return Transferred(
             pages=pages,
             records=records,
-            skipped=self._skipping.count,
-            skipped_ids=self._skipping.ids,
+            skipped=self._invalid.count,
+            skipped_ids=self._invalid.ids,
             complete_as_of=ended_at.clock,
         )
+
+    def _log_skipped_total(self, records: int) -> None:
+        if skipped := self._invalid.count:
+            names = ", ".join(self._invalid.ids) + (", …" if skipped > MAX_NAMED else "")
+            message = log_lines.format_skipped_total(skipped, records, names)
+            self._log.write("skipped_total", message, level="warning", skipped=skipped, records=records)

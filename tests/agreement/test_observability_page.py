@@ -126,7 +126,7 @@ def test_every_event_is_there_with_its_type() -> None:
 
 def find_lines() -> Iterator[tuple[str, str, set[str]]]:
     """Each call of the sync program's log: action, level, and fields."""
-    for module in sorted((ROOT / "syncjob" / "estimatesync_job").glob("*.py")):
+    for module in sorted((ROOT / "syncjob" / "estimatesync_job").rglob("*.py")):
         for call in (node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)):
             is_line = isinstance(call.func, ast.Attribute) and call.func.attr == "write" and len(call.args) == 2
             if is_line and isinstance(call.args[0], ast.Constant):

@@ -44,9 +44,9 @@ PROVOKED = {
     Reason.RESULT_BROKEN: SPOILT,
     Reason.LOGIN_FAILED: f"{PRODUCT_TEST}::test_bad_credentials_end_at_once_in_the_error_callback_word_for_word",
     Reason.SOURCE_UNAVAILABLE: (
-        f"{JOB_TESTS}/test_job_answers_over_http.py::test_a_wait_beyond_the_end_of_the_sync_ends_it_now"
+        f"{JOB_TESTS}/test_job_responses_over_http.py::test_a_wait_beyond_the_end_of_the_sync_ends_it_now"
     ),
-    Reason.SOURCE_INVALID: f"{JOB_TESTS}/test_job_answers_over_http.py::test_a_page_in_another_order_ends_it_by_name",
+    Reason.SOURCE_INVALID: f"{JOB_TESTS}/test_job_responses_over_http.py::test_a_page_in_another_order_ends_it_by_name",
     Reason.SOURCE_CHANGING: (
         f"{JOB_TESTS}/test_job_changing_source.py"
         "::test_a_source_that_changes_faster_than_it_is_read_changes_no_row_and_may_be_retried"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from estimatesync_contract.causes import Reason
-from estimatesync_job.attic_tech import open_attic_tech
-from estimatesync_job.errors import SourceUnavailableError
-from estimatesync_job.listings import PageQuery
-from estimatesync_job.log import create_log
-from estimatesync_job.retry_delays import RetryPolicy
+from estimatesync_job.adapters.attic_tech import open_attic_tech
+from estimatesync_job.adapters.log import create_log
+from estimatesync_job.adapters.retry import RetryPolicy
+from estimatesync_job.core.errors import SourceUnavailableError
+from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.settings import parse_settings
 from sample_attic_tech import Delay, Fault, Request, Reset, Response, RunningSample, Truncate, running_sample
 

@@ -19,11 +19,11 @@ from uuid import uuid4
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
-from estimatesync_job.attic_tech import open_attic_tech
-from estimatesync_job.database import open_postgres
-from estimatesync_job.errors import DatabaseUnavailableError, SyncError
-from estimatesync_job.log import create_log
-from estimatesync_job.page_plan import build_plan
+from estimatesync_job.adapters.attic_tech import open_attic_tech
+from estimatesync_job.adapters.database import open_postgres
+from estimatesync_job.adapters.log import create_log
+from estimatesync_job.core.errors import DatabaseUnavailableError, SyncError
+from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.settings import Settings, parse_settings
 from estimatesync_job.sync import Sync
 from sample_attic_tech import RunningSample
@@ -269,7 +269,7 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
             log=log,
             start=settings.day_bounds.start,
             plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
-            most_skipped_percent=settings.most_skipped_percent,
+            max_skipped_percent=settings.most_skipped_percent,
         )
         try:
             await sync.run()

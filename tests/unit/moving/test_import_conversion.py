@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from estimatesync_import.core.mapping import ColumnRule, Conversion, Mapping, OldSource, ValueProblem
-from estimatesync_job.rows import Row
+from estimatesync_job.core.rows import Row
 
 
 def convert(column: str, value: str | None, *, time_zone: str = "UTC", **rule: Any) -> Any:

@@ -18,15 +18,15 @@ import httpx
 import msgspec
 import pytest
 from estimatesync_contract.status import Results
-from estimatesync_job.attic_tech import AtticTech
-from estimatesync_job.coverage import OVERLAP
-from estimatesync_job.errors import SourceChangingError
-from estimatesync_job.listings import ChangesQuery, PageQuery
-from estimatesync_job.page_plan import PagePlan, build_plan
-from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime
-from estimatesync_job.ports import Level, Source, StoredRun, Transferred
-from estimatesync_job.retry_delays import RetryPolicy
-from estimatesync_job.rows import Row
+from estimatesync_job.adapters.attic_tech import AtticTech
+from estimatesync_job.adapters.retry import RetryPolicy
+from estimatesync_job.core.coverage import OVERLAP
+from estimatesync_job.core.errors import SourceChangingError
+from estimatesync_job.core.page_plan import PagePlan, build_plan
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
+from estimatesync_job.core.ports import Level, Source, StoredRun, Transferred
+from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import parse_settings
 from estimatesync_job.sync import Sync
 from hypothesis import HealthCheck, Phase, example, find, given, settings
@@ -172,7 +172,7 @@ class World:
             self.edited.add(record_id)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        """Answer after a while of any length, so that requests overtake each other."""
+        """Reply after a while of any length, so that requests overtake each other."""
         for _ in range(self.rng.randrange(2 * self.story.concurrency)):
             await asyncio.sleep(0)
         answered = self.sample.respond(self._translate(request))
@@ -280,7 +280,7 @@ async def without_closing_pass(opening: AbstractAsyncContextManager[Source]) -> 
 def plan_story(story: Story) -> PagePlan:
     """Ask for the first pages together; without a page size they begin with one record, and grow."""
     plan = msgspec.structs.replace(
-        build_plan(page_size=story.page_size or 1, ahead=story.concurrency), patience_seconds=0.0
+        build_plan(page_size=story.page_size or 1, ahead=story.concurrency), first_page_wait_seconds=0.0
     )
     return plan if story.page_size else msgspec.structs.replace(plan, is_adaptive=True, sizes=(8, 4, 2, 1), few_pages=0)
 
@@ -295,7 +295,7 @@ def run_story(
         log=SilentLog(),
         start=START,
         plan=plan_story(story),
-        most_skipped_percent=0,
+        max_skipped_percent=0,
     )
     asyncio.run(sync.run())
     assert sync.stored

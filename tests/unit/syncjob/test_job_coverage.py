@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from estimatesync_job.coverage import (
+from estimatesync_job.core.coverage import (
     GAPS_PER_QUERY,
     FetchState,
     PassResult,
@@ -15,12 +15,10 @@ from estimatesync_job.coverage import (
     next_state,
     plan_pass,
 )
-from estimatesync_job.day_bounds import DayBounds
-from estimatesync_job.listings import ChangesQuery, Gap, PageQuery, build_changes_query, build_page_query
-from estimatesync_job.page_plan import build_plan
-from estimatesync_job.pages import FetchedPage, SourceTime
-from estimatesync_job.records import RecordId
-from estimatesync_job.rows import Row, map_record
+from estimatesync_job.core.page_plan import build_plan
+from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.queries import ChangesQuery, DayBounds, Gap, PageQuery, build_changes_query, build_page_query
+from estimatesync_job.core.rows import RecordId, Row, map_record
 from msgspec import Raw
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
@@ -183,7 +181,7 @@ def test_without_any_stamp_the_whole_range_may_have_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "news", "proves"),
+    ("queries", "new_or_changed", "proves"),
     [
         pytest.param(1, (5,), True, id="one-answer-is-one-instant"),
         pytest.param(1, (0, 0), True, id="nothing-new-since-it-began"),
@@ -192,12 +190,12 @@ def test_without_any_stamp_the_whole_range_may_have_changed() -> None:
     ],
 )
 def test_what_proves_that_nothing_is_missing(
-    queries: int, news: tuple[int, ...], proves: bool  # noqa: FBT001 - a table's column
+    queries: int, new_or_changed: tuple[int, ...], proves: bool  # noqa: FBT001 - a table's column
 ) -> None:  # fmt: skip
     result = PassResult(queries=queries)
 
-    for number in news:
-        result = next_result(result, build_page(), news=number)
+    for number in new_or_changed:
+        result = next_result(result, build_page(), new_or_changed=number)
 
     assert is_proof(result) is proves
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.timestamps import format_timestamp
-from estimatesync_job.day_bounds import compute_day_bounds
+from estimatesync_job.core.queries import compute_day_bounds
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ExitCode, ResultError
-from estimatesync_job.database_faults import build_database_error
-from estimatesync_job.errors import (
+from estimatesync_job.core.database_errors import build_database_error
+from estimatesync_job.core.errors import (
     ConfigurationError,
     DatabaseRefusedError,
     DatabaseUnavailableError,

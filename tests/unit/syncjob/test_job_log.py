@@ -4,7 +4,7 @@ import io
 from datetime import datetime
 
 import msgspec
-from estimatesync_job.log import create_log
+from estimatesync_job.adapters.log import create_log
 
 
 def test_text_is_the_bare_sentence() -> None:

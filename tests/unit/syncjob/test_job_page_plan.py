@@ -1,10 +1,10 @@
 """Which pages are asked for, and how large they are."""
 
 import pytest
-from estimatesync_job.listings import PageQuery
-from estimatesync_job.page_plan import PagePlan, build_plan, next_plan
-from estimatesync_job.pages import FetchedPage, SourceTime
-from estimatesync_job.rows import Row, map_record
+from estimatesync_job.core.page_plan import PagePlan, build_plan, next_plan
+from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.queries import PageQuery
+from estimatesync_job.core.rows import Row, map_record
 from msgspec import Raw
 
 ROW = map_record(Raw(b'{"id":5}'))

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from estimatesync_job.errors import SourceInvalidError
-from estimatesync_job.pages import (
+from estimatesync_job.core.errors import SourceInvalidError
+from estimatesync_job.core.pages import (
     FetchedPage,
-    PageAnswer,
+    PageBody,
     SourceTime,
     compute_later,
     compute_stamp,
@@ -19,7 +19,7 @@ NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 
 def map_body(body: bytes, *, page: int = 2, limit: int = 100) -> FetchedPage:
-    answer = msgspec.json.decode(body, type=PageAnswer)
+    answer = msgspec.json.decode(body, type=PageBody)
     return map_page(answer, page=page, limit=limit, size_bytes=len(body), seconds=0.1, asked_at=SourceTime(clock=NOON))
 
 

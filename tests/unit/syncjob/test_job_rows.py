@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_job.rows import RecordProblem, Row, map_record
+from estimatesync_job.core.rows import RecordProblem, Row, map_record
 
 RECORD: dict[str, Any] = {
     "id": 4200,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from estimatesync_contract.spec import DateRange
-from estimatesync_job.errors import ConfigurationError
+from estimatesync_job.core.errors import ConfigurationError
 from estimatesync_job.settings import parse_identity, parse_log_format, parse_result_path, parse_settings
 
 COMPLETE: Mapping[str, str] = {

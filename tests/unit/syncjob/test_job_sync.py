@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 import pytest
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import Results
-from estimatesync_job.errors import (
+from estimatesync_job.core.errors import (
     LoginFailedError,
     RecordInvalidError,
     SourceChangingError,
     SourceUnavailableError,
     SyncError,
 )
-from estimatesync_job.listings import ChangesQuery, PageQuery
-from estimatesync_job.page_plan import build_plan
-from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, PageAnswer, SourceTime, map_page
-from estimatesync_job.ports import Level, StoredRun, Transferred
-from estimatesync_job.rows import Row
+from estimatesync_job.core.page_plan import build_plan
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, SourceTime, map_page
+from estimatesync_job.core.ports import Level, StoredRun, Transferred
+from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.rows import Row
 from estimatesync_job.sync import Sync
 from msgspec import Raw
 
@@ -81,7 +81,7 @@ class ScriptedSource:
         return self._map(self.changes.pop(0) if self.changes else [], CLOSING_PAGE)
 
     def _map(self, records: list[bytes], page: int, total_pages: int | None = None) -> FetchedPage:
-        answer = PageAnswer(docs=tuple(Raw(record) for record in records), total_pages=total_pages)
+        answer = PageBody(docs=tuple(Raw(record) for record in records), total_pages=total_pages)
         return map_page(answer, page=page, limit=3, size_bytes=1024, seconds=0.1, asked_at=SourceTime(clock=NOON))
 
 
@@ -99,9 +99,9 @@ class ListStore:
         self.staged.append(rows)
 
     async def write_changes(self, rows: Sequence[Row]) -> int:
-        news = [row for row in rows if not any(row in staged for staged in self.staged)]
+        new_or_changed = [row for row in rows if not any(row in staged for staged in self.staged)]
         self.staged.append(rows)
-        return len(news)
+        return len(new_or_changed)
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         self.merged = records = transferred.records
@@ -129,7 +129,7 @@ def run_sync(
     log: ListLog | None = None,
     *,
     concurrency: int = 3,
-    most_skipped_percent: int = 1,
+    max_skipped_percent: int = 1,
 ) -> StoredRun:
     sync = Sync(
         open_source=nullcontext(source),
@@ -137,7 +137,7 @@ def run_sync(
         log=log or ListLog(),
         start=datetime(2025, 9, 1, tzinfo=UTC),
         plan=build_plan(page_size=3, ahead=concurrency),
-        most_skipped_percent=most_skipped_percent,
+        max_skipped_percent=max_skipped_percent,
     )
     asyncio.run(sync.run())
     assert sync.stored is not None
@@ -285,7 +285,7 @@ def test_broken_records_within_the_share_are_left_out_named_and_counted_once() -
         changes=[[b'{"id":9,"true_cost":"x"}', b'{"id":7}'], [], []],
     )
 
-    stored = run_sync(source, ListStore(), log, most_skipped_percent=70)
+    stored = run_sync(source, ListStore(), log, max_skipped_percent=70)
 
     assert (stored.results.skipped_estimates, stored.skipped_ids) == (1, ("9",))
     assert "⚠️ [SYNC] Estimate 9 is skipped: true_cost is not a number (record 1 on page 1)" in log.lines
@@ -296,4 +296,4 @@ def test_broken_records_beyond_the_share_are_named_together() -> None:
     records = [b'{"id":%d,"true_cost":"x"}' % number for number in range(30, 0, -1)]
 
     with pytest.raises(RecordInvalidError, match=r"\(id 30\) cannot be .* 29 more are broken: 29, .*, 21, …\."):
-        run_sync(ScriptedSource(totals=[1], records=records), ListStore(), most_skipped_percent=99)
+        run_sync(ScriptedSource(totals=[1], records=records), ListStore(), max_skipped_percent=99)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_job import sql_files as job_sql
+from estimatesync_job.adapters import migrations as job_sql
 from psycopg import AsyncConnection, IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 

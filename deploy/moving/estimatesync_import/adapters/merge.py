@@ -17,8 +17,8 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
-from estimatesync_job import sql_files as job_sql
-from estimatesync_job.schema_migrations import write_migrations
+from estimatesync_job.adapters import migrations as job_sql
+from estimatesync_job.adapters.migrations import write_migrations
 from psycopg import AsyncConnection, sql
 
 from estimatesync_import.adapters.databases import fetch_schema, open_old_database, open_our_database, read_sql

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
-from estimatesync_job import sql_files as job_sql
-from estimatesync_job.rows import Row
+from estimatesync_job.adapters import migrations as job_sql
+from estimatesync_job.core.rows import Row
 from psycopg import AsyncConnection, sql
 
 from estimatesync_import.adapters.databases import OldDatabase, read_sql

@@ -16,7 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
-from estimatesync_job.field_values import (
+from estimatesync_job.core.fields import (
     FieldFaultError,
     parse_id,
     parse_instant,
@@ -24,7 +24,7 @@ from estimatesync_job.field_values import (
     parse_number,
     parse_text,
 )
-from estimatesync_job.rows import PENDING, UNNAMED, Row
+from estimatesync_job.core.rows import PENDING, UNNAMED, Row
 
 from estimatesync_import.core.errors import MappingError
 

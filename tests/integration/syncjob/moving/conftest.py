@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 from estimatesync_import.main import main
-from estimatesync_job.rows import Row, map_record
+from estimatesync_job.core.rows import Row, map_record
 from psycopg import sql
 from sample_attic_tech import Record
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from estimatesync_job.rows import Row
+from estimatesync_job.core.rows import Row
 from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]

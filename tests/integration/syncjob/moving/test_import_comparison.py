@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_job.rows import Row
+from estimatesync_job.core.rows import Row
 from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from estimatesync_job.rows import Row
-from estimatesync_job.sql_files import read_sql
+from estimatesync_job.adapters.migrations import read_sql
+from estimatesync_job.core.rows import Row
 from sample_attic_tech import Record, RunningSample
 
 Query = Callable[..., list[Any]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from estimatesync_job.rows import Row
+from estimatesync_job.core.rows import Row
 from sample_attic_tech import Record, RunningSample
 
 PAGE = (Path(__file__).parents[4] / "docs" / "moving.md").read_text()

@@ -16,7 +16,7 @@ from sample_attic_tech import RunningSample, SampleConfig, running_sample
 Eventually = Callable[[Callable[[], bool]], None]
 Fill = Callable[..., list[dict[str, Any]]]
 OUTAGE_SECONDS = 30.0
-PATIENCE_SECONDS = 90.0
+FIRST_PAGE_WAIT_SECONDS = 90.0
 DATE_RANGE = {"SYNC_PAGE_SIZE": "10", "SYNC_CONCURRENCY": "1"}
 SLOW_MERGE = """
     CREATE FUNCTION {schema}.dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3); RETURN NEW; END';
@@ -68,7 +68,7 @@ def test_a_server_that_stops_while_one_sync_reads_and_another_merges_undoes_both
     time.sleep(max(0.0, stopped + OUTAGE_SECONDS - time.monotonic()))
     own_server.start()
 
-    assert [job.process.wait(PATIENCE_SECONDS) for job in successors] == [0, 0]
+    assert [job.process.wait(FIRST_PAGE_WAIT_SECONDS) for job in successors] == [0, 0]
     assert [job.result.results.new_estimates for job in successors] == [60, 60]
     both = "SELECT (SELECT count(*) FROM reading.estimate), (SELECT count(*) FROM merging.estimate)"
     assert own_server.query(both) == [(60, 60)]
@@ -81,7 +81,7 @@ def test_a_server_that_freezes_for_half_a_minute_while_one_sync_reads_and_anothe
         time.sleep(OUTAGE_SECONDS)
         assert [job.process.poll() for job in two_at_work] == [None, None]
 
-    assert [job.process.wait(PATIENCE_SECONDS) for job in two_at_work] == [0, 0]
+    assert [job.process.wait(FIRST_PAGE_WAIT_SECONDS) for job in two_at_work] == [0, 0]
     assert [job.result.results.new_estimates for job in two_at_work] == [60, 60]
 
 

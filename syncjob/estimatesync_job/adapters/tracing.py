@@ -1,6 +1,6 @@
-"""The sync's ends with traces: each does what the end behind it does, and tells it as a span.
+"""The sync's ports with traces: each forwards to the real one and records the call as a span.
 
-`main` puts them around the real ones, only while tracing is on; the sync itself knows nothing of it.
+`main` wraps the real ones only while tracing is on; the sync itself does not know about it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -12,9 +12,8 @@ from estimatesync_tracing.context import format_span_id, format_trace_id
 from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
 from estimatesync_tracing.spans import Attribute, Span, SpanKind, SpanName, Tracer
 
-from estimatesync_job.listings import ChangesQuery, PageQuery
-from estimatesync_job.pages import FetchedPage
-from estimatesync_job.ports import (
+from estimatesync_job.core.pages import FetchedPage
+from estimatesync_job.core.ports import (
     EstimateStore,
     Level,
     Log,
@@ -24,18 +23,18 @@ from estimatesync_job.ports import (
     StoredRun,
     Transferred,
 )
-from estimatesync_job.rows import Row
+from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.rows import Row
 
 
 class TracedLog:
-    """A Log whose lines name their span, and whose warnings are events of it."""
+    """A Log whose lines name their span, and whose warnings become events of it."""
 
     def __init__(self, log: Log, tracer: Tracer) -> None:
         self._log: Final = log
         self._tracer: Final = tracer
 
     def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
-        """See Log."""
         if level != "info":
             self._tracer.event(action, fields)
         if context := self._tracer.find_current():
@@ -51,45 +50,38 @@ class TracedSource:
         self._tracer: Final = tracer
 
     async def login(self) -> None:
-        """See Source."""
         with self._tracer.span(SpanName.LOGIN, kind=SpanKind.CLIENT):
             await self._source.login()
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
-        """See Source."""
         with self._tracer.span(SpanName.FETCH_PAGE, kind=SpanKind.CLIENT) as span:
             span.note({Attribute.PAGE: query.page})
             return _note_page(span, await self._source.fetch_page(query))
 
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
-        """See Source."""
         with self._tracer.span(SpanName.FETCH_CHANGES, kind=SpanKind.CLIENT) as span:
             return _note_page(span, await self._source.fetch_changes(query))
 
 
 class TracedStore:
-    """An EstimateStore whose writing is told."""
+    """An EstimateStore whose every write is a span."""
 
     def __init__(self, store: EstimateStore, tracer: Tracer) -> None:
         self._store: Final = store
         self._tracer: Final = tracer
 
     async def fetch_committed_run(self) -> StoredRun | None:
-        """See EstimateStore."""
         return await self._store.fetch_committed_run()
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
-        """See EstimateStore."""
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
             await self._store.write_rows(rows)
 
     async def write_changes(self, rows: Sequence[Row]) -> int:
-        """See EstimateStore."""
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
             return await self._store.write_changes(rows)
 
     async def merge(self, transferred: Transferred) -> StoredRun:
-        """See EstimateStore."""
         with self._tracer.span(SpanName.MERGE, kind=SpanKind.CLIENT) as span:
             run = await self._store.merge(transferred)
             note_results(span, run.results)
@@ -98,14 +90,14 @@ class TracedStore:
 
 @asynccontextmanager
 async def open_traced_source(open_source: OpenSource, tracer: Tracer) -> AsyncIterator[Source]:
-    """Open the source; see OpenSource."""
+    """Open the source."""
     async with open_source as source:
         yield TracedSource(source, tracer)
 
 
 @asynccontextmanager
 async def open_traced_store(open_store: OpenStore, tracer: Tracer) -> AsyncIterator[EstimateStore]:
-    """Open the store, which takes a while; see OpenStore."""
+    """Open the store; connecting is a span, because it takes a while."""
     async with AsyncExitStack() as stack:
         with tracer.span(SpanName.CONNECT, kind=SpanKind.CLIENT):
             store = await stack.enter_async_context(open_store)
@@ -113,7 +105,7 @@ async def open_traced_store(open_store: OpenStore, tracer: Tracer) -> AsyncItera
 
 
 def note_results(span: Span, results: Results) -> None:
-    """Add what was stored."""
+    """Add the counts of what was stored."""
     span.note(
         {
             Attribute.FETCHED: results.total_fetched,

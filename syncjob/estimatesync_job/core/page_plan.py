@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from estimatesync_job.listings import PageQuery
-from estimatesync_job.pages import FetchedPage, is_below
+from estimatesync_job.core.pages import FetchedPage, is_below
+from estimatesync_job.core.queries import PageQuery
 
 FIRST_SIZE: Final = 100
 """Records of a page as long as nothing is known about them."""
@@ -22,17 +22,17 @@ FEW_PAGES: Final = 32
 SIZES: Final = (800, 400, 200, 100, 50, 20, 10)
 """To choose from. Each divides some multiple of every smaller one, so that pages of two sizes join without a seam."""
 
-PATIENCE_SECONDS: Final = 0.025
+FIRST_PAGE_WAIT_SECONDS: Final = 0.025
 """How long the first page may take before others are asked for on the chance that they exist: a server that is quick
 tells how many there are, and with a slow one little is lost."""
 
-MOST_BYTES: Final = 1_000_000
+MAX_LARGER_PAGE_BYTES: Final = 1_000_000
 """What a page that is made larger may weigh; some servers and proxies refuse answers of a few megabytes."""
 
-HEAVY_BYTES: Final = 5_000_000
+MAX_PAGE_BYTES: Final = 5_000_000
 """What any page may weigh before it is made smaller: several are in memory at the same time."""
 
-MOST_SECONDS: Final = 1.0
+MAX_LARGER_PAGE_SECONDS: Final = 1.0
 """What a page that is made larger may take, were its time all due to its records."""
 
 
@@ -54,7 +54,7 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
         is_settled: whether the number is known.
         series: all of them, without a seam in between.
         sizes, few_pages: SIZES and FEW_PAGES.
-        patience_seconds: how long the first page is waited for before the others are asked for.
+        first_page_wait_seconds: how long the first page is waited for before the others are asked for.
     """
 
     ahead: int
@@ -63,7 +63,7 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
     series: tuple[Series, ...]
     sizes: tuple[int, ...] = SIZES
     few_pages: int = FEW_PAGES
-    patience_seconds: float = PATIENCE_SECONDS
+    first_page_wait_seconds: float = FIRST_PAGE_WAIT_SECONDS
 
     @property
     def page_size(self) -> int:
@@ -143,8 +143,8 @@ def choose_size(plan: PagePlan, page: FetchedPage, *, pages_left: int) -> int:
     bytes_each, seconds_each = page.size_bytes / page.records, page.seconds / page.records
     for size in plan.sizes:
         is_larger = size > plan.page_size
-        if is_larger and (pages_left <= plan.few_pages or size * seconds_each > MOST_SECONDS):
+        if is_larger and (pages_left <= plan.few_pages or size * seconds_each > MAX_LARGER_PAGE_SECONDS):
             continue
-        if size * bytes_each <= (MOST_BYTES if is_larger else HEAVY_BYTES):
+        if size * bytes_each <= (MAX_LARGER_PAGE_BYTES if is_larger else MAX_PAGE_BYTES):
             return size
     return plan.sizes[-1]

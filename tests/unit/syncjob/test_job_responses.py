@@ -2,24 +2,30 @@
 
 import msgspec
 import pytest
-from estimatesync_job.answers import Answer, TokenRefusedError, build_access_error, parse_page_answer, parse_token
-from estimatesync_job.errors import LoginFailedError, SourceInvalidError, SyncError, TransientSourceError
+from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SyncError, TransientSourceError
+from estimatesync_job.core.responses import (
+    Response,
+    TokenRefusedError,
+    build_access_error,
+    parse_page_response,
+    parse_token,
+)
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 EMPTY_PAGE = b'{"docs":[],"page":1}'
 
 
-def build_answer(status: int = 200, body: bytes = EMPTY_PAGE, **headers: str) -> Answer:
+def build_answer(status: int = 200, body: bytes = EMPTY_PAGE, **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status=status, headers={**JSON, **named}, body=body)
+    return Response(status=status, headers={**JSON, **named}, body=body)
 
 
-def build_refusal(status: int, message: str) -> Answer:
+def build_refusal(status: int, message: str) -> Response:
     return build_answer(status, msgspec.json.encode({"errors": [{"message": message}]}))
 
 
 def test_a_page_and_a_token_are_read() -> None:
-    assert parse_page_answer(build_answer(), number=1).docs == ()
+    assert parse_page_response(build_answer(), number=1).docs == ()
     assert parse_token(build_answer(body=b'{"message":"Passed","token":"a.b.c","exp":1}')) == "a.b.c"
 
 
@@ -51,16 +57,18 @@ def test_a_page_and_a_token_are_read() -> None:
         ),
     ],
 )
-def test_what_is_not_the_page_is_an_error_of_the_right_kind(answer: Answer, kind: type[SyncError], words: str) -> None:
+def test_what_is_not_the_page_is_an_error_of_the_right_kind(
+    answer: Response, kind: type[SyncError], words: str
+) -> None:
     with pytest.raises(kind, match=words) as raised:
-        parse_page_answer(answer, number=1)
+        parse_page_response(answer, number=1)
 
     assert type(raised.value) is kind
 
 
 def test_retry_after_travels_with_the_error() -> None:
     with pytest.raises(TransientSourceError) as raised:
-        parse_page_answer(build_answer(503, retry_after="7"), number=1)
+        parse_page_response(build_answer(503, retry_after="7"), number=1)
 
     assert raised.value.retry_after == "7"
 
@@ -68,7 +76,7 @@ def test_retry_after_travels_with_the_error() -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_is_told_apart_from_other_errors(status: int) -> None:
     with pytest.raises(TokenRefusedError) as raised:
-        parse_page_answer(build_answer(status), number=1)
+        parse_page_response(build_answer(status), number=1)
 
     assert raised.value.status == status
 
@@ -87,7 +95,7 @@ def test_a_refused_token_is_told_apart_from_other_errors(status: int) -> None:
         pytest.param(build_answer(403, b""), "HTTP 403", id="403-without-a-word"),
     ],
 )
-def test_a_refused_login_says_why(answer: Answer, message: str) -> None:
+def test_a_refused_login_says_why(answer: Response, message: str) -> None:
     with pytest.raises(LoginFailedError) as raised:
         parse_token(answer)
 

@@ -6,7 +6,7 @@ libpq's text, so that one is searched for the server's words; unknown words coun
 
 from typing import Final
 
-from estimatesync_job.errors import DatabaseRefusedError, DatabaseUnavailableError
+from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
 
 _UNREACHABLE: Final = "it cannot be reached. Check that it runs, and the host and port in DATABASE_URL"
 _WRONG_PASSWORD: Final = "it refuses the user or password. Correct DATABASE_URL"  # noqa: S105 - a sentence

@@ -1,32 +1,139 @@
-"""PostgreSQL: one connection, one transaction from the first staged row to the commit.
+"""PostgreSQL: one connection, one transaction from the first staged row to the commit, and psycopg's errors as ours.
 
-`sync` writes rows through it while pages arrive. Everything is set for the transaction alone and nothing is prepared,
-so a pooler in transaction mode may stand in between.
+`transfer` stages rows through it while pages arrive, and `sync` merges them. Everything is set for the transaction
+alone and nothing is prepared, so that a pooler in transaction mode may stand in between.
 """
 
 import asyncio
+import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
 from estimatesync_contract.status import Results
-from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy
+from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, IsolationLevel, sql
+from psycopg.conninfo import conninfo_to_dict
 
-from estimatesync_job.database_connection import ANSWER_SECONDS, answered, begin, connected, translated_errors
-from estimatesync_job.ports import StoredRun, Transferred
-from estimatesync_job.rows import Row
-from estimatesync_job.schema_migrations import write_migrations
+from estimatesync_job.adapters.migrations import read_sql, write_migrations
+from estimatesync_job.core.database_errors import build_database_error
+from estimatesync_job.core.errors import ConfigurationError, DatabaseUnavailableError
+from estimatesync_job.core.ports import StoredRun, Transferred
+from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import Settings
-from estimatesync_job.sql_files import read_sql
+
+_CONNECTION_DEFAULTS: Final[dict[str, Any]] = {
+    "application_name": "estimatesync",
+    "connect_timeout": 10,
+    # A server that vanished without a word is noticed within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""Used unless DATABASE_URL says otherwise; in seconds, the last one in milliseconds."""
+
+ANSWER_SECONDS: Final = 630.0
+"""For one piece of work. Longer than the server lets a statement take (`configure_transaction`), so that its own rule
+comes first: a server that is silent for this long has stopped, while its machine still keeps the connection open."""
+
+_SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
 _BEGIN_MERGE: Final = b";".join([
     read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names")
 ])  # fmt: skip
 
+# The errors that psycopg raises say what it warns of as well; without a handler the warnings would bypass our log.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+@asynccontextmanager
+async def connected(settings: Settings, *, answer_seconds: float) -> AsyncIterator[AsyncConnection]:
+    """Connect and begin a transaction."""
+    connection = await _create_connection_in_time(settings)
+    try:
+        with answered(connection, within=answer_seconds):
+            await begin(connection, settings.database_schema)
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _create_connection_in_time(settings: Settings) -> AsyncConnection:
+    """Connect, and try again while a database that starts, fails over or is full may still become available."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.database_wait_seconds
+    while True:
+        try:
+            with translated_errors(settings.database_schema):
+                return await _create_connection(settings.database_url)
+        except DatabaseUnavailableError:
+            if loop.time() + _SECONDS_BETWEEN_CONNECTS > deadline:
+                raise
+        await asyncio.sleep(_SECONDS_BETWEEN_CONNECTS)
+
+
+async def _create_connection(url: str) -> AsyncConnection:
+    try:
+        parameters = _CONNECTION_DEFAULTS | conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # The error would repeat the URL, password and all.
+        raise ConfigurationError("The sync cannot start: DATABASE_URL is not a valid connection URL.") from None
+    try:
+        connection = await AsyncConnection.connect(**parameters, prepare_threshold=None)
+    except UnicodeError:
+        # Raised by the lookup of a host name with two adjacent dots or a part that is too long.
+        raise ConfigurationError("The sync cannot start: DATABASE_URL names a host that can have no address.") from None
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    return connection
+
+
+async def begin(connection: AsyncConnection, schema: str) -> None:
+    """Configure a new transaction: the schema to work in, and how long to wait for what."""
+    search_path = sql.Identifier(schema).as_string(connection)
+    await connection.execute(read_sql("configure_transaction"), {"search_path": search_path})
+
+
+@contextmanager
+def answered(connection: AsyncConnection, *, within: float) -> Iterator[None]:
+    """Cut the connection if its server has not answered within so many seconds, which ends whatever waits for it.
+
+    Raises:
+        psycopg.OperationalError: It was cut.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    timer = loop.call_at(deadline, _cut, connection)
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if loop.time() < deadline:
+            raise
+        raise psycopg.OperationalError(f"no answer within {within:g} s") from error
+    finally:
+        timer.cancel()
+
+
+def _cut(connection: AsyncConnection) -> None:
+    """Shut the socket down as if the other end had, and leave it to libpq, which waits on it, to notice."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as connected_socket:
+        connected_socket.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def translated_errors(schema: str) -> Iterator[None]:
+    """Raise psycopg's errors as SyncErrors."""
+    try:
+        yield
+    except psycopg.Error as error:
+        text = error.diag.message_primary or str(error)
+        raise build_database_error(sqlstate=error.sqlstate, text=text, schema=schema) from error
+
 
 class PostgresStore:
-    """The tables of one schema, within one transaction."""
+    """The EstimateStore: the tables of one schema, within one transaction."""
 
     def __init__(self, connection: AsyncConnection, settings: Settings, *, answer_seconds: float) -> None:
         self._connection: Final = connection
@@ -37,7 +144,7 @@ class PostgresStore:
         self._staged = 0
 
     async def fetch_committed_run(self) -> StoredRun | None:
-        """Read what this sync has committed already.
+        """Read what this sync has already committed.
 
         Raises:
             SyncError: DatabaseRefused or DatabaseUnavailable, as from every method.
@@ -46,7 +153,7 @@ class PostgresStore:
             return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
-        """Stage rows, without waiting for the server: one COPY goes on until something else is asked of it."""
+        """Stage rows, without waiting for the server: one COPY goes on until another method needs the connection."""
         with self._working():
             if self._copy is None:
                 cursor = await self._copying.enter_async_context(self._connection.cursor())
@@ -64,12 +171,12 @@ class PostgresStore:
         await self.write_rows(rows)
         await self._end_copy()
         with self._working():
-            cursor = await self._connection.execute(read_sql("count_news"), {"known": known})
+            cursor = await self._connection.execute(read_sql("count_new_or_changed"), {"known": known})
             row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
     async def merge(self, transferred: Transferred) -> StoredRun:
-        """Merge what is staged and commit; another process of the same sync that was faster has done it already."""
+        """Merge what is staged and commit, unless another process of the same sync was faster."""
         await self._end_copy()
         with self._working():
             run = await self._begin_merge()
@@ -117,7 +224,7 @@ class PostgresStore:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """One piece of work for the server, which has so long for it; its errors in our words."""
+        """Bound how long the server may take for one piece of work, and translate its errors."""
         with (
             translated_errors(self._settings.database_schema),
             answered(self._connection, within=self._answer_seconds),
@@ -125,7 +232,7 @@ class PostgresStore:
             yield
 
     async def _commit(self) -> None:
-        """Commit; to be told to stop now is too late, for nobody could say whether the rows are in."""
+        """Commit; a cancellation now comes too late, since it would leave open whether the rows are stored."""
         commit = asyncio.ensure_future(self._connection.commit())
         try:
             await asyncio.shield(commit)

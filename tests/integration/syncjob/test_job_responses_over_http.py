@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_contract.causes import Reason
-from estimatesync_job.attic_tech import open_attic_tech
-from estimatesync_job.errors import SourceUnavailableError
-from estimatesync_job.listings import PageQuery
-from estimatesync_job.log import create_log
-from estimatesync_job.retry_delays import RetryPolicy
+from estimatesync_job.adapters.attic_tech import open_attic_tech
+from estimatesync_job.adapters.log import create_log
+from estimatesync_job.adapters.retry import RetryPolicy
+from estimatesync_job.core.errors import SourceUnavailableError
+from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.settings import parse_settings
 from sample_attic_tech import Delay, Fault, Request, Response, RunningSample, SampleConfig, running_sample
 from sample_attic_tech.listing import parse_find_query
@@ -228,7 +228,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99
 
 @pytest.fixture
 def freezing_server() -> Iterator[Callable[[bytes, bytes], str]]:
-    """Answer logins and listings with so many bytes, and then keep the connection open for ever."""
+    """Reply to logins and listings with so many bytes, and then keep the connection open for ever."""
     listeners: list[socket.socket] = []
 
     def answer(connection: socket.socket, login: bytes, listing: bytes) -> None:

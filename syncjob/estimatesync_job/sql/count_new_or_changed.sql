@@ -17,4 +17,4 @@ SELECT count(DISTINCT attic_tech_estimate_id) FROM (
     WHERE
         arrival <= %(known)s
         AND attic_tech_estimate_id IN (SELECT attic_tech_estimate_id FROM staging WHERE arrival > %(known)s)
-) AS news
+) AS new_or_changed

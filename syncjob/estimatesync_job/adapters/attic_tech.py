@@ -1,11 +1,12 @@
-"""Attic Tech over HTTP: logs in, asks for pages, retries, and logs in again when its token has expired.
+"""Attic Tech over HTTP: logs in, requests pages, retries, and logs in again when its token has expired.
 
-`sync` decides which pages; `answers` knows what an answer means, `retries` asks again, and
-`request_gate` holds back what would be too much at once.
+`sync` and `transfer` decide which pages. `core.responses` says what a response means, `retry` sends requests again, and
+`adaptive_concurrency` bounds how many are in flight.
 """
 
 import asyncio
 import math
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,36 +15,34 @@ from typing import Final
 
 import httpx
 from estimatesync_contract import log_lines
+from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH
 from estimatesync_contract.timestamps import parse_http_date
+from estimatesync_contract.tls_trust import UNREADABLE
 
-from estimatesync_job.answers import (
-    Answer,
+from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
+from estimatesync_job.adapters.retry import Retries, RetryPolicy
+from estimatesync_job.core.errors import ConfigurationError, TransientSourceError
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
+from estimatesync_job.core.ports import Log
+from estimatesync_job.core.queries import ChangesQuery, PageQuery, build_changes_query, build_page_query
+from estimatesync_job.core.responses import (
+    Response,
     TokenRefusedError,
     build_access_error,
-    parse_page_answer,
+    parse_page_response,
     parse_token,
 )
-from estimatesync_job.errors import TransientSourceError
-from estimatesync_job.listings import ChangesQuery, PageQuery, build_changes_query, build_page_query
-from estimatesync_job.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
-from estimatesync_job.ports import Log
-from estimatesync_job.request_gate import RequestGate
-from estimatesync_job.retries import Retries
-from estimatesync_job.retry_delays import RetryPolicy
 from estimatesync_job.settings import Settings
-from estimatesync_job.tls_context import create_tls_context
 
-LOGIN_PATH: Final = "/api/users/login"
-ESTIMATES_PATH: Final = "/api/job-estimates"
 EXCHANGE_SECONDS: Final = 120.0
-"""For one request and its whole answer; a full page at this depth can take Attic Tech the better part of a minute."""
+"""For one request and its whole response; a full page at this depth can take Attic Tech most of a minute."""
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """A list call: its place for people, its number for Attic Tech where it has one, and its query string."""
+    """A list request: the page people see, its number for Attic Tech if it has one, and its query string."""
 
     page: int
     number: int | None
@@ -51,7 +50,7 @@ class _Request:
 
 
 class _StaleTokenError(Exception):
-    """A request was refused with this token; another one may have been given out since."""
+    """A request was refused with this token; the conversation may have a newer one by now."""
 
     def __init__(self, token: str, refusal: TokenRefusedError) -> None:
         super().__init__(str(refusal))
@@ -60,7 +59,7 @@ class _StaleTokenError(Exception):
 
 
 class AtticTech:
-    """One logged-in conversation; safe to ask for several pages at once."""
+    """One logged-in conversation; safe to use for several pages at once."""
 
     def __init__(
         self,
@@ -78,7 +77,7 @@ class AtticTech:
         self._token = ""
         self._exchange_seconds: Final = exchange_seconds
         self._time = SourceTime()
-        self._gate: Final = RequestGate(settings.concurrency)
+        self._limiter: Final = AdaptiveLimiter(settings.concurrency)
         self._retries: Final = Retries(policy, log=log, seconds=settings.timeout_seconds or math.inf)
 
     async def login(self) -> None:
@@ -92,7 +91,7 @@ class AtticTech:
         self._log.write("logged_in", log_lines.LOGGED_IN)
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
-        """Ask for one page and map its records.
+        """Request one page and map its records.
 
         Raises:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
@@ -106,7 +105,7 @@ class AtticTech:
         return fetched
 
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
-        """Ask for what a closing pass looks for.
+        """Request what a closing pass looks for.
 
         Raises:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
@@ -130,7 +129,7 @@ class AtticTech:
         return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(request))
 
     async def _renew(self, refused_token: str) -> None:
-        """Log in once for all pages in flight: who comes second finds a new token already."""
+        """Log in once for all pages in flight: the second finds a new token already."""
         async with self._login_lock:
             if self._token == refused_token:
                 await self.login()
@@ -140,62 +139,78 @@ class AtticTech:
         return parse_token(await self._exchange(self._client.build_request("POST", LOGIN_PATH, json=credentials)))
 
     async def _request_page(self, asked: _Request) -> FetchedPage:
-        # A login is quicker than any page, so it would set a pace that no page keeps.
-        async with self._gate.passing():
+        # A login is quicker than any page, so it would set a measure that no page meets.
+        async with self._limiter.slot():
             await self._retries.wait_while_paused()
             token = self._token
             headers = {"Authorization": f"Bearer {token}"}
             request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(asked.parameters), headers=headers)
             asked_at, started = self._time, asyncio.get_running_loop().time()
-            answer = await self._exchange(request)
+            response = await self._exchange(request)
             seconds = asyncio.get_running_loop().time() - started
             try:
-                content = parse_page_answer(answer, number=asked.number)
+                content = parse_page_response(response, number=asked.number)
             except TokenRefusedError as refusal:
                 raise _StaleTokenError(token, refusal) from refusal
         fetched = map_page(
             content,
             page=asked.page,
             limit=int(asked.parameters["limit"]),
-            size_bytes=len(answer.body),
+            size_bytes=len(response.body),
             seconds=seconds,
             asked_at=asked_at,
         )
         self._time = compute_later(self._time, clock=None, page=fetched)
         return fetched
 
-    async def _exchange(self, request: httpx.Request) -> Answer:
+    async def _exchange(self, request: httpx.Request) -> Response:
         try:
             async with asyncio.timeout(self._exchange_seconds):
-                response = await self._client.send(request)
+                received = await self._client.send(request)
         except TimeoutError as error:
             raise TransientSourceError(f"no complete answer within {self._exchange_seconds:g} s") from error
         except httpx.HTTPError as error:
             raise TransientSourceError(_format_http_error(error)) from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {name.lower(): value for name, value in received.headers.items()}
         self._time = compute_later(self._time, clock=parse_http_date(headers.get("date")))
         self._retries.clock = self._time.clock
-        return Answer(status=response.status_code, headers=headers, body=response.content)
+        return Response(status=received.status_code, headers=headers, body=received.content)
 
 
 @asynccontextmanager
 async def open_attic_tech(
     settings: Settings, *, log: Log, policy: RetryPolicy | None = None, exchange_seconds: float = EXCHANGE_SECONDS
 ) -> AsyncIterator[AtticTech]:
-    """Open a conversation; nothing is sent yet. Redirects are never followed: they could carry the token elsewhere."""
+    """Open a conversation; nothing is sent yet. Redirects are not followed: they could carry the token elsewhere.
+
+    Raises:
+        ConfigurationError: The authorities to trust cannot be read.
+    """
     async with httpx.AsyncClient(
-        verify=create_tls_context(),
+        verify=_create_tls_context(),
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
         limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
         headers={"Accept": "application/json", "User-Agent": "estimatesync"},
-        # Payload sets its token as a cookie, too: an old one must not travel beside a new header.
+        # Payload sets its token as a cookie, too: an old one must not accompany a new header.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:
         yield AtticTech(client, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
 
 
+def _create_tls_context() -> ssl.SSLContext:
+    """Trust the authorities that the environment names, or httpx's own.
+
+    Raises:
+        ConfigurationError: They cannot be read.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise ConfigurationError(f"The sync cannot start: {UNREADABLE}.") from error
+
+
 def _format_http_error(error: httpx.HTTPError) -> str:
-    """Say what happened; the text of some errors is empty, and none holds more than an address."""
+    """Say what happened; the text of some errors is empty, and none contains more than an address."""
     kind = type(error).__name__
     return f"{kind}: {error}" if str(error) else kind

@@ -1,24 +1,49 @@
 """What Attic Tech is asked for, in Payload's notation: one page of the range, or what a closing pass looks for.
 
-Records are sorted by id, newest first: an id never changes and no two are equal, so that an edit moves nothing and
-the order is total. `coverage` decides what to ask; `attic_tech` sends it.
+The range is whole days, turned into the two instants between which a record's `updatedAt` must lie. Records are sorted
+by id, newest first: an id never changes and no two are equal, so that an edit moves nothing and the order is total.
+`coverage` decides what to ask; `attic_tech` sends it.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 import msgspec
+from estimatesync_contract.spec import DateRange
 from estimatesync_contract.timestamps import format_timestamp
 
-from estimatesync_job.day_bounds import DayBounds
-from estimatesync_job.records import RecordId
+from estimatesync_job.core.rows import RecordId
 
 SORT: Final = "-id"
 DEPTH: Final = 2
 """Deep enough for a property's client."""
 
 _TICK: Final = timedelta(milliseconds=1)
+"""Attic Tech keeps milliseconds; both ends of its filter are included."""
+
+
+class DayBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """The first and the last instant of a range, both included, in UTC."""
+
+    start: datetime
+    end: datetime
+
+
+def compute_day_bounds(date_range: DateRange, time_zone: tzinfo) -> DayBounds:
+    """Turn days into instants: 00:00:00.000 of the first day to 23:59:59.999 of the last one.
+
+    The end is one tick before the next midnight, so that a day whose last hour happens twice is still whole.
+
+    Raises:
+        OverflowError: A day lies at the very end of the calendar and has no instant in UTC.
+    """
+    next_midnight = _compute_midnight(date_range.end + timedelta(days=1), time_zone)
+    return DayBounds(start=_compute_midnight(date_range.start, time_zone), end=next_midnight - _TICK)
+
+
+def _compute_midnight(day: date, time_zone: tzinfo) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=time_zone).astimezone(UTC)
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +75,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
         changed_since: in the range, and changed at or after this instant; None asks for none of these.
         left_since: changed at or after this instant to a date beyond the range, and created before its end.
         gaps: in the range, and with an id within one of these.
-        below: only ids below this one: where the answer before has ended.
+        below: only ids below this one: where the response before it ended.
     """
 
     limit: int
@@ -73,7 +98,7 @@ def build_page_query(query: PageQuery, *, bounds: DayBounds) -> Mapping[str, str
 
 
 def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[str, str]:
-    """Build the query string of a closing pass; it continues by id, not by offset, so that nothing can shift."""
+    """Build the query string of a closing pass; it continues by id instead of offset, so that nothing can shift."""
     cursor = {} if query.below is None else {"where[id][less_than]": str(query.below)}
     return {
         "limit": str(query.limit),

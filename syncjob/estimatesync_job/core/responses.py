@@ -1,6 +1,6 @@
 """What an HTTP answer of Attic Tech means: its content, or which error it is and whether asking again helps.
 
-Pure; `attic_tech` exchanges the bytes. Error texts quote at most the first message of Payload's own error JSON.
+Pure; `attic_tech` does the I/O. Error texts quote at most the first message of Payload's own error JSON.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from estimatesync_job.errors import LoginFailedError, SourceInvalidError, TransientSourceError
-from estimatesync_job.pages import PageAnswer
+from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, TransientSourceError
+from estimatesync_job.core.pages import PageBody
 
 LOGIN_FAILED: Final = "Login to Attic Tech failed: "
 INVALID_CREDENTIALS: Final = "Invalid credentials"
@@ -22,7 +22,7 @@ _CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
 _QUOTE_LENGTH: Final = 200
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP answer; header names in lower case."""
 
     status: int
@@ -57,7 +57,7 @@ class _Login(msgspec.Struct, frozen=True):
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
-def parse_token(answer: Answer) -> str:
+def parse_token(answer: Response) -> str:
     """Read the token out of the answer to a login.
 
     Raises:
@@ -74,7 +74,7 @@ def parse_token(answer: Answer) -> str:
     return token
 
 
-def parse_page_answer(answer: Answer, *, number: int | None) -> PageAnswer:
+def parse_page_response(answer: Response, *, number: int | None) -> PageBody:
     """Read one page; `number` is the one that was asked for, None where none was.
 
     Raises:
@@ -85,7 +85,7 @@ def parse_page_answer(answer: Answer, *, number: int | None) -> PageAnswer:
     if answer.status in _TOKEN_REFUSALS:
         raise TokenRefusedError(answer.status)
     _check_status(answer)
-    content = _decode(answer, PageAnswer)
+    content = _decode(answer, PageBody)
     if number is not None and content.page not in {None, number}:
         raise SourceInvalidError(f"Attic Tech was asked for page {number} and sent page {content.page}.")
     return content
@@ -101,7 +101,7 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
     return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
 
 
-def _check_status(answer: Answer) -> None:
+def _check_status(answer: Response) -> None:
     """Raise for every status but success; who may retry when is said in RFC 9110, section 15."""
     status = answer.status
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -117,7 +117,7 @@ def _check_status(answer: Answer) -> None:
         raise SourceInvalidError(f"Attic Tech refuses the request (HTTP {status}): {_quote(answer) or 'no reason'}")
 
 
-def _decode(answer: Answer, shape: type[Shape]) -> Shape:
+def _decode(answer: Response, shape: type[Shape]) -> Shape:
     """Decode JSON; what is no JSON may be a cut answer or a proxy's page, what has another shape is theirs."""
     content_type = answer.headers.get("content-type", "")
     if "json" not in content_type.lower():
@@ -130,7 +130,7 @@ def _decode(answer: Answer, shape: type[Shape]) -> Shape:
         raise TransientSourceError("the answer is cut short or malformed JSON") from error
 
 
-def _format_login_refusal(answer: Answer) -> str:
+def _format_login_refusal(answer: Response) -> str:
     """Say `Invalid credentials` where that is the cause, else what Attic Tech says, such as a locked account."""
     said = _quote(answer)
     if any(word in said.lower() for word in _CREDENTIAL_WORDS):
@@ -140,7 +140,7 @@ def _format_login_refusal(answer: Answer) -> str:
     return said or f"HTTP {answer.status}"
 
 
-def _quote(answer: Answer) -> str:
+def _quote(answer: Response) -> str:
     try:
         refusal = msgspec.json.decode(answer.body, type=_Refusal)
     except (msgspec.DecodeError, UnicodeDecodeError):

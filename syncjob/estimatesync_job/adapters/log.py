@@ -5,7 +5,7 @@ from typing import Final, TextIO
 
 import msgspec
 
-from estimatesync_job.ports import Level, Log
+from estimatesync_job.core.ports import Level, Log
 
 
 class TextLog:

@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 import msgspec
 from estimatesync_contract.status import Results
 
-from estimatesync_job.listings import ChangesQuery, PageQuery
-from estimatesync_job.pages import FetchedPage
-from estimatesync_job.rows import Row
+from estimatesync_job.core.pages import FetchedPage
+from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.rows import Row
 
 Level = Literal["info", "warning", "error"]
 

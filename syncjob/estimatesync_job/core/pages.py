@@ -1,6 +1,6 @@
 """What an answer of Attic Tech holds: records mapped to rows, and what the answer proves about the rest.
 
-`attic_tech` maps each answer as it arrives; `listings` says what is asked for and `coverage` what is still to ask.
+`attic_tech` maps each response as it arrives; `queries` says what is asked for and `coverage` what is still to ask.
 """
 
 from datetime import datetime
@@ -9,15 +9,14 @@ from typing import Final
 
 import msgspec
 
-from estimatesync_job.errors import SourceInvalidError
-from estimatesync_job.records import RecordId, parse_record_id
-from estimatesync_job.rows import RecordProblem, Row, map_record
+from estimatesync_job.core.errors import SourceInvalidError
+from estimatesync_job.core.rows import RecordId, RecordProblem, Row, map_record, parse_record_id
 
 CLOSING_PAGE: Final = 0
 """Stands where a page number would, for an answer of a closing pass."""
 
 
-class PageAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class PageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One page as Payload sends it; the documents stay raw until each is mapped."""
 
     docs: tuple[msgspec.Raw, ...]
@@ -78,7 +77,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def map_page(
-    answer: PageAnswer, *, page: int, limit: int, size_bytes: int, seconds: float, asked_at: SourceTime
+    answer: PageBody, *, page: int, limit: int, size_bytes: int, seconds: float, asked_at: SourceTime
 ) -> FetchedPage:
     """Map every record of an answer; `page` and `limit` are what was asked for.
 

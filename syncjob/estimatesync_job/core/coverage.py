@@ -3,7 +3,7 @@
 The pages of the range are read by offset, side by side, so what leaves or enters the range meanwhile shifts others
 from page to page. Yet each page is a whole stretch of ids at the instant it was put together: only the gaps between
 two stretches, and what has changed since, are unproven. Closing passes ask for just these. docs/completeness.md
-holds the argument; `page_reader` and `closing_pass` do the asking.
+holds the argument; `transfer` does the asking.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from estimatesync_job.errors import SourceInvalidError
-from estimatesync_job.listings import ChangesQuery, Gap
-from estimatesync_job.page_plan import PagePlan, next_plan
-from estimatesync_job.pages import FetchedPage, SourceTime, compute_stamp, is_below
+from estimatesync_job.core.errors import SourceInvalidError
+from estimatesync_job.core.page_plan import PagePlan, next_plan
+from estimatesync_job.core.pages import FetchedPage, SourceTime, compute_stamp, is_below
+from estimatesync_job.core.queries import ChangesQuery, Gap
 
 OVERLAP: Final = timedelta(seconds=60)
 """How long after its stamp a change may become visible: clocks of several servers, open transactions, one tick."""
@@ -161,13 +161,13 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         queries: requests planned.
         answers: how many it took.
-        news: estimates that were not known so before.
+        new_or_changed: estimates that were not known so before.
         began_at: no later than the first of the answers.
     """
 
     queries: int
     answers: int = 0
-    news: int = 0
+    new_or_changed: int = 0
     began_at: SourceTime | None = None
 
 
@@ -178,14 +178,14 @@ def is_proof(result: PassResult) -> bool:
     but where they brought nothing new, nothing had changed when the pass began. Gaps spread over several queries
     prove nothing about what leaves the range between these.
     """
-    return result.queries == 1 and (result.answers == 1 or result.news == 0)
+    return result.queries == 1 and (result.answers == 1 or result.new_or_changed == 0)
 
 
-def next_result(result: PassResult, answer: FetchedPage, *, news: int) -> PassResult:
+def next_result(result: PassResult, answer: FetchedPage, *, new_or_changed: int) -> PassResult:
     """Count an answer of a closing pass."""
     return PassResult(
         queries=result.queries,
         answers=result.answers + 1,
-        news=result.news + news,
+        new_or_changed=result.new_or_changed + new_or_changed,
         began_at=compute_earlier(result.began_at, answer),
     )
