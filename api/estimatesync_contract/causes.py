@@ -78,6 +78,13 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     cure: str
     signs: frozenset[str] = frozenset()
     """Words of Kubernetes: a container's or pod's reason, a condition's, an event's."""
+    general: str = ""
+    """`happened` without its details; blank where it has none."""
+
+    @property
+    def summary(self) -> str:
+        """What happened, as it can be said without the details."""
+        return self.general or self.happened
 
     @property
     def message(self) -> str:
@@ -145,6 +152,7 @@ CAUSES: Final = (
     Cause(
         reason=Reason.DEADLINE_EXCEEDED,
         happened="The sync did not finish within {seconds} seconds",
+        general="The sync did not finish in time",
         cure="Raise timeoutSeconds or narrow the date range",
     ),
     Cause(
@@ -167,16 +175,19 @@ CAUSES: Final = (
     Cause(
         reason=Reason.EVICTED_TOO_OFTEN,
         happened="The cluster took the sync off its node {times} times",
+        general="The cluster took the sync off its node too often",
         cure="Check the node's memory and disk, drains and priorities, or raise MAX_EVICTIONS, then start a new sync",
     ),
     Cause(
         reason=Reason.NODE_REFUSED,
         happened="The node refused the pod of the sync ({sign})",
+        general="The node refused the pod of the sync",
         cure="Check the node's free resources and labels, then start a new sync",
     ),
     Cause(
         reason=Reason.POD_FAILED,
         happened="The sync stopped with exit code {exit_code} and left no result",
+        general="The sync stopped and left no result",
         cure=_SEE_LOG,
     ),
     Cause(

@@ -1,5 +1,5 @@
-"""The status page: the syncs for people, in a browser, made on the server and useful without any script.
+"""The status page: the syncs in a browser, rendered on the server and usable without any script.
 
-A second door into the same rooms: it asks the same store and follows the same rules as the JSON API, and never asks
-the API over HTTP. `routes.py` puts it together; `docs/page.md` says what a person sees, and why it is safe.
+It reads and writes the same store by the same rules as the JSON API, without calling that API over HTTP. `routes.py`
+puts it together; `core` holds what it decides and says; `docs/page.md` describes what people see, and why it is safe.
 """

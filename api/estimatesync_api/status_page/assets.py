@@ -1,6 +1,6 @@
-"""The style, the script and the icon, each under an address that changes with it, so that browsers may keep them.
+"""The style sheet, the script and the icon: public, and each at an address that changes with its content.
 
-The address of the style, the script and the icon: for everybody, for they hold nothing but themselves.
+Browsers may therefore keep them for good.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from falcon.asgi import Request, Response
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.status_page.core.addresses import ASSET
 
+_YEAR: Final = 31_536_000
 _MEDIA: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"} | {
     "icon.svg": "image/svg+xml"
 }
@@ -23,10 +24,10 @@ _MEDIA: Final = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascr
 
 @dataclass(frozen=True, kw_only=True)
 class AssetFile:
-    """One file."""
+    """One file, ready to be served."""
 
     name: str
-    """With a part of its digest in it."""
+    """With a part of the digest in it."""
     media: str
     digest: str
     content: bytes
@@ -34,42 +35,38 @@ class AssetFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Assets:
-    """All of them."""
+    """All files, by the name they are served under and by kind."""
 
     by_name: Mapping[str, AssetFile]
     addresses: Mapping[str, str]
-    """Where each is served, by its plain name without an ending: `css`, `js`, `svg`."""
+    """Where each is served, by its suffix: `css`, `js`, `svg`."""
 
 
 def read_assets() -> Assets:
-    """Read them all; there are few and small ones."""
-    found = {}
+    """Read the files of the package; they are few and small."""
+    by_suffix = {}
     for plain, media in _MEDIA.items():
         content = files("estimatesync_api.status_page").joinpath("assets", plain).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        stem, _, ending = plain.rpartition(".")
-        name = f"{stem}.{digest[:12]}.{ending}"
-        found[ending] = AssetFile(name=name, media=media, digest=digest, content=content)
+        stem, _, suffix = plain.rpartition(".")
+        name = f"{stem}.{digest[:12]}.{suffix}"
+        by_suffix[suffix] = AssetFile(name=name, media=media, digest=digest, content=content)
     return Assets(
-        by_name={file.name: file for file in found.values()},
-        addresses={ending: ASSET.format(name=file.name) for ending, file in found.items()},
+        by_name={file.name: file for file in by_suffix.values()},
+        addresses={suffix: ASSET.format(name=file.name) for suffix, file in by_suffix.items()},
     )
 
 
 ASSETS: Final = read_assets()
 
 
-_YEAR: Final = 31_536_000
-
-
 class AssetResource:
-    """GET: one file."""
+    """GET: one file, to be cached for good, since changed content has another address."""
 
     is_page = True
     is_public = True
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
-        """Send it, to be kept for good: another content has another address."""
         file = ASSETS.by_name.get(name)
         if file is None:
             raise ApiError(Problem.NOT_FOUND)

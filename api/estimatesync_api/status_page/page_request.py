@@ -1,7 +1,4 @@
-"""One request of a browser, as everything on the page needs to know it.
-
-Reads what a form has sent, and makes sure that it is one of ours.
-"""
+"""One request of a browser: what every page needs to know about it, and the form that came with it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,64 +8,63 @@ from urllib.parse import parse_qsl
 from falcon.asgi import Request
 
 from estimatesync_api.request_body import read_body
-from estimatesync_api.status_page.core.localization import Tongue
+from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_api.status_page.core.session import Origin, Session, read_form_nonce
 
 PART_HEADER: Final = "X-Page-Part"
-"""Sent by the page's own script, which wants nothing but the parts that change."""
+"""Sent by the page's own script, which wants only the part that changes."""
+NO_REFRESH_PARAMETER: Final = "still"
+"""In the query of a page that must not refresh itself."""
+TOKEN_FIELD: Final = "token"  # noqa: S105 - the name of a field
+_MAX_FIELDS: Final = 20
 
 
-STILL: Final = "still"
-"""In the query of a page that is to stay as it is."""
+class FormRefusedError(Exception):
+    """A form that does not belong to this session, or did not come from one of our pages; nothing was done."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visit:
+class PageRequest:
     """Who asks, from where, in which language, and when."""
 
-    tongue: Tongue
+    localizer: Localizer
     origin: Origin
     now: datetime
     client: str
     """The address that limits count by."""
-    wanted: str
-    """The address that was asked for, with its query."""
+    address: str
+    """What was requested, with its query."""
     is_part: bool
-    is_still: bool = False
-    """The person wants a page that does not load itself anew."""
+    is_auto_refresh_off: bool = False
     session: Session | None = None
 
     @property
-    def still_address(self) -> str:
-        """The same page, which then stays as it is."""
-        return f"{self.wanted}{'&' if '?' in self.wanted else '?'}{STILL}=1"
+    def address_without_refresh(self) -> str:
+        """The same page with its refresh switched off."""
+        return f"{self.address}{'&' if '?' in self.address else '?'}{NO_REFRESH_PARAMETER}=1"
 
     @property
     def may_act(self) -> bool:
-        """Some keys may only look."""
+        """False without a session, and for a key that is read-only."""
         return self.session is not None and not self.session.key.is_read_only
 
 
-def get_visit(req: Request) -> Visit:
-    """The visit that the door has written down."""
-    visit: Visit = req.context.visit
-    return visit
+def get_page_request(req: Request) -> PageRequest:
+    """Return what the session middleware has found out about the request."""
+    page_request: PageRequest = req.context.page_request
+    return page_request
 
 
 def require_session(req: Request) -> Session:
-    """The session, where the door lets nobody in without one."""
-    session = get_visit(req).session
+    """Return the session, on a page that cannot be reached without one.
+
+    Raises:
+        RuntimeError: There is none: a defect.
+    """
+    session = get_page_request(req).session
     if session is None:
         raise RuntimeError(f"{req.path} was reached without a session")
     return session
-
-
-TOKEN_FIELD = "token"  # noqa: S105 - the name of a field
-_MOST_FIELDS = 20
-
-
-class FormRefusedError(Exception):
-    """A form that is not of this session, or not from one of our pages; nothing was done."""
 
 
 async def read_form(req: Request) -> dict[str, str]:
@@ -76,22 +72,22 @@ async def read_form(req: Request) -> dict[str, str]:
 
     Raises:
         ApiError: The body is too large or cut off.
-        FormRefusedError: It is no form of ours.
+        FormRefusedError: The body is not a form of ours.
     """
     body = await read_body(req)
     try:
-        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
     except ValueError as error:
         raise FormRefusedError from error
     return dict(fields)
 
 
 async def read_sealed_form(req: Request) -> tuple[dict[str, str], str]:
-    """Read a form that changes something; answers its fields and its nonce, which is the same when it is sent twice.
+    """Read a form that changes something: its fields, and its nonce, which is the same when the form is sent twice.
 
     Raises:
         ApiError: The body is too large or cut off.
-        FormRefusedError: Its token is not of this session and this address.
+        FormRefusedError: Its token does not belong to this session and this address.
     """
     fields = await read_form(req)
     nonce = read_form_nonce(require_session(req), req.path, fields.get(TOKEN_FIELD, ""))

@@ -1,4 +1,4 @@
-"""Writes HTML: templates of this package, with everything from outside escaped and nothing undefined left blank."""
+"""Renders the templates: everything from outside is escaped, and an undefined value is an error, never a blank."""
 
 import hashlib
 import secrets
@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from estimatesync_api.status_page.assets import ASSETS
 from estimatesync_api.status_page.core import addresses
 from estimatesync_api.status_page.core.session import build_form_token
-from estimatesync_api.status_page.page_request import Visit, get_visit
+from estimatesync_api.status_page.page_request import PageRequest, get_page_request
 
 NONCE_BYTES: Final = 16
 PART: Final = "live"
-"""The block of a template that the page's script asks for again and again."""
+"""The block of a template that the page's script requests repeatedly."""
 
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("estimatesync_api.status_page"),
@@ -30,19 +30,19 @@ _ENVIRONMENT: Final = Environment(
 
 
 def load_templates() -> None:
-    """Compile every template now, and not with the first request: a fault in one is told at the start."""
+    """Compile every template, so that an error in one shows at start-up and not with the first request."""
     for name in _ENVIRONMENT.list_templates():
         _ENVIRONMENT.get_template(name)
 
 
 def send_page(req: Request, resp: Response, template: str, **values: Any) -> None:  # noqa: ANN401 - a template takes anything
-    """Answer with a page, or with its changing part if it has one, unless the script has that very part."""
-    visit = get_visit(req)
+    """Answer with a page; the page's script gets the changing part alone, or a 304 if it has that part already."""
+    page_request = get_page_request(req)
     resp.content_type = falcon.MEDIA_HTML
-    if not visit.is_part or PART not in _ENVIRONMENT.get_template(template).blocks:
-        resp.text = _format(visit, template, values)
+    if not page_request.is_part or PART not in _ENVIRONMENT.get_template(template).blocks:
+        resp.text = _format(page_request, template, values)
         return
-    part = _format_part(visit, template, values).encode()
+    part = _format_part(page_request, template, values).encode()
     tag = falcon.ETag(hashlib.sha256(part).hexdigest()[:32])
     resp.etag = tag.dumps()
     if tag in (req.if_none_match or []):
@@ -51,31 +51,37 @@ def send_page(req: Request, resp: Response, template: str, **values: Any) -> Non
     resp.data = part
 
 
+def redirect(resp: Response, address: str) -> None:
+    """Answer with a redirect, which the browser follows with a GET."""
+    resp.status = HTTPStatus.SEE_OTHER
+    resp.location = address
+
+
 def create_nonce() -> str:
-    """Draw what nobody can guess: 128 bits as hex."""
+    """Create 128 random bits as hex."""
     return secrets.token_hex(NONCE_BYTES)
 
 
-def _format(visit: Visit, template: str, values: Mapping[str, Any]) -> str:
-    return _ENVIRONMENT.get_template(template).render(_build_context(visit, values))
+def _format(page_request: PageRequest, template: str, values: Mapping[str, Any]) -> str:
+    return _ENVIRONMENT.get_template(template).render(_build_context(page_request, values))
 
 
-def _format_part(visit: Visit, template: str, values: Mapping[str, Any]) -> str:
+def _format_part(page_request: PageRequest, template: str, values: Mapping[str, Any]) -> str:
     found = _ENVIRONMENT.get_template(template)
-    context = found.new_context(_build_context(visit, values))
+    context = found.new_context(_build_context(page_request, values))
     return "".join(found.blocks[PART](context))
 
 
-def _build_context(visit: Visit, values: Mapping[str, Any]) -> dict[str, Any]:
+def _build_context(page_request: PageRequest, values: Mapping[str, Any]) -> dict[str, Any]:
     def token(address: str) -> str:
-        if visit.session is None:
-            raise RuntimeError("a form of somebody who is not signed in has no token")
-        return build_form_token(visit.session, address, nonce=create_nonce())
+        if page_request.session is None:
+            raise RuntimeError("a form has no token without a session")
+        return build_form_token(page_request.session, address, nonce=create_nonce())
 
     return {
-        "visit": visit,
-        "tongue": visit.tongue,
-        "say": visit.tongue.say,
+        "request": page_request,
+        "localizer": page_request.localizer,
+        "translate": page_request.localizer.translate,
         "address": addresses,
         "assets": ASSETS.addresses,
         "token": token,

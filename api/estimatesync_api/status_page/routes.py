@@ -1,8 +1,7 @@
-"""Adds the status page to the API's application. Called by `app.py`; everything else here is called from here."""
+"""Adds the status page to the API's application; called by `app.py`."""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
 from falcon.asgi import App, Request, Response
 
@@ -20,13 +19,11 @@ from estimatesync_api.status_page.assets import AssetResource
 from estimatesync_api.status_page.core import addresses
 from estimatesync_api.status_page.page_request import FormRefusedError
 from estimatesync_api.status_page.rendering import load_templates
-from estimatesync_api.status_page.session_middleware import PageDoor, answer_refused_form
+from estimatesync_api.status_page.session_middleware import SessionMiddleware, answer_refused_form
 from estimatesync_api.status_page.sign_in_pages import LanguageResource, SignInResource, SignOutResource
 from estimatesync_api.status_page.sync_pages import HomeResource, PageLogResource, SyncPageResource, TrendsResource
 from estimatesync_api.sync_starter import SyncStarter
 from estimatesync_api.waiting import Pause
-
-_ONE: Final = addresses.SYNC
 
 
 def add_status_page(
@@ -41,9 +38,9 @@ def add_status_page(
     clock: Callable[[], datetime],
     pause: Pause,
 ) -> None:
-    """Add the page's door and addresses; the middleware that is there already comes first."""
+    """Add the session middleware and the routes; middleware that is there already runs first."""
     load_templates()
-    app.add_middleware(PageDoor(ring, gate, settings, clock=clock))
+    app.add_middleware(SessionMiddleware(ring, gate, settings, clock=clock))
     app.add_error_handler(FormRefusedError, answer_refused_form)
     app.add_route(addresses.HOME, HomeResource(store))
     app.add_route(addresses.TRENDS, TrendsResource(store))
@@ -53,7 +50,7 @@ def add_status_page(
     app.add_route(addresses.ASSET, AssetResource())
     start = StartPageResource(store, starter, clock=clock, repeated_requests=settings.repeated_requests)
     app.add_route(addresses.START, start)
-    app.add_route(_ONE, SyncPageResource(store))
-    app.add_route(f"{_ONE}/{addresses.LOG_STEP}", PageLogResource(store, pause=pause))
-    app.add_route(f"{_ONE}/{addresses.CANCEL_STEP}", CancelPageResource(store))
-    app.add_route(f"{_ONE}/{addresses.REDELIVER_STEP}", RedeliverPageResource(store))
+    app.add_route(addresses.SYNC, SyncPageResource(store))
+    app.add_route(f"{addresses.SYNC}/{addresses.LOG_STEP}", PageLogResource(store, pause=pause))
+    app.add_route(f"{addresses.SYNC}/{addresses.CANCEL_STEP}", CancelPageResource(store))
+    app.add_route(f"{addresses.SYNC}/{addresses.REDELIVER_STEP}", RedeliverPageResource(store))

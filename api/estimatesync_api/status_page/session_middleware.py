@@ -1,6 +1,6 @@
-"""The door of the page: finds out who is there, sends strangers to sign in, and answers faults as pages.
+"""Runs around every request of the page: finds the session, asks for a sign-in, sets the security headers.
 
-Called around every request; leaves everything alone that is not below the page's addresses.
+Errors are answered as pages. Requests outside the page's addresses pass through untouched.
 """
 
 import logging
@@ -20,8 +20,8 @@ from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.settings import Settings
 from estimatesync_api.status_page.core import localization
 from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, is_page_path
-from estimatesync_api.status_page.core.error_messages import build_fault
-from estimatesync_api.status_page.core.localization import Tongue
+from estimatesync_api.status_page.core.error_messages import build_error_page
+from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_api.status_page.core.session import (
     Origin,
     Session,
@@ -30,7 +30,13 @@ from estimatesync_api.status_page.core.session import (
     is_from_own_page,
     read_origin,
 )
-from estimatesync_api.status_page.page_request import PART_HEADER, STILL, FormRefusedError, Visit, get_visit
+from estimatesync_api.status_page.page_request import (
+    NO_REFRESH_PARAMETER,
+    PART_HEADER,
+    FormRefusedError,
+    PageRequest,
+    get_page_request,
+)
 from estimatesync_api.status_page.rendering import send_page
 
 HEADERS: Final[Mapping[str, str]] = {
@@ -39,7 +45,7 @@ HEADERS: Final[Mapping[str, str]] = {
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    # No other site learns an address of ours; without a referrer at all, browsers would not say where a form is from.
+    # Other sites never see our addresses; without any referrer, browsers would not send the origin of a form.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -49,8 +55,8 @@ HEADERS: Final[Mapping[str, str]] = {
 _logger: Final = logging.getLogger(__name__)
 
 
-class PageDoor:
-    """One for each server process."""
+class SessionMiddleware:
+    """Authenticates requests of the page by their session cookie."""
 
     def __init__(self, ring: KeyRing, gate: Gate, settings: Settings, *, clock: Callable[[], datetime]) -> None:
         self._ring = ring
@@ -59,13 +65,13 @@ class PageDoor:
         self._clock = clock
 
     async def process_request(self, req: Request, _resp: Response) -> None:
-        """Write down what is known about the visit."""
+        """Note in the context what every page needs to know about the request."""
         if is_page_path(req.path):
-            req.context.visit = self._build_visit(req)
-            req.context.answer_as_page = answer_fault
+            req.context.page_request = self._build_page_request(req)
+            req.context.answer_as_page = answer_error
 
     async def process_resource(self, req: Request, resp: Response, resource: object, _params: dict[str, Any]) -> None:
-        """Let somebody in, or send him to sign in.
+        """Find the session; without one, redirect to the sign-in form unless the page is open to all.
 
         Raises:
             ApiError: The key may not do this, or has been used too often.
@@ -74,36 +80,36 @@ class PageDoor:
         if not getattr(resource, "is_page", False) or getattr(resource, "is_public", False):
             return
         resp.cache_control = ("no-store",)
-        visit = get_visit(req)
-        if req.method == "POST" and not _is_own_form(req, visit.origin):
+        page_request = get_page_request(req)
+        if req.method == "POST" and not _is_own_form(req, page_request.origin):
             _logger.warning("a form for %s came from another site and was refused", req.uri_template)
             raise FormRefusedError
-        session = self._find_session(req, visit)
-        req.context.visit = replace(visit, session=session)
+        session = self._find_session(req, page_request)
+        req.context.page_request = replace(page_request, session=session)
         if getattr(resource, "is_open", False):
             return
         if session is None:
-            raise _send_to_sign_in(req, visit)
+            raise _build_sign_in_error(req, page_request)
         req.context.key_name = session.key.name
-        req.context.is_routine = visit.is_part
+        req.context.is_routine = page_request.is_part
         method = "GET" if getattr(resource, "changes_nothing", False) else req.method
         self._gate.let_pass(session.key, method=method)
 
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
-        """Tell the browser how strict to be, whatever the answer is."""
+        """Set the security headers, on errors as well."""
         if is_page_path(req.path):
             resp.set_headers(dict(HEADERS))
             if not resp.get_header("Cache-Control"):
                 resp.cache_control = ("no-store",)
 
-    def _build_visit(self, req: Request) -> Visit:
+    def _build_page_request(self, req: Request) -> PageRequest:
         trusted = self._settings.trusted_proxies
         language = localization.choose_language(
             read_cookie(req, localization.LANGUAGE_COOKIE), req.get_header("Accept-Language") or ""
         )
-        wanted = f"{req.path}?{req.query_string}" if req.query_string and req.method == "GET" else req.path
-        return Visit(
-            tongue=Tongue(language=language, time_zone=self._settings.time_zone),
+        address = f"{req.path}?{req.query_string}" if req.query_string and req.method == "GET" else req.path
+        return PageRequest(
+            localizer=Localizer(language=language, time_zone=self._settings.time_zone),
             origin=read_origin(
                 scheme=req.scheme,
                 host=req.get_header("Host") or "",
@@ -112,33 +118,33 @@ class PageDoor:
             ),
             now=self._clock(),
             client=compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", trusted),
-            wanted=wanted,
+            address=address,
             # A form never asks for a part, and what it does is always worth a line in the access log.
             is_part=req.method == "GET" and bool(req.get_header(PART_HEADER)),
-            is_still=bool(req.get_param(STILL)),
+            is_auto_refresh_off=bool(req.get_param(NO_REFRESH_PARAMETER)),
         )
 
-    def _find_session(self, req: Request, visit: Visit) -> Session | None:
-        cookie = read_cookie(req, choose_cookie_name(is_secure=visit.origin.is_secure))
-        return find_session(cookie, self._ring.list_keys(), now=visit.now) if cookie else None
+    def _find_session(self, req: Request, page_request: PageRequest) -> Session | None:
+        cookie = read_cookie(req, choose_cookie_name(is_secure=page_request.origin.is_secure))
+        return find_session(cookie, self._ring.list_keys(), now=page_request.now) if cookie else None
 
 
 def read_cookie(req: Request, name: str) -> str:
-    """Read a cookie; blank when there is none, or several of that name, which only a stranger could have added."""
+    """Read a cookie; blank when there is none, or several of that name, since another site may have added one."""
     values = req.get_cookie_values(name) or []
     return values[0] if len(values) == 1 else ""
 
 
-def answer_fault(req: Request, resp: Response, error: ApiError) -> None:
-    """Answer a fault as a page; status and headers are set already."""
-    fault = build_fault(error.problem, get_visit(req).tongue, error)
-    send_page(req, resp, "fault.html", fault=fault, refresh_seconds=error.retry_after if fault.may_pass else 0)
+def answer_error(req: Request, resp: Response, error: ApiError) -> None:
+    """Answer an error as a page; status and headers are set already."""
+    page = build_error_page(error.problem, get_page_request(req).localizer, error)
+    send_page(req, resp, "error.html", error=page, refresh_seconds=error.retry_after if page.is_temporary else 0)
 
 
 async def answer_refused_form(req: Request, resp: Response, _error: FormRefusedError, _params: dict[str, Any]) -> None:
-    """Say that nothing was done."""
+    """Answer a refused form as a page: nothing was done."""
     resp.status = HTTPStatus.FORBIDDEN
-    send_page(req, resp, "fault.html", fault=build_fault(None, get_visit(req).tongue, None))
+    send_page(req, resp, "error.html", error=build_error_page(None, get_page_request(req).localizer, None))
 
 
 def _is_own_form(req: Request, origin: Origin) -> bool:
@@ -147,8 +153,8 @@ def _is_own_form(req: Request, origin: Origin) -> bool:
     )
 
 
-def _send_to_sign_in(req: Request, visit: Visit) -> Exception:
-    if visit.is_part:
-        # The script loads the page again, and the person signs in.
+def _build_sign_in_error(req: Request, page_request: PageRequest) -> Exception:
+    if page_request.is_part:
+        # The script then reloads the page, which leads to the form.
         return ApiError(Problem.KEY_MISSING)
-    return falcon.HTTPSeeOther(build_sign_in_address(visit.wanted if req.method == "GET" else HOME))
+    return falcon.HTTPSeeOther(build_sign_in_address(page_request.address if req.method == "GET" else HOME))

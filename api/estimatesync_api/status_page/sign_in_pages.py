@@ -1,6 +1,5 @@
-"""Signing in and out, and choosing a language: what somebody may do who is not signed in."""
+"""Signing in and out, and choosing a language: the pages that work without a session."""
 
-from http import HTTPStatus
 from typing import Final
 
 import falcon
@@ -11,17 +10,17 @@ from estimatesync_api.metrics import ApiMetrics
 from estimatesync_api.problems import ApiError, Problem
 from estimatesync_api.status_page.core import localization
 from estimatesync_api.status_page.core.addresses import HOME, SIGN_IN, choose_next
-from estimatesync_api.status_page.core.localization import LANGUAGES, Tongue
+from estimatesync_api.status_page.core.error_messages import format_sign_in_error
+from estimatesync_api.status_page.core.localization import LANGUAGES
 from estimatesync_api.status_page.core.session import build_session, choose_cookie_name
-from estimatesync_api.status_page.page_request import Visit, get_visit, read_form, read_sealed_form
-from estimatesync_api.status_page.rendering import create_nonce, send_page
+from estimatesync_api.status_page.page_request import PageRequest, get_page_request, read_form, read_sealed_form
+from estimatesync_api.status_page.rendering import create_nonce, redirect, send_page
 
 _YEAR: Final = 31_536_000
-_MESSAGES: Final = {Problem.KEY_MISSING: "sign_in.missing", Problem.TOO_MANY_GUESSES: "sign_in.too_many"}
 
 
 class SignInResource:
-    """GET: the form; POST: a key becomes a session. Guessing is slowed as it is for the API."""
+    """GET: the form; POST: exchange an API key for a session. Wrong keys count against the limit as for the API."""
 
     is_page = True
     is_open = True
@@ -32,29 +31,29 @@ class SignInResource:
         self._hours = hours
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        """Show the form, unless somebody is signed in already."""
-        wanted = choose_next(req.get_param("next") or HOME)
-        if get_visit(req).session is not None:
-            raise falcon.HTTPSeeOther(wanted)
-        message = get_visit(req).tongue.say("sign_in.ended") if req.get_param("told") == "ended" else ""
-        send_page(req, resp, "sign_in.html", wanted=wanted, message=message, fault="")
+        """Show the form, or go on if there is a session already."""
+        next_page = choose_next(req.get_param("next") or HOME)
+        page_request = get_page_request(req)
+        if page_request.session is not None:
+            raise falcon.HTTPSeeOther(next_page)
+        message = page_request.localizer.translate("sign_in.ended") if req.get_param("flash") == "ended" else ""
+        send_page(req, resp, "sign_in.html", next_page=next_page, message=message, error="")
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        """Check the key."""
-        visit, fields = get_visit(req), await read_form(req)
-        wanted = choose_next(fields.get("next", HOME))
+        page_request, fields = get_page_request(req), await read_form(req)
+        next_page = choose_next(fields.get("next", HOME))
         try:
-            key = self._gate.admit(presented=fields.get("key", "").strip(), method="GET", client=visit.client)
+            key = self._gate.admit(presented=fields.get("key", "").strip(), method="GET", client=page_request.client)
         except ApiError as error:
             self._record(error.problem)
             resp.status = error.problem.status
-            fault = say_sign_in_fault(error, visit.tongue)
-            send_page(req, resp, "sign_in.html", wanted=wanted, message="", fault=fault)
+            error_text = format_sign_in_error(error, page_request.localizer)
+            send_page(req, resp, "sign_in.html", next_page=next_page, message="", error=error_text)
             return
         req.context.key_name = key.name
-        session = build_session(key, now=visit.now, hours=self._hours, nonce=create_nonce())
-        set_cookie(resp, visit, session.cookie, seconds=self._hours * 3600)
-        _go_on(resp, wanted)
+        session = build_session(key, now=page_request.now, hours=self._hours, nonce=create_nonce())
+        set_cookie(resp, page_request, session.cookie, seconds=self._hours * 3600)
+        redirect(resp, next_page)
 
     def _record(self, problem: Problem) -> None:
         if problem in {Problem.TOO_MANY_REQUESTS, Problem.TOO_MANY_GUESSES}:
@@ -64,30 +63,28 @@ class SignInResource:
 
 
 class SignOutResource:
-    """POST: the browser forgets the session."""
+    """POST: delete the session cookie."""
 
     is_page = True
     changes_nothing = True
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        """Take the cookie away."""
         await read_sealed_form(req)
-        set_cookie(resp, get_visit(req), "", seconds=0)
-        _go_on(resp, f"{SIGN_IN}?told=ended")
+        set_cookie(resp, get_page_request(req), "", seconds=0)
+        redirect(resp, f"{SIGN_IN}?flash=ended")
 
 
 class LanguageResource:
-    """POST: remember the language that a person has chosen. No token: there is nothing to gain by it."""
+    """POST: keep the chosen language in a cookie for a year. Without a token, since forging it gains nothing."""
 
     is_page = True
     is_open = True
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        """Keep it in a cookie, for a year."""
         fields = await read_form(req)
         language = fields.get("language", "")
         if language in LANGUAGES:
-            is_secure = get_visit(req).origin.is_secure
+            is_secure = get_page_request(req).origin.is_secure
             resp.set_cookie(
                 localization.LANGUAGE_COOKIE,
                 language,
@@ -97,28 +94,16 @@ class LanguageResource:
                 http_only=True,
                 same_site="Lax",
             )
-        _go_on(resp, choose_next(fields.get("next", HOME)))
+        redirect(resp, choose_next(fields.get("next", HOME)))
 
 
-def set_cookie(resp: Response, visit: Visit, value: str, *, seconds: int) -> None:
-    """Hand the session to the browser, out of reach of scripts and of other sites' forms.
+def set_cookie(resp: Response, page_request: PageRequest, value: str, *, seconds: int) -> None:
+    """Set the session cookie, out of reach of scripts and of forms on other sites.
 
-    Lax, not Strict: a link to a sync in a chat or a mail must open for who is signed in. What changes something is a
-    POST, which Lax keeps the cookie from, and needs a token as well.
+    Lax, not Strict: a link to a sync in a chat or an email must open in a signed-in browser. Whatever changes something
+    is a POST, with which Lax does not send the cookie across sites, and needs a token as well.
     """
-    name = choose_cookie_name(is_secure=visit.origin.is_secure)
+    name = choose_cookie_name(is_secure=page_request.origin.is_secure)
     resp.set_cookie(
-        name, value, max_age=seconds, path="/", secure=visit.origin.is_secure, http_only=True, same_site="Lax"
+        name, value, max_age=seconds, path="/", secure=page_request.origin.is_secure, http_only=True, same_site="Lax"
     )
-
-
-def say_sign_in_fault(error: ApiError, tongue: Tongue) -> str:
-    """Say why a key was not taken."""
-    if error.problem is Problem.TOO_MANY_REQUESTS:
-        return tongue.say("error.too_many_text")
-    return tongue.say(_MESSAGES.get(error.problem, "sign_in.wrong"), seconds=error.retry_after)
-
-
-def _go_on(resp: Response, address: str) -> None:
-    resp.status = HTTPStatus.SEE_OTHER
-    resp.location = address

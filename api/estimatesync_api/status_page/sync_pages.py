@@ -1,7 +1,4 @@
-"""The list of syncs, which is the page's home, and the trends.
-
-One sync with everything about it, and its log.
-"""
+"""The pages that show: the list of syncs, which is the home page, the trends, and one sync with its log."""
 
 import logging
 from collections.abc import Sequence
@@ -15,23 +12,28 @@ from estimatesync_api.list_request import format_cursor, parse_sync_query
 from estimatesync_api.listing import SyncQuery
 from estimatesync_api.log_resource import LogResource
 from estimatesync_api.ports import StoreUnavailableError, SyncStore
-from estimatesync_api.status_page.core.charts import MOST_SYNCS, build_strip, build_trends
-from estimatesync_api.status_page.core.detail_view import show_sync
-from estimatesync_api.status_page.core.list_view import build_overview, see_sync
-from estimatesync_api.status_page.page_request import Visit, get_visit
+from estimatesync_api.status_page.core.charts import MAX_SYNCS, build_strip, build_trends
+from estimatesync_api.status_page.core.detail_view import build_sync_detail
+from estimatesync_api.status_page.core.list_view import build_summary, build_sync_row
+from estimatesync_api.status_page.page_request import get_page_request
 from estimatesync_api.status_page.rendering import send_page
 from estimatesync_api.sync_resources import require_found, require_sync_name
 
 REFRESH_SECONDS: Final = 5
-"""Without the script, while something runs; the script looks more often, and only for what has changed."""
+"""Without the script, while a sync is active; the script polls more often, and only for the part that changes."""
+LOG_LINES: Final = 60
+"""The newest lines of the log that the page itself holds, so that they show without the script as well."""
 _FILTERS: Final = ("", "running", "queued", "succeeded", "failed", "cancelled")
-_SHOWN: Final = 20
-_NEWEST: Final = 40
-"""So many newest syncs tell how things are."""
+_PAGE_SIZE: Final = 20
+_SUMMARY_SIZE: Final = 40
+"""The newest syncs that the summary and the strip are built from."""
+_FLASH_MESSAGES: Final = frozenset({"started", "cancelled", "too_late", "redelivered"})
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class HomeResource:
-    """GET: how things are, and the syncs, newest first."""
+    """GET: the summary, and the syncs, newest first."""
 
     is_page = True
 
@@ -39,27 +41,26 @@ class HomeResource:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        """Show the list."""
-        visit = get_visit(req)
-        wanted, cursor = req.get_param("status") or "", req.get_param("cursor") or ""
-        status = wanted if wanted in _FILTERS else ""
+        page_request = get_page_request(req)
+        status, cursor = req.get_param("status") or "", req.get_param("cursor") or ""
+        status = status if status in _FILTERS else ""
         query = parse_sync_query(
-            {"status": status, "cursor": cursor, "limit": str(_SHOWN)},
-            time_zone=visit.tongue.time_zone,
+            {"status": status, "cursor": cursor, "limit": str(_PAGE_SIZE)},
+            time_zone=page_request.localizer.time_zone,
         )
         page = await self._store.list_page(query)
-        newest = (await self._store.list_page(SyncQuery(limit=_NEWEST))).syncs
+        newest = (await self._store.list_page(SyncQuery(limit=_SUMMARY_SIZE))).syncs
         send_page(
             req,
             resp,
             "list.html",
-            syncs=[see_sync(sync, visit.tongue, now=visit.now) for sync in page.syncs],
+            rows=[build_sync_row(sync, page_request.localizer, now=page_request.now) for sync in page.syncs],
             older=format_cursor(page.end),
             cursor=cursor,
             status=status,
             filters=_FILTERS,
-            overview=build_overview(newest, visit.tongue, now=visit.now),
-            strip=build_strip(newest, visit.tongue),
+            summary=build_summary(newest, page_request.localizer, now=page_request.now),
+            strip=build_strip(newest, page_request.localizer),
             refresh_seconds=_choose_refresh(newest),
         )
 
@@ -73,23 +74,10 @@ class TrendsResource:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        """Draw the charts."""
-        visit: Visit = get_visit(req)
+        page_request = get_page_request(req)
         ended = frozenset(phase for phase in Phase if phase.is_final)
-        page = await self._store.list_page(SyncQuery(limit=MOST_SYNCS, phases=ended))
-        send_page(req, resp, "trends.html", trends=build_trends(page.syncs, visit.tongue))
-
-
-def _choose_refresh(newest: Sequence[EstimateSync]) -> int:
-    is_busy = any(not sync.is_finished for sync in newest)
-    return REFRESH_SECONDS if is_busy else 0
-
-
-LOG_LINES: Final = 60
-"""So many of the newest lines are on the page itself; without the script, too."""
-_TOLD: Final = frozenset({"started", "cancelled", "too_late", "redelivered"})
-
-_logger: Final = logging.getLogger(__name__)
+        page = await self._store.list_page(SyncQuery(limit=MAX_SYNCS, phases=ended))
+        send_page(req, resp, "trends.html", trends=build_trends(page.syncs, page_request.localizer))
 
 
 class SyncPageResource:
@@ -101,38 +89,38 @@ class SyncPageResource:
         self._store = store
 
     async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
-        """Show it as it is now."""
-        visit = get_visit(req)
+        page_request = get_page_request(req)
         sync = require_found(await self._store.fetch(require_sync_name(sync_id)), req)
-        told = req.get_param("told") or ""
-        is_waiting = not sync.is_finished or _has_callback_to_send(sync)
-        # The script has the log from a stream of its own.
-        log = () if visit.is_part else await self._read_log(sync)
+        flash = req.get_param("flash") or ""
+        is_waiting = not sync.is_finished or sync.status.owes_callback
+        # The script reads the log from a stream of its own.
+        log = () if page_request.is_part else await self._read_log(sync)
         send_page(
             req,
             resp,
             "sync.html",
-            shown=show_sync(sync, visit.tongue, now=visit.now),
-            told=visit.tongue.say(f"told.{told}") if told in _TOLD else "",
+            detail=build_sync_detail(sync, page_request.localizer, now=page_request.now),
+            flash=page_request.localizer.translate(f"flash.{flash}") if flash in _FLASH_MESSAGES else "",
             log=log,
             days=sync.status.date_range or sync.spec.date_range,
             refresh_seconds=REFRESH_SECONDS if is_waiting else 0,
         )
 
     async def _read_log(self, sync: EstimateSync) -> tuple[str, ...] | None:
-        """The end of the log; None when it cannot be read, which must not hide all the rest."""
+        """Read the end of the log; None when it cannot be read, which must not hide the rest of the page."""
         try:
             return (await self._store.read_log(sync))[-LOG_LINES:]
         except StoreUnavailableError as error:
-            _logger.warning("sync=%s its log cannot be read for its page: %s", sync.name, error)
+            _logger.warning("sync=%s the log cannot be read for the page: %s", sync.name, error)
             return None
 
 
 class PageLogResource(LogResource):
-    """GET: the log, as the API gives it, for somebody who is signed in."""
+    """GET: the log as the API serves it, authenticated by the session."""
 
     is_page = True
 
 
-def _has_callback_to_send(sync: EstimateSync) -> bool:
-    return sync.status.callback is not None and not sync.status.callback.state.is_final
+def _choose_refresh(newest: Sequence[EstimateSync]) -> int:
+    is_any_active = any(not sync.is_finished for sync in newest)
+    return REFRESH_SECONDS if is_any_active else 0

@@ -21,7 +21,7 @@ def test_a_sync_is_started_watched_and_told_again(
     product: str, receiver: Receiver, open_context: Open, sign_in: SignIn
 ) -> None:
     page = sign_in(open_context(), product)
-    expect(page.get_by_role("heading", name="There is no sync yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="There are no syncs yet")).to_be_visible()
 
     start(page)
     page.evaluate("window.isTheSamePage = true")
@@ -44,7 +44,7 @@ def test_a_sync_is_started_watched_and_told_again(
     assert len(seen) > 2
     assert page.evaluate("window.isTheSamePage")
     expect(page.locator("#log")).to_contain_text("Background synchronization finished. New: 1609, Updated: 0.")
-    expect(page.locator("#log-state")).to_have_text("The end")
+    expect(page.locator("#log-state")).to_have_text("End of the log")
     expect(page.locator(".counts")).to_contain_text("1,609")
     first = receiver.wait_for(1, 20)[0]
 
@@ -63,8 +63,8 @@ def test_a_sync_is_cancelled_and_its_days_are_offered_again(product: str, open_c
 
     page.get_by_role("link", name="Start a sync").click()
     page.get_by_role("button", name="Start the sync").click()
-    expect(page.get_by_text("A sync of these days is at work already")).to_be_visible()
-    page.get_by_role("link", name="Look at that one").click()
+    expect(page.get_by_text("A sync of these days is already active")).to_be_visible()
+    page.get_by_role("link", name="Show that sync").click()
     page.get_by_role("link", name="Cancel the sync").click()
     page.get_by_role("button", name="Cancel the sync").click()
 
@@ -91,7 +91,7 @@ def test_without_scripts_everything_works_by_loading_anew(
     receiver.wait_for(2, 20)
     page.get_by_role("button", name="Cerrar sesión").click()
 
-    expect(page.get_by_role("status")).to_have_text("Ha cerrado la sesión.")
+    expect(page.get_by_role("status")).to_have_text("Cerraste la sesión.")
     page.goto(f"{product}/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Iniciar sesión")
 

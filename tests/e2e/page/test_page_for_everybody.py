@@ -118,7 +118,7 @@ def test_a_lost_connection_is_told_and_forgotten(scenery: str, open_context: Ope
     told = lost.inner_text()
     context.set_offline(False)
 
-    assert told.startswith("The connection is lost.")
+    assert told.startswith("Connection lost.")
     expect(lost).to_be_hidden()
 
 
@@ -128,7 +128,7 @@ def test_a_page_that_could_not_be_shown_comes_by_itself(tmp_path: Path, open_con
         page = sign_in(open_context(), url)
         away.touch()
         page.goto(f"{url}/?status=failed")
-        expect(page.get_by_role("heading", level=1)).to_have_text("The syncs cannot be looked at now")
+        expect(page.get_by_role("heading", level=1)).to_have_text("The syncs cannot be shown right now")
 
         away.unlink()
 

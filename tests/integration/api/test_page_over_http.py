@@ -211,7 +211,7 @@ def test_signing_out_ends_the_session_of_the_browser(browser: Browser) -> None:
 
     answer = browser.send("/page/sign-out", {"token": token})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/page/sign-in?told=ended")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/page/sign-in?flash=ended")
     assert browser.get("/").status_code == 303
 
 
@@ -244,8 +244,8 @@ def test_a_sync_of_days_that_are_at_work_is_offered_and_another_one_must_be_insi
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"from": "yesterday"}, "The first day is not a day like 2025-09-01."),
-        ({"to": "2025-02-30"}, "The last day is not a day like 2025-09-01."),
+        ({"from": "yesterday"}, "The first day is not a date like 2025-09-01."),
+        ({"to": "2025-02-30"}, "The last day is not a date like 2025-09-01."),
         ({"from": "2025-10-17"}, "The first day is after the last one."),
         ({"from": "1200-01-01"}, "1200-01-01 is not between"),
     ],
@@ -313,8 +313,8 @@ def test_cancelling_asks_first_and_stops_the_sync(browser: Browser, server: Serv
     late = browser.send(action, {"token": token})
 
     assert "Running" in still_there
-    assert sent.headers["location"] == "/page/syncs/est-1?told=cancelled"
-    assert late.headers["location"] == "/page/syncs/est-1?told=too_late"
+    assert sent.headers["location"] == "/page/syncs/est-1?flash=cancelled"
+    assert late.headers["location"] == "/page/syncs/est-1?flash=too_late"
     assert "Cancelled. The database is as it was before." in browser.get("/page/syncs/est-1").text
 
 
@@ -328,7 +328,7 @@ def test_a_callback_is_sent_again_once_for_each_form(browser: Browser, server: S
     first = (server.syncs / "est-1.redeliver").read_text()
     browser.send(action, {"token": browser.read_token(action, action)})
 
-    assert set(sent) == {"/page/syncs/est-1?told=redelivered"}
+    assert set(sent) == {"/page/syncs/est-1?flash=redelivered"}
     assert first == f"page-{token.partition('.')[0]}"
     assert (server.syncs / "est-1.redeliver").read_text() != first
 
@@ -344,7 +344,7 @@ def test_a_key_that_may_only_look_sees_everything_and_no_button(
     asked = [looker.get(path).status_code for path in ("/page/start", "/page/syncs/est-1/cancel")]
     acted = looker.send("/page/syncs/est-1/cancel", {"token": token})
 
-    assert all("/page/start" not in page and "/cancel" not in page and "may only look" in page for page in pages)
+    assert all("/page/start" not in page and "/cancel" not in page and "read-only" in page for page in pages)
     assert asked == [403, 403]
     assert acted.status_code == 403
     assert not (server.syncs / "est-1.phase").exists()

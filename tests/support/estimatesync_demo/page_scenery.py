@@ -17,6 +17,7 @@ from estimatesync_contract.status import (
     CallbackStatus,
     EstimateSyncStatus,
     Phase,
+    QueuePlace,
     Results,
     build_progress,
 )
@@ -52,7 +53,8 @@ def list_lines(name: str) -> tuple[str, ...]:
 
 def _build_queued() -> EstimateSync:
     created_at = NOW - timedelta(seconds=75)
-    status = EstimateSyncStatus(phase=Phase.QUEUED, reason=Reason.QUEUED, message=f"Position 1; waiting for {RUNNING}")
+    message, queue = f"Position 1; waiting for {RUNNING}", QueuePlace(position=1, ahead=(RUNNING,))
+    status = EstimateSyncStatus(phase=Phase.QUEUED, reason=Reason.QUEUED, message=message, queue=queue)
     days = DateRange(start=date(2026, 8, 1), end=date(2026, 8, 31))
     return _build(build_sync_name(created_at, "m7d2"), created_at, days, status)
 

@@ -1,4 +1,4 @@
-"""Syncs as the page may meet them, and the two tongues it speaks."""
+"""Syncs in each state that the page may show, and a localizer for each of its languages."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from estimatesync_api.status_page.core.localization import Tongue
+from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
@@ -16,6 +16,7 @@ from estimatesync_contract.status import (
     CallbackStatus,
     EstimateSyncStatus,
     Phase,
+    QueuePlace,
     Results,
     build_progress,
 )
@@ -24,7 +25,12 @@ NOW = datetime(2025, 10, 17, 2, 30, 15, tzinfo=UTC)
 CREATED = NOW - timedelta(minutes=10)
 STATUSES: dict[str, dict[str, Any]] = {
     "unseen": {},
-    "queued": {"phase": Phase.QUEUED, "reason": Reason.QUEUED, "message": "Position 2; waiting for est-1"},
+    "queued": {
+        "phase": Phase.QUEUED,
+        "reason": Reason.QUEUED,
+        "message": "Position 2; waiting for est-1",
+        "queue": QueuePlace(position=2, ahead=("est-1",)),
+    },
     "running": {
         "phase": Phase.RUNNING,
         "reason": Reason.RUNNING,
@@ -35,7 +41,7 @@ STATUSES: dict[str, dict[str, Any]] = {
     "stalled": {
         "phase": Phase.RUNNING,
         "reason": Reason.IMAGE_PULL_FAILED,
-        "message": "The sync image cannot be had. Check its name: it is not there",
+        "message": "The sync image is not available. Check its name: it is not there",
         "start_time": CREATED + timedelta(seconds=3),
         "job_name": "estimatesync-1",
     },
@@ -81,13 +87,13 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def english() -> Tongue:
-    return Tongue(language="en", time_zone=ZoneInfo("America/New_York"))
+def english() -> Localizer:
+    return Localizer(language="en", time_zone=ZoneInfo("America/New_York"))
 
 
 @pytest.fixture
-def spanish() -> Tongue:
-    return Tongue(language="es", time_zone=ZoneInfo("Europe/Madrid"))
+def spanish() -> Localizer:
+    return Localizer(language="es", time_zone=ZoneInfo("Europe/Madrid"))
 
 
 @pytest.fixture

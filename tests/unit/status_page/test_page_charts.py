@@ -15,7 +15,7 @@ from estimatesync_api.status_page.core.charts import (
     choose_amounts,
     choose_seconds,
 )
-from estimatesync_api.status_page.core.localization import Tongue
+from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_contract.estimate_sync import EstimateSync
 
 Make = Callable[..., EstimateSync]
@@ -71,7 +71,7 @@ def test_labels_below_many_bars_do_not_overlap() -> None:
     assert len(chart.columns) <= 6
 
 
-def test_trends_sum_up_by_day_in_the_zone(make_sync: Make, english: Tongue, now: datetime) -> None:
+def test_trends_sum_up_by_day_in_the_zone(make_sync: Make, english: Localizer, now: datetime) -> None:
     late = now + timedelta(hours=2)
     syncs = [
         make_sync("running"),
@@ -93,12 +93,12 @@ def test_trends_sum_up_by_day_in_the_zone(make_sync: Make, english: Tongue, now:
     assert len(trends.counts.bars) == 2
 
 
-def test_without_an_end_there_is_nothing_to_draw(make_sync: Make, english: Tongue) -> None:
+def test_without_an_end_there_is_nothing_to_draw(make_sync: Make, english: Localizer) -> None:
     assert build_trends([make_sync("running")], english) is None
     assert build_strip([make_sync("queued")], english) is None
 
 
-def test_the_strip_says_in_words_what_it_shows(make_sync: Make, spanish: Tongue) -> None:
+def test_the_strip_says_in_words_what_it_shows(make_sync: Make, spanish: Localizer) -> None:
     drawn = build_strip([make_sync("failed"), make_sync("succeeded")], spanish)
 
     assert drawn is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import estimatesync_api.status_page
 import pytest
-from estimatesync_api.status_page.core.localization import CATALOGUE, LANGUAGES, Tongue, parse_catalogue
+from estimatesync_api.status_page.core.localization import LANGUAGES, TRANSLATIONS, Localizer, parse_translations
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, Phase
 
@@ -19,22 +19,22 @@ def list_values(words: str) -> set[str]:
 
 
 def test_every_language_has_every_key_and_every_value() -> None:
-    english = CATALOGUE["en"]
+    english = TRANSLATIONS["en"]
 
-    assert set(CATALOGUE) == set(LANGUAGES)
+    assert set(TRANSLATIONS) == set(LANGUAGES)
     for language in LANGUAGES:
-        assert CATALOGUE[language].keys() == english.keys()
-        assert {key: list_values(words) for key, words in CATALOGUE[language].items()} == {
+        assert TRANSLATIONS[language].keys() == english.keys()
+        assert {key: list_values(words) for key, words in TRANSLATIONS[language].items()} == {
             key: list_values(words) for key, words in english.items()
         }
-        blank = {key for key, words in CATALOGUE[language].items() if not words.strip()}
+        blank = {key for key, words in TRANSLATIONS[language].items() if not words.strip()}
         assert blank == {"cause.Cancelled.cure"}
 
 
 def test_a_key_that_one_language_lacks_is_found() -> None:
-    catalogue = parse_catalogue('[a]\nen = "x"\nes = "y"\n[b]\nen = "z"\n')
+    translations = parse_translations('[a]\nen = "x"\nes = "y"\n[b]\nen = "z"\n')
 
-    assert catalogue["en"].keys() - catalogue["es"].keys() == {"b"}
+    assert translations["en"].keys() - translations["es"].keys() == {"b"}
 
 
 def test_every_word_that_is_asked_for_is_in_the_catalogue_and_no_other_is() -> None:
@@ -43,23 +43,23 @@ def test_every_word_that_is_asked_for_is_in_the_catalogue_and_no_other_is() -> N
         found
         for text in texts
         for found in re.findall(r"""["']([a-z_]+(?:\.[A-Za-z_]+)*)["']""", text)
-        if found in CATALOGUE["en"]
+        if found in TRANSLATIONS["en"]
     }
     # Made of a part that is fixed and one that is not.
     made = re.compile(
         r"cause\..+|phase\..+|callback\.state\..+|timeline\.callback\..+|timeline\.(succeeded|failed|cancelled)|"
-        r"headline\..+|error\..+|told\..+|list\.now\..+|start\.fault\..+|.+\.(one|other)|counts\..+|"
+        r"headline\..+|error\..+|flash\..+|list\.now\..+|start\.error\..+|.+\.(one|other)|counts\..+|"
         r"(cancel|redeliver)\.(title|lead|button|back)"
     )
 
-    assert {key for key in CATALOGUE["en"].keys() - asked if not made.fullmatch(key)} == set()
+    assert {key for key in TRANSLATIONS["en"].keys() - asked if not made.fullmatch(key)} == set()
 
 
 @pytest.mark.parametrize("prefix", ["phase", "timeline", "headline"])
 def test_every_phase_has_its_words(prefix: str) -> None:
     needed = {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED} if prefix == "timeline" else set(Phase)
 
-    assert {f"{prefix}.{phase.lower()}" for phase in needed} - CATALOGUE["en"].keys() == set()
+    assert {f"{prefix}.{phase.lower()}" for phase in needed} - TRANSLATIONS["en"].keys() == set()
 
 
 def test_every_state_of_a_callback_has_its_words() -> None:
@@ -67,7 +67,7 @@ def test_every_state_of_a_callback_has_its_words() -> None:
         f"{prefix}.{state.lower()}" for state in CallbackState for prefix in ("callback.state", "timeline.callback")
     }
 
-    assert needed - CATALOGUE["en"].keys() == set()
+    assert needed - TRANSLATIONS["en"].keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_every_state_of_a_callback_has_its_words() -> None:
     ],
 )
 def test_numbers_are_grouped_as_people_write_them(
-    number: int, said: list[str], english: Tongue, spanish: Tongue
+    number: int, said: list[str], english: Localizer, spanish: Localizer
 ) -> None:
-    assert [english.say_number(number), spanish.say_number(number)] == said
+    assert [english.format_number(number), spanish.format_number(number)] == said
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_numbers_are_grouped_as_people_write_them(
         (date(2024, 12, 31), date(2025, 1, 1), "31 Dec 2024 \N{EN DASH} 1 Jan 2025"),
     ],
 )
-def test_days_do_not_repeat_what_both_ends_share(start: date, end: date, expected: str, english: Tongue) -> None:
-    said = english.say_days(DateRange(start=start, end=end))
+def test_days_do_not_repeat_what_both_ends_share(start: date, end: date, expected: str, english: Localizer) -> None:
+    said = english.format_date_range(DateRange(start=start, end=end))
 
     assert said.replace("\N{NO-BREAK SPACE}", " ") == expected
 
@@ -104,16 +104,16 @@ def test_days_do_not_repeat_what_both_ends_share(start: date, end: date, expecte
     ("seconds", "expected"),
     [(-3, "0 s"), (42, "42 s"), (60, "1 min"), (487, "8 min 7 s"), (3600, "1 h"), (3780, "1 h 3 min")],
 )
-def test_durations_are_told_in_two_units(seconds: int, expected: str, english: Tongue) -> None:
-    assert english.say_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == expected
+def test_durations_are_told_in_two_units(seconds: int, expected: str, english: Localizer) -> None:
+    assert english.format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
-def test_times_are_those_of_the_zone(english: Tongue, spanish: Tongue, now: datetime) -> None:
+def test_times_are_those_of_the_zone(english: Localizer, spanish: Localizer, now: datetime) -> None:
     moment = datetime(2025, 10, 16, 23, 59, 1, tzinfo=UTC)
 
-    today, yesterday = english.say_moment(moment, now=now), spanish.say_moment(moment, now=now)
+    today, yesterday = english.to_moment(moment, now=now), spanish.to_moment(moment, now=now)
 
     assert (today.instant, today.text) == ("2025-10-16T23:59:01.000Z", "19:59:01")
     assert today.full.replace("\N{NO-BREAK SPACE}", " ") == "16 Oct 2025, 19:59:01 EDT"
     assert yesterday.text == "01:59:01"
-    assert spanish.say_moment(moment, now=now + timedelta(days=1)).text == "17\N{NO-BREAK SPACE}oct, 01:59"
+    assert spanish.to_moment(moment, now=now + timedelta(days=1)).text == "17\N{NO-BREAK SPACE}oct, 01:59"

@@ -1,5 +1,5 @@
-// Makes the page lively. Everything works without it: it asks for the part of this very page that changes, as the server
-// writes it, and puts in what is different, so that focus, selection and scrolling stay where they are.
+// Updates the page in place. Everything works without this script: it requests the changing part of the current page, as
+// the server renders it, and patches only the differences, so that focus, selection and scrolling are kept.
 "use strict";
 
 (() => {
@@ -11,7 +11,7 @@
   let failures = 0;
   let timer = 0;
 
-  // --- What is different -------------------------------------------------------------------------------------------
+  // --- Patching the page --------------------------------------------------------------------------------------------
 
   const isSame = (old, fresh) => old.nodeName === fresh.nodeName && (old.id || "") === (fresh.id || "");
 
@@ -52,11 +52,11 @@
     }
   }
 
-  // --- Looking again and again -------------------------------------------------------------------------------------
+  // --- Polling ------------------------------------------------------------------------------------------------------
 
   const live = () => document.getElementById("live");
 
-  async function look() {
+  async function refresh() {
     try {
       const headers = tag ? { ...PART, "If-None-Match": tag } : PART;
       const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
@@ -67,8 +67,8 @@
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error(String(answer.status));
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
-        // What stood here was a fault, and there is more to a page than its part.
-        if ("fault" in live().dataset) {
+        // The page showed an error, which is laid out differently: load the whole page.
+        if ("error" in live().dataset) {
           location.reload();
           return;
         }
@@ -79,7 +79,7 @@
       lost.hidden = true;
     } catch {
       failures += 1;
-      // One answer may go astray; a person is told when a second one does.
+      // A single failure may be an accident; the second one is shown.
       if (failures === 2) {
         lost.textContent = lost.dataset.words;
         lost.hidden = false;
@@ -92,24 +92,24 @@
     clearTimeout(timer);
     const seconds = Number(live()?.dataset.seconds || 0);
     if (!seconds || document.hidden) return;
-    timer = setTimeout(look, 1000 * Math.min(SLOWEST, seconds * 2 ** Math.min(failures, 5)));
+    timer = setTimeout(refresh, 1000 * Math.min(SLOWEST, seconds * 2 ** Math.min(failures, 5)));
   }
 
   // --- The log -----------------------------------------------------------------------------------------------------
 
   async function follow(log) {
     const state = document.getElementById("log-state");
-    const say = (word) => { state.textContent = state.dataset[word]; };
+    const show = (key) => { state.textContent = state.dataset[key]; };
     const decoder = new TextDecoder();
     let isFirst = true;
     try {
       const answer = await fetch(log.dataset.follow, { cache: "no-store", redirect: "manual" });
       if (!answer.ok) throw new Error(String(answer.status));
-      if (log.dataset.atWork === "true") say("following");
+      if (log.dataset.active === "true") show("following");
       const reader = answer.body.getReader();
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
         const isAtEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
-        // What the page came with is the beginning or the end of the same log.
+        // The stream repeats the lines that the page was rendered with.
         if (isFirst) log.textContent = "";
         document.getElementById("log-empty")?.remove();
         log.append(decoder.decode(part.value, { stream: true }));
@@ -117,9 +117,9 @@
         if (isAtEnd || isFirst) log.scrollTop = log.scrollHeight;
         isFirst = false;
       }
-      say("ended");
+      show("ended");
     } catch {
-      say("interrupted");
+      show("interrupted");
     }
   }
 
@@ -136,16 +136,16 @@
       form.dataset.sent = "true";
     });
   }
-  // Going back in the history shows the form as it was left: it may be sent again.
+  // Going back in the history shows the form as it was left, and it may be sent again.
   addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
-  if (document.querySelector("[data-told]")) {
+  if (document.querySelector("[data-flash]")) {
     const address = new URL(location.href);
-    address.searchParams.delete("told");
+    address.searchParams.delete("flash");
     history.replaceState(null, "", address);
   }
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
 
   const log = document.getElementById("log");
   if (log) {

@@ -20,25 +20,25 @@ _NEXT_MAX_LENGTH: Final = 512
 
 
 def is_page_path(path: str) -> bool:
-    """Tell whether a person's browser is answered there, and not a program."""
+    """Tell a page for browsers from an address for programs."""
     return path in {HOME, BASE} or path.startswith(f"{BASE}/")
 
 
 def build_sync_address(name: str, step: str = "") -> str:
-    """Where one sync is shown, or something is done about it."""
+    """Address the page of one sync, or one of the steps below it."""
     address = SYNC.format(sync_id=quote(name, safe=""))
     return f"{address}/{step}" if step else address
 
 
-def build_sign_in_address(wanted: str) -> str:
-    """Where a person signs in, and goes on to where she wanted to be."""
-    return SIGN_IN if wanted == HOME else f"{SIGN_IN}?{urlencode({'next': wanted})}"
+def build_sign_in_address(requested: str) -> str:
+    """Address the sign-in form, which goes on to the requested page."""
+    return SIGN_IN if requested == HOME else f"{SIGN_IN}?{urlencode({'next': requested})}"
 
 
-def choose_next(wanted: str) -> str:
-    """Where to go on: to a page of ours, whatever somebody wrote into a link."""
-    is_plain = all("!" <= character <= "~" for character in wanted) and "\\" not in wanted
-    path = wanted.partition("?")[0].partition("#")[0]
-    # Two slashes in front would name another host, and are no path of the page; two dots lead out of it.
+def choose_next(requested: str) -> str:
+    """Choose where to go on: the requested page if it is one of ours, else the list. Anyone can write such a link."""
+    is_plain = all("!" <= character <= "~" for character in requested) and "\\" not in requested
+    path = requested.partition("?")[0].partition("#")[0]
+    # Two leading slashes would name another host, which is not a path of the page; two dots lead out of it.
     is_ours = is_page_path(path) and ".." not in path
-    return wanted if is_plain and is_ours and len(wanted) <= _NEXT_MAX_LENGTH else HOME
+    return requested if is_plain and is_ours and len(requested) <= _NEXT_MAX_LENGTH else HOME

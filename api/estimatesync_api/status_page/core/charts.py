@@ -1,9 +1,7 @@
-"""The geometry of the charts: durations of syncs over time, and estimates per day. Pure; the templates draw it.
+"""The charts of the trends page and their table: durations of syncs, and estimates per day. Pure; templates draw them.
 
-Heights are told from zero, so that a bar twice as high is twice as much. Everything has its words beside it: each chart
-comes with a table of the same numbers.
-
-Durations and counts over time, over the syncs that are still stored. Pure.
+They cover the syncs that are still stored. Heights start at zero, so that a bar twice as high is twice as much, and the
+table holds the same numbers for readers who cannot see the charts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +14,11 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, Phase, Results
 
 from estimatesync_api.listing import find_phase
-from estimatesync_api.status_page.core.list_view import Fact
-from estimatesync_api.status_page.core.localization import NOTHING, Tongue
+from estimatesync_api.status_page.core.list_view import Field
+from estimatesync_api.status_page.core.localization import NOTHING, Localizer
 
+MAX_SYNCS: Final = 500
+"""How many syncs the charts cover, the newest first."""
 WIDTH: Final = 720
 HEIGHT: Final = 230
 LEFT: Final = 84
@@ -26,9 +26,11 @@ RIGHT: Final = 8
 TOP: Final = 10
 BOTTOM: Final = 34
 
+_MAX_BARS: Final = 60
+_STRIP_BARS: Final = 30
 _STEPS: Final = (1, 2, 5)
 _TIME_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
-_MOST_BAR_WIDTH: Final = 28.0
+_MAX_BAR_WIDTH: Final = 28.0
 _GAP_SHARE: Final = 0.25
 
 
@@ -53,7 +55,7 @@ class ChartBar:
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """A line and its label."""
+    """A grid line or a place on the axis, with its label."""
 
     at: float
     label: str
@@ -61,7 +63,7 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """What a template draws."""
+    """The geometry that a template draws."""
 
     bars: tuple[ChartBar, ...]
     rows: tuple[Tick, ...]
@@ -75,58 +77,58 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What is drawn as one bar: amounts from the bottom up, each with its tone."""
+    """The data of one bar: amounts from the bottom up, each with its tone."""
 
     amounts: tuple[tuple[str, float], ...]
     title: str
     label: str
 
 
-def build_chart(samples: Sequence[Sample], ticks: Sequence[tuple[float, str]], *, most_labels: int = 6) -> Chart:
+def build_chart(samples: Sequence[Sample], ticks: Sequence[tuple[float, str]], *, max_labels: int = 6) -> Chart:
     """Lay bars out from left to right.
 
     Args:
-        samples: In the order they are shown.
+        samples: In the order of the bars.
         ticks: Amounts to draw a line at, with their labels; the largest is the top.
-        most_labels: So many fit below the bars.
+        max_labels: How many fit below the bars.
     """
     top = max((amount for amount, _ in ticks), default=0) or 1
-    room = (WIDTH - LEFT - RIGHT) / max(1, len(samples))
-    width = min(_MOST_BAR_WIDTH, room * (1 - _GAP_SHARE))
+    slot_width = (WIDTH - LEFT - RIGHT) / max(1, len(samples))
+    width = min(_MAX_BAR_WIDTH, slot_width * (1 - _GAP_SHARE))
     bars = tuple(
         ChartBar(
-            x=_round(LEFT + room * place + (room - width) / 2),
+            x=_round(LEFT + slot_width * index + (slot_width - width) / 2),
             width=_round(width),
             slices=_stack(sample, top),
             title=sample.title,
         )
-        for place, sample in enumerate(samples)
+        for index, sample in enumerate(samples)
     )
     return Chart(
         bars=bars,
         rows=tuple(Tick(at=_round(_compute_y(amount, top)), label=label) for amount, label in ticks),
-        columns=_choose_labels(samples, room, most_labels),
+        columns=_choose_labels(samples, slot_width, max_labels),
     )
 
 
-def choose_amounts(most: float) -> tuple[float, ...]:
+def choose_amounts(highest: float) -> tuple[float, ...]:
     """Choose round amounts from zero up to the first one that covers everything."""
     unit = 1.0
     while True:
         for step in _STEPS:
-            if step * unit * 4 >= most:
-                return _count_up(step * unit, most)
+            if step * unit * 4 >= highest:
+                return _count_up(step * unit, highest)
         unit *= 10
 
 
-def choose_seconds(most: float) -> tuple[float, ...]:
-    """The same for times, which people count in minutes and hours."""
-    step = next((step for step in _TIME_STEPS if step * 4 >= most), _TIME_STEPS[-1])
-    return _count_up(step, most)
+def choose_seconds(highest: float) -> tuple[float, ...]:
+    """Do the same for seconds, in steps that are round in minutes and hours."""
+    step = next((step for step in _TIME_STEPS if step * 4 >= highest), _TIME_STEPS[-1])
+    return _count_up(step, highest)
 
 
-def _count_up(step: float, most: float) -> tuple[float, ...]:
-    count = max(1, -int(-most // step))
+def _count_up(step: float, highest: float) -> tuple[float, ...]:
+    count = max(1, -int(-highest // step))
     return tuple(step * number for number in range(count + 1))
 
 
@@ -141,12 +143,12 @@ def _stack(sample: Sample, top: float) -> tuple[Slice, ...]:
     return tuple(slices)
 
 
-def _choose_labels(samples: Sequence[Sample], room: float, most: int) -> tuple[Tick, ...]:
-    every = max(1, -(-len(samples) // most))
+def _choose_labels(samples: Sequence[Sample], slot_width: float, max_labels: int) -> tuple[Tick, ...]:
+    every = max(1, -(-len(samples) // max_labels))
     return tuple(
-        Tick(at=_round(LEFT + room * (place + 0.5)), label=sample.label)
-        for place, sample in enumerate(samples)
-        if place % every == 0 and sample.label
+        Tick(at=_round(LEFT + slot_width * (index + 0.5)), label=sample.label)
+        for index, sample in enumerate(samples)
+        if index % every == 0 and sample.label
     )
 
 
@@ -158,15 +160,9 @@ def _round(value: float) -> float:
     return round(value, 1)
 
 
-MOST_SYNCS: Final = 500
-"""As many as are read for the charts, the newest first."""
-BARS: Final = 60
-STRIP: Final = 30
-
-
 @dataclass(frozen=True, kw_only=True)
 class DayRow:
-    """A day in words and numbers: a line of the table."""
+    """One line of the table: a day with its numbers."""
 
     day: str
     succeeded: str
@@ -179,103 +175,105 @@ class DayRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Trends:
-    """What the page of trends shows."""
+    """The trends page: tiles, charts, table."""
 
-    tiles: tuple[Fact, ...]
+    tiles: tuple[Field, ...]
     durations: Chart
     counts: Chart
     rows: tuple[DayRow, ...]
 
 
-def build_trends(syncs: Sequence[EstimateSync], tongue: Tongue) -> Trends | None:
-    """Draw what there is; None when no sync has ended yet. Syncs are given newest first."""
+def build_trends(syncs: Sequence[EstimateSync], localizer: Localizer) -> Trends | None:
+    """Build the charts from syncs given newest first; None when none has ended yet."""
     ended = [sync for sync in reversed(syncs) if sync.is_finished and sync.status.completion_time]
     if not ended:
         return None
-    days = _group(ended, tongue)
+    days = _group(ended, localizer)
     return Trends(
-        tiles=_list_tiles(ended, tongue),
-        durations=_draw_durations(ended[-BARS:], tongue),
-        counts=_draw_counts(days, tongue),
-        rows=tuple(_build_row(day, found, tongue) for day, found in reversed(days)),
+        tiles=_build_tiles(ended, localizer),
+        durations=_draw_durations(ended[-_MAX_BARS:], localizer),
+        counts=_draw_counts(days, localizer),
+        rows=tuple(_build_row(day, found, localizer) for day, found in reversed(days)),
     )
 
 
-def build_strip(syncs: Sequence[EstimateSync], tongue: Tongue) -> tuple[Chart, str] | None:
-    """Draw the newest ends as a strip, and say it in words; None when there are none."""
-    ended = [sync for sync in reversed(syncs) if sync.is_finished and sync.status.completion_time][-STRIP:]
+def build_strip(syncs: Sequence[EstimateSync], localizer: Localizer) -> tuple[Chart, str] | None:
+    """Build a strip of the newest syncs that have ended, with its caption; None when there are none."""
+    ended = [sync for sync in reversed(syncs) if sync.is_finished and sync.status.completion_time][-_STRIP_BARS:]
     if not ended:
         return None
-    good = sum(1 for sync in ended if find_phase(sync) is Phase.SUCCEEDED)
-    words = tongue.say_count("strip", len(ended), good=tongue.say_number(good))
-    return _draw_durations(ended, tongue), words
+    succeeded = sum(1 for sync in ended if find_phase(sync) is Phase.SUCCEEDED)
+    words = localizer.format_count("strip", len(ended), good=localizer.format_number(succeeded))
+    return _draw_durations(ended, localizer), words
 
 
-def _draw_durations(ended: Sequence[EstimateSync], tongue: Tongue) -> Chart:
-    samples = [
-        Sample(
-            amounts=((find_phase(sync).lower(), max(0.5, _seconds(sync))),),
-            title=tongue.join([_say_end(sync, tongue), tongue.say(f"phase.{find_phase(sync).lower()}"), length]),
-            label=_say_short_day(_day(sync, tongue), tongue),
-        )
-        for sync in ended
-        for length in [tongue.say_duration(timedelta(seconds=_seconds(sync)))]
-    ]
-    most = max(_seconds(sync) for sync in ended)
-    ticks = [(seconds, tongue.say_duration(timedelta(seconds=seconds))) for seconds in choose_seconds(max(1.0, most))]
+def _draw_durations(ended: Sequence[EstimateSync], localizer: Localizer) -> Chart:
+    samples = [_build_duration_sample(sync, localizer) for sync in ended]
+    highest = max(1.0, *(_seconds(sync) for sync in ended))
+    ticks = [(seconds, localizer.format_duration(timedelta(seconds=seconds))) for seconds in choose_seconds(highest)]
     return build_chart(samples, ticks)
 
 
-def _draw_counts(days: Sequence[tuple[date, list[EstimateSync]]], tongue: Tongue) -> Chart:
+def _build_duration_sample(sync: EstimateSync, localizer: Localizer) -> Sample:
+    phase, seconds = find_phase(sync).lower(), _seconds(sync)
+    duration = localizer.format_duration(timedelta(seconds=seconds))
+    return Sample(
+        amounts=((phase, max(0.5, seconds)),),
+        title=localizer.join([_format_end(sync, localizer), localizer.translate(f"phase.{phase}"), duration]),
+        label=_format_short_day(_day(sync, localizer), localizer),
+    )
+
+
+def _draw_counts(days: Sequence[tuple[date, list[EstimateSync]]], localizer: Localizer) -> Chart:
     totals = [(day, *_sum_counts(found)) for day, found in days]
     samples = [
         Sample(
             amounts=(("updated", updated), ("new", new)),
-            title=tongue.join([tongue.say_day(day), _say_counts(new, updated, tongue)]),
-            label=_say_short_day(day, tongue),
+            title=localizer.join([localizer.format_day(day), _format_counts(new, updated, localizer)]),
+            label=_format_short_day(day, localizer),
         )
         for day, new, updated in totals
     ]
-    most = max(new + updated for _, new, updated in totals)
-    ticks = [(amount, tongue.say_number(int(amount))) for amount in choose_amounts(max(1.0, most))]
+    highest = max(new + updated for _, new, updated in totals)
+    ticks = [(amount, localizer.format_number(int(amount))) for amount in choose_amounts(max(1.0, highest))]
     return build_chart(samples, ticks)
 
 
-def _list_tiles(ended: Sequence[EstimateSync], tongue: Tongue) -> tuple[Fact, ...]:
-    good = [sync for sync in ended if find_phase(sync) is Phase.SUCCEEDED]
-    judged = [sync for sync in ended if find_phase(sync) is not Phase.CANCELLED]
-    unheard = sum(1 for sync in ended if _has_failed_callback(sync))
-    share = tongue.say_percent(100 * len(good) // len(judged)) if judged else NOTHING
-    typical = tongue.say_duration(timedelta(seconds=median(map(_seconds, good)))) if good else NOTHING
-    longest = tongue.say_duration(timedelta(seconds=max(map(_seconds, good)))) if good else NOTHING
+def _build_tiles(ended: Sequence[EstimateSync], localizer: Localizer) -> tuple[Field, ...]:
+    succeeded = [sync for sync in ended if find_phase(sync) is Phase.SUCCEEDED]
+    completed = [sync for sync in ended if find_phase(sync) is not Phase.CANCELLED]
+    undelivered = sum(1 for sync in ended if _has_failed_callback(sync))
+    share = localizer.format_percent(100 * len(succeeded) // len(completed)) if completed else NOTHING
+    typical = localizer.format_duration(timedelta(seconds=median(map(_seconds, succeeded)))) if succeeded else NOTHING
+    longest = localizer.format_duration(timedelta(seconds=max(map(_seconds, succeeded)))) if succeeded else NOTHING
     return (
-        Fact(name=tongue.say("trends.ended"), text=tongue.say_number(len(ended))),
-        Fact(name=tongue.say("trends.share"), text=share),
-        Fact(name=tongue.say("trends.typical"), text=typical),
-        Fact(name=tongue.say("trends.longest"), text=longest),
-        Fact(name=tongue.say("trends.unheard"), text=tongue.say_number(unheard)),
+        Field(name=localizer.translate("trends.ended"), text=localizer.format_number(len(ended))),
+        Field(name=localizer.translate("trends.share"), text=share),
+        Field(name=localizer.translate("trends.typical"), text=typical),
+        Field(name=localizer.translate("trends.longest"), text=longest),
+        Field(name=localizer.translate("trends.undelivered"), text=localizer.format_number(undelivered)),
     )
 
 
-def _build_row(day: date, found: Sequence[EstimateSync], tongue: Tongue) -> DayRow:
+def _build_row(day: date, found: Sequence[EstimateSync], localizer: Localizer) -> DayRow:
     by_phase = {phase: [sync for sync in found if find_phase(sync) is phase] for phase in Phase}
-    good, (new, updated) = by_phase[Phase.SUCCEEDED], _sum_counts(found)
-    typical = tongue.say_duration(timedelta(seconds=median(map(_seconds, good)))) if good else NOTHING
+    succeeded, (new, updated) = by_phase[Phase.SUCCEEDED], _sum_counts(found)
+    typical = localizer.format_duration(timedelta(seconds=median(map(_seconds, succeeded)))) if succeeded else NOTHING
     return DayRow(
-        day=tongue.say_day(day),
-        succeeded=tongue.say_number(len(good)),
-        failed=tongue.say_number(len(by_phase[Phase.FAILED])),
-        cancelled=tongue.say_number(len(by_phase[Phase.CANCELLED])),
+        day=localizer.format_day(day),
+        succeeded=localizer.format_number(len(succeeded)),
+        failed=localizer.format_number(len(by_phase[Phase.FAILED])),
+        cancelled=localizer.format_number(len(by_phase[Phase.CANCELLED])),
         duration=typical,
-        new=tongue.say_number(new),
-        updated=tongue.say_number(updated),
+        new=localizer.format_number(new),
+        updated=localizer.format_number(updated),
     )
 
 
-def _group(ended: Iterable[EstimateSync], tongue: Tongue) -> list[tuple[date, list[EstimateSync]]]:
+def _group(ended: Iterable[EstimateSync], localizer: Localizer) -> list[tuple[date, list[EstimateSync]]]:
     days: dict[date, list[EstimateSync]] = {}
     for sync in ended:
-        days.setdefault(_day(sync, tongue), []).append(sync)
+        days.setdefault(_day(sync, localizer), []).append(sync)
     return sorted(days.items())
 
 
@@ -284,22 +282,24 @@ def _sum_counts(found: Iterable[EstimateSync]) -> tuple[int, int]:
     return sum(each.new_estimates for each in results), sum(each.updated_estimates for each in results)
 
 
-def _say_counts(new: int, updated: int, tongue: Tongue) -> str:
-    return tongue.say("list.counts", new=tongue.say_number(new), updated=tongue.say_number(updated))
+def _format_counts(new: int, updated: int, localizer: Localizer) -> str:
+    return localizer.translate(
+        "list.counts", new=localizer.format_number(new), updated=localizer.format_number(updated)
+    )
 
 
-def _say_end(sync: EstimateSync, tongue: Tongue) -> str:
+def _format_end(sync: EstimateSync, localizer: Localizer) -> str:
     end = _end(sync)
-    # Told in full: a chart may reach over several days.
-    return tongue.say_moment(end, now=end).full
+    # Told in full, with the day: a chart may cover several days.
+    return localizer.to_moment(end, now=end).full
 
 
-def _say_short_day(day: date, tongue: Tongue) -> str:
-    return tongue.say_day(day).rpartition("\N{NO-BREAK SPACE}")[0]
+def _format_short_day(day: date, localizer: Localizer) -> str:
+    return localizer.format_day(day).rpartition("\N{NO-BREAK SPACE}")[0]
 
 
-def _day(sync: EstimateSync, tongue: Tongue) -> date:
-    return _end(sync).astimezone(tongue.time_zone).date()
+def _day(sync: EstimateSync, localizer: Localizer) -> date:
+    return _end(sync).astimezone(localizer.time_zone).date()
 
 
 def _end(sync: EstimateSync) -> datetime:

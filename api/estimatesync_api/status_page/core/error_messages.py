@@ -1,7 +1,4 @@
-"""What a person is told when a page cannot be shown as asked. Pure.
-
-Finds what is wrong with the days that a person has typed, in her language. Pure; the API's own rules come after.
-"""
+"""What the page says when it cannot do what was asked: error pages, the sign-in form, the start form. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +6,9 @@ from datetime import date
 from typing import Final
 
 from estimatesync_api.problems import ApiError, Problem
-from estimatesync_api.status_page.core.localization import Tongue
+from estimatesync_api.status_page.core.localization import Localizer
 
-_KEYS: Final = {
+_ERROR_PAGES: Final = {
     Problem.NOT_FOUND: "not_found",
     Problem.SYNC_NOT_FOUND: "not_found",
     Problem.UNAVAILABLE: "unavailable",
@@ -19,44 +16,60 @@ _KEYS: Final = {
     Problem.KEY_READ_ONLY: "read_only",
     Problem.INTERNAL_ERROR: "internal",
 }
-_PASSING: Final = frozenset({Problem.UNAVAILABLE, Problem.TOO_MANY_REQUESTS})
+_TEMPORARY: Final = frozenset({Problem.UNAVAILABLE, Problem.TOO_MANY_REQUESTS})
+_SIGN_IN_ERRORS: Final = {
+    Problem.KEY_MISSING: "sign_in.missing",
+    Problem.TOO_MANY_GUESSES: "sign_in.too_many",
+    Problem.TOO_MANY_REQUESTS: "error.too_many_text",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
-    """A title and what it means for the person."""
+class ErrorPage:
+    """A title, and what it means for the reader."""
 
     title: str
     text: str
-    may_pass: bool
-    """The page may try again by itself."""
+    is_temporary: bool
+    """The page tries again by itself."""
 
 
-def build_fault(problem: Problem | None, tongue: Tongue, error: ApiError | None) -> Fault:
+def build_error_page(problem: Problem | None, localizer: Localizer, error: ApiError | None) -> ErrorPage:
     """Put a problem into words; None stands for a form that was refused."""
     if problem is None:
-        return Fault(title=tongue.say("error.form"), text=tongue.say("error.form_text"), may_pass=False)
-    key = _KEYS.get(problem)
+        title, text = localizer.translate("error.form"), localizer.translate("error.form_text")
+        return ErrorPage(title=title, text=text, is_temporary=False)
+    key = _ERROR_PAGES.get(problem)
     if key is None:
-        # Rare, and told in the API's own words.
-        return Fault(title=tongue.say("error.refused"), text=str(error or problem.message), may_pass=False)
-    return Fault(title=tongue.say(f"error.{key}"), text=tongue.say(f"error.{key}_text"), may_pass=problem in _PASSING)
+        # Rare, so it is shown in the API's own words.
+        title = localizer.translate("error.refused")
+        return ErrorPage(title=title, text=str(error or problem.message), is_temporary=False)
+    title, text = localizer.translate(f"error.{key}"), localizer.translate(f"error.{key}_text")
+    return ErrorPage(title=title, text=text, is_temporary=problem in _TEMPORARY)
 
 
-def find_start_faults(fields: Mapping[str, str], tongue: Tongue) -> tuple[tuple[str, str], ...]:
-    """Name each field with a fault, and the fault. A blank day is none: there are default days."""
+def format_sign_in_error(error: ApiError, localizer: Localizer) -> str:
+    """Say why a key was not accepted."""
+    return localizer.translate(_SIGN_IN_ERRORS.get(error.problem, "sign_in.wrong"), seconds=error.retry_after)
+
+
+def find_start_errors(fields: Mapping[str, str], localizer: Localizer) -> tuple[tuple[str, str], ...]:
+    """Find what is wrong with the days in the start form: names of fields, each with its error.
+
+    A blank day is fine, since there are default days. The API's own rules are checked afterwards.
+    """
     first, last = fields.get("from", "").strip(), fields.get("to", "").strip()
-    faults = [
-        (name, tongue.say(f"start.fault.{word}"))
-        for name, word, text in (("from", "start", first), ("to", "end", last))
-        if text and _parse(text) is None
+    errors = [
+        (name, localizer.translate(f"start.error.{key}"))
+        for name, key, text in (("from", "start", first), ("to", "end", last))
+        if text and _parse_day(text) is None
     ]
-    if not faults and (start := _parse(first)) and (end := _parse(last)) and start > end:
-        faults = [("from", tongue.say("start.fault.order"))]
-    return tuple(faults)
+    if not errors and (start := _parse_day(first)) and (end := _parse_day(last)) and start > end:
+        errors = [("from", localizer.translate("start.error.order"))]
+    return tuple(errors)
 
 
-def _parse(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -1,10 +1,7 @@
-"""Says things in one language and one time zone: sentences, numbers, days, times. Pure.
+"""Puts what the page says into one language and one time zone: sentences, numbers, days, times. Pure.
 
-Every word of the page in every language: `words.toml`, read once.
-
-Called by `tongue.py`, and by the test that compares the languages.
-
-Decides which language a person reads: the one she chose, else the one her browser prefers. Pure.
+Every text of the page stands in `translations.toml`, in each language; a test compares the languages. The causes in
+English are the contract's own (`estimatesync_contract.causes`), so that file has them only in the other languages.
 """
 
 import tomllib
@@ -15,19 +12,28 @@ from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.timestamps import format_timestamp
+
+LANGUAGES: Final = ("en", "es")
+"""The first one is the default."""
+LANGUAGE_COOKIE: Final = "estimatesync-language"
+NOTHING: Final = "\N{EN DASH}"
+"""Stands where there is no number to show."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _GROUPED_FROM: Final = {"en": 1_000, "es": 10_000}
-"""Spanish leaves numbers of four digits together."""
+"""Spanish does not group numbers of four digits."""
 _GROUP_SIGN: Final = {"en": ",", "es": "\N{NARROW NO-BREAK SPACE}"}
 _SPACE: Final = "\N{NO-BREAK SPACE}"
-NOTHING: Final = "\N{EN DASH}"
-"""Where there is no number to tell."""
-_JOINED: Final = "\N{WORD JOINER}"
+_JOINER: Final = "\N{WORD JOINER}"
 _TO: Final = "\N{EN DASH}"
+_MAX_PREFERENCES: Final = 20
+
+Translations = Mapping[str, Mapping[str, str]]
+"""For each language, its texts by dotted key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,130 +46,133 @@ class Moment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tongue:
-    """A language and the zone that times are told in."""
+class Localizer:
+    """A language and the time zone that times are shown in."""
 
     language: str
     time_zone: ZoneInfo
 
-    def say(self, key: str, **values: object) -> str:
-        """Say something; `values` stand where the words have `{name}`.
+    def translate(self, key: str, **values: object) -> str:
+        """Look a text up; `values` replace its `{name}`.
 
         Raises:
-            KeyError: The catalogue has no such words, or they need another value: a defect.
+            KeyError: The translations lack this key, or it needs another value: a defect.
         """
-        return CATALOGUE[self.language][key].format(**values)
+        return TRANSLATIONS[self.language][key].format(**values)
 
-    def say_count(self, key: str, count: int, **values: object) -> str:
-        """Say how many, with the right form of the noun: the words of `key.one` or `key.other`."""
-        return self.say(f"{key}.{'one' if count == 1 else 'other'}", count=self.say_number(count), **values)
+    def format_count(self, key: str, count: int, **values: object) -> str:
+        """Say how many, with the right form of the noun: the text of `key.one` or `key.other`."""
+        return self.translate(f"{key}.{'one' if count == 1 else 'other'}", count=self.format_number(count), **values)
 
-    def say_number(self, number: int) -> str:
-        """Write a number as people of this language do."""
+    def format_number(self, number: int) -> str:
+        """Group the digits as this language does."""
         text = f"{number:,}" if abs(number) >= _GROUPED_FROM[self.language] else str(number)
         return text.replace(",", _GROUP_SIGN[self.language])
 
-    def say_percent(self, percent: int) -> str:
+    def format_percent(self, percent: int) -> str:
         """Write a percentage: Spanish sets a space before the sign."""
         return f"{percent}{_SPACE if self.language == 'es' else ''}%"
 
-    def say_day(self, day: date) -> str:
-        """Write a day."""
-        return f"{day.day}{_SPACE}{self._say_month(day)}{_SPACE}{day.year}"
+    def format_day(self, day: date) -> str:
+        """Write a day with its month and year."""
+        return f"{day.day}{_SPACE}{self._format_month(day)}{_SPACE}{day.year}"
 
-    def say_days(self, days: DateRange) -> str:
+    def format_date_range(self, days: DateRange) -> str:
         """Write a range of days, without repeating what both ends share."""
         start, end = days.start, days.end
         if start == end:
-            return self.say_day(start)
+            return self.format_day(start)
         if start.year != end.year:
-            return f"{self.say_day(start)}{_SPACE}{_TO} {self.say_day(end)}"
+            return f"{self.format_day(start)}{_SPACE}{_TO} {self.format_day(end)}"
         if start.month != end.month:
-            return f"{start.day}{_SPACE}{self._say_month(start)}{_SPACE}{_TO} {self.say_day(end)}"
-        return f"{start.day}{_JOINED}{_TO}{_JOINED}{self.say_day(end)}"
+            return f"{start.day}{_SPACE}{self._format_month(start)}{_SPACE}{_TO} {self.format_day(end)}"
+        return f"{start.day}{_JOINER}{_TO}{_JOINER}{self.format_day(end)}"
 
-    def say_moment(self, moment: datetime, *, now: datetime) -> Moment:
-        """Write a time; in a line, today is the clock alone and another day the day as well."""
+    def to_moment(self, moment: datetime, *, now: datetime) -> Moment:
+        """Write a time; in a line, a time of today is the clock alone and any other has its day as well."""
         local, today = moment.astimezone(self.time_zone), now.astimezone(self.time_zone).date()
         clock, day = f"{local:%H:%M:%S}", local.date()
-        short = clock if day == today else f"{local.day}{_SPACE}{self._say_month(local)}, {local:%H:%M}"
+        short = clock if day == today else f"{local.day}{_SPACE}{self._format_month(local)}, {local:%H:%M}"
         return Moment(
-            instant=format_timestamp(moment), text=short, full=f"{self.say_day(day)}, {clock} {local:%Z}".strip()
+            instant=format_timestamp(moment), text=short, full=f"{self.format_day(day)}, {clock} {local:%Z}".strip()
         )
 
-    def say_duration(self, length: timedelta) -> str:
-        """Write how long something took: the two largest units."""
+    def format_duration(self, length: timedelta) -> str:
+        """Write how long something took, in its two largest units."""
         seconds = max(0, int(length.total_seconds()))
         if seconds < _MINUTE:
             return f"{seconds}{_SPACE}s"
         if seconds < _HOUR:
-            return self._join(f"{seconds // _MINUTE}{_SPACE}min", f"{seconds % _MINUTE}{_SPACE}s", seconds % _MINUTE)
+            return _join_units(f"{seconds // _MINUTE}{_SPACE}min", f"{seconds % _MINUTE}{_SPACE}s", seconds % _MINUTE)
         minutes = seconds % _HOUR // _MINUTE
-        return self._join(f"{seconds // _HOUR}{_SPACE}h", f"{minutes}{_SPACE}min", minutes)
+        return _join_units(f"{seconds // _HOUR}{_SPACE}h", f"{minutes}{_SPACE}min", minutes)
 
     def join(self, parts: Sequence[str]) -> str:
-        """Set parts of a line side by side."""
+        """Put the parts of a line next to each other; blank ones are left out."""
         return " · ".join(part for part in parts if part)
 
-    def _join(self, large: str, small: str, is_shown: int) -> str:
-        return f"{large} {small}" if is_shown else large
-
-    def _say_month(self, day: date) -> str:
-        return self.say("months").split()[day.month - 1]
+    def _format_month(self, day: date) -> str:
+        return self.translate("months").split()[day.month - 1]
 
 
-Words = Mapping[str, str]
-"""What is said, by key."""
+def parse_translations(text: str) -> Translations:
+    """Read the TOML: a table `[some.key]` holds one text per language."""
+    translations: dict[str, dict[str, str]] = {}
+    for key, by_language in _iterate_texts(tomllib.loads(text), ""):
+        for language, words in by_language.items():
+            translations.setdefault(language, {})[key] = words
+    return translations
 
 
-def parse_catalogue(text: str) -> Mapping[str, Words]:
-    """Read the catalogue: for each language, what is said by dotted key."""
-    catalogue: dict[str, dict[str, str]] = {}
-    for key, said in _walk(tomllib.loads(text), ""):
-        for language, words in said.items():
-            catalogue.setdefault(language, {})[key] = words
-    return catalogue
-
-
-def _walk(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    for name, value in table.items():
-        key = f"{prefix}.{name}" if prefix else name
-        if all(isinstance(each, str) for each in value.values()):
-            yield key, value
-        else:
-            yield from _walk(value, key)
-
-
-CATALOGUE: Final = parse_catalogue(files("estimatesync_api.status_page").joinpath("words.toml").read_text("utf-8"))
-LANGUAGES: Final = ("en", "es")
-"""The first one is spoken to whoever asks for none of them."""
-
-
-LANGUAGE_COOKIE: Final = "estimatesync-language"
-_MOST_WISHES: Final = 20
+def build_english_causes() -> Mapping[str, str]:
+    """Take the English causes from the contract, without the details that only the single case knows."""
+    happened = {f"cause.{cause.reason}.happened": cause.summary for cause in CAUSES}
+    return happened | {f"cause.{cause.reason}.cure": cause.cure for cause in CAUSES}
 
 
 def choose_language(chosen: str, accepted: str) -> str:
-    """Choose one of ours.
+    """Choose the language that a person has picked, else the one that the browser prefers.
 
     Args:
-        chosen: What the cookie says; blank if she has never chosen.
+        chosen: The value of the language cookie; blank if there is none.
         accepted: The Accept-Language header (RFC 9110 section 12.5.4).
     """
     if chosen in LANGUAGES:
         return chosen
-    wishes = [_parse_wish(wish) for wish in accepted.split(",")[:_MOST_WISHES]]
+    preferences = [_parse_preference(each) for each in accepted.split(",")[:_MAX_PREFERENCES]]
     # Sorting keeps the order of equals: the first of them is preferred.
-    for _, language in sorted(wishes, key=lambda wish: -wish[0]):
+    for _, language in sorted(preferences, key=lambda preference: -preference[0]):
         if language in LANGUAGES:
             return language
     return LANGUAGES[0]
 
 
-def _parse_wish(text: str) -> tuple[float, str]:
+def _iterate_texts(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    for name, value in table.items():
+        key = f"{prefix}.{name}" if prefix else name
+        if all(isinstance(each, str) for each in value.values()):
+            yield key, value
+        else:
+            yield from _iterate_texts(value, key)
+
+
+def _join_units(large: str, small: str, small_amount: int) -> str:
+    return f"{large} {small}" if small_amount else large
+
+
+def _parse_preference(text: str) -> tuple[float, str]:
     tag, _, weight = text.partition(";")
     language = tag.strip().lower().partition("-")[0]
     try:
         return (float(weight.partition("=")[2]) if weight else 1.0), language
     except ValueError:
         return 0.0, language
+
+
+def _read_translations() -> Translations:
+    text = files("estimatesync_api.status_page").joinpath("translations.toml").read_text("utf-8")
+    translations = parse_translations(text)
+    return {**translations, LANGUAGES[0]: {**translations[LANGUAGES[0]], **build_english_causes()}}
+
+
+TRANSLATIONS: Final = _read_translations()

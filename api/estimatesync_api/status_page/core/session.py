@@ -1,10 +1,9 @@
-"""Who is signed in: a cookie that proves itself, so that nothing is stored and any replica can check it. Pure.
+"""Who is signed in, and whether a form was sent by one of our own pages. Pure.
 
-The cookie names an API key and an end, sealed with a secret derived from that key. A key that is removed or replaced
-ends its sessions at once, everywhere; what the key may do is asked anew with each request. Form tokens are sealed
-alike, each for one address and one session, so that no other site can send a form in a person's name.
-
-Where a request comes from: over which scheme, for which host, and from whose page. Pure.
+A session is a cookie that can be verified without any storage, so every replica can check it. It names an API key and
+an expiry time, sealed with a secret derived from that key. Removing or replacing a key therefore ends its sessions at
+once, everywhere; the rights of the key are checked with each request. Form tokens are sealed the same way, each for one
+address and one session, so that no other site can send a form in a user's name.
 """
 
 import hashlib
@@ -19,9 +18,9 @@ from urllib.parse import urlsplit
 from estimatesync_api.keys import ApiKey
 
 SECURE_COOKIE: Final = "__Host-estimatesync"
-"""Browsers take this name only over https, for one host, for all paths: nobody else can set it."""
+"""Browsers take this name only over https, for one host, for all paths, so no other host can set it."""
 PLAIN_COOKIE: Final = "estimatesync"
-"""Without https, as on this very machine."""
+"""Used without https, as on one machine."""
 
 _VERSION: Final = "1"
 _SEPARATOR: Final = "."
@@ -31,7 +30,7 @@ _COOKIE_MAX_LENGTH: Final = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """Somebody who has shown a key."""
+    """A browser that has presented a valid key."""
 
     key: ApiKey
     expires_at: int
@@ -47,7 +46,7 @@ def choose_cookie_name(*, is_secure: bool) -> str:
 
 
 def build_session(key: ApiKey, *, now: datetime, hours: int, nonce: str) -> Session:
-    """Begin a session; `nonce` is some random text of `0-9a-f`."""
+    """Start a session; `nonce` is random text of `0-9a-f`."""
     expires_at = int(now.timestamp()) + hours * 3600
     words = _SEPARATOR.join((_VERSION, _compute_key_id(key), str(expires_at), nonce))
     cookie = f"{words}{_SEPARATOR}{_seal(key, 'session', words)}"
@@ -55,7 +54,7 @@ def build_session(key: ApiKey, *, now: datetime, hours: int, nonce: str) -> Sess
 
 
 def find_session(cookie: str, keys: Iterable[ApiKey], *, now: datetime) -> Session | None:
-    """Read a cookie; None when it is no session that is valid now."""
+    """Verify a cookie; None when it is not a session that is valid now."""
     parts = cookie.split(_SEPARATOR) if len(cookie) <= _COOKIE_MAX_LENGTH and cookie.isascii() else []
     if len(parts) != 5 or parts[0] != _VERSION or not parts[2].isdigit():  # noqa: PLR2004 - as many as are written
         return None
@@ -69,12 +68,12 @@ def find_session(cookie: str, keys: Iterable[ApiKey], *, now: datetime) -> Sessi
 
 
 def build_form_token(session: Session, address: str, *, nonce: str) -> str:
-    """Make the token of one form: `nonce`, random text of `0-9a-f`, names the form, and what it starts."""
+    """Build the token of one form; `nonce`, random text of `0-9a-f`, identifies the form and what it starts."""
     return f"{nonce}{_SEPARATOR}{_seal_form(session, address, nonce)}"
 
 
 def read_form_nonce(session: Session, address: str, token: str) -> str | None:
-    """Check a token that came with a form; answers its nonce, or None when it is not of this session and address."""
+    """Verify the token of a form; returns its nonce, or None when it is not of this session and address."""
     nonce, _, seal = token.partition(_SEPARATOR)
     is_ours = token.isascii() and hmac.compare_digest(_seal_form(session, address, nonce), seal)
     return nonce if is_ours else None
@@ -89,34 +88,34 @@ def _compute_key_id(key: ApiKey) -> str:
 
 
 def _seal(key: ApiKey, purpose: str, words: str) -> str:
-    """The digest of a key is known to this process alone; nobody can compute it but who has the key."""
+    """Seal text with the digest of a key, which only holders of the key can compute."""
     secret = hmac.new(key.digest, f"estimatesync status page {purpose}".encode(), hashlib.sha256).digest()
     return hmac.new(secret, words.encode(), hashlib.sha256).hexdigest()[:_SEAL_LENGTH]
 
 
 _OWN_SITES = frozenset({"same-origin", "none"})
-"""`none`: the person herself, by a bookmark or the address line."""
+"""`none`: opened by the user directly, from a bookmark or the address bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What the browser sees in its address line."""
+    """The scheme and host in the address bar of the browser."""
 
     is_secure: bool
     host: str
-    """With the port, unless it is the usual one."""
+    """With the port, unless it is the default one."""
 
     @property
     def is_exposed(self) -> bool:
-        """Others on the way can read what is sent."""
+        """True if others on the network path can read what is sent."""
         return not self.is_secure and not _is_this_machine(_find_hostname(self.host))
 
 
 def read_origin(*, scheme: str, host: str, headers: Mapping[str, str], is_proxy_trusted: bool) -> Origin:
-    """Find out how the browser names us.
+    """Find the origin under which the browser reached us.
 
-    A claim of https is believed from anyone: it can only make the cookie stricter. A host is believed from a trusted
-    proxy alone, since it decides whose forms are taken.
+    X-Forwarded-Proto is believed from anyone: https can only make the cookie stricter. X-Forwarded-Host is believed
+    from a trusted proxy alone, since it decides whose forms are accepted.
 
     Args:
         scheme: Of the connection.
@@ -133,18 +132,18 @@ def is_from_own_page(origin: Origin, *, fetch_site: str, sent_origin: str) -> bo
     """Tell whether a form was sent by one of our own pages.
 
     Args:
-        origin: How the browser names us.
+        origin: Under which the browser reached us.
         fetch_site: Sec-Fetch-Site, which browsers send over https and to this machine, and no page can forge.
         sent_origin: The Origin header, which every browser sends along with a form for another site.
     """
     if fetch_site:
         return fetch_site in _OWN_SITES
-    # Neither header: no browser, so nobody's session is misused.
+    # Neither header: not a browser, so no session can be misused.
     return not sent_origin or sent_origin.partition("://")[2].lower() == origin.host
 
 
 def _find_hostname(host: str) -> str:
-    """Drop the port; whoever sends something that is no host at all is told the careful thing."""
+    """Drop the port; blank for what is not a valid host, which then counts as another machine."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
