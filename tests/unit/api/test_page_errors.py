@@ -29,7 +29,7 @@ def test_a_store_that_is_away_is_a_page_that_tries_again(
     assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert '<meta http-equiv="refresh" content="10">' in answer.text
     assert 'data-seconds="10"' in answer.text
-    assert "The syncs cannot be looked at now" in answer.text
+    assert "The syncs cannot be shown right now" in answer.text
     assert "10.0.0.1" not in answer.text
 
 
@@ -42,17 +42,17 @@ def test_a_log_that_cannot_be_read_hides_nothing_else(
     answer = person.simulate_get("/page/syncs/est-1")
 
     assert answer.status_code == 200
-    assert "The log cannot be read now." in answer.text
+    assert "The log cannot be read right now." in answer.text
     assert "Waiting for its turn" in answer.text
 
 
-def test_a_defect_of_ours_is_told_without_its_particulars(person: TestClient, store: Any) -> None:
+def test_a_defect_of_ours_is_shown_without_its_details(person: TestClient, store: Any) -> None:
     store.fetches = [RuntimeError("a secret of the machine")]
 
     answer = person.simulate_get("/page/syncs/est-1")
 
     assert answer.status_code == 500
-    assert "This is a fault of the service" in answer.text
+    assert "Something went wrong on the server" in answer.text
     assert "secret of the machine" not in answer.text
 
 
