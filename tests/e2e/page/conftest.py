@@ -68,7 +68,7 @@ def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
     yield make
     for context in contexts:
         context.close()
-    # A page that is not there, and a line that is cut on purpose, are told on the console by every browser.
+    # A page that is not there, and a line that is cut on purpose, are reported on the console by every browser.
     assert [
         text
         for text in complaints
@@ -93,7 +93,7 @@ def sign_in() -> Callable[..., Page]:
 
 @pytest.fixture(scope="session")
 def find_violations() -> Callable[[Page], list[str]]:
-    """Ask axe-core what hinders somebody on this page."""
+    """Run axe-core on a page and list its violations."""
     axe = Axe()
 
     def find(page: Page) -> list[str]:

@@ -17,7 +17,7 @@ def start(page: Page) -> None:
     expect(page.get_by_text("The sync is stored and will run.")).to_be_visible()
 
 
-def test_a_sync_is_started_watched_and_told_again(
+def test_a_sync_is_started_and_watched_and_its_callback_sent_again(
     product: str, receiver: Receiver, open_context: Open, sign_in: SignIn
 ) -> None:
     page = sign_in(open_context(), product)
@@ -75,14 +75,14 @@ def test_a_sync_is_cancelled_and_its_days_are_offered_again(product: str, open_c
     expect(page.get_by_label("First day")).to_have_value(re.compile(r"\d{4}-\d\d-\d\d"))
 
 
-def test_without_scripts_everything_works_by_loading_anew(
+def test_without_scripts_everything_works_by_refreshing(
     product: str, receiver: Receiver, open_context: Open, sign_in: SignIn
 ) -> None:
     page = sign_in(open_context(java_script_enabled=False, locale="es"), product)
 
     page.get_by_role("link", name="Iniciar una sincronización").click()
     page.get_by_role("button", name="Iniciar la sincronización").click()
-    # Nobody touches the page: it loads itself anew until the end is there.
+    # The page is left alone: it refreshes itself until the sync has ended.
     expect(page.locator("#state")).to_have_text("Terminada", timeout=60_000)
     expect(page.locator("#callback .badge")).to_have_text("Entregado", timeout=30_000)
     receiver.wait_for(1, 20)

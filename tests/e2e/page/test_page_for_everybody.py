@@ -107,7 +107,7 @@ def test_focus_scrolling_and_open_parts_survive_what_changes(scenery: str, open_
     assert page.evaluate("window.scrollY") == 300
 
 
-def test_a_lost_connection_is_told_and_forgotten(scenery: str, open_context: Open, sign_in: SignIn) -> None:
+def test_a_lost_connection_is_shown_until_it_is_back(scenery: str, open_context: Open, sign_in: SignIn) -> None:
     context = open_context()
     page = sign_in(context, scenery)
     lost = page.locator("#lost")
@@ -115,10 +115,10 @@ def test_a_lost_connection_is_told_and_forgotten(scenery: str, open_context: Ope
 
     context.set_offline(True)
     expect(lost).to_be_visible()
-    told = lost.inner_text()
+    shown = lost.inner_text()
     context.set_offline(False)
 
-    assert told.startswith("Connection lost.")
+    assert shown.startswith("Connection lost.")
     expect(lost).to_be_hidden()
 
 
@@ -173,7 +173,7 @@ def test_both_languages_say_everything_and_the_choice_is_kept(
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_the_same_is_told_with_and_without_scripts(
+def test_the_page_shows_the_same_with_and_without_scripts(
     scenery: str, open_context: Open, sign_in: SignIn, *, scripts: bool
 ) -> None:
     page = sign_in(open_context(java_script_enabled=scripts), scenery, f"/page/syncs/{RUNNING}")
@@ -184,9 +184,7 @@ def test_the_same_is_told_with_and_without_scripts(
     expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0 if scripts else 1)
 
 
-def test_colours_that_a_person_forces_leave_every_state_told_apart(
-    scenery: str, open_context: Open, sign_in: SignIn
-) -> None:
+def test_forced_colours_leave_every_state_distinguishable(scenery: str, open_context: Open, sign_in: SignIn) -> None:
     page = sign_in(open_context(forced_colors="active"), scenery)
 
     expect(page.locator("tbody .badge").first).to_have_text("Waiting")

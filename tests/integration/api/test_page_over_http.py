@@ -104,7 +104,7 @@ def store(server: Server, name: str, **status: object) -> None:
     (server.syncs / f"{name}.json").write_text(json.dumps(sync))
 
 
-def test_a_stranger_is_sent_to_sign_in_and_then_where_she_wanted_to_be(visit: Callable[[], Browser]) -> None:
+def test_signing_in_leads_to_the_requested_page(visit: Callable[[], Browser]) -> None:
     browser = visit()
 
     sent = browser.get("/page/trends?x=1")
@@ -228,7 +228,7 @@ def test_a_double_click_starts_one_sync(browser: Browser, server: Server) -> Non
     assert "The sync is stored and will run." in page.text
 
 
-def test_a_sync_of_days_that_are_at_work_is_offered_and_another_one_must_be_insisted_on(
+def test_a_sync_that_is_active_on_these_days_is_offered_and_another_one_must_be_confirmed(
     browser: Browser, server: Server
 ) -> None:
     first = browser.start()
@@ -250,7 +250,7 @@ def test_a_sync_of_days_that_are_at_work_is_offered_and_another_one_must_be_insi
         ({"from": "1200-01-01"}, "1200-01-01 is not between"),
     ],
 )
-def test_days_that_cannot_be_are_told_and_kept(
+def test_invalid_days_are_reported_and_kept(
     browser: Browser, server: Server, fields: dict[str, str], said: str
 ) -> None:
     answer = browser.start(**fields)
@@ -295,7 +295,7 @@ def test_a_form_without_its_token_does_nothing(browser: Browser, server: Server,
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"&".join(b"a=%d" % number for number in range(40)), b"token=%ff"])
-def test_a_body_that_is_no_form_is_refused(browser: Browser, body: bytes) -> None:
+def test_a_body_that_is_not_a_form_is_refused(browser: Browser, body: bytes) -> None:
     headers = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/x-www-form-urlencoded"}
 
     answer = browser.http.post("/page/start", content=body, headers=headers)
@@ -333,7 +333,7 @@ def test_a_callback_is_sent_again_once_for_each_form(browser: Browser, server: S
     assert (server.syncs / "est-1.redeliver").read_text() != first
 
 
-def test_a_key_that_may_only_look_sees_everything_and_no_button(
+def test_a_read_only_key_sees_everything_and_no_button(
     visit: Callable[[], Browser], browser: Browser, server: Server
 ) -> None:
     store(server, "est-1", phase="Running", startTime="2025-10-16T14:09:00Z")
@@ -379,7 +379,7 @@ def test_whatever_a_sync_holds_is_shown_as_text(browser: Browser, server: Server
     assert log.headers["x-content-type-options"] == "nosniff"
 
 
-def test_an_address_that_somebody_made_up_is_shown_as_text_or_not_at_all(browser: Browser) -> None:
+def test_a_made_up_address_is_shown_as_text_or_not_at_all(browser: Browser) -> None:
     page = browser.get("/page/start", **{"Accept-Language": EVIL})
     prefilled = browser.get(f"/page/start?from={EVIL}")
 
@@ -421,9 +421,7 @@ def test_the_part_that_changes_is_sent_once_until_it_changes(browser: Browser, s
     assert "row-est-1" in changed.text
 
 
-def test_without_the_script_a_page_loads_itself_anew_only_while_something_runs(
-    browser: Browser, server: Server
-) -> None:
+def test_without_the_script_a_page_refreshes_only_while_a_sync_is_active(browser: Browser, server: Server) -> None:
     store(server, "est-1")
     refresh = '<noscript><meta http-equiv="refresh"'
 
@@ -437,7 +435,7 @@ def test_without_the_script_a_page_loads_itself_anew_only_while_something_runs(
     assert refresh not in after
 
 
-def test_a_script_without_a_session_is_told_so(visit: Callable[[], Browser]) -> None:
+def test_a_script_without_a_session_gets_a_401(visit: Callable[[], Browser]) -> None:
     answer = visit().get("/", **{"X-Page-Part": "live"})
 
     assert answer.status_code == 401
@@ -475,7 +473,7 @@ def test_programs_are_answered_in_json_and_people_in_html(browser: Browser, serv
     assert (method.status_code, method.headers["content-type"]) == (405, "text/html; charset=utf-8")
 
 
-def test_a_key_that_asks_too_often_is_told_so_in_html(serve_files: Callable[..., Any]) -> None:
+def test_a_key_that_asks_too_often_gets_the_error_in_html(serve_files: Callable[..., Any]) -> None:
     browser = Browser(port=serve_files(REQUESTS_PER_MINUTE="3").port).sign_in()
 
     answers = [browser.get("/page/trends") for _ in range(4)]

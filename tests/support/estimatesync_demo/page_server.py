@@ -25,7 +25,7 @@ class SceneryStore:
     """A SyncStore that knows these syncs and nothing else."""
 
     def __init__(self, *, away: Path | None = None) -> None:
-        """Know them all; while the file `away` is there, the list cannot be had."""
+        """Hold all syncs; while the file `away` exists, the list is not available."""
         self._away = away
         self._syncs = {sync.name: sync for sync in list_syncs()}
 
@@ -51,7 +51,7 @@ class SceneryStore:
         return None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        """Those that are not at work."""
+        """Syncs that are not active."""
         return frozenset(name for name in names if self._syncs[name].is_finished)
 
     async def list_page(self, query: SyncQuery) -> SyncPage:

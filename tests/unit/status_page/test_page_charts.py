@@ -1,4 +1,4 @@
-"""The charts tell the numbers that there are."""
+"""The charts show the numbers that there are."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Where requests come from, where people go on to, and which language they read."""
+"""The origin of a request, where to go on after it, and its language."""
 
 import pytest
 from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, choose_next, is_page_path
@@ -31,7 +31,7 @@ def test_the_origin_is_what_the_browser_sees(
     ("fetch_site", "sent_origin", "expected"),
     [
         pytest.param("same-origin", "", True, id="our own form"),
-        pytest.param("none", "", True, id="the person herself"),
+        pytest.param("none", "", True, id="opened directly"),
         pytest.param("cross-site", "https://sync.example", False, id="another site"),
         pytest.param("same-site", "https://sync.example", False, id="a neighbour"),
         pytest.param("", "https://sync.example", True, id="older browser"),
@@ -85,7 +85,7 @@ def test_a_plain_connection_beyond_this_machine_is_exposed(*, host: str, is_secu
         ("/page/" + "x" * 600, HOME),
     ],
 )
-def test_nobody_is_led_away_after_signing_in(wanted: str, expected: str) -> None:
+def test_signing_in_never_leads_to_another_site(wanted: str, expected: str) -> None:
     assert choose_next(wanted) == expected
 
 
@@ -96,7 +96,7 @@ def test_the_wanted_page_survives_signing_in() -> None:
     assert build_sign_in_address("/") == "/page/sign-in"
 
 
-def test_page_addresses_are_told_from_those_of_programs() -> None:
+def test_page_addresses_differ_from_those_of_programs() -> None:
     pages = ["/", "/page", "/page/x"]
 
     assert [path for path in [*pages, "/pages", "/api/automations", "/docs", ""] if is_page_path(path)] == pages
@@ -114,5 +114,5 @@ def test_page_addresses_are_told_from_those_of_programs() -> None:
         ("", "", "en"),
     ],
 )
-def test_a_person_reads_the_language_she_prefers(chosen: str, accepted: str, expected: str) -> None:
+def test_the_language_is_the_chosen_or_the_preferred_one(chosen: str, accepted: str, expected: str) -> None:
     assert choose_language(chosen, accepted) == expected

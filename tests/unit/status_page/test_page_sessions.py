@@ -51,7 +51,7 @@ def test_a_session_ends(keys: list[ApiKey], later: timedelta) -> None:
 
 
 @pytest.mark.parametrize("place", range(5))
-def test_a_cookie_that_was_changed_anywhere_is_no_session(place: int) -> None:
+def test_a_cookie_that_was_changed_anywhere_is_not_a_session(place: int) -> None:
     parts = begin().cookie.split(".")
     parts[place] = parts[place][:-1] + ("0" if parts[place][-1] != "0" else "2")
 
@@ -61,13 +61,13 @@ def test_a_cookie_that_was_changed_anywhere_is_no_session(place: int) -> None:
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "....", "1.2.3.4.5", "a" * 10_000, "1.é.3.4.5", "1.x.٣.4.5"])
-def test_what_is_no_cookie_of_ours_is_no_session(cookie: str) -> None:
+def test_a_foreign_cookie_is_not_a_session(cookie: str) -> None:
     found = find_session(cookie, [MAKE], now=NOW)
 
     assert found is None
 
 
-def test_a_key_that_may_only_look_since_now_has_sessions_that_may_only_look() -> None:
+def test_a_key_that_becomes_read_only_makes_its_sessions_read_only() -> None:
     cookie = begin().cookie
 
     found = find_session(cookie, [replace(MAKE, is_read_only=True)], now=NOW)
@@ -76,7 +76,7 @@ def test_a_key_that_may_only_look_since_now_has_sessions_that_may_only_look() ->
     assert found.key.is_read_only
 
 
-def test_a_cookie_tells_neither_the_key_nor_its_name() -> None:
+def test_a_cookie_reveals_neither_the_key_nor_its_name() -> None:
     session = begin()
 
     assert "make" not in session.cookie
@@ -95,7 +95,7 @@ def test_a_form_token_is_of_one_session_and_one_address() -> None:
 
 
 @pytest.mark.parametrize("token", ["", ".", "ab12", "ab12.", "ab13.00", "é.é"])
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_an_invalid_token_is_refused(token: str) -> None:
     nonce = read_form_nonce(begin(), "/page/start", token)
 
     assert nonce is None

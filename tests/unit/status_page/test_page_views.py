@@ -93,7 +93,7 @@ def test_the_list_speaks_spanish(make_sync: Make, spanish: Localizer, now: datet
         ("cancelled", ["Accepted", "Cancelled", "No callback is sent"]),
     ],
 )
-def test_the_timeline_tells_the_story_and_what_comes_next(
+def test_the_timeline_shows_what_happened_and_what_comes_next(
     make_sync: Make, english: Localizer, now: datetime, state: str, titles: list[str]
 ) -> None:
     steps = build_timeline(make_sync(state), english, now=now)
@@ -101,7 +101,7 @@ def test_the_timeline_tells_the_story_and_what_comes_next(
     assert [step.title for step in steps] == titles
 
 
-def test_the_timeline_of_a_callback_tells_attempts_code_and_next_try(
+def test_the_timeline_of_a_callback_shows_attempts_code_and_next_attempt(
     make_sync: Make, english: Localizer, now: datetime
 ) -> None:
     *_, attempt, again = build_timeline(make_sync("failed"), english, now=now)
@@ -173,14 +173,14 @@ def test_a_cause_comes_with_its_cure_and_what_was_said(make_sync: Make, spanish:
     assert diagnosis.message == "Login to Attic Tech failed: Invalid credentials"
 
 
-def test_a_reason_that_is_newer_than_the_page_is_told_in_its_own_words(make_sync: Make, english: Localizer) -> None:
+def test_a_reason_that_is_newer_than_the_page_is_shown_in_its_own_words(make_sync: Make, english: Localizer) -> None:
     diagnosis = build_diagnosis(make_sync("failed", reason="BrandNew", message="Words of tomorrow"), english)
 
     assert diagnosis is not None
     assert (diagnosis.happened, diagnosis.cure, diagnosis.message) == ("It failed", "", "Words of tomorrow")
 
 
-def test_every_attempt_is_told_the_newest_first_and_a_reason_only_where_it_differs(
+def test_every_attempt_is_shown_newest_first_and_a_reason_only_where_it_differs(
     make_sync: Make, english: Localizer, now: datetime
 ) -> None:
     history = (
@@ -234,11 +234,11 @@ def test_a_callback_that_was_given_up_is_trouble(make_sync: Make, english: Local
     assert summary.title == "A callback could not be delivered"
 
 
-def test_nothing_at_all_has_no_summary(english: Localizer, now: datetime) -> None:
+def test_no_syncs_have_no_summary(english: Localizer, now: datetime) -> None:
     assert build_summary([], english, now=now) is None
 
 
-def test_the_map_has_a_square_for_each_page() -> None:
+def test_the_grid_has_a_square_for_each_page() -> None:
     drawn = build_progress_grid(build_progress(page=41, total_pages=90, fetched=4100))
 
     assert drawn is not None

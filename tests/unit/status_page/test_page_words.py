@@ -37,7 +37,7 @@ def test_a_key_that_one_language_lacks_is_found() -> None:
     assert translations["en"].keys() - translations["es"].keys() == {"b"}
 
 
-def test_every_word_that_is_asked_for_is_in_the_catalogue_and_no_other_is() -> None:
+def test_every_text_that_is_used_is_translated_and_no_other_is() -> None:
     texts = [path.read_text() for path in [*PACKAGE.rglob("*.py"), *PACKAGE.glob("templates/*.html")]]
     asked = {
         found
@@ -104,7 +104,7 @@ def test_days_do_not_repeat_what_both_ends_share(start: date, end: date, expecte
     ("seconds", "expected"),
     [(-3, "0 s"), (42, "42 s"), (60, "1 min"), (487, "8 min 7 s"), (3600, "1 h"), (3780, "1 h 3 min")],
 )
-def test_durations_are_told_in_two_units(seconds: int, expected: str, english: Localizer) -> None:
+def test_durations_have_two_units(seconds: int, expected: str, english: Localizer) -> None:
     assert english.format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
