@@ -223,7 +223,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings, t
             meter=ports.meter,
         )
         async with (
-            running(WorkQueue(reconciler.reconcile, record_visit=metrics.record_visit)) as queue,
+            running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue,
             serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port),
         ):
             handlers = Intake(cache, snapshots, health, queue, clock)

@@ -62,7 +62,7 @@ class OperatorMetrics:
         if after.callback is not None and _has_attempt(before.status.callback, after.callback):
             self._attempts.labels(after.callback.state.lower()).inc()
 
-    def record_visit(self, result: str, seconds: float) -> None:
+    def record_pass(self, result: str, seconds: float) -> None:
         """Count one reconcile pass."""
         self._visits.labels(result).inc()
         self._visit_time.observe(seconds)
@@ -117,7 +117,7 @@ class _CacheCollector:
         yield syncs
         length = sum(count for (phase, _), count in states.items() if phase in _WAITING)
         yield GaugeMetricFamily("estimatesync_queue_length", "Syncs without a place.", value=length)
-        pending = sum(_owes_callback(sync) for sync in self._cache.iterate_live())
+        pending = sum(sync.status.owes_callback for sync in self._cache.iterate_live())
         yield GaugeMetricFamily("estimatesync_callbacks_pending", "Callbacks to be delivered.", value=pending)
         yield _build_watch_times(self._health.last_events)
 
@@ -128,10 +128,6 @@ def _build_watch_times(last_events: dict[str, datetime]) -> Metric:
     for resource, moment in sorted(last_events.items()):
         family.add_metric((resource,), moment.timestamp())
     return family
-
-
-def _owes_callback(sync: EstimateSync) -> bool:
-    return sync.status.callback is not None and not sync.status.callback.state.is_final
 
 
 def _has_attempt(before: CallbackStatus | None, after: CallbackStatus) -> bool:

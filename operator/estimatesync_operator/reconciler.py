@@ -1,58 +1,52 @@
-"""The one pass that moves a sync along: read, observe, decide, act, write the status once, tell.
+"""The one pass that moves a sync along: fetch, observe, plan, act, write the status once, report what changed.
 
 Whatever triggers it, a pass starts from what is true now, so it may be repeated, delayed or run after a crash.
-Called by the work queue; knows the world only through its ports.
+The work queue calls it; it knows the world only through its ports, and leaves every decision to `core.plan`.
 """
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
-from typing import Final
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import Phase
+from estimatesync_contract.log_lines import parse_progress
+from estimatesync_contract.status import EstimateSyncStatus, Phase
 
-from estimatesync_operator.conclusion import Conclusion
-from estimatesync_operator.core import lifecycle
-from estimatesync_operator.core.job_observation import JobObservation
-from estimatesync_operator.core.outcomes import CANCELLED, Outcome
-from estimatesync_operator.core.plan import NOTHING_MORE, Agenda
-from estimatesync_operator.core.queue_order import EXACT_POSITIONS
-from estimatesync_operator.core.retention import DEFAULT_TTL
-from estimatesync_operator.following import Following
+from estimatesync_operator.callback.delivery import Delivery
+from estimatesync_operator.core.events import build_events
+from estimatesync_operator.core.lifecycle import get_date_range
+from estimatesync_operator.core.plan import (
+    Action,
+    Plan,
+    ReconcilerSettings,
+    Result,
+    Seen,
+    build_plan,
+    wants_progress,
+)
+from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.ports import (
     CallbackSender,
     ChangeMeter,
     Clock,
     EventRecorder,
+    JobNameTakenError,
+    JobRefusedError,
     JobRunner,
     NoMeter,
     SyncStore,
     UnreadableSyncError,
 )
-from estimatesync_operator.slots import Places
-from estimatesync_operator.status_writer import StatusWriter
-
-_QUEUE_TICK: Final = timedelta(seconds=30)
-"""A waiting sync is woken when a place gets free; this is for the wake-up that got lost."""
-
-_FAR_TICK: Final = timedelta(minutes=5)
-"""The same for who waits further back, or suspended: a wake-up lost there does little harm."""
+from estimatesync_operator.slots import Slots
 
 
-class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person may configure about reconciling."""
+class _Memory(msgspec.Struct, kw_only=True):
+    """What is known of a running sync from an earlier pass; losing it does no harm."""
 
-    max_active_syncs: int = 1
-    time_zone: ZoneInfo = ZoneInfo("UTC")
-    environment: str = "production"
-    progress_interval: timedelta = timedelta(seconds=2)
-    stuck_limit: timedelta = timedelta(minutes=10)
-    max_evictions: int = 5
-    default_ttl: timedelta = DEFAULT_TTL
-    """How long a finished sync stays that names no ttlSecondsAfterFinished."""
+    next_reading: datetime
+    """When its log is read again."""
+    pod_name: str | None = None
 
 
 class Reconciler:
@@ -70,34 +64,21 @@ class Reconciler:
         meter: ChangeMeter | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Join the ports; `jitter` answers a number in [0, 1) for each callback retry."""
+        """Join the ports; `jitter` returns a number in [0, 1) for each callback retry."""
         self._store = store
         self._jobs = jobs
+        self._events = events
         self._callbacks = callbacks
         self._clock = clock
         self._settings = settings
-        self._writer = StatusWriter(store, events, meter or NoMeter())
-        self._conclusion = Conclusion(
-            store=store,
-            callbacks=callbacks,
-            clock=clock,
-            writer=self._writer,
-            environment=settings.environment,
-            default_ttl=settings.default_ttl,
-            jitter=jitter,
+        self._meter = meter or NoMeter()
+        self._slots = Slots(store, max_active=settings.max_active_syncs)
+        self._delivery = Delivery(
+            store=store, callbacks=callbacks, clock=clock, write=self._write_if_changed, jitter=jitter
         )
-        self._following = Following(
-            jobs=jobs,
-            clock=clock,
-            writer=self._writer,
-            finish=self._finish,
-            progress_interval=settings.progress_interval,
-            stuck_limit=settings.stuck_limit,
-            max_evictions=settings.max_evictions,
-        )
-        self._places = Places(store, max_active=settings.max_active_syncs)
+        self._memory: dict[str, _Memory] = {}
 
-    async def reconcile(self, name: str) -> Agenda:
+    async def reconcile(self, name: str) -> Result:
         """Make one pass.
 
         Raises:
@@ -107,40 +88,74 @@ class Reconciler:
         try:
             sync = await self._store.fetch(name)
         except UnreadableSyncError:
-            return NOTHING_MORE
+            return Result()
         if sync is None:
-            self._conclusion.forget(name)
-            self._following.forget(name)
-            await self._jobs.remove_leftovers(name)
-            return Agenda(wake=await self._places.list_outdated())
-        if sync.status.phase in {None, Phase.QUEUED}:
-            return await self._queue(sync)
-        if sync.status.phase is Phase.RUNNING:
-            return await self._following.follow(sync)
-        return await self._conclusion.conclude(sync)
+            return await self._clean_up(name)
+        async with self._slots.decide(sync) as queue:
+            seen = await self._observe(sync, queue)
+            plan = await self._act(sync, seen, self._plan(sync, seen))
+            await self._write_if_changed(sync, plan.status)
+        requeue = await self._slots.list_outdated() if plan.moves_queue else ()
+        return Result(requeue_after=plan.requeue_after, requeue=requeue)
 
-    async def _queue(self, sync: EstimateSync) -> Agenda:
-        if sync.spec.cancel:
-            return await self._finish(sync, CANCELLED, None)
-        async with self._places.ask(sync) as turn:
-            status = lifecycle.compute_turn_status(
-                sync, turn, now=self._clock.now(), time_zone=self._settings.time_zone
-            )
-            await self._writer.settle(sync, status)
-        if turn.may_start:
-            return Agenda(again_after=timedelta(0), wake=await self._places.list_outdated())
-        is_near = turn.position is not None and turn.position <= EXACT_POSITIONS
-        return Agenda(again_after=_QUEUE_TICK if is_near else _FAR_TICK)
+    async def _observe(self, sync: EstimateSync, queue: QueueDecision | None) -> Seen:
+        has_target = await self._callbacks.has_target(sync)
+        if sync.status.phase is not Phase.RUNNING:
+            self._memory.pop(sync.name, None)
+            return Seen(has_target=has_target, queue=queue)
+        if sync.status.is_job_pending and not sync.spec.cancel:
+            return Seen(has_target=has_target)
+        return await self._observe_job(sync, Seen(has_target=has_target))
 
-    async def _finish(self, sync: EstimateSync, outcome: Outcome, seen: JobObservation | None) -> Agenda:
-        status = lifecycle.compute_final_status(
-            sync,
-            outcome,
-            now=self._clock.now(),
-            seen=seen,
-            environment=self._settings.environment,
-            has_target=await self._callbacks.has_target(sync),
-        )
-        await self._writer.settle(sync, status)
-        self._following.forget(sync.name)
-        return Agenda(again_after=timedelta(0), wake=await self._places.list_outdated())
+    async def _observe_job(self, sync: EstimateSync, seen: Seen) -> Seen:
+        """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""
+        job, now, progress = await self._jobs.observe(sync), self._clock.now(), None
+        memory = self._memory.setdefault(sync.name, _Memory(next_reading=now))
+        known_pod, memory.pod_name = memory.pod_name, job.pod_name or memory.pod_name
+        if memory.next_reading <= now:
+            memory.next_reading = now + self._settings.progress_interval
+            if wants_progress(sync, job):
+                progress = parse_progress(await self._jobs.read_log_tail(sync))
+        next_reading = memory.next_reading - now
+        return msgspec.structs.replace(seen, job=job, progress=progress, next_reading=next_reading, known_pod=known_pod)
+
+    def _plan(self, sync: EstimateSync, seen: Seen) -> Plan:
+        return build_plan(sync, seen, now=self._clock.now(), settings=self._settings)
+
+    async def _act(self, sync: EstimateSync, seen: Seen, plan: Plan) -> Plan:
+        """Carry out the action; a job that is not created is news, and so there is another plan."""
+        if plan.action is Action.CREATE_JOB:
+            try:
+                await self._jobs.create(sync, get_date_range(sync))
+            except JobRefusedError as error:
+                return self._plan(sync, msgspec.structs.replace(seen, refusal=str(error)))
+            except JobNameTakenError:
+                seen = await self._observe_job(sync, seen)
+                return await self._act(sync, seen, self._plan(sync, seen))
+        elif plan.action is Action.STOP_JOB:
+            await self._jobs.stop(sync)
+        elif plan.action is Action.SEND_CALLBACK:
+            await self._delivery.deliver(sync)
+        elif plan.action is Action.DELETE_SYNC:
+            await self._store.delete(sync)
+        return plan
+
+    async def _write_if_changed(self, sync: EstimateSync, status: EstimateSyncStatus | None) -> None:
+        """Write, then record what changed: an event that is recorded twice would be worse than none.
+
+        Raises:
+            StaleSyncError: The sync has moved on since it was read; nothing was written.
+        """
+        if status is None or status == sync.status:
+            return
+        await self._store.write_status(sync, status)
+        self._meter.record_change(sync, status)
+        for event in build_events(sync.status, status):
+            await self._events.emit(sync, event)
+
+    async def _clean_up(self, name: str) -> Result:
+        """Remove what a sync that is gone has left."""
+        self._memory.pop(name, None)
+        self._delivery.forget(name)
+        await self._jobs.remove_leftovers(name)
+        return Result(requeue=await self._slots.list_outdated())

@@ -24,7 +24,7 @@ from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, rea
 
 from estimatesync_operator.callback_settings import CALLBACK_SETTINGS
 from estimatesync_operator.core.job_manifest import JobSettings
-from estimatesync_operator.reconciler import ReconcilerSettings
+from estimatesync_operator.core.plan import ReconcilerSettings
 
 
 def _parse_names(text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from time import monotonic
 from typing import Final
 
-from estimatesync_operator.core.plan import Agenda
+from estimatesync_operator.core.plan import Result
 from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
 
 _FIRST_DELAY: Final = timedelta(milliseconds=200)
@@ -32,7 +32,7 @@ def next_retry_delay(failures: int) -> timedelta:
     return min(_FIRST_DELAY * doublings, _LONGEST_DELAY)
 
 
-class VisitResult(StrEnum):
+class PassOutcome(StrEnum):
     """What came of one visit."""
 
     DONE = "done"
@@ -41,11 +41,11 @@ class VisitResult(StrEnum):
     DEFECT = "defect"
 
 
-RecordVisit = Callable[[VisitResult, float], None]
+RecordPass = Callable[[PassOutcome, float], None]
 """Counts a visit and its seconds."""
 
 
-def _count_nothing(result: VisitResult, seconds: float) -> None:
+def _count_nothing(result: PassOutcome, seconds: float) -> None:
     """The default."""
 
 
@@ -53,11 +53,11 @@ class WorkQueue:
     """A set of sync names to visit. Use it from one event loop only."""
 
     def __init__(
-        self, reconcile: Callable[[str], Awaitable[Agenda]], *, record_visit: RecordVisit = _count_nothing
+        self, reconcile: Callable[[str], Awaitable[Result]], *, record_pass: RecordPass = _count_nothing
     ) -> None:
         """Visit with `reconcile`, which may raise: the pass is then repeated."""
         self._reconcile = reconcile
-        self._record_visit = record_visit
+        self._record_pass = record_pass
         self._running: dict[str, asyncio.Task[None]] = {}
         self._dirty: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -72,9 +72,9 @@ class WorkQueue:
         if name in self._running:
             self._dirty.add(name)
             return
-        task = asyncio.get_running_loop().create_task(self._visit(name), name=f"reconcile {name}")
+        task = asyncio.get_running_loop().create_task(self._run_pass(name), name=f"reconcile {name}")
         self._running[name] = task
-        task.add_done_callback(lambda _: self._end_visit(name))
+        task.add_done_callback(lambda _: self._end_pass(name))
 
     def add_after(self, name: str, delay: timedelta) -> None:
         """Visit this sync after a while, unless a visit comes sooner anyway."""
@@ -104,42 +104,42 @@ class WorkQueue:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _visit(self, name: str) -> None:
+    async def _run_pass(self, name: str) -> None:
         current_sync.set(name)
         began = monotonic()
-        result = await self._try_visit(name)
-        self._record_visit(result, monotonic() - began)
+        result = await self._try_pass(name)
+        self._record_pass(result, monotonic() - began)
 
-    async def _try_visit(self, name: str) -> VisitResult:
+    async def _try_pass(self, name: str) -> PassOutcome:
         try:
-            agenda = await self._reconcile(name)
+            result = await self._reconcile(name)
         except StaleSyncError:
             self._retry(name)
-            return VisitResult.STALE
+            return PassOutcome.STALE
         except WorldUnavailableError as error:
             logger.warning("cannot reconcile now: %s", error, extra={"sync_id": name})
             self._retry(name)
-            return VisitResult.UNAVAILABLE
+            return PassOutcome.UNAVAILABLE
         except Exception:  # a defect in one pass must not end the service of all syncs
             logger.exception("reconcile failed", extra={"sync_id": name})
             self._retry(name)
-            return VisitResult.DEFECT
+            return PassOutcome.DEFECT
         self._failures.pop(name, None)
-        self._follow(name, agenda)
-        return VisitResult.DONE
+        self._follow(name, result)
+        return PassOutcome.DONE
 
     def _retry(self, name: str) -> None:
         failures = self._failures[name] = self._failures.get(name, 0) + 1
         self.add_after(name, next_retry_delay(failures))
 
-    def _follow(self, name: str, agenda: Agenda) -> None:
-        for other in agenda.wake:
+    def _follow(self, name: str, result: Result) -> None:
+        for other in result.requeue:
             if other != name:
                 self.add(other)
-        if agenda.again_after is not None:
-            self.add_after(name, agenda.again_after)
+        if result.requeue_after is not None:
+            self.add_after(name, result.requeue_after)
 
-    def _end_visit(self, name: str) -> None:
+    def _end_pass(self, name: str) -> None:
         del self._running[name]
         if name in self._dirty:
             self._dirty.discard(name)

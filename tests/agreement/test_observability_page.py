@@ -79,7 +79,7 @@ def use_operator_metrics() -> OperatorMetrics:
     delivered = CallbackStatus(state=CallbackState.DELIVERED, attempts=1)
     done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, results=Results(), callback=delivered)
     metrics.record_change(sync, done)
-    metrics.record_visit("defect", 0.1)
+    metrics.record_pass("defect", 0.1)
     return metrics
 
 

@@ -40,7 +40,7 @@ from estimatesync_operator.callback_settings import (
     CallbackSettings,
     read_callback_settings,
 )
-from estimatesync_operator.reconciler import ReconcilerSettings
+from estimatesync_operator.core.plan import ReconcilerSettings
 from estimatesync_operator.settings import (
     RECONCILER_SETTINGS,
     SYNC_LOG_FORMAT,

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_tracing.context import TRACEPARENT_HEADER, TraceContext, format_traceparent
@@ -29,7 +28,6 @@ from estimatesync_tracing.spans import (
 from estimatesync_operator.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
 
 _WAITING: Final = frozenset({None, Phase.QUEUED})
-_BEFORE_THE_JOB: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
 
 
 def build_life_spans(
@@ -57,7 +55,7 @@ def _build_spans(before: EstimateSync, after: EstimateSyncStatus, now: datetime,
 
     if before.status.phase in _WAITING and after.phase not in _WAITING:
         yield build(SpanName.QUEUED, created, after.start_time or after.completion_time or now)
-    if before.status.reason in _BEFORE_THE_JOB and (is_over or after.reason not in _BEFORE_THE_JOB):
+    if before.status.is_job_pending and (is_over or not after.is_job_pending):
         yield build(SpanName.STARTING, after.start_time or now, now)
     if is_over and after.start_time:
         yield build(SpanName.JOB, after.start_time, after.completion_time or now)

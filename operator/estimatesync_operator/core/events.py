@@ -15,7 +15,6 @@ _CALLBACK_REASONS: Final = {
     CallbackState.FAILED: "CallbackFailed",
     CallbackState.DISABLED: "CallbackDisabled",
 }
-_BEFORE_THE_JOB: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
 _ORDINARY_REASONS: Final = frozenset({Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING, Reason.STOPPING})
 
 
@@ -29,7 +28,7 @@ def _build_phase_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -
         kind = EventType.NORMAL if after.phase in _GOOD_PHASES else EventType.WARNING
         yield SyncEvent(type=kind, reason=after.reason or "", message=after.message or "")
     elif after.reason != before.reason and after.reason == Reason.RUNNING:
-        reason = "JobCreated" if before.reason in _BEFORE_THE_JOB else "Running"
+        reason = "JobCreated" if before.is_job_pending else "Running"
         yield SyncEvent(type=EventType.NORMAL, reason=reason, message=after.message or "")
     elif after.reason != before.reason and after.reason not in _ORDINARY_REASONS:
         yield SyncEvent(type=EventType.WARNING, reason=after.reason or "", message=after.message or "")

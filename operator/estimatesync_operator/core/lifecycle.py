@@ -27,31 +27,40 @@ from estimatesync_contract.status import (
 )
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import Outcome, compute_exhaustion, compute_obstacle
-from estimatesync_operator.core.queue_order import Turn
+from estimatesync_operator.core.outcomes import Outcome, compute_blocker, compute_eviction_limit
+from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import compute_token
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
 NOT_WANTED: Final = "The sync asked for no callback"
 
 
-def compute_turn_status(sync: EstimateSync, turn: Turn, *, now: datetime, time_zone: ZoneInfo) -> EstimateSyncStatus:
-    """Give a sync its place, or say why it waits; its range is fixed from the first time on.
+def compute_queue_status(
+    sync: EstimateSync, queue: QueueDecision, *, now: datetime, time_zone: ZoneInfo
+) -> EstimateSyncStatus:
+    """Give a sync its slot, or say why it waits; its range is fixed from the first time on.
 
     The job's name is on record before the job is.
     """
     date_range = sync.status.date_range or _resolve_range(sync, now=now, time_zone=time_zone)
-    if not turn.may_start:
+    if not queue.may_start:
         return _build_status(
-            sync, now=now, phase=Phase.QUEUED, reason=turn.reason, message=turn.message, date_range=date_range
+            sync,
+            now=now,
+            phase=Phase.QUEUED,
+            reason=queue.reason,
+            message=queue.message,
+            date_range=date_range,
+            queue=queue.place,
         )
     return _build_status(
         sync,
         now=now,
         phase=Phase.RUNNING,
-        reason=turn.reason,
-        message=turn.message,
+        reason=queue.reason,
+        message=queue.message,
         date_range=date_range,
+        queue=None,
         job_name=build_job_name(sync.uid),
         start_time=_compute_start(sync, now),
     )
@@ -86,8 +95,8 @@ def compute_running_status(
         return _build_status(sync, now=now)
     runs, shown = count_runs(sync, observation, known_pod), progress or sync.status.progress
     reason, message = (
-        compute_exhaustion(runs - 1 - observation.failed_runs, most=max_evictions)
-        or compute_obstacle(observation)
+        compute_eviction_limit(runs - 1 - observation.failed_runs, max_evictions=max_evictions)
+        or compute_blocker(observation)
         or (Reason.RUNNING, format_run(sync, observation, shown))
     )
     status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
@@ -99,7 +108,7 @@ def compute_running_status(
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """The job is being deleted, and what it runs has a moment to end; an obstacle on record is why it is."""
-    if sync.status.reason in {*OBSTACLES, Reason.EVICTED_TOO_OFTEN} and not sync.spec.cancel:
+    if (sync.status.stalled_since or sync.status.is_evicted_too_often) and not sync.spec.cancel:
         return _build_status(sync, now=now)
     message = "Cancelling: the sync is being stopped" if sync.spec.cancel else "The job is being deleted"
     return _build_status(sync, now=now, reason=Reason.STOPPING, message=message)
@@ -126,6 +135,7 @@ def compute_final_status(
         phase=outcome.phase,
         reason=outcome.reason,
         message=outcome.message,
+        queue=None,
         completion_time=completion,
         duration_seconds=int((completion - _whole_second(start)).total_seconds()),
         progress=_complete_progress(sync, outcome),

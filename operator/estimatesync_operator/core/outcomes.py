@@ -3,6 +3,7 @@
 Called by the steps of a running sync. The words are those of the table of causes.
 """
 
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -41,7 +42,7 @@ def fail(reason: Reason, *, message: str = "", quote: str | None = None, **detai
     return Outcome(phase=Phase.FAILED, reason=reason, message=words)
 
 
-def compute_obstacle(observation: JobObservation) -> tuple[Reason, str] | None:
+def compute_blocker(observation: JobObservation) -> tuple[Reason, str] | None:
     """What keeps a sync from running, if anything does; it may still get going once a person has acted."""
     reason = find_reason(observation.waiting_reason)
     if observation.waiting_reason == _CONFIG_ERROR and "secret" in (observation.waiting_message or "").lower():
@@ -49,15 +50,48 @@ def compute_obstacle(observation: JobObservation) -> tuple[Reason, str] | None:
     return (reason, format_cause(reason, quote=observation.waiting_message)) if reason in OBSTACLES else None
 
 
-def compute_exhaustion(evictions: int, *, most: int) -> tuple[Reason, str] | None:
+def compute_eviction_limit(evictions: int, *, max_evictions: int) -> tuple[Reason, str] | None:
     """Why a sync that the cluster has taken off its node so often is not begun anew once more."""
     reason = Reason.EVICTED_TOO_OFTEN
-    return (reason, format_cause(reason, times=evictions)) if evictions > most else None
+    return (reason, format_cause(reason, times=evictions)) if evictions > max_evictions else None
 
 
-def compute_surrender(sync: EstimateSync, *, seconds: int) -> Outcome:
+def compute_give_up(sync: EstimateSync, *, seconds: int) -> Outcome:
     """End a sync whose obstacle stood for too long; its status still says which."""
     return fail(Reason(str(sync.status.reason)), message=f"Gave up after {seconds} seconds. {sync.status.message}")
+
+
+def is_given_up(sync: EstimateSync, *, now: datetime, limit: timedelta) -> bool:
+    """Tell whether the blocker on record has stood for the whole limit."""
+    since = sync.status.stalled_since
+    return since is not None and now >= since + limit
+
+
+def compute_end(sync: EstimateSync, job: JobObservation, *, now: datetime, limit: timedelta) -> Outcome:
+    """How a sync ended whose job has ended, or is not going to report its end."""
+    if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
+        return compute_outcome(job, sync)
+    if sync.spec.cancel:
+        return CANCELLED
+    if job.state is JobState.FOREIGN:
+        return fail(Reason.JOB_CONFLICT)
+    return _judge_own_end(sync, now, limit) or _judge_unfinished(job, sync)
+
+
+def _judge_own_end(sync: EstimateSync, now: datetime, limit: timedelta) -> Outcome | None:
+    """The end that the operator has made of a sync, if it has: the status says why."""
+    if sync.status.is_evicted_too_often:
+        return fail(Reason.EVICTED_TOO_OFTEN, message=sync.status.message or "")
+    if is_given_up(sync, now=now, limit=limit):
+        return compute_give_up(sync, seconds=int(limit.total_seconds()))
+    return None
+
+
+def _judge_unfinished(job: JobObservation, sync: EstimateSync) -> Outcome:
+    """A job that has failed but whose pods do not end, or one that somebody has deleted."""
+    if job.failure_reason:
+        return compute_outcome(msgspec.structs.replace(job, state=JobState.FAILED), sync)
+    return fail(Reason.JOB_DELETED)
 
 
 def compute_outcome(observation: JobObservation, sync: EstimateSync) -> Outcome:
@@ -70,9 +104,9 @@ def compute_outcome(observation: JobObservation, sync: EstimateSync) -> Outcome:
 
 
 def _judge_deadline(sync: EstimateSync) -> Outcome:
-    """A deadline deletes the pod and its message: the cause is the job's, or the obstacle that stood until then."""
-    if sync.status.reason in OBSTACLES:
-        return fail(Reason(sync.status.reason), message=sync.status.message or "")
+    """A deadline deletes the pod and its message: the cause is the job's, or the blocker that stood until then."""
+    if sync.status.stalled_since:
+        return fail(Reason(str(sync.status.reason)), message=sync.status.message or "")
     return fail(Reason.DEADLINE_EXCEEDED, seconds=sync.spec.timeout_seconds)
 
 

@@ -1,123 +1,213 @@
-"""What to do next about a sync that has a place: the whole decision, from what is on record and what is seen.
+"""What one reconcile pass does: the whole decision, from the sync on record and from what the pass has seen.
 
-Called by the follower of running syncs, which carries it out. When an obstacle began is read from the sync's own
-Stalled condition, so the limit holds across restarts of the operator.
-
-What a reconcile pass asks for next.
+The reconciler carries a plan out. There is one for each part of a sync's life: waiting, running, finished. When a
+blocker began is read from the sync's own Stalled condition, so the limit holds across restarts of the operator.
 """
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
 
 import msgspec
-from estimatesync_contract.causes import OBSTACLES, Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import ConditionStatus, ConditionType
+from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
+from estimatesync_operator.core import lifecycle
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import (
     CANCELLED,
     Outcome,
-    compute_obstacle,
-    compute_outcome,
-    compute_surrender,
+    compute_blocker,
+    compute_end,
+    compute_give_up,
     fail,
+    is_given_up,
 )
+from estimatesync_operator.core.queue_order import QueueDecision
+from estimatesync_operator.core.retention import DEFAULT_TTL, compute_expiry, compute_requested, has_request
 
-_UNMADE = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
-"""While the status says so, the job has never been seen."""
-
-
-class Step(StrEnum):
-    """What the follower does."""
-
-    CREATE = "create the job"
-    SHOW = "show how far the sync is, or what keeps it"
-    STOP = "delete the job"
-    AWAIT_STOP = "wait until what is being stopped has ended"
-    END = "record the outcome"
+AT_ONCE: Final = timedelta(0)
+_QUEUE_TICK: Final = timedelta(seconds=30)
+"""A waiting sync is requeued when a slot becomes free; this is for the case that this got lost."""
+_FAR_TICK: Final = timedelta(minutes=5)
+"""The same for a sync further back, or suspended: the loss does little harm there."""
+_STALLED_TICK: Final = timedelta(seconds=15)
+_STOPPING_TICK: Final = timedelta(seconds=1)
 
 
-def is_unmade(sync: EstimateSync) -> bool:
-    """Tell whether the job is still to be created, as far as the record goes."""
-    return sync.status.reason in _UNMADE
+class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person may configure about reconciling."""
+
+    max_active_syncs: int = 1
+    time_zone: ZoneInfo = ZoneInfo("UTC")
+    environment: str = "production"
+    progress_interval: timedelta = timedelta(seconds=2)
+    stuck_limit: timedelta = timedelta(minutes=10)
+    """How long a blocker may stand, and how long a job may take to end."""
+    max_evictions: int = 5
+    default_ttl: timedelta = DEFAULT_TTL
+    """How long a finished sync stays that names no ttlSecondsAfterFinished."""
 
 
-def decide_step(sync: EstimateSync, seen: JobObservation, *, now: datetime, limit: timedelta) -> Step:
-    """Decide; `limit` is how long an obstacle may stand, and how long a job may take to end."""
-    if seen.state in {JobState.SUCCEEDED, JobState.FAILED, JobState.FOREIGN}:
-        return Step.END
-    if seen.state is JobState.ABSENT:
-        return Step.CREATE if is_unmade(sync) and not sync.spec.cancel else Step.END
-    if _is_overdue(seen, now=now, limit=limit):
-        return Step.END
-    is_doomed = sync.spec.cancel or is_exhausted(sync)
-    is_over = is_doomed or is_given_up(sync, now=now, limit=limit)
-    if seen.state is JobState.STOPPING:
-        return Step.END if is_over and _is_node_lost(seen) else Step.AWAIT_STOP
-    return Step.STOP if is_over and (is_doomed or compute_obstacle(seen)) else Step.SHOW
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pass has found outside the sync itself."""
+
+    has_target: bool = True
+    """There is a webhook that a callback could go to."""
+    queue: QueueDecision | None = None
+    """Whether the sync may start, if it waits."""
+    job: JobObservation | None = None
+    """None while it has not been looked for: a job that was never seen is created first."""
+    refusal: str | None = None
+    """Why the job was just refused."""
+    progress: Progress | None = None
+    """None when the log was not read, or says nothing about it."""
+    next_reading: timedelta = AT_ONCE
+    """How long the log need not be read."""
+    known_pod: str | None = None
+    """The newest pod of an earlier pass, which may not be on record."""
 
 
-def compute_end(sync: EstimateSync, seen: JobObservation, *, now: datetime, limit: timedelta) -> Outcome:
-    """How a sync ended that `decide_step` says has."""
-    if seen.state in {JobState.SUCCEEDED, JobState.FAILED}:
-        return compute_outcome(seen, sync)
+class Action(StrEnum):
+    """What a pass does besides writing the status."""
+
+    CREATE_JOB = "create the job"
+    STOP_JOB = "delete the job"
+    SEND_CALLBACK = "send the callback, and record the attempt"
+    DELETE_SYNC = "delete the sync"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The action first, then the status; None leaves it as it is."""
+
+    action: Action | None = None
+    status: EstimateSyncStatus | None = None
+    requeue_after: timedelta | None = None
+    moves_queue: bool = False
+    """The waiting syncs whose place has changed are requeued."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Reconcile this sync again after a while (None: only when something happens), and these others now."""
+
+    requeue_after: timedelta | None = None
+    requeue: tuple[str, ...] = ()
+
+
+def build_plan(sync: EstimateSync, seen: Seen, *, now: datetime, settings: ReconcilerSettings) -> Plan:
+    """Decide everything about one pass."""
+    if sync.is_finished:
+        return _plan_finished(sync, seen, now, settings)
+    if sync.status.phase is Phase.RUNNING:
+        return _plan_running(sync, seen, now, settings)
+    return _plan_waiting(sync, seen, now, settings)
+
+
+def wants_progress(sync: EstimateSync, job: JobObservation) -> bool:
+    """Tell whether the log of a job is worth reading."""
+    return job.state is JobState.ACTIVE and not sync.spec.cancel and compute_blocker(job) is None
+
+
+def _plan_waiting(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    queue = seen.queue
     if sync.spec.cancel:
-        return CANCELLED
-    if seen.state is JobState.FOREIGN:
-        return fail(Reason.JOB_CONFLICT)
-    if surrender := _compute_surrender(sync, now=now, limit=limit):
-        return surrender
-    if seen.failure_reason:
-        return compute_outcome(msgspec.structs.replace(seen, state=JobState.FAILED), sync)
-    return fail(Reason.JOB_DELETED)
+        return _plan_end(sync, CANCELLED, seen, now, settings)
+    if queue is None:
+        raise ValueError("a waiting sync is planned with a queue decision")
+    status = lifecycle.compute_queue_status(sync, queue, now=now, time_zone=settings.time_zone)
+    if queue.may_start:
+        return Plan(status=status, requeue_after=AT_ONCE, moves_queue=True)
+    is_near = queue.place is not None and queue.place.exact
+    return Plan(status=status, requeue_after=_QUEUE_TICK if is_near else _FAR_TICK)
 
 
-def _compute_surrender(sync: EstimateSync, *, now: datetime, limit: timedelta) -> Outcome | None:
-    """The end that we have made of a sync, if we have: its status says why."""
-    if is_exhausted(sync):
-        return fail(Reason.EVICTED_TOO_OFTEN, message=sync.status.message or "")
-    if is_given_up(sync, now=now, limit=limit):
-        return compute_surrender(sync, seconds=int(limit.total_seconds()))
-    return None
+def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    if seen.refusal is not None:
+        return _plan_refused(sync, seen, seen.refusal, now, settings)
+    if seen.job is None:
+        status = lifecycle.compute_created_status(sync, now=now)
+        return Plan(action=Action.CREATE_JOB, status=status, requeue_after=settings.progress_interval)
+    if seen.job.state is JobState.ABSENT and sync.status.is_job_pending and not sync.spec.cancel:
+        return Plan(requeue_after=AT_ONCE)
+    return _plan_job(sync, seen, seen.job, now, settings)
 
 
-def is_given_up(sync: EstimateSync, *, now: datetime, limit: timedelta) -> bool:
-    """Tell whether the obstacle on record has stood for the whole limit."""
-    since = compute_stalled_since(sync)
-    return since is not None and now >= since + limit
+def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings) -> Plan:
+    limit = settings.stuck_limit
+    is_doomed = sync.spec.cancel or sync.status.is_evicted_too_often
+    is_over = is_doomed or is_given_up(sync, now=now, limit=limit)
+    if _has_ended(job, is_over=is_over, now=now, limit=limit):
+        return _plan_end(sync, compute_end(sync, job, now=now, limit=limit), seen, now, settings)
+    if job.state is JobState.STOPPING:
+        return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
+    if is_over and (is_doomed or compute_blocker(job)):
+        return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
+    return _plan_going_on(sync, seen, job, now, settings)
 
 
-def is_exhausted(sync: EstimateSync) -> bool:
-    """Tell whether it is on record that the cluster has taken the sync off its node too often."""
-    return sync.status.reason == Reason.EVICTED_TOO_OFTEN
+def _has_ended(job: JobObservation, *, is_over: bool, now: datetime, limit: timedelta) -> bool:
+    """Tell whether the outcome can be recorded: nothing runs any more, or nothing is going to report it."""
+    if job.state in {JobState.SUCCEEDED, JobState.FAILED, JobState.FOREIGN, JobState.ABSENT}:
+        return True
+    if job.ending_since is not None and now >= job.ending_since + limit:
+        return True
+    return job.state is JobState.STOPPING and is_over and _is_node_lost(job)
 
 
-def compute_stalled_since(sync: EstimateSync) -> datetime | None:
-    """When the obstacle on record began; None when there is none."""
-    if sync.status.reason not in OBSTACLES:
-        return None
-    for condition in sync.status.conditions:
-        if condition.type == ConditionType.STALLED and condition.status is ConditionStatus.TRUE:
-            return condition.last_transition_time
-    return None
+def _is_node_lost(job: JobObservation) -> bool:
+    blocker = compute_blocker(job)
+    return blocker is not None and blocker[0] is Reason.NODE_LOST
 
 
-def _is_overdue(seen: JobObservation, *, now: datetime, limit: timedelta) -> bool:
-    return seen.ending_since is not None and now >= seen.ending_since + limit
+def _plan_going_on(
+    sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings
+) -> Plan:
+    status = lifecycle.compute_running_status(
+        sync, job, seen.progress, now=now, known_pod=seen.known_pod, max_evictions=settings.max_evictions
+    )
+    if status.is_evicted_too_often:
+        return Plan(status=status, requeue_after=AT_ONCE)
+    if compute_blocker(job):
+        return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings))
+    return Plan(status=status, requeue_after=min(seen.next_reading, settings.progress_interval))
 
 
-def _is_node_lost(seen: JobObservation) -> bool:
-    obstacle = compute_obstacle(seen)
-    return obstacle is not None and obstacle[0] is Reason.NODE_LOST
+def _plan_refused(sync: EstimateSync, seen: Seen, why: str, now: datetime, settings: ReconcilerSettings) -> Plan:
+    if is_given_up(sync, now=now, limit=settings.stuck_limit):
+        return _plan_end(
+            sync, compute_give_up(sync, seconds=int(settings.stuck_limit.total_seconds())), seen, now, settings
+        )
+    if now >= lifecycle.compute_give_up_time(sync):
+        return _plan_end(sync, fail(Reason.JOB_REFUSED, quote=why), seen, now, settings)
+    status = lifecycle.compute_refused_status(sync, why, now=now)
+    return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings))
 
 
-class Agenda(msgspec.Struct, frozen=True, kw_only=True):
-    """Come back to this sync after a while (None: only when something happens), and look at these others now."""
+def _compute_blocked_tick(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> timedelta:
+    """Seldom, for a change of the job requeues the sync anyway; but in time to give up."""
+    left = (sync.status.stalled_since or now) + settings.stuck_limit - now
+    return max(min(left, _STALLED_TICK), _STOPPING_TICK)
 
-    again_after: timedelta | None = None
-    wake: tuple[str, ...] = ()
+
+def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    status = lifecycle.compute_final_status(
+        sync, outcome, now=now, seen=seen.job, environment=settings.environment, has_target=seen.has_target
+    )
+    return Plan(status=status, requeue_after=AT_ONCE, moves_queue=True)
 
 
-NOTHING_MORE = Agenda()
-AT_ONCE = Agenda(again_after=timedelta(0))
+def _plan_finished(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    if sync.status.observed_generation != sync.metadata.generation:
+        return Plan(status=lifecycle.compute_seen_status(sync, now=now), requeue_after=AT_ONCE)
+    if has_request(sync):
+        callback = compute_requested(sync, environment=settings.environment, has_target=seen.has_target)
+        return Plan(status=lifecycle.compute_delivery_status(sync, callback, now=now), requeue_after=AT_ONCE)
+    if sync.status.callback is not None and sync.status.owes_callback:
+        due = sync.status.callback.next_attempt_time or now
+        return Plan(requeue_after=due - now) if now < due else Plan(action=Action.SEND_CALLBACK, requeue_after=AT_ONCE)
+    expiry = compute_expiry(sync, default_ttl=settings.default_ttl)
+    if expiry is None:
+        return Plan()
+    return Plan(requeue_after=expiry - now) if now < expiry else Plan(action=Action.DELETE_SYNC)

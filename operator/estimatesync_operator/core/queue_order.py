@@ -1,7 +1,7 @@
 """Who may run next: the oldest syncs first, as many at once as the settings allow.
 
-What a waiting sync shows must change seldom, for each change is a write, and a line of a thousand would rewrite itself
-at every step: only the first few are told exactly where they are and whom they wait for.
+What a waiting sync shows must change seldom, for each change is a write, and a queue of a thousand would rewrite itself
+at every step: only the first few are shown exactly where they are and which syncs they wait for.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,35 +12,34 @@ from typing import Final
 import msgspec
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import Phase
+from estimatesync_contract.status import QUEUE_NAMES_MAX, Phase, QueuePlace
 
 EXACT_POSITIONS: Final = 20
-_NAMED_AT_MOST: Final = 3
 _SUSPENDED: Final = "Suspended; set spec.suspend to false to let it wait for its turn"
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a waiting sync may start now, and if not, why. `position` counts from 1; None for a suspended one."""
+class QueueDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a waiting sync may start now, and if not, why; suspended syncs have no place."""
 
     may_start: bool
     reason: Reason
     message: str
-    position: int | None = None
+    place: QueuePlace | None = None
 
 
-def compute_turn(sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_active: int) -> Turn:
+def decide_start(sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_active: int) -> QueueDecision:
     """Decide whether `sync` may start, given every unfinished sync (itself included or not)."""
     if sync.spec.suspend:
-        return Turn(may_start=False, reason=Reason.SUSPENDED, message=_SUSPENDED)
+        return QueueDecision(may_start=False, reason=Reason.SUSPENDED, message=_SUSPENDED)
     others, key = [other for other in unfinished if other.uid != sync.uid], _age_key(sync)
     ahead = sum(1 for other in others if _is_waiting(other) and _age_key(other) < key)
-    return _compute_turn(ahead, _list_running(others), max_active=max_active)
+    return _decide(ahead, _list_running(others), max_active=max_active)
 
 
 def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tuple[str, ...]:
-    """Name the waiting syncs that may start now, or whose status tells a turn that is not theirs any more.
+    """Name the waiting syncs that may start now, or whose status shows a place that is not theirs any more.
 
-    Those that have not been greeted yet are left out: their own first visit is still to come.
+    Those without a phase are left out: their own first pass is still to come.
     """
     syncs = tuple(unfinished)
     if not any(sync.status.phase is Phase.QUEUED for sync in syncs):
@@ -48,21 +47,33 @@ def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tup
         return ()
     running = _list_running(syncs)
     waiting = sorted(filter(_is_waiting, syncs), key=_age_key)
-    turns = ((sync, _compute_turn(ahead, running, max_active=max_active)) for ahead, sync in enumerate(waiting))
-    return tuple(sync.name for sync, turn in turns if sync.status.phase and turn.message != sync.status.message)
+    decisions = ((sync, _decide(ahead, running, max_active=max_active)) for ahead, sync in enumerate(waiting))
+    return tuple(sync.name for sync, decision in decisions if sync.status.phase and _is_outdated(sync, decision))
+
+
+def _is_outdated(sync: EstimateSync, decision: QueueDecision) -> bool:
+    """Compare the places; a status that an older operator wrote has only the message."""
+    if sync.status.queue is None:
+        return decision.message != sync.status.message
+    return decision.place != sync.status.queue
 
 
 def _list_running(syncs: Iterable[EstimateSync]) -> Sequence[EstimateSync]:
     return [sync for sync in syncs if sync.status.phase is Phase.RUNNING]
 
 
-def _compute_turn(ahead: int, running: Sequence[EstimateSync], *, max_active: int) -> Turn:
-    position = ahead + 1
+def _decide(ahead: int, running: Sequence[EstimateSync], *, max_active: int) -> QueueDecision:
     if len(running) + ahead < max_active:
-        return Turn(may_start=True, reason=Reason.STARTING, message="It is this sync's turn", position=position)
-    exact = position <= EXACT_POSITIONS
-    message = _describe_place(position, running) if exact else f"Position {_round_down(position)} or later"
-    return Turn(may_start=False, reason=Reason.QUEUED, message=message, position=position)
+        return QueueDecision(may_start=True, reason=Reason.STARTING, message="It is this sync's turn")
+    place = _build_place(ahead + 1, running)
+    return QueueDecision(may_start=False, reason=Reason.QUEUED, message=_format_place(place), place=place)
+
+
+def _build_place(position: int, running: Sequence[EstimateSync]) -> QueuePlace:
+    if position > EXACT_POSITIONS:
+        return QueuePlace(position=_round_down(position), exact=False)
+    names = tuple(other.name for other in nsmallest(QUEUE_NAMES_MAX, running, key=_age_key))
+    return QueuePlace(position=position, ahead=names, more_ahead=len(running) - len(names))
 
 
 def _round_down(position: int) -> int:
@@ -71,11 +82,12 @@ def _round_down(position: int) -> int:
     return position // unit * unit
 
 
-def _describe_place(position: int, running: Sequence[EstimateSync]) -> str:
-    names = ", ".join(other.name for other in nsmallest(_NAMED_AT_MOST, running, key=_age_key))
-    more = f" and {len(running) - _NAMED_AT_MOST} more" if len(running) > _NAMED_AT_MOST else ""
-    waiting_for = f"; waiting for {names}{more}" if names else ""
-    return f"Position {position}{waiting_for}"
+def _format_place(place: QueuePlace) -> str:
+    if not place.exact:
+        return f"Position {place.position} or later"
+    more = f" and {place.more_ahead} more" if place.more_ahead else ""
+    waiting_for = f"; waiting for {', '.join(place.ahead)}{more}" if place.ahead else ""
+    return f"Position {place.position}{waiting_for}"
 
 
 def _is_waiting(sync: EstimateSync) -> bool:

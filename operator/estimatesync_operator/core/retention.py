@@ -20,19 +20,18 @@ DEFAULT_TTL: Final = timedelta(seconds=DEFAULT_TTL_SECONDS)
 
 def is_settled(sync: EstimateSync) -> bool:
     """Tell whether nothing is left to do about a sync but to remove it when its time is over."""
-    callback = sync.status.callback
     return (
         sync.is_finished
         and sync.status.observed_generation == sync.metadata.generation
-        and (callback is None or callback.state.is_final)
+        and not sync.status.owes_callback
         and not has_request(sync)
     )
 
 
 def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta = DEFAULT_TTL) -> datetime | None:
     """When a finished sync may be removed; None while its callback is under way."""
-    callback, completion = sync.status.callback, sync.status.completion_time
-    if completion is None or (callback is not None and not callback.state.is_final):
+    completion = sync.status.completion_time
+    if completion is None or sync.status.owes_callback:
         return None
     own = sync.spec.ttl_seconds_after_finished
     return completion + (default_ttl if own is None else timedelta(seconds=own))

@@ -85,6 +85,7 @@ def test_two_posts_run_one_after_the_other(story: Any) -> None:
         "a queued sync", lambda: "waiting for" in story.get_sync(second).get("status", {}).get("message", "")
     )
     assert story.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
+    assert story.get_sync(second)["status"]["queue"] == {"position": 1, "ahead": [first]}
     assert story.count_jobs() == 1
 
     for name in (first, second):

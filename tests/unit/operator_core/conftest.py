@@ -12,7 +12,7 @@ from estimatesync_contract.result import ResultError, SyncResult, build_result_b
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
-from estimatesync_operator.core.plan import Agenda
+from estimatesync_operator.core.plan import ReconcilerSettings, Result
 from estimatesync_operator.ports import (
     CallbackAttempt,
     JobNameTakenError,
@@ -22,7 +22,7 @@ from estimatesync_operator.ports import (
     UnreadableSyncError,
     WorldUnavailableError,
 )
-from estimatesync_operator.reconciler import Reconciler, ReconcilerSettings
+from estimatesync_operator.reconciler import Reconciler
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
@@ -174,14 +174,14 @@ def make_reconciler(world: World) -> Callable[..., Reconciler]:
 
 
 @pytest.fixture
-def settle() -> Callable[[Reconciler, str], Agenda]:
+def settle() -> Callable[[Reconciler, str], Result]:
     """Run passes for one sync until it asks for a later time."""
 
-    def run(reconciler: Reconciler, name: str) -> Agenda:
+    def run(reconciler: Reconciler, name: str) -> Result:
         for _ in range(20):
-            agenda = asyncio.run(reconciler.reconcile(name))
-            if agenda.again_after != timedelta(0):
-                return agenda
+            result = asyncio.run(reconciler.reconcile(name))
+            if result.requeue_after != timedelta(0):
+                return result
         raise AssertionError("the reconciler never comes to rest")
 
     return run

@@ -14,21 +14,22 @@ from estimatesync_contract.status import (
     ConditionStatus,
     EstimateSyncStatus,
     Phase,
+    QueuePlace,
     Results,
     build_progress,
 )
 from estimatesync_operator.core import lifecycle
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import CANCELLED, Outcome
-from estimatesync_operator.core.queue_order import Turn
+from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import compute_expiry
 
 MakeSync = Callable[..., EstimateSync]
 
 NOW = datetime(2025, 10, 16, 2, 9, 0, 123456, tzinfo=UTC)
 UTC_ZONE = ZoneInfo("UTC")
-MY_TURN = Turn(may_start=True, reason=Reason.STARTING, message="Starting", position=1)
-NOT_YET = Turn(may_start=False, reason=Reason.QUEUED, message="Position 2", position=2)
+MY_TURN = QueueDecision(may_start=True, reason=Reason.STARTING, message="Starting")
+NOT_YET = QueueDecision(may_start=False, reason=Reason.QUEUED, message="Position 2", place=QueuePlace(position=2))
 SUCCESS = Outcome(
     phase=Phase.SUCCEEDED,
     reason=Reason.SUCCEEDED,
@@ -54,7 +55,7 @@ def _finish(sync: EstimateSync, outcome: Outcome = SUCCESS, **changes: Any) -> E
 def test_the_default_range_ends_today_where_the_business_is(
     make_sync: MakeSync, zone: str, start: date, end: date
 ) -> None:
-    status = lifecycle.compute_turn_status(make_sync(), NOT_YET, now=NOW, time_zone=ZoneInfo(zone))
+    status = lifecycle.compute_queue_status(make_sync(), NOT_YET, now=NOW, time_zone=ZoneInfo(zone))
 
     assert status.date_range == DateRange(start=start, end=end)
 
@@ -63,7 +64,7 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
     asked = DateRange(start=date(2025, 1, 1), end=date(2025, 1, 2))
     sync = make_sync(generation=4, spec=EstimateSyncSpec(date_range=asked))
 
-    status = lifecycle.compute_turn_status(sync, NOT_YET, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(sync, NOT_YET, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.date_range, status.observed_generation) == (Phase.QUEUED, asked, 4)
     assert len(status.conditions) == 5
@@ -72,7 +73,7 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
 def test_a_place_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED, age=1)
 
-    status = lifecycle.compute_turn_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.job_name) == (Phase.RUNNING, "estimatesync-uid-a")
     assert status.start_time == NOW.replace(microsecond=0)
@@ -80,7 +81,7 @@ def test_a_place_is_recorded_with_the_job_name_and_a_whole_second(make_sync: Mak
 
 def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED)
-    started = lifecycle.compute_turn_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    started = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
     running = make_sync(**{name: getattr(started, name) for name in started.__struct_fields__})
 
     ended = lifecycle.compute_final_status(
@@ -92,7 +93,7 @@ def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync
 
 
 def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
-    status = lifecycle.compute_turn_status(make_sync(phase=Phase.QUEUED), NOT_YET, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(make_sync(phase=Phase.QUEUED), NOT_YET, now=NOW, time_zone=UTC_ZONE)
 
     assert (status.phase, status.message, status.job_name) == (Phase.QUEUED, "Position 2", None)
 
@@ -247,7 +248,7 @@ def test_a_sync_that_was_never_visited_is_a_defect(make_sync: MakeSync, read: Ca
 def test_a_range_does_not_move_while_a_sync_waits(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED, date_range=DateRange(start=date(2025, 1, 1), end=date(2025, 2, 14)))
 
-    status = lifecycle.compute_turn_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
 
     assert status.date_range == sync.status.date_range
 

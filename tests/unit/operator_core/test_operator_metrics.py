@@ -9,7 +9,7 @@ from estimatesync_contract.status import CallbackState, CallbackStatus, Estimate
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
-from estimatesync_operator.workqueue import VisitResult
+from estimatesync_operator.workqueue import PassOutcome
 from prometheus_client import generate_latest
 
 MakeSync = Callable[..., EstimateSync]
@@ -58,7 +58,7 @@ def test_syncs_are_counted_by_phase_and_reason_also_the_settled_ones(
     [
         pytest.param("callback_attempts_total", "outcome", {"delivered", "retrying", "failed"}, id="callbacks"),
         pytest.param("records_total", "kind", {"new", "changed", "unchanged", "skipped"}, id="records"),
-        pytest.param("reconcile_errors_total", "kind", set(VisitResult) - {"done"}, id="passes"),
+        pytest.param("reconcile_errors_total", "kind", set(PassOutcome) - {"done"}, id="passes"),
         pytest.param("syncs_finished_total", "reason", {cause.reason for cause in CAUSES} | {"Succeeded"}, id="ends"),
     ],
 )
@@ -128,7 +128,7 @@ def test_attempts_are_counted_by_outcome(
 
 def test_passes_are_counted_and_those_repeated_are_errors(instruments: Instruments) -> None:
     for result in ("done", "done", "stale", "unavailable"):
-        instruments.metrics.record_visit(result, 0.5)
+        instruments.metrics.record_pass(result, 0.5)
 
     assert instruments.read("reconcile_total", result="done") == 2
     assert instruments.read("reconcile_errors_total", kind="stale") == 1

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from estimatesync_contract.settings import SettingsError, SettingsReader
-from estimatesync_operator.reconciler import ReconcilerSettings
+from estimatesync_operator.core.plan import ReconcilerSettings
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
 REQUIRED = {"NAMESPACE": "botzilla", "SYNC_IMAGE": "registry.test/estimatesync:1"}

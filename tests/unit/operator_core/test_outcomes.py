@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -6,9 +7,9 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import Phase, Results
+from estimatesync_contract.status import Condition, ConditionStatus, Phase, Results
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import compute_obstacle, compute_outcome, compute_surrender
+from estimatesync_operator.core.outcomes import compute_blocker, compute_give_up, compute_outcome
 
 MakeSync = Callable[..., EstimateSync]
 Finished = Callable[..., JobObservation]
@@ -139,7 +140,16 @@ def test_an_error_without_words_still_ends_the_sync_with_words(make_sync: MakeSy
 
 
 def test_the_obstacle_that_stood_until_the_deadline_is_the_cause(make_sync: MakeSync) -> None:
-    sync = make_sync("a", phase=Phase.RUNNING, reason=Reason.SECRET_MISSING, message="a key is missing")
+    stalled = Condition(
+        type="Stalled",
+        status=ConditionStatus.TRUE,
+        observed_generation=1,
+        last_transition_time=datetime(2025, 10, 16, tzinfo=UTC),
+        reason="SecretMissing",
+        message="a key is missing",
+    )
+    blocked = {"reason": Reason.SECRET_MISSING, "message": "a key is missing", "conditions": (stalled,)}
+    sync = make_sync("a", phase=Phase.RUNNING, **blocked)
 
     outcome = compute_outcome(_failed(failure_reason="DeadlineExceeded"), sync)
 
@@ -186,7 +196,7 @@ def test_who_gave_up_says_after_how_many_runs(
 def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync) -> None:
     sync = make_sync("a", phase=Phase.RUNNING, reason=Reason.UNSCHEDULABLE, message="No node can take the sync")
 
-    outcome = compute_surrender(sync, seconds=600)
+    outcome = compute_give_up(sync, seconds=600)
 
     assert (outcome.phase, outcome.reason) == (Phase.FAILED, Reason.UNSCHEDULABLE)
     assert outcome.message == "Gave up after 600 seconds. No node can take the sync"
@@ -225,7 +235,7 @@ def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync)
 def test_what_keeps_a_sync_from_running_is_told_from_an_ordinary_start(
     waiting_reason: str | None, message: str | None, expected: Reason | None
 ) -> None:
-    obstacle = compute_obstacle(
+    obstacle = compute_blocker(
         JobObservation(state=JobState.PENDING, waiting_reason=waiting_reason, waiting_message=message)
     )
 
@@ -235,7 +245,7 @@ def test_what_keeps_a_sync_from_running_is_told_from_an_ordinary_start(
 def test_an_obstacle_quotes_the_node() -> None:
     observation = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable", waiting_message="0/3 nodes")
 
-    assert compute_obstacle(observation) == (
+    assert compute_blocker(observation) == (
         Reason.UNSCHEDULABLE,
         "No node can take the sync. Check resources, node selector and tolerations: 0/3 nodes",
     )

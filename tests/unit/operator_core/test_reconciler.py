@@ -11,14 +11,14 @@ from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.plan import Agenda
+from estimatesync_operator.core.plan import Result
 from estimatesync_operator.ports import CallbackAttempt, StaleSyncError, WorldUnavailableError
 from estimatesync_operator.reconciler import Reconciler
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 
 Make = Callable[..., Reconciler]
-Settle = Callable[[Reconciler, str], Agenda]
+Settle = Callable[[Reconciler, str], Result]
 Finished = Callable[..., JobObservation]
 
 
@@ -52,14 +52,14 @@ class World(Protocol):
 def test_a_new_sync_gets_its_range_its_place_and_one_job(world: World, make_reconciler: Make, settle: Settle) -> None:
     world.add("a")
 
-    agenda = settle(make_reconciler(), "a")
+    result = settle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.RUNNING, Reason.RUNNING)
     assert (str(status.date_range.start), str(status.date_range.end)) == ("2025-09-01", "2025-10-16")
     assert status.job_name == "estimatesync-uid-a"
     assert world.created == ["a"]
-    assert agenda.again_after == timedelta(seconds=2)
+    assert result.requeue_after == timedelta(seconds=2)
     assert [reason for _, reason in world.events] == ["Starting", "JobCreated"]
 
 
@@ -132,9 +132,9 @@ def test_a_failed_delivery_is_tried_again_with_the_same_id_and_body(
     reconciler = make_reconciler()
 
     for expected_attempts in (1, 2, 3):
-        agenda = settle(reconciler, "a")
+        result = settle(reconciler, "a")
         assert world.syncs["a"].status.callback.attempts == expected_attempts
-        world.time += agenda.again_after or timedelta(0)
+        world.time += result.requeue_after or timedelta(0)
 
     assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
     assert len(world.sent) == 3
@@ -239,9 +239,9 @@ def test_the_next_in_line_is_woken_when_a_place_gets_free(
     world.add("b", age=1, phase=Phase.QUEUED)
     world.add("c", age=2, phase=Phase.QUEUED)
 
-    agenda = asyncio.run(make_reconciler().reconcile("a"))
+    result = asyncio.run(make_reconciler().reconcile("a"))
 
-    assert agenda.wake == ("c", "b")
+    assert result.requeue == ("c", "b")
 
 
 def test_the_next_in_line_is_woken_to_learn_whom_it_waits_for(
@@ -253,19 +253,19 @@ def test_the_next_in_line_is_woken_to_learn_whom_it_waits_for(
     for name in ("c", "b"):
         settle(reconciler, name)
 
-    agenda = asyncio.run(reconciler.reconcile("a"))
+    result = asyncio.run(reconciler.reconcile("a"))
     settle(reconciler, "b")
 
-    assert agenda.wake == ("b", "c")
+    assert result.requeue == ("b", "c")
     assert world.syncs["b"].status.message == "Position 1; waiting for a"
 
 
 def test_the_next_in_line_is_woken_when_the_running_one_is_deleted(world: World, make_reconciler: Make) -> None:
     world.add("b", phase=Phase.QUEUED)
 
-    agenda = asyncio.run(make_reconciler().reconcile("deleted"))
+    result = asyncio.run(make_reconciler().reconcile("deleted"))
 
-    assert agenda.wake == ("b",)
+    assert result.requeue == ("b",)
     assert world.leftovers_removed == ["deleted"]
 
 
@@ -308,9 +308,9 @@ def test_a_cancelled_sync_keeps_its_place_until_nothing_runs_any_more(
     world.observations["a"] = JobObservation(state=JobState.STOPPING)
     reconciler = make_reconciler()
 
-    agenda = settle(reconciler, "a")
+    result = settle(reconciler, "a")
 
-    assert agenda.again_after == timedelta(seconds=1)
+    assert result.requeue_after == timedelta(seconds=1)
     assert (world.syncs["a"].status.phase, world.syncs["a"].status.reason) == (Phase.RUNNING, Reason.STOPPING)
     del world.observations["a"]
     settle(reconciler, "a")
@@ -360,9 +360,9 @@ def test_a_refused_job_is_asked_for_again_until_the_time_is_over(
     world.refusal = 'exceeded quota: "jobs"'
     reconciler = make_reconciler()
 
-    agenda = settle(reconciler, "a")
+    result = settle(reconciler, "a")
 
-    assert agenda.again_after == timedelta(seconds=15)
+    assert result.requeue_after == timedelta(seconds=15)
     assert world.syncs["a"].status.reason == Reason.JOB_REFUSED
 
     world.time += timedelta(seconds=61)
@@ -404,9 +404,9 @@ def test_a_finished_sync_is_removed_after_its_time_and_not_before(
     world.time += timedelta(seconds=487)
     reconciler = make_reconciler(default_ttl=timedelta(days=2))
 
-    agenda = settle(reconciler, "a")
+    result = settle(reconciler, "a")
 
-    assert agenda.again_after == kept
+    assert result.requeue_after == kept
     world.time += kept
     settle(reconciler, "a")
     assert world.syncs == {}
@@ -480,9 +480,9 @@ def test_a_callback_is_delivered_again_once_for_each_request(
 def test_an_object_that_cannot_be_understood_is_left_alone_with_its_job(world: World, make_reconciler: Make) -> None:
     world.unreadable = {"odd"}
 
-    agenda = asyncio.run(make_reconciler().reconcile("odd"))
+    result = asyncio.run(make_reconciler().reconcile("odd"))
 
-    assert agenda == Agenda()
+    assert result == Result()
     assert world.leftovers_removed == []
 
 
@@ -524,12 +524,12 @@ def test_progress_is_looked_at_once_per_interval_however_often_the_own_writes_tr
             f"🔍 [SYNC] Page {page}/17: 100 estimates",
             f"✅ [SYNC] Page {page} complete. Total so far: 1",
         )
-        agenda = asyncio.run(reconciler.reconcile("a"))
+        result = asyncio.run(reconciler.reconcile("a"))
         shown.append(world.syncs["a"].status.progress.page)
         world.time += timedelta(milliseconds=500)
 
     assert shown == [1, 1, 1, 1, 5]
-    assert agenda.again_after == timedelta(seconds=2)
+    assert result.requeue_after == timedelta(seconds=2)
 
 
 def test_a_clock_that_is_set_back_does_not_delay_the_next_look(
@@ -541,9 +541,9 @@ def test_a_clock_that_is_set_back_does_not_delay_the_next_look(
     asyncio.run(reconciler.reconcile("a"))
 
     world.time -= timedelta(hours=1)
-    agenda = asyncio.run(reconciler.reconcile("a"))
+    result = asyncio.run(reconciler.reconcile("a"))
 
-    assert agenda.again_after == timedelta(seconds=2)
+    assert result.requeue_after == timedelta(seconds=2)
 
 
 @pytest.mark.parametrize(
@@ -601,10 +601,10 @@ def test_an_obstacle_is_shown_at_once_also_between_two_looks_at_the_log(
     asyncio.run(reconciler.reconcile("a"))
 
     world.observations["a"] = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable")
-    agenda = asyncio.run(reconciler.reconcile("a"))
+    result = asyncio.run(reconciler.reconcile("a"))
 
     assert world.syncs["a"].status.reason == Reason.UNSCHEDULABLE
-    assert agenda.again_after == timedelta(seconds=15)
+    assert result.requeue_after == timedelta(seconds=15)
 
 
 def test_a_job_is_asked_for_at_least_once_though_its_time_passed_while_nobody_was_there(
@@ -641,9 +641,9 @@ def test_an_obstacle_ends_the_sync_when_it_has_stood_too_long_also_across_restar
 
     settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
     world.time += timedelta(seconds=50)
-    agenda = settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+    result = settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
 
-    assert agenda.again_after == timedelta(seconds=10)
+    assert result.requeue_after == timedelta(seconds=10)
     assert world.syncs["a"].status.phase is Phase.RUNNING
     world.time += timedelta(seconds=10)
     settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")

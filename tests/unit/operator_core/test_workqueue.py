@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from estimatesync_operator.core.plan import NOTHING_MORE, Agenda
+from estimatesync_operator.core.plan import Result
 from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
 from estimatesync_operator.workqueue import WorkQueue, next_retry_delay
 
@@ -39,14 +39,14 @@ class Visitor:
 
     def __init__(self) -> None:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
-        self.script: dict[str, list[Agenda | Exception]] = {}
+        self.script: dict[str, list[Result | Exception]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
         self.entered = asyncio.Event()
         self.active: defaultdict[str, int] = defaultdict(int)
         self.most_active: defaultdict[str, int] = defaultdict(int)
 
-    async def __call__(self, name: str) -> Agenda:
+    async def __call__(self, name: str) -> Result:
         self.times[name].append(asyncio.get_running_loop().time())
         self.active[name] += 1
         self.most_active[name] = max(self.most_active[name], self.active[name])
@@ -55,7 +55,7 @@ class Visitor:
             await self.gate.wait()
         finally:
             self.active[name] -= 1
-        answer = self.script[name].pop(0) if self.script.get(name) else NOTHING_MORE
+        answer = self.script[name].pop(0) if self.script.get(name) else Result()
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -140,7 +140,7 @@ def test_a_failed_visit_is_repeated_with_growing_pauses(error: Exception) -> Non
 def test_a_success_lets_the_pauses_begin_anew() -> None:
     async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
         down = WorldUnavailableError("down")
-        visitor.script["a"] = [down, down, Agenda(again_after=timedelta(0)), down]
+        visitor.script["a"] = [down, down, Result(requeue_after=timedelta(0)), down]
         queue.add("a")
         await _until(lambda: len(visitor.times["a"]) == 5)
 
@@ -164,7 +164,7 @@ def test_a_defect_is_logged_with_the_sync_it_hit(caplog: pytest.LogCaptureFixtur
 
 def test_a_visit_wakes_others_and_itself_only_by_its_own_time() -> None:
     async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        visitor.script["a"] = [Agenda(wake=("a", "b", "c"))]
+        visitor.script["a"] = [Result(requeue=("a", "b", "c"))]
         queue.add("a")
         await _until(lambda: bool(visitor.times["b"] and visitor.times["c"]))
         await _rest(queue, visitor)

@@ -5,8 +5,8 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import Phase
-from estimatesync_operator.core.queue_order import compute_turn, list_outdated
+from estimatesync_contract.status import Phase, QueuePlace
+from estimatesync_operator.core.queue_order import decide_start, list_outdated
 
 MakeSync = Callable[..., EstimateSync]
 
@@ -46,17 +46,17 @@ def test_the_oldest_go_first_and_the_others_know_their_place(
     sync = make_sync("me", age=1, phase=Phase.QUEUED)
     unfinished = [sync, *(make_sync(name, **fields) for name, fields in others.items())]
 
-    turn = compute_turn(sync, unfinished, max_active=max_active)
+    decision = decide_start(sync, unfinished, max_active=max_active)
 
-    assert turn.message == expected
-    assert turn.may_start is (expected == "It is this sync's turn")
+    assert decision.message == expected
+    assert decision.may_start is (expected == "It is this sync's turn")
 
 
 def test_a_suspended_sync_does_not_start_though_there_is_room(make_sync: MakeSync) -> None:
-    turn = compute_turn(make_sync("me", **SUSPENDED), [], max_active=1)
+    decision = decide_start(make_sync("me", **SUSPENDED), [], max_active=1)
 
-    assert (turn.may_start, turn.reason) == (False, Reason.SUSPENDED)
-    assert "spec.suspend" in turn.message
+    assert (decision.may_start, decision.reason) == (False, Reason.SUSPENDED)
+    assert "spec.suspend" in decision.message
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,12 @@ def test_far_back_in_the_line_the_position_is_rough_so_that_it_seldom_changes(
     others = [make_sync(f"s{number}", age=number + 2, phase=Phase.QUEUED) for number in range(ahead)]
     running = make_sync("r", age=0, **RUNNING)
 
-    turn = compute_turn(make_sync("me", age=1, phase=Phase.QUEUED), [running, *others], max_active=1)
+    decision = decide_start(make_sync("me", age=1, phase=Phase.QUEUED), [running, *others], max_active=1)
 
-    assert (turn.message, turn.position) == (expected, ahead + 1)
+    assert decision.message == expected
+    assert decision.place is not None
+    assert decision.place.exact is (ahead < 20)
+    assert f"Position {decision.place.position}" == expected.removesuffix(" or later").partition(";")[0]
 
 
 def test_only_those_whose_turn_has_changed_are_named_oldest_first(make_sync: MakeSync) -> None:
@@ -99,9 +102,69 @@ def test_a_line_of_a_thousand_hardly_changes_when_it_moves_up_by_one(make_sync: 
     running = make_sync("r0", age=5000, **RUNNING)
     told = []
     for place, sync in enumerate(line):
-        turn = compute_turn(sync, [running, *line[:place]], max_active=1)
-        told.append(make_sync(sync.name, age=2000 - place, phase=Phase.QUEUED, message=turn.message))
+        decision = decide_start(sync, [running, *line[:place]], max_active=1)
+        told.append(make_sync(sync.name, age=2000 - place, phase=Phase.QUEUED, message=decision.message))
 
     moved = list_outdated([make_sync("s0000", age=2000, **RUNNING), *told[1:]], max_active=1)
 
     assert 20 <= len(moved) <= 40
+
+
+@pytest.mark.parametrize(
+    ("running", "ahead", "expected"),
+    [
+        pytest.param(["r"], 0, QueuePlace(position=1, ahead=("r",)), id="next"),
+        pytest.param([], 1, QueuePlace(position=2), id="no sync runs: another is about to start"),
+        pytest.param(
+            ["r1", "r2", "r3", "r4", "r5"],
+            2,
+            QueuePlace(position=3, ahead=("r1", "r2", "r3"), more_ahead=2),
+            id="many run",
+        ),
+        pytest.param(["r"], 136, QueuePlace(position=100, exact=False), id="far back"),
+    ],
+)
+def test_a_waiting_sync_knows_its_place(
+    make_sync: MakeSync, running: list[str], ahead: int, expected: QueuePlace
+) -> None:
+    others = [make_sync(f"s{number}", age=number + 2, phase=Phase.QUEUED) for number in range(ahead)]
+    at_work = [make_sync(name, age=20 - number, **RUNNING) for number, name in enumerate(running)]
+
+    decision = decide_start(make_sync("me", age=1), [*at_work, *others], max_active=1)
+
+    assert decision.place == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="it starts"),
+        pytest.param(SUSPENDED, id="it is suspended"),
+    ],
+)
+def test_a_sync_that_does_not_wait_has_no_place(make_sync: MakeSync, fields: dict[str, Any]) -> None:
+    assert decide_start(make_sync("me", **fields), [], max_active=1).place is None
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({"queue": QueuePlace(position=1, ahead=("r",)), "message": "anything"}, (), id="up to date"),
+        pytest.param({"queue": QueuePlace(position=2, ahead=("r",))}, ("me",), id="another position"),
+        pytest.param({"queue": QueuePlace(position=1, ahead=("gone",))}, ("me",), id="another runs"),
+        pytest.param({"message": "Position 1; waiting for r"}, (), id="by an older operator, up to date"),
+        pytest.param({"message": "Position 2; waiting for r"}, ("me",), id="by an older operator, outdated"),
+    ],
+)
+def test_the_place_on_record_decides_what_is_outdated(
+    make_sync: MakeSync, status: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    syncs = [make_sync("r", **RUNNING), make_sync("me", phase=Phase.QUEUED, **status)]
+
+    assert list_outdated(syncs, max_active=1) == expected
+
+
+def test_a_sync_that_may_start_is_outdated_whatever_its_place_on_record(make_sync: MakeSync) -> None:
+    waiting = make_sync("me", phase=Phase.QUEUED, queue=QueuePlace(position=1, ahead=("r",)))
+
+    assert list_outdated([waiting], max_active=1) == ("me",)

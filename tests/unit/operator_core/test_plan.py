@@ -1,0 +1,324 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from estimatesync_contract.causes import Reason
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import ANNOTATION_REDELIVER
+from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.status import (
+    CallbackState,
+    CallbackStatus,
+    Condition,
+    ConditionStatus,
+    Phase,
+    QueuePlace,
+    build_progress,
+)
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.outcomes import compute_end
+from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Seen, build_plan, wants_progress
+from estimatesync_operator.core.queue_order import QueueDecision
+
+MakeSync = Callable[..., EstimateSync]
+
+NOW = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
+LIMIT = timedelta(seconds=60)
+SETTINGS = ReconcilerSettings(stuck_limit=LIMIT, max_evictions=2, default_ttl=timedelta(days=2))
+LONG_AGO = NOW - LIMIT
+JUST_NOW = NOW - timedelta(seconds=59)
+CANCEL = {"spec": EstimateSyncSpec(cancel=True)}
+AT_ONCE, SOON, INTERVAL, SELDOM = (timedelta(seconds=seconds) for seconds in (0, 1, 2, 15))
+STOP = Action.STOP_JOB
+
+
+def _job(state: JobState, **fields: Any) -> JobObservation:
+    return JobObservation(state=state, **fields)
+
+
+def _stalled(
+    since: datetime, reason: str = "ImagePullFailed", *, status: ConditionStatus = ConditionStatus.TRUE
+) -> dict[str, Any]:
+    condition = Condition(
+        type="Stalled",
+        status=status,
+        observed_generation=1,
+        last_transition_time=since,
+        reason=reason,
+        message="cannot be pulled",
+    )
+    return {"reason": reason, "message": "cannot be pulled", "conditions": (condition,)}
+
+
+def _outline(plan: Plan) -> tuple[Action | None, str | None, timedelta | None]:
+    return plan.action, plan.status.reason if plan.status else None, plan.requeue_after
+
+
+NO_IMAGE = _job(JobState.PENDING, waiting_reason="ErrImagePull")
+LOST = {"waiting_reason": "NodeLost"}
+TOO_OFTEN = {"reason": "EvictedTooOften", "message": "3 times"}
+RECOVERED = {**_stalled(LONG_AGO, "Running", status=ConditionStatus.FALSE)}
+
+
+@pytest.mark.parametrize(
+    ("status", "job", "expected"),
+    [
+        pytest.param({"reason": "Starting"}, None, (Action.CREATE_JOB, "Running", INTERVAL), id="the first time"),
+        pytest.param({"reason": "Starting"}, ABSENT_JOB, (None, None, AT_ONCE), id="its name was free again"),
+        pytest.param(_stalled(LONG_AGO, "JobRefused"), ABSENT_JOB, (None, None, AT_ONCE), id="refused: tried again"),
+        pytest.param({"reason": "Starting", **CANCEL}, ABSENT_JOB, (None, "Cancelled", AT_ONCE), id="cancelled early"),
+        pytest.param({}, ABSENT_JOB, (None, "JobDeleted", AT_ONCE), id="somebody deleted it"),
+        pytest.param({}, _job(JobState.FOREIGN), (None, "JobConflict", AT_ONCE), id="not ours"),
+        pytest.param({}, _job(JobState.SUCCEEDED), (None, "ResultMissing", AT_ONCE), id="succeeded"),
+        pytest.param(CANCEL, _job(JobState.FAILED), (None, "ResultMissing", AT_ONCE), id="failed before the cancel"),
+        pytest.param({}, _job(JobState.ACTIVE), (None, "Running", INTERVAL), id="at work"),
+        pytest.param(CANCEL, _job(JobState.ACTIVE), (STOP, None, AT_ONCE), id="cancel"),
+        pytest.param(CANCEL, _job(JobState.STOPPING), (None, "Stopping", SOON), id="cancelling"),
+        pytest.param(CANCEL, _job(JobState.STOPPING, **LOST), (None, "Cancelled", AT_ONCE), id="cancelled, node lost"),
+        pytest.param({}, _job(JobState.STOPPING, **LOST), (None, "Stopping", SOON), id="deleted, node lost"),
+        pytest.param({}, _job(JobState.STOPPING, ending_since=JUST_NOW), (None, "Stopping", SOON), id="ending"),
+        pytest.param(
+            {}, _job(JobState.STOPPING, ending_since=LONG_AGO), (None, "JobDeleted", AT_ONCE), id="does not end"
+        ),
+        pytest.param(
+            {},
+            _job(JobState.ACTIVE, failure_reason="DeadlineExceeded", ending_since=LONG_AGO),
+            (None, "DeadlineExceeded", AT_ONCE),
+            id="failed, but its pod does not end",
+        ),
+        pytest.param(_stalled(JUST_NOW), NO_IMAGE, (None, "ImagePullFailed", SOON), id="blocked, not for long"),
+        pytest.param({}, NO_IMAGE, (None, "ImagePullFailed", SELDOM), id="just blocked"),
+        pytest.param(_stalled(LONG_AGO), NO_IMAGE, (STOP, None, AT_ONCE), id="blocked for the limit"),
+        pytest.param(_stalled(LONG_AGO), _job(JobState.ACTIVE), (None, "Running", INTERVAL), id="just unblocked"),
+        pytest.param(
+            _stalled(LONG_AGO), _job(JobState.STOPPING), (None, "ImagePullFailed", SOON), id="given up, still ending"
+        ),
+        pytest.param(
+            _stalled(LONG_AGO),
+            _job(JobState.STOPPING, **LOST),
+            (None, "ImagePullFailed", AT_ONCE),
+            id="given up, node lost",
+        ),
+        pytest.param(_stalled(LONG_AGO), ABSENT_JOB, (None, "ImagePullFailed", AT_ONCE), id="given up, ended"),
+        pytest.param(RECOVERED, NO_IMAGE, (None, "ImagePullFailed", SELDOM), id="blocked again: counted from now"),
+        pytest.param(TOO_OFTEN, _job(JobState.ACTIVE), (STOP, None, AT_ONCE), id="evicted too often"),
+        pytest.param(TOO_OFTEN, ABSENT_JOB, (None, "EvictedTooOften", AT_ONCE), id="evicted too often, ended"),
+        pytest.param(
+            {"pod_name": "old", "runs": 3},
+            _job(JobState.PENDING, pod_name="new"),
+            (None, "EvictedTooOften", AT_ONCE),
+            id="evicted once too often",
+        ),
+    ],
+)
+def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
+    make_sync: MakeSync,
+    running: dict[str, Any],
+    status: dict[str, Any],
+    job: JobObservation | None,
+    expected: tuple[Action | None, str | None, timedelta],
+) -> None:
+    sync = make_sync(**{**running, **status})
+
+    plan = build_plan(sync, Seen(job=job, next_reading=INTERVAL), now=NOW, settings=SETTINGS)
+
+    assert _outline(plan) == expected
+    assert plan.moves_queue is (plan.status is not None and plan.status.phase is not Phase.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("status", "job", "reason", "message"),
+    [
+        pytest.param(CANCEL, ABSENT_JOB, Reason.CANCELLED, "Cancelled", id="cancelled"),
+        pytest.param(CANCEL, _job(JobState.FOREIGN), Reason.CANCELLED, "Cancelled", id="cancelled, job not ours"),
+        pytest.param({}, ABSENT_JOB, Reason.JOB_DELETED, "was deleted", id="somebody deleted the job"),
+        pytest.param({}, _job(JobState.STOPPING), Reason.JOB_DELETED, "was deleted", id="deleted and does not end"),
+        pytest.param({}, _job(JobState.FOREIGN), Reason.JOB_CONFLICT, "Another job", id="the name is taken"),
+        pytest.param(
+            _stalled(LONG_AGO),
+            ABSENT_JOB,
+            Reason.IMAGE_PULL_FAILED,
+            "Gave up after 60 seconds. cannot be pulled",
+            id="given up",
+        ),
+        pytest.param(_stalled(JUST_NOW), ABSENT_JOB, Reason.JOB_DELETED, "was deleted", id="deleted while stalled"),
+        pytest.param(
+            {},
+            _job(JobState.ACTIVE, failure_reason="DeadlineExceeded"),
+            Reason.DEADLINE_EXCEEDED,
+            "within 3600 seconds",
+            id="out of time, and its pod does not end",
+        ),
+        pytest.param(
+            {}, _job(JobState.SUCCEEDED, exit_code=0), Reason.RESULT_MISSING, "is gone", id="the job's own end"
+        ),
+    ],
+)
+def test_the_end_has_the_cause_that_led_to_it(
+    make_sync: MakeSync,
+    running: dict[str, Any],
+    status: dict[str, Any],
+    job: JobObservation,
+    reason: Reason,
+    message: str,
+) -> None:
+    outcome = compute_end(make_sync(**{**running, **status}), job, now=NOW, limit=LIMIT)
+
+    assert outcome.reason is reason
+    assert message in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({}, (None, "JobRefused", SELDOM), id="refused for the first time"),
+        pytest.param(_stalled(JUST_NOW, "JobRefused"), (None, "JobRefused", SOON), id="refused, not for long"),
+        pytest.param(_stalled(LONG_AGO, "JobRefused"), (None, "JobRefused", AT_ONCE), id="refused for the limit"),
+        pytest.param({"start_time": NOW - timedelta(hours=1)}, (None, "JobRefused", AT_ONCE), id="its time is over"),
+    ],
+)
+def test_a_refused_job_is_asked_for_again_within_its_limits(
+    make_sync: MakeSync,
+    running: dict[str, Any],
+    status: dict[str, Any],
+    expected: tuple[Action | None, str | None, timedelta],
+) -> None:
+    sync = make_sync(**{**running, "reason": "Starting", **status})
+
+    plan = build_plan(sync, Seen(refusal="quota"), now=NOW, settings=SETTINGS)
+
+    assert _outline(plan) == expected
+    assert plan.moves_queue is (expected[-1] == AT_ONCE)
+
+
+START = QueueDecision(may_start=True, reason=Reason.STARTING, message="It is this sync's turn")
+NEAR = QueueDecision(may_start=False, reason=Reason.QUEUED, message="Position 2", place=QueuePlace(position=2))
+FAR = QueueDecision(
+    may_start=False, reason=Reason.QUEUED, message="Position 20", place=QueuePlace(position=20, exact=False)
+)
+SUSPENDED = QueueDecision(may_start=False, reason=Reason.SUSPENDED, message="Suspended")
+
+
+@pytest.mark.parametrize(
+    ("given", "queue", "expected"),
+    [
+        pytest.param({}, START, (Phase.RUNNING, "Starting", AT_ONCE, None), id="a slot is free"),
+        pytest.param({}, NEAR, (Phase.QUEUED, "Queued", timedelta(seconds=30), NEAR.place), id="one of the next"),
+        pytest.param({}, FAR, (Phase.QUEUED, "Queued", timedelta(minutes=5), FAR.place), id="far back"),
+        pytest.param({}, SUSPENDED, (Phase.QUEUED, "Suspended", timedelta(minutes=5), None), id="suspended"),
+        pytest.param(CANCEL, None, (Phase.CANCELLED, "Cancelled", AT_ONCE, None), id="cancelled"),
+    ],
+)
+def test_a_waiting_sync_shows_its_place_until_it_starts_or_ends(
+    make_sync: MakeSync, given: dict[str, Any], queue: QueueDecision | None, expected: tuple[object, ...]
+) -> None:
+    sync = make_sync(phase=Phase.QUEUED, queue=QueuePlace(position=3), **given)
+
+    plan = build_plan(sync, Seen(queue=queue), now=NOW, settings=SETTINGS)
+
+    assert plan.status is not None
+    assert (plan.status.phase, plan.status.reason, plan.requeue_after, plan.status.queue) == expected
+    assert plan.action is None
+    assert plan.moves_queue is (plan.requeue_after == AT_ONCE)
+
+
+def test_a_waiting_sync_is_not_planned_without_its_place(make_sync: MakeSync) -> None:
+    with pytest.raises(ValueError, match="queue decision"):
+        build_plan(make_sync(), Seen(), now=NOW, settings=SETTINGS)
+
+
+RETRYING = CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW + timedelta(minutes=1))
+DELIVERED = {"callback": CallbackStatus(state=CallbackState.DELIVERED)}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({"generation": 2, **DELIVERED}, (None, True, AT_ONCE), id="its spec was changed"),
+        pytest.param(
+            {"callback": CallbackStatus(state=CallbackState.PENDING)},
+            (Action.SEND_CALLBACK, False, AT_ONCE),
+            id="the first attempt",
+        ),
+        pytest.param({"callback": RETRYING}, (None, False, timedelta(minutes=1)), id="the next is not due"),
+        pytest.param(
+            {"callback": CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW)},
+            (Action.SEND_CALLBACK, False, AT_ONCE),
+            id="the next is due",
+        ),
+        pytest.param(DELIVERED, (None, False, timedelta(days=2)), id="kept for the default"),
+        pytest.param(
+            {"spec": EstimateSyncSpec(ttl_seconds_after_finished=0), **DELIVERED},
+            (Action.DELETE_SYNC, False, None),
+            id="its time is over",
+        ),
+        pytest.param({"completion_time": None, **DELIVERED}, (None, False, None), id="ended nobody knows when"),
+    ],
+)
+def test_a_finished_sync_delivers_its_callback_then_expires(
+    make_sync: MakeSync, status: dict[str, Any], expected: tuple[Action | None, bool, timedelta | None]
+) -> None:
+    finished = {"phase": Phase.SUCCEEDED, "reason": "Succeeded", "observed_generation": 1, "completion_time": NOW}
+
+    plan = build_plan(make_sync(**{**finished, **status}), Seen(), now=NOW, settings=SETTINGS)
+
+    assert (plan.action, plan.status is not None, plan.requeue_after) == expected
+    assert plan.moves_queue is False
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_target", "state"),
+    [
+        pytest.param(True, True, CallbackState.PENDING, id="delivered again"),
+        pytest.param(True, False, CallbackState.FAILED, id="there is no URL"),
+        pytest.param(False, True, CallbackState.FAILED, id="the sync wants none"),
+    ],
+)
+def test_a_request_for_another_delivery_is_served_once(
+    make_sync: MakeSync,
+    wanted: bool,  # noqa: FBT001 - a table's column
+    has_target: bool,  # noqa: FBT001 - a table's column
+    state: CallbackState,
+) -> None:
+    failed = CallbackStatus(state=CallbackState.FAILED, id="msg_x", attempts=10)
+    spec = EstimateSyncSpec(callback=CallbackSpec(enabled=wanted))
+    sync = make_sync(phase=Phase.FAILED, observed_generation=1, completion_time=NOW, callback=failed, spec=spec)
+    sync.metadata.annotations[ANNOTATION_REDELIVER] = "monday"
+
+    plan = build_plan(sync, Seen(has_target=has_target), now=NOW, settings=SETTINGS)
+
+    assert plan.status is not None
+    assert plan.status.callback is not None
+    assert (plan.status.callback.state, plan.status.callback.redelivery) == (state, "monday")
+    assert plan.requeue_after == AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("given", "job", "expected"),
+    [
+        pytest.param({}, _job(JobState.ACTIVE), True, id="at work"),
+        pytest.param({}, _job(JobState.PENDING), False, id="waiting for a pod"),
+        pytest.param({}, _job(JobState.ACTIVE, **LOST), False, id="its node does not answer"),
+        pytest.param(CANCEL, _job(JobState.ACTIVE), False, id="about to be stopped"),
+    ],
+)
+def test_only_the_log_of_a_sync_at_work_is_read(
+    make_sync: MakeSync,
+    running: dict[str, Any],
+    given: dict[str, Any],
+    job: JobObservation,
+    expected: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    assert wants_progress(make_sync(**running, **given), job) is expected
+
+
+def test_progress_is_shown_with_the_next_reading_in_mind(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    progress = build_progress(page=9, total_pages=17, fetched=900)
+    seen = Seen(job=_job(JobState.ACTIVE), progress=progress, next_reading=timedelta(milliseconds=500))
+
+    plan = build_plan(make_sync(**running), seen, now=NOW, settings=SETTINGS)
+
+    assert plan.status is not None
+    assert plan.status.progress == progress
+    assert plan.requeue_after == timedelta(milliseconds=500)
