@@ -85,11 +85,12 @@ def test_two_posts_run_one_after_the_other(story: Any) -> None:
         "a queued sync", lambda: "waiting for" in story.get_sync(second).get("status", {}).get("message", "")
     )
     assert story.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
-    assert story.get_sync(second)["status"]["queue"] == {"position": 1, "ahead": [first]}
+    assert story.get_sync(second)["status"]["queue"] == {"position": 1, "exact": True, "ahead": [first], "moreAhead": 0}
     assert story.count_jobs() == 1
 
     for name in (first, second):
         assert story.wait_finished(name)["status"]["phase"] == "Succeeded"
+    assert "queue" not in story.get_sync(second)["status"]
     results = story.get_sync(second)["status"]["results"]
     assert (results["newEstimates"], results["updatedEstimates"], results["unchangedEstimates"]) == (0, 230, 230)
     assert story.get_sync(second)["status"]["startTime"] >= story.get_sync(first)["status"]["completionTime"]
