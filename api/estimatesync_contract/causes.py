@@ -76,8 +76,6 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     happened: str
     cure: str
-    signs: frozenset[str] = frozenset()
-    """Words of Kubernetes: a container's or pod's reason, a condition's, an event's."""
     general: str = ""
     """`happened` without its details; blank where it has none."""
 
@@ -106,24 +104,16 @@ CAUSES: Final = (
         reason=Reason.POD_REFUSED,
         happened="The cluster refuses the pod of the sync",
         cure="Check the service account, the quotas and the Pod Security level of the namespace",
-        signs=frozenset({"FailedCreate"}),
     ),
     Cause(
         reason=Reason.UNSCHEDULABLE,
         happened="No node can take the sync",
         cure="Check resources, node selector and tolerations",
-        signs=frozenset({"Unschedulable"}),
     ),
     Cause(
         reason=Reason.IMAGE_PULL_FAILED,
-        happened="The sync image cannot be had",
+        happened="The sync image is not available",
         cure="Check its name, its registry and the pull secret",
-        signs=frozenset(
-            {
-                *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"),
-                *("RegistryUnavailable", "SignatureValidationFailed"),
-            }
-        ),
     ),
     Cause(
         reason=Reason.SECRET_MISSING,
@@ -134,18 +124,11 @@ CAUSES: Final = (
         reason=Reason.CONTAINER_REFUSED,
         happened="The node cannot start the container of the sync",
         cure="Check the sync image, the security settings of its pod, and the ConfigMap of its authorities",
-        signs=frozenset(
-            {
-                *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
-                *("FailedMount", "FailedCreatePodSandBox"),
-            }
-        ),
     ),
     Cause(
         reason=Reason.NODE_LOST,
         happened="The node of the sync does not answer",
         cure="Bring it back, or delete the Node object so that the sync begins again on another",
-        signs=frozenset({"NodeLost", "DeletionByPodGC", "DeletionByTaintManager"}),
     ),
     # How a sync ends when the sync program could not say anything itself.
     Cause(reason=Reason.CANCELLED, happened="Cancelled", cure=""),
@@ -159,18 +142,11 @@ CAUSES: Final = (
         reason=Reason.OUT_OF_MEMORY,
         happened="The sync ran out of memory",
         cure="Raise the memory limit of the sync container",
-        signs=frozenset({"OOMKilled"}),
     ),
     Cause(
         reason=Reason.EVICTED,
         happened="The cluster took the sync off its node",
         cure="Check the node's memory and disk, drains and priorities, then start a new sync",
-        signs=frozenset(
-            {
-                *("Evicted", "Preempting", "Terminated", "NodeShutdown", "Shutdown"),
-                *("PreemptionByScheduler", "EvictionByEvictionAPI", "TerminationByKubelet"),
-            }
-        ),
     ),
     Cause(
         reason=Reason.EVICTED_TOO_OFTEN,
@@ -193,7 +169,7 @@ CAUSES: Final = (
     Cause(
         reason=Reason.MALFORMED,
         happened="The object cannot be read",
-        cure="Delete it and start a new sync with what is said here put right",
+        cure="Delete it, correct what this message names, and start a new sync",
     ),
     Cause(
         reason=Reason.JOB_DELETED,
@@ -222,7 +198,7 @@ CAUSES: Final = (
     ),
     Cause(
         reason=Reason.SOURCE_INVALID,
-        happened="Attic Tech answered with something else than estimates",
+        happened="Attic Tech answered with something other than estimates",
         cure="Check ATTIC_TECH_URL",
     ),
     Cause(
@@ -250,19 +226,13 @@ CAUSES: Final = (
         happened="The settings of the sync cannot be used",
         cure="The log names each of them",
     ),
-    Cause(reason=Reason.INTERRUPTED, happened="The sync was told to stop before it was done", cure="Start a new sync"),
-    Cause(reason=Reason.INTERNAL_ERROR, happened="The sync met a defect of its own", cure=_SEE_LOG),
+    Cause(reason=Reason.INTERRUPTED, happened="The sync was stopped before it was done", cure="Start a new sync"),
+    Cause(reason=Reason.INTERNAL_ERROR, happened="The sync program failed because of a defect in it", cure=_SEE_LOG),
 )
 
 _BY_REASON: Final[Mapping[Reason, Cause]] = {cause.reason: cause for cause in CAUSES}
-_BY_SIGN: Final[Mapping[str, Reason]] = {sign: cause.reason for cause in CAUSES for sign in cause.signs}
 
 _QUOTE_MAX_LENGTH: Final = 600
-
-
-def find_reason(sign: str | None) -> Reason | None:
-    """Find what a word of Kubernetes means; None when the table does not know it."""
-    return _BY_SIGN.get(sign or "")
 
 
 def format_cause(reason: Reason, *, quote: str | None = None, **details: object) -> str:

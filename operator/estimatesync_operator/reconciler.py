@@ -23,7 +23,6 @@ from estimatesync_operator.core.plan import (
     Result,
     Seen,
     build_plan,
-    wants_progress,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.ports import (
@@ -114,7 +113,7 @@ class Reconciler:
         known_pod, memory.pod_name = memory.pod_name, job.pod_name or memory.pod_name
         if memory.next_reading <= now:
             memory.next_reading = now + self._settings.progress_interval
-            if wants_progress(sync, job):
+            if job.is_progressing and not sync.spec.cancel:
                 progress = parse_progress(await self._jobs.read_log_tail(sync))
         next_reading = memory.next_reading - now
         return msgspec.structs.replace(seen, job=job, progress=progress, next_reading=next_reading, known_pod=known_pod)

@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause
+from estimatesync_operator.core.job_observation import SIGNS
 
 PAGE = Path(__file__).parents[2] / "docs" / "causes.md"
 
 
 def format_row(cause: Cause) -> str:
     happened = re.sub(r"\{(\w+)\}", r"<\1>", cause.happened).replace("<", "*").replace(">", "*")
-    signs = ", ".join(f"`{sign}`" for sign in sorted(cause.signs)) or "—"
+    signs = ", ".join(f"`{sign}`" for sign in sorted(SIGNS.get(cause.reason, ()))) or "—"
     return f"| `{cause.reason}` | {happened} | {cause.cure or '—'} | {signs} |"
 
 

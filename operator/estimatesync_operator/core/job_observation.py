@@ -7,14 +7,44 @@ are still ending. https://kubernetes.io/docs/concepts/workloads/controllers/job/
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.names import KIND, SYNC_CONTAINER
 from estimatesync_contract.result import ExitCode
+
+SIGNS: Final[Mapping[Reason, frozenset[str]]] = {
+    Reason.POD_REFUSED: frozenset({"FailedCreate"}),
+    Reason.UNSCHEDULABLE: frozenset({"Unschedulable"}),
+    Reason.IMAGE_PULL_FAILED: frozenset(
+        {
+            *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"),
+            *("RegistryUnavailable", "SignatureValidationFailed"),
+        }
+    ),
+    Reason.CONTAINER_REFUSED: frozenset(
+        {
+            *("CreateContainerConfigError", "CreateContainerError", "RunContainerError"),
+            *("FailedMount", "FailedCreatePodSandBox"),
+        }
+    ),
+    Reason.NODE_LOST: frozenset({"NodeLost", "DeletionByPodGC", "DeletionByTaintManager"}),
+    Reason.OUT_OF_MEMORY: frozenset({"OOMKilled"}),
+    Reason.EVICTED: frozenset(
+        {
+            *("Evicted", "Preempting", "Terminated", "NodeShutdown", "Shutdown"),
+            *("PreemptionByScheduler", "EvictionByEvictionAPI", "TerminationByKubelet"),
+        }
+    ),
+}
+"""Kubernetes' words for each reason: those of a container, a pod, a condition or an event."""
+
+_BY_SIGN: Final[Mapping[str, Reason]] = {sign: reason for reason, signs in SIGNS.items() for sign in signs}
+_CONFIG_ERROR: Final = "CreateContainerConfigError"
 
 
 class JobState(StrEnum):
@@ -56,10 +86,28 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     failed_runs: int = 0
     """Runs that counted as failures; those that the cluster ended do not."""
     pod_name: str | None = None
-    """The newest pod; None when there is none, or when nobody has looked."""
+    """The newest pod; None when there is none, or when it was not looked for."""
+
+    @property
+    def blocker(self) -> Reason | None:
+        """What keeps the sync from running, if anything does; it may still go on once a person has acted."""
+        reason = find_reason(self.waiting_reason)
+        if self.waiting_reason == _CONFIG_ERROR and "secret" in (self.waiting_message or "").lower():
+            return Reason.SECRET_MISSING
+        return reason if reason in OBSTACLES else None
+
+    @property
+    def is_progressing(self) -> bool:
+        """True while its log is worth reading."""
+        return self.state is JobState.ACTIVE and self.blocker is None
 
 
 ABSENT_JOB = JobObservation(state=JobState.ABSENT)
+
+
+def find_reason(sign: str | None) -> Reason | None:
+    """Find what a word of Kubernetes means; None when the table does not know it."""
+    return _BY_SIGN.get(sign or "")
 
 
 Raw = dict[str, Any]

@@ -27,7 +27,7 @@ from estimatesync_contract.status import (
 )
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import Outcome, compute_blocker, compute_eviction_limit
+from estimatesync_operator.core.outcomes import Outcome
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import compute_token
 
@@ -95,8 +95,8 @@ def compute_running_status(
         return _build_status(sync, now=now)
     runs, shown = count_runs(sync, observation, known_pod), progress or sync.status.progress
     reason, message = (
-        compute_eviction_limit(runs - 1 - observation.failed_runs, max_evictions=max_evictions)
-        or compute_blocker(observation)
+        _describe_evictions(runs - 1 - observation.failed_runs, max_evictions)
+        or _describe_blocker(observation)
         or (Reason.RUNNING, format_run(sync, observation, shown))
     )
     status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
@@ -104,6 +104,17 @@ def compute_running_status(
     is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
     pod_name = observation.pod_name or known_pod or sync.status.pod_name
     return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
+
+
+def _describe_evictions(evictions: int, max_evictions: int) -> tuple[Reason, str] | None:
+    """Why a sync that the cluster has taken off its node so often is not started once more."""
+    reason = Reason.EVICTED_TOO_OFTEN
+    return (reason, format_cause(reason, times=evictions)) if evictions > max_evictions else None
+
+
+def _describe_blocker(observation: JobObservation) -> tuple[Reason, str] | None:
+    blocker = observation.blocker
+    return (blocker, format_cause(blocker, quote=observation.waiting_message)) if blocker else None
 
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:

@@ -3,20 +3,19 @@
 Called by the steps of a running sync. The words are those of the table of causes.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import msgspec
-from estimatesync_contract.causes import OBSTACLES, Reason, find_reason, format_cause
+from estimatesync_contract.causes import Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, parse_result
 from estimatesync_contract.status import Phase, Results
 
-from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.job_observation import JobObservation, JobState, find_reason
 
 _DEADLINE: Final = "DeadlineExceeded"
 _RETRIES_EXHAUSTED: Final = "BackoffLimitExceeded"
-_CONFIG_ERROR: Final = "CreateContainerConfigError"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,49 +41,33 @@ def fail(reason: Reason, *, message: str = "", quote: str | None = None, **detai
     return Outcome(phase=Phase.FAILED, reason=reason, message=words)
 
 
-def compute_blocker(observation: JobObservation) -> tuple[Reason, str] | None:
-    """What keeps a sync from running, if anything does; it may still get going once a person has acted."""
-    reason = find_reason(observation.waiting_reason)
-    if observation.waiting_reason == _CONFIG_ERROR and "secret" in (observation.waiting_message or "").lower():
-        reason = Reason.SECRET_MISSING
-    return (reason, format_cause(reason, quote=observation.waiting_message)) if reason in OBSTACLES else None
-
-
-def compute_eviction_limit(evictions: int, *, max_evictions: int) -> tuple[Reason, str] | None:
-    """Why a sync that the cluster has taken off its node so often is not begun anew once more."""
-    reason = Reason.EVICTED_TOO_OFTEN
-    return (reason, format_cause(reason, times=evictions)) if evictions > max_evictions else None
-
-
-def compute_give_up(sync: EstimateSync, *, seconds: int) -> Outcome:
+def compute_give_up(sync: EstimateSync, *, after: timedelta) -> Outcome:
     """End a sync whose obstacle stood for too long; its status still says which."""
-    return fail(Reason(str(sync.status.reason)), message=f"Gave up after {seconds} seconds. {sync.status.message}")
+    return fail(
+        Reason(str(sync.status.reason)),
+        message=f"Gave up after {int(after.total_seconds())} seconds. {sync.status.message}",
+    )
 
 
-def is_given_up(sync: EstimateSync, *, now: datetime, limit: timedelta) -> bool:
-    """Tell whether the blocker on record has stood for the whole limit."""
-    since = sync.status.stalled_since
-    return since is not None and now >= since + limit
+def compute_end(sync: EstimateSync, job: JobObservation, *, given_up_after: timedelta | None) -> Outcome:
+    """How a sync ended whose job has ended, or is not going to report its end.
 
-
-def compute_end(sync: EstimateSync, job: JobObservation, *, now: datetime, limit: timedelta) -> Outcome:
-    """How a sync ended whose job has ended, or is not going to report its end."""
+    `given_up_after` is how long its blocker has stood, when that was too long.
+    """
     if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
         return compute_outcome(job, sync)
     if sync.spec.cancel:
         return CANCELLED
     if job.state is JobState.FOREIGN:
         return fail(Reason.JOB_CONFLICT)
-    return _judge_own_end(sync, now, limit) or _judge_unfinished(job, sync)
+    return _judge_own_end(sync, given_up_after) or _judge_unfinished(job, sync)
 
 
-def _judge_own_end(sync: EstimateSync, now: datetime, limit: timedelta) -> Outcome | None:
+def _judge_own_end(sync: EstimateSync, given_up_after: timedelta | None) -> Outcome | None:
     """The end that the operator has made of a sync, if it has: the status says why."""
     if sync.status.is_evicted_too_often:
         return fail(Reason.EVICTED_TOO_OFTEN, message=sync.status.message or "")
-    if is_given_up(sync, now=now, limit=limit):
-        return compute_give_up(sync, seconds=int(limit.total_seconds()))
-    return None
+    return None if given_up_after is None else compute_give_up(sync, after=given_up_after)
 
 
 def _judge_unfinished(job: JobObservation, sync: EstimateSync) -> Outcome:

@@ -19,11 +19,9 @@ from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import (
     CANCELLED,
     Outcome,
-    compute_blocker,
     compute_end,
     compute_give_up,
     fail,
-    is_given_up,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import DEFAULT_TTL, compute_expiry, compute_requested, has_request
@@ -105,11 +103,6 @@ def build_plan(sync: EstimateSync, seen: Seen, *, now: datetime, settings: Recon
     return _plan_waiting(sync, seen, now, settings)
 
 
-def wants_progress(sync: EstimateSync, job: JobObservation) -> bool:
-    """Tell whether the log of a job is worth reading."""
-    return job.state is JobState.ACTIVE and not sync.spec.cancel and compute_blocker(job) is None
-
-
 def _plan_waiting(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
     queue = seen.queue
     if sync.spec.cancel:
@@ -136,13 +129,15 @@ def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
 
 def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings) -> Plan:
     limit = settings.stuck_limit
+    is_given_up = _is_given_up(sync, now, settings)
     is_doomed = sync.spec.cancel or sync.status.is_evicted_too_often
-    is_over = is_doomed or is_given_up(sync, now=now, limit=limit)
+    is_over = is_doomed or is_given_up
     if _has_ended(job, is_over=is_over, now=now, limit=limit):
-        return _plan_end(sync, compute_end(sync, job, now=now, limit=limit), seen, now, settings)
+        outcome = compute_end(sync, job, given_up_after=limit if is_given_up else None)
+        return _plan_end(sync, outcome, seen, now, settings)
     if job.state is JobState.STOPPING:
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
-    if is_over and (is_doomed or compute_blocker(job)):
+    if is_over and (is_doomed or job.blocker):
         return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
     return _plan_going_on(sync, seen, job, now, settings)
 
@@ -153,12 +148,13 @@ def _has_ended(job: JobObservation, *, is_over: bool, now: datetime, limit: time
         return True
     if job.ending_since is not None and now >= job.ending_since + limit:
         return True
-    return job.state is JobState.STOPPING and is_over and _is_node_lost(job)
+    return job.state is JobState.STOPPING and is_over and job.blocker is Reason.NODE_LOST
 
 
-def _is_node_lost(job: JobObservation) -> bool:
-    blocker = compute_blocker(job)
-    return blocker is not None and blocker[0] is Reason.NODE_LOST
+def _is_given_up(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> bool:
+    """Tell whether the blocker on record has stood for the whole limit."""
+    since = sync.status.stalled_since
+    return since is not None and now >= since + settings.stuck_limit
 
 
 def _plan_going_on(
@@ -169,16 +165,14 @@ def _plan_going_on(
     )
     if status.is_evicted_too_often:
         return Plan(status=status, requeue_after=AT_ONCE)
-    if compute_blocker(job):
+    if job.blocker:
         return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings))
     return Plan(status=status, requeue_after=min(seen.next_reading, settings.progress_interval))
 
 
 def _plan_refused(sync: EstimateSync, seen: Seen, why: str, now: datetime, settings: ReconcilerSettings) -> Plan:
-    if is_given_up(sync, now=now, limit=settings.stuck_limit):
-        return _plan_end(
-            sync, compute_give_up(sync, seconds=int(settings.stuck_limit.total_seconds())), seen, now, settings
-        )
+    if _is_given_up(sync, now, settings):
+        return _plan_end(sync, compute_give_up(sync, after=settings.stuck_limit), seen, now, settings)
     if now >= lifecycle.compute_give_up_time(sync):
         return _plan_end(sync, fail(Reason.JOB_REFUSED, quote=why), seen, now, settings)
     status = lifecycle.compute_refused_status(sync, why, now=now)

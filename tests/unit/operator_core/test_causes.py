@@ -1,7 +1,8 @@
 from collections import Counter
 
 import pytest
-from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause, Reason, find_reason, format_cause
+from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause, Reason, format_cause
+from estimatesync_operator.core.job_observation import SIGNS, find_reason
 
 ORDINARY = {
     *(Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING, Reason.RUNNING, Reason.STOPPING, Reason.SUCCEEDED),
@@ -16,14 +17,14 @@ def test_every_reason_that_is_no_ordinary_state_has_one_row() -> None:
 
 
 def test_a_sign_means_one_thing() -> None:
-    signs = Counter(sign for cause in CAUSES for sign in cause.signs)
+    signs = Counter(sign for known in SIGNS.values() for sign in known)
 
     assert {sign for sign, count in signs.items() if count > 1} == set()
 
 
 def test_every_obstacle_but_a_refused_job_is_known_by_signs() -> None:
     """A refused job is told by the API server's answer, a missing Secret by the words beside the sign."""
-    signless = {cause.reason for cause in CAUSES if cause.reason in OBSTACLES and not cause.signs}
+    signless = OBSTACLES - set(SIGNS)
 
     assert signless == {Reason.JOB_REFUSED, Reason.SECRET_MISSING}
 

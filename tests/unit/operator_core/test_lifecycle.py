@@ -148,6 +148,17 @@ def test_an_obstacle_is_shown_and_its_message_bounded(make_sync: MakeSync, runni
     assert "\n" not in (status.message or "")
 
 
+def test_an_obstacle_quotes_the_node(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    observation = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable", waiting_message="0/3 nodes")
+
+    status = lifecycle.compute_running_status(make_sync(**running), observation, None, now=NOW, max_evictions=5)
+
+    assert (status.reason, status.message) == (
+        Reason.UNSCHEDULABLE,
+        "No node can take the sync. Check resources, node selector and tolerations: 0/3 nodes",
+    )
+
+
 def test_an_obstacle_is_remembered_while_the_job_is_ending(make_sync: MakeSync, running: dict[str, Any]) -> None:
     sync = make_sync(**{**running, "reason": "ImagePullFailed", "message": "cannot be pulled"})
     ending = JobObservation(state=JobState.PENDING, failure_reason="DeadlineExceeded")

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Condition, ConditionStatus, Phase, Results
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import compute_blocker, compute_give_up, compute_outcome
+from estimatesync_operator.core.outcomes import compute_give_up, compute_outcome
 
 MakeSync = Callable[..., EstimateSync]
 Finished = Callable[..., JobObservation]
@@ -196,7 +196,7 @@ def test_who_gave_up_says_after_how_many_runs(
 def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync) -> None:
     sync = make_sync("a", phase=Phase.RUNNING, reason=Reason.UNSCHEDULABLE, message="No node can take the sync")
 
-    outcome = compute_give_up(sync, seconds=600)
+    outcome = compute_give_up(sync, after=timedelta(seconds=600))
 
     assert (outcome.phase, outcome.reason) == (Phase.FAILED, Reason.UNSCHEDULABLE)
     assert outcome.message == "Gave up after 600 seconds. No node can take the sync"
@@ -235,17 +235,6 @@ def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync)
 def test_what_keeps_a_sync_from_running_is_told_from_an_ordinary_start(
     waiting_reason: str | None, message: str | None, expected: Reason | None
 ) -> None:
-    obstacle = compute_blocker(
-        JobObservation(state=JobState.PENDING, waiting_reason=waiting_reason, waiting_message=message)
-    )
+    observation = JobObservation(state=JobState.PENDING, waiting_reason=waiting_reason, waiting_message=message)
 
-    assert (obstacle[0] if obstacle else None) == expected
-
-
-def test_an_obstacle_quotes_the_node() -> None:
-    observation = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable", waiting_message="0/3 nodes")
-
-    assert compute_blocker(observation) == (
-        Reason.UNSCHEDULABLE,
-        "No node can take the sync. Check resources, node selector and tolerations: 0/3 nodes",
-    )
+    assert observation.blocker == expected

@@ -18,7 +18,7 @@ from estimatesync_contract.status import (
 )
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.core.outcomes import compute_end
-from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Seen, build_plan, wants_progress
+from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Seen, build_plan
 from estimatesync_operator.core.queue_order import QueueDecision
 
 MakeSync = Callable[..., EstimateSync]
@@ -128,30 +128,36 @@ def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
 
 
 @pytest.mark.parametrize(
-    ("status", "job", "reason", "message"),
+    ("status", "job", "given_up", "reason", "message"),
     [
-        pytest.param(CANCEL, ABSENT_JOB, Reason.CANCELLED, "Cancelled", id="cancelled"),
-        pytest.param(CANCEL, _job(JobState.FOREIGN), Reason.CANCELLED, "Cancelled", id="cancelled, job not ours"),
-        pytest.param({}, ABSENT_JOB, Reason.JOB_DELETED, "was deleted", id="somebody deleted the job"),
-        pytest.param({}, _job(JobState.STOPPING), Reason.JOB_DELETED, "was deleted", id="deleted and does not end"),
-        pytest.param({}, _job(JobState.FOREIGN), Reason.JOB_CONFLICT, "Another job", id="the name is taken"),
+        pytest.param(CANCEL, ABSENT_JOB, None, Reason.CANCELLED, "Cancelled", id="cancelled"),
+        pytest.param(CANCEL, _job(JobState.FOREIGN), None, Reason.CANCELLED, "Cancelled", id="cancelled, job not ours"),
+        pytest.param({}, ABSENT_JOB, None, Reason.JOB_DELETED, "was deleted", id="somebody deleted the job"),
+        pytest.param(
+            {}, _job(JobState.STOPPING), None, Reason.JOB_DELETED, "was deleted", id="deleted and does not end"
+        ),
+        pytest.param({}, _job(JobState.FOREIGN), None, Reason.JOB_CONFLICT, "Another job", id="the name is taken"),
         pytest.param(
             _stalled(LONG_AGO),
             ABSENT_JOB,
+            LIMIT,
             Reason.IMAGE_PULL_FAILED,
             "Gave up after 60 seconds. cannot be pulled",
             id="given up",
         ),
-        pytest.param(_stalled(JUST_NOW), ABSENT_JOB, Reason.JOB_DELETED, "was deleted", id="deleted while stalled"),
+        pytest.param(
+            _stalled(JUST_NOW), ABSENT_JOB, None, Reason.JOB_DELETED, "was deleted", id="deleted while stalled"
+        ),
         pytest.param(
             {},
             _job(JobState.ACTIVE, failure_reason="DeadlineExceeded"),
+            None,
             Reason.DEADLINE_EXCEEDED,
             "within 3600 seconds",
             id="out of time, and its pod does not end",
         ),
         pytest.param(
-            {}, _job(JobState.SUCCEEDED, exit_code=0), Reason.RESULT_MISSING, "is gone", id="the job's own end"
+            {}, _job(JobState.SUCCEEDED, exit_code=0), None, Reason.RESULT_MISSING, "is gone", id="the job's own end"
         ),
     ],
 )
@@ -160,10 +166,11 @@ def test_the_end_has_the_cause_that_led_to_it(
     running: dict[str, Any],
     status: dict[str, Any],
     job: JobObservation,
+    given_up: timedelta | None,
     reason: Reason,
     message: str,
 ) -> None:
-    outcome = compute_end(make_sync(**{**running, **status}), job, now=NOW, limit=LIMIT)
+    outcome = compute_end(make_sync(**{**running, **status}), job, given_up_after=given_up)
 
     assert outcome.reason is reason
     assert message in outcome.message
@@ -295,22 +302,15 @@ def test_a_request_for_another_delivery_is_served_once(
 
 
 @pytest.mark.parametrize(
-    ("given", "job", "expected"),
+    ("job", "expected"),
     [
-        pytest.param({}, _job(JobState.ACTIVE), True, id="at work"),
-        pytest.param({}, _job(JobState.PENDING), False, id="waiting for a pod"),
-        pytest.param({}, _job(JobState.ACTIVE, **LOST), False, id="its node does not answer"),
-        pytest.param(CANCEL, _job(JobState.ACTIVE), False, id="about to be stopped"),
+        pytest.param(_job(JobState.ACTIVE), True, id="at work"),
+        pytest.param(_job(JobState.PENDING), False, id="waiting for a pod"),
+        pytest.param(_job(JobState.ACTIVE, **LOST), False, id="its node does not answer"),
     ],
 )
-def test_only_the_log_of_a_sync_at_work_is_read(
-    make_sync: MakeSync,
-    running: dict[str, Any],
-    given: dict[str, Any],
-    job: JobObservation,
-    expected: bool,  # noqa: FBT001 - a table's column
-) -> None:
-    assert wants_progress(make_sync(**running, **given), job) is expected
+def test_only_the_log_of_a_job_at_work_is_read(job: JobObservation, *, expected: bool) -> None:
+    assert job.is_progressing is expected
 
 
 def test_progress_is_shown_with_the_next_reading_in_mind(make_sync: MakeSync, running: dict[str, Any]) -> None:

@@ -649,7 +649,7 @@ def test_an_obstacle_ends_the_sync_when_it_has_stood_too_long_also_across_restar
     settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.IMAGE_PULL_FAILED)
-    assert status.message.startswith("Gave up after 60 seconds. The sync image cannot be had")
+    assert status.message.startswith("Gave up after 60 seconds. The sync image is not available")
     assert world.stopped == ["a"]
     assert json.loads(world.sent[0][1])["error"] == status.message
 
