@@ -29,11 +29,10 @@ from estimatesync_contract.settings import SettingsError, SettingsReader
 from estimatesync_tracing.log_fields import install_trace_fields
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Tracer
-from kubernetes.aio.config import ConfigException
 
 from estimatesync_operator.adapters.events import KubernetesEvents
 from estimatesync_operator.adapters.jobs import JobSnapshots, KubernetesJobs
-from estimatesync_operator.adapters.kubernetes_api import open_kubernetes_api
+from estimatesync_operator.adapters.kubernetes_api import open_kubernetes
 from estimatesync_operator.adapters.sync_store import KubernetesSyncStore, NotServedError
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
@@ -121,7 +120,7 @@ async def _open(operator: OperatorSettings, callback: CallbackSettings) -> None:
                 _exit(error)
             not_served = error
             logger.warning("%s. Trying again in %.0f s", error, _START_SECONDS)
-        except (ConfigException, SettingsError) as error:
+        except SettingsError as error:
             _exit(error)
         except Exception as error:
             # Nothing awaits this task: without this the operator would live on and do nothing.
@@ -193,7 +192,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings, t
         SettingsError: What a setting names cannot be used.
         WorldUnavailableError: The API server does not answer yet.
     """
-    async with open_kubernetes_api() as client:
+    async with open_kubernetes() as client:
         cache = SyncCache(default_ttl=settings.reconciler.default_ttl)
         snapshots, health, clock = JobSnapshots(monotonic), WatchHealth(), SystemClock()
         store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)

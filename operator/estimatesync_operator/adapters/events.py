@@ -6,9 +6,9 @@ from typing import Any, Final
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import API_VERSION, KIND
 from estimatesync_contract.status import truncate_message
-from kubernetes.aio.client import ApiClient, CoreV1Api, CoreV1Event
+from estimatesync_kubernetes.client import KubernetesClient, build_path
 
-from estimatesync_operator.adapters.kubernetes_api import REQUEST_TIMEOUT, translate_failures
+from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.ports import Clock, SyncEvent, WorldUnavailableError
 
 _COMPONENT: Final = "estimatesync-operator"
@@ -19,9 +19,8 @@ logger = logging.getLogger(__name__)
 class KubernetesEvents:
     """The reconciler's EventRecorder on a cluster; it also logs them, as events are gone in an hour."""
 
-    def __init__(self, client: ApiClient, namespace: str, *, reporting_instance: str, clock: Clock) -> None:
-        """Use `client`, which somebody else closes."""
-        self._core = CoreV1Api(client)
+    def __init__(self, client: KubernetesClient, namespace: str, *, reporting_instance: str, clock: Clock) -> None:
+        self._client = client
         self._namespace = namespace
         self._reporting_instance = reporting_instance
         self._clock = clock
@@ -31,17 +30,15 @@ class KubernetesEvents:
         logger.info("%s: %s: %s", sync.name, event.reason, event.message, extra={"sync_id": sync.name})
         try:
             with translate_failures("recording an event"):
-                await self._core.create_namespaced_event(
-                    self._namespace,
-                    CoreV1Event.model_validate(self._build_event(sync, event)),
-                    _request_timeout=REQUEST_TIMEOUT,
-                )
+                await self._client.create(build_path("v1", self._namespace, "events"), self._build_event(sync, event))
         except WorldUnavailableError as error:
             logger.warning("%s: an event was lost: %s", sync.name, error, extra={"sync_id": sync.name})
 
     def _build_event(self, sync: EstimateSync, event: SyncEvent) -> dict[str, Any]:
         now = self._clock.now()
         return {
+            "apiVersion": "v1",
+            "kind": "Event",
             # Named by its time, as client-go does: events of the same second are listed in the order they happened.
             "metadata": {"name": f"{sync.name}.{int(now.timestamp() * 1_000_000):x}", "namespace": self._namespace},
             "firstTimestamp": now.isoformat(),

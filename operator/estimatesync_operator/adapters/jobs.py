@@ -4,22 +4,17 @@ A job that the watch has just shown is good for one observation: what came a mom
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
 from estimatesync_contract.spec import DateRange
-from kubernetes.aio.client import ApiClient, CoreV1Api, CustomObjectsApi
-from kubernetes.aio.client.exceptions import ApiException
+from estimatesync_kubernetes.client import KubernetesClient, Propagation, Query, build_path
+from estimatesync_kubernetes.errors import AlreadyExistsError, ApiError, NotFoundError
 
-from estimatesync_operator.adapters.kubernetes_api import (
-    NOT_FOUND,
-    REQUEST_TIMEOUT,
-    explain,
-    is_already_there,
-    read_json,
-    translate_failures,
-)
+from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
 from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
@@ -76,9 +71,13 @@ _LOG_TAIL_LINES: Final = 200
 _JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
-def is_refusal(error: ApiException) -> bool:
+def is_refusal(error: ApiError) -> bool:
     """Tell a job that is not taken from an API server that has a bad moment."""
-    return error.status in _REFUSALS
+    return error.code in _REFUSALS
+
+
+class _List(msgspec.Struct, frozen=True):
+    items: list[Raw]
 
 
 class KubernetesJobs:
@@ -86,7 +85,7 @@ class KubernetesJobs:
 
     def __init__(
         self,
-        client: ApiClient,
+        client: KubernetesClient,
         namespace: str,
         settings: JobSettings,
         *,
@@ -94,9 +93,8 @@ class KubernetesJobs:
         clock: Clock,
         format_trace: Callable[[EstimateSync], str | None] = lambda _: None,
     ) -> None:
-        """Use `client`, which somebody else closes; `format_trace` tells a sync's job where it belongs."""
-        self._api = CustomObjectsApi(client)
-        self._core = CoreV1Api(client)
+        """`format_trace` makes the `traceparent` of a sync's job."""
+        self._client = client
         self._namespace = namespace
         self._settings = settings
         self._snapshots = snapshots
@@ -119,12 +117,12 @@ class KubernetesJobs:
         manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._format_trace(sync))
         with translate_failures(f"creating the job of {sync.name}"):
             try:
-                await self._api.create_namespaced_custom_object(**self._address(), body=manifest)
-            except ApiException as error:
+                await self._client.create(self._path(), manifest)
+            except AlreadyExistsError as error:
+                raise JobNameTakenError(sync.name) from error
+            except ApiError as error:
                 if is_refusal(error):
-                    raise JobRefusedError(explain(error)) from error
-                if is_already_there(error):
-                    raise JobNameTakenError(sync.name) from error
+                    raise JobRefusedError(error.explanation) from error
                 raise
 
     async def stop(self, sync: EstimateSync) -> None:
@@ -137,8 +135,7 @@ class KubernetesJobs:
         """See JobRunner. The garbage collector would do it, but it may take half a minute to learn of a new kind."""
         selector = f"{JOB_LABEL_SELECTOR},{LABEL_SYNC}={name}"
         with translate_failures(f"removing the jobs of {name}"):
-            jobs: Any = await self._api.list_namespaced_custom_object(**self._address(), label_selector=selector)
-            for job in jobs["items"]:
+            for job in await self._fetch_items(self._path(), {"labelSelector": selector}):
                 if is_left_by(job, name):
                     await self._delete(job["metadata"]["name"], "Background")
 
@@ -151,55 +148,34 @@ class KubernetesJobs:
         except WorldUnavailableError:
             return ()
 
-    async def _delete(self, job_name: str, propagation: str) -> None:
-        address = {**self._address(), "name": job_name, "propagation_policy": propagation}
-        try:
-            await self._api.delete_namespaced_custom_object(**address)
-        except ApiException as error:
-            if error.status != NOT_FOUND:
-                raise
+    async def _delete(self, job_name: str, propagation: Propagation) -> None:
+        with suppress(NotFoundError):
+            await self._client.delete(self._path(job_name), propagation=propagation)
 
-    async def _fetch_job(self, sync: EstimateSync) -> dict[str, Any] | None:
+    async def _fetch_job(self, sync: EstimateSync) -> Raw | None:
         try:
-            job: Any = await self._api.get_namespaced_custom_object(**self._address(), name=build_job_name(sync.uid))
-        except ApiException as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
-        return dict(job)
+            body = await self._client.get(self._path(build_job_name(sync.uid)))
+        except NotFoundError:
+            return None
+        return msgspec.json.decode(body, type=Raw)
 
-    async def _fetch_pods(self, sync: EstimateSync) -> Sequence[dict[str, Any]]:
-        response = await self._core.list_namespaced_pod_without_preload_content(
-            self._namespace,
-            label_selector=f"{_JOB_NAME_LABEL}={build_job_name(sync.uid)}",
-            _request_timeout=REQUEST_TIMEOUT,
-        )
-        pods: list[dict[str, Any]] = (await read_json(response))["items"]
+    async def _fetch_pods(self, sync: EstimateSync) -> Sequence[Raw]:
+        selector = f"{_JOB_NAME_LABEL}={build_job_name(sync.uid)}"
+        pods = await self._fetch_items(build_path("v1", self._namespace, "pods"), {"labelSelector": selector})
         return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    async def _fetch_events(self, uid: str) -> Sequence[dict[str, Any]]:
-        response = await self._core.list_namespaced_event_without_preload_content(
-            self._namespace, field_selector=f"involvedObject.uid={uid}", _request_timeout=REQUEST_TIMEOUT
-        )
-        events: list[dict[str, Any]] = (await read_json(response))["items"]
-        return events
+    async def _fetch_events(self, uid: str) -> Sequence[Raw]:
+        path = build_path("v1", self._namespace, "events")
+        return await self._fetch_items(path, {"fieldSelector": f"involvedObject.uid={uid}"})
+
+    async def _fetch_items(self, path: str, query: Query) -> Sequence[Raw]:
+        return msgspec.json.decode(await self._client.get(path, query), type=_List).items
 
     async def _fetch_log(self, pod_name: str) -> tuple[str, ...]:
-        response = await self._core.read_namespaced_pod_log_without_preload_content(
-            pod_name,
-            self._namespace,
-            container=SYNC_CONTAINER,
-            tail_lines=_LOG_TAIL_LINES,
-            _request_timeout=REQUEST_TIMEOUT,
-        )
-        text = (await response.read()).decode(errors="replace")
-        return tuple(text.splitlines()) if response.status == 200 else ()  # noqa: PLR2004 - HTTP OK
+        path = build_path("v1", self._namespace, "pods", pod_name, "log")
+        query = {"container": SYNC_CONTAINER, "tailLines": str(_LOG_TAIL_LINES)}
+        text = (await self._client.get(path, query)).decode(errors="replace")
+        return tuple(text.splitlines())
 
-    def _address(self) -> dict[str, Any]:
-        return {
-            "group": "batch",
-            "version": "v1",
-            "namespace": self._namespace,
-            "plural": "jobs",
-            "_request_timeout": REQUEST_TIMEOUT,
-        }
+    def _path(self, name: str | None = None) -> str:
+        return build_path("batch/v1", self._namespace, "jobs", name)

@@ -2,19 +2,24 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 
-from kubernetes.aio.client import ApiClient, CoreV1Api
-from kubernetes.aio.client.exceptions import ApiException
+import msgspec
+from estimatesync_kubernetes.client import KubernetesClient, build_path
+from estimatesync_kubernetes.errors import NotFoundError
 
-from estimatesync_operator.adapters.kubernetes_api import NOT_FOUND, REQUEST_TIMEOUT, read_json, translate_failures
+from estimatesync_operator.adapters.kubernetes_api import translate_failures
+
+
+class _Secret(msgspec.Struct, frozen=True):
+    data: Mapping[str, str] = {}
 
 
 class KubernetesSecrets:
     """The callback sender's SecretReader on a cluster."""
 
-    def __init__(self, client: ApiClient) -> None:
-        """Use `client`, which somebody else closes."""
-        self._core = CoreV1Api(client)
+    def __init__(self, client: KubernetesClient) -> None:
+        self._client = client
 
     async def read(self, namespace: str, name: str, key: str) -> str | None:
         """Read one key; None when the Secret or the key is missing, or not text.
@@ -24,15 +29,10 @@ class KubernetesSecrets:
         """
         with translate_failures(f"reading Secret {name}"):
             try:
-                response = await self._core.read_namespaced_secret_without_preload_content(
-                    name, namespace, _request_timeout=REQUEST_TIMEOUT
-                )
-                secret = await read_json(response)
-            except ApiException as error:
-                if error.status == NOT_FOUND:
-                    return None
-                raise
-        return _decode(secret.get("data", {}).get(key))
+                body = await self._client.get(build_path("v1", namespace, "secrets", name))
+            except NotFoundError:
+                return None
+        return _decode(msgspec.json.decode(body, type=_Secret).data.get(key))
 
 
 def _decode(value: str | None) -> str | None:

@@ -1,28 +1,8 @@
-import json
-
 import pytest
+from estimatesync_kubernetes.errors import ApiStatus, KubernetesError, UnreachableError, build_api_error
 from estimatesync_operator.adapters.jobs import is_refusal
-from estimatesync_operator.adapters.kubernetes_api import explain, is_already_there
-from kubernetes.aio.client.exceptions import ApiException
-
-
-def _error(status: int, reason: str = "", message: str = "the words") -> ApiException:
-    error = ApiException(status=status, reason="HTTP words")
-    error.body = json.dumps({"kind": "Status", "reason": reason, "message": message})
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        pytest.param(_error(409, "AlreadyExists"), True, id="the name is taken"),
-        pytest.param(_error(409, "Conflict"), False, id="two requests met at the quota"),
-        pytest.param(ApiException(status=409, reason="Conflict"), False, id="no words at all"),
-        pytest.param(_error(404, "NotFound"), False, id="something else"),
-    ],
-)
-def test_only_a_taken_name_means_that_the_job_is_there(error: ApiException, *, expected: bool) -> None:
-    assert is_already_there(error) is expected
+from estimatesync_operator.adapters.kubernetes_api import translate_failures
+from estimatesync_operator.ports import WorldUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -37,20 +17,25 @@ def test_only_a_taken_name_means_that_the_job_is_there(error: ApiException, *, e
     ],
 )
 def test_a_refusal_is_told_from_a_bad_moment(status: int, *, expected: bool) -> None:
-    assert is_refusal(_error(status)) is expected
+    assert is_refusal(build_api_error(status, ApiStatus(message="the words"))) is expected
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    ("error", "words"),
     [
-        pytest.param('{"message": "exceeded quota"}', "exceeded quota", id="a Status"),
-        pytest.param("<html>bad gateway</html>", "HTTP words", id="a proxy's page"),
-        pytest.param("[]", "HTTP words", id="another shape"),
-        pytest.param(None, "HTTP words", id="nothing"),
+        pytest.param(
+            build_api_error(500, ApiStatus(message="exceeded quota")),
+            "listing: HTTP 500: exceeded quota",
+            id="a Status",
+        ),
+        pytest.param(
+            build_api_error(502, ApiStatus(), http_reason="HTTP words"), "listing: HTTP 502: HTTP words", id="a proxy"
+        ),
+        pytest.param(UnreachableError(OSError("reset")), "listing: OSError: reset", id="no answer"),
     ],
 )
-def test_an_error_is_explained_in_the_best_words_there_are(body: str | None, expected: str) -> None:
-    error = ApiException(status=500, reason="HTTP words")
-    error.body = body
+def test_a_failure_is_explained_in_the_best_words_there_are(error: KubernetesError, words: str) -> None:
+    with pytest.raises(WorldUnavailableError) as caught, translate_failures("listing"):
+        raise error
 
-    assert explain(error) == expected
+    assert str(caught.value) == words
