@@ -42,10 +42,10 @@ from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
 from estimatesync_operator.kopf_settings import build_server_url, configure
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
-from estimatesync_operator.ports import SystemClock, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, SystemClock
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
-from estimatesync_operator.watch_handlers import Intake
+from estimatesync_operator.watch_handlers import WatchHandlers
 from estimatesync_operator.workqueue import WorkQueue, install_sync_ids
 
 _START_SECONDS: Final = 5.0
@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 class _Shell:
     """What lives from start-up to clean-up."""
 
-    handlers: asyncio.Future[Intake]
+    handlers: asyncio.Future[WatchHandlers]
     """Events that arrive before they are ready wait for them."""
     resources: AsyncExitStack
     tracer: Tracer = NO_TRACER
@@ -112,7 +112,7 @@ async def _open(operator: OperatorSettings, callback: CallbackSettings) -> None:
         try:
             running = run_operator(operator, callback, _shell.tracer)
             _shell.handlers.set_result(await _shell.resources.enter_async_context(running))
-        except WorldUnavailableError as error:
+        except BackendUnavailableError as error:
             logger.warning("waiting for the API server: %s", error)
         except NotServedError as error:
             # An API server that has just started knows no rights for a moment: only a second complaint is believed.
@@ -159,14 +159,14 @@ async def _stop(**_: object) -> None:
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
-async def _take_sync(event: kopf.RawEvent, **_: object) -> None:
+async def _handle_sync(event: kopf.RawEvent, **_: object) -> None:
     """Fires on each change, on deletion, and at start for every sync there is."""
-    (await _shell.handlers).take_sync(event["type"], dict(event["object"]))
+    (await _shell.handlers).handle_sync(event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs")
-async def _take_job(event: kopf.RawEvent, **_: object) -> None:
-    (await _shell.handlers).take_job(event["type"], dict(event["object"]))
+async def _handle_job(event: kopf.RawEvent, **_: object) -> None:
+    (await _shell.handlers).handle_job(event["type"], dict(event["object"]))
 
 
 def read_settings(
@@ -184,13 +184,15 @@ def read_settings(
 
 
 @asynccontextmanager
-async def run_operator(settings: OperatorSettings, callback: CallbackSettings, tracer: Tracer) -> AsyncIterator[Intake]:
+async def run_operator(
+    settings: OperatorSettings, callback: CallbackSettings, tracer: Tracer
+) -> AsyncIterator[WatchHandlers]:
     """Run everything but the watch for as long as the context lasts; watch events go to the handlers it yields.
 
     Raises:
         NotServedError: A person must act before there is anything to do.
         SettingsError: What a setting names cannot be used.
-        WorldUnavailableError: The API server does not answer yet.
+        BackendUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes() as client:
         cache = SyncCache(default_ttl=settings.reconciler.default_ttl)
@@ -225,8 +227,8 @@ async def run_operator(settings: OperatorSettings, callback: CallbackSettings, t
             running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue,
             serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port),
         ):
-            handlers = Intake(cache, snapshots, health, queue, clock)
-            handlers.plan_all()
+            handlers = WatchHandlers(cache, snapshots, health, queue, clock)
+            handlers.enqueue_all()
             yield handlers
 
 

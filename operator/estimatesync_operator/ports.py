@@ -28,12 +28,12 @@ class JobNameTakenError(Exception):
     """There is a job of this name already, ours or another's: look at it."""
 
 
-class WorldUnavailableError(Exception):
+class BackendUnavailableError(Exception):
     """The API server or the database cannot answer now; the pass is repeated later."""
 
 
 class SyncStore(Protocol):
-    """Keeps syncs. Raises WorldUnavailableError from any call that cannot be answered now."""
+    """Keeps syncs. Raises BackendUnavailableError from any call that cannot be answered now."""
 
     async def fetch(self, name: str) -> EstimateSync | None:
         """Read one sync as it is now; None when it is gone, or about to be.
@@ -60,7 +60,7 @@ class SyncStore(Protocol):
 
 
 class JobRunner(Protocol):
-    """Runs the one job of a sync. Raises WorldUnavailableError from any call that cannot be answered now."""
+    """Runs the one job of a sync. Raises BackendUnavailableError from any call that cannot be answered now."""
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
         """Look at the job named in the sync's status."""

@@ -82,7 +82,7 @@ class Reconciler:
 
         Raises:
             StaleSyncError: The sync moved on meanwhile; make another pass soon.
-            WorldUnavailableError: Make another pass later.
+            BackendUnavailableError: Make another pass later.
         """
         try:
             sync = await self._store.fetch(name)

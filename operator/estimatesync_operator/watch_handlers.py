@@ -29,7 +29,7 @@ class Queue(Protocol):
         """Visit this sync after a while, unless a visit comes sooner anyway."""
 
 
-class Intake:
+class WatchHandlers:
     """One for each process."""
 
     def __init__(
@@ -42,22 +42,22 @@ class Intake:
         self._queue = queue
         self._clock = clock
 
-    def plan_all(self) -> None:
+    def enqueue_all(self) -> None:
         """Queue every sync that is known, once the whole list is."""
         for name in self._cache.list_names():
-            self._plan(name)
+            self._enqueue(name)
 
     def compute_blindness(self) -> timedelta:
         """How long the watch has not shown a write of our own."""
         return self._health.compute_blindness(now=self._clock.now())
 
-    def _plan(self, name: str) -> None:
+    def _enqueue(self, name: str) -> None:
         """Queue a sync for when there is something to do about it."""
-        rest = self._cache.compute_rest(name, now=self._clock.now())
+        rest = self._cache.compute_idle_time(name, now=self._clock.now())
         if rest is not None:
             self._queue.add_after(name, max(rest, _SETTLE_TIME))
 
-    def take_sync(self, kind: str | None, raw: Raw) -> None:
+    def handle_sync(self, kind: str | None, raw: Raw) -> None:
         """Take in a sync as the watch shows it; `kind` is the watch's type, None for an object that was listed."""
         name = raw["metadata"]["name"]
         self._health.note_event(PLURAL, now=self._clock.now())
@@ -71,10 +71,10 @@ class Intake:
         except MalformedSyncError:
             self._queue.add_after(name, _SETTLE_TIME)
             return
-        if self._cache.take(sync):
-            self._plan(sync.name)
+        if self._cache.upsert(sync):
+            self._enqueue(sync.name)
 
-    def take_job(self, kind: str | None, raw: Raw) -> None:
+    def handle_job(self, kind: str | None, raw: Raw) -> None:
         """Take in a job. The label names the sync; whose job it really is, the reconciler checks by uid."""
         self._health.note_event("jobs", now=self._clock.now())
         name = raw["metadata"].get("labels", {}).get(LABEL_SYNC)

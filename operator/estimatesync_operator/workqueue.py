@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final
 
 from estimatesync_operator.core.plan import Result
-from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
 
 _FIRST_DELAY: Final = timedelta(milliseconds=200)
 _LONGEST_DELAY: Final = timedelta(seconds=30)
@@ -116,7 +116,7 @@ class WorkQueue:
         except StaleSyncError:
             self._retry(name)
             return PassOutcome.STALE
-        except WorldUnavailableError as error:
+        except BackendUnavailableError as error:
             logger.warning("cannot reconcile now: %s", error, extra={"sync_id": name})
             self._retry(name)
             return PassOutcome.UNAVAILABLE

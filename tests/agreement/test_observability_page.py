@@ -73,7 +73,7 @@ def use_operator_metrics() -> OperatorMetrics:
     sync = EstimateSync(
         metadata=Metadata(name="a", uid="u", resource_version="1", creation_timestamp=NOW), status=running
     )
-    cache.take(sync)
+    cache.upsert(sync)
     health.note_event("estimatesyncs", now=NOW)
     metrics = OperatorMetrics(cache, health)
     delivered = CallbackStatus(state=CallbackState.DELIVERED, attempts=1)

@@ -9,7 +9,7 @@ from estimatesync_contract.status import truncate_message
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
-from estimatesync_operator.ports import Clock, SyncEvent, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, Clock, SyncEvent
 
 _COMPONENT: Final = "estimatesync-operator"
 
@@ -31,7 +31,7 @@ class KubernetesEvents:
         try:
             with translate_failures("recording an event"):
                 await self._client.create(build_path("v1", self._namespace, "events"), self._build_event(sync, event))
-        except WorldUnavailableError as error:
+        except BackendUnavailableError as error:
             logger.warning("%s: an event was lost: %s", sync.name, error, extra={"sync_id": sync.name})
 
     def _build_event(self, sync: EstimateSync, event: SyncEvent) -> dict[str, Any]:

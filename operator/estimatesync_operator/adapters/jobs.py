@@ -19,13 +19,13 @@ from estimatesync_operator.core.job_manifest import JobSettings, build_job_manif
 from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
     JobObservation,
-    find_witness,
+    find_event_source,
     is_left_by,
     list_own,
     needs_pods,
     observe_job,
 )
-from estimatesync_operator.ports import Clock, JobNameTakenError, JobRefusedError, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, Clock, JobNameTakenError, JobRefusedError
 
 Raw = dict[str, Any]
 
@@ -108,7 +108,7 @@ class KubernetesJobs:
             if job is None:
                 return ABSENT_JOB
             pods = await self._fetch_pods(sync) if needs_pods(job) else ()
-            witness = find_witness(job, list_own(job, pods), now=self._clock.now())
+            witness = find_event_source(job, list_own(job, pods), now=self._clock.now())
             events = await self._fetch_events(witness) if witness else ()
         return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
 
@@ -145,7 +145,7 @@ class KubernetesJobs:
             with translate_failures("reading the log"):
                 pods = await self._fetch_pods(sync)
                 return await self._fetch_log(pods[-1]["metadata"]["name"]) if pods else ()
-        except WorldUnavailableError:
+        except BackendUnavailableError:
             return ()
 
     async def _delete(self, job_name: str, propagation: Propagation) -> None:

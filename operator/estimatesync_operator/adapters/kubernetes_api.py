@@ -8,7 +8,7 @@ from estimatesync_kubernetes.client import KubernetesClient
 from estimatesync_kubernetes.connection import create_api_client
 from estimatesync_kubernetes.errors import KubernetesError, UnreachableError
 
-from estimatesync_operator.ports import WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError
 
 _TIMEOUT_SECONDS: Final = 30.0
 """For one call, all in all."""
@@ -31,10 +31,10 @@ async def open_kubernetes() -> AsyncIterator[KubernetesClient]:
 
 @contextmanager
 def translate_failures(action: str) -> Iterator[None]:
-    """Turn every failure of a call into WorldUnavailableError; `action` says what was tried."""
+    """Turn every failure of a call into BackendUnavailableError; `action` says what was tried."""
     try:
         yield
     except UnreachableError as error:
-        raise WorldUnavailableError(f"{action}: {error.detail}") from error
+        raise BackendUnavailableError(f"{action}: {error.detail}") from error
     except KubernetesError as error:
-        raise WorldUnavailableError(f"{action}: {error}") from error
+        raise BackendUnavailableError(f"{action}: {error}") from error

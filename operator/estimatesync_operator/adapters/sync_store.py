@@ -18,10 +18,10 @@ from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.errors import ApiError, ConflictError, NotFoundError
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
-from estimatesync_operator.core.lifecycle import compute_refusal
+from estimatesync_operator.core.lifecycle import compute_invalid_status
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
-from estimatesync_operator.ports import Clock, StaleSyncError, UnreadableSyncError, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, Clock, StaleSyncError, UnreadableSyncError
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class KubernetesSyncStore:
 
         Raises:
             NotServedError: There is no CustomResourceDefinition, or no right to list.
-            WorldUnavailableError: It cannot be told yet.
+            BackendUnavailableError: It cannot be told yet.
         """
         with translate_failures("listing EstimateSyncs"):
             try:
@@ -58,7 +58,7 @@ class KubernetesSyncStore:
                     for raw in page.items:
                         # One that cannot be read is left to its own pass; it must not hold up all the others.
                         with suppress(MalformedSyncError):
-                            self._cache.take(parse_estimate_sync(msgspec.json.decode(raw)))
+                            self._cache.upsert(parse_estimate_sync(msgspec.json.decode(raw)))
             except ApiError as error:
                 if error.code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
                     raise
@@ -71,7 +71,7 @@ class KubernetesSyncStore:
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         """See SyncStore."""
-        for name in self._cache.list_doubted():
+        for name in self._cache.list_stale():
             await self._read(name)
         return self._cache.list_unfinished()
 
@@ -82,10 +82,10 @@ class KubernetesSyncStore:
             raw = await self._replace_status(sync.name, body)
         except BaseException:
             # It may have been written all the same: nothing is decided before the sync has been read again.
-            self._cache.doubt(sync.name)
+            self._cache.mark_stale(sync.name)
             raise
         written = parse_estimate_sync(msgspec.json.decode(raw))
-        self._cache.take_written(written)
+        self._cache.upsert_written(written)
         self._health.expect(parse_version(written.metadata.resource_version), now=self._clock.now())
         return written
 
@@ -113,7 +113,7 @@ class KubernetesSyncStore:
         except MalformedSyncError as error:
             await self._refuse(raw, error)
             raise UnreadableSyncError(name) from error
-        self._cache.take(sync)
+        self._cache.upsert(sync)
         return sync
 
     async def _refuse(self, raw: dict[str, Any], error: MalformedSyncError) -> None:
@@ -123,9 +123,9 @@ class KubernetesSyncStore:
             return
         self._refused[name] = version
         logger.warning("EstimateSync %s is passed over: %s", name, error, extra={"sync_id": name})
-        refusal = compute_refusal(raw, error, now=self._clock.now())
+        refusal = compute_invalid_status(raw, error, now=self._clock.now())
         if refusal is not None:
-            with suppress(StaleSyncError, WorldUnavailableError):
+            with suppress(StaleSyncError, BackendUnavailableError):
                 await self._replace_status(name, refusal)
 
     def _path(self, name: str | None = None, subresource: str | None = None) -> str:

@@ -30,7 +30,7 @@ from estimatesync_operator.ports import CallbackAttempt, CallbackSender, ChangeM
 _WAITING: Final = frozenset({None, Phase.QUEUED})
 
 
-def build_life_spans(
+def build_sync_spans(
     before: EstimateSync, after: EstimateSyncStatus, *, now: datetime, sample: Sample
 ) -> tuple[PastSpan, ...]:
     """Every state that has ended with this change; Kubernetes keeps whole seconds, and so do most of these times."""
@@ -135,7 +135,7 @@ class TracedMeter:
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
         """See ChangeMeter."""
         self._meter.record_change(before, after)
-        for span in build_life_spans(before, after, now=self._clock.now(), sample=self._tracer.samples):
+        for span in build_sync_spans(before, after, now=self._clock.now(), sample=self._tracer.samples):
             self._tracer.tell(span)
 
 

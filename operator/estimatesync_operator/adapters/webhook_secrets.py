@@ -25,7 +25,7 @@ class KubernetesSecrets:
         """Read one key; None when the Secret or the key is missing, or not text.
 
         Raises:
-            WorldUnavailableError: It cannot be read now.
+            BackendUnavailableError: It cannot be read now.
         """
         with translate_failures(f"reading Secret {name}"):
             try:

@@ -49,7 +49,7 @@ class Delivery:
 
         Raises:
             StaleSyncError: The status has moved on meanwhile.
-            WorldUnavailableError: The attempt could not be recorded; call again.
+            BackendUnavailableError: The attempt could not be recorded; call again.
         """
         callback = sync.status.callback
         if callback is None:

@@ -32,7 +32,7 @@ from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_operator.callback.signature import build_callback_headers
 from estimatesync_operator.callback_settings import ALLOWED_SECRETS, CallbackSettings
-from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
 
 TraceHeaders = Callable[[], Mapping[str, str]]
 """Makes the headers that tell the receiver of which trace a request is part."""
@@ -45,7 +45,7 @@ _EXCERPT_MAX_BYTES: Final = 4096
 
 
 class SecretReader(Protocol):
-    """Reads one key of one Secret. Raises WorldUnavailableError when that cannot be answered now."""
+    """Reads one key of one Secret. Raises BackendUnavailableError when that cannot be answered now."""
 
     async def read(self, namespace: str, name: str, key: str) -> str | None:
         """Read the value as text; None when the Secret or the key does not exist."""
@@ -94,7 +94,7 @@ class HttpCallbackSender:
             return await self._post(target, headers=headers, body=body, now=now)
         except TargetRefusedError as error:
             return CallbackAttempt(error=str(error), is_refused=True)
-        except WorldUnavailableError:
+        except BackendUnavailableError:
             return CallbackAttempt(error="the Secret with the callback URL cannot be read now")
         except Exception as error:  # noqa: BLE001 - a delivery that breaks the reconciler would stop every sync
             return CallbackAttempt(error=f"the callback could not be sent: unexpected {type(error).__name__}")

@@ -136,7 +136,7 @@ def observe_job(
     observation = add_end(_observe_conditions(job, own), own)
     if own:
         observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"])
-    return observation if has_finished(job) else add_obstacle(observation, own, events, now=now)
+    return observation if has_finished(job) else add_blocker(observation, own, events, now=now)
 
 
 def is_left_by(job: Raw, sync_name: str) -> bool:
@@ -158,7 +158,7 @@ def needs_pods(job: Raw) -> bool:
     return not status.get("ready") and any(status.get(count) for count in _POD_COUNTS)
 
 
-def find_witness(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | None:
+def find_event_source(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | None:
     """The uid of the object whose events may know why nothing runs: the newest pod that gets no container, or the job.
 
     None while nothing is amiss, and in the first moments of either.
@@ -256,7 +256,7 @@ def add_end(observation: JobObservation, pods: Sequence[Raw]) -> JobObservation:
     )
 
 
-def add_obstacle(
+def add_blocker(
     observation: JobObservation, pods: Sequence[Raw], events: Iterable[Raw], *, now: datetime
 ) -> JobObservation:
     """Describe what the newest run waits for, or why there is no next one."""

@@ -307,7 +307,7 @@ def format_run(sync: EstimateSync, observation: JobObservation, progress: Progre
 Raw = dict[str, Any]
 
 
-def compute_refusal(raw: Raw, error: MalformedSyncError, *, now: datetime) -> Raw | None:
+def compute_invalid_status(raw: Raw, error: MalformedSyncError, *, now: datetime) -> Raw | None:
     """Compute the object as it should be written; None when it must be left alone.
 
     One that has begun is left alone: an operator of another version can read it, and knows how it goes on.

@@ -34,29 +34,29 @@ class SyncCache:
         self._default_ttl = default_ttl
         self._live: dict[str, EstimateSync] = {}
         self._settled: dict[str, _Settled] = {}
-        self._doubted: set[str] = set()
+        self._stale: set[str] = set()
 
     def __len__(self) -> int:
         """Count all syncs."""
         return len(self._live) + len(self._settled)
 
-    def take(self, sync: EstimateSync) -> bool:
+    def upsert(self, sync: EstimateSync) -> bool:
         """Take a version in; False when it, or a newer one, is known already."""
         version = parse_version(sync.metadata.resource_version)
         known = self._get_version(sync.name)
         if known is not None and version < known:
             return False
-        is_doubted = sync.name in self._doubted
-        self._doubted.discard(sync.name)
-        if version == known and not is_doubted:
+        is_stale = sync.name in self._stale
+        self._stale.discard(sync.name)
+        if version == known and not is_stale:
             return False
         self._store(sync, version)
         return True
 
-    def take_written(self, sync: EstimateSync) -> None:
+    def upsert_written(self, sync: EstimateSync) -> None:
         """Take in what came of a write, unless the sync has been removed meanwhile: it would stay for ever."""
         if self._get_version(sync.name) is not None:
-            self.take(sync)
+            self.upsert(sync)
 
     def remove(self, name: str, resource_version: str | None = None) -> None:
         """Forget a sync, unless it is a newer one of the same name."""
@@ -65,24 +65,24 @@ class SyncCache:
             return
         self._live.pop(name, None)
         self._settled.pop(name, None)
-        self._doubted.discard(name)
+        self._stale.discard(name)
 
-    def doubt(self, name: str) -> None:
+    def mark_stale(self, name: str) -> None:
         """Let a sync be read anew before anything is decided about it."""
         if name in self._live:
-            self._doubted.add(name)
+            self._stale.add(name)
 
     def get(self, name: str) -> EstimateSync | None:
         """The sync, if it is known for sure and something is left to do about it."""
-        return None if name in self._doubted else self._live.get(name)
+        return None if name in self._stale else self._live.get(name)
 
     def is_settled(self, name: str) -> bool:
         """Tell whether nothing is left to do about this sync."""
         return name in self._settled
 
-    def list_doubted(self) -> tuple[str, ...]:
+    def list_stale(self) -> tuple[str, ...]:
         """Name the syncs to read anew."""
-        return tuple(self._doubted)
+        return tuple(self._stale)
 
     def list_unfinished(self) -> tuple[EstimateSync, ...]:
         """Every sync that waits or runs."""
@@ -94,7 +94,7 @@ class SyncCache:
         """Name every sync."""
         return (*self._live, *self._settled)
 
-    def compute_rest(self, name: str, *, now: datetime) -> timedelta | None:
+    def compute_idle_time(self, name: str, *, now: datetime) -> timedelta | None:
         """How long a sync needs no visit; zero while something is left to do about it, None for ever."""
         settled = self._settled.get(name)
         if settled is None:

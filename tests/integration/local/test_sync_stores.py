@@ -18,7 +18,7 @@ from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_local.adapters.migrations import migrate
 from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
-from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
 
 T = TypeVar("T")
 Act = Callable[[ApiStore, ReconcilerStore], Awaitable[T]]
@@ -238,7 +238,7 @@ def test_a_database_that_is_away_is_told_apart_and_found_again(migrated_url: str
             assert str(refusal.value) == "the database cannot answer now"
             with pytest.raises(StoreUnavailableError):
                 await api.check()
-            with pytest.raises(WorldUnavailableError):
+            with pytest.raises(BackendUnavailableError):
                 await reconciler.fetch("est-1")
         await api.create(build_sync())
 

@@ -11,7 +11,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.callback.sender import HttpCallbackSender, Resolve
 from estimatesync_operator.callback_settings import CallbackSettings
-from estimatesync_operator.ports import CallbackAttempt, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
 
 NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
 URL = "https://hooks.example.test/s3cret"
@@ -106,7 +106,7 @@ def test_named_target_is_refused_with_what_to_change(
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        pytest.param(WorldUnavailableError("s3cret"), "cannot be read now", id="cluster-away"),
+        pytest.param(BackendUnavailableError("s3cret"), "cannot be read now", id="cluster-away"),
         pytest.param(RuntimeError("s3cret"), "unexpected RuntimeError", id="a-bug"),
     ],
 )

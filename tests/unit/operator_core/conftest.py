@@ -14,13 +14,13 @@ from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.core.plan import ReconcilerSettings, Result
 from estimatesync_operator.ports import (
+    BackendUnavailableError,
     CallbackAttempt,
     JobNameTakenError,
     JobRefusedError,
     StaleSyncError,
     SyncEvent,
     UnreadableSyncError,
-    WorldUnavailableError,
 )
 from estimatesync_operator.reconciler import Reconciler
 
@@ -89,7 +89,7 @@ class World:
         await asyncio.sleep(0)
         self.writes_under_way -= 1
         if self.is_full:
-            raise WorldUnavailableError("nothing can be written")
+            raise BackendUnavailableError("nothing can be written")
         stored = self.syncs.get(sync.name)
         if stored is None or stored.metadata.resource_version != sync.metadata.resource_version:
             raise StaleSyncError(sync.name)

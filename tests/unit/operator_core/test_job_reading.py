@@ -7,7 +7,7 @@ from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
     JobObservation,
     JobState,
-    find_witness,
+    find_event_source,
     is_left_by,
     needs_pods,
 )
@@ -220,7 +220,7 @@ def test_why_nothing_starts_stands_in_the_events(pods: list[Raw], events: list[R
 def test_only_the_object_that_gets_nothing_is_asked_for_its_events(
     job: Raw, pods: list[Raw], expected: str | None
 ) -> None:
-    assert find_witness(job, pods, now=NOW) == expected
+    assert find_event_source(job, pods, now=NOW) == expected
 
 
 @pytest.mark.parametrize(

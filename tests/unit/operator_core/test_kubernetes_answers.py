@@ -2,7 +2,7 @@ import pytest
 from estimatesync_kubernetes.errors import ApiStatus, KubernetesError, UnreachableError, build_api_error
 from estimatesync_operator.adapters.jobs import is_refusal
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
-from estimatesync_operator.ports import WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_refusal_is_told_from_a_bad_moment(status: int, *, expected: bool) -> 
     ],
 )
 def test_a_failure_is_explained_in_the_best_words_there_are(error: KubernetesError, words: str) -> None:
-    with pytest.raises(WorldUnavailableError) as caught, translate_failures("listing"):
+    with pytest.raises(BackendUnavailableError) as caught, translate_failures("listing"):
         raise error
 
     assert str(caught.value) == words

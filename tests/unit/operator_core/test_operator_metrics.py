@@ -45,7 +45,7 @@ def test_syncs_are_counted_by_phase_and_reason_also_the_settled_ones(
         "done": {**done, "completion_time": NOW, "callback": callback},
         "owing": {**done, "completion_time": NOW, "callback": CallbackStatus(state=CallbackState.RETRYING)},
     }.items():
-        instruments.cache.take(make_sync(name, **fields))
+        instruments.cache.upsert(make_sync(name, **fields))
 
     assert instruments.read("syncs", phase="Failed", reason="LoginFailed") == 2
     assert instruments.read("syncs", phase="New", reason="") == 1
@@ -143,7 +143,7 @@ def test_the_last_watch_event_is_a_timestamp(instruments: Instruments) -> None:
 
 
 def test_the_page_can_be_written_and_holds_no_name_of_a_sync(instruments: Instruments, make_sync: MakeSync) -> None:
-    instruments.cache.take(make_sync("secret-name", phase=Phase.QUEUED))
+    instruments.cache.upsert(make_sync("secret-name", phase=Phase.QUEUED))
 
     page = generate_latest(instruments.metrics.registry).decode()
 

@@ -12,7 +12,7 @@ from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.plan import Result
-from estimatesync_operator.ports import CallbackAttempt, StaleSyncError, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt, StaleSyncError
 from estimatesync_operator.reconciler import Reconciler
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
@@ -164,7 +164,7 @@ def test_a_delivery_that_cannot_be_recorded_is_not_made_again(
 
     world.is_full = True
     for _ in range(3):
-        with pytest.raises(WorldUnavailableError):
+        with pytest.raises(BackendUnavailableError):
             asyncio.run(reconciler.reconcile("a"))
     world.is_full = False
     settle(reconciler, "a")

@@ -32,7 +32,7 @@ def test_the_newest_version_is_kept_whatever_comes_late(make_sync: MakeSync) -> 
     cache = SyncCache()
     old, new = version(make_sync("a"), 9), version(make_sync("a", **RUNNING), 10)
 
-    taken = [cache.take(sync) for sync in (new, old, new)]
+    taken = [cache.upsert(sync) for sync in (new, old, new)]
 
     assert taken == [True, False, False]
     assert cache.get("a") == new
@@ -40,16 +40,16 @@ def test_the_newest_version_is_kept_whatever_comes_late(make_sync: MakeSync) -> 
 
 def test_what_is_settled_shrinks_to_a_line_and_comes_back_when_it_changes(make_sync: MakeSync) -> None:
     cache = SyncCache()
-    cache.take(version(make_sync("a", **DONE), 1))
+    cache.upsert(version(make_sync("a", **DONE), 1))
 
     assert cache.get("a") is None
     assert cache.is_settled("a")
     assert cache.count_states() == {("Succeeded", "Succeeded"): 1}
-    assert cache.compute_rest("a", now=NOW + timedelta(seconds=20)) == timedelta(seconds=40)
-    assert cache.compute_rest("a", now=NOW + timedelta(days=1)) == timedelta()
+    assert cache.compute_idle_time("a", now=NOW + timedelta(seconds=20)) == timedelta(seconds=40)
+    assert cache.compute_idle_time("a", now=NOW + timedelta(days=1)) == timedelta()
 
     asked_again = version(make_sync("a", **DONE), 2, annotations={"botzilla.io/redeliver": "1"})
-    cache.take(asked_again)
+    cache.upsert(asked_again)
 
     assert cache.get("a") == asked_again
     assert (len(cache), cache.is_settled("a")) == (1, False)
@@ -57,10 +57,10 @@ def test_what_is_settled_shrinks_to_a_line_and_comes_back_when_it_changes(make_s
 
 def test_what_is_settled_rests_for_the_default_time_unless_it_has_one_of_its_own(make_sync: MakeSync) -> None:
     cache = SyncCache(default_ttl=timedelta(days=2))
-    cache.take(version(make_sync("own", **DONE), 1))
-    cache.take(version(make_sync("default", **{**DONE, "spec": EstimateSyncSpec()}), 2))
+    cache.upsert(version(make_sync("own", **DONE), 1))
+    cache.upsert(version(make_sync("default", **{**DONE, "spec": EstimateSyncSpec()}), 2))
 
-    rests = {name: cache.compute_rest(name, now=NOW) for name in ("own", "default")}
+    rests = {name: cache.compute_idle_time(name, now=NOW) for name in ("own", "default")}
 
     assert rests == {"own": timedelta(seconds=60), "default": timedelta(days=2)}
 
@@ -81,17 +81,17 @@ def test_a_sync_is_settled_when_nothing_is_left_to_do(
 ) -> None:
     cache = SyncCache()
 
-    cache.take(make_sync("a", **fields))
+    cache.upsert(make_sync("a", **fields))
 
     assert cache.is_settled("a") is is_settled
 
 
 def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
     cache = SyncCache()
-    cache.take(make_sync("new"))
-    cache.take(make_sync("running", **RUNNING))
-    cache.take(make_sync("told", **{**DONE, "callback": CallbackStatus(state=CallbackState.PENDING)}))
-    cache.take(version(make_sync("going", **RUNNING), 1, deletion_timestamp=NOW))
+    cache.upsert(make_sync("new"))
+    cache.upsert(make_sync("running", **RUNNING))
+    cache.upsert(make_sync("told", **{**DONE, "callback": CallbackStatus(state=CallbackState.PENDING)}))
+    cache.upsert(version(make_sync("going", **RUNNING), 1, deletion_timestamp=NOW))
 
     assert [sync.name for sync in cache.list_unfinished()] == ["new", "running"]
 
@@ -99,28 +99,28 @@ def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
 def test_a_sync_in_doubt_counts_but_is_not_relied_on(make_sync: MakeSync) -> None:
     cache = SyncCache()
     sync = make_sync("a", **RUNNING)
-    cache.take(sync)
+    cache.upsert(sync)
 
-    cache.doubt("a")
+    cache.mark_stale("a")
 
-    assert (cache.get("a"), cache.list_doubted(), len(cache.list_unfinished())) == (None, ("a",), 1)
-    assert cache.take(sync)
-    assert (cache.get("a"), cache.list_doubted()) == (sync, ())
+    assert (cache.get("a"), cache.list_stale(), len(cache.list_unfinished())) == (None, ("a",), 1)
+    assert cache.upsert(sync)
+    assert (cache.get("a"), cache.list_stale()) == (sync, ())
 
 
 def test_a_removed_sync_does_not_come_back_with_the_answer_to_a_write(make_sync: MakeSync) -> None:
     cache = SyncCache()
-    cache.take(version(make_sync("a", **RUNNING), 1))
+    cache.upsert(version(make_sync("a", **RUNNING), 1))
     cache.remove("a", "3")
 
-    cache.take_written(version(make_sync("a", **RUNNING), 2))
+    cache.upsert_written(version(make_sync("a", **RUNNING), 2))
 
     assert len(cache) == 0
 
 
 def test_a_new_sync_of_the_name_outlives_the_removal_of_the_old_one(make_sync: MakeSync) -> None:
     cache = SyncCache()
-    cache.take(version(make_sync("a"), 5))
+    cache.upsert(version(make_sync("a"), 5))
 
     cache.remove("a", "4")
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from estimatesync_operator.core.plan import Result
-from estimatesync_operator.ports import StaleSyncError, WorldUnavailableError
+from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
 from estimatesync_operator.workqueue import WorkQueue, next_retry_delay
 
 
@@ -120,7 +120,7 @@ def test_a_slow_visit_holds_up_no_other_sync() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(WorldUnavailableError("the API server is down"), id="the world is away"),
+        pytest.param(BackendUnavailableError("the API server is down"), id="the world is away"),
         pytest.param(StaleSyncError("a"), id="the sync keeps moving"),
         pytest.param(KeyError("defect"), id="a defect"),
     ],
@@ -139,7 +139,7 @@ def test_a_failed_visit_is_repeated_with_growing_pauses(error: Exception) -> Non
 
 def test_a_success_lets_the_pauses_begin_anew() -> None:
     async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        down = WorldUnavailableError("down")
+        down = BackendUnavailableError("down")
         visitor.script["a"] = [down, down, Result(requeue_after=timedelta(0)), down]
         queue.add("a")
         await _until(lambda: len(visitor.times["a"]) == 5)

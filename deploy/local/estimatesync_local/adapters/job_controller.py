@@ -20,7 +20,7 @@ from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH, buil
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
-from estimatesync_operator.ports import Clock, WorldUnavailableError
+from estimatesync_operator.ports import Clock, BackendUnavailableError
 
 from estimatesync_local.adapters import job_files, run_processes
 from estimatesync_local.core.job_logic import (
@@ -67,7 +67,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class JobController:
     """The jobs below one directory. Nothing happens unless `watch` runs. Use it from one event loop only.
 
-    Every call raises WorldUnavailableError when a directory cannot be used, or a run does not end.
+    Every call raises BackendUnavailableError when a directory cannot be used, or a run does not end.
     """
 
     def __init__(self, *, directory: Path, program: Program, clock: Clock, settings: ControllerSettings) -> None:
@@ -135,7 +135,7 @@ class JobController:
             pause = self._settings.poll_interval
             try:
                 facts, step = await self._advance(name)
-            except WorldUnavailableError as error:
+            except BackendUnavailableError as error:
                 logger.warning("a job cannot be advanced now: %s", error, extra={"job_name": name})
                 pause = self._settings.error_interval
             else:
@@ -186,7 +186,7 @@ class JobController:
                 if run is not None and await asyncio.to_thread(job_files.is_alive, run):
                     await asyncio.to_thread(job_files.write_marker, run, job_files.INTERRUPTED)
                 await self._end_run(name, job)
-        except WorldUnavailableError as error:
+        except BackendUnavailableError as error:
             logger.warning("a run is left behind; the next start adopts it: %s", error, extra={"job_name": name})
 
     async def _remove(self, name: str, job: Path) -> None:
@@ -211,7 +211,7 @@ class JobController:
             try:
                 yield self._directory / name
             except (OSError, run_processes.StubbornRunError) as error:
-                raise WorldUnavailableError(str(error)) from error
+                raise BackendUnavailableError(str(error)) from error
 
 
 class ProcessJobs:

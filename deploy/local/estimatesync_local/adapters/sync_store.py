@@ -340,7 +340,7 @@ def _reconciler_errors() -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, TimeoutError) as error:
-        raise operator_ports.WorldUnavailableError(f"the database cannot answer now: {error}") from error
+        raise operator_ports.BackendUnavailableError(f"the database cannot answer now: {error}") from error
 
 
 async def listen(database_url: str, *, on_name: Callable[[str], None], on_connect: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
-from estimatesync_operator.adapters.tracing import build_life_spans
+from estimatesync_operator.adapters.tracing import build_sync_spans
 from estimatesync_tracing.context import parse_traceparent
 from estimatesync_tracing.spans import PastSpan
 
@@ -32,7 +32,7 @@ PENDING = {"callback": CallbackStatus(state=CallbackState.PENDING)}
 
 
 def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[PastSpan, ...]:
-    return build_life_spans(sync, EstimateSyncStatus(**after), now=NOW, sample=lambda _: True)
+    return build_sync_spans(sync, EstimateSyncStatus(**after), now=NOW, sample=lambda _: True)
 
 
 @pytest.mark.parametrize(

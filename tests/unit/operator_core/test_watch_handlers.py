@@ -5,7 +5,7 @@ import pytest
 from estimatesync_operator.adapters.jobs import JobSnapshots
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
-from estimatesync_operator.watch_handlers import Intake
+from estimatesync_operator.watch_handlers import WatchHandlers
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 SOON = timedelta(milliseconds=50)
@@ -18,14 +18,14 @@ DONE = {
 
 
 class Desk:
-    """An intake with everything it feeds, in sight."""
+    """The handlers with everything it feeds, in sight."""
 
     def __init__(self) -> None:
         self.planned: list[tuple[str, timedelta]] = []
         self.seconds = 0.0
         self.cache = SyncCache()
         self.snapshots = JobSnapshots(lambda: self.seconds)
-        self.intake = Intake(self.cache, self.snapshots, WatchHealth(), self, self)
+        self.handlers = WatchHandlers(self.cache, self.snapshots, WatchHealth(), self, self)
 
     def now(self) -> datetime:
         return NOW
@@ -49,9 +49,9 @@ def _job(name: str = "job", label: str | None = "a") -> dict[str, Any]:
 
 
 def test_news_is_visited_and_an_echo_is_not(desk: Desk) -> None:
-    desk.intake.take_sync("ADDED", _sync(1))
-    desk.intake.take_sync("MODIFIED", _sync(1))
-    desk.intake.take_sync("MODIFIED", _sync(2, phase="Running"))
+    desk.handlers.handle_sync("ADDED", _sync(1))
+    desk.handlers.handle_sync("MODIFIED", _sync(1))
+    desk.handlers.handle_sync("MODIFIED", _sync(2, phase="Running"))
 
     assert desk.planned == [("a", SOON), ("a", SOON)]
 
@@ -66,37 +66,37 @@ def test_news_is_visited_and_an_echo_is_not(desk: Desk) -> None:
 def test_a_settled_sync_is_visited_only_to_be_removed(
     desk: Desk, ttl: int, planned: list[tuple[str, timedelta]]
 ) -> None:
-    desk.intake.take_sync(None, _sync(1, ttl=ttl, **DONE))
+    desk.handlers.handle_sync(None, _sync(1, ttl=ttl, **DONE))
 
     assert desk.planned == planned
 
 
 def test_after_the_list_every_sync_is_planned_once(desk: Desk) -> None:
-    desk.intake.take_sync(None, _sync(1, ttl=3660, **DONE))
+    desk.handlers.handle_sync(None, _sync(1, ttl=3660, **DONE))
     desk.planned.clear()
 
-    desk.intake.plan_all()
+    desk.handlers.enqueue_all()
 
     assert desk.planned == [("a", timedelta(hours=1))]
 
 
 def test_a_deleted_sync_is_forgotten_and_those_in_line_behind_it_hear_of_it(desk: Desk) -> None:
-    desk.intake.take_sync("ADDED", _sync(1, phase="Running"))
+    desk.handlers.handle_sync("ADDED", _sync(1, phase="Running"))
 
-    desk.intake.take_sync("DELETED", _sync(2, phase="Running"))
+    desk.handlers.handle_sync("DELETED", _sync(2, phase="Running"))
 
     assert len(desk.cache) == 0
     assert desk.planned[-1] == ("a", SOON)
 
 
 def test_an_object_that_cannot_be_read_gets_a_visit_of_its_own(desk: Desk) -> None:
-    desk.intake.take_sync("ADDED", {"metadata": {"name": "bad"}, "spec": {"pageSize": "many"}})
+    desk.handlers.handle_sync("ADDED", {"metadata": {"name": "bad"}, "spec": {"pageSize": "many"}})
 
     assert desk.planned == [("bad", SOON)]
 
 
 def test_a_job_is_kept_for_the_visit_that_follows_and_for_no_other(desk: Desk) -> None:
-    desk.intake.take_job("MODIFIED", _job())
+    desk.handlers.handle_job("MODIFIED", _job())
 
     assert desk.planned == [("a", SOON)]
     assert desk.snapshots.pop("job") == _job()
@@ -104,7 +104,7 @@ def test_a_job_is_kept_for_the_visit_that_follows_and_for_no_other(desk: Desk) -
 
 
 def test_an_old_snapshot_is_worth_nothing(desk: Desk) -> None:
-    desk.intake.take_job("MODIFIED", _job())
+    desk.handlers.handle_job("MODIFIED", _job())
     desk.seconds = 1.5
 
     assert desk.snapshots.pop("job") is None
@@ -113,7 +113,7 @@ def test_an_old_snapshot_is_worth_nothing(desk: Desk) -> None:
 def test_old_snapshots_do_not_pile_up(desk: Desk) -> None:
     for number in range(300):
         desk.seconds = number
-        desk.intake.take_job("ADDED", _job(f"job-{number}"))
+        desk.handlers.handle_job("ADDED", _job(f"job-{number}"))
 
     kept = [number for number in range(300) if desk.snapshots.pop(f"job-{number}")]
 
@@ -121,8 +121,8 @@ def test_old_snapshots_do_not_pile_up(desk: Desk) -> None:
 
 
 def test_a_deleted_job_is_looked_for_not_remembered(desk: Desk) -> None:
-    desk.intake.take_job("ADDED", _job())
-    desk.intake.take_job("DELETED", _job())
+    desk.handlers.handle_job("ADDED", _job())
+    desk.handlers.handle_job("DELETED", _job())
 
     assert desk.snapshots.pop("job") is None
     assert desk.planned == [("a", SOON)] * 2
@@ -130,9 +130,9 @@ def test_a_deleted_job_is_looked_for_not_remembered(desk: Desk) -> None:
 
 @pytest.mark.parametrize("job", [pytest.param(_job(label=None), id="a stranger's"), pytest.param(_job(), id="settled")])
 def test_the_jobs_of_strangers_and_of_settled_syncs_disturb_nobody(desk: Desk, job: dict[str, Any]) -> None:
-    desk.intake.take_sync(None, _sync(1, **DONE))
+    desk.handlers.handle_sync(None, _sync(1, **DONE))
     desk.planned.clear()
 
-    desk.intake.take_job(None, job)
+    desk.handlers.handle_job(None, job)
 
     assert desk.planned == []
