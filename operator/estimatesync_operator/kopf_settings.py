@@ -18,7 +18,7 @@ _LAST_BACKOFF: Final = 10
 
 
 class _EndlessBackoffs(Iterable[float]):
-    """Seconds between the tries of one call. When they run out, kopf ends the operator, which no outage should."""
+    """Seconds between the tries of one call. When they run out, kopf ends the operator, which no outage should do."""
 
     def __iter__(self) -> Iterator[float]:
         return itertools.chain(_BACKOFFS, itertools.repeat(_LAST_BACKOFF))
@@ -28,21 +28,19 @@ class NoDiffBase(kopf.DiffBaseStorage):
     """Spares a deep copy of each object at each event: `on.event` handlers compare nothing with what was before."""
 
     def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002 - kopf's
-        """Find nothing worth comparing."""
         return kopf.BodyEssence()
 
     def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002 - kopf's
-        """Remember nothing."""
         return None
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        """Keep nothing."""
+        del body, patch, essence
 
 
 def build_server_url(environ: Mapping[str, str]) -> str | None:
-    """Build the API server's address from what every pod is told; None outside a cluster.
+    """Build the API server's address from the variables that every pod has; None outside a cluster.
 
-    kopf would look up kubernetes.default.svc instead, and be blind while the cluster's name service is away.
+    kopf would resolve kubernetes.default.svc instead, and see nothing while the cluster's name service is down.
     """
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
@@ -52,11 +50,11 @@ def build_server_url(environ: Mapping[str, str]) -> str | None:
 
 def configure(settings: kopf.OperatorSettings) -> None:
     """Set everything that differs from kopf's defaults."""
-    # A stranger's KopfPeering named `default` must not pause us.
+    # A foreign KopfPeering named `default` must not pause us.
     settings.peering.standalone = True
     # Rights in one namespace are enough when kopf does not look for new resources and namespaces.
     settings.scanning.disabled = True
-    # Seconds. A watch that died silently is found out and opened anew.
+    # Seconds. A watch that died silently is detected and opened again.
     settings.watching.server_timeout = _SERVER_TIMEOUT
     settings.watching.client_timeout = _CLIENT_TIMEOUT
     settings.watching.connect_timeout = 10
@@ -67,11 +65,11 @@ def configure(settings: kopf.OperatorSettings) -> None:
     # Seconds for one call.
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    # An API server that is away comes back; a restart of the operator would not bring it sooner.
+    # An API server that is down comes back; a restart of the operator would not bring it sooner.
     settings.networking.error_backoffs = _EndlessBackoffs()
     # One line for each event of each object would drown everything else.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    # The same for each probe of the liveness, which kopf tells of, too.
+    # The same for each liveness probe, which kopf logs as well.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.getLogger("kopf.activities.probe").setLevel(logging.WARNING)
     # Nothing is annotated and no finalizer is set; should a handler of another kind ever come, it uses our own group.

@@ -40,7 +40,6 @@ class OperatorMetrics:
     """A ChangeMeter, and the registry that is served."""
 
     def __init__(self, cache: SyncCache, health: WatchHealth) -> None:
-        """Begin with zeros."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -56,7 +55,6 @@ class OperatorMetrics:
         self._show_zeros()
 
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
-        """See ChangeMeter."""
         if after.phase != before.status.phase:
             self._record_phase(before, after)
         if after.callback is not None and _has_attempt(before.status.callback, after.callback):
@@ -139,7 +137,7 @@ async def serve_metrics(registry: CollectorRegistry, *, address: str, port: int)
     """Answer `GET /metrics` for the time of the context; port 0 serves nothing.
 
     Raises:
-        SettingsError: Nobody can listen there.
+        SettingsError: It is not possible to listen there.
     """
     if not port:
         yield

@@ -13,11 +13,11 @@ from estimatesync_operator.core.job_observation import JobObservation
 
 
 class StaleSyncError(Exception):
-    """The sync changed, or vanished, since it was read: read it again and decide anew."""
+    """The sync changed, or vanished, since it was read: read it again and decide again."""
 
 
 class UnreadableSyncError(Exception):
-    """There is an object of this name, but not one that we understand. The store has told people; leave it alone."""
+    """The object of this name cannot be understood. The store has reported that; leave the object alone."""
 
 
 class JobRefusedError(Exception):
@@ -25,7 +25,7 @@ class JobRefusedError(Exception):
 
 
 class JobNameTakenError(Exception):
-    """There is a job of this name already, ours or another's: look at it."""
+    """There is a job of this name already, ours or another's: observe it."""
 
 
 class BackendUnavailableError(Exception):
@@ -63,11 +63,11 @@ class JobRunner(Protocol):
     """Runs the one job of a sync. Raises BackendUnavailableError from any call that cannot be answered now."""
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
-        """Look at the job named in the sync's status."""
+        """Observe the job named in the sync's status."""
         ...
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
-        """Create the job; one that exists already is fine, `observe` tells whose it is.
+        """Create the job; one that exists already is fine, `observe` finds out whose it is.
 
         Raises:
             JobRefusedError: It is not taken.
@@ -96,7 +96,7 @@ class EventType(StrEnum):
 
 
 class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened to a sync, once, told to people."""
+    """Something that happened to a sync, once, recorded for people."""
 
     type: EventType
     reason: str
@@ -104,7 +104,7 @@ class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRecorder(Protocol):
-    """Tells people. Losing an event is allowed, failing because of one is not."""
+    """Records events for people. Losing one is allowed, failing because of one is not."""
 
     async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
         """Record the event on the sync. Never raises."""
@@ -120,8 +120,7 @@ class ChangeMeter(Protocol):
 class NoMeter:
     """Counts nothing."""
 
-    def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
-        """See ChangeMeter."""
+    def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None: ...
 
 
 class CallbackAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +142,7 @@ class CallbackSender(Protocol):
         ...
 
     async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
-        """Make one attempt. Never raises: whatever goes wrong is the attempt's outcome."""
+        """Make one attempt. Never raises: whatever goes wrong is the outcome of the attempt."""
         ...
 
 
@@ -159,5 +158,4 @@ class SystemClock:
     """The reconciler's Clock."""
 
     def now(self) -> datetime:
-        """See Clock."""
         return datetime.now(UTC)

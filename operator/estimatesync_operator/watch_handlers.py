@@ -1,6 +1,6 @@
-"""Takes in what the watch shows: updates what is known, and queues the sync for a visit if there is news.
+"""Handles what the watch shows: updates what is known, and enqueues the sync if something has changed.
 
-Called by the kopf shell with raw objects. An echo of the operator's own write is no news.
+The kopf shell calls it with raw objects. An echo of the operator's own write changes nothing.
 """
 
 from datetime import timedelta
@@ -17,16 +17,16 @@ from estimatesync_operator.ports import Clock
 Raw = dict[str, Any]
 
 _SETTLE_TIME: Final = timedelta(milliseconds=50)
-"""Events come in bursts (job, pod counts, conditions): one visit a moment later answers them all."""
+"""Events come in bursts (job, pod counts, conditions): one pass a moment later serves them all."""
 
 _DELETED: Final = "DELETED"
 
 
 class Queue(Protocol):
-    """Where names of syncs to visit go."""
+    """Takes the names of the syncs to reconcile."""
 
     def add_after(self, name: str, delay: timedelta) -> None:
-        """Visit this sync after a while, unless a visit comes sooner anyway."""
+        """Reconcile this sync after a while, unless a pass comes sooner anyway."""
 
 
 class WatchHandlers:
@@ -35,7 +35,6 @@ class WatchHandlers:
     def __init__(
         self, cache: SyncCache, snapshots: JobSnapshots, health: WatchHealth, queue: Queue, clock: Clock
     ) -> None:
-        """Feed the cache, the snapshots, the health and the queue."""
         self._cache = cache
         self._snapshots = snapshots
         self._health = health
@@ -43,7 +42,7 @@ class WatchHandlers:
         self._clock = clock
 
     def enqueue_all(self) -> None:
-        """Queue every sync that is known, once the whole list is."""
+        """Enqueue every known sync, once the whole list is known."""
         for name in self._cache.list_names():
             self._enqueue(name)
 
@@ -52,13 +51,13 @@ class WatchHandlers:
         return self._health.compute_blindness(now=self._clock.now())
 
     def _enqueue(self, name: str) -> None:
-        """Queue a sync for when there is something to do about it."""
-        rest = self._cache.compute_idle_time(name, now=self._clock.now())
-        if rest is not None:
-            self._queue.add_after(name, max(rest, _SETTLE_TIME))
+        """Enqueue a sync for when there is something to do about it."""
+        idle_time = self._cache.compute_idle_time(name, now=self._clock.now())
+        if idle_time is not None:
+            self._queue.add_after(name, max(idle_time, _SETTLE_TIME))
 
     def handle_sync(self, kind: str | None, raw: Raw) -> None:
-        """Take in a sync as the watch shows it; `kind` is the watch's type, None for an object that was listed."""
+        """Handle a sync as the watch shows it; `kind` is the watch's type, None for an object that was listed."""
         name = raw["metadata"]["name"]
         self._health.note_event(PLURAL, now=self._clock.now())
         self._health.saw(parse_version(raw["metadata"].get("resourceVersion", "")))
@@ -75,7 +74,7 @@ class WatchHandlers:
             self._enqueue(sync.name)
 
     def handle_job(self, kind: str | None, raw: Raw) -> None:
-        """Take in a job. The label names the sync; whose job it really is, the reconciler checks by uid."""
+        """Handle a job. The label names the sync; the reconciler checks by uid whose job it really is."""
         self._health.note_event("jobs", now=self._clock.now())
         name = raw["metadata"].get("labels", {}).get(LABEL_SYNC)
         if not name or self._cache.is_settled(name):

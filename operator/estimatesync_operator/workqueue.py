@@ -21,7 +21,7 @@ _FIRST_DELAY: Final = timedelta(milliseconds=200)
 _LONGEST_DELAY: Final = timedelta(seconds=30)
 
 current_sync: ContextVar[str | None] = ContextVar("current_sync", default=None)
-"""The sync that the running task visits, for whoever writes a log line meanwhile."""
+"""The sync that the running task reconciles, for the log lines that are written meanwhile."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def next_retry_delay(failures: int) -> timedelta:
 
 
 class PassOutcome(StrEnum):
-    """What came of one visit."""
+    """How one pass ended."""
 
     DONE = "done"
     STALE = "stale"
@@ -42,20 +42,19 @@ class PassOutcome(StrEnum):
 
 
 RecordPass = Callable[[PassOutcome, float], None]
-"""Counts a visit and its seconds."""
+"""Counts a pass and its seconds."""
 
 
-def _count_nothing(result: PassOutcome, seconds: float) -> None:
-    """The default."""
+def _count_nothing(result: PassOutcome, seconds: float) -> None: ...
 
 
 class WorkQueue:
-    """A set of sync names to visit. Use it from one event loop only."""
+    """The names of the syncs to reconcile. Use it from one event loop only."""
 
     def __init__(
         self, reconcile: Callable[[str], Awaitable[Result]], *, record_pass: RecordPass = _count_nothing
     ) -> None:
-        """Visit with `reconcile`, which may raise: the pass is then repeated."""
+        """`reconcile` may raise: the pass is then repeated."""
         self._reconcile = reconcile
         self._record_pass = record_pass
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -65,7 +64,7 @@ class WorkQueue:
         self._is_closed = False
 
     def add(self, name: str) -> None:
-        """Visit this sync now, or once more right after the visit under way."""
+        """Reconcile this sync now, or once more right after the pass under way."""
         self._forget_timer(name)
         if self._is_closed:
             return
@@ -77,7 +76,7 @@ class WorkQueue:
         task.add_done_callback(lambda _: self._end_pass(name))
 
     def add_after(self, name: str, delay: timedelta) -> None:
-        """Visit this sync after a while, unless a visit comes sooner anyway."""
+        """Reconcile this sync after a while, unless a pass comes sooner anyway."""
         loop = asyncio.get_running_loop()
         when = loop.time() + delay.total_seconds()
         planned = self._timers.get(name)
@@ -87,7 +86,7 @@ class WorkQueue:
         self._timers[name] = loop.call_at(when, self.add, name)
 
     async def run(self) -> None:
-        """Stay until cancelled, then end every visit: whatever one leaves undone, the next start picks up."""
+        """Run until cancelled, then end every pass: the next start picks up whatever is left undone."""
         try:
             await asyncio.Event().wait()
         finally:
@@ -154,7 +153,6 @@ class SyncIdFilter(logging.Filter):
     """Adds `sync_id` to records that have none; lets every record pass."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """See logging.Filter."""
         sync_id = current_sync.get()
         if sync_id is not None and not hasattr(record, "sync_id"):
             record.sync_id = sync_id
@@ -162,6 +160,6 @@ class SyncIdFilter(logging.Filter):
 
 
 def install_sync_ids(handlers: list[logging.Handler]) -> None:
-    """Have every line of these handlers carry the id."""
+    """Put the id on every line of these handlers."""
     for handler in handlers:
         handler.addFilter(SyncIdFilter())

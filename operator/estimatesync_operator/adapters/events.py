@@ -26,7 +26,6 @@ class KubernetesEvents:
         self._clock = clock
 
     async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
-        """See EventRecorder."""
         logger.info("%s: %s: %s", sync.name, event.reason, event.message, extra={"sync_id": sync.name})
         try:
             with translate_failures("recording an event"):

@@ -42,7 +42,7 @@ class JobSnapshots:
         self._snapshots: dict[str, tuple[float, Raw]] = {}
 
     def put(self, job: Raw) -> None:
-        """Keep a job for the visit that follows."""
+        """Keep a job for the pass that follows."""
         now = self._monotonic()
         if len(self._snapshots) > _PURGE_ABOVE:
             self._snapshots = {name: each for name, each in self._snapshots.items() if _is_fresh(each[0], now)}
@@ -63,7 +63,7 @@ def _is_fresh(seen_at: float, now: float) -> bool:
 
 
 _REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
-"""500 is what an admission webhook that does not answer looks like: people must read of it, and it must have an end."""
+"""500 is what an admission webhook that does not answer looks like: people must see it, and it must have an end."""
 
 _LOG_TAIL_LINES: Final = 200
 """Enough to find the newest page lines when 32 pages are in flight."""
@@ -72,7 +72,7 @@ _JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
 def is_refusal(error: ApiError) -> bool:
-    """Tell a job that is not taken from an API server that has a bad moment."""
+    """Distinguish a job that is refused from an API server that has a bad moment."""
     return error.code in _REFUSALS
 
 
@@ -102,7 +102,6 @@ class KubernetesJobs:
         self._clock = clock
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
-        """See JobRunner."""
         with translate_failures(f"reading the job of {sync.name}"):
             job = self._snapshots.pop(build_job_name(sync.uid)) or await self._fetch_job(sync)
             if job is None:
@@ -113,7 +112,6 @@ class KubernetesJobs:
         return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
-        """See JobRunner."""
         manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._format_trace(sync))
         with translate_failures(f"creating the job of {sync.name}"):
             try:
@@ -126,13 +124,13 @@ class KubernetesJobs:
                 raise
 
     async def stop(self, sync: EstimateSync) -> None:
-        """See JobRunner. In the foreground: the job stays visible until its pods have ended."""
+        """In the foreground: the job stays visible until its pods have ended."""
         self._snapshots.drop(build_job_name(sync.uid))
         with translate_failures(f"deleting the job of {sync.name}"):
             await self._delete(build_job_name(sync.uid), "Foreground")
 
     async def remove_leftovers(self, name: str) -> None:
-        """See JobRunner. The garbage collector would do it, but it may take half a minute to learn of a new kind."""
+        """The garbage collector would do it, but may take half a minute to learn of a new kind."""
         selector = f"{JOB_LABEL_SELECTOR},{LABEL_SYNC}={name}"
         with translate_failures(f"removing the jobs of {name}"):
             for job in await self._fetch_items(self._path(), {"labelSelector": selector}):
@@ -140,7 +138,7 @@ class KubernetesJobs:
                     await self._delete(job["metadata"]["name"], "Background")
 
     async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
-        """See JobRunner. A log that cannot be read only means that no progress is shown."""
+        """A log that cannot be read only means that no progress is shown."""
         try:
             with translate_failures("reading the log"):
                 pods = await self._fetch_pods(sync)

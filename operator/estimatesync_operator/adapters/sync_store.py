@@ -50,7 +50,7 @@ class KubernetesSyncStore:
 
         Raises:
             NotServedError: There is no CustomResourceDefinition, or no right to list.
-            BackendUnavailableError: It cannot be told yet.
+            BackendUnavailableError: That is not known yet.
         """
         with translate_failures("listing EstimateSyncs"):
             try:
@@ -65,18 +65,16 @@ class KubernetesSyncStore:
                 raise NotServedError(_explain_absence(error)) from error
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """See SyncStore."""
         sync = self._cache.get(name) or await self._read(name)
         return None if sync is None or sync.metadata.deletion_timestamp else sync
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
-        """See SyncStore."""
         for name in self._cache.list_stale():
             await self._read(name)
         return self._cache.list_unfinished()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
-        """See SyncStore. A replacement with the version that was read: fields that are gone go, lists too."""
+        """Replace, with the version that was read: absent fields are removed, lists too."""
         body = to_object(msgspec.structs.replace(sync, status=status))
         try:
             raw = await self._replace_status(sync.name, body)
@@ -90,7 +88,7 @@ class KubernetesSyncStore:
         return written
 
     async def delete(self, sync: EstimateSync) -> None:
-        """See SyncStore. The uid is a precondition, so that a new sync of the same name is spared."""
+        """The uid is a precondition, so that a new sync of the same name is spared."""
         with translate_failures(f"deleting EstimateSync {sync.name}"), suppress(NotFoundError, ConflictError):
             await self._client.delete(self._path(sync.name), propagation="Background", uid=sync.uid)
 
@@ -117,12 +115,12 @@ class KubernetesSyncStore:
         return sync
 
     async def _refuse(self, raw: dict[str, Any], error: MalformedSyncError) -> None:
-        """Say once for each version of an object that it cannot be read."""
+        """Report once for each version of an object that it cannot be read."""
         name, version = raw["metadata"]["name"], raw["metadata"].get("resourceVersion", "")
         if self._refused.get(name) == version:
             return
         self._refused[name] = version
-        logger.warning("EstimateSync %s is passed over: %s", name, error, extra={"sync_id": name})
+        logger.warning("EstimateSync %s is skipped: %s", name, error, extra={"sync_id": name})
         refusal = compute_invalid_status(raw, error, now=self._clock.now())
         if refusal is not None:
             with suppress(StaleSyncError, BackendUnavailableError):

@@ -33,7 +33,7 @@ _WAITING: Final = frozenset({None, Phase.QUEUED})
 def build_sync_spans(
     before: EstimateSync, after: EstimateSyncStatus, *, now: datetime, sample: Sample
 ) -> tuple[PastSpan, ...]:
-    """Every state that has ended with this change; Kubernetes keeps whole seconds, and so do most of these times."""
+    """Every state that has ended with this change, in whole seconds, as Kubernetes keeps most of these times."""
     return tuple(_build_spans(before, after, now, sample))
 
 
@@ -87,7 +87,7 @@ _SUCCESS: Final = range(200, 300)
 
 
 class TraceablePorts(NamedTuple):
-    """Those of the reconciler's ports that have something to tell."""
+    """Those of the reconciler's ports that record spans."""
 
     store: SyncStore
     callbacks: CallbackSender
@@ -95,15 +95,14 @@ class TraceablePorts(NamedTuple):
 
 
 class TracedStore:
-    """A SyncStore that makes each visit part of the sync's trace, for the lines that it logs."""
+    """A SyncStore that makes each pass part of the sync's trace, for the lines that it logs."""
 
     def __init__(self, store: SyncStore, tracer: Tracer) -> None:
-        """Keep syncs in `store`."""
         self._store = store
         self._tracer = tracer
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """See SyncStore; a visit begins with it, in a task of its own, which knows the trace of who woke it."""
+        """A pass begins with it, in a task of its own, which inherits the trace of whatever triggered it."""
         self._tracer.follow(None)
         sync = await self._store.fetch(name)
         if sync is not None:
@@ -111,20 +110,17 @@ class TracedStore:
         return sync
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
-        """See SyncStore."""
         return await self._store.fetch_unfinished()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
-        """See SyncStore."""
         return await self._store.write_status(sync, status)
 
     async def delete(self, sync: EstimateSync) -> None:
-        """See SyncStore."""
         await self._store.delete(sync)
 
 
 class TracedMeter:
-    """A ChangeMeter that tells what has ended with a change, and counts with another one."""
+    """A ChangeMeter that records what has ended with a change, and counts with another one."""
 
     def __init__(self, meter: ChangeMeter, tracer: Tracer, clock: Clock) -> None:
         """Count with `meter`."""
@@ -133,7 +129,6 @@ class TracedMeter:
         self._clock = clock
 
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
-        """See ChangeMeter."""
         self._meter.record_change(before, after)
         for span in build_sync_spans(before, after, now=self._clock.now(), sample=self._tracer.samples):
             self._tracer.tell(span)
@@ -143,16 +138,13 @@ class TracedCallbacks:
     """A CallbackSender whose every attempt is a span of the sync."""
 
     def __init__(self, sender: CallbackSender, tracer: Tracer) -> None:
-        """Send with `sender`."""
         self._sender = sender
         self._tracer = tracer
 
     async def has_target(self, sync: EstimateSync) -> bool:
-        """See CallbackSender."""
         return await self._sender.has_target(sync)
 
     async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
-        """See CallbackSender."""
         number = 1 + (sync.status.callback.attempts if sync.status.callback else 0)
         with self._tracer.span(
             SpanName.CALLBACK,
@@ -169,7 +161,7 @@ class TracedCallbacks:
 
 
 class JobTraces:
-    """Tells a job where it belongs: its spans are part of the span that is told when the job has ended."""
+    """Links a job to its sync: its spans are part of the span that is recorded when the job has ended."""
 
     def __init__(self, tracer: Tracer) -> None:
         """Decide by the tracer's sampler where a trace begins with the sync."""
@@ -189,7 +181,7 @@ def build_trace_headers(tracer: Tracer) -> dict[str, str]:
 
 
 def trace_ports(ports: TraceablePorts, tracer: Tracer, clock: Clock) -> TraceablePorts:
-    """Have the ports told of; as they are when tracing is off."""
+    """Have the ports record spans; as they are when tracing is off."""
     if not tracer.is_on:
         return ports
     return TraceablePorts(

@@ -1,6 +1,6 @@
 """What the callback says: a pure function of a finished sync's status, so that every attempt sends the same bytes.
 
-The reconciler calls it at each attempt instead of storing the body. Signing and sending are left to others.
+The reconciler calls it at each attempt instead of storing the body. Signing and sending are done elsewhere.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ _NO_CAUSE: Final = "Synchronization failed."
 
 
 class UnfinishedSyncError(ValueError):
-    """A sync without an outcome has nothing to tell yet; a fault of the caller."""
+    """A sync without an outcome has nothing to report yet; a fault of the caller."""
 
 
 class _Results(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class _CallbackBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_callback_body(sync: EstimateSync) -> bytes:
-    """Build the JSON that tells Make.com how a sync ended; the same sync gives the same bytes for ever.
+    """Build the JSON that tells Make.com how a sync ended; the same sync always gives the same bytes.
 
     Raises:
         UnfinishedSyncError: The phase is not final, or the completion time is missing.

@@ -1,6 +1,6 @@
 """Whether a callback is delivered, tried again, or given up: the whole delivery policy, without a clock or a socket.
 
-The reconciler calls it after each attempt and writes what it returns. Which answers mean what follows Standard
+The delivery calls it after each attempt and records what it returns. Which answers mean what follows Standard
 Webhooks (https://github.com/standard-webhooks/standard-webhooks) and Make.com's own answers to webhooks.
 """
 
@@ -31,7 +31,7 @@ RETRY_DELAYS: Final = (
     timedelta(hours=4),
     timedelta(hours=10),
 )
-"""The least wait after attempt 1, 2, …: together 17 h 42 m, so that a receiver that is down overnight is still told."""
+"""The least wait after attempt 1, 2, …: together 17 h 42 m, so that a receiver that is down overnight still gets it."""
 
 MAX_ATTEMPTS: Final = len(RETRY_DELAYS) + 1
 
@@ -65,8 +65,8 @@ class CallbackDecision(msgspec.Struct, frozen=True, kw_only=True):
 def decide_callback(attempt: CallbackAttempt, *, attempts_made: int, now: datetime, jitter: float) -> CallbackDecision:
     """Judge one attempt.
 
-    A refused target is retried like a network error: it costs no request, and who corrects the Secret or the settings
-    within the schedule gets every waiting callback without asking for each one again.
+    A refused target is retried like a network error: it costs no request, and once the Secret or the settings are
+    corrected within the schedule, every waiting callback is delivered without a request for each.
 
     Args:
         attempt: What the attempt came to.
@@ -117,7 +117,7 @@ def compute_retry_delay(*, attempts_made: int, jitter: float, retry_after: timed
 
 
 def format_attempt(attempt: CallbackAttempt) -> str:
-    """Say in one sentence why an attempt did not deliver, and what to do where somebody can do something.
+    """Say in one sentence why an attempt did not deliver, and what to do where something can be done.
 
     The body that came back is never quoted: a receiver may repeat the webhook's URL in it, which is a secret.
     """

@@ -1,4 +1,4 @@
-"""Sends callbacks over HTTP: the one place where the operator talks to an address that somebody else chose.
+"""Sends callbacks over HTTP: the one place where the operator talks to an address that others chose.
 
 It carries out what the pure callback modules decide, and judges nothing itself: the policy reads the attempt.
 It speaks to httpx's transport, one layer below the client: no redirects, proxies, cookies or netrc to switch off, and
@@ -35,7 +35,7 @@ from estimatesync_operator.callback_settings import ALLOWED_SECRETS, CallbackSet
 from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
 
 TraceHeaders = Callable[[], Mapping[str, str]]
-"""Makes the headers that tell the receiver of which trace a request is part."""
+"""Builds the headers that name the trace a request is part of."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Turns a host and a port into addresses. Raises OSError when it cannot."""
@@ -202,10 +202,9 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 class SharedLookups:
-    """A Resolve. Nothing is remembered: a look-up is shared only by those who ask while it is under way."""
+    """A Resolve. Nothing is remembered: a look-up is shared only by the requests that come while it is under way."""
 
     def __init__(self, ask: Ask = socket.getaddrinfo) -> None:
-        """Ask the system's resolver, or another."""
         self._ask = ask
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
         self._under_way: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
@@ -214,7 +213,7 @@ class SharedLookups:
         """Look a host up; the resolver's order is kept: best address first.
 
         Raises:
-            OSError: It has no address, or nobody knows.
+            OSError: It has no address, or the name servers do not answer.
         """
         key = host, port
         lookup = self._under_way.get(key)
@@ -231,7 +230,7 @@ class SharedLookups:
     def _end(self, key: tuple[str, int], done: asyncio.Future[Sequence[str]]) -> None:
         del self._under_way[key]
         if not done.cancelled():
-            done.exception()  # Whoever asked may have given up; that nobody looks at the error is no defect.
+            done.exception()  # The caller may have given up: an error that is not retrieved is not a defect.
 
 
 _WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (

@@ -1,6 +1,6 @@
 """How a receiver can tell that a callback is ours and which one it is: the headers of Standard Webhooks.
 
-The sender calls it at each attempt. https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+The sender builds them at each attempt. https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
 import base64

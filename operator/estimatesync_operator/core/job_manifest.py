@@ -1,4 +1,4 @@
-"""The Job of a sync: everything about how it runs comes from the deployment, nothing from who asked for it.
+"""The Job of a sync: everything about how it runs comes from the deployment, nothing from the request.
 
 https://kubernetes.io/docs/concepts/workloads/controllers/job/
 https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
@@ -97,7 +97,7 @@ _POD_FAILURE_POLICY: Final = {
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     ]
 }
-"""A permanent failure ends the job at once; a drained node is nobody's failure. Else maxRetries decides."""
+"""A permanent failure ends the job at once; a drained node is not a failure of the sync. Else maxRetries decides."""
 
 
 def _build_labels(sync: EstimateSync) -> dict[str, str]:

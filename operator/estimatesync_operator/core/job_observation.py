@@ -64,7 +64,7 @@ class JobState(StrEnum):
 
 
 class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a job. The fields about a run describe the newest one that has ended, or is stuck."""
+    """One observation of a job. The fields about a run describe the newest one that has ended, or is stuck."""
 
     state: JobState
     failure_reason: str | None = None
@@ -86,7 +86,7 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     failed_runs: int = 0
     """Runs that counted as failures; those that the cluster ended do not."""
     pod_name: str | None = None
-    """The newest pod; None when there is none, or when it was not looked for."""
+    """The newest pod; None when there is none, or when it was not looked up."""
 
     @property
     def blocker(self) -> Reason | None:
@@ -126,7 +126,7 @@ def observe_job(
     """Map a raw Job (None when there is none), raw pods and raw events to an observation.
 
     Pods that the job does not control are passed over; a job that `owner_uid` does not own is FOREIGN, and one that
-    is deleted before it has ended is STOPPING. `now` tells a pod that is ending from one whose node is lost.
+    is deleted before it has ended is STOPPING. `now` distinguishes a pod that is ending from one whose node is lost.
     """
     if job is None:
         return ABSENT_JOB
@@ -151,7 +151,7 @@ def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
 
 
 def needs_pods(job: Raw) -> bool:
-    """Tell whether the pods know more than the job: not before there is one, nor while one is ready and at work."""
+    """Tell whether the pods know more than the job: not before there is one, nor while one is ready and working."""
     status = job.get("status", {})
     if has_finished(job) or _find_ending_time(job):
         return True
@@ -161,7 +161,7 @@ def needs_pods(job: Raw) -> bool:
 def find_event_source(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | None:
     """The uid of the object whose events may know why nothing runs: the newest pod that gets no container, or the job.
 
-    None while nothing is amiss, and in the first moments of either.
+    None while nothing is wrong, and in the first moments of either.
     """
     if _may_lack_pods(job, pods, now):
         return str(job["metadata"]["uid"])
@@ -223,7 +223,7 @@ def _find_job_condition(job: Raw, *kinds: str) -> Raw | None:
 
 
 def _is_owned(child: Raw, owner_uid: str) -> bool:
-    """By the controlling reference only: any object may name any owner beside it."""
+    """By the controlling reference only: any object may name any other owner besides."""
     owners = child["metadata"].get("ownerReferences", [])
     return any(owner.get("uid") == owner_uid and owner.get("controller") for owner in owners)
 
@@ -273,12 +273,12 @@ def add_blocker(
 
 
 def is_running(pod: Raw) -> bool:
-    """Tell whether the container of the sync runs, as far as its node has told."""
+    """Tell whether the container of the sync runs, as far as its node has reported."""
     return bool(_get_state(pod).get("running"))
 
 
 def is_creating(pod: Raw) -> bool:
-    """Tell whether a node is at work on the container; what keeps it, such as a volume, only the events tell."""
+    """Tell whether a node is at work on the container; what blocks it, such as a volume, stands only in the events."""
     return (_get_state(pod).get("waiting") or {}).get("reason") == _CREATING
 
 
@@ -317,7 +317,7 @@ def _is_lost(pod: Raw, now: datetime) -> bool:
 
 
 def _find_refusal(events: Iterable[Raw], *, after: Raw | None) -> Raw | None:
-    """The newest event that tells of a refusal, since the pod that there was last."""
+    """The newest event that reports a refusal, since the last pod."""
     since = after["metadata"].get("creationTimestamp", "") if after else ""
     refusals = [event for event in events if event.get("reason") in _REFUSALS and _get_event_time(event) >= since]
     return max(refusals, key=_get_event_time, default=None)

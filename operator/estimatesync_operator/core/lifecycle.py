@@ -67,12 +67,12 @@ def compute_queue_status(
 
 
 def compute_created_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
-    """Remember that the job exists: if it is absent later, somebody has deleted it."""
+    """Remember that the job exists: if it is absent later, it was deleted."""
     return _build_status(sync, now=now, reason=Reason.RUNNING, message=format_created(sync))
 
 
 def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> EstimateSyncStatus:
-    """The job was not taken; it is asked for again until the sync's time is over."""
+    """The job was refused; it is requested again until the sync's time is over."""
     message = format_cause(Reason.JOB_REFUSED, quote=why)
     return _build_status(sync, now=now, reason=Reason.JOB_REFUSED, message=message)
 
@@ -86,9 +86,9 @@ def compute_running_status(
     known_pod: str | None = None,
     max_evictions: int,
 ) -> EstimateSyncStatus:
-    """Show how far a running sync is, or what keeps it from starting; without news of its progress, the last known.
+    """Show how far a running sync is, or what keeps it from starting; without new progress, the last known.
 
-    `known_pod` is the newest pod of an earlier look, which may not be on record.
+    `known_pod` is the newest pod of an earlier pass, which may not be on record.
     """
     if observation.failure_reason:
         # Its pods go before it does; what kept them from starting is the cause, and is judged at the end.
@@ -100,7 +100,7 @@ def compute_running_status(
         or (Reason.RUNNING, format_run(sync, observation, shown))
     )
     status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
-    # The first pod is no news of its own: each write is a call.
+    # The first pod alone is not worth a write.
     is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
     pod_name = observation.pod_name or known_pod or sync.status.pod_name
     return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
@@ -118,7 +118,7 @@ def _describe_blocker(observation: JobObservation) -> tuple[Reason, str] | None:
 
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
-    """The job is being deleted, and what it runs has a moment to end; an obstacle on record is why it is."""
+    """The job is being deleted, and what it runs has a moment to end; a blocker on record is the reason."""
     if (sync.status.stalled_since or sync.status.is_evicted_too_often) and not sync.spec.cancel:
         return _build_status(sync, now=now)
     message = "Cancelling: the sync is being stopped" if sync.spec.cancel else "The job is being deleted"
@@ -136,7 +136,7 @@ def compute_final_status(
 ) -> EstimateSyncStatus:
     """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone.
 
-    `seen` is the last look at its job, if there was one: a pod that came and went between two looks stands in it.
+    `seen` is the last observation of its job, if there was one: it names a pod that came and went in between.
     """
     start = sync.status.start_time or now
     completion = max(_whole_second(seen.finished_at if seen and seen.finished_at else now), start)
@@ -177,9 +177,9 @@ def compute_give_up_time(sync: EstimateSync) -> datetime:
 
 
 def get_date_range(sync: EstimateSync) -> DateRange:
-    """The range fixed on the first visit."""
+    """The range fixed on the first pass."""
     if sync.status.date_range is None:
-        raise ValueError("a sync that has been visited has a date range")
+        raise ValueError("a sync that has been reconciled has a date range")
     return sync.status.date_range
 
 
@@ -206,7 +206,7 @@ def _build_callback(sync: EstimateSync, *, environment: str, has_target: bool) -
 
 
 def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
-    """A finished sync shows all its pages: the last look at the log may have been a moment too early."""
+    """A finished sync shows all its pages: the log may have been read a moment too early."""
     if outcome.phase is not Phase.SUCCEEDED:
         return sync.status.progress
     pages = outcome.pages or (sync.status.progress.total_pages if sync.status.progress else 1)
@@ -283,7 +283,7 @@ def _keep_time(condition: Condition, before: Condition | None) -> Condition:
 
 
 def count_runs(sync: EstimateSync, observation: JobObservation, known_pod: str | None) -> int:
-    """Count the pods that were begun, as far as they were seen: there is one at a time, so another one is one more."""
+    """Count the pods that were begun, as far as they were seen: one at a time, so a different one is one more."""
     before = sync.status.pod_name or known_pod
     is_another = before is not None and observation.pod_name not in {None, before}
     return max(sync.status.runs or 0, 1) + is_another

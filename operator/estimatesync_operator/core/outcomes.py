@@ -1,6 +1,6 @@
-"""What a job's state means for its sync: an obstacle while it lasts, an outcome once it has ended.
+"""What a job's state means for its sync: the outcome, once it has ended.
 
-Called by the steps of a running sync. The words are those of the table of causes.
+The words are those of the table of causes.
 """
 
 from datetime import timedelta
@@ -42,7 +42,7 @@ def fail(reason: Reason, *, message: str = "", quote: str | None = None, **detai
 
 
 def compute_give_up(sync: EstimateSync, *, after: timedelta) -> Outcome:
-    """End a sync whose obstacle stood for too long; its status still says which."""
+    """End a sync whose blocker stood for too long; its status still says which."""
     return fail(
         Reason(str(sync.status.reason)),
         message=f"Gave up after {int(after.total_seconds())} seconds. {sync.status.message}",
@@ -71,7 +71,7 @@ def _judge_own_end(sync: EstimateSync, given_up_after: timedelta | None) -> Outc
 
 
 def _judge_unfinished(job: JobObservation, sync: EstimateSync) -> Outcome:
-    """A job that has failed but whose pods do not end, or one that somebody has deleted."""
+    """A job that has failed but whose pods do not end, or one that was deleted."""
     if job.failure_reason:
         return compute_outcome(msgspec.structs.replace(job, state=JobState.FAILED), sync)
     return fail(Reason.JOB_DELETED)
@@ -106,7 +106,7 @@ def _judge_result(observation: JobObservation, sync_uid: str) -> Outcome:
 
 
 def _judge_error(observation: JobObservation, reason: Reason, message: str) -> Outcome:
-    """The program only knows that it was told to stop; why, the node may know."""
+    """The program only knows that it was stopped; the node may know why."""
     node_reason = find_reason(observation.container_reason)
     if reason is Reason.INTERRUPTED and node_reason is not None:
         return fail(node_reason, quote=observation.node_message)

@@ -57,7 +57,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     queue: QueueDecision | None = None
     """Whether the sync may start, if it waits."""
     job: JobObservation | None = None
-    """None while it has not been looked for: a job that was never seen is created first."""
+    """None while it was not looked up: a job that was never seen is created first."""
     refusal: str | None = None
     """Why the job was just refused."""
     progress: Progress | None = None

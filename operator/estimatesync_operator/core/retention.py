@@ -48,13 +48,13 @@ def compute_token(sync: EstimateSync) -> str | None:
 
 
 def has_request(sync: EstimateSync) -> bool:
-    """Tell whether a finished sync is to be told about again."""
+    """Tell whether another delivery of a finished sync's callback is requested."""
     callback, token = sync.status.callback, compute_token(sync)
     return sync.is_finished and callback is not None and token is not None and token != callback.redelivery
 
 
 def compute_requested(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
-    """Begin the delivery anew: same id, and the whole schedule of attempts again; those before stay known.
+    """Begin the delivery again: same id, and the whole schedule of attempts; the earlier attempts stay on record.
 
     A callback that had no target gets one if there is one by now; one that the sync never wanted stays away.
     """

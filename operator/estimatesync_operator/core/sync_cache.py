@@ -1,8 +1,8 @@
 """What the operator knows of every sync without asking: fed by the watch and by its own writes.
 
 Correctness does not rest on it. Every write names the version that it starts from, so what is decided on old knowledge
-is refused by the API server, and the sync is read anew. Two things make up for what a version cannot: the cache never
-goes back to an older one, and a write whose outcome is unknown puts a sync in doubt until it has been read.
+is refused by the API server, and the sync is read again. Two things make up for what a version cannot: the cache never
+goes back to an older one, and a write whose outcome is unknown makes a sync stale until it has been read.
 
 Finished syncs with nothing left to do shrink to a line, so that thousands of them can stay.
 """
@@ -17,7 +17,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_operator.core.retention import DEFAULT_TTL, compute_expiry, is_settled
 
 State = tuple[str, str]
-"""Phase and reason; empty before the first visit."""
+"""Phase and reason; empty before the first pass."""
 
 
 class _Settled(msgspec.Struct, frozen=True):
@@ -30,18 +30,17 @@ class SyncCache:
     """Use it from one event loop only."""
 
     def __init__(self, *, default_ttl: timedelta = DEFAULT_TTL) -> None:
-        """Know nothing; `default_ttl` is how long a finished sync stays that does not say it itself."""
+        """`default_ttl` is how long a finished sync stays that does not set it itself."""
         self._default_ttl = default_ttl
         self._live: dict[str, EstimateSync] = {}
         self._settled: dict[str, _Settled] = {}
         self._stale: set[str] = set()
 
     def __len__(self) -> int:
-        """Count all syncs."""
         return len(self._live) + len(self._settled)
 
     def upsert(self, sync: EstimateSync) -> bool:
-        """Take a version in; False when it, or a newer one, is known already."""
+        """Store a version; False when it, or a newer one, is known already."""
         version = parse_version(sync.metadata.resource_version)
         known = self._get_version(sync.name)
         if known is not None and version < known:
@@ -54,7 +53,7 @@ class SyncCache:
         return True
 
     def upsert_written(self, sync: EstimateSync) -> None:
-        """Take in what came of a write, unless the sync has been removed meanwhile: it would stay for ever."""
+        """Store what came of a write, unless the sync has been removed meanwhile: it would stay forever."""
         if self._get_version(sync.name) is not None:
             self.upsert(sync)
 
@@ -68,7 +67,7 @@ class SyncCache:
         self._stale.discard(name)
 
     def mark_stale(self, name: str) -> None:
-        """Let a sync be read anew before anything is decided about it."""
+        """Have a sync read again before anything is decided about it."""
         if name in self._live:
             self._stale.add(name)
 
@@ -81,7 +80,7 @@ class SyncCache:
         return name in self._settled
 
     def list_stale(self) -> tuple[str, ...]:
-        """Name the syncs to read anew."""
+        """Name the syncs to read again."""
         return tuple(self._stale)
 
     def list_unfinished(self) -> tuple[EstimateSync, ...]:
@@ -95,7 +94,7 @@ class SyncCache:
         return (*self._live, *self._settled)
 
     def compute_idle_time(self, name: str, *, now: datetime) -> timedelta | None:
-        """How long a sync needs no visit; zero while something is left to do about it, None for ever."""
+        """How long a sync needs no pass; zero while something is left to do about it, None for always."""
         settled = self._settled.get(name)
         if settled is None:
             return timedelta()

@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 BLIND_LIMIT: Final = timedelta(minutes=3)
-"""Longer than a watch that was cut in silence takes to be found out and opened anew (70 s), twice."""
+"""More than twice the time (70 s) that it takes to detect a watch that was cut silently, and to open it again."""
 
 
 class WatchHealth:
     """Use it from one event loop only. Versions grow with each write, and the watch shows them in that order."""
 
     def __init__(self) -> None:
-        """Expect nothing."""
         self._expected: deque[tuple[int, datetime]] = deque()
         self._newest_seen = 0
         self._last_events: dict[str, datetime] = {}
