@@ -37,7 +37,7 @@ from estimatesync_operator.adapters.sync_store import KubernetesSyncStore, NotSe
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
 from estimatesync_operator.callback.sender import HttpCallbackSender
-from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
 from estimatesync_operator.kopf_settings import build_server_url, configure

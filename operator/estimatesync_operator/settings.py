@@ -22,7 +22,7 @@ from estimatesync_contract.settings import (
 from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
-from estimatesync_operator.callback_settings import CALLBACK_SETTINGS
+from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
 from estimatesync_operator.core.job_manifest import JobSettings
 from estimatesync_operator.core.plan import ReconcilerSettings
 

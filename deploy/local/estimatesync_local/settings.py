@@ -34,7 +34,7 @@ from estimatesync_contract.settings import (
     SettingsReader,
     TextSetting,
 )
-from estimatesync_operator.callback_settings import (
+from estimatesync_operator.callback.settings import (
     ALLOWED_SECRETS,
     CALLBACK_SETTINGS,
     CallbackSettings,

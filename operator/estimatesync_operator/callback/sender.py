@@ -30,8 +30,8 @@ from estimatesync_contract.settings import CALLBACK_URL, SettingsError
 from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
+from estimatesync_operator.callback.settings import ALLOWED_SECRETS, CallbackSettings
 from estimatesync_operator.callback.signature import build_callback_headers
-from estimatesync_operator.callback_settings import ALLOWED_SECRETS, CallbackSettings
 from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
 
 TraceHeaders = Callable[[], Mapping[str, str]]

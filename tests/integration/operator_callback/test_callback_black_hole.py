@@ -12,7 +12,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.callback.sender import HttpCallbackSender, SharedLookups
-from estimatesync_operator.callback_settings import CallbackSettings
+from estimatesync_operator.callback.settings import CallbackSettings
 from estimatesync_operator.ports import CallbackAttempt
 from sample_attic_tech.receiver import running_receiver
 

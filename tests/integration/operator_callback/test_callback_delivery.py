@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
-from estimatesync_operator.callback_settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.ports import CallbackAttempt
 from sample_attic_tech import Response
 from sample_attic_tech.receiver import running_receiver

@@ -7,7 +7,7 @@ from socket import socket
 import pytest
 import trustme
 from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
-from estimatesync_operator.callback_settings import CallbackSettings
+from estimatesync_operator.callback.settings import CallbackSettings
 from estimatesync_operator.ports import CallbackAttempt
 
 Send = Callable[[HttpCallbackSender], CallbackAttempt]

@@ -10,7 +10,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.callback.sender import HttpCallbackSender, Resolve
-from estimatesync_operator.callback_settings import CallbackSettings
+from estimatesync_operator.callback.settings import CallbackSettings
 from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
 
 NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 from estimatesync_contract.settings import SettingsError, SettingsReader
-from estimatesync_operator.callback_settings import CALLBACK_SETTINGS, CallbackSettings, read_callback_settings
+from estimatesync_operator.callback.settings import CALLBACK_SETTINGS, CallbackSettings, read_callback_settings
 
 SETTING_NAMES = [each.name for each in CALLBACK_SETTINGS]
 
