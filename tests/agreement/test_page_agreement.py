@@ -8,7 +8,7 @@ from pathlib import Path
 from estimatesync_api.settings import REQUEST_SETTINGS
 from estimatesync_api.status_page.core.localization import LANGUAGES
 from estimatesync_contract.causes import CAUSES
-from estimatesync_demo.page_pictures import ALL, MOST_BYTES
+from estimatesync_demo.page_pictures import ALL, MAX_BYTES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "page.md").read_text()
@@ -32,7 +32,7 @@ def test_every_picture_is_taken_shown_and_light() -> None:
     shown = re.findall(r"!\[[^\]]{20,}\]\(images/(page-[\w-]+\.png)\)", PAGE)
 
     assert {f"page-{picture.name}.png" for picture in ALL} == set(shown)
-    assert [name for name in shown if (DOCS / "images" / name).stat().st_size > MOST_BYTES] == []
+    assert [name for name in shown if (DOCS / "images" / name).stat().st_size > MAX_BYTES] == []
 
 
 def test_every_setting_of_the_page_is_one() -> None:

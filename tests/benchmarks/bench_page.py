@@ -22,7 +22,7 @@ from estimatesync_api.status_page.core.addresses import HOME, TRENDS, build_sync
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_contract.estimate_sync import to_object
 from estimatesync_contract.names import API_VERSION, PLURAL
-from estimatesync_demo.page_scenery import list_syncs
+from estimatesync_demo.page_fixtures import list_syncs
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
 

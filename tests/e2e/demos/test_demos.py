@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from estimatesync_demo.findings import Findings, Rows, find_differences
+from estimatesync_demo.sample_environment import Rows
+from estimatesync_demo.scenario import Findings, find_differences
 
 GOOD = Findings(
     sync_id="est-1",

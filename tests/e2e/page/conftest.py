@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from estimatesync_demo import page_scenery
+from estimatesync_demo import page_fixtures
 from estimatesync_demo.browsers import ADVICE, find_browser
 from estimatesync_demo.page_pictures import serving
 from estimatesync_demo.server_process import build_sample_settings, running_server
@@ -21,7 +21,7 @@ from sample_attic_tech.receiver import Receiver, running_receiver
 PATIENCE = 40.0
 PAGE_SECONDS = 0.5
 BROWSER = find_browser()
-KEY = page_scenery.KEY
+KEY = page_fixtures.KEY
 expect.set_options(timeout=PATIENCE * 1000)
 collect_ignore_glob = [] if BROWSER else ["test_*.py"]
 
@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def scenery() -> Iterator[str]:
+def fixture_page() -> Iterator[str]:
     """Address of the page over made-up syncs, of which one runs for ever and another has failed."""
     with serving() as url:
         yield url

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from estimatesync_demo.page_fixtures import AWAY, FAILED, KEY, RUNNING
 from estimatesync_demo.page_pictures import serving
-from estimatesync_demo.page_scenery import FAILED, KEY, RUNNING
-from estimatesync_demo.page_server import AWAY
 from playwright.sync_api import BrowserContext, Page, expect
 
 Open = Callable[..., BrowserContext]
@@ -31,7 +30,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_axe_finds_nothing_on_any_page(
-    scenery: str,
+    fixture_page: str,
     open_context: Open,
     sign_in: SignIn,
     find_violations: Callable[[Page], list[str]],
@@ -39,15 +38,15 @@ def test_axe_finds_nothing_on_any_page(
 ) -> None:
     context = open_context(**kind)
     stranger = context.new_page()
-    stranger.goto(f"{scenery}/")
+    stranger.goto(f"{fixture_page}/")
     found = {"sign-in": find_violations(stranger)}
     stranger.locator("#key").fill("made-up-key-that-is-wrong")
     stranger.locator("main form button").click()
     found["sign-in, wrong key"] = find_violations(stranger)
-    page = sign_in(context, scenery)
+    page = sign_in(context, fixture_page)
 
     for path in PAGES:
-        page.goto(f"{scenery}{path}")
+        page.goto(f"{fixture_page}{path}")
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         found[path] = find_violations(page)
 
@@ -55,25 +54,27 @@ def test_axe_finds_nothing_on_any_page(
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-def test_nothing_is_wider_than_a_small_phone(scenery: str, open_context: Open, sign_in: SignIn, language: str) -> None:
-    page = sign_in(open_context(viewport=PHONE, locale=language), scenery)
+def test_nothing_is_wider_than_a_small_phone(
+    fixture_page: str, open_context: Open, sign_in: SignIn, language: str
+) -> None:
+    page = sign_in(open_context(viewport=PHONE, locale=language), fixture_page)
 
     widths = {}
     for path in PAGES:
-        page.goto(f"{scenery}{path}")
+        page.goto(f"{fixture_page}{path}")
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         widths[path] = page.evaluate("document.documentElement.scrollWidth")
 
     assert {path: width for path, width in widths.items() if width > PHONE["width"]} == {}
 
 
-def test_everything_is_reached_by_keyboard_and_focus_is_seen(scenery: str, open_context: Open) -> None:
+def test_everything_is_reached_by_keyboard_and_focus_is_seen(fixture_page: str, open_context: Open) -> None:
     page = open_context(viewport=DESK).new_page()
-    page.goto(f"{scenery}/")
+    page.goto(f"{fixture_page}/")
 
     page.keyboard.type(KEY)
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{scenery}/")
+    page.wait_for_url(f"{fixture_page}/")
     page.keyboard.press("Tab")
     skip = page.evaluate("document.activeElement.className")
     page.keyboard.press("Enter")
@@ -89,8 +90,10 @@ def test_everything_is_reached_by_keyboard_and_focus_is_seen(scenery: str, open_
     assert len(outlines) < 12
 
 
-def test_focus_scrolling_and_open_parts_survive_what_changes(scenery: str, open_context: Open, sign_in: SignIn) -> None:
-    page = sign_in(open_context(viewport=PHONE), scenery, f"/page/syncs/{RUNNING}")
+def test_focus_scrolling_and_open_parts_survive_what_changes(
+    fixture_page: str, open_context: Open, sign_in: SignIn
+) -> None:
+    page = sign_in(open_context(viewport=PHONE), fixture_page, f"/page/syncs/{RUNNING}")
     page.locator("details summary").click()
     link = page.get_by_role("link", name="Cancel the sync")
     link.focus()
@@ -107,9 +110,9 @@ def test_focus_scrolling_and_open_parts_survive_what_changes(scenery: str, open_
     assert page.evaluate("window.scrollY") == 300
 
 
-def test_a_lost_connection_is_shown_until_it_is_back(scenery: str, open_context: Open, sign_in: SignIn) -> None:
+def test_a_lost_connection_is_shown_until_it_is_back(fixture_page: str, open_context: Open, sign_in: SignIn) -> None:
     context = open_context()
-    page = sign_in(context, scenery)
+    page = sign_in(context, fixture_page)
     lost = page.locator("#lost")
     expect(lost).to_be_hidden()
 
@@ -136,10 +139,10 @@ def test_a_page_that_could_not_be_shown_comes_by_itself(tmp_path: Path, open_con
         assert page.url == f"{url}/?status=failed"
 
 
-def test_a_page_in_the_background_asks_for_nothing(scenery: str, open_context: Open, sign_in: SignIn) -> None:
+def test_a_page_in_the_background_asks_for_nothing(fixture_page: str, open_context: Open, sign_in: SignIn) -> None:
     context = open_context()
     context.clock.install()
-    page = sign_in(context, scenery)
+    page = sign_in(context, fixture_page)
     asked: list[str] = []
 
     with page.expect_request(lambda request: request.headers.get("x-page-part") == "live"):
@@ -157,16 +160,16 @@ def test_a_page_in_the_background_asks_for_nothing(scenery: str, open_context: O
 
 
 def test_both_languages_say_everything_and_the_choice_is_kept(
-    scenery: str, open_context: Open, sign_in: SignIn
+    fixture_page: str, open_context: Open, sign_in: SignIn
 ) -> None:
-    page = sign_in(open_context(locale="en-GB"), scenery, f"/page/syncs/{FAILED}")
+    page = sign_in(open_context(locale="en-GB"), fixture_page, f"/page/syncs/{FAILED}")
     expect(page.get_by_role("heading", name="What to do")).to_be_visible()
 
     page.get_by_role("button", name="Español").click()
 
     expect(page.get_by_role("heading", name="Qué hacer")).to_be_visible()
     assert page.locator("html").get_attribute("lang") == "es"
-    page.goto(f"{scenery}/page/trends")
+    page.goto(f"{fixture_page}/page/trends")
     expect(page.get_by_role("heading", level=1)).to_have_text("Tendencias")
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Trends")
@@ -174,9 +177,9 @@ def test_both_languages_say_everything_and_the_choice_is_kept(
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_the_page_shows_the_same_with_and_without_scripts(
-    scenery: str, open_context: Open, sign_in: SignIn, *, scripts: bool
+    fixture_page: str, open_context: Open, sign_in: SignIn, *, scripts: bool
 ) -> None:
-    page = sign_in(open_context(java_script_enabled=scripts), scenery, f"/page/syncs/{RUNNING}")
+    page = sign_in(open_context(java_script_enabled=scripts), fixture_page, f"/page/syncs/{RUNNING}")
 
     expect(page.locator(".headline .lead")).to_have_text("Running for 4 min 29 s; about 4 min to go.")
     expect(page.get_by_role("progressbar")).to_have_count(1)
@@ -184,8 +187,10 @@ def test_the_page_shows_the_same_with_and_without_scripts(
     expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0 if scripts else 1)
 
 
-def test_forced_colours_leave_every_state_distinguishable(scenery: str, open_context: Open, sign_in: SignIn) -> None:
-    page = sign_in(open_context(forced_colors="active"), scenery)
+def test_forced_colours_leave_every_state_distinguishable(
+    fixture_page: str, open_context: Open, sign_in: SignIn
+) -> None:
+    page = sign_in(open_context(forced_colors="active"), fixture_page)
 
     expect(page.locator("tbody .badge").first).to_have_text("Waiting")
     assert page.evaluate("getComputedStyle(document.querySelector('.badge')).borderStyle") == "solid"

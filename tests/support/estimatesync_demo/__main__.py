@@ -1,4 +1,4 @@
-"""`python -m estimatesync_demo`; see main."""
+"""Lets `python -m estimatesync_demo` run main."""
 
 from estimatesync_demo.main import main
 

@@ -1,4 +1,4 @@
-"""Plays a demo and ends with exit code 0 only if every witness agrees.
+"""Plays a demo and ends with exit code 0 only if everything that was observed agrees.
 
 `python -m estimatesync_demo one-machine` is `make demo`, `python -m estimatesync_demo cluster` is `make demo-cluster`.
 """

@@ -1,4 +1,4 @@
-"""The story on a real Kubernetes API server, with what a person sees who runs the cluster: kubectl's own output."""
+"""The scenario on a real Kubernetes API server, with what a person sees who runs the cluster: kubectl's own output."""
 
 import subprocess
 import tempfile
@@ -12,48 +12,51 @@ from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
-from estimatesync_demo.narration import quote, tell, tell_step
-from estimatesync_demo.scenery import API_KEY, PAST, Scenery, preload, running_scenery
-from estimatesync_demo.story import Stage, tell_story
+from estimatesync_demo.console import print_fact, print_step, quote
+from estimatesync_demo.sample_environment import API_KEY, PAST, SampleEnvironment, preload, running_sample_environment
+from estimatesync_demo.scenario import Stage, play_scenario
 
 _NAMESPACE: Final = "estimatesync"
 
 
 def play() -> bool:
-    """Play the story; true when all agrees.
+    """Play the scenario; true when all agrees.
 
     Raises:
         ClusterError: The cluster, or the product on it, did not start.
     """
-    with tempfile.TemporaryDirectory(prefix="estimatesync-demo-") as directory, running_scenery() as scenery:
-        tell_step("The scene: a Kubernetes control plane, PostgreSQL, a sample Attic Tech, a webhook")
+    with (
+        tempfile.TemporaryDirectory(prefix="estimatesync-demo-") as directory,
+        running_sample_environment() as environment,
+    ):
+        print_step("The scene: a Kubernetes control plane, PostgreSQL, a sample Attic Tech, a webhook")
         place = Path(directory)
         with running_cluster() as cluster, _running_postgres(place / "postgres") as database_url:
             cluster.kubectl("create", "namespace", _NAMESPACE)
             cluster.kubectl("label", "namespace", _NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
             quote(cluster.kubectl("get", "nodes").stdout.splitlines())
-            preload(scenery, database_url)
-            tell(PAST)
-            settings = _build_settings(scenery, database_url)
+            preload(environment, database_url)
+            print_fact(PAST)
+            settings = _build_settings(environment, database_url)
             with running_product(cluster, namespace=_NAMESPACE, settings=settings, state_dir=place) as product:
-                return _play_on(product, scenery, database_url)
+                return _play_on(product, environment, database_url)
 
 
-def _play_on(product: Product, scenery: Scenery, database_url: str) -> bool:
+def _play_on(product: Product, environment: SampleEnvironment, database_url: str) -> bool:
     stage = Stage(
         api_url=product.api_url,
         database_url=database_url,
         read_log=lambda sync_id: _read_log(product, sync_id),
     )
     with _watching(product.cluster) as watched:
-        agrees = tell_story(scenery, stage)
-    tell_step("kubectl get estimatesyncs --watch")
-    quote(watched, most=20)
+        agrees = play_scenario(environment, stage)
+    print_step("kubectl get estimatesyncs --watch")
+    quote(watched, max_lines=20)
     name = product.kubectl("get", "estimatesyncs", "--output=jsonpath={.items[0].metadata.name}")
-    tell_step(f"kubectl wait --for=condition=Complete estimatesync/{name}")
+    print_step(f"kubectl wait --for=condition=Complete estimatesync/{name}")
     quote(product.kubectl("wait", "--for=condition=Complete", f"estimatesync/{name}", "--timeout=5s").splitlines())
-    tell_step(f"kubectl describe estimatesync {name}")
-    quote(product.kubectl("describe", "estimatesync", name).splitlines(), most=120)
+    print_step(f"kubectl describe estimatesync {name}")
+    quote(product.kubectl("describe", "estimatesync", name).splitlines(), max_lines=120)
     return agrees
 
 
@@ -67,14 +70,14 @@ def _running_postgres(directory: Path) -> Iterator[str]:
         server.stop()
 
 
-def _build_settings(scenery: Scenery, database_url: str) -> ProductSettings:
+def _build_settings(environment: SampleEnvironment, database_url: str) -> ProductSettings:
     return ProductSettings(
-        source_url=scenery.sample.url,
-        source_email=scenery.email,
-        source_password=scenery.password,
+        source_url=environment.sample.url,
+        source_email=environment.email,
+        source_password=environment.password,
         database_url=database_url,
         api_key=API_KEY,
-        callback_url=scenery.callback_url,
+        callback_url=environment.callback_url,
         operator={"ENVIRONMENT": "demo"},
     )
 
@@ -100,5 +103,5 @@ def _collect(stream: Iterable[str] | None, lines: list[str]) -> None:
 
 def _read_log(product: Product, sync_id: str) -> Sequence[str]:
     job = product.kubectl("get", "estimatesync", sync_id, "--output=jsonpath={.status.jobName}")
-    tell(f"kubectl logs job/{job}")
+    print_fact(f"kubectl logs job/{job}")
     return product.kubectl("logs", f"job/{job}").splitlines()

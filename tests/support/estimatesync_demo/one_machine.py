@@ -1,4 +1,4 @@
-"""The story on one machine: the same server that `make local` runs, as a process of its own."""
+"""The scenario on one machine: the same server that `make local` runs, as a process of its own."""
 
 import os
 import tempfile
@@ -8,34 +8,44 @@ from pathlib import Path
 
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
-from estimatesync_demo.narration import tell, tell_step
-from estimatesync_demo.scenery import API_KEY, PAST, Scenery, preload, read_log_file, running_scenery
+from estimatesync_demo.console import print_fact, print_step
+from estimatesync_demo.sample_environment import (
+    API_KEY,
+    PAST,
+    SampleEnvironment,
+    preload,
+    read_log_file,
+    running_sample_environment,
+)
+from estimatesync_demo.scenario import Stage, play_scenario
 from estimatesync_demo.server_process import build_sample_settings, running_server
-from estimatesync_demo.story import Stage, tell_story
 
 
 def play() -> bool:
-    """Play the story; true when all agrees.
+    """Play the scenario; true when all agrees.
 
     Raises:
         RuntimeError: The server did not start; the end of its log is in the message.
     """
-    with tempfile.TemporaryDirectory(prefix="estimatesync-demo-") as directory, running_scenery() as scenery:
+    with (
+        tempfile.TemporaryDirectory(prefix="estimatesync-demo-") as directory,
+        running_sample_environment() as environment,
+    ):
         place = Path(directory)
-        tell_step("The scene: PostgreSQL, a sample Attic Tech, a webhook, and EstimateSync on this machine")
-        with _running_server(scenery, place) as api_url:
-            tell(f"EstimateSync at {api_url} (gunicorn), sample Attic Tech at {scenery.sample.url}")
+        print_step("The scene: PostgreSQL, a sample Attic Tech, a webhook, and EstimateSync on this machine")
+        with _running_server(environment, place) as api_url:
+            print_fact(f"EstimateSync at {api_url} (gunicorn), sample Attic Tech at {environment.sample.url}")
             database_url = EmbeddedPostgres(place / ".local" / "postgres").url
-            preload(scenery, database_url)
-            tell(PAST)
+            preload(environment, database_url)
+            print_fact(PAST)
             stage = Stage(api_url=api_url, database_url=database_url, read_log=lambda _: _read_log(place))
-            return tell_story(scenery, stage)
+            return play_scenario(environment, stage)
 
 
 @contextmanager
-def _running_server(scenery: Scenery, directory: Path) -> Iterator[str]:
+def _running_server(environment: SampleEnvironment, directory: Path) -> Iterator[str]:
     settings = {
-        **build_sample_settings(source_url=scenery.sample.url, callback_url=scenery.callback_url),
+        **build_sample_settings(source_url=environment.sample.url, callback_url=environment.callback_url),
         "API_KEYS": f"make:{API_KEY}",
         "DATABASE_URL": "",
         "LOCAL_DIRECTORY": ".local",

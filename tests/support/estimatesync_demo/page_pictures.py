@@ -1,6 +1,6 @@
 """Takes the pictures of the status page that its documentation shows: `make screenshots`.
 
-The page is the real one, under gunicorn, over the syncs of `page_scenery.py`, in the browser of this machine.
+The page is the real one, under gunicorn, over the syncs of `page_fixtures.py`, in the browser of this machine.
 """
 
 import re
@@ -18,10 +18,10 @@ from estimatesync_api.status_page.core.addresses import HOME, SIGN_OUT, TRENDS, 
 from playwright.sync_api import Browser, sync_playwright
 
 from estimatesync_demo.browsers import ADVICE, find_browser
-from estimatesync_demo.page_scenery import FAILED, KEY, RUNNING
+from estimatesync_demo.page_fixtures import FAILED, KEY, RUNNING
 
 PICTURES: Final = Path(__file__).parents[3] / "docs" / "images"
-MOST_BYTES: Final = 150_000
+MAX_BYTES: Final = 150_000
 
 _DESK: Final = (1100, 760)
 _PHONE: Final = (390, 844)
@@ -30,7 +30,7 @@ _START_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """What is on one of them."""
+    """One picture: what it shows, and how."""
 
     name: str
     address: str
@@ -70,18 +70,18 @@ def main() -> None:
             _take(browser, url, picture, file)
             weight = file.stat().st_size
             sys.stdout.write(f"{file.name}: {weight // 1000} kB\n")
-            if weight > MOST_BYTES:
-                raise SystemExit(f"{file} weighs more than {MOST_BYTES} bytes: make it smaller")
+            if weight > MAX_BYTES:
+                raise SystemExit(f"{file} weighs more than {MAX_BYTES} bytes: make it smaller")
         browser.close()
 
 
 @contextmanager
 def serving(environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Serve the scenery on a port of its own; gives its address."""
+    """Serve the page on a port of its own; yields its address."""
     command = [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            [*command, "estimatesync_demo.page_server:create()"],
+            [*command, "estimatesync_demo.page_fixtures:create()"],
             env={"BIND": "127.0.0.1:0", **(environment or {})},
             stdout=log,
             stderr=log,
@@ -90,7 +90,7 @@ def serving(environment: Mapping[str, str] | None = None) -> Iterator[str]:
             deadline, found = time.monotonic() + _START_SECONDS, None
             while found is None:
                 if time.monotonic() > deadline or process.poll() is not None:
-                    raise SystemExit("the page cannot be served")
+                    raise SystemExit("the page could not be served")
                 time.sleep(0.1)
                 log.seek(0)
                 found = re.search(r"Listening at: (http://\S+)", log.read())

@@ -16,7 +16,7 @@ from sample_attic_tech import SampleConfig
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 60.0
+_WAIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _READY: Final = re.compile(r"EstimateSync is ready at (http://\S+)")
 _GUNICORN: Final = re.compile(r"Listening at: http://\S+ \((\d+)\)")
@@ -65,7 +65,7 @@ class ServerProcess:
         if self._process is None:
             return 0
         self._process.send_signal(number)
-        code = self._process.wait(_PATIENCE)
+        code = self._process.wait(_WAIT_SECONDS)
         self.until(lambda: not is_held(self._api_lock))
         return code
 
@@ -89,7 +89,7 @@ class ServerProcess:
         Raises:
             RuntimeError: There is none in time; what the server and its runs have printed is in the message.
         """
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _WAIT_SECONDS
         while not (value := get()):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not in time:\n{self.log}\n{self.read_run_logs()}")
@@ -106,7 +106,7 @@ def running_server(directory: Path, environment: Mapping[str, str]) -> Iterator[
     """
     server = ServerProcess(directory, environment)
     with ExitStack() as stack:
-        # However the context ends, it is told to stop first: who is killed leaves an embedded PostgreSQL behind.
+        # However the context ends, it is asked to stop first: a killed server leaves an embedded PostgreSQL behind.
         stack.callback(server.end)
         stack.callback(server.stop)
         server.start()

@@ -1,11 +1,20 @@
-"""Made-up syncs of three weeks, at a fixed moment: what the pictures of the status page show, always the same. Pure."""
+"""Made-up syncs of three weeks at a fixed moment, and the status page over them: always the same.
+
+Pictures of the page and its tests show them; gunicorn serves `create()`. Nothing is stored and nothing runs.
+"""
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 import msgspec
+from estimatesync_api.app import Asgi, create_app
+from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError
+from estimatesync_api.settings import parse_settings
 from estimatesync_contract import log_lines
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
@@ -75,7 +84,7 @@ def _build_running() -> EstimateSync:
 
 
 def _build_ended(number: int) -> EstimateSync:
-    """Tell syncs apart by their number alone: the pictures are the same each time."""
+    """Build a sync from its number alone: the pictures are the same each time."""
     created_at = _FIRST - number * _EVERY
     seconds = 300 if number in _FAILURES else int(470 + 90 * math.sin(number * 1.9) + 2 * number % 37)
     name = FAILED if number == 1 else build_sync_name(created_at, f"a{number:02}")
@@ -162,3 +171,60 @@ def _iterate_lines(*, pages: int) -> Iterator[str]:
         yield log_lines.format_received(page, 46_000 + 811 * page)
         yield log_lines.format_page(page, 17, 100)
         yield log_lines.format_page_complete(page, 100 * page)
+
+
+AWAY: Final = "PAGE_STORE_AWAY"
+"""Names a file; while it is there, the store is unavailable."""
+
+
+class FixtureStore:
+    """A SyncStore that knows these syncs and nothing else; while the file `away` is there, it is unavailable."""
+
+    def __init__(self, *, away: Path | None = None) -> None:
+        self._away = away
+        self._syncs = {sync.name: sync for sync in list_syncs()}
+
+    async def open(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def check(self) -> None:
+        pass
+
+    async def create(self, sync: EstimateSync) -> EstimateSync:
+        return sync
+
+    async def fetch(self, name: str) -> EstimateSync | None:
+        return self._syncs.get(name)
+
+    async def find_at_work(self, _days: DateRange) -> str | None:
+        return None
+
+    async def find_ended(self, names: Collection[str]) -> frozenset[str]:
+        return frozenset(name for name in names if self._syncs[name].is_finished)
+
+    async def list_page(self, query: SyncQuery) -> SyncPage:
+        if self._away is not None and self._away.exists():
+            raise StoreUnavailableError
+        return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
+
+    async def request_cancel(self, name: str) -> EstimateSync | None:
+        return self._syncs.get(name)
+
+    async def request_redelivery(self, name: str, _token: str) -> EstimateSync | None:
+        return self._syncs.get(name)
+
+    async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
+        return list_lines(sync.name)
+
+    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+        return LogPart(lines=() if mark else list_lines(sync.name), mark=LogMark(source="log"))
+
+
+def create() -> Asgi:
+    """Build the app for gunicorn."""
+    settings = parse_settings({"API_KEYS": f"night-shift:{KEY}", "TIME_ZONE": "America/New_York", **os.environ})
+    away = os.environ.get(AWAY)
+    return create_app(settings, FixtureStore(away=Path(away) if away else None), clock=lambda: NOW)

@@ -1,4 +1,7 @@
-"""Everything around the product: a sample Attic Tech with its past, a PostgreSQL that knows it, a webhook."""
+"""Everything around the product: a sample Attic Tech with its past, a PostgreSQL that knows it, a webhook.
+
+And what there is to find in the end: how many estimates, and how many of them are new.
+"""
 
 import os
 import subprocess
@@ -18,8 +21,9 @@ from estimatesync_contract.spec import compute_default_range
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_older_version, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
-from estimatesync_demo.findings import KNOWN, NEW, TOTAL, Rows
-
+TOTAL: Final = 1609
+KNOWN: Final = 1564
+NEW: Final = TOTAL - KNOWN
 API_KEY: Final = "demo-key-0123456789abcdef"
 PAGE_DELAY_SECONDS: Final = 0.6
 PAST: Final = (
@@ -41,8 +45,17 @@ _FIND_UID: Final = "SELECT uid FROM botzilla.sync_run WHERE sync_name = %s"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scenery:
-    """The world that the product is put into."""
+class Rows:
+    """The estimates as SQL counts them."""
+
+    total: int
+    new: int
+    updated: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleEnvironment:
+    """What the product runs in."""
 
     sample: RunningSample
     receiver: Receiver
@@ -56,15 +69,15 @@ class Scenery:
 
 
 @contextmanager
-def running_scenery() -> Iterator[Scenery]:
+def running_sample_environment() -> Iterator[SampleEnvironment]:
     """Run the sample source, still in its past, and the webhook."""
     config = SampleConfig(records=_build_past(), page_delay_seconds=PAGE_DELAY_SECONDS)
     with running_sample(config) as sample, running_receiver() as receiver:
-        yield Scenery(sample=sample, receiver=receiver, email=config.email, password=config.password)
+        yield SampleEnvironment(sample=sample, receiver=receiver, email=config.email, password=config.password)
 
 
-def preload(scenery: Scenery, database_url: str) -> None:
-    """Let the database learn the past through the front door: by a sync of its own. Then let time go on.
+def preload(scenery: SampleEnvironment, database_url: str) -> None:
+    """Fill the database with the past by a sync of its own; then let Attic Tech move on.
 
     Raises:
         RuntimeError: That sync failed; its log is in the message.
@@ -88,7 +101,7 @@ def preload(scenery: Scenery, database_url: str) -> None:
 
 
 def count_rows(database_url: str, sync_id: str) -> Rows:
-    """Ask PostgreSQL itself how many estimates there are, and what this sync did to them."""
+    """Count in PostgreSQL itself how many estimates there are, and what this sync did to them."""
     with psycopg.connect(database_url) as connection:
         uid = (connection.execute(_FIND_UID, (sync_id,)).fetchone() or ("",))[0]
         total, new, updated = connection.execute(_COUNT_ROWS, {"uid": uid}).fetchone() or (0, 0, 0)
@@ -96,7 +109,7 @@ def count_rows(database_url: str, sync_id: str) -> Rows:
 
 
 def read_log_file(path: Path) -> Sequence[str]:
-    """Read a log, or nothing."""
+    """Read a log's lines; none when there is no log."""
     return path.read_text().splitlines() if path.exists() else ()
 
 

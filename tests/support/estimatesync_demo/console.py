@@ -1,25 +1,25 @@
-"""Prints the story: steps, facts, quotations, and one line of progress that moves."""
+"""Prints a demo: steps, facts, quotations, and one line of progress that moves."""
 
 import json
 import sys
 from collections.abc import Iterable
 
 
-def tell_step(title: str) -> None:
-    """Begin a new part of the story."""
+def print_step(title: str) -> None:
+    """Begin a new part of the demo."""
     print(f"\n▶ {title}", flush=True)
 
 
-def tell(text: str) -> None:
-    """Tell a fact."""
+def print_fact(text: str) -> None:
+    """Print one line of what happens."""
     print(f"  {text}", flush=True)
 
 
-def quote(lines: Iterable[str], *, most: int = 12) -> None:
-    """Show somebody else's words, the middle left out when there are many."""
+def quote(lines: Iterable[str], *, max_lines: int = 12) -> None:
+    """Print the output of something else, the middle left out when it is long."""
     shown = list(lines)
-    if len(shown) > most:
-        half = most // 2
+    if len(shown) > max_lines:
+        half = max_lines // 2
         shown = [*shown[:half], f"… {len(shown) - 2 * half} lines …", *shown[-half:]]
     for line in shown:
         print(f"  │ {line}", flush=True)
@@ -27,14 +27,13 @@ def quote(lines: Iterable[str], *, most: int = 12) -> None:
 
 def quote_json(body: object) -> None:
     """Show a JSON body."""
-    quote(json.dumps(body, indent=2, ensure_ascii=False).splitlines(), most=40)
+    quote(json.dumps(body, indent=2, ensure_ascii=False).splitlines(), max_lines=40)
 
 
 class ProgressLine:
     """One line that is rewritten in a terminal, and printed once per change elsewhere."""
 
     def __init__(self) -> None:
-        """Show nothing yet."""
         self._last = ""
 
     def show(self, text: str) -> None:
@@ -45,7 +44,7 @@ class ProgressLine:
         if sys.stdout.isatty():
             print(f"\r\x1b[K  {text}", end="", flush=True)
         else:
-            tell(text)
+            print_fact(text)
 
     def end(self) -> None:
         """Leave the line as it is."""
