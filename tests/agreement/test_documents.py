@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
 PAGES = tuple(
     str(path.relative_to(ROOT))
-    for pattern in ("*.md", "docs/**/*.md", "charts/*/README.md", "deploy/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "charts/*/README.md", "deploy/*/README.md", "tests/support/README.md")
     for path in sorted(ROOT.glob(pattern))
 )
 MAKE_TASKS = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))

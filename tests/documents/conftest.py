@@ -21,8 +21,7 @@ import pytest
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
 from estimatesync_cluster.product_processes import ProductSettings, running_product
 from estimatesync_cluster.programs import find_helm
-from estimatesync_docs.reader import Reader
-from estimatesync_docs.terminal import Standing
+from estimatesync_docs.page_runner import BackgroundCommand, PageRunner
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import running_receiver
 
@@ -133,7 +132,7 @@ def place_one_machine(copy: Path, environment: Environment) -> Iterator[Mapping[
             "CALLBACK_ALLOW_PRIVATE_TARGETS": "true",
         }
         command = f"{sys.executable} -m estimatesync_local"
-        server = Standing(command, copy, {**environment, **login, **callback}, log=copy / ".server")
+        server = BackgroundCommand(command, copy, {**environment, **login, **callback}, log=copy / ".server")
         try:
             server.wait_for("EstimateSync is ready")
             key = (copy / ".local" / "api-key").read_text()
@@ -269,10 +268,10 @@ def places(request: pytest.FixtureRequest, database_url: str) -> Mapping[str, Pl
 
 
 @pytest.fixture
-def sit_down(
+def open_page_runner(
     copy: Path, environment: Environment, places: Mapping[str, Place]
-) -> Callable[[str], AbstractContextManager[Reader]]:
-    """Let a reader sit down at a place."""
+) -> Callable[[str], AbstractContextManager[PageRunner]]:
+    """Open a page runner at a place."""
     ports = {written: f"127.0.0.1:{choose_port()}" for written in (SERVER, SAMPLE, WEBHOOK)}
     own = {
         "BIND": ports[SERVER],
@@ -282,9 +281,9 @@ def sit_down(
     }
 
     @contextmanager
-    def sit(place: str) -> Iterator[Reader]:
+    def open_at(place: str) -> Iterator[PageRunner]:
         given = {**environment, **own}
-        with places[place](copy, given) as more, Reader(copy, {**given, **more}, ports) as reader:
-            yield reader
+        with places[place](copy, given) as more, PageRunner(copy, {**given, **more}, ports) as runner:
+            yield runner
 
-    return sit
+    return open_at

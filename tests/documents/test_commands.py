@@ -1,7 +1,7 @@
 """Every command that a page shows is run: here, as it is written, or where `not_run_here.toml` says.
 
 A page says in a comment before each block where it is run; all blocks of a page at one place are followed one after the
-other, by one reader. A translation shows the very commands of its original, and those are run.
+other, by one runner. A translation shows the very commands of its original, and those are run.
 """
 
 import re
@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 from estimatesync_docs.console_blocks import Block, parse_blocks
-from estimatesync_docs.reader import Reader, ReaderError
-from estimatesync_docs.terminal import TypingError
+from estimatesync_docs.page_runner import PageError, PageRunner, TerminalError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("*.md", "docs/**/*.md", "charts/*/README.md", "deploy/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "charts/*/README.md", "deploy/*/README.md", "tests/support/README.md")
     for path in ROOT.glob(pattern)
 )
 TRANSLATIONS = [page for page in PAGES if re.match(r"docs/[a-z]{2}/", page)]
@@ -38,17 +37,17 @@ for page, block in SHOWN:
 
 @pytest.mark.parametrize(("page", "place"), [pytest.param(*key, id=" at ".join(key)) for key in RUN])
 def test_the_commands_of_a_page_do_what_it_says(
-    page: str, place: str, sit_down: Callable[[str], AbstractContextManager[Reader]]
+    page: str, place: str, open_page_runner: Callable[[str], AbstractContextManager[PageRunner]]
 ) -> None:
-    with sit_down(place) as reader:
+    with open_page_runner(place) as runner:
         for block in RUN[page, place]:
-            follow(reader, block, page)
+            follow(runner, block, page)
 
 
-def follow(reader: Reader, block: Block, page: str) -> None:
+def follow(runner: PageRunner, block: Block, page: str) -> None:
     try:
-        reader.follow(block)
-    except (ReaderError, TypingError) as error:
+        runner.run(block)
+    except (PageError, TerminalError) as error:
         raise AssertionError(f"{page}:{block.line}: {error}") from error
 
 

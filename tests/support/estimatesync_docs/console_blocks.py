@@ -79,8 +79,8 @@ def _find_fences(lines: list[str]) -> Iterator[tuple[int, int]]:
 def _parse_block(lines: list[str], start: int, end: int) -> Block:
     fence = _FENCE.match(lines[start])
     indent = len(fence["indent"]) if fence else 0
-    told = next((line for line in reversed(lines[:start]) if line.strip()), "")
-    run = _RUN.match(told)
+    comment = next((line for line in reversed(lines[:start]) if line.strip()), "")
+    run = _RUN.match(comment)
     return Block(
         language=fence["language"] if fence else "",
         line=start + 1,

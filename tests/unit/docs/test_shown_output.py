@@ -1,7 +1,7 @@
 """What a page shows is found in what was printed, however the figures differ, and nothing else is."""
 
 import pytest
-from estimatesync_docs.shown_output import Missing, find_ids, format_command
+from estimatesync_docs.page_runner import MissingLine, find_ids, format_command
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_what_differs_from_run_to_run_does_not_matter(shown: str, printed: str) 
     ],
 )
 def test_a_line_that_was_not_printed_is_missed(shown: list[str], printed: list[str]) -> None:
-    with pytest.raises(Missing):
+    with pytest.raises(MissingLine):
         find_ids(shown, printed)
 
 

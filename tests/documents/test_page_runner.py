@@ -1,4 +1,4 @@
-"""A reader notices what a page gets wrong; without that, following a page would prove nothing."""
+"""The runner notices what a page gets wrong; without that, running a page would prove nothing."""
 
 import os
 from collections.abc import Iterator
@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 from estimatesync_docs.console_blocks import Block, parse_blocks
-from estimatesync_docs.reader import Reader, ReaderError
-from estimatesync_docs.terminal import TypingError
+from estimatesync_docs.page_runner import PageError, PageRunner, TerminalError
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    with Reader(tmp_path, ENVIRONMENT, {"127.0.0.1:8080": "127.0.0.1:50001"}) as sitting:
-        yield sitting
+def runner(tmp_path: Path) -> Iterator[PageRunner]:
+    with PageRunner(tmp_path, ENVIRONMENT, {"127.0.0.1:8080": "127.0.0.1:50001"}) as running:
+        yield running
 
 
 def build_block(text: str, *, until: str = "") -> Block:
@@ -35,8 +34,8 @@ def build_block(text: str, *, until: str = "") -> Block:
         pytest.param("$ cat", id="nobody types anything"),
     ],
 )
-def test_a_page_that_is_right_is_followed_to_its_end(reader: Reader, text: str) -> None:
-    reader.follow(build_block(text))
+def test_a_page_that_is_right_is_followed_to_its_end(runner: PageRunner, text: str) -> None:
+    runner.run(build_block(text))
 
 
 @pytest.mark.parametrize(
@@ -49,27 +48,27 @@ def test_a_page_that_is_right_is_followed_to_its_end(reader: Reader, text: str) 
         pytest.param("$ if", "syntax error", id="what the shell cannot read"),
     ],
 )
-def test_a_page_that_is_wrong_is_noticed(reader: Reader, text: str, complaint: str) -> None:
-    with pytest.raises(ReaderError, match=complaint):
-        reader.follow(build_block(text))
+def test_a_page_that_is_wrong_is_noticed(runner: PageRunner, text: str, complaint: str) -> None:
+    with pytest.raises(PageError, match=complaint):
+        runner.run(build_block(text))
 
 
-def test_a_command_that_ends_the_shell_is_noticed(reader: Reader) -> None:
-    with pytest.raises(TypingError, match="ended the shell"):
-        reader.follow(build_block("$ exit 3"))
+def test_a_command_that_ends_the_shell_is_noticed(runner: PageRunner) -> None:
+    with pytest.raises(TerminalError, match="ended the shell"):
+        runner.run(build_block("$ exit 3"))
 
 
 def test_a_command_that_stays_is_left_standing_until_the_end_of_the_page(tmp_path: Path) -> None:
     stay = "$ trap 'touch told; exit' INT; echo is ready at 127.0.0.1:8080; while :; do sleep 0.1; done\nis ready at …"
 
-    with Reader(tmp_path, ENVIRONMENT, {}) as reader:
-        reader.follow(build_block(stay, until="is ready"))
-        reader.follow(build_block("$ ls .terminal-0\n.terminal-0"))
+    with PageRunner(tmp_path, ENVIRONMENT, {}) as runner:
+        runner.run(build_block(stay, until="is ready"))
+        runner.run(build_block("$ ls .terminal-0\n.terminal-0"))
         assert not (tmp_path / "told").exists()
 
     assert (tmp_path / "told").exists()
 
 
-def test_a_command_that_should_stay_and_does_not_is_noticed(reader: Reader) -> None:
-    with pytest.raises(TypingError, match=r"never said 'is ready'"):
-        reader.follow(build_block("$ echo cannot start", until="is ready"))
+def test_a_command_that_should_stay_and_does_not_is_noticed(runner: PageRunner) -> None:
+    with pytest.raises(TerminalError, match=r"never printed 'is ready'"):
+        runner.run(build_block("$ echo cannot start", until="is ready"))
