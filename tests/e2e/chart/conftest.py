@@ -19,8 +19,8 @@ from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, runn
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
 from estimatesync_cluster.programs import find_helm
 from estimatesync_cluster.real_node import RealNode, list_archives
-from estimatesync_node.chart_values import build_pod_database_url, build_socket_path
-from estimatesync_node.socket_relay import relaying
+from estimatesync_node.release import build_pod_database_url, build_socket_path
+from estimatesync_node.sample_environment import relaying
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 

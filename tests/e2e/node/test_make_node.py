@@ -161,5 +161,5 @@ def test_values_of_ones_own_are_installed_in_the_place_of_the_sample(machine: Ma
     headers = {"X-API-KEY": "made-up-key-of-a-person"}
     syncs = httpx.get(f"{find_url(told)}/api/automations/estimates/syncs", headers=headers, trust_env=False, timeout=30)
     assert syncs.json()["syncs"] == []
-    assert "what Make.com is told" not in told
+    assert "what Make.com receives" not in told
     assert not (machine.state / "run" / "postgres").exists()

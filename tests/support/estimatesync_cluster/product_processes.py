@@ -141,8 +141,8 @@ class Product:
 
     def start_operator(self) -> None:
         """Start an operator process and wait until it lives."""
-        liveness = f"http://{LOOPBACK}:{_choose_port()}/healthz"
-        self.metrics_url = f"http://{LOOPBACK}:{_choose_port()}/metrics"
+        liveness = f"http://{LOOPBACK}:{choose_port()}/healthz"
+        self.metrics_url = f"http://{LOOPBACK}:{choose_port()}/metrics"
         command = ["kopf", "run", "--module=estimatesync_operator.main", f"--namespace={self.namespace}"]
         command += [f"--liveness={liveness}", "--log-format=json"]
         process = self._start(self._operator, "operator", command, self.operator_log, self.build_operator_settings())
@@ -158,7 +158,7 @@ class Product:
 
     def start_api(self) -> None:
         """Start the API under gunicorn and wait until it is ready."""
-        port = _choose_port()
+        port = choose_port()
         self.api_url = f"http://{LOOPBACK}:{port}"
         settings = {"BIND": f"{LOOPBACK}:{port}", "API_KEYS": f"make:{self.settings.api_key}", **self.settings.api}
         command = ["gunicorn", "--config=python:estimatesync_api.gunicorn_conf"]
@@ -235,7 +235,8 @@ def _build_bare_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
 
 
-def _choose_port() -> int:
+def choose_port() -> int:
+    """Choose a port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]

@@ -1,6 +1,6 @@
 """Runs the product under a small load on a real API server, asks Prometheus what the panels ask, and draws the answers.
 
-Fails if a panel is not understood, or shows nothing: a dashboard of the wrong names would be empty without a word.
+Fails if a panel is not understood, or shows nothing: a dashboard of wrong names would be empty without a message.
 """
 
 import argparse
@@ -15,10 +15,8 @@ from urllib.parse import urlsplit
 from estimatesync_cluster.cluster import running_cluster
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
-from estimatesync_dashboard.drawing import Line, Span, build_picture
-from estimatesync_dashboard.load import running_load
-from estimatesync_dashboard.panels import Panel, format_legend, parse_panels
-from estimatesync_dashboard.prometheus import SCRAPE_SECONDS, Prometheus, running_prometheus
+from estimatesync_dashboard.picture import Line, Panel, Span, build_picture, format_legend, parse_panels
+from estimatesync_dashboard.recording import SCRAPE_SECONDS, Prometheus, running_load, running_prometheus
 
 ROOT: Final = Path(__file__).parents[3]
 DASHBOARD: Final = ROOT / "charts" / "estimatesync" / "files" / "dashboard.json"

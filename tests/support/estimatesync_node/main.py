@@ -1,13 +1,16 @@
 """Puts the chart on the real node of this machine, and takes it away: `make node` and `make cluster-down` call it.
 
-`up` may be repeated: it changes what differs, and nothing else. Everything for people goes to standard error, for
-`make node` prints on standard output what a shell may evaluate.
+`up` may be repeated: it changes what differs, and nothing else. Everything for people goes to standard error, because
+`make node` prints on standard output what a shell may evaluate. In the end it prints the next commands, ready to be
+pasted.
 """
 
 import argparse
+import shlex
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +22,39 @@ from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
 from estimatesync_cluster.programs import find_helm
 from estimatesync_cluster.terminal import interrupt, report
+from estimatesync_contract.names import START_PATH
 from estimatesync_local.core.errors import PostgresError
 
-from estimatesync_node.guide import Guide, build_guide
-from estimatesync_node.release import create_release
-from estimatesync_node.supervisor import WorldFiles, find_cluster, stop_orphaned_postgres, supervise, wait_until
+from estimatesync_node.release import NAMESPACE, create_release
+from estimatesync_node.supervisor import EnvironmentFiles, find_cluster, stop_orphaned_postgres, supervise, wait_until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """What the commands need to know. `api_key` and `deliveries` are files of the sample, if there is one."""
+
+    kubeconfig: Path
+    kubectl: Path
+    api_url: str
+    api_key: Path | None = None
+    deliveries: Path | None = None
+
+
+def build_guide(guide: Guide) -> str:
+    """Build the text."""
+    key = f"$(cat {shlex.quote(str(guide.api_key))})" if guide.api_key else "one of your apiKeys"
+    commands = [
+        f"export KUBECONFIG={shlex.quote(str(guide.kubeconfig))}",
+        f'curl -X POST {guide.api_url}{START_PATH} -H "X-API-KEY: {key}"',
+        f"{shlex.quote(str(guide.kubectl))} get estimatesyncs --namespace {NAMESPACE} --watch",
+        *([f"cat {shlex.quote(str(guide.deliveries))}     # what Make.com receives"] if guide.deliveries else []),
+        "make cluster-down",
+    ]
+    kind = "on sample data" if guide.api_key else "with your values"
+    return "\n".join([f"The chart runs on the node, {kind}; the API answers at {guide.api_url}. Next:", ""]) + "".join(
+        f"\n  {command}" for command in commands
+    )
+
 
 DEFAULT_STATE_DIR: Final = CLUSTER_STATE_DIR.with_name("node")
 DEFAULT_IMAGES: Final = CLUSTER_STATE_DIR.with_name("images")
@@ -53,7 +84,7 @@ def _up(settings: argparse.Namespace, place: StateDirectory, cluster_place: Stat
     record = read_live_record(cluster_place)
     if record is None or not record.real_node:
         raise ClusterError("There is no real node: start one with `make node`")
-    files = WorldFiles(place)
+    files = EnvironmentFiles(place)
     with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         if not _is_up(place) or not (settings.values or files.values.exists()):
             _start(place, cluster_place, with_sample=not settings.values)
@@ -81,7 +112,7 @@ def _wait_for_api(place: StateDirectory) -> str:
     record = read_live_record(place)
     url = record.server if record else ""
     if not url or not wait_until(lambda: _answers(url), ANSWER_SECONDS):
-        log = WorldFiles(place).forward_log
+        log = EnvironmentFiles(place).forward_log
         raise ComponentError(
             f"The chart is installed, but the API does not answer at {url or 'any address'}: see {log}"
         )
@@ -92,7 +123,7 @@ def _down(_: argparse.Namespace, place: StateDirectory, __: StateDirectory) -> N
     """Stop what runs beside the chart; the release goes with the cluster."""
     with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
         end_supervisor(place)
-        stop_orphaned_postgres(WorldFiles(place).postgres)
+        stop_orphaned_postgres(EnvironmentFiles(place).postgres)
         stop_background(place)
 
 

@@ -1,36 +1,81 @@
-"""The background process of `make node`: holds the sample world and the forwarded port, and ends with the cluster.
+"""The background process of `make node`: holds the sample environment and the forwarded port.
 
-Started by main.py, which waits until the record names the API's address, and then installs the chart on it.
+Started by main.py, which waits until the record names the API's address, and then installs the chart on it. It ends
+with the cluster. The API answers on this machine through `kubectl port-forward`, which is renewed whenever its pod
+goes.
 """
 
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import httpx
 import msgspec
 from estimatesync_cluster.cluster import Cluster, find_kubectl
 from estimatesync_cluster.control_plane import create_admin_client
 from estimatesync_cluster.daemon import StateDirectory, build_own_record, read_live_record, write_record
 from estimatesync_cluster.errors import ClusterError
+from estimatesync_cluster.guarded_process import guarded
 from estimatesync_cluster.layout import write_private
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
-from estimatesync_node.forwarding import LOOPBACK, keep_forwarding
-from estimatesync_node.sample_world import running_world
+from estimatesync_node.release import NAMESPACE, RELEASE
+from estimatesync_node.sample_environment import running_sample_environment
+
+LOOPBACK: Final = "127.0.0.1"
+READY_POLL_SECONDS: Final = 0.5
+_PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
+_SELECTOR: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=api"
+
+
+def keep_forwarding(
+    cluster: Cluster, client: httpx.Client, *, port: int, log: Path, is_wanted: Callable[[], bool]
+) -> None:
+    """Forward the port to a replica that is ready, and to another one when it is not any more, while it is wanted."""
+    while is_wanted():
+        if pod := next(iter(fetch_ready_pods(client)), None):
+            _forward(cluster, client, pod=pod, port=port, log=log, is_wanted=is_wanted)
+        time.sleep(READY_POLL_SECONDS)
+
+
+def _forward(
+    cluster: Cluster, client: httpx.Client, *, pod: str, port: int, log: Path, is_wanted: Callable[[], bool]
+) -> None:
+    command = [str(cluster.kubectl_program), f"--kubeconfig={cluster.kubeconfig}", f"--namespace={NAMESPACE}"]
+    command += ["port-forward", f"--address={LOOPBACK}", f"pod/{pod}", f"{port}:http"]
+    with guarded("port-forward", command, log=log) as forward:
+        while is_wanted() and not forward.has_ended() and pod in fetch_ready_pods(client):
+            time.sleep(READY_POLL_SECONDS)
+
+
+def fetch_ready_pods(client: httpx.Client) -> list[str]:
+    """Fetch which replicas of the API take requests; none when the cluster does not answer."""
+    try:
+        answer = client.get(_PODS, params={"labelSelector": _SELECTOR})
+    except httpx.TransportError:
+        return []
+    pods = answer.json()["items"] if answer.is_success else []
+    return [pod["metadata"]["name"] for pod in pods if is_taking_requests(pod)]
+
+
+def is_taking_requests(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a Service would send requests to this pod."""
+    conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}
+    return "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"
+
 
 USUAL_PORT: Final = 8080
-LOOK_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.2
 
 
-class WorldFiles:
-    """What the supervisor keeps; it goes with it."""
+class EnvironmentFiles:
+    """The files that the supervisor keeps; they go with it."""
 
     def __init__(self, place: StateDirectory) -> None:
-        """Touch nothing."""
         self.root = place.layout.root
         self.api_key = self.root / "api-key"
         self.values = self.root / "values.json"
@@ -40,7 +85,7 @@ class WorldFiles:
 
 
 def supervise(place: StateDirectory, cluster_place: StateDirectory, *, with_sample: bool) -> None:
-    """Be the supervisor for as long as the cluster lives.
+    """Supervise for as long as the cluster lives.
 
     Raises:
         ClusterError: there is no cluster.
@@ -48,15 +93,17 @@ def supervise(place: StateDirectory, cluster_place: StateDirectory, *, with_samp
     record = read_live_record(cluster_place)
     if record is None:
         raise ClusterError("There is no cluster: start one with `make node`")
-    files = WorldFiles(place)
+    files = EnvironmentFiles(place)
     files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = choose_port(USUAL_PORT)
     with ExitStack() as stack:
         if with_sample:
             if not files.api_key.exists():
                 write_private(files.api_key, secrets.token_hex(16).encode())
-            world = running_world(files.postgres, deliveries=files.deliveries, api_key=files.api_key.read_text())
-            write_private(files.values, msgspec.json.encode(stack.enter_context(world)))
+            environment = running_sample_environment(
+                files.postgres, deliveries=files.deliveries, api_key=files.api_key.read_text()
+            )
+            write_private(files.values, msgspec.json.encode(stack.enter_context(environment)))
         client = stack.enter_context(create_admin_client(cluster_place.layout, record.server))
         write_record(place, build_own_record(server=f"http://{LOOPBACK}:{port}"))
         keep_forwarding(
@@ -99,5 +146,5 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Wait until it is true; false when it never was."""
     deadline = time.monotonic() + seconds
     while not (met := condition()) and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return met

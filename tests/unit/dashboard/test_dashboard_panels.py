@@ -2,8 +2,17 @@ import json
 from pathlib import Path
 
 import pytest
-from estimatesync_dashboard.drawing import Line, Span, build_picture, choose_top, format_value
-from estimatesync_dashboard.panels import Panel, Query, format_legend, parse_panels
+from estimatesync_dashboard.picture import (
+    Line,
+    Panel,
+    Query,
+    Span,
+    build_picture,
+    choose_top,
+    format_legend,
+    format_value,
+    parse_panels,
+)
 
 ROOT = Path(__file__).parents[3]
 DASHBOARD = json.loads((ROOT / "charts" / "estimatesync" / "files" / "dashboard.json").read_text())

@@ -5,10 +5,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from estimatesync_node.chart_values import build_image_values, build_pod_database_url, build_socket_path
-from estimatesync_node.forwarding import is_taking_requests
-from estimatesync_node.guide import Guide, build_guide
-from estimatesync_node.release import read_image_ids
+from estimatesync_node.main import Guide, build_guide
+from estimatesync_node.release import build_image_values, build_pod_database_url, build_socket_path, read_image_ids
+from estimatesync_node.supervisor import is_taking_requests
 
 SOCKET_URL = "postgresql:///estimates?host=%2Fsome%2Fplace&port=5432&user=anna"
 GUIDE = Guide(kubeconfig=Path("/state/kubeconfig"), kubectl=Path("/bin/kubectl"), api_url="http://127.0.0.1:8080")
@@ -57,4 +56,4 @@ def test_the_commands_of_the_guide_hold_no_key() -> None:
 
     assert "$(cat '/state/api key')" in with_sample
     assert "one of your apiKeys" in build_guide(GUIDE)
-    assert "what Make.com is told" not in build_guide(GUIDE)
+    assert "what Make.com receives" not in build_guide(GUIDE)

@@ -1,14 +1,65 @@
-"""Draws panels and their series as one SVG document, without a library. Pure."""
+"""Draws the panels of a dashboard and their series as one SVG document, without a library. Pure.
 
+https://grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model/
+"""
+
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from math import floor, isfinite, log10
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from estimatesync_dashboard.panels import Panel
+_VARIABLE: Final = re.compile(r"\$\{?namespace\}?")
+_LABEL: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What a panel asks Prometheus; `legend` names each series by its labels."""
+
+    expression: str
+    legend: str
+
+
+class Panel(msgspec.Struct, frozen=True, kw_only=True):
+    """One panel; place and size are in units of the grid, which is 24 wide."""
+
+    title: str
+    kind: str
+    unit: str
+    x: int
+    y: int
+    width: int
+    height: int
+    queries: tuple[Query, ...]
+
+
+def parse_panels(dashboard: Mapping[str, Any]) -> tuple[Panel, ...]:
+    """Read a dashboard (JSON builtins); its variable stands for every namespace."""
+    return tuple(
+        Panel(
+            title=panel["title"],
+            kind=panel["type"],
+            unit=panel["fieldConfig"]["defaults"]["unit"],
+            x=panel["gridPos"]["x"],
+            y=panel["gridPos"]["y"],
+            width=panel["gridPos"]["w"],
+            height=panel["gridPos"]["h"],
+            queries=tuple(
+                Query(expression=_VARIABLE.sub(".*", target["expr"]), legend=target["legendFormat"])
+                for target in panel["targets"]
+            ),
+        )
+        for panel in dashboard["panels"]
+    )
+
+
+def format_legend(legend: str, labels: Mapping[str, str]) -> str:
+    """Write the name of a series."""
+    return _LABEL.sub(lambda match: labels.get(match[1], ""), legend).strip()
+
 
 _CELL_WIDTH: Final = 46
 _CELL_HEIGHT: Final = 30
@@ -17,7 +68,7 @@ _HEAD: Final = 44
 _LEFT: Final = 46
 _LEGEND_ROW: Final = 15
 _LEGEND_COLUMN: Final = 170
-_MOST_SERIES: Final = 8
+_MAX_SERIES: Final = 8
 _COLOURS: Final = ("#73bf69", "#f2cc0c", "#5794f2", "#ff780a", "#b877d9", "#f2495c", "#8ab8ff", "#c0d8ff")
 _TICKS: Final = 4
 
@@ -79,7 +130,7 @@ def _draw_number(lines: Sequence[Line], width: int, height: int) -> Iterator[str
 
 def _draw_graph(unit: str, lines: Sequence[Line], span: Span, width: int, height: int) -> Iterator[str]:
     columns = max(1, (width - 20) // _LEGEND_COLUMN)
-    rows = -(-min(len(lines), _MOST_SERIES) // columns)
+    rows = -(-min(len(lines), _MAX_SERIES) // columns)
     top, bottom, right = 32, height - 24 - rows * _LEGEND_ROW, width - 12
     most = choose_top(max((value for line in lines for _, value in line.points), default=0))
 
@@ -93,10 +144,10 @@ def _draw_graph(unit: str, lines: Sequence[Line], span: Span, width: int, height
         value = format_value(most * tick / _TICKS, unit)
         yield f'<text x="{_LEFT - 6}" y="{level + 4:.1f}" text-anchor="end">{value}</text>'
     yield from _draw_times(span, bottom, right)
-    for index, line in enumerate(lines[:_MOST_SERIES]):
+    for index, line in enumerate(lines[:_MAX_SERIES]):
         points = " ".join(place(moment, value) for moment, value in line.points)
         yield f'<polyline points="{points}" fill="none" stroke="{_COLOURS[index]}" stroke-width="1.5"/>'
-    yield from _draw_legend([line.name for line in lines[:_MOST_SERIES]], columns, bottom + 36)
+    yield from _draw_legend([line.name for line in lines[:_MAX_SERIES]], columns, bottom + 36)
 
 
 def choose_top(most: float) -> float:

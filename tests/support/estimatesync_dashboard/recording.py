@@ -1,16 +1,24 @@
-"""A small load with something of everything: syncs in a row and at once, changes, failures, a webhook that is away."""
+"""The product under a small load, scraped by a real Prometheus of this machine, whose data go with it.
+
+The load has something of everything: syncs in a row and at once, changes, failures, a webhook that is unavailable.
+"""
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import httpx
+import msgspec
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+from estimatesync_cluster.product_processes import Product, ProductSettings, choose_port, running_product
+from estimatesync_cluster.programs import PROMETHEUS, find_go_tool
+from estimatesync_cluster.terminal import report
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 from sample_attic_tech.server import Response
@@ -27,7 +35,6 @@ class Load:
     """One product, and what happens to it."""
 
     def __init__(self, product: Product, sample: RunningSample, receiver: Receiver, password: str) -> None:
-        """Begin with nothing."""
         self.product = product
         self._sample = sample
         self._receiver = receiver
@@ -36,13 +43,13 @@ class Load:
 
     def run(self, *, minutes: float) -> None:
         """Let one thing after another happen until the time is over."""
-        happenings = self._iterate_happenings()
+        actions = self._iterate_actions()
         end = time.monotonic() + 60 * minutes
         while time.monotonic() < end:
-            next(happenings)()
+            next(actions)()
             time.sleep(_PAUSE_SECONDS)
 
-    def _iterate_happenings(self) -> Iterator[Callable[[], None]]:
+    def _iterate_actions(self) -> Iterator[Callable[[], None]]:
         while True:
             yield from (
                 self._ask,
@@ -119,3 +126,85 @@ def running_load(cluster: Cluster, *, namespace: str, database_url: str, directo
         )
         with running_product(cluster, namespace=namespace, settings=settings, state_dir=directory) as product:
             yield Load(product, sample, receiver, config.password)
+
+
+SCRAPE_SECONDS: Final = 5
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.2
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a graph: labels, and pairs of a Unix time and a value."""
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class Prometheus:
+    """Asks a server."""
+
+    def __init__(self, url: str) -> None:
+        """Ask the server at `url`."""
+        self._url = url
+
+    def fetch_range(self, expression: str, *, start: datetime, end: datetime, step: int) -> tuple[Series, ...]:
+        """Ask for the values between two aware instants, every `step` seconds.
+
+        Raises:
+            ValueError: Prometheus does not understand the expression; the message is its own.
+        """
+        parameters: dict[str, str | float] = {"query": expression, "step": step}
+        parameters |= {"start": start.timestamp(), "end": end.timestamp()}
+        answer = httpx.get(f"{self._url}/api/v1/query_range", params=parameters, trust_env=False, timeout=30).json()
+        if answer["status"] != "success":
+            raise ValueError(f"{expression}: {answer['error']}")
+        return tuple(
+            Series(labels=found["metric"], points=tuple((moment, float(value)) for moment, value in found["values"]))
+            for found in answer["data"]["result"]
+        )
+
+    def is_ready(self) -> bool:
+        """Tell whether it answers."""
+        try:
+            return httpx.get(f"{self._url}/-/ready", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+
+@contextmanager
+def running_prometheus(targets: Mapping[str, str], *, namespace: str, directory: Path) -> Iterator[Prometheus]:
+    """Run a server that scrapes the targets, an address for each job, with the label that a cluster's would set.
+
+    Raises:
+        ComponentError: It does not start; the end of its log is in the message.
+    """
+    program = find_go_tool(PROMETHEUS, environ=os.environ, report=report)
+    address = f"127.0.0.1:{choose_port()}"
+    (directory / "prometheus.json").write_bytes(msgspec.json.encode(_build_configuration(targets, namespace)))
+    places = (f"--config.file={directory / 'prometheus.json'}", f"--storage.tsdb.path={directory / 'data'}")
+    command = [str(program), *places, f"--web.listen-address={address}"]
+    log = directory / "prometheus.log"
+    with guarded("Prometheus", command, log=log, grace=_STOP_SECONDS, environment=None) as process:
+        prometheus = Prometheus(f"http://{address}")
+        _wait_until_ready(prometheus, process)
+        yield prometheus
+
+
+def _build_configuration(targets: Mapping[str, str], namespace: str) -> dict[str, object]:
+    """JSON is YAML, too."""
+    return {
+        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s"},
+        "scrape_configs": [
+            {"job_name": job, "static_configs": [{"targets": [address], "labels": {"namespace": namespace}}]}
+            for job, address in targets.items()
+        ],
+    }
+
+
+def _wait_until_ready(prometheus: Prometheus, process: GuardedProcess) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not prometheus.is_ready():
+        if process.has_ended() or time.monotonic() > end:
+            raise process.build_error("does not answer")
+        time.sleep(_POLL_SECONDS)
