@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from estimatesync_chart.schema import build_schema
+from estimatesync_chart.value_rules import build_schema
 from estimatesync_chart.values_file import format_default, parse_values
 
 CHART: Final = Path(__file__).parents[3] / "charts" / "estimatesync"

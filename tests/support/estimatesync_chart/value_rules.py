@@ -1,8 +1,10 @@
-"""What a value of the chart may be where its default does not say it; `schema` makes values.schema.json of it. Pure.
+"""What a value of the chart may be where its default does not say it, and the values.schema.json that follows. Pure.
 
-Bounds and choices are those of the parts' settings: `helm install` refuses a wrong value before a pod does.
+The schema has the types of the defaults, no other names, and these rules. Bounds and choices are those of the parts'
+settings: `helm install` refuses a wrong value before a pod does.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from estimatesync_api import settings as api
@@ -10,6 +12,8 @@ from estimatesync_contract import settings as shared
 from estimatesync_contract.settings import IntegerSetting, Setting
 from estimatesync_operator import settings as operator
 from estimatesync_tracing import settings as tracing
+
+from estimatesync_chart.values_file import ChartValue
 
 Schema = dict[str, Any]
 
@@ -173,3 +177,42 @@ RULES: Final[dict[str, Schema]] = {
 }
 FREE: Final = frozenset({"api.resources", "operator.resources", "api.affinity", "operator.affinity"})
 """Kubernetes' own structures: its API server checks them."""
+
+
+def build_schema(values: Iterable[ChartValue]) -> Schema:
+    """Build the JSON schema (draft 7) of all values."""
+    root = _build_branch()
+    for value in values:
+        branch = root
+        for key in value.path[:-1]:
+            _require(branch, key)
+            branch = branch["properties"].setdefault(key, _build_branch())
+        branch["properties"][value.path[-1]] = {"description": value.description, **_build_rule(value)}
+        if value.default not in ("", [], {}) and value.name not in FREE:
+            _require(branch, value.path[-1])
+    # Helm adds the first itself; the second is how a chart of charts leaves this one out (`condition`).
+    root["properties"] |= {"global": {"type": "object"}, "enabled": {"type": "boolean"}}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the EstimateSync chart", **root}
+
+
+def _build_branch() -> Schema:
+    return {"type": "object", "additionalProperties": False, "required": [], "properties": {}}
+
+
+def _require(branch: Schema, key: str) -> None:
+    """Let a default be changed, but not be taken away: by a null, or by `--reuse-values` of an older chart."""
+    if key not in branch["required"]:
+        branch["required"].append(key)
+
+
+def _build_rule(value: ChartValue) -> Schema:
+    if value.name in RULES:
+        return RULES[value.name]
+    match value.default:
+        case bool():
+            return {"type": "boolean"}
+        case str():
+            return TEXT
+        case dict():
+            return {"type": "object"} if value.name in FREE else TEXTS
+    raise ValueError(f"{value.name} needs a rule: its default does not say what it takes")

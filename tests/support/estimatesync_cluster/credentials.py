@@ -1,4 +1,4 @@
-"""Who is who in one cluster: a throw-away authority, a key pair for each identity, and kubeconfig files.
+"""The identities of one cluster: a throw-away authority, a key pair for each identity, and kubeconfig files.
 
 The identities' names are Kubernetes' own (https://kubernetes.io/docs/setup/best-practices/certificates/).
 """
@@ -45,7 +45,7 @@ SERVICE_ACCOUNTS = "service-accounts"
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who a key pair stands for: user and group towards the API server, host names towards clients."""
+    """What a key pair stands for: user and group towards the API server, host names towards clients."""
 
     name: str
     user: str
@@ -85,7 +85,7 @@ def create_certificates(layout: StateLayout) -> None:
 
 
 def build_certificate_user(*, certificate: bytes, key: bytes) -> dict[str, str]:
-    """Build the `user` entry of somebody who has a key pair (PEM)."""
+    """Build the `user` entry for a key pair (PEM)."""
     return {"client-certificate-data": _encode(certificate), "client-key-data": _encode(key)}
 
 

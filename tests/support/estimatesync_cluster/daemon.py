@@ -1,6 +1,6 @@
 """A cluster in the background: started by one command, ended by another, found again by a record in between.
 
-Called by main.py, and by estimatesync_node for what runs beside a cluster. A supervisor process runs the cluster
+Called by main.py, and by estimatesync_node for what runs next to a cluster. A supervisor process runs the cluster
 (running_cluster) and keeps every component under guard, so that there is one process to find, and nothing survives it.
 """
 
@@ -34,7 +34,7 @@ WATCH_SECONDS = 1.0
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Who supervises; `server` is empty until what is supervised answers there."""
+    """The supervisor's process; `server` is empty until what is supervised answers there."""
 
     pid: int
     identity: str
@@ -54,86 +54,86 @@ class StateDirectory:
         self.layout = StateLayout(root=self.root / "run")
 
 
-def start_background(place: StateDirectory, binaries: Binaries, *, images: Path | None = None) -> None:
+def start_background(state: StateDirectory, binaries: Binaries, *, images: Path | None = None) -> None:
     """Start a cluster in the background and wait until it answers; with a directory of images, with a real node.
 
     Raises:
         ComponentError: it did not come up; the message ends with the supervisor's last words.
     """
     node = [f"--node-images={images.absolute()}"] if images else []
-    arguments = ["supervise", f"--state-dir={place.root}", f"--binaries={binaries.directory}", *node]
-    launch(place, ["-m", "estimatesync_cluster", *arguments], is_up=lambda: is_healthy(place), title="The cluster")
+    arguments = ["supervise", f"--state-dir={state.root}", f"--binaries={binaries.directory}", *node]
+    launch(state, ["-m", "estimatesync_cluster", *arguments], is_up=lambda: is_healthy(state), title="The cluster")
 
 
-def launch(place: StateDirectory, arguments: list[str], *, is_up: Callable[[], bool], title: str) -> None:
+def launch(state: StateDirectory, arguments: list[str], *, is_up: Callable[[], bool], title: str) -> None:
     """Start a supervisor in the background, a Python program, and wait until what it supervises is up.
 
     Raises:
         ComponentError: it did not come up; the message ends with the supervisor's last words.
     """
-    place.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with place.log.open("wb") as log:
+    state.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with state.log.open("wb") as log:
         supervisor = subprocess.Popen(  # noqa: S603  the command is ours
             [sys.executable, *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    write_record(place, Record(pid=supervisor.pid, identity=read_identity(supervisor.pid) or ""))
+    write_record(state, Record(pid=supervisor.pid, identity=read_identity(supervisor.pid) or ""))
     try:
         _wait(lambda: is_up() or supervisor.poll() is not None, START_SECONDS)
         came_up = is_up()
     except BaseException:
-        stop_background(place)
+        stop_background(state)
         raise
     if not came_up:
-        last_words = read_log_tail(place.log, lines=40)
-        stop_background(place)
+        last_words = read_log_tail(state.log, lines=40)
+        stop_background(state)
         raise ComponentError(f"{title} did not start.\n{last_words}")
 
 
-def supervise(place: StateDirectory, binaries: Binaries, *, images: Path | None = None) -> NoReturn:
+def supervise(state: StateDirectory, binaries: Binaries, *, images: Path | None = None) -> NoReturn:
     """Be the supervisor: run the cluster until something is raised here, as KeyboardInterrupt is for a signal.
 
     Raises:
         ComponentError: it did not start, or one of its components ended by itself; everything is stopped.
     """
     node = RealNode(images=list_archives(images)) if images else None
-    with running_cluster(place.layout.root, binaries=binaries, node=node) as cluster:
-        write_record(place, build_own_record(server=cluster.server, real_node=node is not None))
+    with running_cluster(state.layout.root, binaries=binaries, node=node) as cluster:
+        write_record(state, build_own_record(server=cluster.server, real_node=node is not None))
         while True:
             time.sleep(WATCH_SECONDS)
             _check_components(cluster)
 
 
-def stop_background(place: StateDirectory) -> None:
+def stop_background(state: StateDirectory) -> None:
     """Stop what is supervised there, if it runs, and remove what is left of it, also after a crash or a reboot."""
-    record = _read_record(place)
-    end_supervisor(place)
+    record = _read_record(state)
+    end_supervisor(state)
     if record and record.real_node:
         remove_network()
-        remove_traces(build_layout(place.layout.kubelet_root(NODE_NAME)))
+        remove_traces(build_layout(state.layout.kubelet_root(NODE_NAME)))
     # What outlives a killed supervisor for a moment may still write there.
-    _wait(lambda: _is_removed(place.layout.root), STOP_SECONDS)
-    place.record.unlink(missing_ok=True)
-    place.log.unlink(missing_ok=True)
+    _wait(lambda: _is_removed(state.layout.root), STOP_SECONDS)
+    state.record.unlink(missing_ok=True)
+    state.log.unlink(missing_ok=True)
 
 
-def end_supervisor(place: StateDirectory) -> None:
+def end_supervisor(state: StateDirectory) -> None:
     """End the supervisor, if there is one, and with it what it runs; the files stay."""
-    record = read_live_record(place)
+    record = read_live_record(state)
     if record:
         os.kill(record.pid, signal.SIGTERM)
-        if not _wait(lambda: read_live_record(place) is None, STOP_SECONDS):
+        if not _wait(lambda: read_live_record(state) is None, STOP_SECONDS):
             os.kill(record.pid, signal.SIGKILL)
 
 
-def read_live_record(place: StateDirectory) -> Record | None:
-    """Read who supervises; None when nobody does, whatever is left on disk."""
-    record = _read_record(place)
+def read_live_record(state: StateDirectory) -> Record | None:
+    """Read the record of the supervisor; None when it is not alive, whatever is left on disk."""
+    record = _read_record(state)
     return record if record and read_identity(record.pid) == record.identity else None
 
 
-def _read_record(place: StateDirectory) -> Record | None:
+def _read_record(state: StateDirectory) -> Record | None:
     try:
-        return msgspec.json.decode(place.record.read_bytes(), type=Record)
+        return msgspec.json.decode(state.record.read_bytes(), type=Record)
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -143,23 +143,23 @@ def _is_removed(directory: Path) -> bool:
     return not directory.exists()
 
 
-def is_healthy(place: StateDirectory) -> bool:
-    """Tell whether the cluster runs and its API server answers."""
-    record = read_live_record(place)
+def is_healthy(state: StateDirectory) -> bool:
+    """Check that the cluster runs and its API server answers."""
+    record = read_live_record(state)
     if record is None or not record.server:
         return False
     try:
-        with create_admin_client(place.layout, record.server) as client:
+        with create_admin_client(state.layout, record.server) as client:
             return client.get("/readyz").is_success
     except (httpx.TransportError, OSError):
         return False
 
 
-def check_place(place: StateDirectory) -> None:
+def check_state_directory(state: StateDirectory) -> None:
     """Make sure that the directory is ours to clear; ClusterError when it holds something else."""
-    ours = {each.name for each in (place.lock, place.log, place.record, place.layout.root)}
-    if place.root.exists() and (strange := {entry.name for entry in place.root.iterdir()} - ours):
-        raise ClusterError(f"{place.root} holds {', '.join(sorted(strange))}: choose another --state-dir")
+    ours = {each.name for each in (state.lock, state.log, state.record, state.layout.root)}
+    if state.root.exists() and (strange := {entry.name for entry in state.root.iterdir()} - ours):
+        raise ClusterError(f"{state.root} holds {', '.join(sorted(strange))}: choose another --state-dir")
 
 
 def _check_components(cluster: Cluster) -> None:
@@ -174,12 +174,12 @@ def build_own_record(*, server: str, real_node: bool = False) -> Record:
     return Record(pid=pid, identity=read_identity(pid) or "", server=server, real_node=real_node)
 
 
-def write_record(place: StateDirectory, record: Record) -> None:
-    """Write down who supervises."""
+def write_record(state: StateDirectory, record: Record) -> None:
+    """Write the supervisor's record."""
     # Renamed into place: a reader sees the old record or the new one, never half of one.
-    draft = place.record.with_suffix(".draft")
+    draft = state.record.with_suffix(".draft")
     write_private(draft, msgspec.json.encode(record))
-    draft.rename(place.record)
+    draft.rename(state.record)
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> bool:

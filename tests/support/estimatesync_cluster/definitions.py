@@ -38,7 +38,7 @@ def find_definitions(*, environ: Mapping[str, str], report: Report) -> dict[str,
 
     Raises:
         ToolMissingError: this machine has no Go and cannot get it.
-        BuildError: a module cannot be had, or is not the pinned one.
+        BuildError: a module is not available, or is not the pinned one.
     """
     go_mod = (_PINNED / "go.mod").read_text()
     go = find_go(needed=parse_go_version(go_mod), cache=compute_cache_root(environ), report=report)
@@ -57,7 +57,7 @@ def _download(go: Path, modules: Iterable[str]) -> dict[str, Path]:
         check=False,
     )
     if answer.returncode:
-        raise BuildError(f"the definitions cannot be had: {answer.stdout.strip()} {answer.stderr.strip()}")
+        raise BuildError(f"the definitions are not available: {answer.stdout.strip()} {answer.stderr.strip()}")
     # One JSON object after the other, not a list.
     found = json.loads("[" + answer.stdout.strip().replace("}\n{", "},{") + "]")
     return {each["Path"]: Path(each["Dir"]) for each in found}

@@ -4,7 +4,7 @@ ClusterError
 ├── ToolMissingError      the person's: install what the message names, then run again
 ├── BuildError            the network's or the toolchain's: run again, the build goes on where it ended
 ├── ComponentError        a program of the cluster did not come up or ended; its log's tail is in the message
-│   └── PortTakenError    somebody took a port between choosing and binding it: safe to retry at once
+│   └── PortTakenError    another program took the port between choosing and binding it: safe to retry at once
 └── CommandError          kubectl said no
 """
 

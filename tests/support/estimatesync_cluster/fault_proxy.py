@@ -63,7 +63,7 @@ class ProxiedRequest:
     @property
     def is_done(self) -> bool:
         """True when the other side has done what was asked."""
-        return self.answer is not None and self.answer.status < 300  # noqa: PLR2004 - the first that is no success
+        return self.answer is not None and self.answer.status < 300  # noqa: PLR2004 - the first that is not a success
 
 
 class Fault:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file for the time of the context; `on_wait` is called once when somebody else holds it."""
+    """Hold the lock file for the time of the context; `on_wait` is called once when another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         try:

@@ -66,7 +66,7 @@ class GuardedProcess:
         return self._process.pid
 
     def has_ended(self) -> bool:
-        """Tell whether the component is gone."""
+        """Whether the component is gone."""
         return self._process.poll() is not None
 
     @property

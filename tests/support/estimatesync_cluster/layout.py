@@ -32,7 +32,6 @@ class StateLayout:
 
     @property
     def etcd_data(self) -> Path:
-        """Etcd's own directory."""
         return self.root / "etcd"
 
     @property

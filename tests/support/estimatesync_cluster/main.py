@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from estimatesync_cluster.daemon import (
     StateDirectory,
-    check_place,
+    check_state_directory,
     is_healthy,
     read_live_record,
     start_background,
@@ -55,50 +55,50 @@ def _up(settings: argparse.Namespace) -> int:
     """Start the cluster unless it runs, and print how to use it."""
     # An interrupted start stops what it started, also when it is the terminal that goes away.
     signal.signal(signal.SIGTERM, interrupt)
-    place = StateDirectory(settings.state_dir)
-    check_place(place)
-    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
-        if is_healthy(place):
-            _check_kind(place, settings)
+    state = StateDirectory(settings.state_dir)
+    check_state_directory(state)
+    with locked(state.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
+        if is_healthy(state):
+            _check_kind(state, settings)
             if settings.node_images:
                 import_images(list_archives(settings.node_images))
         else:
-            stop_background(place)
+            stop_background(state)
             if settings.node_images:
                 check_machine()
                 find_node_tools()
             binaries = find_binaries(environ=os.environ, report=report)
             report(f"starting the control plane and {'a real node' if settings.node_images else 'the test kubelet'}")
-            start_background(place, binaries, images=settings.node_images)
-    report(f"the cluster runs; logs are in {place.layout.root / 'logs'}")
-    print(f"export KUBECONFIG={shlex.quote(str(place.layout.kubeconfig))}")
+            start_background(state, binaries, images=settings.node_images)
+    report(f"the cluster runs; logs are in {state.layout.root / 'logs'}")
+    print(f"export KUBECONFIG={shlex.quote(str(state.layout.kubeconfig))}")
     return 0
 
 
-def _check_kind(place: StateDirectory, settings: argparse.Namespace) -> None:
-    record = read_live_record(place)
+def _check_kind(state: StateDirectory, settings: argparse.Namespace) -> None:
+    record = read_live_record(state)
     if settings.node_images and record and not record.real_node:
         raise ClusterError("A cluster without a real node runs here: stop it first (make cluster-down)")
 
 
 def _down(settings: argparse.Namespace) -> int:
     """Stop the cluster and remove everything it kept."""
-    place = StateDirectory(settings.state_dir)
-    check_place(place)
-    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
-        stop_background(place)
+    state = StateDirectory(settings.state_dir)
+    check_state_directory(state)
+    with locked(state.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
+        stop_background(state)
     report("the cluster is stopped, and what it stored is gone; now: unset KUBECONFIG")
     return 0
 
 
 def _status(settings: argparse.Namespace) -> int:
     """Say whether the cluster runs."""
-    place = StateDirectory(settings.state_dir)
-    record = read_live_record(place)
+    state = StateDirectory(settings.state_dir)
+    record = read_live_record(state)
     if record is None:
         report("the cluster does not run")
         return NOT_RUNNING
-    answers = is_healthy(place)
+    answers = is_healthy(state)
     report(f"the cluster {'runs' if answers else 'does not answer'}: {record.server}, supervisor {record.pid}")
     return 0 if answers else 1
 

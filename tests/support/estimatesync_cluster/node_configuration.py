@@ -38,12 +38,10 @@ class NodeLayout:
 
     @property
     def socket(self) -> Path:
-        """Where containerd listens."""
         return self.run / "containerd.sock"
 
     @property
     def containerd(self) -> Path:
-        """Configuration of containerd."""
         return self.root / "containerd.toml"
 
     @property
@@ -73,7 +71,7 @@ class NodeLayout:
 
     @property
     def kubeconfig(self) -> Path:
-        """Who the node's programs are towards the API server."""
+        """Identity of the node's programs towards the API server."""
         return self.root / "node.kubeconfig"
 
 

@@ -76,7 +76,7 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class ProductSettings:
-    """What a deployment must be told."""
+    """What a deployment needs to know."""
 
     source_url: str
     source_email: str
@@ -94,7 +94,6 @@ class Product:
     """The product at work in one namespace. The operator may be stopped and started again at any time."""
 
     def __init__(self, *, cluster: Cluster, namespace: str, settings: ProductSettings, state_dir: Path) -> None:
-        """Describe it; `running_product` runs it."""
         self.cluster = cluster
         self.namespace = namespace
         self.settings = settings
@@ -166,7 +165,6 @@ class Product:
         _wait_until(lambda: _is_up(f"{self.api_url}/readyz"), process)
 
     def stop(self) -> None:
-        """Stop both processes."""
         self._api.close()
         self._operator.close()
 
@@ -174,10 +172,10 @@ class Product:
         self, stack: ExitStack, part: str, command: list[str], log: Path, settings: Mapping[str, str]
     ) -> GuardedProcess:
         program, *arguments = command
-        beside = Path(sys.executable).with_name(program)
+        installed = Path(sys.executable).with_name(program)
         environment = {**_build_bare_environment(), **self._build_identity(part), **settings}
         process = stack.enter_context(
-            guarded(part, [str(beside), *arguments], log=log, grace=STOP_SECONDS, environment=environment)
+            guarded(part, [str(installed), *arguments], log=log, grace=STOP_SECONDS, environment=environment)
         )
         if part == "operator":
             self._operator_process = process
@@ -190,7 +188,7 @@ class Product:
         return {"KUBECONFIG": str(kubeconfig), "NAMESPACE": self.namespace}
 
     def build_operator_settings(self) -> dict[str, str]:
-        """Build what the operator must be told beside who it is."""
+        """Build the operator's settings, but for its identity."""
         settings = {
             "SYNC_IMAGE": SYNC_IMAGE,
             "ATTIC_TECH_URL": self.settings.source_url,

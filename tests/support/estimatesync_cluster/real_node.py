@@ -291,13 +291,13 @@ def remove_traces(layout: NodeLayout) -> None:
 
 
 def _list_results(layout: NodeLayout) -> list[Path]:
-    """The network's plugins keep what they answered, in a directory that they cannot be told."""
+    """The network's plugins keep what they answered, in a directory that cannot be configured."""
     own = f'"{layout.run}/'
     return [result for result in CNI_RESULTS.glob("*") if own in result.read_text()]
 
 
 def _list_links(layout: NodeLayout) -> list[Path]:
-    """The kubelet links each log from a directory that it cannot be told."""
+    """The kubelet links each log from a directory that cannot be configured."""
     return [link for link in LOG_LINKS.glob("*.log") if link.readlink().is_relative_to(layout.pod_logs)]
 
 
@@ -310,7 +310,7 @@ def _wait_for(socket: Path, process: GuardedProcess) -> None:
 
 
 LAST_CHAIN: Final = "KUBE-NWPLCY-TAIL"
-"""What kube-router makes last, before it looks at the first policy."""
+"""What kube-router makes last, before it reads the first policy."""
 
 
 def start_policies(stack: ExitStack, node: RealNode, *, root: Path, logs: Path) -> GuardedProcess:
@@ -340,6 +340,6 @@ def build_policies_command(layout: NodeLayout, program: Path, *, node: str) -> l
 
 
 def are_policies_enforced() -> bool:
-    """Tell whether it has taken its place among the node's packet filters."""
+    """Check that it has taken its place among the node's packet filters."""
     command = [*INSIDE, "iptables", "--wait", "--list-rules", LAST_CHAIN]
     return not subprocess.run(command, capture_output=True, check=False).returncode  # noqa: S603 - of this package

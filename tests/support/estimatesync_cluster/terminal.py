@@ -14,6 +14,6 @@ def interrupt(_: int, __: FrameType | None) -> NoReturn:
 
 
 def report(line: str) -> None:
-    """Tell the person; stdout belongs to what a shell evaluates."""
+    """Print a line for the person; stdout belongs to what a shell evaluates."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

@@ -104,7 +104,7 @@ def build_picture(panels: Mapping[Panel, Sequence[Line]], *, title: str, span: S
 
 
 def _keep_numbers(lines: Sequence[Line]) -> list[Line]:
-    """A quantile of nothing is no number, and leaves a gap."""
+    """A quantile of nothing is not a number, and leaves a gap."""
     kept = [(line.name, tuple(point for point in line.points if isfinite(point[1]))) for line in lines]
     return [Line(name=name, points=points) for name, points in kept if points]
 

@@ -145,7 +145,6 @@ class Prometheus:
     """Asks a server."""
 
     def __init__(self, url: str) -> None:
-        """Ask the server at `url`."""
         self._url = url
 
     def fetch_range(self, expression: str, *, start: datetime, end: datetime, step: int) -> tuple[Series, ...]:
@@ -165,7 +164,6 @@ class Prometheus:
         )
 
     def is_ready(self) -> bool:
-        """Tell whether it answers."""
         try:
             return httpx.get(f"{self._url}/-/ready", trust_env=False, timeout=5).is_success
         except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""The scenario on a real Kubernetes API server, with what a person sees who runs the cluster: kubectl's own output."""
+"""The scenario on a real Kubernetes API server, with what an operator of the cluster sees: kubectl's own output."""
 
 import subprocess
 import tempfile

@@ -1,4 +1,4 @@
-"""Makes the site's navigation out of the lists of links in an index page, so that the order of pages is told once.
+"""Makes the site's navigation out of the lists of links in an index page, so that the order of pages is said once.
 
 `docs/conf.py` calls it for `docs/index.md` and for the index of each translation. Pure, and without imports of ours: it
 runs in the environment of Sphinx, where the product is not installed.

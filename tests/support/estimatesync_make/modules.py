@@ -102,7 +102,7 @@ def build_filter(name: str, *conditions: tuple[str, str, str]) -> dict[str, Any]
 
 
 def lay_out(flow: Sequence[Module], *, x: int = 0, y: int = 0) -> None:
-    """Place modules from left to right, routes below each other, handlers half a step beside and below."""
+    """Place modules from left to right, routes below each other, handlers half a step to the right and below."""
     for step, module in enumerate(flow):
         designer = module["metadata"]["designer"]
         designer["x"], designer["y"] = x + step * _STEP_X, y

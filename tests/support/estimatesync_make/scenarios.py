@@ -46,7 +46,7 @@ TOLERANCE_SECONDS: Final = 300
 WEBHOOK_ID, _SIGNATURE, PARSED, _KNOWN, _RECORD, ROUTER_ID, _SUCCESS, _ERROR = range(1, 9)
 
 _EVENT: Final = "sync_estimates_completed"
-_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with is no secret
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with is not secret
 
 
 def build_verification() -> list[Module]:
@@ -61,7 +61,7 @@ def build_verification() -> list[Module]:
     key = f'replace({_SIGNATURE}.secret; "{_SECRET_PREFIX}"; "")'
     genuine = build_filter(
         "Signed by us, just now",
-        # Without a key, Make.com's sha256 is a plain hash, which anybody can make.
+        # Without a key, Make.com's sha256 is a plain hash, which anyone can make.
         (f"{{{{{_SIGNATURE}.secret}}}}", "text:contain", _SECRET_PREFIX),
         (f"{{{{{_SIGNATURE}.signatures}}}}", "text:contain", f'v1,{{{{sha256({signed}; "base64"; {key}; "base64")}}}}'),
         (f"{{{{{_SIGNATURE}.timestamp}}}}", "number:greaterorequal", f"{{{{timestamp - {TOLERANCE_SECONDS}}}}}"),
@@ -104,12 +104,12 @@ def build_memory(body: int) -> list[Module]:
 
 
 def build_success_mail(body: int) -> Module:
-    """Tell how many estimates are new."""
+    """Build the email that says how many estimates are new."""
     return _build_mail(_SUCCESS, "success", SUCCESS_SUBJECT, SUCCESS_LINES, body=body)
 
 
 def build_error_mail(body: int) -> Module:
-    """Tell why a sync has failed."""
+    """Build the email that says why a sync has failed."""
     return _build_mail(_ERROR, "error", ERROR_SUBJECT, ERROR_LINES, body=body)
 
 
@@ -148,7 +148,7 @@ def build_trigger() -> Blueprint:
 
     The key is made by a module of its own: Make.com keeps what a module has put out when it repeats the next one, so
     every repetition of a request carries the same key, and starts no second sync. The time is part of it, so that two
-    runs have different keys even if Make.com should not tell the execution's id.
+    runs have different keys even if Make.com should not give the execution's id.
     """
     key = build_module(
         1,
@@ -193,10 +193,10 @@ def _build_request(idempotency_key: str) -> Module:
 
 
 def build_callback(*, is_signed: bool, is_once: bool) -> Blueprint:
-    """Build what tells people how a sync ended: a mail of success or of failure.
+    """Build what tells people how a sync ended: an email of success or of failure.
 
     Make.com switches an instant scenario off at its first unhandled error, so every module behind the webhook has a
-    handler. What a stranger may cause is dropped; what concerns a true callback is kept and tried again.
+    handler. What an unauthenticated caller may cause is dropped; what concerns a true callback is kept and tried again.
     """
     body = PARSED if is_signed else WEBHOOK_ID
     flow = [build_module(WEBHOOK_ID, WEBHOOK, "Callback", parameters={"maxResults": 1}, mapper={})]

@@ -77,59 +77,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _up(settings: argparse.Namespace, place: StateDirectory, cluster_place: StateDirectory) -> None:
+def _up(settings: argparse.Namespace, state: StateDirectory, cluster_state: StateDirectory) -> None:
     """Install the chart, and print how to use it."""
     if settings.values and not settings.values.is_file():
         raise ClusterError(f"There is no file {settings.values}: VALUES names a values file of the chart")
-    record = read_live_record(cluster_place)
+    record = read_live_record(cluster_state)
     if record is None or not record.real_node:
         raise ClusterError("There is no real node: start one with `make node`")
-    files = EnvironmentFiles(place)
-    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
-        if not _is_up(place) or not (settings.values or files.values.exists()):
-            _start(place, cluster_place, with_sample=not settings.values)
+    files = EnvironmentFiles(state)
+    with locked(state.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
+        if not _is_up(state) or not (settings.values or files.values.exists()):
+            _start(state, cluster_state, with_sample=not settings.values)
         report(f"installing the chart {'with ' + str(settings.values) if settings.values else 'on sample data'}")
         values = settings.values or files.values
         helm = find_helm(report=report)
         began = time.monotonic()
-        create_release(find_cluster(cluster_place), helm=helm, values=values, images=settings.images, place=files.root)
-        url = _wait_for_api(place)
+        create_release(find_cluster(cluster_state), helm=helm, values=values, images=settings.images, place=files.root)
+        url = _wait_for_api(state)
         report(f"installed, and the API answers, after {time.monotonic() - began:.0f} s")
     sample = {} if settings.values else {"api_key": files.api_key, "deliveries": files.deliveries}
-    kubeconfig = cluster_place.layout.kubeconfig
+    kubeconfig = cluster_state.layout.kubeconfig
     report(build_guide(Guide(kubeconfig=kubeconfig, kubectl=find_kubectl(), api_url=url, **sample)))
 
 
-def _start(place: StateDirectory, cluster_place: StateDirectory, *, with_sample: bool) -> None:
+def _start(state: StateDirectory, cluster_state: StateDirectory, *, with_sample: bool) -> None:
     # Its files stay: after a crash, the key and the rows are the same as before.
-    end_supervisor(place)
-    arguments = ["supervise", f"--state-dir={place.root}", f"--cluster-dir={cluster_place.root}"]
+    end_supervisor(state)
+    arguments = ["supervise", f"--state-dir={state.root}", f"--cluster-dir={cluster_state.root}"]
     arguments += [] if with_sample else ["--no-sample"]
-    launch(place, ["-m", "estimatesync_node", *arguments], is_up=lambda: _is_up(place), title="What the chart needs")
+    launch(state, ["-m", "estimatesync_node", *arguments], is_up=lambda: _is_up(state), title="What the chart needs")
 
 
-def _wait_for_api(place: StateDirectory) -> str:
-    record = read_live_record(place)
+def _wait_for_api(state: StateDirectory) -> str:
+    record = read_live_record(state)
     url = record.server if record else ""
     if not url or not wait_until(lambda: _answers(url), ANSWER_SECONDS):
-        log = EnvironmentFiles(place).forward_log
+        log = EnvironmentFiles(state).forward_log
         raise ComponentError(
             f"The chart is installed, but the API does not answer at {url or 'any address'}: see {log}"
         )
     return url
 
 
-def _down(_: argparse.Namespace, place: StateDirectory, __: StateDirectory) -> None:
-    """Stop what runs beside the chart; the release goes with the cluster."""
-    with locked(place.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
-        end_supervisor(place)
-        stop_orphaned_postgres(EnvironmentFiles(place).postgres)
-        stop_background(place)
+def _down(_: argparse.Namespace, state: StateDirectory, __: StateDirectory) -> None:
+    """Stop what runs next to the chart; the release goes with the cluster."""
+    with locked(state.lock, on_wait=lambda: report("waiting for another `up` or `down` to end")):
+        end_supervisor(state)
+        stop_orphaned_postgres(EnvironmentFiles(state).postgres)
+        stop_background(state)
 
 
-def _supervise(settings: argparse.Namespace, place: StateDirectory, cluster_place: StateDirectory) -> None:
+def _supervise(settings: argparse.Namespace, state: StateDirectory, cluster_state: StateDirectory) -> None:
     """Be the background process of `up`."""
-    supervise(place, cluster_place, with_sample=not settings.no_sample)
+    supervise(state, cluster_state, with_sample=not settings.no_sample)
 
 
 COMMANDS: Final[dict[str, Callable[[argparse.Namespace, StateDirectory, StateDirectory], None]]] = {
@@ -139,8 +139,8 @@ COMMANDS: Final[dict[str, Callable[[argparse.Namespace, StateDirectory, StateDir
 }
 
 
-def _is_up(place: StateDirectory) -> bool:
-    record = read_live_record(place)
+def _is_up(state: StateDirectory) -> bool:
+    record = read_live_record(state)
     return record is not None and bool(record.server)
 
 

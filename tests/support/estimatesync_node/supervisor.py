@@ -63,7 +63,7 @@ def fetch_ready_pods(client: httpx.Client) -> list[str]:
 
 
 def is_taking_requests(pod: Mapping[str, Any]) -> bool:
-    """Tell whether a Service would send requests to this pod."""
+    """Decide whether a Service would send requests to this pod."""
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}
     return "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"
 
@@ -75,8 +75,8 @@ POLL_SECONDS: Final = 0.2
 class EnvironmentFiles:
     """The files that the supervisor keeps; they go with it."""
 
-    def __init__(self, place: StateDirectory) -> None:
-        self.root = place.layout.root
+    def __init__(self, state: StateDirectory) -> None:
+        self.root = state.layout.root
         self.api_key = self.root / "api-key"
         self.values = self.root / "values.json"
         self.deliveries = self.root / "callbacks.jsonl"
@@ -84,16 +84,16 @@ class EnvironmentFiles:
         self.forward_log = self.root / "port-forward.log"
 
 
-def supervise(place: StateDirectory, cluster_place: StateDirectory, *, with_sample: bool) -> None:
+def supervise(state: StateDirectory, cluster_state: StateDirectory, *, with_sample: bool) -> None:
     """Supervise for as long as the cluster lives.
 
     Raises:
         ClusterError: there is no cluster.
     """
-    record = read_live_record(cluster_place)
+    record = read_live_record(cluster_state)
     if record is None:
         raise ClusterError("There is no cluster: start one with `make node`")
-    files = EnvironmentFiles(place)
+    files = EnvironmentFiles(state)
     files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = choose_port(USUAL_PORT)
     with ExitStack() as stack:
@@ -104,20 +104,20 @@ def supervise(place: StateDirectory, cluster_place: StateDirectory, *, with_samp
                 files.postgres, deliveries=files.deliveries, api_key=files.api_key.read_text()
             )
             write_private(files.values, msgspec.json.encode(stack.enter_context(environment)))
-        client = stack.enter_context(create_admin_client(cluster_place.layout, record.server))
-        write_record(place, build_own_record(server=f"http://{LOOPBACK}:{port}"))
+        client = stack.enter_context(create_admin_client(cluster_state.layout, record.server))
+        write_record(state, build_own_record(server=f"http://{LOOPBACK}:{port}"))
         keep_forwarding(
-            find_cluster(cluster_place),
+            find_cluster(cluster_state),
             client,
             port=port,
             log=files.forward_log,
-            is_wanted=lambda: read_live_record(cluster_place) is not None,
+            is_wanted=lambda: read_live_record(cluster_state) is not None,
         )
 
 
-def find_cluster(place: StateDirectory) -> Cluster:
+def find_cluster(state: StateDirectory) -> Cluster:
     """Describe the cluster that runs there, as its administrator sees it."""
-    layout = place.layout
+    layout = state.layout
     return Cluster(
         kubeconfig=layout.kubeconfig, kubectl_program=find_kubectl(), cache=layout.kubectl_cache, layout=layout
     )

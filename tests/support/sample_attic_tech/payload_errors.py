@@ -5,7 +5,7 @@ PayloadError
 ├── RequiredFieldError     400  the login lacks a field
 ├── QueryError             400  a field or operator that cannot be queried
 ├── AuthenticationError    401  wrong email or password
-├── ForbiddenError         403  no token, or one that is bad or expired: Payload does not tell them apart
+├── ForbiddenError         403  no token, or one that is bad or expired: Payload does not distinguish them
 ├── RouteNotFoundError     404  also for a known path with another method: Payload has no 405
 └── InternalError          500  what PostgreSQL refuses; Payload hides why
 """

@@ -55,14 +55,13 @@ class StopSignal:
     """Shared by the containers of one pod; lives in one event loop."""
 
     def __init__(self) -> None:
-        """Nobody has asked yet."""
         self._asked = asyncio.Event()
         self._hurried = asyncio.Event()
         self._kill_at = float("inf")
 
     @property
     def is_asked(self) -> bool:
-        """Tell whether the containers should end."""
+        """Whether the containers should end."""
         return self._asked.is_set()
 
     def ask(self, *, grace: float) -> None:
@@ -140,8 +139,8 @@ READINESS_POLL_SECONDS = 0.2
 ANSWER_SECONDS = 5.0
 
 
-async def follow_readiness(container: Container, *, address: str, tell: Callable[[bool], None]) -> None:
-    """Tell each change of readiness until cancelled; a container without such a probe is ready as it is."""
+async def follow_readiness(container: Container, *, address: str, publish: Callable[[bool], None]) -> None:
+    """Publish each change of readiness until cancelled; a container without such a probe is ready as it is."""
     probe = container.readiness_probe.http_get if container.readiness_probe else None
     if probe is None:
         return
@@ -151,7 +150,7 @@ async def follow_readiness(container: Container, *, address: str, tell: Callable
         while True:
             if (is_ready := await _answers(client, url)) != known:
                 known = is_ready
-                tell(known)
+                publish(known)
             await asyncio.sleep(READINESS_POLL_SECONDS)
 
 
@@ -195,7 +194,7 @@ class ContainerRunner:
         record: ContainerRecord,
         publish: Callable[[ContainerRecord], None],
     ) -> None:
-        """Begin with the record of an earlier kubelet, or a fresh one; `publish` is told of each change."""
+        """Begin with the record of an earlier kubelet, or a fresh one; `publish` is called with each change."""
         self._container = container
         self._pod = pod
         self._node = node
@@ -279,7 +278,7 @@ class ContainerRunner:
     async def _follow_readiness(self, running: Running) -> None:
         address = compute_pod_address(self._pod.metadata.uid)
         await follow_readiness(
-            self._container, address=address, tell=lambda ready: self._set_state(replace(running, ready=ready))
+            self._container, address=address, publish=lambda ready: self._set_state(replace(running, ready=ready))
         )
 
     async def _end_when_over_limit(self, process: ContainerProcess) -> None:

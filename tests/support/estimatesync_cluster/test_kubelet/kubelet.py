@@ -49,7 +49,7 @@ class PodListener(Protocol):
 
 
 async def follow_pods(source: PodSource, listener: PodListener, *, pause: float = RECONNECT_SECONDS) -> None:
-    """Follow for ever; an interrupted connection is taken up again, and a lost place begins with a new list."""
+    """Follow without end; an interrupted watch goes on where it ended, or begins with a new list if it cannot."""
     resource_version = ""
     while True:
         try:
@@ -91,7 +91,6 @@ class Kubelet:
     """One node."""
 
     def __init__(self, node_name: str, runtime: NodeRuntime) -> None:
-        """Begin with no pod."""
         self._node_name = node_name
         self._runtime = runtime
         self._workers: dict[str, PodWorker] = {}

@@ -1,7 +1,7 @@
 """The few calls that the test kubelet makes to the API server, over httpx.
 
-Every method returns raw JSON or values of manifests.py. Errors: ApiError for an answer that is no success (its status
-decides what that means), httpx.TransportError when there is no answer; may_try_again tells which of them pass.
+Every method returns raw JSON or values of manifests.py. Errors: ApiError for an answer that is not a success (its
+status decides what that means), httpx.TransportError when there is no answer; may_try_again decides which of them pass.
 """
 
 import base64
@@ -33,7 +33,6 @@ class ApiError(Exception):
     """The API server answered with an error."""
 
     def __init__(self, status: int, message: str) -> None:
-        """Keep the HTTP status beside the message."""
         super().__init__(f"{status}: {message}")
         self.status = status
 
@@ -62,7 +61,6 @@ class KubernetesClient:
         )
 
     async def aclose(self) -> None:
-        """Close every connection."""
         await self._http.aclose()
 
     async def fetch_pods(self) -> PodList:

@@ -1,7 +1,7 @@
 """Container logs: how lines are stored, which of them a reader asked for, and serving them to `kubectl logs`.
 
 A stored line is `TIME LINE`, TIME being RFC 3339 with nanoseconds as in `kubectl logs --timestamps`. The server speaks
-HTTPS to the API server and only to it, in threads beside the event loop; what it needs to know about a container comes
+HTTPS to the API server and only to it, in threads next to the event loop; what it needs to know about a container comes
 from a LogCatalog. The path is the kubelet's own, `/containerLogs/NAMESPACE/POD/CONTAINER`, and so are the answers for
 containers without a log.
 """
@@ -58,7 +58,7 @@ def stamp_lines(carry: bytes, chunk: bytes, now: datetime) -> tuple[bytes, bytes
 
 
 def split_stored(stored: bytes) -> tuple[list[bytes], int]:
-    """Split stored text into its complete lines and tell how many bytes they are; a torn last line waits."""
+    """Split stored text into its complete lines and how many bytes they are; a torn last line waits."""
     end = stored.rfind(b"\n") + 1
     # Not splitlines: a progress bar's carriage return does not end a line.
     return [line + b"\n" for line in stored[:end].split(b"\n")[:-1]], end
@@ -95,7 +95,6 @@ class LogRefusedError(Exception):
     """There is no log to give; the message is for the person at kubectl."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
-        """Keep the HTTP status beside the message."""
         super().__init__(message)
         self.status = status
 
@@ -133,7 +132,7 @@ def _create_server_context(keys: ApiConnection) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(keys.certificate, keys.key)
     context.load_verify_locations(keys.authority)
-    # Logs are for whoever the API server lets read them, not for every process of this machine.
+    # Logs are for clients that the API server lets read them, not for every process of this machine.
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
@@ -211,7 +210,7 @@ def _parse_options(query: str) -> LogOptions:
 def iterate_log(source: LogSource, options: LogOptions, pause: Callable[[], bool]) -> Iterator[bytes]:
     """Yield what the log holds now and, when following, what it gets until its container has ended.
 
-    `pause` waits for more and returns false when nobody reads any longer.
+    `pause` waits for more and returns false when the reader is gone.
     """
     position = 0
     more = True

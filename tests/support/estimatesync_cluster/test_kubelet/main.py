@@ -1,7 +1,7 @@
 """Joins the test kubelet: arguments, keys, log server, node. Run by `python -m estimatesync_cluster.test_kubelet`.
 
 Started by control_plane.py; by hand it makes one more node of any cluster whose certificates are at hand. It runs until
-it is told to stop, and every process of its pods ends with it, as if the node were lost.
+it is asked to stop, and every process of its pods ends with it, as if the node were lost.
 """
 
 import argparse
@@ -70,7 +70,10 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--node-name", required=True, help="name of the node to register")
     parser.add_argument("--label", action="append", default=[], type=_parse_label, help="KEY=VALUE; may be repeated")
     parser.add_argument(
-        "--known-image", action="append", default=[], help="image that can be had, or a shell pattern; may be repeated"
+        "--known-image",
+        action="append",
+        default=[],
+        help="image that is available, or a shell pattern; may be repeated",
     )
     return parser
 

@@ -31,13 +31,13 @@ LEASE_SECONDS = 40
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 NODES = "/api/v1/nodes"
 ADDRESS = "127.0.0.1"
-MOST_PODS = "110"
+MAX_PODS = "110"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeFacts:
-    """What the node tells about itself; memory in bytes."""
+    """What the node reports about itself; memory in bytes."""
 
     name: str
     labels: Mapping[str, str]
@@ -75,7 +75,7 @@ def build_node(facts: NodeFacts) -> dict[str, Any]:
 
 def build_node_status(facts: NodeFacts, now: datetime) -> dict[str, Any]:
     """Build the NodeStatus of a healthy node."""
-    size = {"cpu": str(facts.cores), "memory": str(facts.memory), "pods": MOST_PODS}
+    size = {"cpu": str(facts.cores), "memory": str(facts.memory), "pods": MAX_PODS}
     times = {"lastHeartbeatTime": format_time(now)}
     pressures = ("MemoryPressure", "DiskPressure", "PIDPressure")
     healthy = [{"type": name, "status": "False", "reason": "TestKubelet", **times} for name in pressures]
@@ -91,7 +91,7 @@ def build_node_status(facts: NodeFacts, now: datetime) -> dict[str, Any]:
 
 
 def build_node_info(facts: NodeFacts) -> dict[str, str]:
-    """Build NodeSystemInfo: it says that this is no real node, in what `kubectl get nodes -o wide` shows."""
+    """Build NodeSystemInfo: it says that this is not a real node, in what `kubectl get nodes -o wide` shows."""
     absent = ("machineID", "systemUUID", "bootID", "kernelVersion", "kubeProxyVersion")
     return {
         **dict.fromkeys(absent, ""),
@@ -112,7 +112,7 @@ def build_lease(name: str, now: datetime) -> dict[str, Any]:
 
 
 async def keep_node_alive(client: KubernetesClient, facts: NodeFacts) -> None:
-    """Register the node and renew it for ever; a node that somebody deleted is registered again."""
+    """Register the node and renew it without end; a node that was deleted is registered again."""
     registered = False
     while True:
         try:
@@ -122,7 +122,7 @@ async def keep_node_alive(client: KubernetesClient, facts: NodeFacts) -> None:
             await _renew(client, facts, datetime.now(UTC))
             await asyncio.sleep(HEARTBEAT_SECONDS)
         except (ApiError, httpx.TransportError) as error:
-            # Not found: somebody deleted the node, or the API server has not made the Leases' namespace yet.
+            # Not found: the node was deleted, or the API server has not made the Leases' namespace yet.
             registered = registered and not (isinstance(error, ApiError) and error.status == NOT_FOUND)
             if registered and not may_try_again(error):
                 raise

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from estimatesync_contract.backoff import compute_backoff
+
 from estimatesync_cluster.test_kubelet.environment import compute_pod_address
 from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 
@@ -90,8 +92,7 @@ def decide_restart(policy: str, exit_code: int) -> bool:
 
 def next_back_off_seconds(restarts: int) -> float:
     """Compute the wait before the restart after `restarts` earlier ones: 10 s, doubling, at most 5 min."""
-    # The exponent is bounded because a float overflows long before a patient pod gives up.
-    return min(FIRST_BACK_OFF_SECONDS * 2.0 ** min(restarts, 10), LONGEST_BACK_OFF_SECONDS)
+    return compute_backoff(restarts + 1, first=FIRST_BACK_OFF_SECONDS, longest=LONGEST_BACK_OFF_SECONDS)
 
 
 def build_back_off(container: Container, record: ContainerRecord, ended: Terminated) -> ContainerRecord:

@@ -1,4 +1,4 @@
-"""Looks after one pod of the test node, from its binding to its removal from the API server.
+"""Runs one pod of the test node, from its binding to its removal from the API server.
 
 Called by kubelet.py with every version of the pod that the watch brings. Processes never wait for the API server: their
 records change at once, and one reporting task writes the newest status until it is accepted.
@@ -155,7 +155,7 @@ class PodWorker:
             await self._try_until_done(self._write_status)
 
     async def _write_status(self) -> None:
-        # Built anew for each try: what changed while the API server did not answer is in the next one.
+        # Built again for each try: what changed while the API server did not answer is in the next one.
         previous = self._written["conditions"]
         status = to_status_object(self._pod, self._situation, previous=previous, now=datetime.now(UTC))
         if status != self._written:

@@ -27,7 +27,7 @@ def decide_image_known(image: str, patterns: Sequence[str]) -> bool:
 
 
 def build_pull_refusals(container: Container) -> tuple[Refusal, ...]:
-    """Build what the kubelet would report for an image that cannot be had, in the order of its reports."""
+    """Build what the kubelet would report for an image that is not available, in the order of its reports."""
     image = container.image
     if container.image_pull_policy == PULL_NEVER:
         message = f'Container image "{image}" is not present with pull policy of Never'
