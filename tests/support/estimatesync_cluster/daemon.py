@@ -78,7 +78,7 @@ def launch(state: StateDirectory, arguments: list[str], *, is_up: Callable[[], b
         )
     write_record(state, Record(pid=supervisor.pid, identity=read_identity(supervisor.pid) or ""))
     try:
-        _wait(lambda: is_up() or supervisor.poll() is not None, START_SECONDS)
+        wait_until(lambda: is_up() or supervisor.poll() is not None, START_SECONDS)
         came_up = is_up()
     except BaseException:
         stop_background(state)
@@ -111,7 +111,7 @@ def stop_background(state: StateDirectory) -> None:
         remove_network()
         remove_traces(build_layout(state.layout.kubelet_root(NODE_NAME)))
     # What outlives a killed supervisor for a moment may still write there.
-    _wait(lambda: _is_removed(state.layout.root), STOP_SECONDS)
+    wait_until(lambda: _is_removed(state.layout.root), STOP_SECONDS)
     state.record.unlink(missing_ok=True)
     state.log.unlink(missing_ok=True)
 
@@ -121,7 +121,7 @@ def end_supervisor(state: StateDirectory) -> None:
     record = read_live_record(state)
     if record:
         os.kill(record.pid, signal.SIGTERM)
-        if not _wait(lambda: read_live_record(state) is None, STOP_SECONDS):
+        if not wait_until(lambda: read_live_record(state) is None, STOP_SECONDS):
             os.kill(record.pid, signal.SIGKILL)
 
 
@@ -182,7 +182,8 @@ def write_record(state: StateDirectory, record: Record) -> None:
     draft.rename(state.record)
 
 
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait until it is true; false when it never was."""
     deadline = time.monotonic() + seconds
     while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)

@@ -7,12 +7,16 @@ with the same id, by when it started: what a record on disk needs to survive kil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from estimatesync_cluster.errors import ComponentError, PortTakenError
 
+PROCESS_GUARD = Path(__file__).with_name("process_guard.py")
+LOG_TAIL_LINES = 15
+POLL_SECONDS = 0.05
 START_FIELD = 19
 STATE_FIELD = 0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,10 +42,6 @@ def _read_from_ps(pid: int) -> str | None:
         ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip() or None
-
-
-PROCESS_GUARD = Path(__file__).with_name("process_guard.py")
-LOG_TAIL_LINES = 15
 
 
 class GuardedProcess:
@@ -73,6 +73,20 @@ class GuardedProcess:
     def exit_code(self) -> int | None:
         """As a shell would report it; None while it runs."""
         return self._process.poll()
+
+    def wait_until(self, is_ready: Callable[[], bool], *, seconds: float) -> None:
+        """Wait until the component is ready.
+
+        Raises:
+            ComponentError: It ended before, or was not ready in time; the end of its log is in the message.
+        """
+        deadline = time.monotonic() + seconds
+        while not is_ready():
+            if self.has_ended():
+                raise self.build_error("ended while it was starting")
+            if time.monotonic() > deadline:
+                raise self.build_error(f"was not ready within {seconds:.0f} s")
+            time.sleep(POLL_SECONDS)
 
     def stop(self, *, grace: float) -> None:
         """Send SIGTERM, then after `grace` seconds SIGKILL; return when every process of the component is gone."""

@@ -9,8 +9,7 @@ import json
 import os
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +70,6 @@ SYNC_IMAGE = "estimatesync-sync:dev"
 CREDENTIALS_SECRET = "estimatesync-credentials"  # noqa: S105  the Secret's name
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +143,7 @@ class Product:
         command = ["kopf", "run", "--module=estimatesync_operator.main", f"--namespace={self.namespace}"]
         command += [f"--liveness={liveness}", "--log-format=json"]
         process = self._start(self._operator, "operator", command, self.operator_log, self.build_operator_settings())
-        _wait_until(lambda: _is_up(liveness), process)
+        process.wait_until(lambda: _is_up(liveness), seconds=START_SECONDS)
 
     def stop_operator(self, *, grace: float = STOP_SECONDS) -> None:
         """Stop the operator; without grace, by SIGKILL."""
@@ -162,7 +160,7 @@ class Product:
         settings = {"BIND": f"{LOOPBACK}:{port}", "API_KEYS": f"make:{self.settings.api_key}", **self.settings.api}
         command = ["gunicorn", "--config=python:estimatesync_api.gunicorn_conf"]
         process = self._start(self._api, "api", command, self.api_log, settings)
-        _wait_until(lambda: _is_up(f"{self.api_url}/readyz"), process)
+        process.wait_until(lambda: _is_up(f"{self.api_url}/readyz"), seconds=START_SECONDS)
 
     def stop(self) -> None:
         self._api.close()
@@ -246,13 +244,3 @@ def _is_up(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=5).is_success
     except httpx.TransportError:
         return False
-
-
-def _wait_until(condition: Callable[[], bool], process: GuardedProcess) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        if process.has_ended():
-            raise process.build_error("ended while it was starting")
-        if time.monotonic() > deadline:
-            raise process.build_error(f"was not ready within {START_SECONDS:.0f} s")
-        time.sleep(POLL_SECONDS)

@@ -171,6 +171,8 @@ SOCKET = RUN / "containerd.sock"
 CNI_RESULTS = Path("/var/lib/cni/results")
 LOG_LINKS = Path("/var/log/containers")
 SOCKET_SECONDS = 30.0
+LAST_CHAIN: Final = "KUBE-NWPLCY-TAIL"
+"""What kube-router makes last, before it reads the first policy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +240,7 @@ def start_node(
         return stack.enter_context(guarded(name, command, log=logs / f"{name}.log", environment=environment))
 
     containerd = run("containerd", f"--config={layout.containerd}")
-    _wait_for(layout.socket, containerd)
+    containerd.wait_until(layout.socket.exists, seconds=SOCKET_SECONDS)
     import_images(node.images, socket=layout.socket)
     kubelet = run(
         "kubelet",
@@ -299,18 +301,6 @@ def _list_results(layout: NodeLayout) -> list[Path]:
 def _list_links(layout: NodeLayout) -> list[Path]:
     """The kubelet links each log from a directory that cannot be configured."""
     return [link for link in LOG_LINKS.glob("*.log") if link.readlink().is_relative_to(layout.pod_logs)]
-
-
-def _wait_for(socket: Path, process: GuardedProcess) -> None:
-    deadline = time.monotonic() + SOCKET_SECONDS
-    while not socket.exists():
-        if process.has_ended() or time.monotonic() > deadline:
-            raise process.build_error("did not open its socket")
-        time.sleep(0.05)
-
-
-LAST_CHAIN: Final = "KUBE-NWPLCY-TAIL"
-"""What kube-router makes last, before it reads the first policy."""
 
 
 def start_policies(stack: ExitStack, node: RealNode, *, root: Path, logs: Path) -> GuardedProcess:

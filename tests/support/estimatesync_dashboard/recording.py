@@ -15,7 +15,7 @@ from typing import Final
 import httpx
 import msgspec
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+from estimatesync_cluster.guarded_process import guarded
 from estimatesync_cluster.product_processes import Product, ProductSettings, choose_port, running_product
 from estimatesync_cluster.programs import PROMETHEUS, find_go_tool
 from estimatesync_cluster.terminal import report
@@ -131,7 +131,6 @@ def running_load(cluster: Cluster, *, namespace: str, database_url: str, directo
 SCRAPE_SECONDS: Final = 5
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
-_POLL_SECONDS: Final = 0.2
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +184,7 @@ def running_prometheus(targets: Mapping[str, str], *, namespace: str, directory:
     log = directory / "prometheus.log"
     with guarded("Prometheus", command, log=log, grace=_STOP_SECONDS, environment=None) as process:
         prometheus = Prometheus(f"http://{address}")
-        _wait_until_ready(prometheus, process)
+        process.wait_until(prometheus.is_ready, seconds=_START_SECONDS)
         yield prometheus
 
 
@@ -198,11 +197,3 @@ def _build_configuration(targets: Mapping[str, str], namespace: str) -> dict[str
             for job, address in targets.items()
         ],
     }
-
-
-def _wait_until_ready(prometheus: Prometheus, process: GuardedProcess) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while not prometheus.is_ready():
-        if process.has_ended() or time.monotonic() > end:
-            raise process.build_error("does not answer")
-        time.sleep(_POLL_SECONDS)

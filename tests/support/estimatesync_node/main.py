@@ -16,7 +16,14 @@ from typing import Final
 
 import httpx
 from estimatesync_cluster.cluster import find_kubectl
-from estimatesync_cluster.daemon import StateDirectory, end_supervisor, launch, read_live_record, stop_background
+from estimatesync_cluster.daemon import (
+    StateDirectory,
+    end_supervisor,
+    launch,
+    read_live_record,
+    stop_background,
+    wait_until,
+)
 from estimatesync_cluster.errors import ClusterError, ComponentError
 from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
@@ -26,7 +33,7 @@ from estimatesync_contract.names import START_PATH
 from estimatesync_local.core.errors import PostgresError
 
 from estimatesync_node.release import NAMESPACE, create_release
-from estimatesync_node.supervisor import EnvironmentFiles, find_cluster, stop_orphaned_postgres, supervise, wait_until
+from estimatesync_node.supervisor import EnvironmentFiles, find_cluster, stop_orphaned_postgres, supervise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,6 @@ def is_taking_requests(pod: Mapping[str, Any]) -> bool:
 
 
 USUAL_PORT: Final = 8080
-POLL_SECONDS: Final = 0.2
 
 
 class EnvironmentFiles:
@@ -140,11 +139,3 @@ def stop_orphaned_postgres(directory: Path) -> None:
     """Stop a PostgreSQL that a killed supervisor has left behind."""
     if directory.exists():
         EmbeddedPostgres(directory).stop()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until it is true; false when it never was."""
-    deadline = time.monotonic() + seconds
-    while not (met := condition()) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    return met
