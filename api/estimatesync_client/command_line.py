@@ -26,8 +26,7 @@ from estimatesync_client.core.errors import ClientError, Exit, InterruptedWaitEr
 from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.core.lookup import LATEST, fetch_syncs, find_sync
 from estimatesync_client.doctor import examine
-from estimatesync_client.settings import DEFAULT_URL, URL_VARIABLE
-from estimatesync_client.target_settings import parse_targets
+from estimatesync_client.settings import DEFAULT_URL, URL_VARIABLE, parse_deployment
 
 DAY_FORMAT: Final = "%Y-%m-%d"
 
@@ -268,8 +267,8 @@ def doctor(
     # The server accepts the first backend's names of settings, so doctor does too.
     known = accept_old_names(settings, (ATTIC_TECH_URL, DATABASE_URL))
     findings: list[Finding] = []
-    targets = parse_targets(known.environment)
-    for finding in examine(app_context.environment, targets, url=app_context.url, now=read_now):
+    deployment = parse_deployment(known.environment)
+    for finding in examine(app_context.environment, deployment, url=app_context.url, now=read_now):
         findings.append(finding)
         if output is Output.TEXT:
             app_context.terminal.write_result(build_findings([finding]), None)

@@ -19,21 +19,27 @@ from estimatesync_client.core.api import ListQuery
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.core.errors import ClientError, UsageError
 from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
-from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, ApiKey, parse_address, parse_key
-from estimatesync_client.target_settings import TargetSettings
+from estimatesync_client.settings import (
+    KEY_VARIABLE,
+    URL_VARIABLE,
+    ApiKey,
+    DeploymentSettings,
+    parse_address,
+    parse_key,
+)
 
 _RECENT_SYNCS: Final = 20
 """What older syncs show may have changed since."""
 
 
 def examine(
-    environment: Mapping[str, str], targets: TargetSettings, *, url: str, now: Callable[[], datetime]
+    environment: Mapping[str, str], deployment: DeploymentSettings, *, url: str, now: Callable[[], datetime]
 ) -> Iterator[Finding]:
     """Yield each finding as soon as it is known.
 
     Args:
         environment: has the key.
-        targets: the settings of the deployment, as far as they are known here.
+        deployment: the settings of the deployment, as far as they are known here.
         url: where the API is.
         now: reads the clock.
     """
@@ -42,20 +48,20 @@ def examine(
     except UsageError as error:
         detail = error.message.removesuffix(".")
         yield build_finding(Check.SERVER, Diagnosis.URL_UNUSABLE, detail=detail, setting=URL_VARIABLE)
-        yield from _examine_without_server(targets)
+        yield from _examine_without_server(deployment)
         return
     key, key_fault = _read_key(environment)
     with open_client(address, key) as client:
         server = check_server(client, address)
         yield server
         if not is_usable(server):
-            yield from _examine_without_server(targets)
+            yield from _examine_without_server(deployment)
             return
         checked = key_fault or _try(Check.KEY, lambda: check_key(client))
         yield checked
         yield _try(Check.CLUSTER, lambda: check_store(client))
         seen = _check_recent_syncs(client, now) if is_usable(checked) else _skip_all("the key has to be accepted first")
-        yield from _examine_targets(targets, seen)
+        yield from _examine_deployment(deployment, seen)
 
 
 def _read_key(environment: Mapping[str, str]) -> tuple[ApiKey | None, Finding | None]:
@@ -66,15 +72,15 @@ def _read_key(environment: Mapping[str, str]) -> tuple[ApiKey | None, Finding | 
         return None, build_finding(Check.KEY, Diagnosis.KEY_UNUSABLE, detail=detail, setting=KEY_VARIABLE)
 
 
-def _examine_without_server(targets: TargetSettings) -> Iterator[Finding]:
+def _examine_without_server(deployment: DeploymentSettings) -> Iterator[Finding]:
     seen = _skip_all("the server has to answer first")
     yield seen[Check.KEY]
     yield seen[Check.CLUSTER]
-    yield from _examine_targets(targets, seen)
+    yield from _examine_deployment(deployment, seen)
 
 
-def _examine_targets(targets: TargetSettings, seen: Mapping[Check, Finding]) -> Iterator[Finding]:
-    source, database, callback = targets.source, targets.database, targets.callback
+def _examine_deployment(deployment: DeploymentSettings, seen: Mapping[Check, Finding]) -> Iterator[Finding]:
+    source, database, callback = deployment.source, deployment.database, deployment.callback
     yield combine_findings(check_source(source) if source else None, seen[Check.SOURCE])
     yield combine_findings(check_database(database) if database else None, seen[Check.DATABASE])
     yield combine_findings(check_callback(callback) if callback else None, seen[Check.CALLBACK])

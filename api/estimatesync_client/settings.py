@@ -1,4 +1,4 @@
-"""The command line's settings: where the API is, and the key. Pure; `commands` calls it."""
+"""The settings of the command line, and those of a deployment that `doctor` tries itself where they are known. Pure."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from estimatesync_contract.settings import SettingsReader, TextSetting, is_http_url
+from estimatesync_contract.settings import (
+    ATTIC_TECH_EMAIL,
+    ATTIC_TECH_PASSWORD,
+    ATTIC_TECH_URL,
+    CALLBACK_ALLOW_HTTP,
+    CALLBACK_ALLOW_PRIVATE_TARGETS,
+    CALLBACK_URL,
+    DATABASE_SCHEMA,
+    DATABASE_URL,
+    SettingsReader,
+    TextSetting,
+    is_http_url,
+)
 
 from estimatesync_client.core.errors import UsageError
 
@@ -15,7 +27,7 @@ KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
 API_URL: Final = TextSetting(
-    name=URL_VARIABLE, meaning="Where the API is: that of `make local` unless told otherwise", default=DEFAULT_URL
+    name=URL_VARIABLE, meaning="Where the API is, by default that of `make local`", default=DEFAULT_URL
 )
 API_KEY: Final = TextSetting(
     name=KEY_VARIABLE,
@@ -39,12 +51,12 @@ class Address:
 
     @property
     def is_encrypted(self) -> bool:
-        """True when nobody on the way can read the key."""
+        """True when the key cannot be read on the network."""
         return self.url.startswith("https://")
 
     @property
     def is_here(self) -> bool:
-        """True for this very machine, to which no proxy leads."""
+        """True for this machine, which is never reached through a proxy."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -53,20 +65,20 @@ class Address:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKey:
-    """The key, hidden from whatever shows this value."""
+    """The key, hidden from repr."""
 
     value: str = field(repr=False)
 
 
 def parse_address(text: str) -> Address:
-    """Read the URL of the API; a path in it is a prefix that a proxy has added.
+    """Parse the URL of the API; a path in it is a prefix that a proxy adds.
 
     Raises:
-        UsageError: It is none.
+        UsageError: it is not such a URL.
     """
     url = text.strip() or DEFAULT_URL
     if not is_http_url(url) or not _is_host_name(Address(url=url).host):
-        raise UsageError(f"{URL_VARIABLE} is not an address such as https://sync.example.com.")
+        raise UsageError(f"{URL_VARIABLE} is not a URL such as https://sync.example.com.")
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
@@ -77,7 +89,7 @@ def parse_address(text: str) -> Address:
 
 
 def _is_host_name(host: str) -> bool:
-    """Find a label that DNS does not know here, and not in the middle of a request."""
+    """Find a label that DNS cannot carry before it fails in the middle of a request."""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:
@@ -85,10 +97,10 @@ def _is_host_name(host: str) -> bool:
 
 
 def parse_key(environment: Mapping[str, str]) -> ApiKey:
-    """Read the key; a file's line end around it does not matter.
+    """Parse the key; blanks around it, such as a file's line end, do not matter.
 
     Raises:
-        UsageError: There is none, or no header can carry it.
+        UsageError: it is not set, or no header can carry it.
     """
     value = SettingsReader(environment).read_text(API_KEY)
     if not value:
@@ -98,6 +110,74 @@ def parse_key(environment: Mapping[str, str]) -> ApiKey:
         )
     if not (value.isascii() and value.isprintable()):
         raise UsageError(
-            f"{KEY_VARIABLE} holds characters that no key has.", cure="Copy it again; a key is printable ASCII"
+            f"{KEY_VARIABLE} contains characters that no key has.", cure="Copy it again; a key is printable ASCII"
         )
     return ApiKey(value=value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSettings:
+    """Attic Tech and an account there."""
+
+    url: str
+    email: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    """PostgreSQL and the schema to work in."""
+
+    url: str = field(repr=False)
+    schema: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackSettings:
+    """The webhook, and what is allowed besides a public https address."""
+
+    url: str = field(repr=False)
+    allow_http: bool
+    allow_private: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentSettings:
+    """What is known here of a deployment; None where `doctor` goes by recent syncs instead."""
+
+    source: SourceSettings | None
+    database: DatabaseSettings | None
+    callback: CallbackSettings | None
+
+
+def parse_deployment(environment: Mapping[str, str]) -> DeploymentSettings:
+    """Read what is set, unchecked: each probe reports what is wrong with its own."""
+    reader = SettingsReader(environment)
+    return DeploymentSettings(
+        source=_read_source(reader), database=_read_database(reader), callback=_read_callback(reader)
+    )
+
+
+def _read_source(reader: SettingsReader) -> SourceSettings | None:
+    email, password = reader.read_text(ATTIC_TECH_EMAIL), reader.read_text(ATTIC_TECH_PASSWORD)
+    if not (email and password):
+        return None
+    url = reader.read_text(ATTIC_TECH_URL) or ATTIC_TECH_URL.default
+    return SourceSettings(url=url.rstrip("/"), email=email, password=password)
+
+
+def _read_database(reader: SettingsReader) -> DatabaseSettings | None:
+    url = reader.read_text(DATABASE_URL)
+    schema = reader.read_text(DATABASE_SCHEMA) or DATABASE_SCHEMA.default
+    return DatabaseSettings(url=url, schema=schema) if url else None
+
+
+def _read_callback(reader: SettingsReader) -> CallbackSettings | None:
+    url = reader.read_text(CALLBACK_URL)
+    if not url:
+        return None
+    return CallbackSettings(
+        url=url,
+        allow_http=reader.read(CALLBACK_ALLOW_HTTP),
+        allow_private=reader.read(CALLBACK_ALLOW_PRIVATE_TARGETS),
+    )

@@ -21,7 +21,7 @@ from estimatesync_contract.settings import CALLBACK_URL
 
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
-from estimatesync_client.target_settings import CallbackTarget as CallbackSettings
+from estimatesync_client.settings import CallbackSettings
 
 _SECONDS: Final = 5.0
 

@@ -1,6 +1,6 @@
-"""Tries the database from here: a connection, and the rights that the first sync needs. Nothing is written.
+"""Probes the database from this machine: a connection, and the rights that the next sync needs. Nothing is written.
 
-The driver is another part's; without it, `doctor` says how to get it.
+`doctor` calls it. The driver belongs to another extra; without it, the finding says how to install it.
 """
 
 from typing import TYPE_CHECKING, Final, LiteralString
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, LiteralString
 import msgspec
 
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
-from estimatesync_client.target_settings import DatabaseTarget
+from estimatesync_client.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,7 +31,7 @@ _QUERY: Final[LiteralString] = """
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user may do; the last one is None while there is no table."""
+    """What the user may do; `can_write_table` is None while there is no table."""
 
     database: str
     user: str
@@ -43,8 +43,8 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     can_write_table: bool | None
 
 
-def check_database(target: DatabaseTarget) -> Finding:
-    """Connect and look."""
+def check_database(target: DatabaseSettings) -> Finding:
+    """Connect, and read the rights of the user."""
     try:
         import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
     except ImportError:
@@ -64,7 +64,7 @@ def check_database(target: DatabaseTarget) -> Finding:
 
 
 def decide_rights(rights: Rights, *, schema: str) -> Finding:
-    """Decide whether the next sync could store its rows. A schema that is complete needs no right to create."""
+    """Decide whether the next sync could store its rows. A complete schema needs no right to create."""
     details = {"schema": schema, "user": rights.user, "database": rights.database}
     if rights.is_read_only:
         return build_finding(Check.DATABASE, Diagnosis.DATABASE_READ_ONLY)
@@ -76,7 +76,7 @@ def decide_rights(rights: Rights, *, schema: str) -> Finding:
     may_write = rights.can_create_in_schema if rights.can_write_table is None else rights.can_write_table
     if not (rights.can_use_schema and may_write):
         return build_finding(Check.DATABASE, Diagnosis.DATABASE_CANNOT_WRITE, **details)
-    detail = f"{rights.user} may write into the schema {schema} of {rights.database}"
+    detail = f"{rights.user} may write to the schema {schema} of {rights.database}"
     return build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail=detail)
 
 
@@ -99,7 +99,7 @@ def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:
 
 
 def _format_fault(text: str) -> str:
-    """Choose among libpq's lines the last one that names a failure; behind FATAL are the server's own words."""
+    """Choose the last of libpq's lines that names a failure; what follows FATAL is the server's own message."""
     lines = [line.strip(" \t-") for line in text.splitlines() if " failed: " in line or "FATAL: " in line]
     line = lines[-1] if lines else text.partition("\n")[0]
     return line.rpartition("FATAL: ")[2].removeprefix("connection failed: ").strip()

@@ -11,7 +11,7 @@ from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.core.problems import parse_body
-from estimatesync_client.target_settings import SourceLogin
+from estimatesync_client.settings import SourceSettings
 
 LOGIN_PATH: Final = "/api/users/login"
 ESTIMATES_PATH: Final = "/api/job-estimates"
@@ -26,7 +26,7 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] | None
 
 
-def check_source(login: SourceLogin) -> Finding:
+def check_source(login: SourceSettings) -> Finding:
     """Log in and list; redirects are not followed, since they would carry the password elsewhere."""
     host = _find_host(login.url)
     if not host:
@@ -47,7 +47,7 @@ def _find_host(url: str) -> str:
     return parts.host if parts.scheme in {"http", "https"} else ""
 
 
-def _probe(client: httpx.Client, login: SourceLogin, host: str) -> Finding:
+def _probe(client: httpx.Client, login: SourceSettings, host: str) -> Finding:
     response = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
     if response.status in _REFUSALS:
         return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(response))

@@ -6,13 +6,13 @@ import pytest
 from estimatesync_client.adapters.callback_probe import check_callback
 from estimatesync_client.adapters.database_probe import Rights, decide_rights
 from estimatesync_client.core.diagnoses import Verdict
-from estimatesync_client.target_settings import CallbackTarget, parse_targets
+from estimatesync_client.settings import CallbackSettings, parse_deployment
 
 SECRET = "made-up-secret-of-this-test"
 
 
 def test_all_settings_of_a_deployment_are_read_and_hidden() -> None:
-    targets = parse_targets(
+    targets = parse_deployment(
         {
             "ATTIC_TECH_EMAIL": f"{SECRET}@example.com",
             "ATTIC_TECH_PASSWORD": f" {SECRET}\n",
@@ -42,7 +42,7 @@ def test_all_settings_of_a_deployment_are_read_and_hidden() -> None:
     ],
 )
 def test_what_is_not_known_here_is_not_tried(environment: dict[str, str]) -> None:
-    targets = parse_targets(environment)
+    targets = parse_deployment(environment)
 
     assert (targets.source, targets.database, targets.callback) == (None, None, None)
 
@@ -95,7 +95,7 @@ def test_the_rights_that_a_sync_needs_suffice(fields: dict[str, Any], verdict: V
     ],
 )
 def test_a_webhook_url_is_judged_without_being_shown(url: str, fault: str) -> None:
-    finding = check_callback(CallbackTarget(url=url, allow_http=False, allow_private=False))
+    finding = check_callback(CallbackSettings(url=url, allow_http=False, allow_private=False))
 
     assert finding.verdict is Verdict.FAULT
     assert finding.cause.startswith(fault)
@@ -111,7 +111,7 @@ def test_a_webhook_url_is_judged_without_being_shown(url: str, fault: str) -> No
     ],
 )
 def test_no_setting_opens_an_address_that_the_operator_never_calls(address: str, kind: str) -> None:
-    finding = check_callback(CallbackTarget(url=f"https://{address}/", allow_http=True, allow_private=True))
+    finding = check_callback(CallbackSettings(url=f"https://{address}/", allow_http=True, allow_private=True))
 
     assert finding.verdict is Verdict.FAULT
     assert f"the address is {kind}" in finding.cause
