@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
@@ -12,9 +13,6 @@ from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_
 from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.core.problems import parse_body
 from estimatesync_client.settings import SourceSettings
-
-LOGIN_PATH: Final = "/api/users/login"
-ESTIMATES_PATH: Final = "/api/job-estimates"
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})

@@ -223,7 +223,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def tls(authority: trustme.CA) -> ssl.SSLContext:
-    """A certificate for 127.0.0.1 and localhost, from an authority that nobody trusts by himself."""
+    """A certificate for 127.0.0.1 and localhost, from an authority that is not trusted by default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     return context

@@ -31,7 +31,7 @@ def build_document(sync_id: str = "est-1", **fields: Any) -> dict[str, Any]:
 
 
 class FakeServer:
-    """A Server that plays what it is given: a list of syncs, and one of answers for each look at a sync."""
+    """A Server that replays what it is given: a list of syncs, and a list of responses for the polls of each sync."""
 
     def __init__(self) -> None:
         self.syncs: list[Sync] = []
@@ -85,7 +85,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def build() -> Callable[..., Sync]:
-    """Build a sync as the API shows it; a success of two hours ago unless told."""
+    """Build a sync as the API shows it; by default, a success of two hours ago."""
     return lambda *arguments, **fields: parse_sync(build_document(*arguments, **fields))
 
 

@@ -1,4 +1,4 @@
-"""What an answer that is no success means, and how the program ends then."""
+"""What a response that is not a success means, and how the program then exits."""
 
 import json
 from typing import Any

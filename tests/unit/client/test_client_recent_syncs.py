@@ -134,7 +134,7 @@ SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
 
 
 @pytest.mark.parametrize(
-    ("tried", "seen", "told"),
+    ("tried", "seen", "combined"),
     [
         pytest.param(None, SEEN_FAULT, SEEN_FAULT, id="not tried"),
         pytest.param(OK, SEEN_OK, OK, id="both well"),
@@ -144,8 +144,10 @@ SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
         pytest.param(OPEN, SEEN_NOTHING, OPEN, id="nobody knows"),
     ],
 )
-def test_what_is_tried_now_counts_more_than_what_was_seen(tried: Finding | None, seen: Finding, told: Finding) -> None:
-    assert combine_findings(tried, seen) == told
+def test_what_is_tried_now_counts_more_than_what_was_seen(
+    tried: Finding | None, seen: Finding, combined: Finding
+) -> None:
+    assert combine_findings(tried, seen) == combined
 
 
 def test_a_contradiction_is_left_open_and_told() -> None:
