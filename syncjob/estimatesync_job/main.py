@@ -1,6 +1,6 @@
-"""Joins the parts: environment in, sync, then log, result file and exit code out.
+"""Composes the program: environment in, sync, then log, result file and exit code out.
 
-The result is written last of all, after the commit: whoever reads a success can trust it.
+The result is written last of all, after the commit, so that a success in it can be trusted.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Final
 from estimatesync_contract import log_lines
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
 from estimatesync_contract.legacy_settings import accept_old_names
-from estimatesync_contract.result import ExitCode, SyncResult
+from estimatesync_contract.result import ExitCode, SyncResult, build_result_bytes
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.status import Results
 from estimatesync_contract.tls_trust import name_system_authorities
@@ -33,25 +33,24 @@ from estimatesync_job.adapters.tracing import TracedLog, note_results, open_trac
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Log, OpenSource, OpenStore, StoredRun
-from estimatesync_job.result_file import write_result
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STOP_SECONDS: Final = 3.0
-"""How long a sync that is told to stop may take to tidy up, well within any grace period."""
+"""How long a sync that is stopped may take to clean up, well within any grace period."""
 
 TRACING_SECONDS: Final = 2.0
-"""How long the end may wait for the last spans to be sent; the result is written by then."""
+"""How long to wait at the end for the last spans to be sent; the result is written by then."""
 
 _NOTHING: Final = StoredRun(results=Results())
 
 
 def main() -> ExitCode:
-    """Run one sync by the settings in the environment, and say how it went in every way a caller may look."""
+    """Run one sync by the settings in the environment, and report its outcome in log, result and exit code."""
     started = time.monotonic()
     name_system_authorities(os.environ)
-    # Sentences hold emoji, whatever the locale; and each line must be readable at once.
+    # Sentences contain emoji, whatever the locale, and each line must be readable at once.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     log = create_log(parse_log_format(os.environ), sys.stdout, sync_id=os.environ.get(SYNC_ID, ""))
@@ -66,7 +65,7 @@ def main() -> ExitCode:
 
 
 def _open_tracer(environment: Mapping[str, str], log: Log) -> Tracer:
-    """Tracing that cannot be used is told, and no reason to fail."""
+    """Create the tracer; settings of tracing that cannot be used are logged, but do not fail the sync."""
 
     def warn(message: str) -> None:
         log.write("tracing", f"⚠️ [SYNC] {message}", level="warning")
@@ -98,7 +97,7 @@ def _run(environment: Mapping[str, str], log: Log, tracer: Tracer) -> StoredRun 
         return asyncio.run(_sync_until_stopped(parse_settings(old.environment, faults=old.faults), log, tracer))
     except SyncError as error:
         failure = build_failure(error)
-    except Exception as error:  # noqa: BLE001 - whatever happens, the result file must say so
+    except Exception as error:  # noqa: BLE001 - the result file must report every failure
         failure = build_failure(error)
         log.write("defect", traceback.format_exc(), level="error")
     reason, message = failure.error.reason.value, log_lines.format_failure(failure.error.message)
@@ -107,7 +106,7 @@ def _run(environment: Mapping[str, str], log: Log, tracer: Tracer) -> StoredRun 
 
 
 async def _sync_until_stopped(settings: Settings, log: Log, tracer: Tracer) -> StoredRun:
-    """Sync; SIGTERM or SIGINT undoes it, unless the commit is under way already.
+    """Sync; SIGTERM or SIGINT undoes it, unless the commit has already begun.
 
     Raises:
         SyncError: Nothing was stored.
@@ -131,7 +130,7 @@ async def _sync_until_stopped(settings: Settings, log: Log, tracer: Tracer) -> S
 
 @contextmanager
 def _stop_signals() -> Iterator[asyncio.Event]:
-    """Turn signals into an event. Before and after, they are held back: a result that is known must be written."""
+    """Turn signals into an event. Before and after, they are held back: a known result must be written."""
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -151,12 +150,12 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
         log=log,
         start=settings.day_bounds.start,
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
-        max_skipped_percent=settings.most_skipped_percent,
+        max_skipped_percent=settings.max_skipped_percent,
     )
 
 
 def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun | Failure, *, seconds: float) -> None:
-    """Write the result; without a uid and a range there is no one to report to but the log and the exit code."""
+    """Write the result; without a uid and a range only the log and the exit code report."""
     if (identity := parse_identity(environment)) is None:
         return
     sync_uid, date_range = identity
@@ -173,7 +172,8 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
     )
     path = parse_result_path(environment)
     try:
-        write_result(path, result)
+        # Written in place: the kubelet mounts this very file, so no other may replace it.
+        path.write_bytes(build_result_bytes(result))
     except OSError as fault:
         message = f"⚠️ [SYNC] The result cannot be written to {path} ({fault.strerror})"
         log.write("result_unwritten", message, level="warning")

@@ -127,7 +127,7 @@ class Settings:
         page_size: records asked for in one request, 1…1000; None lets the sync choose.
         concurrency: pages in flight at most, 1…32.
         timeout_seconds: after which whoever started the sync ends it; None when that is not known.
-        most_skipped_percent: of the records, how many may be left out because they cannot become rows.
+        max_skipped_percent: of the records, how many may be left out because they cannot become rows.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
     """
@@ -139,7 +139,7 @@ class Settings:
     page_size: int | None
     concurrency: int
     timeout_seconds: int | None
-    most_skipped_percent: int
+    max_skipped_percent: int
     attic_tech_url: str
     attic_tech_email: str = field(repr=False)
     attic_tech_password: str = field(repr=False)
@@ -164,7 +164,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         page_size=reader.read(SYNC_PAGE_SIZE) or None,
         concurrency=reader.read(SYNC_CONCURRENCY),
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
-        most_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
+        max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
         attic_tech_url=reader.read(ATTIC_TECH_URL),
         attic_tech_email=reader.read(ATTIC_TECH_EMAIL),
         attic_tech_password=reader.read(ATTIC_TECH_PASSWORD),

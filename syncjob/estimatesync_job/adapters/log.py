@@ -9,7 +9,7 @@ from estimatesync_job.core.ports import Level, Log
 
 
 class TextLog:
-    """Writes the bare sentence, as its readers know it."""
+    """Writes the bare sentence, as people know it from the first backend."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream: Final = stream

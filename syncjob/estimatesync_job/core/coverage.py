@@ -22,7 +22,7 @@ OVERLAP: Final = timedelta(seconds=60)
 
 MAX_PASSES: Final = 10
 MIN_LIMIT: Final = 100
-"""Records that a closing pass asks for at least: what changed may be more than a tiny page."""
+"""Records that a closing pass asks for at least: more may have changed than fits into a tiny page."""
 
 GAPS_PER_QUERY: Final = 18
 """With two more conditions, the 20 that a query string's list may have by default, in some 4 KB."""
@@ -36,8 +36,8 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
         pages: read so far, in order.
         records: read so far.
         edge: the newest page that had an id.
-        read_since: whatever has changed after it was read, or instead of being read, changed at this time or later.
-        newest: the newest stamp on any page, as far as the server's clock bears it out.
+        read_since: anything that changed after it was read, or instead of being read, changed at this time or later.
+        newest: the newest stamp on any page, unless the server's clock contradicts it.
         is_at_end: an empty page was met.
     """
 
@@ -58,7 +58,7 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     def is_nearly_read(self) -> bool:
         """Whether a closing pass may begin: all pages are read, or the last one, which lies below all others, is not.
 
-        The pass looks at everything below the newest page anyway, and so proves what that last page would.
+        The pass covers everything below the newest page anyway, and so proves what that last page would.
         """
         is_last_to_come = self.plan.is_settled and self.pages == self.plan.total_pages - 1
         return self.is_over or (is_last_to_come and self.edge is not None)
@@ -82,13 +82,13 @@ def next_state(state: FetchState, page: FetchedPage) -> FetchState:
 
 
 def compute_earlier(time: SourceTime | None, page: FetchedPage, *, newest: datetime | None = None) -> SourceTime:
-    """Compute the earlier of a time and an answer's, each of the two clocks for itself; unknown is earliest.
+    """Compute the earlier of a time and a response's, each of the two clocks for itself; unknown is earliest.
 
     Args:
         time: so far.
-        page: the answer.
-        newest: a stamp that another answer has shown, whichever of the two was asked for first. It was there when this
-            one was put together if the server's clock had already passed it when this one was asked for.
+        page: the response.
+        newest: a stamp that another response has shown, whichever of the two was requested first. It existed when this
+            one was put together if the server's clock had already passed it when this one was requested.
     """
     stamp, clock = compute_stamp(page.asked_at, page), page.asked_at.clock
     if newest and clock:
@@ -118,13 +118,13 @@ def find_tail(edge: FetchedPage | None) -> Gap | None:
 
 
 def plan_pass(gaps: Sequence[Gap], *, since: SourceTime, limit: int, start: datetime) -> tuple[ChangesQuery, ...]:
-    """Plan the requests of a closing pass; the first asks for changes, too.
+    """Plan the requests of a closing pass; the first also asks for changes.
 
     Args:
-        gaps: what to look into.
+        gaps: the ids to ask for.
         since: when the reading of what may have changed began.
-        limit: records expected in one answer at most; more are asked for if that is little.
-        start: of the range; changes are asked for from there when no stamp is known.
+        limit: records expected in one response at most; more are requested if that is little.
+        start: of the range; changes are requested from there on when no stamp is known.
     """
     limit = max(limit, MIN_LIMIT)
     first = ChangesQuery(
@@ -142,31 +142,31 @@ def _plan_gaps(gaps: Sequence[Gap], limit: int) -> Iterator[ChangesQuery]:
         yield ChangesQuery(limit=limit, changed_since=None, left_since=None, gaps=chunk)
 
 
-def plan_continuation(query: ChangesQuery, answer: FetchedPage) -> ChangesQuery | None:
-    """Plan the request that continues an answer, from the last id in it; None when there is no more.
+def plan_continuation(query: ChangesQuery, response: FetchedPage) -> ChangesQuery | None:
+    """Plan the request that continues a response, from the last id in it; None when there is no more.
 
     Raises:
-        SourceInvalidError: It says that there is more, and holds no id to go on from, or none further down.
+        SourceInvalidError: It says that there is more, but contains no id to continue from, or none further down.
     """
-    if not answer.records or not answer.has_more:
+    if not response.records or not response.has_more:
         return None
-    if answer.last is None or not is_below(answer.last, query.below):
+    if response.last is None or not is_below(response.last, query.below):
         raise SourceInvalidError("Attic Tech does not continue a listing below an id (where[id][less_than]).")
-    return msgspec.structs.replace(query, below=answer.last)
+    return msgspec.structs.replace(query, below=response.last)
 
 
 class PassResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a closing pass has brought.
+    """What a closing pass has found.
 
     Attributes:
         queries: requests planned.
-        answers: how many it took.
-        new_or_changed: estimates that were not known so before.
-        began_at: no later than the first of the answers.
+        responses: how many it took.
+        new_or_changed: estimates that were not staged in just that form before.
+        began_at: no later than the first of the responses.
     """
 
     queries: int
-    answers: int = 0
+    responses: int = 0
     new_or_changed: int = 0
     began_at: SourceTime | None = None
 
@@ -174,18 +174,18 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
 def is_proof(result: PassResult) -> bool:
     """Whether a pass has proved the sync complete.
 
-    One answer is one instant: all that was unproven before it is read as of that instant. Several answers are not,
+    One response is one instant: all that was unproven before it is read as of that instant. Several responses are not,
     but where they brought nothing new, nothing had changed when the pass began. Gaps spread over several queries
     prove nothing about what leaves the range between these.
     """
-    return result.queries == 1 and (result.answers == 1 or result.new_or_changed == 0)
+    return result.queries == 1 and (result.responses == 1 or result.new_or_changed == 0)
 
 
-def next_result(result: PassResult, answer: FetchedPage, *, new_or_changed: int) -> PassResult:
-    """Count an answer of a closing pass."""
+def next_result(result: PassResult, response: FetchedPage, *, new_or_changed: int) -> PassResult:
+    """Count a response of a closing pass."""
     return PassResult(
         queries=result.queries,
-        answers=result.answers + 1,
+        responses=result.responses + 1,
         new_or_changed=result.new_or_changed + new_or_changed,
-        began_at=compute_earlier(result.began_at, answer),
+        began_at=compute_earlier(result.began_at, response),
     )

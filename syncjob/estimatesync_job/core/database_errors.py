@@ -33,7 +33,7 @@ _SILENT: Final = "it took the work and never answered. See what the server is wa
 _UNKNOWN: Final = "it refuses the work"
 
 _CANNOT_GROW: Final = "could not extend file"
-"""A quota is told so, with the code of an internal error; a full disk has a code of its own."""
+"""An exceeded quota is reported like this, with the code of an internal error; a full disk has a code of its own."""
 
 _REFUSED_PHRASES: Final = (
     ("root certificate file", _NO_AUTHORITY),
@@ -96,7 +96,7 @@ def build_database_error(
     Args:
         sqlstate: PostgreSQL's code; None when the connection failed or broke.
         text: the server's primary message, repeated in the error; without a code libpq's text, which is only searched,
-            for it can name users and addresses.
+            because it can name users and addresses.
         schema: the schema the sync works in.
     """
     if sqlstate is None:

@@ -8,11 +8,11 @@ SyncError
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
 ├── SourceChangingError       source   retryable  Attic Tech changes faster than it can be read
 ├── RecordInvalidError        record   permanent  a record cannot become a row
-├── DatabaseRefusedError      database permanent  PostgreSQL does not let us
+├── DatabaseRefusedError      database permanent  PostgreSQL refuses
 ├── DatabaseUnavailableError  database retryable  PostgreSQL cannot answer now
-└── InterruptedSyncError      caller   retryable  we were told to stop
+└── InterruptedSyncError      caller   retryable  we were asked to stop
 
-Every message is for a person, says what to do where that is not plain, and never holds a secret.
+Every message is for a person, says what to do where that is not obvious, and never contains a secret.
 """
 
 from typing import Final
@@ -35,11 +35,11 @@ class LoginFailedError(SyncError):
 
 
 class SourceInvalidError(SyncError):
-    """Attic Tech answers, but not what was asked for: asking again gives the same."""
+    """Attic Tech answers, but not what was asked for, and would do so again."""
 
 
 class SourceUnavailableError(SyncError):
-    """Attic Tech did not answer usably, however often it was asked."""
+    """Attic Tech gave no usable response to any attempt."""
 
 
 class SourceChangingError(SyncError):
@@ -50,7 +50,7 @@ class TransientSourceError(SourceUnavailableError):
     """One request failed in a way that the next may not."""
 
     def __init__(self, message: str, *, retry_after: str | None = None) -> None:
-        """Keep the answer's Retry-After header, unread."""
+        """Keep the response's Retry-After header, unparsed."""
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -60,15 +60,15 @@ class RecordInvalidError(SyncError):
 
 
 class DatabaseRefusedError(SyncError):
-    """PostgreSQL answers, but does not let us: another try gives the same."""
+    """PostgreSQL answers but refuses, and would do so again."""
 
 
 class DatabaseUnavailableError(SyncError):
-    """PostgreSQL cannot answer now, or stopped while it worked."""
+    """PostgreSQL cannot answer now, or stopped during the work."""
 
 
 class InterruptedSyncError(SyncError):
-    """The sync was told to stop before it could finish."""
+    """The sync received a signal to stop before it could finish."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ _OUTCOMES: Final[tuple[tuple[type[SyncError], Reason, ExitCode], ...]] = (
 
 
 def build_failure(error: BaseException) -> Failure:
-    """Turn whatever ended the sync into what it reports; an unknown error is named by its type alone.
+    """Turn the error that ended the sync into what it reports; an unknown error is named by its type alone.
 
     The text of an unknown error may hold a record or a secret, so it stays out of the result.
     """

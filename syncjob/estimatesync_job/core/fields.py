@@ -1,4 +1,4 @@
-"""Single values of a record: any JSON value in, what its column takes out, or a fault that names the field.
+"""Single values of a record: any JSON value in, a value for its column out, or a fault that names the field.
 
 `rows` puts them together. A value that can be kept is kept; only what would corrupt a column is refused.
 """
@@ -22,7 +22,7 @@ _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class FieldFaultError(ValueError):
-    """A value that its column cannot take. The text never repeats the value: it may be a customer's."""
+    """A value that its column cannot store. The text never repeats the value, which may be a customer's."""
 
     def __init__(self, field: str, problem: str) -> None:
         """Name the field as Attic Tech calls it."""
@@ -41,7 +41,7 @@ def parse_id(field: str, value: Any) -> int:  # noqa: ANN401 - any JSON value
 
 
 def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
-    """Read a text; anything else is kept as its JSON, and nothing but white space is no text.
+    """Read a text; anything else is kept as its JSON, and mere white space counts as none.
 
     PostgreSQL cannot store NUL characters, so they are dropped.
     """
@@ -52,7 +52,7 @@ def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
 
 
 def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
-    """Read a number or the text of one, exactly to six places; an empty text is no number."""
+    """Read a number or the text of one, exactly to six places; an empty text counts as none."""
     number = value if isinstance(value, Decimal) else _parse_decimal(field, value)
     if number is None:
         return None
@@ -73,7 +73,7 @@ def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any
 
 
 def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
-    """Read what is no Decimal yet: those come from JSON itself, which knows neither NaN nor infinity."""
+    """Read what is not a Decimal yet: those come from JSON itself, which has neither NaN nor infinity."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -88,7 +88,7 @@ def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - 
 
 
 def parse_instant(field: str, value: Any) -> datetime | None:  # noqa: ANN401 - any JSON value
-    """Read an ISO 8601 date; one without an offset is in UTC, and an empty text is none."""
+    """Read an ISO 8601 date; one without an offset is in UTC, and an empty text counts as none."""
     if value is None or value == "":
         return None
     try:

@@ -1,6 +1,6 @@
-"""Which pages of the range to ask for: a few before anybody knows how many there are, then the rest.
+"""Which pages of the range to ask for: a few before it is known how many there are, then the rest.
 
-A person may say how large a page is. Otherwise pages begin with 100 records and become larger where there are many and
+The size of a page may be configured. Otherwise pages begin with 100 records and become larger where there are many and
 the server is quick: a thousand small records cost hardly more than a hundred, and each request costs both sides. They
 become smaller where records are heavy, for the sake of memory. `coverage` keeps the plan with what has been read.
 """
@@ -23,11 +23,11 @@ SIZES: Final = (800, 400, 200, 100, 50, 20, 10)
 """To choose from. Each divides some multiple of every smaller one, so that pages of two sizes join without a seam."""
 
 FIRST_PAGE_WAIT_SECONDS: Final = 0.025
-"""How long the first page may take before others are asked for on the chance that they exist: a server that is quick
-tells how many there are, and with a slow one little is lost."""
+"""How long the first page may take before others are requested in case they exist: a quick server says in time how many
+there are, and with a slow one little is lost."""
 
 MAX_LARGER_PAGE_BYTES: Final = 1_000_000
-"""What a page that is made larger may weigh; some servers and proxies refuse answers of a few megabytes."""
+"""What a page that is made larger may weigh; some servers and proxies refuse responses of a few megabytes."""
 
 MAX_PAGE_BYTES: Final = 5_000_000
 """What any page may weigh before it is made smaller: several are in memory at the same time."""
@@ -49,12 +49,12 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
     """The pages to ask for, in order.
 
     Attributes:
-        ahead: how many are asked for before their number is known.
-        is_adaptive: whether the size is ours to choose.
+        ahead: how many are requested before their number is known.
+        is_adaptive: whether the sync chooses the size.
         is_settled: whether the number is known.
         series: all of them, without a seam in between.
         sizes, few_pages: SIZES and FEW_PAGES.
-        first_page_wait_seconds: how long the first page is waited for before the others are asked for.
+        first_page_wait_seconds: how long to wait for the first page before the others are requested.
     """
 
     ahead: int
@@ -89,7 +89,7 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_plan(*, page_size: int | None, ahead: int) -> PagePlan:
-    """Plan the first pages; `page_size` is None where nobody has chosen one."""
+    """Plan the first pages; `page_size` is None where none is configured."""
     first = Series(first_page=1, offset=0, limit=page_size or FIRST_SIZE, pages=ahead)
     return PagePlan(ahead=ahead, is_adaptive=page_size is None, is_settled=False, series=(first,))
 
@@ -97,8 +97,8 @@ def build_plan(*, page_size: int | None, ahead: int) -> PagePlan:
 def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) -> PagePlan:
     """Settle the plan by the first page, or without a total go on as long as pages say that there is more.
 
-    Growth is not followed, or a server that grows faster than it is read would keep the sync for ever: what is shifted
-    behind the last page is found by the closing pass.
+    Growth is not followed, or a server that grows faster than it is read would keep the sync forever: the closing pass
+    finds what is shifted behind the last page.
 
     Args:
         plan: so far.
@@ -116,7 +116,7 @@ def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) ->
 
 
 def _plan_series(plan: PagePlan, page: FetchedPage, *, total: int) -> Iterator[Series]:
-    """Keep what has been asked for, and plan the rest in the size that suits; sizes grow where they can be joined."""
+    """Keep what was requested, and plan the rest in the size that suits; sizes grow where pages still join."""
     first = plan.series[0]
     asked = min(plan.ahead, total)
     yield msgspec.structs.replace(first, pages=asked)
@@ -130,7 +130,7 @@ def _plan_series(plan: PagePlan, page: FetchedPage, *, total: int) -> Iterator[S
 
 
 def _reaches_further(edge: FetchedPage | None, page: FetchedPage) -> bool:
-    """A server that ignores the number of a page would be asked for ever; what it holds back is read by id, as tail."""
+    """Whether to read on: a server that ignores page numbers would never end. The tail gap reads by id what is left."""
     if page.last is None or edge is None:
         return page.last is not None
     return is_below(page.last, edge.last)

@@ -1,4 +1,4 @@
-"""What an answer of Attic Tech holds: records mapped to rows, and what the answer proves about the rest.
+"""What a response of Attic Tech contains: records mapped to rows, and what it proves about the rest.
 
 `attic_tech` maps each response as it arrives; `queries` says what is asked for and `coverage` what is still to ask.
 """
@@ -13,7 +13,7 @@ from estimatesync_job.core.errors import SourceInvalidError
 from estimatesync_job.core.rows import RecordId, RecordProblem, Row, map_record, parse_record_id
 
 CLOSING_PAGE: Final = 0
-"""Stands where a page number would, for an answer of a closing pass."""
+"""Stands in for the page number of a closing pass's response."""
 
 
 class PageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -29,7 +29,7 @@ class SourceTime(msgspec.Struct, frozen=True, kw_only=True):
     """How late it is for Attic Tech, as far as it has shown: never later than it really is.
 
     Attributes:
-        clock: its server's clock, from the newest answer's Date header; None while unknown.
+        clock: its server's clock, from the newest response's Date header; None while unknown.
         stamp: the newest `updatedAt` seen; None while unknown.
     """
 
@@ -46,16 +46,16 @@ class PlacedProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of an answer: its rows, the records that gave none, and what it says about the listing.
+    """What is kept of a response: its rows, the records that gave none, and what it says about the listing.
 
     Attributes:
         page: its place among all pages, or CLOSING_PAGE.
-        limit: records asked for.
-        total_pages: as told; None where it was not.
+        limit: records requested.
+        total_pages: as reported; None where it was not.
         has_more: whether records may follow, by the more cautious of what it says and how full it is.
-        seconds: from the request to the whole answer.
+        seconds: from the request to the whole response.
         first, last: the ids at its ends; None when it holds no id.
-        asked_at: how late it was, at least, when it was put together.
+        asked_at: Attic Tech's time when it was requested: it was put together at that time or later.
     """
 
     page: int
@@ -72,25 +72,25 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def records(self) -> int:
-        """How many records the answer held, mapped or not."""
+        """How many records the response contained, mapped or not."""
         return len(self.rows) + len(self.problems)
 
 
 def map_page(
-    answer: PageBody, *, page: int, limit: int, size_bytes: int, seconds: float, asked_at: SourceTime
+    body: PageBody, *, page: int, limit: int, size_bytes: int, seconds: float, asked_at: SourceTime
 ) -> FetchedPage:
-    """Map every record of an answer; `page` and `limit` are what was asked for.
+    """Map every record of a page; `page` and `limit` are what was requested.
 
     Raises:
         SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.
     """
-    mapped = [(position, map_record(raw)) for position, raw in enumerate(answer.docs, start=1)]
-    ids = _read_ids(answer.docs, mapped, page)
+    mapped = [(position, map_record(raw)) for position, raw in enumerate(body.docs, start=1)]
+    ids = _read_ids(body.docs, mapped, page)
     return FetchedPage(
         page=page,
         limit=limit,
-        total_pages=answer.total_pages,
-        has_more=bool(answer.has_next_page) or len(mapped) >= limit,
+        total_pages=body.total_pages,
+        has_more=bool(body.has_next_page) or len(mapped) >= limit,
         size_bytes=size_bytes,
         seconds=seconds,
         rows=tuple(row for _, row in mapped if isinstance(row, Row)),
@@ -121,7 +121,7 @@ def _read_ids(
 
 
 def compute_later(time: SourceTime, *, clock: datetime | None, page: FetchedPage | None = None) -> SourceTime:
-    """Move the time on by an answer. A stamp ahead of the server's own clock is no evidence, and is cut to that."""
+    """Advance the time by a response. A stamp ahead of the server's own clock proves nothing, and is cut to that."""
     shown = max((moment for moment in (time.clock, clock) if moment), default=None)
     return SourceTime(clock=shown, stamp=compute_stamp(time, page) if page else time.stamp)
 
@@ -136,17 +136,17 @@ def compute_stamp(asked_at: SourceTime, page: FetchedPage) -> datetime | None:
 
 
 def is_below(identity: RecordId, bound: RecordId | None) -> bool:
-    """Whether an id comes later in a listing. Only the server knows how it sorts texts: another may come later."""
+    """Whether an id comes later in a listing. Only the server knows how it sorts texts: any other may come later."""
     return identity < bound if isinstance(identity, int) and isinstance(bound, int) else identity != bound
 
 
 def format_place(page: int) -> str:
-    """Name an answer for a person."""
+    """Name a response for a person."""
     return "the closing pass" if page == CLOSING_PAGE else f"page {page}"
 
 
 def to_problem_body(placed: PlacedProblem) -> str:
-    """Say which record is broken and how, for a person who will look it up in Attic Tech."""
+    """Say which record is invalid and why, for a person who will look it up in Attic Tech."""
     problem = placed.problem
     return (
         f"Record {placed.position} on {format_place(placed.page)} (id {problem.record_id}) cannot be stored: "

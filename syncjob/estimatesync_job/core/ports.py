@@ -16,7 +16,7 @@ Level = Literal["info", "warning", "error"]
 
 
 class Log(Protocol):
-    """Where the sync says what it does."""
+    """Where the sync reports what it does."""
 
     def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
         """Write one line; `action` names what happened for machines, `fields` are its figures."""
@@ -27,15 +27,15 @@ class Source(Protocol):
     """Attic Tech. Each call retries by itself and raises a SyncError once that does not help."""
 
     async def login(self) -> None:
-        """Get the token that pages are asked for with; a token that expires later is renewed without a word."""
+        """Get the token for the other calls; a token that expires later is renewed automatically."""
         ...
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
-        """Ask for one page and map its records."""
+        """Request one page and map its records."""
         ...
 
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
-        """Ask for what a closing pass looks for, and map its records."""
+        """Request what a closing pass asks for, and map its records."""
         ...
 
 
@@ -46,7 +46,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         results: its counts.
         pages: of the range, as read; None where another process has read them.
         complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
-            its answers carry no date.
+            its responses carry no date.
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
     """
 
@@ -70,7 +70,7 @@ class EstimateStore(Protocol):
     """One transaction on the tables, open from the start: nothing is visible before `merge` has returned."""
 
     async def fetch_committed_run(self) -> StoredRun | None:
-        """Read what this sync has committed, were it by an earlier process; None before that."""
+        """Read what this sync has committed, even in an earlier process; None before that."""
         ...
 
     async def write_rows(self, rows: Sequence[Row]) -> None:
@@ -78,7 +78,7 @@ class EstimateStore(Protocol):
         ...
 
     async def write_changes(self, rows: Sequence[Row]) -> int:
-        """Stage rows of a closing pass and count the estimates among them that were not staged just so before."""
+        """Stage rows of a closing pass and count the estimates among them that were not staged in that form before."""
         ...
 
     async def merge(self, transferred: Transferred) -> StoredRun:

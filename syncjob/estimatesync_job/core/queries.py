@@ -50,9 +50,9 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One request for a page of the range.
 
     Attributes:
-        page: its place among all pages, from 1; what people are shown.
+        page: its place among all pages, from 1, as people see it.
         number: its number for Attic Tech, which counts in pages of this size.
-        limit: records asked for.
+        limit: records requested.
     """
 
     page: int
@@ -71,8 +71,8 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One request of a closing pass, for the records that any of these conditions holds for.
 
     Attributes:
-        limit: records asked for at most.
-        changed_since: in the range, and changed at or after this instant; None asks for none of these.
+        limit: records requested at most.
+        changed_since: in the range, and changed at or after this instant; None for none of these.
         left_since: changed at or after this instant to a date beyond the range, and created before its end.
         gaps: in the range, and with an id within one of these.
         below: only ids below this one: where the response before it ended.

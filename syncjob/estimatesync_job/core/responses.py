@@ -1,4 +1,4 @@
-"""What an HTTP answer of Attic Tech means: its content, or which error it is and whether asking again helps.
+"""What an HTTP response of Attic Tech means: its content, or which error it is and whether another attempt may help.
 
 Pure; `attic_tech` does the I/O. Error texts quote at most the first message of Payload's own error JSON.
 """
@@ -23,7 +23,7 @@ _QUOTE_LENGTH: Final = 200
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP answer; header names in lower case."""
+    """An HTTP response; header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,7 +31,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRefusedError(Exception):
-    """The token of a request is not, or no longer, accepted; never leaves `attic_tech`, which logs in again."""
+    """The token of a request is not, or no longer, accepted; `attic_tech` handles it by another login."""
 
     def __init__(self, status: int) -> None:
         """Keep the status, 401 or 403: Payload answers an expired token with either."""
@@ -57,42 +57,42 @@ class _Login(msgspec.Struct, frozen=True):
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
-def parse_token(answer: Response) -> str:
-    """Read the token out of the answer to a login.
+def parse_token(response: Response) -> str:
+    """Read the token from the response to a login.
 
     Raises:
         LoginFailedError: The credentials are not accepted.
-        TransientSourceError: Asking again may help.
+        TransientSourceError: Another attempt may help.
         SourceInvalidError: Neither a token nor a refusal.
     """
-    if answer.status in _LOGIN_REFUSALS:
-        raise LoginFailedError(f"{LOGIN_FAILED}{_format_login_refusal(answer)}")
-    _check_status(answer)
-    token = _decode(answer, _Login).token
+    if response.status in _LOGIN_REFUSALS:
+        raise LoginFailedError(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
+    _check_status(response)
+    token = _decode(response, _Login).token
     if not token.isascii() or not token.isprintable() or not token:
         raise SourceInvalidError("Attic Tech answered the login with a token that no request can carry.")
     return token
 
 
-def parse_page_response(answer: Response, *, number: int | None) -> PageBody:
-    """Read one page; `number` is the one that was asked for, None where none was.
+def parse_page_response(response: Response, *, number: int | None) -> PageBody:
+    """Read one page; `number` is the one that was requested, None where none was.
 
     Raises:
         TokenRefusedError: Log in again, once.
-        TransientSourceError: Asking again may help.
-        SourceInvalidError: Not a page, or not the page that was asked for.
+        TransientSourceError: Another attempt may help.
+        SourceInvalidError: Not a page, or not the requested one.
     """
-    if answer.status in _TOKEN_REFUSALS:
-        raise TokenRefusedError(answer.status)
-    _check_status(answer)
-    content = _decode(answer, PageBody)
+    if response.status in _TOKEN_REFUSALS:
+        raise TokenRefusedError(response.status)
+    _check_status(response)
+    content = _decode(response, PageBody)
     if number is not None and content.page not in {None, number}:
         raise SourceInvalidError(f"Attic Tech was asked for page {number} and sent page {content.page}.")
     return content
 
 
 def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceInvalidError:
-    """Build the error for a request that is refused with a token fresh from a login, too."""
+    """Build the error for a request that is refused even with a token fresh from a login."""
     if refusal.status == HTTPStatus.FORBIDDEN:
         return SourceInvalidError(
             "Attic Tech accepts the login but does not let it list estimates (HTTP 403). "
@@ -101,48 +101,48 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
     return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
 
 
-def _check_status(answer: Response) -> None:
-    """Raise for every status but success; who may retry when is said in RFC 9110, section 15."""
-    status = answer.status
+def _check_status(response: Response) -> None:
+    """Raise for every status but success; RFC 9110, section 15, says which may be retried."""
+    status = response.status
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransientSourceError(f"HTTP {status}", retry_after=answer.headers.get("retry-after"))
+        raise TransientSourceError(f"HTTP {status}", retry_after=response.headers.get("retry-after"))
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        host = urlsplit(answer.headers.get("location", "")).hostname or "another path"
+        host = urlsplit(response.headers.get("location", "")).hostname or "another path"
         raise SourceInvalidError(
             f"Attic Tech redirects to {host} (HTTP {status}). Credentials are never sent on: correct ATTIC_TECH_URL."
         )
     if status == HTTPStatus.NOT_FOUND:
         raise SourceInvalidError("There is no Attic Tech API at this address (HTTP 404): correct ATTIC_TECH_URL.")
     if status >= HTTPStatus.BAD_REQUEST:
-        raise SourceInvalidError(f"Attic Tech refuses the request (HTTP {status}): {_quote(answer) or 'no reason'}")
+        raise SourceInvalidError(f"Attic Tech refuses the request (HTTP {status}): {_quote(response) or 'no reason'}")
 
 
-def _decode(answer: Response, shape: type[Shape]) -> Shape:
-    """Decode JSON; what is no JSON may be a cut answer or a proxy's page, what has another shape is theirs."""
-    content_type = answer.headers.get("content-type", "")
+def _decode(response: Response, shape: type[Shape]) -> Shape:
+    """Decode JSON. What is not JSON may be a truncated response or a proxy's page; another shape is their fault."""
+    content_type = response.headers.get("content-type", "")
     if "json" not in content_type.lower():
         raise TransientSourceError(f"the answer is not JSON (Content-Type {content_type[:60] or 'missing'})")
     try:
-        return msgspec.json.decode(answer.body, type=shape)
+        return msgspec.json.decode(response.body, type=shape)
     except msgspec.ValidationError as error:
         raise SourceInvalidError(f"Attic Tech sent JSON of an unknown shape: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TransientSourceError("the answer is cut short or malformed JSON") from error
 
 
-def _format_login_refusal(answer: Response) -> str:
+def _format_login_refusal(response: Response) -> str:
     """Say `Invalid credentials` where that is the cause, else what Attic Tech says, such as a locked account."""
-    said = _quote(answer)
+    said = _quote(response)
     if any(word in said.lower() for word in _CREDENTIAL_WORDS):
         return INVALID_CREDENTIALS
-    if answer.status == HTTPStatus.UNAUTHORIZED and "locked" not in said.lower():
+    if response.status == HTTPStatus.UNAUTHORIZED and "locked" not in said.lower():
         return INVALID_CREDENTIALS
-    return said or f"HTTP {answer.status}"
+    return said or f"HTTP {response.status}"
 
 
-def _quote(answer: Response) -> str:
+def _quote(response: Response) -> str:
     try:
-        refusal = msgspec.json.decode(answer.body, type=_Refusal)
+        refusal = msgspec.json.decode(response.body, type=_Refusal)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     first = refusal.errors[0].message if refusal.errors else refusal.message

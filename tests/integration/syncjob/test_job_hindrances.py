@@ -124,7 +124,8 @@ def test_a_fresh_token_that_is_refused_too_ends_it(
 ) -> None:
     sample.on_request = lambda request: Response(status=status) if request.path == PAGE else None
 
-    job = jobs.run(sample)
+    # One request at a time: of several, more than one may be refused before the first has ended the sync.
+    job = jobs.run(sample, SYNC_CONCURRENCY="1")
 
     assert job.process.returncode == 20
     assert job.result.error.reason is reason
