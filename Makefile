@@ -198,11 +198,11 @@ images: $(INSTALLED) ## Build the images of API, operator and sync program (dock
 .PHONY: reference
 reference: $(INSTALLED) ## Make docs/reference, .env.example and the table of errors anew from the code
 	$(BIN)/python -m estimatesync_docs
-	$(BIN)/python -m estimatesync_api.error_table docs/api.md
+	$(BIN)/python -m estimatesync_docs.error_table docs/api.md
 
 .PHONY: error-table
 error-table: $(INSTALLED) ## Generate the table of errors in docs/api.md
-	$(BIN)/python -m estimatesync_api.error_table docs/api.md
+	$(BIN)/python -m estimatesync_docs.error_table docs/api.md
 
 .PHONY: bench-api
 bench-api: $(INSTALLED) ## Measure the API on a real API server (about 10 minutes)

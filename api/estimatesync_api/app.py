@@ -1,4 +1,4 @@
-"""Puts the API together: addresses, key check, and one way for every error to become JSON."""
+"""The composition root: addresses, middleware, and one way for every error to become an answer."""
 
 import asyncio
 import logging
@@ -17,31 +17,30 @@ from estimatesync_contract.names import START_PATH, START_PATH_ALIAS, SYNCS_PATH
 from estimatesync_tracing.setup import NO_TRACER
 from estimatesync_tracing.spans import Tracer
 
-from estimatesync_api.document_resources import DocsResource, OpenApiResource
-from estimatesync_api.gate import Gate
-from estimatesync_api.health_resources import HealthResource, MetricsResource, ReadyResource
-from estimatesync_api.key_ring import KeyRing
-from estimatesync_api.log_resource import LogResource
-from estimatesync_api.metrics import ApiMetrics
-from estimatesync_api.middleware import AccessLog, KeyCheck, Lifespan
-from estimatesync_api.ports import SyncStore
-from estimatesync_api.problems import (
+from estimatesync_api.adapters.key_store import KeyStore
+from estimatesync_api.adapters.metrics import ApiMetrics
+from estimatesync_api.core.access import AccessControl
+from estimatesync_api.core.problems import (
     ApiError,
     Problem,
     build_problem_headers,
     map_exception,
     map_status,
-    to_problem_body,
 )
-from estimatesync_api.request_tracing import RequestTracing, SpanBeginning
+from estimatesync_api.core.representation import to_problem_body
+from estimatesync_api.health import HealthResource, MetricsResource, ReadyResource
+from estimatesync_api.logs import LogResource
+from estimatesync_api.middleware import AccessLog, Authentication, KeyCheck, Lifespan, RequestTracing, SpanBeginning
+from estimatesync_api.openapi.page import DocsResource, OpenApiResource
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.request import Request
 from estimatesync_api.settings import Settings
-from estimatesync_api.start_resource import StartResource
+from estimatesync_api.start import StartResource, SyncStarter
 from estimatesync_api.status_page.routes import add_status_page
-from estimatesync_api.sync_resources import CancelResource, RedeliverResource, SyncListResource, SyncResource
-from estimatesync_api.sync_starter import SyncStarter
-from estimatesync_api.waiting import Pause, WaitingRoom
+from estimatesync_api.syncs import CancelResource, RedeliverResource, SyncListResource, SyncResource
+from estimatesync_api.waiter import Pause, SyncWaiter
 
-Asgi = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+Asgi = falcon.asgi.App[Request, falcon.asgi.Response]
 
 TOKEN_LENGTH: Final = 8
 
@@ -75,29 +74,32 @@ def create_app(
         store: Keeps the syncs; opened and closed by the application, once in each server process.
         clock: Gives the current time, aware.
         token: Gives a few random characters of `a-z0-9`.
-        pause: Sleeps between two looks at syncs that callers wait for.
+        pause: Sleeps between two polls for syncs that callers wait for.
         monotonic: Seconds of a steady clock, for what is limited per time.
-        tracer: Tells what happens to requests; opened and closed like the store.
+        tracer: Records spans of requests; opened and closed like the store.
 
     Raises:
         SettingsError: A file of keys cannot be used.
     """
     metrics = ApiMetrics()
-    waiting = WaitingRoom(store, pause=pause)
-    ring = KeyRing(settings.keys)
-    gate = Gate(ring.find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic)
+    waiter = SyncWaiter(store, pause=pause)
+    key_store = KeyStore(settings.keys)
+    access_control = AccessControl(
+        key_store.find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic
+    )
+    authentication = Authentication(access_control, metrics)
     starter = SyncStarter(store, metrics, token=token, repeated_requests=settings.repeated_requests, tracer=tracer)
-    app: Asgi = falcon.asgi.App()
+    app: Asgi = falcon.asgi.App(request_type=Request)
     if tracer.is_on:
         app.add_middleware(RequestTracing(tracer))
     app.add_middleware(AccessLog(metrics))
-    app.add_middleware(KeyCheck(gate, metrics, trusted_proxies=settings.trusted_proxies))
-    app.add_middleware(Lifespan(store, waiting))
+    app.add_middleware(KeyCheck(authentication, trusted_proxies=settings.trusted_proxies))
+    app.add_middleware(Lifespan(store, waiter))
     _configure(app)
     start = StartResource(
         store,
         starter,
-        waiting,
+        waiter,
         time_zone=settings.time_zone,
         foreground_seconds=settings.foreground_seconds,
         clock=clock,
@@ -111,7 +113,17 @@ def create_app(
     app.add_route("/openapi.json", OpenApiResource())
     app.add_route("/docs", DocsResource())
     if settings.has_status_page:
-        add_status_page(app, settings, store, starter, ring=ring, gate=gate, metrics=metrics, clock=clock, pause=pause)
+        add_status_page(
+            app,
+            settings,
+            store,
+            starter,
+            key_store=key_store,
+            access_control=access_control,
+            authentication=authentication,
+            clock=clock,
+            pause=pause,
+        )
     if tracer.is_on:
         app.add_middleware(SpanBeginning(tracer))
     return app
@@ -142,7 +154,7 @@ def _add_sync_routes(
 
 
 async def _answer_exception(
-    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _params: dict[str, Any]
+    req: Request, resp: falcon.asgi.Response, error: Exception, _params: dict[str, Any]
 ) -> None:
     answer = map_exception(error)
     if answer.problem is Problem.INTERNAL_ERROR:
@@ -153,14 +165,14 @@ async def _answer_exception(
 
 
 async def _answer_http_error(
-    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _params: dict[str, Any]
+    req: Request, resp: falcon.asgi.Response, error: falcon.HTTPError, _params: dict[str, Any]
 ) -> None:
     # The framework's headers matter: Allow for a wrong method.
     resp.set_headers(error.headers or {})
     _answer(req, resp, map_status(error.status_code))
 
 
-def _answer(req: falcon.asgi.Request, resp: falcon.asgi.Response, answer: ApiError) -> None:
+def _answer(req: Request, resp: falcon.asgi.Response, answer: ApiError) -> None:
     resp.status = answer.problem.status
     resp.set_headers(dict(build_problem_headers(answer)))
     # The address decides who reads it: a program, or a person.

@@ -26,7 +26,7 @@ workers = _settings.workers
 worker_class = "estimatesync_api.gunicorn_worker.DrainingWorker"
 # The store is opened at startup; without it nothing can be served.
 asgi_lifespan = "on"
-# Loaded once, before the workers: faulty settings are told once, and gunicorn ends.
+# Loaded once, before the workers: faulty settings are reported once, and gunicorn ends.
 preload_app = True
 
 # Seconds without a heartbeat, not seconds for a request.

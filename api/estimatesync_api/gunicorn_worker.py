@@ -1,4 +1,4 @@
-"""gunicorn's asyncio worker, which also tells the application when it is told to end.
+"""gunicorn's asyncio worker, which also tells the application when it must end.
 
 ASGI's own notice of shutdown comes only after the last connection has closed, which is too late for callers who wait
 for a sync: they would be cut off without an answer. `gunicorn_conf.py` names this class.
@@ -8,12 +8,12 @@ from typing import Final
 
 from gunicorn.workers.gasgi import ASGIWorker
 
-from estimatesync_api.waiting import CLOSE_WAITING_ROOM
+from estimatesync_api.waiter import CLOSE_WAITER
 
 ANNOUNCING_SECONDS: Final = 1.0
 """In which each answer says that its connection closes, before any is closed.
 
-gunicorn closes a kept connection after the answer that is under way when it is told to end, and that answer may have
+gunicorn closes a kept connection after the answer that is under way on SIGTERM, and that answer may have
 been written already without saying so: the caller's next request would run into it.
 """
 
@@ -22,11 +22,11 @@ ANSWER_SECONDS: Final = 5.0
 
 
 class DrainingWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
-    """Serves as its parent does."""
+    """Gives callers time to be answered before the process ends."""
 
     def handle_exit_signal(self) -> None:
-        """SIGTERM: no new connections; what is under way is answered, with its end or with a word about it."""
+        """Handle SIGTERM: take no new connections, and answer what is under way, finished or not."""
         self.loop.call_later(ANNOUNCING_SECONDS, super().handle_exit_signal)
-        close = self.state.get(CLOSE_WAITING_ROOM)
+        close = self.state.get(CLOSE_WAITER)
         if close is not None:
             close(max(0.0, self.cfg.graceful_timeout - ANSWER_SECONDS))

@@ -8,14 +8,14 @@ from estimatesync_contract.settings import SettingsError
 
 from estimatesync_api.adapters.kubernetes_store import KubernetesStore
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.request_tracing import create_api_tracer
+from estimatesync_api.middleware import create_api_tracer
 from estimatesync_api.settings import API_KEY, parse_settings
 
 logger = logging.getLogger(__name__)
 
 
 def compose() -> Asgi:
-    """Join the parts; settings that cannot be used end the program with the list of their faults."""
+    """Build the application; unusable settings end the program with a list of what is wrong."""
     old = accept_old_names(os.environ, (API_KEY.name,))
     for note in old.notes:
         logger.warning("%s", note)

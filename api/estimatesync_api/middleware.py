@@ -1,56 +1,87 @@
-"""What happens around every request: the key check, one access line, and the life of the store."""
+"""What happens around every request: access control, one access line, one span, and the life of the store.
 
+A span is begun only for a request that presented a valid key: a caller without one can neither fill the collector nor
+write into other people's traces, whose ids a `traceparent` may name. The rest of the API knows spans only as what is
+current.
+"""
+
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, Final
 
-from falcon.asgi import Request, Response
+from estimatesync_tracing.context import TRACEPARENT_HEADER, parse_traceparent
+from estimatesync_tracing.log_fields import install_trace_fields
+from estimatesync_tracing.settings import TracingSettings
+from estimatesync_tracing.setup import create_tracer
+from estimatesync_tracing.spans import Attribute, SpanKind, Tracer
+from falcon.asgi import Response
 
-from estimatesync_api.client_address import Network, compute_client
-from estimatesync_api.gate import Gate
-from estimatesync_api.keys import HEADER
-from estimatesync_api.metrics import ApiMetrics
+from estimatesync_api.adapters.metrics import ApiMetrics
+from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network, compute_client
+from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.ports import SyncStore
-from estimatesync_api.problems import ApiError, Problem
-from estimatesync_api.waiting import CLOSE_WAITING_ROOM, WaitingRoom
+from estimatesync_api.request import Access, Request, get_access
+from estimatesync_api.waiter import CLOSE_WAITER, SyncWaiter
 
-_logger: Final = logging.getLogger("estimatesync_api.access")
+_CLOSE_SECONDS: Final = 2.0
+_CLIENT_ERROR: Final = 400
+_SERVER_ERROR: Final = 500
+
+_access_logger: Final = logging.getLogger("estimatesync_api.access")
+_logger: Final = logging.getLogger(__name__)
 
 
-class KeyCheck:
-    """Lets a request through to any resource only with a key, before its body is looked at.
+def create_api_tracer(settings: TracingSettings) -> Tracer:
+    """Create the tracer of the API, and have the log name traces.
 
-    A resource is open to everyone only if it says `is_public = True`; the status page has a door of its own.
+    It is opened in each worker, after gunicorn has forked.
     """
+    tracer = create_tracer(settings, part="api", warn=_logger.warning)
+    install_trace_fields(tracer, logging.getLogger().handlers, as_text=True)
+    return tracer
 
-    def __init__(self, gate: Gate, metrics: ApiMetrics, *, trusted_proxies: tuple[Network, ...]) -> None:
-        self._gate = gate
+
+class Authentication:
+    """Tells which key a request presents, and counts the requests that it refuses."""
+
+    def __init__(self, access_control: AccessControl, metrics: ApiMetrics) -> None:
+        self._access_control = access_control
         self._metrics = metrics
-        self._trusted_proxies = trusted_proxies
 
-    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
-        """Find out who asks, and whether that is welcome.
+    def authenticate(self, *, presented: str, method: str, client: str) -> ApiKey:
+        """Find the key.
 
         Raises:
             ApiError: The key is missing or wrong, may not do this, or has been used too often.
         """
-        if getattr(resource, "is_public", False) or getattr(resource, "is_page", False):
+        try:
+            return self._access_control.authenticate(presented=presented, method=method, client=client)
+        except ApiError as error:
+            if error.problem in {Problem.TOO_MANY_REQUESTS, Problem.TOO_MANY_GUESSES}:
+                self._metrics.record_limited(error.problem.code)
+            else:
+                self._metrics.record_unauthenticated(error.problem.code)
+            raise
+
+
+class KeyCheck:
+    """Checks the key of a request before its body is read, unless its resource asks for something else."""
+
+    def __init__(self, authentication: Authentication, *, trusted_proxies: tuple[Network, ...]) -> None:
+        self._authentication = authentication
+        self._trusted_proxies = trusted_proxies
+
+    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
+        if get_access(resource) is not Access.KEY:
             return
         client = compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", self._trusted_proxies)
         presented = (req.get_header(HEADER) or "").strip()
-        try:
-            key = self._gate.admit(presented=presented, method=req.method, client=client)
-        except ApiError as error:
-            self._record(error.problem)
-            raise
-        req.context.key_name = key.name
-
-    def _record(self, problem: Problem) -> None:
-        if problem in {Problem.TOO_MANY_REQUESTS, Problem.TOO_MANY_GUESSES}:
-            self._metrics.record_limited(problem.code)
-        else:
-            self._metrics.record_stranger(problem.code)
+        req.context.key_name = self._authentication.authenticate(
+            presented=presented, method=req.method, client=client
+        ).name
 
 
 class AccessLog:
@@ -60,26 +91,18 @@ class AccessLog:
         self._metrics = metrics
 
     async def process_request(self, req: Request, _resp: Response) -> None:
-        """Note the time, and that nothing is known about the request yet."""
         req.context.started = time.perf_counter()
-        req.context.key_name = None
-        req.context.sync_id = None
-        req.context.is_routine = False
-        req.context.answer_as_page = None
 
     async def process_response(self, req: Request, resp: Response, resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
-        """Say what was asked, by whom, and what the answer was.
-
-        Probes and the looks of an open page that pass are not worth a line.
-        """
+        """Log the request, its key's name and the answer; probes and polls of an open page only if they fail."""
         seconds = time.perf_counter() - req.context.started
         self._metrics.record_request(
             method=req.method, route=req.uri_template, status=resp.status_code, seconds=seconds
         )
-        is_routine = getattr(resource, "is_public", False) or req.context.is_routine
-        if is_routine and resp.status_code < 400:  # noqa: PLR2004 - HTTP's own boundary
+        is_routine = get_access(resource) is Access.PUBLIC or req.context.is_routine
+        if is_routine and resp.status_code < _CLIENT_ERROR:
             return
-        _logger.info(
+        _access_logger.info(
             "%s %s -> %s in %.1f ms sync=%s key=%s",
             req.method,
             # A path may hold any decoded character, a line break as well.
@@ -91,24 +114,69 @@ class AccessLog:
         )
 
 
-class Lifespan:
-    """Opens the store when a server process starts, and closes it at its end; shows the server the waiting room."""
+class RequestTracing:
+    """The first middleware of all, so that the line of the access log is part of the trace."""
 
-    def __init__(self, store: SyncStore, waiting: WaitingRoom) -> None:
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    async def process_startup(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+        self._tracer.open()
+
+    async def process_shutdown(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
+        await asyncio.to_thread(self._tracer.close, seconds=_CLOSE_SECONDS)
+
+    async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
+        """End the span with what the answer was, and for which sync."""
+        if req.context.tracing is None:
+            return
+        stack, span = req.context.tracing
+        span.note({Attribute.STATUS: resp.status_code})
+        if req.context.sync_id:
+            span.note({Attribute.SYNC_ID: req.context.sync_id})
+        if resp.status_code >= _SERVER_ERROR:
+            span.fail(str(resp.status_code))
+        stack.close()
+
+
+class SpanBeginning:
+    """The last middleware of all: those before it have refused the requests without a valid key."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+
+    async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
+        """Begin a span, unless anyone may send this request, or an open page polls."""
+        if get_access(resource) in {Access.PUBLIC, Access.SIGN_IN} or req.context.is_routine:
+            return
+        stack = ExitStack()
+        span = stack.enter_context(
+            self._tracer.span(
+                f"{req.method} {req.uri_template}",
+                kind=SpanKind.SERVER,
+                parent=parse_traceparent(req.get_header(TRACEPARENT_HEADER)),
+                attributes={Attribute.METHOD: req.method, Attribute.ROUTE: req.uri_template or ""},
+            )
+        )
+        req.context.tracing = stack, span
+
+
+class Lifespan:
+    """Opens the store when a server process starts and closes it at its end; hands the waiter to the server."""
+
+    def __init__(self, store: SyncStore, waiter: SyncWaiter) -> None:
         self._store = store
-        self._waiting = waiting
+        self._waiter = waiter
 
     async def process_startup(self, scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
-        """Run once, before the first request."""
         if "state" in scope:
-            scope["state"][CLOSE_WAITING_ROOM] = self._waiting.close_after
+            scope["state"][CLOSE_WAITER] = self._waiter.close_after
         await self._store.open()
 
     async def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
-        """Say that the connection closes, once the process has been told to end, so that no request is sent into it."""
-        if self._waiting.is_told_to_close:
+        """Announce that the connection closes once the process must end, so that no request is sent into it."""
+        if self._waiter.is_closing:
             resp.set_header("Connection", "close")
 
     async def process_shutdown(self, _scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
-        """Run once, after the last request."""
         await self._store.close()

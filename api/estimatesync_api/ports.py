@@ -1,4 +1,4 @@
-"""What the API needs from the place where syncs are kept; the cluster and the one-machine mode each provide it."""
+"""What the API needs of the store that keeps syncs; the cluster and the one-machine mode each provide one."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -7,26 +7,11 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange
 
-from estimatesync_api.listing import SyncPage, SyncQuery
+from estimatesync_api.core.listing import SyncPage, SyncQuery
 
 
-class StoreUnavailableError(Exception):
-    """The store cannot take or answer this now: it is away, full, or not set up yet (rights, quota, definition).
-
-    The same request may succeed later, so a caller is asked to come again. The message names no internal address.
-    """
-
-
-class SyncRefusedError(Exception):
-    """This sync breaks a rule of the store and will never be taken as it is; the message says which."""
-
-
-class SyncExistsError(Exception):
-    """A sync of this name is stored already."""
-
-
-class LogMark(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a log has been read. What the fields hold is the store's own business."""
+class LogCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a log has been read. Only the store that made it understands the fields."""
 
     source: str
     position: str = ""
@@ -37,17 +22,17 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a log, and where to go on. Without lines there is nothing more for now."""
 
     lines: tuple[str, ...] = ()
-    mark: LogMark | None = None
+    cursor: LogCursor | None = None
 
 
 class SyncStore(Protocol):
     """Keeps syncs. Opened and closed with the server process that uses it."""
 
     async def open(self) -> None:
-        """Connect; must not fail when the store is away, only later calls do."""
+        """Connect; an unreachable store must not make this fail, only later calls."""
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""
 
     async def check(self) -> None:
         """Raise StoreUnavailableError unless a sync could be stored now."""
@@ -70,8 +55,8 @@ class SyncStore(Protocol):
         """
         ...
 
-    async def find_at_work(self, days: DateRange) -> str | None:
-        """Name the newest sync of exactly these days that a request without wishes of its own may join: a hint.
+    async def find_active(self, days: DateRange) -> str | None:
+        """Name the newest sync of exactly these days that a request without an idempotency key may join: a hint.
 
         It has not ended, is neither to be cancelled nor suspended, and its callback goes where they all go. One that
         was stored within the last moment by another process may be missing.
@@ -82,7 +67,7 @@ class SyncStore(Protocol):
         ...
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        """Name those of the syncs that seem to have ended or to be gone: a hint, and cheap for any number of names.
+        """Name those of the syncs that seem to have ended or to be deleted: a hint, and cheap for any number of names.
 
         Raises:
             StoreUnavailableError: The store cannot answer now.
@@ -117,8 +102,8 @@ class SyncStore(Protocol):
         """Read what the sync has printed so far, oldest line first; empty when there is nothing (any more)."""
         ...
 
-    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
-        """Read what every run of the sync has printed since the mark, or from the beginning; the oldest line first.
+    async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
+        """Read what every run of the sync has printed since the cursor, or from the beginning; the oldest line first.
 
         Raises:
             StoreUnavailableError: The log cannot be read now.

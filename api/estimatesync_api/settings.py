@@ -20,8 +20,7 @@ from estimatesync_contract.settings import (
 )
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
-from estimatesync_api.client_address import Network
-from estimatesync_api.keys import KeyText, parse_api_keys
+from estimatesync_api.core.access import KeyText, Network, parse_api_keys
 
 
 class RepeatedRequests(StrEnum):

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from estimatesync_api.error_table import format_table
-from estimatesync_api.operations import OPERATIONS
-from estimatesync_api.problems import Problem
+from estimatesync_api.core.problems import Problem
+from estimatesync_api.openapi.operations import OPERATIONS
 from estimatesync_api.settings import parse_settings
+from estimatesync_docs.error_table import format_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api.problems import Problem
-from estimatesync_api.responses import to_accepted_body
+from estimatesync_api.core.problems import Problem
+from estimatesync_api.core.representation import to_accepted_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from estimatesync_api.metrics import ApiMetrics
+from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
@@ -87,7 +87,7 @@ def use_api_metrics() -> ApiMetrics:
     metrics = ApiMetrics()
     metrics.record_request(method="GET", route="/", status=200, seconds=0.1)
     metrics.record_limited("x")
-    metrics.record_stranger("x")
+    metrics.record_unauthenticated("x")
     return metrics
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from estimatesync_api.problems import Problem
+from estimatesync_api.core.problems import Problem
 from estimatesync_client.command_line import app
 from estimatesync_contract.causes import OBSTACLES, Reason
 from estimatesync_operator.callback.policy import RETRY_DELAYS

@@ -23,7 +23,7 @@ import aiohttp
 from api_servers import API_KEY, NAMESPACE, Servers, serving
 from bad_requests import START, SYNCS, iterate_bad_requests
 from estimatesync_api.adapters.kubernetes_store import KubernetesStore
-from estimatesync_api.ports import StoreUnavailableError
+from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 

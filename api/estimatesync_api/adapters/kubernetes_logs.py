@@ -1,6 +1,6 @@
 """Reads what the pods of a sync have printed, in parts, so that a log can be followed over any number of pods.
 
-Lines are told apart by the time that the container runtime gave each one, to the nanosecond. The API server takes a
+Lines are identified by the time that the container runtime gave each one, to the nanosecond. The API server takes a
 time only to the second, so lines that were read before are dropped here.
 https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#read-log-pod-v1-core
 """
@@ -16,7 +16,7 @@ from estimatesync_contract.names import SYNC_CONTAINER, build_job_name
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.errors import InvalidObjectError, NotFoundError
 
-from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_api.ports import LogCursor, LogPart
 
 TAIL_LINES: Final = 1000
 """Of each run of a sync, in the answer to a caller who waited: a few megabytes at most."""
@@ -51,15 +51,15 @@ class KubernetesLogs:
         names = await self._list_pods(sync)
         return tuple([line for name in names for line in await self._read_lines(name, options)])
 
-    async def read_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
-        """Read on from the mark, to the end of one pod's log: a kubelet keeps about ten megabytes of each."""
+    async def read_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
+        """Read on from the cursor, to the end of one pod's log: a kubelet keeps about ten megabytes of each."""
         names = await self._list_pods(sync)
-        begin = names.index(mark.source) if mark and mark.source in names else 0
+        begin = names.index(cursor.source) if cursor and cursor.source in names else 0
         for name in names[begin:]:
-            part = await self._read_pod_part(name, mark if mark and mark.source == name else None)
+            part = await self._read_pod_part(name, cursor if cursor and cursor.source == name else None)
             if part.lines:
                 return part
-        return LogPart(mark=mark)
+        return LogPart(cursor=cursor)
 
     async def _list_pods(self, sync: EstimateSync) -> list[str]:
         # By the job, whose name holds the sync's uid: a label with the sync's own name would also find pods of an
@@ -70,11 +70,11 @@ class KubernetesLogs:
         oldest_first = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name))
         return [pod.metadata.name for pod in oldest_first]
 
-    async def _read_pod_part(self, pod: str, mark: LogMark | None) -> LogPart:
-        options = {"timestamps": "true", **({"sinceTime": mark.position} if mark else {})}
+    async def _read_pod_part(self, pod: str, cursor: LogCursor | None) -> LogPart:
+        options = {"timestamps": "true", **({"sinceTime": cursor.position} if cursor else {})}
         matches = map(_STAMPED.fullmatch, await self._read_lines(pod, options))
         stamped = [(found["stamp"], found["text"]) for found in matches if found]
-        return build_part(pod, stamped, mark)
+        return build_part(pod, stamped, cursor)
 
     async def _read_lines(self, pod: str, options: dict[str, str]) -> list[str]:
         path = build_path("v1", self._namespace, "pods", pod, "log")
@@ -86,21 +86,21 @@ class KubernetesLogs:
         return body.removesuffix(b"\n").decode(errors="replace").split("\n") if body else []
 
 
-def build_part(pod: str, stamped: list[tuple[str, str]], mark: LogMark | None) -> LogPart:
-    """Drop the lines up to the mark, and set the mark behind the others."""
-    new = list(_skip_known(stamped, mark))
+def build_part(pod: str, stamped: list[tuple[str, str]], cursor: LogCursor | None) -> LogPart:
+    """Drop the lines up to the cursor, and set the cursor behind the others."""
+    new = list(_skip_known(stamped, cursor))
     if not new:
-        return LogPart(mark=mark)
+        return LogPart(cursor=cursor)
     newest = new[-1][0]
-    count = sum(stamp == newest for stamp, _ in new) + (mark.count if mark and mark.position == newest else 0)
-    return LogPart(lines=tuple(text for _, text in new), mark=LogMark(source=pod, position=newest, count=count))
+    count = sum(stamp == newest for stamp, _ in new) + (cursor.count if cursor and cursor.position == newest else 0)
+    return LogPart(lines=tuple(text for _, text in new), cursor=LogCursor(source=pod, position=newest, count=count))
 
 
-def _skip_known(stamped: list[tuple[str, str]], mark: LogMark | None) -> Iterator[tuple[str, str]]:
+def _skip_known(stamped: list[tuple[str, str]], cursor: LogCursor | None) -> Iterator[tuple[str, str]]:
     """Drop what was read before: earlier lines, and as many of the same time as were read then."""
-    known = mark.count if mark else 0
+    known = cursor.count if cursor else 0
     for stamp, text in stamped:
-        if mark and stamp == mark.position and known:
+        if cursor and stamp == cursor.position and known:
             known -= 1
-        elif not mark or stamp >= mark.position:
+        elif not cursor or stamp >= cursor.position:
             yield stamp, text

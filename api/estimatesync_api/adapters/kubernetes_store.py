@@ -30,9 +30,10 @@ from estimatesync_kubernetes.errors import (
 
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
 from estimatesync_api.adapters.kubernetes_watch import SyncWatch
-from estimatesync_api.kubernetes_index import SyncIndex
-from estimatesync_api.listing import SyncPage, SyncQuery
-from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_api.core.listing import SyncPage, SyncQuery
+from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_api.core.sync_index import SyncIndex
+from estimatesync_api.ports import LogCursor, LogPart
 
 TIMEOUT_SECONDS: Final = 2.5
 """For each call, so that an API server that hangs becomes a 503 and not a caller's timeout."""
@@ -79,7 +80,6 @@ class KubernetesStore:
         self._opened = _Connection(client, path, KubernetesLogs(client, namespace), watch, watching)
 
     async def close(self) -> None:
-        """End the watch and close every connection."""
         if self._opened:
             opened, self._opened = self._opened, None
             opened.watching.cancel()
@@ -88,7 +88,7 @@ class KubernetesStore:
             await opened.client.close()
 
     async def check(self) -> None:
-        """Create a sync without storing it: that needs the same rights, schema and storage as a real one."""
+        """Create a sync without storing it, which needs the same rights, schema and storage as a real one."""
         try:
             await self._create(_PROBE, {"dryRun": "All"})
         except SyncExistsError:
@@ -97,30 +97,27 @@ class KubernetesStore:
             raise StoreUnavailableError(f"no sync can be stored: {error}") from error
 
     async def create(self, sync: EstimateSync) -> EstimateSync:
-        """Create the object. After a timeout it may exist all the same; asking again with its name tells."""
+        """Create the object. After a timeout it may exist all the same; a second attempt with its name shows which."""
         return self._take(await self._create(sync, {}))
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        """Read the object."""
         with _store_errors():
             try:
                 return self._take(await self._connection.client.get(self._build_path(name)))
             except NotFoundError:
                 return None
 
-    async def find_at_work(self, days: DateRange) -> str | None:
-        """Look into the index, without waiting for it: the request itself may take long enough."""
+    async def find_active(self, days: DateRange) -> str | None:
+        """Ask the index, without waiting for it: the request itself may take long enough."""
         if not self._connection.watch.is_current:
             raise StoreUnavailableError("the list of syncs is not known now")
-        return self._index.find_at_work(days)
+        return self._index.find_active(days)
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        """Look into the index."""
         await self._connection.watch.require_current()
         return frozenset(name for name in names if self._index.has_ended(name))
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
-        """Look into the index."""
         await self._connection.watch.require_current()
         return self._index.select(query)
 
@@ -137,10 +134,10 @@ class KubernetesStore:
         with _store_errors():
             return await self._connection.logs.read_tail(sync)
 
-    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+    async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
         """Read on in the logs of the job's pods."""
         with _store_errors():
-            return await self._connection.logs.read_part(sync, mark)
+            return await self._connection.logs.read_part(sync, cursor)
 
     @property
     def _connection(self) -> _Connection:

@@ -18,14 +18,14 @@ from estimatesync_kubernetes.client import KubernetesClient
 from estimatesync_kubernetes.errors import ApiError, GoneError
 from estimatesync_kubernetes.watch import WatchEvent, open_watch, parse_metadata
 
-from estimatesync_api.kubernetes_index import SyncIndex
-from estimatesync_api.ports import StoreUnavailableError
+from estimatesync_api.core.problems import StoreUnavailableError
+from estimatesync_api.core.sync_index import SyncIndex
 
 LOADING_SECONDS: Final = 2.5
 """How long a caller waits for the first listing."""
 
 BLINDNESS_SECONDS: Final = 10.0
-"""For so long a list may be answered from what was known when the watch was lost."""
+"""How long a list may be answered from what was known when the watch was lost."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -34,7 +34,7 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class SyncWatch:
-    """One for each server process."""
+    """Feeds the index, and says whether it can be trusted. One for each server process."""
 
     def __init__(self, client: KubernetesClient, path: str, index: SyncIndex) -> None:
         self._client = client
@@ -69,7 +69,7 @@ class SyncWatch:
             try:
                 version = await self._follow(version or await self._load())
                 failures = 0
-            except Exception as error:  # noqa: BLE001 - whatever it is, the list must not stay as it is in silence
+            except Exception as error:  # noqa: BLE001 - whatever it is, the list must not go stale in silence
                 self._note_loss(error)
                 version = ""
                 failures += 1

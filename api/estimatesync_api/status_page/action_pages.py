@@ -12,41 +12,30 @@ from http import HTTPStatus
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import compute_default_range
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
-from estimatesync_api.listing import may_be_joined
-from estimatesync_api.ports import StoreUnavailableError, SyncStore
-from estimatesync_api.problems import ApiError, Problem
-from estimatesync_api.redelivery import require_redeliverable
-from estimatesync_api.settings import RepeatedRequests
+from estimatesync_api.core.problems import ApiError, Problem, StoreUnavailableError
+from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request, require_redeliverable
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.request import Access, Request, Resource
+from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.core.addresses import build_sync_address
 from estimatesync_api.status_page.core.detail_view import can_be_redelivered
 from estimatesync_api.status_page.core.error_messages import find_start_errors
 from estimatesync_api.status_page.core.list_view import build_sync_row
 from estimatesync_api.status_page.page_request import PageRequest, get_page_request, read_sealed_form
 from estimatesync_api.status_page.rendering import redirect, send_page
-from estimatesync_api.sync_request import SyncRequest, parse_sync_request
-from estimatesync_api.sync_resources import require_found, require_sync_name
-from estimatesync_api.sync_starter import SyncStarter
+from estimatesync_api.syncs import require_found, require_sync_name
 
 
-class StartPageResource:
+class StartPageResource(Resource):
     """GET: the form with the days; POST: start a sync of them, or offer the one that is active on them already."""
 
-    is_page = True
+    access = Access.SESSION
 
-    def __init__(
-        self,
-        store: SyncStore,
-        starter: SyncStarter,
-        *,
-        clock: Callable[[], datetime],
-        repeated_requests: RepeatedRequests,
-    ) -> None:
-        self._store = store
+    def __init__(self, starter: SyncStarter, *, clock: Callable[[], datetime]) -> None:
         self._starter = starter
         self._clock = clock
-        self._repeated_requests = repeated_requests
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """Show the form, with the days of the link that led here or with the default days."""
@@ -76,20 +65,16 @@ class StartPageResource:
         _redirect_to_sync(resp, sync.name, "started")
 
     async def _find_active_sync(self, request: SyncRequest) -> EstimateSync | None:
-        if self._repeated_requests is RepeatedRequests.START:
-            return None
         # When in doubt, start one: one sync too many does no harm, one too few would.
         with suppress(StoreUnavailableError):
-            name = await self._store.find_at_work(request.date_range)
-            sync = await self._store.fetch(name) if name else None
-            return sync if sync and may_be_joined(sync) else None
+            return await self._starter.find_active(request.date_range)
         return None
 
 
-class CancelPageResource:
+class CancelPageResource(Resource):
     """GET: ask for confirmation; POST: request the cancellation."""
 
-    is_page = True
+    access = Access.SESSION
 
     def __init__(self, store: SyncStore) -> None:
         self._store = store
@@ -111,10 +96,10 @@ class CancelPageResource:
         _redirect_to_sync(resp, name, "cancelled")
 
 
-class RedeliverPageResource:
+class RedeliverPageResource(Resource):
     """GET: ask for confirmation; POST: request another delivery of the callback."""
 
-    is_page = True
+    access = Access.SESSION
 
     def __init__(self, store: SyncStore) -> None:
         self._store = store

@@ -11,9 +11,10 @@ from importlib.resources import files
 from typing import Final
 
 import falcon
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
-from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.core.problems import ApiError, Problem
+from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.status_page.core.addresses import ASSET
 
 _YEAR: Final = 31_536_000
@@ -60,11 +61,10 @@ def read_assets() -> Assets:
 ASSETS: Final = read_assets()
 
 
-class AssetResource:
+class AssetResource(Resource):
     """GET: one file, to be cached for good, since changed content has another address."""
 
-    is_page = True
-    is_public = True
+    access = Access.PUBLIC
 
     async def on_get(self, req: Request, resp: Response, name: str) -> None:
         file = ASSETS.by_name.get(name)

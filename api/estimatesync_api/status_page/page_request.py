@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
-from falcon.asgi import Request
-
-from estimatesync_api.request_body import read_body
+from estimatesync_api.request import Request
+from estimatesync_api.start import read_body
 from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_api.status_page.core.session import Origin, Session, read_form_nonce
 

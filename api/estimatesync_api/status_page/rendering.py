@@ -7,9 +7,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import falcon
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from estimatesync_api.request import Request
 from estimatesync_api.status_page.assets import ASSETS
 from estimatesync_api.status_page.core import addresses
 from estimatesync_api.status_page.core.session import build_form_token

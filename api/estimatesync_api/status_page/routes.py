@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from falcon.asgi import App, Request, Response
+from falcon.asgi import App, Response
 
-from estimatesync_api.gate import Gate
-from estimatesync_api.key_ring import KeyRing
-from estimatesync_api.metrics import ApiMetrics
+from estimatesync_api.adapters.key_store import KeyStore
+from estimatesync_api.core.access import AccessControl
+from estimatesync_api.middleware import Authentication
 from estimatesync_api.ports import SyncStore
+from estimatesync_api.request import Request
 from estimatesync_api.settings import Settings
+from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.action_pages import (
     CancelPageResource,
     RedeliverPageResource,
@@ -22,8 +24,7 @@ from estimatesync_api.status_page.rendering import load_templates
 from estimatesync_api.status_page.session_middleware import SessionMiddleware, answer_refused_form
 from estimatesync_api.status_page.sign_in_pages import LanguageResource, SignInResource, SignOutResource
 from estimatesync_api.status_page.sync_pages import HomeResource, PageLogResource, SyncPageResource, TrendsResource
-from estimatesync_api.sync_starter import SyncStarter
-from estimatesync_api.waiting import Pause
+from estimatesync_api.waiter import Pause
 
 
 def add_status_page(
@@ -32,24 +33,23 @@ def add_status_page(
     store: SyncStore,
     starter: SyncStarter,
     *,
-    ring: KeyRing,
-    gate: Gate,
-    metrics: ApiMetrics,
+    key_store: KeyStore,
+    access_control: AccessControl,
+    authentication: Authentication,
     clock: Callable[[], datetime],
     pause: Pause,
 ) -> None:
     """Add the session middleware and the routes; middleware that is there already runs first."""
     load_templates()
-    app.add_middleware(SessionMiddleware(ring, gate, settings, clock=clock))
+    app.add_middleware(SessionMiddleware(key_store, access_control, settings, clock=clock))
     app.add_error_handler(FormRefusedError, answer_refused_form)
     app.add_route(addresses.HOME, HomeResource(store))
     app.add_route(addresses.TRENDS, TrendsResource(store))
-    app.add_route(addresses.SIGN_IN, SignInResource(gate, metrics, hours=settings.session_hours))
+    app.add_route(addresses.SIGN_IN, SignInResource(authentication, hours=settings.session_hours))
     app.add_route(addresses.SIGN_OUT, SignOutResource())
     app.add_route(addresses.LANGUAGE, LanguageResource())
     app.add_route(addresses.ASSET, AssetResource())
-    start = StartPageResource(store, starter, clock=clock, repeated_requests=settings.repeated_requests)
-    app.add_route(addresses.START, start)
+    app.add_route(addresses.START, StartPageResource(starter, clock=clock))
     app.add_route(addresses.SYNC, SyncPageResource(store))
     app.add_route(f"{addresses.SYNC}/{addresses.LOG_STEP}", PageLogResource(store, pause=pause))
     app.add_route(f"{addresses.SYNC}/{addresses.CANCEL_STEP}", CancelPageResource(store))

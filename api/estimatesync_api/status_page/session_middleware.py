@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import falcon
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
-from estimatesync_api.client_address import compute_client, is_trusted_peer
-from estimatesync_api.gate import Gate
-from estimatesync_api.key_ring import KeyRing
-from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.adapters.key_store import KeyStore
+from estimatesync_api.core.access import AccessControl, compute_client, is_trusted_peer
+from estimatesync_api.core.problems import ApiError, Problem
+from estimatesync_api.request import Access, Request, get_access
 from estimatesync_api.settings import Settings
 from estimatesync_api.status_page.core import localization
 from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, is_page_path
@@ -58,9 +58,11 @@ _logger: Final = logging.getLogger(__name__)
 class SessionMiddleware:
     """Authenticates requests of the page by their session cookie."""
 
-    def __init__(self, ring: KeyRing, gate: Gate, settings: Settings, *, clock: Callable[[], datetime]) -> None:
-        self._ring = ring
-        self._gate = gate
+    def __init__(
+        self, key_store: KeyStore, access_control: AccessControl, settings: Settings, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._key_store = key_store
+        self._access_control = access_control
         self._settings = settings
         self._clock = clock
 
@@ -77,7 +79,8 @@ class SessionMiddleware:
             ApiError: The key may not do this, or has been used too often.
             FormRefusedError: Another site has sent a form.
         """
-        if not getattr(resource, "is_page", False) or getattr(resource, "is_public", False):
+        access = get_access(resource)
+        if access in {Access.KEY, Access.PUBLIC}:
             return
         resp.cache_control = ("no-store",)
         page_request = get_page_request(req)
@@ -86,14 +89,14 @@ class SessionMiddleware:
             raise FormRefusedError
         session = self._find_session(req, page_request)
         req.context.page_request = replace(page_request, session=session)
-        if getattr(resource, "is_open", False):
+        if access is Access.SIGN_IN:
             return
         if session is None:
             raise _build_sign_in_error(req, page_request)
         req.context.key_name = session.key.name
         req.context.is_routine = page_request.is_part
-        method = "GET" if getattr(resource, "changes_nothing", False) else req.method
-        self._gate.let_pass(session.key, method=method)
+        method = "GET" if access is Access.SESSION_READING else req.method
+        self._access_control.authorize(session.key, method=method)
 
     async def process_response(self, req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
         """Set the security headers, on errors as well."""
@@ -126,7 +129,7 @@ class SessionMiddleware:
 
     def _find_session(self, req: Request, page_request: PageRequest) -> Session | None:
         cookie = read_cookie(req, choose_cookie_name(is_secure=page_request.origin.is_secure))
-        return find_session(cookie, self._ring.list_keys(), now=page_request.now) if cookie else None
+        return find_session(cookie, self._key_store.list_keys(), now=page_request.now) if cookie else None
 
 
 def read_cookie(req: Request, name: str) -> str:

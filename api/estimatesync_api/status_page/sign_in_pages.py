@@ -3,11 +3,11 @@
 from typing import Final
 
 import falcon
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
-from estimatesync_api.gate import Gate
-from estimatesync_api.metrics import ApiMetrics
-from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.core.problems import ApiError
+from estimatesync_api.middleware import Authentication
+from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.status_page.core import localization
 from estimatesync_api.status_page.core.addresses import HOME, SIGN_IN, choose_next
 from estimatesync_api.status_page.core.error_messages import format_sign_in_error
@@ -19,15 +19,13 @@ from estimatesync_api.status_page.rendering import create_nonce, redirect, send_
 _YEAR: Final = 31_536_000
 
 
-class SignInResource:
+class SignInResource(Resource):
     """GET: the form; POST: exchange an API key for a session. Wrong keys count against the limit as for the API."""
 
-    is_page = True
-    is_open = True
+    access = Access.SIGN_IN
 
-    def __init__(self, gate: Gate, metrics: ApiMetrics, *, hours: int) -> None:
-        self._gate = gate
-        self._metrics = metrics
+    def __init__(self, authentication: Authentication, *, hours: int) -> None:
+        self._authentication = authentication
         self._hours = hours
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -43,9 +41,10 @@ class SignInResource:
         page_request, fields = get_page_request(req), await read_form(req)
         next_page = choose_next(fields.get("next", HOME))
         try:
-            key = self._gate.admit(presented=fields.get("key", "").strip(), method="GET", client=page_request.client)
+            key = self._authentication.authenticate(
+                presented=fields.get("key", "").strip(), method="GET", client=page_request.client
+            )
         except ApiError as error:
-            self._record(error.problem)
             resp.status = error.problem.status
             error_text = format_sign_in_error(error, page_request.localizer)
             send_page(req, resp, "sign_in.html", next_page=next_page, message="", error=error_text)
@@ -55,18 +54,11 @@ class SignInResource:
         set_cookie(resp, page_request, session.cookie, seconds=self._hours * 3600)
         redirect(resp, next_page)
 
-    def _record(self, problem: Problem) -> None:
-        if problem in {Problem.TOO_MANY_REQUESTS, Problem.TOO_MANY_GUESSES}:
-            self._metrics.record_limited(problem.code)
-        else:
-            self._metrics.record_stranger(problem.code)
 
-
-class SignOutResource:
+class SignOutResource(Resource):
     """POST: delete the session cookie."""
 
-    is_page = True
-    changes_nothing = True
+    access = Access.SESSION_READING
 
     async def on_post(self, req: Request, resp: Response) -> None:
         await read_sealed_form(req)
@@ -74,11 +66,10 @@ class SignOutResource:
         redirect(resp, f"{SIGN_IN}?flash=ended")
 
 
-class LanguageResource:
+class LanguageResource(Resource):
     """POST: keep the chosen language in a cookie for a year. Without a token, since forging it gains nothing."""
 
-    is_page = True
-    is_open = True
+    access = Access.SIGN_IN
 
     async def on_post(self, req: Request, resp: Response) -> None:
         fields = await read_form(req)

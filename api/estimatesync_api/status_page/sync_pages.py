@@ -6,18 +6,19 @@ from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
-from falcon.asgi import Request, Response
+from falcon.asgi import Response
 
-from estimatesync_api.list_request import format_cursor, parse_sync_query
-from estimatesync_api.listing import SyncQuery
-from estimatesync_api.log_resource import LogResource
-from estimatesync_api.ports import StoreUnavailableError, SyncStore
+from estimatesync_api.core.listing import SyncQuery, format_cursor, parse_sync_query
+from estimatesync_api.core.problems import StoreUnavailableError
+from estimatesync_api.logs import LogResource
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.status_page.core.charts import MAX_SYNCS, build_strip, build_trends
 from estimatesync_api.status_page.core.detail_view import build_sync_detail
 from estimatesync_api.status_page.core.list_view import build_summary, build_sync_row
 from estimatesync_api.status_page.page_request import get_page_request
 from estimatesync_api.status_page.rendering import send_page
-from estimatesync_api.sync_resources import require_found, require_sync_name
+from estimatesync_api.syncs import require_found, require_sync_name
 
 REFRESH_SECONDS: Final = 5
 """Without the script, while a sync is active; the script polls more often, and only for the part that changes."""
@@ -32,10 +33,10 @@ _FLASH_MESSAGES: Final = frozenset({"started", "cancelled", "too_late", "redeliv
 _logger: Final = logging.getLogger(__name__)
 
 
-class HomeResource:
+class HomeResource(Resource):
     """GET: the summary, and the syncs, newest first."""
 
-    is_page = True
+    access = Access.SESSION
 
     def __init__(self, store: SyncStore) -> None:
         self._store = store
@@ -65,10 +66,10 @@ class HomeResource:
         )
 
 
-class TrendsResource:
+class TrendsResource(Resource):
     """GET: durations and counts over time."""
 
-    is_page = True
+    access = Access.SESSION
 
     def __init__(self, store: SyncStore) -> None:
         self._store = store
@@ -80,10 +81,10 @@ class TrendsResource:
         send_page(req, resp, "trends.html", trends=build_trends(page.syncs, page_request.localizer))
 
 
-class SyncPageResource:
+class SyncPageResource(Resource):
     """GET: the page of one sync."""
 
-    is_page = True
+    access = Access.SESSION
 
     def __init__(self, store: SyncStore) -> None:
         self._store = store
@@ -118,7 +119,7 @@ class SyncPageResource:
 class PageLogResource(LogResource):
     """GET: the log as the API serves it, authenticated by the session."""
 
-    is_page = True
+    access = Access.SESSION
 
 
 def _choose_refresh(newest: Sequence[EstimateSync]) -> int:

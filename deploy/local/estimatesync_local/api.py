@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.request_tracing import create_api_tracer
+from estimatesync_api.middleware import create_api_tracer
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.job_environment import DATABASE_URL
 from estimatesync_contract.settings import SettingsError

@@ -13,7 +13,7 @@ from typing import Final
 
 import estimatesync_api.settings
 from dotenv import dotenv_values
-from estimatesync_api.keys import KEY_MIN_LENGTH
+from estimatesync_api.core.access import KEY_MIN_LENGTH
 from estimatesync_api.settings import (
     KEY_FILES,
     KEY_SETTINGS,

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 from estimatesync_api.app import create_app
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
-from estimatesync_api.ports import LogMark, LogPart, SyncExistsError
+from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.problems import SyncExistsError
+from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, to_object
 from estimatesync_contract.spec import DateRange
@@ -55,7 +56,7 @@ class FileStore:
             return _finish(sync, Phase(OUTCOME))
         return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
 
-    async def find_at_work(self, days: DateRange) -> str | None:
+    async def find_active(self, days: DateRange) -> str | None:
         page = await self.list_page(SyncQuery(limit=100))
         found = [sync.name for sync in page.syncs if sync.spec.date_range == days and may_be_joined(sync)]
         return found[0] if found else None
@@ -76,10 +77,10 @@ class FileStore:
         (self._directory / f"{name}.redeliver").write_text(token)
         return await self.fetch(name)
 
-    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
+    async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
         log = self._directory / f"{sync.name}.log"
         lines = tuple(log.read_text().splitlines()) if log.exists() else ()
-        return LogPart(lines=lines[mark.count if mark else 0 :], mark=LogMark(source="log", count=len(lines)))
+        return LogPart(lines=lines[cursor.count if cursor else 0 :], cursor=LogCursor(source="log", count=len(lines)))
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         log = self._directory / f"{sync.name}.log"

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
-from estimatesync_api.keys import ApiKey, compute_digest
+from estimatesync_api.core.access import ApiKey, compute_digest
 from estimatesync_api.status_page.core.session import build_session
 from estimatesync_contract.names import START_PATH
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from estimatesync_api.metrics import ApiMetrics
+from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_cluster.programs import find_helm
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from estimatesync_api.ports import LogMark
+from estimatesync_api.ports import LogCursor
 from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 
@@ -16,12 +16,12 @@ def write_run(job: Path, number: int, log: str, *, is_ended: bool = False) -> Pa
     return run
 
 
-def read_all(job: Path, mark: LogMark | None = None) -> tuple[list[str], LogMark | None]:
+def read_all(job: Path, cursor: LogCursor | None = None) -> tuple[list[str], LogCursor | None]:
     lines: list[str] = []
-    while (part := read_run_part(job, mark)).lines:
+    while (part := read_run_part(job, cursor)).lines:
         lines += part.lines
-        mark = part.mark
-    return lines, mark
+        cursor = part.cursor
+    return lines, cursor
 
 
 def test_a_job_that_is_not_there_has_printed_nothing(tmp_path: Path) -> None:
@@ -31,17 +31,17 @@ def test_a_job_that_is_not_there_has_printed_nothing(tmp_path: Path) -> None:
 
 def test_a_log_is_read_on_from_run_to_run(tmp_path: Path) -> None:
     write_run(tmp_path, 1, "✅ one\nhalf a li")
-    first, mark = read_all(tmp_path)
+    first, cursor = read_all(tmp_path)
     write_run(tmp_path, 1, "✅ one\nhalf a line\rthree\n", is_ended=True)
-    second, mark = read_all(tmp_path, mark)
+    second, cursor = read_all(tmp_path, cursor)
     write_run(tmp_path, 2, "")
-    none, mark = read_all(tmp_path, mark)
+    none, cursor = read_all(tmp_path, cursor)
     write_run(tmp_path, 2, "four\n")
     write_run(tmp_path, 10, "cut short", is_ended=True)
-    last, mark = read_all(tmp_path, mark)
+    last, cursor = read_all(tmp_path, cursor)
 
     assert (first, second, none, last) == (["✅ one"], ["half a line\rthree"], [], ["four", "cut short"])
-    assert read_all(tmp_path, mark) == ([], mark)
+    assert read_all(tmp_path, cursor) == ([], cursor)
     assert read_run_tails(tmp_path) == ("✅ one", "half a line\rthree", "four", "cut short")
 
 
@@ -51,10 +51,10 @@ def test_a_log_of_any_length_is_read_in_parts_that_fit_into_memory(tmp_path: Pat
     write_run(tmp_path, 1, "\n".join(lines) + ending, is_ended=True)
 
     parts: list[tuple[str, ...]] = []
-    mark = None
-    while (part := read_run_part(tmp_path, mark)).lines:
+    cursor = None
+    while (part := read_run_part(tmp_path, cursor)).lines:
         parts.append(part.lines)
-        mark = part.mark
+        cursor = part.cursor
 
     assert max(sum(map(len, part)) for part in parts) <= 1024 * 1024
     assert sum(parts, ())[: len(lines) - 1] == tuple(lines[:-1])

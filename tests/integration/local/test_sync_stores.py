@@ -11,8 +11,8 @@ from typing import TypeVar
 import msgspec
 import psycopg
 import pytest
-from estimatesync_api.listing import SyncQuery
-from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_api.core.listing import SyncQuery
+from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase

@@ -165,7 +165,7 @@ def test_a_collector_that_is_away_costs_the_traces_alone(
 
     warned = [line for line in machine.log.splitlines() if "traces cannot be delivered" in line]
     assert {line.split()[3] for line in warned} == {
-        "estimatesync_api.request_tracing",
+        "estimatesync_api.middleware",
         "estimatesync_local.reconcile_loop",
     }
     assert len(warned) == 2, "one from each process, however many spans are lost"

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase
-from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError
+from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.core.problems import StoreUnavailableError
+from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract import log_lines
 from estimatesync_contract.causes import Reason
@@ -199,7 +200,7 @@ class FixtureStore:
     async def fetch(self, name: str) -> EstimateSync | None:
         return self._syncs.get(name)
 
-    async def find_at_work(self, _days: DateRange) -> str | None:
+    async def find_active(self, _days: DateRange) -> str | None:
         return None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
@@ -219,8 +220,8 @@ class FixtureStore:
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         return list_lines(sync.name)
 
-    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
-        return LogPart(lines=() if mark else list_lines(sync.name), mark=LogMark(source="log"))
+    async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
+        return LogPart(lines=() if cursor else list_lines(sync.name), cursor=LogCursor(source="log"))
 
 
 def create() -> Asgi:

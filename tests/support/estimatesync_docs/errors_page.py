@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from estimatesync_api import error_table
 from estimatesync_client.core.errors import Exit
 from estimatesync_contract.causes import CAUSES, Cause, Reason
 from estimatesync_contract.result import MEANINGS, ExitCode
 from estimatesync_import.main import MEANINGS as IMPORT_MEANINGS
 from estimatesync_job.core.errors import SyncError, build_failure
 
+from estimatesync_docs import error_table
 from estimatesync_docs.tables import format_page, format_table
 
 _API: Final = """

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
-from estimatesync_api.ports import LogMark, LogPart, StoreUnavailableError, SyncExistsError
+from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError
+from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
@@ -69,7 +70,7 @@ class MemoryStore:
                 self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
         return self.syncs.get(name)
 
-    async def find_at_work(self, days: DateRange) -> str | None:
+    async def find_active(self, days: DateRange) -> str | None:
         if self.find_fault:
             raise self.find_fault
         found = [sync.name for sync in self.syncs.values() if sync.spec.date_range == days and may_be_joined(sync)]
@@ -99,11 +100,11 @@ class MemoryStore:
         self.redeliveries.append((name, token))
         return self.syncs[name]
 
-    async def read_log_part(self, _sync: EstimateSync, mark: LogMark | None) -> LogPart:
+    async def read_log_part(self, _sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
         if self.log_fault:
             raise self.log_fault
-        begin = mark.count if mark else 0
-        return LogPart(lines=self.log[begin:], mark=LogMark(source="run", count=len(self.log)))
+        begin = cursor.count if cursor else 0
+        return LogPart(lines=self.log[begin:], cursor=LogCursor(source="run", count=len(self.log)))
 
     async def read_log(self, _sync: EstimateSync) -> tuple[str, ...]:
         if self.log_fault:
@@ -148,7 +149,7 @@ def client(app: Asgi) -> TestClient:
 
 
 @pytest.fixture
-def stranger(app: Asgi) -> TestClient:
+def unauthenticated(app: Asgi) -> TestClient:
     """Asks without a key."""
     return TestClient(app)
 

@@ -33,8 +33,8 @@ def test_an_id_that_no_sync_has_is_404(
     assert result.json["code"] in {"sync_not_found", "not_found"}
 
 
-def test_a_sync_is_not_shown_without_a_key(stranger: TestClient) -> None:
-    assert stranger.simulate_get(f"{SYNCS}/est-1").json["code"] == "api_key_missing"
+def test_a_sync_is_not_shown_without_a_key(unauthenticated: TestClient) -> None:
+    assert unauthenticated.simulate_get(f"{SYNCS}/est-1").json["code"] == "api_key_missing"
 
 
 def test_a_store_that_is_away_is_503(client: TestClient, store: Any, unavailable: Exception) -> None:
@@ -61,29 +61,29 @@ def test_wrong_methods_and_addresses_are_json(
     assert result.headers.get("allow") == allow
 
 
-def test_health_needs_neither_key_nor_store(stranger: TestClient, store: Any, unavailable: Exception) -> None:
+def test_health_needs_neither_key_nor_store(unauthenticated: TestClient, store: Any, unavailable: Exception) -> None:
     store.check_fault = unavailable
 
-    assert stranger.simulate_get("/healthz").json == {"status": "ok"}
+    assert unauthenticated.simulate_get("/healthz").json == {"status": "ok"}
 
 
-def test_readiness_is_the_store_s(stranger: TestClient, store: Any, unavailable: Exception) -> None:
-    ready = stranger.simulate_get("/readyz")
+def test_readiness_is_the_store_s(unauthenticated: TestClient, store: Any, unavailable: Exception) -> None:
+    ready = unauthenticated.simulate_get("/readyz")
     store.check_fault = unavailable
-    away = stranger.simulate_get("/readyz")
+    away = unauthenticated.simulate_get("/readyz")
 
     assert (ready.status_code, ready.json) == (200, {"status": "ready"})
     assert (away.status_code, away.json["code"]) == (503, "unavailable")
 
 
-def test_a_new_address_is_closed_to_strangers_unless_it_says_otherwise(app: Asgi, stranger: TestClient) -> None:
+def test_a_new_address_is_closed_without_a_key_unless_it_says_otherwise(app: Asgi, unauthenticated: TestClient) -> None:
     class Forgotten:
         async def on_get(self, _req: falcon.asgi.Request, _resp: falcon.asgi.Response) -> None:
             """Answer anything."""
 
     app.add_route("/new", Forgotten())
 
-    assert stranger.simulate_get("/new").status_code == 401
+    assert unauthenticated.simulate_get("/new").status_code == 401
 
 
 async def serve_once(app: Asgi) -> None:

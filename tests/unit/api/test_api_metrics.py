@@ -15,13 +15,13 @@ def read(client: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
     return {(sample.name, tuple(sorted(sample.labels.values()))): sample.value for sample in samples}
 
 
-def test_requests_are_counted_by_the_route_as_it_was_declared(client: TestClient, stranger: TestClient) -> None:
+def test_requests_are_counted_by_the_route_as_it_was_declared(client: TestClient, unauthenticated: TestClient) -> None:
     for _ in range(2):
         client.simulate_get(f"{SYNCS}/est-1")
     client.simulate_get("/secret-place")
     client.simulate_request("BREW", URL)
 
-    numbers = read(stranger)
+    numbers = read(unauthenticated)
     requests = "estimatesync_api_requests_total"
     assert numbers[requests, (f"{SYNCS}/{{sync_id}}", "404", "GET")] == 2
     assert numbers[requests, ("404", "GET", "other")] == 1
@@ -39,12 +39,12 @@ def test_syncs_are_counted_once_however_often_they_are_asked_for(client: TestCli
     assert numbers["estimatesync_api_requests_repeated_total", ()] == 2
 
 
-def test_strangers_are_counted_without_what_they_sent(stranger: TestClient) -> None:
-    stranger.simulate_get(SYNCS)
-    stranger.simulate_get(SYNCS, headers={"X-API-KEY": "guessed"})
-    stranger.simulate_get(SYNCS, headers={"X-API-KEY": "guessed again"})
+def test_unauthenticated_requests_are_counted_without_what_they_sent(unauthenticated: TestClient) -> None:
+    unauthenticated.simulate_get(SYNCS)
+    unauthenticated.simulate_get(SYNCS, headers={"X-API-KEY": "guessed"})
+    unauthenticated.simulate_get(SYNCS, headers={"X-API-KEY": "guessed again"})
 
-    numbers = read(stranger)
+    numbers = read(unauthenticated)
     failures = "estimatesync_api_auth_failures_total"
     assert (numbers[failures, ("api_key_missing",)], numbers[failures, ("api_key_wrong",)]) == (1, 2)
     assert "guessed" not in str(numbers)

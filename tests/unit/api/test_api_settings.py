@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from estimatesync_api.keys import ApiKey, find_key, parse_api_keys
+from estimatesync_api.core.access import ApiKey, find_key, parse_api_keys
 from estimatesync_api.settings import KeyFile, RepeatedRequests, Settings, parse_settings
 from estimatesync_contract.settings import SettingsError
 

@@ -1,7 +1,7 @@
 import ipaddress
 
 import pytest
-from estimatesync_api.client_address import compute_client
+from estimatesync_api.core.access import compute_client
 
 PROXIES = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "fd00::/8"))
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from estimatesync_api.adapters.kubernetes_store import to_store_error
-from estimatesync_api.ports import StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_kubernetes.errors import ApiStatus, NotFoundError, build_api_error, parse_api_status
 
 INVALID = 'EstimateSync.botzilla.io "est-1" is invalid: spec.pageSize: Invalid value: 0: must be at least 1'

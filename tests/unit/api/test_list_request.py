@@ -2,9 +2,8 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from estimatesync_api.list_request import Query, format_cursor, parse_sync_query
-from estimatesync_api.listing import Place, SyncQuery
-from estimatesync_api.problems import ApiError
+from estimatesync_api.core.listing import Place, Query, SyncQuery, format_cursor, parse_sync_query
+from estimatesync_api.core.problems import ApiError
 from estimatesync_contract.status import Phase
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api import bodies
 from estimatesync_api.app import Asgi
-from estimatesync_api.docs_page import format_page
-from estimatesync_api.openapi import build_document
-from estimatesync_api.problems import Problem
+from estimatesync_api.core import representation
+from estimatesync_api.core.problems import Problem
+from estimatesync_api.openapi.document import build_document
+from estimatesync_api.openapi.page import format_page
 from estimatesync_api.status_page.core.addresses import is_page_path
 from falcon.inspect import inspect_routes
 from falcon.testing import TestClient
@@ -61,7 +61,7 @@ def test_every_example_is_what_its_type_takes() -> None:
             names = re.findall(r"schemas/(\w+)", str(media.get("schema")))
             examples = [entry["value"] for entry in media.get("examples", {}).values()]
             for example in [*examples, *([media["example"]] if "example" in media else [])]:
-                assert any(fits(example, getattr(bodies, name)) for name in names), (path, example)
+                assert any(fits(example, getattr(representation, name)) for name in names), (path, example)
                 count += 1
     assert count > 30
 
@@ -86,12 +86,12 @@ def test_the_first_example_is_the_one_that_people_know() -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_the_description_is_for_everybody(stranger: TestClient, path: str) -> None:
-    assert stranger.simulate_get(path).status_code == 200
+def test_the_description_is_for_everybody(unauthenticated: TestClient, path: str) -> None:
+    assert unauthenticated.simulate_get(path).status_code == 200
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(stranger: TestClient) -> None:
-    result = stranger.simulate_get("/docs")
+def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(unauthenticated: TestClient) -> None:
+    result = unauthenticated.simulate_get("/docs")
 
     assert result.headers["content-security-policy"].startswith("default-src 'none'")
     assert "<script" not in result.text

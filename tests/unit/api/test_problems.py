@@ -1,7 +1,14 @@
 import msgspec
 import pytest
-from estimatesync_api.ports import StoreUnavailableError, SyncRefusedError
-from estimatesync_api.problems import ApiError, Problem, map_exception, map_status, to_problem_body
+from estimatesync_api.core.problems import (
+    ApiError,
+    Problem,
+    StoreUnavailableError,
+    SyncRefusedError,
+    map_exception,
+    map_status,
+)
+from estimatesync_api.core.representation import to_problem_body
 
 
 @pytest.mark.parametrize(

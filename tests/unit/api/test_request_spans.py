@@ -62,13 +62,13 @@ def test_a_request_with_a_key_is_part_of_its_callers_trace(anybody: TestClient, 
     [
         pytest.param("GET", SYNCS_PATH, {}, 401, id="no key"),
         pytest.param("POST", "/sync-estimates", {"x-api-key": "guessed-guessed-guessed"}, 403, id="a wrong key"),
-        pytest.param("GET", "/page/trends", {}, 303, id="a page for a stranger"),
+        pytest.param("GET", "/page/trends", {}, 303, id="a page without a session"),
         pytest.param("GET", "/page/sign-in", {}, 200, id="signing in"),
         pytest.param("GET", "/healthz", {}, 200, id="a probe"),
         pytest.param("GET", "/nowhere", {}, 404, id="nowhere"),
     ],
 )
-def test_strangers_leave_no_span_whatever_they_send(
+def test_unauthenticated_requests_leave_no_span_whatever_they_send(
     anybody: TestClient, recorder: Recorder, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     answer = anybody.simulate_request(method, path, headers={**headers, **CALLER})

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from estimatesync_api.responses import compute_error, to_accepted_body, to_sync_body
+from estimatesync_api.core.representation import compute_error, to_accepted_body, to_sync_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (

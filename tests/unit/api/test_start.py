@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api.ports import SyncRefusedError
+from estimatesync_api.core.problems import SyncRefusedError
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
@@ -48,8 +48,10 @@ def test_the_default_days_end_today_in_the_configured_time_zone(client: TestClie
         pytest.param({"X-API-KEY": "made-up-key-of-make", "Content-Type": "text/html"}, id="a wrong content type"),
     ],
 )
-def test_headers_are_taken_as_people_send_them(stranger: TestClient, store: Any, headers: dict[str, str]) -> None:
-    result = stranger.simulate_post(URL, headers=headers, body='{"start_date":"2025-10-01"}')
+def test_headers_are_taken_as_people_send_them(
+    unauthenticated: TestClient, store: Any, headers: dict[str, str]
+) -> None:
+    result = unauthenticated.simulate_post(URL, headers=headers, body='{"start_date":"2025-10-01"}')
 
     assert result.status_code == 202
     assert store.syncs[NAME].spec.date_range.start.isoformat() == "2025-10-01"
@@ -77,8 +79,8 @@ def test_bad_input_is_told_and_nothing_is_stored(
     assert store.syncs == {}
 
 
-def test_an_unauthorized_caller_is_told_how_to_identify(stranger: TestClient) -> None:
-    result = stranger.simulate_post(URL)
+def test_an_unauthorized_caller_is_told_how_to_identify(unauthenticated: TestClient) -> None:
+    result = unauthenticated.simulate_post(URL)
 
     assert result.headers["www-authenticate"] == 'ApiKey realm="estimatesync"'
     assert result.json["message"] == "Send your API key in the X-API-KEY header."

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api.listing import SyncQuery
+from estimatesync_api.core.listing import SyncQuery
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase

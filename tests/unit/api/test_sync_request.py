@@ -1,8 +1,8 @@
 from datetime import date
 
 import pytest
-from estimatesync_api.problems import ApiError, Problem
-from estimatesync_api.sync_request import SyncRequest, parse_sync_request
+from estimatesync_api.core.problems import ApiError, Problem
+from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request
 from estimatesync_contract.spec import DateRange
 
 TODAY = date(2025, 10, 16)

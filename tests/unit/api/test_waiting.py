@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from estimatesync_api.middleware import Lifespan
-from estimatesync_api.waiting import LOOKS_PER_ROUND, ClosingError, WaitingRoom
+from estimatesync_api.waiter import POLLS_PER_READING, ClosingError, SyncWaiter
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from falcon.asgi import Response
@@ -31,10 +31,10 @@ async def wait_for_looks(store: Any, count: int) -> None:
 
 def test_a_hundred_callers_cost_one_look_at_a_time_and_two_readings_each(store: Any, make_sync: MakeSync) -> None:
     async def act() -> list[EstimateSync | None]:
-        room = WaitingRoom(store, pause=pause)
+        waiter = SyncWaiter(store, pause=pause)
         store.syncs = {name: make_sync(name, RUNNING) for name in map(str, range(100))}
         store.is_sure = True
-        waiting = [asyncio.create_task(room.wait_until_finished(name)) for name in store.syncs]
+        waiting = [asyncio.create_task(waiter.wait_until_finished(name)) for name in store.syncs]
         await wait_for_looks(store, 20)
         assert store.readings == 100
         store.syncs = {name: make_sync(name, ENDED) for name in store.syncs}
@@ -51,25 +51,25 @@ def test_nobody_waits_in_vain_for_a_hint_that_never_comes(
     store: Any, make_sync: MakeSync, unavailable: Exception, fault: str | None
 ) -> None:
     async def act() -> EstimateSync | None:
-        room = WaitingRoom(store, pause=pause)
+        waiter = SyncWaiter(store, pause=pause)
         store.syncs = {"est-1": make_sync("est-1", RUNNING)}
         store.is_blind = True
         store.find_fault = unavailable if fault else None
-        waiting = asyncio.create_task(room.wait_until_finished("est-1"))
+        waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
         await wait_for_looks(store, 1)
         store.syncs = {"est-1": make_sync("est-1", ENDED)}
         return await asyncio.wait_for(waiting, 10)
 
     assert asyncio.run(act()) is not None
-    assert LOOKS_PER_ROUND - 1 <= store.looks <= LOOKS_PER_ROUND + 1
+    assert POLLS_PER_READING - 1 <= store.looks <= POLLS_PER_READING + 1
 
 
 def test_nobody_looks_when_nobody_waits(store: Any, make_sync: MakeSync) -> None:
     async def act() -> int:
-        room = WaitingRoom(store, pause=pause)
+        waiter = SyncWaiter(store, pause=pause)
         store.syncs = {"est-1": make_sync("est-1", RUNNING)}
         store.is_sure = True
-        waiting = asyncio.create_task(room.wait_until_finished("est-1"))
+        waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
         await wait_for_looks(store, 1)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -83,15 +83,15 @@ def test_nobody_looks_when_nobody_waits(store: Any, make_sync: MakeSync) -> None
     assert asyncio.run(act()) == 0
 
 
-def test_a_closing_room_sends_everybody_away_and_lets_nobody_in(store: Any, make_sync: MakeSync) -> None:
+def test_a_closing_waiter_ends_every_wait_and_begins_none(store: Any, make_sync: MakeSync) -> None:
     async def act() -> None:
-        room = WaitingRoom(store, pause=pause)
+        waiter = SyncWaiter(store, pause=pause)
         store.syncs = {"est-1": make_sync("est-1", RUNNING)}
         store.is_sure = True
-        waiting = asyncio.create_task(room.wait_until_finished("est-1"))
+        waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
         await wait_for_looks(store, 1)
-        room.close_after(0.0)
-        for late in (waiting, asyncio.create_task(room.wait_until_finished("est-1"))):
+        waiter.close_after(0.0)
+        for late in (waiting, asyncio.create_task(waiter.wait_until_finished("est-1"))):
             with pytest.raises(ClosingError):
                 await asyncio.wait_for(late, 10)
 
@@ -100,10 +100,10 @@ def test_a_closing_room_sends_everybody_away_and_lets_nobody_in(store: Any, make
 
 def test_answers_say_that_their_connection_ends_once_the_process_is_told_to(store: Any) -> None:
     async def act() -> list[str | None]:
-        room, answers = WaitingRoom(store, pause=pause), (Response(), Response())
-        around = Lifespan(store, room)
+        waiter, answers = SyncWaiter(store, pause=pause), (Response(), Response())
+        around = Lifespan(store, waiter)
         await around.process_response(create_asgi_req(), answers[0], None, True)  # noqa: FBT003 - as Falcon passes it
-        room.close_after(60.0)
+        waiter.close_after(60.0)
         await around.process_response(create_asgi_req(), answers[1], None, True)  # noqa: FBT003 - as Falcon passes it
         return [answer.get_header("Connection") for answer in answers]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from estimatesync_api.keys import ApiKey, compute_digest
+from estimatesync_api.core.access import ApiKey, compute_digest
 from estimatesync_api.status_page.core.session import (
     Session,
     build_form_token,

@@ -13,7 +13,7 @@ from typing import Final
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, Phase, Results
 
-from estimatesync_api.listing import find_phase
+from estimatesync_api.core.listing import find_phase
 from estimatesync_api.status_page.core.list_view import Field
 from estimatesync_api.status_page.core.localization import NOTHING, Localizer
 

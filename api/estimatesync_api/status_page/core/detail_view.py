@@ -10,9 +10,9 @@ from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase, Progress, QueuePlace
 
-from estimatesync_api.listing import find_phase
-from estimatesync_api.problems import ApiError
-from estimatesync_api.redelivery import require_redeliverable
+from estimatesync_api.core.listing import find_phase
+from estimatesync_api.core.problems import ApiError
+from estimatesync_api.core.sync_request import require_redeliverable
 from estimatesync_api.status_page.core.list_view import (
     Badge,
     Diagnosis,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from estimatesync_api.problems import ApiError, Problem
+from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.status_page.core.localization import Localizer
 
 _ERROR_PAGES: Final = {

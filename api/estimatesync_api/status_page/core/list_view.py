@@ -12,7 +12,7 @@ from estimatesync_contract.causes import OBSTACLES
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, Phase
 
-from estimatesync_api.listing import find_phase
+from estimatesync_api.core.listing import find_phase
 from estimatesync_api.status_page.core.addresses import build_sync_address
 from estimatesync_api.status_page.core.localization import LANGUAGES, TRANSLATIONS, Localizer, Moment
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from estimatesync_api.keys import ApiKey
+from estimatesync_api.core.access import ApiKey
 
 SECURE_COOKIE: Final = "__Host-estimatesync"
 """Browsers take this name only over https, for one host, for all paths, so no other host can set it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_contract.result import RESULT_MAX_BYTES
 
 from estimatesync_local.adapters import file_lock
@@ -188,21 +188,21 @@ def read_run_tails(job: Path) -> tuple[str, ...]:
     return tuple(line for tail in tails for line in tail)
 
 
-def read_run_part(job: Path, mark: LogMark | None) -> LogPart:
-    """Read on from the mark, which is a run and a number of bytes; at most about a megabyte, and only whole lines.
+def read_run_part(job: Path, cursor: LogCursor | None) -> LogPart:
+    """Read on from the cursor, which is a run and a number of bytes; at most about a megabyte, and only whole lines.
 
     A log that cannot be read counts as empty: its sync may have been deleted.
     """
-    begin = int(mark.source) if mark else 0
+    begin = int(cursor.source) if cursor else 0
     for run in list_runs(job):
         number = int(run.name)
         if number < begin:
             continue
-        offset = mark.count if mark and number == begin else 0
+        offset = cursor.count if cursor and number == begin else 0
         lines, length = _read(run, offset, _PART_BYTES)
         if lines:
-            return LogPart(lines=tuple(lines), mark=LogMark(source=run.name, count=offset + length))
-    return LogPart(mark=mark)
+            return LogPart(lines=tuple(lines), cursor=LogCursor(source=run.name, count=offset + length))
+    return LogPart(cursor=cursor)
 
 
 def _read(run: Path, offset: int, limit: int = -1) -> tuple[list[str], int]:

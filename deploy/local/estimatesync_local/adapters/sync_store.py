@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
-import estimatesync_api.ports as api_ports
+import estimatesync_api.core.problems as api_problems
 import estimatesync_operator.ports as operator_ports
 import msgspec
 import psycopg
-from estimatesync_api.listing import SyncPage, SyncQuery, build_page, may_be_joined
-from estimatesync_api.ports import LogMark, LogPart
+from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, may_be_joined
+from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
@@ -240,7 +240,7 @@ class ApiStore:
         with _api_errors():
             return await self._table.select(name)
 
-    async def find_at_work(self, days: DateRange) -> str | None:
+    async def find_active(self, days: DateRange) -> str | None:
         with _api_errors():
             return next((sync.name for sync in await self._table.select_by_days(days) if may_be_joined(sync)), None)
 
@@ -265,8 +265,8 @@ class ApiStore:
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         return await asyncio.to_thread(read_run_tails, self._jobs_directory / build_job_name(sync.uid))
 
-    async def read_log_part(self, sync: EstimateSync, mark: LogMark | None) -> LogPart:
-        return await asyncio.to_thread(read_run_part, self._jobs_directory / build_job_name(sync.uid), mark)
+    async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
+        return await asyncio.to_thread(read_run_part, self._jobs_directory / build_job_name(sync.uid), cursor)
 
 
 class ReconcilerStore:
@@ -307,15 +307,15 @@ def require_valid(sync: EstimateSync) -> None:
     """Refuse what a cluster's CRD would refuse; the table itself checks the name.
 
     Raises:
-        estimatesync_api.ports.SyncRefusedError: A bound is broken; the message says which.
+        estimatesync_api.core.problems.SyncRefusedError: A bound is broken; the message says which.
     """
     try:
         parsed = parse_estimate_sync(to_object(sync))
     except (MalformedSyncError, msgspec.MsgspecError) as error:
-        raise api_ports.SyncRefusedError(str(error)) from error
+        raise api_problems.SyncRefusedError(str(error)) from error
     days = parsed.spec.date_range
     if days is not None and days.start > days.end:
-        raise api_ports.SyncRefusedError("spec.dateRange.start must not be after spec.dateRange.end")
+        raise api_problems.SyncRefusedError("spec.dateRange.start must not be after spec.dateRange.end")
 
 
 @contextmanager
@@ -323,16 +323,16 @@ def _api_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.UniqueViolation as error:
-        raise api_ports.SyncExistsError("a sync of this name is stored already") from error
+        raise api_problems.SyncExistsError("a sync of this name is stored already") from error
     except psycopg.errors.CheckViolation as error:
-        raise api_ports.SyncRefusedError(
+        raise api_problems.SyncRefusedError(
             "the sync's name must be 1 to 63 characters of a-z, 0-9, '-' and '.', and begin and end with a-z or 0-9"
         ) from error
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise api_ports.SyncRefusedError("the sync holds a value that the database cannot store") from error
+        raise api_problems.SyncRefusedError("the sync holds a value that the database cannot store") from error
     except (psycopg.Error, TimeoutError) as error:
         # psycopg's message names the database's address, and this one reaches the API's clients.
-        raise api_ports.StoreUnavailableError("the database cannot answer now") from error
+        raise api_problems.StoreUnavailableError("the database cannot answer now") from error
 
 
 @contextmanager

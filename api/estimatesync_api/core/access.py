@@ -1,0 +1,233 @@
+"""Who may use the API: keys, the client that presents one, and the decision about each request. Pure.
+
+A text of keys, from a setting or a file, holds one key after the other, separated by commas or line breaks, each as
+`name:key` or just the key. Lines that begin with # are comments. Keys are kept only as digests and compared in constant
+time.
+
+Behind a proxy every request comes from the proxy; only a trusted proxy may say for which client, or any caller could
+pass for another.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from estimatesync_api.core.problems import ApiError, Problem
+from estimatesync_api.core.rate_limit import RateLimit, RateLimiter
+
+T = TypeVar("T")
+
+HEADER: Final = "X-API-KEY"
+KEY_MIN_LENGTH: Final = 16
+"""Shorter keys can be guessed; 128 random bits are 22 characters of base64 or 32 of hex."""
+
+_NAMED_KEY: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<key>.*)")
+_KEY: Final = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """One key that opens the API. Several may be active, so that a key can be replaced without a pause."""
+
+    name: str
+    """What logs call it; never part of the key."""
+    digest: bytes = field(repr=False)
+    is_read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyText:
+    """A text of keys, and what it is called in a fault."""
+
+    source: str
+    text: str = field(repr=False)
+    is_read_only: bool = False
+
+
+def parse_api_keys(texts: Sequence[KeyText]) -> tuple[tuple[ApiKey, ...], tuple[str, ...]]:
+    """Read every key; returns the keys and what is wrong with them, in sentences that show none."""
+    faults: list[str] = []
+    keys: list[ApiKey] = []
+    unnamed: Counter[str] = Counter()
+    for part in texts:
+        for entry in _split(part.text):
+            prefix = _build_prefix(part)
+            unnamed[prefix] += 1
+            keys.append(_parse_api_key(entry, f"{prefix}{unnamed[prefix]}", part, faults))
+    faults += [
+        f"two API keys must not have the same name; there are several named {name}"
+        for name in _find_repeated(key.name for key in keys)
+    ]
+    for digest in _find_repeated(key.digest for key in keys):
+        names = " and ".join(key.name for key in keys if key.digest == digest)
+        faults.append(f"the same API key must not be given twice, as for {names}")
+    return tuple(keys), tuple(faults)
+
+
+def compute_digest(key: str) -> bytes:
+    """Digest a key, whatever characters someone sends or configures; it has too many random bits to be guessed."""
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+
+
+def find_key(keys: Iterable[ApiKey], presented: str) -> ApiKey | None:
+    """Find the key that was presented. Compares every key, so that the time taken reveals nothing."""
+    digest = compute_digest(presented)
+    matches = [key for key in keys if hmac.compare_digest(key.digest, digest)]
+    return matches[0] if matches else None
+
+
+def _split(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    return [entry.strip() for line in lines for entry in line.split(",") if entry.strip()]
+
+
+def _build_prefix(part: KeyText) -> str:
+    """Keys without a name get one from where they stand: `key-1`, `read-only-key-2`, `file-key-1`."""
+    kind = "read-only-key-" if part.is_read_only else "key-"
+    return f"file-{kind}" if part.source.endswith("_FILE") else kind
+
+
+def _parse_api_key(entry: str, position: str, part: KeyText, faults: list[str]) -> ApiKey:
+    named = _NAMED_KEY.fullmatch(entry)
+    name, key = (named["name"], named["key"]) if named else (position, entry)
+    if len(key) < KEY_MIN_LENGTH:
+        faults.append(
+            f"{part.source} must not hold keys of less than {KEY_MIN_LENGTH} characters, like the one named {name}"
+        )
+    if not _KEY.fullmatch(key):
+        faults.append(
+            f"{part.source} must hold printable ASCII without spaces; the key named {name} holds something else"
+        )
+    return ApiKey(name=name, digest=compute_digest(key), is_read_only=part.is_read_only)
+
+
+def _find_repeated(values: Iterable[T]) -> list[T]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_IPV6_SITE_PREFIX: Final = 64
+"""Bits; a client with one IPv6 address usually has a whole network of them."""
+
+
+def compute_client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """Name the client.
+
+    Args:
+        peer: The address that the connection comes from.
+        forwarded_for: The value of X-Forwarded-For, to which each proxy appends the one it was asked by.
+        trusted: The proxies whose word counts.
+    """
+    client = _parse(peer)
+    for claimed in reversed(forwarded_for.split(",")):
+        if client is None or not _is_trusted(client, trusted):
+            break
+        asker = _parse(claimed.strip())
+        if asker is None:
+            break
+        client = asker
+    return "unknown" if client is None else _format(client)
+
+
+def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether a connection comes from one of the trusted proxies."""
+    client = _parse(peer)
+    return client is not None and _is_trusted(client, trusted)
+
+
+def _parse(text: str) -> Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _is_trusted(client: Address, trusted: Sequence[Network]) -> bool:
+    return any(client in network for network in trusted)
+
+
+def _format(client: Address) -> str:
+    if isinstance(client, ipaddress.IPv4Address):
+        return str(client)
+    return str(ipaddress.ip_network((int(client), _IPV6_SITE_PREFIX), strict=False))
+
+
+WRONG_KEYS_LIMIT: Final = RateLimit(burst=10, per_second=1 / 6)
+_UNLIMITED: Final = 1e9
+"""Requests per minute where the settings set no limit."""
+_MAX_KNOWN_CLIENTS: Final = 10_000
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+FindKey = Callable[[str], ApiKey | None]
+"""Finds the valid key that is presented."""
+
+
+class AccessControl:
+    """Decides for each request whether its key is valid, may do this, and may do it now. One for each server process.
+
+    Guessing is slowed for each client address: after some wrong keys no further key is even compared for a while. An
+    address from which a key has been used with success may go on with that key, so that somebody else behind the same
+    address (Make.com's are shared by its customers) cannot lock a scenario out.
+    """
+
+    def __init__(self, find: FindKey, *, requests_per_minute: int, monotonic: Callable[[], float]) -> None:
+        self._find = find
+        self._monotonic = monotonic
+        self._wrong_keys = RateLimiter(WRONG_KEYS_LIMIT)
+        limit = requests_per_minute or _UNLIMITED
+        self._requests = RateLimiter(RateLimit(burst=limit, per_second=limit / 60))
+        self._known_clients: dict[tuple[str, bytes], None] = {}
+
+    def authenticate(self, *, presented: str, method: str, client: str) -> ApiKey:
+        """Find the key of a request, and authorize the request with it.
+
+        Raises:
+            ApiError: The request must not be answered, or not now.
+        """
+        if not presented:
+            raise ApiError(Problem.KEY_MISSING)
+        key = self._check_key(presented, client)
+        self.authorize(key, method=method)
+        return key
+
+    def authorize(self, key: ApiKey, *, method: str) -> None:
+        """Check what a valid key may do: that of a request, or that of a session.
+
+        Raises:
+            ApiError: The key may not do this, or not now.
+        """
+        if key.is_read_only and method not in _READING:
+            raise ApiError(Problem.KEY_READ_ONLY)
+        wait = self._requests.take(key.name, self._monotonic())
+        if wait:
+            raise ApiError(Problem.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
+
+    def _check_key(self, presented: str, client: str) -> ApiKey:
+        key = self._find(presented)
+        now = self._monotonic()
+        known_client = (client, key.digest) if key else None
+        wait = self._wrong_keys.compute_wait(client, now)
+        if wait and known_client not in self._known_clients:
+            raise ApiError(Problem.TOO_MANY_GUESSES, retry_after=math.ceil(wait))
+        if key is None or known_client is None:
+            self._wrong_keys.take(client, now)
+            raise ApiError(Problem.KEY_WRONG)
+        self._remember(known_client)
+        return key
+
+    def _remember(self, known_client: tuple[str, bytes]) -> None:
+        self._known_clients.pop(known_client, None)
+        self._known_clients[known_client] = None
+        if len(self._known_clients) > _MAX_KNOWN_CLIENTS:
+            del self._known_clients[next(iter(self._known_clients))]

@@ -1,0 +1,282 @@
+"""What is sent and answered: the shapes, the sentences, and how each answer is made of what is known. Pure.
+
+Answers are made of these types, and `/openapi.json` shows them. Every field is always there, null when nothing is known
+yet, because Make.com learns the fields from its first sample. Names are spelt as in the callback: snake_case.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.log_lines import format_finished
+from estimatesync_contract.spec import DateRange
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results
+from estimatesync_contract.timestamps import format_timestamp
+from msgspec import UNSET, Meta, UnsetType
+
+from estimatesync_api.core.listing import SyncPage, find_phase, format_cursor
+from estimatesync_api.core.problems import ApiError
+
+STATUSES: Final = tuple(phase.lower() for phase in Phase)
+CALLBACK_STATES: Final = tuple(state.lower() for state in CallbackState)
+
+SyncId = Annotated[str, Meta(description="Names the sync from now on.", examples=["est-20251016-140900000-k3x9q2ab"])]
+Instant = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2025-10-16T14:09:00.000Z"])]
+Count = Annotated[int, Meta(ge=0)]
+Day = Annotated[
+    str | None,
+    Meta(
+        description="YYYY-MM-DD; null or blank counts as absent.",
+        examples=["2025-09-01"],
+        extra_json_schema={"format": "date"},
+    ),
+]
+Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """What all have in common."""
+
+
+class RequestBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which days to sync, both included; the last 45 days up to today when neither is given."""
+
+    start: Day = msgspec.field(name="startDate", default=None)
+    end: Day = msgspec.field(name="endDate", default=None)
+    start_alias: Day = msgspec.field(name="start_date", default=None)
+    end_alias: Day = msgspec.field(name="end_date", default=None)
+
+
+class Answered(Body, frozen=True, kw_only=True):
+    """The question was answered, whatever became of the sync."""
+
+    success: Literal[True] = True
+
+
+class AcceptedBody(Answered, frozen=True, kw_only=True):
+    """The sync is stored and will run."""
+
+    message: str
+    status: Literal["processing"] = "processing"
+    timestamp: Instant
+    sync_id: SyncId
+
+
+class OutcomeBody(Answered, frozen=True, kw_only=True):
+    """The sync was waited for and has succeeded."""
+
+    message: str
+    new: Count
+    updated: Count
+    log: Log
+    sync_id: SyncId
+
+
+class FailureBody(Body, frozen=True, kw_only=True):
+    """The sync was waited for and has not succeeded."""
+
+    success: Literal[False] = False
+    message: Literal["Synchronization failed."] = "Synchronization failed."
+    error: Annotated[str, Meta(description="The cause, for a person.")]
+    log: Log
+    sync_id: SyncId
+
+
+class RangeBody(Body, frozen=True, kw_only=True):
+    """Days, both included."""
+
+    start_date: date
+    end_date: date
+
+
+class ProgressBody(Body, frozen=True, kw_only=True):
+    """How far the fetch has come."""
+
+    page: Count
+    total_pages: Count
+    fetched: Count
+    percent: Annotated[int, Meta(ge=0, le=100)]
+    text: Annotated[str, Meta(examples=["9/17"])]
+
+
+class ResultsBody(Body, frozen=True, kw_only=True):
+    """New and updated together are all that were processed; the skipped ones were broken in Attic Tech."""
+
+    total_fetched: Count
+    new_estimates: Count
+    updated_estimates: Count
+    unchanged_estimates: Annotated[int, Meta(ge=0, description="How many of the updated were equal already.")]
+    skipped_estimates: Count
+    total_processed: Count
+
+
+class CallbackBody(Body, frozen=True, kw_only=True):
+    """Whether the outcome has reached the webhook."""
+
+    state: Annotated[str, Meta(extra_json_schema={"enum": list(CALLBACK_STATES)})]
+    attempts: Count
+    last_attempt_at: Instant | None
+    next_attempt_at: Instant | None
+    last_status_code: int | None
+    last_error: str | None
+
+
+class SyncState(Body, frozen=True, kw_only=True):
+    """One sync as it is now."""
+
+    sync_id: SyncId
+    status: Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
+    reason: Annotated[str | None, Meta(description="Why it is where it is, in one word for programs.")]
+    message: Annotated[str | None, Meta(description="The same for people.")]
+    date_range: RangeBody | None
+    progress: ProgressBody | None
+    results: ResultsBody | None
+    callback: CallbackBody | None
+    created_at: Instant | None
+    started_at: Instant | None
+    completed_at: Instant | None
+    duration_seconds: Count | None
+
+
+class SyncBody(SyncState, frozen=True, kw_only=True):
+    """One sync as it is now; `success` only says that the question was answered."""
+
+    success: Literal[True] = True
+
+
+class SyncListBody(Answered, frozen=True, kw_only=True):
+    """A page of syncs, newest first."""
+
+    syncs: list[SyncState]
+    next_cursor: Annotated[str | None, Meta(description="Leads to the next page, if there is one.")]
+
+
+class SyncRequestedBody(Answered, frozen=True, kw_only=True):
+    """What will be done about a sync, or why nothing need be."""
+
+    message: str
+    sync: SyncState
+
+
+class ProblemBody(Body, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was not answered as asked."""
+
+    success: Literal[False]
+    message: Annotated[str, Meta(description="For people.")]
+    code: Annotated[str, Meta(description="For programs; it stays as it is.")]
+    errors: Annotated[list[str], Meta(description="Each fault, if there are several.")] | UnsetType = UNSET
+    sync_id: Annotated[str, Meta(description="The sync that goes on all the same.")] | UnsetType = UNSET
+
+
+class HealthBody(Body, frozen=True, kw_only=True):
+    """The process serves; or, asked for readiness, it could store a sync."""
+
+    status: Literal["ok", "ready"]
+
+
+STARTED: Final = "Background synchronization started. This may take several minutes."
+CANCEL_REQUESTED: Final = "The sync will be stopped."
+CANCEL_TOO_LATE: Final = "The sync had ended already."
+REDELIVERY_REQUESTED: Final = "The callback will be sent again, with the same id and body."
+
+
+def to_accepted_body(sync_id: str, now: datetime) -> AcceptedBody:
+    """The 202 of a sync that is stored and will run; scenarios depend on these fields and their order."""
+    return AcceptedBody(message=STARTED, timestamp=format_timestamp(now), sync_id=sync_id)
+
+
+def to_success_body(sync: EstimateSync, log: tuple[str, ...]) -> OutcomeBody:
+    """The 200 of a sync that was waited for."""
+    results = sync.status.results or Results()
+    return OutcomeBody(
+        message=format_finished(results.new_estimates, results.updated_estimates),
+        new=results.new_estimates,
+        updated=results.updated_estimates,
+        log=list(log),
+        sync_id=sync.name,
+    )
+
+
+def to_failure_body(sync_id: str, error: str, log: tuple[str, ...]) -> FailureBody:
+    """The 500 of a sync that was waited for and did not succeed."""
+    return FailureBody(error=error, log=list(log), sync_id=sync_id)
+
+
+def compute_error(sync: EstimateSync) -> str:
+    """Say why a finished sync did not succeed."""
+    if sync.status.phase is Phase.CANCELLED:
+        return "Cancelled"
+    return sync.status.message or sync.status.reason or "The sync failed without saying why."
+
+
+def to_problem_body(error: ApiError) -> ProblemBody:
+    """Write the body of an error; `errors` lists the faults when there is more than one."""
+    return ProblemBody(
+        success=False,
+        message=str(error),
+        code=error.problem.code,
+        errors=list(error.faults) if len(error.faults) > 1 else UNSET,
+        sync_id=error.sync_id or UNSET,
+    )
+
+
+def to_sync_body(sync: EstimateSync) -> SyncBody:
+    """The answer to a GET of one sync."""
+    return SyncBody(**msgspec.structs.asdict(to_sync_state(sync)))
+
+
+def to_list_body(page: SyncPage) -> SyncListBody:
+    """One page of the list."""
+    return SyncListBody(syncs=[to_sync_state(sync) for sync in page.syncs], next_cursor=format_cursor(page.end))
+
+
+def to_request_body(message: str, sync: EstimateSync) -> SyncRequestedBody:
+    """The answer to a request about a sync that is there, with the sync as it is now."""
+    return SyncRequestedBody(message=message, sync=to_sync_state(sync))
+
+
+def to_sync_state(sync: EstimateSync) -> SyncState:
+    """One sync. One that the operator has not seen yet is queued. Nothing about where it runs is shown."""
+    status = sync.status
+    return SyncState(
+        sync_id=sync.name,
+        status=find_phase(sync).lower(),
+        reason=status.reason,
+        message=status.message,
+        date_range=_to_range_body(status.date_range or sync.spec.date_range),
+        progress=_to_progress_body(status.progress),
+        results=_to_results_body(status.results),
+        callback=_to_callback_body(status.callback) if status.callback else None,
+        created_at=_format_optional_time(sync.metadata.creation_timestamp),
+        started_at=_format_optional_time(status.start_time),
+        completed_at=_format_optional_time(status.completion_time),
+        duration_seconds=status.duration_seconds,
+    )
+
+
+def _to_range_body(days: DateRange | None) -> RangeBody | None:
+    return RangeBody(start_date=days.start, end_date=days.end) if days else None
+
+
+def _to_progress_body(progress: Progress | None) -> ProgressBody | None:
+    return ProgressBody(**msgspec.structs.asdict(progress)) if progress else None
+
+
+def _to_results_body(results: Results | None) -> ResultsBody | None:
+    return ResultsBody(**msgspec.structs.asdict(results)) if results else None
+
+
+def _to_callback_body(callback: CallbackStatus) -> CallbackBody:
+    return CallbackBody(
+        state=callback.state.lower(),
+        attempts=callback.attempts,
+        last_attempt_at=_format_optional_time(callback.last_attempt_time),
+        next_attempt_at=_format_optional_time(callback.next_attempt_time),
+        last_status_code=callback.last_status_code,
+        last_error=callback.last_error,
+    )
+
+
+def _format_optional_time(moment: datetime | None) -> str | None:
+    return format_timestamp(moment) if moment else None

@@ -1,0 +1,214 @@
+"""What a caller asks for: a request for a sync becomes one value, or every fault at once. Pure.
+
+A body is JSON whatever its Content-Type says, because command line tools and Make.com often send none or a wrong one.
+A field that is null or empty counts as absent: that is what Make.com sends for an item that is not mapped. Any other
+unknown field is refused: a misspelt date that is silently ignored would sync the wrong days, without anybody noticing.
+
+A repeated request meets the first one without any memory of the API's own: its Idempotency-Key becomes the sync's name.
+This works across replicas, because the store lets a name be taken once. The key's space is shared by all API keys, so
+that replacing an API key between two tries changes nothing. A key is remembered for as long as the sync exists, which
+is `ttlSecondsAfterFinished` after its end, by default a week, unless someone deletes it sooner.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_TRACEPARENT
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, compute_default_range
+from estimatesync_contract.status import CallbackState
+from estimatesync_tracing.context import TraceContext, format_traceparent
+
+from estimatesync_api.core.problems import ApiError, Problem
+from estimatesync_api.core.representation import RequestBody
+
+IDEMPOTENCY_KEY_MAX_LENGTH: Final = 255
+
+_START_NAMES: Final = ("startDate", "start_date")
+_END_NAMES: Final = ("endDate", "end_date")
+_KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
+_SHOWN_LENGTH: Final = 40
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST_DAY: Final = date(1970, 1, 1)
+_LAST_DAY: Final = date(2999, 12, 31)
+_VISIBLE: Final = re.compile(r"[ -~]+")
+
+
+class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller wants, with defaults filled in."""
+
+    date_range: DateRange
+    """The days to sync, defaults filled in."""
+    asked_start: date | None = None
+    asked_end: date | None = None
+    """What the caller really said: a retry of a request without dates is the same request on the next day, too."""
+    is_background: bool = True
+    idempotency_key: str | None = None
+
+
+def parse_sync_request(
+    *, query: Mapping[str, str | list[str]], body: bytes, idempotency_key: str | None, today: date
+) -> SyncRequest:
+    """Read a request.
+
+    Args:
+        query: The parameters; the sync runs in the background unless `background` is exactly `false`.
+        body: JSON object with startDate and endDate (or start_date, end_date), each optional; blank is no fields.
+        idempotency_key: The header's value, bare or quoted.
+        today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
+            before the end.
+
+    Raises:
+        ApiError: Not JSON, or not valid; every fault is named.
+    """
+    fields = _parse_body(body)
+    faults = [f"{name}: put it into the JSON body, not into the query" for name in _KNOWN_NAMES if name in query]
+    faults += [
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate and endDate"
+        for name in fields
+        if name not in _KNOWN_NAMES
+    ]
+    start = _parse_day(fields, _START_NAMES, faults)
+    end = _parse_day(fields, _END_NAMES, faults)
+    key = _parse_idempotency_key(idempotency_key, faults)
+    date_range = _parse_range(start, end, today, faults)
+    if faults:
+        raise ApiError(Problem.INVALID_REQUEST, *faults)
+    return SyncRequest(
+        date_range=date_range,
+        asked_start=start,
+        asked_end=end,
+        is_background=query.get("background") != "false",
+        idempotency_key=key,
+    )
+
+
+def _parse_body(body: bytes) -> dict[str, Any]:
+    text = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if not text:
+        return {}
+    try:
+        fields = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ApiError(
+            Problem.INVALID_JSON,
+            'The body is not valid JSON. Send an object like {"startDate":"2025-09-01","endDate":"2025-10-16"}, '
+            "or no body at all.",
+        ) from error
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        raise ApiError(Problem.INVALID_REQUEST, "The body must be a JSON object.")
+    return fields
+
+
+def _parse_day(fields: dict[str, Any], names: tuple[str, str], faults: list[str]) -> date | None:
+    given = {name: fields[name] for name in names if not _is_blank(fields.get(name))}
+    if not given:
+        return None
+    name, value = next(iter(given.items()))
+    day = _parse_date(value)
+    if any(_parse_date(other) != day for other in given.values()):
+        faults.append(f"{names[0]} and {names[1]} are the same field and differ; send one of them")
+    if day is None:
+        faults.append(f"{name}: {_show(value)} is not a date like 2025-09-01")
+    elif not _FIRST_DAY <= day <= _LAST_DAY:
+        faults.append(f"{name}: {day} is not between {_FIRST_DAY} and {_LAST_DAY}")
+    return day
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _parse_date(value: object) -> date | None:
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        # fromisoformat alone also takes 20250901 and 2025-W36-1.
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _parse_range(start: date | None, end: date | None, today: date, faults: list[str]) -> DateRange:
+    last = end or today
+    if faults:
+        return DateRange(start=last, end=last)
+    first = start or compute_default_range(last).start
+    if first > last:
+        then = f"endDate {last}" if end else f"today, {last}; send endDate as well"
+        faults.append(f"startDate {first} is after {then}")
+    return DateRange(start=first, end=last)
+
+
+def _parse_idempotency_key(value: str | None, faults: list[str]) -> str | None:
+    """The header's draft says a quoted string, most people send it bare: both name the same key."""
+    if value is None:
+        return None
+    text = value.strip()
+    key = re.sub(r"\\(.)", r"\1", text[1:-1]) if re.fullmatch(r'"(?:[^"\\]|\\.)*"', text) else text
+    if not _VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_MAX_LENGTH:
+        faults.append(f"Idempotency-Key: send 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} printable ASCII characters, or no key")
+    return key
+
+
+def _show(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
+
+
+def compute_request_digest(request: SyncRequest) -> str:
+    """Digest what was asked for. How the caller wants to be answered is no part of it, nor are defaults."""
+    asked = msgspec.json.encode([request.asked_start, request.asked_end])
+    return hashlib.sha256(asked).hexdigest()
+
+
+def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None = None) -> EstimateSync:
+    """Build the sync of a request, in whose trace it is done, if there is one.
+
+    Its days are fixed now: they must not depend on when the operator looks.
+    """
+    traced = {ANNOTATION_TRACEPARENT: format_traceparent(origin)} if origin else {}
+    return EstimateSync(
+        metadata=Metadata(
+            name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **traced}
+        ),
+        spec=EstimateSyncSpec(date_range=request.date_range),
+    )
+
+
+def require_same_request(stored: EstimateSync, request: SyncRequest) -> None:
+    """Make sure that the sync under this name was made by the same request.
+
+    Raises:
+        ApiError: It was made by another one.
+    """
+    if stored.metadata.annotations.get(ANNOTATION_REQUEST_DIGEST) == compute_request_digest(request):
+        return
+    then = stored.spec.date_range
+    before = f"{then.start} to {then.end}" if then else "the default days"
+    now = request.date_range
+    raise ApiError(
+        Problem.KEY_REUSED,
+        f"This Idempotency-Key was used for sync {stored.name} ({before}), and this request asks for other dates "
+        f"({now.start} to {now.end}); use a new key for a new sync.",
+    )
+
+
+def require_redeliverable(sync: EstimateSync) -> None:
+    """Make sure that there is a callback to send.
+
+    Raises:
+        ApiError: The sync has not ended, or has no callback.
+    """
+    if not sync.is_finished:
+        raise ApiError(Problem.NOT_FINISHED)
+    callback = sync.status.callback
+    if not sync.spec.callback.enabled or callback is None or callback.state is CallbackState.DISABLED:
+        raise ApiError(Problem.NO_CALLBACK)

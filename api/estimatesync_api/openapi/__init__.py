@@ -1,0 +1,1 @@
+"""The API's description: the operations as values, the OpenAPI document made of them, and the same as a page."""

@@ -1,0 +1,127 @@
+"""The addresses of existing syncs: list them, show one, stop one, have its callback sent again."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+from zoneinfo import ZoneInfo
+
+import falcon
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import SYNC_NAME_MAX_LENGTH
+from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
+from estimatesync_contract.timestamps import format_timestamp
+from falcon.asgi import Response
+
+from estimatesync_api.core.listing import parse_sync_query
+from estimatesync_api.core.problems import ApiError, Problem
+from estimatesync_api.core.representation import (
+    CANCEL_REQUESTED,
+    CANCEL_TOO_LATE,
+    REDELIVERY_REQUESTED,
+    to_list_body,
+    to_request_body,
+    to_sync_body,
+)
+from estimatesync_api.core.sync_request import require_redeliverable
+from estimatesync_api.ports import SyncStore
+from estimatesync_api.request import Request, Resource
+
+
+class SyncListResource(Resource):
+    """GET: syncs, newest first, a page at a time."""
+
+    def __init__(self, store: SyncStore, *, time_zone: ZoneInfo) -> None:
+        self._store = store
+        self._time_zone = time_zone
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        page = await self._store.list_page(parse_sync_query(req.params, time_zone=self._time_zone))
+        resp.media = to_list_body(page)
+
+
+class SyncResource(Resource):
+    """GET: one sync, as it is now."""
+
+    def __init__(self, store: SyncStore) -> None:
+        self._store = store
+
+    async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
+        """Show the sync, or 304 when the caller already has it like this."""
+        sync = require_found(await self._store.fetch(require_sync_name(sync_id)), req)
+        body = msgspec.json.encode(to_sync_body(sync))
+        tag = falcon.ETag(hashlib.sha256(body).hexdigest()[:32])
+        resp.etag = tag.dumps()
+        resp.cache_control = ("no-cache",)
+        if is_known(tag, req):
+            resp.status = HTTPStatus.NOT_MODIFIED
+            return
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = body
+
+
+class CancelResource(Resource):
+    """POST: stop a sync."""
+
+    def __init__(self, store: SyncStore) -> None:
+        self._store = store
+
+    async def on_post(self, req: Request, resp: Response, sync_id: str) -> None:
+        """Request the stop; a second request changes nothing."""
+        name = require_sync_name(sync_id)
+        sync = require_found(await self._store.fetch(name), req)
+        if sync.is_finished:
+            resp.media = to_request_body(CANCEL_TOO_LATE, sync)
+            return
+        sync = require_found(await self._store.request_cancel(name), req)
+        resp.status = HTTPStatus.ACCEPTED
+        resp.media = to_request_body(CANCEL_REQUESTED, sync)
+
+
+class RedeliverResource(Resource):
+    """POST: send a finished sync's callback again."""
+
+    def __init__(self, store: SyncStore, *, clock: Callable[[], datetime], token: Callable[[], str]) -> None:
+        self._store = store
+        self._clock = clock
+        self._token = token
+
+    async def on_post(self, req: Request, resp: Response, sync_id: str) -> None:
+        """Request a delivery; each request is one more."""
+        name = require_sync_name(sync_id)
+        require_redeliverable(require_found(await self._store.fetch(name), req))
+        token = f"{format_timestamp(self._clock())}-{self._token()}"
+        sync = require_found(await self._store.request_redelivery(name, token), req)
+        resp.status = HTTPStatus.ACCEPTED
+        resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
+
+
+def require_sync_name(text: str) -> str:
+    """Make sure that a sync can have this name, which spares the store a pointless request.
+
+    Raises:
+        ApiError: None can.
+    """
+    if len(text) > SYNC_NAME_MAX_LENGTH or re.fullmatch(DNS_SUBDOMAIN_PATTERN, text) is None:
+        raise ApiError(Problem.SYNC_NOT_FOUND)
+    return text
+
+
+def require_found(sync: EstimateSync | None, req: Request) -> EstimateSync:
+    """Make sure that there is a sync, and name it in the log.
+
+    Raises:
+        ApiError: There is none.
+    """
+    if sync is None:
+        raise ApiError(Problem.SYNC_NOT_FOUND)
+    req.context.sync_id = sync.name
+    return sync
+
+
+def is_known(tag: falcon.ETag, req: Request) -> bool:
+    """True when the caller already has exactly this answer (RFC 9110 section 13.1.2)."""
+    known = req.if_none_match or []
+    return any(other in ("*", tag) for other in known)

@@ -1,0 +1,100 @@
+"""Who comes in, who does not, and who must wait."""
+
+from dataclasses import dataclass
+
+import pytest
+from estimatesync_api.core.access import AccessControl, ApiKey, KeyText, find_key, parse_api_keys
+from estimatesync_api.core.problems import ApiError, Problem
+
+MAKE, LOOK = "made-up-key-of-make", "made-up-key-to-look"
+KEYS, _ = parse_api_keys(
+    [
+        KeyText(source="API_KEYS", text=f"make:{MAKE}"),
+        KeyText(source="READ_ONLY_API_KEYS", text=f"look:{LOOK}", is_read_only=True),
+    ]
+)
+
+
+@dataclass
+class Caller:
+    """Access control, and its clock."""
+
+    now: float = 1000.0
+    requests_per_minute: int = 0
+
+    def __post_init__(self) -> None:
+        self.access_control = AccessControl(
+            self.find, requests_per_minute=self.requests_per_minute, monotonic=lambda: self.now
+        )
+
+    def find(self, presented: str) -> ApiKey | None:
+        return find_key(KEYS, presented)
+
+    def ask(self, presented: str, *, method: str = "GET", client: str = "home") -> str | tuple[Problem, int]:
+        try:
+            return self.access_control.authenticate(presented=presented, method=method, client=client).name
+        except ApiError as error:
+            return error.problem, error.retry_after
+
+
+@pytest.mark.parametrize(
+    ("presented", "method", "answer"),
+    [
+        pytest.param(MAKE, "POST", "make", id="a key"),
+        pytest.param("", "GET", Problem.KEY_MISSING, id="none"),
+        pytest.param(f"{MAKE}x", "GET", Problem.KEY_WRONG, id="a wrong one"),
+        pytest.param(LOOK, "GET", "look", id="one that may look, looks"),
+        pytest.param(LOOK, "HEAD", "look", id="at the head, too"),
+        pytest.param(LOOK, "POST", Problem.KEY_READ_ONLY, id="one that may look, touches"),
+        pytest.param(LOOK, "BREW", Problem.KEY_READ_ONLY, id="does what nobody knows"),
+    ],
+)
+def test_the_key_decides(presented: str, method: str, answer: object) -> None:
+    result = Caller().ask(presented, method=method)
+
+    assert (result[0] if isinstance(result, tuple) else result) == answer
+
+
+def test_after_some_wrong_keys_an_address_has_to_wait_and_others_have_not() -> None:
+    caller = Caller()
+
+    guesses = [caller.ask(f"guess-{number}") for number in range(11)]
+    right_by_chance = caller.ask(MAKE)
+    elsewhere = caller.ask(MAKE, client="elsewhere")
+    caller.now += 6
+    later = caller.ask(MAKE)
+
+    assert [guess[0] for guess in guesses[:10] if isinstance(guess, tuple)] == [Problem.KEY_WRONG] * 10
+    assert guesses[10] == right_by_chance == (Problem.TOO_MANY_GUESSES, 6)
+    assert (elsewhere, later) == ("make", "make")
+
+
+def test_a_known_client_is_not_locked_out_by_others_at_the_same_address() -> None:
+    caller = Caller()
+    caller.ask(MAKE)
+
+    for number in range(50):
+        caller.ask(f"guess-{number}")
+
+    assert caller.ask(MAKE) == "make"
+    assert caller.ask(LOOK) == (Problem.TOO_MANY_GUESSES, 6)
+
+
+def test_who_only_forgets_the_key_is_not_guessing() -> None:
+    caller = Caller()
+
+    for _ in range(50):
+        caller.ask("")
+
+    assert caller.ask(MAKE) == "make"
+
+
+def test_each_key_has_its_own_limit_however_many_addresses_it_comes_from() -> None:
+    caller = Caller(requests_per_minute=3)
+
+    answers = [caller.ask(MAKE, client=str(number)) for number in range(4)]
+    other = caller.ask(LOOK)
+    caller.now += 20
+
+    assert answers == ["make", "make", "make", (Problem.TOO_MANY_REQUESTS, 20)]
+    assert (other, caller.ask(MAKE)) == ("look", "make")
