@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from estimatesync_local.adapters.file_lock import locked
+
 from estimatesync_cluster.daemon import (
     StateDirectory,
     check_state_directory,
@@ -21,7 +23,6 @@ from estimatesync_cluster.daemon import (
     supervise,
 )
 from estimatesync_cluster.errors import ClusterError
-from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.programs import KIND, Binaries, find_binaries, find_go_tool, find_helm
 from estimatesync_cluster.real_node import (
     check_machine,

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from estimatesync_local.adapters.file_lock import locked
 
-from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.go_build import (
     KUBERNETES_MODULE,
     PROGRAM_NAMES,

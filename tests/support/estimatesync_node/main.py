@@ -25,11 +25,11 @@ from estimatesync_cluster.daemon import (
     wait_until,
 )
 from estimatesync_cluster.errors import ClusterError, ComponentError
-from estimatesync_cluster.file_lock import locked
 from estimatesync_cluster.main import DEFAULT_STATE_DIR as CLUSTER_STATE_DIR
 from estimatesync_cluster.programs import find_helm
 from estimatesync_cluster.terminal import interrupt, report
 from estimatesync_contract.names import START_PATH
+from estimatesync_local.adapters.file_lock import locked
 from estimatesync_local.core.errors import PostgresError
 
 from estimatesync_node.release import NAMESPACE, create_release

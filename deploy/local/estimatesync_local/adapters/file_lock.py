@@ -15,13 +15,14 @@ def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator
     """Hold the lock for the time of the context, and yield its descriptor for children to inherit.
 
     Args:
-        path: the lock file; created if it is missing.
+        path: the lock file; created with its directory if it is missing.
         on_wait: called once if the lock is held, and then waits for it; without it, a lock that is held is an error.
 
     Raises:
         BlockingIOError: Another process holds it.
         OSError: The file cannot be used.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
