@@ -94,7 +94,7 @@ def test_a_list_names_what_its_part_reads(
     listed = [setting.name for setting in settings]
     assert len(set(listed)) == len(listed)
     # One machine looks for what its child processes need of the machine, too.
-    machine = set(estimatesync_local.settings.HANDED_ON) if read is read_local else set()
+    machine = set(estimatesync_local.settings.PASSED_ON) if read is read_local else set()
     assert set(listed) - elsewhere == environment.asked - machine - elsewhere
 
 

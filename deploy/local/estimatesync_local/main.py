@@ -24,10 +24,10 @@ from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, n
 
 from estimatesync_local.core.errors import StartError
 from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
-from estimatesync_local.settings import HANDED_ON, SETTING_NAMES, parse_settings, read_environment, read_names
+from estimatesync_local.settings import PASSED_ON, SETTING_NAMES, parse_settings, read_environment, read_names
 from estimatesync_local.supervisor import Ready, supervise
 
-OTHER_NAMES: Final = frozenset({*HANDED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
+OTHER_NAMES: Final = frozenset({*PASSED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
 """What the file may set besides the settings: other programs of EstimateSync read it, too."""
 
 logger = logging.getLogger(__name__)

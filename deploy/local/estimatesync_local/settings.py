@@ -62,29 +62,29 @@ def _parse_bind(text: str) -> Address:
 ATTIC_TECH_EMAIL: Final = replace(shared.ATTIC_TECH_EMAIL, cure="give the e-mail address of the Attic Tech login")
 ATTIC_TECH_PASSWORD: Final = replace(
     shared.ATTIC_TECH_PASSWORD,
-    meaning="Its password. Keep the quotes in `.env`: without them, # and spaces would end it",
+    meaning="Its password. Keep the quotes in `.env`: without them, # or a space would end it",
     cure="give the password of that login",
 )
 DATABASE_URL: Final = replace(
     shared.DATABASE_URL,
-    meaning="`postgresql://user:password@host:5432/database`; without it, a PostgreSQL of its own is started "
+    meaning="`postgresql://user:password@host:5432/database`; without it, EstimateSync starts its own PostgreSQL "
     "in LOCAL_DIRECTORY",
     is_required=False,
 )
 BIND: Final = ParsedSetting(
     name="BIND",
-    meaning="Where callers reach it. 0.0.0.0:8080 lets other machines in; put a proxy with TLS in front of it",
+    meaning="Address and port to listen at. 0.0.0.0:8080 admits other machines; put a proxy with TLS in front of it",
     default="127.0.0.1:8080",
     parser=_parse_bind,
 )
 API_KEYS: Final = replace(
     estimatesync_api.settings.API_KEYS,
-    meaning=f"{estimatesync_api.settings.API_KEYS.meaning}. Without any, one is made and kept in "
+    meaning=f"{estimatesync_api.settings.API_KEYS.meaning}. Without any, one is generated and kept in "
     "LOCAL_DIRECTORY/api-key",
 )
 RETRY_SECONDS: Final = IntegerSetting(
     name="RETRY_SECONDS",
-    meaning="Time before a run that failed is repeated; doubles with each failure, up to 6 minutes",
+    meaning="Time before a failed run is repeated; doubles with each failure, up to 6 minutes",
     default="10",
     unit="seconds",
     minimum=1,
@@ -92,8 +92,8 @@ RETRY_SECONDS: Final = IntegerSetting(
 )
 LOCAL_DIRECTORY: Final = TextSetting(
     name="LOCAL_DIRECTORY",
-    meaning="Where everything is kept: jobs and their logs, PostgreSQL, the key. A relative path starts where "
-    "the server is started",
+    meaning="Directory for everything: jobs and their logs, PostgreSQL, the key. A relative path starts at the "
+    "server's working directory",
     default=".local",
 )
 _KEY_SETTINGS: Final = (API_KEYS, *(each for each in KEY_SETTINGS if each.name != API_KEYS.name))
@@ -111,15 +111,15 @@ LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
 SETTING_NAMES: Final = tuple(each.name for settings in LOCAL_SETTINGS.values() for each in settings)
 """Every variable that is read; nothing else changes what the server does."""
 
-_KEY_TO_COME: Final = {API_KEYS.name: "x" * KEY_MIN_LENGTH}
-"""Stands for the key that is made, while everything else is read."""
+_PLACEHOLDER_KEY: Final = {API_KEYS.name: "x" * KEY_MIN_LENGTH}
+"""Stands for the key that is generated later, while everything else is checked."""
 
-HANDED_ON: Final = (
+PASSED_ON: Final = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
-"""What a child process needs of the machine's own environment; secrets of other programs are no business of ours."""
+"""What a child process needs of the machine's environment; it gets no secrets of other programs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,20 +131,20 @@ class Settings:
     database_url: str | None = field(repr=False)
     """None: PostgreSQL is started below the directory."""
     api: Mapping[str, str] = field(repr=False)
-    """What the API is told, in its own variables."""
+    """The API's settings, in its own variables."""
     workers: int
     retry_delay: timedelta
     reconciler: ReconcilerSettings
     callback: CallbackSettings
     tracing: TracingSettings
     program_environment: Mapping[str, str] = field(repr=False)
-    """For every run of the sync program, but for the database's URL."""
+    """For every run of the sync program; the database's URL is added later."""
     machine_environment: Mapping[str, str] = field(repr=False)
     """For every child process."""
 
     @property
     def has_api_keys(self) -> bool:
-        """Without any, one is made."""
+        """Whether any is given; otherwise one is generated."""
         return _has_keys(self.api)
 
     @property
@@ -185,7 +185,7 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
         callback=read_callback_settings(reader),
         tracing=read_tracing_settings(reader),
         program_environment=_read_program_environment(reader),
-        machine_environment={name: environment[name] for name in HANDED_ON if environment.get(name)},
+        machine_environment={name: environment[name] for name in PASSED_ON if environment.get(name)},
     )
     reader.raise_faults()
     return settings
@@ -193,10 +193,10 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
 
 def _read_api_settings(reader: SettingsReader, current_directory: Path) -> dict[str, str]:
     own = {each.name: text for each in (*_KEY_SETTINGS, *REQUEST_SETTINGS) if (text := reader.read_text(each))}
-    # The API is started somewhere else.
+    # The API has another working directory.
     own |= {each.name: str(current_directory / own[each.name]) for each in KEY_FILES if each.name in own}
     try:
-        estimatesync_api.settings.parse_settings({**({} if _has_keys(own) else _KEY_TO_COME), **own})
+        estimatesync_api.settings.parse_settings({**({} if _has_keys(own) else _PLACEHOLDER_KEY), **own})
     except SettingsError as error:
         reader.faults.extend(error.faults)
     return own

@@ -19,14 +19,14 @@ from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import name_system_authorities
 
 from estimatesync_import.adapters.comparison import compare_rows
-from estimatesync_import.adapters.databases import fetch_schema, open_old_database
+from estimatesync_import.adapters.databases import Databases, fetch_schema, open_old_database
 from estimatesync_import.adapters.merge import import_rows
 from estimatesync_import.adapters.view_script import build_view_script
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, Mapping, parse_mapping
 from estimatesync_import.core.proposal import build_proposal, find_old_table, format_mapping_file
 from estimatesync_import.reports import format_comparison, format_import
-from estimatesync_import.settings import Settings, parse_settings
+from estimatesync_import.settings import parse_settings
 
 _LIMIT: Final = 20
 
@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     for note in old.notes:
         print(note, file=sys.stderr)
     try:
-        settings = parse_settings(old.environment, faults=old.faults)
-        return asyncio.run(_COMMANDS[options.command](settings, options))
+        databases = parse_settings(old.environment, faults=old.faults)
+        return asyncio.run(_COMMANDS[options.command](databases, options))
     except (MovingError, SettingsError) as error:
         print(error, file=sys.stderr)
     except OSError as error:
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     return ExitCode.FAILED
 
 
-async def _inspect(settings: Settings, options: argparse.Namespace) -> ExitCode:
-    async with open_old_database(settings) as old:
+async def _inspect(databases: Databases, options: argparse.Namespace) -> ExitCode:
+    async with open_old_database(databases) as old:
         schema = await fetch_schema(old)
     proposal = build_proposal(schema, find_old_table(schema, options.table))
     text = format_mapping_file(proposal)
@@ -86,17 +86,17 @@ def _write_new(path: Path, text: str) -> None:
         file.write(text)
 
 
-async def _plan(settings: Settings, options: argparse.Namespace) -> ExitCode:
-    return await _import(settings, options, is_plan=True)
+async def _plan(databases: Databases, options: argparse.Namespace) -> ExitCode:
+    return await _import(databases, options, is_plan=True)
 
 
-async def _run(settings: Settings, options: argparse.Namespace) -> ExitCode:
-    return await _import(settings, options, is_plan=False)
+async def _run(databases: Databases, options: argparse.Namespace) -> ExitCode:
+    return await _import(databases, options, is_plan=False)
 
 
-async def _import(settings: Settings, options: argparse.Namespace, *, is_plan: bool) -> ExitCode:
+async def _import(databases: Databases, options: argparse.Namespace, *, is_plan: bool) -> ExitCode:
     report = await import_rows(
-        settings,
+        databases,
         _read_mapping(options.mapping),
         is_plan=is_plan,
         keep_ids=options.keep_ids,
@@ -107,9 +107,9 @@ async def _import(settings: Settings, options: argparse.Namespace, *, is_plan: b
     return ExitCode.FOUND if report.problems.broken_rows and not options.skip_broken else ExitCode.DONE
 
 
-async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
+async def _compare(databases: Databases, options: argparse.Namespace) -> ExitCode:
     report = await compare_rows(
-        settings,
+        databases,
         _read_mapping(options.mapping),
         start=options.start and _begin_of(options.start),
         end=options.end and _begin_of(options.end + timedelta(days=1)),
@@ -120,15 +120,15 @@ async def _compare(settings: Settings, options: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE if is_same else ExitCode.FOUND
 
 
-async def _handover(settings: Settings, options: argparse.Namespace) -> ExitCode:
-    if settings.old_database_url != settings.database_url:
+async def _handover(databases: Databases, options: argparse.Namespace) -> ExitCode:
+    if not databases.is_same:
         raise MovingError(
             "The old table is in another database, where foreign keys and views cannot reach: there is no SQL to write."
         )
-    async with open_old_database(settings) as old:
+    async with open_old_database(databases) as old:
         schema = await fetch_schema(old)
     mapping = _read_mapping(options.mapping)
-    print(build_view_script(mapping, schema, our_schema=settings.database_schema), end="")
+    print(build_view_script(mapping, schema, our_schema=databases.schema), end="")
     return ExitCode.DONE
 
 

@@ -11,7 +11,7 @@ from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_contract.settings import SettingsError
 from estimatesync_local.adapters.listener import Address
 from estimatesync_local.reconcile_loop import build_program
-from estimatesync_local.settings import HANDED_ON, SETTING_NAMES, Settings, parse_settings, read_environment
+from estimatesync_local.settings import PASSED_ON, SETTING_NAMES, Settings, parse_settings, read_environment
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 REQUIRED = {"ATTIC_TECH_EMAIL": "a@b.example", "ATTIC_TECH_PASSWORD": "made-up-password"}
@@ -45,7 +45,7 @@ def test_the_example_names_exactly_the_variables_that_are_read() -> None:
     parse_settings(environment, current_directory=HERE)
 
     assert set(read_example()) == set(SETTING_NAMES)
-    assert environment.asked - set(HANDED_ON) == set(SETTING_NAMES)
+    assert environment.asked - set(PASSED_ON) == set(SETTING_NAMES)
 
 
 def test_the_defaults_in_the_example_are_the_defaults() -> None:

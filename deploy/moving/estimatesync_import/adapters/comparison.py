@@ -12,12 +12,17 @@ from typing import Any, Final
 import msgspec
 from psycopg import AsyncConnection, sql
 
-from estimatesync_import.adapters.databases import fetch_schema, open_old_database, open_our_database, read_sql
+from estimatesync_import.adapters.databases import (
+    Databases,
+    fetch_schema,
+    open_old_database,
+    open_our_database,
+    read_sql,
+)
 from estimatesync_import.adapters.merge import NEWEST, OURS
 from estimatesync_import.adapters.staging import Problems, StagingFigures, fetch_old_rows, write_staging
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, TARGET_NAMES, ColumnRule, Conversion, Mapping
-from estimatesync_import.settings import Settings
 
 ONLY_THEIRS: Final = "only theirs"
 ONLY_OURS: Final = "only ours"
@@ -198,7 +203,7 @@ class CompareReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def compare_rows(
-    settings: Settings, mapping: Mapping, *, start: datetime | None, end: datetime | None, limit: int
+    databases: Databases, mapping: Mapping, *, start: datetime | None, end: datetime | None, limit: int
 ) -> CompareReport:
     """Compare what was updated from `start` until before `end`.
 
@@ -207,9 +212,9 @@ async def compare_rows(
     """
     conversion = Conversion(mapping)
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(open_our_database(settings))
-        await _expect_tables(ours, settings.database_schema)
-        old = await stack.enter_async_context(open_old_database(settings))
+        ours = await stack.enter_async_context(open_our_database(databases))
+        await _expect_tables(ours, databases.schema)
+        old = await stack.enter_async_context(open_old_database(databases))
         rows = fetch_old_rows(old, mapping, conversion.names, await fetch_schema(old))
         staged, problems = await write_staging(ours, conversion, rows, limit=limit)
         await ours.execute(build_comparison(mapping, start=start, end=end))

@@ -2,19 +2,20 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import groupby
 from typing import Any, Final
 
 import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_contract.legacy_settings import OLD_DATABASE_URL
 from estimatesync_job.adapters import migrations as job_sql
 from psycopg import AsyncConnection, IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_import.core.errors import DatabaseFault
 from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
-from estimatesync_import.settings import Settings
 
 _VALUE_FAULTS: Final = frozenset({"22", "23"})
 """Classes of codes whose texts repeat values: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
@@ -29,6 +30,25 @@ _CONNECT_SECONDS: Final = 10
 
 _KEY_FIELDS: Final = OldForeignKey.__struct_fields__
 """In the order in which the statement names them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Databases:
+    """Where both databases are: the URL of ours, the schema of our tables in it, and the URL of the old one."""
+
+    url: str = field(repr=False)
+    schema: str
+    old_url: str = field(repr=False)
+
+    @property
+    def old_variable(self) -> str:
+        """The variable to correct when the old database refuses."""
+        return DATABASE_URL if self.is_same else OLD_DATABASE_URL
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the old table is in our database."""
+        return self.old_url == self.url
 
 
 def read_sql(name: str) -> bytes:
@@ -52,33 +72,33 @@ class OldDatabase:
 
 
 @asynccontextmanager
-async def open_old_database(settings: Settings) -> AsyncIterator[OldDatabase]:
+async def open_old_database(databases: Databases) -> AsyncIterator[OldDatabase]:
     """Connect for reading only, in one snapshot; times are returned in UTC and in ISO 8601.
 
     Raises:
         DatabaseFault: It refuses, or cannot answer.
     """
-    with _translated(settings.old_variable):
-        connection = await _connect(settings.old_database_url, settings.old_variable)
+    with _translated(databases.old_variable):
+        connection = await _connect(databases.old_url, databases.old_variable)
         await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
         await connection.execute(read_sql("configure_reading"))
     try:
-        yield OldDatabase(connection, settings.old_variable)
+        yield OldDatabase(connection, databases.old_variable)
     finally:
         await connection.close()
 
 
 @asynccontextmanager
-async def open_our_database(settings: Settings) -> AsyncIterator[AsyncConnection]:
+async def open_our_database(databases: Databases) -> AsyncIterator[AsyncConnection]:
     """Connect and begin one transaction in our schema; without a commit everything stays as it was.
 
     Raises:
         DatabaseFault: It refuses, or cannot answer.
     """
     with _translated(DATABASE_URL):
-        async with await _connect(settings.database_url, DATABASE_URL) as connection:
-            search_path = sql.Identifier(settings.database_schema).as_string(connection)
+        async with await _connect(databases.url, DATABASE_URL) as connection:
+            search_path = sql.Identifier(databases.schema).as_string(connection)
             await connection.execute(job_sql.read_sql("configure_transaction"), {"search_path": search_path})
             yield connection
             # Leaving the connection would commit otherwise: what should stay has been committed by now.

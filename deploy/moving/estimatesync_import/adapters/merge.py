@@ -21,11 +21,16 @@ from estimatesync_job.adapters import migrations as job_sql
 from estimatesync_job.adapters.migrations import write_migrations
 from psycopg import AsyncConnection, sql
 
-from estimatesync_import.adapters.databases import fetch_schema, open_old_database, open_our_database, read_sql
+from estimatesync_import.adapters.databases import (
+    Databases,
+    fetch_schema,
+    open_old_database,
+    open_our_database,
+    read_sql,
+)
 from estimatesync_import.adapters.staging import Problems, StagingFigures, fetch_old_rows, write_staging
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, TARGET_NAMES, Conversion, Mapping
-from estimatesync_import.settings import Settings
 
 UID_PREFIX: Final = "import:"
 """Begins `last_sync_uid` of a row that no sync has written since; the sync program's merge checks for it."""
@@ -153,7 +158,7 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def import_rows(
-    settings: Settings,
+    databases: Databases,
     mapping: Mapping,
     *,
     is_plan: bool,
@@ -168,9 +173,9 @@ async def import_rows(
     """
     conversion = Conversion(mapping)
     async with AsyncExitStack() as stack:
-        ours = await stack.enter_async_context(open_our_database(settings))
-        await write_schema(ours, settings.database_schema)
-        old = await stack.enter_async_context(open_old_database(settings))
+        ours = await stack.enter_async_context(open_our_database(databases))
+        await write_schema(ours, databases.schema)
+        old = await stack.enter_async_context(open_old_database(databases))
         schema = await fetch_schema(old)
         rows = fetch_old_rows(old, mapping, conversion.names, schema)
         staged, problems = await write_staging(ours, conversion, rows, limit=limit)
