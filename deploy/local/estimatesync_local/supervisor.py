@@ -20,9 +20,8 @@ import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.adapters import file_lock
-from estimatesync_local.adapters.database import single_instance
+from estimatesync_local.adapters.database import migrate, single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
-from estimatesync_local.adapters.migrations import migrate
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.api import JOBS_DIRECTORY
 from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_previous_api
@@ -146,7 +145,7 @@ async def _database(settings: Settings, paths: Paths) -> AsyncIterator[str]:
 
 async def _migrate(database_url: str) -> None:
     try:
-        await asyncio.to_thread(migrate, database_url)
+        await migrate(database_url)
     except psycopg.Error as error:
         raise DatabaseError(f"The database cannot be used. Check DATABASE_URL and the database: {error}") from error
 

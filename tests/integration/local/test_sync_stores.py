@@ -16,7 +16,7 @@ from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsErro
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
-from estimatesync_local.adapters.migrations import migrate
+from estimatesync_local.adapters.database import migrate
 from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
 from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
 
@@ -45,18 +45,18 @@ def build_sync(name: str = "est-1", **spec: object) -> EstimateSync:
 
 @pytest.fixture
 def migrated_url(database_url: str) -> str:
-    migrate(database_url)
+    asyncio.run(migrate(database_url))
     return database_url
 
 
 def test_migrating_at_the_same_time_and_again_changes_nothing(database_url: str) -> None:
-    starts = [threading.Thread(target=migrate, args=(database_url,)) for _ in range(4)]
+    starts = [threading.Thread(target=lambda: asyncio.run(migrate(database_url))) for _ in range(4)]
     for start in starts:
         start.start()
     for start in starts:
         start.join()
 
-    migrate(database_url)
+    asyncio.run(migrate(database_url))
 
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT number FROM estimatesync_local.migration").fetchall()
@@ -251,7 +251,7 @@ def test_a_store_opens_before_its_database_is_ready(database_url: str) -> None:
     async def act(api: ApiStore, _: ReconcilerStore) -> None:
         with pytest.raises(StoreUnavailableError):
             await api.check()
-        await asyncio.to_thread(migrate, database_url)
+        await migrate(database_url)
         await api.check()
 
     use(database_url, act)

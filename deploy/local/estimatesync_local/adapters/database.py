@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: one that comes back whenever the database does, and one that admits a single server.
+"""The database of one machine: its migrations, a connection that returns when it does, and the lock of the one server.
 
 Statements here take a millisecond, so one connection, used by one caller after another, is enough. Unlike a pool it
 fails as soon as the database does, and works again as soon as the database is back.
@@ -10,14 +10,30 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import psycopg
+from estimatesync_job.adapters.migrations import write_migrations
 from psycopg.rows import DictRow, dict_row
 
 from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError
 
 Connection = psycopg.AsyncConnection[DictRow]
 
+_PACKAGE: Final = "estimatesync_local"
+"""The schema has the name of the package."""
 _CONNECT_SECONDS: Final = 3
 _ANSWER_SECONDS: Final = 10.0
+
+
+async def migrate(database_url: str) -> None:
+    """Bring the tables of one machine to this version; the sync program migrates its own.
+
+    Called at each start, before anything else uses the database. Two starts at once are safe: the second waits for the
+    first.
+
+    Raises:
+        psycopg.Error: The database cannot be reached, or refuses.
+    """
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        await write_migrations(connection, schema=_PACKAGE, package=_PACKAGE)
 
 
 class ReconnectingConnection:

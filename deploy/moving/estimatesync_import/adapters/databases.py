@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from itertools import groupby
 from typing import Any, Final
 
@@ -53,7 +52,7 @@ class Databases:
 
 def read_sql(name: str) -> bytes:
     """Read this package's statement of this name."""
-    return (files("estimatesync_import") / "sql" / f"{name}.sql").read_bytes()
+    return job_sql.read_sql(name, package="estimatesync_import")
 
 
 class OldDatabase:

@@ -1,0 +1,1 @@
+SELECT to_regclass('estimatesync_local.migration') IS NOT NULL

@@ -1,0 +1,1 @@
+INSERT INTO estimatesync_local.migration (number) VALUES (%(version)s)
