@@ -1,5 +1,6 @@
 """The house keeps its shape: each rule here has a failure behind it that is hard to recognise."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -58,3 +59,40 @@ def test_every_package_is_typed_and_says_why_it_exists(folder: str) -> None:
     for init in (ROOT / folder).glob("*/__init__.py"):
         assert (init.parent / "py.typed").exists(), init
         assert init.read_text().startswith('"""'), init
+
+
+def read_map() -> set[str]:
+    """Every package of ARCHITECTURE.md's tables, as `place/package`."""
+    rows = re.findall(r"^\| `([\w/]+)/` \| `(\w+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    return {f"{place}/{package}" for place, package in rows}
+
+
+def test_the_map_names_every_package_and_no_other() -> None:
+    packages = {
+        f"{folder}/{init.parent.name}" for folder in PACKAGE_ROOTS for init in (ROOT / folder).glob("*/__init__.py")
+    }
+
+    assert read_map() == packages
+
+
+def test_every_module_on_the_way_of_a_sync_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    way = text[text.index("## One sync, module by module") : text.index("## One reconcile")]
+    missing = []
+
+    for step in re.split(r"^\d+\. ", way, flags=re.MULTILINE)[1:]:
+        named = re.findall(r"`([\w/]+\.py)`", step)
+        # A step's first module says which package the shorter paths after it are in.
+        package = ROOT.joinpath(*Path(named[0]).parts[:2])
+        missing += [path for path in named if not (ROOT / path).exists() and not (package / path).exists()]
+
+    assert missing == []
+
+
+def test_layers_are_folders_in_every_part() -> None:
+    parts = ("api/estimatesync_api", "api/estimatesync_client", "operator/estimatesync_operator")
+    parts += ("syncjob/estimatesync_job", "deploy/local/estimatesync_local", "deploy/moving/estimatesync_import")
+
+    for part in parts:
+        for layer in ("core", "adapters"):
+            assert list((ROOT / part / layer).glob("[a-z]*.py")), f"{part}/{layer}"
