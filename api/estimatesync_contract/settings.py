@@ -240,7 +240,7 @@ class SettingsReader:
             self.faults.append(fault)
 
 
-LOG_FORMATS: Final = ("json", "text")
+LOG_FORMATS: Final = ("text", "json")
 
 TIME_ZONE: Final = TimeZoneSetting(
     name="TIME_ZONE",

@@ -44,7 +44,7 @@ from estimatesync_operator.kopf_settings import build_server_url, configure
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
 from estimatesync_operator.ports import BackendUnavailableError, SystemClock
 from estimatesync_operator.reconciler import Reconciler
-from estimatesync_operator.settings import OperatorSettings, read_operator_settings
+from estimatesync_operator.settings import ENVIRONMENT, OperatorSettings, read_operator_settings
 from estimatesync_operator.watch_handlers import WatchHandlers
 from estimatesync_operator.workqueue import WorkQueue, install_sync_ids
 
@@ -87,7 +87,7 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     """
     configure(settings)
     install_sync_ids(logging.getLogger().handlers)
-    old_names = accept_old_names(os.environ, (ATTIC_TECH_URL, "ENVIRONMENT"))
+    old_names = accept_old_names(os.environ, (ATTIC_TECH_URL, ENVIRONMENT.name))
     try:
         operator, callback = read_settings(old_names.environment, faults=old_names.faults)
     except SettingsError as error:
