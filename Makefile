@@ -196,13 +196,8 @@ images: $(INSTALLED) ## Build the images of API, operator and sync program (dock
 	$(BIN)/python -m estimatesync_images
 
 .PHONY: reference
-reference: $(INSTALLED) ## Make docs/reference, .env.example and the table of errors anew from the code
+reference: $(INSTALLED) ## Generate docs/reference, .env.example and the tables of other pages from the code
 	$(BIN)/python -m estimatesync_docs
-	$(BIN)/python -m estimatesync_docs.error_table docs/api.md
-
-.PHONY: error-table
-error-table: $(INSTALLED) ## Generate the table of errors in docs/api.md
-	$(BIN)/python -m estimatesync_docs.error_table docs/api.md
 
 .PHONY: bench-api
 bench-api: $(INSTALLED) ## Measure the API on a real API server (about 10 minutes)

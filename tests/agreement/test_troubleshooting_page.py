@@ -7,8 +7,11 @@ import pytest
 import yaml
 from estimatesync_api.core.problems import Problem
 from estimatesync_client.command_line import app
+from estimatesync_client.settings import CLIENT_SETTINGS
 from estimatesync_contract.causes import OBSTACLES, Reason
+from estimatesync_local.settings import LOCAL_SETTINGS
 from estimatesync_operator.callback.policy import RETRY_DELAYS
+from estimatesync_operator.settings import OPERATOR_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("troubleshooting.md", "checklist.md")
@@ -18,6 +21,7 @@ PAGES = [
     for name in NAMES
 ]
 TROUBLE = PAGES[::2]
+MACHINE_SETTINGS = [each for settings in LOCAL_SETTINGS.values() for each in settings]
 
 
 def read_code(*folders: str) -> str:
@@ -76,13 +80,13 @@ def test_what_is_said_about_a_callback_is_quoted_word_for_word(page: Path) -> No
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_and_values_on_the_pages_exist(page: Path) -> None:
     text = page.read_text()
-    known = (ROOT / ".env.example").read_text() + read_code("operator/estimatesync_operator", "api/estimatesync_client")
+    known = {each.name for each in (*MACHINE_SETTINGS, *OPERATOR_SETTINGS, *CLIENT_SETTINGS)}
     values = yaml.safe_load((ROOT / "charts/estimatesync/values.yaml").read_text())
 
     settings = set(re.findall(r"`([A-Z][A-Z]+_[A-Z_]+)", text))
     dotted = re.findall(r"`((?:settings|sync|networkPolicy|network|callback|api|operator)\.[A-Za-z.]+)`", text)
 
-    assert {name for name in settings if name not in known} == set()
+    assert settings - known == set()
     for name in dotted:
         place = values
         for step in name.split("."):

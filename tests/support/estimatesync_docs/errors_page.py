@@ -2,13 +2,13 @@
 
 from typing import Final
 
+from estimatesync_api.core.problems import Problem
 from estimatesync_client.core.errors import Exit
 from estimatesync_contract.causes import CAUSES, Cause, Reason
 from estimatesync_contract.result import MEANINGS, ExitCode
 from estimatesync_import.main import MEANINGS as IMPORT_MEANINGS
 from estimatesync_job.core.errors import SyncError, build_failure
 
-from estimatesync_docs import error_table
 from estimatesync_docs.tables import format_page, format_table
 
 _API: Final = """
@@ -34,12 +34,12 @@ def format_errors_page() -> str:
         "Errors",
         "## Codes of the API",
         _API.strip(),
-        error_table.format_table(),
+        format_problems(),
         "## Reasons of a failed sync",
         _SYNC.strip(),
         format_table(
             ["Reason", "Exit code", "What happened", "What to do"],
-            (_format_reason(causes[reason], code) for reason, code in _list_reasons()),
+            (_format_reason(causes[reason], code) for reason, code in list_program_reasons()),
         ),
     )
 
@@ -56,18 +56,29 @@ def format_exit_codes_page() -> str:
         ),
         "## The command line",
         "`estimatesync`, see [its page](../client.md).",
-        format_table(["Exit code", "Meaning"], ([str(each.code), each.meaning] for each in Exit)),
+        format_exits(),
         "## The import",
         "`estimatesync-import`, see [moving over](../moving.md).",
         format_table(["Exit code", "Meaning"], ([str(code.value), text] for code, text in IMPORT_MEANINGS.items())),
     )
 
 
+def format_problems() -> str:
+    """Write a row for each error of the API."""
+    rows = ([str(each.status.value), f"`{each.code}`", each.message] for each in Problem)
+    return format_table(["Status", "`code`", "Meaning"], rows)
+
+
+def format_exits() -> str:
+    """Write a row for each exit code of the command line."""
+    return format_table(["Exit code", "Meaning"], ([str(each.code), each.meaning] for each in Exit))
+
+
 def _format_reason(cause: Cause, code: ExitCode) -> list[str]:
     return [f"`{cause.reason}`", str(code.value), cause.happened, cause.cure]
 
 
-def _list_reasons() -> list[tuple[Reason, ExitCode]]:
+def list_program_reasons() -> list[tuple[Reason, ExitCode]]:
     """Ask the program itself what it reports of each of its errors, and of one that it does not know."""
     failures = [build_failure(kind()) for kind in (*SyncError.__subclasses__(), RuntimeError)]
     return [(Reason(failure.error.reason), failure.exit_code) for failure in failures]
