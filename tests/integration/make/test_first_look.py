@@ -1,4 +1,4 @@
-"""The first look of `docs/troubleshooting.md` on one machine: its commands run, and show the newest sync."""
+"""The first commands of `docs/troubleshooting.md` run on one machine, and show the newest sync."""
 
 import os
 import re
