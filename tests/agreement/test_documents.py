@@ -42,7 +42,7 @@ def test_every_link_and_path_in_a_document_exists(document: str) -> None:
     assert [path for path in (*links, *paths) if not (ROOT / path).exists()] == []
 
 
-def test_the_gate_runs_the_very_test_command_of_the_readme() -> None:
+def test_ci_runs_the_very_test_command_of_the_readme() -> None:
     (command,) = re.findall(r"^\$ (make test)$", read("README.md"), re.MULTILINE)
 
     assert f"\n{command}\n" in read(".ci/run")

@@ -94,7 +94,7 @@ def test_the_errors_on_the_page_are_those_of_the_api(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_page_tells_what_each_file_costs(page: Path) -> None:
+def test_the_page_says_what_each_file_costs(page: Path) -> None:
     rows = re.findall(r"^ *\| `(\S+\.blueprint\.json)` \| .* \| (\d) \|$", page.read_text(), re.MULTILINE)
 
     # One for every module on the way to one mail; a router and handlers are free.

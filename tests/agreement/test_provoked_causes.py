@@ -26,8 +26,8 @@ PROVOKED = {
     ),
     Reason.NODE_LOST: f"{CAUSES_TEST}::test_a_lost_node_shows_and_ends_the_sync_by_the_limit",
     Reason.CANCELLED: f"{PRODUCT_TEST}::test_a_cancelled_sync_stops_keeps_its_record_and_tells",
-    Reason.DEADLINE_EXCEEDED: f"{CAUSES_TEST}::test_a_sync_past_its_deadline_is_told_so",
-    Reason.OUT_OF_MEMORY: f"{CAUSES_TEST}::test_a_sync_over_its_memory_limit_is_told_so",
+    Reason.DEADLINE_EXCEEDED: f"{CAUSES_TEST}::test_a_sync_past_its_deadline_fails_with_deadline_exceeded",
+    Reason.OUT_OF_MEMORY: f"{CAUSES_TEST}::test_a_sync_over_its_memory_limit_fails_with_out_of_memory",
     Reason.EVICTED: TURNED_AWAY,
     Reason.EVICTED_TOO_OFTEN: (
         f"{CAUSES_TEST}::test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no_row"
@@ -36,10 +36,10 @@ PROVOKED = {
     Reason.POD_FAILED: f"{CAUSES_TEST}::test_a_run_that_is_killed_says_with_what_exit_code",
     Reason.MALFORMED: (
         "e2e/product/test_operation_on_cluster.py"
-        "::test_an_object_that_cannot_be_read_is_told_so_once_and_disturbs_nobody"
+        "::test_an_object_that_cannot_be_read_is_reported_once_and_does_not_affect_others"
     ),
     Reason.JOB_DELETED: f"{CAUSES_TEST}::test_a_job_that_a_person_deletes_ends_the_sync",
-    Reason.JOB_CONFLICT: "e2e/resilience/test_operators.py::test_a_foreign_job_of_our_name_is_told_and_left_alone",
+    Reason.JOB_CONFLICT: "e2e/resilience/test_operators.py::test_a_foreign_job_of_our_name_is_reported_and_left_alone",
     Reason.RESULT_MISSING: SPOILT,
     Reason.RESULT_BROKEN: SPOILT,
     Reason.LOGIN_FAILED: f"{PRODUCT_TEST}::test_bad_credentials_end_at_once_in_the_error_callback_word_for_word",
@@ -55,7 +55,7 @@ PROVOKED = {
     Reason.DATABASE_UNAVAILABLE: f"{CAUSES_TEST}::test_retries_that_run_out_are_counted_in_the_cause",
     Reason.DATABASE_REFUSED: (
         "e2e/chart/test_database_tls_on_cluster.py"
-        "::test_a_database_that_may_be_another_gets_no_estimates_and_the_cause_is_told"
+        "::test_an_untrusted_database_gets_no_estimates_and_the_status_says_why"
     ),
     Reason.CONFIGURATION_INVALID: (
         f"{JOB_TESTS}/test_job_runs.py::test_missing_settings_are_all_named_and_nothing_is_asked"
@@ -65,7 +65,7 @@ PROVOKED = {
         "::test_a_sync_that_is_stopped_half_way_stores_nothing_and_another_process_completes_it"
     ),
     Reason.INTERNAL_ERROR: (
-        f"{JOB_TESTS}/test_job_surroundings.py::test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again"
+        f"{JOB_TESTS}/test_job_surroundings.py::test_an_unexpected_error_is_reported_as_a_defect_and_may_be_retried"
     ),
 }
 

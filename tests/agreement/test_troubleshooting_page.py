@@ -46,7 +46,7 @@ def test_every_code_of_the_api_has_its_status(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", TROUBLE)
-def test_every_way_to_fail_is_told_with_the_words_that_are_said(page: Path) -> None:
+def test_every_way_to_fail_is_quoted_in_the_words_of_the_code(page: Path) -> None:
     rows = [row.split(" | ") for row in find_rows(page, 5)]
     said = read_code("api/estimatesync_contract", "syncjob/estimatesync_job", "operator/estimatesync_operator")
     said = re.sub(r'"\n\s+f?"', "", said)
@@ -59,7 +59,7 @@ def test_every_way_to_fail_is_told_with_the_words_that_are_said(page: Path) -> N
 
 
 @pytest.mark.parametrize("page", TROUBLE)
-def test_every_obstacle_is_on_the_page(page: Path) -> None:
+def test_every_blocker_is_on_the_page(page: Path) -> None:
     running = [row.split(" | ")[0] for row in find_rows(page, 4) if row.startswith("`running`, `")]
 
     named = {reason for cell in running for reason in re.findall(r"`([A-Z]\w+)`", cell)}

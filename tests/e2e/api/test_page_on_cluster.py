@@ -35,7 +35,7 @@ def send_form(page: httpx.Client, address: str, **fields: str) -> str:
     return str(answer.headers["location"]).partition("?")[0]
 
 
-def test_a_person_starts_cancels_and_tells_again(api: Any, page: httpx.Client) -> None:
+def test_a_person_starts_cancels_and_redelivers(api: Any, page: httpx.Client) -> None:
     address = send_form(page, "/page/start", **{"from": "2025-09-01", "to": "2025-10-16"})
     (stored,) = api.stored()
     name = stored["metadata"]["name"]

@@ -119,7 +119,7 @@ def test_a_sync_writes_to_a_database_whose_certificate_it_has_checked(
 
 
 @pytest.mark.parametrize(("host", "is_trusted", "words"), REFUSALS)
-def test_a_database_that_may_be_another_gets_no_estimates_and_the_cause_is_told(
+def test_an_untrusted_database_gets_no_estimates_and_the_status_says_why(
     release: Any,
     deploy: Callable[..., None],
     build_url: Callable[[str], str],

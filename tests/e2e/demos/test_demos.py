@@ -60,7 +60,7 @@ def test_a_good_story_has_no_differences() -> None:
         pytest.param({"rows": Rows(total=1608, new=45, updated=1563)}, "rows in the database", id="rows"),
     ],
 )
-def test_every_witness_can_spoil_the_verdict(change: dict[str, Any], words: str) -> None:
+def test_a_difference_in_any_source_fails_the_comparison(change: dict[str, Any], words: str) -> None:
     differences = find_differences(replace(GOOD, **change))
 
     assert any(words in difference for difference in differences), differences

@@ -34,7 +34,7 @@ class Machine:
         return answer.stderr
 
     def up(self, *arguments: str) -> str:
-        """Return what a person is told."""
+        """Start everything, and return what is printed for a person."""
         self.run("estimatesync_cluster", "up", f"--state-dir={self.cluster}", f"--node-images={IMAGES}")
         places = (f"--state-dir={self.state}", f"--cluster-dir={self.cluster}", f"--images={IMAGES}")
         return self.run("estimatesync_node", "up", *places, *arguments)
@@ -63,10 +63,10 @@ def machine(place: Path) -> Iterator[Machine]:
     machine.down()
 
 
-def paste(told: str, start: str) -> str:
-    """Do as one is told: the first command that begins like this, as a shell takes it."""
-    (export,) = re.findall(r"^  (export .+)$", told, re.MULTILINE)
-    (command,) = re.findall(rf"^  ({start}.*)$", told, re.MULTILINE)
+def paste(printed: str, start: str) -> str:
+    """Run the first printed command that begins like this, as a person pastes it into a shell."""
+    (export,) = re.findall(r"^  (export .+)$", printed, re.MULTILINE)
+    (command,) = re.findall(rf"^  ({start}.*)$", printed, re.MULTILINE)
     line = f"{export}\n{command.removesuffix(' --watch')}"
     return subprocess.run(["/bin/bash", "-c", line], capture_output=True, text=True, timeout=60, check=True).stdout
 
@@ -79,8 +79,8 @@ def wait_until(what: str, condition: Callable[[], object]) -> Any:
     return found
 
 
-def find_url(told: str) -> str:
-    return re.findall(r"http://127\.0\.0\.1:\d+", told)[0]
+def find_url(printed: str) -> str:
+    return re.findall(r"http://127\.0\.0\.1:\d+", printed)[0]
 
 
 def is_answering(url: str) -> bool:
@@ -110,29 +110,29 @@ def list_filters() -> list[str]:
 
 def test_a_person_pastes_what_make_node_prints_and_sees_a_sync_to_its_end(machine: Machine, place: Path) -> None:
     filters = list_filters()
-    told = machine.up()
+    printed = machine.up()
 
-    sync = json.loads(paste(told, "curl"))["sync_id"]
-    wait_until("its callback", lambda: "Delivered" in paste(told, "/.*kubectl get"))
-    callback = json.loads(json.loads(paste(told, "cat"))["body"])
+    sync = json.loads(paste(printed, "curl"))["sync_id"]
+    wait_until("its callback", lambda: "Delivered" in paste(printed, "/.*kubectl get"))
+    callback = json.loads(json.loads(paste(printed, "cat"))["body"])
     assert (callback["sync_id"], callback["results"]["new_estimates"]) == (sync, 1609)
 
     # Again, as after a killed supervisor: the same release, the same key, the same rows.
-    pods = paste(told, "/.*kubectl get").splitlines()
+    pods = paste(printed, "/.*kubectl get").splitlines()
     machine.kill(machine.state)
-    told = machine.up()
-    second = json.loads(paste(told, "curl"))["sync_id"]
-    wait_until("its callback", lambda: paste(told, "/.*kubectl get").count("Delivered") == 2)
-    callback = json.loads(json.loads(paste(told, "cat").splitlines()[-1])["body"])
+    printed = machine.up()
+    second = json.loads(paste(printed, "curl"))["sync_id"]
+    wait_until("its callback", lambda: paste(printed, "/.*kubectl get").count("Delivered") == 2)
+    callback = json.loads(json.loads(paste(printed, "cat").splitlines()[-1])["body"])
     assert (callback["sync_id"], callback["results"]["new_estimates"]) == (second, 0)
-    assert len(paste(told, "/.*kubectl get").splitlines()) == len(pods) + 1
+    assert len(paste(printed, "/.*kubectl get").splitlines()) == len(pods) + 1
 
     # After a crash of the cluster, too, the next one comes up; and then nothing is left of either.
     machine.kill(machine.cluster)
-    told = machine.up()
-    third = json.loads(paste(told, "curl"))["sync_id"]
-    wait_until("its end", lambda: re.search(f"{third} +Succeeded", paste(told, "/.*kubectl get")))
-    url = find_url(told)
+    printed = machine.up()
+    third = json.loads(paste(printed, "curl"))["sync_id"]
+    wait_until("its end", lambda: re.search(f"{third} +Succeeded", paste(printed, "/.*kubectl get")))
+    url = find_url(printed)
     machine.down()
     assert not is_answering(url)
     assert list_processes(place) == []
@@ -156,10 +156,12 @@ def test_values_of_ones_own_are_installed_in_the_place_of_the_sample(machine: Ma
     file = place / "values.json"
     file.write_text(json.dumps(values))
 
-    told = machine.up(f"--values={file}")
+    printed = machine.up(f"--values={file}")
 
     headers = {"X-API-KEY": "made-up-key-of-a-person"}
-    syncs = httpx.get(f"{find_url(told)}/api/automations/estimates/syncs", headers=headers, trust_env=False, timeout=30)
+    syncs = httpx.get(
+        f"{find_url(printed)}/api/automations/estimates/syncs", headers=headers, trust_env=False, timeout=30
+    )
     assert syncs.json()["syncs"] == []
-    assert "what Make.com receives" not in told
+    assert "what Make.com receives" not in printed
     assert not (machine.state / "run" / "postgres").exists()

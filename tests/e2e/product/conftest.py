@@ -26,7 +26,7 @@ RECORDS = 230
 WAIT_SECONDS = 90.0
 
 
-class Story:
+class Scenario:
     """What a test can do with the product, and see of it."""
 
     def __init__(self, product: Product, sample: RunningSample, receiver: Receiver, database_url: str) -> None:
@@ -130,11 +130,11 @@ class Story:
 
 
 @pytest.fixture
-def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path) -> Callable[..., Any]:
+def run_scenario(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path) -> Callable[..., Any]:
     """Run the product with settings of the test's own."""
 
     @contextmanager
-    def tell(*, with_api: bool = True, api: Mapping[str, str] | None = None, **operator: str) -> Iterator[Story]:
+    def run(*, with_api: bool = True, api: Mapping[str, str] | None = None, **operator: str) -> Iterator[Scenario]:
         cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
         records = build_records(RECORDS, 7, datetime.now(UTC))
         with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver() as receiver:
@@ -151,15 +151,15 @@ def tell_story(cluster: Cluster, namespace: str, database_url: str, tmp_path: Pa
             with running_product(
                 cluster, namespace=namespace, settings=settings, state_dir=tmp_path, with_api=with_api
             ) as product:
-                yield Story(product, sample, receiver, database_url)
+                yield Scenario(product, sample, receiver, database_url)
 
-    return tell
+    return run
 
 
 @pytest.fixture
-def story(tell_story: Callable[..., Any]) -> Iterator[Story]:
-    with tell_story() as told:
-        yield told
+def scenario(run_scenario: Callable[..., Any]) -> Iterator[Scenario]:
+    with run_scenario() as running:
+        yield running
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ CALLS_PER_LOOK = 4
 """Job, pods, log, and the status if there is progress."""
 
 
-def test_a_sync_costs_a_dozen_calls_besides_its_progress(story: Any) -> None:
-    story.slow_down(0.5)
+def test_a_sync_costs_a_dozen_calls_besides_its_progress(scenario: Any) -> None:
+    scenario.slow_down(0.5)
 
-    story.apply("counted")
-    story.wait_until("the last event", lambda: "CallbackDelivered" in story.product.kubectl("get", "events"))
+    scenario.apply("counted")
+    scenario.wait_until("the last event", lambda: "CallbackDelivered" in scenario.product.kubectl("get", "events"))
 
-    calls = Counter((call.verb, call.resource) for call in story.read_operator_calls() if call.status < 400)
+    calls = Counter((call.verb, call.resource) for call in scenario.read_operator_calls() if call.status < 400)
     # kopf lists and watches both kinds once; the operator lists the syncs once more, at start.
     at_start = sum(calls.pop((verb, kind), 0) for verb in ("list", "watch") for kind in ("estimatesyncs", "jobs"))
     looks = calls[("get", "pods/log")]
@@ -28,22 +28,22 @@ def test_a_sync_costs_a_dozen_calls_besides_its_progress(story: Any) -> None:
     assert at_start <= 5
 
 
-def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(story: Any) -> None:
-    story.slow_down(0.5)
-    story.apply("short-lived", ttlSecondsAfterFinished=1)
-    story.wait_until("nothing left", lambda: story.product.kubectl("get", "esync,jobs", "--output=name") == "")
+def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(scenario: Any) -> None:
+    scenario.slow_down(0.5)
+    scenario.apply("short-lived", ttlSecondsAfterFinished=1)
+    scenario.wait_until("nothing left", lambda: scenario.product.kubectl("get", "esync,jobs", "--output=name") == "")
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
-    story.product.kubectl("apply", "--filename=-", stdin=json.dumps(quota))
-    story.apply("stuck")
-    story.wait_reason("stuck", "PodRefused")
-    story.product.kubectl("patch", "estimatesync", "stuck", "--type=merge", '--patch={"spec":{"cancel":true}}')
-    story.wait_finished("stuck")
+    scenario.product.kubectl("apply", "--filename=-", stdin=json.dumps(quota))
+    scenario.apply("stuck")
+    scenario.wait_reason("stuck", "PodRefused")
+    scenario.product.kubectl("patch", "estimatesync", "stuck", "--type=merge", '--patch={"spec":{"cancel":true}}')
+    scenario.wait_finished("stuck")
 
     # A watch is in the books when it has ended.
-    story.product.stop_operator()
+    scenario.product.stop_operator()
 
     def list_asked() -> set[tuple[str, str]]:
-        return {(call.verb, call.resource) for call in story.read_operator_calls()}
+        return {(call.verb, call.resource) for call in scenario.read_operator_calls()}
 
-    story.wait_until("the watches in the books", lambda: ("watch", "jobs") in list_asked())
+    scenario.wait_until("the watches in the books", lambda: ("watch", "jobs") in list_asked())
     assert list_asked() == build_rights(read_rules("operator"))

@@ -58,86 +58,86 @@ SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "
     ],
 )
 def test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit(
-    tell_story: Any, operator: dict[str, str], provoke: str | tuple[str, ...] | None, reason: str, words: str
+    run_scenario: Any, operator: dict[str, str], provoke: str | tuple[str, ...] | None, reason: str, words: str
 ) -> None:
-    with tell_story(with_api=False, STUCK_SECONDS="4", **operator) as story:
+    with run_scenario(with_api=False, STUCK_SECONDS="4", **operator) as scenario:
         if isinstance(provoke, str):
-            story.product.kubectl("apply", "--filename=-", stdin=provoke)
+            scenario.product.kubectl("apply", "--filename=-", stdin=provoke)
         elif provoke:
-            story.product.kubectl(*provoke)
+            scenario.product.kubectl(*provoke)
 
-        story.apply("stuck")
+        scenario.apply("stuck")
 
-        status = story.wait_reason("stuck", reason)["status"]
+        status = scenario.wait_reason("stuck", reason)["status"]
         assert status["phase"] == "Running"
         assert words in status["message"]
         assert {each["type"]: each["status"] for each in status["conditions"]}["Stalled"] == "True"
-        ended = story.wait_finished("stuck")["status"]
+        ended = scenario.wait_finished("stuck")["status"]
         assert (ended["phase"], ended["reason"]) == ("Failed", reason)
         assert ended["message"].startswith("Gave up after 4 seconds. ")
         assert words in ended["message"]
-        assert story.wait_callback("stuck")["error"] == ended["message"]
-        story.wait_until("no job", lambda: story.count_jobs() == 0)
+        assert scenario.wait_callback("stuck")["error"] == ended["message"]
+        scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
 
 
-def test_a_sync_goes_on_once_the_obstacle_is_gone_also_after_a_restart(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
-        story.product.kubectl("delete", "secret", SECRET)
-        story.apply("patient")
-        stalled = story.wait_reason("patient", "SecretMissing")["status"]["conditions"]
+def test_a_sync_continues_once_the_blocker_is_gone_even_after_a_restart(run_scenario: Any) -> None:
+    with run_scenario(with_api=False) as scenario:
+        scenario.product.kubectl("delete", "secret", SECRET)
+        scenario.apply("patient")
+        stalled = scenario.wait_reason("patient", "SecretMissing")["status"]["conditions"]
 
-        story.product.stop_operator(grace=0)
-        story.product.start_operator()
-        assert story.get_sync("patient")["status"]["conditions"] == stalled
-        story.product.write_credentials(password=story.secrets[0])
+        scenario.product.stop_operator(grace=0)
+        scenario.product.start_operator()
+        assert scenario.get_sync("patient")["status"]["conditions"] == stalled
+        scenario.product.write_credentials(password=scenario.secrets[0])
 
-        ended = story.wait_finished("patient")["status"]
+        ended = scenario.wait_finished("patient")["status"]
         assert (ended["phase"], ended["results"]["totalProcessed"]) == ("Succeeded", 230)
         assert {each["type"]: each["status"] for each in ended["conditions"]}["Stalled"] == "False"
 
 
-def test_a_sync_over_its_memory_limit_is_told_so(tell_story: Any) -> None:
-    with tell_story(with_api=False, SYNC_MEMORY_REQUEST="16Mi", SYNC_MEMORY_LIMIT="16Mi") as story:
-        story.apply("fat", maxRetries=0)
+def test_a_sync_over_its_memory_limit_fails_with_out_of_memory(run_scenario: Any) -> None:
+    with run_scenario(with_api=False, SYNC_MEMORY_REQUEST="16Mi", SYNC_MEMORY_LIMIT="16Mi") as scenario:
+        scenario.apply("fat", maxRetries=0)
 
-        status = story.wait_finished("fat")["status"]
+        status = scenario.wait_finished("fat")["status"]
 
         assert (status["phase"], status["reason"]) == ("Failed", "OutOfMemory")
         assert status["message"] == "The sync ran out of memory. Raise the memory limit of the sync container"
 
 
-def test_a_sync_past_its_deadline_is_told_so(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
-        story.slow_down(4)
-        story.apply("late", timeoutSeconds=3)
+def test_a_sync_past_its_deadline_fails_with_deadline_exceeded(run_scenario: Any) -> None:
+    with run_scenario(with_api=False) as scenario:
+        scenario.slow_down(4)
+        scenario.apply("late", timeoutSeconds=3)
 
-        status = story.wait_finished("late")["status"]
+        status = scenario.wait_finished("late")["status"]
 
         assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
         assert status["message"].startswith("The sync did not finish within 3 seconds.")
-        assert story.wait_callback("late")["error"] == status["message"]
+        assert scenario.wait_callback("late")["error"] == status["message"]
 
 
-def test_a_job_that_a_person_deletes_ends_the_sync(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
-        story.slow_down(4)
-        story.apply("robbed")
-        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+def test_a_job_that_a_person_deletes_ends_the_sync(run_scenario: Any) -> None:
+    with run_scenario(with_api=False) as scenario:
+        scenario.slow_down(4)
+        scenario.apply("robbed")
+        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
 
-        story.product.kubectl("delete", "job", "--all")
+        scenario.product.kubectl("delete", "job", "--all")
 
-        status = story.wait_finished("robbed")["status"]
+        status = scenario.wait_finished("robbed")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "JobDeleted")
-        assert story.count_jobs() == 0
+        assert scenario.count_jobs() == 0
 
 
-def test_retries_that_run_out_are_counted_in_the_cause(tell_story: Any) -> None:
-    with tell_story(with_api=False, DATABASE_WAIT_SECONDS="0") as story:
-        story.product.kubectl("patch", "secret", SECRET, f"--patch={json.dumps({'stringData': NO_DATABASE})}")
+def test_retries_that_run_out_are_counted_in_the_cause(run_scenario: Any) -> None:
+    with run_scenario(with_api=False, DATABASE_WAIT_SECONDS="0") as scenario:
+        scenario.product.kubectl("patch", "secret", SECRET, f"--patch={json.dumps({'stringData': NO_DATABASE})}")
 
-        story.apply("futile", maxRetries=1)
+        scenario.apply("futile", maxRetries=1)
 
-        status = story.wait_finished("futile")["status"]
+        status = scenario.wait_finished("futile")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "DatabaseUnavailable")
         assert status["message"].endswith("(gave up after 2 runs)")
 
@@ -153,31 +153,31 @@ def test_retries_that_run_out_are_counted_in_the_cause(tell_story: Any) -> None:
         ),
     ],
 )
-def test_a_result_that_cannot_be_had_is_never_made_up(tell_story: Any, spoil: tuple[str, ...], reason: str) -> None:
-    with tell_story(with_api=False) as story:
-        story.slow_down(0.4)
-        story.apply("spoilt")
-        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
-        story.product.stop_operator(grace=0)
-        story.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=60s")
+def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, spoil: tuple[str, ...], reason: str) -> None:
+    with run_scenario(with_api=False) as scenario:
+        scenario.slow_down(0.4)
+        scenario.apply("spoilt")
+        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+        scenario.product.stop_operator(grace=0)
+        scenario.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=60s")
 
-        (pod,) = story.product.kubectl("get", "pods", "--output=name").split()
-        story.product.kubectl(*spoil, pod)
-        story.product.start_operator()
+        (pod,) = scenario.product.kubectl("get", "pods", "--output=name").split()
+        scenario.product.kubectl(*spoil, pod)
+        scenario.product.start_operator()
 
-        status = story.wait_finished("spoilt")["status"]
+        status = scenario.wait_finished("spoilt")["status"]
         assert (status["phase"], status["reason"], status["results"]["totalProcessed"]) == ("Failed", reason, 0)
 
 
-def test_a_run_that_is_killed_says_with_what_exit_code(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
-        story.slow_down(3)
-        story.apply("killed", maxRetries=0)
-        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+def test_a_run_that_is_killed_says_with_what_exit_code(run_scenario: Any) -> None:
+    with run_scenario(with_api=False) as scenario:
+        scenario.slow_down(3)
+        scenario.apply("killed", maxRetries=0)
+        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
 
-        story.kill_runs("killed")
+        scenario.kill_runs("killed")
 
-        status = story.wait_finished("killed")["status"]
+        status = scenario.wait_finished("killed")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "PodFailed")
         assert "exit code 137" in status["message"]
 
@@ -193,59 +193,59 @@ def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
     cluster.kubectl("delete", "node", "mortal-node", "--ignore-not-found")
 
 
-def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(tell_story: Any, second_node: GuardedProcess) -> None:
-    with tell_story(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR="mortal=true") as story:
-        story.slow_down(4)
-        story.apply("lost")
-        story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, second_node: GuardedProcess) -> None:
+    with run_scenario(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR="mortal=true") as scenario:
+        scenario.slow_down(4)
+        scenario.apply("lost")
+        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
 
         second_node.stop(grace=0)
-        story.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
+        scenario.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
 
-        status = story.wait_finished("lost")["status"]
+        status = scenario.wait_finished("lost")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "NodeLost")
         assert "on node mortal-node is not reported on any more" in status["message"]
-        assert story.wait_callback("lost")["error"] == status["message"]
+        assert scenario.wait_callback("lost")["error"] == status["message"]
 
 
-def evict(story: Any, but: str = "") -> str:
+def evict(scenario: Any, but: str = "") -> str:
     """Ask the API server to take the sync's newest pod off its node, as a drain does, once it runs; tells its name."""
 
     def find() -> str:
-        pods = json.loads(story.product.kubectl("get", "pods", "--output=json"))["items"]
+        pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
         alive = [
             pod for pod in pods if pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp")
         ]
         return next((pod["metadata"]["name"] for pod in alive if pod["metadata"]["name"] != but), "")
 
-    story.wait_until("a running pod", find)
-    name, namespace = find(), story.product.namespace
+    scenario.wait_until("a running pod", find)
+    name, namespace = find(), scenario.product.namespace
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
     path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
-    story.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+    scenario.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
     return name
 
 
-def test_an_evicted_pod_is_replaced_without_counting_as_a_failure(tell_story: Any) -> None:
-    with tell_story(with_api=False) as story:
-        story.slow_down(0.5)
-        story.apply("moved", maxRetries=0)
+def test_an_evicted_pod_is_replaced_without_counting_as_a_failure(run_scenario: Any) -> None:
+    with run_scenario(with_api=False) as scenario:
+        scenario.slow_down(0.5)
+        scenario.apply("moved", maxRetries=0)
 
-        evict(story)
+        evict(scenario)
 
-        status = story.wait_finished("moved")["status"]
+        status = scenario.wait_finished("moved")["status"]
         assert (status["phase"], status["results"]["newEstimates"]) == ("Succeeded", 230)
-        assert story.count_estimates() == 230
+        assert scenario.count_estimates() == 230
 
 
-def test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no_row(tell_story: Any) -> None:
-    with tell_story(with_api=False, MAX_EVICTIONS="1") as story:
-        story.slow_down(3)
-        story.apply("hunted", maxRetries=0)
+def test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no_row(run_scenario: Any) -> None:
+    with run_scenario(with_api=False, MAX_EVICTIONS="1") as scenario:
+        scenario.slow_down(3)
+        scenario.apply("hunted", maxRetries=0)
 
-        evict(story, but=evict(story))
+        evict(scenario, but=evict(scenario))
 
-        status = story.wait_finished("hunted")["status"]
+        status = scenario.wait_finished("hunted")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "EvictedTooOften")
-        assert story.wait_callback("hunted")["error"] == status["message"]
-        assert story.count_estimates() == 0
+        assert scenario.wait_callback("hunted")["error"] == status["message"]
+        assert scenario.count_estimates() == 0

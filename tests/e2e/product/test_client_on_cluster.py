@@ -11,9 +11,9 @@ WAIT_SECONDS = 90.0
 PROGRAM = Path(sys.executable).with_name("estimatesync")
 
 
-def begin(story: Any, *arguments: str) -> "subprocess.Popen[str]":
-    key = next(secret for secret in story.secrets if secret.startswith("made-up-key"))
-    own = {"ESTIMATESYNC_URL": story.product.api_url, "ESTIMATESYNC_API_KEY": key, "LANG": "C.UTF-8"}
+def begin(scenario: Any, *arguments: str) -> "subprocess.Popen[str]":
+    key = next(secret for secret in scenario.secrets if secret.startswith("made-up-key"))
+    own = {"ESTIMATESYNC_URL": scenario.product.api_url, "ESTIMATESYNC_API_KEY": key, "LANG": "C.UTF-8"}
     return subprocess.Popen(
         [PROGRAM, *arguments],
         env={"PATH": os.environ["PATH"], **own},
@@ -28,65 +28,65 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def run(story: Any, *arguments: str) -> tuple[int, str, str]:
-    return end(begin(story, *arguments))
+def run(scenario: Any, *arguments: str) -> tuple[int, str, str]:
+    return end(begin(scenario, *arguments))
 
 
-def examine(story: Any) -> tuple[int, dict[str, str]]:
-    code, out, _ = run(story, "doctor", "-o", "json")
+def examine(scenario: Any) -> tuple[int, dict[str, str]]:
+    code, out, _ = run(scenario, "doctor", "-o", "json")
     return code, {found["check"]: found["verdict"] for found in json.loads(out)["checks"]}
 
 
-def test_a_success_is_started_waited_for_listed_logged_and_delivered_again(story: Any) -> None:
-    code, out, err = run(story, "start", "--wait", "--output", "json")
+def test_a_success_is_started_waited_for_listed_logged_and_delivered_again(scenario: Any) -> None:
+    code, out, err = run(scenario, "start", "--wait", "--output", "json")
 
     assert code == 0, err
     sync = json.loads(out)
     name = sync["sync_id"]
     assert (sync["status"], sync["results"]["new_estimates"]) == ("succeeded", 230)
-    assert story.get_phase(name) == "Succeeded"
-    story.wait_delivered(name)
-    listed = json.loads(run(story, "list", "--status", "succeeded", "-o", "json")[1])
+    assert scenario.get_phase(name) == "Succeeded"
+    scenario.wait_delivered(name)
+    listed = json.loads(run(scenario, "list", "--status", "succeeded", "-o", "json")[1])
     assert [sync["sync_id"] for sync in listed["syncs"]] == [name]
-    code, log, _ = run(story, "logs", "latest", "--follow")
+    code, log, _ = run(scenario, "logs", "latest", "--follow")
     assert code == 0
     assert log.endswith("✅ Background synchronization finished. New: 230, Updated: 0.\n")
-    assert run(story, "redeliver", name)[0] == 0
-    story.wait_until("a second delivery", lambda: len(story.receiver.deliveries) == 2)
-    assert examine(story) == (
+    assert run(scenario, "redeliver", name)[0] == 0
+    scenario.wait_until("a second delivery", lambda: len(scenario.receiver.deliveries) == 2)
+    assert examine(scenario) == (
         0,
         dict.fromkeys(("server", "API key", "cluster", "source login", "database", "callback"), "ok"),
     )
 
 
-def test_a_failure_is_an_exit_code_and_a_finding(story: Any) -> None:
-    story.product.write_credentials(password="not-the-password")
+def test_a_failure_is_an_exit_code_and_a_finding(scenario: Any) -> None:
+    scenario.product.write_credentials(password="not-the-password")
 
-    code, out, _ = run(story, "start", "--wait")
+    code, out, _ = run(scenario, "start", "--wait")
 
     assert code == 3
     assert "LoginFailed: Login to Attic Tech failed: Invalid credentials" in out
-    code, checks = examine(story)
+    code, checks = examine(scenario)
     assert (code, checks["source login"], checks["database"]) == (10, "fault", "unknown")
 
 
-def test_a_cancel_ends_a_wait_and_a_followed_log(story: Any) -> None:
-    story.slow_down(4.0)
-    waiting = begin(story, "start", "--wait", "-o", "json")
-    story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
-    following = begin(story, "logs", "latest", "-f")
+def test_a_cancel_ends_a_wait_and_a_followed_log(scenario: Any) -> None:
+    scenario.slow_down(4.0)
+    waiting = begin(scenario, "start", "--wait", "-o", "json")
+    scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+    following = begin(scenario, "logs", "latest", "-f")
 
-    code, out, _ = run(story, "cancel", "latest")
+    code, out, _ = run(scenario, "cancel", "latest")
 
     assert (code, "The sync will be stopped." in out) == (0, True)
     assert end(waiting)[0] == 4
     assert end(following)[0] == 0
 
 
-def test_an_api_without_rights_is_found_out(story: Any) -> None:
-    story.product.kubectl("delete", "rolebinding", "estimatesync-api")
-    story.wait_until("readiness to fail", lambda: examine(story)[1]["cluster"] == "fault")
+def test_an_api_without_rights_is_found_out(scenario: Any) -> None:
+    scenario.product.kubectl("delete", "rolebinding", "estimatesync-api")
+    scenario.wait_until("readiness to fail", lambda: examine(scenario)[1]["cluster"] == "fault")
 
-    code, out, _ = run(story, "--patience", "0", "start", "-o", "json")
+    code, out, _ = run(scenario, "--patience", "0", "start", "-o", "json")
 
     assert (code, json.loads(out)["code"]) == (5, "unavailable")

@@ -12,27 +12,27 @@ from estimatesync_cluster.errors import ComponentError
 from sample_attic_tech import Response
 
 
-def read_metrics(story: Any) -> dict[str, float]:
-    page = httpx.get(story.product.metrics_url, trust_env=False, timeout=5).text
+def read_metrics(scenario: Any) -> dict[str, float]:
+    page = httpx.get(scenario.product.metrics_url, trust_env=False, timeout=5).text
     lines = [line.rpartition(" ") for line in page.splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
 
 
-def test_metrics_and_log_lines_tell_what_happened(story: Any) -> None:
-    story.apply("told")
-    story.wait_callback("told")
-    story.wait_until(
-        "rest", lambda: story.get_sync("told").get("status", {}).get("callback", {}).get("state") == "Delivered"
+def test_metrics_and_log_lines_report_what_happened(scenario: Any) -> None:
+    scenario.apply("told")
+    scenario.wait_callback("told")
+    scenario.wait_until(
+        "rest", lambda: scenario.get_sync("told").get("status", {}).get("callback", {}).get("state") == "Delivered"
     )
 
-    metrics = read_metrics(story)
+    metrics = read_metrics(scenario)
 
     assert metrics['estimatesync_syncs{phase="Succeeded",reason="Succeeded"}'] == 1
     assert metrics['estimatesync_records_total{kind="new"}'] == 230
     assert metrics['estimatesync_callback_attempts_total{outcome="delivered"}'] == 1
     assert metrics["estimatesync_queue_wait_seconds_count"] == 1
     assert metrics['estimatesync_watch_last_event_timestamp_seconds{resource="jobs"}'] > 0
-    lines = [json.loads(line) for line in story.product.operator_log.read_text().splitlines()]
+    lines = [json.loads(line) for line in scenario.product.operator_log.read_text().splitlines()]
     ours = [line for line in lines if line["message"].startswith("told: ")]
     assert [line["message"].split(": ")[1] for line in ours] == [
         *("Starting", "JobCreated", "Succeeded", "CallbackDelivered")
@@ -41,85 +41,87 @@ def test_metrics_and_log_lines_tell_what_happened(story: Any) -> None:
     assert "callbacks go to http://127.0.0.1" in [line["message"].rpartition("; ")[2] for line in lines]
 
 
-def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(story: Any) -> None:
-    story.receiver.answers.append(Response(status=410))
-    story.apply("unheard")
-    story.wait_until("the end", lambda: story.get_sync("unheard").get("status", {}).get("callback", {}).get("attempts"))
-    assert story.get_sync("unheard")["status"]["callback"]["state"] == "Failed"
+def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(scenario: Any) -> None:
+    scenario.receiver.answers.append(Response(status=410))
+    scenario.apply("unheard")
+    scenario.wait_until(
+        "the end", lambda: scenario.get_sync("unheard").get("status", {}).get("callback", {}).get("attempts")
+    )
+    assert scenario.get_sync("unheard")["status"]["callback"]["state"] == "Failed"
 
     for value, arrived in (("once", 2), ("once", 2), ("twice", 3)):
-        story.product.kubectl("annotate", "--overwrite", "estimatesync/unheard", f"botzilla.io/redeliver={value}")
-        story.wait_until(
-            value, lambda value=value: story.get_sync("unheard")["status"]["callback"].get("redelivery") == value
+        scenario.product.kubectl("annotate", "--overwrite", "estimatesync/unheard", f"botzilla.io/redeliver={value}")
+        scenario.wait_until(
+            value, lambda value=value: scenario.get_sync("unheard")["status"]["callback"].get("redelivery") == value
         )
         # Two requests while one delivery is still to come would be answered by that one.
-        story.wait_until(f"delivery {arrived}", lambda arrived=arrived: len(story.receiver.deliveries) == arrived)
-    story.product.kubectl("wait", "estimatesync/unheard", "--for=condition=CallbackDelivered", "--timeout=30s")
+        scenario.wait_until(f"delivery {arrived}", lambda arrived=arrived: len(scenario.receiver.deliveries) == arrived)
+    scenario.product.kubectl("wait", "estimatesync/unheard", "--for=condition=CallbackDelivered", "--timeout=30s")
 
-    assert len(story.receiver.deliveries) == 3
-    assert len({(each.headers["webhook-id"], each.body) for each in story.receiver.deliveries}) == 1
+    assert len(scenario.receiver.deliveries) == 3
+    assert len({(each.headers["webhook-id"], each.body) for each in scenario.receiver.deliveries}) == 1
 
 
-def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_one(story: Any) -> None:
-    story.slow_down(0.3)
-    story.apply("parked", suspend=True)
-    story.wait_reason("parked", "Suspended")
-    story.apply("first")
-    story.wait_reason("first", "Running")
-    story.apply("second")
-    story.wait_reason("second", "Queued")
+def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_one(scenario: Any) -> None:
+    scenario.slow_down(0.3)
+    scenario.apply("parked", suspend=True)
+    scenario.wait_reason("parked", "Suspended")
+    scenario.apply("first")
+    scenario.wait_reason("first", "Running")
+    scenario.apply("second")
+    scenario.wait_reason("second", "Queued")
 
-    story.product.kubectl("patch", "estimatesync", "second", "--type=merge", '--patch={"spec":{"cancel":true}}')
+    scenario.product.kubectl("patch", "estimatesync", "second", "--type=merge", '--patch={"spec":{"cancel":true}}')
 
-    assert story.wait_callback("second")["error"] == "Cancelled"
-    assert "jobName" not in story.get_sync("second")["status"]
-    assert story.wait_finished("first")["status"]["phase"] == "Succeeded"
-    assert story.get_sync("parked")["status"]["reason"] == "Suspended"
-    story.product.kubectl("patch", "estimatesync", "first", "--type=merge", '--patch={"spec":{"cancel":true}}')
-    story.product.kubectl("patch", "estimatesync", "parked", "--type=merge", '--patch={"spec":{"suspend":false}}')
-    assert story.wait_finished("parked")["status"]["phase"] == "Succeeded"
-    assert story.get_sync("first")["status"]["observedGeneration"] == 2
-    assert story.get_sync("first")["status"]["phase"] == "Succeeded"
+    assert scenario.wait_callback("second")["error"] == "Cancelled"
+    assert "jobName" not in scenario.get_sync("second")["status"]
+    assert scenario.wait_finished("first")["status"]["phase"] == "Succeeded"
+    assert scenario.get_sync("parked")["status"]["reason"] == "Suspended"
+    scenario.product.kubectl("patch", "estimatesync", "first", "--type=merge", '--patch={"spec":{"cancel":true}}')
+    scenario.product.kubectl("patch", "estimatesync", "parked", "--type=merge", '--patch={"spec":{"suspend":false}}')
+    assert scenario.wait_finished("parked")["status"]["phase"] == "Succeeded"
+    assert scenario.get_sync("first")["status"]["observedGeneration"] == 2
+    assert scenario.get_sync("first")["status"]["phase"] == "Succeeded"
 
 
 @pytest.mark.usefixtures("restored_crd")
-def test_an_object_that_cannot_be_read_is_told_so_once_and_disturbs_nobody(story: Any) -> None:
+def test_an_object_that_cannot_be_read_is_reported_once_and_does_not_affect_others(scenario: Any) -> None:
     path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRetries"
     loosen = [{"op": "replace", "path": path, "value": {"x-kubernetes-preserve-unknown-fields": True}}]
     crd = "customresourcedefinition/estimatesyncs.botzilla.io"
-    story.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(loosen)}")
-    story.wait_until("the looser definition", lambda: story.try_apply("odd", maxRetries="many"))
+    scenario.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(loosen)}")
+    scenario.wait_until("the looser definition", lambda: scenario.try_apply("odd", maxRetries="many"))
 
-    story.wait_reason("odd", "Malformed")
+    scenario.wait_reason("odd", "Malformed")
 
-    story.apply("good")
-    assert story.wait_finished("good")["status"]["phase"] == "Succeeded"
-    status = story.get_sync("odd")["status"]
+    scenario.apply("good")
+    assert scenario.wait_finished("good")["status"]["phase"] == "Succeeded"
+    status = scenario.get_sync("odd")["status"]
     assert "$.spec.maxRetries" in status["message"]
-    log = story.product.operator_log.read_text()
+    log = scenario.product.operator_log.read_text()
     assert log.count("EstimateSync odd is passed over") <= 2
     assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("content", [pytest.param(None, id="no file"), pytest.param("", id="empty file")])
 def test_an_operator_that_cannot_read_its_authorities_ends_with_what_to_do(
-    tell_story: Callable[..., Any], tmp_path: Path, content: str | None
+    run_scenario: Callable[..., Any], tmp_path: Path, content: str | None
 ) -> None:
     authorities = tmp_path / "ca.crt"
     if content is not None:
         authorities.write_text(content)
 
-    with pytest.raises(ComponentError) as ended, tell_story(with_api=False, SSL_CERT_FILE=str(authorities)):
+    with pytest.raises(ComponentError) as ended, run_scenario(with_api=False, SSL_CERT_FILE=str(authorities)):
         pass
 
     assert "file that SSL_CERT_FILE names cannot be read. Correct that file; in the chart it is" in str(ended.value)
     assert "Traceback" not in str(ended.value)
 
 
-def test_an_operator_whose_metrics_port_is_taken_ends_with_what_to_do(tell_story: Callable[..., Any]) -> None:
+def test_an_operator_whose_metrics_port_is_taken_ends_with_what_to_do(run_scenario: Callable[..., Any]) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:  # noqa: S104 - as the operator does
         port = str(other.getsockname()[1])
-        with pytest.raises(ComponentError) as ended, tell_story(with_api=False, METRICS_PORT=port):
+        with pytest.raises(ComponentError) as ended, run_scenario(with_api=False, METRICS_PORT=port):
             pass
 
     assert "METRICS_PORT names a port that cannot be listened on" in str(ended.value)

@@ -21,52 +21,52 @@ def played_node(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.fixture
-def tell_played_story(tell_story: Callable[..., Any], played_node: None) -> Callable[..., Any]:  # noqa: ARG001 - it is there
+def run_on_played_node(run_scenario: Callable[..., Any], played_node: None) -> Callable[..., Any]:  # noqa: ARG001 - it is there
     """Run the product; its pods wait for the test to take them."""
 
-    def tell(**operator: str) -> Any:
-        return tell_story(with_api=False, SYNC_NODE_SELECTOR="played=true", **operator)
+    def run(**operator: str) -> Any:
+        return run_scenario(with_api=False, SYNC_NODE_SELECTOR="played=true", **operator)
 
-    return tell
+    return run
 
 
 def build_object(kind: str, name: str, **fields: Any) -> str:
     return json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields})
 
 
-def list_waiting(story: Any) -> list[str]:
-    pods = json.loads(story.product.kubectl("get", "pods", "--output=json"))["items"]
+def list_waiting(scenario: Any) -> list[str]:
+    pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
     return [pod["metadata"]["name"] for pod in pods if not pod["spec"].get("nodeName")]
 
 
-def take(story: Any) -> str:
+def take(scenario: Any) -> str:
     """Bind the sync's next pod to the node."""
-    story.wait_until("a pod without a node", lambda: list_waiting(story))
-    (pod,) = list_waiting(story)
+    scenario.wait_until("a pod without a node", lambda: list_waiting(scenario))
+    (pod,) = list_waiting(scenario)
     binding = build_object("Binding", pod, target={"apiVersion": "v1", "kind": "Node", "name": NODE})
-    path = f"/api/v1/namespaces/{story.product.namespace}/pods/{pod}/binding"
-    story.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=binding)
+    path = f"/api/v1/namespaces/{scenario.product.namespace}/pods/{pod}/binding"
+    scenario.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=binding)
     return pod
 
 
-def say(story: Any, pod: str, **status: Any) -> None:
+def say(scenario: Any, pod: str, **status: Any) -> None:
     patch = f"--patch={json.dumps({'status': status})}"
-    story.product.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", patch)
+    scenario.product.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", patch)
 
 
-def test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_limit(tell_played_story: Any) -> None:
-    with tell_played_story(STUCK_SECONDS="20") as story:
-        story.apply("refused")
+def test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_limit(run_on_played_node: Any) -> None:
+    with run_on_played_node(STUCK_SECONDS="20") as scenario:
+        scenario.apply("refused")
         waiting = {"reason": "CreateContainerError", "message": "exec format error"}
         container = {"name": "sync", "image": "i", "imageID": "", "ready": False, "restartCount": 0}
 
-        say(story, take(story), phase="Pending", containerStatuses=[{**container, "state": {"waiting": waiting}}])
+        say(scenario, take(scenario), phase="Pending", containerStatuses=[{**container, "state": {"waiting": waiting}}])
 
-        status = story.wait_reason("refused", "ContainerRefused")["status"]
+        status = scenario.wait_reason("refused", "ContainerRefused")["status"]
         assert status["message"].endswith(": exec format error")
-        ended = story.wait_finished("refused")["status"]
+        ended = scenario.wait_finished("refused")["status"]
         assert (ended["phase"], ended["reason"]) == ("Failed", "ContainerRefused")
-        assert story.wait_callback("refused")["error"] == ended["message"]
+        assert scenario.wait_callback("refused")["error"] == ended["message"]
 
 
 @pytest.mark.parametrize(
@@ -82,29 +82,29 @@ def test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_l
     ],
 )
 def test_a_pod_that_its_node_turns_away_ends_a_sync_without_retries(
-    tell_played_story: Any, said: dict[str, str], reason: str, words: str
+    run_on_played_node: Any, said: dict[str, str], reason: str, words: str
 ) -> None:
-    with tell_played_story() as story:
-        story.apply("turned-away", maxRetries=0)
+    with run_on_played_node() as scenario:
+        scenario.apply("turned-away", maxRetries=0)
 
-        say(story, take(story), **said)
+        say(scenario, take(scenario), **said)
 
-        status = story.wait_finished("turned-away")["status"]
+        status = scenario.wait_finished("turned-away")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", reason)
         assert status["message"].startswith(words)
         assert status["message"].endswith(f": {said['message']}")
-        assert story.wait_callback("turned-away")["error"] == status["message"]
+        assert scenario.wait_callback("turned-away")["error"] == status["message"]
 
 
-def test_a_sync_that_its_nodes_evict_again_and_again_ends_by_the_bound(tell_played_story: Any) -> None:
-    with tell_played_story(MAX_EVICTIONS="1") as story:
-        story.apply("unwanted", maxRetries=0)
+def test_a_sync_that_its_nodes_evict_again_and_again_ends_by_the_bound(run_on_played_node: Any) -> None:
+    with run_on_played_node(MAX_EVICTIONS="1") as scenario:
+        scenario.apply("unwanted", maxRetries=0)
 
         for _ in range(2):
-            say(story, take(story), **LOW_ON_MEMORY, conditions=[TAKEN_OFF])
+            say(scenario, take(scenario), **LOW_ON_MEMORY, conditions=[TAKEN_OFF])
 
-        status = story.wait_finished("unwanted")["status"]
+        status = scenario.wait_finished("unwanted")["status"]
         assert (status["phase"], status["reason"], status["runs"]) == ("Failed", "EvictedTooOften", 3)
         assert status["message"].startswith("The cluster took the sync off its node 2 times. ")
-        assert story.wait_callback("unwanted")["error"] == status["message"]
-        story.wait_until("no job", lambda: story.count_jobs() == 0)
+        assert scenario.wait_callback("unwanted")["error"] == status["message"]
+        scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)

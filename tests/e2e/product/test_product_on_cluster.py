@@ -10,8 +10,8 @@ START = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
 
 
-def test_a_post_becomes_rows_a_status_and_a_callback(story: Any) -> None:
-    answer = story.post()
+def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
+    answer = scenario.post()
 
     assert answer.status_code == 202
     body = answer.json()
@@ -25,11 +25,11 @@ def test_a_post_becomes_rows_a_status_and_a_callback(story: Any) -> None:
     assert len(timestamp) == len("2025-10-16T14:09:00.000Z")
     assert answer.headers["Location"] == f"/api/automations/estimates/syncs/{name}"
 
-    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Complete", "--timeout=60s")
-    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=60s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Complete", "--timeout=60s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=60s")
 
-    assert story.count_estimates() == 230
-    callback = story.wait_callback(name)
+    assert scenario.count_estimates() == 230
+    callback = scenario.wait_callback(name)
     assert callback["status"] == "success"
     assert callback["results"] == {
         "total_fetched": 230,
@@ -37,19 +37,19 @@ def test_a_post_becomes_rows_a_status_and_a_callback(story: Any) -> None:
         "updated_estimates": 0,
         "total_processed": 230,
     }
-    shown = story.product.kubectl("get", "esync", name).splitlines()
+    shown = scenario.product.kubectl("get", "esync", name).splitlines()
     assert shown[0].split() == ["NAME", "PHASE", "PROGRESS", "FETCHED", "NEW", "UPDATED", "CALLBACK", "DURATION", "AGE"]
     assert shown[1].split()[:7] == [name, "Succeeded", "3/3", "230", "230", "0", "Delivered"]
-    described = story.product.kubectl("describe", "estimatesync", name)
+    described = scenario.product.kubectl("describe", "estimatesync", name)
     for reason in ("Starting", "JobCreated", "Succeeded", "CallbackDelivered"):
         assert described.count(f" {reason} ") == 1, described
-    log = story.product.kubectl("logs", f"job/{story.get_sync(name)['status']['jobName']}").splitlines()
+    log = scenario.product.kubectl("logs", f"job/{scenario.get_sync(name)['status']['jobName']}").splitlines()
     assert log[0].endswith("[SYNC] Starting estimate fetch process")
     assert log[-1] == "✅ Background synchronization finished. New: 230, Updated: 0."
 
 
-def test_a_foreground_post_waits_for_the_end_and_tells_it(story: Any) -> None:
-    answer = story.post(path=f"{START}?background=false")
+def test_a_foreground_post_waits_for_the_end_and_returns_the_outcome(scenario: Any) -> None:
+    answer = scenario.post(path=f"{START}?background=false")
 
     assert answer.status_code == 200
     body = answer.json()
@@ -58,140 +58,146 @@ def test_a_foreground_post_waits_for_the_end_and_tells_it(story: Any) -> None:
     assert body["log"][-1] == body["message"]
 
 
-def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(story: Any) -> None:
-    story.product.write_credentials(password="not-the-password")
+def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(scenario: Any) -> None:
+    scenario.product.write_credentials(password="not-the-password")
 
-    name = story.post().json()["sync_id"]
+    name = scenario.post().json()["sync_id"]
 
-    callback = story.wait_callback(name)
+    callback = scenario.wait_callback(name)
     assert callback["status"] == "error"
     assert callback["error"] == "Login to Attic Tech failed: Invalid credentials"
     assert set(callback["results"].values()) == {0}
-    status = story.get_sync(name)["status"]
+    status = scenario.get_sync(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "LoginFailed")
-    pods = json.loads(story.product.kubectl("get", "pods", "--output=json"))["items"]
+    pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
     assert len(pods) == 1, "a permanent failure must not be retried"
-    assert story.count_estimates() == 0
-    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=10s")
-    story.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=10s")
+    assert scenario.count_estimates() == 0
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=10s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=10s")
 
 
-def test_two_posts_run_one_after_the_other(story: Any) -> None:
-    story.slow_down(0.3)
-    first = story.post().json()["sync_id"]
-    second = story.post(headers={"Idempotency-Key": "another"}).json()["sync_id"]
+def test_two_posts_run_one_after_the_other(scenario: Any) -> None:
+    scenario.slow_down(0.3)
+    first = scenario.post().json()["sync_id"]
+    second = scenario.post(headers={"Idempotency-Key": "another"}).json()["sync_id"]
 
-    story.wait_until(
-        "a queued sync", lambda: "waiting for" in story.get_sync(second).get("status", {}).get("message", "")
+    scenario.wait_until(
+        "a queued sync", lambda: "waiting for" in scenario.get_sync(second).get("status", {}).get("message", "")
     )
-    assert story.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
-    assert story.get_sync(second)["status"]["queue"] == {"position": 1, "exact": True, "ahead": [first], "moreAhead": 0}
-    assert story.count_jobs() == 1
+    assert scenario.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
+    assert scenario.get_sync(second)["status"]["queue"] == {
+        "position": 1,
+        "exact": True,
+        "ahead": [first],
+        "moreAhead": 0,
+    }
+    assert scenario.count_jobs() == 1
 
     for name in (first, second):
-        assert story.wait_finished(name)["status"]["phase"] == "Succeeded"
-    assert "queue" not in story.get_sync(second)["status"]
-    results = story.get_sync(second)["status"]["results"]
+        assert scenario.wait_finished(name)["status"]["phase"] == "Succeeded"
+    assert "queue" not in scenario.get_sync(second)["status"]
+    results = scenario.get_sync(second)["status"]["results"]
     assert (results["newEstimates"], results["updatedEstimates"], results["unchangedEstimates"]) == (0, 230, 230)
-    assert story.get_sync(second)["status"]["startTime"] >= story.get_sync(first)["status"]["completionTime"]
+    assert scenario.get_sync(second)["status"]["startTime"] >= scenario.get_sync(first)["status"]["completionTime"]
 
 
-def test_a_sync_applied_with_kubectl_runs_like_a_posted_one(story: Any) -> None:
+def test_a_sync_applied_with_kubectl_runs_like_a_posted_one(scenario: Any) -> None:
     manifest = "apiVersion: botzilla.io/v1\nkind: EstimateSync\nmetadata: {name: by-hand}\nspec: {pageSize: 50}\n"
 
-    story.product.kubectl("apply", "--filename=-", stdin=manifest)
+    scenario.product.kubectl("apply", "--filename=-", stdin=manifest)
 
-    status = story.wait_finished("by-hand")["status"]
+    status = scenario.wait_finished("by-hand")["status"]
     assert (status["phase"], status["progress"]["text"]) == ("Succeeded", "5/5")
-    assert story.wait_callback("by-hand")["results"]["total_processed"] == 230
+    assert scenario.wait_callback("by-hand")["results"]["total_processed"] == 230
 
 
-def test_a_deleted_sync_leaves_no_job_and_no_process(story: Any) -> None:
-    story.slow_down(4.0)
-    name = story.post().json()["sync_id"]
-    story.wait_until("a process at work", lambda: story.find_runs(name))
+def test_a_deleted_sync_leaves_no_job_and_no_process(scenario: Any) -> None:
+    scenario.slow_down(4.0)
+    name = scenario.post().json()["sync_id"]
+    scenario.wait_until("a process at work", lambda: scenario.find_runs(name))
 
-    story.product.kubectl("delete", "estimatesync", name)
+    scenario.product.kubectl("delete", "estimatesync", name)
 
-    story.wait_until("no job", lambda: story.count_jobs() == 0)
-    story.wait_until("no process", lambda: not story.find_runs(name))
-    assert story.count_estimates() == 0
-    assert story.receiver.deliveries == []
-
-
-def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(story: Any) -> None:
-    story.slow_down(0.4)
-    name = story.post().json()["sync_id"]
-    story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
-
-    story.product.stop_operator(grace=0)
-    job = json.loads(story.product.kubectl("get", "jobs", "--output=json"))["items"][0]["metadata"]["name"]
-    story.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=60s")
-    assert story.get_phase(name) == "Running"
-    story.product.start_operator()
-
-    assert story.wait_callback(name)["results"]["new_estimates"] == 230
-    assert story.wait_finished(name)["status"]["phase"] == "Succeeded"
-    assert story.count_jobs() == 1
+    scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
+    scenario.wait_until("no process", lambda: not scenario.find_runs(name))
+    assert scenario.count_estimates() == 0
+    assert scenario.receiver.deliveries == []
 
 
-def test_a_cancelled_sync_stops_keeps_its_record_and_tells(story: Any) -> None:
-    story.slow_down(4.0)
-    name = story.post().json()["sync_id"]
-    story.wait_until("a running pod", lambda: "Running" in story.product.kubectl("get", "pods"))
+def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scenario: Any) -> None:
+    scenario.slow_down(0.4)
+    name = scenario.post().json()["sync_id"]
+    scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
 
-    story.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
+    scenario.product.stop_operator(grace=0)
+    job = json.loads(scenario.product.kubectl("get", "jobs", "--output=json"))["items"][0]["metadata"]["name"]
+    scenario.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=60s")
+    assert scenario.get_phase(name) == "Running"
+    scenario.product.start_operator()
 
-    callback = story.wait_callback(name)
+    assert scenario.wait_callback(name)["results"]["new_estimates"] == 230
+    assert scenario.wait_finished(name)["status"]["phase"] == "Succeeded"
+    assert scenario.count_jobs() == 1
+
+
+def test_a_cancelled_sync_stops_keeps_its_record_and_tells(scenario: Any) -> None:
+    scenario.slow_down(4.0)
+    name = scenario.post().json()["sync_id"]
+    scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+
+    scenario.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
+
+    callback = scenario.wait_callback(name)
     assert (callback["status"], callback["error"]) == ("error", "Cancelled")
-    assert story.get_phase(name) == "Cancelled"
-    story.wait_until("no process", lambda: not story.find_runs(name))
-    assert story.count_estimates() == 0
+    assert scenario.get_phase(name) == "Cancelled"
+    scenario.wait_until("no process", lambda: not scenario.find_runs(name))
+    assert scenario.count_estimates() == 0
 
 
-def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(tell_story: Any) -> None:
-    with tell_story() as story:
-        story.slow_down(0.4)
-        name = story.post().json()["sync_id"]
-        story.wait_until("a process at work", lambda: story.find_runs(name) and len(story.sample.requests) > 1)
+def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(run_scenario: Any) -> None:
+    with run_scenario() as scenario:
+        scenario.slow_down(0.4)
+        name = scenario.post().json()["sync_id"]
+        scenario.wait_until("a process at work", lambda: scenario.find_runs(name) and len(scenario.sample.requests) > 1)
 
-        story.kill_runs(name)
+        scenario.kill_runs(name)
 
-        status = story.wait_finished(name)["status"]
+        status = scenario.wait_finished(name)["status"]
         assert status["phase"] == "Succeeded"
-        assert status["results"]["newEstimates"] == story.count_estimates() == 230
-        assert story.count_jobs() == 1
+        assert status["results"]["newEstimates"] == scenario.count_estimates() == 230
+        assert scenario.count_jobs() == 1
 
 
-def test_a_finished_sync_is_removed_after_its_time(story: Any) -> None:
+def test_a_finished_sync_is_removed_after_its_time(scenario: Any) -> None:
     manifest = (
         "apiVersion: botzilla.io/v1\nkind: EstimateSync\n"
         "metadata: {name: short-lived}\nspec: {ttlSecondsAfterFinished: 2}\n"
     )
 
-    story.product.kubectl("apply", "--filename=-", stdin=manifest)
+    scenario.product.kubectl("apply", "--filename=-", stdin=manifest)
 
-    story.wait_callback("short-lived")
-    story.wait_until("nothing left", lambda: story.product.kubectl("get", "esync,jobs", "--output=name") == "")
-    assert story.count_estimates() == 230
+    scenario.wait_callback("short-lived")
+    scenario.wait_until("nothing left", lambda: scenario.product.kubectl("get", "esync,jobs", "--output=name") == "")
+    assert scenario.count_estimates() == 230
 
 
-def test_no_secret_is_to_be_found_anywhere(story: Any) -> None:
-    story.product.write_credentials(password=story.secrets[0] + "-but-wrong")
-    failed = story.post().json()["sync_id"]
-    story.wait_callback(failed)
-    story.product.write_credentials(password=story.secrets[0])
-    good = story.post().json()["sync_id"]
-    story.wait_callback(good)
+def test_no_secret_is_to_be_found_anywhere(scenario: Any) -> None:
+    scenario.product.write_credentials(password=scenario.secrets[0] + "-but-wrong")
+    failed = scenario.post().json()["sync_id"]
+    scenario.wait_callback(failed)
+    scenario.product.write_credentials(password=scenario.secrets[0])
+    good = scenario.post().json()["sync_id"]
+    scenario.wait_callback(good)
 
-    everything = story.product.kubectl("get", "estimatesyncs,jobs,pods,events", "--output=yaml")
-    logs = [story.product.operator_log.read_text(), story.product.api_log.read_text()]
+    everything = scenario.product.kubectl("get", "estimatesyncs,jobs,pods,events", "--output=yaml")
+    logs = [scenario.product.operator_log.read_text(), scenario.product.api_log.read_text()]
     logs += [
-        story.product.kubectl("logs", name) for name in story.product.kubectl("get", "pods", "--output=name").split()
+        scenario.product.kubectl("logs", name)
+        for name in scenario.product.kubectl("get", "pods", "--output=name").split()
     ]
 
     assert "estimatesync-credentials" in everything
-    for secret in story.secrets:
+    for secret in scenario.secrets:
         assert secret not in everything
         assert not [log for log in logs if secret in log]
 
@@ -262,23 +268,23 @@ def test_suspend_and_cancel_may_change(installed: Any) -> None:
     assert installed("s", {"cancel": True}).returncode == 0
 
 
-def test_a_sync_is_followed_cancelled_and_told_about_again_over_http(story: Any) -> None:
-    story.slow_down(0.5)
-    name = story.post().json()["sync_id"]
-    url, key = f"{story.product.api_url}{SYNCS}/{name}", {"X-API-KEY": story.product.settings.api_key}
+def test_a_sync_is_followed_cancelled_and_redelivered_over_http(scenario: Any) -> None:
+    scenario.slow_down(0.5)
+    name = scenario.post().json()["sync_id"]
+    url, key = f"{scenario.product.api_url}{SYNCS}/{name}", {"X-API-KEY": scenario.product.settings.api_key}
 
     with httpx.stream("GET", f"{url}/logs?follow=true", headers=key, trust_env=False, timeout=60) as log:
         lines = log.iter_lines()
         first = next(line for line in lines if "Page 1/" in line)
-        cancelled = story.post(path=f"{SYNCS}/{name}/cancel")
+        cancelled = scenario.post(path=f"{SYNCS}/{name}/cancel")
         # The log ends when the sync does.
         list(lines)
-    story.wait_callback(name)
-    redelivered = story.post(path=f"{SYNCS}/{name}/redeliver")
-    story.wait_until("the callback again", lambda: len(story.receiver.deliveries) == 2)
+    scenario.wait_callback(name)
+    redelivered = scenario.post(path=f"{SYNCS}/{name}/redeliver")
+    scenario.wait_until("the callback again", lambda: len(scenario.receiver.deliveries) == 2)
 
     assert "estimates" in first
     assert (cancelled.status_code, redelivered.status_code) == (202, 202)
-    assert story.get_sync(name)["status"]["phase"] == "Cancelled"
-    once, again = story.receiver.deliveries
+    assert scenario.get_sync(name)["status"]["phase"] == "Cancelled"
+    once, again = scenario.receiver.deliveries
     assert (once.headers["webhook-id"], once.body) == (again.headers["webhook-id"], again.body)

@@ -12,19 +12,19 @@ LIFE = ["callback attempt", "sync", "sync job", "sync queued", "sync run", "sync
 
 
 @pytest.fixture
-def traced(tell_story: Callable[..., Any], collector: Any) -> Iterator[Any]:
+def traced(run_scenario: Callable[..., Any], collector: Any) -> Iterator[Any]:
     setting = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-    with tell_story(api=setting, SYNC_LOG_FORMAT="json", **setting) as story:
-        yield story
+    with run_scenario(api=setting, SYNC_LOG_FORMAT="json", **setting) as scenario:
+        yield scenario
 
 
-def wait_for_life(story: Any, collector: Any, trace_id: str) -> dict[str, Any]:
+def wait_for_life(scenario: Any, collector: Any, trace_id: str) -> dict[str, Any]:
     """The spans of a sync's life, by name, once all are there, each once."""
 
     def find() -> list[Any]:
         return [span for span in collector.find(trace_id=trace_id) if span.name in LIFE]
 
-    story.wait_until("the whole trace", lambda: {span.name for span in find()} == set(LIFE))
+    scenario.wait_until("the whole trace", lambda: {span.name for span in find()} == set(LIFE))
     assert sorted(span.name for span in find()) == LIFE
     return {span.name: span for span in find()}
 

@@ -36,7 +36,7 @@ from sample_attic_tech.server import Delay, Request
 RECORDS = 20
 PASSWORD = "made-up-password"
 WAIT_SECONDS = 120.0
-SETTLE_SECONDS = 15.0
+GRACE_SECONDS = 15.0
 POLL_SECONDS = 0.05
 SYNCS = "/apis/botzilla.io/v1/namespaces/{}/estimatesyncs"
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
@@ -67,7 +67,7 @@ class Promise:
     may_repeat: int = 0
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def events(self) -> tuple[str, ...]:
         return ("Starting", "JobCreated", self.phase, "CallbackDelivered")
 
     @property
@@ -260,12 +260,12 @@ class World:
             *self._find_job_faults(sync, promise),
             *self._find_result_faults(sync, promise),
             *self._find_callback_faults(sync, promise),
-            *self._find_telling_faults(sync, promise),
+            *self._find_event_faults(sync, promise),
         ]
 
-    def settle_faults(self, name: str, promise: Promise) -> list[str]:
+    def list_lasting_faults(self, name: str, promise: Promise) -> list[str]:
         """Events follow their status by a moment, and garbage is collected in time: what is still wrong then, is."""
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         while (faults := self.find_faults(name, promise)) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         return faults
@@ -301,9 +301,9 @@ class World:
         if (callback["state"], processed) != ("Delivered", {promise.rows}):
             yield f"the callback is {callback['state']} and told of {processed} estimates"
 
-    def _find_telling_faults(self, sync: dict[str, Any], promise: Promise) -> Iterator[str]:
+    def _find_event_faults(self, sync: dict[str, Any], promise: Promise) -> Iterator[str]:
         metadata, events = sync["metadata"], self.count_events(sync["metadata"]["uid"])
-        if len(lost := [reason for reason in promise.told if not events[reason]]) > promise.may_lose:
+        if len(lost := [reason for reason in promise.events if not events[reason]]) > promise.may_lose:
             yield f"events are missing: {lost}"
         if twice := [reason for reason, count in events.items() if count > 1]:
             yield f"events were repeated: {twice}"

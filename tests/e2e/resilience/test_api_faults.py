@@ -200,7 +200,7 @@ def endure_trouble(world: Any, trouble: Any, promise: Any) -> list[str]:
     world.wait_over("sync", seconds=SECONDS)
 
     # An event that meets the trouble is lost; nothing else may be.
-    faults: list[str] = world.settle_faults("sync", promise(may_lose=5))
+    faults: list[str] = world.list_lasting_faults("sync", promise(may_lose=5))
     if spared := trouble.calls - set(trouble.met):
         faults.append(f"never met it: {spared}")
     if operator.process.has_ended():
@@ -218,10 +218,10 @@ def endure_silent_watches(world: Any, promise: Any) -> list[str]:
 
     # A running sync is looked at without being told to; a new one is found when the watch is opened anew.
     world.wait_over("under-way", seconds=INACTIVITY_SECONDS / 2)
-    faults: list[str] = world.settle_faults("under-way", promise())
+    faults: list[str] = world.list_lasting_faults("under-way", promise())
     world.create_sync("unheard-of")
     world.wait_over("unheard-of", seconds=INACTIVITY_SECONDS + 60)
-    faults += world.settle_faults("unheard-of", promise(new=0))
+    faults += world.list_lasting_faults("unheard-of", promise(new=0))
     if silenced != 2 or operator.process.has_ended():
         faults.append(f"{silenced} watches were silenced: {world.describe()}")
     return faults
@@ -246,7 +246,9 @@ def endure_blindness(world: Any, promise: Any) -> list[str]:
     world.start_operator()
     world.create_sync("next")
     world.wait_over("next")
-    return faults + world.settle_faults("under-way", promise()) + world.settle_faults("next", promise(new=0))
+    return (
+        faults + world.list_lasting_faults("under-way", promise()) + world.list_lasting_faults("next", promise(new=0))
+    )
 
 
 class Blindness(Fault):

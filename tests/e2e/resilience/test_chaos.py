@@ -32,7 +32,7 @@ def test_nothing_is_lost_when_operators_and_sync_programs_are_killed_at_random(
             world.wait_over(name)
         # Killed pods stay beside their successors; a callback may be repeated by each kill that follows it.
         lenient = promise(new=None, pods=6, may_lose=5, may_repeat=kills)
-        assert {name: world.settle_faults(name, lenient) for name in names} == {name: [] for name in names}
+        assert {name: world.list_lasting_faults(name, lenient) for name in names} == {name: [] for name in names}
         assert sum(world.read_status(name)["results"]["newEstimates"] for name in names) == RECORDS
 
 

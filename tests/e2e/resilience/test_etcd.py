@@ -43,7 +43,7 @@ def compact(etcd: httpx.Client) -> None:
     ask(etcd, "/v3/kv/compaction", revision=revision, physical=True)
 
 
-def test_watches_whose_version_is_really_gone_begin_anew(
+def test_watches_whose_version_is_really_gone_restart(
     open_world: Any, promise: Any, small_cluster: Cluster, etcd: httpx.Client
 ) -> None:
     assert small_cluster.control_plane is not None
@@ -64,7 +64,7 @@ def test_watches_whose_version_is_really_gone_begin_anew(
         world.proxy.end_watches()
 
         world.wait_over("sync")
-        assert world.settle_faults("sync", promise()) == []
+        assert world.list_lasting_faults("sync", promise()) == []
         assert not operator.process.has_ended()
         renewed = [p for p in world.proxy.requests[seen:] if p.is_watch and p.path.endswith("/estimatesyncs")]
         refused = world.client.get(f"{renewed[0].path}?{renewed[0].query}", timeout=10)
@@ -95,7 +95,7 @@ def test_an_etcd_that_is_full_delays_a_sync_and_loses_nothing(
 
         world.wait_over("sync")
         # What happened while nothing could be written is told, except that an event itself can meet it.
-        assert world.settle_faults("sync", promise(may_lose=3)) == []
+        assert world.list_lasting_faults("sync", promise(may_lose=3)) == []
         assert not operator.process.has_ended()
 
 

@@ -21,7 +21,7 @@ from estimatesync_cluster.fault_proxy import DropConnection, Fault, ProxiedReque
 
 IS_FULL = os.environ.get("ESTIMATESYNC_KILL_MATRIX") == "full"
 WORLDS = 3
-SETTLE_SECONDS = 20.0
+GRACE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +177,7 @@ class Trial:
         self._world.proxy.fault = Fault()
         if kill.struck.is_set():
             self._world.launch_operator()
-        return Outcome(point=point, was_struck=kill.struck.is_set(), faults=self._settle_faults())
+        return Outcome(point=point, was_struck=kill.struck.is_set(), faults=self._list_lasting_faults())
 
     def find_late_faults(self) -> Iterator[str]:
         """What the operator did to a sync after it had been found right, and what keeps it from being deleted."""
@@ -199,11 +199,11 @@ class Trial:
     def _read_status(self) -> dict[str, Any]:
         return dict(self._world.read_status(self._names[-1]))
 
-    def _settle_faults(self) -> list[str]:
+    def _list_lasting_faults(self) -> list[str]:
         """What is still wrong some time after the end: events follow their status, and garbage is collected in time."""
         try:
             self._world.wait_until("the end", self._is_over)
-            self._world.wait_until("the promise", lambda: not self._find_faults(hits=1), seconds=SETTLE_SECONDS)
+            self._world.wait_until("the promise", lambda: not self._find_faults(hits=1), seconds=GRACE_SECONDS)
         except AssertionError as error:
             return [*self._find_faults(hits=1), str(error)]
         return []

@@ -53,7 +53,7 @@ def test_a_node_that_falls_silent_shows_and_the_sync_goes_on_when_it_is_back(
         world.slow_down(0.0)
 
         world.wait_over("sync", seconds=PATIENCE_SECONDS)
-        assert world.settle_faults("sync", promise()) == []
+        assert world.list_lasting_faults("sync", promise()) == []
         assert "NodeLost" in world.count_events(world.read_sync("sync")["metadata"]["uid"])
 
 
@@ -73,5 +73,5 @@ def test_a_node_that_is_taken_away_gives_its_sync_to_another(
         mortal_node.start_again()
 
         world.wait_over("sync", seconds=PATIENCE_SECONDS)
-        assert world.settle_faults("sync", promise(pods=2)) == []
+        assert world.list_lasting_faults("sync", promise(pods=2)) == []
         assert world.read_status("sync")["runs"] == 2

@@ -48,7 +48,7 @@ def test_two_operators_by_mistake_still_make_one_job_and_one_callback_of_each_sy
 
         # Both may call back before either has it on record: with the same id and the same words.
         lenient = promise(new=None, may_repeat=1)
-        assert {name: world.settle_faults(name, lenient) for name in names} == {name: [] for name in names}
+        assert {name: world.list_lasting_faults(name, lenient) for name in names} == {name: [] for name in names}
         assert sum(world.read_status(name)["results"]["newEstimates"] for name in names) == 20
 
 
@@ -84,7 +84,7 @@ def test_an_operator_without_the_definition_says_so_in_one_sentence(open_world: 
         assert "Traceback" not in world.operator_log.read_text()
 
 
-def test_an_operator_that_cannot_start_for_a_reason_that_nobody_foresaw_ends_and_does_not_idle(world: Any) -> None:
+def test_an_operator_that_cannot_start_for_an_unexpected_reason_exits_and_does_not_idle(world: Any) -> None:
     world.proxy.fault = Gibberish()
 
     operator = world.launch_operator()
@@ -104,7 +104,7 @@ class Gibberish(Fault):
         return Answer(status=200, body=b"7", headers={"Content-Type": "application/json"}) if is_listing else None
 
 
-def test_a_foreign_job_of_our_name_is_told_and_left_alone(world: Any) -> None:
+def test_a_foreign_job_of_our_name_is_reported_and_left_alone(world: Any) -> None:
     world.create_sync("sync")
     job = f"estimatesync-{world.read_sync('sync')['metadata']['uid']}"
     container = {"name": "sync", "image": "somebody-elses", "command": ["true"]}
@@ -143,7 +143,9 @@ def test_hostile_but_valid_objects_are_synced_like_any_other(open_world: Any, pr
         names = [metadata["name"] for metadata in objects]
         for name in names:
             world.wait_over(name)
-        assert {name: world.settle_faults(name, promise(new=None)) for name in names} == {name: [] for name in names}
+        assert {name: world.list_lasting_faults(name, promise(new=None)) for name in names} == {
+            name: [] for name in names
+        }
         assert {name: world.read_sync(name)["metadata"].get("annotations", {}) for name in names} == {
             metadata["name"]: metadata.get("annotations", {}) for metadata in objects
         }
@@ -178,7 +180,7 @@ def test_a_brief_403_at_the_start_is_not_believed(world: Any, promise: Any) -> N
 
     world.wait_over("sync")
 
-    assert world.settle_faults("sync", promise()) == []
+    assert world.list_lasting_faults("sync", promise()) == []
     assert "The operator may not list estimatesyncs: grant " in world.operator_log.read_text()
     assert not operator.process.has_ended()
 

@@ -55,13 +55,13 @@ def test_a_sync_outlives_a_restart_of_the_control_plane(
         world.wait_until("the API server", lambda: is_ready(world))
         world.wait_over("sync")
         # What happened during the outage is told, except that an event itself can meet it.
-        assert world.settle_faults("sync", promise(may_lose=1)) == []
+        assert world.list_lasting_faults("sync", promise(may_lose=1)) == []
         assert all(answers), "restarting the operator would not have helped"
         assert not operator.process.has_ended()
 
         world.create_sync("next")
         world.wait_over("next")
-        assert world.settle_faults("next", promise(new=0)) == []
+        assert world.list_lasting_faults("next", promise(new=0)) == []
 
 
 def test_an_operator_that_starts_while_the_api_server_is_away_lives_and_begins_when_it_is_back(
@@ -82,12 +82,12 @@ def test_an_operator_that_starts_while_the_api_server_is_away_lives_and_begins_w
 
         world.wait_until("the API server", lambda: is_ready(world))
         world.wait_over("sync")
-        assert world.settle_faults("sync", promise()) == []
+        assert world.list_lasting_faults("sync", promise()) == []
         assert all(answers), "restarting the operator would not have helped"
         assert not world.operators[0].process.has_ended()
 
 
-def test_watches_that_are_told_410_gone_begin_anew(open_world: Any, promise: Any) -> None:
+def test_watches_that_get_410_gone_restart(open_world: Any, promise: Any) -> None:
     with open_world() as world:
         operator = world.start_operator()
         world.wait_until("both watches", lambda: world.proxy.count_watches() == 2)
@@ -96,7 +96,7 @@ def test_watches_that_are_told_410_gone_begin_anew(open_world: Any, promise: Any
         world.create_sync("sync")
 
         world.wait_over("sync")
-        assert world.settle_faults("sync", promise()) == []
+        assert world.list_lasting_faults("sync", promise()) == []
         listings = [request for request in world.proxy.requests if request.path.endswith("/estimatesyncs")]
         assert len([request for request in listings if request.is_watch]) == 2
         assert not operator.process.has_ended()

@@ -81,7 +81,7 @@ def test_a_body_that_is_cut_off_starts_nothing(server: Any, headers: dict[str, s
     assert server.stored() == []
 
 
-def test_callers_who_wait_hold_up_nobody_and_outlive_the_worker_s_timeout(
+def test_waiting_callers_do_not_delay_others_and_outlive_the_worker_s_timeout(
     server: Any, headers: dict[str, str], pool: ThreadPoolExecutor
 ) -> None:
     waiting = [pool.submit(post, server.port, f"{URL}?background=false", headers=headers) for _ in range(WAITERS)]
@@ -115,7 +115,7 @@ def test_a_caller_who_leaves_ends_the_wait_and_not_the_sync(server: Any, headers
     assert server.stored() == [name]
 
 
-def test_a_server_that_is_told_to_stop_still_answers_who_waits(
+def test_a_server_that_shuts_down_still_answers_waiting_callers(
     server: Any, headers: dict[str, str], pool: ThreadPoolExecutor
 ) -> None:
     waiting = pool.submit(post, server.port, f"{URL}?background=false", headers=headers)
@@ -149,7 +149,7 @@ def test_missing_credentials_for_kubernetes_end_the_program_and_say_what_to_set(
     assert "KUBECONFIG must name a usable kubeconfig" in server.log.read_text()
 
 
-def test_several_workers_tell_one_sum_and_clean_up_behind_themselves(
+def test_several_workers_report_one_sum_and_remove_their_files(
     serve_files: Callable[..., Any], headers: dict[str, str]
 ) -> None:
     before = list_metrics_directories()

@@ -87,7 +87,7 @@ def test_faulty_files_leave_the_keys_as_they_were_and_the_log_says_why(
     assert (name(store, OLD), name(store, NEW)) == (None, "make")
 
 
-def test_a_file_that_vanishes_locks_nobody_out(secret: Secret, look: Callable[[], KeyStore]) -> None:
+def test_keys_stay_valid_when_their_file_vanishes(secret: Secret, look: Callable[[], KeyStore]) -> None:
     secret.replace(full=f"make:{OLD}", read="")
     store = look()
 
@@ -96,7 +96,7 @@ def test_a_file_that_vanishes_locks_nobody_out(secret: Secret, look: Callable[[]
     assert name(store, OLD) == "make"
 
 
-def test_a_file_that_is_missing_at_the_start_is_told_with_the_other_faults(
+def test_a_file_that_is_missing_at_the_start_is_reported_with_the_other_faults(
     secret: Secret, look: Callable[[], KeyStore]
 ) -> None:
     with pytest.raises(SettingsError) as caught:

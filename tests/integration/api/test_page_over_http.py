@@ -78,7 +78,7 @@ def server(serve_files: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def visit(server: Server) -> Iterator[Callable[[], Browser]]:
+def open_browser(server: Server) -> Iterator[Callable[[], Browser]]:
     browsers: list[Browser] = []
 
     def make() -> Browser:
@@ -91,8 +91,8 @@ def visit(server: Server) -> Iterator[Callable[[], Browser]]:
 
 
 @pytest.fixture
-def browser(visit: Callable[[], Browser]) -> Browser:
-    return visit().sign_in()
+def browser(open_browser: Callable[[], Browser]) -> Browser:
+    return open_browser().sign_in()
 
 
 def store(server: Server, name: str, **status: object) -> None:
@@ -104,8 +104,8 @@ def store(server: Server, name: str, **status: object) -> None:
     (server.syncs / f"{name}.json").write_text(json.dumps(sync))
 
 
-def test_signing_in_leads_to_the_requested_page(visit: Callable[[], Browser]) -> None:
-    browser = visit()
+def test_signing_in_leads_to_the_requested_page(open_browser: Callable[[], Browser]) -> None:
+    browser = open_browser()
 
     sent = browser.get("/page/trends?x=1")
     form = browser.get(sent.headers["location"])
@@ -117,8 +117,8 @@ def test_signing_in_leads_to_the_requested_page(visit: Callable[[], Browser]) ->
     assert browser.get("/page/trends").status_code == 200
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visit: Callable[[], Browser]) -> None:
-    browser = visit()
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(open_browser: Callable[[], Browser]) -> None:
+    browser = open_browser()
 
     plain = browser.send("/page/sign-in", {"key": KEY}).headers["set-cookie"]
     secure = browser.send("/page/sign-in", {"key": KEY}, **{"X-Forwarded-Proto": "https"}).headers["set-cookie"]
@@ -130,7 +130,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(visit: Callable[[
     )
 
 
-def test_pages_tell_the_browser_to_be_strict(browser: Browser) -> None:
+def test_pages_have_strict_security_headers(browser: Browser) -> None:
     answers = [browser.get(path) for path in ("/", "/page/start", "/page/trends", "/page/none", "/page/syncs/none")]
 
     for answer in answers:
@@ -156,8 +156,10 @@ def test_assets_are_kept_for_good_under_a_name_of_their_content(browser: Browser
 
 
 @pytest.mark.parametrize("key", ["", "wrong"])
-def test_a_wrong_key_opens_nothing_and_is_not_repeated(visit: Callable[[], Browser], server: Server, key: str) -> None:
-    browser = visit()
+def test_a_wrong_key_opens_nothing_and_is_not_repeated(
+    open_browser: Callable[[], Browser], server: Server, key: str
+) -> None:
+    browser = open_browser()
 
     answer = browser.send("/page/sign-in", {"key": key and "made-up-key-that-is-wrong"})
 
@@ -167,8 +169,8 @@ def test_a_wrong_key_opens_nothing_and_is_not_repeated(visit: Callable[[], Brows
     assert browser.get("/").status_code == 303
 
 
-def test_guessing_is_slowed_as_it_is_for_the_api(visit: Callable[[], Browser]) -> None:
-    browser = visit()
+def test_guessing_is_slowed_as_it_is_for_the_api(open_browser: Callable[[], Browser]) -> None:
+    browser = open_browser()
 
     answers = [browser.send("/page/sign-in", {"key": f"made-up-guess-{number:04}"}).status_code for number in range(12)]
     right = browser.send("/page/sign-in", {"key": KEY})
@@ -177,8 +179,8 @@ def test_guessing_is_slowed_as_it_is_for_the_api(visit: Callable[[], Browser]) -
     assert (right.status_code, "retry-after" in right.headers or "Wait" in right.text) == (429, True)
 
 
-def test_a_session_ends_with_its_time(visit: Callable[[], Browser]) -> None:
-    browser = visit()
+def test_a_session_ends_with_its_time(open_browser: Callable[[], Browser]) -> None:
+    browser = open_browser()
     key = ApiKey(name="make", digest=compute_digest(KEY))
     past = build_session(key, now=datetime.now(UTC) - timedelta(hours=8, seconds=1), hours=8, nonce="00")
     fresh = build_session(key, now=datetime.now(UTC) - timedelta(hours=7), hours=8, nonce="00")
@@ -281,8 +283,10 @@ def test_a_form_from_another_site_does_nothing(browser: Browser, server: Server,
     assert server.stored() == []
 
 
-def test_a_form_without_its_token_does_nothing(browser: Browser, server: Server, visit: Callable[[], Browser]) -> None:
-    others = visit().sign_in().read_token("/page/start", "/page/start")
+def test_a_form_without_its_token_does_nothing(
+    browser: Browser, server: Server, open_browser: Callable[[], Browser]
+) -> None:
+    others = open_browser().sign_in().read_token("/page/start", "/page/start")
     sign_out = browser.read_token("/", "/page/sign-out")
 
     answers = [
@@ -334,21 +338,21 @@ def test_a_callback_is_sent_again_once_for_each_form(browser: Browser, server: S
 
 
 def test_a_read_only_key_sees_everything_and_no_button(
-    visit: Callable[[], Browser], browser: Browser, server: Server
+    open_browser: Callable[[], Browser], browser: Browser, server: Server
 ) -> None:
     store(server, "est-1", phase="Running", startTime="2025-10-16T14:09:00Z")
-    looker = visit().sign_in(LOOK_KEY)
+    read_only = open_browser().sign_in(LOOK_KEY)
     token = browser.read_token("/page/syncs/est-1/cancel", "/page/syncs/est-1/cancel")
 
-    pages = [looker.get(path).text for path in ("/", "/page/syncs/est-1")]
-    asked = [looker.get(path).status_code for path in ("/page/start", "/page/syncs/est-1/cancel")]
-    acted = looker.send("/page/syncs/est-1/cancel", {"token": token})
+    pages = [read_only.get(path).text for path in ("/", "/page/syncs/est-1")]
+    asked = [read_only.get(path).status_code for path in ("/page/start", "/page/syncs/est-1/cancel")]
+    acted = read_only.send("/page/syncs/est-1/cancel", {"token": token})
 
     assert all("/page/start" not in page and "/cancel" not in page and "read-only" in page for page in pages)
     assert asked == [403, 403]
     assert acted.status_code == 403
     assert not (server.syncs / "est-1.phase").exists()
-    assert looker.send("/page/sign-out", {"token": looker.read_token("/", "/page/sign-out")}).status_code == 303
+    assert read_only.send("/page/sign-out", {"token": read_only.read_token("/", "/page/sign-out")}).status_code == 303
 
 
 def test_whatever_a_sync_holds_is_shown_as_text(browser: Browser, server: Server) -> None:
@@ -386,8 +390,10 @@ def test_a_made_up_address_is_shown_as_text_or_not_at_all(browser: Browser) -> N
     assert "<img src=x" not in page.text + prefilled.text
 
 
-def test_the_page_speaks_the_language_of_the_browser_until_another_is_chosen(visit: Callable[[], Browser]) -> None:
-    browser = visit()
+def test_the_page_speaks_the_language_of_the_browser_until_another_is_chosen(
+    open_browser: Callable[[], Browser],
+) -> None:
+    browser = open_browser()
 
     spanish = browser.get("/page/sign-in", **{"Accept-Language": "es-MX"})
     chosen = browser.send("/page/language", {"language": "en", "next": "/page/sign-in?next=%2F"})
@@ -435,8 +441,8 @@ def test_without_the_script_a_page_refreshes_only_while_a_sync_is_active(browser
     assert refresh not in after
 
 
-def test_a_script_without_a_session_gets_a_401(visit: Callable[[], Browser]) -> None:
-    answer = visit().get("/", **{"X-Page-Part": "live"})
+def test_a_script_without_a_session_gets_a_401(open_browser: Callable[[], Browser]) -> None:
+    answer = open_browser().get("/", **{"X-Page-Part": "live"})
 
     assert answer.status_code == 401
 

@@ -35,7 +35,7 @@ def connections(server: Any) -> Iterator[Callable[[], socket.socket]]:
         yield lambda: stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
 
 
-def test_clients_that_never_finish_their_request_block_nobody(
+def test_clients_that_never_finish_their_request_do_not_block_others(
     server: Any, headers: dict[str, str], connections: Callable[[], socket.socket]
 ) -> None:
     for number in range(SLOW_CLIENTS):
@@ -86,7 +86,7 @@ NOT_HTTP = [
 ]
 
 
-def test_what_is_no_http_the_server_answers_by_itself_as_plain_text(server: Any) -> None:
+def test_what_is_not_http_is_answered_by_the_server_itself_as_plain_text(server: Any) -> None:
     for request, status in NOT_HTTP:
         answer = send_raw(server.port, request)
 

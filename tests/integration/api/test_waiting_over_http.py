@@ -77,7 +77,7 @@ def test_who_waits_longer_than_allowed_gets_504_with_the_sync_s_id(
     assert int(answered["Retry-After"]) > 0
 
 
-def test_who_still_waits_when_the_server_ends_is_told_so_with_the_sync_s_id(
+def test_callers_still_waiting_at_shutdown_get_503_with_the_sync_s_id(
     serve_files: Callable[..., Any], headers: dict[str, str], pool: ThreadPoolExecutor
 ) -> None:
     server = serve_files("--graceful-timeout", "7", REPEATED_REQUESTS="start")

@@ -206,7 +206,7 @@ def find_untexted(value: Any, key: str = "") -> Iterator[str]:
         yield f"{key}: {value}"
 
 
-def test_a_release_whose_name_begins_with_a_digit_is_told_to_name_its_objects(render: Callable[..., Any]) -> None:
+def test_a_release_whose_name_begins_with_a_digit_must_name_its_objects(render: Callable[..., Any]) -> None:
     with pytest.raises(Exception, match="fullnameOverride: name the objects"):
         render(release="2026")
 
@@ -281,7 +281,7 @@ def test_new_keys_restart_nothing_and_a_new_callback_restarts_the_operator(rende
         pytest.param({"existingSecret": "keys", "existingReadOnly": True}, [READ_ONLY], id="of your Secret"),
     ],
 )
-def test_a_file_of_keys_that_may_only_look_is_read_where_there_is_one(
+def test_a_file_of_read_only_keys_is_read_where_there_is_one(
     render: Callable[..., Any], keys: dict[str, Any], files: list[str]
 ) -> None:
     rendered = render({"apiKeys": keys}, base={"credentials": {"existingSecret": "login"}})
@@ -481,7 +481,7 @@ SECRET = "made up, and never to be told"
         pytest.param({"callback": {"signingSecrets": ["whsec_x"]}}, "signingSecrets[0]", id="a short signature"),
     ],
 )
-def test_a_secret_that_cannot_work_is_refused_without_being_told(
+def test_a_secret_that_cannot_work_is_refused_without_being_quoted(
     render: Callable[..., Any], values: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(Exception, match=re.escape(words)) as refusal:
@@ -497,7 +497,7 @@ def test_an_admission_policy_is_refused_where_the_cluster_knows_none(render: Cal
     assert render({"admissionPolicy": ON}, "--kube-version=1.30.0-gke.1").find(POLICY)
 
 
-def test_all_that_is_missing_is_told_together(render: Callable[..., Any]) -> None:
+def test_all_that_is_missing_is_reported_together(render: Callable[..., Any]) -> None:
     with pytest.raises(Exception, match=r"apiKeys: .*\n.*credentials\.email.*\n.*password.*\n.*databaseUrl"):
         render({}, base={})
 

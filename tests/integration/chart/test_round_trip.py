@@ -59,7 +59,7 @@ def run(chart: Path) -> Callable[..., tuple[int, str]]:
     return run
 
 
-def test_an_api_that_cannot_be_reached_is_told_in_a_sentence(run: Callable[..., tuple[int, str]]) -> None:
+def test_an_unreachable_api_is_reported_in_a_sentence(run: Callable[..., tuple[int, str]]) -> None:
     with answering(200, "") as (url, _):
         pass
 

@@ -76,7 +76,7 @@ def test_a_login_is_tried_with_one_listing_of_one_record(
         pytest.param(503, "/api/job-estimates", "is not Attic Tech's API (HTTP 503)", id="away"),
     ],
 )
-def test_a_source_that_does_not_do_is_told_by_what_it_answers(
+def test_an_unusable_source_is_recognised_by_its_response(
     examine: Callable[..., Any], login: dict[str, str], sample: RunningSample, status: int, path: str, said: str
 ) -> None:
     answer = Response(status=status, body=b"<html></html>", headers={"Content-Type": "text/html"})
@@ -88,7 +88,7 @@ def test_a_source_that_does_not_do_is_told_by_what_it_answers(
     assert said in finding["cause"]
 
 
-def test_a_wrong_password_and_a_source_that_is_away_are_told_apart(
+def test_a_wrong_password_is_distinguished_from_an_unreachable_source(
     examine: Callable[..., Any], login: dict[str, str], closed_port: int
 ) -> None:
     wrong = examine("source login", **login | {"ATTIC_TECH_PASSWORD": "wrong"})
@@ -145,7 +145,7 @@ def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..
         pytest.param("postgresql:///no_such_database?host=HOST", 'database "no_such_database" does not', id="missing"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_told_without_its_url(
+def test_an_unusable_database_is_reported_without_its_url(
     examine: Callable[..., Any], postgres_url: str, url: str, said: str
 ) -> None:
     host = psycopg.conninfo.conninfo_to_dict(postgres_url)["host"]
@@ -186,7 +186,7 @@ def test_a_webhook_is_reached_and_never_posted_to(
     assert hook.asked == []
 
 
-def test_a_webhook_with_a_certificate_of_nobody_is_a_fault(
+def test_a_webhook_with_an_untrusted_certificate_is_a_fault(
     examine: Callable[..., Any], act: Callable[..., Any], tls: ssl.SSLContext
 ) -> None:
     hook = act((200, b"Accepted"), context=tls)

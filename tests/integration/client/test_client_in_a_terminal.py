@@ -109,7 +109,7 @@ def test_ctrl_c_leaves_the_bar_and_gives_the_cursor_back(act: Callable[..., Any]
     assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 
-def test_a_server_that_goes_away_is_told_above_the_bar(act: Callable[..., Any], environment: dict[str, str]) -> None:
+def test_a_lost_server_is_reported_above_the_bar(act: Callable[..., Any], environment: dict[str, str]) -> None:
     server = act((202, STARTED), (200, RUNNING), (None,), (200, DONE))
 
     terminal = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": server.url})

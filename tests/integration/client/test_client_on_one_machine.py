@@ -179,7 +179,7 @@ def test_ctrl_c_leaves_a_real_sync_running(
     assert program.run(*command.split()).code == 0
 
 
-def test_a_key_that_may_only_look_is_told_apart(server: ServerProcess, client: Callable[..., Any]) -> None:
+def test_a_read_only_key_is_recognised(server: ServerProcess, client: Callable[..., Any]) -> None:
     server.environment["READ_ONLY_API_KEYS"] = "look:made-up-key-that-only-looks"
     server.start()
     looking = client(server.url, ESTIMATESYNC_API_KEY="made-up-key-that-only-looks")

@@ -110,7 +110,7 @@ def test_authorities_that_cannot_be_read_are_named(
         pytest.param((308, b"", {"Location": "https://b.example/x"}), "redirects to https://b.example", id="redirect"),
     ],
 )
-def test_what_is_no_estimatesync_is_told_from_one_that_is_away(
+def test_another_server_is_distinguished_from_an_unreachable_one(
     act: Callable[..., Any], client: Callable[..., Any], reply: tuple[Any, ...], said: str
 ) -> None:
     server = act(reply)
@@ -132,7 +132,7 @@ def test_what_is_no_estimatesync_is_told_from_one_that_is_away(
         pytest.param(500, 1, id="their defect"),
     ],
 )
-def test_an_error_of_the_api_is_told_in_its_own_words(
+def test_an_error_of_the_api_is_shown_in_its_own_words(
     act: Callable[..., Any], client: Callable[..., Any], status: int, code: int
 ) -> None:
     problem = {"success": False, "message": "a: wrong; b: wrong", "code": "some_code", "errors": ["a: wrong"]}
@@ -159,7 +159,7 @@ def test_tls_is_checked_and_an_authority_of_ones_own_can_be_trusted(
     assert [asked.headers["x-api-key"] for asked in server.asked] == [KEY]
 
 
-def test_https_at_a_port_without_tls_is_told_at_once(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+def test_https_at_a_port_without_tls_is_reported_at_once(act: Callable[..., Any], client: Callable[..., Any]) -> None:
     server = act((200, {}))
 
     ended = client(server.url.replace("http:", "https:")).run("list")
@@ -274,7 +274,7 @@ def test_the_key_is_never_shown_even_by_a_defect(act: Callable[..., Any], client
     assert all(KEY not in ended.out + ended.err for ended in said)
 
 
-def test_a_reader_who_leaves_early_is_no_error(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+def test_a_reader_who_leaves_early_is_not_an_error(act: Callable[..., Any], client: Callable[..., Any]) -> None:
     server = act((200, SYNC), (200, b"line\n" * 100_000))
     reader = client(server.url)
 

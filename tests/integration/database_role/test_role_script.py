@@ -89,7 +89,7 @@ def test_the_role_can_do_nothing_else(role_url: str, statement: str) -> None:
         connection.execute(sql.SQL(statement))  # type: ignore[arg-type] # the statements of the table above
 
 
-def test_an_administrator_who_is_no_superuser_can_run_it(postgres_url: str) -> None:
+def test_an_administrator_who_is_not_a_superuser_can_run_it(postgres_url: str) -> None:
     """As on a managed database."""
     suffix = uuid4().hex[:8]
     admin, database, role = (f"{name}_{suffix}" for name in ("admin", "estimates", "role"))
@@ -124,7 +124,7 @@ def test_a_new_database_is_closed_to_others_and_one_that_is_there_stays_open(
         superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(new)))
 
 
-def test_the_schema_of_somebody_else_is_refused_with_what_to_do(postgres_url: str, database_url: str) -> None:
+def test_a_schema_with_another_owner_is_refused_with_what_to_do(postgres_url: str, database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute("CREATE SCHEMA botzilla")
 

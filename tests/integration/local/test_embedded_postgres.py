@@ -67,7 +67,7 @@ def test_data_outlives_a_stop_and_a_kill(postgres: EmbeddedPostgres, open_direct
     assert ask(postgres, "SELECT word FROM kept") == "still here"
 
 
-def test_a_process_id_that_belongs_to_another_program_by_now_is_not_an_obstacle(
+def test_a_process_id_that_now_belongs_to_another_program_does_not_prevent_the_start(
     postgres: EmbeddedPostgres, open_directory: Path
 ) -> None:
     pid_file = open_directory / "postgres" / "data" / "postmaster.pid"

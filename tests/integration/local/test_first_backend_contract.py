@@ -107,7 +107,7 @@ def test_a_request_as_it_always_was_is_accepted_as_it_always_was(
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", answer["timestamp"])
 
 
-def test_in_the_foreground_the_outcome_is_the_answer_and_the_callback_comes_besides(
+def test_in_the_foreground_the_outcome_is_the_response_and_the_callback_is_sent_as_well(
     port: int, receiver: Receiver
 ) -> None:
     status, answer = send(port, f"{PATH}?background=false", body='{"startDate": "2025-01-01"}')
@@ -136,7 +136,9 @@ def test_in_the_foreground_a_failure_is_500_with_its_cause(port: int) -> None:
     ("headers", "status"),
     [pytest.param({"X-API-KEY": ""}, 401, id="no-key"), pytest.param({"X-API-KEY": "wrong"}, 403, id="wrong-key")],
 )
-def test_who_has_no_key_is_told_so_as_ever(headers: dict[str, str], status: int, port: int) -> None:
+def test_requests_without_a_valid_key_get_the_first_backends_status(
+    headers: dict[str, str], status: int, port: int
+) -> None:
     code, answer = send(port, headers=headers)
 
     assert code == status

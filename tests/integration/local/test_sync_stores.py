@@ -147,7 +147,7 @@ def test_a_status_is_written_over_exactly_the_version_that_was_read(migrated_url
     assert third.metadata.generation == 1
 
 
-def test_a_sync_made_anew_under_the_same_name_is_another_one(migrated_url: str) -> None:
+def test_a_sync_recreated_under_the_same_name_is_another_one(migrated_url: str) -> None:
     async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
         old = await api.create(build_sync())
         await reconciler.delete(old)
@@ -173,7 +173,7 @@ def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_u
     assert missing is None
 
 
-def test_a_redelivery_is_an_annotation_beside_the_others(migrated_url: str) -> None:
+def test_a_redelivery_is_an_annotation_that_keeps_the_others(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync()))
 
     answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", "token"))
@@ -221,7 +221,7 @@ def test_unfinished_syncs_come_oldest_first(migrated_url: str) -> None:
     assert [sync.name for sync in unfinished] == ["c", "b", "a"]
 
 
-def test_a_row_that_is_no_sync_says_so(migrated_url: str) -> None:
+def test_a_row_that_is_not_a_sync_is_reported_as_malformed(migrated_url: str) -> None:
     with psycopg.connect(migrated_url) as connection:
         connection.execute("""INSERT INTO estimatesync_local.sync (name, spec) VALUES ('a', '{"pageSize": "many"}')""")
 
@@ -229,7 +229,7 @@ def test_a_row_that_is_no_sync_says_so(migrated_url: str) -> None:
         use(migrated_url, lambda api, _: api.fetch("a"))
 
 
-def test_a_database_that_is_away_is_told_apart_and_found_again(migrated_url: str) -> None:
+def test_an_unreachable_database_is_reported_as_such_and_reconnected(migrated_url: str) -> None:
     async def act(api: ApiStore, reconciler: ReconcilerStore) -> None:
         await api.check()
         with database_closed(migrated_url):

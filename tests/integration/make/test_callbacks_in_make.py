@@ -194,7 +194,7 @@ def test_without_our_secret_even_a_true_callback_causes_no_mail(
 
 
 @pytest.mark.parametrize(("name", "count"), [(name, 1 if name in ONCE else 2) for name in CALLBACKS])
-def test_a_callback_that_is_sent_again_is_told_once_where_that_is_promised(
+def test_a_redelivered_callback_sends_one_mail_where_that_is_promised(
     machine: Any, callbacks: dict[str, Delivery], account: Any, name: str, count: int
 ) -> None:
     assert callbacks

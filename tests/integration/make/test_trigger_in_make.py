@@ -85,7 +85,7 @@ def test_a_request_whose_answer_was_lost_is_repeated_and_starts_no_second_sync(m
     assert another.outputs[2]["data"]["sync_id"] not in known
 
 
-def test_two_runs_have_different_keys_even_where_make_does_not_tell_the_execution(machine: Any, account: Any) -> None:
+def test_two_runs_have_different_keys_even_where_make_gives_no_execution_id(machine: Any, account: Any) -> None:
     simulator = import_trigger(machine, account)
     simulator.execution_id = ""
     first = simulator.run()

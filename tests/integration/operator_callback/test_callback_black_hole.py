@@ -106,7 +106,7 @@ def test_a_name_that_never_resolves_delays_no_other_and_is_asked_for_once() -> N
     assert resolver.asked.count(HOLE) == 1
 
 
-def test_a_name_is_looked_up_anew_for_each_attempt() -> None:
+def test_a_name_is_resolved_again_for_each_attempt() -> None:
     resolver = Resolver()
     with running_receiver() as receiver:
         sender = build_sender("http://unused.test/", receiver.url, resolver)

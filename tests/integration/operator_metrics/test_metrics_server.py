@@ -34,7 +34,7 @@ def test_metrics_are_answered_at_the_address_that_is_set_and_nowhere_else() -> N
     assert "made_up 7.0" in asyncio.run(ask())
 
 
-def test_a_port_that_is_taken_is_told_with_its_address() -> None:
+def test_a_port_that_is_taken_is_reported_with_its_address() -> None:
     async def serve(port: int) -> None:
         async with serve_metrics(CollectorRegistry(), address=HERE, port=port):
             raise AssertionError

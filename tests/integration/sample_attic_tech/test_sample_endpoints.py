@@ -187,7 +187,7 @@ def test_log_shows_what_was_asked_and_hides_secrets(sample: RunningSample, logge
     assert "Bearer" not in repr(listing)
 
 
-def test_ties_may_be_ordered_anew_on_each_request() -> None:
+def test_ties_may_be_ordered_differently_on_each_request() -> None:
     records = [record | {"status": "sent"} for record in build_records(50, 7, SteppedClock()())]
 
     config = SampleConfig(records=records, shuffle_ties=True)

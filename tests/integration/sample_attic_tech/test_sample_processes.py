@@ -40,7 +40,7 @@ def fetch_first_page(url: str, email: str, password: str) -> dict[str, object]:
     return page
 
 
-def test_sample_serves_what_it_was_told_to() -> None:
+def test_the_sample_serves_what_its_arguments_say() -> None:
     arguments = ("--count", "120", "--seed", "7", "--email", "a@b.example", "--password", "pw", "--page-delay", "0.05")
 
     with running_module("sample_attic_tech", "--port", "0", *arguments) as url:

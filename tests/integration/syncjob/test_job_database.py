@@ -121,7 +121,7 @@ def test_a_database_that_is_not_there(
     assert job.result.results == Results()
 
 
-def test_a_user_without_rights_is_told_which_one_it_lacks(
+def test_a_user_without_rights_gets_an_error_that_names_the_missing_one(
     jobs: Any, sample: RunningSample, database_url: str, role: str
 ) -> None:
     job = jobs.run(sample, DATABASE_URL=with_user(database_url, role))

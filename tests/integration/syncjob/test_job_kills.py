@@ -217,7 +217,7 @@ def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_repor
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_database_that_freezes_at_any_step_is_given_up_and_what_is_told_is_true(
+def test_a_database_that_freezes_at_any_step_is_given_up_and_the_report_is_true(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str,
     when: When,
 ) -> None:  # fmt: skip

@@ -63,7 +63,7 @@ def with_text_ids(page: dict[str, Any]) -> dict[str, Any]:
         pytest.param(with_text_ids, id="ids-as-texts"),
     ],
 )
-def test_whatever_is_said_beside_the_records_they_are_all_stored(
+def test_all_records_are_stored_whatever_the_page_says_besides_them(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query, change: Change
 ) -> None:
     fill(135)
@@ -210,7 +210,7 @@ def test_a_server_that_ignores_the_page_number_is_read_by_id_instead(
     assert len(sample.requests) < 30
 
 
-def test_a_server_that_answers_another_page_than_it_was_asked_for_is_told_which(
+def test_a_response_with_the_wrong_page_is_refused_naming_both_pages(
     jobs: Any, sample: RunningSample, fill: Fill
 ) -> None:
     fill(135)

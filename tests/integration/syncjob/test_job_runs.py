@@ -76,7 +76,7 @@ def test_the_same_sync_again_reports_what_it_committed_and_asks_for_no_page(
     assert query("SELECT uid, total_processed FROM botzilla.sync_run") == [(first.uid, 120)]
 
 
-def test_the_log_tells_the_story_in_page_order(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+def test_the_log_reports_the_pages_in_order(jobs: Any, sample: RunningSample, fill: Fill) -> None:
     fill(25)
 
     job = jobs.run(sample, SYNC_PAGE_SIZE="10")

@@ -35,7 +35,7 @@ def test_a_host_that_can_have_no_address_is_a_matter_of_settings(jobs: Any, samp
     assert "Traceback" not in job.output
 
 
-def test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again(jobs: Any, sample: RunningSample) -> None:
+def test_an_unexpected_error_is_reported_as_a_defect_and_may_be_retried(jobs: Any, sample: RunningSample) -> None:
     job = jobs.run(sample, HTTP_PROXY="ftp://proxy.test")
 
     assert job.process.returncode == 10
@@ -44,7 +44,7 @@ def test_what_nobody_foresaw_is_told_as_a_defect_and_may_be_tried_again(jobs: An
     assert "Traceback" in job.output
 
 
-def test_what_psycopg_warns_of_beside_its_error_is_not_written_past_the_log() -> None:
+def test_warnings_that_psycopg_logs_besides_its_errors_are_not_written_to_stderr() -> None:
     program = "import estimatesync_job.main, logging; logging.getLogger('psycopg').warning('error ignored')"
 
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -61,7 +61,7 @@ def test_one_trace_leads_from_the_callers_request_to_the_callback(machine: Any, 
     assert delivery.headers["traceparent"] == f"00-{TRACE}-{by_name['callback attempt'].span_id}-01"
 
 
-def test_nothing_secret_is_told(machine: Any, collector: Any) -> None:
+def test_traces_contain_no_secrets(machine: Any, collector: Any) -> None:
     machine.start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_EXPORTER_OTLP_HEADERS="x-token=made-up-token")
 
     machine.post(traceparent=CALLER)
@@ -86,7 +86,7 @@ def test_every_line_in_json_names_its_trace(machine: Any, collector: Any) -> Non
     assert f"CallbackDelivered: Attempt 1: HTTP 200 trace_id={TRACE}" in machine.log
 
 
-def test_a_server_that_is_killed_and_started_anew_goes_on_with_the_trace(machine: Any, collector: Any) -> None:
+def test_a_server_that_is_killed_and_restarted_continues_the_trace(machine: Any, collector: Any) -> None:
     machine.start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     sync_id = machine.post(traceparent=CALLER)
     machine.until(lambda: "sync starting" in {span.name for span in collector.spans})

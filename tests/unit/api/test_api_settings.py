@@ -28,7 +28,7 @@ def test_each_key_opens_the_api_under_its_name(environment: dict[str, str], name
     assert {key: match.name for key, match in found.items() if match} == names
 
 
-def test_keys_that_may_only_look_are_told_apart() -> None:
+def test_read_only_keys_are_kept_apart() -> None:
     keys = read_keys(parse_settings({"API_KEYS": FIRST, "READ_ONLY_API_KEYS": SECOND}))
 
     assert [(key.name, key.is_read_only) for key in keys] == [("key-1", False), ("read-only-key-1", True)]

@@ -51,7 +51,7 @@ def test_a_refusal_gives_the_cause_and_not_the_names_of_cluster_objects(message:
         pytest.param("404 page not found", False, id="not even JSON"),
     ],
 )
-def test_a_missing_object_is_told_from_a_missing_resource(body: object, *, expected: bool) -> None:
+def test_a_missing_object_is_distinguished_from_a_missing_resource(body: object, *, expected: bool) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
 
     assert isinstance(build_api_error(404, parse_api_status(text)), NotFoundError) is expected

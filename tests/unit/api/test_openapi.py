@@ -86,7 +86,7 @@ def test_the_first_example_is_the_one_that_people_know() -> None:
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
-def test_the_description_is_for_everybody(unauthenticated: TestClient, path: str) -> None:
+def test_the_openapi_description_needs_no_key(unauthenticated: TestClient, path: str) -> None:
     assert unauthenticated.simulate_get(path).status_code == 200
 
 

@@ -74,7 +74,7 @@ def test_headers_that_no_browser_sends_are_no_fault_of_the_service(
     assert answer.status_code == expected
 
 
-def test_a_form_that_claims_to_be_a_look_leaves_its_line_in_the_access_log(
+def test_a_form_that_claims_to_be_a_refresh_is_still_in_the_access_log(
     person: TestClient, store: Any, make_sync: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.syncs["est-1"] = make_sync()

@@ -24,7 +24,7 @@ def test_one_does_not_use_up_what_another_has() -> None:
     assert (limiter.compute_wait("a", 0.0), limiter.compute_wait("b", 0.0)) == (2, 0)
 
 
-def test_nobody_saves_up_more_than_a_burst() -> None:
+def test_an_idle_client_saves_up_no_more_than_a_burst() -> None:
     limiter = RateLimiter(LIMIT)
     limiter.take("a", 0.0)
 

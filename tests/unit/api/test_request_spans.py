@@ -76,7 +76,7 @@ def test_unauthenticated_requests_leave_no_span_whatever_they_send(
     assert (answer.status_code, recorder.ended) == (status, [])
 
 
-def test_an_open_page_is_told_once_and_not_with_each_look(anybody: TestClient, recorder: Recorder) -> None:
+def test_an_open_page_makes_one_span_and_not_one_for_each_refresh(anybody: TestClient, recorder: Recorder) -> None:
     signed_in = anybody.simulate_post("/page/sign-in", body=f"key={KEY}", headers=FORM)
     cookie = {"cookie": f"estimatesync={signed_in.cookies['estimatesync'].value}"}
 

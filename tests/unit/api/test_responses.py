@@ -103,7 +103,7 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
     }
 
 
-def test_a_sync_nobody_has_looked_at_yet_has_the_same_fields_and_is_queued() -> None:
+def test_a_sync_not_yet_reconciled_has_the_same_fields_and_is_queued() -> None:
     fresh, finished = (
         msgspec.to_builtins(to_sync_body(build_sync(status))) for status in (EstimateSyncStatus(), FINISHED)
     )

@@ -69,7 +69,7 @@ def test_headers_are_taken_as_people_send_them(
         pytest.param({}, " " * (64 * 1024 + 1), 413, "body_too_large", id="too large"),
     ],
 )
-def test_bad_input_is_told_and_nothing_is_stored(
+def test_bad_input_is_reported_and_nothing_is_stored(
     client: TestClient, store: Any, headers: dict[str, str], body: str, status: int, code: str
 ) -> None:
     result = client.simulate_post(URL, headers=headers, body=body)
@@ -79,7 +79,7 @@ def test_bad_input_is_told_and_nothing_is_stored(
     assert store.syncs == {}
 
 
-def test_an_unauthorized_caller_is_told_how_to_identify(unauthenticated: TestClient) -> None:
+def test_a_401_says_how_to_authenticate(unauthenticated: TestClient) -> None:
     result = unauthenticated.simulate_post(URL)
 
     assert result.headers["www-authenticate"] == 'ApiKey realm="estimatesync"'

@@ -40,7 +40,7 @@ def test_a_wrong_query_is_400_with_every_fault(client: TestClient) -> None:
     assert len(result.json["errors"]) == 2
 
 
-def test_who_has_seen_a_sync_like_this_is_told_so_without_a_body(
+def test_an_unchanged_sync_is_answered_with_304_and_no_body(
     client: TestClient, store: Any, make_sync: MakeSync
 ) -> None:
     store.syncs["est-1"] = make_sync("est-1", RUNNING)

@@ -29,7 +29,7 @@ async def wait_for_looks(store: Any, count: int) -> None:
             await asyncio.sleep(0)
 
 
-def test_a_hundred_callers_cost_one_look_at_a_time_and_two_readings_each(store: Any, make_sync: MakeSync) -> None:
+def test_a_hundred_callers_cost_one_poll_at_a_time_and_two_readings_each(store: Any, make_sync: MakeSync) -> None:
     async def act() -> list[EstimateSync | None]:
         waiter = SyncWaiter(store, pause=pause)
         store.syncs = {name: make_sync(name, RUNNING) for name in map(str, range(100))}
@@ -47,7 +47,7 @@ def test_a_hundred_callers_cost_one_look_at_a_time_and_two_readings_each(store: 
 
 
 @pytest.mark.parametrize("fault", [None, "unavailable"])
-def test_nobody_waits_in_vain_for_a_hint_that_never_comes(
+def test_a_finished_sync_is_noticed_even_if_the_index_never_shows_it(
     store: Any, make_sync: MakeSync, unavailable: Exception, fault: str | None
 ) -> None:
     async def act() -> EstimateSync | None:
@@ -64,7 +64,7 @@ def test_nobody_waits_in_vain_for_a_hint_that_never_comes(
     assert POLLS_PER_READING - 1 <= store.looks <= POLLS_PER_READING + 1
 
 
-def test_nobody_looks_when_nobody_waits(store: Any, make_sync: MakeSync) -> None:
+def test_the_index_is_not_polled_when_no_caller_waits(store: Any, make_sync: MakeSync) -> None:
     async def act() -> int:
         waiter = SyncWaiter(store, pause=pause)
         store.syncs = {"est-1": make_sync("est-1", RUNNING)}
@@ -98,7 +98,7 @@ def test_a_closing_waiter_ends_every_wait_and_begins_none(store: Any, make_sync:
     asyncio.run(act())
 
 
-def test_answers_say_that_their_connection_ends_once_the_process_is_told_to(store: Any) -> None:
+def test_responses_close_their_connection_once_the_process_shuts_down(store: Any) -> None:
     async def act() -> list[str | None]:
         waiter, answers = SyncWaiter(store, pause=pause), (Response(), Response())
         around = Lifespan(store, waiter)

@@ -70,7 +70,7 @@ def test_memory_is_a_goal_where_sizes_grow() -> None:
     assert find_missed_goals(row) == ["130 MB > 120 MB"]
 
 
-def test_the_document_tells_missed_goals_first_and_leaves_no_cell_empty() -> None:
+def test_the_document_lists_missed_goals_first_and_leaves_no_cell_empty() -> None:
     table = build_table(build_load(OURS, 0.6), build_load(LIMIT, 0.4))
 
     text = build_report(table, machine="a machine", command="make bench", at=AT, picture="p.svg")

@@ -63,7 +63,7 @@ def test_a_busy_server_says_when_to_come_again() -> None:
     assert "Try again in 17 s" in error.cure
 
 
-def test_a_redirect_is_told_without_what_its_path_may_hold() -> None:
+def test_a_redirect_is_reported_without_its_path() -> None:
     error = answer(301, b"", location="https://other.example/secret-path")
 
     assert error.message == "sync.example.com redirects to https://other.example."

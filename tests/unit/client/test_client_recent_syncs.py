@@ -150,7 +150,7 @@ def test_what_is_tried_now_counts_more_than_what_was_seen(
     assert combine_findings(tried, seen) == combined
 
 
-def test_a_contradiction_is_left_open_and_told() -> None:
+def test_a_contradiction_is_left_open_and_shown() -> None:
     finding = combine_findings(OK, SEEN_FAULT)
 
     assert finding.verdict is Verdict.UNKNOWN

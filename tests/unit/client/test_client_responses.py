@@ -57,6 +57,6 @@ def test_answers_to_commands_are_read() -> None:
         pytest.param(lambda: parse_sync_page({"success": True, "syncs": ["est-1"]}), id="no syncs in the list"),
     ],
 )
-def test_a_shape_that_is_not_known_is_a_strangers(parse: Callable[[], object]) -> None:
+def test_an_unknown_shape_is_not_estimatesync(parse: Callable[[], object]) -> None:
     with pytest.raises(NotEstimateSyncError, match="a shape that this program does not know"):
         parse()

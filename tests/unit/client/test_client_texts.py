@@ -41,7 +41,7 @@ def draw(shown: Any, *, width: int = 80) -> list[str]:
         pytest.param(200_000, "2 d", "55 h 33 min", "55:33:20", id="days"),
     ],
 )
-def test_times_are_told_in_units_of_their_size(
+def test_times_are_formatted_in_units_of_their_size(
     now: datetime, seconds: int, age: str, duration: str, clock: str
 ) -> None:
     assert format_age(now - timedelta(seconds=seconds), now) == age
@@ -93,7 +93,7 @@ def test_a_progress_line_says_how_far_it_is(build: Callable[..., Sync]) -> None:
     assert line == "running  page 9/17, 900 estimates"
 
 
-def test_a_look_leaves_out_what_nobody_knows_yet(build: Callable[..., Sync], now: datetime) -> None:
+def test_the_details_leave_out_what_is_not_known_yet(build: Callable[..., Sync], now: datetime) -> None:
     unknown = dict.fromkeys(("progress", "results", "callback", "started_at", "completed_at", "duration_seconds"))
 
     names = [name for name, _ in format_fields(build(status="queued", **unknown), now)]
@@ -134,7 +134,7 @@ def test_a_narrow_terminal_folds_an_id_and_loses_no_part_of_it(build: Callable[.
     assert "".join(line.split()[0] for line in lines[1:]) == KEYED_ID
 
 
-def test_a_look_at_a_sync_shows_somebody_elses_brackets(build: Callable[..., Sync], now: datetime) -> None:
+def test_the_details_show_brackets_in_a_message_as_they_are(build: Callable[..., Sync], now: datetime) -> None:
     lines = draw(build_sync(build(status="failed", reason="X", message="see [SYNC] [red]"), now))
 
     assert lines[1] == "✘ failed  X: see [SYNC] [red]"

@@ -38,7 +38,7 @@ def begin(fake_server: Any) -> Callable[..., SyncWaiter]:
     return lambda **options: SyncWaiter(fake_server, clock=clock, pause=clock.pause, **{"patience": 300.0, **options})
 
 
-def test_each_look_is_shown_until_the_end(
+def test_each_poll_is_shown_until_the_end(
     fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.looks = [build(status=status) for status in ("queued", "running", "running", "failed")]
@@ -94,7 +94,7 @@ def test_a_log_that_breaks_off_after_the_end_is_read_once_more(
     assert list(begin().follow_log("est-1")) == ["one", "two"]
 
 
-def test_a_log_that_nobody_can_read_any_more_is_given_up(
+def test_a_log_that_stays_unreadable_is_given_up(
     fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     gone = UnavailableError("The log cannot be read now.")

@@ -65,7 +65,7 @@ def test_build_stamps_the_version_and_changes_no_module_file() -> None:
     assert command[-2:] == ["/out/kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"]
 
 
-def test_fingerprint_tells_contents_names_and_platforms_apart() -> None:
+def test_fingerprint_distinguishes_contents_names_and_platforms() -> None:
     base = compute_fingerprint({"a": b"1", "b": b"2"}, "Linux-x86_64")
 
     others = {

@@ -44,6 +44,6 @@ def test_quantities(text: str, number: float) -> None:
     assert parsed == number
 
 
-def test_what_is_no_quantity_is_an_error() -> None:
+def test_an_invalid_quantity_is_an_error() -> None:
     with pytest.raises(ValueError, match="not a quantity: much"):
         parse_quantity("much")

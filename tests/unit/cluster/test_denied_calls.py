@@ -54,7 +54,7 @@ def test_a_refusal_counts_unless_the_right_was_taken_away(changes: list[ApiCall]
     assert find_denied_calls([call, *changes]) == ((call,) if refused else ())
 
 
-def test_a_403_of_somebody_who_has_the_right_is_no_refusal() -> None:
+def test_a_403_despite_the_right_is_not_a_denied_call() -> None:
     quota = make_call(OPERATOR, "create", "jobs", at=20, status=403, forbidden=False)
 
     assert find_denied_calls([quota]) == ()

@@ -86,7 +86,9 @@ def test_of_kube_router_only_the_firewall_runs() -> None:
         pytest.param("linux", 0, ["runc"], "needs runc (on Debian: make node-packages", id="no runc"),
     ],
 )
-def test_a_machine_that_cannot_be_a_node_is_told_why(platform: str, user: int, missing: list[str], words: str) -> None:
+def test_a_machine_that_cannot_be_a_node_is_refused_with_the_reason(
+    platform: str, user: int, missing: list[str], words: str
+) -> None:
     obstacle = decide_obstacle(platform=platform, user=user, missing=missing)
 
     assert obstacle is not None

@@ -6,7 +6,7 @@ from estimatesync_cluster.test_kubelet.environment import compute_pod_address
 from estimatesync_cluster.test_kubelet.manifests import Container, ContainerPort, HttpGet
 
 
-def test_pods_have_different_addresses_which_stay_theirs_and_are_nobody_elses() -> None:
+def test_each_pod_has_a_stable_address_of_its_own() -> None:
     addresses = [compute_pod_address(f"uid-{number}", platform="linux") for number in range(200)]
 
     assert len(set(addresses)) == 200
@@ -27,6 +27,6 @@ def test_a_probe_names_a_port_or_gives_its_number(port: Any, number: int) -> Non
     assert find_port(container, HttpGet(port=port)) == number
 
 
-def test_a_port_that_nobody_has_is_named() -> None:
+def test_an_unknown_port_is_named() -> None:
     with pytest.raises(ValueError, match="no port named metrics"):
         find_port(Container(name="c"), HttpGet(port="metrics"))

@@ -16,7 +16,7 @@ def test_a_callback_id_is_the_same_for_every_attempt() -> None:
     assert build_callback_id(UID) == build_callback_id(UID) == f"msg_{UID}"
 
 
-def test_a_sync_name_tells_the_time_in_utc_and_fits_a_label() -> None:
+def test_a_sync_name_contains_the_time_in_utc_and_fits_a_label() -> None:
     created_at = datetime(2025, 10, 16, 10, 9, 0, 7_900, tzinfo=timezone(timedelta(hours=-4)))
 
     name = build_sync_name(created_at, "k3x9q")

@@ -87,7 +87,7 @@ def test_a_graph_spans_its_time_and_its_values() -> None:
     assert picture.count(">2 s<") == 1
 
 
-def test_what_is_no_number_is_left_out() -> None:
+def test_what_is_not_a_number_is_left_out() -> None:
     points = ((0.0, float("nan")), (30.0, 1.0))
 
     picture = build_picture({GRAPH: [Line(name="x", points=points)]}, title="t", span=SPAN)

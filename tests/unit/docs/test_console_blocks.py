@@ -61,5 +61,5 @@ def test_a_command_goes_on_behind_a_backslash_and_up_to_the_end_of_a_here_docume
     )
 
 
-def test_what_stands_before_the_first_prompt_is_no_command() -> None:
+def test_what_stands_before_the_first_prompt_is_not_a_command() -> None:
     assert list(parse_commands(["output of nothing"])) == []

@@ -79,7 +79,7 @@ def test_a_key_that_the_database_does_not_know_is_proposed_with_a_warning() -> N
     assert proposed.notes == ("no foreign key leads there: check whether this is the right table",)
 
 
-def test_what_is_doubtful_is_said() -> None:
+def test_a_proposal_notes_what_it_cannot_decide() -> None:
     table = build_table(
         "estimate", at_updated_date="timestamp without time zone", price=("integer", {"scale": 0}), trueCost="text"
     )

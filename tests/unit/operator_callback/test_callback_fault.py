@@ -31,7 +31,7 @@ def chain(error: Exception, cause: Exception) -> Exception:
         pytest.param(httpx.ReadError("s3cret"), "the connection failed", id="unknown"),
     ],
 )
-def test_fault_is_named_without_quoting_anybody(error: Exception, words: str) -> None:
+def test_a_fault_is_named_without_quoting_the_error(error: Exception, words: str) -> None:
     said = format_fault(error)
 
     assert words in said

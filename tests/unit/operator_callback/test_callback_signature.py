@@ -51,7 +51,7 @@ def test_changed_body_does_not_verify() -> None:
         Webhook(VECTOR_SECRET).verify(VECTOR_BODY + b" ", headers)
 
 
-def test_without_secrets_there_is_no_signature_and_the_api_key_is_only_sent_when_set() -> None:
+def test_without_secrets_nothing_is_signed_and_the_api_key_is_sent_only_when_set() -> None:
     plain, keyed = build_headers(), build_headers(make_api_key="made-up-key")
 
     assert list(plain) == ["webhook-id", "webhook-timestamp"]

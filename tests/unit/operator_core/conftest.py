@@ -174,7 +174,7 @@ def make_reconciler(world: World) -> Callable[..., Reconciler]:
 
 
 @pytest.fixture
-def settle() -> Callable[[Reconciler, str], Result]:
+def reconcile_until_idle() -> Callable[[Reconciler, str], Result]:
     """Run passes for one sync until it asks for a later time."""
 
     def run(reconciler: Reconciler, name: str) -> Result:

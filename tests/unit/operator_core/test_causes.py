@@ -9,7 +9,7 @@ ORDINARY = {
 }
 
 
-def test_every_reason_that_is_no_ordinary_state_has_one_row() -> None:
+def test_every_reason_that_is_not_an_ordinary_state_has_one_row() -> None:
     rows = Counter(cause.reason for cause in CAUSES)
 
     assert set(rows) == set(Reason) - ORDINARY
@@ -22,7 +22,7 @@ def test_a_sign_means_one_thing() -> None:
     assert {sign for sign, count in signs.items() if count > 1} == set()
 
 
-def test_every_obstacle_but_a_refused_job_is_known_by_signs() -> None:
+def test_every_blocker_but_a_refused_job_and_a_missing_secret_is_known_by_signs() -> None:
     """A refused job is told by the API server's answer, a missing Secret by the words beside the sign."""
     signless = OBSTACLES - set(SIGNS)
 

@@ -95,11 +95,11 @@ def test_conditions_carry_the_cause_and_the_generation() -> None:
         pytest.param(Phase.FAILED, "ImagePullFailed", "False", id="ended by an obstacle"),
     ],
 )
-def test_a_running_sync_with_an_obstacle_is_stalled(phase: Phase, reason: str, expected: str) -> None:
+def test_a_running_sync_with_a_blocker_is_stalled(phase: Phase, reason: str, expected: str) -> None:
     assert _values(EstimateSyncStatus(phase=phase, reason=reason))[ConditionType.STALLED] == expected
 
 
-def test_the_stall_began_with_the_first_obstacle_whatever_follows_it() -> None:
+def test_the_stall_began_with_the_first_blocker_whatever_follows_it() -> None:
     stalled = EstimateSyncStatus(phase=Phase.RUNNING, reason="Unschedulable")
     before = apply_conditions(stalled, (), now=NOW)
 

@@ -161,7 +161,7 @@ def test_certificate_authorities_are_mounted_and_trusted_by_source_and_database(
     assert variables["SSL_CERT_FILE"] == variables["PGSSLROOTCERT"] == f"{mounts['authorities']}/ca.crt"
 
 
-def test_a_job_is_told_its_place_in_the_trace_and_what_lets_it_in_at_the_collector(
+def test_a_traced_job_gets_its_traceparent_and_the_headers_of_the_collector(
     make_sync: Callable[..., EstimateSync],
 ) -> None:
     settings = JobSettings(image="i", trace_headers_secret="collector")
@@ -174,7 +174,7 @@ def test_a_job_is_told_its_place_in_the_trace_and_what_lets_it_in_at_the_collect
     assert {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": headers} in container["env"]
 
 
-def test_a_job_that_is_not_traced_is_told_nothing_of_it(container: dict[str, Any]) -> None:
+def test_a_job_that_is_not_traced_gets_no_tracing_variables(container: dict[str, Any]) -> None:
     assert [v["name"] for v in container["env"] if v["name"].startswith(("TRACE", "OTEL"))] == []
 
 

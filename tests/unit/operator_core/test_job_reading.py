@@ -137,7 +137,7 @@ def test_a_job_that_ended_is_still_read_while_it_is_being_deleted() -> None:
 
 
 @pytest.mark.parametrize("reason", ["BackoffLimitExceeded", "PodFailurePolicy", "DeadlineExceeded"])
-def test_a_failed_job_tells_its_own_reason_and_time(reason: str) -> None:
+def test_a_failed_job_yields_its_own_reason_and_time(reason: str) -> None:
     observation = observe_job(_job(_condition("Failed", reason), failed=3), [], owner_uid="uid-a")
 
     assert (observation.failure_reason, observation.failed_runs) == (reason, 3)
@@ -336,7 +336,7 @@ def test_the_run_that_counts_is_read(
     assert (observation.termination_message, observation.exit_code, observation.container_reason) == expected
 
 
-def test_an_absent_job_looks_the_same_every_time() -> None:
+def test_an_absent_job_always_gives_the_same_observation() -> None:
     assert observe_job(None, [], owner_uid="uid-a") == ABSENT_JOB
 
 

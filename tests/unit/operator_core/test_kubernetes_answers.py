@@ -16,7 +16,7 @@ from estimatesync_operator.ports import BackendUnavailableError
         pytest.param(503, False, id="unavailable"),
     ],
 )
-def test_a_refusal_is_told_from_a_bad_moment(status: int, *, expected: bool) -> None:
+def test_a_refusal_is_distinguished_from_a_temporary_error(status: int, *, expected: bool) -> None:
     assert is_refusal(build_api_error(status, ApiStatus(message="the words"))) is expected
 
 

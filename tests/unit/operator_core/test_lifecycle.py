@@ -70,7 +70,7 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
     assert len(status.conditions) == 5
 
 
-def test_a_place_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
+def test_a_slot_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED, age=1)
 
     status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
@@ -124,7 +124,7 @@ def test_a_running_sync_says_what_it_is_doing(
     assert (status.reason, status.message, status.progress) == (Reason.RUNNING, message, read)
 
 
-def test_a_log_that_cannot_be_read_for_a_moment_does_not_turn_progress_back(
+def test_a_log_that_cannot_be_read_for_a_moment_does_not_reset_progress(
     make_sync: MakeSync, running: dict[str, Any]
 ) -> None:
     seen = lifecycle.compute_running_status(
@@ -138,7 +138,7 @@ def test_a_log_that_cannot_be_read_for_a_moment_does_not_turn_progress_back(
     )
 
 
-def test_an_obstacle_is_shown_and_its_message_bounded(make_sync: MakeSync, running: dict[str, Any]) -> None:
+def test_a_blocker_is_shown_and_its_message_bounded(make_sync: MakeSync, running: dict[str, Any]) -> None:
     stuck = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull", waiting_message="x\n" * 2000)
 
     status = lifecycle.compute_running_status(make_sync(**running), stuck, None, now=NOW, max_evictions=5)
@@ -148,7 +148,7 @@ def test_an_obstacle_is_shown_and_its_message_bounded(make_sync: MakeSync, runni
     assert "\n" not in (status.message or "")
 
 
-def test_an_obstacle_quotes_the_node(make_sync: MakeSync, running: dict[str, Any]) -> None:
+def test_a_blocker_quotes_the_node(make_sync: MakeSync, running: dict[str, Any]) -> None:
     observation = JobObservation(state=JobState.PENDING, waiting_reason="Unschedulable", waiting_message="0/3 nodes")
 
     status = lifecycle.compute_running_status(make_sync(**running), observation, None, now=NOW, max_evictions=5)
@@ -159,7 +159,7 @@ def test_an_obstacle_quotes_the_node(make_sync: MakeSync, running: dict[str, Any
     )
 
 
-def test_an_obstacle_is_remembered_while_the_job_is_ending(make_sync: MakeSync, running: dict[str, Any]) -> None:
+def test_a_blocker_is_remembered_while_the_job_is_ending(make_sync: MakeSync, running: dict[str, Any]) -> None:
     sync = make_sync(**{**running, "reason": "ImagePullFailed", "message": "cannot be pulled"})
     ending = JobObservation(state=JobState.PENDING, failure_reason="DeadlineExceeded")
 
@@ -251,7 +251,9 @@ def test_a_refused_sync_gives_up_when_its_time_is_over(make_sync: MakeSync) -> N
 
 
 @pytest.mark.parametrize("read", [lifecycle.get_date_range, lifecycle.compute_give_up_time])
-def test_a_sync_that_was_never_visited_is_a_defect(make_sync: MakeSync, read: Callable[[EstimateSync], object]) -> None:
+def test_a_sync_that_was_never_reconciled_is_a_defect(
+    make_sync: MakeSync, read: Callable[[EstimateSync], object]
+) -> None:
     with pytest.raises(ValueError, match="has a"):
         read(make_sync())
 

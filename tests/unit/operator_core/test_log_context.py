@@ -22,7 +22,7 @@ def collector() -> Collector:
     return handler
 
 
-def test_a_line_written_during_a_visit_carries_the_id_of_the_sync(collector: Collector) -> None:
+def test_a_line_logged_during_a_reconcile_carries_the_id_of_the_sync(collector: Collector) -> None:
     token = current_sync.set("est-1")
 
     collector.handle(logging.makeLogRecord({"msg": "a library's words"}))
@@ -32,7 +32,7 @@ def test_a_line_written_during_a_visit_carries_the_id_of_the_sync(collector: Col
     assert [vars(record)["sync_id"] for record in collector.records] == ["est-1", "est-2"]
 
 
-def test_a_line_of_nobodys_visit_is_left_as_it_is(collector: Collector) -> None:
+def test_a_line_logged_outside_a_reconcile_is_left_as_it_is(collector: Collector) -> None:
     collector.handle(logging.makeLogRecord({"msg": "started"}))
 
     assert not hasattr(collector.records[0], "sync_id")

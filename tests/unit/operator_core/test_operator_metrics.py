@@ -34,7 +34,7 @@ def instruments() -> Instruments:
     return Instruments()
 
 
-def test_syncs_are_counted_by_phase_and_reason_also_the_settled_ones(
+def test_syncs_are_counted_by_phase_and_reason_including_settled_ones(
     instruments: Instruments, make_sync: MakeSync
 ) -> None:
     callback = CallbackStatus(state=CallbackState.DELIVERED)
@@ -72,7 +72,7 @@ def test_every_counter_shows_a_zero_before_it_counts(
     assert shown == dict.fromkeys(values, 0)
 
 
-def test_a_place_ends_the_wait(instruments: Instruments, make_sync: MakeSync) -> None:
+def test_getting_a_slot_ends_the_queue_wait(instruments: Instruments, make_sync: MakeSync) -> None:
     sync = make_sync("a", phase=Phase.QUEUED)
 
     instruments.metrics.record_change(

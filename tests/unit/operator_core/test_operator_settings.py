@@ -105,7 +105,7 @@ def test_a_value_that_cannot_be_used_is_named_with_what_it_takes(name: str, valu
     assert words in fault
 
 
-def test_all_faults_are_told_together() -> None:
+def test_all_faults_are_reported_together() -> None:
     with pytest.raises(SettingsError) as caught:
         _read(NAMESPACE="", SYNC_IMAGE="", MAX_ACTIVE_SYNCS="many")
 

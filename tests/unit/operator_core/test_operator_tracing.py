@@ -65,7 +65,7 @@ def send(world: Any, recorder: Recorder, sync: EstimateSync) -> None:
         pytest.param(CallbackAttempt(error="private", is_refused=True), {}, "refused", id="not allowed"),
     ],
 )
-def test_an_attempt_is_told_with_what_it_came_to(
+def test_an_attempt_becomes_a_span_with_its_outcome(
     world: Any, recorder: Recorder, make_sync: MakeSync, attempt: CallbackAttempt, noted: Attributes, fault: str | None
 ) -> None:
     world.answers = [attempt]
@@ -78,7 +78,7 @@ def test_an_attempt_is_told_with_what_it_came_to(
     assert span["attributes"] == {"estimatesync.sync.id": "a", "estimatesync.callback.attempt": 3}
 
 
-def test_a_visit_leaves_the_trace_of_who_woke_it_before_it_looks(
+def test_a_reconcile_leaves_the_trace_of_its_trigger_before_it_fetches(
     world: Any, recorder: Recorder, make_sync: MakeSync
 ) -> None:
     world.syncs["a"] = make_sync("a")
@@ -92,7 +92,7 @@ def test_a_visit_leaves_the_trace_of_who_woke_it_before_it_looks(
     assert second is not None
 
 
-def test_a_job_is_told_the_span_that_will_be_told_at_its_end(recorder: Recorder, make_sync: MakeSync) -> None:
+def test_a_job_gets_the_span_that_is_recorded_at_its_end(recorder: Recorder, make_sync: MakeSync) -> None:
     running = make_sync("a", phase=Phase.RUNNING, start_time=make_sync("a").metadata.creation_timestamp)
 
     handed_on = parse_traceparent(JobTraces(recorder).format(running))

@@ -139,7 +139,7 @@ def test_an_error_without_words_still_ends_the_sync_with_words(make_sync: MakeSy
     assert outcome.message == "Login to Attic Tech failed. Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
 
 
-def test_the_obstacle_that_stood_until_the_deadline_is_the_cause(make_sync: MakeSync) -> None:
+def test_the_blocker_that_lasted_until_the_deadline_is_the_cause(make_sync: MakeSync) -> None:
     stalled = Condition(
         type="Stalled",
         status=ConditionStatus.TRUE,
@@ -163,7 +163,7 @@ def test_the_obstacle_that_stood_until_the_deadline_is_the_cause(make_sync: Make
         pytest.param("Error", Reason.INTERRUPTED, id="nobody knows why"),
     ],
 )
-def test_who_was_told_to_stop_does_not_know_why_but_the_node_may(
+def test_an_interrupted_run_leaves_the_cause_to_the_node(
     make_sync: MakeSync, finished_job: Finished, container_reason: str, reason: Reason
 ) -> None:
     error = ResultError(reason=Reason.INTERRUPTED, message="told to stop", retryable=True)
@@ -193,7 +193,7 @@ def test_who_gave_up_says_after_how_many_runs(
     assert compute_outcome(seen, make_sync("a")).message == expected
 
 
-def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync) -> None:
+def test_giving_up_names_the_blocker_and_how_long_it_lasted(make_sync: MakeSync) -> None:
     sync = make_sync("a", phase=Phase.RUNNING, reason=Reason.UNSCHEDULABLE, message="No node can take the sync")
 
     outcome = compute_give_up(sync, after=timedelta(seconds=600))
@@ -232,7 +232,7 @@ def test_surrender_names_the_obstacle_and_how_long_it_stood(make_sync: MakeSync)
         pytest.param(None, None, None, id="not waiting"),
     ],
 )
-def test_what_keeps_a_sync_from_running_is_told_from_an_ordinary_start(
+def test_a_blocker_is_distinguished_from_an_ordinary_start(
     waiting_reason: str | None, message: str | None, expected: Reason | None
 ) -> None:
     observation = JobObservation(state=JobState.PENDING, waiting_reason=waiting_reason, waiting_message=message)

@@ -52,7 +52,7 @@ def test_the_oldest_go_first_and_the_others_know_their_place(
     assert decision.may_start is (expected == "It is this sync's turn")
 
 
-def test_a_suspended_sync_does_not_start_though_there_is_room(make_sync: MakeSync) -> None:
+def test_a_suspended_sync_does_not_start_though_a_slot_is_free(make_sync: MakeSync) -> None:
     decision = decide_start(make_sync("me", **SUSPENDED), [], max_active=1)
 
     assert (decision.may_start, decision.reason) == (False, Reason.SUSPENDED)
@@ -82,7 +82,7 @@ def test_far_back_in_the_line_the_position_is_rough_so_that_it_seldom_changes(
     assert f"Position {decision.place.position}" == expected.removesuffix(" or later").partition(";")[0]
 
 
-def test_only_those_whose_turn_has_changed_are_named_oldest_first(make_sync: MakeSync) -> None:
+def test_only_syncs_whose_place_has_changed_are_outdated_oldest_first(make_sync: MakeSync) -> None:
     syncs = [
         make_sync("new", age=0),
         make_sync("told", age=1, phase=Phase.QUEUED, message="Position 3; waiting for running"),

@@ -18,7 +18,7 @@ from estimatesync_operator.reconciler import Reconciler
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 
 Make = Callable[..., Reconciler]
-Settle = Callable[[Reconciler, str], Result]
+ReconcileUntilIdle = Callable[[Reconciler, str], Result]
 Finished = Callable[..., JobObservation]
 
 
@@ -49,10 +49,12 @@ class World(Protocol):
     def touch(self, name: str, **changes: Any) -> None: ...
 
 
-def test_a_new_sync_gets_its_range_its_place_and_one_job(world: World, make_reconciler: Make, settle: Settle) -> None:
+def test_a_new_sync_gets_its_range_a_slot_and_one_job(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
     world.add("a")
 
-    result = settle(make_reconciler(), "a")
+    result = reconcile_until_idle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.RUNNING, Reason.RUNNING)
@@ -64,26 +66,30 @@ def test_a_new_sync_gets_its_range_its_place_and_one_job(world: World, make_reco
 
 
 def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
-    world: World, make_reconciler: Make, settle: Settle
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
 ) -> None:
     world.add("a")
     reconciler = make_reconciler()
 
     for _ in range(5):
-        settle(reconciler, "a")
+        reconcile_until_idle(reconciler, "a")
 
     assert world.created == ["a"]
     assert len(world.events) == 2
 
 
 def test_a_finished_job_ends_the_sync_and_its_callback_is_delivered_once(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", **running)
     world.observations["a"] = finished_job("a")
 
-    settle(make_reconciler(), "a")
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.duration_seconds) == (Phase.SUCCEEDED, 487)
@@ -108,14 +114,18 @@ def test_the_callback_is_on_record_before_the_first_attempt(
     assert world.sent == []
 
 
-def test_bad_credentials_are_told_word_for_word(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+def test_the_message_for_bad_credentials_is_kept_word_for_word(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", **running)
     cause = "Login to Attic Tech failed: Invalid credentials"
     world.observations["a"] = finished_job("a", ResultError(reason=Reason.LOGIN_FAILED, message=cause, retryable=False))
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.reason, status.message) == (Phase.FAILED, Reason.LOGIN_FAILED, cause)
@@ -124,7 +134,11 @@ def test_bad_credentials_are_told_word_for_word(
 
 
 def test_a_failed_delivery_is_tried_again_with_the_same_id_and_body(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", **running)
     world.observations["a"] = finished_job("a")
@@ -132,7 +146,7 @@ def test_a_failed_delivery_is_tried_again_with_the_same_id_and_body(
     reconciler = make_reconciler()
 
     for expected_attempts in (1, 2, 3):
-        result = settle(reconciler, "a")
+        result = reconcile_until_idle(reconciler, "a")
         assert world.syncs["a"].status.callback.attempts == expected_attempts
         world.time += result.requeue_after or timedelta(0)
 
@@ -142,20 +156,28 @@ def test_a_failed_delivery_is_tried_again_with_the_same_id_and_body(
 
 
 def test_a_label_set_during_a_delivery_does_not_cause_a_second_one(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", **running)
     world.observations["a"] = finished_job("a")
     world.touch_during_send = True
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert len(world.sent) == 1
     assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
 
 
 def test_a_delivery_that_cannot_be_recorded_is_not_made_again(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", **running)
     world.observations["a"] = finished_job("a")
@@ -167,7 +189,7 @@ def test_a_delivery_that_cannot_be_recorded_is_not_made_again(
         with pytest.raises(BackendUnavailableError):
             asyncio.run(reconciler.reconcile("a"))
     world.is_full = False
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     assert len(world.sent) == 1
     assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
@@ -180,10 +202,10 @@ def test_a_delivery_that_cannot_be_recorded_is_not_made_again(
         pytest.param(EstimateSyncSpec(callback=CallbackSpec(enabled=False)), True, "asked for no", id="not wanted"),
     ],
 )
-def test_without_a_target_nobody_is_called_and_the_status_says_why(
+def test_without_a_target_the_callback_is_disabled_and_the_status_says_why(
     world: World,
     make_reconciler: Make,
-    settle: Settle,
+    reconcile_until_idle: ReconcileUntilIdle,
     finished_job: Finished,
     running: dict[str, Any],
     spec: EstimateSyncSpec,
@@ -194,7 +216,7 @@ def test_without_a_target_nobody_is_called_and_the_status_says_why(
     world.observations["a"] = finished_job("a")
     world.target_configured = configured
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     callback = world.syncs["a"].status.callback
     assert callback.state is CallbackState.DISABLED
@@ -202,20 +224,22 @@ def test_without_a_target_nobody_is_called_and_the_status_says_why(
     assert world.sent == []
 
 
-def test_only_as_many_run_as_allowed_oldest_first(world: World, make_reconciler: Make, settle: Settle) -> None:
+def test_only_as_many_run_as_allowed_oldest_first(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
     for name, age in (("young", 1), ("old", 3), ("middle", 2)):
         world.add(name, age=age)
     reconciler = make_reconciler()
 
     for name in ("young", "old", "middle", "young"):
-        settle(reconciler, name)
+        reconcile_until_idle(reconciler, name)
 
     assert world.created == ["old"]
     assert world.syncs["young"].status.message == "Position 2; waiting for old"
     assert world.syncs["middle"].status.message == "Position 1; waiting for old"
 
 
-def test_two_passes_at_once_do_not_take_the_same_place(world: World, make_reconciler: Make) -> None:
+def test_two_concurrent_passes_do_not_take_the_same_slot(world: World, make_reconciler: Make) -> None:
     world.add("old", age=2, phase=Phase.QUEUED, spec=EstimateSyncSpec(suspend=True))
     world.add("young", age=1, phase=Phase.QUEUED)
     reconciler = make_reconciler(max_active_syncs=1)
@@ -231,7 +255,7 @@ def test_two_passes_at_once_do_not_take_the_same_place(world: World, make_reconc
     assert [world.syncs[name].status.phase for name in ("young", "old")] == [Phase.RUNNING, Phase.QUEUED]
 
 
-def test_the_next_in_line_is_woken_when_a_place_gets_free(
+def test_the_next_in_the_queue_is_requeued_when_a_slot_becomes_free(
     world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
@@ -244,17 +268,17 @@ def test_the_next_in_line_is_woken_when_a_place_gets_free(
     assert result.requeue == ("c", "b")
 
 
-def test_the_next_in_line_is_woken_to_learn_whom_it_waits_for(
-    world: World, make_reconciler: Make, settle: Settle
+def test_the_next_in_the_queue_is_requeued_to_learn_what_it_waits_for(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
 ) -> None:
     for age, name in enumerate(("c", "b", "a")):
         world.add(name, age=age)
     reconciler = make_reconciler()
     for name in ("c", "b"):
-        settle(reconciler, name)
+        reconcile_until_idle(reconciler, name)
 
     result = asyncio.run(reconciler.reconcile("a"))
-    settle(reconciler, "b")
+    reconcile_until_idle(reconciler, "b")
 
     assert result.requeue == ("b", "c")
     assert world.syncs["b"].status.message == "Position 1; waiting for a"
@@ -269,14 +293,16 @@ def test_the_next_in_line_is_woken_when_the_running_one_is_deleted(world: World,
     assert world.leftovers_removed == ["deleted"]
 
 
-def test_progress_is_read_from_the_log(world: World, make_reconciler: Make, settle: Settle) -> None:
+def test_progress_is_read_from_the_log(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
     world.add("a")
     reconciler = make_reconciler()
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
     world.observations["a"] = JobObservation(state=JobState.ACTIVE)
     world.log_tail = ("🔍 [SYNC] Page 9/17: 100 estimates", "✅ [SYNC] Page 9 complete. Total so far: 900")
 
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     status = world.syncs["a"].status
     assert (status.progress.text, status.progress.fetched) == ("9/17", 900)
@@ -288,42 +314,47 @@ def test_progress_is_read_from_the_log(world: World, make_reconciler: Make, sett
     [pytest.param(Phase.RUNNING, ["a"], id="running"), pytest.param(Phase.QUEUED, [], id="queued")],
 )
 def test_cancel_stops_the_job_and_tells(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any], phase: Phase, stopped: list[str]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    running: dict[str, Any],
+    phase: Phase,
+    stopped: list[str],
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(cancel=True), **{**running, "phase": phase})
     if phase is Phase.RUNNING:
         world.observations["a"] = JobObservation(state=JobState.ACTIVE)
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert world.stopped == stopped
     assert world.syncs["a"].status.phase is Phase.CANCELLED
     assert json.loads(world.sent[0][1])["error"] == "Cancelled"
 
 
-def test_a_cancelled_sync_keeps_its_place_until_nothing_runs_any_more(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+def test_a_cancelled_sync_keeps_its_slot_until_its_job_has_stopped(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(cancel=True), **running)
     world.observations["a"] = JobObservation(state=JobState.STOPPING)
     reconciler = make_reconciler()
 
-    result = settle(reconciler, "a")
+    result = reconcile_until_idle(reconciler, "a")
 
     assert result.requeue_after == timedelta(seconds=1)
     assert (world.syncs["a"].status.phase, world.syncs["a"].status.reason) == (Phase.RUNNING, Reason.STOPPING)
     del world.observations["a"]
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
     assert world.syncs["a"].status.phase is Phase.CANCELLED
 
 
 def test_cancelling_spares_a_foreign_job_of_our_name(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(cancel=True), **running)
     world.observations["a"] = JobObservation(state=JobState.FOREIGN)
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert world.stopped == []
 
@@ -338,7 +369,7 @@ def test_cancelling_spares_a_foreign_job_of_our_name(
 def test_a_job_that_is_not_there_any_more_is_a_failure_never_a_second_job(
     world: World,
     make_reconciler: Make,
-    settle: Settle,
+    reconcile_until_idle: ReconcileUntilIdle,
     running: dict[str, Any],
     observation: JobObservation | None,
     reason: Reason,
@@ -347,40 +378,42 @@ def test_a_job_that_is_not_there_any_more_is_a_failure_never_a_second_job(
     if observation:
         world.observations["a"] = observation
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert world.created == []
     assert world.syncs["a"].status.reason == reason
 
 
 def test_a_refused_job_is_asked_for_again_until_the_time_is_over(
-    world: World, make_reconciler: Make, settle: Settle
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(timeout_seconds=60))
     world.refusal = 'exceeded quota: "jobs"'
     reconciler = make_reconciler()
 
-    result = settle(reconciler, "a")
+    result = reconcile_until_idle(reconciler, "a")
 
     assert result.requeue_after == timedelta(seconds=15)
     assert world.syncs["a"].status.reason == Reason.JOB_REFUSED
 
     world.time += timedelta(seconds=61)
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.JOB_REFUSED)
     assert "exceeded quota" in status.message
 
 
-def test_a_refusal_that_passes_is_forgotten(world: World, make_reconciler: Make, settle: Settle) -> None:
+def test_a_refusal_that_passes_is_forgotten(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
     world.add("a")
     world.refusal = "the webhook is down"
     reconciler = make_reconciler()
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     world.refusal = None
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     assert world.created == ["a"]
     assert world.syncs["a"].status.reason == Reason.RUNNING
@@ -393,7 +426,7 @@ def test_a_refusal_that_passes_is_forgotten(world: World, make_reconciler: Make,
 def test_a_finished_sync_is_removed_after_its_time_and_not_before(
     world: World,
     make_reconciler: Make,
-    settle: Settle,
+    reconcile_until_idle: ReconcileUntilIdle,
     finished_job: Finished,
     running: dict[str, Any],
     own: int | None,
@@ -404,22 +437,26 @@ def test_a_finished_sync_is_removed_after_its_time_and_not_before(
     world.time += timedelta(seconds=487)
     reconciler = make_reconciler(default_ttl=timedelta(days=2))
 
-    result = settle(reconciler, "a")
+    result = reconcile_until_idle(reconciler, "a")
 
     assert result.requeue_after == kept
     world.time += kept
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
     assert world.syncs == {}
 
 
 def test_a_finished_sync_stays_while_its_callback_is_under_way(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(ttl_seconds_after_finished=0), **running)
     world.observations["a"] = finished_job("a")
     world.answers = [CallbackAttempt(error="connection refused")]
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert "a" in world.syncs
 
@@ -449,7 +486,7 @@ def test_a_sync_that_moved_on_during_the_pass_is_not_overwritten(
 def test_a_callback_is_delivered_again_once_for_each_request(
     world: World,
     make_reconciler: Make,
-    settle: Settle,
+    reconcile_until_idle: ReconcileUntilIdle,
     finished_job: Finished,
     running: dict[str, Any],
     state: CallbackState,
@@ -458,7 +495,7 @@ def test_a_callback_is_delivered_again_once_for_each_request(
     world.add("a", **running)
     world.observations["a"] = finished_job("a")
     reconciler = make_reconciler()
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
     body = world.sent.pop()
     finished = world.syncs["a"].status
     later = world.time + timedelta(hours=1)
@@ -470,7 +507,7 @@ def test_a_callback_is_delivered_again_once_for_each_request(
     annotated = msgspec.structs.replace(world.syncs["a"].metadata, annotations={"botzilla.io/redeliver": "monday"})
     world.syncs["a"] = msgspec.structs.replace(world.syncs["a"], metadata=annotated)
     for _ in range(3):
-        settle(reconciler, "a")
+        reconcile_until_idle(reconciler, "a")
 
     assert world.sent == [body]
     delivered = world.syncs["a"].status.callback
@@ -486,32 +523,38 @@ def test_an_object_that_cannot_be_understood_is_left_alone_with_its_job(world: W
     assert world.leftovers_removed == []
 
 
-def test_suspended_syncs_take_no_place(world: World, make_reconciler: Make, settle: Settle) -> None:
+def test_suspended_syncs_take_no_slot(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
     world.add("a", age=2, spec=EstimateSyncSpec(suspend=True))
     world.add("b", age=1)
     reconciler = make_reconciler()
 
-    settle(reconciler, "a")
-    settle(reconciler, "b")
+    reconcile_until_idle(reconciler, "a")
+    reconcile_until_idle(reconciler, "b")
 
     assert world.created == ["b"]
     assert world.syncs["a"].status.reason == Reason.SUSPENDED
 
 
 def test_a_cancel_that_comes_after_the_end_of_the_job_changes_nothing(
-    world: World, make_reconciler: Make, settle: Settle, finished_job: Finished, running: dict[str, Any]
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(cancel=True), **running)
     world.observations["a"] = finished_job("a")
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert world.stopped == []
     assert world.syncs["a"].status.phase is Phase.SUCCEEDED
     assert json.loads(world.sent[0][1])["results"]["new_estimates"] == 45
 
 
-def test_progress_is_looked_at_once_per_interval_however_often_the_own_writes_trigger_a_pass(
+def test_progress_is_read_once_per_interval_however_often_own_writes_trigger_a_pass(
     world: World, make_reconciler: Make, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
@@ -570,7 +613,7 @@ def test_a_clock_that_is_set_back_does_not_delay_the_next_look(
 def test_a_pass_that_finds_nothing_new_writes_nothing(
     world: World,
     make_reconciler: Make,
-    settle: Settle,
+    reconcile_until_idle: ReconcileUntilIdle,
     running: dict[str, Any],
     status: dict[str, Any],
     observation: JobObservation | None,
@@ -581,18 +624,18 @@ def test_a_pass_that_finds_nothing_new_writes_nothing(
     if observation:
         world.observations["a"] = observation
     reconciler = make_reconciler()
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
     before, told = world.syncs["a"].metadata.resource_version, len(world.events)
 
     for _ in range(3):
         world.time += timedelta(seconds=5)
-        settle(reconciler, "a")
+        reconcile_until_idle(reconciler, "a")
 
     assert world.syncs["a"].metadata.resource_version == before
     assert len(world.events) == told
 
 
-def test_an_obstacle_is_shown_at_once_also_between_two_looks_at_the_log(
+def test_a_blocker_is_shown_at_once_even_between_two_readings_of_the_log(
     world: World, make_reconciler: Make, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
@@ -607,25 +650,25 @@ def test_an_obstacle_is_shown_at_once_also_between_two_looks_at_the_log(
     assert result.requeue_after == timedelta(seconds=15)
 
 
-def test_a_job_is_asked_for_at_least_once_though_its_time_passed_while_nobody_was_there(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+def test_a_job_is_created_at_least_once_even_if_its_deadline_passed_while_no_operator_ran(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", **{**running, "reason": "Starting", "message": "Starting"})
     world.time += timedelta(days=1)
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert world.created == ["a"]
 
 
-def test_a_job_refused_to_the_end_is_told_in_words_that_are_still_true(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+def test_a_job_refused_until_the_deadline_ends_with_a_message_that_is_still_true(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", spec=EstimateSyncSpec(timeout_seconds=60), **{**running, "reason": "JobRefused", "message": "old"})
     world.refusal = 'exceeded quota: "jobs"'
     world.time += timedelta(seconds=61)
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
     assert status.phase is Phase.FAILED
@@ -633,20 +676,20 @@ def test_a_job_refused_to_the_end_is_told_in_words_that_are_still_true(
     assert status.message.endswith(': exceeded quota: "jobs"')
 
 
-def test_an_obstacle_ends_the_sync_when_it_has_stood_too_long_also_across_restarts(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+def test_a_blocker_that_lasts_too_long_ends_the_sync_even_across_restarts(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
     world.observations["a"] = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull")
 
-    settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+    reconcile_until_idle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
     world.time += timedelta(seconds=50)
-    result = settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+    result = reconcile_until_idle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
 
     assert result.requeue_after == timedelta(seconds=10)
     assert world.syncs["a"].status.phase is Phase.RUNNING
     world.time += timedelta(seconds=10)
-    settle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
+    reconcile_until_idle(make_reconciler(stuck_limit=timedelta(seconds=60)), "a")
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.IMAGE_PULL_FAILED)
     assert status.message.startswith("Gave up after 60 seconds. The sync image is not available")
@@ -654,40 +697,40 @@ def test_an_obstacle_ends_the_sync_when_it_has_stood_too_long_also_across_restar
     assert json.loads(world.sent[0][1])["error"] == status.message
 
 
-def test_an_obstacle_that_goes_away_in_time_is_forgotten(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+def test_a_blocker_that_goes_away_in_time_is_forgotten(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
     reconciler = make_reconciler(stuck_limit=timedelta(seconds=60))
     world.observations["a"] = JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull")
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     world.time += timedelta(seconds=70)
     world.observations["a"] = JobObservation(state=JobState.ACTIVE)
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     assert world.syncs["a"].status.reason == Reason.RUNNING
     assert world.stopped == []
 
 
 def test_a_job_that_stays_refused_ends_the_sync_by_the_limit(
-    world: World, make_reconciler: Make, settle: Settle
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
 ) -> None:
     world.add("a")
     world.refusal = "quota"
     reconciler = make_reconciler(stuck_limit=timedelta(seconds=60))
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     world.time += timedelta(seconds=60)
-    settle(reconciler, "a")
+    reconcile_until_idle(reconciler, "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.JOB_REFUSED)
     assert status.message.endswith(": quota")
 
 
-def test_a_job_whose_name_is_taken_is_looked_at_before_it_counts_as_ours(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+def test_a_job_whose_name_is_taken_is_checked_before_it_counts_as_ours(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("mine", **{**running, "reason": "Starting"})
     world.add("theirs", **{**running, "reason": "Starting"})
@@ -696,15 +739,17 @@ def test_a_job_whose_name_is_taken_is_looked_at_before_it_counts_as_ours(
     world.names_taken = {"mine", "theirs"}
     reconciler = make_reconciler()
 
-    settle(reconciler, "mine")
-    settle(reconciler, "theirs")
+    reconcile_until_idle(reconciler, "mine")
+    reconcile_until_idle(reconciler, "theirs")
 
     assert world.created == []
     assert world.syncs["mine"].status.reason == Reason.RUNNING
     assert world.syncs["theirs"].status.reason == Reason.JOB_CONFLICT
 
 
-def test_a_change_of_a_finished_sync_counts_as_seen(world: World, make_reconciler: Make, settle: Settle) -> None:
+def test_a_change_of_a_finished_sync_counts_as_seen(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
     world.add(
         "a",
         generation=2,
@@ -714,20 +759,20 @@ def test_a_change_of_a_finished_sync_counts_as_seen(world: World, make_reconcile
         callback=CallbackStatus(state=CallbackState.DISABLED),
     )
 
-    settle(make_reconciler(), "a")
+    reconcile_until_idle(make_reconciler(), "a")
 
     assert world.syncs["a"].status.observed_generation == 2
     assert world.events == []
 
 
 def test_a_sync_that_is_evicted_again_and_again_ends_by_the_bound_also_across_restarts(
-    world: World, make_reconciler: Make, settle: Settle, running: dict[str, Any]
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
     for pod in ("one", "two", "three", "four"):
         assert world.syncs["a"].status.phase is Phase.RUNNING
         world.observations["a"] = JobObservation(state=JobState.ACTIVE, pod_name=pod)
-        settle(make_reconciler(max_evictions=2), "a")
+        reconcile_until_idle(make_reconciler(max_evictions=2), "a")
 
     status = world.syncs["a"].status
     assert (status.phase, status.reason, status.runs) == (Phase.FAILED, Reason.EVICTED_TOO_OFTEN, 4)
@@ -739,7 +784,7 @@ def test_a_sync_that_is_evicted_again_and_again_ends_by_the_bound_also_across_re
 @pytest.mark.parametrize(
     ("status_code", "at_once"), [pytest.param(503, 8, id="in vain"), pytest.param(200, 50, id="delivered")]
 )
-def test_attempts_in_vain_are_recorded_a_few_at_a_time_so_that_nobody_waits_behind_them(
+def test_failed_attempts_are_recorded_a_few_at_a_time_so_that_they_delay_no_other_write(
     world: World, make_reconciler: Make, status_code: int, at_once: int
 ) -> None:
     pending = CallbackStatus(state=CallbackState.PENDING, id="msg_6f1c", environment="production")
@@ -757,10 +802,10 @@ def test_attempts_in_vain_are_recorded_a_few_at_a_time_so_that_nobody_waits_behi
     world.answers = [CallbackAttempt(status_code=status_code) for _ in names]
     reconciler = make_reconciler()
 
-    async def visit_all() -> None:
+    async def reconcile_all() -> None:
         await asyncio.gather(*(reconciler.reconcile(name) for name in names))
 
-    asyncio.run(visit_all())
+    asyncio.run(reconcile_all())
 
     assert world.most_writes_at_once == at_once
     assert {world.syncs[name].status.callback.attempts for name in names} == {1}

@@ -36,7 +36,7 @@ def test_every_new_value_is_one_request(make_sync: MakeSync, value: str, served:
     assert has_request(_annotate(_finished(make_sync, redelivery=served), value)) is expected
 
 
-def test_a_sync_that_has_not_ended_has_nothing_to_tell_again(make_sync: MakeSync) -> None:
+def test_a_sync_that_has_not_ended_has_no_callback_to_redeliver(make_sync: MakeSync) -> None:
     assert not has_request(_annotate(make_sync("a", phase=Phase.RUNNING), "1"))
 
 
@@ -47,7 +47,7 @@ def test_a_long_value_is_remembered_by_its_digest(make_sync: MakeSync) -> None:
     assert len(tokens) == 2
 
 
-def test_a_request_begins_the_whole_schedule_anew_with_the_same_id(make_sync: MakeSync) -> None:
+def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: MakeSync) -> None:
     before: dict[str, Any] = {
         "attempts": 10,
         "next_attempt_time": AT,

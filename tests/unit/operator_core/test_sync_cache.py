@@ -38,7 +38,7 @@ def test_the_newest_version_is_kept_whatever_comes_late(make_sync: MakeSync) -> 
     assert cache.get("a") == new
 
 
-def test_what_is_settled_shrinks_to_a_line_and_comes_back_when_it_changes(make_sync: MakeSync) -> None:
+def test_a_settled_sync_leaves_the_cache_and_comes_back_when_it_changes(make_sync: MakeSync) -> None:
     cache = SyncCache()
     cache.upsert(version(make_sync("a", **DONE), 1))
 
@@ -55,7 +55,7 @@ def test_what_is_settled_shrinks_to_a_line_and_comes_back_when_it_changes(make_s
     assert (len(cache), cache.is_settled("a")) == (1, False)
 
 
-def test_what_is_settled_rests_for_the_default_time_unless_it_has_one_of_its_own(make_sync: MakeSync) -> None:
+def test_a_settled_sync_is_kept_for_its_own_ttl_or_else_for_the_default(make_sync: MakeSync) -> None:
     cache = SyncCache(default_ttl=timedelta(days=2))
     cache.upsert(version(make_sync("own", **DONE), 1))
     cache.upsert(version(make_sync("default", **{**DONE, "spec": EstimateSyncSpec()}), 2))
@@ -96,7 +96,7 @@ def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
     assert [sync.name for sync in cache.list_unfinished()] == ["new", "running"]
 
 
-def test_a_sync_in_doubt_counts_but_is_not_relied_on(make_sync: MakeSync) -> None:
+def test_a_stale_sync_counts_as_unfinished_but_is_not_served(make_sync: MakeSync) -> None:
     cache = SyncCache()
     sync = make_sync("a", **RUNNING)
     cache.upsert(sync)

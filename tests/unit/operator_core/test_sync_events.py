@@ -82,7 +82,7 @@ def _callback(state: CallbackState, attempts: int = 0, **fields: Any) -> Estimat
         ),
     ],
 )
-def test_a_transition_is_told_once(
+def test_a_transition_makes_one_event(
     before: EstimateSyncStatus, after: EstimateSyncStatus, event: tuple[str, str, str]
 ) -> None:
     (told,) = build_events(before, after)
@@ -108,7 +108,9 @@ def test_a_transition_is_told_once(
         ),
     ],
 )
-def test_what_is_no_transition_is_not_told(before: EstimateSyncStatus, after: EstimateSyncStatus) -> None:
+def test_a_change_that_is_not_a_transition_makes_no_event(
+    before: EstimateSyncStatus, after: EstimateSyncStatus
+) -> None:
     assert build_events(before, after) == ()
 
 

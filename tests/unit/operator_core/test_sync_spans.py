@@ -64,7 +64,7 @@ def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[PastSpan, ..
         pytest.param(SUCCEEDED, {**SUCCEEDED, **PENDING}, [], id="what comes after the end"),
     ],
 )
-def test_each_state_is_told_when_it_is_over(
+def test_each_state_becomes_a_span_when_it_is_over(
     make_sync: MakeSync, before: dict[str, Any], after: dict[str, Any], told: list[tuple[str, datetime, datetime]]
 ) -> None:
     sync = make_sync("a", **before)
@@ -110,7 +110,7 @@ def test_a_failure_is_marked_with_its_reason(
     assert {span.fault for span in build_spans(make_sync("a", **before), after)} == faults
 
 
-def test_the_end_tells_the_counts_and_the_days(make_sync: MakeSync) -> None:
+def test_the_span_of_the_whole_sync_carries_the_counts_and_the_days(make_sync: MakeSync) -> None:
     days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
     results = Results(total_fetched=5, new_estimates=1, updated_estimates=4, unchanged_estimates=2, total_processed=5)
 

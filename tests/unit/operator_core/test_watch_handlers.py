@@ -48,7 +48,7 @@ def _job(name: str = "job", label: str | None = "a") -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": {"botzilla.io/sync": label} if label else {}}}
 
 
-def test_news_is_visited_and_an_echo_is_not(desk: Desk) -> None:
+def test_a_new_version_is_enqueued_and_a_repeated_one_is_not(desk: Desk) -> None:
     desk.handlers.handle_sync("ADDED", _sync(1))
     desk.handlers.handle_sync("MODIFIED", _sync(1))
     desk.handlers.handle_sync("MODIFIED", _sync(2, phase="Running"))
@@ -63,7 +63,7 @@ def test_news_is_visited_and_an_echo_is_not(desk: Desk) -> None:
         pytest.param(60, [("a", SOON)], id="now, its time is over"),
     ],
 )
-def test_a_settled_sync_is_visited_only_to_be_removed(
+def test_a_settled_sync_is_enqueued_only_to_be_removed(
     desk: Desk, ttl: int, planned: list[tuple[str, timedelta]]
 ) -> None:
     desk.handlers.handle_sync(None, _sync(1, ttl=ttl, **DONE))
@@ -80,7 +80,7 @@ def test_after_the_list_every_sync_is_planned_once(desk: Desk) -> None:
     assert desk.planned == [("a", timedelta(hours=1))]
 
 
-def test_a_deleted_sync_is_forgotten_and_those_in_line_behind_it_hear_of_it(desk: Desk) -> None:
+def test_a_deleted_sync_is_forgotten_and_enqueued_so_that_the_queue_moves(desk: Desk) -> None:
     desk.handlers.handle_sync("ADDED", _sync(1, phase="Running"))
 
     desk.handlers.handle_sync("DELETED", _sync(2, phase="Running"))
@@ -89,13 +89,13 @@ def test_a_deleted_sync_is_forgotten_and_those_in_line_behind_it_hear_of_it(desk
     assert desk.planned[-1] == ("a", SOON)
 
 
-def test_an_object_that_cannot_be_read_gets_a_visit_of_its_own(desk: Desk) -> None:
+def test_an_object_that_cannot_be_read_is_enqueued(desk: Desk) -> None:
     desk.handlers.handle_sync("ADDED", {"metadata": {"name": "bad"}, "spec": {"pageSize": "many"}})
 
     assert desk.planned == [("bad", SOON)]
 
 
-def test_a_job_is_kept_for_the_visit_that_follows_and_for_no_other(desk: Desk) -> None:
+def test_a_job_snapshot_serves_one_reconcile_only(desk: Desk) -> None:
     desk.handlers.handle_job("MODIFIED", _job())
 
     assert desk.planned == [("a", SOON)]
@@ -120,7 +120,7 @@ def test_old_snapshots_do_not_pile_up(desk: Desk) -> None:
     assert kept == [298, 299]
 
 
-def test_a_deleted_job_is_looked_for_not_remembered(desk: Desk) -> None:
+def test_a_deleted_job_enqueues_its_sync_and_leaves_no_snapshot(desk: Desk) -> None:
     desk.handlers.handle_job("ADDED", _job())
     desk.handlers.handle_job("DELETED", _job())
 
@@ -129,7 +129,7 @@ def test_a_deleted_job_is_looked_for_not_remembered(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("job", [pytest.param(_job(label=None), id="a stranger's"), pytest.param(_job(), id="settled")])
-def test_the_jobs_of_strangers_and_of_settled_syncs_disturb_nobody(desk: Desk, job: dict[str, Any]) -> None:
+def test_foreign_jobs_and_jobs_of_settled_syncs_enqueue_nothing(desk: Desk, job: dict[str, Any]) -> None:
     desk.handlers.handle_sync(None, _sync(1, **DONE))
     desk.planned.clear()
 

@@ -34,25 +34,25 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return super().time() + self._jumps.skipped
 
 
-class Visitor:
+class ScriptedReconciler:
     """A reconciler by hand: answers from a script, remembers when it was called, can be held up."""
 
     def __init__(self) -> None:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
         self.script: dict[str, list[Result | Exception]] = {}
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
         self.entered = asyncio.Event()
         self.active: defaultdict[str, int] = defaultdict(int)
-        self.most_active: defaultdict[str, int] = defaultdict(int)
+        self.max_active: defaultdict[str, int] = defaultdict(int)
 
     async def __call__(self, name: str) -> Result:
         self.times[name].append(asyncio.get_running_loop().time())
         self.active[name] += 1
-        self.most_active[name] = max(self.most_active[name], self.active[name])
+        self.max_active[name] = max(self.max_active[name], self.active[name])
         self.entered.set()
         try:
-            await self.gate.wait()
+            await self.may_go_on.wait()
         finally:
             self.active[name] -= 1
         answer = self.script[name].pop(0) if self.script.get(name) else Result()
@@ -61,18 +61,18 @@ class Visitor:
         return answer
 
 
-def _run(scenario: Callable[[Visitor, WorkQueue], Awaitable[None]]) -> Visitor:
+def _run(scenario: Callable[[ScriptedReconciler, WorkQueue], Awaitable[None]]) -> ScriptedReconciler:
     """Run a scenario with a queue in a loop of its own, and end the queue after it."""
 
-    async def main() -> Visitor:
-        visitor = Visitor()
-        queue = WorkQueue(visitor)
+    async def main() -> ScriptedReconciler:
+        reconciler = ScriptedReconciler()
+        queue = WorkQueue(reconciler)
         service = asyncio.create_task(queue.run())
         async with asyncio.timeout(10):
-            await scenario(visitor, queue)
+            await scenario(reconciler, queue)
         service.cancel()
         await asyncio.gather(service, return_exceptions=True)
-        return visitor
+        return reconciler
 
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         return runner.run(main())
@@ -83,36 +83,36 @@ async def _until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def _rest(queue: WorkQueue, visitor: Visitor) -> None:
+async def _wait_until_idle(queue: WorkQueue, reconciler: ScriptedReconciler) -> None:
     """Wait until nothing is under way, by passing a marker through the queue behind everything else."""
-    await _until(lambda: not any(visitor.active.values()))
+    await _until(lambda: not any(reconciler.active.values()))
     queue.add("marker")
-    await _until(lambda: bool(visitor.times["marker"]) and not any(visitor.active.values()))
+    await _until(lambda: bool(reconciler.times["marker"]) and not any(reconciler.active.values()))
 
 
-def test_many_triggers_during_a_visit_cause_exactly_one_more_never_two_at_once() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        visitor.gate.clear()
+def test_many_triggers_during_a_reconcile_cause_exactly_one_more_never_two_at_once() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
+        reconciler.may_go_on.clear()
         queue.add("a")
-        await visitor.entered.wait()
+        await reconciler.entered.wait()
         for _ in range(5):
             queue.add("a")
-        visitor.gate.set()
-        await _until(lambda: len(visitor.times["a"]) == 2)
-        await _rest(queue, visitor)
+        reconciler.may_go_on.set()
+        await _until(lambda: len(reconciler.times["a"]) == 2)
+        await _wait_until_idle(queue, reconciler)
 
-    visitor = _run(scenario)
+    reconciler = _run(scenario)
 
-    assert len(visitor.times["a"]) == 2
-    assert visitor.most_active["a"] == 1
+    assert len(reconciler.times["a"]) == 2
+    assert reconciler.max_active["a"] == 1
 
 
-def test_a_slow_visit_holds_up_no_other_sync() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        visitor.gate.clear()
+def test_a_slow_reconcile_does_not_delay_other_syncs() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
+        reconciler.may_go_on.clear()
         queue.add("slow")
         queue.add("other")
-        await _until(lambda: visitor.active == {"slow": 1, "other": 1})
+        await _until(lambda: reconciler.active == {"slow": 1, "other": 1})
 
     assert set(_run(scenario).times) == {"slow", "other"}
 
@@ -125,11 +125,11 @@ def test_a_slow_visit_holds_up_no_other_sync() -> None:
         pytest.param(KeyError("defect"), id="a defect"),
     ],
 )
-def test_a_failed_visit_is_repeated_with_growing_pauses(error: Exception) -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        visitor.script["a"] = [error, error]
+def test_a_failed_reconcile_is_retried_with_growing_delays(error: Exception) -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
+        reconciler.script["a"] = [error, error]
         queue.add("a")
-        await _until(lambda: len(visitor.times["a"]) == 3)
+        await _until(lambda: len(reconciler.times["a"]) == 3)
 
     first, second, third = _run(scenario).times["a"]
 
@@ -137,12 +137,12 @@ def test_a_failed_visit_is_repeated_with_growing_pauses(error: Exception) -> Non
     assert 0.39 <= third - second <= 0.5
 
 
-def test_a_success_lets_the_pauses_begin_anew() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
+def test_a_success_resets_the_retry_delay() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
         down = BackendUnavailableError("down")
-        visitor.script["a"] = [down, down, Result(requeue_after=timedelta(0)), down]
+        reconciler.script["a"] = [down, down, Result(requeue_after=timedelta(0)), down]
         queue.add("a")
-        await _until(lambda: len(visitor.times["a"]) == 5)
+        await _until(lambda: len(reconciler.times["a"]) == 5)
 
     times = _run(scenario).times["a"]
 
@@ -150,10 +150,10 @@ def test_a_success_lets_the_pauses_begin_anew() -> None:
 
 
 def test_a_defect_is_logged_with_the_sync_it_hit(caplog: pytest.LogCaptureFixture) -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        visitor.script["a"] = [KeyError("defect")]
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
+        reconciler.script["a"] = [KeyError("defect")]
         queue.add("a")
-        await _until(lambda: len(visitor.times["a"]) == 2)
+        await _until(lambda: len(reconciler.times["a"]) == 2)
 
     _run(scenario)
 
@@ -162,23 +162,23 @@ def test_a_defect_is_logged_with_the_sync_it_hit(caplog: pytest.LogCaptureFixtur
     assert record.exc_info is not None
 
 
-def test_a_visit_wakes_others_and_itself_only_by_its_own_time() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
-        visitor.script["a"] = [Result(requeue=("a", "b", "c"))]
+def test_a_reconcile_requeues_other_syncs_and_itself_only_after_its_own_delay() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
+        reconciler.script["a"] = [Result(requeue=("a", "b", "c"))]
         queue.add("a")
-        await _until(lambda: bool(visitor.times["b"] and visitor.times["c"]))
-        await _rest(queue, visitor)
+        await _until(lambda: bool(reconciler.times["b"] and reconciler.times["c"]))
+        await _wait_until_idle(queue, reconciler)
 
     assert len(_run(scenario).times["a"]) == 1
 
 
-def test_of_two_planned_visits_only_the_earlier_one_comes() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
+def test_of_several_scheduled_reconciles_only_the_earliest_runs() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
         queue.add_after("a", timedelta(milliseconds=60))
         queue.add_after("a", timedelta(milliseconds=20))
         queue.add_after("a", timedelta(milliseconds=40))
         queue.add_after("end", timedelta(milliseconds=80))
-        await _until(lambda: bool(visitor.times["end"]))
+        await _until(lambda: bool(reconciler.times["end"]))
 
     times = _run(scenario).times
 
@@ -186,34 +186,34 @@ def test_of_two_planned_visits_only_the_earlier_one_comes() -> None:
     assert times["end"][0] - times["a"][0] >= 0.05
 
 
-def test_a_trigger_makes_a_planned_visit_needless() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
+def test_a_trigger_replaces_a_scheduled_reconcile() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
         queue.add_after("a", timedelta(milliseconds=20))
         queue.add("a")
         queue.add_after("end", timedelta(milliseconds=40))
-        await _until(lambda: bool(visitor.times["end"]))
+        await _until(lambda: bool(reconciler.times["end"]))
 
     assert len(_run(scenario).times["a"]) == 1
 
 
-def test_closing_ends_visits_and_plans_and_takes_no_more() -> None:
-    async def scenario(visitor: Visitor, queue: WorkQueue) -> None:
+def test_closing_cancels_running_and_scheduled_reconciles_and_accepts_no_more() -> None:
+    async def scenario(reconciler: ScriptedReconciler, queue: WorkQueue) -> None:
         service = asyncio.create_task(queue.run())
-        visitor.gate.clear()
+        reconciler.may_go_on.clear()
         queue.add("a")
-        await visitor.entered.wait()
+        await reconciler.entered.wait()
         queue.add("a")
         queue.add_after("planned", timedelta(milliseconds=1))
         service.cancel()
         await asyncio.gather(service, return_exceptions=True)
-        assert visitor.active["a"] == 0
+        assert reconciler.active["a"] == 0
 
         queue.add("late")
         queue.add_after("later", timedelta(0))
-        other = WorkQueue(visitor)
+        other = WorkQueue(reconciler)
         other.add_after("end", timedelta(milliseconds=5))
-        visitor.gate.set()
-        await _until(lambda: bool(visitor.times["end"]))
+        reconciler.may_go_on.set()
+        await _until(lambda: bool(reconciler.times["end"]))
 
     assert set(_run(scenario).times) == {"a", "end"}
 

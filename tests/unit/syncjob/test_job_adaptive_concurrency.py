@@ -31,7 +31,7 @@ def test_answers_that_have_queued_let_it_grow_no_further() -> None:
     assert next_limit_after_response(limit, seconds=0.64).allowed == limit.allowed
 
 
-def test_one_lucky_answer_is_not_the_measure_for_ever() -> None:
+def test_one_fast_response_does_not_lower_the_limit_for_good() -> None:
     limit = next_limit_after_response(build_limit(32), seconds=0.001)
 
     for _ in range(150):

@@ -65,7 +65,7 @@ def build_page(
         pytest.param(4, True, True, id="none-is-left"),
     ],
 )
-def test_a_closing_pass_may_begin_beside_the_last_page(
+def test_a_closing_pass_may_begin_while_the_last_page_is_read(
     pages: int, is_nearly_read: bool, is_over: bool  # noqa: FBT001 - a table's columns
 ) -> None:  # fmt: skip
     state = START_OF_READING

@@ -79,7 +79,7 @@ def test_a_server_error_is_classified_by_its_code(sqlstate: str, kind: type[Sync
     assert "(what the server says)" in str(error)
 
 
-def test_a_quota_is_told_apart_from_a_defect_of_the_server() -> None:
+def test_a_quota_is_distinguished_from_a_defect_of_the_server() -> None:
     text = 'could not extend file "base/5/1249": Disk quota exceeded'
 
     error = build_database_error(sqlstate="XX000", text=text, schema="botzilla")

@@ -59,7 +59,7 @@ def test_some_pages_are_asked_for_before_their_number_is_known() -> None:
         pytest.param(0, 1, id="none"),
     ],
 )
-def test_the_first_page_settles_how_many_there_are(told: int, total: int) -> None:
+def test_the_first_page_fixes_the_number_of_pages(told: int, total: int) -> None:
     plan = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=told))
 
     assert (plan.total_pages, plan.is_settled) == (total, True)

@@ -80,7 +80,7 @@ def test_more_may_follow_by_the_more_cautious_of_two_signs(
         pytest.param(NOON, "2025-10-16T13:00:00Z", NOON, id="ahead-of-the-clock"),
     ],
 )
-def test_the_newest_stamp_tells_the_time_unless_it_is_ahead_of_the_clock(
+def test_the_newest_stamp_gives_the_time_unless_it_is_ahead_of_the_clock(
     clock: datetime | None, stamp: str, expected: datetime
 ) -> None:
     page = map_body(msgspec.json.encode({"docs": [{"id": 2, "updatedAt": stamp}, {"id": 1}]}))

@@ -74,7 +74,7 @@ def test_retry_after_travels_with_the_error() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_token_is_told_apart_from_other_errors(status: int) -> None:
+def test_a_refused_token_is_distinguished_from_other_errors(status: int) -> None:
     with pytest.raises(TokenRefusedError) as raised:
         parse_page_response(build_answer(status), number=1)
 

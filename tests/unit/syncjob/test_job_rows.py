@@ -221,7 +221,7 @@ def test_a_problem_names_the_record_and_not_the_value() -> None:
         pytest.param(b'{"id": 1, "name": "\xff"}', id="not-utf-8"),
     ],
 )
-def test_what_is_no_record_is_a_problem(record: bytes) -> None:
+def test_what_is_not_a_record_is_a_problem(record: bytes) -> None:
     found = map_record(msgspec.Raw(record))
 
     assert isinstance(found, RecordProblem)

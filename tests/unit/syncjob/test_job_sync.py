@@ -154,7 +154,7 @@ def test_pages_are_fetched_side_by_side_and_few_wait_to_be_stored(concurrency: i
     assert ([len(rows) for rows in store.staged], store.merged) == ([2] * 6 + [0], 12)
 
 
-def test_pages_are_told_in_order_though_they_arrive_out_of_order() -> None:
+def test_pages_are_logged_in_order_though_they_arrive_out_of_order() -> None:
     log = ListLog()
 
     run_sync(ScriptedSource(totals=[3] * 3), ListStore(), log)
@@ -187,7 +187,7 @@ def test_a_listing_that_grows_is_not_followed_but_looked_into_behind_its_last_pa
     assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(1, None)]
 
 
-def test_a_listing_that_tells_too_many_pages_ends_with_the_first_empty_one() -> None:
+def test_a_listing_that_announces_too_many_pages_ends_with_the_first_empty_one() -> None:
     source = ScriptedSource(totals=[1_000_000] * 50, empty_from=4)
 
     stored = run_sync(source, ListStore())
@@ -196,7 +196,7 @@ def test_a_listing_that_tells_too_many_pages_ends_with_the_first_empty_one() -> 
     assert stored.results.total_fetched == 6
 
 
-def test_what_a_closing_pass_brings_is_stored_counted_and_told() -> None:
+def test_what_a_closing_pass_brings_is_stored_counted_and_logged() -> None:
     log, store = ListLog(), ListStore()
 
     stored = run_sync(ScriptedSource(totals=[1], changes=[[b'{"id":3}', b'{"id":2}']]), store, log)

@@ -28,7 +28,7 @@ def test_a_posted_sync_goes_on_with_the_trace_of_its_request() -> None:
     assert not span.is_sampled, "whoever began the trace has decided that it is not recorded"
 
 
-def test_any_other_sync_begins_a_trace_that_everybody_comes_to() -> None:
+def test_any_other_sync_starts_a_trace_whose_id_follows_from_the_sync() -> None:
     one, other = (build_span_context(build(), SpanName.JOB, sample=is_always) for _ in range(2))
 
     assert one == other
@@ -37,14 +37,14 @@ def test_any_other_sync_begins_a_trace_that_everybody_comes_to() -> None:
     assert build_span_context(build(uid="another"), SpanName.JOB, sample=is_always).trace_id != one.trace_id
 
 
-def test_the_spans_of_a_sync_are_told_apart() -> None:
+def test_the_spans_of_a_sync_have_different_ids_in_one_trace() -> None:
     contexts = [build_span_context(build(), name, sample=is_always) for name in SpanName]
 
     assert len({context.span_id for context in contexts}) == len(SpanName)
     assert len({context.trace_id for context in contexts}) == 1
 
 
-def test_an_annotation_that_somebody_made_up_is_as_good_as_none() -> None:
+def test_an_invalid_traceparent_annotation_is_ignored() -> None:
     assert build_span_context(build(traceparent="x"), SpanName.SYNC, sample=is_always) == build_span_context(
         build(), SpanName.SYNC, sample=is_always
     )

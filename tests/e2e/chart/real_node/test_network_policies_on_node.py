@@ -199,7 +199,7 @@ def test_a_sync_comes_from_its_request_to_its_callback_through_the_policies(
     assert count_estimates() == ESTIMATES
 
 
-def test_helm_test_reaches_the_api_whoever_else_may_call(release: Any) -> None:
+def test_helm_test_reaches_an_api_that_is_closed_to_others(release: Any) -> None:
     close(release)
     release.deploy("install")
     # There is no DNS on this node.

@@ -110,7 +110,7 @@ def test_an_evicted_pod_costs_no_retry_and_no_estimate(release: Any, sample: Any
     assert count_estimates() == read_sync(release, "moved")["results"]["totalProcessed"]
 
 
-def test_an_operator_deleted_in_the_middle_loses_nothing_and_tells_once(
+def test_an_operator_deleted_in_the_middle_loses_nothing_and_sends_one_callback(
     release: Any, sample: Any, receiver: Any
 ) -> None:
     release.deploy("install")

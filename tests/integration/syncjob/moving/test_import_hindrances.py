@@ -110,7 +110,7 @@ def test_times_that_lie_ahead_are_pointed_out(
     assert "- 1 row with an at_updated_date that lies ahead" in plan.stdout
 
 
-def test_names_that_need_quotes_are_not_an_obstacle(mapping_file: MappingFile, run_import: Run, query: Query) -> None:
+def test_names_that_need_quotes_are_imported(mapping_file: MappingFile, run_import: Run, query: Query) -> None:
     table = r'"the old; one"."est ""100%"""'
     columns = '"№" uuid PRIMARY KEY, "Attic_Tech_ID" bigint, "Name" text'
     row = "'00000000-0000-0000-0000-000000000001', 7, 'Attic %s'"

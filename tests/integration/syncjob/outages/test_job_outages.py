@@ -86,7 +86,7 @@ def test_a_server_that_freezes_for_half_a_minute_while_one_sync_reads_and_anothe
 
 
 def can_mount() -> bool:
-    """Tell whether a disk of one's own can be had; who runs the tests without that right has the other ways."""
+    """Return whether a disk of the test's own can be mounted; without that right, only the other ways are tested."""
     command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True).returncode == 0
 
@@ -98,8 +98,8 @@ WAYS = [
 
 
 @pytest.fixture
-def no_room(own_server: Any, request: pytest.FixtureRequest) -> Callable[[str, str], AbstractContextManager[None]]:
-    """Prepare a lack of room in the way that a test names, for what `setting` places; it lasts as long as its block."""
+def out_of_space(own_server: Any, request: pytest.FixtureRequest) -> Callable[[str, str], AbstractContextManager[None]]:
+    """Prepare a full disk, in the way that a test names, for the tablespace of `setting`; it lasts for its block."""
 
     def prepare(way: str, setting: str) -> AbstractContextManager[None]:
         if way == "file_limit":
@@ -122,14 +122,21 @@ def filled(disk: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize(("way", "words"), WAYS)
 @pytest.mark.parametrize("setting", ["temp_tablespaces", "default_tablespace"])
-def test_a_server_without_room_is_retryable_changes_no_row_and_is_fine_again_with_room(
-    start_job: Any, own_server: Any, sample: RunningSample, fill: Fill, no_room: Any, way: str, words: str, setting: str
+def test_a_server_out_of_disk_space_is_retryable_changes_no_row_and_recovers(
+    start_job: Any,
+    own_server: Any,
+    sample: RunningSample,
+    fill: Fill,
+    out_of_space: Any,
+    way: str,
+    words: str,
+    setting: str,
 ) -> None:
     records = len(fill(5000))
-    lack = no_room(way, setting)
+    shortage = out_of_space(way, setting)
     start_job(sample, SYNC_START_DATE="2001-01-01", SYNC_END_DATE="2001-01-01").wait()
 
-    with lack:
+    with shortage:
         job = start_job(sample)
         assert job.wait() == 10
 
