@@ -40,13 +40,13 @@ asgi_disconnect_grace_period = 3
 
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - gunicorn makes its own file in it
-# Several workers tell Prometheus one sum, by files; the client library looks for this variable when it is loaded.
+# Several workers report one sum to Prometheus, through files; the client library reads this variable when it is loaded.
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 _is_metrics_directory_ours = _METRICS not in os.environ and _settings.workers > 1
 if _is_metrics_directory_ours:
     os.environ[_METRICS] = tempfile.mkdtemp(prefix="estimatesync-metrics-", dir=worker_tmp_dir)
 
-# Nobody manages workers from inside a container, and its root is read-only.
+# Workers are not managed from inside a container, and its root is read-only.
 control_socket_disable = True
 
 # The application writes its own access lines: with the sync and the key's name, without the query.

@@ -1,4 +1,4 @@
-"""gunicorn's asyncio worker, which also tells the application when it must end.
+"""gunicorn's asyncio worker, which also notifies the application when it must end.
 
 ASGI's own notice of shutdown comes only after the last connection has closed, which is too late for callers who wait
 for a sync: they would be cut off without an answer. `gunicorn_conf.py` names this class.

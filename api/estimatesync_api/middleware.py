@@ -45,7 +45,7 @@ def create_api_tracer(settings: TracingSettings) -> Tracer:
 
 
 class Authentication:
-    """Tells which key a request presents, and counts the requests that it refuses."""
+    """Identifies the key of each request, and counts the requests that it refuses."""
 
     def __init__(self, access_control: AccessControl, metrics: ApiMetrics) -> None:
         self._access_control = access_control

@@ -21,7 +21,7 @@ class Access(Enum):
     PUBLIC = auto()
     """Nothing. Such requests are worth neither a line in the access log, unless they fail, nor a span."""
     SESSION = auto()
-    """The cookie of somebody who has signed in on the status page; the session's key decides what it may do."""
+    """The cookie of a person who has signed in on the status page; the session's key decides what it may do."""
     SESSION_READING = auto()
     """The same, and a read-only key suffices whatever the method: the request changes nothing."""
     SIGN_IN = auto()

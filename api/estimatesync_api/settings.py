@@ -50,7 +50,7 @@ API_KEYS_FILE: Final = TextSetting(
     name="API_KEYS_FILE", meaning="A file of such keys, one a line; a change in it counts at once"
 )
 READ_ONLY_API_KEYS: Final = TextSetting(
-    name="READ_ONLY_API_KEYS", meaning="Keys that may look and not touch", is_secret=True
+    name="READ_ONLY_API_KEYS", meaning="Read-only keys: they may read everything and change nothing", is_secret=True
 )
 READ_ONLY_API_KEYS_FILE: Final = TextSetting(name="READ_ONLY_API_KEYS_FILE", meaning="A file of such keys")
 KEY_SETTINGS: Final = (API_KEYS, API_KEY, API_KEYS_FILE, READ_ONLY_API_KEYS, READ_ONLY_API_KEYS_FILE)
@@ -112,14 +112,14 @@ SERVER_SETTINGS: Final = (BIND, WEB_CONCURRENCY)
 
 NAMESPACE: Final = TextSetting(
     name="NAMESPACE",
-    meaning="The Kubernetes namespace in which syncs are created; the API's own unless told otherwise",
+    meaning="The Kubernetes namespace in which syncs are created; by default the API's own",
     pattern="[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?",
     rule="must be the name of a Kubernetes namespace: a-z, 0-9 and -",
 )
 KUBECONFIG: Final = TextSetting(
     name="KUBECONFIG",
-    meaning="Credentials for the API server when the API runs outside of a cluster; the pod's service account "
-    "unless told otherwise",
+    meaning="Credentials for the API server when the API runs outside of a cluster; by default those of the "
+    "pod's service account",
 )
 SERVICE_ACCOUNT_DIRECTORY: Final = TextSetting(
     name="SERVICE_ACCOUNT_DIRECTORY",

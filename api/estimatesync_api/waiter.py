@@ -2,7 +2,7 @@
 
 Every quarter of a second the store is asked which of the awaited syncs seem to have ended; the cluster's store answers
 from its index. That is only a hint: the sync is read before its caller is answered, and now and then every awaited sync
-is read, hint or not. When the process must end, those who still wait are told so in time to be answered.
+is read, hint or not. When the process must end, the callers who still wait are answered in time.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Checks everything that a sync needs, what depends on another thing after it. The command `doctor` calls it.
+"""Checks everything that a sync needs, in the order of dependency. The command `doctor` calls it.
 
 Nothing is started, stored or posted. What cannot be tried from here is decided by what recent syncs show.
 """

@@ -115,7 +115,7 @@ def _check_scheme(scheme: str, *, allow_insecure: bool) -> None:
         raise TargetRefusedError("the callback URL does not start with https://")
     if scheme == "http" and not allow_insecure:
         raise TargetRefusedError(
-            "the callback URL starts with http://, which anybody on the way can read; "
+            "the callback URL starts with http://, which anyone on the way can read; "
             "use https://, or set CALLBACK_ALLOW_HTTP=true"
         )
 
@@ -188,7 +188,7 @@ _NEVER: Final[_Kinds] = {
     IPv6Network("2002::/16"): "a 6to4 tunnel",
     IPv6Network("3fff::/20"): "reserved for documentation",
 }
-"""Where no receiver can be, and tunnels that would hide another address: open to nobody. The metadata services beyond
+"""Where no receiver can be, and tunnels that would hide another address: never allowed. The metadata services beyond
 link-local are those of Alibaba, Azure, Amazon and Google, in this order."""
 
 _GLOBAL_IPV6: Final = IPv6Network("2000::/3")

@@ -11,7 +11,7 @@ import msgspec
 
 
 class Reason(StrEnum):
-    """Why a sync is where it is. What a person should do about it is said in the message beside it."""
+    """Why a sync is where it is. What a person should do about it is said in the message next to it."""
 
     QUEUED = "Queued"
     SUSPENDED = "Suspended"
@@ -56,7 +56,7 @@ class Reason(StrEnum):
     RESULT_BROKEN = "ResultBroken"
 
 
-OBSTACLES: Final = frozenset(
+BLOCKERS: Final = frozenset(
     {
         Reason.JOB_REFUSED,
         Reason.POD_REFUSED,
@@ -94,7 +94,7 @@ _SEE_LOG: Final = "See its log"
 _SEE_LOG_AND_REPEAT: Final = "See its log, then start a new sync"
 
 CAUSES: Final = (
-    # What lasts until somebody acts. The words of Kubernetes follow after a colon.
+    # What lasts until someone acts. The words of Kubernetes follow after a colon.
     Cause(
         reason=Reason.JOB_REFUSED,
         happened="The cluster refuses the job",

@@ -156,7 +156,7 @@ def _flatten(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _resolve(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Replace a reference by what it names; what stands beside the reference (description, default) wins."""
+    """Replace a reference by what it names; what stands next to the reference (description, default) wins."""
     if "$ref" not in schema:
         return schema
     target = definitions[schema["$ref"].rsplit("/", 1)[-1]]

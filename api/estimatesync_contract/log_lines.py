@@ -46,7 +46,7 @@ def format_page_complete(page: int, total_so_far: int) -> str:
 
 
 def format_changes(news: int) -> str:
-    """Estimates that a closing pass brought anew or in a newer version."""
+    """Estimates that a closing pass found new or in a newer version."""
     return f"🔁 [SYNC] Changed or appeared meanwhile: {news} estimates"
 
 

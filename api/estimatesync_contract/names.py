@@ -54,7 +54,7 @@ def build_callback_id(sync_uid: str) -> str:
 
 
 def build_sync_name(created_at: datetime, token: str) -> str:
-    """Name a new sync so that people can tell when it was asked for: `est-20251016-140900123-k3x9q`.
+    """Name a new sync so that people can see when it was asked for: `est-20251016-140900123-k3x9q`.
 
     Kubernetes keeps creation times in whole seconds; the milliseconds in the name decide who was first within one.
 

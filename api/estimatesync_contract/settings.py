@@ -303,7 +303,7 @@ SYNC_MAX_SKIPPED_PERCENT: Final = IntegerSetting(
 )
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
-    meaning="Make.com's custom webhook, which is told how each sync ended; nobody is told without it",
+    meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",
     is_secret=True,
 )
 CALLBACK_ALLOW_HTTP: Final = FlagSetting(

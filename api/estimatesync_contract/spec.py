@@ -27,7 +27,7 @@ DEFAULT_TTL_SECONDS: Final = 604_800
 """A week: what the operator takes for a sync that names no ttlSecondsAfterFinished."""
 MAX_TTL_SECONDS: Final = 31_536_000
 SHORTEST_DEFAULT_TTL_SECONDS: Final = 86_400
-"""An Idempotency-Key is known as long as its sync is there, and is promised to be known for a day."""
+"""An Idempotency-Key is remembered as long as its sync exists, and is promised to be remembered for a day."""
 
 
 class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -42,7 +42,7 @@ class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class CallbackSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Whether, and where, the outcome is posted."""
 
-    enabled: Annotated[bool, Meta(description="false: nobody is told how the sync ended.")] = True
+    enabled: Annotated[bool, Meta(description="false: no callback is sent when the sync ends.")] = True
     url_secret_ref: Annotated[
         SecretKeyRef | None,
         Meta(
@@ -74,6 +74,6 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     ] = None
     callback: CallbackSpec = CallbackSpec()
     cancel: Annotated[bool, Meta(description="true stops the sync and keeps its record.")] = False
-    suspend: Annotated[bool, Meta(description="true keeps a sync that has not started waiting, without a place.")] = (
+    suspend: Annotated[bool, Meta(description="true keeps a sync that has not started waiting, outside the queue.")] = (
         False
     )

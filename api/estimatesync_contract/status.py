@@ -60,10 +60,11 @@ class CallbackState(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """All are set on the first visit, so that `kubectl wait` never waits for a missing one.
+    """All are set by the first reconcile pass, so that `kubectl wait` never waits for a missing one.
 
-    Complete and Failed mean what they mean on a Job; Finished covers both, for who waits for either end. Stalled means
-    what it means to kstatus: somebody must act before the sync can go on. Its transition time is when that began.
+    Complete and Failed mean what they mean on a Job; Finished covers both, for clients that wait for either
+    end. Stalled means what it means to kstatus: someone must act before the sync can go on. Its transition time is when
+    that began.
     """
 
     FINISHED = "Finished"
@@ -74,7 +75,7 @@ class ConditionType(StrEnum):
 
 
 class ConditionStatus(StrEnum):
-    """True, False, or Unknown while it cannot be told yet."""
+    """True, False, or Unknown while it is not decided yet."""
 
     TRUE = "True"
     FALSE = "False"
@@ -96,7 +97,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """How far the fetch has come. `text` (`9/17`) exists because a printer column is a single JSONPath."""
 
     page: Annotated[Count, Meta(description="The newest page that has been read.")]
-    total_pages: Annotated[Count, Meta(description="Pages to read, as Attic Tech told at first.")]
+    total_pages: Annotated[Count, Meta(description="Pages to read, as Attic Tech first reported.")]
     fetched: Annotated[Count, Meta(description="Estimates read so far, by the newest pod.")]
     percent: Annotated[int, Meta(ge=0, le=100, description="Share of the pages that has been read.")]
     text: Annotated[str, Meta(max_length=64, description="page/totalPages.")]
@@ -170,13 +171,13 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     reason: Annotated[ReasonName | None, Meta(description="Why the sync is where it is, in one word.")] = None
     message: Annotated[Message | None, Meta(description="The same for people, with what to do.")] = None
     date_range: Annotated[DateRange | None, Meta(description="The days that are synced, both included.")] = None
-    queue: Annotated[QueuePlace | None, Meta(description="The place in the queue; absent unless it waits for one.")] = (
-        None
-    )
+    queue: Annotated[
+        QueuePlace | None, Meta(description="The position in the queue; absent unless the sync is queued.")
+    ] = None
     job_name: Annotated[str, Meta(max_length=63, description="The job; on record before it is created.")] | None = None
     pod_name: Annotated[str, Meta(max_length=253, description="The newest pod of the job.")] | None = None
     runs: Annotated[Count | None, Meta(description="Pods that were begun, as far as they were seen.")] = None
-    start_time: Annotated[Time | None, Meta(description="When the sync got its place.")] = None
+    start_time: Annotated[Time | None, Meta(description="When the sync got its slot.")] = None
     completion_time: Annotated[Time | None, Meta(description="When the sync ended.")] = None
     duration_seconds: Annotated[Count | None, Meta(description="From the start to the end.")] = None
     progress: Annotated[Progress | None, Meta(description="How far the newest pod has come.")] = None

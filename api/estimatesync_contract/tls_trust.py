@@ -1,6 +1,6 @@
-"""Tells the OpenSSL inside psycopg's wheel where this system keeps the certificate authorities that it trusts.
+"""Points the OpenSSL inside psycopg's wheel to the certificate authorities that this system trusts.
 
-By itself it looks in a directory that no machine has, so that `sslrootcert=system` would trust nobody. Every program
+By itself it looks in a directory that no machine has, so that `sslrootcert=system` would trust no one. Every program
 that connects to PostgreSQL calls it first; what a deployment has set stays.
 """
 

@@ -20,7 +20,7 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trace_id: 128 bits, not zero.
         span_id: 64 bits, not zero.
-        is_sampled: whether the trace is recorded, as whoever began it has decided.
+        is_sampled: whether the trace is recorded, as was decided where it began.
     """
 
     trace_id: int

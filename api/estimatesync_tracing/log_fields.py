@@ -1,4 +1,4 @@
-"""Puts the ids of the trace on every log line that is written within one, whoever writes it.
+"""Puts the ids of the trace on every log line that is written within one, whichever logger writes it.
 
 Installed by `main`s on their handlers, only while tracing is on: a JSON log shows them as fields, a text log behind
 the sentence.
@@ -18,12 +18,10 @@ class TraceFilter(logging.Filter):
     """Adds `trace_id` and `span_id` to records; lets every record pass."""
 
     def __init__(self, tracer: Tracer) -> None:
-        """Look for the span with `tracer`."""
         super().__init__()
         self._tracer = tracer
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """See logging.Filter."""
         context = self._tracer.find_current()
         if context is not None and not hasattr(record, TRACE_ID):
             record.trace_id = format_trace_id(context)
@@ -35,12 +33,10 @@ class TextTraceFormatter(logging.Formatter):
     """Writes as another formatter does, and the ids behind it."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
-        """Extend `formatter`."""
         super().__init__()
         self._formatter = formatter
 
     def format(self, record: logging.LogRecord) -> str:
-        """See logging.Formatter."""
         line = self._formatter.format(record)
         trace_id, span_id = getattr(record, TRACE_ID, None), getattr(record, SPAN_ID, None)
         return f"{line} {TRACE_ID}={trace_id} {SPAN_ID}={span_id}" if trace_id else line

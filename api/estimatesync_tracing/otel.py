@@ -29,7 +29,7 @@ from estimatesync_tracing.settings import ENDPOINT, HEADERS
 
 
 class QuietExporter(SpanExporter):
-    """Never raises."""
+    """An exporter that never raises."""
 
     def __init__(self, exporter: SpanExporter, *, target: str, warn: Callable[[str], None]) -> None:
         """Send through `exporter`; `target` is what people may read of its address."""
@@ -39,7 +39,6 @@ class QuietExporter(SpanExporter):
         self._has_warned = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send."""
         try:
             result = self._exporter.export(spans)
         except Exception:  # noqa: BLE001 - whatever it is, it costs the spans only
@@ -53,7 +52,6 @@ class QuietExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Stop trying."""
         self._exporter.shutdown()
 
 
@@ -67,17 +65,15 @@ _KINDS: Final = {
 
 
 class OtelSpan:
-    """See Span."""
+    """A Span of OpenTelemetry."""
 
     def __init__(self, span: trace.Span) -> None:
         self._span: Final = span
 
     def note(self, attributes: spans.Attributes) -> None:
-        """Set attributes."""
         self._span.set_attributes(attributes)
 
     def fail(self, reason: str) -> None:
-        """Set the status."""
         self._span.set_status(Status(StatusCode.ERROR, reason))
 
 
@@ -85,22 +81,19 @@ class ChosenIds(RandomIdGenerator):
     """Random ids, but for spans whose ids were known before."""
 
     def __init__(self) -> None:
-        """Choose none."""
         self.chosen: Final[ContextVar[TraceContext | None]] = ContextVar("chosen", default=None)
 
     def generate_span_id(self) -> int:
-        """See IdGenerator."""
         chosen = self.chosen.get()
         return chosen.span_id if chosen else super().generate_span_id()
 
     def generate_trace_id(self) -> int:
-        """See IdGenerator."""
         chosen = self.chosen.get()
         return chosen.trace_id if chosen else super().generate_trace_id()
 
 
 class OtelTracer:
-    """See Tracer."""
+    """A Tracer that sends through OpenTelemetry."""
 
     is_on: Final = True
 
@@ -131,7 +124,7 @@ class OtelTracer:
         parent: TraceContext | None = None,
         attributes: spans.Attributes = _NOTHING,
     ) -> Iterator[spans.Span]:
-        """Start a span and make it current; the text of an error may hold a secret, so only its type is told."""
+        """Start a span and make it current; the text of an error may hold a secret, so only its type is recorded."""
         within = _build_context(parent) if parent else None
         with self._tracer.start_as_current_span(
             name,
@@ -147,21 +140,21 @@ class OtelTracer:
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
-    def tell(self, past: spans.PastSpan) -> None:
+    def record_finished(self, finished: spans.FinishedSpan) -> None:
         """Start a span with the ids it has, and end it."""
-        token = self._ids.chosen.set(past.context)
+        token = self._ids.chosen.set(finished.context)
         try:
             span = self._tracer.start_span(
-                past.name,
-                _build_context(past.parent) if past.parent else Context(),
-                attributes=past.attributes,
-                start_time=_count_nanoseconds(past.start),
+                finished.name,
+                _build_context(finished.parent) if finished.parent else Context(),
+                attributes=finished.attributes,
+                start_time=_count_nanoseconds(finished.start),
             )
         finally:
             self._ids.chosen.reset(token)
-        if past.fault is not None:
-            span.set_status(Status(StatusCode.ERROR, past.fault))
-        span.end(_count_nanoseconds(max(past.end, past.start)))
+        if finished.fault is not None:
+            span.set_status(Status(StatusCode.ERROR, finished.fault))
+        span.end(_count_nanoseconds(max(finished.end, finished.start)))
 
     def follow(self, context: TraceContext | None) -> None:
         """Attach for good: a task's context ends with it."""
@@ -177,11 +170,9 @@ class OtelTracer:
         )
 
     def link(self, context: TraceContext) -> None:
-        """Add a link."""
         trace.get_current_span().add_link(_build_span_context(context))
 
     def event(self, name: str, attributes: spans.Attributes) -> None:
-        """Add an event."""
         trace.get_current_span().add_event(name, attributes)
 
     def samples(self, trace_id: int) -> bool:
@@ -239,6 +230,6 @@ def _build_resource(part: str) -> Resource:
 
 
 def _find_authorities() -> str | None:
-    """Find the file that everybody else trusts: requests, which carries the spans, does not know its variable."""
+    """Find the file that the other clients use: requests, which sends the spans, does not know its variable."""
     has_own = os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE")
     return None if has_own else os.environ.get("SSL_CERT_FILE") or None

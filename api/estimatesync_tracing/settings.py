@@ -36,7 +36,7 @@ HEADERS: Final = TextSetting(
 SAMPLER: Final = ChoiceSetting(
     name="OTEL_TRACES_SAMPLER",
     meaning="Which of the traces that begin here are kept: `parentbased_always_on`, or `parentbased_traceidratio` "
-    "for a share of them; `parentbased_always_on` unless told otherwise",
+    "for a share of them; by default `parentbased_always_on`",
     choices=tuple(
         f"{prefix}{name}" for prefix in ("", "parentbased_") for name in ("always_on", "always_off", "traceidratio")
     ),
@@ -80,7 +80,7 @@ class TracingSettings:
 
     @property
     def public_variables(self) -> dict[str, str]:
-        """What the sync pods are told openly: no secret, and not the name of another part."""
+        """What sync pods get in plain text: no secret, and not the name of another part."""
         return {name: value for name, value in self.variables.items() if name not in _NOT_FOR_OTHER_PARTS}
 
 

@@ -10,31 +10,31 @@ from typing import Final
 
 from estimatesync_tracing.context import TraceContext
 from estimatesync_tracing.settings import ENDPOINT, TracingSettings
-from estimatesync_tracing.spans import Attributes, PastSpan, Span, SpanKind, Tracer
+from estimatesync_tracing.spans import Attributes, FinishedSpan, Span, SpanKind, Tracer
 
 _NOTHING: Final[Attributes] = {}
 
 
 class NoSpan:
-    """See Span."""
+    """A Span that records nothing."""
 
     def note(self, attributes: Attributes) -> None:
-        """Do nothing."""
+        pass
 
     def fail(self, reason: str) -> None:
-        """Do nothing."""
+        pass
 
 
 class NoTracer:
-    """See Tracer."""
+    """A Tracer that records nothing."""
 
     is_on: Final = False
 
     def open(self) -> None:
-        """Do nothing."""
+        pass
 
     def close(self, *, seconds: float) -> None:
-        """Do nothing."""
+        pass
 
     @contextmanager
     def span(
@@ -45,27 +45,24 @@ class NoTracer:
         parent: TraceContext | None = None,  # noqa: ARG002
         attributes: Attributes = _NOTHING,  # noqa: ARG002
     ) -> Iterator[Span]:
-        """Do nothing around the block."""
         yield NoSpan()
 
-    def tell(self, past: PastSpan) -> None:
-        """Do nothing."""
+    def record_finished(self, finished: FinishedSpan) -> None:
+        pass
 
     def follow(self, context: TraceContext | None) -> None:
-        """Do nothing."""
+        pass
 
     def find_current(self) -> TraceContext | None:
-        """There is none."""
         return None
 
     def link(self, context: TraceContext) -> None:
-        """Do nothing."""
+        pass
 
     def event(self, name: str, attributes: Attributes) -> None:
-        """Do nothing."""
+        pass
 
     def samples(self, trace_id: int) -> bool:  # noqa: ARG002
-        """Record nothing."""
         return False
 
 
@@ -75,7 +72,7 @@ NO_TRACER: Final = NoTracer()
 def create_tracer(settings: TracingSettings, *, part: str, warn: Callable[[str], None]) -> Tracer:
     """Create the tracer of a part (`api`, `operator`, `sync`); `open` it where the spans come from.
 
-    Whatever is wrong with tracing is told through `warn`, once, maybe from another thread, and costs the traces only.
+    A fault of tracing is reported through `warn`, once, maybe from another thread, and costs the traces only.
     """
     if not settings.is_on:
         return NO_TRACER

@@ -74,8 +74,8 @@ class SpanKind(StrEnum):
     CLIENT = "client"
 
 
-class PastSpan(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is over, with the ids that it was known by all along.
+class FinishedSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """A span that has ended, with the ids that it had all along.
 
     Attributes:
         context: of the span itself.
@@ -94,7 +94,7 @@ class PastSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Span(Protocol):
-    """Something under way."""
+    """A span that has not ended."""
 
     def note(self, attributes: Attributes) -> None:
         """Add attributes."""
@@ -104,11 +104,11 @@ class Span(Protocol):
 
 
 class Tracer(Protocol):
-    """Tells spans to a collector, some time later. No call waits for it, or raises because of it."""
+    """Sends spans to a collector, some time later. No call waits for it, or raises because of it."""
 
     @property
     def is_on(self) -> bool:
-        """False when nothing is told."""
+        """False when nothing is recorded."""
         ...
 
     def open(self) -> None:
@@ -125,14 +125,14 @@ class Tracer(Protocol):
         parent: TraceContext | None = None,
         attributes: Attributes = ...,
     ) -> AbstractContextManager[Span]:
-        """Tell what happens within the block; an error that leaves it is named by its type alone.
+        """Record the block as a span; an error that leaves it is named by its type alone.
 
         Without a parent, it is the span that is current in this task, if there is one.
         """
         ...
 
-    def tell(self, past: PastSpan) -> None:
-        """Tell what is over."""
+    def record_finished(self, finished: FinishedSpan) -> None:
+        """Record a span that has ended."""
 
     def follow(self, context: TraceContext | None) -> None:
         """Be part of this span, or of none, for the rest of the task: its log lines and its spans."""
@@ -148,7 +148,7 @@ class Tracer(Protocol):
         """Note that something happened within the current span."""
 
     def samples(self, trace_id: int) -> bool:
-        """Tell whether a trace that begins here is recorded; the same id always gives the same answer."""
+        """Return whether a trace that begins here is recorded; the same id always gives the same answer."""
         ...
 
 
@@ -173,6 +173,6 @@ def build_span_context(sync: EstimateSync, name: SpanName, *, sample: Sample) ->
 
 
 def _compute_id(sync_uid: str, purpose: str, *, size: int) -> int:
-    """Hash: some bits of a uid are the same in all of them, and samplers count on even ones. Zero is no id."""
+    """Hash: some bits of a uid are the same in all of them, and samplers count on even ones. Zero is not a valid id."""
     digest = hashlib.sha256(f"{purpose} of {sync_uid}".encode()).digest()
     return int.from_bytes(digest[:size]) or 1

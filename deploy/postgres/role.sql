@@ -1,6 +1,6 @@
--- A role for EstimateSync with the least rights that do: it owns one schema in one database, and that is all.
+-- A role for EstimateSync with only the rights that it needs: it owns one schema in one database, and nothing else.
 -- psql "$ADMIN_URL" --set=database=estimates --set=role=estimatesync [--set=schema=botzilla] --file=role.sql
--- May be run again. The role cannot log in with a password until it is given one: \password estimatesync
+-- Can be run again. The role cannot log in with a password until it is given one: \password estimatesync
 \set ON_ERROR_STOP on
 \if :{?schema}
 \else
@@ -9,7 +9,7 @@
 
 SELECT format('CREATE ROLE %I LOGIN', :'role')
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = :'role') \gexec
--- Only what is wrong: to say NOSUPERUSER at all, one must be a superuser, which a managed database's administrator is not.
+-- Change only what is wrong: even NOSUPERUSER takes a superuser, which a managed database's administrator is not.
 SELECT format('ALTER ROLE %I %s', :'role', wrong.cure)
 FROM pg_catalog.pg_roles, LATERAL (VALUES
     (NOT rolcanlogin, 'LOGIN'), (rolsuper, 'NOSUPERUSER'), (rolcreatedb, 'NOCREATEDB'), (rolcreaterole, 'NOCREATEROLE'),
@@ -19,7 +19,7 @@ WHERE rolname = :'role' AND wrong.is_so \gexec
 SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = :'database') AS is_new \gset
 \if :is_new
   CREATE DATABASE :"database";
-  -- Everybody may by default connect to a database and make temporary tables in it: to this one only the role may.
+  -- By default everyone may connect to a database and create temporary tables in it; here only the role may.
   REVOKE ALL ON DATABASE :"database" FROM PUBLIC;
 \else
   \echo The database is there already: what others may do in it stays as it is.
@@ -34,7 +34,7 @@ SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', f
     'the schema %I belongs to %I, and the sync could not use it: give it and its tables to %I, or choose another one (--set=schema=…)',
     nspname, pg_catalog.pg_get_userbyid(nspowner), :'role')))
 FROM pg_catalog.pg_namespace WHERE nspname = :'schema' AND pg_catalog.pg_get_userbyid(nspowner) <> :'role' \gexec
--- Who makes a schema for another role must be allowed to act as it: a managed database's administrator is no superuser.
+-- Creating a schema for another role takes the right to act as it: a managed database's administrator is not a superuser.
 SELECT format('GRANT %I TO CURRENT_USER', :'role')
 WHERE NOT pg_catalog.pg_has_role(CURRENT_USER, :'role', 'USAGE') \gexec
 CREATE SCHEMA IF NOT EXISTS :"schema" AUTHORIZATION :"role";

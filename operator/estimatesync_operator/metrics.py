@@ -47,11 +47,11 @@ class OperatorMetrics:
         self._finished = self._count("syncs_finished", "Syncs that have ended.", "phase", "reason")
         self._records = self._count("records", "Estimates fetched: new, changed, equal, or skipped.", "kind")
         self._attempts = self._count("callback_attempts", "Attempts to deliver a callback.", "outcome")
-        self._visits = self._count("reconcile", "Reconcile passes.", "result")
+        self._passes = self._count("reconcile", "Reconcile passes.", "result")
         self._errors = self._count("reconcile_errors", "Passes that had to be repeated.", "kind")
-        self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its place.", _LONG)
-        self._duration = self._time("sync_duration_seconds", "From a sync's place to its end.", _LONG)
-        self._visit_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
+        self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its start.", _LONG)
+        self._duration = self._time("sync_duration_seconds", "From a sync's start to its end.", _LONG)
+        self._pass_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
         self._show_zeros()
 
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
@@ -62,8 +62,8 @@ class OperatorMetrics:
 
     def record_pass(self, result: str, seconds: float) -> None:
         """Count one reconcile pass."""
-        self._visits.labels(result).inc()
-        self._visit_time.observe(seconds)
+        self._passes.labels(result).inc()
+        self._pass_time.observe(seconds)
         if result != "done":
             self._errors.labels(result).inc()
 
@@ -109,12 +109,12 @@ class _CacheCollector:
 
     def collect(self) -> Iterator[Metric]:
         states = self._cache.count_states()
-        syncs = GaugeMetricFamily("estimatesync_syncs", "Syncs that there are.", labels=("phase", "reason"))
+        syncs = GaugeMetricFamily("estimatesync_syncs", "Syncs that exist.", labels=("phase", "reason"))
         for (phase, reason), count in sorted(states.items()):
             syncs.add_metric((phase or "New", reason), count)
         yield syncs
         length = sum(count for (phase, _), count in states.items() if phase in _WAITING)
-        yield GaugeMetricFamily("estimatesync_queue_length", "Syncs without a place.", value=length)
+        yield GaugeMetricFamily("estimatesync_queue_length", "Syncs that wait for a slot.", value=length)
         pending = sum(sync.status.owes_callback for sync in self._cache.iterate_live())
         yield GaugeMetricFamily("estimatesync_callbacks_pending", "Callbacks to be delivered.", value=pending)
         yield _build_watch_times(self._health.last_events)

@@ -138,7 +138,7 @@ class CallbackSender(Protocol):
     """Posts callbacks. The URL is looked up at each attempt, so that a corrected secret works at once."""
 
     async def has_target(self, sync: EstimateSync) -> bool:
-        """Tell whether a webhook URL is configured for this sync."""
+        """Return whether a webhook URL is configured for this sync."""
         ...
 
     async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:

@@ -64,7 +64,7 @@ MAX_ACTIVE_SYNCS: Final = IntegerSetting(
 TTL_SECONDS_AFTER_FINISHED: Final = IntegerSetting(
     name="TTL_SECONDS_AFTER_FINISHED",
     meaning="How long a finished sync is kept, and its job with it, unless its spec says otherwise;"
-    " at least a day, because an Idempotency-Key is known as long",
+    " at least a day, because an Idempotency-Key must be remembered that long",
     default=str(DEFAULT_TTL_SECONDS),
     unit="seconds",
     minimum=SHORTEST_DEFAULT_TTL_SECONDS,
@@ -72,7 +72,7 @@ TTL_SECONDS_AFTER_FINISHED: Final = IntegerSetting(
 )
 PROGRESS_SECONDS: Final = IntegerSetting(
     name="PROGRESS_SECONDS",
-    meaning="Time between two looks at the progress of a running sync",
+    meaning="Time between two readings of a running sync's progress",
     default="2",
     unit="seconds",
     minimum=1,
@@ -95,7 +95,7 @@ NAMESPACE: Final = TextSetting(
 )
 STUCK_SECONDS: Final = IntegerSetting(
     name="STUCK_SECONDS",
-    meaning="How long an obstacle (an image, a Secret, a quota) may stand before the sync fails",
+    meaning="How long a sync may be blocked (by an image, a Secret, a quota) before it fails",
     default="600",
     unit="seconds",
     minimum=1,
@@ -103,7 +103,7 @@ STUCK_SECONDS: Final = IntegerSetting(
 )
 MAX_EVICTIONS: Final = IntegerSetting(
     name="MAX_EVICTIONS",
-    meaning="How often the cluster may take a sync off its node, and it begins anew elsewhere",
+    meaning="How many times the cluster may take a sync off its node; each time it starts again elsewhere",
     default="5",
     minimum=0,
     maximum=1000,

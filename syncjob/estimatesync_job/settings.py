@@ -1,6 +1,6 @@
 """The sync program's settings: the table by which `main` reads them, once, and the values they become.
 
-Whoever starts the sync gives them; nothing else looks at the environment.
+The program that starts the sync sets them; nothing else reads the environment.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_job.core.errors import ConfigurationError
 from estimatesync_job.core.queries import DayBounds, compute_day_bounds
 
-_GIVEN: Final = "whoever starts the sync gives it"
+_GIVEN: Final = "the program that starts the sync sets it"
 _ANY_DAY: Final = date(2000, 1, 1)
 """Stands in for a day whose fault has been noted, so that the other faults can be found, too."""
 
@@ -53,7 +53,7 @@ SYNC_ID: Final = TextSetting(
 )
 SYNC_UID: Final = TextSetting(
     name=env.SYNC_UID,
-    meaning="Identifies the sync for ever: one that has been committed is not synced again",
+    meaning="Identifies the sync permanently: one that has been committed is not synced again",
     cure=_GIVEN,
     is_required=True,
 )
@@ -75,7 +75,7 @@ SYNC_TIME_ZONE: Final = ParsedSetting[tzinfo](
 )
 SYNC_PAGE_SIZE: Final = IntegerSetting(
     name=env.SYNC_PAGE_SIZE,
-    meaning="Records asked for in one request; 100, or what suits the records, unless told otherwise",
+    meaning="Records asked for in one request; by default 100, or what suits the records",
     minimum=1,
     maximum=1000,
 )
@@ -88,7 +88,7 @@ SYNC_CONCURRENCY: Final = IntegerSetting(
 )
 SYNC_TIMEOUT_SECONDS: Final = IntegerSetting(
     name=env.SYNC_TIMEOUT_SECONDS,
-    meaning="Time after which whoever started the sync ends it; 0: not known",
+    meaning="Time after which the sync is ended from outside; 0: not known",
     default="0",
     unit="seconds",
     minimum=0,
@@ -121,12 +121,12 @@ class Settings:
 
     Attributes:
         sync_id: the sync's name, on every JSON log line.
-        sync_uid: identifies the sync for ever; a uid that is committed already is not synced again.
+        sync_uid: identifies the sync permanently; a uid that is committed already is not synced again.
         date_range: whole days, as asked for.
         day_bounds: the same as instants.
         page_size: records asked for in one request, 1…1000; None lets the sync choose.
         concurrency: pages in flight at most, 1…32.
-        timeout_seconds: after which whoever started the sync ends it; None when that is not known.
+        timeout_seconds: after which the sync is ended from outside; None when that is not known.
         max_skipped_percent: of the records, how many may be left out because they cannot become rows.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from estimatesync_api.adapters.metrics import ApiMetrics
-from estimatesync_contract.causes import OBSTACLES, Reason
+from estimatesync_contract.causes import BLOCKERS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
@@ -29,7 +29,7 @@ WAITING = {Reason.QUEUED, Reason.SUSPENDED}
 AT_WORK = {Reason.STARTING, Reason.RUNNING, Reason.STOPPING}
 REASONS: dict[Phase, set[Reason]] = {
     Phase.QUEUED: WAITING,
-    Phase.RUNNING: {*AT_WORK, *OBSTACLES},
+    Phase.RUNNING: {*AT_WORK, *BLOCKERS},
     Phase.SUCCEEDED: {Reason.SUCCEEDED},
     Phase.CANCELLED: {Reason.CANCELLED},
     Phase.FAILED: {*Reason} - WAITING - AT_WORK - {Reason.SUCCEEDED, Reason.CANCELLED, Reason.MALFORMED},

@@ -8,7 +8,7 @@ import yaml
 from estimatesync_api.core.problems import Problem
 from estimatesync_client.command_line import app
 from estimatesync_client.settings import CLIENT_SETTINGS
-from estimatesync_contract.causes import OBSTACLES, Reason
+from estimatesync_contract.causes import BLOCKERS, Reason
 from estimatesync_local.settings import LOCAL_SETTINGS
 from estimatesync_operator.callback.policy import RETRY_DELAYS
 from estimatesync_operator.settings import OPERATOR_SETTINGS
@@ -64,7 +64,7 @@ def test_every_blocker_is_on_the_page(page: Path) -> None:
 
     named = {reason for cell in running for reason in re.findall(r"`([A-Z]\w+)`", cell)}
 
-    assert named == set(OBSTACLES)
+    assert named == set(BLOCKERS)
 
 
 @pytest.mark.parametrize("page", TROUBLE)

@@ -1,6 +1,6 @@
 """Keeps the index of syncs up to date: one listing in pages, then one watch after the other, until the store closes.
 
-While it cannot, callers are told "not now", and the log says so once.
+While it cannot, callers are answered with a 503, and one log line says so.
 https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 

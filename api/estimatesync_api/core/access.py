@@ -138,7 +138,7 @@ def compute_client(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
 
 
 def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
-    """Tell whether a connection comes from one of the trusted proxies."""
+    """Return whether a connection comes from one of the trusted proxies."""
     client = _parse(peer)
     return client is not None and _is_trusted(client, trusted)
 
@@ -177,7 +177,7 @@ class AccessControl:
     """Decides for each request whether its key is valid, may do this, and may do it now. One for each server process.
 
     Guessing is slowed for each client address: after some wrong keys no further key is even compared for a while. An
-    address from which a key has been used with success may go on with that key, so that somebody else behind the same
+    address from which a key has been used with success may go on with that key, so that someone else behind the same
     address (Make.com's are shared by its customers) cannot lock a scenario out.
     """
 

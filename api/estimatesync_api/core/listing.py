@@ -1,6 +1,6 @@
 """Which syncs a caller wants to see, and the page that answers; shared by the request and the stores. Pure.
 
-The order is newest first: by creation time, then by name, since Kubernetes tells creation times in whole seconds. A
+The order is newest first: by creation time, then by name, since Kubernetes keeps creation times in whole seconds. A
 page ends at a place in that order and the next one begins behind it, so syncs that come or go meanwhile move nothing.
 
 Every fault of a query is named at once. An unknown parameter is refused like an unknown field of a body: a misspelt

@@ -38,7 +38,7 @@ class Problem(Enum):
     BODY_INCOMPLETE = (400, "body_incomplete", "The body is shorter than its Content-Length.")
     KEY_MISSING = (401, "api_key_missing", "Send your API key in the X-API-KEY header.")
     KEY_WRONG = (403, "api_key_wrong", "The key in the X-API-KEY header is not valid.")
-    KEY_READ_ONLY = (403, "api_key_read_only", "This key may only look; use another one to change something.")
+    KEY_READ_ONLY = (403, "api_key_read_only", "This key is read-only; use another one to change something.")
     NOT_FOUND = (404, "not_found", "There is nothing at this address.")
     SYNC_NOT_FOUND = (404, "sync_not_found", "There is no sync with this id; finished syncs are removed after a while.")
     METHOD_NOT_ALLOWED = (405, "method_not_allowed", "This address does not know the method; see the Allow header.")

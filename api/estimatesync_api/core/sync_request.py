@@ -2,7 +2,7 @@
 
 A body is JSON whatever its Content-Type says, because command line tools and Make.com often send none or a wrong one.
 A field that is null or empty counts as absent: that is what Make.com sends for an item that is not mapped. Any other
-unknown field is refused: a misspelt date that is silently ignored would sync the wrong days, without anybody noticing.
+unknown field is refused: a misspelt date that is silently ignored would sync the wrong days unnoticed.
 
 A repeated request meets the first one without any memory of the API's own: its Idempotency-Key becomes the sync's name.
 This works across replicas, because the store lets a name be taken once. The key's space is shared by all API keys, so
@@ -57,7 +57,7 @@ def parse_sync_request(
 
     Args:
         query: The parameters; the sync runs in the background unless `background` is exactly `false`.
-        body: JSON object with startDate and endDate (or start_date, end_date), each optional; blank is no fields.
+        body: JSON object with startDate and endDate (or start_date, end_date), each optional; a blank body has neither.
         idempotency_key: The header's value, bare or quoted.
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
             before the end.
@@ -164,7 +164,7 @@ def _show(value: object) -> str:
 
 
 def compute_request_digest(request: SyncRequest) -> str:
-    """Digest what was asked for. How the caller wants to be answered is no part of it, nor are defaults."""
+    """Digest what was asked for. How the caller wants to be answered is not part of it, nor are defaults."""
     asked = msgspec.json.encode([request.asked_start, request.asked_end])
     return hashlib.sha256(asked).hexdigest()
 

@@ -116,7 +116,7 @@ def _build_refusal(problems: list[Problem]) -> Schema:
 
 
 def _merge(answer: Schema, refusal: Schema) -> Schema:
-    """A status that tells of a sync as well as of a problem has either body."""
+    """A status that can mean a sync as well as a problem has either body."""
     one, other = answer["content"][_JSON], refusal["content"][_JSON]
     examples = {"outcome": {"value": one["example"]}, **other["examples"]}
     schema = {"anyOf": [one["schema"], other["schema"]]}

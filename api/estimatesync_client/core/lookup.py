@@ -19,7 +19,7 @@ def find_sync(server: Server, text: str) -> Sync:
 
     Raises:
         UsageError: several syncs begin like this.
-        ClientError: there is none, or the server cannot tell.
+        ClientError: there is none, or the request failed.
     """
     if text == LATEST:
         return _fetch_latest(server)

@@ -15,7 +15,7 @@ SUPERVISOR_PIPE: Final = "SUPERVISOR_PIPE"
 
 wsgi_app = "estimatesync_local.api:create()"
 
-# The supervisor ends the syncs next, so it is no use to wait for one any longer.
+# The supervisor ends the syncs next, so waiting for one any longer is pointless.
 graceful_timeout = 3
 
 

@@ -16,7 +16,7 @@ from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_tracing.context import TRACEPARENT_HEADER, TraceContext, format_traceparent
 from estimatesync_tracing.spans import (
     Attribute,
-    PastSpan,
+    FinishedSpan,
     Sample,
     SpanKind,
     SpanName,
@@ -32,18 +32,20 @@ _WAITING: Final = frozenset({None, Phase.QUEUED})
 
 def build_sync_spans(
     before: EstimateSync, after: EstimateSyncStatus, *, now: datetime, sample: Sample
-) -> tuple[PastSpan, ...]:
+) -> tuple[FinishedSpan, ...]:
     """Every state that has ended with this change, in whole seconds, as Kubernetes keeps most of these times."""
     return tuple(_build_spans(before, after, now, sample))
 
 
-def _build_spans(before: EstimateSync, after: EstimateSyncStatus, now: datetime, sample: Sample) -> Iterator[PastSpan]:
+def _build_spans(
+    before: EstimateSync, after: EstimateSyncStatus, now: datetime, sample: Sample
+) -> Iterator[FinishedSpan]:
     is_over = after.phase is not None and after.phase.is_final and not before.is_finished
     created = before.metadata.creation_timestamp or after.start_time or now
     parent = build_span_context(before, SpanName.SYNC, sample=sample)
 
-    def build(name: SpanName, start: datetime, end: datetime, *, part_of: TraceContext | None = parent) -> PastSpan:
-        return PastSpan(
+    def build(name: SpanName, start: datetime, end: datetime, *, part_of: TraceContext | None = parent) -> FinishedSpan:
+        return FinishedSpan(
             name=name,
             context=build_span_context(before, name, sample=sample),
             parent=part_of,
@@ -123,7 +125,6 @@ class TracedMeter:
     """A ChangeMeter that records what has ended with a change, and counts with another one."""
 
     def __init__(self, meter: ChangeMeter, tracer: Tracer, clock: Clock) -> None:
-        """Count with `meter`."""
         self._meter = meter
         self._tracer = tracer
         self._clock = clock
@@ -131,7 +132,7 @@ class TracedMeter:
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
         self._meter.record_change(before, after)
         for span in build_sync_spans(before, after, now=self._clock.now(), sample=self._tracer.samples):
-            self._tracer.tell(span)
+            self._tracer.record_finished(span)
 
 
 class TracedCallbacks:

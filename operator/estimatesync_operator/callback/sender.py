@@ -83,7 +83,7 @@ class HttpCallbackSender:
         self._ssl_context = ssl_context or _create_ssl_context()
 
     async def has_target(self, sync: EstimateSync) -> bool:
-        """Tell whether a URL is configured. One named by a sync counts even when it cannot be read: that is a fault."""
+        """Return whether a URL is configured. One named by a sync counts even if it cannot be read: that is a fault."""
         return sync.spec.callback.url_secret_ref is not None or self._settings.default_url is not None
 
     async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:

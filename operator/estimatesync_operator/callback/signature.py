@@ -1,4 +1,4 @@
-"""How a receiver can tell that a callback is ours and which one it is: the headers of Standard Webhooks.
+"""How a receiver can verify that a callback is ours and which one it is: the headers of Standard Webhooks.
 
 The sender builds them at each attempt. https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with is no secret
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with is not a secret
 _KEY_MIN_BYTES: Final = 24
 _MAKE_API_KEY_HEADER: Final = "x-make-apikey"
 

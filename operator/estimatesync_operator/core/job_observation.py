@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from estimatesync_contract.causes import OBSTACLES, Reason
+from estimatesync_contract.causes import BLOCKERS, Reason
 from estimatesync_contract.names import KIND, SYNC_CONTAINER
 from estimatesync_contract.result import ExitCode
 
@@ -94,7 +94,7 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
         reason = find_reason(self.waiting_reason)
         if self.waiting_reason == _CONFIG_ERROR and "secret" in (self.waiting_message or "").lower():
             return Reason.SECRET_MISSING
-        return reason if reason in OBSTACLES else None
+        return reason if reason in BLOCKERS else None
 
     @property
     def is_progressing(self) -> bool:
@@ -140,7 +140,7 @@ def observe_job(
 
 
 def is_left_by(job: Raw, sync_name: str) -> bool:
-    """Tell whether a job belonged to an EstimateSync of this name; labels alone would prove nothing."""
+    """Return whether a job belonged to an EstimateSync of this name; labels alone would prove nothing."""
     owners = job["metadata"].get("ownerReferences", [])
     return any((owner.get("kind"), owner.get("name")) == (KIND, sync_name) for owner in owners)
 
@@ -151,7 +151,7 @@ def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
 
 
 def needs_pods(job: Raw) -> bool:
-    """Tell whether the pods know more than the job: not before there is one, nor while one is ready and working."""
+    """Return whether the pods know more than the job: not before there is one, nor while one is ready and working."""
     status = job.get("status", {})
     if has_finished(job) or _find_ending_time(job):
         return True
@@ -172,7 +172,7 @@ def find_event_source(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | 
 
 
 def has_finished(job: Raw) -> bool:
-    """Tell whether the job is over, with all its pods."""
+    """Return whether the job is over, with all its pods."""
     return _find_job_condition(job, "Complete", "Failed") is not None
 
 
@@ -273,17 +273,17 @@ def add_blocker(
 
 
 def is_running(pod: Raw) -> bool:
-    """Tell whether the container of the sync runs, as far as its node has reported."""
+    """Return whether the container of the sync runs, as far as its node has reported."""
     return bool(_get_state(pod).get("running"))
 
 
 def is_creating(pod: Raw) -> bool:
-    """Tell whether a node is at work on the container; what blocks it, such as a volume, stands only in the events."""
+    """Return whether a node is at work on the container; what blocks it, such as a volume, is only in the events."""
     return (_get_state(pod).get("waiting") or {}).get("reason") == _CREATING
 
 
 def has_ended(pod: Raw) -> bool:
-    """Tell whether nothing of this pod runs or ever will."""
+    """Return whether nothing of this pod runs or ever will."""
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"} or bool(_get_terminated(pod))
 
 

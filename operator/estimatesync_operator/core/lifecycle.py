@@ -9,7 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from estimatesync_contract.causes import OBSTACLES, Reason, format_cause
+from estimatesync_contract.causes import BLOCKERS, Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, to_status_object
 from estimatesync_contract.names import build_callback_id, build_job_name
 from estimatesync_contract.spec import DateRange, compute_default_range
@@ -236,7 +236,7 @@ def apply_conditions(status: EstimateSyncStatus, previous: Iterable[Condition], 
     """Set all conditions of a status; a transition time moves only when a condition turns over."""
     known = {condition.type: condition for condition in previous}
     fresh = (_build_condition(kind, status, now, is_true=status.phase in phases) for kind, phases in _FINISHED.items())
-    stalled = status.phase is Phase.RUNNING and status.reason in OBSTACLES
+    stalled = status.phase is Phase.RUNNING and status.reason in BLOCKERS
     conditions = (
         *fresh,
         _build_condition(ConditionType.STALLED, status, now, is_true=stalled),

@@ -143,7 +143,7 @@ def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime
 
 
 def _has_ended(job: JobObservation, *, is_over: bool, now: datetime, limit: timedelta) -> bool:
-    """Tell whether the outcome can be recorded: nothing runs any more, or nothing is going to report it."""
+    """Return whether the outcome can be recorded: nothing runs any more, or nothing is going to report it."""
     if job.state in {JobState.SUCCEEDED, JobState.FAILED, JobState.FOREIGN, JobState.ABSENT}:
         return True
     if job.ending_since is not None and now >= job.ending_since + limit:
@@ -152,7 +152,7 @@ def _has_ended(job: JobObservation, *, is_over: bool, now: datetime, limit: time
 
 
 def _is_given_up(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> bool:
-    """Tell whether the blocker on record has stood for the whole limit."""
+    """Return whether the blocker on record has stood for the whole limit."""
     since = sync.status.stalled_since
     return since is not None and now >= since + settings.stuck_limit
 

@@ -19,7 +19,7 @@ DEFAULT_TTL: Final = timedelta(seconds=DEFAULT_TTL_SECONDS)
 
 
 def is_settled(sync: EstimateSync) -> bool:
-    """Tell whether nothing is left to do about a sync but to remove it when its time is over."""
+    """Return whether nothing is left to do about a sync but to remove it when its time is over."""
     return (
         sync.is_finished
         and sync.status.observed_generation == sync.metadata.generation
@@ -48,7 +48,7 @@ def compute_token(sync: EstimateSync) -> str | None:
 
 
 def has_request(sync: EstimateSync) -> bool:
-    """Tell whether another delivery of a finished sync's callback is requested."""
+    """Return whether another delivery of a finished sync's callback is requested."""
     callback, token = sync.status.callback, compute_token(sync)
     return sync.is_finished and callback is not None and token is not None and token != callback.redelivery
 

@@ -76,7 +76,7 @@ class SyncCache:
         return None if name in self._stale else self._live.get(name)
 
     def is_settled(self, name: str) -> bool:
-        """Tell whether nothing is left to do about this sync."""
+        """Return whether nothing is left to do about this sync."""
         return name in self._settled
 
     def list_stale(self) -> tuple[str, ...]:
@@ -90,7 +90,6 @@ class SyncCache:
         )
 
     def list_names(self) -> tuple[str, ...]:
-        """Name every sync."""
         return (*self._live, *self._settled)
 
     def compute_idle_time(self, name: str, *, now: datetime) -> timedelta | None:

@@ -15,7 +15,6 @@ class TextLog:
         self._stream: Final = stream
 
     def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:  # noqa: ARG002 - the sentence says it all
-        """Write one line."""
         self._stream.write(f"{message}\n")
         self._stream.flush()
 
@@ -28,7 +27,6 @@ class JsonLog:
         self._sync_id: Final = sync_id
 
     def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
-        """Write one line."""
         head = {"time": datetime.now(UTC), "level": level, "action": action, "message": message}
         line = msgspec.json.encode(head | {"sync_id": self._sync_id} | fields).decode()
         self._stream.write(f"{line}\n")

@@ -299,7 +299,7 @@ def test_without_a_range_the_fault_is_in_the_log_and_no_result_is_made_up(jobs: 
 
     assert job.process.returncode == 20
     assert job.lines == [
-        "❌ [SYNC] The sync cannot start: SYNC_START_DATE is not set: whoever starts the sync gives it."
+        "❌ [SYNC] The sync cannot start: SYNC_START_DATE is not set: the program that starts the sync sets it."
     ]
     assert job.result is None
 

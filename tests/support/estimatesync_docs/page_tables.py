@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause
+from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause
 from estimatesync_operator.core.job_observation import SIGNS
 
 from estimatesync_docs.errors_page import format_exits, format_problems, list_program_reasons
@@ -39,8 +39,8 @@ def format_causes_tables() -> dict[str, str]:
     """Write the tables of `docs/causes.md`: each reason is in one of them."""
     reported = {reason for reason, _ in list_program_reasons()}
     return {
-        "obstacles": _format_causes(cause for cause in CAUSES if cause.reason in OBSTACLES),
-        "ends": _format_causes(cause for cause in CAUSES if cause.reason not in OBSTACLES | reported),
+        "obstacles": _format_causes(cause for cause in CAUSES if cause.reason in BLOCKERS),
+        "ends": _format_causes(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
         "reports": _format_causes(cause for cause in CAUSES if cause.reason in reported),
     }
 

@@ -159,7 +159,7 @@ def build_trigger() -> Blueprint:
     )
     return _build_blueprint(
         "EstimateSync: start a sync",
-        "Asks EstimateSync for a sync and is answered at once; the callback scenario tells how it ended.",
+        "Asks EstimateSync for a sync and is answered at once; the callback scenario reports how it ended.",
         [key, _build_request("{{1.idempotency_key}}")],
         is_instant=False,
     )

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from estimatesync_contract.causes import CAUSES, OBSTACLES, Cause, Reason, format_cause
+from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause, Reason, format_cause
 from estimatesync_operator.core.job_observation import SIGNS, find_reason
 
 ORDINARY = {
@@ -24,7 +24,7 @@ def test_a_sign_means_one_thing() -> None:
 
 def test_every_blocker_but_a_refused_job_and_a_missing_secret_is_known_by_signs() -> None:
     """A refused job is told by the API server's answer, a missing Secret by the words beside the sign."""
-    signless = OBSTACLES - set(SIGNS)
+    signless = BLOCKERS - set(SIGNS)
 
     assert signless == {Reason.JOB_REFUSED, Reason.SECRET_MISSING}
 

@@ -10,18 +10,18 @@ from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, Tr
 from estimatesync_operator.ports import CallbackAttempt, NoMeter
 from estimatesync_tracing.context import TraceContext, parse_traceparent
 from estimatesync_tracing.setup import NO_TRACER, NoTracer
-from estimatesync_tracing.spans import Attributes, PastSpan, Span
+from estimatesync_tracing.spans import Attributes, FinishedSpan, Span
 
 MakeSync = Callable[..., EstimateSync]
 
 
 class Recorder(NoTracer):
-    """Keeps what it is told; also each span of its own."""
+    """Keeps the finished spans that it gets, and each span of its own."""
 
     is_on = True  # type: ignore[misc] # it is one that is on
 
     def __init__(self) -> None:
-        self.past: list[PastSpan] = []
+        self.finished: list[FinishedSpan] = []
         self.spans: list[dict[str, Any]] = []
         self.followed: list[TraceContext | None] = []
 
@@ -36,8 +36,8 @@ class Recorder(NoTracer):
     def fail(self, reason: str) -> None:
         self.spans[-1]["fault"] = reason
 
-    def tell(self, past: PastSpan) -> None:
-        self.past.append(past)
+    def record_finished(self, finished: FinishedSpan) -> None:
+        self.finished.append(finished)
 
     def follow(self, context: TraceContext | None) -> None:
         self.followed.append(context)
@@ -99,7 +99,7 @@ def test_a_job_gets_the_span_that_is_recorded_at_its_end(recorder: Recorder, mak
     meter = trace_ports(build_ports(None), recorder, FixedClock(running)).meter
     meter.record_change(running, EstimateSyncStatus(phase=Phase.SUCCEEDED, start_time=running.status.start_time))
 
-    assert handed_on in {span.context for span in recorder.past if span.name == "sync job"}
+    assert handed_on in {span.context for span in recorder.finished if span.name == "sync job"}
 
 
 def test_nothing_stands_between_while_it_is_off(world: Any, make_sync: MakeSync) -> None:

@@ -11,7 +11,7 @@ from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 from estimatesync_operator.adapters.tracing import build_sync_spans
 from estimatesync_tracing.context import parse_traceparent
-from estimatesync_tracing.spans import PastSpan
+from estimatesync_tracing.spans import FinishedSpan
 
 MakeSync = Callable[..., EstimateSync]
 
@@ -31,7 +31,7 @@ CANCELLED = {"phase": Phase.CANCELLED, "reason": Reason.CANCELLED, "completion_t
 PENDING = {"callback": CallbackStatus(state=CallbackState.PENDING)}
 
 
-def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[PastSpan, ...]:
+def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[FinishedSpan, ...]:
     return build_sync_spans(sync, EstimateSyncStatus(**after), now=NOW, sample=lambda _: True)
 
 

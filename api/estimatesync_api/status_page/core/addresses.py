@@ -20,7 +20,7 @@ _NEXT_MAX_LENGTH: Final = 512
 
 
 def is_page_path(path: str) -> bool:
-    """Tell a page for browsers from an address for programs."""
+    """Return whether an address is one of the page, for browsers, and not one for programs."""
     return path in {HOME, BASE} or path.startswith(f"{BASE}/")
 
 

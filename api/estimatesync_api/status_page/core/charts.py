@@ -290,7 +290,7 @@ def _format_counts(new: int, updated: int, localizer: Localizer) -> str:
 
 def _format_end(sync: EstimateSync, localizer: Localizer) -> str:
     end = _end(sync)
-    # Told in full, with the day: a chart may cover several days.
+    # In full, with the day: a chart may cover several days.
     return localizer.to_moment(end, now=end).full
 
 

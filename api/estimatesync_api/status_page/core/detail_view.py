@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from estimatesync_contract.causes import OBSTACLES
+from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase, Progress, QueuePlace
 
@@ -166,7 +166,7 @@ def format_waiting_reason(sync: EstimateSync, localizer: Localizer) -> str:
 
 
 def can_be_redelivered(sync: EstimateSync) -> bool:
-    """Tell whether there is a callback to send again, by the API's own rule."""
+    """Return whether there is a callback to send again, by the API's own rule."""
     try:
         require_redeliverable(sync)
     except ApiError:
@@ -200,7 +200,7 @@ def build_timeline(sync: EstimateSync, localizer: Localizer, *, now: datetime) -
 
 def _choose_headline(sync: EstimateSync) -> str:
     phase = find_phase(sync)
-    if phase is Phase.RUNNING and sync.status.reason in OBSTACLES:
+    if phase is Phase.RUNNING and sync.status.reason in BLOCKERS:
         return "stalled"
     if phase is Phase.RUNNING and sync.spec.cancel:
         return "stopping"
@@ -306,7 +306,7 @@ def _iterate_job_steps(sync: EstimateSync, localizer: Localizer, now: datetime) 
         yield TimelineStep(tone="done", title=localizer.translate("timeline.job"), text=runs)
     if find_phase(sync) is not Phase.RUNNING:
         return
-    if status.reason in OBSTACLES:
+    if status.reason in BLOCKERS:
         title, since = localizer.translate("phase.stalled"), _to_moment(status.stalled_since, localizer, now)
         yield TimelineStep(tone="stalled", title=title, at=since, diagnosis=build_diagnosis(sync, localizer))
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from estimatesync_contract.causes import OBSTACLES
+from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, Phase
 
@@ -119,7 +119,7 @@ def build_sync_row(sync: EstimateSync, localizer: Localizer, *, now: datetime) -
 def build_phase_badge(sync: EstimateSync, localizer: Localizer) -> Badge:
     """Name the phase; a running sync that is stalled or being cancelled has a badge of its own."""
     phase = find_phase(sync)
-    if not phase.is_final and sync.status.reason in OBSTACLES:
+    if not phase.is_final and sync.status.reason in BLOCKERS:
         return Badge(tone="stalled", word=localizer.translate("phase.stalled"))
     if not phase.is_final and sync.spec.cancel:
         return Badge(tone="stopping", word=localizer.translate("phase.stopping"))
@@ -161,7 +161,7 @@ def format_sync_duration(sync: EstimateSync, localizer: Localizer, *, now: datet
 def build_diagnosis(sync: EstimateSync, localizer: Localizer) -> Diagnosis | None:
     """Say what went wrong with a sync, or holds it up; None while all is well."""
     status = sync.status
-    is_bad = find_phase(sync) is Phase.FAILED or status.reason in OBSTACLES
+    is_bad = find_phase(sync) is Phase.FAILED or status.reason in BLOCKERS
     if not is_bad:
         return None
     reason = status.reason or "InternalError"
@@ -192,8 +192,8 @@ def build_summary(newest: Sequence[EstimateSync], localizer: Localizer, *, now: 
 
 
 def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | None]:
-    """Find the worst that is true now: an obstacle can be removed; of the ends only the newest counts."""
-    stalled = next((each for each in newest if not each.is_finished and each.status.reason in OBSTACLES), None)
+    """Find the worst that is true now: a blocker can be removed; of the ends only the newest counts."""
+    stalled = next((each for each in newest if not each.is_finished and each.status.reason in BLOCKERS), None)
     if stalled:
         return "stalled", stalled
     ended = next((each for each in newest if find_phase(each) in {Phase.SUCCEEDED, Phase.FAILED}), None)

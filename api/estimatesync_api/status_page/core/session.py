@@ -129,7 +129,7 @@ def read_origin(*, scheme: str, host: str, headers: Mapping[str, str], is_proxy_
 
 
 def is_from_own_page(origin: Origin, *, fetch_site: str, sent_origin: str) -> bool:
-    """Tell whether a form was sent by one of our own pages.
+    """Return whether a form was sent by one of our own pages.
 
     Args:
         origin: Under which the browser reached us.

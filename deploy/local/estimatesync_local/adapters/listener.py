@@ -26,7 +26,6 @@ class Address:
     port: int
 
     def __str__(self) -> str:
-        """As in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

@@ -117,7 +117,6 @@ class SyncTable:
         return map_row(row)
 
     async def select(self, name: str) -> EstimateSync | None:
-        """Read one row."""
         if "\0" in name:
             # PostgreSQL cannot store such a text, so no row has it.
             return None
