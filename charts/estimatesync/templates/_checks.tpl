@@ -1,29 +1,29 @@
-{{/* What a schema cannot say, all of it in one message. */}}
+{{/* Checks that a schema cannot express, reported together in one message. */}}
 {{- define "estimatesync.checks" -}}
 {{- $faults := list -}}
 {{- if regexMatch "^[0-9]" (include "estimatesync.fullname" .) -}}
-{{- $faults = append $faults (printf "fullnameOverride: name the objects, for example estimatesync; a Service cannot be called %s-api, as the release's name would have it" (include "estimatesync.fullname" .)) -}}
+{{- $faults = append $faults (printf "fullnameOverride: set a name, for example estimatesync; from the release's name a Service would be called %s-api, which Kubernetes refuses" (include "estimatesync.fullname" .)) -}}
 {{- end -}}
 {{- if and (not .Values.apiKeys.existingSecret) (not .Values.apiKeys.keys) -}}
 {{- $faults = append $faults "apiKeys: name an existingSecret, or give callers a key: --set apiKeys.keys.make=$(openssl rand -hex 32)" -}}
 {{- end -}}
 {{- if and .Values.apiKeys.existingSecret (or .Values.apiKeys.keys .Values.apiKeys.readOnlyKeys) -}}
-{{- $faults = append $faults "apiKeys: keys and readOnlyKeys belong into the existingSecret, or existingSecret stays empty" -}}
+{{- $faults = append $faults "apiKeys: keys and readOnlyKeys belong in the existingSecret; remove them here, or leave existingSecret empty" -}}
 {{- end -}}
 {{- if and .Values.apiKeys.existingReadOnly (not .Values.apiKeys.existingSecret) -}}
-{{- $faults = append $faults "apiKeys.existingReadOnly: it tells of an existingSecret, and none is named; readOnlyKeys takes keys" -}}
+{{- $faults = append $faults "apiKeys.existingReadOnly: it needs an existingSecret; without one, put the keys into readOnlyKeys" -}}
 {{- end -}}
 {{- $keys := list -}}
 {{- range $section := tuple "keys" "readOnlyKeys" -}}
 {{- range $name, $key := get $.Values.apiKeys $section | default dict -}}
 {{- $keys = append $keys $name -}}
 {{- if not (regexMatch "^[!-+\\--~]+$" $key) -}}
-{{- $faults = append $faults (printf "apiKeys.%s.%s: printable ASCII without spaces and commas" $section $name) -}}
+{{- $faults = append $faults (printf "apiKeys.%s.%s: use printable ASCII without spaces and commas" $section $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if ne (len $keys) (len (uniq $keys)) -}}
-{{- $faults = append $faults "apiKeys: no name may be in keys and in readOnlyKeys" -}}
+{{- $faults = append $faults "apiKeys: the same name must not be in keys and in readOnlyKeys" -}}
 {{- end -}}
 {{- $credentials := list -}}
 {{- range tuple "email" "password" "databaseUrl" -}}
@@ -34,10 +34,10 @@
 {{- end -}}
 {{- end -}}
 {{- if and .Values.credentials.existingSecret $credentials -}}
-{{- $faults = append $faults (printf "credentials: %s belong into the existingSecret, or existingSecret stays empty" (join ", " $credentials)) -}}
+{{- $faults = append $faults (printf "credentials: %s belong in the existingSecret; remove them here, or leave existingSecret empty" (join ", " $credentials)) -}}
 {{- end -}}
 {{- if and .Values.callback.existingSecret (or .Values.callback.url .Values.callback.signingSecrets .Values.callback.makeApiKey) -}}
-{{- $faults = append $faults "callback: url, signingSecrets and makeApiKey belong into the existingSecret, or existingSecret stays empty" -}}
+{{- $faults = append $faults "callback: url, signingSecrets and makeApiKey belong in the existingSecret; remove them here, or leave existingSecret empty" -}}
 {{- end -}}
 {{- with .Values.credentials.databaseUrl -}}
 {{- if not (regexMatch "^postgres(ql)?://." .) -}}
@@ -49,32 +49,32 @@
 {{- $faults = append $faults "callback.url: it does not start with https://; for a test, set callback.allowHttp" -}}
 {{- end -}}
 {{- if not (regexMatch "^[ -~]*$" (.makeApiKey | default "")) -}}
-{{- $faults = append $faults "callback.makeApiKey: one line of printable ASCII" -}}
+{{- $faults = append $faults "callback.makeApiKey: use one line of printable ASCII" -}}
 {{- end -}}
 {{- range $place, $secret := .signingSecrets -}}
 {{- if not (regexMatch "^whsec_[A-Za-z0-9+/]{32,}={0,2}$" $secret) -}}
-{{- $faults = append $faults (printf "callback.signingSecrets[%d]: whsec_ and at least 24 random bytes in base64, as in whsec_$(openssl rand -base64 24)" $place) -}}
+{{- $faults = append $faults (printf "callback.signingSecrets[%d]: use whsec_ and at least 24 random bytes in base64, as in whsec_$(openssl rand -base64 24)" $place) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
-{{- $faults = append $faults "ingress.host: say under which name the API is published" -}}
+{{- $faults = append $faults "ingress.host: set the host name under which the API is published" -}}
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
-{{- $faults = append $faults "httpRoute.parentRefs: say through which Gateway the API is published" -}}
+{{- $faults = append $faults "httpRoute.parentRefs: set the Gateway through which the API is published" -}}
 {{- end -}}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.port) -}}
-{{- $faults = append $faults "metrics.port: a ServiceMonitor needs a port, 8081 for example" -}}
+{{- $faults = append $faults "metrics.port: a ServiceMonitor needs a port; set 8081, for example" -}}
 {{- end -}}
 {{- if and .Values.metrics.prometheusRule.enabled (not .Values.metrics.port) -}}
-{{- $faults = append $faults "metrics.port: without metrics the alerts would say for ever that the operator is absent; 8081 for example" -}}
+{{- $faults = append $faults "metrics.port: without metrics an alert would always report that the operator is absent; set 8081, for example" -}}
 {{- end -}}
 {{- if eq (int .Values.metrics.port) (int .Values.operator.port) -}}
-{{- $faults = append $faults "metrics.port: operator.port is the same, and one program cannot listen twice on it" -}}
+{{- $faults = append $faults "metrics.port: operator.port is the same, and one program cannot listen on a port twice" -}}
 {{- end -}}
 {{- with .Values.api -}}
 {{- if and .service.nodePort (eq .service.type "ClusterIP") -}}
-{{- $faults = append $faults "api.service.nodePort: a Service of the type ClusterIP has none; set api.service.type to NodePort" -}}
+{{- $faults = append $faults "api.service.nodePort: a Service of type ClusterIP has none; set api.service.type to NodePort" -}}
 {{- end -}}
 {{- $least := include "estimatesync.leastReplicas" $ | int -}}
 {{- if .autoscaling.enabled -}}
@@ -83,7 +83,7 @@
 {{- end -}}
 {{- $resources := .resources | default dict -}}
 {{- if not (or ($resources.requests | default dict).cpu ($resources.limits | default dict).cpu) -}}
-{{- $faults = append $faults "api.resources.requests.cpu: an autoscaler measures by it" -}}
+{{- $faults = append $faults "api.resources.requests.cpu: set it; the autoscaler measures utilization against it" -}}
 {{- end -}}
 {{- end -}}
 {{- $stay := int (trimSuffix "%" (toString .podDisruptionBudget.minAvailable)) -}}
@@ -91,7 +91,7 @@
 {{- $stay = div (add (mul $stay $least) 99) 100 -}}
 {{- end -}}
 {{- if and .podDisruptionBudget.enabled (gt $least 1) (ge (int $stay) $least) -}}
-{{- $faults = append $faults (printf "api.podDisruptionBudget.minAvailable: less than the %d replicas, or no node could be drained" $least) -}}
+{{- $faults = append $faults (printf "api.podDisruptionBudget.minAvailable: set less than the %d replicas, or no node can be drained" $least) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.admissionPolicy.enabled (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}

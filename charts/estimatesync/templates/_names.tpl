@@ -82,7 +82,7 @@ imagePullSecrets:
 {{- end -}}
 {{- range .extra -}}
 {{- if has .name $names -}}
-{{- fail (printf "%s.extraEnv must not set %s: it is set already, by the chart or by another line" $.part .name) -}}
+{{- fail (printf "%s.extraEnv must not set %s: the chart or another line already sets it" $.part .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}

@@ -207,7 +207,7 @@ def find_untexted(value: Any, key: str = "") -> Iterator[str]:
 
 
 def test_a_release_whose_name_begins_with_a_digit_must_name_its_objects(render: Callable[..., Any]) -> None:
-    with pytest.raises(Exception, match="fullnameOverride: name the objects"):
+    with pytest.raises(Exception, match="fullnameOverride: set a name"):
         render(release="2026")
 
     assert render({"fullnameOverride": "sync"}, release="2026").find("Service", "sync-api")
@@ -431,12 +431,14 @@ REFUSALS = [
     pytest.param({"settings": {"maxActiveSyncs": 0}}, "'/settings/maxActiveSyncs': minimum", id="nobody could run"),
     pytest.param({"apiKeys": {"keys": {"make": "short"}}}, "'/apiKeys/keys/make': minLength", id="a short key"),
     pytest.param({"sync": {"logFormat": "xml"}}, "must be one of 'text', 'json'", id="an unknown format"),
-    pytest.param({"ingress": {"enabled": True}}, "ingress.host: say under which name", id="an Ingress for nobody"),
-    pytest.param({"callback": {"existingSecret": "x"}}, "makeApiKey belong into the existing", id="two callbacks"),
-    pytest.param({"apiKeys": {"existingSecret": "x"}}, "readOnlyKeys belong into the existing", id="keys twice"),
-    pytest.param({"credentials": {"existingSecret": "x"}}, "databaseUrl belong into the existing", id="two logins"),
-    pytest.param({"apiKeys": {"existingReadOnly": True}}, "apiKeys.existingReadOnly: it tells", id="keys of no Secret"),
-    pytest.param({"apiKeys": {"readOnlyKeys": MAKE}}, "no name may be in keys and in readOnlyKeys", id="one key twice"),
+    pytest.param({"ingress": {"enabled": True}}, "ingress.host: set the host name", id="an Ingress for nobody"),
+    pytest.param({"callback": {"existingSecret": "x"}}, "makeApiKey belong in the existing", id="two callbacks"),
+    pytest.param({"apiKeys": {"existingSecret": "x"}}, "readOnlyKeys belong in the existing", id="keys twice"),
+    pytest.param({"credentials": {"existingSecret": "x"}}, "databaseUrl belong in the existing", id="two logins"),
+    pytest.param({"apiKeys": {"existingReadOnly": True}}, "apiKeys.existingReadOnly: it needs", id="keys of no Secret"),
+    pytest.param(
+        {"apiKeys": {"readOnlyKeys": MAKE}}, "name must not be in keys and in readOnlyKeys", id="one key twice"
+    ),
     pytest.param({"callback": {"url": "http://hook.test"}}, "does not start with https://", id="an open callback"),
     pytest.param({"metrics": {"port": 8080}}, "metrics.port: operator.port is the same", id="one port for two"),
     pytest.param({"metrics": {"port": 0, "prometheusRule": ON}}, "operator is absent", id="alerts without metrics"),
@@ -447,7 +449,7 @@ REFUSALS = [
     pytest.param({"metrics": {"prometheusRule": {"runbookUrl": "a: b"}}}, "'/metrics/prometheusRule", id="no link"),
     pytest.param({"api": {"service": {"nodePort": 30080}}}, "set api.service.type to NodePort", id="a port of no node"),
     pytest.param({"api": {"autoscaling": BACKWARDS}}, "minReplicas: more than maxReplicas", id="more than at most"),
-    pytest.param({"api": {"autoscaling": ON, "resources": None}}, "an autoscaler measures by it", id="no measure"),
+    pytest.param({"api": {"autoscaling": ON, "resources": None}}, "autoscaler measures utilization", id="no measure"),
     pytest.param({"api": {"podDisruptionBudget": {"minAvailable": 2}}}, "less than the 2 replicas", id="no drain"),
     pytest.param({"api": {"podDisruptionBudget": {"minAvailable": "51%"}}}, "less than the 2", id="no drain by half"),
     pytest.param(
@@ -470,14 +472,14 @@ SECRET = "made up, and never to be told"
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        pytest.param({"apiKeys": {"keys": {"make": SECRET}}}, "apiKeys.keys.make: printable", id="a key"),
+        pytest.param({"apiKeys": {"keys": {"make": SECRET}}}, "apiKeys.keys.make: use printable", id="a key"),
         pytest.param({"apiKeys": {"readOnlyKeys": {"look": SECRET}}}, "apiKeys.readOnlyKeys.look:", id="another key"),
         pytest.param({"credentials": {"databaseUrl": SECRET}}, "credentials.databaseUrl: it does", id="a database"),
         pytest.param({"callback": {"url": SECRET}}, "callback.url: it does not start", id="a webhook"),
         pytest.param(
-            {"callback": {"signingSecrets": [SECRET]}}, "callback.signingSecrets[0]: whsec_", id="a signature"
+            {"callback": {"signingSecrets": [SECRET]}}, "callback.signingSecrets[0]: use whsec_", id="a signature"
         ),
-        pytest.param({"callback": {"makeApiKey": f"{SECRET}\n"}}, "callback.makeApiKey: one line", id="two lines"),
+        pytest.param({"callback": {"makeApiKey": f"{SECRET}\n"}}, "callback.makeApiKey: use one line", id="two lines"),
         pytest.param({"callback": {"signingSecrets": ["whsec_x"]}}, "signingSecrets[0]", id="a short signature"),
     ],
 )
