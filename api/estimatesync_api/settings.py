@@ -47,19 +47,21 @@ API_KEY: Final = TextSetting(
     name="API_KEY", meaning="One more key, for a deployment that has a single one", is_secret=True
 )
 API_KEYS_FILE: Final = TextSetting(
-    name="API_KEYS_FILE", meaning="A file of such keys, one a line; a change in it counts at once"
+    name="API_KEYS_FILE", meaning="A file of such keys, one per line; a change takes effect at once"
 )
 READ_ONLY_API_KEYS: Final = TextSetting(
     name="READ_ONLY_API_KEYS", meaning="Read-only keys: they may read everything and change nothing", is_secret=True
 )
-READ_ONLY_API_KEYS_FILE: Final = TextSetting(name="READ_ONLY_API_KEYS_FILE", meaning="A file of such keys")
+READ_ONLY_API_KEYS_FILE: Final = TextSetting(
+    name="READ_ONLY_API_KEYS_FILE", meaning="A file of read-only keys, one per line"
+)
 KEY_SETTINGS: Final = (API_KEYS, API_KEY, API_KEYS_FILE, READ_ONLY_API_KEYS, READ_ONLY_API_KEYS_FILE)
 KEY_FILES: Final = (API_KEYS_FILE, READ_ONLY_API_KEYS_FILE)
 _READ_ONLY: Final = (READ_ONLY_API_KEYS, READ_ONLY_API_KEYS_FILE)
 
 REQUESTS_PER_MINUTE: Final = IntegerSetting(
     name="REQUESTS_PER_MINUTE",
-    meaning="Requests that each key may send, to each worker process; 0: as many as come",
+    meaning="Requests that each key may send, to each worker process; 0: no limit",
     default="1200",
     unit="per minute",
     minimum=0,
@@ -67,12 +69,12 @@ REQUESTS_PER_MINUTE: Final = IntegerSetting(
 )
 TRUSTED_PROXIES: Final = ParsedSetting[tuple[Network, ...]](
     name="TRUSTED_PROXIES",
-    meaning="Networks of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`, separated by commas",
+    meaning="Networks of proxies whose `X-Forwarded-For` is trusted, such as `10.0.0.0/8`, separated by commas",
     parser=_parse_networks,
 )
 REPEATED_REQUESTS: Final = ChoiceSetting(
     name="REPEATED_REQUESTS",
-    meaning="A request without Idempotency-Key, for days that a sync is at work on: `join` it, or `start` another one",
+    meaning="A request without Idempotency-Key for days that an unfinished sync covers: `join` it, or `start` another",
     default=RepeatedRequests.JOIN,
     choices=tuple(RepeatedRequests),
 )
@@ -99,10 +101,10 @@ REQUEST_SETTINGS: Final = (
 )
 """What one machine has as well as a cluster."""
 
-BIND: Final = TextSetting(name="BIND", meaning="Address and port that are listened on", default="0.0.0.0:8080")
+BIND: Final = TextSetting(name="BIND", meaning="Address and port to listen on", default="0.0.0.0:8080")
 WEB_CONCURRENCY: Final = IntegerSetting(
     name="WEB_CONCURRENCY",
-    meaning="Worker processes; one serves any number of callers who wait, more are only for more cores",
+    meaning="Worker processes; one serves any number of waiting callers, more only help with more cores",
     default="1",
     minimum=1,
     maximum=64,

@@ -27,7 +27,7 @@ KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
 API_URL: Final = TextSetting(
-    name=URL_VARIABLE, meaning="Where the API is, by default that of `make local`", default=DEFAULT_URL
+    name=URL_VARIABLE, meaning="Address of the API, by default that of `make local`", default=DEFAULT_URL
 )
 API_KEY: Final = TextSetting(
     name=KEY_VARIABLE,

@@ -161,7 +161,7 @@ _LOCAL: Final[_Kinds] = {
     IPv6Network("fc00::/7"): "private",
     _NAT64: "a NAT64 gateway's",
 }
-"""Where a receiver of one's own may live; open to who asks for it."""
+"""Where a receiver of one's own may be; allowed only if a setting says so."""
 
 _METADATA: Final = "a cloud's metadata service"
 

@@ -244,12 +244,12 @@ LOG_FORMATS: Final = ("text", "json")
 
 TIME_ZONE: Final = TimeZoneSetting(
     name="TIME_ZONE",
-    meaning="IANA name of the zone whose calendar says which day is today, such as `America/New_York`",
+    meaning="IANA name of the time zone that decides which day is today, such as `America/New_York`",
     default="UTC",
 )
 ATTIC_TECH_URL: Final = UrlSetting(
     name=env.ATTIC_TECH_URL,
-    meaning="Where Attic Tech is",
+    meaning="Base URL of Attic Tech",
     default="https://www.attic-tech.com",
     example="https://www.attic-tech.com",
 )
@@ -271,7 +271,7 @@ ATTIC_TECH_PASSWORD: Final = TextSetting(
 )
 DATABASE_URL: Final = TextSetting(
     name=env.DATABASE_URL,
-    meaning="`postgresql://user:password@host:5432/database`, with `?sslmode=verify-full` where TLS is to be checked",
+    meaning="`postgresql://user:password@host:5432/database`, with `?sslmode=verify-full` to check the certificate",
     pattern="postgres(ql)?://.*",
     rule="must start with postgresql://",
     cure=_SECRET_CURE,
@@ -287,7 +287,7 @@ DATABASE_SCHEMA: Final = TextSetting(
 )
 DATABASE_WAIT_SECONDS: Final = IntegerSetting(
     name=env.DATABASE_WAIT_SECONDS,
-    meaning="How long a sync waits for a database that is away when it starts",
+    meaning="How long a sync waits for a database that is unavailable when it starts",
     default="45",
     unit="seconds",
     minimum=0,

@@ -24,18 +24,18 @@ def _parse_share(text: str) -> float:
 
 ENDPOINT: Final = UrlSetting(
     name="OTEL_EXPORTER_OTLP_ENDPOINT",
-    meaning="Where OpenTelemetry's collector takes OTLP over HTTP, such as `http://127.0.0.1:4318`; nothing is "
+    meaning="Where OpenTelemetry's collector accepts OTLP over HTTP, such as `http://127.0.0.1:4318`; nothing is "
     "traced without it",
     example="http://collector:4318",
 )
 HEADERS: Final = TextSetting(
     name="OTEL_EXPORTER_OTLP_HEADERS",
-    meaning="What lets spans in there: `name=value`, separated by commas",
+    meaning="Headers that the collector requires: `name=value`, separated by commas",
     is_secret=True,
 )
 SAMPLER: Final = ChoiceSetting(
     name="OTEL_TRACES_SAMPLER",
-    meaning="Which of the traces that begin here are kept: `parentbased_always_on`, or `parentbased_traceidratio` "
+    meaning="Which of the traces that begin here are recorded: `parentbased_always_on`, or `parentbased_traceidratio` "
     "for a share of them; by default `parentbased_always_on`",
     choices=tuple(
         f"{prefix}{name}" for prefix in ("", "parentbased_") for name in ("always_on", "always_off", "traceidratio")
@@ -56,7 +56,7 @@ DISABLED: Final = TextSetting(name="OTEL_SDK_DISABLED", meaning="`true` switches
 TRACING_SETTINGS: Final = (ENDPOINT, HEADERS, SAMPLER, SAMPLER_ARGUMENT, SERVICE_NAME, RESOURCE, DISABLED)
 
 _PROTOCOL: Final = ChoiceSetting(
-    name="OTEL_EXPORTER_OTLP_PROTOCOL", meaning="The one that is spoken", choices=("http/protobuf",)
+    name="OTEL_EXPORTER_OTLP_PROTOCOL", meaning="The only protocol that is supported", choices=("http/protobuf",)
 )
 _NOT_FOR_OTHER_PARTS: Final = {HEADERS.name, SERVICE_NAME.name}
 

@@ -110,17 +110,19 @@ MAX_EVICTIONS: Final = IntegerSetting(
 )
 BIND_ADDRESS: Final = TextSetting(
     name="BIND_ADDRESS",
-    meaning="Where the metrics are answered, and by the chart the liveness probe; `[::]` is all addresses of IPv6",
-    default="0.0.0.0",  # noqa: S104 - what is answered there is not secret
+    meaning="Address that serves the metrics and, in the chart, the liveness probe; `[::]` is all IPv6 addresses",
+    default="0.0.0.0",  # noqa: S104 - what is served there is not secret
 )
 METRICS_PORT: Final = IntegerSetting(
     name="METRICS_PORT",
-    meaning="Where `GET /metrics` is answered; 0: nowhere",
+    meaning="Port that serves `GET /metrics`; 0: none",
     default="8081",
     minimum=0,
     maximum=65_535,
 )
-POD_NAME: Final = TextSetting(name="POD_NAME", meaning="Who reports the events", default="estimatesync-operator")
+POD_NAME: Final = TextSetting(
+    name="POD_NAME", meaning="Name under which events are reported", default="estimatesync-operator"
+)
 CLUSTER_SETTINGS: Final = (NAMESPACE, STUCK_SECONDS, MAX_EVICTIONS, BIND_ADDRESS, METRICS_PORT, POD_NAME)
 
 SYNC_LOG_FORMAT: Final = ChoiceSetting(
@@ -136,7 +138,7 @@ PROGRAM_SETTINGS: Final = (
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_LOG_FORMAT,
 )
-"""What is passed on to the sync program, on a cluster and on one machine alike."""
+"""What is passed on to the sync program, on a cluster and on one machine."""
 
 SYNC_IMAGE: Final = TextSetting(
     name="SYNC_IMAGE",
@@ -168,7 +170,7 @@ SYNC_CA_CONFIG_MAP: Final = TextSetting(
 )
 SYNC_TRACE_HEADERS_SECRET: Final = TextSetting(
     name="SYNC_TRACE_HEADERS_SECRET",
-    meaning="Name of a Secret whose `OTEL_EXPORTER_OTLP_HEADERS` lets the spans of sync pods in at the collector",
+    meaning="Name of a Secret whose `OTEL_EXPORTER_OTLP_HEADERS` sync pods send to the collector",
 )
 SYNC_CPU_REQUEST: Final = TextSetting(name="SYNC_CPU_REQUEST", meaning="CPU request of a sync pod", default="100m")
 SYNC_MEMORY_REQUEST: Final = TextSetting(
@@ -192,7 +194,7 @@ SYNC_HTTPS_PROXY: Final = TextSetting(
     name="SYNC_HTTPS_PROXY", meaning="Proxy of the sync program for https; callbacks take none"
 )
 SYNC_HTTP_PROXY: Final = TextSetting(name="SYNC_HTTP_PROXY", meaning="The same for http")
-SYNC_NO_PROXY: Final = TextSetting(name="SYNC_NO_PROXY", meaning="Hosts that are reached without it")
+SYNC_NO_PROXY: Final = TextSetting(name="SYNC_NO_PROXY", meaning="Hosts that are reached without a proxy")
 _PROXIES: Final = (SYNC_HTTPS_PROXY, SYNC_HTTP_PROXY, SYNC_NO_PROXY)
 JOB_SETTINGS: Final = (
     *(SYNC_IMAGE, SYNC_IMAGE_PULL_POLICY, SYNC_IMAGE_PULL_SECRETS, SYNC_SERVICE_ACCOUNT, SYNC_CREDENTIALS_SECRET),

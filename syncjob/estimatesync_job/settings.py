@@ -69,7 +69,7 @@ SYNC_END_DATE: Final = ParsedSetting[date | None](
 )
 SYNC_TIME_ZONE: Final = ParsedSetting[tzinfo](
     name=env.SYNC_TIME_ZONE,
-    meaning="IANA name of the zone that these days are of",
+    meaning="IANA name of the time zone of these days",
     default="UTC",
     parser=_parse_time_zone,
 )
@@ -104,7 +104,7 @@ TRACEPARENT: Final = TextSetting(
     name=env.TRACEPARENT, meaning="The job's place in the sync's trace, as a W3C traceparent"
 )
 TERMINATION_MESSAGE_PATH: Final = TextSetting(
-    name=env.TERMINATION_MESSAGE_PATH, meaning="The file that gets the result", default="/dev/termination-log"
+    name=env.TERMINATION_MESSAGE_PATH, meaning="The file that the result is written to", default="/dev/termination-log"
 )
 SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),

@@ -73,7 +73,7 @@ DATABASE_URL: Final = replace(
 )
 BIND: Final = ParsedSetting(
     name="BIND",
-    meaning="Address and port to listen at. 0.0.0.0:8080 admits other machines; put a proxy with TLS in front of it",
+    meaning="Address and port to listen on. 0.0.0.0:8080 lets other machines in; put a proxy with TLS in front of it",
     default="127.0.0.1:8080",
     parser=_parse_bind,
 )

@@ -55,7 +55,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     """Deployment settings of the sync program: source URL, database schema, log format, time zone, traces."""
     trace_headers_secret: str = ""
-    """Name of the Secret whose key OTEL_EXPORTER_OTLP_HEADERS lets spans in at the collector; empty: none is needed."""
+    """Name of the Secret with OTEL_EXPORTER_OTLP_HEADERS for the collector; empty: the collector requires none."""
 
 
 def build_job_manifest(

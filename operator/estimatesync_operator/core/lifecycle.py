@@ -31,7 +31,7 @@ from estimatesync_operator.core.outcomes import Outcome
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import compute_token
 
-NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be told how a sync ended"
+NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"
 
 
