@@ -68,7 +68,6 @@ class AppContext:
         raise SystemExit(OUTCOMES[sync.status].code)
 
     def write_sync(self, sync: Sync) -> None:
-        """Show one sync."""
         self.terminal.write_result(build_sync(sync, read_now()), sync.document)
 
 

@@ -4,7 +4,7 @@ docs/observability.md explains each name, and a test compares. Where OpenTelemet
 the name: https://opentelemetry.io/docs/specs/semconv/. OpenTelemetry is behind the seam (`otel`), or nothing (`setup`).
 
 The ids of a sync's spans are functions of the object, so that an operator that restarts computes the same ones. A sync
-that was posted continues the trace of its request, which stands in an annotation; any other begins its own trace.
+that was posted continues the trace of its request, which is in an annotation; any other begins its own trace.
 """
 
 import hashlib

@@ -61,7 +61,6 @@ class OperatorMetrics:
             self._attempts.labels(after.callback.state.lower()).inc()
 
     def record_pass(self, result: str, seconds: float) -> None:
-        """Count one reconcile pass."""
         self._passes.labels(result).inc()
         self._pass_time.observe(seconds)
         if result != "done":

@@ -9,18 +9,18 @@ from estimatesync_contract.causes import CAUSES, Reason
 
 TESTS = Path(__file__).parents[1]
 CAUSES_TEST = "e2e/product/test_causes_on_cluster.py"
-OBSTACLE = f"{CAUSES_TEST}::test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit"
+BLOCKER = f"{CAUSES_TEST}::test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit"
 SPOILT = f"{CAUSES_TEST}::test_a_result_that_cannot_be_had_is_never_made_up"
 NODES_TEST = "e2e/product/test_played_nodes.py"
 TURNED_AWAY = f"{NODES_TEST}::test_a_pod_that_its_node_turns_away_ends_a_sync_without_retries"
 PRODUCT_TEST = "e2e/product/test_product_on_cluster.py"
 JOB_TESTS = "integration/syncjob"
 PROVOKED = {
-    Reason.JOB_REFUSED: OBSTACLE,
-    Reason.POD_REFUSED: OBSTACLE,
-    Reason.UNSCHEDULABLE: OBSTACLE,
-    Reason.IMAGE_PULL_FAILED: OBSTACLE,
-    Reason.SECRET_MISSING: OBSTACLE,
+    Reason.JOB_REFUSED: BLOCKER,
+    Reason.POD_REFUSED: BLOCKER,
+    Reason.UNSCHEDULABLE: BLOCKER,
+    Reason.IMAGE_PULL_FAILED: BLOCKER,
+    Reason.SECRET_MISSING: BLOCKER,
     Reason.CONTAINER_REFUSED: (
         f"{NODES_TEST}::test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_limit"
     ),

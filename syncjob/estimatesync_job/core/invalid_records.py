@@ -22,7 +22,6 @@ class InvalidRecords:
 
     @property
     def count(self) -> int:
-        """How many there are."""
         return len(self._problems)
 
     @property

@@ -72,7 +72,6 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total_pages(self) -> int:
-        """How many pages are planned."""
         return sum(series.pages for series in self.series)
 
     @property

@@ -39,7 +39,7 @@ def format_causes_tables() -> dict[str, str]:
     """Write the tables of `docs/causes.md`: each reason is in one of them."""
     reported = {reason for reason, _ in list_program_reasons()}
     return {
-        "obstacles": _format_causes(cause for cause in CAUSES if cause.reason in BLOCKERS),
+        "blockers": _format_causes(cause for cause in CAUSES if cause.reason in BLOCKERS),
         "ends": _format_causes(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
         "reports": _format_causes(cause for cause in CAUSES if cause.reason in reported),
     }

@@ -23,8 +23,8 @@ from estimatesync_docs.tables import format_code, format_page, format_table
 
 _INTRODUCTION: Final = """
 Each is an environment variable; a blank value counts as not set. They are read once, when the part starts; everything
-that is missing or wrong is told in one message, which never repeats the value of a secret. On a cluster the chart sets
-them by its [values](../../charts/estimatesync/README.md); on one machine they stand in `.env`.
+that is missing or wrong is reported in one message, which never repeats the value of a secret. On a cluster the chart
+sets them by its [values](../../charts/estimatesync/README.md); on one machine they are in `.env`.
 """
 _ONE_MACHINE: Final = """
 In `.env`, or in the environment, which wins: `.env.example` is the same list to copy and fill in. Nothing else in it

@@ -1,6 +1,6 @@
 """Puts what the page says into one language and one time zone: sentences, numbers, days, times. Pure.
 
-Every text of the page stands in `translations.toml`, in each language; a test compares the languages. The causes in
+Every text of the page is in `translations.toml`, in each language; a test compares the languages. The causes in
 English are the contract's own (`estimatesync_contract.causes`), so that file has them only in the other languages.
 """
 

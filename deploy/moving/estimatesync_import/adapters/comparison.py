@@ -57,7 +57,6 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_equal(self) -> bool:
-        """Whether nothing differs."""
         return not any(count for state, count in self.states.items() if state != EQUAL)
 
 
