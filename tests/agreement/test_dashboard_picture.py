@@ -1,4 +1,4 @@
-"""The picture of the dashboard is a picture of this dashboard: a panel that came, went or moved is drawn anew."""
+"""The picture of the dashboard shows this dashboard: when a panel is added, removed or moved, it is drawn again."""
 
 import json
 import re

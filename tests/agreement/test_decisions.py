@@ -1,4 +1,4 @@
-"""Each decision of `docs/decisions` says the same four things, and is listed where people and the site look for it."""
+"""Each decision of `docs/decisions` says the same four things, and is listed in the index and in the site's menu."""
 
 import re
 from pathlib import Path

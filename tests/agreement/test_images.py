@@ -1,4 +1,4 @@
-"""What goes into the images: the parts' own locks, and nothing that a person keeps beside the code."""
+"""What goes into the images: the parts' own locks, and nothing that a person keeps next to the code."""
 
 import json
 import re

@@ -20,7 +20,7 @@ PACKAGE_ROOTS = (
 
 @pytest.mark.parametrize("folder", PACKAGE_ROOTS)
 def test_a_package_root_is_never_a_package(folder: str) -> None:
-    """`operator/__init__.py` would replace the standard library's operator for everybody started in this folder."""
+    """`operator/__init__.py` would replace the standard library's operator for every program started in this folder."""
     assert not (ROOT / folder / "__init__.py").exists()
 
 

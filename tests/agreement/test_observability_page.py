@@ -116,12 +116,12 @@ def test_every_event_is_there_with_its_type() -> None:
 
     pairs = [(before, after) for before in running for after in iterate_statuses()]
     pairs += [(EstimateSyncStatus(), after) for after in begun]
-    told = {event.reason: event.type for before, after in pairs for event in build_events(before, after)}
+    types = {event.reason: event.type for before, after in pairs for event in build_events(before, after)}
 
     listed = {name: cells[0] for name, cells in read_rows("## Events").items()}
-    assert listed == {name: kind for name, kind in told.items() if name not in causes}
+    assert listed == {name: kind for name, kind in types.items() if name not in causes}
     # An object that cannot be read has no events; the page says so.
-    assert {name for name in causes if told.get(name) != "Warning"} == {Reason.MALFORMED}
+    assert {name for name in causes if types.get(name) != "Warning"} == {Reason.MALFORMED}
 
 
 def find_lines() -> Iterator[tuple[str, str, set[str]]]:

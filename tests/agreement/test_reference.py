@@ -28,7 +28,7 @@ MACHINE_SETTINGS = tuple(setting for settings in LOCAL_SETTINGS.values() for set
 GIVEN = {"DATABASE_URL": "postgresql://made.up/db", "API_KEYS": "made-up-key-of-this-test"} | dict.fromkeys(
     ("SYNC_START_DATE", "SYNC_END_DATE"), "2025-10-16"
 )
-"""What must look like something."""
+"""Values that must have a certain form."""
 
 
 class Watched(dict[str, str]):
@@ -93,7 +93,7 @@ def test_a_list_names_what_its_part_reads(
 
     listed = [setting.name for setting in settings]
     assert len(set(listed)) == len(listed)
-    # One machine looks for what its child processes need of the machine, too.
+    # One machine also reads what its child processes need from the environment.
     machine = set(estimatesync_local.settings.PASSED_ON) if read is read_local else set()
     assert set(listed) - elsewhere == environment.asked - machine - elsewhere
 

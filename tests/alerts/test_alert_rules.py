@@ -1,4 +1,4 @@
-"""The alert rules under Prometheus' own test tool; beside `make test`, because that tool takes minutes to build."""
+"""The alert rules under Prometheus' own test tool; outside `make test`, because that tool takes minutes to build."""
 
 import json
 import os

@@ -38,11 +38,11 @@ class Bench:
     """One run over several scenarios, on one server and one certificate."""
 
     def __init__(
-        self, postgres: Postgres, directory: Path, *, names: Sequence[str], tell: Callable[[str], None]
+        self, postgres: Postgres, directory: Path, *, names: Sequence[str], report: Callable[[str], None]
     ) -> None:
         self._postgres: Final = postgres
         self._names: Final = names
-        self._tell: Final = tell
+        self._report: Final = report
         self._certificate: Final = directory / "server.pem"
         self._authority: Final = directory / "authority.pem"
         authority = trustme.CA()
@@ -57,7 +57,9 @@ class Bench:
                 self._choose(arena)
             contenders = [build_ours(), *self._chosen.values()]
             chosen = [contender for contender in contenders if contender.name in self._names]
-            return run_rounds(arena, chosen, rounds=min(rounds or scenario.rounds, scenario.rounds), tell=self._tell)
+            return run_rounds(
+                arena, chosen, rounds=min(rounds or scenario.rounds, scenario.rounds), report=self._report
+            )
 
     def try_settings(self, scenario: Scenario) -> list[Setting]:
         """Measure the first load with every page size and concurrency of the table."""
@@ -78,11 +80,11 @@ class Bench:
         for name, options in candidates.items():
             if name in self._names:
                 self._chosen[name] = arena.choose(options)
-                self._tell(f"{arena.scenario.name}: {name} is fastest with {self._chosen[name].words}")
+                self._report(f"{arena.scenario.name}: {name} is fastest with {self._chosen[name].words}")
 
     def _try_setting(self, arena: Arena, page_size: int, concurrency: int) -> Setting:
         seconds = arena.try_out(build_ours(page_size=page_size, concurrency=concurrency))
-        self._tell(f"{arena.scenario.name}: pages of {page_size}, at most {concurrency} at once: {seconds:.2f} s")
+        self._report(f"{arena.scenario.name}: pages of {page_size}, at most {concurrency} at once: {seconds:.2f} s")
         return Setting(scenario=arena.scenario.name, page_size=page_size, concurrency=concurrency, seconds=seconds)
 
 
@@ -95,7 +97,7 @@ def main() -> None:
         if (scenario.name in options.only if options.only else options.full or not scenario.needs_full)
     ]
     with running_postgres() as postgres, tempfile.TemporaryDirectory() as directory:
-        bench = Bench(postgres, Path(directory), names=options.contenders, tell=_tell)
+        bench = Bench(postgres, Path(directory), names=options.contenders, report=_report)
         table = Table(
             loads={scenario: bench.run(scenario, rounds=options.rounds) for scenario in scenarios},
             settings=[
@@ -113,7 +115,7 @@ def main() -> None:
     command = _format_command(sys.argv[1:])
     report = build_report(table, machine=machine, command=command, at=datetime.now(UTC), picture=picture.name)
     document.write_text(report)
-    _tell(f"written: {document}")
+    _report(f"written: {document}")
 
 
 def _read_options() -> argparse.Namespace:
@@ -124,17 +126,17 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=(OURS, LIMIT, PEER), default=[OURS, LIMIT, PEER])
     parser.add_argument("--rounds", type=int, help="at most, where a scenario has more of its own")
     parser.add_argument("--settings", action="store_true", help="try page sizes and concurrencies, too")
-    parser.add_argument("--out", type=Path, default=_DOCUMENT, help="the document; its picture goes beside it")
+    parser.add_argument("--out", type=Path, default=_DOCUMENT, help="the document; its picture goes next to it")
     return parser.parse_args()
 
 
 def _format_command(arguments: Sequence[str]) -> str:
-    """Say how this run was started, so that nobody takes a short one for the whole."""
+    """Say how this run was started, so that a short one is not taken for the whole."""
     known = {("--settings",): "make bench", ("--settings", "--full"): "make bench FULL=1"}
     return known.get(tuple(arguments), " ".join(["python", "tests/benchmarks/bench.py", *arguments]))
 
 
-def _tell(sentence: str) -> None:
+def _report(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
 
 

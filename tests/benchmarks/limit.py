@@ -1,7 +1,7 @@
 """The limit: nothing but the pages over so many connections, decoded, copied and upserted into the same columns.
 
-It trusts everything: no retry, no check of a value, no log, no count of what changed, no second look at the source. So
-it shows what this machine, this source and this database allow; nobody should run it on data that matters.
+It trusts everything: no retry, no check of a value, no log, no count of what changed, no second pass over the source.
+So it shows what this machine, this source and this database allow; it must not be run on data that matters.
 Run: `python limit.py CONNECTIONS`, with the sync program's own environment.
 """
 

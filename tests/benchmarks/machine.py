@@ -1,4 +1,4 @@
-"""Describes the machine of a run, for whoever wants to compare."""
+"""Describes the machine of a run, for comparison."""
 
 import os
 import platform

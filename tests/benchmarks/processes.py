@@ -1,4 +1,4 @@
-"""Starts programs: servers that run beside the measurements, and contenders whose whole life is measured."""
+"""Starts programs: servers that run during the measurements, and contenders whose whole life is measured."""
 
 import os
 import subprocess

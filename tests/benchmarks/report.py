@@ -36,7 +36,7 @@ def build_report(table: Table, *, machine: str, command: str, at: datetime, pict
         machine: where, as a sentence without its end.
         command: how to measure again.
         at: when, aware.
-        picture: the picture's file name, beside the document.
+        picture: the picture's file name, next to the document.
     """
     rows = compute_rows(table)
     parts = [

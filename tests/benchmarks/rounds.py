@@ -85,7 +85,7 @@ class Arena:
 
     def _run_load(self, contender: Contender, load: int, database: str, directory: Path) -> Load:
         self._control(f"generation/{load}")
-        self._postgres.settle()
+        self._postgres.checkpoint()
         environment = build_environment(
             contender,
             source_url=self._source_url,
@@ -133,7 +133,7 @@ def open_arena(scenario: Scenario, *, postgres: Postgres, certificate: Path, aut
 
 
 def run_rounds(
-    arena: Arena, contenders: Sequence[Contender], *, rounds: int, tell: Callable[[str], None]
+    arena: Arena, contenders: Sequence[Contender], *, rounds: int, report: Callable[[str], None]
 ) -> list[Load]:
     """Let everyone run in turn, both loads at a time."""
     loads: list[Load] = []
@@ -142,5 +142,5 @@ def run_rounds(
             measured = arena.run(contender)
             loads += measured
             seconds = " and ".join(f"{load.wall_seconds:.2f} s" for load in measured)
-            tell(f"{arena.scenario.name}, round {number} of {rounds}: {contender.name} {seconds}")
+            report(f"{arena.scenario.name}, round {number} of {rounds}: {contender.name} {seconds}")
     return loads

@@ -52,7 +52,7 @@ class Source:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, target: str) -> bytes:
-        """Answer one request by its target; whoever asks is let in."""
+        """Answer one request by its target; every client is let in."""
         path, _, query = target.partition("?")
         if path.startswith(CONTROL_PATH):
             return self._control(path.removeprefix(CONTROL_PATH))

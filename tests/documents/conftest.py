@@ -45,7 +45,7 @@ MAKE_SYNC_CALLBACK_WEBHOOK_URL=https://hook.invalid/made-up
 
 Environment = dict[str, str]
 Place = Callable[[Path, Environment], AbstractContextManager[Mapping[str, str]]]
-"""Makes something run beside a copy of the checkout; gives what the environment has more because of it."""
+"""Starts something next to a copy of the checkout; returns the environment variables that it adds."""
 
 
 def choose_port() -> int:
@@ -170,7 +170,7 @@ def cluster() -> Iterator[Cluster]:
 def place_cluster(
     copy: Path, environment: Environment, *, cluster: Cluster, database_url: str
 ) -> Iterator[Mapping[str, str]]:
-    """API and operator at work in a namespace of a control plane, which kubectl looks into."""
+    """API and operator at work in a namespace of a control plane, which kubectl uses."""
     records = build_records(ESTIMATES, 7, datetime.now(UTC))
     namespace = f"docs-{secrets.token_hex(4)}"
     with running_sample(SampleConfig(records=records)) as sample, running_receiver() as receiver:
@@ -189,7 +189,7 @@ def place_cluster(
 
 
 def write_kubeconfig(cluster: Cluster, path: Path, namespace: str, environment: Environment) -> Path:
-    """Write a copy of the cluster's kubeconfig that looks into a namespace."""
+    """Write a copy of the cluster's kubeconfig whose default is a namespace."""
     shutil.copy(cluster.kubeconfig, path)
     subprocess.run(
         [cluster.kubectl_program, "config", "set-context", "--current", f"--namespace={namespace}"],
@@ -203,9 +203,9 @@ def write_kubeconfig(cluster: Cluster, path: Path, namespace: str, environment: 
 
 @contextmanager
 def place_new_cluster(copy: Path, environment: Environment, *, database_url: str) -> Iterator[Mapping[str, str]]:
-    """An empty control plane, and the files of somebody who is about to install the chart on it.
+    """An empty control plane, and the files of a person who is about to install the chart on it.
 
-    Helm is given what the node of the tests needs beside: pods there are processes of one machine.
+    Helm is also given what the node of the tests needs: pods there are processes of one machine.
     """
     login = SampleConfig()
     records = build_records(ESTIMATES, 7, datetime.now(UTC))

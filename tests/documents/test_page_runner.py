@@ -31,7 +31,7 @@ def build_block(text: str, *, until: str = "") -> Block:
         pytest.param("$ (exit 7)\n$ echo $?\n7", id="exit code that is asked for"),
         pytest.param("$ echo http://127.0.0.1:8080/\nhttp://127.0.0.1:8080/", id="address of the page"),
         pytest.param("$ echo est-1111 is started\nest-2222 is started\n$ echo again est-2222\n…", id="id of this run"),
-        pytest.param("$ cat", id="nobody types anything"),
+        pytest.param("$ cat", id="no input"),
     ],
 )
 def test_a_page_that_is_right_is_followed_to_its_end(runner: PageRunner, text: str) -> None:
@@ -59,14 +59,16 @@ def test_a_command_that_ends_the_shell_is_noticed(runner: PageRunner) -> None:
 
 
 def test_a_command_that_stays_is_left_standing_until_the_end_of_the_page(tmp_path: Path) -> None:
-    stay = "$ trap 'touch told; exit' INT; echo is ready at 127.0.0.1:8080; while :; do sleep 0.1; done\nis ready at …"
+    stay = (
+        "$ trap 'touch stopped; exit' INT; echo is ready at 127.0.0.1:8080; while :; do sleep 0.1; done\nis ready at …"
+    )
 
     with PageRunner(tmp_path, ENVIRONMENT, {}) as runner:
         runner.run(build_block(stay, until="is ready"))
         runner.run(build_block("$ ls .terminal-0\n.terminal-0"))
-        assert not (tmp_path / "told").exists()
+        assert not (tmp_path / "stopped").exists()
 
-    assert (tmp_path / "told").exists()
+    assert (tmp_path / "stopped").exists()
 
 
 def test_a_command_that_should_stay_and_does_not_is_noticed(runner: PageRunner) -> None:

@@ -67,8 +67,8 @@ def test_the_site_can_be_searched_without_a_server(site: Path) -> None:
         pytest.param("README.md", "[gone](docs/gone.md)\n", "docs/gone.md", id="page that is not there"),
         pytest.param("docs/api.md", "[gone](client.md#gone-for-good)\n", "gone-for-good", id="heading of another page"),
         pytest.param("docs/api.md", "[gone](#gone-for-good)\n", "gone-for-good", id="heading of the same page"),
-        pytest.param("docs/stray.md", "# Nobody knows me\n", "docs/stray.md", id="page that no index names"),
-        pytest.param("docs/es/stray.md", "# Nobody knows me\n", "docs/es/stray.md", id="translation without a place"),
+        pytest.param("docs/stray.md", "# Not in the index\n", "docs/stray.md", id="page that no index names"),
+        pytest.param("docs/es/stray.md", "# Not in the index\n", "docs/es/stray.md", id="translation without a place"),
         pytest.param("docs/api.md", "![gone](images/gone.svg)\n", "gone.svg", id="picture"),
     ],
 )

@@ -1,7 +1,7 @@
 """Each alert, provoked in the real product: its own metrics are scraped, and promtool evaluates the rules on them.
 
 What is true in every sample is what the operator served; only time is stretched, since alerts wait for up to an hour.
-Beside `make test`, because promtool takes minutes to build: `make test-alerts`.
+Not part of `make test`, because promtool takes minutes to build: `make test-alerts`.
 """
 
 import json
@@ -64,7 +64,7 @@ class Troubles:
         self.product.kubectl("patch", "estimatesync", name, "--subresource=status", "--type=merge", f"--patch={patch}")
 
     def scrape(self) -> Samples:
-        """Read the operator's own page, as Prometheus does; nothing when nobody answers."""
+        """Read the operator's own page, as Prometheus does; nothing when nothing answers."""
         return scrape(self.product.metrics_url)
 
     def scrape_api(self) -> Samples:
@@ -123,10 +123,10 @@ def provoke(troubles: Troubles) -> None:
     troubles.product.write_credentials(password="another-made-up-password")
     troubles.apply("failing")
     troubles.wait_for("failing", "callback.state", "Retrying")
-    # Nobody goes on with it.
+    # No operator continues it.
     troubles.apply("waiting", suspend=True)
     troubles.wait_for("waiting", "phase", "Queued")
-    # Somebody writes a status that no operator would write: nothing else is known to bring about a defect.
+    # The test writes a status that no operator would write: no other way to a defect is known.
     troubles.apply("broken", suspend=True)
     troubles.wait_for("broken", "phase", "Queued")
     troubles.write_status(

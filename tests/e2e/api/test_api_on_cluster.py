@@ -87,7 +87,7 @@ def test_a_caller_who_waits_gets_the_outcome_and_what_every_run_printed(api: Any
     for run in ("z-first", "a-second"):
         api.kubectl("apply", "--filename=-", stdin=json.dumps(build_pod(run, job_name=f"estimatesync-{uid}")))
         api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{run}", "--timeout=30s")
-        # Kubernetes tells the age of pods in whole seconds, and a job's retries are ten or more apart.
+        # Kubernetes gives the age of pods in whole seconds, and a job's retries are ten or more apart.
         second = int(time.time())
         api.wait_until("the next second", lambda second=second: int(time.time()) > second)
     results = {"newEstimates": 45, "updatedEstimates": 1564, "totalFetched": 1609, "totalProcessed": 1609}

@@ -33,12 +33,12 @@ class Absence(Fault):
 
 
 class Silence(Fault):
-    """Answers nobody until it is over."""
+    """Answers no request until it is over."""
 
     def __init__(self) -> None:
         self.is_over = Event()
 
-    def before(self, _passage: ProxiedRequest) -> Answer | None:
+    def before(self, _request: ProxiedRequest) -> Answer | None:
         self.is_over.wait(20)
         return None
 
@@ -53,7 +53,7 @@ def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def proxied_api(proxy: FaultProxy, launch: Callable[..., Any], kubeconfig: Path) -> Any:
-    # The proxy comes first, so that it is closed last: it cannot close while somebody waits at it.
+    # The proxy comes first, so that it is closed last: it cannot close while a request waits at it.
     own = yaml.safe_load(kubeconfig.read_text())
     entry = build_cluster_entry(server=proxy.url, authority=proxy.authority)
     namespace = own["contexts"][0]["context"]["namespace"]

@@ -45,18 +45,18 @@ def test_a_person_starts_cancels_and_redelivers(api: Any, page: httpx.Client) ->
     api.write_status(name, ENDED)
     shown = page.get(address).text
     send_form(page, f"{address}/redeliver")
-    (told,) = api.stored()
+    (redelivered,) = api.stored()
 
     assert stored["spec"]["dateRange"] == {"start": "2025-09-01", "end": "2025-10-16"}
     assert cancelled["spec"]["cancel"] is True
     assert "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD." in shown
     assert "HTTP 410" in shown
-    assert told["metadata"]["annotations"]["botzilla.io/redeliver"].startswith("page-")
+    assert redelivered["metadata"]["annotations"]["botzilla.io/redeliver"].startswith("page-")
 
 
 @pytest.mark.usefixtures("own_control_plane")
 def test_the_list_asks_the_api_server_for_nothing(api: Any, page: httpx.Client) -> None:
-    """It comes from the index, however many look at it."""
+    """It comes from the index, however many people have it open."""
     send_form(page, "/page/start", **{"from": "2025-09-01", "to": "2025-10-16"})
     page.get("/")
     before = count_calls(api)

@@ -66,7 +66,7 @@ def test_a_request_at_one_replica_joins_the_sync_that_another_has_stored(replica
 
 @dataclass
 class Load:
-    """Clients that keep their connections, as Make.com's do, until they are told that one closes."""
+    """Clients that keep their connections, as Make.com's do, until a response says that one closes."""
 
     port: int
     key: str

@@ -216,7 +216,7 @@ def values(cluster: Cluster, sample: RunningSample, receiver: Receiver, pod_data
         "operator": {"bindAddress": "$(POD_IP)"},
         # On a real node they are enforced, where a test enables them.
         "networkPolicy": {
-            # Pods look for it behind its Service, where a given cluster may have another port than for this machine.
+            # Pods reach it through its Service, where a given cluster may have another port than for this machine.
             "apiServerPorts": sorted({443, 6443, *list_ports(cluster.server)}),
             "callbackPorts": list_ports(receiver.url),
             # Where PostgreSQL is a socket, none is enforced.

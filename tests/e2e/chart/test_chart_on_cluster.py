@@ -40,7 +40,7 @@ def test_an_installed_release_does_the_job_in_a_restricted_namespace(
 
 def test_helm_test_makes_a_round_trip(release: Any) -> None:
     release.deploy("install")
-    # There is no Service on this machine: the test is told where a replica listens.
+    # There is no Service on this machine: the test is given the address of a replica.
     release.values["test"] = {"url": release.find_pod_urls()[0]}
     release.deploy("upgrade")
 
@@ -72,12 +72,12 @@ def test_upgrade_and_rollback_change_the_definition_and_lose_no_running_sync(
     for each in (name, second):
         release.wait_status(each, "succeeded")
 
-    def list_told() -> set[tuple[str, str]]:
-        """By sync and webhook-id: an operator that is replaced while it delivers may tell again, under the same id."""
+    def list_callbacks() -> set[tuple[str, str]]:
+        """By sync and webhook-id: an operator that is replaced while it delivers may send again, with the same id."""
         return {(json.loads(each.body)["sync_id"], each.headers["webhook-id"]) for each in receiver.deliveries}
 
-    release.wait_until("both callbacks", lambda: {told for told, _ in list_told()} == {name, second})
-    assert len(list_told()) == 2
+    release.wait_until("both callbacks", lambda: {sync for sync, _ in list_callbacks()} == {name, second})
+    assert len(list_callbacks()) == 2
 
 
 def test_an_uninstalled_release_leaves_its_syncs_and_the_next_one_finds_them(release: Any) -> None:

@@ -57,7 +57,7 @@ def accept(server: socket.socket, context: ssl.SSLContext, path: str) -> None:
 
 
 def serve(client: socket.socket, context: ssl.SSLContext, path: str) -> None:
-    """Take nobody without TLS; a client that does not like the certificate leaves."""
+    """Accept no connection without TLS; a client that does not like the certificate leaves."""
     with client, suppress(OSError), socket.socket(socket.AF_UNIX) as database:
         if client.recv(8, socket.MSG_WAITALL) != SSL_REQUEST:
             return
@@ -79,7 +79,7 @@ def relay(encrypted: ssl.SSLSocket, database: socket.socket) -> None:
 
 @pytest.fixture
 def build_url(database_url: str, machine: str, tls_port: int) -> Callable[[str], str]:
-    """The database's URL under a host name, whose address is given beside it: nothing has to look it up."""
+    """The database's URL under a host name, whose address is given with it: nothing has to resolve it."""
 
     def build(host: str) -> str:
         path = urlsplit(database_url).path

@@ -38,7 +38,7 @@ def hardened(release: Any, receiver: Any, callers: list[str]) -> Any:
 
 @pytest.fixture
 def try_job(hardened: Any) -> Callable[[dict[str, Any]], str]:
-    """Create a job with the operator's own token; tells what the API server says. Nothing is stored."""
+    """Create a job with the operator's own token; return what the API server says. Nothing is stored."""
     name = "sync-estimatesync-operator"
     own = hardened.cluster.create_service_account_kubeconfig(
         hardened.place / "operator.kubeconfig", namespace=hardened.namespace, name=name
@@ -156,7 +156,7 @@ FOREIGN_JOBS = [
     ("other authorities", set_variable("SSL_CERT_FILE", "/proc/self/environ"), "variables of a sync"),
     ("another collector", set_variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://evil.example"), "variables of a sync"),
     ("code by a variable", set_variable("PYTHONWARNINGS", "all:0:antigravity.x:0:0"), "variables of a sync"),
-    ("a Secret told", set_variable("SYNC_ID", "$(ATTIC_TECH_PASSWORD)"), "variables of a sync"),
+    ("a Secret in a variable", set_variable("SYNC_ID", "$(ATTIC_TECH_PASSWORD)"), "variables of a sync"),
     ("another directory", change_container(workingDir="/elsewhere"), "runs the sync program"),
     ("other addresses", change_pod(hostAliases=[{"ip": "192.0.2.1", "hostnames": ["db"]}]), "looks names up"),
     ("other name servers", change_pod(dnsConfig={"nameservers": ["192.0.2.1"]}), "looks names up"),
@@ -164,8 +164,8 @@ FOREIGN_JOBS = [
     ("no labels", lambda job: job["spec"]["template"].pop("metadata"), "labels of sync pods"),
     ("a second container", lambda job: job["spec"]["template"]["spec"]["containers"].append(SECOND), "one container"),
     ("a container before it", change_pod(initContainers=[SECOND]), "one container"),
-    ("a container beside it", change_pod(ephemeralContainers=[SECOND]), "not allowed in pod template"),
-    ("nobody's", lambda job: job["metadata"].pop("ownerReferences"), "belongs to an EstimateSync"),
+    ("a second container", change_pod(ephemeralContainers=[SECOND]), "not allowed in pod template"),
+    ("without an owner", lambda job: job["metadata"].pop("ownerReferences"), "belongs to an EstimateSync"),
 ]
 
 

@@ -98,7 +98,7 @@ def test_a_release_with_every_optional_object_is_installed_and_works(complete: A
     pods = json.loads(complete.kubectl("get", "pods", "--output=json"))["items"]
     priority = {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod["spec"]["priority"] for pod in pods}
     assert priority == PRIORITY
-    # Nobody set a number of replicas: the autoscaler did.
+    # No value sets the number of replicas: the autoscaler does.
     complete.wait_until("the replicas of the autoscaler", lambda: len(complete.find_api_urls()) == 2)
     budget = json.loads(complete.kubectl("get", "poddisruptionbudgets", "--output=json"))["items"][0]
     assert budget["status"]["expectedPods"] == 2

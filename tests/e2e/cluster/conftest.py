@@ -138,5 +138,5 @@ def read_logs(cluster: Cluster, namespace: str) -> Callable[..., str]:
 
 
 def has_ended(status: dict[str, Any]) -> bool:
-    """Tell whether a pod with this status has ended."""
+    """Return whether a pod with this status has ended."""
     return status.get("phase") in {"Succeeded", "Failed"}

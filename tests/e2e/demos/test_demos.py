@@ -55,7 +55,7 @@ def test_a_good_story_has_no_differences() -> None:
         pytest.param({"callbacks": ()}, "number of callbacks: expected 1, got 0", id="no callback"),
         pytest.param({"callbacks": GOOD.callbacks * 2}, "number of callbacks: expected 1, got 2", id="two callbacks"),
         pytest.param(
-            {"callbacks": ({"status": "error"},)}, "status in the callback: expected success", id="told wrong"
+            {"callbacks": ({"status": "error"},)}, "status in the callback: expected success", id="wrong callback"
         ),
         pytest.param({"rows": Rows(total=1608, new=45, updated=1563)}, "rows in the database", id="rows"),
     ],

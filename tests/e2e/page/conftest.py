@@ -43,7 +43,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def fixture_page() -> Iterator[str]:
-    """Address of the page over made-up syncs, of which one runs for ever and another has failed."""
+    """Address of the page over made-up syncs, of which one never ends and another has failed."""
     with serving() as url:
         yield url
 

@@ -7,7 +7,7 @@ from typing import Any
 from estimatesync_cluster.product_processes import build_rights, read_rules
 
 CALLS_PER_SYNC = 12
-CALLS_PER_LOOK = 4
+CALLS_PER_READING = 4
 """Job, pods, log, and the status if there is progress."""
 
 
@@ -20,11 +20,11 @@ def test_a_sync_costs_a_dozen_calls_besides_its_progress(scenario: Any) -> None:
     calls = Counter((call.verb, call.resource) for call in scenario.read_operator_calls() if call.status < 400)
     # kopf lists and watches both kinds once; the operator lists the syncs once more, at start.
     at_start = sum(calls.pop((verb, kind), 0) for verb in ("list", "watch") for kind in ("estimatesyncs", "jobs"))
-    looks = calls[("get", "pods/log")]
-    assert looks > 0
+    readings = calls[("get", "pods/log")]
+    assert readings > 0
     assert calls[("create", "jobs")] == 1
     assert calls[("create", "events")] == 4
-    assert calls.total() <= CALLS_PER_SYNC + CALLS_PER_LOOK * looks, calls
+    assert calls.total() <= CALLS_PER_SYNC + CALLS_PER_READING * readings, calls
     assert at_start <= 5
 
 

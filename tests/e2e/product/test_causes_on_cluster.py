@@ -209,7 +209,7 @@ def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, sec
 
 
 def evict(scenario: Any, but: str = "") -> str:
-    """Ask the API server to take the sync's newest pod off its node, as a drain does, once it runs; tells its name."""
+    """Ask the API server to take the sync's newest pod off its node, as a drain does, once it runs; return its name."""
 
     def find() -> str:
         pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]

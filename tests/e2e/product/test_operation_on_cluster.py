@@ -19,10 +19,10 @@ def read_metrics(scenario: Any) -> dict[str, float]:
 
 
 def test_metrics_and_log_lines_report_what_happened(scenario: Any) -> None:
-    scenario.apply("told")
-    scenario.wait_callback("told")
+    scenario.apply("done")
+    scenario.wait_callback("done")
     scenario.wait_until(
-        "rest", lambda: scenario.get_sync("told").get("status", {}).get("callback", {}).get("state") == "Delivered"
+        "rest", lambda: scenario.get_sync("done").get("status", {}).get("callback", {}).get("state") == "Delivered"
     )
 
     metrics = read_metrics(scenario)
@@ -33,11 +33,11 @@ def test_metrics_and_log_lines_report_what_happened(scenario: Any) -> None:
     assert metrics["estimatesync_queue_wait_seconds_count"] == 1
     assert metrics['estimatesync_watch_last_event_timestamp_seconds{resource="jobs"}'] > 0
     lines = [json.loads(line) for line in scenario.product.operator_log.read_text().splitlines()]
-    ours = [line for line in lines if line["message"].startswith("told: ")]
+    ours = [line for line in lines if line["message"].startswith("done: ")]
     assert [line["message"].split(": ")[1] for line in ours] == [
         *("Starting", "JobCreated", "Succeeded", "CallbackDelivered")
     ]
-    assert {line["sync_id"] for line in ours} == {"told"}
+    assert {line["sync_id"] for line in ours} == {"done"}
     assert "callbacks go to http://127.0.0.1" in [line["message"].rpartition("; ")[2] for line in lines]
 
 

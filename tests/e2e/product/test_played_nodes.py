@@ -76,7 +76,7 @@ def test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_l
             {"phase": "Failed", "reason": "OutOfmemory", "message": "Node didn't have enough resource: memory"},
             "NodeRefused",
             "The node refused the pod of the sync (OutOfmemory). ",
-            id="no room on the node",
+            id="no capacity on the node",
         ),
         pytest.param(LOW_ON_MEMORY, "Evicted", "The cluster took the sync off its node. ", id="evicted at last"),
     ],

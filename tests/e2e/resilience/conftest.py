@@ -49,13 +49,13 @@ class Promise:
     """What must be true of a sync that is over, whatever died in between.
 
     Attributes:
-        phase: its last phase, which is told by an event of the same name.
+        phase: its last phase, which an event of the same name reports.
         jobs: how many jobs are left; one was created in any case.
         pods: how many pods there may be.
         rows: estimates in the database.
         new: how many of them this sync added; None when other syncs ran as well.
         may_lose: how many of its events may be missing; none may be there twice.
-        may_repeat: how many callbacks there may be beside the first.
+        may_repeat: how many callbacks there may be besides the first.
     """
 
     phase: str = "Succeeded"
@@ -161,7 +161,7 @@ class World:
         self.client.patch(url, content=json.dumps(patch), headers=headers).raise_for_status()
 
     def delete_sync(self, name: str) -> bool:
-        """Delete it as kubectl does; tells whether it is gone at once."""
+        """Delete it as kubectl does; return whether it is gone at once."""
         url = f"{SYNCS.format(self.namespace)}/{name}"
         self.client.delete(url)
         return self.client.get(url).status_code == 404
@@ -182,7 +182,7 @@ class World:
         return items
 
     def count_events(self, uid: str) -> Counter[str]:
-        """Count what was told of a sync, by reason; an event that counts twice is two."""
+        """Count the events of a sync, by reason; an event that counts twice is two."""
         counts: Counter[str] = Counter()
         for event in self.read_list(EVENTS):
             if event["involvedObject"].get("uid") == uid:
@@ -212,7 +212,7 @@ class World:
         ]
 
     def is_over(self, name: str) -> bool:
-        """Tell whether nothing is left to do: the phase is final and so is the callback."""
+        """Return whether nothing is left to do: the phase is final and so is the callback."""
         status = self.read_status(name)
         ended = status.get("phase") in {"Succeeded", "Failed", "Cancelled"}
         return ended and status.get("callback", {}).get("state") in {"Delivered", "Failed", "Disabled"}
@@ -237,7 +237,7 @@ class World:
         return f"{listing}\n{log[-6000:]}"
 
     def forget(self) -> None:
-        """Begin anew: no rows, no requests remembered."""
+        """Start afresh: no rows, no requests remembered."""
         self.sample.requests.clear()
         with psycopg.connect(self.product.settings.database_url) as connection:
             if connection.execute("SELECT to_regclass(%s)", [f"{self._schema}.estimate"]).fetchone() != (None,):
@@ -299,7 +299,7 @@ class World:
             yield "the callbacks differ"
         processed = {json.loads(delivery.body)["results"]["total_processed"] for delivery in deliveries}
         if (callback["state"], processed) != ("Delivered", {promise.rows}):
-            yield f"the callback is {callback['state']} and told of {processed} estimates"
+            yield f"the callback is {callback['state']} and reported {processed} estimates"
 
     def _find_event_faults(self, sync: dict[str, Any], promise: Promise) -> Iterator[str]:
         metadata, events = sync["metadata"], self.count_events(sync["metadata"]["uid"])
@@ -423,7 +423,7 @@ def promise() -> type[Promise]:
 
 @pytest.fixture(scope="session")
 def kill_pods() -> Callable[[str], int]:
-    """SIGKILL the sync program of every pod of a sync; tells how many there were."""
+    """SIGKILL the sync program of every pod of a sync; return how many there were."""
 
     def kill(name: str) -> int:
         found = [

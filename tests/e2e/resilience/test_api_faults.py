@@ -26,7 +26,7 @@ EVERY_WRITE = frozenset({"PUT estimatesyncs/status", "POST jobs", "POST events"}
 ONE_SYNC = {"pageSize": 2, "concurrency": 1}
 SECONDS = 300.0
 INACTIVITY_SECONDS = 70.0
-"""After this time without a sign, not even a bookmark, kopf opens a watch anew."""
+"""After this time without a sign, not even a bookmark, kopf opens a watch again."""
 
 
 class Trouble(Fault):
@@ -90,7 +90,7 @@ class LostAnswer(Trouble):
 class Latency(Trouble):
     """The first call of each kind takes ten seconds."""
 
-    # The log is read for progress only, and under latency the sync may have ended before the first look at it.
+    # The log is read for progress only, and under latency the sync may have ended before it is read first.
     calls = EVERY_CALL - {"GET pods/log"}
 
     times = 1
@@ -100,7 +100,7 @@ class Latency(Trouble):
 
 
 class Silence(Trouble):
-    """The API server does what it was asked for and says nothing, for longer than anybody waits."""
+    """The API server does what it was asked for and says nothing, for longer than any client waits."""
 
     times = 1
     calls = frozenset({"POST jobs", "PUT estimatesyncs/status"})
@@ -216,7 +216,7 @@ def endure_silent_watches(world: Any, promise: Any) -> list[str]:
     world.wait_until("progress", lambda: world.read_status("under-way").get("progress"))
     silenced = world.proxy.silence_watches()
 
-    # A running sync is looked at without being told to; a new one is found when the watch is opened anew.
+    # A running sync is polled without an event; a new one is found when the watch is opened again.
     world.wait_over("under-way", seconds=INACTIVITY_SECONDS / 2)
     faults: list[str] = world.list_lasting_faults("under-way", promise())
     world.create_sync("unheard-of")
@@ -228,7 +228,7 @@ def endure_silent_watches(world: Any, promise: Any) -> list[str]:
 
 
 def endure_blindness(world: Any, promise: Any) -> list[str]:
-    """Watches that stay dead, also when opened anew: only a restart helps, and the liveness says so."""
+    """Watches that stay dead, even when opened again: only a restart helps, and the liveness says so."""
     operator = world.start_operator()
     world.slow_down(0.3)
     world.create_sync("under-way", **ONE_SYNC)
@@ -252,7 +252,7 @@ def endure_blindness(world: Any, promise: Any) -> list[str]:
 
 
 class Blindness(Fault):
-    """Whoever opens a watch waits for ever."""
+    """A client that opens a watch never gets a response."""
 
     def __init__(self) -> None:
         self.end = Event()

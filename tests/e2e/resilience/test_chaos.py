@@ -30,14 +30,14 @@ def test_nothing_is_lost_when_operators_and_sync_programs_are_killed_at_random(
 
         for name in names:
             world.wait_over(name)
-        # Killed pods stay beside their successors; a callback may be repeated by each kill that follows it.
+        # Killed pods stay next to their successors; a callback may be repeated by each kill that follows it.
         lenient = promise(new=None, pods=6, may_lose=5, may_repeat=kills)
         assert {name: world.list_lasting_faults(name, lenient) for name in names} == {name: [] for name in names}
         assert sum(world.read_status(name)["results"]["newEstimates"] for name in names) == RECORDS
 
 
 def wreak_havoc(world: Any, victims: list[str], dice: random.Random, kill_pods: Callable[[str], int]) -> int:
-    """Kill operators again and again, and the sync program of each victim once; tells how many operators died."""
+    """Kill operators again and again, and the sync program of each victim once; return how many operators died."""
     deadline = time.monotonic() + SECONDS
     kills = 0
     while victims or kills < OPERATORS:

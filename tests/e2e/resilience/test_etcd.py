@@ -1,4 +1,4 @@
-"""What the API server forgets or has no room for: etcd compacted for real, and etcd full for real."""
+"""What the API server forgets or has no space for: etcd compacted for real, and etcd full for real."""
 
 import base64
 import time
@@ -94,7 +94,7 @@ def test_an_etcd_that_is_full_delays_a_sync_and_loses_nothing(
             ask(etcd, "/v3/maintenance/alarm", action="DEACTIVATE", **alarm)
 
         world.wait_over("sync")
-        # What happened while nothing could be written is told, except that an event itself can meet it.
+        # What happened while nothing could be written is reported, except for an event that meets it itself.
         assert world.list_lasting_faults("sync", promise(may_lose=3)) == []
         assert not operator.process.has_ended()
 

@@ -1,8 +1,8 @@
 """The operator is killed before and after everything it does to the world, and each time the sync ends as promised.
 
 Before: its request has left it and never arrives. After: what it asked for is done, and it never learns of that.
-An event is told after the status it belongs to has been written, so the one that a kill hits is lost rather than told
-twice; the callback that a kill hits is sent again rather than lost.
+An event is created after the status it belongs to has been written, so the one that a kill hits is lost rather than
+repeated; the callback that a kill hits is sent again rather than lost.
 """
 
 import json
@@ -25,14 +25,14 @@ GRACE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Story:
+class Scenario:
     """One course that a sync can take.
 
     Attributes:
         name: what the sync does.
         spec: the sync's own.
         end: what is promised of it; None when it is removed in the end.
-        first: the first kind of step that is worth a kill; those before it belong to another story.
+        first: the first kind of step that is worth a kill; those before it belong to another scenario.
         page_seconds: how slow the source is.
         optional: steps that are made or not, as it happens.
     """
@@ -51,15 +51,15 @@ class Story:
 
 STORIES = (
     # Progress is written more or less often, as the sync is slower or faster.
-    Story(
+    Scenario(
         name="succeeds",
         spec={},
         end={},
         first="PUT status Running Starting",
         optional=frozenset({"PUT status Running Running"}),
     ),
-    # The pod may have ended before the operator looks again.
-    Story(
+    # The pod may have ended before the operator checks again.
+    Scenario(
         name="is-cancelled",
         spec={"pageSize": 1, "concurrency": 1},
         end={"phase": "Cancelled", "jobs": 0, "pods": 0, "rows": 0, "new": 0},
@@ -68,7 +68,7 @@ STORIES = (
         optional=frozenset({"PUT status Running Stopping"}),
     ),
     # The garbage collector may be faster than the operator.
-    Story(
+    Scenario(
         name="expires",
         spec={"ttlSecondsAfterFinished": 0},
         end=None,
@@ -82,14 +82,14 @@ STORIES = (
 class Point:
     """Where a kill is aimed at: one occurrence of one kind of step, and which side of it."""
 
-    story: Story
+    scenario: Scenario
     step: str
     occurrence: int
     moment: str
 
     @property
     def name(self) -> str:
-        return f"{self.story.name}: {self.moment} {self.step} ({self.occurrence})"
+        return f"{self.scenario.name}: {self.moment} {self.step} ({self.occurrence})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,44 +130,44 @@ class KillOnce(Fault):
             raise DropConnection
 
 
-@pytest.mark.parametrize("story", [pytest.param(story, id=story.name) for story in STORIES])
+@pytest.mark.parametrize("scenario", [pytest.param(scenario, id=scenario.name) for scenario in STORIES])
 def test_the_operators_death_at_any_step_loses_and_doubles_nothing(
-    open_world: Any, promise: Any, story: Story, capsys: Any
+    open_world: Any, promise: Any, scenario: Scenario, capsys: Any
 ) -> None:
     with ExitStack() as stack:
-        trials = [Trial(stack.enter_context(open_world()), story, promise) for _ in range(WORLDS)]
+        trials = [Trial(stack.enter_context(open_world()), scenario, promise) for _ in range(WORLDS)]
 
-        points = list_points(story, trials[0].list_steps())
+        points = list_points(scenario, trials[0].list_steps())
         outcomes = try_all(trials, points)
         late = [fault for trial in trials for fault in trial.find_late_faults()]
 
     failed = [outcome for outcome in outcomes if outcome.faults]
-    missed = [outcome for outcome in outcomes if not outcome.was_struck and outcome.point.step not in story.optional]
+    missed = [outcome for outcome in outcomes if not outcome.was_struck and outcome.point.step not in scenario.optional]
     with capsys.disabled():
         struck = sum(outcome.was_struck for outcome in outcomes)
-        print(f"\nkill matrix, a sync that {story.name}: {struck} points tried, {len(failed)} failed")  # noqa: T201
+        print(f"\nkill matrix, a sync that {scenario.name}: {struck} points tried, {len(failed)} failed")  # noqa: T201
     assert failed == []
     assert missed == []
     assert late == []
 
 
 class Trial:
-    """One world in which the story happens again and again, each time with the kill at another point."""
+    """One world in which the scenario happens again and again, each time with the kill at another point."""
 
-    def __init__(self, world: Any, story: Story, promise: Any) -> None:
+    def __init__(self, world: Any, scenario: Scenario, promise: Any) -> None:
         self._world = world
-        self._story = story
+        self._scenario = scenario
         self._promise = promise
         self._names: list[str] = []
         world.start_operator()
-        world.slow_down(story.page_seconds)
+        world.slow_down(scenario.page_seconds)
 
     def list_steps(self) -> list[str]:
-        """Let the story happen once without a kill, and tell its steps in order."""
+        """Run the scenario once without a kill, and return its steps in order."""
         kill = KillOnce(None, self._world.kill_operators)
         self._begin(kill)
         self._world.wait_until("the last step", lambda: not self._find_faults(hits=0))
-        return kill.steps[kill.steps.index(self._story.first) :]
+        return kill.steps[kill.steps.index(self._scenario.first) :]
 
     def try_point(self, point: Point) -> Outcome:
         kill = KillOnce(point, self._world.kill_operators)
@@ -191,8 +191,8 @@ class Trial:
         self._world.forget()
         self._world.proxy.fault = kill
         self._names.append(f"sync-{len(self._names)}")
-        self._world.create_sync(self._names[-1], **self._story.spec)
-        if self._story.is_cancelled:
+        self._world.create_sync(self._names[-1], **self._scenario.spec)
+        if self._scenario.is_cancelled:
             self._world.wait_until("a running sync", lambda: self._read_status().get("reason") == "Running")
             self._world.patch_sync(self._names[-1], {"spec": {"cancel": True}})
 
@@ -209,18 +209,18 @@ class Trial:
         return []
 
     def _went_by(self, kill: KillOnce) -> bool:
-        """Tell whether the sync is over and the point was not met; the effect of a step is seen before its kill is."""
+        """Whether the sync is over and the point was not met; the effect of a step is seen before its kill is."""
         return not self._find_faults(hits=0) and kill.target is None
 
     def _is_over(self) -> bool:
         name = self._names[-1]
-        return not self._world.read_sync(name) if self._story.end is None else bool(self._world.is_over(name))
+        return not self._world.read_sync(name) if self._scenario.end is None else bool(self._world.is_over(name))
 
     def _find_faults(self, *, hits: int) -> list[str]:
         name = self._names[-1]
-        if self._story.end is None:
+        if self._scenario.end is None:
             return [*self._find_leftovers(name, hits)]
-        return list(self._world.find_faults(name, self._promise(may_lose=hits, may_repeat=hits, **self._story.end)))
+        return list(self._world.find_faults(name, self._promise(may_lose=hits, may_repeat=hits, **self._scenario.end)))
 
     def _find_leftovers(self, name: str, hits: int) -> Iterator[str]:
         if self._world.read_sync(name) or self._world.list_jobs(name):
@@ -231,14 +231,14 @@ class Trial:
             yield f"the callback arrived {len(self._world.list_deliveries(name))} times"
 
 
-def list_points(story: Story, steps: list[str]) -> Iterator[Point]:
+def list_points(scenario: Scenario, steps: list[str]) -> Iterator[Point]:
     """Every step and both sides of it; in a hurry, each kind of step once and the side that leaves more undone."""
     seen: Counter[str] = Counter()
     for step in steps:
         seen[step] += 1
         for moment in ("before", "after"):
             if IS_FULL or (seen[step] == 1 and moment == "after"):
-                yield Point(story=story, step=step, occurrence=seen[step], moment=moment)
+                yield Point(scenario=scenario, step=step, occurrence=seen[step], moment=moment)
 
 
 def try_all(trials: list[Trial], points: Iterator[Point]) -> list[Outcome]:

@@ -12,12 +12,12 @@ from estimatesync_cluster.control_plane import LocalNode, build_kubelet_command
 from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 
 PATIENCE_SECONDS = 180.0
-"""The node controller waits 50 s for a node; the garbage collector of pods looks every 20 s, twice."""
+"""The node controller waits 50 s for a node; the garbage collector of pods checks every 20 s, twice."""
 
 
 @pytest.fixture
 def mortal_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
-    """A node beside the usual one, which a test may lose."""
+    """A node besides the usual one, which a test may lose."""
     assert cluster.layout is not None
     command = build_kubelet_command(
         LocalNode(name="mortal-node", labels=("mortal=true",)), cluster.layout, cluster.server

@@ -1,4 +1,4 @@
-"""No operator, two operators, an operator that cannot work, and objects that somebody else has made."""
+"""No operator, two operators, an operator that cannot work, and objects that another client has made."""
 
 import json
 from collections.abc import Iterator
@@ -107,7 +107,7 @@ class Gibberish(Fault):
 def test_a_foreign_job_of_our_name_is_reported_and_left_alone(world: Any) -> None:
     world.create_sync("sync")
     job = f"estimatesync-{world.read_sync('sync')['metadata']['uid']}"
-    container = {"name": "sync", "image": "somebody-elses", "command": ["true"]}
+    container = {"name": "sync", "image": "another-image", "command": ["true"]}
     template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
     # It bears our labels as well: only ownership counts.
     labels = {"app.kubernetes.io/managed-by": "estimatesync", "botzilla.io/sync": "sync"}

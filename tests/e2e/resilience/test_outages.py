@@ -23,15 +23,15 @@ def fragile() -> Iterator[Cluster]:
 
 @pytest.fixture
 def break_down(fragile: Cluster) -> Callable[..., None]:
-    """Kill a part of the control plane, look while it is away, and start it again with the same data."""
+    """Kill a part of the control plane, act while it is away, and start it again with the same data."""
 
-    def break_down(part: str, look: Callable[[], object]) -> None:
+    def break_down(part: str, act: Callable[[], object]) -> None:
         assert fragile.control_plane is not None
         component = fragile.control_plane.get_component(part)
         component.stop(grace=0)
         try:
             for _ in range(OUTAGE_LOOKS):
-                look()
+                act()
                 time.sleep(LOOK_SECONDS)
         finally:
             component.start_again()
@@ -54,7 +54,7 @@ def test_a_sync_outlives_a_restart_of_the_control_plane(
 
         world.wait_until("the API server", lambda: is_ready(world))
         world.wait_over("sync")
-        # What happened during the outage is told, except that an event itself can meet it.
+        # What happened during the outage is reported, except for an event that meets it itself.
         assert world.list_lasting_faults("sync", promise(may_lose=1)) == []
         assert all(answers), "restarting the operator would not have helped"
         assert not operator.process.has_ended()
@@ -74,11 +74,11 @@ def test_an_operator_that_starts_while_the_api_server_is_away_lives_and_begins_w
         world.create_sync("sync")
         answers: list[bool] = []
 
-        def look() -> None:
+        def act() -> None:
             operator = world.operators[0] if world.operators else world.start_operator()
             answers.append(operator.is_healthy())
 
-        break_down("kube-apiserver", look)
+        break_down("kube-apiserver", act)
 
         world.wait_until("the API server", lambda: is_ready(world))
         world.wait_over("sync")

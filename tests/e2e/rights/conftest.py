@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_whole(config: pytest.Config, collected: set[Path]) -> bool:
-    """Tell whether all that uses rights is run, on clusters of our own: only those show their audit log."""
+    """Return whether all that uses rights is run, on clusters of our own: only those show their audit log."""
     places = [HERE.with_name(name) for name in USERS]
     expected = {test for place in places for test in place.glob("test_*.py")}
     left_out = config.stash.get(LEFT_OUT, set()) & set(places)
@@ -75,7 +75,7 @@ def read_calls(audit_logs: Path) -> Callable[[str], list[ApiCall]]:
 
 @pytest.fixture(scope="session")
 def denied_calls(audit_logs: Path) -> tuple[ApiCall, ...]:
-    """Every call of a service account that lacked a right which nobody had taken away."""
+    """Every call of a service account that lacked a right which no test had taken away."""
     return find_denied_calls(read_logs(audit_logs))
 
 

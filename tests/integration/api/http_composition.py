@@ -1,6 +1,6 @@
 """An API whose syncs are files, for gunicorn to serve in tests of HTTP behaviour; it proves nothing about storage.
 
-SYNC_DIRECTORY holds one `NAME.json` for each sync; whoever writes `NAME.phase` ends it. With SYNC_OUTCOME, each ends
+SYNC_DIRECTORY holds one `NAME.json` for each sync; a test ends it by writing `NAME.phase`. With SYNC_OUTCOME, each ends
 so at once.
 """
 

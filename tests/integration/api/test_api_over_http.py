@@ -135,9 +135,9 @@ def test_faulty_settings_end_the_program_with_one_message(serve: Callable[..., A
     with pytest.raises(AssertionError, match="API_KEYS must not hold keys of less than 16 characters") as caught:
         serve(API_KEYS="make:short", TIME_ZONE="Mars")
 
-    told = str(caught.value)
-    assert told.count("TIME_ZONE must be an IANA time zone") == 1
-    assert "Traceback" not in told
+    printed = str(caught.value)
+    assert printed.count("TIME_ZONE must be an IANA time zone") == 1
+    assert "Traceback" not in printed
 
 
 def test_missing_credentials_for_kubernetes_end_the_program_and_say_what_to_set(
@@ -166,7 +166,7 @@ def test_several_workers_report_one_sum_and_remove_their_files(
 
 
 def list_metrics_directories() -> set[Path]:
-    places = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - looked at, not written
+    places = (Path("/dev/shm"), Path(tempfile.gettempdir()))  # noqa: S108 - read, not written
     return {path for place in places for path in place.glob("estimatesync-metrics-*")}
 
 

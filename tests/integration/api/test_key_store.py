@@ -9,7 +9,7 @@ from estimatesync_api.adapters.key_store import KeyStore
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.settings import SettingsError
 
-OLD, NEW, LOOK = "made-up-key-before", "made-up-key-after-it", "made-up-key-to-look"
+OLD, NEW, LOOK = "made-up-key-before", "made-up-key-after-it", "made-up-key-to-open_store"
 
 
 @dataclass
@@ -37,8 +37,8 @@ def secret(tmp_path: Path) -> Secret:
 
 
 @pytest.fixture
-def look(secret: Secret) -> Callable[[], KeyStore]:
-    """Open a store that looks at its files whenever it is asked."""
+def open_store(secret: Secret) -> Callable[[], KeyStore]:
+    """Open a store that reads its files each time it is asked."""
 
     def open_store() -> KeyStore:
         seconds = iter(range(0, 10_000, 10))
@@ -56,9 +56,9 @@ def name(store: KeyStore, key: str) -> str | None:
     return found.name if found else None
 
 
-def test_keys_are_replaced_without_a_restart(secret: Secret, look: Callable[[], KeyStore]) -> None:
+def test_keys_are_replaced_without_a_restart(secret: Secret, open_store: Callable[[], KeyStore]) -> None:
     secret.replace(full=f"# Make.com\nmake:{OLD}\n", read=f"grafana:{LOOK}")
-    store = look()
+    store = open_store()
     before = [name(store, key) for key in (OLD, NEW, LOOK)]
 
     secret.replace(full=f"make:{NEW}\nmake-old:{OLD}", read="")
@@ -72,10 +72,10 @@ def test_keys_are_replaced_without_a_restart(secret: Secret, look: Callable[[], 
 
 @pytest.mark.parametrize("full", ["make:short", "", f"a:{OLD}\nb:{OLD}"])
 def test_faulty_files_leave_the_keys_as_they_were_and_the_log_says_why(
-    secret: Secret, look: Callable[[], KeyStore], caplog: pytest.LogCaptureFixture, full: str
+    secret: Secret, open_store: Callable[[], KeyStore], caplog: pytest.LogCaptureFixture, full: str
 ) -> None:
     secret.replace(full=f"make:{OLD}", read="")
-    store = look()
+    store = open_store()
 
     secret.replace(full=full, read="")
     faulty = [name(store, OLD) for _ in range(3)]
@@ -87,9 +87,9 @@ def test_faulty_files_leave_the_keys_as_they_were_and_the_log_says_why(
     assert (name(store, OLD), name(store, NEW)) == (None, "make")
 
 
-def test_keys_stay_valid_when_their_file_vanishes(secret: Secret, look: Callable[[], KeyStore]) -> None:
+def test_keys_stay_valid_when_their_file_vanishes(secret: Secret, open_store: Callable[[], KeyStore]) -> None:
     secret.replace(full=f"make:{OLD}", read="")
-    store = look()
+    store = open_store()
 
     (secret.directory / "full").unlink()
 
@@ -97,10 +97,10 @@ def test_keys_stay_valid_when_their_file_vanishes(secret: Secret, look: Callable
 
 
 def test_a_file_that_is_missing_at_the_start_is_reported_with_the_other_faults(
-    secret: Secret, look: Callable[[], KeyStore]
+    secret: Secret, open_store: Callable[[], KeyStore]
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        look()
+        open_store()
 
     assert caught.value.faults == [
         f"API_KEYS_FILE must name a readable file: {secret.directory}/full: No such file or directory",

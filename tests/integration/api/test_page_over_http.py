@@ -18,7 +18,7 @@ from estimatesync_api.status_page.core.session import build_session
 from estimatesync_contract.names import START_PATH
 
 KEY = "made-up-key-for-http-tests"
-LOOK_KEY = "made-up-key-that-may-only-look"
+READ_ONLY_KEY = "made-up-key-that-may-only-look"
 EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>"
 DATA_HEADERS = {
     "cache-control": "no-store",
@@ -74,7 +74,7 @@ class Browser:
 
 @pytest.fixture
 def server(serve_files: Callable[..., Any]) -> Any:
-    return serve_files(READ_ONLY_API_KEYS=f"look:{LOOK_KEY}", TIME_ZONE="America/New_York")
+    return serve_files(READ_ONLY_API_KEYS=f"look:{READ_ONLY_KEY}", TIME_ZONE="America/New_York")
 
 
 @pytest.fixture
@@ -194,12 +194,12 @@ def test_a_session_ends_with_its_time(open_browser: Callable[[], Browser]) -> No
 
 def test_a_session_ends_with_its_key(serve_files: Callable[..., Any], tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    keys.write_text(f"here:{KEY}\nother:made-up-key-of-somebody-else\n")
+    keys.write_text(f"here:{KEY}\nother:made-up-key-of-another-client\n")
     server = serve_files(API_KEYS="", API_KEYS_FILE=str(keys))
     browser = Browser(port=server.port).sign_in()
     assert browser.get("/").status_code == 200
 
-    keys.write_text("here:made-up-key-that-came-after\nother:made-up-key-of-somebody-else\n")
+    keys.write_text("here:made-up-key-that-came-after\nother:made-up-key-of-another-client\n")
 
     deadline = time.monotonic() + 10
     while (status := browser.get("/").status_code) == 200 and time.monotonic() < deadline:
@@ -341,7 +341,7 @@ def test_a_read_only_key_sees_everything_and_no_button(
     open_browser: Callable[[], Browser], browser: Browser, server: Server
 ) -> None:
     store(server, "est-1", phase="Running", startTime="2025-10-16T14:09:00Z")
-    read_only = open_browser().sign_in(LOOK_KEY)
+    read_only = open_browser().sign_in(READ_ONLY_KEY)
     token = browser.read_token("/page/syncs/est-1/cancel", "/page/syncs/est-1/cancel")
 
     pages = [read_only.get(path).text for path in ("/", "/page/syncs/est-1")]

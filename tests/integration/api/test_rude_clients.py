@@ -1,4 +1,4 @@
-"""Clients that break the rules, by mistake or on purpose: each is answered, and nobody else notices."""
+"""Clients that break the rules, by mistake or on purpose: each gets an answer, and no other client is affected."""
 
 import http.client
 import json

@@ -62,7 +62,7 @@ def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., A
     # An empty endpoint switches traces off, each part has its own name in them, and there is one protocol.
     left_out = {"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_PROTOCOL"}
     assert environment.asked - environment.keys() == left_out
-    # For kopf, and for who looks at the pod.
+    # For kopf, and for people who inspect the pod.
     assert environment.keys() - environment.asked == {"POD_IP", "POD_ID"}
 
 

@@ -361,8 +361,8 @@ def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(rend
 @pytest.mark.parametrize("has_page", [True, False])
 def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[..., Any], *, has_page: bool) -> None:
     settings = parse_settings({"API_KEYS": "made-up-key-0123456789", "STATUS_PAGE": str(has_page).lower()})
-    nobody_asks: Any = None
-    served = {route.path for route in inspect_app(create_app(settings, nobody_asks)).routes}
+    unused_store: Any = None
+    served = {route.path for route in inspect_app(create_app(settings, unused_store)).routes}
 
     rendered = render({**EVERYTHING, "api": {"statusPage": {"enabled": has_page}}})
 
@@ -428,10 +428,10 @@ REFUSALS = [
     pytest.param({"tracing": {"endpoint": "http://a:b@c"}}, "'/tracing/endpoint'", id="a secret in an address"),
     pytest.param({"tracing": {"sampler": "some"}}, "'/tracing/sampler'", id="no sampler"),
     pytest.param({"api": {"replica": 3}}, "at '/api': additional properties 'replica' not allowed", id="a typo"),
-    pytest.param({"settings": {"maxActiveSyncs": 0}}, "'/settings/maxActiveSyncs': minimum", id="nobody could run"),
+    pytest.param({"settings": {"maxActiveSyncs": 0}}, "'/settings/maxActiveSyncs': minimum", id="no sync could run"),
     pytest.param({"apiKeys": {"keys": {"make": "short"}}}, "'/apiKeys/keys/make': minLength", id="a short key"),
     pytest.param({"sync": {"logFormat": "xml"}}, "must be one of 'text', 'json'", id="an unknown format"),
-    pytest.param({"ingress": {"enabled": True}}, "ingress.host: set the host name", id="an Ingress for nobody"),
+    pytest.param({"ingress": {"enabled": True}}, "ingress.host: set the host name", id="an Ingress without a host"),
     pytest.param({"callback": {"existingSecret": "x"}}, "makeApiKey belong in the existing", id="two callbacks"),
     pytest.param({"apiKeys": {"existingSecret": "x"}}, "readOnlyKeys belong in the existing", id="keys twice"),
     pytest.param({"credentials": {"existingSecret": "x"}}, "databaseUrl belong in the existing", id="two logins"),
@@ -466,7 +466,7 @@ def test_a_value_that_cannot_work_is_refused_with_its_path(
         render(values)
 
 
-SECRET = "made up, and never to be told"
+SECRET = "made up, and never to be shown"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ Answer = tuple[int, str]
 
 @contextmanager
 def answering(status: int, text: str, *, port: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """A server that gives one answer to everybody, and the keys that it was shown."""
+    """A server that gives every request the same answer, and the keys that it received."""
     keys: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -181,7 +181,7 @@ class Player(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    do_GET = do_POST = _play  # noqa: N815 - the names that http.server looks for
+    do_GET = do_POST = _play  # noqa: N815 - http.server calls handlers by these names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's own name
         """Say nothing."""

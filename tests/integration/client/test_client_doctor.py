@@ -211,7 +211,7 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
 @pytest.mark.parametrize(
     ("replies", "check", "verdict", "said"),
     [
-        pytest.param([(200, b"<html>")], "server", "fault", "is not an EstimateSync API", id="a stranger"),
+        pytest.param([(200, b"<html>")], "server", "fault", "is not an EstimateSync API", id="another server"),
         pytest.param(
             [(301, b"", {"Location": "https://b.example/x"})],
             "server",

@@ -81,9 +81,9 @@ def test_a_success_from_start_to_redelivery(
     assert [sync["sync_id"] for sync in program.run("list", "-o", "json").document["syncs"]] == [name]
     assert re.search(rf"^{name} +succeeded +3/3 +{RECORDS} +0 ✔ ", program.run("list").out, re.MULTILINE)
     assert program.run("list", "--status", "failed,cancelled", "-o", "json").document["syncs"] == []
-    looked = program.run("status", "latest").out
-    assert looked.startswith(f"{name}\n✔ succeeded  New: {RECORDS}, Updated: 0\n")
-    assert "  Callback   delivered after 1 attempt" in looked
+    shown = program.run("status", "latest").out
+    assert shown.startswith(f"{name}\n✔ succeeded  New: {RECORDS}, Updated: 0\n")
+    assert "  Callback   delivered after 1 attempt" in shown
     assert program.run("logs", name[:12]).out.endswith(f"finished. New: {RECORDS}, Updated: 0.\n")
     assert program.run("cancel", name).out == f"✔ {name}: The sync had ended already.\n"
     assert program.run("redeliver", name).code == 0
@@ -210,7 +210,7 @@ def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(
         "database": "unknown",
         "callback": "unknown",
     }
-    assert client(server.url).run("status", "est-nobody").code == 7
+    assert client(server.url).run("status", "est-unknown").code == 7
     assert client(server.url).run("logs", "latest").code == 7
     keyed = [client(server.url).run("start", "--idempotency-key", "nightly", "-o", "json") for _ in range(2)]
     assert len({json.loads(ended.out)["sync_id"] for ended in keyed}) == 1

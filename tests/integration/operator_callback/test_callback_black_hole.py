@@ -58,7 +58,7 @@ def silent_port() -> Iterator[int]:
 
 
 async def send_all_but_wait_for_one(sender: HttpCallbackSender) -> tuple[CallbackAttempt, int]:
-    """Send to the dead target for everybody, then to the live one; answer its outcome and how many still hang."""
+    """Send to the dead target from every other sync, then to the live one; return its outcome and how many hang."""
     hanging = [asyncio.create_task(_send(sender, sync)) for sync in SYNCS]
     await asyncio.sleep(0)
     delivered = await _send(sender, ALIVE)

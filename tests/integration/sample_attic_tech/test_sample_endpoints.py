@@ -12,7 +12,7 @@ FORBIDDEN = {"errors": [{"message": "You are not allowed to perform this action.
 
 
 class SteppedClock:
-    """A clock that moves only when told."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)

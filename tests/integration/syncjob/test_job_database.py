@@ -1,4 +1,4 @@
-"""PostgreSQL refuses, vanishes or is shared: nothing is stored in part, and the cause is told with its cure."""
+"""PostgreSQL refuses, vanishes or is shared: nothing is stored in part, and the cause is reported with its cure."""
 
 import signal
 import socket
@@ -79,7 +79,7 @@ def test_a_user_who_is_not_let_in_is_refused_and_not_shown(
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """Whoever connects is let in and never answered."""
+    """Accepts every connection and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -269,8 +269,8 @@ def test_to_be_stopped_while_it_commits_is_too_late(
         " FOR EACH ROW EXECUTE FUNCTION hold()"
     )
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event_type = 'Lock'"
-    with psycopg.connect(database_url) as gate:
-        gate.execute("SELECT pg_advisory_xact_lock(42)")
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(42)")
         job = jobs.start(sample)
         eventually(lambda: query(waiting) == [1])
         job.process.send_signal(signal.SIGTERM)
@@ -289,8 +289,8 @@ def test_two_at_once_neither_deadlock_nor_count_twice(
     fill(150)
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     uids = [str(uuid4())] * 2 if is_same_sync else [str(uuid4()), str(uuid4())]
-    with psycopg.connect(database_url) as gate:
-        gate.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"estimatesync {purpose} botzilla",))
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"estimatesync {purpose} botzilla",))
         pair = [jobs.start(sample, SYNC_UID=uid) for uid in uids]
         eventually(lambda: query(waiting) == [2])
 
@@ -312,8 +312,8 @@ def test_two_over_overlapping_ranges_at_once_lose_nothing(
     early = [record["id"] for record in sample.store.read_all() if record["updatedAt"] < "2025-10-10"]
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     jobs.run(sample, SYNC_START_DATE="2025-01-01", SYNC_END_DATE="2025-01-01")
-    with psycopg.connect(database_url) as gate:
-        gate.execute("SELECT pg_advisory_xact_lock(hashtextextended('estimatesync merge botzilla', 0))")
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('estimatesync merge botzilla', 0))")
         pair = [jobs.start(sample, SYNC_END_DATE="2025-10-09"), jobs.start(sample, SYNC_START_DATE="2025-10-01")]
         eventually(lambda: query(waiting) == [2])
 

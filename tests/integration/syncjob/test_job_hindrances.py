@@ -1,4 +1,4 @@
-"""Attic Tech stumbles: what passes is retried, what does not is told, and the token is renewed once for all."""
+"""Errors of Attic Tech: temporary ones are retried, others are reported, and one new token serves all requests."""
 
 import asyncio
 from collections import Counter

@@ -159,7 +159,7 @@ class Trial:
         self.known = [self.spare.pop(0) for _ in range(3)]
 
     def change(self) -> Results:
-        """Change the source, and tell what the next sync must report."""
+        """Change the source, and return what the next sync must report."""
         for record in self.known[-2:]:
             name = self.sample.store.read(record["id"]).get("name")
             self.sample.store.update(record["id"], {"name": f"{name} again"})
@@ -211,7 +211,7 @@ def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_repor
             assert (exit_code, between) == (10, before), step
         outcomes.append((exit_code == 0, between == right))
     assert {(False, False), (True, True)} <= set(outcomes)
-    # Only who is dead cannot tell that it had committed: who lost just the answer asks again.
+    # Only a killed process cannot report its commit: one that merely lost the response asks again.
     assert ((False, True) in outcomes) is (means == "kill")
     assert len(outcomes) > 12
 

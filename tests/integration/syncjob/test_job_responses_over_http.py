@@ -164,16 +164,16 @@ def test_requests_in_flight_grow_from_few_and_halve_after_a_refusal(
     times = [request.received_at for request in slow.requests if request.path == PAGE]
     delay = timedelta(seconds=0.2)
     in_flight = {moment: sum(moment - delay < other <= moment for other in times) for moment in times}
-    settled = [count for moment, count in in_flight.items() if timedelta(seconds=0.3) < moment - refused[0] < 3 * delay]
+    adapted = [count for moment, count in in_flight.items() if timedelta(seconds=0.3) < moment - refused[0] < 3 * delay]
     assert job.process.returncode == 0
     assert max(in_flight[moment] for moment in times[:8]) <= 8
     assert 9 < max(in_flight.values()) <= 16
-    assert settled
-    assert max(settled) <= 10
+    assert adapted
+    assert max(adapted) <= 10
 
 
 def ignoring_page(*names: str) -> Callable[[RunningSample], None]:
-    """Let every listing but that of a closing pass be page 1, without some of what is said beside the records."""
+    """Let every listing but that of a closing pass be page 1, without some of the fields besides the records."""
 
     def ignore(sample: RunningSample) -> None:
         def on_request(request: Request) -> Fault | None:
@@ -192,8 +192,8 @@ def ignoring_page(*names: str) -> Callable[[RunningSample], None]:
 @pytest.mark.parametrize(
     "ignore",
     [
-        pytest.param(ignoring_page("page"), id="that-tells-totals"),
-        pytest.param(ignoring_page("page", "totalDocs", "totalPages"), id="that-tells-no-totals"),
+        pytest.param(ignoring_page("page"), id="that-has-totals"),
+        pytest.param(ignoring_page("page", "totalDocs", "totalPages"), id="that-has-no-totals"),
     ],
 )
 def test_a_server_that_ignores_the_page_number_is_read_by_id_instead(
@@ -228,11 +228,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99
 
 @pytest.fixture
 def freezing_server() -> Iterator[Callable[[bytes, bytes], str]]:
-    """Reply to logins and listings with so many bytes, and then keep the connection open for ever."""
+    """Reply to logins and listings with so many bytes, and then keep the connection open."""
     listeners: list[socket.socket] = []
 
     def answer(connection: socket.socket, login: bytes, listing: bytes) -> None:
-        # Whoever gives up may reset the connection.
+        # A client that gives up may reset the connection.
         with connection, suppress(OSError):
             while request := connection.recv(65536):
                 connection.sendall(login if request.startswith(b"POST") else listing)
@@ -291,7 +291,7 @@ def test_a_source_that_freezes_is_asked_again_and_given_up(
 
 @pytest.fixture
 def trickling_server() -> Iterator[str]:
-    """Sends the head of an answer, then a byte of its body now and then, for ever."""
+    """Sends the head of an answer, then a byte of its body now and then, without end."""
 
     def serve(listener: socket.socket) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What else the environment may get wrong: a person's mistake is named, and what nobody foresaw is called a defect."""
+"""Other faults of the environment: a mistake in the settings is named, and an unexpected error is called a defect."""
 
 import subprocess
 import sys

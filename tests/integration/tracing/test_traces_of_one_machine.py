@@ -20,7 +20,7 @@ PARTS = ("estimatesync_api.main", "estimatesync_operator.main", "estimatesync_jo
 
 def build_tree(spans: list[Any]) -> dict[str, set[str]]:
     """The names of the children, by the name of the parent; every parent must be there."""
-    names = {span.span_id: span.name for span in spans} | {"b7ad6b7169203331": "the caller", "": "nobody"}
+    names = {span.span_id: span.name for span in spans} | {"b7ad6b7169203331": "the caller", "": "no parent"}
     tree: dict[str, set[str]] = {}
     for span in spans:
         tree.setdefault(names[span.parent_id], set()).add(span.name)

@@ -1,7 +1,7 @@
 """Starts a component of the cluster under guard (see process_guard.py), with its output in a log file, and ends it.
 
-What the component is, and when it counts as ready, is the caller's business. Also tells one process from a later one
-with the same id, by when it started: what a record on disk needs to survive kill -9 and reboots.
+What the component is, and when it counts as ready, is the caller's business. Also distinguishes one process from a
+later one with the same id, by when it started: what a record on disk needs to survive kill -9 and reboots.
 """
 
 import signal

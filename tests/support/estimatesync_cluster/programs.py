@@ -5,7 +5,7 @@ From source, because they are then the very programs that users run, pinned by t
 also come from KUBEBUILDER_ASSETS.
 
 The cache is `~/.cache/estimatesync/<name>/<version>` (XDG_CACHE_HOME counts). A directory in it is complete or absent:
-it is built beside its place and renamed, and a manifest with checksums lets a damaged one be recognised and built
+it is built next to its final path and renamed, and a manifest with checksums lets a damaged one be recognised and built
 again. How to compile is the business of go_build.py.
 """
 
@@ -223,7 +223,7 @@ class _Build(Protocol):
 
 
 def _fill(directory: Path, names: tuple[str, ...], fingerprint: str, build: _Build) -> None:
-    """Build beside the final place and rename, so that an interrupted build leaves nothing that looks finished."""
+    """Build next to the final path and rename, so that an interrupted build leaves nothing that looks finished."""
     for leftover in directory.parent.glob(f"{UNFINISHED_PREFIX}{directory.name}-*"):
         # A compiler that outlived a killed build may still be writing there; the next build tries again.
         shutil.rmtree(leftover, ignore_errors=True)

@@ -61,11 +61,11 @@ def check_machine() -> None:
     missing += [] if (PLUGINS / "bridge").exists() else [f"the CNI plugins in {PLUGINS}"]
     # Not loaded for the person: it changes how the machine's other bridges are filtered, too.
     missing += [] if BRIDGE_FILTER.exists() else ["the kernel's module br_netfilter (modprobe br_netfilter)"]
-    if obstacle := decide_obstacle(platform=sys.platform, user=os.geteuid(), missing=missing):
-        raise ToolMissingError(obstacle)
+    if blocker := decide_node_blocker(platform=sys.platform, user=os.geteuid(), missing=missing):
+        raise ToolMissingError(blocker)
 
 
-def decide_obstacle(*, platform: str, user: int, missing: list[str]) -> str | None:
+def decide_node_blocker(*, platform: str, user: int, missing: list[str]) -> str | None:
     """Decide whether a machine can be a node: None, or what to do about it."""
     if platform != "linux" or user != 0:
         return "A real node needs root on Linux. Without it, the test kubelet does (make cluster)."

@@ -1,4 +1,4 @@
-"""The blueprints themselves: what starts a sync, and what tells people how it ended, plain, signed, once, or both.
+"""The blueprints themselves: what starts a sync, and what reports to people how it ended, plain, signed, once, or both.
 
 `main` writes them. Every decision about how Make.com takes part in a sync is here. First the modules behind the
 webhook: the signature's check, the memory of what was delivered, and the two emails; each takes `body`, the id of the
@@ -193,7 +193,7 @@ def _build_request(idempotency_key: str) -> Module:
 
 
 def build_callback(*, is_signed: bool, is_once: bool) -> Blueprint:
-    """Build what tells people how a sync ended: an email of success or of failure.
+    """Build what reports to people how a sync ended: an email of success or of failure.
 
     Make.com switches an instant scenario off at its first unhandled error, so every module behind the webhook has a
     handler. What an unauthenticated caller may cause is dropped; what concerns a true callback is kept and tried again.

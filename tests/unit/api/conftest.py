@@ -20,7 +20,7 @@ from falcon.testing import TestClient
 
 @dataclass
 class MemoryStore:
-    """Keeps syncs in a dictionary; what goes wrong, and what happens while a caller waits, is told beforehand."""
+    """Keeps syncs in a dictionary; what goes wrong, and what happens while a caller waits, is set beforehand."""
 
     syncs: dict[str, EstimateSync] = field(default_factory=dict)
     log: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class MemoryStore:
     """Hints name what has ended; otherwise everything, as a careless store might."""
     is_blind: bool = False
     """Hints name nothing, ever."""
-    looks: int = 0
+    polls: int = 0
     readings: int = 0
     queries: list[SyncQuery] = field(default_factory=list)
     redeliveries: list[tuple[str, str]] = field(default_factory=list)
@@ -77,7 +77,7 @@ class MemoryStore:
         return found[-1] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
-        self.looks += 1
+        self.polls += 1
         if self.find_fault:
             raise self.find_fault
         if self.is_sure:

@@ -6,11 +6,11 @@ import pytest
 from estimatesync_api.core.access import AccessControl, ApiKey, KeyText, find_key, parse_api_keys
 from estimatesync_api.core.problems import ApiError, Problem
 
-MAKE, LOOK = "made-up-key-of-make", "made-up-key-to-look"
+MAKE, READ_ONLY = "made-up-key-of-make", "made-up-key-to-look"
 KEYS, _ = parse_api_keys(
     [
         KeyText(source="API_KEYS", text=f"make:{MAKE}"),
-        KeyText(source="READ_ONLY_API_KEYS", text=f"look:{LOOK}", is_read_only=True),
+        KeyText(source="READ_ONLY_API_KEYS", text=f"look:{READ_ONLY}", is_read_only=True),
     ]
 )
 
@@ -43,10 +43,10 @@ class Caller:
         pytest.param(MAKE, "POST", "make", id="a key"),
         pytest.param("", "GET", Problem.KEY_MISSING, id="none"),
         pytest.param(f"{MAKE}x", "GET", Problem.KEY_WRONG, id="a wrong one"),
-        pytest.param(LOOK, "GET", "look", id="one that may look, looks"),
-        pytest.param(LOOK, "HEAD", "look", id="at the head, too"),
-        pytest.param(LOOK, "POST", Problem.KEY_READ_ONLY, id="one that may look, touches"),
-        pytest.param(LOOK, "BREW", Problem.KEY_READ_ONLY, id="does what nobody knows"),
+        pytest.param(READ_ONLY, "GET", "look", id="a read-only key reads"),
+        pytest.param(READ_ONLY, "HEAD", "look", id="also the head"),
+        pytest.param(READ_ONLY, "POST", Problem.KEY_READ_ONLY, id="a read-only key writes"),
+        pytest.param(READ_ONLY, "BREW", Problem.KEY_READ_ONLY, id="uses an unknown method"),
     ],
 )
 def test_the_key_decides(presented: str, method: str, answer: object) -> None:
@@ -77,7 +77,7 @@ def test_a_known_client_is_not_locked_out_by_others_at_the_same_address() -> Non
         caller.ask(f"guess-{number}")
 
     assert caller.ask(MAKE) == "make"
-    assert caller.ask(LOOK) == (Problem.TOO_MANY_GUESSES, 6)
+    assert caller.ask(READ_ONLY) == (Problem.TOO_MANY_GUESSES, 6)
 
 
 def test_who_only_forgets_the_key_is_not_guessing() -> None:
@@ -93,7 +93,7 @@ def test_each_key_has_its_own_limit_however_many_addresses_it_comes_from() -> No
     caller = Caller(requests_per_minute=3)
 
     answers = [caller.ask(MAKE, client=str(number)) for number in range(4)]
-    other = caller.ask(LOOK)
+    other = caller.ask(READ_ONLY)
     caller.now += 20
 
     assert answers == ["make", "make", "make", (Problem.TOO_MANY_REQUESTS, 20)]

@@ -1,4 +1,4 @@
-"""What `/metrics` tells, and what it never tells."""
+"""What `/metrics` shows, and what it never shows."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def person(app: Asgi) -> TestClient:
-    """Somebody who is signed in."""
+    """A person who is signed in."""
     answer = TestClient(app).simulate_post("/page/sign-in", body=f"key={KEY}", headers=FORM)
     return TestClient(app, headers={"cookie": f"estimatesync={answer.cookies['estimatesync'].value}"})
 

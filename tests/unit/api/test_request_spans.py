@@ -1,4 +1,4 @@
-"""Which requests are told to a collector: those that were let in."""
+"""Which requests become spans: the authenticated ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,12 +47,12 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def anybody(store: Any, recorder: Recorder) -> TestClient:
+def client(store: Any, recorder: Recorder) -> TestClient:
     return TestClient(create_app(parse_settings({"API_KEYS": f"make:{KEY}"}), store, tracer=recorder))
 
 
-def test_a_request_with_a_key_is_part_of_its_callers_trace(anybody: TestClient, recorder: Recorder) -> None:
-    anybody.simulate_get(SYNCS_PATH, headers={"x-api-key": KEY, **CALLER})
+def test_a_request_with_a_key_is_part_of_its_callers_trace(client: TestClient, recorder: Recorder) -> None:
+    client.simulate_get(SYNCS_PATH, headers={"x-api-key": KEY, **CALLER})
 
     assert recorder.ended == [(f"GET {SYNCS_PATH}", TRACE, {"http.response.status_code": 200})]
 
@@ -69,18 +69,18 @@ def test_a_request_with_a_key_is_part_of_its_callers_trace(anybody: TestClient, 
     ],
 )
 def test_unauthenticated_requests_leave_no_span_whatever_they_send(
-    anybody: TestClient, recorder: Recorder, method: str, path: str, headers: dict[str, str], status: int
+    client: TestClient, recorder: Recorder, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    answer = anybody.simulate_request(method, path, headers={**headers, **CALLER})
+    answer = client.simulate_request(method, path, headers={**headers, **CALLER})
 
     assert (answer.status_code, recorder.ended) == (status, [])
 
 
-def test_an_open_page_makes_one_span_and_not_one_for_each_refresh(anybody: TestClient, recorder: Recorder) -> None:
-    signed_in = anybody.simulate_post("/page/sign-in", body=f"key={KEY}", headers=FORM)
+def test_an_open_page_makes_one_span_and_not_one_for_each_refresh(client: TestClient, recorder: Recorder) -> None:
+    signed_in = client.simulate_post("/page/sign-in", body=f"key={KEY}", headers=FORM)
     cookie = {"cookie": f"estimatesync={signed_in.cookies['estimatesync'].value}"}
 
-    anybody.simulate_get("/", headers=cookie)
-    anybody.simulate_get("/", headers={**cookie, "X-Page-Part": "live"})
+    client.simulate_get("/", headers=cookie)
+    client.simulate_get("/", headers={**cookie, "X-Page-Part": "live"})
 
     assert [name for name, _, _ in recorder.ended] == ["GET /"]

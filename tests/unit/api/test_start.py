@@ -164,7 +164,7 @@ def test_a_request_without_a_key_joins_the_sync_that_is_at_work_on_its_days(clie
         pytest.param({"spec": EstimateSyncSpec(date_range=DAYS, cancel=True)}, id="it is to be cancelled"),
         pytest.param({"spec": EstimateSyncSpec(date_range=DAYS, suspend=True)}, id="it is suspended"),
         pytest.param(
-            {"spec": EstimateSyncSpec(date_range=DAYS, callback=CallbackSpec(enabled=False))}, id="it tells nobody"
+            {"spec": EstimateSyncSpec(date_range=DAYS, callback=CallbackSpec(enabled=False))}, id="without a callback"
         ),
         pytest.param({"spec": EstimateSyncSpec()}, id="it has other days"),
     ],

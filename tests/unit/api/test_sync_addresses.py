@@ -13,8 +13,8 @@ from falcon.testing import TestClient
 
 SYNCS = "/api/automations/estimates/syncs"
 RUNNING = EstimateSyncStatus(phase=Phase.RUNNING)
-TOLD = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.FAILED))
-UNTOLD = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.DISABLED))
+NOT_DELIVERED = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.FAILED))
+NOT_CALLED_BACK = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.DISABLED))
 
 WANTED = CallbackSpec()
 
@@ -47,7 +47,7 @@ def test_an_unchanged_sync_is_answered_with_304_and_no_body(
     tag = client.simulate_get(f"{SYNCS}/est-1").headers["etag"]
 
     same = client.simulate_get(f"{SYNCS}/est-1", headers={"If-None-Match": f'"other", W/{tag}'})
-    store.syncs["est-1"] = make_sync("est-1", TOLD)
+    store.syncs["est-1"] = make_sync("est-1", NOT_DELIVERED)
     changed = client.simulate_get(f"{SYNCS}/est-1", headers={"If-None-Match": tag})
 
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
@@ -69,7 +69,7 @@ def test_a_sync_is_cancelled(client: TestClient, store: Any, make_sync: MakeSync
 def test_a_sync_that_has_ended_cannot_be_cancelled_any_more(
     client: TestClient, store: Any, make_sync: MakeSync
 ) -> None:
-    store.syncs["est-1"] = make_sync("est-1", TOLD)
+    store.syncs["est-1"] = make_sync("est-1", NOT_DELIVERED)
 
     result = client.simulate_post(f"{SYNCS}/est-1/cancel")
 
@@ -78,7 +78,7 @@ def test_a_sync_that_has_ended_cannot_be_cancelled_any_more(
 
 
 def test_each_redelivery_is_a_new_request(client: TestClient, store: Any, make_sync: MakeSync) -> None:
-    store.syncs["est-1"] = make_sync("est-1", TOLD)
+    store.syncs["est-1"] = make_sync("est-1", NOT_DELIVERED)
 
     result = client.simulate_post(f"{SYNCS}/est-1/redeliver")
 
@@ -91,8 +91,8 @@ def test_each_redelivery_is_a_new_request(client: TestClient, store: Any, make_s
     ("status", "callback", "code"),
     [
         pytest.param(RUNNING, WANTED, "sync_not_finished", id="not ended"),
-        pytest.param(UNTOLD, WANTED, "callback_not_configured", id="nobody to tell"),
-        pytest.param(TOLD, CallbackSpec(enabled=False), "callback_not_configured", id="not wanted"),
+        pytest.param(NOT_CALLED_BACK, WANTED, "callback_not_configured", id="no target"),
+        pytest.param(NOT_DELIVERED, CallbackSpec(enabled=False), "callback_not_configured", id="not wanted"),
         pytest.param(
             EstimateSyncStatus(phase=Phase.FAILED), WANTED, "callback_not_configured", id="without a callback"
         ),
@@ -155,7 +155,7 @@ def test_a_log_is_followed_to_the_end_of_its_sync(
 ) -> None:
     store.syncs["est-1"] = make_sync("est-1", RUNNING)
     store.log = ("one", "two")
-    store.fetches = [RUNNING, RUNNING, unavailable, TOLD]
+    store.fetches = [RUNNING, RUNNING, unavailable, NOT_DELIVERED]
 
     result = client.simulate_get(f"{SYNCS}/est-1/logs?follow=true")
 

@@ -39,7 +39,7 @@ def index() -> SyncIndex:
     ("query", "names"),
     [
         pytest.param(SyncQuery(), ["c", "b", "a", "z"], id="newest first, then by name"),
-        pytest.param(SyncQuery(phases=frozenset({Phase.QUEUED})), ["c", "b"], id="queued, also if nobody has looked"),
+        pytest.param(SyncQuery(phases=frozenset({Phase.QUEUED})), ["c", "b"], id="queued, even if not reconciled yet"),
         pytest.param(SyncQuery(since=NOON + timedelta(seconds=1)), ["c", "b", "a"], id="since is included"),
         pytest.param(SyncQuery(until=NOON + timedelta(seconds=1)), ["z"], id="until is not"),
         pytest.param(SyncQuery(after=Place(created_at=NOON + timedelta(seconds=1), name="b")), ["a", "z"], id="behind"),

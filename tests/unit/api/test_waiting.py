@@ -1,4 +1,4 @@
-"""Callers who wait: one look for all, and nobody forgotten."""
+"""Waiting callers: one poll serves all of them, and none is forgotten."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,10 +22,10 @@ async def pause(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def wait_for_looks(store: Any, count: int) -> None:
-    begin = store.looks
+async def wait_for_polls(store: Any, count: int) -> None:
+    begin = store.polls
     async with asyncio.timeout(10):
-        while store.looks < begin + count:  # noqa: ASYNC110 - the store is no friend of events
+        while store.polls < begin + count:  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0)
 
 
@@ -35,7 +35,7 @@ def test_a_hundred_callers_cost_one_poll_at_a_time_and_two_readings_each(store: 
         store.syncs = {name: make_sync(name, RUNNING) for name in map(str, range(100))}
         store.is_sure = True
         waiting = [asyncio.create_task(waiter.wait_until_finished(name)) for name in store.syncs]
-        await wait_for_looks(store, 20)
+        await wait_for_polls(store, 20)
         assert store.readings == 100
         store.syncs = {name: make_sync(name, ENDED) for name in store.syncs}
         return await asyncio.gather(*waiting)
@@ -56,12 +56,12 @@ def test_a_finished_sync_is_noticed_even_if_the_index_never_shows_it(
         store.is_blind = True
         store.find_fault = unavailable if fault else None
         waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
-        await wait_for_looks(store, 1)
+        await wait_for_polls(store, 1)
         store.syncs = {"est-1": make_sync("est-1", ENDED)}
         return await asyncio.wait_for(waiting, 10)
 
     assert asyncio.run(act()) is not None
-    assert POLLS_PER_READING - 1 <= store.looks <= POLLS_PER_READING + 1
+    assert POLLS_PER_READING - 1 <= store.polls <= POLLS_PER_READING + 1
 
 
 def test_the_index_is_not_polled_when_no_caller_waits(store: Any, make_sync: MakeSync) -> None:
@@ -70,15 +70,15 @@ def test_the_index_is_not_polled_when_no_caller_waits(store: Any, make_sync: Mak
         store.syncs = {"est-1": make_sync("est-1", RUNNING)}
         store.is_sure = True
         waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
-        await wait_for_looks(store, 1)
+        await wait_for_polls(store, 1)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         for _ in range(10):
             await asyncio.sleep(0)
-        before = int(store.looks)
+        before = int(store.polls)
         for _ in range(50):
             await asyncio.sleep(0)
-        return int(store.looks) - before
+        return int(store.polls) - before
 
     assert asyncio.run(act()) == 0
 
@@ -89,7 +89,7 @@ def test_a_closing_waiter_ends_every_wait_and_begins_none(store: Any, make_sync:
         store.syncs = {"est-1": make_sync("est-1", RUNNING)}
         store.is_sure = True
         waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
-        await wait_for_looks(store, 1)
+        await wait_for_polls(store, 1)
         waiter.close_after(0.0)
         for late in (waiting, asyncio.create_task(waiter.wait_until_finished("est-1"))):
             with pytest.raises(ClosingError):

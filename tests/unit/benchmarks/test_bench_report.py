@@ -1,4 +1,4 @@
-"""What the benchmark measured becomes a document that tells its missed goals first."""
+"""What the benchmark measured becomes a document that lists its missed goals first."""
 
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET

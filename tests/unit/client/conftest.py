@@ -35,7 +35,7 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.syncs: list[Sync] = []
-        self.looks: list[Sync | Exception] = []
+        self.polls: list[Sync | Exception] = []
         self.streams: list[list[str | Exception]] = []
         self.queries: list[ListQuery] = []
         self.patiences: list[float | None] = []
@@ -45,11 +45,11 @@ class FakeServer:
 
     def fetch_sync(self, sync_id: str, *, patience: float | None = None) -> Sync:
         self.patiences.append(patience)
-        if self.looks:
-            look = self.looks.pop(0)
-            if isinstance(look, Exception):
-                raise look
-            return look
+        if self.polls:
+            polled = self.polls.pop(0)
+            if isinstance(polled, Exception):
+                raise polled
+            return polled
         for sync in self.syncs:
             if sync.sync_id == sync_id:
                 return sync

@@ -141,7 +141,7 @@ SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
         pytest.param(OK, SEEN_NOTHING, OK, id="only tried"),
         pytest.param(FAULT, SEEN_OK, FAULT, id="worked before"),
         pytest.param(OPEN, SEEN_OK, SEEN_OK, id="could not be tried, but worked"),
-        pytest.param(OPEN, SEEN_NOTHING, OPEN, id="nobody knows"),
+        pytest.param(OPEN, SEEN_NOTHING, OPEN, id="both unknown"),
     ],
 )
 def test_what_is_tried_now_counts_more_than_what_was_seen(

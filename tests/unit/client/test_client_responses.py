@@ -1,4 +1,4 @@
-"""Reading answers: the document stays whole, and a stranger is recognised."""
+"""Parsing responses: the document stays whole, and another server is recognised."""
 
 from collections.abc import Callable
 from typing import Any

@@ -110,10 +110,10 @@ def test_a_callback_that_is_tried_again_says_when_and_why(build: Callable[..., S
         "last_error": "HTTP 503",
     }
 
-    told = dict(format_fields(build(callback=callback), now))["Callback"]
+    shown = dict(format_fields(build(callback=callback), now))["Callback"]
 
-    assert told.startswith("retrying after 2 attempts, 1 min ago; next at 20")
-    assert told.endswith("(HTTP 503)")
+    assert shown.startswith("retrying after 2 attempts, 1 min ago; next at 20")
+    assert shown.endswith("(HTTP 503)")
 
 
 def test_a_list_with_the_longest_ids_and_numbers_fits_eighty_columns(build: Callable[..., Sync], now: datetime) -> None:

@@ -41,7 +41,7 @@ def begin(fake_server: Any) -> Callable[..., SyncWaiter]:
 def test_each_poll_is_shown_until_the_end(
     fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
-    fake_server.looks = [build(status=status) for status in ("queued", "running", "running", "failed")]
+    fake_server.polls = [build(status=status) for status in ("queued", "running", "running", "failed")]
     view = View()
 
     sync = begin().wait_for_end("est-1", view)
@@ -54,7 +54,7 @@ def test_each_poll_is_shown_until_the_end(
 def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
     fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
-    fake_server.looks = [build(status="running")] * 9
+    fake_server.polls = [build(status="running")] * 9
 
     with pytest.raises(StillRunningError, match="est-1 is still running") as raised:
         begin(timeout=2.5).wait_for_end("est-1", View())
@@ -66,7 +66,7 @@ def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
 def test_a_sync_that_is_deleted_meanwhile_ends_the_wait(
     fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
-    fake_server.looks = [build(status="running"), NotFoundError("There is no sync with this id.")]
+    fake_server.polls = [build(status="running"), NotFoundError("There is no sync with this id.")]
 
     with pytest.raises(NotFoundError):
         begin().wait_for_end("est-1", View())
@@ -80,7 +80,7 @@ def test_a_log_is_followed_across_breaks_without_a_line_twice(
         ["one\n", "two\nthree\n"],
         ["one\ntwo\nthree\nfour"],
     ]
-    fake_server.looks = [build(status=status) for status in ("running", "running", "succeeded")]
+    fake_server.polls = [build(status=status) for status in ("running", "running", "succeeded")]
 
     assert list(begin().follow_log("est-1")) == ["one", "two", "three", "four"]
 
@@ -89,7 +89,7 @@ def test_a_log_that_breaks_off_after_the_end_is_read_once_more(
     fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
 ) -> None:
     fake_server.streams = [["one\n", UnavailableError("Gone.")], ["one\ntwo\n"]]
-    fake_server.looks = [build(), build()]
+    fake_server.polls = [build(), build()]
 
     assert list(begin().follow_log("est-1")) == ["one", "two"]
 
@@ -99,7 +99,7 @@ def test_a_log_that_stays_unreadable_is_given_up(
 ) -> None:
     gone = UnavailableError("The log cannot be read now.")
     fake_server.streams = [["one\n", gone], *([gone] for _ in range(9))]
-    fake_server.looks = [build(status="running"), *(build() for _ in range(9))]
+    fake_server.polls = [build(status="running"), *(build() for _ in range(9))]
     given: list[str] = []
 
     with pytest.raises(UnavailableError, match="cannot be read"):
@@ -113,7 +113,7 @@ def test_a_silent_log_of_a_sync_at_work_is_followed_for_as_long_as_it_takes(
 ) -> None:
     silent = UnavailableError("No answer in time.")
     fake_server.streams = [*([silent] for _ in range(50)), ["one\n"]]
-    fake_server.looks = [*(build(status="queued") for _ in range(50)), build()]
+    fake_server.polls = [*(build(status="queued") for _ in range(50)), build()]
 
     assert list(begin(patience=5.0).follow_log("est-1")) == ["one"]
 

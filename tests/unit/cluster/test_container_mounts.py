@@ -23,7 +23,7 @@ def test_secrets_and_config_maps_are_mounted_and_other_volumes_are_not(build_pod
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         pytest.param("/etc/keys/API_KEYS", "/pod/keys/API_KEYS", id="a file of the mount"),
         pytest.param("/etc/keys", "/pod/keys", id="the mount itself"),
@@ -31,5 +31,5 @@ def test_secrets_and_config_maps_are_mounted_and_other_volumes_are_not(build_pod
         pytest.param("see /etc/keys/API_KEYS", "see /etc/keys/API_KEYS", id="no path"),
     ],
 )
-def test_a_variable_that_names_a_mount_is_redirected_to_its_files(value: str, told: str) -> None:
-    assert redirect_paths({"X": value}, {"/etc/keys": Path("/pod/keys")}) == {"X": told}
+def test_a_variable_that_names_a_mount_is_redirected_to_its_files(value: str, expected: str) -> None:
+    assert redirect_paths({"X": value}, {"/etc/keys": Path("/pod/keys")}) == {"X": expected}

@@ -21,7 +21,7 @@ from estimatesync_cluster.node_configuration import (
     build_network_commands,
     build_network_file,
 )
-from estimatesync_cluster.real_node import build_policies_command, decide_obstacle
+from estimatesync_cluster.real_node import build_policies_command, decide_node_blocker
 
 LAYOUT = NodeLayout(root=Path("/state"), run=Path("/run/node"))
 
@@ -89,11 +89,11 @@ def test_of_kube_router_only_the_firewall_runs() -> None:
 def test_a_machine_that_cannot_be_a_node_is_refused_with_the_reason(
     platform: str, user: int, missing: list[str], words: str
 ) -> None:
-    obstacle = decide_obstacle(platform=platform, user=user, missing=missing)
+    blocker = decide_node_blocker(platform=platform, user=user, missing=missing)
 
-    assert obstacle is not None
-    assert words in str(ToolMissingError(obstacle))
+    assert blocker is not None
+    assert words in str(ToolMissingError(blocker))
 
 
 def test_root_on_linux_with_every_tool_is_enough() -> None:
-    assert decide_obstacle(platform="linux", user=0, missing=[]) is None
+    assert decide_node_blocker(platform="linux", user=0, missing=[]) is None

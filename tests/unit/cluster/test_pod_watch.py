@@ -14,7 +14,7 @@ Step = tuple[str, Pod] | Exception
 
 
 class EndOfScriptError(Exception):
-    """The script of a fake API server has no more to tell."""
+    """The script of a fake API server has no more events."""
 
 
 class ScriptedSource:
@@ -40,7 +40,7 @@ class ScriptedSource:
 
 
 class Diary:
-    """Writes down what a listener is told."""
+    """Records what a listener receives."""
 
     def __init__(self) -> None:
         self.entries: list[str] = []

@@ -1,4 +1,4 @@
-"""One reading of Retry-After for all who are told to wait."""
+"""One parser of Retry-After for every client that is asked to wait."""
 
 from datetime import UTC, datetime, timedelta
 

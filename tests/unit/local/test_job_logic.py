@@ -1,4 +1,4 @@
-"""What a job does next and how it looks, for every way a run can end; the semantics are a Kubernetes Job's."""
+"""What a job does next and what it reports, for every way a run can end; the semantics are a Kubernetes Job's."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

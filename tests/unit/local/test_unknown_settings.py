@@ -1,4 +1,4 @@
-"""Names in .env that have no effect: a slip of the pen is pointed out, and the rest is no cause for alarm."""
+"""Names in .env that have no effect: a likely typing error is pointed out, and the rest is only counted."""
 
 import re
 from functools import partial

@@ -1,4 +1,4 @@
-"""The callback's body: the seed's payload plus sync_id, the same bytes for ever."""
+"""The callback's body: the seed's payload plus sync_id, always the same bytes."""
 
 import json
 from datetime import datetime, timedelta, timezone

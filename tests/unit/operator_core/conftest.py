@@ -80,7 +80,7 @@ class World:
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         unfinished = tuple(sync for sync in self.syncs.values() if not sync.is_finished)
-        await asyncio.sleep(0)  # where other passes get between a look and what is done about it
+        await asyncio.sleep(0)  # where other passes run between a read and the write that follows it
         return unfinished
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
@@ -153,7 +153,7 @@ def world() -> World:
 
 @pytest.fixture
 def make_sync() -> Callable[..., EstimateSync]:
-    """A sync of `age` days; what is no field of its own becomes status."""
+    """A sync of `age` days; other fields become its status."""
     return build_sync
 
 

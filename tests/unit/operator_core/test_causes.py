@@ -23,7 +23,7 @@ def test_a_sign_means_one_thing() -> None:
 
 
 def test_every_blocker_but_a_refused_job_and_a_missing_secret_is_known_by_signs() -> None:
-    """A refused job is told by the API server's answer, a missing Secret by the words beside the sign."""
+    """The API server's response shows a refused job; the message that comes with the sign shows a missing Secret."""
     signless = BLOCKERS - set(SIGNS)
 
     assert signless == {Reason.JOB_REFUSED, Reason.SECRET_MISSING}

@@ -90,9 +90,9 @@ def test_conditions_carry_the_cause_and_the_generation() -> None:
 @pytest.mark.parametrize(
     ("phase", "reason", "expected"),
     [
-        pytest.param(Phase.RUNNING, "ImagePullFailed", "True", id="an obstacle"),
+        pytest.param(Phase.RUNNING, "ImagePullFailed", "True", id="a blocker"),
         pytest.param(Phase.RUNNING, "Running", "False", id="at work"),
-        pytest.param(Phase.FAILED, "ImagePullFailed", "False", id="ended by an obstacle"),
+        pytest.param(Phase.FAILED, "ImagePullFailed", "False", id="ended by a blocker"),
     ],
 )
 def test_a_running_sync_with_a_blocker_is_stalled(phase: Phase, reason: str, expected: str) -> None:

@@ -118,7 +118,7 @@ def test_only_a_terminal_condition_ends_a_job(job: Raw | None, pods: list[Raw], 
     "owners",
     [
         pytest.param([], id="no owner"),
-        pytest.param([{"uid": "uid-a"}], id="we are named beside nobody, but do not control it"),
+        pytest.param([{"uid": "uid-a"}], id="we are its only owner, but do not control it"),
         pytest.param([{"uid": "uid-x", "controller": True}, {"uid": "uid-a"}], id="another one controls it"),
     ],
 )
@@ -232,7 +232,7 @@ def test_only_the_object_that_gets_nothing_is_asked_for_its_events(
         pytest.param(_job(failed=1, active=0), True, id="one that failed"),
         pytest.param(_job(uncountedTerminatedPods={"failed": ["uid"]}), True, id="one that just ended"),
         pytest.param(_job(_condition("Complete"), succeeded=1), True, id="the result"),
-        pytest.param(_job(_condition("FailureTarget"), active=1, ready=1), True, id="one that is told to end"),
+        pytest.param(_job(_condition("FailureTarget"), active=1, ready=1), True, id="one that is asked to end"),
         pytest.param(_job(deleted=True), True, id="deleted"),
     ],
 )
@@ -346,7 +346,7 @@ def test_an_absent_job_always_gives_the_same_observation() -> None:
         pytest.param([{"kind": "EstimateSync", "name": "a"}], True, id="ours"),
         pytest.param([{"kind": "EstimateSync", "name": "b"}], False, id="another sync's"),
         pytest.param([{"kind": "CronJob", "name": "a"}], False, id="another kind's"),
-        pytest.param([], False, id="nobody's"),
+        pytest.param([], False, id="without an owner"),
     ],
 )
 def test_only_a_job_that_an_estimatesync_owned_is_left_over(owners: list[Raw], expected: bool) -> None:  # noqa: FBT001 - a table's column

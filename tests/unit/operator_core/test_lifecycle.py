@@ -280,14 +280,14 @@ def test_a_job_that_was_just_created_needs_no_second_word(make_sync: MakeSync, r
 @pytest.mark.parametrize(
     ("status", "known_pod", "seen", "expected"),
     [
-        pytest.param({}, None, {}, (None, None), id="nobody has looked"),
-        pytest.param({}, None, {"pod_name": "a"}, (None, None), id="the first is no news of its own"),
+        pytest.param({}, None, {}, (None, None), id="not observed yet"),
+        pytest.param({}, None, {"pod_name": "a"}, (None, None), id="the first pod alone is not a change"),
         pytest.param({}, None, {"pod_name": "a", "waiting_reason": "ErrImagePull"}, ("a", 1), id="but goes with other"),
         pytest.param({}, "a", {"waiting_reason": "NodeLost"}, ("a", 1), id="remembered from before"),
         pytest.param({}, "a", {"pod_name": "b"}, ("b", 2), id="another than remembered"),
         pytest.param({"pod_name": "a", "runs": 1}, None, {"pod_name": "b"}, ("b", 2), id="another than on record"),
         pytest.param({"pod_name": "b", "runs": 2}, "b", {"pod_name": "b"}, ("b", 2), id="the same"),
-        pytest.param({"pod_name": "b", "runs": 2}, "b", {}, ("b", 2), id="not looked at again"),
+        pytest.param({"pod_name": "b", "runs": 2}, "b", {}, ("b", 2), id="not observed again"),
     ],
 )
 def test_the_pods_of_a_sync_are_counted_as_they_are_seen(
@@ -311,7 +311,7 @@ def test_the_pods_of_a_sync_are_counted_as_they_are_seen(
     ("before", "seen", "expected"),
     [
         pytest.param({}, "a", ("a", 1), id="the only pod"),
-        pytest.param({"pod_name": "a", "runs": 1}, "b", ("b", 2), id="one that came after the last look"),
+        pytest.param({"pod_name": "a", "runs": 1}, "b", ("b", 2), id="one that came after the last observation"),
         pytest.param({"pod_name": "b", "runs": 2}, None, ("b", 2), id="none that is left"),
     ],
 )

@@ -86,7 +86,7 @@ def test_sync_pods_are_set_from_the_environment() -> None:
     [
         pytest.param("NAMESPACE", " ", "NAMESPACE is not set", id="no namespace"),
         pytest.param("SYNC_IMAGE", "", "SYNC_IMAGE is not set", id="no image"),
-        pytest.param("MAX_ACTIVE_SYNCS", "0", "from 1 to 10000", id="nobody could run"),
+        pytest.param("MAX_ACTIVE_SYNCS", "0", "from 1 to 10000", id="no sync could run"),
         pytest.param("TTL_SECONDS_AFTER_FINISHED", "3600", "from 86400", id="a key is known for a day"),
         pytest.param("PROGRESS_SECONDS", "0.5", "whole number", id="fraction"),
         pytest.param("TIME_ZONE", "Mars/Olympus", "IANA time zone", id="unknown zone"),

@@ -160,7 +160,7 @@ def test_the_blocker_that_lasted_until_the_deadline_is_the_cause(make_sync: Make
     ("container_reason", "reason"),
     [
         pytest.param("TerminationByKubelet", Reason.EVICTED, id="the node knows why"),
-        pytest.param("Error", Reason.INTERRUPTED, id="nobody knows why"),
+        pytest.param("Error", Reason.INTERRUPTED, id="for an unknown reason"),
     ],
 )
 def test_an_interrupted_run_leaves_the_cause_to_the_node(

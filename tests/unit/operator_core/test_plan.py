@@ -68,7 +68,7 @@ RECOVERED = {**_stalled(LONG_AGO, "Running", status=ConditionStatus.FALSE)}
         pytest.param({"reason": "Starting"}, ABSENT_JOB, (None, None, AT_ONCE), id="its name was free again"),
         pytest.param(_stalled(LONG_AGO, "JobRefused"), ABSENT_JOB, (None, None, AT_ONCE), id="refused: tried again"),
         pytest.param({"reason": "Starting", **CANCEL}, ABSENT_JOB, (None, "Cancelled", AT_ONCE), id="cancelled early"),
-        pytest.param({}, ABSENT_JOB, (None, "JobDeleted", AT_ONCE), id="somebody deleted it"),
+        pytest.param({}, ABSENT_JOB, (None, "JobDeleted", AT_ONCE), id="a person deleted it"),
         pytest.param({}, _job(JobState.FOREIGN), (None, "JobConflict", AT_ONCE), id="not ours"),
         pytest.param({}, _job(JobState.SUCCEEDED), (None, "ResultMissing", AT_ONCE), id="succeeded"),
         pytest.param(CANCEL, _job(JobState.FAILED), (None, "ResultMissing", AT_ONCE), id="failed before the cancel"),
@@ -132,7 +132,7 @@ def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
     [
         pytest.param(CANCEL, ABSENT_JOB, None, Reason.CANCELLED, "Cancelled", id="cancelled"),
         pytest.param(CANCEL, _job(JobState.FOREIGN), None, Reason.CANCELLED, "Cancelled", id="cancelled, job not ours"),
-        pytest.param({}, ABSENT_JOB, None, Reason.JOB_DELETED, "was deleted", id="somebody deleted the job"),
+        pytest.param({}, ABSENT_JOB, None, Reason.JOB_DELETED, "was deleted", id="a person deleted the job"),
         pytest.param(
             {}, _job(JobState.STOPPING), None, Reason.JOB_DELETED, "was deleted", id="deleted and does not end"
         ),
@@ -260,7 +260,7 @@ DELIVERED = {"callback": CallbackStatus(state=CallbackState.DELIVERED)}
             (Action.DELETE_SYNC, False, None),
             id="its time is over",
         ),
-        pytest.param({"completion_time": None, **DELIVERED}, (None, False, None), id="ended nobody knows when"),
+        pytest.param({"completion_time": None, **DELIVERED}, (None, False, None), id="ended at an unknown time"),
     ],
 )
 def test_a_finished_sync_delivers_its_callback_then_expires(

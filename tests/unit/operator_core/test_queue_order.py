@@ -22,11 +22,11 @@ CANCELLED: dict[str, Any] = {"phase": Phase.QUEUED, "spec": EstimateSyncSpec(can
         pytest.param({"r": RUNNING}, 1, "Position 1; waiting for r", id="the only place is taken"),
         pytest.param({"r": RUNNING}, 2, "It is this sync's turn", id="a second place"),
         pytest.param({"old": {"age": 2}}, 1, "Position 2", id="an older one goes first, greeted or not"),
-        pytest.param({"old": {"age": 2, "phase": Phase.QUEUED}}, 2, "It is this sync's turn", id="room for both"),
+        pytest.param({"old": {"age": 2, "phase": Phase.QUEUED}}, 2, "It is this sync's turn", id="slots for both"),
         pytest.param({"young": {"age": 0}}, 1, "It is this sync's turn", id="a younger one waits"),
         pytest.param({"a": {"age": 1}}, 1, "Position 2", id="of the same age, the name decides"),
         pytest.param(
-            {"old": {"age": 2, **SUSPENDED}}, 1, "It is this sync's turn", id="a suspended one holds up nobody"
+            {"old": {"age": 2, **SUSPENDED}}, 1, "It is this sync's turn", id="a suspended one delays no other"
         ),
         pytest.param({"old": {"age": 2, **CANCELLED}}, 1, "It is this sync's turn", id="nor does a cancelled one"),
         pytest.param(
@@ -85,7 +85,7 @@ def test_far_back_in_the_line_the_position_is_rough_so_that_it_seldom_changes(
 def test_only_syncs_whose_place_has_changed_are_outdated_oldest_first(make_sync: MakeSync) -> None:
     syncs = [
         make_sync("new", age=0),
-        make_sync("told", age=1, phase=Phase.QUEUED, message="Position 3; waiting for running"),
+        make_sync("unchanged", age=1, phase=Phase.QUEUED, message="Position 3; waiting for running"),
         make_sync("outdated", age=2, phase=Phase.QUEUED, message="Position 7; waiting for another"),
         make_sync("next", age=3, phase=Phase.QUEUED, message="Position 2; waiting for running"),
         make_sync("running", age=9, **RUNNING),
@@ -100,12 +100,12 @@ def test_only_syncs_whose_place_has_changed_are_outdated_oldest_first(make_sync:
 def test_a_line_of_a_thousand_hardly_changes_when_it_moves_up_by_one(make_sync: MakeSync) -> None:
     line = [make_sync(f"s{number:04}", age=2000 - number, phase=Phase.QUEUED) for number in range(1000)]
     running = make_sync("r0", age=5000, **RUNNING)
-    told = []
+    waiting = []
     for place, sync in enumerate(line):
         decision = decide_start(sync, [running, *line[:place]], max_active=1)
-        told.append(make_sync(sync.name, age=2000 - place, phase=Phase.QUEUED, message=decision.message))
+        waiting.append(make_sync(sync.name, age=2000 - place, phase=Phase.QUEUED, message=decision.message))
 
-    moved = list_outdated([make_sync("s0000", age=2000, **RUNNING), *told[1:]], max_active=1)
+    moved = list_outdated([make_sync("s0000", age=2000, **RUNNING), *waiting[1:]], max_active=1)
 
     assert 20 <= len(moved) <= 40
 

@@ -362,7 +362,7 @@ def test_cancelling_spares_a_foreign_job_of_our_name(
 @pytest.mark.parametrize(
     ("observation", "reason"),
     [
-        pytest.param(None, Reason.JOB_DELETED, id="somebody deleted the job"),
+        pytest.param(None, Reason.JOB_DELETED, id="a person deleted the job"),
         pytest.param(JobObservation(state=JobState.FOREIGN), Reason.JOB_CONFLICT, id="the name is taken"),
     ],
 )
@@ -575,7 +575,7 @@ def test_progress_is_read_once_per_interval_however_often_own_writes_trigger_a_p
     assert result.requeue_after == timedelta(seconds=2)
 
 
-def test_a_clock_that_is_set_back_does_not_delay_the_next_look(
+def test_a_clock_that_is_set_back_does_not_delay_the_next_pass(
     world: World, make_reconciler: Make, running: dict[str, Any]
 ) -> None:
     world.add("a", **running)
@@ -625,14 +625,14 @@ def test_a_pass_that_finds_nothing_new_writes_nothing(
         world.observations["a"] = observation
     reconciler = make_reconciler()
     reconcile_until_idle(reconciler, "a")
-    before, told = world.syncs["a"].metadata.resource_version, len(world.events)
+    version, events = world.syncs["a"].metadata.resource_version, len(world.events)
 
     for _ in range(3):
         world.time += timedelta(seconds=5)
         reconcile_until_idle(reconciler, "a")
 
-    assert world.syncs["a"].metadata.resource_version == before
-    assert len(world.events) == told
+    assert world.syncs["a"].metadata.resource_version == version
+    assert len(world.events) == events
 
 
 def test_a_blocker_is_shown_at_once_even_between_two_readings_of_the_log(

@@ -90,7 +90,7 @@ def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
     cache = SyncCache()
     cache.upsert(make_sync("new"))
     cache.upsert(make_sync("running", **RUNNING))
-    cache.upsert(make_sync("told", **{**DONE, "callback": CallbackStatus(state=CallbackState.PENDING)}))
+    cache.upsert(make_sync("owing", **{**DONE, "callback": CallbackStatus(state=CallbackState.PENDING)}))
     cache.upsert(version(make_sync("going", **RUNNING), 1, deletion_timestamp=NOW))
 
     assert [sync.name for sync in cache.list_unfinished()] == ["new", "running"]

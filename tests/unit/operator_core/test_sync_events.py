@@ -36,13 +36,13 @@ def _callback(state: CallbackState, attempts: int = 0, **fields: Any) -> Estimat
             _status(Phase.RUNNING, "ImagePullFailed"),
             _status(Phase.RUNNING, "Running"),
             ("Normal", "Running", "m"),
-            id="an obstacle is gone",
+            id="a blocker is gone",
         ),
         pytest.param(
             _status(Phase.RUNNING, "Running"),
             _status(Phase.RUNNING, "ImagePullFailed"),
             ("Warning", "ImagePullFailed", "m"),
-            id="obstacle",
+            id="blocker",
         ),
         pytest.param(
             _status(Phase.RUNNING, "Running"),
@@ -78,16 +78,16 @@ def _callback(state: CallbackState, attempts: int = 0, **fields: Any) -> Estimat
             EstimateSyncStatus(phase=Phase.SUCCEEDED),
             _callback(CallbackState.DISABLED, last_error="no URL"),
             ("Normal", "CallbackDisabled", "no URL"),
-            id="nobody to tell",
+            id="callback disabled",
         ),
     ],
 )
 def test_a_transition_makes_one_event(
     before: EstimateSyncStatus, after: EstimateSyncStatus, event: tuple[str, str, str]
 ) -> None:
-    (told,) = build_events(before, after)
+    (created,) = build_events(before, after)
 
-    assert (told.type, told.reason, told.message) == event
+    assert (created.type, created.reason, created.message) == event
     assert build_events(after, after) == ()
 
 

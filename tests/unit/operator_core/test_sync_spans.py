@@ -36,7 +36,7 @@ def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[FinishedSpan
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         pytest.param({}, {"phase": Phase.QUEUED}, [], id="it waits"),
         pytest.param({"phase": Phase.QUEUED}, PLACED, [("sync queued", CREATED, STARTED)], id="it gets its place"),
@@ -65,14 +65,14 @@ def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[FinishedSpan
     ],
 )
 def test_each_state_becomes_a_span_when_it_is_over(
-    make_sync: MakeSync, before: dict[str, Any], after: dict[str, Any], told: list[tuple[str, datetime, datetime]]
+    make_sync: MakeSync, before: dict[str, Any], after: dict[str, Any], expected: list[tuple[str, datetime, datetime]]
 ) -> None:
     sync = make_sync("a", **before)
     sync = msgspec.structs.replace(sync, metadata=msgspec.structs.replace(sync.metadata, creation_timestamp=CREATED))
 
     spans = build_spans(sync, after)
 
-    assert [(span.name, span.start, span.end) for span in spans] == told
+    assert [(span.name, span.start, span.end) for span in spans] == expected
 
 
 def test_the_spans_hang_together_and_below_the_request(make_sync: MakeSync) -> None:

@@ -128,7 +128,9 @@ def test_a_deleted_job_enqueues_its_sync_and_leaves_no_snapshot(desk: Desk) -> N
     assert desk.planned == [("a", SOON)] * 2
 
 
-@pytest.mark.parametrize("job", [pytest.param(_job(label=None), id="a stranger's"), pytest.param(_job(), id="settled")])
+@pytest.mark.parametrize(
+    "job", [pytest.param(_job(label=None), id="a foreign job"), pytest.param(_job(), id="settled")]
+)
 def test_foreign_jobs_and_jobs_of_settled_syncs_enqueue_nothing(desk: Desk, job: dict[str, Any]) -> None:
     desk.handlers.handle_sync(None, _sync(1, **DONE))
     desk.planned.clear()

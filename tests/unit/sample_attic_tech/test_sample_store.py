@@ -37,7 +37,7 @@ def test_impossible_edits_are_refused_and_change_nothing() -> None:
     with pytest.raises(ValueError, match="never changes"):
         store.update(1, {"id": 2})
     with pytest.raises(KeyError):
-        store.update(9, {"name": "nobody"})
+        store.update(9, {"name": "unknown"})
     with pytest.raises(KeyError):
         store.delete(9)
 

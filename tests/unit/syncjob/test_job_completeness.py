@@ -101,10 +101,10 @@ def is_in_range(record: Mapping[str, Any]) -> bool:
 
 @dataclass
 class World:
-    """The source with its own clock, and a witness of everything that was ever to be seen in it.
+    """The source with its own clock, and a record of every state that a request could see.
 
     Attributes:
-        witnessed: for each request its clock, and the version of each record that was in the range then.
+        seen_states: for each request its clock, and the version of each record that was in the range then.
     """
 
     story: Story
@@ -112,7 +112,7 @@ class World:
     sample: RunningSample = field(init=False)
     clock: datetime = field(init=False)
     versions: int = 0
-    witnessed: list[tuple[datetime, dict[int, int]]] = field(default_factory=list)
+    seen_states: list[tuple[datetime, dict[int, int]]] = field(default_factory=list)
     edited: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
 
@@ -122,7 +122,7 @@ class World:
         self.sample = RunningSample(SampleConfig(on_request=self._let_things_happen, shuffle_ties=True))
         for age in self.story.ages:
             self._insert(self._pick_free_id(), created_at=self.clock - timedelta(days=100), updated_at=self.clock - age)
-        self._witness()
+        self._record_state()
 
     def _pick_free_id(self) -> int:
         taken = {record["id"] for record in self.sample.store.read_all()} | self.deleted
@@ -136,9 +136,9 @@ class World:
         self.versions += 1
         return {"crew_notes": str(self.versions)}
 
-    def _witness(self) -> None:
+    def _record_state(self) -> None:
         records = self.sample.store.read_all()
-        self.witnessed.append(
+        self.seen_states.append(
             (self.clock, {record["id"]: int(record["crew_notes"]) for record in records if is_in_range(record)})
         )
 
@@ -148,7 +148,7 @@ class World:
         self.clock += step
         for event in events:
             self._happen(event)
-        self._witness()
+        self._record_state()
 
     def _happen(self, event: Event) -> None:
         stamp = self.clock - event.late
@@ -231,7 +231,7 @@ class Table:
 
 class SilentLog:
     def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
-        assert action and message and level and fields is not None  # noqa: PT018 - nothing to tell apart
+        assert action and message and level and fields is not None  # noqa: PT018 - nothing to distinguish
 
 
 @dataclass
@@ -304,7 +304,7 @@ def run_story(
 
 def list_missing(world: World, table: Table, as_of: datetime) -> Iterator[tuple[int, str]]:
     """List what was in the range at an instant and is not stored in its version of then or a newer one."""
-    expected = next(versions for clock, versions in reversed(world.witnessed) if clock <= as_of)
+    expected = next(versions for clock, versions in reversed(world.seen_states) if clock <= as_of)
     stored = table.versions
     for number, version in expected.items():
         if number not in world.deleted and stored.get(number, 0) < version:
@@ -320,7 +320,7 @@ def test_nothing_is_missing_whatever_changes_while_it_is_read(story: Story) -> N
     assert stored.complete_as_of
     assert list(list_missing(world, table, story.clock)) == []
     assert list(list_missing(world, table, stored.complete_as_of)) == []
-    seen = set().union(*(versions for _, versions in world.witnessed))
+    seen = set().union(*(versions for _, versions in world.seen_states))
     assert table.versions.keys() <= seen | world.edited
 
 
@@ -331,7 +331,7 @@ def test_a_source_that_rests_is_stored_as_it_is_and_fetched_once(story: Story) -
 
     world, table, stored = run_story(at_rest)
 
-    (_, versions), *_ = world.witnessed
+    (_, versions), *_ = world.seen_states
     pages = max(1, story.concurrency, -(-len(versions) // (story.page_size or 1)))
     assert table.versions == versions
     assert stored.results.total_fetched == len(versions)

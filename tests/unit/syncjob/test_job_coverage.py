@@ -59,7 +59,7 @@ def build_page(
 @pytest.mark.parametrize(
     ("pages", "is_nearly_read", "is_over"),
     [
-        pytest.param(0, False, False, id="the-first-tells-the-total"),
+        pytest.param(0, False, False, id="the-first-gives-the-total"),
         pytest.param(2, False, False, id="two-are-left"),
         pytest.param(3, True, False, id="one-is-left"),
         pytest.param(4, True, True, id="none-is-left"),
@@ -133,7 +133,7 @@ def test_a_state_remembers_the_earliest_reading() -> None:
     [
         pytest.param(NOON, NOON - MINUTE, id="what-the-clock-had-passed-was-there"),
         pytest.param(NOON - 2 * MINUTE, NOON - 2 * MINUTE, id="what-it-had-not-passed-may-have-come-later"),
-        pytest.param(None, NOON - 99 * MINUTE, id="without-a-clock-only-the-page-itself-tells"),
+        pytest.param(None, NOON - 99 * MINUTE, id="without-a-clock-only-the-page-gives-the-time"),
     ],
 )
 def test_pages_asked_for_together_share_the_newest_stamp(clock: datetime | None, stamp: datetime) -> None:

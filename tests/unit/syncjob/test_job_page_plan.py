@@ -52,15 +52,15 @@ def test_some_pages_are_asked_for_before_their_number_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "total"),
+    ("announced", "total"),
     [
         pytest.param(17, 17, id="more-than-asked-for"),
         pytest.param(3, 3, id="fewer-than-asked-for"),
         pytest.param(0, 1, id="none"),
     ],
 )
-def test_the_first_page_fixes_the_number_of_pages(told: int, total: int) -> None:
-    plan = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=told))
+def test_the_first_page_fixes_the_number_of_pages(announced: int, total: int) -> None:
+    plan = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=announced))
 
     assert (plan.total_pages, plan.is_settled) == (total, True)
     assert plan_after(plan, build_page(2, total_pages=99, has_more=True)) == plan

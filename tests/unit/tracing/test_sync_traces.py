@@ -25,7 +25,7 @@ def test_a_posted_sync_goes_on_with_the_trace_of_its_request() -> None:
 
     assert find_origin(sync) == parse_traceparent(REQUEST)
     assert f"{span.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
-    assert not span.is_sampled, "whoever began the trace has decided that it is not recorded"
+    assert not span.is_sampled, "the caller has decided that its trace is not sampled"
 
 
 def test_any_other_sync_starts_a_trace_whose_id_follows_from_the_sync() -> None:
@@ -51,7 +51,7 @@ def test_an_invalid_traceparent_annotation_is_ignored() -> None:
 
 
 def test_a_share_of_the_traces_can_be_taken_by_their_ids() -> None:
-    """Samplers compare the low 64 bits: in a bare uid, two of them are the same for ever."""
+    """Samplers compare the low 64 bits: in a bare uid, two of them are always the same."""
     half = 2**63
 
     low = [

@@ -22,11 +22,11 @@ SYNC_LABELS = {
     "app.kubernetes.io/component": "sync",
     "app.kubernetes.io/managed-by": "estimatesync",
 }
-PLAYED = {"sync": SYNC_LABELS, "proxy": {"role": "proxy"}, "prometheus": {"role": "prometheus"}, "stranger": {}}
+PLAYED = {"sync": SYNC_LABELS, "proxy": {"role": "proxy"}, "prometheus": {"role": "prometheus"}, "outsider": {}}
 """Pods that only call and listen, by name: a sync's own would be over before it is asked."""
 INSIDE = {
-    "another pod": ("stranger", OTHER_PORT),
-    "a name server": ("stranger", DNS_PORT),
+    "another pod": ("outsider", OTHER_PORT),
+    "a name server": ("outsider", DNS_PORT),
     "a sync pod": ("sync", OTHER_PORT),
     "the API": ("api", 8080),
     "another port of the API": ("api", OTHER_PORT),
@@ -41,9 +41,9 @@ OPEN = {
     "sync": {"Attic Tech", "PostgreSQL", "a name server"},
     "proxy": {*OUTSIDE, *ANOTHER_POD, "the API"},
     "prometheus": {*OUTSIDE, *ANOTHER_POD, "the API", "the operator's metrics"},
-    "stranger": OUTSIDE,
+    "outsider": OUTSIDE,
 }
-"""Who reaches what under the policies; without them, everybody reaches everything."""
+"""Who reaches what under the policies; without them, every pod reaches everything."""
 CONNECT = f"""
 import json, socket, sys
 def is_reached(host, port):
@@ -60,7 +60,7 @@ def is_reached(host, port):
     return True
 print(json.dumps([name for name, address in json.loads(sys.argv[1]) if is_reached(*address)]))
 """
-# The kernel lets in whoever connects; the child listens and echoes on, after `kubectl exec` has returned.
+# The kernel accepts every connection; the child listens and echoes on, after `kubectl exec` has returned.
 LISTEN = f"""
 import os, socket
 listener = socket.create_server(("0.0.0.0", {OTHER_PORT}))
@@ -77,7 +77,7 @@ while True:
 
 
 def build_pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
-    """A pod that waits to be told what to do, as restricted as the namespace wants it."""
+    """A pod that waits for commands, as restricted as the namespace wants it."""
     container = {
         "name": "main",
         "image": "estimatesync-sync:0.1.0",
@@ -92,7 +92,7 @@ def build_pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """Everybody who calls, as the name and address of a pod, and everything that is called, as address and port."""
+    """Every caller, as the name and address of a pod, and everything that is called, as address and port."""
 
     release: Any
     callers: dict[str, tuple[str, str]]
@@ -136,7 +136,7 @@ def outside(
 
 @pytest.fixture
 def surroundings(release: Any, outside: dict[str, tuple[str, int]]) -> Surroundings:
-    """An installed release, pods beside it, and in each a listener on a port that is nobody's business."""
+    """An installed release, other pods, and in each a listener on a port that no policy names."""
     release.deploy("install")
     for name, labels in PLAYED.items():
         release.kubectl("apply", "--filename=-", stdin=json.dumps(build_pod(name, labels)))

@@ -15,7 +15,7 @@ from estimatesync_cluster.node_configuration import NODE_NAME
 from estimatesync_cluster.real_node import SOCKET
 
 ESTIMATES = 120
-# The kubelet looks at mounted Secrets about once a minute, and the API every few seconds.
+# The kubelet refreshes mounted Secrets about once a minute, and the API every few seconds.
 RELOAD_SECONDS = 180.0
 
 
@@ -56,12 +56,12 @@ def is_listening(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def wait_told(release: Any, receiver: Any, name: str) -> dict[str, Any]:
-    """Wait for the sync's end, and return the one callback that told it."""
+def wait_for_callback(release: Any, receiver: Any, name: str) -> dict[str, Any]:
+    """Wait for the sync's end, and return the one callback that reported it."""
     release.wait_until("its end", lambda: read_status(release, name).get("phase") in {"Succeeded", "Failed"})
     release.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=60s")
-    told = [json.loads(each.body) for each in receiver.deliveries]
-    (callback,) = [each for each in told if each["sync_id"] == name]
+    bodies = [json.loads(each.body) for each in receiver.deliveries]
+    (callback,) = [each for each in bodies if each["sync_id"] == name]
     return dict(callback)
 
 
@@ -93,7 +93,7 @@ def test_a_drained_node_costs_a_sync_a_pause_and_nothing_else(
     assert later == name, "the same days, while a sync of them is at work"
     slow_down(sample, 0.0)
     release.kubectl("uncordon", NODE_NAME)
-    callback = wait_told(release, receiver, name)
+    callback = wait_for_callback(release, receiver, name)
     assert (callback["status"], callback["results"]["total_processed"]) == ("success", ESTIMATES)
     assert count_estimates() == callback["results"]["new_estimates"] == ESTIMATES
     (after,) = list_succeeded(release, name)
@@ -110,7 +110,7 @@ def test_a_sync_without_a_node_says_so_and_goes_on_once_there_is_one(release: An
     release.wait_until("its reason", lambda: read_status(release, name).get("reason") == "Unschedulable")
     assert "were unschedulable" in read_status(release, name)["message"]
     release.kubectl("uncordon", NODE_NAME)
-    assert wait_told(release, receiver, name)["results"]["total_processed"] == ESTIMATES
+    assert wait_for_callback(release, receiver, name)["results"]["total_processed"] == ESTIMATES
 
 
 def test_authorities_that_are_gone_hold_a_sync_up_that_says_so_and_goes_on_once_they_are_back(
@@ -128,7 +128,7 @@ def test_authorities_that_are_gone_hold_a_sync_up_that_says_so_and_goes_on_once_
     release.wait_until("its reason", lambda: read_status(release, name).get("reason") == "ContainerRefused")
     assert 'configmap "authorities" not found' in read_status(release, name)["message"]
     release.kubectl(*create)
-    assert wait_told(release, receiver, name)["results"]["total_processed"] == ESTIMATES
+    assert wait_for_callback(release, receiver, name)["results"]["total_processed"] == ESTIMATES
 
 
 @pytest.mark.usefixtures("usable_again")
@@ -149,7 +149,7 @@ def test_a_node_that_crashes_and_comes_back_costs_a_sync_a_run_and_no_estimate(
     release.wait_until("containerd", lambda: is_listening(SOCKET))
     kubelet.start_again()
 
-    callback = wait_told(release, receiver, name)
+    callback = wait_for_callback(release, receiver, name)
     assert (callback["status"], callback["results"]["total_processed"]) == ("success", ESTIMATES)
     assert count_estimates() == callback["results"]["new_estimates"] == ESTIMATES
     (after,) = list_succeeded(release, name)
@@ -208,4 +208,4 @@ def test_a_rollout_of_the_api_under_load_loses_no_request(release: Any, sample: 
     assert len(answers) > 100
     assert {code for code, _ in answers} == {202}
     for name in {name for _, name in answers}:
-        assert wait_told(release, receiver, name)["status"] == "success"
+        assert wait_for_callback(release, receiver, name)["status"] == "success"

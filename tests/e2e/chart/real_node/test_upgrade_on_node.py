@@ -27,7 +27,7 @@ def read_phases(release: Any) -> dict[str, str]:
     return {item["metadata"]["name"]: item["status"].get("phase", "") for item in items}
 
 
-def list_told(receiver: Any) -> set[tuple[str, str]]:
+def list_callbacks(receiver: Any) -> set[tuple[str, str]]:
     """By sync and webhook-id: an operator that is replaced while it delivers may deliver again, under the same id."""
     return {(json.loads(each.body)["sync_id"], each.headers["webhook-id"]) for each in receiver.deliveries}
 
@@ -54,8 +54,8 @@ def test_syncs_at_work_live_through_an_upgrade_from_an_earlier_version_and_back(
     syncs = {running, queued, last, posted_after}
     for each in syncs:
         release.wait_status(each, "succeeded")
-    release.wait_until("every callback", lambda: {told for told, _ in list_told(receiver)} == syncs)
-    assert len(list_told(receiver)) == len(syncs)
+    release.wait_until("every callback", lambda: {sync for sync, _ in list_callbacks(receiver)} == syncs)
+    assert len(list_callbacks(receiver)) == len(syncs)
     assert (place["position"], place["ahead"]) == (1, [queued])
     jobs = json.loads(release.kubectl("get", "jobs", "--output=json"))["items"]
     assert len(jobs) == len(syncs)

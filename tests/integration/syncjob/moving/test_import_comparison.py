@@ -73,7 +73,7 @@ def test_values_and_further_differences_can_be_left_out(both_synced: Path, run_i
 
 
 def test_only_the_days_that_are_asked_for_are_compared(both_synced: Path, run_import: Run, query: Query) -> None:
-    query('UPDATE crm."estimates" SET "customerName" = \'somebody else\'')
+    query('UPDATE crm."estimates" SET "customerName" = \'another customer\'')
     day, count = query("SELECT max(at_updated_date)::date::text, count(*) FROM botzilla.estimate")[0]
     on_day = query(f"SELECT count(*) FROM botzilla.estimate WHERE at_updated_date >= '{day}'")[0]  # noqa: S608 - a day
 

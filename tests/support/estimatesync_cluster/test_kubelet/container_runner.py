@@ -25,7 +25,7 @@ from estimatesync_cluster.test_kubelet.container_process import (
     Invocation,
     NodeRuntime,
     PodFiles,
-    find_obstacle,
+    find_start_error,
     read_message,
     start_container,
 )
@@ -249,9 +249,9 @@ class ContainerRunner:
         await self._stop.wait_until_asked()
 
     async def _execute(self, invocation: Invocation) -> Terminated:
-        obstacle = find_obstacle(invocation)
-        if obstacle:
-            return Terminated(exit_code=EXIT_START_ERROR, reason="StartError", message=obstacle)
+        start_error = find_start_error(invocation)
+        if start_error:
+            return Terminated(exit_code=EXIT_START_ERROR, reason="StartError", message=start_error)
         running = Running(
             started_at=datetime.now(UTC),
             container_id=f"process://{uuid.uuid4().hex}",

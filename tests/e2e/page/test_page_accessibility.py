@@ -1,4 +1,4 @@
-"""The status page is usable by everybody: axe-core, keyboard, small screens, dark, both languages, no scripts."""
+"""The status page is accessible: axe-core, keyboard, small screens, dark, both languages, no scripts."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,12 +37,12 @@ def test_axe_finds_nothing_on_any_page(
     kind: dict[str, Any],
 ) -> None:
     context = open_context(**kind)
-    stranger = context.new_page()
-    stranger.goto(f"{fixture_page}/")
-    found = {"sign-in": find_violations(stranger)}
-    stranger.locator("#key").fill("made-up-key-that-is-wrong")
-    stranger.locator("main form button").click()
-    found["sign-in, wrong key"] = find_violations(stranger)
+    signed_out = context.new_page()
+    signed_out.goto(f"{fixture_page}/")
+    found = {"sign-in": find_violations(signed_out)}
+    signed_out.locator("#key").fill("made-up-key-that-is-wrong")
+    signed_out.locator("main form button").click()
+    found["sign-in, wrong key"] = find_violations(signed_out)
     page = sign_in(context, fixture_page)
 
     for path in PAGES:
