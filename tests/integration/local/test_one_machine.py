@@ -331,9 +331,9 @@ def test_two_servers_never_meet(server: Server, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    same_directory = run_in_vain(tmp_path, server.environment)
-    same_database = run_in_vain(elsewhere, server.environment)
-    same_port = run_in_vain(elsewhere, server.environment | {"BIND": server.url.removeprefix("http://")})
+    same_directory = run_and_fail(tmp_path, server.environment)
+    same_database = run_and_fail(elsewhere, server.environment)
+    same_port = run_and_fail(elsewhere, server.environment | {"BIND": server.url.removeprefix("http://")})
 
     assert f"Another EstimateSync uses {tmp_path}/.local. Stop it, or set LOCAL_DIRECTORY" in same_directory
     assert "Another EstimateSync is using this database. Stop it, or set DATABASE_URL" in same_database
@@ -345,7 +345,7 @@ def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, server: Serv
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
 
-    said = run_in_vain(tmp_path, server.environment | {"DATABASE_URL": f"postgresql://127.0.0.1:{port}/nowhere"})
+    said = run_and_fail(tmp_path, server.environment | {"DATABASE_URL": f"postgresql://127.0.0.1:{port}/nowhere"})
 
     assert "The database cannot be used. Check DATABASE_URL and the database" in said
     assert "Traceback" not in said
@@ -358,7 +358,7 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, server: Serve
     if is_in_file:
         (tmp_path / ".env").write_text(f"SSL_CERT_FILE={setting.pop('SSL_CERT_FILE')}\n")
 
-    said = run_in_vain(tmp_path, server.environment | setting)
+    said = run_and_fail(tmp_path, server.environment | setting)
 
     assert "the certificate authorities in the file that SSL_CERT_FILE names cannot be read. Correct that file" in said
     assert "Traceback" not in said
@@ -367,7 +367,7 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, server: Serve
 def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ATTIC_TECH_EMAIL=a@b.example\nBIND=nowhere\n")
 
-    said = run_in_vain(tmp_path, {"MAX_ACTIVE_SYNCS": "many"})
+    said = run_and_fail(tmp_path, {"MAX_ACTIVE_SYNCS": "many"})
 
     assert said.splitlines() == [
         "These settings need attention:",
@@ -379,7 +379,7 @@ def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / ".local").exists()
 
 
-def run_in_vain(directory: Path, environment: dict[str, str]) -> str:
+def run_and_fail(directory: Path, environment: dict[str, str]) -> str:
     """Run a server that cannot start, and return what it says."""
     finished = subprocess.run(
         [sys.executable, "-m", "estimatesync_local"],

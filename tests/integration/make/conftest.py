@@ -64,7 +64,7 @@ class Machine:
 def until(is_true: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not is_true():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"no {what} in time"
         time.sleep(0.05)
 
 

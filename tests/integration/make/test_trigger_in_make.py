@@ -23,7 +23,7 @@ def request(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     answer = httpx.request(
         fields["method"],
         fields["url"],
-        # Make.com writes the names of headers anew.
+        # Make.com rewrites the names of headers.
         headers={"Content-Type": "application/json"}
         | {each["name"].title(): each["value"] for each in fields["headers"]},
         content=fields["jsonStringBodyContent"],

@@ -98,7 +98,7 @@ class Load:
 
     def _ask_wrongly(self) -> None:
         self._send("POST", "/sync-estimates", body={"startDate": "yesterday"})
-        self._send("GET", "/api/automations/estimates/syncs/nobody")
+        self._send("GET", "/api/automations/estimates/syncs/unknown")
 
     def _post(self, body: dict[str, str]) -> str:
         return str(self._send("POST", "/api/automations/estimates/sync-external", body=body).get("sync_id", ""))

@@ -74,7 +74,7 @@ def test_control_characters_are_taken_out_and_signs_stay() -> None:
         pytest.param(
             {"status": "queued", "reason": "Queued", "message": "Position 1; waiting for est-0"},
             "Position 1; waiting for est-0",
-            id="in the line",
+            id="queued",
         ),
         pytest.param({"status": "running", "reason": "Running", "message": "Running"}, "", id="running"),
         pytest.param({"status": "cancelled", "reason": "Cancelled", "message": "Cancelled"}, "", id="cancelled"),

@@ -182,7 +182,7 @@ def reconcile_until_idle() -> Callable[[Reconciler, str], Result]:
             result = asyncio.run(reconciler.reconcile(name))
             if result.requeue_after != timedelta(0):
                 return result
-        raise AssertionError("the reconciler never comes to rest")
+        raise AssertionError("the reconciler never becomes idle")
 
     return run
 

@@ -592,7 +592,7 @@ def test_a_clock_that_is_set_back_does_not_delay_the_next_pass(
 @pytest.mark.parametrize(
     ("status", "observation"),
     [
-        pytest.param({"phase": Phase.QUEUED, "age": -1}, None, id="in the line"),
+        pytest.param({"phase": Phase.QUEUED, "age": -1}, None, id="queued"),
         pytest.param({}, JobObservation(state=JobState.PENDING), id="waiting for a pod"),
         pytest.param({}, JobObservation(state=JobState.PENDING, waiting_reason="ErrImagePull"), id="stuck"),
         pytest.param({}, JobObservation(state=JobState.ACTIVE, failed_runs=1), id="running"),
@@ -782,7 +782,7 @@ def test_a_sync_that_is_evicted_again_and_again_ends_by_the_bound_also_across_re
 
 
 @pytest.mark.parametrize(
-    ("status_code", "at_once"), [pytest.param(503, 8, id="in vain"), pytest.param(200, 50, id="delivered")]
+    ("status_code", "at_once"), [pytest.param(503, 8, id="failed"), pytest.param(200, 50, id="delivered")]
 )
 def test_failed_attempts_are_recorded_a_few_at_a_time_so_that_they_delay_no_other_write(
     world: World, make_reconciler: Make, status_code: int, at_once: int

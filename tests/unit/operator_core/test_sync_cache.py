@@ -60,9 +60,9 @@ def test_a_settled_sync_is_kept_for_its_own_ttl_or_else_for_the_default(make_syn
     cache.upsert(version(make_sync("own", **DONE), 1))
     cache.upsert(version(make_sync("default", **{**DONE, "spec": EstimateSyncSpec()}), 2))
 
-    rests = {name: cache.compute_idle_time(name, now=NOW) for name in ("own", "default")}
+    idle_times = {name: cache.compute_idle_time(name, now=NOW) for name in ("own", "default")}
 
-    assert rests == {"own": timedelta(seconds=60), "default": timedelta(days=2)}
+    assert idle_times == {"own": timedelta(seconds=60), "default": timedelta(days=2)}
 
 
 @pytest.mark.parametrize(

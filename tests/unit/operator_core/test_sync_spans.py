@@ -59,7 +59,7 @@ def build_spans(sync: EstimateSync, after: dict[str, Any]) -> tuple[FinishedSpan
             {"phase": Phase.QUEUED},
             CANCELLED,
             [("sync queued", CREATED, ENDED), ("sync", CREATED, ENDED)],
-            id="it ends in the line",
+            id="it ends while queued",
         ),
         pytest.param(SUCCEEDED, {**SUCCEEDED, **PENDING}, [], id="what comes after the end"),
     ],

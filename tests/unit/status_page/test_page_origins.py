@@ -13,7 +13,9 @@ from estimatesync_api.status_page.core.session import Origin, is_from_own_page, 
         pytest.param("https", "", "", False, Origin(is_secure=True, host="sync.example"), id="https"),
         pytest.param("http", "https", "", False, Origin(is_secure=True, host="sync.example"), id="claimed https"),
         pytest.param("http", "https, http", "", True, Origin(is_secure=True, host="sync.example"), id="two proxies"),
-        pytest.param("http", "", "evil.example", False, Origin(is_secure=False, host="sync.example"), id="stranger"),
+        pytest.param(
+            "http", "", "evil.example", False, Origin(is_secure=False, host="sync.example"), id="another site"
+        ),
         pytest.param("http", "https", "A.example", True, Origin(is_secure=True, host="a.example"), id="proxy"),
     ],
 )

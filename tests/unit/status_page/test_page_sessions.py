@@ -37,7 +37,9 @@ def test_a_session_is_found_again_by_any_process_that_has_the_key() -> None:
         pytest.param([MAKE], timedelta(hours=8), id="expired"),
         pytest.param([OTHER], timedelta(), id="its key was removed"),
         pytest.param(
-            [ApiKey(name="make", digest=compute_digest("made-up-key-anew"))], timedelta(), id="its key was replaced"
+            [ApiKey(name="make", digest=compute_digest("made-up-key-that-is-new"))],
+            timedelta(),
+            id="its key was replaced",
         ),
         pytest.param([], timedelta(), id="no keys"),
     ],
