@@ -41,7 +41,7 @@ demo: $(INSTALLED) ## Run the main job on this machine, on sample data, and chec
 	$(BIN)/python -m estimatesync_demo one-machine
 
 .PHONY: demo-cluster
-demo-cluster: $(INSTALLED) ## The same story on a real Kubernetes API server
+demo-cluster: $(INSTALLED) ## The same on a real Kubernetes API server
 	$(BIN)/python -m estimatesync_demo cluster
 
 .PHONY: local
@@ -97,7 +97,7 @@ test: check programs ## Run every check and every test
 	$(BIN)/python -m pytest
 
 .PHONY: test-resilience
-test-resilience: programs ## Kill, cut and delay everything around the operator; long, and beside `make test`
+test-resilience: programs ## Kill, cut and delay everything around the operator; takes long, and is not part of `make test`
 	$(BIN)/python -m pytest tests/e2e/resilience
 
 .PHONY: browser
@@ -108,7 +108,7 @@ browser: $(INSTALLED) ## Make sure that there is a Chromium for the tests of the
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-noto-color-emoji; }
 
 .PHONY: screenshots
-screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images anew
+screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images again
 	$(BIN)/python -m estimatesync_demo.page_pictures
 
 .PHONY: test-fast
@@ -180,7 +180,7 @@ crd: $(INSTALLED) ## Generate the CustomResourceDefinition from the contract
 	$(BIN)/python -m estimatesync_contract.crd > charts/estimatesync/files/crd.yaml
 
 .PHONY: chart-readme
-chart-readme: $(INSTALLED) ## Make the chart's README and schema anew after a change in its values.yaml
+chart-readme: $(INSTALLED) ## Generate the chart's README and schema after a change in its values.yaml
 	$(BIN)/python -m estimatesync_chart
 
 .PHONY: blueprints
@@ -217,7 +217,7 @@ $(DOCS_INSTALLED): requirements/docs.txt
 	@touch $@
 
 .PHONY: lock
-lock: $(INSTALLED) ## Lock the dependencies anew after a change in pyproject.toml (uv)
+lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.toml (uv)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
 	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
 	for part in api operator sync; do \

@@ -9,7 +9,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Pods are selected by these, for ever: a Deployment's selector cannot change. Arguments: dict root part. */}}
+{{/* Pods are selected by these, and that stays: a Deployment's selector cannot change. Arguments: dict root part. */}}
 {{- define "estimatesync.selector" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
