@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,17 @@ class Load:
     failures: list[str] = field(default_factory=list)
     is_over: threading.Event = field(default_factory=threading.Event)
 
+    @contextmanager
+    def applied(self, pool: ThreadPoolExecutor) -> Iterator[None]:
+        """Keep the clients going while the context lasts, and end them however it ends."""
+        clients = [pool.submit(self.run) for _ in range(CLIENTS)]
+        try:
+            yield
+        finally:
+            self.is_over.set()
+        for client in clients:
+            client.result(timeout=15)
+
     def run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with closing(connection):
@@ -111,18 +122,15 @@ def test_a_rolling_restart_under_load_loses_no_request(
     first = running[0]
     first.wait_until("readiness", lambda: first.ask("GET", "/readyz").status == 200)
     load = Load(port=first.port, key=first.key)
-    clients = [pool.submit(load.run) for _ in range(CLIENTS)]
-    for _ in range(ROUNDS):
-        running.append(launch(**shared))
-        running[-1].wait_until("its worker", lambda: "ASGI server listening" in running[-1].log.read_text())
-        count = len(load.accepted)
-        oldest = running.pop(0)
-        oldest.process.send_signal(signal.SIGTERM)
-        assert oldest.process.wait(timeout=35) == 0
-        first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
-    load.is_over.set()
-    for client in clients:
-        client.result(timeout=15)
+    with load.applied(pool):
+        for _ in range(ROUNDS):
+            running.append(launch(**shared))
+            running[-1].wait_until("its worker", lambda: "ASGI server listening" in running[-1].log.read_text())
+            count = len(load.accepted)
+            oldest = running.pop(0)
+            oldest.process.send_signal(signal.SIGTERM)
+            assert oldest.process.wait(timeout=35) == 0
+            first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
 
     stored = {sync["metadata"]["name"] for sync in first.stored()}
     assert load.failures == []
@@ -136,16 +144,13 @@ def test_what_was_accepted_is_stored_though_servers_are_killed_at_any_moment(
     running = [launch(**shared) for _ in range(2)]
     first = running[0]
     load = Load(port=first.port, key=first.key)
-    clients = [pool.submit(load.run) for _ in range(CLIENTS)]
-    for _ in range(ROUNDS):
-        count = len(load.accepted)
-        first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
-        victim = running.pop(0)
-        kill_with_workers(victim.process.pid)
-        running.append(launch(**shared))
-    load.is_over.set()
-    for client in clients:
-        client.result(timeout=15)
+    with load.applied(pool):
+        for _ in range(ROUNDS):
+            count = len(load.accepted)
+            first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
+            victim = running.pop(0)
+            kill_with_workers(victim.process.pid)
+            running.append(launch(**shared))
 
     stored = {sync["metadata"]["name"] for sync in first.stored()}
     assert len(set(load.accepted)) == len(load.accepted)
