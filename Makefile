@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PACKAGES := api operator syncjob deploy
 SAMPLE_PORT ?= 8090
 WEBHOOK_PORT ?= 8091
 PEER_VENV := .venv-bench
@@ -134,8 +133,9 @@ test-node: check-node node-programs ## Install the chart on a real node of this 
 # The earlier version's own program builds its images; what is upgraded to is this checkout.
 EARLIER_DIRECTORY := .local/earlier
 .PHONY: test-upgrade
-test-upgrade: check-node node-programs ## Upgrade a release of EARLIER=commit with syncs at work, on a real node, and roll back
+test-upgrade: ## Upgrade a release of EARLIER=commit with syncs at work, on a real node, and roll back
 	@test -n "$(EARLIER)" || { echo "Say which version to upgrade from: make test-upgrade EARLIER=<commit or tag>" >&2; exit 1; }
+	$(MAKE) check-node node-programs
 	$(BIN)/python -m estimatesync_images --archives .local/images
 	rm -rf $(EARLIER_DIRECTORY)
 	mkdir -p $(EARLIER_DIRECTORY)

@@ -20,6 +20,7 @@ from estimatesync_tracing.spans import Tracer
 from estimatesync_api.adapters.key_store import KeyStore
 from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_api.core.access import AccessControl
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import (
     ApiError,
     Problem,
@@ -32,7 +33,6 @@ from estimatesync_api.health import HealthResource, MetricsResource, ReadyResour
 from estimatesync_api.logs import LogResource
 from estimatesync_api.middleware import AccessLog, Authentication, KeyCheck, Lifespan, RequestTracing, SpanBeginning
 from estimatesync_api.openapi.page import DocsResource, OpenApiResource
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Request
 from estimatesync_api.settings import Settings
 from estimatesync_api.start import StartResource, SyncStarter

@@ -3,8 +3,8 @@
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.representation import HealthBody
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Access, Request, Resource
 
 

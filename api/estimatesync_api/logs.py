@@ -8,8 +8,8 @@ import falcon
 from estimatesync_contract.estimate_sync import EstimateSync
 from falcon.asgi import Response
 
+from estimatesync_api.core.ports import LogPart, SyncStore
 from estimatesync_api.core.problems import ApiError, Problem, StoreUnavailableError
-from estimatesync_api.ports import LogPart, SyncStore
 from estimatesync_api.request import Request, Resource
 from estimatesync_api.syncs import require_found, require_sync_name
 from estimatesync_api.waiter import Pause

@@ -21,8 +21,8 @@ from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network, compute_client
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Access, Request, get_access
 from estimatesync_api.waiter import CLOSE_WAITER, SyncWaiter
 

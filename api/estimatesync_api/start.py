@@ -27,6 +27,7 @@ from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_api.core.listing import may_be_joined
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import (
     RETRY_AFTER_SECONDS,
     ApiError,
@@ -36,7 +37,6 @@ from estimatesync_api.core.problems import (
 )
 from estimatesync_api.core.representation import compute_error, to_accepted_body, to_failure_body, to_success_body
 from estimatesync_api.core.sync_request import SyncRequest, build_sync, parse_sync_request, require_same_request
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Request, Resource
 from estimatesync_api.settings import RepeatedRequests
 from estimatesync_api.waiter import ClosingError, SyncWaiter

@@ -16,6 +16,7 @@ from estimatesync_contract.timestamps import format_timestamp
 from falcon.asgi import Response
 
 from estimatesync_api.core.listing import parse_sync_query
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.core.representation import (
     CANCEL_REQUESTED,
@@ -26,7 +27,6 @@ from estimatesync_api.core.representation import (
     to_sync_body,
 )
 from estimatesync_api.core.sync_request import require_redeliverable
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Request, Resource
 
 

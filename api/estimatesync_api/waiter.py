@@ -12,8 +12,8 @@ from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
 
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import StoreUnavailableError
-from estimatesync_api.ports import SyncStore
 
 Pause = Callable[[float], Awaitable[None]]
 """Sleeps for so many seconds; asyncio.sleep, except in tests."""

@@ -25,8 +25,9 @@ from estimatesync_client.core.diagnoses import Finding, Verdict
 from estimatesync_client.core.errors import ClientError, Exit, InterruptedWaitError, UnavailableError, UsageError
 from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.core.lookup import LATEST, fetch_syncs, find_sync
+from estimatesync_client.core.problems import URL_VARIABLE
 from estimatesync_client.doctor import examine
-from estimatesync_client.settings import DEFAULT_URL, URL_VARIABLE, parse_deployment
+from estimatesync_client.settings import DEFAULT_URL, parse_deployment
 
 DAY_FORMAT: Final = "%Y-%m-%d"
 

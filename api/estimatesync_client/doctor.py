@@ -18,15 +18,9 @@ from estimatesync_client.adapters.source_probe import check_source
 from estimatesync_client.core.api import ListQuery
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.core.errors import ClientError, UsageError
+from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
 from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
-from estimatesync_client.settings import (
-    KEY_VARIABLE,
-    URL_VARIABLE,
-    ApiKey,
-    DeploymentSettings,
-    parse_address,
-    parse_key,
-)
+from estimatesync_client.settings import ApiKey, DeploymentSettings, parse_address, parse_key
 
 _RECENT_SYNCS: Final = 20
 """What older syncs show may have changed since."""

@@ -21,9 +21,8 @@ from estimatesync_contract.settings import (
 )
 
 from estimatesync_client.core.errors import UsageError
+from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
 
-URL_VARIABLE: Final = "ESTIMATESYNC_URL"
-KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
 API_URL: Final = TextSetting(

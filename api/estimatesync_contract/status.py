@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from estimatesync_contract.causes import Reason
+from estimatesync_contract.causes import BLOCKERS, Reason
 from estimatesync_contract.spec import DateRange
 
 MESSAGE_MAX_LENGTH: Final = 1024
@@ -200,7 +200,12 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
     @property
     def stalled_since(self) -> datetime | None:
-        """Since when something keeps a running sync that a person must act on; None when nothing does."""
+        """Since when something keeps a running sync that a person must act on; None when nothing does.
+
+        A reason that a newer version has written, and this one does not know, counts as nothing.
+        """
+        if self.reason not in BLOCKERS:
+            return None
         since = (
             condition.last_transition_time
             for condition in self.conditions

@@ -43,13 +43,21 @@ async def create_api_client(
             namespace = _load_service_account(configuration, service_account)
         else:
             namespace = await _load_kubeconfig(configuration, kubeconfig)
+        return _create_client(configuration), namespace
     except (ConfigException, OSError) as error:
         fault = (
             "KUBECONFIG must name a usable kubeconfig, unless the program runs in a pod with a service account:"
             f" {error}"
         )
         raise SettingsError([fault]) from error
-    return ApiClient(configuration), namespace
+
+
+def _create_client(configuration: Configuration) -> ApiClient:
+    """Create the client, which reads the authorities; OpenSSL's own error names no file."""
+    try:
+        return ApiClient(configuration)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigException(f"the authorities in {configuration.ssl_ca_cert} cannot be read: {error}") from error
 
 
 async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None) -> str:
@@ -67,7 +75,9 @@ def _load_service_account(configuration: Configuration, directory: Path) -> str:
     token = _TokenFile(directory / "token")
     token.write_into(configuration)
     configuration.refresh_api_key_hook = token.write_into  # type: ignore[assignment] # declared as None
-    return (directory / "namespace").read_text().strip()
+    # Only who needs the namespace misses a file that a volume of one's own may lack.
+    namespace = directory / "namespace"
+    return namespace.read_text().strip() if namespace.exists() else ""
 
 
 class _TokenFile:
@@ -81,5 +91,8 @@ class _TokenFile:
         """Called before each request; reads the file if it has changed."""
         found = self._path.stat()
         if (found.st_ino, found.st_mtime_ns) != self._identity:
-            configuration.api_key["BearerToken"] = f"Bearer {self._path.read_text().strip()}"
+            token = self._path.read_text().strip()
+            if not token:
+                raise ConfigException(f"{self._path} is empty")
+            configuration.api_key["BearerToken"] = f"Bearer {token}"
             self._identity = (found.st_ino, found.st_mtime_ns)

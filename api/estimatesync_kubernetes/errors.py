@@ -110,7 +110,7 @@ def parse_api_status(body: bytes | str) -> ApiStatus:
     """Read a failed call's body; a proxy's error page counts as an empty status."""
     try:
         return msgspec.json.decode(body, type=ApiStatus)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ApiStatus()
 
 

@@ -38,11 +38,11 @@ from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, bu
 from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
 from estimatesync_operator.callback.sender import HttpCallbackSender
 from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.core.ports import BackendUnavailableError, SystemClock
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
 from estimatesync_operator.kopf_settings import build_server_url, configure
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
-from estimatesync_operator.ports import BackendUnavailableError, SystemClock
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import ENVIRONMENT, OperatorSettings, read_operator_settings
 from estimatesync_operator.watch_handlers import WatchHandlers

@@ -24,8 +24,7 @@ from estimatesync_operator.core.plan import (
     Seen,
     build_plan,
 )
-from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.ports import (
+from estimatesync_operator.core.ports import (
     CallbackSender,
     ChangeMeter,
     Clock,
@@ -37,6 +36,7 @@ from estimatesync_operator.ports import (
     SyncStore,
     UnreadableSyncError,
 )
+from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.slots import Slots
 
 
@@ -113,7 +113,7 @@ class Reconciler:
         known_pod, memory.pod_name = memory.pod_name, job.pod_name or memory.pod_name
         if memory.next_reading <= now:
             memory.next_reading = now + self._settings.progress_interval
-            if job.is_progressing and not sync.spec.cancel:
+            if job.is_progressing and not (sync.spec.cancel or sync.status.is_evicted_too_often):
                 progress = parse_progress(await self._jobs.read_log_tail(sync))
         next_reading = memory.next_reading - now
         return msgspec.structs.replace(seen, job=job, progress=progress, next_reading=next_reading, known_pod=known_pod)

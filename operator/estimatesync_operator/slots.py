@@ -11,8 +11,8 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 
+from estimatesync_operator.core.ports import SyncStore
 from estimatesync_operator.core.queue_order import QueueDecision, decide_start, list_outdated
-from estimatesync_operator.ports import SyncStore
 
 
 class Slots:

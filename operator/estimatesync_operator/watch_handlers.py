@@ -10,9 +10,9 @@ from estimatesync_contract.estimate_sync import MalformedSyncError, parse_estima
 from estimatesync_contract.names import LABEL_SYNC, PLURAL
 
 from estimatesync_operator.adapters.jobs import JobSnapshots
+from estimatesync_operator.core.ports import Clock
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
-from estimatesync_operator.ports import Clock
 
 Raw = dict[str, Any]
 

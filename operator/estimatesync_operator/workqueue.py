@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Final
 
 from estimatesync_operator.core.plan import Result
-from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
+from estimatesync_operator.core.ports import BackendUnavailableError, StaleSyncError
 
 _FIRST_DELAY: Final = timedelta(milliseconds=200)
 _LONGEST_DELAY: Final = timedelta(seconds=30)

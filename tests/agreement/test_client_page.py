@@ -11,7 +11,8 @@ import typer
 from estimatesync_client.command_line import app
 from estimatesync_client.core.diagnoses import Diagnosis
 from estimatesync_client.core.errors import Exit
-from estimatesync_client.settings import DEFAULT_URL, KEY_VARIABLE, URL_VARIABLE
+from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
+from estimatesync_client.settings import DEFAULT_URL
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "client.md").read_text()

@@ -16,7 +16,7 @@ from estimatesync_contract.names import SYNC_CONTAINER, build_job_name
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.errors import InvalidObjectError, NotFoundError
 
-from estimatesync_api.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 
 TAIL_LINES: Final = 1000
 """Of each run of a sync, in the answer to a caller who waited: a few megabytes at most."""

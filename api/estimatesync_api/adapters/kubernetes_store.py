@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, to_object
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, PLURAL
+from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.spec import DateRange
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
@@ -31,9 +32,9 @@ from estimatesync_kubernetes.errors import (
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
 from estimatesync_api.adapters.kubernetes_watch import SyncWatch
 from estimatesync_api.core.listing import SyncPage, SyncQuery
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_api.core.sync_index import SyncIndex
-from estimatesync_api.ports import LogCursor, LogPart
 
 TIMEOUT_SECONDS: Final = 2.5
 """For each call, so that an API server that hangs becomes a 503 and not a caller's timeout."""
@@ -74,6 +75,8 @@ class KubernetesStore:
         )
         client = KubernetesClient(api_client, timeout_seconds=TIMEOUT_SECONDS)
         namespace = self._namespace or own_namespace
+        if not namespace:
+            raise SettingsError(["NAMESPACE is not set, and the service account of the pod does not name one"])
         path = build_path(API_VERSION, namespace, PLURAL)
         watch = SyncWatch(client, path, self._index)
         watching = asyncio.create_task(watch.run(), name="watch of syncs")

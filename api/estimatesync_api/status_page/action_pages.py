@@ -14,9 +14,9 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import compute_default_range
 from falcon.asgi import Response
 
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem, StoreUnavailableError
 from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request, require_redeliverable
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.core.addresses import build_sync_address

@@ -7,8 +7,8 @@ from falcon.asgi import App, Response
 
 from estimatesync_api.adapters.key_store import KeyStore
 from estimatesync_api.core.access import AccessControl
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.middleware import Authentication
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Request
 from estimatesync_api.settings import Settings
 from estimatesync_api.start import SyncStarter

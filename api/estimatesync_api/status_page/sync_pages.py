@@ -9,9 +9,9 @@ from estimatesync_contract.status import Phase
 from falcon.asgi import Response
 
 from estimatesync_api.core.listing import SyncQuery, format_cursor, parse_sync_query
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_api.logs import LogResource
-from estimatesync_api.ports import SyncStore
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.status_page.core.charts import MAX_SYNCS, build_strip, build_trends
 from estimatesync_api.status_page.core.detail_view import build_sync_detail

@@ -13,8 +13,8 @@ from estimatesync_contract.names import SYNCS_PATH
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
 from estimatesync_client.core.formatting import strip_control_characters
-from estimatesync_client.core.problems import format_origin, parse_body
-from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE, Address
+from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE, format_origin, parse_body
+from estimatesync_client.settings import Address
 
 _HEALTH_PATH: Final = "/healthz"
 _READY_PATH: Final = "/readyz"

@@ -18,7 +18,9 @@ from estimatesync_client.core.errors import (
     UnavailableError,
 )
 from estimatesync_client.core.formatting import strip_control_characters
-from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
+
+URL_VARIABLE: Final = "ESTIMATESYNC_URL"
+KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"
 
 _TRANSIENT: Final = frozenset(
     {

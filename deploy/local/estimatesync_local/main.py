@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from estimatesync_client.settings import KEY_VARIABLE, URL_VARIABLE
+from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
 from estimatesync_contract.job_environment import DATABASE_SCHEMA
 from estimatesync_contract.legacy_settings import OLD_DATABASE_URL, OLD_NAMES, accept_old_names
 from estimatesync_contract.names import START_PATH

@@ -18,7 +18,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.job_environment import DATABASE_URL
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.callback.sender import HttpCallbackSender
-from estimatesync_operator.ports import BackendUnavailableError, EventType, NoMeter, SyncEvent, SystemClock
+from estimatesync_operator.core.ports import BackendUnavailableError, EventType, NoMeter, SyncEvent, SystemClock
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.workqueue import WorkQueue
 from estimatesync_tracing.log_fields import install_trace_fields

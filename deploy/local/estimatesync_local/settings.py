@@ -49,7 +49,7 @@ from estimatesync_operator.settings import (
 )
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
-from estimatesync_local.adapters.listener import Address, parse_address
+from estimatesync_local.core.address import Address, parse_address
 
 
 def _parse_bind(text: str) -> Address:

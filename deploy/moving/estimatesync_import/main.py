@@ -19,14 +19,14 @@ from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import name_system_authorities
 
 from estimatesync_import.adapters.comparison import compare_rows
-from estimatesync_import.adapters.databases import Databases, fetch_schema, open_old_database
+from estimatesync_import.adapters.databases import fetch_schema, open_old_database
 from estimatesync_import.adapters.merge import import_rows
 from estimatesync_import.adapters.view_script import build_view_script
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, Mapping, parse_mapping
 from estimatesync_import.core.proposal import build_proposal, find_old_table, format_mapping_file
 from estimatesync_import.reports import format_comparison, format_import
-from estimatesync_import.settings import parse_settings
+from estimatesync_import.settings import Databases, parse_settings
 
 _LIMIT: Final = 20
 

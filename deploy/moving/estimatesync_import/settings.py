@@ -1,14 +1,12 @@
 """The import's settings: the table by which the commands read where the two databases are."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from estimatesync_contract import legacy_settings
 from estimatesync_contract.settings import DATABASE_SCHEMA, SettingsReader, TextSetting
 from estimatesync_contract.settings import DATABASE_URL as SYNC_DATABASE_URL
-
-from estimatesync_import.adapters.databases import Databases
 
 DATABASE_URL: Final = replace(SYNC_DATABASE_URL, cure="it names the database that syncs write to")
 OLD_DATABASE_URL: Final = TextSetting(
@@ -19,6 +17,25 @@ OLD_DATABASE_URL: Final = TextSetting(
     is_secret=True,
 )
 IMPORT_SETTINGS: Final = (DATABASE_URL, DATABASE_SCHEMA, OLD_DATABASE_URL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Databases:
+    """Where both databases are: the URL of ours, the schema of our tables in it, and the URL of the old one."""
+
+    url: str = field(repr=False)
+    schema: str
+    old_url: str = field(repr=False)
+
+    @property
+    def old_variable(self) -> str:
+        """The variable to correct when the old database refuses."""
+        return DATABASE_URL.name if self.is_same else OLD_DATABASE_URL.name
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the old table is in our database."""
+        return self.old_url == self.url
 
 
 def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Databases:

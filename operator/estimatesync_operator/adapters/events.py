@@ -9,7 +9,7 @@ from estimatesync_contract.status import truncate_message
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
-from estimatesync_operator.ports import BackendUnavailableError, Clock, SyncEvent
+from estimatesync_operator.core.ports import BackendUnavailableError, Clock, SyncEvent
 
 _COMPONENT: Final = "estimatesync-operator"
 

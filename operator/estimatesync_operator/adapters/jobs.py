@@ -12,7 +12,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_kubernetes.client import KubernetesClient, Propagation, Query, build_path
-from estimatesync_kubernetes.errors import AlreadyExistsError, ApiError, NotFoundError
+from estimatesync_kubernetes.errors import AlreadyExistsError, ApiError, NotFoundError, NotInstalledError
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
@@ -25,7 +25,7 @@ from estimatesync_operator.core.job_observation import (
     needs_pods,
     observe_job,
 )
-from estimatesync_operator.ports import BackendUnavailableError, Clock, JobNameTakenError, JobRefusedError
+from estimatesync_operator.core.ports import BackendUnavailableError, Clock, JobNameTakenError, JobRefusedError
 
 Raw = dict[str, Any]
 
@@ -72,8 +72,8 @@ _JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
 def is_refusal(error: ApiError) -> bool:
-    """Distinguish a job that is refused from an API server that has a bad moment."""
-    return error.code in _REFUSALS
+    """Distinguish a job that is refused from an API server, or a proxy before it, that has a bad moment."""
+    return error.code in _REFUSALS and not isinstance(error, NotInstalledError)
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -107,8 +107,8 @@ class KubernetesJobs:
             if job is None:
                 return ABSENT_JOB
             pods = await self._fetch_pods(sync) if needs_pods(job) else ()
-            witness = find_event_source(job, list_own(job, pods), now=self._clock.now())
-            events = await self._fetch_events(witness) if witness else ()
+            source = find_event_source(job, list_own(job, pods), now=self._clock.now())
+            events = await self._fetch_events(source) if source else ()
         return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:

@@ -8,7 +8,7 @@ from estimatesync_kubernetes.client import KubernetesClient
 from estimatesync_kubernetes.connection import create_api_client
 from estimatesync_kubernetes.errors import KubernetesError, UnreachableError
 
-from estimatesync_operator.ports import BackendUnavailableError
+from estimatesync_operator.core.ports import BackendUnavailableError
 
 _TIMEOUT_SECONDS: Final = 30.0
 """For one call, all in all."""

@@ -19,9 +19,9 @@ from estimatesync_kubernetes.errors import ApiError, ConflictError, NotFoundErro
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.lifecycle import compute_invalid_status
+from estimatesync_operator.core.ports import BackendUnavailableError, Clock, StaleSyncError, UnreadableSyncError
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
-from estimatesync_operator.ports import BackendUnavailableError, Clock, StaleSyncError, UnreadableSyncError
 
 logger = logging.getLogger(__name__)
 

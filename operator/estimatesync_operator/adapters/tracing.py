@@ -25,7 +25,7 @@ from estimatesync_tracing.spans import (
     find_origin,
 )
 
-from estimatesync_operator.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
+from estimatesync_operator.core.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
 
 _WAITING: Final = frozenset({None, Phase.QUEUED})
 

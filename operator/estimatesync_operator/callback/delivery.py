@@ -16,7 +16,7 @@ from estimatesync_contract.status import CallbackState, CallbackStatus, Estimate
 from estimatesync_operator.callback.body import build_callback_body
 from estimatesync_operator.callback.policy import compute_callback_status
 from estimatesync_operator.core.lifecycle import compute_delivery_status
-from estimatesync_operator.ports import CallbackSender, Clock, StaleSyncError, SyncStore
+from estimatesync_operator.core.ports import CallbackSender, Clock, StaleSyncError, SyncStore
 
 _FAILURES_RECORDED_AT_ONCE: Final = 8
 """Hundreds of attempts may fail in the same second, and the record of a delivery must not wait behind them."""

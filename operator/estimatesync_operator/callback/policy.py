@@ -18,7 +18,7 @@ from estimatesync_contract.status import (
     truncate_message,
 )
 
-from estimatesync_operator.ports import CallbackAttempt
+from estimatesync_operator.core.ports import CallbackAttempt
 
 RETRY_DELAYS: Final = (
     timedelta(seconds=5),

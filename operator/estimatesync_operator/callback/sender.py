@@ -32,7 +32,7 @@ from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_operator.callback.settings import ALLOWED_SECRETS, CallbackSettings
 from estimatesync_operator.callback.signature import build_callback_headers
-from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
+from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt
 
 TraceHeaders = Callable[[], Mapping[str, str]]
 """Builds the headers that name the trace a request is part of."""

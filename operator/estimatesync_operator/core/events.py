@@ -6,7 +6,7 @@ from typing import Final
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 
-from estimatesync_operator.ports import EventType, SyncEvent
+from estimatesync_operator.core.ports import EventType, SyncEvent
 
 _GOOD_PHASES: Final = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.SUCCEEDED})
 _CALLBACK_REASONS: Final = {

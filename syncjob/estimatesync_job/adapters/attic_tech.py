@@ -20,7 +20,7 @@ from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
-from estimatesync_job.adapters.retry import Retries, RetryPolicy
+from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.errors import ConfigurationError, TransientSourceError
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
 from estimatesync_job.core.ports import Log
@@ -32,6 +32,7 @@ from estimatesync_job.core.responses import (
     parse_page_response,
     parse_token,
 )
+from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.settings import Settings
 
 EXCHANGE_SECONDS: Final = 120.0

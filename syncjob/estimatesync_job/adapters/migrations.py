@@ -4,6 +4,8 @@ Any package may bring its tables up to date with `write_migrations`. It needs, n
 
 - `migrations/<version>_<name>.sql`, such as `0001_estimates.sql`: applied once each, lowest version first. A migration
   that has been released is never edited or renamed.
+- `sql/lock_migrations.sql`, which takes an advisory lock of the transaction, and may use `%(schema)s`. It never
+  changes, so that two versions of a program exclude each other;
 - `sql/find_version_table.sql`, which returns whether the table of applied versions exists in the search path;
   `sql/create_version_table.sql`; `sql/read_applied_versions.sql`, which returns one version a row; and
   `sql/insert_version.sql`, which gets `%(version)s` and `%(name)s`. So each package keeps the table that it has.
@@ -53,7 +55,8 @@ async def write_migrations(
     needed. A database that is newer than this program is left alone, because migrations only add.
 
     Args:
-        connection: the `search_path` of each of its transactions must be the schema already, existing or not.
+        connection: the `search_path` of each of its transactions must be the schema already, existing or not, unless
+            the package's SQL names the schema everywhere.
         schema: created where it is missing.
         package: whose migrations to apply.
         commit: without it the transaction goes on, and a rollback undoes what was applied.
@@ -62,7 +65,7 @@ async def write_migrations(
         psycopg.Error: Something is missing and this user may not create it.
     """
     if await _fetch_missing(connection, package):
-        await connection.execute(read_sql("lock_migrations"), {"schema": schema})
+        await connection.execute(read_sql("lock_migrations", package=package), {"schema": schema})
         # PostgreSQL asks for the right to create a schema even where IF NOT EXISTS would do nothing.
         if not await _fetch_flag(connection, read_sql("find_schema"), schema=schema):
             await connection.execute(_CREATE_SCHEMA.format(sql.Identifier(schema)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from estimatesync_job.core.errors import RecordInvalidError
-from estimatesync_job.core.pages import FetchedPage, PlacedProblem, format_place, to_problem_body
+from estimatesync_job.core.pages import FetchedPage, PlacedProblem, format_place, format_problem
 
 MAX_NAMED: Final = 10
 """How many are named in the log and the result, which has 4 KB."""
@@ -60,7 +60,7 @@ class InvalidRecords:
         first, *others = self._problems.values()
         also = ", ".join(placed.problem.record_id for placed in others[: MAX_NAMED - 1])
         more = f" {len(others)} more are broken: {also}{', …' if len(others) >= MAX_NAMED else ''}." if others else ""
-        raise RecordInvalidError(f"{to_problem_body(first)}{more}")
+        raise RecordInvalidError(f"{format_problem(first)}{more}")
 
 
 def format_name(placed: PlacedProblem) -> str:

@@ -145,7 +145,7 @@ def format_place(page: int) -> str:
     return "the closing pass" if page == CLOSING_PAGE else f"page {page}"
 
 
-def to_problem_body(placed: PlacedProblem) -> str:
+def format_problem(placed: PlacedProblem) -> str:
     """Say which record is invalid and why, for a person who will look it up in Attic Tech."""
     problem = placed.problem
     return (

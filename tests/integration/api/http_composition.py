@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 from estimatesync_api.app import create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import SyncExistsError
-from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, to_object
 from estimatesync_contract.spec import DateRange

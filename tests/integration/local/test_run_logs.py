@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from estimatesync_api.ports import LogCursor
+from estimatesync_api.core.ports import LogCursor
 from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +20,7 @@ from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_local.adapters.database import migrate
 from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
-from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
+from estimatesync_operator.core.ports import BackendUnavailableError, StaleSyncError
 
 T = TypeVar("T")
 Act = Callable[[ApiStore, ReconcilerStore], Awaitable[T]]
@@ -61,6 +63,42 @@ def test_migrating_at_the_same_time_and_again_changes_nothing(database_url: str)
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT number FROM estimatesync_local.migration").fetchall()
     assert rows == [(1,), (2,)]
+
+
+def test_a_database_of_the_first_release_is_recognised_and_brought_up_to_date(database_url: str) -> None:
+    first = files("estimatesync_local").joinpath("migrations", "001_sync.sql").read_bytes()
+    with psycopg.connect(database_url) as connection:
+        # As version 0.1.0 made it, stopped after its first migration.
+        connection.execute("CREATE SCHEMA IF NOT EXISTS estimatesync_local")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS estimatesync_local.migration"
+            " (number integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        connection.execute(first)
+        connection.execute("INSERT INTO estimatesync_local.migration (number) VALUES (1)")
+
+    asyncio.run(migrate(database_url))
+
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT number FROM estimatesync_local.migration ORDER BY number").fetchall()
+    assert rows == [(1,), (2,)]
+
+
+def test_a_migration_waits_for_the_lock_that_every_version_takes(database_url: str) -> None:
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(7340190455121)")
+        start = threading.Thread(target=lambda: asyncio.run(migrate(database_url)))
+        start.start()
+        with psycopg.connect(database_url, autocommit=True) as observer:
+            waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            deadline = time.monotonic() + 10
+            while observer.execute(waiting).fetchone() != (1,):
+                assert time.monotonic() < deadline, "the migration never waited for the lock"
+                time.sleep(0.02)
+    start.join()
+
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM estimatesync_local.migration").fetchone() == (2,)
 
 
 def test_a_sync_comes_back_as_it_was_stored(migrated_url: str) -> None:

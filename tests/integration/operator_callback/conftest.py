@@ -11,7 +11,7 @@ import pytest
 import trustme
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_operator.callback.sender import HttpCallbackSender
-from estimatesync_operator.ports import CallbackAttempt
+from estimatesync_operator.core.ports import CallbackAttempt
 
 Handle = Callable[[socket.socket], None]
 

@@ -13,7 +13,7 @@ from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.callback.sender import HttpCallbackSender, SharedLookups
 from estimatesync_operator.callback.settings import CallbackSettings
-from estimatesync_operator.ports import CallbackAttempt
+from estimatesync_operator.core.ports import CallbackAttempt
 from sample_attic_tech.receiver import running_receiver
 
 MANY = 500

@@ -11,7 +11,7 @@ import pytest
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
 from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
-from estimatesync_operator.ports import CallbackAttempt
+from estimatesync_operator.core.ports import CallbackAttempt
 from sample_attic_tech import Response
 from sample_attic_tech.receiver import running_receiver
 from standardwebhooks import Webhook

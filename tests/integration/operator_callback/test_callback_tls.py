@@ -8,7 +8,7 @@ import pytest
 import trustme
 from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
 from estimatesync_operator.callback.settings import CallbackSettings
-from estimatesync_operator.ports import CallbackAttempt
+from estimatesync_operator.core.ports import CallbackAttempt
 
 Send = Callable[[HttpCallbackSender], CallbackAttempt]
 Serve = Callable[[Callable[[socket], None]], int]

@@ -15,9 +15,9 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_job.adapters.attic_tech import open_attic_tech
 from estimatesync_job.adapters.log import create_log
-from estimatesync_job.adapters.retry import RetryPolicy
 from estimatesync_job.core.errors import SourceUnavailableError
 from estimatesync_job.core.queries import PageQuery
+from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.settings import parse_settings
 from sample_attic_tech import Delay, Fault, Request, Response, RunningSample, SampleConfig, running_sample
 from sample_attic_tech.listing import parse_find_query

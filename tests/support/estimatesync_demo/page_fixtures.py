@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError
-from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract import log_lines
 from estimatesync_contract.causes import Reason

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError
-from estimatesync_api.ports import LogCursor, LogPart
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec

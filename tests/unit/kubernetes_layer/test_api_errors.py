@@ -54,6 +54,7 @@ def test_each_answer_is_one_error(code: int, body: bytes, expected: type[ApiErro
         pytest.param(b"<html>bad gateway</html>", "HTTP 500: HTTP words", id="a proxy's page"),
         pytest.param(b"[]", "HTTP 500: HTTP words", id="another shape"),
         pytest.param(b"", "HTTP 500: HTTP words", id="nothing"),
+        pytest.param(b'{"message": "\xff"}', "HTTP 500: HTTP words", id="JSON that is not UTF-8"),
     ],
 )
 def test_an_error_is_explained_in_the_best_words_there_are(body: bytes, expected: str) -> None:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_contract.settings import SettingsError
-from estimatesync_local.adapters.listener import Address
+from estimatesync_local.core.address import Address
 from estimatesync_local.reconcile_loop import build_program
 from estimatesync_local.settings import PASSED_ON, SETTING_NAMES, Settings, parse_settings, read_environment
 

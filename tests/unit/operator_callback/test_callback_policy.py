@@ -19,7 +19,7 @@ from estimatesync_operator.callback.policy import (
     compute_callback_status,
     decide_callback,
 )
-from estimatesync_operator.ports import CallbackAttempt
+from estimatesync_operator.core.ports import CallbackAttempt
 
 NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
 PENDING = CallbackStatus(state=CallbackState.PENDING, id="msg_6f1c", environment="production")

@@ -11,7 +11,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.callback.sender import HttpCallbackSender, Resolve
 from estimatesync_operator.callback.settings import CallbackSettings
-from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt
+from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt
 
 NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
 URL = "https://hooks.example.test/s3cret"

@@ -13,7 +13,7 @@ from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.core.plan import ReconcilerSettings, Result
-from estimatesync_operator.ports import (
+from estimatesync_operator.core.ports import (
     BackendUnavailableError,
     CallbackAttempt,
     JobNameTakenError,

@@ -1,8 +1,14 @@
 import pytest
-from estimatesync_kubernetes.errors import ApiStatus, KubernetesError, UnreachableError, build_api_error
+from estimatesync_kubernetes.errors import (
+    ApiStatus,
+    KubernetesError,
+    UnreachableError,
+    build_api_error,
+    parse_api_status,
+)
 from estimatesync_operator.adapters.jobs import is_refusal
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
-from estimatesync_operator.ports import BackendUnavailableError
+from estimatesync_operator.core.ports import BackendUnavailableError
 
 
 @pytest.mark.parametrize(
@@ -18,6 +24,17 @@ from estimatesync_operator.ports import BackendUnavailableError
 )
 def test_a_refusal_is_distinguished_from_a_temporary_error(status: int, *, expected: bool) -> None:
     assert is_refusal(build_api_error(status, ApiStatus(message="the words"))) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b'{"details": {"name": "estimates"}}', True, id="the namespace does not exist"),
+        pytest.param(b"404 page not found", False, id="a proxy that is not ready"),
+    ],
+)
+def test_a_job_is_refused_by_a_404_only_if_that_names_an_object(body: bytes, *, expected: bool) -> None:
+    assert is_refusal(build_api_error(404, parse_api_status(body))) is expected
 
 
 @pytest.mark.parametrize(

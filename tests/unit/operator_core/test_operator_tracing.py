@@ -7,7 +7,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, TracedCallbacks, TracedStore, trace_ports
-from estimatesync_operator.ports import CallbackAttempt, NoMeter
+from estimatesync_operator.core.ports import CallbackAttempt, NoMeter
 from estimatesync_tracing.context import TraceContext, parse_traceparent
 from estimatesync_tracing.setup import NO_TRACER, NoTracer
 from estimatesync_tracing.spans import Attributes, FinishedSpan, Span

@@ -12,7 +12,7 @@ from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.plan import Result
-from estimatesync_operator.ports import BackendUnavailableError, CallbackAttempt, StaleSyncError
+from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt, StaleSyncError
 from estimatesync_operator.reconciler import Reconciler
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)

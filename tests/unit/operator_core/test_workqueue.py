@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from estimatesync_operator.core.plan import Result
-from estimatesync_operator.ports import BackendUnavailableError, StaleSyncError
+from estimatesync_operator.core.ports import BackendUnavailableError, StaleSyncError
 from estimatesync_operator.workqueue import WorkQueue, next_retry_delay
 
 

@@ -1,7 +1,7 @@
 """How many requests may be in flight."""
 
 import pytest
-from estimatesync_job.adapters.adaptive_concurrency import (
+from estimatesync_job.core.concurrency_limit import (
     ConcurrencyLimit,
     build_limit,
     next_limit_after_failure,

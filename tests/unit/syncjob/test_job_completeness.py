@@ -19,13 +19,13 @@ import msgspec
 import pytest
 from estimatesync_contract.status import Results
 from estimatesync_job.adapters.attic_tech import AtticTech
-from estimatesync_job.adapters.retry import RetryPolicy
 from estimatesync_job.core.coverage import OVERLAP
 from estimatesync_job.core.errors import SourceChangingError
 from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
 from estimatesync_job.core.ports import Level, Source, StoredRun, Transferred
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import parse_settings
 from estimatesync_job.sync import Sync

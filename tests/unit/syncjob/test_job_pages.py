@@ -11,8 +11,8 @@ from estimatesync_job.core.pages import (
     SourceTime,
     compute_later,
     compute_stamp,
+    format_problem,
     map_page,
-    to_problem_body,
 )
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ def test_rows_and_problems_of_a_page_are_kept_apart_and_counted_together() -> No
 
     assert [row.attic_tech_estimate_id for row in page.rows] == [9, 7]
     assert (page.records, page.first, page.last) == (3, 9, 7)
-    assert to_problem_body(page.problems[0]).startswith(
+    assert format_problem(page.problems[0]).startswith(
         "Record 2 on page 2 (id 8) cannot be stored: true_cost is not a number. Nothing was stored;"
     )
 

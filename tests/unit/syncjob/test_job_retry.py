@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from estimatesync_job.adapters.retry import RetryPolicy, compute_retry_delay
+from estimatesync_job.core.retry_delay import RetryPolicy, compute_retry_delay
 
 POLICY = RetryPolicy(attempts=7, first_delay=1.0, longest_delay=30.0, longest_retry_after=120.0)
 

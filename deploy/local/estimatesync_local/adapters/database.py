@@ -18,7 +18,7 @@ from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError
 Connection = psycopg.AsyncConnection[DictRow]
 
 _PACKAGE: Final = "estimatesync_local"
-"""The schema has the name of the package."""
+_SCHEMA: Final = "estimatesync_local"
 _CONNECT_SECONDS: Final = 3
 _ANSWER_SECONDS: Final = 10.0
 
@@ -33,7 +33,7 @@ async def migrate(database_url: str) -> None:
         psycopg.Error: The database cannot be reached, or refuses.
     """
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        await write_migrations(connection, schema=_PACKAGE, package=_PACKAGE)
+        await write_migrations(connection, schema=_SCHEMA, package=_PACKAGE)
 
 
 class ReconnectingConnection:

@@ -20,7 +20,7 @@ from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH, buil
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
-from estimatesync_operator.ports import BackendUnavailableError, Clock
+from estimatesync_operator.core.ports import BackendUnavailableError, Clock
 
 from estimatesync_local.adapters import job_files, run_processes
 from estimatesync_local.core.job_logic import (

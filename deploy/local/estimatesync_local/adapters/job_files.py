@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from estimatesync_api.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_contract.result import RESULT_MAX_BYTES
 
 from estimatesync_local.adapters import file_lock

@@ -1,44 +1,18 @@
-"""The address that the server listens at: parsed, opened once by the supervisor, and handed on to the API.
+"""The socket that the server listens at: opened once by the supervisor, and handed on to the API.
 
 The supervisor keeps the socket: clients that connect while the API restarts wait for a moment instead of being refused,
 and a port that is taken is found out before anything else has started.
 """
 
 import errno
-import re
 import socket
-from dataclasses import dataclass
 from typing import Final
 
+from estimatesync_local.core.address import Address
 from estimatesync_local.core.errors import ListenError
 
-_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/\s]+):(?P<port>[0-9]{1,5})")
 _BACKLOG: Final = 512
-_PORT_MAX: Final = 65_535
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened at
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """A host, without the brackets of IPv6, and a port; 0 takes a free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """Read `host:port` or `[IPv6]:port`.
-
-    Raises:
-        ValueError: It is neither.
-    """
-    match = _ADDRESS.fullmatch(text)
-    if match is None or int(match["port"]) > _PORT_MAX:
-        raise ValueError("not an address with a port")
-    return Address(host=match["host"].strip("[]"), port=int(match["port"]))
 
 
 def open_listener(address: Address) -> socket.socket:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final, LiteralString
 
 import estimatesync_api.core.problems as api_problems
-import estimatesync_operator.ports as operator_ports
+import estimatesync_operator.core.ports as operator_ports
 import msgspec
 import psycopg
 from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, may_be_joined
-from estimatesync_api.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import (
     EstimateSync,

@@ -12,17 +12,12 @@ from typing import Any, Final
 import msgspec
 from psycopg import AsyncConnection, sql
 
-from estimatesync_import.adapters.databases import (
-    Databases,
-    fetch_schema,
-    open_old_database,
-    open_our_database,
-    read_sql,
-)
+from estimatesync_import.adapters.databases import fetch_schema, open_old_database, open_our_database, read_sql
 from estimatesync_import.adapters.merge import NEWEST, OURS
 from estimatesync_import.adapters.staging import Problems, StagingFigures, fetch_old_rows, write_staging
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, TARGET_NAMES, ColumnRule, Conversion, Mapping
+from estimatesync_import.settings import Databases
 
 ONLY_THEIRS: Final = "only theirs"
 ONLY_OURS: Final = "only ours"

@@ -2,19 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
 import psycopg
-from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.legacy_settings import OLD_DATABASE_URL
 from estimatesync_job.adapters import migrations as job_sql
 from psycopg import AsyncConnection, IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_import.core.errors import DatabaseFault
 from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
+from estimatesync_import.settings import DATABASE_URL, Databases
 
 _VALUE_FAULTS: Final = frozenset({"22", "23"})
 """Classes of codes whose texts repeat values: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
@@ -29,25 +27,6 @@ _CONNECT_SECONDS: Final = 10
 
 _KEY_FIELDS: Final = OldForeignKey.__struct_fields__
 """In the order in which the statement names them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Databases:
-    """Where both databases are: the URL of ours, the schema of our tables in it, and the URL of the old one."""
-
-    url: str = field(repr=False)
-    schema: str
-    old_url: str = field(repr=False)
-
-    @property
-    def old_variable(self) -> str:
-        """The variable to correct when the old database refuses."""
-        return DATABASE_URL if self.is_same else OLD_DATABASE_URL
-
-    @property
-    def is_same(self) -> bool:
-        """Whether the old table is in our database."""
-        return self.old_url == self.url
 
 
 def read_sql(name: str) -> bytes:
@@ -95,8 +74,8 @@ async def open_our_database(databases: Databases) -> AsyncIterator[AsyncConnecti
     Raises:
         DatabaseFault: It refuses, or cannot answer.
     """
-    with _translated(DATABASE_URL):
-        async with await _connect(databases.url, DATABASE_URL) as connection:
+    with _translated(DATABASE_URL.name):
+        async with await _connect(databases.url, DATABASE_URL.name) as connection:
             search_path = sql.Identifier(databases.schema).as_string(connection)
             await connection.execute(job_sql.read_sql("configure_transaction"), {"search_path": search_path})
             yield connection

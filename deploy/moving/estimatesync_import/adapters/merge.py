@@ -21,16 +21,11 @@ from estimatesync_job.adapters import migrations as job_sql
 from estimatesync_job.adapters.migrations import write_migrations
 from psycopg import AsyncConnection, sql
 
-from estimatesync_import.adapters.databases import (
-    Databases,
-    fetch_schema,
-    open_old_database,
-    open_our_database,
-    read_sql,
-)
+from estimatesync_import.adapters.databases import fetch_schema, open_old_database, open_our_database, read_sql
 from estimatesync_import.adapters.staging import Problems, StagingFigures, fetch_old_rows, write_staging
 from estimatesync_import.core.errors import MovingError
 from estimatesync_import.core.mapping import IDENTITY, TARGET_NAMES, Conversion, Mapping
+from estimatesync_import.settings import Databases
 
 UID_PREFIX: Final = "import:"
 """Begins `last_sync_uid` of a row that no sync has written since; the sync program's merge checks for it."""

@@ -1,1 +1,0 @@
-SELECT to_regclass('imported_estimate') IS NOT NULL
