@@ -206,7 +206,7 @@ def decide_addresses(resolved: Iterable[str], *, allow_private: bool) -> tuple[A
     Raises:
         TargetRefusedError: One of them must not be called.
     """
-    addresses = tuple(dict.fromkeys(_unwrap(ip_address(text)) for text in resolved))
+    addresses = tuple(dict.fromkeys(unwrap_mapped(ip_address(text)) for text in resolved))
     for address in addresses:
         refusal = decide_address(address, allow_private=allow_private)
         if refusal is not None:
@@ -216,7 +216,7 @@ def decide_addresses(resolved: Iterable[str], *, allow_private: bool) -> tuple[A
 
 def decide_address(address: Address, *, allow_private: bool) -> str | None:
     """Decide about one address: None when it may be called, otherwise why not and what to do."""
-    address = _unwrap(address)
+    address = unwrap_mapped(address)
     if kind := _find_kind(address, _NEVER):
         return f"the address is {kind}; use a public one"
     local_kind = _find_kind(address, _LOCAL)
@@ -233,7 +233,7 @@ def _find_kind(address: Address, networks: _Kinds) -> str | None:
     return next((kind for network, kind in networks.items() if address in network), None)
 
 
-def _unwrap(address: Address) -> Address:
+def unwrap_mapped(address: Address) -> Address:
     """`::ffff:10.0.0.1` is 10.0.0.1 to the kernel, and so it is here."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped

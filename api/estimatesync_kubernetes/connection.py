@@ -53,11 +53,12 @@ async def create_api_client(
 
 
 def _create_client(configuration: Configuration) -> ApiClient:
-    """Create the client, which reads the authorities; OpenSSL's own error names no file."""
+    """Create the client, which reads the certificates; OpenSSL's own error names no file."""
     try:
         return ApiClient(configuration)
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigException(f"the authorities in {configuration.ssl_ca_cert} cannot be read: {error}") from error
+        files = " or ".join(str(file) for file in (configuration.ssl_ca_cert, configuration.cert_file) if file)
+        raise ConfigException(f"the certificates in {files} cannot be read: {error}") from error
 
 
 async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None) -> str:
@@ -72,7 +73,7 @@ def _load_service_account(configuration: Configuration, directory: Path) -> str:
     address = f"[{host}]" if ":" in host else host
     configuration.host = f"https://{address}:{os.environ.get(_PORT) or 443}"
     configuration.ssl_ca_cert = str(directory / "ca.crt")
-    token = _TokenFile(directory / "token")
+    token = TokenFile(directory / "token")
     token.write_into(configuration)
     configuration.refresh_api_key_hook = token.write_into  # type: ignore[assignment] # declared as None
     # Only who needs the namespace misses a file that a volume of one's own may lack.
@@ -80,7 +81,7 @@ def _load_service_account(configuration: Configuration, directory: Path) -> str:
     return namespace.read_text().strip() if namespace.exists() else ""
 
 
-class _TokenFile:
+class TokenFile:
     """A token, and what its file looked like when it was read."""
 
     def __init__(self, path: Path) -> None:
@@ -88,11 +89,15 @@ class _TokenFile:
         self._identity: tuple[int, int] | None = None
 
     def write_into(self, configuration: Configuration) -> None:
-        """Called before each request; reads the file if it has changed."""
+        """Read the file if it has changed; called before each request.
+
+        Whoever renews the token without replacing the file leaves it empty for a moment: then the old token stays.
+        """
         found = self._path.stat()
         if (found.st_ino, found.st_mtime_ns) != self._identity:
             token = self._path.read_text().strip()
-            if not token:
+            if token:
+                configuration.api_key["BearerToken"] = f"Bearer {token}"
+                self._identity = (found.st_ino, found.st_mtime_ns)
+            elif self._identity is None:
                 raise ConfigException(f"{self._path} is empty")
-            configuration.api_key["BearerToken"] = f"Bearer {token}"
-            self._identity = (found.st_ino, found.st_mtime_ns)

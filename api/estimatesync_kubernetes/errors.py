@@ -18,7 +18,7 @@ wish. https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#statu
 
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -51,6 +51,9 @@ class ApiStatus(msgspec.Struct, frozen=True):
 class ApiError(KubernetesError):
     """The API server, or a proxy before it, answered something else than a success."""
 
+    question: ClassVar[str] = ""
+    """What a person should ask, where the API server explains nothing."""
+
     def __init__(
         self, code: int, status: ApiStatus, *, http_reason: str = "", retry_after: timedelta | None = None
     ) -> None:
@@ -58,7 +61,7 @@ class ApiError(KubernetesError):
         self.message: Final = status.message
         """The API server's own sentence; empty when it gave none. It may name objects of the cluster."""
         self.retry_after: Final = retry_after
-        self.explanation: Final = status.message or http_reason or "no reason given"
+        self.explanation: Final = status.message or self.question or http_reason or "no reason given"
         super().__init__(f"HTTP {code}: {self.explanation}")
 
 
@@ -68,6 +71,8 @@ class NotFoundError(ApiError):
 
 class NotInstalledError(ApiError):
     """The resource does not exist: its CustomResourceDefinition is not applied."""
+
+    question = "is the resource's CustomResourceDefinition installed?"
 
 
 class AlreadyExistsError(ApiError):

@@ -16,6 +16,7 @@ from estimatesync_contract.callback_url import (
     TargetRefusedError,
     decide_address,
     parse_target,
+    unwrap_mapped,
 )
 from estimatesync_contract.settings import CALLBACK_URL
 
@@ -48,7 +49,7 @@ def check_callback(settings: CallbackSettings) -> Finding:
 
 def _fetch_addresses(target: CallbackTarget) -> tuple[Address, ...]:
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(ip_address(str(address[0])) for *_, address in found))
+    return tuple(dict.fromkeys(unwrap_mapped(ip_address(str(address[0]))) for *_, address in found))
 
 
 def _shake_hands(target: CallbackTarget) -> None:

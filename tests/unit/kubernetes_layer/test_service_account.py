@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import trustme
 from estimatesync_contract.settings import SettingsError
-from estimatesync_kubernetes.connection import create_api_client
+from estimatesync_kubernetes.connection import TokenFile, create_api_client
+from kubernetes.aio.client import Configuration
 
 
 @pytest.fixture
@@ -58,3 +59,17 @@ def test_what_cannot_be_used_is_a_fault_that_names_its_file(account: Path, file:
         create(account)
 
     assert str(account / file) in str(caught.value)
+
+
+def test_a_token_file_that_is_empty_for_a_moment_leaves_the_token_as_it_was(account: Path) -> None:
+    configuration, token = Configuration(), TokenFile(account / "token")
+    token.write_into(configuration)
+
+    (account / "token").write_text("")
+    token.write_into(configuration)
+    before = configuration.api_key["BearerToken"]
+    (account / "token").write_text("renewed")
+    token.write_into(configuration)
+
+    assert before == "Bearer made-up-token"
+    assert configuration.api_key["BearerToken"] == "Bearer renewed"
