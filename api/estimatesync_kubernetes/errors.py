@@ -2,7 +2,7 @@
 
     KubernetesError
     ├── UnreachableError      no answer: refused, reset, timed out, not trusted; it may have taken effect all the same
-    └── ApiError              an answer that is not a success; `code` is its HTTP status
+    └── StatusError           an answer that is not a success; `code` is its HTTP status
         ├── NotFoundError         404: the object does not exist
         ├── NotInstalledError     404: the API server does not know the resource at all
         ├── AlreadyExistsError    409: the name is taken
@@ -48,7 +48,7 @@ class ApiStatus(msgspec.Struct, frozen=True):
     details: _Details = _Details()
 
 
-class ApiError(KubernetesError):
+class StatusError(KubernetesError):
     """The API server, or a proxy before it, answered something else than a success."""
 
     question: ClassVar[str] = ""
@@ -65,41 +65,41 @@ class ApiError(KubernetesError):
         super().__init__(f"HTTP {code}: {self.explanation}")
 
 
-class NotFoundError(ApiError):
+class NotFoundError(StatusError):
     """The object asked for does not exist."""
 
 
-class NotInstalledError(ApiError):
+class NotInstalledError(StatusError):
     """The resource does not exist: its CustomResourceDefinition is not applied."""
 
     question = "is the resource's CustomResourceDefinition installed?"
 
 
-class AlreadyExistsError(ApiError):
+class AlreadyExistsError(StatusError):
     """An object of this name exists."""
 
 
-class ConflictError(ApiError):
+class ConflictError(StatusError):
     """The object, or a quota, has changed since it was read."""
 
 
-class GoneError(ApiError):
+class GoneError(StatusError):
     """The API server no longer keeps this version or this page: list again."""
 
 
-class InvalidObjectError(ApiError):
+class InvalidObjectError(StatusError):
     """What was sent is refused; it must change before it can be taken."""
 
 
-class ForbiddenError(ApiError):
+class ForbiddenError(StatusError):
     """The credentials, the rights or the quota do not allow it."""
 
 
-class ThrottledError(ApiError):
+class ThrottledError(StatusError):
     """The API server has too much to do."""
 
 
-_BY_CODE: Final[dict[int, type[ApiError]]] = {
+_BY_CODE: Final[dict[int, type[StatusError]]] = {
     HTTPStatus.BAD_REQUEST: InvalidObjectError,
     HTTPStatus.UNAUTHORIZED: ForbiddenError,
     HTTPStatus.FORBIDDEN: ForbiddenError,
@@ -121,7 +121,7 @@ def parse_api_status(body: bytes | str) -> ApiStatus:
 
 def build_api_error(
     code: int, status: ApiStatus, *, http_reason: str = "", retry_after: timedelta | None = None
-) -> ApiError:
+) -> StatusError:
     """Decide which error an answer is.
 
     Args:
@@ -134,10 +134,10 @@ def build_api_error(
     return kind(code, status, http_reason=http_reason, retry_after=retry_after)
 
 
-def _find_kind(code: int, status: ApiStatus) -> type[ApiError]:
+def _find_kind(code: int, status: ApiStatus) -> type[StatusError]:
     # Both a missing object and a missing resource are 404; only the first answer names an object.
     if code == HTTPStatus.NOT_FOUND and status.details.name:
         return NotFoundError
     if code == HTTPStatus.CONFLICT and status.reason == "AlreadyExists":
         return AlreadyExistsError
-    return _BY_CODE.get(code, ApiError)
+    return _BY_CODE.get(code, StatusError)

@@ -23,10 +23,10 @@ from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
 from estimatesync_kubernetes.errors import (
     AlreadyExistsError,
-    ApiError,
     InvalidObjectError,
     KubernetesError,
     NotFoundError,
+    StatusError,
 )
 
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
@@ -177,7 +177,7 @@ def to_store_error(error: KubernetesError) -> StoreError:
         case InvalidObjectError():
             # What stands before the cause names objects and webhooks of the cluster.
             return SyncRefusedError(_BEFORE_THE_CAUSE.sub("", error.message, count=1) or "the cluster gave no reason")
-        case ApiError():
+        case StatusError():
             return StoreUnavailableError(
                 f"the API server answered {error.code}: {error.message or _explain(error.code)}"
             )

@@ -15,7 +15,7 @@ import msgspec
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_kubernetes.client import KubernetesClient
-from estimatesync_kubernetes.errors import ApiError, GoneError
+from estimatesync_kubernetes.errors import GoneError, StatusError
 from estimatesync_kubernetes.watch import WatchEvent, open_watch, parse_metadata
 
 from estimatesync_api.core.problems import StoreUnavailableError
@@ -128,5 +128,5 @@ class SyncWatch:
 
 def _compute_asked_wait(error: Exception) -> float:
     """Seconds that the API server itself asks for, within bounds."""
-    wait = error.retry_after if isinstance(error, ApiError) else None
+    wait = error.retry_after if isinstance(error, StatusError) else None
     return min(wait.total_seconds(), _LONGEST_PAUSE_SECONDS) if wait else 0.0

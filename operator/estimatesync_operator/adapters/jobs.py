@@ -12,7 +12,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_kubernetes.client import KubernetesClient, Propagation, Query, build_path
-from estimatesync_kubernetes.errors import AlreadyExistsError, ApiError, NotFoundError, NotInstalledError
+from estimatesync_kubernetes.errors import AlreadyExistsError, NotFoundError, NotInstalledError, StatusError
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
@@ -71,7 +71,7 @@ _LOG_TAIL_LINES: Final = 200
 _JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
-def is_refusal(error: ApiError) -> bool:
+def is_refusal(error: StatusError) -> bool:
     """Distinguish a job that is refused from an API server, or a proxy before it, that has a bad moment."""
     return error.code in _REFUSALS and not isinstance(error, NotInstalledError)
 
@@ -118,7 +118,7 @@ class KubernetesJobs:
                 await self._client.create(self._path(), manifest)
             except AlreadyExistsError as error:
                 raise JobNameTakenError(sync.name) from error
-            except ApiError as error:
+            except StatusError as error:
                 if is_refusal(error):
                     raise JobRefusedError(error.explanation) from error
                 raise

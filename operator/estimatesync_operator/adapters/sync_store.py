@@ -15,7 +15,7 @@ from estimatesync_contract.estimate_sync import (
 from estimatesync_contract.names import API_VERSION, GROUP, PLURAL
 from estimatesync_contract.status import EstimateSyncStatus
 from estimatesync_kubernetes.client import KubernetesClient, build_path
-from estimatesync_kubernetes.errors import ApiError, ConflictError, NotFoundError
+from estimatesync_kubernetes.errors import ConflictError, NotFoundError, StatusError
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.lifecycle import compute_invalid_status
@@ -59,7 +59,7 @@ class KubernetesSyncStore:
                         # One that cannot be read is left to its own pass; it must not hold up all the others.
                         with suppress(MalformedSyncError):
                             self._cache.upsert(parse_estimate_sync(msgspec.json.decode(raw)))
-            except ApiError as error:
+            except StatusError as error:
                 if error.code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
                     raise
                 raise NotServedError(_explain_absence(error)) from error
@@ -130,7 +130,7 @@ class KubernetesSyncStore:
         return build_path(API_VERSION, self._namespace, PLURAL, name, subresource)
 
 
-def _explain_absence(error: ApiError) -> str:
+def _explain_absence(error: StatusError) -> str:
     if error.code == HTTPStatus.NOT_FOUND:
         return f"The cluster does not know {PLURAL}.{GROUP}: apply the CustomResourceDefinition, then start again"
     return (

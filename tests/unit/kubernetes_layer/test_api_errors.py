@@ -6,7 +6,6 @@ import pytest
 from estimatesync_kubernetes.client import build_path
 from estimatesync_kubernetes.errors import (
     AlreadyExistsError,
-    ApiError,
     ApiStatus,
     ConflictError,
     ForbiddenError,
@@ -14,6 +13,7 @@ from estimatesync_kubernetes.errors import (
     InvalidObjectError,
     NotFoundError,
     NotInstalledError,
+    StatusError,
     ThrottledError,
     UnreachableError,
     build_api_error,
@@ -36,11 +36,11 @@ from estimatesync_kubernetes.errors import (
         pytest.param(410, b'{"reason": "Expired"}', GoneError, id="version no longer kept"),
         pytest.param(422, b'{"reason": "Invalid"}', InvalidObjectError, id="against a rule"),
         pytest.param(429, b'{"reason": "TooManyRequests"}', ThrottledError, id="too many requests"),
-        pytest.param(500, b"{}", ApiError, id="broken"),
-        pytest.param(504, b"<html>", ApiError, id="a proxy gave up"),
+        pytest.param(500, b"{}", StatusError, id="broken"),
+        pytest.param(504, b"<html>", StatusError, id="a proxy gave up"),
     ],
 )
-def test_each_answer_is_one_error(code: int, body: bytes, expected: type[ApiError]) -> None:
+def test_each_answer_is_one_error(code: int, body: bytes, expected: type[StatusError]) -> None:
     error = build_api_error(code, parse_api_status(body), retry_after=timedelta(seconds=1))
 
     assert type(error) is expected
