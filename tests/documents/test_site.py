@@ -38,10 +38,11 @@ def site() -> Path:
 @pytest.fixture
 def pages(site: Path, tmp_path: Path) -> Path:  # noqa: ARG001 - its environment is there once it was built
     """A copy of everything that the site is made of."""
-    for name in ("docs", "charts", "deploy"):
+    for name in ("docs", "charts", "deploy", "tests/support/estimatesync_docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (*ROOT.glob("*.md"), ROOT / "LICENSE", ROOT / "Makefile"):
         shutil.copy(path, tmp_path)
+    shutil.copy(ROOT / "tests" / "support" / "README.md", tmp_path / "tests" / "support")
     (tmp_path / ".venv-docs").symlink_to(ROOT / ".venv-docs")
     return tmp_path
 
