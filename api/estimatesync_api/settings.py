@@ -18,6 +18,7 @@ from estimatesync_contract.settings import (
     TextSetting,
     split_list,
 )
+from estimatesync_kubernetes import pod_environment
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
 from estimatesync_api.core.access import KeyText, Network, parse_api_keys
@@ -126,7 +127,7 @@ KUBECONFIG: Final = TextSetting(
 SERVICE_ACCOUNT_DIRECTORY: Final = TextSetting(
     name="SERVICE_ACCOUNT_DIRECTORY",
     meaning="Token, certificate and namespace of the pod's service account",
-    default="/var/run/secrets/kubernetes.io/serviceaccount",
+    default=pod_environment.SERVICE_ACCOUNT_DIRECTORY,
 )
 API_SETTINGS: Final = (
     *(*KEY_SETTINGS, *REQUEST_SETTINGS, TIME_ZONE, *SERVER_SETTINGS),

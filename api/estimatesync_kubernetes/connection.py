@@ -7,21 +7,17 @@ https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttok
 
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from estimatesync_contract.settings import SettingsError
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_kube_config
 
-SERVICE_ACCOUNT_DIRECTORY: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-
-_HOST: Final = "KUBERNETES_SERVICE_HOST"
-_PORT: Final = "KUBERNETES_SERVICE_PORT"
-"""Where the API server is; Kubernetes sets both in every pod."""
+from estimatesync_kubernetes.pod_environment import SERVICE_ACCOUNT_DIRECTORY, build_server_url
 
 
 async def create_api_client(
-    *, kubeconfig: str | None = None, service_account: Path = SERVICE_ACCOUNT_DIRECTORY, connections: int = 100
+    *, kubeconfig: str | None = None, service_account: Path = Path(SERVICE_ACCOUNT_DIRECTORY), connections: int = 100
 ) -> tuple[ApiClient, str]:
     """Prepare a client; no connection is made yet.
 
@@ -39,8 +35,8 @@ async def create_api_client(
     configuration = Configuration()
     configuration.connection_pool_maxsize = connections
     try:
-        if kubeconfig is None and _HOST in os.environ:
-            namespace = _load_service_account(configuration, service_account)
+        if kubeconfig is None and (server := build_server_url(os.environ)):
+            namespace = _load_service_account(configuration, server, service_account)
         else:
             namespace = await _load_kubeconfig(configuration, kubeconfig)
         return _create_client(configuration), namespace
@@ -68,10 +64,8 @@ async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None)
     return str(loader.current_context["context"].get("namespace") or "default")
 
 
-def _load_service_account(configuration: Configuration, directory: Path) -> str:
-    host = os.environ[_HOST]
-    address = f"[{host}]" if ":" in host else host
-    configuration.host = f"https://{address}:{os.environ.get(_PORT) or 443}"
+def _load_service_account(configuration: Configuration, server: str, directory: Path) -> str:
+    configuration.host = server
     configuration.ssl_ca_cert = str(directory / "ca.crt")
     token = TokenFile(directory / "token")
     token.write_into(configuration)

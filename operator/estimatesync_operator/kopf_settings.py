@@ -5,7 +5,7 @@ https://docs.kopf.dev/en/stable/configuration/
 
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import kopf
@@ -35,17 +35,6 @@ class NoDiffBase(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         del body, patch, essence
-
-
-def build_server_url(environ: Mapping[str, str]) -> str | None:
-    """Build the API server's address from the variables that every pod has; None outside a cluster.
-
-    kopf would resolve kubernetes.default.svc instead, and see nothing while the cluster's name service is down.
-    """
-    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host:
-        return None
-    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

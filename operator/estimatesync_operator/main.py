@@ -26,6 +26,7 @@ from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from estimatesync_contract.settings import SettingsError, SettingsReader
+from estimatesync_kubernetes.pod_environment import build_server_url
 from estimatesync_tracing.log_fields import install_trace_fields
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Tracer
@@ -41,7 +42,7 @@ from estimatesync_operator.callback.settings import CallbackSettings, read_callb
 from estimatesync_operator.core.ports import BackendUnavailableError, SystemClock
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
-from estimatesync_operator.kopf_settings import build_server_url, configure
+from estimatesync_operator.kopf_settings import configure
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import ENVIRONMENT, OperatorSettings, read_operator_settings
@@ -74,6 +75,7 @@ _shell = _Shell()
 def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's keyword arguments are of any type
     """Log in without the synchronous Kubernetes client, whose import would cost a second and 50 MB."""
     account = kopf.login_with_service_account(**kwargs)
+    # By its address: kopf takes the name kubernetes.default.svc, and sees nothing while the name service is down.
     if account and (server := build_server_url(os.environ)):
         return replace(account, server=server)
     return account or kopf.login_with_kubeconfig(**kwargs)

@@ -1,5 +1,5 @@
 import pytest
-from estimatesync_operator.kopf_settings import build_server_url
+from estimatesync_kubernetes.pod_environment import build_server_url
 
 
 @pytest.mark.parametrize(
