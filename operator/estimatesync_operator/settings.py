@@ -231,23 +231,24 @@ def read_operator_settings(reader: SettingsReader) -> OperatorSettings:
         # As a URL has it, for that is where the liveness probe's address is from.
         metrics_address=reader.read(BIND_ADDRESS).strip("[]"),
         metrics_port=reader.read(METRICS_PORT),
-        reconciler=msgspec.structs.replace(
-            read_reconciler_settings(reader),
-            stuck_limit=timedelta(seconds=reader.read(STUCK_SECONDS)),
-            max_evictions=reader.read(MAX_EVICTIONS),
-        ),
+        reconciler=read_reconciler_settings(reader),
         job=_read_job_settings(reader, tracing),
         tracing=tracing,
     )
 
 
 def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
-    """Read what a cluster and one machine have in common; faults are left in the reader."""
+    """Read what governs a reconcile pass; faults are left in the reader.
+
+    The reader of one machine passes over what only a cluster has: there the defaults apply.
+    """
     return ReconcilerSettings(
         max_active_syncs=reader.read(MAX_ACTIVE_SYNCS),
         time_zone=reader.read(TIME_ZONE),
         environment=reader.read(ENVIRONMENT),
         progress_interval=timedelta(seconds=reader.read(PROGRESS_SECONDS)),
+        stuck_limit=timedelta(seconds=reader.read(STUCK_SECONDS)),
+        max_evictions=reader.read(MAX_EVICTIONS),
         default_ttl=timedelta(seconds=reader.read(TTL_SECONDS_AFTER_FINISHED)),
     )
 

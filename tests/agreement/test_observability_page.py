@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def read_metrics(heading: str) -> dict[str, tuple[str, set[str]]]:
 
 def use_operator_metrics() -> OperatorMetrics:
     """Let everything happen once, so that each metric has a sample."""
-    cache, health = SyncCache(), WatchHealth()
+    cache, health = SyncCache(default_ttl=timedelta(days=7)), WatchHealth()
     running = EstimateSyncStatus(phase=Phase.RUNNING, reason=Reason.RUNNING, start_time=NOW)
     sync = EstimateSync(
         metadata=Metadata(name="a", uid="u", resource_version="1", creation_timestamp=NOW), status=running

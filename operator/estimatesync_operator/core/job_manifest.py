@@ -38,23 +38,23 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How sync pods run. The credentials are named here, never held."""
 
     image: str
-    image_pull_policy: str = "IfNotPresent"
-    service_account: str = "estimatesync-sync"
-    credentials_secret: str = "estimatesync-credentials"  # noqa: S105 - the Secret's name, not its content
-    image_pull_secrets: tuple[str, ...] = ()
-    node_selector: dict[str, str] = {}
-    tolerations: list[dict[str, Any]] = []
+    image_pull_policy: str
+    service_account: str
+    credentials_secret: str
+    image_pull_secrets: tuple[str, ...]
+    node_selector: dict[str, str]
+    tolerations: list[dict[str, Any]]
     """As in a pod's spec."""
-    priority_class: str = ""
+    priority_class: str
     """Empty: the cluster's default."""
-    authorities: str = ""
+    authorities: str
     """Name of the ConfigMap whose ca.crt holds the certificate authorities to trust; empty: the usual ones."""
-    cpu_request: str = "100m"
-    memory_request: str = "128Mi"
-    memory_limit: str = "512Mi"
-    environment: dict[str, str] = {}
+    cpu_request: str
+    memory_request: str
+    memory_limit: str
+    environment: dict[str, str]
     """Deployment settings of the sync program: source URL, database schema, log format, time zone, traces."""
-    trace_headers_secret: str = ""
+    trace_headers_secret: str
     """Name of the Secret with OTEL_EXPORTER_OTLP_HEADERS for the collector; empty: the collector requires none."""
 
 

@@ -24,7 +24,7 @@ from estimatesync_operator.core.outcomes import (
     fail,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import DEFAULT_TTL, compute_expiry, compute_requested, has_request
+from estimatesync_operator.core.retention import compute_expiry, compute_requested, has_request
 
 AT_ONCE: Final = timedelta(0)
 _QUEUE_TICK: Final = timedelta(seconds=30)
@@ -38,14 +38,14 @@ _STOPPING_TICK: Final = timedelta(seconds=1)
 class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a person may configure about reconciling."""
 
-    max_active_syncs: int = 1
-    time_zone: ZoneInfo = ZoneInfo("UTC")
-    environment: str = "production"
-    progress_interval: timedelta = timedelta(seconds=2)
-    stuck_limit: timedelta = timedelta(minutes=10)
+    max_active_syncs: int
+    time_zone: ZoneInfo
+    environment: str
+    progress_interval: timedelta
+    stuck_limit: timedelta
     """How long a blocker may stand, and how long a job may take to end."""
-    max_evictions: int = 5
-    default_ttl: timedelta = DEFAULT_TTL
+    max_evictions: int
+    default_ttl: timedelta
     """How long a finished sync stays that names no ttlSecondsAfterFinished."""
 
 

@@ -12,10 +12,9 @@ from typing import Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_callback_id
-from estimatesync_contract.spec import DEFAULT_TTL_SECONDS
 from estimatesync_contract.status import CallbackState, CallbackStatus
 
-DEFAULT_TTL: Final = timedelta(seconds=DEFAULT_TTL_SECONDS)
+_TOKEN_MAX_LENGTH: Final = 64
 
 
 def is_settled(sync: EstimateSync) -> bool:
@@ -28,16 +27,13 @@ def is_settled(sync: EstimateSync) -> bool:
     )
 
 
-def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta = DEFAULT_TTL) -> datetime | None:
+def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta) -> datetime | None:
     """When a finished sync may be removed; None while its callback is under way."""
     completion = sync.status.completion_time
     if completion is None or sync.status.owes_callback:
         return None
     own = sync.spec.ttl_seconds_after_finished
     return completion + (default_ttl if own is None else timedelta(seconds=own))
-
-
-_TOKEN_MAX_LENGTH: Final = 64
 
 
 def compute_token(sync: EstimateSync) -> str | None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 
-from estimatesync_operator.core.retention import DEFAULT_TTL, compute_expiry, is_settled
+from estimatesync_operator.core.retention import compute_expiry, is_settled
 
 State = tuple[str, str]
 """Phase and reason; empty before the first pass."""
@@ -29,7 +29,7 @@ class _Settled(msgspec.Struct, frozen=True):
 class SyncCache:
     """Use it from one event loop only."""
 
-    def __init__(self, *, default_ttl: timedelta = DEFAULT_TTL) -> None:
+    def __init__(self, *, default_ttl: timedelta) -> None:
         """`default_ttl` is how long a finished sync stays that does not set it itself."""
         self._default_ttl = default_ttl
         self._live: dict[str, EstimateSync] = {}

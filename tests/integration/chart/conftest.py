@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def runbooks() -> str:
 def metric_names() -> set[str]:
     """Every name under which Prometheus keeps something of the operator's or the API's."""
     text, _ = ApiMetrics().format("text/plain")
-    families = [*OperatorMetrics(SyncCache(), WatchHealth()).registry.collect()]
+    families = [*OperatorMetrics(SyncCache(default_ttl=timedelta(days=7)), WatchHealth()).registry.collect()]
     families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
     return {f"{family.name}{suffix}" for family in families for suffix in suffixes.get(family.type, ("",))}

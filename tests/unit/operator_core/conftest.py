@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
+from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+from estimatesync_operator.core.job_manifest import JobSettings
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.core.plan import ReconcilerSettings, Result
 from estimatesync_operator.core.ports import (
@@ -23,6 +26,7 @@ from estimatesync_operator.core.ports import (
     UnreadableSyncError,
 )
 from estimatesync_operator.reconciler import Reconciler
+from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
@@ -158,7 +162,27 @@ def make_sync() -> Callable[..., EstimateSync]:
 
 
 @pytest.fixture
-def make_reconciler(world: World) -> Callable[..., Reconciler]:
+def operator_settings() -> OperatorSettings:
+    """Those of a deployment that sets no more than it must."""
+    return read_operator_settings(SettingsReader({"NAMESPACE": "ns", "SYNC_IMAGE": "registry.test/estimatesync:1"}))
+
+
+@pytest.fixture
+def make_job_settings(operator_settings: OperatorSettings) -> Callable[..., JobSettings]:
+    """The defaults, but for what is given."""
+    return partial(msgspec.structs.replace, operator_settings.job)
+
+
+@pytest.fixture
+def make_reconciler_settings(operator_settings: OperatorSettings) -> Callable[..., ReconcilerSettings]:
+    """The defaults, but for what is given."""
+    return partial(msgspec.structs.replace, operator_settings.reconciler)
+
+
+@pytest.fixture
+def make_reconciler(
+    world: World, make_reconciler_settings: Callable[..., ReconcilerSettings]
+) -> Callable[..., Reconciler]:
     def make(**settings: Any) -> Reconciler:
         return Reconciler(
             store=world,
@@ -166,7 +190,7 @@ def make_reconciler(world: World) -> Callable[..., Reconciler]:
             events=world,
             callbacks=world,
             clock=world,
-            settings=ReconcilerSettings(**settings),
+            settings=make_reconciler_settings(**settings),
             jitter=lambda: 0.0,
         )
 

@@ -9,18 +9,23 @@ from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
 
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
-SETTINGS = JobSettings(
-    image="registry.test/estimatesync:1",
-    credentials_secret="attic-tech",
-    node_selector={"pool": "batch"},
-    environment={"ATTIC_TECH_URL": "https://attic.test", "DATABASE_SCHEMA": "botzilla"},
-)
+MakeSettings = Callable[..., JobSettings]
+
 SPEC = EstimateSyncSpec(page_size=50, concurrency=2, timeout_seconds=900, max_retries=1)
 
 
 @pytest.fixture
-def job(make_sync: Callable[..., EstimateSync]) -> dict[str, Any]:
-    return build_job_manifest(make_sync("a", spec=SPEC), RANGE, SETTINGS)
+def settings(make_job_settings: MakeSettings) -> JobSettings:
+    return make_job_settings(
+        credentials_secret="attic-tech",
+        node_selector={"pool": "batch"},
+        environment={"ATTIC_TECH_URL": "https://attic.test", "DATABASE_SCHEMA": "botzilla"},
+    )
+
+
+@pytest.fixture
+def job(make_sync: Callable[..., EstimateSync], settings: JobSettings) -> dict[str, Any]:
+    return build_job_manifest(make_sync("a", spec=SPEC), RANGE, settings)
 
 
 @pytest.fixture
@@ -57,8 +62,10 @@ def test_a_permanent_failure_ends_the_job_and_a_drained_node_costs_no_retry(job:
     ]
 
 
-def test_job_and_pod_carry_the_labels_by_which_they_are_found(make_sync: Callable[..., EstimateSync]) -> None:
-    job = build_job_manifest(make_sync("n" * 63), RANGE, SETTINGS)
+def test_job_and_pod_carry_the_labels_by_which_they_are_found(
+    make_sync: Callable[..., EstimateSync], settings: JobSettings
+) -> None:
+    job = build_job_manifest(make_sync("n" * 63), RANGE, settings)
 
     labels = job["metadata"]["labels"]
     assert labels == job["spec"]["template"]["metadata"]["labels"]
@@ -117,8 +124,10 @@ def test_the_program_gets_its_input_from_the_sync_and_its_surroundings_from_the_
     )
 
 
-def test_a_deployment_cannot_shadow_what_the_sync_says(make_sync: Callable[..., EstimateSync]) -> None:
-    settings = JobSettings(image="i", environment={"SYNC_UID": "another"})
+def test_a_deployment_cannot_shadow_what_the_sync_says(
+    make_sync: Callable[..., EstimateSync], make_job_settings: MakeSettings
+) -> None:
+    settings = make_job_settings(environment={"SYNC_UID": "another"})
 
     (container,) = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]["containers"]
 
@@ -135,11 +144,11 @@ def test_the_manifest_is_plain_json(job: dict[str, Any]) -> None:
     assert json.loads(json.dumps(job)) == job
 
 
-def test_a_deployment_places_and_pulls_its_pods(make_sync: Callable[..., EstimateSync]) -> None:
+def test_a_deployment_places_and_pulls_its_pods(
+    make_sync: Callable[..., EstimateSync], make_job_settings: MakeSettings
+) -> None:
     tolerations = [{"key": "batch", "operator": "Exists"}]
-    settings = JobSettings(
-        image="i", image_pull_secrets=("registry",), tolerations=tolerations, priority_class="background"
-    )
+    settings = make_job_settings(image_pull_secrets=("registry",), tolerations=tolerations, priority_class="background")
 
     pod = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]
 
@@ -149,8 +158,9 @@ def test_a_deployment_places_and_pulls_its_pods(make_sync: Callable[..., Estimat
 
 def test_certificate_authorities_are_mounted_and_trusted_by_source_and_database(
     make_sync: Callable[..., EstimateSync],
+    make_job_settings: MakeSettings,
 ) -> None:
-    settings = JobSettings(image="i", authorities="company-ca")
+    settings = make_job_settings(authorities="company-ca")
 
     pod = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]
 
@@ -163,8 +173,9 @@ def test_certificate_authorities_are_mounted_and_trusted_by_source_and_database(
 
 def test_a_traced_job_gets_its_traceparent_and_the_headers_of_the_collector(
     make_sync: Callable[..., EstimateSync],
+    make_job_settings: MakeSettings,
 ) -> None:
-    settings = JobSettings(image="i", trace_headers_secret="collector")
+    settings = make_job_settings(trace_headers_secret="collector")
 
     traced = build_job_manifest(make_sync("a"), RANGE, settings, traceparent="00-made-up")
 

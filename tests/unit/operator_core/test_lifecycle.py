@@ -239,7 +239,8 @@ def test_a_sync_expires_only_after_its_callback(
 ) -> None:
     completion = {"completion_time": NOW} if status else {}
 
-    expiry = compute_expiry(make_sync(spec=EstimateSyncSpec(ttl_seconds_after_finished=60), **completion, **status))
+    sync = make_sync(spec=EstimateSyncSpec(ttl_seconds_after_finished=60), **completion, **status)
+    expiry = compute_expiry(sync, default_ttl=timedelta(days=7))
 
     assert expiry == (None if expected is None else NOW + timedelta(seconds=expected))
 

@@ -21,7 +21,7 @@ class Instruments:
     """The metrics with what they read, and their values by name and labels."""
 
     def __init__(self) -> None:
-        self.cache = SyncCache()
+        self.cache = SyncCache(default_ttl=timedelta(days=7))
         self.health = WatchHealth()
         self.metrics = OperatorMetrics(self.cache, self.health)
 

@@ -20,7 +20,15 @@ def test_two_settings_are_enough() -> None:
     settings = _read()
 
     assert settings.namespace == "botzilla"
-    assert settings.reconciler == ReconcilerSettings()
+    assert settings.reconciler == ReconcilerSettings(
+        max_active_syncs=1,
+        time_zone=ZoneInfo("UTC"),
+        environment="production",
+        progress_interval=timedelta(seconds=2),
+        stuck_limit=timedelta(minutes=10),
+        max_evictions=5,
+        default_ttl=timedelta(days=7),
+    )
     assert (settings.job.image, settings.job.image_pull_policy) == ("registry.test/estimatesync:1", "IfNotPresent")
     assert settings.job.environment == {
         "ATTIC_TECH_URL": "https://www.attic-tech.com",

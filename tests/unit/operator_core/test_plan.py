@@ -25,12 +25,16 @@ MakeSync = Callable[..., EstimateSync]
 
 NOW = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
 LIMIT = timedelta(seconds=60)
-SETTINGS = ReconcilerSettings(stuck_limit=LIMIT, max_evictions=2, default_ttl=timedelta(days=2))
 LONG_AGO = NOW - LIMIT
 JUST_NOW = NOW - timedelta(seconds=59)
 CANCEL = {"spec": EstimateSyncSpec(cancel=True)}
 AT_ONCE, SOON, INTERVAL, SELDOM = (timedelta(seconds=seconds) for seconds in (0, 1, 2, 15))
 STOP = Action.STOP_JOB
+
+
+@pytest.fixture
+def settings(make_reconciler_settings: Callable[..., ReconcilerSettings]) -> ReconcilerSettings:
+    return make_reconciler_settings(stuck_limit=LIMIT, max_evictions=2, default_ttl=timedelta(days=2))
 
 
 def _job(state: JobState, **fields: Any) -> JobObservation:
@@ -114,6 +118,7 @@ RECOVERED = {**_stalled(LONG_AGO, "Running", status=ConditionStatus.FALSE)}
 )
 def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
     make_sync: MakeSync,
+    settings: ReconcilerSettings,
     running: dict[str, Any],
     status: dict[str, Any],
     job: JobObservation | None,
@@ -121,7 +126,7 @@ def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
 ) -> None:
     sync = make_sync(**{**running, **status})
 
-    plan = build_plan(sync, Seen(job=job, next_reading=INTERVAL), now=NOW, settings=SETTINGS)
+    plan = build_plan(sync, Seen(job=job, next_reading=INTERVAL), now=NOW, settings=settings)
 
     assert _outline(plan) == expected
     assert plan.moves_queue is (plan.status is not None and plan.status.phase is not Phase.RUNNING)
@@ -187,13 +192,14 @@ def test_the_end_has_the_cause_that_led_to_it(
 )
 def test_a_refused_job_is_asked_for_again_within_its_limits(
     make_sync: MakeSync,
+    settings: ReconcilerSettings,
     running: dict[str, Any],
     status: dict[str, Any],
     expected: tuple[Action | None, str | None, timedelta],
 ) -> None:
     sync = make_sync(**{**running, "reason": "Starting", **status})
 
-    plan = build_plan(sync, Seen(refusal="quota"), now=NOW, settings=SETTINGS)
+    plan = build_plan(sync, Seen(refusal="quota"), now=NOW, settings=settings)
 
     assert _outline(plan) == expected
     assert plan.moves_queue is (expected[-1] == AT_ONCE)
@@ -218,11 +224,15 @@ SUSPENDED = QueueDecision(may_start=False, reason=Reason.SUSPENDED, message="Sus
     ],
 )
 def test_a_waiting_sync_shows_its_place_until_it_starts_or_ends(
-    make_sync: MakeSync, given: dict[str, Any], queue: QueueDecision | None, expected: tuple[object, ...]
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    given: dict[str, Any],
+    queue: QueueDecision | None,
+    expected: tuple[object, ...],
 ) -> None:
     sync = make_sync(phase=Phase.QUEUED, queue=QueuePlace(position=3), **given)
 
-    plan = build_plan(sync, Seen(queue=queue), now=NOW, settings=SETTINGS)
+    plan = build_plan(sync, Seen(queue=queue), now=NOW, settings=settings)
 
     assert plan.status is not None
     assert (plan.status.phase, plan.status.reason, plan.requeue_after, plan.status.queue) == expected
@@ -230,9 +240,9 @@ def test_a_waiting_sync_shows_its_place_until_it_starts_or_ends(
     assert plan.moves_queue is (plan.requeue_after == AT_ONCE)
 
 
-def test_a_waiting_sync_is_not_planned_without_its_place(make_sync: MakeSync) -> None:
+def test_a_waiting_sync_is_not_planned_without_its_place(make_sync: MakeSync, settings: ReconcilerSettings) -> None:
     with pytest.raises(ValueError, match="queue decision"):
-        build_plan(make_sync(), Seen(), now=NOW, settings=SETTINGS)
+        build_plan(make_sync(), Seen(), now=NOW, settings=settings)
 
 
 RETRYING = CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW + timedelta(minutes=1))
@@ -264,11 +274,14 @@ DELIVERED = {"callback": CallbackStatus(state=CallbackState.DELIVERED)}
     ],
 )
 def test_a_finished_sync_delivers_its_callback_then_expires(
-    make_sync: MakeSync, status: dict[str, Any], expected: tuple[Action | None, bool, timedelta | None]
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    status: dict[str, Any],
+    expected: tuple[Action | None, bool, timedelta | None],
 ) -> None:
     finished = {"phase": Phase.SUCCEEDED, "reason": "Succeeded", "observed_generation": 1, "completion_time": NOW}
 
-    plan = build_plan(make_sync(**{**finished, **status}), Seen(), now=NOW, settings=SETTINGS)
+    plan = build_plan(make_sync(**{**finished, **status}), Seen(), now=NOW, settings=settings)
 
     assert (plan.action, plan.status is not None, plan.requeue_after) == expected
     assert plan.moves_queue is False
@@ -284,6 +297,7 @@ def test_a_finished_sync_delivers_its_callback_then_expires(
 )
 def test_a_request_for_another_delivery_is_served_once(
     make_sync: MakeSync,
+    settings: ReconcilerSettings,
     wanted: bool,  # noqa: FBT001 - a table's column
     has_target: bool,  # noqa: FBT001 - a table's column
     state: CallbackState,
@@ -293,7 +307,7 @@ def test_a_request_for_another_delivery_is_served_once(
     sync = make_sync(phase=Phase.FAILED, observed_generation=1, completion_time=NOW, callback=failed, spec=spec)
     sync.metadata.annotations[ANNOTATION_REDELIVER] = "monday"
 
-    plan = build_plan(sync, Seen(has_target=has_target), now=NOW, settings=SETTINGS)
+    plan = build_plan(sync, Seen(has_target=has_target), now=NOW, settings=settings)
 
     assert plan.status is not None
     assert plan.status.callback is not None
@@ -313,11 +327,13 @@ def test_only_the_log_of_a_job_at_work_is_read(job: JobObservation, *, expected:
     assert job.is_progressing is expected
 
 
-def test_progress_is_shown_with_the_next_reading_in_mind(make_sync: MakeSync, running: dict[str, Any]) -> None:
+def test_progress_is_shown_with_the_next_reading_in_mind(
+    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any]
+) -> None:
     progress = build_progress(page=9, total_pages=17, fetched=900)
     seen = Seen(job=_job(JobState.ACTIVE), progress=progress, next_reading=timedelta(milliseconds=500))
 
-    plan = build_plan(make_sync(**running), seen, now=NOW, settings=SETTINGS)
+    plan = build_plan(make_sync(**running), seen, now=NOW, settings=settings)
 
     assert plan.status is not None
     assert plan.status.progress == progress

@@ -20,6 +20,7 @@ DONE: dict[str, Any] = {
     "callback": CallbackStatus(state=CallbackState.DELIVERED),
     "spec": EstimateSyncSpec(ttl_seconds_after_finished=60),
 }
+TTL = timedelta(days=2)
 RUNNING: dict[str, Any] = {"phase": Phase.RUNNING, "reason": "Running"}
 
 
@@ -29,7 +30,7 @@ def version(sync: EstimateSync, number: int, **metadata: Any) -> EstimateSync:
 
 
 def test_the_newest_version_is_kept_whatever_comes_late(make_sync: MakeSync) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
     old, new = version(make_sync("a"), 9), version(make_sync("a", **RUNNING), 10)
 
     taken = [cache.upsert(sync) for sync in (new, old, new)]
@@ -39,7 +40,7 @@ def test_the_newest_version_is_kept_whatever_comes_late(make_sync: MakeSync) -> 
 
 
 def test_a_settled_sync_leaves_the_cache_and_comes_back_when_it_changes(make_sync: MakeSync) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
     cache.upsert(version(make_sync("a", **DONE), 1))
 
     assert cache.get("a") is None
@@ -56,7 +57,7 @@ def test_a_settled_sync_leaves_the_cache_and_comes_back_when_it_changes(make_syn
 
 
 def test_a_settled_sync_is_kept_for_its_own_ttl_or_else_for_the_default(make_sync: MakeSync) -> None:
-    cache = SyncCache(default_ttl=timedelta(days=2))
+    cache = SyncCache(default_ttl=TTL)
     cache.upsert(version(make_sync("own", **DONE), 1))
     cache.upsert(version(make_sync("default", **{**DONE, "spec": EstimateSyncSpec()}), 2))
 
@@ -79,7 +80,7 @@ def test_a_settled_sync_is_kept_for_its_own_ttl_or_else_for_the_default(make_syn
 def test_a_sync_is_settled_when_nothing_is_left_to_do(
     make_sync: MakeSync, fields: dict[str, Any], *, is_settled: bool
 ) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
 
     cache.upsert(make_sync("a", **fields))
 
@@ -87,7 +88,7 @@ def test_a_sync_is_settled_when_nothing_is_left_to_do(
 
 
 def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
     cache.upsert(make_sync("new"))
     cache.upsert(make_sync("running", **RUNNING))
     cache.upsert(make_sync("owing", **{**DONE, "callback": CallbackStatus(state=CallbackState.PENDING)}))
@@ -97,7 +98,7 @@ def test_only_what_waits_or_runs_is_unfinished(make_sync: MakeSync) -> None:
 
 
 def test_a_stale_sync_counts_as_unfinished_but_is_not_served(make_sync: MakeSync) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
     sync = make_sync("a", **RUNNING)
     cache.upsert(sync)
 
@@ -109,7 +110,7 @@ def test_a_stale_sync_counts_as_unfinished_but_is_not_served(make_sync: MakeSync
 
 
 def test_a_removed_sync_does_not_come_back_with_the_answer_to_a_write(make_sync: MakeSync) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
     cache.upsert(version(make_sync("a", **RUNNING), 1))
     cache.remove("a", "3")
 
@@ -119,7 +120,7 @@ def test_a_removed_sync_does_not_come_back_with_the_answer_to_a_write(make_sync:
 
 
 def test_a_new_sync_of_the_name_outlives_the_removal_of_the_old_one(make_sync: MakeSync) -> None:
-    cache = SyncCache()
+    cache = SyncCache(default_ttl=TTL)
     cache.upsert(version(make_sync("a"), 5))
 
     cache.remove("a", "4")

@@ -23,7 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.planned: list[tuple[str, timedelta]] = []
         self.seconds = 0.0
-        self.cache = SyncCache()
+        self.cache = SyncCache(default_ttl=timedelta(days=7))
         self.snapshots = JobSnapshots(lambda: self.seconds)
         self.handlers = WatchHandlers(self.cache, self.snapshots, WatchHealth(), self, self)
 
