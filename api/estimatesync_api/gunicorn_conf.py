@@ -9,14 +9,12 @@ import shutil
 import tempfile
 from typing import Any, Protocol
 
-from estimatesync_contract.settings import SettingsError
+from estimatesync_contract.settings import SettingsReader
 
-from estimatesync_api.settings import parse_server_settings
+from estimatesync_api.settings import read_server_settings
 
-try:
-    _settings = parse_server_settings(os.environ)
-except SettingsError as error:
-    raise SystemExit(str(error)) from error
+# The application, which is loaded before gunicorn listens, reports faults: these with all the others.
+_settings = read_server_settings(SettingsReader(os.environ))
 
 wsgi_app = "estimatesync_api.main:app"
 bind = _settings.bind

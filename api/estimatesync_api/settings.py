@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -148,8 +148,16 @@ class KeyFile:
 class KeySettings:
     """Where keys come from."""
 
-    texts: tuple[KeyText, ...] = ()
-    files: tuple[KeyFile, ...] = ()
+    texts: tuple[KeyText, ...]
+    files: tuple[KeyFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Where gunicorn listens, and with how many processes."""
+
+    bind: str
+    workers: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,17 +165,18 @@ class Settings:
     """Everything that differs between two deployments of the API."""
 
     keys: KeySettings
+    server: ServerSettings
     time_zone: ZoneInfo
     requests_per_minute: int
     trusted_proxies: tuple[Network, ...]
     repeated_requests: RepeatedRequests
     foreground_seconds: int
-    has_status_page: bool = True
-    session_hours: int = 8
-    namespace: str | None = None
-    kubeconfig: str | None = None
-    service_account_directory: Path = Path(SERVICE_ACCOUNT_DIRECTORY.default)
-    tracing: TracingSettings = field(default_factory=TracingSettings)
+    has_status_page: bool
+    session_hours: int
+    namespace: str | None
+    kubeconfig: str | None
+    service_account_directory: Path
+    tracing: TracingSettings
 
 
 def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()) -> Settings:
@@ -179,6 +188,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
     reader = SettingsReader(environment, faults=faults)
     settings = Settings(
         keys=_read_keys(reader),
+        server=read_server_settings(reader),
         time_zone=reader.read(TIME_ZONE),
         requests_per_minute=reader.read(REQUESTS_PER_MINUTE),
         trusted_proxies=reader.read(TRUSTED_PROXIES),
@@ -216,21 +226,6 @@ def _read_keys(reader: SettingsReader) -> KeySettings:
     return KeySettings(texts=texts, files=files)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """Where gunicorn listens, and with how many processes."""
-
-    bind: str
-    workers: int
-
-
-def parse_server_settings(environment: Mapping[str, str]) -> ServerSettings:
-    """Read what gunicorn's configuration needs.
-
-    Raises:
-        SettingsError: Something is wrong.
-    """
-    reader = SettingsReader(environment)
-    settings = ServerSettings(bind=reader.read(BIND), workers=reader.read(WEB_CONCURRENCY))
-    reader.raise_faults()
-    return settings
+def read_server_settings(reader: SettingsReader) -> ServerSettings:
+    """Read what gunicorn's configuration needs; faults are left in the reader."""
+    return ServerSettings(bind=reader.read(BIND), workers=reader.read(WEB_CONCURRENCY))

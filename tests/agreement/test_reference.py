@@ -11,7 +11,7 @@ import estimatesync_import.settings
 import estimatesync_job.settings
 import estimatesync_local.settings
 import pytest
-from estimatesync_api.settings import API_SETTINGS, parse_server_settings
+from estimatesync_api.settings import API_SETTINGS
 from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_client.settings import CLIENT_SETTINGS, parse_key
 from estimatesync_contract.settings import IntegerSetting, Setting
@@ -48,7 +48,6 @@ class Watched(dict[str, str]):
 
 
 def read_api(environment: dict[str, str]) -> None:
-    parse_server_settings(environment)
     parse_api_settings(environment)
 
 

@@ -133,10 +133,11 @@ def test_a_server_that_shuts_down_still_answers_waiting_callers(
 
 def test_faulty_settings_end_the_program_with_one_message(serve: Callable[..., Any]) -> None:
     with pytest.raises(AssertionError, match="API_KEYS must not hold keys of less than 16 characters") as caught:
-        serve(API_KEYS="make:short", TIME_ZONE="Mars")
+        serve(API_KEYS="make:short", TIME_ZONE="Mars", WEB_CONCURRENCY="65")
 
     printed = str(caught.value)
     assert printed.count("TIME_ZONE must be an IANA time zone") == 1
+    assert printed.count("WEB_CONCURRENCY must be a whole number from 1 to 64") == 1
     assert "Traceback" not in printed
 
 
