@@ -14,6 +14,7 @@ from estimatesync_api.core.listing import find_phase
 from estimatesync_api.core.problems import ApiError
 from estimatesync_api.core.sync_request import require_redeliverable
 from estimatesync_api.status_page.core.list_view import (
+    CALLBACK_TONES,
     Badge,
     Diagnosis,
     Field,
@@ -33,12 +34,6 @@ _COUNTS: Final = (
     ("unchanged_estimates", "counts.unchanged"),
     ("skipped_estimates", "counts.skipped"),
 )
-_CALLBACK_TONES: Final = {
-    CallbackState.PENDING: "now",
-    CallbackState.RETRYING: "stalled",
-    CallbackState.DELIVERED: "succeeded",
-    CallbackState.FAILED: "failed",
-}
 _MAX_SQUARES: Final = 240
 _MAX_COLUMNS: Final = 40
 _MIN_COLUMNS: Final = 20
@@ -344,12 +339,14 @@ def _iterate_callback_steps(sync: EstimateSync, localizer: Localizer, now: datet
             yield TimelineStep(tone="next", title=localizer.translate("timeline.callback_next"))
         return
     title = localizer.translate(f"timeline.callback.{callback.state.lower()}")
+    # The timeline marks the step that is under way, where the badge in the list only says that it waits.
+    tone = "now" if callback.state is CallbackState.PENDING else CALLBACK_TONES[callback.state]
     if callback.state is CallbackState.DISABLED:
-        yield TimelineStep(tone="cancelled", title=title)
+        yield TimelineStep(tone=tone, title=title)
         return
     attempts = localizer.format_count("callback.attempts", callback.attempts)
     code = localizer.translate("callback.code", code=callback.last_status_code) if callback.last_status_code else ""
-    at, tone = _to_moment(callback.last_attempt_time, localizer, now), _CALLBACK_TONES[callback.state]
+    at = _to_moment(callback.last_attempt_time, localizer, now)
     yield TimelineStep(tone=tone, title=title, at=at, text=localizer.join([attempts, code]))
     if callback.next_attempt_time and not callback.state.is_final:
         retry_at = _to_moment(callback.next_attempt_time, localizer, now)

@@ -16,7 +16,7 @@ from estimatesync_api.core.listing import find_phase
 from estimatesync_api.status_page.core.addresses import build_sync_address
 from estimatesync_api.status_page.core.localization import LANGUAGES, TRANSLATIONS, Localizer, Moment
 
-_CALLBACK_TONES: Final = {
+CALLBACK_TONES: Final = {
     CallbackState.PENDING: "queued",
     CallbackState.RETRYING: "stalled",
     CallbackState.DELIVERED: "succeeded",
@@ -132,7 +132,7 @@ def build_callback_badge(sync: EstimateSync, localizer: Localizer) -> Badge | No
     if callback is None:
         return None
     word = localizer.translate(f"callback.state.{callback.state.lower()}")
-    return Badge(tone=_CALLBACK_TONES[callback.state], word=word)
+    return Badge(tone=CALLBACK_TONES[callback.state], word=word)
 
 
 def build_progress_bar(sync: EstimateSync, localizer: Localizer) -> ProgressBar | None:
