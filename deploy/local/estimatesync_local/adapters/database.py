@@ -22,6 +22,12 @@ _SCHEMA: Final = "estimatesync_local"
 _CONNECT_SECONDS: Final = 3
 _ANSWER_SECONDS: Final = 10.0
 
+_LIMIT_LOCK_WAIT: Final = "SET lock_timeout = '3s'"
+"""A server that was killed a moment ago may still appear connected."""
+
+_LOCK: Final = "SELECT pg_advisory_lock(7340190455122)"
+"""Any number will do, as long as it stays and no other program uses it in the same database."""
+
 
 async def migrate(database_url: str) -> None:
     """Bring the tables of one machine to this version; the sync program migrates its own.
@@ -84,12 +90,6 @@ async def _is_usable(connection: Connection) -> bool:
     return True
 
 
-# Any number will do, as long as it stays and no other program uses it in the same database.
-_LOCK_KEY: Final = 7_340_190_455_122
-_LOCK_TIMEOUT: Final = "3s"
-"""A server that was killed a moment ago may still appear connected."""
-
-
 @asynccontextmanager
 async def single_instance(database_url: str) -> AsyncIterator[None]:
     """Let only one server work on the syncs of a database, for two would run each sync twice.
@@ -110,9 +110,9 @@ async def single_instance(database_url: str) -> AsyncIterator[None]:
 
 
 async def _take_lock(connection: psycopg.AsyncConnection) -> None:
-    await connection.execute("SELECT set_config('lock_timeout', %s, false)", (_LOCK_TIMEOUT,))
+    await connection.execute(_LIMIT_LOCK_WAIT)
     try:
-        await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK_KEY,))
+        await connection.execute(_LOCK)
     except psycopg.errors.LockNotAvailable as error:
         raise AlreadyRunningError(
             "Another EstimateSync is using this database. Stop it, or set DATABASE_URL to another database."

@@ -39,6 +39,8 @@ _SOCKET_PATH_MAX: Final = 103
 
 _DATABASE: Final = "estimatesync"
 _USER: Final = "estimatesync"
+_FIND_DATABASE: Final = "SELECT FROM pg_database WHERE datname = %s"
+_CREATE_DATABASE: Final = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE))
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 60
 _POLL_SECONDS: Final = 0.1
@@ -154,9 +156,9 @@ class EmbeddedPostgres:
 
     def _create_database(self) -> None:
         with psycopg.connect(self._build_url("postgres"), autocommit=True) as connection:
-            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (_DATABASE,)).fetchone()
+            found = connection.execute(_FIND_DATABASE, (_DATABASE,)).fetchone()
             if found is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+                connection.execute(_CREATE_DATABASE)
 
     def _build_url(self, database: str) -> str:
         options = {"host": str(self._socket_directory), "port": PORT, "user": _USER}
