@@ -29,6 +29,16 @@ class TargetRefusedError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AddressRefusal:
+    """Why an address must not be called."""
+
+    why: str
+    """Completes `the address …`."""
+    can_be_allowed: bool = False
+    """A setting would allow it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CallbackTarget:
     """A usable URL in parts. `host` is a name or an address without brackets; `path` holds the query, too."""
 
@@ -208,24 +218,28 @@ def decide_addresses(resolved: Iterable[str], *, allow_private: bool) -> tuple[A
     """
     addresses = tuple(dict.fromkeys(unwrap_mapped(ip_address(text)) for text in resolved))
     for address in addresses:
-        refusal = decide_address(address, allow_private=allow_private)
-        if refusal is not None:
-            raise TargetRefusedError(f"the callback URL leads to {address}, which is refused: {refusal}")
+        if refusal := decide_address(address, allow_private=allow_private):
+            raise TargetRefusedError(_format_refusal(address, refusal))
     return addresses
 
 
-def decide_address(address: Address, *, allow_private: bool) -> str | None:
-    """Decide about one address: None when it may be called, otherwise why not and what to do."""
+def _format_refusal(address: Address, refusal: AddressRefusal) -> str:
+    cure = "set CALLBACK_ALLOW_PRIVATE_TARGETS=true to allow it" if refusal.can_be_allowed else "use a public one"
+    return f"the callback URL leads to {address}, which is refused: the address {refusal.why}; {cure}"
+
+
+def decide_address(address: Address, *, allow_private: bool) -> AddressRefusal | None:
+    """Decide about one address: None when it may be called."""
     address = unwrap_mapped(address)
     if kind := _find_kind(address, _NEVER):
-        return f"the address is {kind}; use a public one"
+        return AddressRefusal(why=f"is {kind}")
     local_kind = _find_kind(address, _LOCAL)
     if local_kind and not allow_private:
-        return f"the address is {local_kind}; set CALLBACK_ALLOW_PRIVATE_TARGETS=true to allow it"
+        return AddressRefusal(why=f"is {local_kind}", can_be_allowed=True)
     if address in _NAT64:
         return decide_address(IPv4Address(int(address) & _IPV4_MASK), allow_private=allow_private)
     if isinstance(address, IPv6Address) and not local_kind and address not in _GLOBAL_IPV6:
-        return "the address is not global; use a public one"
+        return AddressRefusal(why="is not global")
     return None
 
 

@@ -37,7 +37,8 @@ def check_callback(settings: CallbackSettings) -> Finding:
         addresses = _fetch_addresses(target)
         for address in addresses:
             if refusal := decide_address(address, allow_private=settings.allow_private):
-                return _build(Diagnosis.TARGET_REFUSED, host=target.host, address=address, detail=refusal)
+                diagnosis = Diagnosis.TARGET_PRIVATE if refusal.can_be_allowed else Diagnosis.TARGET_REFUSED
+                return _build(diagnosis, host=target.host, address=address, detail=refusal.why)
         _shake_hands(target)
     except CONNECTION_ERRORS as error:
         diagnosis, detail = classify_error(error)

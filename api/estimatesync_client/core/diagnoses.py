@@ -184,10 +184,15 @@ class Diagnosis(Enum):
     TARGET_READY = (_OK, "{host} is a public address and speaks TLS; nothing was posted", "")
     TARGET_READY_HERE = (_OK, "{host} can be reached; nothing was posted", "")
     TARGET_UNUSABLE = (_FAULT, "{detail}", "Copy the webhook's address from Make.com into {setting} again")
+    TARGET_PRIVATE = (
+        _FAULT,
+        "{host} leads to {address}, which is not public: it {detail}",
+        "The operator sends no callbacks there: check {setting}, or set CALLBACK_ALLOW_PRIVATE_TARGETS=true",
+    )
     TARGET_REFUSED = (
         _FAULT,
-        "{host} leads to {address}, which is not public: {detail}",
-        "The operator sends no callbacks there; check {setting}",
+        "{host} leads to {address}, which is not public: it {detail}",
+        "The operator sends no callbacks there: set {setting} to a webhook with a public address",
     )
     DELIVERED = (_OK, "delivered {age} ago, for {sync_id}", "")
     CALLBACK_GONE = (

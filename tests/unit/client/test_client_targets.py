@@ -114,4 +114,12 @@ def test_no_setting_opens_an_address_that_the_operator_never_calls(address: str,
     finding = check_callback(CallbackSettings(url=f"https://{address}/", allow_http=True, allow_private=True))
 
     assert finding.verdict is Verdict.FAULT
-    assert f"the address is {kind}" in finding.cause
+    assert finding.cause.endswith(f"which is not public: it is {kind}")
+    assert "CALLBACK_ALLOW_PRIVATE_TARGETS" not in finding.cure
+
+
+def test_what_allows_a_private_address_is_in_the_cure() -> None:
+    finding = check_callback(CallbackSettings(url="https://10.0.0.1/", allow_http=False, allow_private=False))
+
+    assert finding.cause == "10.0.0.1 leads to 10.0.0.1, which is not public: it is private"
+    assert "CALLBACK_ALLOW_PRIVATE_TARGETS=true" in finding.cure

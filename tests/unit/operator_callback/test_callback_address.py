@@ -1,5 +1,6 @@
 """Which addresses a callback may go to: everything special is refused, on every version of Python."""
 
+import re
 from ipaddress import ip_address
 
 import pytest
@@ -31,7 +32,8 @@ def test_public_address_may_be_called(text: str) -> None:
 def test_local_address_must_be_allowed(text: str) -> None:
     refusal, allowed = (decide_address(ip_address(text), allow_private=allow) for allow in (False, True))
 
-    assert "CALLBACK_ALLOW_PRIVATE_TARGETS=true" in (refusal or "")
+    assert refusal is not None
+    assert refusal.can_be_allowed
     assert allowed is None
 
 
@@ -41,9 +43,24 @@ def test_special_address_is_never_called(text: str, allow_private: bool) -> None
     assert decide_address(ip_address(text), allow_private=allow_private) is not None
 
 
-def test_one_bad_address_spoils_the_name() -> None:
-    with pytest.raises(TargetRefusedError, match=r"leads to 10\.0\.0\.1, which is refused"):
-        decide_addresses(["1.1.1.1", "::ffff:10.0.0.1"], allow_private=False)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "::ffff:10.0.0.1",
+            "leads to 10.0.0.1, which is refused: the address is private; set CALLBACK_ALLOW_PRIVATE_TARGETS=true",
+            id="one that a setting allows",
+        ),
+        pytest.param(
+            "169.254.169.254",
+            "leads to 169.254.169.254, which is refused: the address is link-local; use a public one",
+            id="one that nothing allows",
+        ),
+    ],
+)
+def test_one_bad_address_spoils_the_name(text: str, message: str) -> None:
+    with pytest.raises(TargetRefusedError, match=re.escape(message)):
+        decide_addresses(["1.1.1.1", text], allow_private=False)
 
 
 def test_good_addresses_keep_their_order_unwrapped_and_once() -> None:
