@@ -84,7 +84,7 @@ cluster-down: $(INSTALLED) ## Stop what `make cluster` or `make node` started, a
 
 # Built before the tests, with their progress: the first time takes minutes, and no test's deadline may run meanwhile.
 .PHONY: programs
-programs: $(INSTALLED) ## Build what the tests run of Kubernetes and Helm, unless it is in the cache
+programs: $(INSTALLED) ## Build or download what the tests need of Kubernetes and Helm, unless it is in the cache
 	@$(BIN)/python -m estimatesync_cluster build --purpose tests >/dev/null
 
 .PHONY: node-programs

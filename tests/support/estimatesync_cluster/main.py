@@ -22,6 +22,7 @@ from estimatesync_cluster.daemon import (
     stop_background,
     supervise,
 )
+from estimatesync_cluster.definitions import find_definitions
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.programs import KIND, Binaries, find_binaries, find_go_tool, find_helm
 from estimatesync_cluster.real_node import (
@@ -105,11 +106,15 @@ def _status(settings: argparse.Namespace) -> int:
 
 
 def _build(settings: argparse.Namespace) -> int:
-    """Find the programs or build them, and print where they are: a step of its own, which no test waits for."""
+    """Find the programs or build them, and print where they are: a step of its own, which no test waits for.
+
+    So that no test downloads anything, the definitions that tests install are fetched here, too.
+    """
     print(find_binaries(environ=os.environ, report=report).directory)
     if settings.purpose == "tests":
         print(find_helm(report=report))
         print(find_go_tool(KIND, environ=os.environ, report=report))
+        print(*find_definitions(environ=os.environ, report=report).values(), sep="\n")
     if settings.purpose == "node":
         print(find_helm(report=report))
         print(*find_node_tools().values(), sep="\n")
