@@ -30,6 +30,7 @@ from estimatesync_client.doctor import examine
 from estimatesync_client.settings import DEFAULT_URL, parse_deployment
 
 DAY_FORMAT: Final = "%Y-%m-%d"
+_IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}")
 
 UrlOption = Annotated[
     str, typer.Option("--url", envvar=URL_VARIABLE, metavar="URL", help="Where the API is.", show_envvar=True)
@@ -113,9 +114,6 @@ VersionOption = Annotated[
 ]
 
 
-_KEY: Final = re.compile(r"[ -~]{1,255}")
-
-
 def start(
     context: typer.Context,
     *,
@@ -131,7 +129,7 @@ def start(
     _require_wait(wait=wait, timeout=timeout)
     if from_ and to and from_ > to:
         raise UsageError("--from is after --to.")
-    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise UsageError("--idempotency-key takes 1 to 255 printable ASCII characters.")
     query = StartQuery(
         start_date=f"{from_:{DAY_FORMAT}}" if from_ else None,

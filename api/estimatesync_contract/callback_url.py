@@ -23,6 +23,57 @@ _PORT_MAX: Final = 65_535
 _EXCERPT_MAX_LENGTH: Final = 200
 _SECRET_MIN_LENGTH: Final = 6
 
+Address = IPv4Address | IPv6Address
+_Kinds = dict[IPv4Network | IPv6Network, str]
+
+_NAT64_NETWORK: Final = IPv6Network("64:ff9b::/96")
+"""Counts as local: it only works where an IPv6-only network reaches IPv4 through a gateway of its own."""
+
+_LOCAL_NETWORKS: Final[_Kinds] = {
+    IPv4Network("10.0.0.0/8"): "private",
+    IPv4Network("100.64.0.0/10"): "shared by the provider's network",
+    IPv4Network("127.0.0.0/8"): "loopback",
+    IPv4Network("172.16.0.0/12"): "private",
+    IPv4Network("192.168.0.0/16"): "private",
+    IPv6Network("::1/128"): "loopback",
+    IPv6Network("fc00::/7"): "private",
+    _NAT64_NETWORK: "a NAT64 gateway's",
+}
+"""Where a receiver of one's own may be; allowed only if a setting says so."""
+
+_METADATA_SERVICE: Final = "a cloud's metadata service"
+
+_FORBIDDEN_NETWORKS: Final[_Kinds] = {
+    IPv4Network("0.0.0.0/8"): "unspecified",
+    IPv4Network("100.100.100.200/32"): _METADATA_SERVICE,
+    IPv4Network("168.63.129.16/32"): _METADATA_SERVICE,
+    IPv4Network("169.254.0.0/16"): "link-local",
+    IPv4Network("192.0.0.0/24"): "reserved for protocols",
+    IPv4Network("192.0.2.0/24"): "reserved for documentation",
+    IPv4Network("192.88.99.0/24"): "a 6to4 relay",
+    IPv4Network("198.18.0.0/15"): "reserved for benchmarks",
+    IPv4Network("198.51.100.0/24"): "reserved for documentation",
+    IPv4Network("203.0.113.0/24"): "reserved for documentation",
+    IPv4Network("224.0.0.0/4"): "multicast",
+    IPv4Network("240.0.0.0/4"): "reserved",
+    IPv6Network("::/128"): "unspecified",
+    IPv6Network("fd00:ec2::254/128"): _METADATA_SERVICE,
+    IPv6Network("fd20:ce::254/128"): _METADATA_SERVICE,
+    IPv6Network("fe80::/10"): "link-local",
+    IPv6Network("ff00::/8"): "multicast",
+    IPv6Network("2001::/23"): "reserved for protocols and tunnels",
+    IPv6Network("2001:db8::/32"): "reserved for documentation",
+    IPv6Network("2002::/16"): "a 6to4 tunnel",
+    IPv6Network("3fff::/20"): "reserved for documentation",
+}
+"""Where no receiver can be, and tunnels that would hide another address: never allowed. The metadata services beyond
+link-local are those of Alibaba, Azure, Amazon and Google, in this order."""
+
+_GLOBAL_IPV6_NETWORK: Final = IPv6Network("2000::/3")
+"""All that IANA has given out as global unicast; the rest of IPv6 is special or unassigned."""
+
+_IPV4_MASK: Final = 0xFFFF_FFFF
+
 
 class TargetRefusedError(ValueError):
     """The target is not usable or not allowed; the message says what to change and holds no secret."""
@@ -155,58 +206,6 @@ def _parse_port(parts: SplitResult) -> int:
     return port or _DEFAULT_PORTS[parts.scheme]
 
 
-Address = IPv4Address | IPv6Address
-_Kinds = dict[IPv4Network | IPv6Network, str]
-
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-"""Counts as local: it only works where an IPv6-only network reaches IPv4 through a gateway of its own."""
-
-_LOCAL: Final[_Kinds] = {
-    IPv4Network("10.0.0.0/8"): "private",
-    IPv4Network("100.64.0.0/10"): "shared by the provider's network",
-    IPv4Network("127.0.0.0/8"): "loopback",
-    IPv4Network("172.16.0.0/12"): "private",
-    IPv4Network("192.168.0.0/16"): "private",
-    IPv6Network("::1/128"): "loopback",
-    IPv6Network("fc00::/7"): "private",
-    _NAT64: "a NAT64 gateway's",
-}
-"""Where a receiver of one's own may be; allowed only if a setting says so."""
-
-_METADATA: Final = "a cloud's metadata service"
-
-_NEVER: Final[_Kinds] = {
-    IPv4Network("0.0.0.0/8"): "unspecified",
-    IPv4Network("100.100.100.200/32"): _METADATA,
-    IPv4Network("168.63.129.16/32"): _METADATA,
-    IPv4Network("169.254.0.0/16"): "link-local",
-    IPv4Network("192.0.0.0/24"): "reserved for protocols",
-    IPv4Network("192.0.2.0/24"): "reserved for documentation",
-    IPv4Network("192.88.99.0/24"): "a 6to4 relay",
-    IPv4Network("198.18.0.0/15"): "reserved for benchmarks",
-    IPv4Network("198.51.100.0/24"): "reserved for documentation",
-    IPv4Network("203.0.113.0/24"): "reserved for documentation",
-    IPv4Network("224.0.0.0/4"): "multicast",
-    IPv4Network("240.0.0.0/4"): "reserved",
-    IPv6Network("::/128"): "unspecified",
-    IPv6Network("fd00:ec2::254/128"): _METADATA,
-    IPv6Network("fd20:ce::254/128"): _METADATA,
-    IPv6Network("fe80::/10"): "link-local",
-    IPv6Network("ff00::/8"): "multicast",
-    IPv6Network("2001::/23"): "reserved for protocols and tunnels",
-    IPv6Network("2001:db8::/32"): "reserved for documentation",
-    IPv6Network("2002::/16"): "a 6to4 tunnel",
-    IPv6Network("3fff::/20"): "reserved for documentation",
-}
-"""Where no receiver can be, and tunnels that would hide another address: never allowed. The metadata services beyond
-link-local are those of Alibaba, Azure, Amazon and Google, in this order."""
-
-_GLOBAL_IPV6: Final = IPv6Network("2000::/3")
-"""All that IANA has given out as global unicast; the rest of IPv6 is special or unassigned."""
-
-_IPV4_MASK: Final = 0xFFFF_FFFF
-
-
 def decide_addresses(resolved: Iterable[str], *, allow_private: bool) -> tuple[Address, ...]:
     """Check every address that a name resolved to; one bad address spoils the name, since any could be connected to.
 
@@ -231,14 +230,14 @@ def _format_refusal(address: Address, refusal: AddressRefusal) -> str:
 def decide_address(address: Address, *, allow_private: bool) -> AddressRefusal | None:
     """Decide about one address: None when it may be called."""
     address = unwrap_mapped(address)
-    if kind := _find_kind(address, _NEVER):
+    if kind := _find_kind(address, _FORBIDDEN_NETWORKS):
         return AddressRefusal(why=f"is {kind}")
-    local_kind = _find_kind(address, _LOCAL)
+    local_kind = _find_kind(address, _LOCAL_NETWORKS)
     if local_kind and not allow_private:
         return AddressRefusal(why=f"is {local_kind}", can_be_allowed=True)
-    if address in _NAT64:
+    if address in _NAT64_NETWORK:
         return decide_address(IPv4Address(int(address) & _IPV4_MASK), allow_private=allow_private)
-    if isinstance(address, IPv6Address) and not local_kind and address not in _GLOBAL_IPV6:
+    if isinstance(address, IPv6Address) and not local_kind and address not in _GLOBAL_IPV6_NETWORK:
         return AddressRefusal(why="is not global")
     return None
 

@@ -14,6 +14,8 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Results, Time, truncate_message
 
+RESULT_MAX_BYTES: Final = 4096
+
 
 class ExitCode(IntEnum):
     """Tells Kubernetes whether another try makes sense.
@@ -32,9 +34,6 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.PERMANENT: "failed, and would fail again: a login, a right, a setting or a record must be put right",
 }
 """What each says to a person."""
-
-
-RESULT_MAX_BYTES: Final = 4096
 
 
 class BrokenResultError(ValueError):

@@ -7,6 +7,13 @@ import msgspec
 from msgspec import Meta
 
 DEFAULT_RANGE_DAYS: Final = 45
+DNS_SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
+DEFAULT_TTL_SECONDS: Final = 604_800
+"""A week: what the operator takes for a sync that names no ttlSecondsAfterFinished."""
+MAX_TTL_SECONDS: Final = 31_536_000
+SHORTEST_DEFAULT_TTL_SECONDS: Final = 86_400
+"""An Idempotency-Key is remembered as long as its sync exists, and is promised to be remembered for a day."""
 
 
 class DateRange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -19,15 +26,6 @@ class DateRange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def compute_default_range(today: date) -> DateRange:
     """The seed's default: the last 45 days up to and including today."""
     return DateRange(start=today - timedelta(days=DEFAULT_RANGE_DAYS), end=today)
-
-
-DNS_SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
-DEFAULT_TTL_SECONDS: Final = 604_800
-"""A week: what the operator takes for a sync that names no ttlSecondsAfterFinished."""
-MAX_TTL_SECONDS: Final = 31_536_000
-SHORTEST_DEFAULT_TTL_SECONDS: Final = 86_400
-"""An Idempotency-Key is remembered as long as its sync exists, and is promised to be remembered for a day."""
 
 
 class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+_MAX_SECONDS_DIGITS: Final = 9
+"""More would be more than thirty years, and than a timedelta can hold."""
+
 
 def format_timestamp(instant: datetime) -> str:
     """Write an aware instant as JavaScript's toISOString does: `2025-10-16T14:09:00.000Z`."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-_MAX_SECONDS_DIGITS: Final = 9
-"""More would be more than thirty years, and than a timedelta can hold."""
 
 
 def parse_retry_after(header: str | None, *, now: datetime) -> timedelta | None:

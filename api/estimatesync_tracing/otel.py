@@ -27,6 +27,17 @@ from estimatesync_tracing import spans
 from estimatesync_tracing.context import TraceContext
 from estimatesync_tracing.settings import ENDPOINT, HEADERS
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_ATTRIBUTES: Final[spans.Attributes] = {}
+_SPAN_KINDS: Final = {
+    spans.SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
+    spans.SpanKind.SERVER: trace.SpanKind.SERVER,
+    spans.SpanKind.CLIENT: trace.SpanKind.CLIENT,
+}
+
+_SEND_SECONDS: Final = 1.0
+"""How long a span waits for others at most: what a killed process takes with it is not more than that."""
+
 
 class QuietExporter(SpanExporter):
     """An exporter that never raises."""
@@ -53,15 +64,6 @@ class QuietExporter(SpanExporter):
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NOTHING: Final[spans.Attributes] = {}
-_KINDS: Final = {
-    spans.SpanKind.INTERNAL: trace.SpanKind.INTERNAL,
-    spans.SpanKind.SERVER: trace.SpanKind.SERVER,
-    spans.SpanKind.CLIENT: trace.SpanKind.CLIENT,
-}
 
 
 class OtelSpan:
@@ -122,14 +124,14 @@ class OtelTracer:
         *,
         kind: spans.SpanKind = spans.SpanKind.INTERNAL,
         parent: TraceContext | None = None,
-        attributes: spans.Attributes = _NOTHING,
+        attributes: spans.Attributes = _NO_ATTRIBUTES,
     ) -> Iterator[spans.Span]:
         """Start a span and make it current; the text of an error may hold a secret, so only its type is recorded."""
         within = _build_context(parent) if parent else None
         with self._tracer.start_as_current_span(
             name,
             within,
-            kind=_KINDS[kind],
+            kind=_SPAN_KINDS[kind],
             attributes=attributes,
             record_exception=False,
             set_status_on_exception=False,
@@ -191,10 +193,6 @@ def _build_span_context(context: TraceContext) -> SpanContext:
 
 def _count_nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-
-
-_SEND_SECONDS: Final = 1.0
-"""How long a span waits for others at most: what a killed process takes with it is not more than that."""
 
 
 def create_otel_tracer(*, part: str, target: str, warn: Callable[[str], None]) -> OtelTracer:

@@ -20,6 +20,12 @@ from estimatesync_contract.names import ANNOTATION_TRACEPARENT
 
 from estimatesync_tracing.context import TraceContext, parse_traceparent
 
+AttributeValue = str | int | float | bool
+Attributes = Mapping[str, AttributeValue]
+
+Sample = Callable[[int], bool]
+"""Decides for a trace that begins here, by its id, whether it is recorded."""
+
 
 class SpanName(StrEnum):
     """What a span is about. A request to the API is named `{method} {route}` instead."""
@@ -60,10 +66,6 @@ class Attribute(StrEnum):
     METHOD = "http.request.method"
     ROUTE = "http.route"
     STATUS = "http.response.status_code"
-
-
-AttributeValue = str | int | float | bool
-Attributes = Mapping[str, AttributeValue]
 
 
 class SpanKind(StrEnum):
@@ -150,10 +152,6 @@ class Tracer(Protocol):
     def samples(self, trace_id: int) -> bool:
         """Return whether a trace that begins here is recorded; the same id always gives the same answer."""
         ...
-
-
-Sample = Callable[[int], bool]
-"""Decides for a trace that begins here, by its id, whether it is recorded."""
 
 
 def find_origin(sync: EstimateSync) -> TraceContext | None:

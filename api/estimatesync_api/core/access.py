@@ -30,6 +30,18 @@ KEY_MIN_LENGTH: Final = 16
 _NAMED_KEY: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<key>.*)")
 _KEY: Final = re.compile(r"[!-~]+")
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_IPV6_SITE_PREFIX: Final = 64
+"""Bits; a client with one IPv6 address usually has a whole network of them."""
+
+WRONG_KEYS_LIMIT: Final = RateLimit(burst=10, per_second=1 / 6)
+_UNLIMITED: Final = 1e9
+"""Requests per minute where the settings set no limit."""
+_MAX_KNOWN_CLIENTS: Final = 10_000
+_READING_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKey:
@@ -111,13 +123,6 @@ def _find_repeated(values: Iterable[T]) -> list[T]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_IPV6_SITE_PREFIX: Final = 64
-"""Bits; a client with one IPv6 address usually has a whole network of them."""
-
-
 def compute_client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
     """Name the client.
 
@@ -162,13 +167,6 @@ def _format(client: Address) -> str:
     return str(ipaddress.ip_network((int(client), _IPV6_SITE_PREFIX), strict=False))
 
 
-WRONG_KEYS_LIMIT: Final = RateLimit(burst=10, per_second=1 / 6)
-_UNLIMITED: Final = 1e9
-"""Requests per minute where the settings set no limit."""
-_MAX_KNOWN_CLIENTS: Final = 10_000
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
 FindKey = Callable[[str], ApiKey | None]
 """Finds the valid key that is presented."""
 
@@ -207,7 +205,7 @@ class AccessControl:
         Raises:
             ApiError: The key may not do this, or not now.
         """
-        if key.is_read_only and method not in _READING:
+        if key.is_read_only and method not in _READING_METHODS:
             raise ApiError(Problem.KEY_READ_ONLY)
         wait = self._requests.take(key.name, self._monotonic())
         if wait:

@@ -25,6 +25,14 @@ from estimatesync_api.core.problems import ApiError, Problem
 PAGE_LIMIT_DEFAULT: Final = 20
 PAGE_LIMIT_MAX: Final = 100
 
+Query = Mapping[str, str | list[str]]
+
+_KNOWN_NAMES: Final = ("limit", "cursor", "status", "since", "until")
+_PHASES: Final = {phase.lower(): phase for phase in Phase}
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(?:Z|[+ -][0-9]{2}:?[0-9]{2})?")
+_SHOWN_LENGTH: Final = 40
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Where a sync stands in the order."""
@@ -71,15 +79,6 @@ def build_page(found: Sequence[EstimateSync], limit: int) -> SyncPage:
 def _find_place(sync: EstimateSync) -> Place | None:
     created_at = sync.metadata.creation_timestamp
     return None if created_at is None else Place(created_at=created_at, name=sync.name)
-
-
-Query = Mapping[str, str | list[str]]
-
-_KNOWN_NAMES: Final = ("limit", "cursor", "status", "since", "until")
-_PHASES: Final = {phase.lower(): phase for phase in Phase}
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(?:Z|[+ -][0-9]{2}:?[0-9]{2})?")
-_SHOWN_LENGTH: Final = 40
 
 
 def parse_sync_query(query: Query, *, time_zone: ZoneInfo) -> SyncQuery:

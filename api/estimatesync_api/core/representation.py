@@ -34,6 +34,11 @@ Day = Annotated[
 ]
 Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]
 
+STARTED: Final = "Background synchronization started. This may take several minutes."
+CANCEL_REQUESTED: Final = "The sync will be stopped."
+CANCEL_TOO_LATE: Final = "The sync had ended already."
+REDELIVERY_REQUESTED: Final = "The callback will be sent again, with the same id and body."
+
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
     """What all have in common."""
@@ -173,12 +178,6 @@ class HealthBody(Body, frozen=True, kw_only=True):
     """The process serves; or, asked for readiness, it could store a sync."""
 
     status: Literal["ok", "ready"]
-
-
-STARTED: Final = "Background synchronization started. This may take several minutes."
-CANCEL_REQUESTED: Final = "The sync will be stopped."
-CANCEL_TOO_LATE: Final = "The sync had ended already."
-REDELIVERY_REQUESTED: Final = "The callback will be sent again, with the same id and body."
 
 
 def to_accepted_body(sync_id: str, now: datetime) -> AcceptedBody:

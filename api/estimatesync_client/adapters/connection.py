@@ -19,6 +19,21 @@ from estimatesync_client.settings import Address, ApiKey
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
+CONNECTION_ERRORS: Final = (httpx.RequestError, OSError, UnicodeError)
+"""What a connection may raise; the last one for names that DNS cannot represent."""
+
+_DIAGNOSES: Final[tuple[tuple[type[BaseException], Diagnosis], ...]] = (
+    (ssl.SSLCertVerificationError, Diagnosis.UNTRUSTED),
+    (ssl.SSLError, Diagnosis.NO_TLS),
+    (socket.gaierror, Diagnosis.NAME_UNKNOWN),
+    (UnicodeError, Diagnosis.NAME_UNKNOWN),
+    (ConnectionRefusedError, Diagnosis.NOTHING_LISTENS),
+    (httpx.ConnectTimeout, Diagnosis.OUT_OF_REACH),
+    (httpx.TimeoutException, Diagnosis.NO_ANSWER),
+    (TimeoutError, Diagnosis.OUT_OF_REACH),
+    (httpx.RemoteProtocolError, Diagnosis.NO_HTTP),
+)
+
 
 @contextmanager
 def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
@@ -52,26 +67,10 @@ def _create_tls_context() -> ssl.SSLContext:
         ) from error
 
 
-CONNECTION_ERRORS: Final = (httpx.RequestError, OSError, UnicodeError)
-"""What a connection may raise; the last one for names that DNS cannot represent."""
-
-_KNOWN: Final[tuple[tuple[type[BaseException], Diagnosis], ...]] = (
-    (ssl.SSLCertVerificationError, Diagnosis.UNTRUSTED),
-    (ssl.SSLError, Diagnosis.NO_TLS),
-    (socket.gaierror, Diagnosis.NAME_UNKNOWN),
-    (UnicodeError, Diagnosis.NAME_UNKNOWN),
-    (ConnectionRefusedError, Diagnosis.NOTHING_LISTENS),
-    (httpx.ConnectTimeout, Diagnosis.OUT_OF_REACH),
-    (httpx.TimeoutException, Diagnosis.NO_ANSWER),
-    (TimeoutError, Diagnosis.OUT_OF_REACH),
-    (httpx.RemoteProtocolError, Diagnosis.NO_HTTP),
-)
-
-
 def classify_error(error: BaseException) -> tuple[Diagnosis, str]:
     """Find the diagnosis and its detail; a library's error hides that of the system, so the whole chain is searched."""
     for fault in _walk(error):
-        for kind, diagnosis in _KNOWN:
+        for kind, diagnosis in _DIAGNOSES:
             if isinstance(fault, kind):
                 return diagnosis, getattr(fault, "verify_message", "")
     numbers = [fault.errno for fault in _walk(error) if isinstance(fault, OSError) and fault.errno]

@@ -46,6 +46,10 @@ _NUMBERS: Final = frozenset({"PAGES", "NEW", "UPDATED", "AGE"})
 _ID_LENGTH: Final = 20
 """A narrow terminal folds ids, but not below this."""
 
+_PIPE_WIDTH: Final = 2000
+"""Output to a pipe is never folded."""
+_PROGRESS_STEP_PERCENT: Final = 10
+
 
 def build_table(syncs: Iterable[Sync], now: datetime) -> Table:
     """Build the table of `list`."""
@@ -117,11 +121,6 @@ def _build_cure(text: str) -> Table:
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_row(Text("→", style="dim"), Text(text, style="dim"))
     return table
-
-
-_PIPE_WIDTH: Final = 2000
-"""Output to a pipe is never folded."""
-_STEP_PERCENT: Final = 10
 
 
 class Output(StrEnum):
@@ -223,7 +222,7 @@ class LineView:
         self._last: tuple[object, ...] = ()
 
     def show(self, sync: Sync) -> None:
-        step = sync.progress.percent // _STEP_PERCENT if sync.progress else None
+        step = sync.progress.percent // _PROGRESS_STEP_PERCENT if sync.progress else None
         seen = (sync.status, step, sync.reason, sync.message)
         if seen != self._last:
             self._console.print(format_progress_line(sync))

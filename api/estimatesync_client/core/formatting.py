@@ -6,6 +6,11 @@ from typing import Final
 from estimatesync_client.core.api import CANCELLED, FAILED, SUCCEEDED, Callback, Progress, Results, Sync
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "▶", "queued": "…"}
+_CALLBACK_SIGNS: Final = {"delivered": "✔", "failed": "✘", "retrying": "↻", "pending": "…", "disabled": "-"}
+
+COLUMNS: Final = ("ID", "STATUS", "PAGES", "NEW", "UPDATED", "CALL", "AGE")
+"""Narrow enough for an id of 36 characters in a terminal of 80."""
 
 
 def format_age(moment: datetime | None, now: datetime) -> str:
@@ -46,13 +51,6 @@ def format_count(number: int, noun: str) -> str:
 def strip_control_characters(text: str) -> str:
     """Remove the control characters from foreign text: they could repaint a terminal."""
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
-
-
-_SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "▶", "queued": "…"}
-_CALLBACK_SIGNS: Final = {"delivered": "✔", "failed": "✘", "retrying": "↻", "pending": "…", "disabled": "-"}
-
-COLUMNS: Final = ("ID", "STATUS", "PAGES", "NEW", "UPDATED", "CALL", "AGE")
-"""Narrow enough for an id of 36 characters in a terminal of 80."""
 
 
 def format_sign(sync: Sync) -> str:

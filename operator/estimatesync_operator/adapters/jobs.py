@@ -31,6 +31,13 @@ Raw = dict[str, Any]
 
 _FRESH_SECONDS: Final = 1.0
 _PURGE_ABOVE: Final = 100
+_REFUSAL_CODES: Final = frozenset({400, 403, 404, 422, 500})
+"""500 is what an admission webhook that does not answer looks like: people must see it, and it must have an end."""
+
+_LOG_TAIL_LINES: Final = 200
+"""Enough to find the newest page lines when 32 pages are in flight."""
+
+_JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
 
 class JobSnapshots:
@@ -62,18 +69,9 @@ def _is_fresh(seen_at: float, now: float) -> bool:
     return now - seen_at <= _FRESH_SECONDS
 
 
-_REFUSALS: Final = frozenset({400, 403, 404, 422, 500})
-"""500 is what an admission webhook that does not answer looks like: people must see it, and it must have an end."""
-
-_LOG_TAIL_LINES: Final = 200
-"""Enough to find the newest page lines when 32 pages are in flight."""
-
-_JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
-
-
 def is_refusal(error: StatusError) -> bool:
     """Distinguish a job that is refused from an API server, or a proxy before it, that has a bad moment."""
-    return error.code in _REFUSALS and not isinstance(error, NotInstalledError)
+    return error.code in _REFUSAL_CODES and not isinstance(error, NotInstalledError)
 
 
 class _List(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from estimatesync_tracing.spans import (
 from estimatesync_operator.core.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
 
 _WAITING: Final = frozenset({None, Phase.QUEUED})
+_SUCCESS_CODES: Final = range(200, 300)
 
 
 def build_sync_spans(
@@ -83,9 +84,6 @@ def _build_attributes(sync: EstimateSync, status: EstimateSyncStatus) -> dict[st
         found[Attribute.UNCHANGED] = results.unchanged_estimates
         found[Attribute.SKIPPED] = results.skipped_estimates
     return {name: value for name, value in found.items() if value is not None}
-
-
-_SUCCESS: Final = range(200, 300)
 
 
 class TraceablePorts(NamedTuple):
@@ -156,7 +154,7 @@ class TracedCallbacks:
             attempt = await self._sender.send(sync, body=body, callback_id=callback_id, now=now)
             if attempt.status_code is not None:
                 span.note({Attribute.STATUS: attempt.status_code})
-            if attempt.status_code not in _SUCCESS:
+            if attempt.status_code not in _SUCCESS_CODES:
                 span.fail("refused" if attempt.is_refused else str(attempt.status_code or "unreachable"))
         return attempt
 

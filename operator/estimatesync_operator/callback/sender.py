@@ -42,6 +42,19 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MAX_ADDRESSES: Final = 3
 _EXCERPT_MAX_BYTES: Final = 4096
+_LOOKUP_THREADS: Final = 32
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+"""Like socket.getaddrinfo."""
+
+_FAULT_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (ssl.SSLError, "TLS failed; it may not speak https at this port"),
+    (socket.gaierror, "its name cannot be resolved"),
+    (httpx.ConnectTimeout, "it could not be reached in time"),
+    (httpx.TimeoutException, "it did not answer in time"),
+    (TimeoutError, "it did not answer in time"),
+    (httpx.RemoteProtocolError, "it closed the connection without an answer, or does not speak HTTP"),
+)
 
 
 class SecretReader(Protocol):
@@ -195,18 +208,12 @@ def _refuse(message: str) -> NoReturn:
     raise TargetRefusedError(message)
 
 
-_THREADS: Final = 32
-
-Ask = Callable[..., list[tuple[Any, ...]]]
-"""Like socket.getaddrinfo."""
-
-
 class SharedLookups:
     """A Resolve. Nothing is remembered: a look-up is shared only by the requests that come while it is under way."""
 
     def __init__(self, ask: Ask = socket.getaddrinfo) -> None:
         self._ask = ask
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
+        self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="lookup")
         self._under_way: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
@@ -233,16 +240,6 @@ class SharedLookups:
             done.exception()  # The caller may have given up: an error that is not retrieved is not a defect.
 
 
-_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (ssl.SSLError, "TLS failed; it may not speak https at this port"),
-    (socket.gaierror, "its name cannot be resolved"),
-    (httpx.ConnectTimeout, "it could not be reached in time"),
-    (httpx.TimeoutException, "it did not answer in time"),
-    (TimeoutError, "it did not answer in time"),
-    (httpx.RemoteProtocolError, "it closed the connection without an answer, or does not speak HTTP"),
-)
-
-
 def format_fault(error: BaseException) -> str:
     """Say what broke, from the first cause that is known; errors of a library hide those of the system."""
     known = (_format_cause(cause) for cause in _walk_causes(error))
@@ -252,7 +249,7 @@ def format_fault(error: BaseException) -> str:
 def _format_cause(cause: BaseException) -> str | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message})"
-    for kind, words in _WORDS:
+    for kind, words in _FAULT_WORDS:
         if isinstance(cause, kind):
             return words
     if isinstance(cause, OSError) and cause.errno:

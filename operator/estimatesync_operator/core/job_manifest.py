@@ -33,6 +33,21 @@ _AUTHORITIES_FILE: Final = f"{_AUTHORITIES_PATH}/ca.crt"
 _AUTHORITY_VARIABLES: Final = ("SSL_CERT_FILE", "PGSSLROOTCERT")
 """What httpx and libpq read; the second counts for `sslmode=verify-full` when DATABASE_URL names no sslrootcert."""
 
+_POD_FAILURE_POLICY: Final = {
+    "rules": [
+        {
+            "action": "FailJob",
+            "onExitCodes": {
+                "containerName": SYNC_CONTAINER,
+                "operator": "In",
+                "values": [int(ExitCode.PERMANENT)],
+            },
+        },
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+}
+"""A permanent failure ends the job at once; a drained node is not a failure of the sync. Else maxRetries decides."""
+
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How sync pods run. The credentials are named here, never held."""
@@ -82,22 +97,6 @@ def build_job_manifest(
             },
         },
     }
-
-
-_POD_FAILURE_POLICY: Final = {
-    "rules": [
-        {
-            "action": "FailJob",
-            "onExitCodes": {
-                "containerName": SYNC_CONTAINER,
-                "operator": "In",
-                "values": [int(ExitCode.PERMANENT)],
-            },
-        },
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-    ]
-}
-"""A permanent failure ends the job at once; a drained node is not a failure of the sync. Else maxRetries decides."""
 
 
 def _build_labels(sync: EstimateSync) -> dict[str, str]:

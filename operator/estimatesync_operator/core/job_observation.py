@@ -46,6 +46,25 @@ SIGNS: Final[Mapping[Reason, frozenset[str]]] = {
 _BY_SIGN: Final[Mapping[str, Reason]] = {sign: reason for reason, signs in SIGNS.items() for sign in signs}
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 
+Raw = dict[str, Any]
+
+_POD_COUNTS: Final = ("active", "failed", "succeeded", "terminating", "uncountedTerminatedPods")
+_FIRST_POD_TIME: Final = timedelta(seconds=2)
+"""In which the job controller creates a pod, if nothing is in the way."""
+
+_FIRST_CONTAINER_TIME: Final = timedelta(seconds=5)
+"""In which a node that has the image creates a container, if nothing is in the way."""
+
+_CONTAINER_CREATING: Final = "ContainerCreating"
+_REFUSAL_EVENTS: Final = frozenset({"FailedCreate", "FailedMount", "FailedCreatePodSandBox"})
+"""Events of a job that gets no pod, and of a pod that gets no container."""
+
+_NODE_LOST: Final = "NodeLost"
+_NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
+
+_DELETION_SLACK: Final = timedelta(seconds=10)
+"""A pod is gone by its deletion timestamp, which includes its grace; a node that is busy may need a moment more."""
+
 
 class JobState(StrEnum):
     """How far a job is.
@@ -108,16 +127,6 @@ ABSENT_JOB = JobObservation(state=JobState.ABSENT)
 def find_reason(sign: str | None) -> Reason | None:
     """Find what a word of Kubernetes means; None when the table does not know it."""
     return _BY_SIGN.get(sign or "")
-
-
-Raw = dict[str, Any]
-
-_POD_COUNTS: Final = ("active", "failed", "succeeded", "terminating", "uncountedTerminatedPods")
-_FIRST_POD_TIME: Final = timedelta(seconds=2)
-"""In which the job controller creates a pod, if nothing is in the way."""
-
-_FIRST_CONTAINER_TIME: Final = timedelta(seconds=5)
-"""In which a node that has the image creates a container, if nothing is in the way."""
 
 
 def observe_job(
@@ -228,17 +237,6 @@ def _is_owned(child: Raw, owner_uid: str) -> bool:
     return any(owner.get("uid") == owner_uid and owner.get("controller") for owner in owners)
 
 
-_CREATING: Final = "ContainerCreating"
-_REFUSALS: Final = frozenset({"FailedCreate", "FailedMount", "FailedCreatePodSandBox"})
-"""Events of a job that gets no pod, and of a pod that gets no container."""
-
-_NODE_LOST: Final = "NodeLost"
-_NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
-
-_DELETION_SLACK: Final = timedelta(seconds=10)
-"""A pod is gone by its deletion timestamp, which includes its grace; a node that is busy may need a moment more."""
-
-
 def add_end(observation: JobObservation, pods: Sequence[Raw]) -> JobObservation:
     """Describe the run that did the work, if one did, else the newest that ended."""
     ended = [pod for pod in pods if has_ended(pod)]
@@ -279,7 +277,7 @@ def is_running(pod: Raw) -> bool:
 
 def is_creating(pod: Raw) -> bool:
     """Return whether a node is at work on the container; what blocks it, such as a volume, is only in the events."""
-    return (_get_state(pod).get("waiting") or {}).get("reason") == _CREATING
+    return (_get_state(pod).get("waiting") or {}).get("reason") == _CONTAINER_CREATING
 
 
 def has_ended(pod: Raw) -> bool:
@@ -319,7 +317,7 @@ def _is_lost(pod: Raw, now: datetime) -> bool:
 def _find_refusal(events: Iterable[Raw], *, after: Raw | None) -> Raw | None:
     """The newest event that reports a refusal, since the last pod."""
     since = after["metadata"].get("creationTimestamp", "") if after else ""
-    refusals = [event for event in events if event.get("reason") in _REFUSALS and _get_event_time(event) >= since]
+    refusals = [event for event in events if event.get("reason") in _REFUSAL_EVENTS and _get_event_time(event) >= since]
     return max(refusals, key=_get_event_time, default=None)
 
 

@@ -34,6 +34,15 @@ from estimatesync_operator.core.retention import compute_token
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"
 
+_PHASES_BY_CONDITION: Final[dict[ConditionType, frozenset[Phase]]] = {
+    ConditionType.FINISHED: frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
+    ConditionType.COMPLETE: frozenset({Phase.SUCCEEDED}),
+    ConditionType.FAILED: frozenset({Phase.FAILED, Phase.CANCELLED}),
+}
+"""The phases in which each condition is true."""
+
+Raw = dict[str, Any]
+
 
 def compute_queue_status(
     sync: EstimateSync, queue: QueueDecision, *, now: datetime, time_zone: ZoneInfo
@@ -224,18 +233,13 @@ def _whole_second(moment: datetime) -> datetime:
     return moment.replace(microsecond=0)
 
 
-_FINISHED: Final[dict[ConditionType, frozenset[Phase]]] = {
-    ConditionType.FINISHED: frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
-    ConditionType.COMPLETE: frozenset({Phase.SUCCEEDED}),
-    ConditionType.FAILED: frozenset({Phase.FAILED, Phase.CANCELLED}),
-}
-"""The phases in which each condition is true."""
-
-
 def apply_conditions(status: EstimateSyncStatus, previous: Iterable[Condition], *, now: datetime) -> EstimateSyncStatus:
     """Set all conditions of a status; a transition time moves only when a condition turns over."""
     known = {condition.type: condition for condition in previous}
-    fresh = (_build_condition(kind, status, now, is_true=status.phase in phases) for kind, phases in _FINISHED.items())
+    fresh = (
+        _build_condition(kind, status, now, is_true=status.phase in phases)
+        for kind, phases in _PHASES_BY_CONDITION.items()
+    )
     stalled = status.phase is Phase.RUNNING and status.reason in BLOCKERS
     conditions = (
         *fresh,
@@ -302,9 +306,6 @@ def format_run(sync: EstimateSync, observation: JobObservation, progress: Progre
     if progress is None:
         return f"Connecting{again}"
     return f"Page {progress.text}, {progress.fetched} estimates so far{again}"
-
-
-Raw = dict[str, Any]
 
 
 def compute_invalid_status(raw: Raw, error: MalformedSyncError, *, now: datetime) -> Raw | None:

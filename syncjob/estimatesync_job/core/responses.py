@@ -21,6 +21,8 @@ _TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY,
 _CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
 _QUOTE_LENGTH: Final = 200
 
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """An HTTP response; header names in lower case."""
@@ -52,9 +54,6 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 class _Login(msgspec.Struct, frozen=True):
     token: str
-
-
-Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
 def parse_token(response: Response) -> str:

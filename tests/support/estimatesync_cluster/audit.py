@@ -37,6 +37,13 @@ POLICY = {
     ],
 }
 
+_RIGHTS = frozenset({"roles", "rolebindings"})
+_SETTLING = timedelta(seconds=2)
+"""Until the API server's authorizer has heard of a role or binding that was written."""
+
+_Account = tuple[str, str]
+"""Namespace and name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ApiCall:
@@ -93,14 +100,6 @@ def _parse_call(entry: dict[str, Any]) -> ApiCall:
         received=datetime.fromisoformat(entry["requestReceivedTimestamp"]),
         answered=datetime.fromisoformat(entry["stageTimestamp"]),
     )
-
-
-_RIGHTS = frozenset({"roles", "rolebindings"})
-_SETTLING = timedelta(seconds=2)
-"""Until the API server's authorizer has heard of a role or binding that was written."""
-
-_Account = tuple[str, str]
-"""Namespace and name."""
 
 
 def find_denied_calls(calls: Iterable[ApiCall]) -> tuple[ApiCall, ...]:

@@ -39,6 +39,15 @@ from estimatesync_cluster.real_node import (
     start_policies,
 )
 
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+# What NetworkPolicies let pods reach by default, because API servers usually listen there.
+USUAL_PORT = 6443
+
+# Time for the test kubelet to end its pods' processes; the others have nothing to save and are ended at once.
+KUBELET_GRACE_SECONDS = 10.0
+ATTEMPTS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
@@ -164,14 +173,7 @@ def build_kubelet_command(node: LocalNode, layout: StateLayout, server: str) -> 
     ]
 
 
-START_SECONDS = 60.0
-POLL_SECONDS = 0.05
-# What NetworkPolicies let pods reach by default, because API servers usually listen there.
-USUAL_PORT = 6443
 ClusterNode = LocalNode | RealNode
-# Time for the test kubelet to end its pods' processes; the others have nothing to save and are ended at once.
-KUBELET_GRACE_SECONDS = 10.0
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,16 @@ import yaml
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.node_configuration import FIRST_SERVICE, HOST_ADDRESS, NODE_ADDRESS
 
+LOOPBACK = "127.0.0.1"
+ADMIN = "admin"
+APISERVER = "apiserver"
+CONTROLLER_MANAGER = "controller-manager"
+ETCD = "etcd"
+KUBELET = "kubelet"
+KUBELET_CLIENT = "apiserver-kubelet-client"
+SCHEDULER = "scheduler"
+SERVICE_ACCOUNTS = "service-accounts"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ApiConnection:
@@ -30,17 +40,6 @@ class ApiConnection:
         context = ssl.create_default_context(cafile=str(self.authority))
         context.load_cert_chain(self.certificate, self.key)
         return context
-
-
-LOOPBACK = "127.0.0.1"
-ADMIN = "admin"
-APISERVER = "apiserver"
-CONTROLLER_MANAGER = "controller-manager"
-ETCD = "etcd"
-KUBELET = "kubelet"
-KUBELET_CLIENT = "apiserver-kubelet-client"
-SCHEDULER = "scheduler"
-SERVICE_ACCOUNTS = "service-accounts"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,12 @@ from estimatesync_cluster.credentials import LOOPBACK
 
 _WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+_HOP_HEADERS: Final = frozenset({"host", "connection", "transfer-encoding", "content-length"})
+_MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+_THREADS: Final = 64
+"""A fault may wait: each request under way has a thread of its own."""
+_START_SECONDS: Final = 10.0
+
 
 class DropConnection(Exception):  # noqa: N818 - it is an order, not an error
     """Raised by a fault: the connection is closed without an answer."""
@@ -74,13 +80,6 @@ class Fault:
 
     def after(self, proxied: ProxiedRequest) -> None:
         """Act when the other side has answered and the client has not seen it yet: wait, or raise DropConnection."""
-
-
-_HOP_HEADERS: Final = frozenset({"host", "connection", "transfer-encoding", "content-length"})
-_MAX_BODY_BYTES: Final = 16 * 1024 * 1024
-_THREADS: Final = 64
-"""A fault may wait: each request under way has a thread of its own."""
-_START_SECONDS: Final = 10.0
 
 
 class _Watch:

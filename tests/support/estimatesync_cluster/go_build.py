@@ -26,6 +26,12 @@ from estimatesync_cluster.errors import BuildError, ToolMissingError
 KUBERNETES_MODULE = "k8s.io/kubernetes"
 GIT_VERSION_VARIABLE = "k8s.io/component-base/version.gitVersion"
 
+Version = tuple[int, int, int]
+
+Report = Callable[[str], None]
+PROGRESS_SECONDS = 10
+STDERR_LINES = 15
+
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
@@ -102,9 +108,6 @@ def build_missing_message(directory: str, missing: Iterable[str]) -> str:
     return f"KUBEBUILDER_ASSETS ({directory}) has no {', '.join(missing)}; using the cache instead"
 
 
-Version = tuple[int, int, int]
-
-
 def find_go(*, needed: Version, cache: Path, report: Callable[[str], None]) -> Path:
     """Find or install a Go compiler of at least the needed version.
 
@@ -155,11 +158,6 @@ def _describe_missing(needed: Version, cause: str) -> str:
 
 def _format(version: Version) -> str:
     return ".".join(str(part) for part in version)
-
-
-Report = Callable[[str], None]
-PROGRESS_SECONDS = 10
-STDERR_LINES = 15
 
 
 def build_programs(

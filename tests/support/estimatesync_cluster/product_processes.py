@@ -30,6 +30,13 @@ Rule = dict[str, list[str]]
 Right = tuple[str, str]
 """Verb and resource, as an audit log has them: `update`, `estimatesyncs/status`."""
 
+ROOT = Path(__file__).parents[3]
+CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
+SYNC_IMAGE = "estimatesync-sync:dev"
+CREDENTIALS_SECRET = "estimatesync-credentials"  # noqa: S105  the Secret's name
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+
 
 def read_rules(part: str) -> list[Rule]:
     """Read what the chart lets a part do, by default."""
@@ -62,14 +69,6 @@ def _build_bound_account(name: str, rules: list[Rule]) -> list[dict[str, Any]]:
         "subjects": [{"kind": "ServiceAccount", "name": name}],
     }
     return [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}, role, binding]
-
-
-ROOT = Path(__file__).parents[3]
-CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
-SYNC_IMAGE = "estimatesync-sync:dev"
-CREDENTIALS_SECRET = "estimatesync-credentials"  # noqa: S105  the Secret's name
-START_SECONDS = 60.0
-STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)

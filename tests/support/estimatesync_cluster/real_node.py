@@ -54,6 +54,14 @@ LOCK = Path("/run/estimatesync-node.lock")
 END_SECONDS = 20.0
 NEEDED = ("runc", "iptables", "ipset", "conntrack", "nsenter", "unshare", "ip", "sysctl", "mount")
 
+RUN = Path("/run/estimatesync-node")
+SOCKET = RUN / "containerd.sock"
+CNI_RESULTS = Path("/var/lib/cni/results")
+LOG_LINKS = Path("/var/log/containers")
+SOCKET_SECONDS = 30.0
+LAST_CHAIN: Final = "KUBE-NWPLCY-TAIL"
+"""What kube-router makes last, before it reads the first policy."""
+
 
 def check_machine() -> None:
     """Make sure that a real node can be here; ToolMissingError says what is missing."""
@@ -164,15 +172,6 @@ def _sole_node() -> Iterator[None]:
         except BlockingIOError as error:
             raise CommandError("A real node runs on this machine already: stop it first (make cluster-down)") from error
         yield
-
-
-RUN = Path("/run/estimatesync-node")
-SOCKET = RUN / "containerd.sock"
-CNI_RESULTS = Path("/var/lib/cni/results")
-LOG_LINKS = Path("/var/log/containers")
-SOCKET_SECONDS = 30.0
-LAST_CHAIN: Final = "KUBE-NWPLCY-TAIL"
-"""What kube-router makes last, before it reads the first policy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,17 @@ import msgspec
 _VARIABLE: Final = re.compile(r"\$\{?namespace\}?")
 _LABEL: Final = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
+_CELL_WIDTH: Final = 46
+_CELL_HEIGHT: Final = 30
+_MARGIN: Final = 8
+_HEAD: Final = 44
+_LEFT: Final = 46
+_LEGEND_ROW: Final = 15
+_LEGEND_COLUMN: Final = 170
+_MAX_SERIES: Final = 8
+_COLOURS: Final = ("#73bf69", "#f2cc0c", "#5794f2", "#ff780a", "#b877d9", "#f2495c", "#8ab8ff", "#c0d8ff")
+_TICKS: Final = 4
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """What a panel asks Prometheus; `legend` names each series by its labels."""
@@ -59,18 +70,6 @@ def parse_panels(dashboard: Mapping[str, Any]) -> tuple[Panel, ...]:
 def format_legend(legend: str, labels: Mapping[str, str]) -> str:
     """Write the name of a series."""
     return _LABEL.sub(lambda match: labels.get(match[1], ""), legend).strip()
-
-
-_CELL_WIDTH: Final = 46
-_CELL_HEIGHT: Final = 30
-_MARGIN: Final = 8
-_HEAD: Final = 44
-_LEFT: Final = 46
-_LEGEND_ROW: Final = 15
-_LEGEND_COLUMN: Final = 170
-_MAX_SERIES: Final = 8
-_COLOURS: Final = ("#73bf69", "#f2cc0c", "#5794f2", "#ff780a", "#b877d9", "#f2495c", "#8ab8ff", "#c0d8ff")
-_TICKS: Final = 4
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,10 @@ _PAGE_SECONDS: Final = 0.25
 _BUSY: Final = Response(status=503, body=b"busy")
 _GONE: Final = Response(status=410, body=b"Webhook not found.")
 
+SCRAPE_SECONDS: Final = 5
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 10.0
+
 
 class Load:
     """One product, and what happens to it."""
@@ -126,11 +130,6 @@ def running_load(cluster: Cluster, *, namespace: str, database_url: str, directo
         )
         with running_product(cluster, namespace=namespace, settings=settings, state_dir=directory) as product:
             yield Load(product, sample, receiver, config.password)
-
-
-SCRAPE_SECONDS: Final = 5
-_START_SECONDS: Final = 60.0
-_STOP_SECONDS: Final = 10.0
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,9 @@ _FAILURES: Final = {
 _QUEUE_FULL: Final = "HTTP 400: the webhook's queue is full; run its scenario or clear the queue in Make.com"
 _CANCELLED: Final = 31
 
+AWAY: Final = "PAGE_STORE_AWAY"
+"""Names a file; while it is there, the store is unavailable."""
+
 
 def list_syncs() -> list[EstimateSync]:
     """All of them, newest first."""
@@ -172,10 +175,6 @@ def _iterate_lines(*, pages: int) -> Iterator[str]:
         yield log_lines.format_received(page, 46_000 + 811 * page)
         yield log_lines.format_page(page, 17, 100)
         yield log_lines.format_page_complete(page, 100 * page)
-
-
-AWAY: Final = "PAGE_STORE_AWAY"
-"""Names a file; while it is there, the store is unavailable."""
 
 
 class FixtureStore:

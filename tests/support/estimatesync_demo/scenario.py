@@ -12,6 +12,10 @@ from estimatesync_contract.names import START_PATH
 from estimatesync_demo.console import ProgressLine, print_fact, print_step, quote, quote_json
 from estimatesync_demo.sample_environment import API_KEY, KNOWN, NEW, TOTAL, Rows, SampleEnvironment, count_rows
 
+_SYNC_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.25
+_ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
@@ -51,11 +55,6 @@ def find_differences(findings: Findings) -> tuple[str, ...]:
 def _get_counts(body: dict[str, Any], *names: str) -> tuple[Any, ...]:
     results = body.get("results") or {}
     return tuple(results.get(name) for name in names)
-
-
-_SYNC_SECONDS: Final = 120.0
-_POLL_SECONDS: Final = 0.25
-_ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,12 @@ _PATTERNS: Final[Mapping[str, str]] = {
     "blank": r"\s+",
 }
 
+COMMAND_SECONDS: Final = 240.0
+STOP_SECONDS: Final = 40.0
+_POLL_SECONDS: Final = 0.05
+
+_ASKS_FOR_THE_CODE: Final = "echo $?"
+
 
 class MissingLine(Exception):  # noqa: N818 - what it says is what is missing
     """A line that the page shows was not printed."""
@@ -84,11 +90,6 @@ def _build_pattern(line: str) -> str:
         pattern += re.escape(line[position : span.start()]) + _PATTERNS[span.lastgroup or ""]
         position = span.end()
     return pattern + re.escape(line[position:])
-
-
-COMMAND_SECONDS: Final = 240.0
-STOP_SECONDS: Final = 40.0
-_POLL_SECONDS: Final = 0.05
 
 
 class TerminalError(Exception):
@@ -191,9 +192,6 @@ class BackgroundCommand:
             os.killpg(self._shell.pid, signal.SIGKILL)
             self._shell.wait()
             raise TerminalError(f"{self._command}\ndid not end within {STOP_SECONDS:.0f} s") from error
-
-
-_ASKS_FOR_THE_CODE: Final = "echo $?"
 
 
 class PageError(Exception):

@@ -35,6 +35,11 @@ from estimatesync_local.core.errors import PostgresError
 from estimatesync_node.release import NAMESPACE, create_release
 from estimatesync_node.supervisor import EnvironmentFiles, find_cluster, stop_orphaned_postgres, supervise
 
+DEFAULT_STATE_DIR: Final = CLUSTER_STATE_DIR.with_name("node")
+DEFAULT_IMAGES: Final = CLUSTER_STATE_DIR.with_name("images")
+ANSWER_SECONDS: Final = 60.0
+INTERRUPTED: Final = 130
+
 
 @dataclass(frozen=True, kw_only=True)
 class Guide:
@@ -61,12 +66,6 @@ def build_guide(guide: Guide) -> str:
     return "\n".join([f"The chart runs on the node, {kind}; the API answers at {guide.api_url}. Next:", ""]) + "".join(
         f"\n  {command}" for command in commands
     )
-
-
-DEFAULT_STATE_DIR: Final = CLUSTER_STATE_DIR.with_name("node")
-DEFAULT_IMAGES: Final = CLUSTER_STATE_DIR.with_name("images")
-ANSWER_SECONDS: Final = 60.0
-INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

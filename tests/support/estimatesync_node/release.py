@@ -19,6 +19,12 @@ from estimatesync_cluster.layout import write_private
 
 IMAGES_ANNOTATION: Final = "estimatesync.botzilla.io/images"
 
+CHART: Final = Path(__file__).parents[3] / "charts" / "estimatesync"
+NAMESPACE: Final = "estimates"
+RELEASE: Final = "sync"
+RESTRICTED: Final = "pod-security.kubernetes.io/enforce=restricted"
+READY_SECONDS: Final = 180
+
 
 def build_sample_values(
     *, source_url: str, email: str, password: str, database_url: str, callback_url: str, api_key: str
@@ -52,13 +58,6 @@ def build_socket_path(url: str) -> str:
     query = parse_qs(urlsplit(url).query)
     (directory,), (port,) = query["host"], query.get("port", ["5432"])
     return f"{directory}/.s.PGSQL.{port}"
-
-
-CHART: Final = Path(__file__).parents[3] / "charts" / "estimatesync"
-NAMESPACE: Final = "estimates"
-RELEASE: Final = "sync"
-RESTRICTED: Final = "pod-security.kubernetes.io/enforce=restricted"
-READY_SECONDS: Final = 180
 
 
 def create_release(cluster: Cluster, *, helm: Path, values: Path, images: Path, place: Path) -> None:

@@ -24,6 +24,11 @@ from estimatesync_node.release import build_pod_database_url, build_sample_value
 
 CHUNK_BYTES = 65536
 
+ESTIMATES: Final = 1609
+SEED: Final = 7
+PAGE_DELAY_SECONDS: Final = 0.5
+"""So that a person sees the progress."""
+
 
 @contextmanager
 def relaying(host: str, path: str) -> Iterator[int]:
@@ -59,12 +64,6 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
     for each in (source, sink):
         with suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
-
-
-ESTIMATES: Final = 1609
-SEED: Final = 7
-PAGE_DELAY_SECONDS: Final = 0.5
-"""So that a person sees the progress."""
 
 
 @contextmanager

@@ -31,6 +31,8 @@ READY_POLL_SECONDS: Final = 0.5
 _PODS: Final = f"/api/v1/namespaces/{NAMESPACE}/pods"
 _SELECTOR: Final = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=api"
 
+USUAL_PORT: Final = 8080
+
 
 def keep_forwarding(
     cluster: Cluster, client: httpx.Client, *, port: int, log: Path, is_wanted: Callable[[], bool]
@@ -66,9 +68,6 @@ def is_taking_requests(pod: Mapping[str, Any]) -> bool:
     """Decide whether a Service would send requests to this pod."""
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", ())}
     return "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"
-
-
-USUAL_PORT: Final = 8080
 
 
 class EnvironmentFiles:

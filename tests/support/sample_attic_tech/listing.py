@@ -21,6 +21,9 @@ from sample_attic_tech.records import FULL_DEPTH, parse_instant
 
 Scalar = float | str | datetime | None
 
+DEFAULT_LIMIT = 10
+DEFAULT_SORT = ("-createdAt",)
+
 
 class FieldKind(StrEnum):
     """How a queryable field's values compare."""
@@ -144,10 +147,6 @@ def matches(record: Mapping[str, Any], where: Where) -> bool:
             return OPERATORS[where.operator](read_field(record, where.field), where.operand)
         case _:
             assert_never(where)
-
-
-DEFAULT_LIMIT = 10
-DEFAULT_SORT = ("-createdAt",)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

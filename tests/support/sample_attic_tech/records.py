@@ -19,6 +19,25 @@ import msgspec
 
 from sample_attic_tech import field_values
 
+Record = dict[str, Any]
+"""One estimate as JSON gives it; a record is replaced, never edited in place."""
+
+RELATIONS = frozenset({"branch", "user", "client", "property"})
+FULL_DEPTH = 2
+"""The deepest relation of a record (property → client); Payload's default depth is the same."""
+
+LONG_TEXT = "A very long estimate name, é and 🏠 included, "
+
+FIRST_ID = 4_200
+DEFAULT_SPAN = timedelta(days=45)
+MONEY_FIELDS = ("true_cost", "retail_cost", "final_price", "sub_services_retail_cost", "discount_provided")
+
+# One edit of many estimates at once gives them all the same instant: every eighth record has one of these.
+BULK_EDIT_EVERY = 8
+BULK_EDITS = 3
+# Room between creation and last change, so that an older version fits.
+SHORTEST_LIFE = timedelta(minutes=2)
+
 
 @lru_cache(maxsize=200_000)
 def parse_instant(text: str) -> datetime:
@@ -38,14 +57,6 @@ def format_timestamp(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Record = dict[str, Any]
-"""One estimate as JSON gives it; a record is replaced, never edited in place."""
-
-RELATIONS = frozenset({"branch", "user", "client", "property"})
-FULL_DEPTH = 2
-"""The deepest relation of a record (property → client); Payload's default depth is the same."""
-
-
 def populate(record: Mapping[str, Any], depth: int) -> Record:
     """Build the record as `depth` shows it: relations below it are bare ids."""
     if depth >= FULL_DEPTH:
@@ -57,9 +68,6 @@ def _format_field(name: str, value: object, depth: int) -> object:
     if name not in RELATIONS or not isinstance(value, dict):
         return value
     return populate(value, depth - 1) if depth > 0 else value.get("id")
-
-
-LONG_TEXT = "A very long estimate name, é and 🏠 included, "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +130,6 @@ def apply_edge_cases(index: int, record: Record) -> Record:
         if index % edge_case.every == edge_case.at:
             record = edge_case.change(record)
     return record
-
-
-FIRST_ID = 4_200
-DEFAULT_SPAN = timedelta(days=45)
-MONEY_FIELDS = ("true_cost", "retail_cost", "final_price", "sub_services_retail_cost", "discount_provided")
-
-# One edit of many estimates at once gives them all the same instant: every eighth record has one of these.
-BULK_EDIT_EVERY = 8
-BULK_EDITS = 3
-# Room between creation and last change, so that an older version fits.
-SHORTEST_LIFE = timedelta(minutes=2)
 
 
 def build_records(

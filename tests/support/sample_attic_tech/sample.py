@@ -31,6 +31,10 @@ from sample_attic_tech.payload_errors import (
 from sample_attic_tech.records import Record, populate
 from sample_attic_tech.server import Fault, Request, Response, apply_fault, build_json_response, running_server
 
+LOGIN_PATH = "/api/users/login"
+ESTIMATES_PATH = "/api/job-estimates"
+USER_ID = 1
+
 
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     exp: int
@@ -144,11 +148,6 @@ class RecordStore:
     ) -> Page:
         """Build one page of the records as they are now; see `query` in listing.py."""
         return query(self.read_all(), where=where, sort=sort, limit=limit, page=page)
-
-
-LOGIN_PATH = "/api/users/login"
-ESTIMATES_PATH = "/api/job-estimates"
-USER_ID = 1
 
 
 def _read_clock() -> datetime:

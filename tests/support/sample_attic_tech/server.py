@@ -24,6 +24,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+# SO_LINGER on with zero seconds: closing sends RST instead of FIN.
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -111,9 +114,6 @@ def apply_fault(fault: Fault | None, answer: Response) -> Response:
 
 
 Handle = Callable[[Request], Response]
-
-# SO_LINGER on with zero seconds: closing sends RST instead of FIN.
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class _ConnectionHandler(BaseHTTPRequestHandler):

@@ -26,6 +26,8 @@ _VERSION: Final = "1"
 _SEPARATOR: Final = "."
 _SEAL_LENGTH: Final = 64
 _COOKIE_MAX_LENGTH: Final = 256
+_OWN_SITES: Final = frozenset({"same-origin", "none"})
+"""`none`: opened by the user directly, from a bookmark or the address bar."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +93,6 @@ def _seal(key: ApiKey, purpose: str, words: str) -> str:
     """Seal text with the digest of a key, which only holders of the key can compute."""
     secret = hmac.new(key.digest, f"estimatesync status page {purpose}".encode(), hashlib.sha256).digest()
     return hmac.new(secret, words.encode(), hashlib.sha256).hexdigest()[:_SEAL_LENGTH]
-
-
-_OWN_SITES = frozenset({"same-origin", "none"})
-"""`none`: opened by the user directly, from a bookmark or the address bar."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,16 @@ from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.result import BrokenResultError, ExitCode, parse_result
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
+BACKOFF_LIMIT_EXCEEDED: Final = "BackoffLimitExceeded"
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+POD_FAILURE_POLICY: Final = "PodFailurePolicy"
+
+_MESSAGES: Final = {
+    BACKOFF_LIMIT_EXCEEDED: "Every run failed, and no more are allowed",
+    DEADLINE_EXCEEDED: "The job was active longer than its time limit",
+    POD_FAILURE_POLICY: "The run failed in a way that another run cannot fix",
+}
+
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A job as it was requested; written once. The environment holds no secret, because this is kept on disk."""
@@ -61,17 +71,6 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
         """Compute the pause after this many failed runs."""
         first, longest = self.first_delay.total_seconds(), self.longest_delay.total_seconds()
         return timedelta(seconds=compute_backoff(failures, first=first, longest=longest))
-
-
-BACKOFF_LIMIT_EXCEEDED: Final = "BackoffLimitExceeded"
-DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
-POD_FAILURE_POLICY: Final = "PodFailurePolicy"
-
-_MESSAGES: Final = {
-    BACKOFF_LIMIT_EXCEEDED: "Every run failed, and no more are allowed",
-    DEADLINE_EXCEEDED: "The job was active longer than its time limit",
-    POD_FAILURE_POLICY: "The run failed in a way that another run cannot fix",
-}
 
 
 class Step(StrEnum):

@@ -24,37 +24,6 @@ ONLY_OURS: Final = "only ours"
 DIFFERENT: Final = "different"
 EQUAL: Final = "equal"
 
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One estimate that is not the same on both sides.
-
-    Attributes:
-        identity: its id of Attic Tech.
-        old_id: the id of its old row; None if it is only ours.
-        state: one of the words above.
-        columns: of those that differ: the name, their value and ours, as texts.
-    """
-
-    identity: int
-    old_id: str | None
-    state: str
-    columns: tuple[tuple[str, str | None, str | None], ...]
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """How many estimates are in which state, in how many each column differs, and the first of them."""
-
-    states: dict[str, int]
-    columns: dict[str, int]
-    accepted: dict[str, int]
-    """By column: values that equal the other column of ours which the mapping allows."""
-    differences: tuple[Difference, ...]
-
-    @property
-    def is_equal(self) -> bool:
-        return not any(count for state, count in self.states.items() if state != EQUAL)
-
-
 _COMPARE: Final = sql.SQL("""
 CREATE TEMPORARY TABLE comparison ON COMMIT DROP AS
 WITH theirs AS ({newest}), ours AS ({ours}), both_sides AS (
@@ -85,6 +54,36 @@ _PAIR: Final = sql.SQL("""
         theirs.{name} AS {theirs},
         {ours_value} AS {ours},
         {verdict} AS {differs}""")
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One estimate that is not the same on both sides.
+
+    Attributes:
+        identity: its id of Attic Tech.
+        old_id: the id of its old row; None if it is only ours.
+        state: one of the words above.
+        columns: of those that differ: the name, their value and ours, as texts.
+    """
+
+    identity: int
+    old_id: str | None
+    state: str
+    columns: tuple[tuple[str, str | None, str | None], ...]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """How many estimates are in which state, in how many each column differs, and the first of them."""
+
+    states: dict[str, int]
+    columns: dict[str, int]
+    accepted: dict[str, int]
+    """By column: values that equal the other column of ours which the mapping allows."""
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        return not any(count for state, count in self.states.items() if state != EQUAL)
 
 
 def list_compared(mapping: Mapping) -> tuple[str, ...]:

@@ -22,6 +22,10 @@ _BATCH: Final = 2000
 OldRow = tuple[str, Sequence[str | None]]
 """The id, and the values in the order of the requested names."""
 
+_COPY = sql.SQL("COPY staging ({columns}) FROM STDIN").format(
+    columns=sql.SQL(", ").join(map(sql.Identifier, (*TARGET_NAMES, "old_id")))
+)
+
 
 def find_mapping_faults(mapping: Mapping, schema: OldSchema) -> list[str]:
     """Find what the mapping names and the old database does not have, or does not show to this user."""
@@ -93,11 +97,6 @@ async def fetch_old_rows(
                 if old_id is None:
                     raise MappingError([f"old.id: {mapping.old.id} is empty in some rows of {mapping.old.label}"])
                 yield old_id, values
-
-
-_COPY = sql.SQL("COPY staging ({columns}) FROM STDIN").format(
-    columns=sql.SQL(", ").join(map(sql.Identifier, (*TARGET_NAMES, "old_id")))
-)
 
 
 class Problems:

@@ -28,6 +28,19 @@ from estimatesync_job.core.rows import PENDING, UNNAMED, Row
 
 from estimatesync_import.core.errors import MappingError
 
+IDENTITY: Final = "attic_tech_estimate_id"
+UPDATED: Final = "at_updated_date"
+
+TARGET_NAMES: Final = Row._fields
+
+_DEFAULT_ZONE: Final = "UTC"
+_MAX_DIGITS: Final = 6
+
+_ABSENT: Final = {"name": UNNAMED, "status_name": PENDING}
+"""What stands for a missing value, as where Attic Tech gives none."""
+
+Value = int | str | Decimal | datetime | None
+
 
 class Kind(StrEnum):
     """What a column holds, and so how its values are read."""
@@ -54,9 +67,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     relations: tuple[str, ...] = ()
 
-
-IDENTITY: Final = "attic_tech_estimate_id"
-UPDATED: Final = "at_updated_date"
 
 TARGETS: Final = (
     Target(
@@ -131,17 +141,12 @@ TARGETS: Final = (
 )
 """In the order of a Row."""
 
-TARGET_NAMES: Final = Row._fields
 KINDS: Final = {target.name: target.kind for target in TARGETS}
 
 
 def map_name(name: str) -> str:
     """Map a column's or a table's name to the form in which names are compared."""
     return name.replace("_", "").lower()
-
-
-_DEFAULT_ZONE: Final = "UTC"
-_MAX_DIGITS: Final = 6
 
 
 class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -241,12 +246,6 @@ def _find_rule_faults(name: str, rule: ColumnRule) -> list[str]:
         (rule.schema is not None and rule.table is None, "schema needs table"),
     )
     return [f"{where}: {text}" for is_faulty, text in checks if is_faulty]
-
-
-_ABSENT: Final = {"name": UNNAMED, "status_name": PENDING}
-"""What stands for a missing value, as where Attic Tech gives none."""
-
-Value = int | str | Decimal | datetime | None
 
 
 class ValueProblem(msgspec.Struct, frozen=True, kw_only=True):

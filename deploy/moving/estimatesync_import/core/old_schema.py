@@ -4,6 +4,9 @@ from typing import Final
 
 import msgspec
 
+ESTIMATE_NAMES: Final = ("estimate", "estimates", "jobestimate", "jobestimates")
+"""What the old table may be called, in the form in which names are compared."""
+
 
 class OldColumn(msgspec.Struct, frozen=True, kw_only=True):
     """A column.
@@ -85,7 +88,3 @@ class OldSchema(msgspec.Struct, frozen=True, kw_only=True):
         """Find the foreign keys of other tables that lead to a table."""
         place = (table.schema, table.name)
         return tuple(key for key in self.foreign_keys if (key.to_schema, key.to_table) == place)
-
-
-ESTIMATE_NAMES: Final = ("estimate", "estimates", "jobestimate", "jobestimates")
-"""What the old table may be called, in the form in which names are compared."""

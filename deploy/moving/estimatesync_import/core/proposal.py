@@ -16,6 +16,14 @@ _VALUE_NAMES: Final = ("name", "fullname", "title", "label", "description")
 _RELATION_KIND: Final = Kind.TEXT
 _SUFFIX: Final = "id"
 
+_FILE_HEAD: Final = """\
+# Which column of the old table fills which of ours. A proposal: read each line, correct it, and keep this file.
+# docs/moving.md says what each key means; `plan` shows what an import by this mapping would do, and changes nothing.
+"""
+_UPDATED_NOTE: Final = (
+    "only if a column holds Attic Tech's own updatedAt, and not the time when the old program wrote the row"
+)
+
 
 class ProposedColumn(msgspec.Struct, frozen=True, kw_only=True):
     """One of our columns, with the rule that is proposed for it, if any, and what to check."""
@@ -182,21 +190,12 @@ def _find_value_column(table: OldTable) -> OldColumn | None:
     return next((texts[name] for name in _VALUE_NAMES if name in texts), None)
 
 
-_HEAD: Final = """\
-# Which column of the old table fills which of ours. A proposal: read each line, correct it, and keep this file.
-# docs/moving.md says what each key means; `plan` shows what an import by this mapping would do, and changes nothing.
-"""
-_UPDATED_NOTE: Final = (
-    "only if a column holds Attic Tech's own updatedAt, and not the time when the old program wrote the row"
-)
-
-
 def format_mapping_file(proposal: Proposal) -> str:
     """Write the mapping as a file."""
     old = "\n".join(f"{key} = {_quote(str(value))}" for key, value in msgspec.structs.asdict(proposal.old).items())
     columns = "\n".join(_format_column(column) for column in proposal.columns)
     note = "" if proposal.has_primary_key else "# no primary key: check that id is different in each row\n"
-    return f"{_HEAD}\n[old]\n{note}{old}\n\n[columns]\n{columns}\n{_format_unused(proposal)}"
+    return f"{_FILE_HEAD}\n[old]\n{note}{old}\n\n[columns]\n{columns}\n{_format_unused(proposal)}"
 
 
 def _format_column(column: ProposedColumn) -> str:

@@ -34,6 +34,8 @@ from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 MESSAGE_VARIABLE = "TERMINATION_MESSAGE_PATH"
 MAX_MESSAGE_BYTES = 4096
 
+CHUNK_BYTES = 65536
+
 
 @dataclass(frozen=True, kw_only=True)
 class PodFiles:
@@ -164,9 +166,6 @@ class ContainerSetup:
             if data is not None:
                 objects[kind, name] = data
         return objects
-
-
-CHUNK_BYTES = 65536
 
 
 class ContainerProcess:

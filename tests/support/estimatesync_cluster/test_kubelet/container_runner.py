@@ -50,6 +50,25 @@ from estimatesync_cluster.test_kubelet.pod_status import (
 )
 from estimatesync_cluster.test_kubelet.refusals import build_pull_refusals, decide_image_known
 
+QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+DECIMAL: dict[str, float] = {"m": 10**-3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+BINARY: dict[str, float] = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)}
+MULTIPLIERS = {**DECIMAL, **BINARY}
+MEMORY_POLL_SECONDS = 0.1
+NEVER_SECONDS = 86400.0
+PROCESSES = Path("/proc")
+
+READINESS_POLL_SECONDS = 0.2
+ANSWER_SECONDS = 5.0
+
+PULL_REPORT_SECONDS = 1.0
+CONFIG_RETRY_SECONDS = 1.0
+NO_COMMAND = Waiting(
+    reason="CreateContainerError",
+    message="no command specified: the test kubelet starts local processes and reads no image, so that the container "
+    "must name its command",
+)
+
 
 class StopSignal:
     """Shared by the containers of one pod; lives in one event loop."""
@@ -85,15 +104,6 @@ class StopSignal:
             self._hurried.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurried.wait(), left)
-
-
-QUANTITY = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
-DECIMAL: dict[str, float] = {"m": 10**-3, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
-BINARY: dict[str, float] = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)}
-MULTIPLIERS = {**DECIMAL, **BINARY}
-MEMORY_POLL_SECONDS = 0.1
-NEVER_SECONDS = 86400.0
-PROCESSES = Path("/proc")
 
 
 async def wait_until_over_limit(container: Container, *, guard: int) -> None:
@@ -135,10 +145,6 @@ def _read_resident(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-READINESS_POLL_SECONDS = 0.2
-ANSWER_SECONDS = 5.0
-
-
 async def follow_readiness(container: Container, *, address: str, publish: Callable[[bool], None]) -> None:
     """Publish each change of readiness until cancelled; a container without such a probe is ready as it is."""
     probe = container.readiness_probe.http_get if container.readiness_probe else None
@@ -169,15 +175,6 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
         return (await client.get(url)).is_success
     except httpx.TransportError:
         return False
-
-
-PULL_REPORT_SECONDS = 1.0
-CONFIG_RETRY_SECONDS = 1.0
-NO_COMMAND = Waiting(
-    reason="CreateContainerError",
-    message="no command specified: the test kubelet starts local processes and reads no image, so that the container "
-    "must name its command",
-)
 
 
 class ContainerRunner:

@@ -24,6 +24,8 @@ CONFIG_MAP = "ConfigMap"
 VARIABLE = re.compile(r"\$\$|\$\(([^)]*)\)")
 LABEL_OR_ANNOTATION = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
+LOOPBACK = "127.0.0.1"
+
 
 class ConfigMissingError(Exception):
     """The container names a Secret, ConfigMap or key that is not there; the message is the kubelet's."""
@@ -128,9 +130,6 @@ def format_field(pod: Pod, path: str) -> str:
     if path not in fields:
         raise ConfigMissingError(f"unsupported fieldPath: {path}")
     return fields[path]
-
-
-LOOPBACK = "127.0.0.1"
 
 
 def compute_pod_address(uid: str, *, platform: str = sys.platform) -> str:

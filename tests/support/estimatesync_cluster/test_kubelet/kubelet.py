@@ -24,6 +24,11 @@ logger = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.5
 
+WAITING_FOR_IMAGE = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+
 
 class PodSource(Protocol):
     """Where pods come from: KubernetesClient."""
@@ -79,12 +84,6 @@ def _notify(listener: PodListener, kind: str, pod: Pod) -> None:
         listener.on_deleted(pod)
     elif kind != "BOOKMARK":
         listener.on_changed(pod)
-
-
-WAITING_FOR_IMAGE = {
-    "ErrImagePull": "image can't be pulled",
-    "ImagePullBackOff": "trying and failing to pull image",
-}
 
 
 class Kubelet:

@@ -22,6 +22,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from estimatesync_cluster.credentials import ApiConnection
 
+ADDRESS = "127.0.0.1"
+POLL_SECONDS = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
@@ -85,10 +88,6 @@ def compute_message_from_logs(stored: bytes, *, most_lines: int = 80, most_bytes
     lines, _ = split_stored(stored)
     text = format_lines(lines[-most_lines:], LogOptions())
     return text[-most_bytes:].decode(errors="replace")
-
-
-ADDRESS = "127.0.0.1"
-POLL_SECONDS = 0.1
 
 
 class LogRefusedError(Exception):

@@ -19,6 +19,9 @@ EXIT_START_ERROR = 128
 FIRST_BACK_OFF_SECONDS = 10.0
 LONGEST_BACK_OFF_SECONDS = 300.0
 
+HOST_IP = "127.0.0.1"
+DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
@@ -162,10 +165,6 @@ def _present(**texts: str) -> dict[str, str]:
 def format_time(moment: datetime | None) -> str | None:
     """Represent a time (UTC) as metav1.Time, whole seconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
-
-
-HOST_IP = "127.0.0.1"
-DEADLINE_MESSAGE = "Pod was active on the node longer than the specified deadline"
 
 
 @dataclass(frozen=True, kw_only=True)

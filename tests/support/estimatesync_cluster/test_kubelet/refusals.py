@@ -12,6 +12,11 @@ from estimatesync_cluster.test_kubelet.manifests import Container, Pod
 
 PULL_NEVER = "Never"
 
+# An emptyDir has no place but TMPDIR, and instead of the token volume there is a KUBECONFIG: programs that need either
+# find out by themselves.
+HARMLESS_VOLUMES = frozenset({"configMap", "emptyDir", "projected", "secret"})
+UNSUPPORTED = "UnsupportedByTestKubelet"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
@@ -51,12 +56,6 @@ def normalize_reference(image: str) -> str:
         image = f"docker.io/{image}"
     last = image.rpartition("/")[2]
     return image if ":" in last or "@" in last else f"{image}:latest"
-
-
-# An emptyDir has no place but TMPDIR, and instead of the token volume there is a KUBECONFIG: programs that need either
-# find out by themselves.
-HARMLESS_VOLUMES = frozenset({"configMap", "emptyDir", "projected", "secret"})
-UNSUPPORTED = "UnsupportedByTestKubelet"
 
 
 def decide_unsupported(pod: Pod) -> str | None:
