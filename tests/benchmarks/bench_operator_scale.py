@@ -26,7 +26,7 @@ from estimatesync_cluster.product_processes import Product, ProductSettings
 
 THREADS = 8
 REST_SECONDS = 30.0
-PATIENCE_SECONDS = 600.0
+WAIT_SECONDS = 600.0
 SETTINGS = ProductSettings(
     source_url="http://127.0.0.1:9",
     source_email="nobody@example.test",
@@ -186,7 +186,7 @@ def count_objects(client: httpx.Client, path: str) -> int:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """Look four times a second."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError

@@ -10,7 +10,7 @@ import pytest
 from estimatesync_cluster.audit import AUDIT_DIRECTORY
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster
 
-NAMESPACE_SECONDS = 30.0
+NAMESPACE_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 

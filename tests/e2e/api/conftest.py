@@ -21,7 +21,7 @@ from estimatesync_cluster.product_processes import build_accounts
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
 API_KEY = "made-up-key-for-cluster-tests"
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 

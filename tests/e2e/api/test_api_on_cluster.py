@@ -86,7 +86,7 @@ def test_a_caller_who_waits_gets_the_outcome_and_what_every_run_printed(api: Any
     name, uid = sync["metadata"]["name"], sync["metadata"]["uid"]
     for run in ("z-first", "a-second"):
         api.kubectl("apply", "--filename=-", stdin=json.dumps(build_pod(run, job_name=f"estimatesync-{uid}")))
-        api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{run}", "--timeout=30s")
+        api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{run}", "--timeout=90s")
         # Kubernetes gives the age of pods in whole seconds, and a job's retries are ten or more apart.
         second = int(time.time())
         api.wait_until("the next second", lambda second=second: int(time.time()) > second)
@@ -94,7 +94,7 @@ def test_a_caller_who_waits_gets_the_outcome_and_what_every_run_printed(api: Any
 
     api.write_status(name, {"phase": "Succeeded", "results": results})
 
-    answer = waiting.result(timeout=30)
+    answer = waiting.result(timeout=90)
     assert (answer.status, answer.body["new"], answer.body["updated"]) == (200, 45, 1564)
     assert answer.body["log"] == ["✅ z-first", "✅ a-second"]
 

@@ -39,7 +39,7 @@ class Silence(Fault):
         self.is_over = Event()
 
     def before(self, _request: ProxiedRequest) -> Answer | None:
-        self.is_over.wait(20)
+        self.is_over.wait(90)
         return None
 
 

@@ -21,7 +21,7 @@ ENDED = {
 @pytest.fixture
 def page(api: Any) -> Any:
     """A browser without scripts, signed in."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{api.port}", trust_env=False, timeout=20) as browser:
+    with httpx.Client(base_url=f"http://127.0.0.1:{api.port}", trust_env=False, timeout=90) as browser:
         assert browser.post("/page/sign-in", data={"key": api.key}).status_code == 303
         yield browser
 

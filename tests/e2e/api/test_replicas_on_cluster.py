@@ -21,6 +21,7 @@ SYNCS = "/api/automations/estimates/syncs"
 RACERS = 20
 ROUNDS = 3
 CLIENTS = 4
+WAIT_SECONDS = 90.0
 
 
 @pytest.fixture
@@ -83,10 +84,10 @@ class Load:
         finally:
             self.is_over.set()
         for client in clients:
-            client.result(timeout=15)
+            client.result(timeout=WAIT_SECONDS)
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_SECONDS)
         with closing(connection):
             while not self.is_over.is_set():
                 try:
@@ -129,7 +130,7 @@ def test_a_rolling_restart_under_load_loses_no_request(
             count = len(load.accepted)
             oldest = running.pop(0)
             oldest.process.send_signal(signal.SIGTERM)
-            assert oldest.process.wait(timeout=35) == 0
+            assert oldest.process.wait(timeout=WAIT_SECONDS) == 0
             first.wait_until("more requests", lambda count=count: len(load.accepted) > count + 20)
 
     stored = {sync["metadata"]["name"] for sync in first.stored()}
@@ -163,6 +164,7 @@ def kill_with_workers(pid: int) -> None:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     for number in (pid, *map(int, children)):
         os.kill(number, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{child}/exe").exists() for child in children) and time.monotonic() < deadline:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while alive := [child for child in children if Path(f"/proc/{child}/exe").exists()]:
+        assert time.monotonic() < deadline, f"killed, and alive still: {alive}"
         time.sleep(0.02)

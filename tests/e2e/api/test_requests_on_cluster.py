@@ -84,14 +84,14 @@ def test_a_log_is_followed_from_pod_to_pod_until_the_sync_has_ended(api: Any) ->
     uid = api.stored()[0]["metadata"]["uid"]
     api.kubectl("apply", "--filename=-", stdin=build_pod("z-first", uid, "echo ✅ one; sleep 2; echo two"))
 
-    with closing(http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", api.port, timeout=90)) as connection:
         connection.request("GET", f"{SYNCS}/{sync_id}/logs?follow=true", headers={"X-API-KEY": api.key})
         response = connection.getresponse()
         lines = [response.readline(), response.readline()]
         wait_for_next_second(api)
         api.kubectl("apply", "--filename=-", stdin=build_pod("a-second", uid, "echo three; printf four"))
         lines.append(response.readline())
-        api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/a-second", "--timeout=30s")
+        api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/a-second", "--timeout=90s")
         api.write_status(sync_id, DELIVERED)
         rest = response.read()
 
@@ -105,7 +105,7 @@ def test_every_right_of_the_api_is_used_and_no_other_is_asked_for(api: Any) -> N
     sync_id = api.ask("POST", URL).body["sync_id"]
     uid = api.stored()[0]["metadata"]["uid"]
     api.kubectl("apply", "--filename=-", stdin=build_pod("one", uid, "echo one"))
-    api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/one", "--timeout=30s")
+    api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/one", "--timeout=90s")
     assert api.read_text(f"{SYNCS}/{sync_id}/logs") == "one\n"
     assert list_ids(api) == [sync_id]
     api.ask("POST", f"{SYNCS}/{sync_id}/cancel")

@@ -5,14 +5,16 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from estimatesync_cluster.cluster import Cluster, running_cluster
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 90.0
 POLL_SECONDS = 0.05
 IMAGE = "estimatesync-sync:test"
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -27,12 +29,12 @@ def cluster(cluster: Cluster) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., None]:
-    """Wait until a condition holds, and fail with its last value when it does not."""
+    """Wait until what is read is as it should be; fail with what was waited for and what was read last."""
 
-    def wait(condition: Callable[[], object], *, seconds: float = WAIT_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not (last := condition()):
-            assert time.monotonic() < deadline, f"still {last!r} after {seconds} s"
+    def wait(what: str, read: Callable[[], T], *, until: Callable[[T], object] = bool) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not until(last := read()):
+            assert time.monotonic() < deadline, f"waited {WAIT_SECONDS:.0f} s for {what}, and saw {last!r}"
             time.sleep(POLL_SECONDS)
 
     return wait
@@ -96,12 +98,12 @@ def wait_for_pod(
     def wait(until: Callable[[dict[str, Any]], object] = has_ended) -> dict[str, Any]:
         status: dict[str, Any] = {}
 
-        def holds() -> bool:
+        def read() -> dict[str, Any]:
             status.clear()
             status.update(get("pod/a").get("status", {}))
-            return bool(until(status))
+            return status
 
-        eventually(holds)
+        eventually("the status of the pod", read, until=until)
         return status
 
     return wait

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from operator import not_
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_up_is_repeatable_survives_a_crash_and_down_leaves_nothing(
     first, second = run_command("up", state_dir), run_command("up", state_dir)
     record = json.loads((state_dir / "supervisor.json").read_text())
     os.kill(record["pid"], signal.SIGKILL)
-    eventually(lambda: not find_commands(str(state_dir)))
+    eventually("the end of every process", lambda: find_commands(str(state_dir)), until=not_)
     crashed = run_command("status", state_dir)
     again, status = run_command("up", state_dir), run_command("status", state_dir)
     mode = stat.S_IMODE((state_dir / "run" / "kubeconfig").stat().st_mode)
@@ -138,15 +139,19 @@ def test_cluster_dies_with_a_parent_that_is_killed(tmp_path: Path, eventually: C
         "import sys, time, pathlib\n"
         "from estimatesync_cluster.cluster import running_cluster\n"
         "with running_cluster(pathlib.Path(sys.argv[1])):\n"
-        "    time.sleep(300)\n"
+        "    print('up', flush=True)\n"
+        "    time.sleep(3600)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "state")]
-    with subprocess.Popen(command) as parent:
-        eventually(lambda: any("test_kubelet" in each for each in find_commands(str(tmp_path))))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "up\n", "the cluster did not start"
+        running = find_commands(str(tmp_path))
 
         parent.kill()
 
-    eventually(lambda: not find_commands(str(tmp_path)))
+    assert any("test_kubelet" in each for each in running)
+    eventually("the end of every process", lambda: find_commands(str(tmp_path)), until=not_)
 
 
 def test_given_kubeconfig_is_used_as_it_is(cluster: Cluster) -> None:

@@ -36,7 +36,7 @@ def test_the_import_runs_as_a_job_from_proposal_to_rows(
             "create", f"--namespace={namespace}", "--filename=-", "--output=json", stdin=manifest
         ).stdout
         name = json.loads(created)["metadata"]["name"]
-        cluster.kubectl("wait", f"job/{name}", f"--namespace={namespace}", "--for=condition=Complete", "--timeout=60s")
+        cluster.kubectl("wait", f"job/{name}", f"--namespace={namespace}", "--for=condition=Complete", "--timeout=90s")
         return cluster.kubectl("logs", f"job/{name}", f"--namespace={namespace}").stdout
 
     # The test kubelet does not know that the volume is optional.

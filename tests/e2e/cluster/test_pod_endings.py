@@ -4,6 +4,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ def is_running(status: dict[str, Any]) -> bool:
     return bool(status.get("phase") == "Running")
 
 
+def list_pods(cluster: Cluster, namespace: str) -> list[str]:
+    return cluster.kubectl("get", "pods", f"--namespace={namespace}", "--output=name").stdout.split()
+
+
 def build_job(script: str, *, marker: str = "", **spec: object) -> dict[str, Any]:
     container = {"name": "main", "image": "estimatesync", "command": ["sh", "-c", script], "env": mark(marker)}
     template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
@@ -43,15 +48,15 @@ def test_deleted_pod_takes_all_its_processes_and_files_along(
     eventually: Callable[..., None],
 ) -> None:
     run_pod(FAMILY, env=mark(marker), until=is_running)
-    eventually(lambda: len(find_processes(marker)) >= FAMILY_SIZE)
+    eventually("the whole family", lambda: len(find_processes(marker)), until=lambda count: count >= FAMILY_SIZE)
     assert cluster.layout is not None
     files = cluster.layout.kubelet_root("test-node") / get("pod/a")["metadata"]["uid"]
     assert files.is_dir()
 
-    cluster.kubectl("delete", "pod", "a", f"--namespace={namespace}", "--wait=true", "--timeout=15s")
+    cluster.kubectl("delete", "pod", "a", f"--namespace={namespace}", "--wait=true", "--timeout=90s")
 
     assert find_processes(marker) == []
-    eventually(lambda: not files.exists())
+    eventually("the removal of the pod's files", files.exists, until=not_)
 
 
 def test_pod_that_ignores_sigterm_is_killed_after_its_grace(
@@ -60,7 +65,7 @@ def test_pod_that_ignores_sigterm_is_killed_after_its_grace(
     script = "trap '' TERM; while true; do sleep 0.2; done"
     run_pod(script, env=mark(marker), until=is_running)
 
-    watch = cluster.kubectl("delete", "pod", "a", f"--namespace={namespace}", "--grace-period=1", "--timeout=15s")
+    watch = cluster.kubectl("delete", "pod", "a", f"--namespace={namespace}", "--grace-period=1", "--timeout=90s")
 
     assert "deleted" in watch.stdout
     assert find_processes(marker) == []
@@ -75,12 +80,12 @@ def test_deleted_job_leaves_no_process(
     eventually: Callable[..., None],
 ) -> None:
     apply(build_job(FAMILY, marker=marker))
-    eventually(lambda: len(find_processes(marker)) >= FAMILY_SIZE)
+    eventually("the whole family", lambda: len(find_processes(marker)), until=lambda count: count >= FAMILY_SIZE)
 
     cluster.kubectl("delete", "job", "j", f"--namespace={namespace}", "--cascade=background")
 
-    eventually(lambda: not find_processes(marker))
-    eventually(lambda: not cluster.kubectl("get", "pods", f"--namespace={namespace}", "--output=name").stdout)
+    eventually("the end of every process", lambda: find_processes(marker), until=not_)
+    eventually("the removal of the pod", lambda: list_pods(cluster, namespace), until=not_)
 
 
 def test_job_fails_at_once_on_the_exit_code_its_policy_names(
@@ -93,13 +98,13 @@ def test_job_fails_at_once_on_the_exit_code_its_policy_names(
     rule = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [20]}}
     apply(build_job("echo no use; exit 20", backoffLimit=3, podFailurePolicy={"rules": [rule]}))
 
-    cluster.kubectl("wait", "job/j", "--for=condition=Failed", f"--namespace={namespace}", "--timeout=20s")
+    cluster.kubectl("wait", "job/j", "--for=condition=Failed", f"--namespace={namespace}", "--timeout=90s")
 
     status = get("job/j")["status"]
     reasons = {each["type"]: each["reason"] for each in status["conditions"]}
     assert (reasons["Failed"], status["failed"]) == ("PodFailurePolicy", 1)
     assert cluster.kubectl("logs", "job/j", f"--namespace={namespace}").stdout == "no use\n"
-    eventually(lambda: len(cluster.kubectl("get", "pods", f"--namespace={namespace}", "-oname").stdout.split()) == 1)
+    eventually("one pod", lambda: list_pods(cluster, namespace), until=lambda pods: len(pods) == 1)
 
 
 def test_pod_past_its_deadline_is_ended(run_pod: RunPod, marker: str, find_processes: FindProcesses) -> None:
@@ -121,11 +126,11 @@ def test_killed_kubelet_leaves_no_process_and_the_next_one_reports_the_loss(
 ) -> None:
     with second_kubelet(cluster, marker, tmp_path) as kubelet:
         run_pod(FAMILY, env=mark(marker), spec={"nodeSelector": {"node": marker}}, until=is_running)
-        eventually(lambda: len(find_processes(marker)) >= FAMILY_SIZE)
+        eventually("the whole family", lambda: len(find_processes(marker)), until=lambda count: count >= FAMILY_SIZE)
 
         kubelet.kill()
 
-        eventually(lambda: not find_processes(marker))
+        eventually("the end of every process", lambda: find_processes(marker), until=not_)
     with second_kubelet(cluster, marker, tmp_path):
         status = wait_for_pod()
     terminated = status["containerStatuses"][0]["state"]["terminated"]

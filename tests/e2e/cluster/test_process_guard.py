@@ -28,7 +28,7 @@ def start(script: str, marker: str = "", *, stdout: int | None = None) -> subpro
 )
 def test_exit_code_is_a_shells(script: str, exit_code: int) -> None:
     with start(script) as guard:
-        ended_with = guard.wait(timeout=10)
+        ended_with = guard.wait(timeout=90)
 
     assert ended_with == exit_code
 
@@ -47,17 +47,17 @@ def test_letting_go_ends_everything(
 ) -> None:
     with start(script, marker) as guard:
         assert guard.stdin is not None
-        eventually(lambda: len(find_processes(marker)) > 1)
+        eventually("the program and a child", lambda: find_processes(marker), until=lambda found: len(found) > 1)
 
         guard.stdin.close()
 
-        assert guard.wait(timeout=10) == 137
+        assert guard.wait(timeout=90) == 137
     assert find_processes(marker) == []
 
 
 def test_orphans_end_with_the_program(marker: str, find_processes: Callable[[str], list[int]]) -> None:
     with start("setsid sleep 300 & exit 3", marker) as guard:
-        exit_code = guard.wait(timeout=10)
+        exit_code = guard.wait(timeout=90)
 
     assert exit_code == 3
     assert find_processes(marker) == []
@@ -73,4 +73,4 @@ def test_signals_are_passed_on() -> None:
 
         guard.stdin.write(bytes([signal.SIGTERM]))
 
-        assert guard.wait(timeout=10) == 5
+        assert guard.wait(timeout=90) == 5

@@ -18,11 +18,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
-PATIENCE = 40.0
+WAIT_SECONDS = 90.0
 PAGE_SECONDS = 0.5
 BROWSER = find_browser()
 KEY = page_fixtures.KEY
-expect.set_options(timeout=PATIENCE * 1000)
+expect.set_options(timeout=WAIT_SECONDS * 1000)
 collect_ignore_glob = [] if BROWSER else ["test_*.py"]
 
 
@@ -60,7 +60,7 @@ def open_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**{"reduced_motion": "reduce", **options})
-        context.set_default_timeout(PATIENCE * 1000)
+        context.set_default_timeout(WAIT_SECONDS * 1000)
         context.on("page", listen)
         contexts.append(context)
         return context

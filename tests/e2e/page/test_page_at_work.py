@@ -10,6 +10,8 @@ from sample_attic_tech.receiver import Receiver
 Open = Callable[..., BrowserContext]
 SignIn = Callable[..., Page]
 
+WAIT_SECONDS = 90.0
+
 
 def start(page: Page) -> None:
     page.get_by_role("link", name="Start a sync").click()
@@ -46,12 +48,12 @@ def test_a_sync_is_started_and_watched_and_its_callback_sent_again(
     expect(page.locator("#log")).to_contain_text("Background synchronization finished. New: 1609, Updated: 0.")
     expect(page.locator("#log-state")).to_have_text("End of the log")
     expect(page.locator(".counts")).to_contain_text("1,609")
-    first = receiver.wait_for(1, 20)[0]
+    first = receiver.wait_for(1, WAIT_SECONDS)[0]
 
     page.get_by_role("link", name="Send the callback again").click()
     page.get_by_role("button", name="Send it again").click()
     expect(page.get_by_text("The callback will be sent again.")).to_be_visible()
-    again = receiver.wait_for(2, 20)[1]
+    again = receiver.wait_for(2, WAIT_SECONDS)[1]
 
     assert (again.headers["webhook-id"], again.body) == (first.headers["webhook-id"], first.body)
 
@@ -83,12 +85,12 @@ def test_without_scripts_everything_works_by_refreshing(
     page.get_by_role("link", name="Iniciar una sincronización").click()
     page.get_by_role("button", name="Iniciar la sincronización").click()
     # The page is left alone: it refreshes itself until the sync has ended.
-    expect(page.locator("#state")).to_have_text("Terminada", timeout=60_000)
-    expect(page.locator("#callback .badge")).to_have_text("Entregado", timeout=30_000)
-    receiver.wait_for(1, 20)
+    expect(page.locator("#state")).to_have_text("Terminada", timeout=WAIT_SECONDS * 1000)
+    expect(page.locator("#callback .badge")).to_have_text("Entregado", timeout=WAIT_SECONDS * 1000)
+    receiver.wait_for(1, WAIT_SECONDS)
     page.get_by_role("link", name="Volver a enviar el callback").click()
     page.get_by_role("button", name="Volver a enviarlo").click()
-    receiver.wait_for(2, 20)
+    receiver.wait_for(2, WAIT_SECONDS)
     page.get_by_role("button", name="Cerrar sesión").click()
 
     expect(page.get_by_role("status")).to_have_text("Cerraste la sesión.")

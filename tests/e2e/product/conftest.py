@@ -68,7 +68,7 @@ class Scenario:
         return not self.product.cluster.kubectl(*arguments, stdin=json.dumps(sync), check=False).returncode
 
     def wait_delivered(self, name: str) -> None:
-        self.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=30s")
+        self.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s")
 
     def wait_reason(self, name: str, reason: str) -> dict[str, Any]:
         self.wait_until(f"{reason} of {name}", lambda: self.get_sync(name).get("status", {}).get("reason") == reason)

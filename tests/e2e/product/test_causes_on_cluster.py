@@ -159,7 +159,7 @@ def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, spoil: 
         scenario.apply("spoilt")
         scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
         scenario.product.stop_operator(grace=0)
-        scenario.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=60s")
+        scenario.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=90s")
 
         (pod,) = scenario.product.kubectl("get", "pods", "--output=name").split()
         scenario.product.kubectl(*spoil, pod)

@@ -13,7 +13,7 @@ from sample_attic_tech import Response
 
 
 def read_metrics(scenario: Any) -> dict[str, float]:
-    page = httpx.get(scenario.product.metrics_url, trust_env=False, timeout=5).text
+    page = httpx.get(scenario.product.metrics_url, trust_env=False, timeout=30).text
     lines = [line.rpartition(" ") for line in page.splitlines() if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
 
@@ -56,7 +56,7 @@ def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(scen
         )
         # Two requests while one delivery is still to come would be answered by that one.
         scenario.wait_until(f"delivery {arrived}", lambda arrived=arrived: len(scenario.receiver.deliveries) == arrived)
-    scenario.product.kubectl("wait", "estimatesync/unheard", "--for=condition=CallbackDelivered", "--timeout=30s")
+    scenario.product.kubectl("wait", "estimatesync/unheard", "--for=condition=CallbackDelivered", "--timeout=90s")
 
     assert len(scenario.receiver.deliveries) == 3
     assert len({(each.headers["webhook-id"], each.body) for each in scenario.receiver.deliveries}) == 1

@@ -25,8 +25,8 @@ def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
     assert len(timestamp) == len("2025-10-16T14:09:00.000Z")
     assert answer.headers["Location"] == f"/api/automations/estimates/syncs/{name}"
 
-    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Complete", "--timeout=60s")
-    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=60s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Complete", "--timeout=90s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s")
 
     assert scenario.count_estimates() == 230
     callback = scenario.wait_callback(name)
@@ -72,8 +72,8 @@ def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(scenari
     pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
     assert len(pods) == 1, "a permanent failure must not be retried"
     assert scenario.count_estimates() == 0
-    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=10s")
-    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=10s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=90s")
+    scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=90s")
 
 
 def test_two_posts_run_one_after_the_other(scenario: Any) -> None:
@@ -131,7 +131,7 @@ def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scena
 
     scenario.product.stop_operator(grace=0)
     job = json.loads(scenario.product.kubectl("get", "jobs", "--output=json"))["items"][0]["metadata"]["name"]
-    scenario.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=60s")
+    scenario.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=90s")
     assert scenario.get_phase(name) == "Running"
     scenario.product.start_operator()
 

@@ -36,7 +36,7 @@ from sample_attic_tech.server import Delay, Request
 RECORDS = 20
 PASSWORD = "made-up-password"
 WAIT_SECONDS = 120.0
-GRACE_SECONDS = 15.0
+GRACE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 SYNCS = "/apis/botzilla.io/v1/namespaces/{}/estimatesyncs"
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"

@@ -67,7 +67,7 @@ def test_watches_whose_version_is_really_gone_restart(
         assert world.list_lasting_faults("sync", promise()) == []
         assert not operator.process.has_ended()
         renewed = [p for p in world.proxy.requests[seen:] if p.is_watch and p.path.endswith("/estimatesyncs")]
-        refused = world.client.get(f"{renewed[0].path}?{renewed[0].query}", timeout=10)
+        refused = world.client.get(f"{renewed[0].path}?{renewed[0].query}", timeout=60)
         assert '"code":410' in refused.text
         assert len(renewed) > 1
 

@@ -21,7 +21,7 @@ from estimatesync_cluster.fault_proxy import DropConnection, Fault, ProxiedReque
 
 IS_FULL = os.environ.get("ESTIMATESYNC_KILL_MATRIX") == "full"
 WORLDS = 3
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)

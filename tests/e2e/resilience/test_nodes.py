@@ -11,7 +11,7 @@ from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.control_plane import LocalNode, build_kubelet_command
 from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 
-PATIENCE_SECONDS = 180.0
+WAIT_SECONDS = 180.0
 """The node controller waits 50 s for a node; the garbage collector of pods checks every 20 s, twice."""
 
 
@@ -46,13 +46,11 @@ def test_a_node_that_falls_silent_shows_and_the_sync_goes_on_when_it_is_back(
         start_slow_sync(world)
 
         os.kill(find_child(mortal_node), signal.SIGSTOP)
-        world.wait_until(
-            "a lost node", lambda: world.read_status("sync")["reason"] == "NodeLost", seconds=PATIENCE_SECONDS
-        )
+        world.wait_until("a lost node", lambda: world.read_status("sync")["reason"] == "NodeLost", seconds=WAIT_SECONDS)
         os.kill(find_child(mortal_node), signal.SIGCONT)
         world.slow_down(0.0)
 
-        world.wait_over("sync", seconds=PATIENCE_SECONDS)
+        world.wait_over("sync", seconds=WAIT_SECONDS)
         assert world.list_lasting_faults("sync", promise()) == []
         assert "NodeLost" in world.count_events(world.read_sync("sync")["metadata"]["uid"])
 
@@ -68,10 +66,10 @@ def test_a_node_that_is_taken_away_gives_its_sync_to_another(
         world.slow_down(0.0)
         # The collector of garbage removes the pod; its successor waits for a node with the label.
         world.wait_until(
-            "another pod", lambda: world.read_status("sync")["reason"] == "Unschedulable", seconds=PATIENCE_SECONDS
+            "another pod", lambda: world.read_status("sync")["reason"] == "Unschedulable", seconds=WAIT_SECONDS
         )
         mortal_node.start_again()
 
-        world.wait_over("sync", seconds=PATIENCE_SECONDS)
+        world.wait_over("sync", seconds=WAIT_SECONDS)
         assert world.list_lasting_faults("sync", promise(pods=2)) == []
         assert world.read_status("sync")["runs"] == 2

@@ -57,7 +57,7 @@ def test_an_operator_without_rights_says_so_in_one_sentence(world: Any) -> None:
 
     operator = world.launch_operator()
 
-    world.wait_until("its end", operator.process.has_ended, seconds=30)
+    world.wait_until("its end", operator.process.has_ended, seconds=90)
     assert operator.process.exit_code == 1
     assert world.operator_log.read_text().splitlines()[-1].startswith("The operator may not list estimatesyncs: grant ")
     assert "Traceback" not in world.operator_log.read_text()
@@ -76,7 +76,7 @@ def test_an_operator_without_the_definition_says_so_in_one_sentence(open_world: 
 
         operator = world.launch_operator()
 
-        world.wait_until("its end", operator.process.has_ended, seconds=30)
+        world.wait_until("its end", operator.process.has_ended, seconds=90)
         assert operator.process.exit_code == 1
         assert world.operator_log.read_text().splitlines()[-1] == (
             "The cluster does not know estimatesyncs.botzilla.io: apply the CustomResourceDefinition, then start again"
@@ -89,7 +89,7 @@ def test_an_operator_that_cannot_start_for_an_unexpected_reason_exits_and_does_n
 
     operator = world.launch_operator()
 
-    world.wait_until("its end", operator.process.has_ended, seconds=30)
+    world.wait_until("its end", operator.process.has_ended, seconds=90)
     assert operator.process.exit_code == 1
     log = world.operator_log.read_text()
     assert log.splitlines()[-1] == "The operator cannot start, because of an error that it does not know"
@@ -160,7 +160,7 @@ def test_an_operator_whose_start_met_an_outage_still_says_what_it_lacks(world: A
     assert not operator.process.has_ended()
     world.proxy.fault = Fault()
 
-    world.wait_until("its end", operator.process.has_ended, seconds=60)
+    world.wait_until("its end", operator.process.has_ended, seconds=90)
     assert operator.process.exit_code == 1
     assert "The operator may not list estimatesyncs: grant " in world.operator_log.read_text()
 

@@ -17,10 +17,11 @@ import pytest
 URL = "/api/automations/estimates/sync-external"
 WAITERS = 20
 OUTLIVE_SECONDS = 3.5
+WAIT_SECONDS = 60.0
 
 
 def post(port: int, url: str = URL, **options: Any) -> tuple[int, dict[str, Any]]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)) as connection:
         connection.request("POST", url, **options)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
@@ -35,7 +36,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 def test_one_connection_serves_many_requests_and_the_log_never_shows_the_key(
     server: Any, headers: dict[str, str]
 ) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_SECONDS)) as connection:
         connection.connect()
         first = connection.sock.getsockname()
         for _ in range(3):
@@ -62,7 +63,7 @@ def test_a_large_body_is_refused_before_it_has_arrived(server: Any, headers: dic
     head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {headers['x-Api-Key']}\r\n{framing}\r\n\r\n"
     chunk = b"12000\r\n" + b" " * 0x12000 + b"\r\n"
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(head.encode() + chunk)
         answer = connection.recv(65536)
 
@@ -74,7 +75,7 @@ def test_a_large_body_is_refused_before_it_has_arrived(server: Any, headers: dic
 def test_a_body_that_is_cut_off_starts_nothing(server: Any, headers: dict[str, str]) -> None:
     head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {headers['x-Api-Key']}\r\nContent-Length: 50\r\n\r\n"
 
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(head.encode() + b" ")
 
     server.wait_for_log(f"POST {URL} -> 400 ")
@@ -98,14 +99,14 @@ def test_waiting_callers_do_not_delay_others_and_outlive_the_worker_s_timeout(
     for name in names:
         server.finish(name)
 
-    answers = [caller.result(timeout=10) for caller in waiting]
+    answers = [caller.result(timeout=WAIT_SECONDS) for caller in waiting]
     assert {status for status, _ in answers} == {200}
     assert {body["sync_id"] for _, body in answers} == set(names)
     assert answers[0][1]["message"] == "✅ Background synchronization finished. New: 45, Updated: 1564."
 
 
 def test_a_caller_who_leaves_ends_the_wait_and_not_the_sync(server: Any, headers: dict[str, str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_SECONDS)
     connection.request("POST", f"{URL}?background=false", headers=headers)
     (name,) = server.wait_until_stored(1)
 
@@ -125,9 +126,9 @@ def test_a_server_that_shuts_down_still_answers_waiting_callers(
     server.wait_for_log("Waiting for 1 connections to finish")
     server.finish(name, "Cancelled")
 
-    status, body = waiting.result(timeout=10)
+    status, body = waiting.result(timeout=WAIT_SECONDS)
     assert (status, body["error"], body["log"]) == (500, "Cancelled", ["a line"])
-    assert server.process.wait(timeout=10) == 0
+    assert server.process.wait(timeout=WAIT_SECONDS) == 0
     assert (server.syncs / "closed").exists()
 
 
@@ -146,7 +147,7 @@ def test_missing_credentials_for_kubernetes_end_the_program_and_say_what_to_set(
 ) -> None:
     server = serve(KUBECONFIG=str(tmp_path / "nowhere"))
 
-    assert server.process.wait(timeout=15) == 3
+    assert server.process.wait(timeout=WAIT_SECONDS) == 3
     assert "KUBECONFIG must name a usable kubeconfig" in server.log.read_text()
 
 
@@ -162,7 +163,7 @@ def test_several_workers_report_one_sum_and_remove_their_files(
     server.process.send_signal(signal.SIGTERM)
 
     assert "estimatesync_api_syncs_started_total 20.0" in numbers
-    assert server.process.wait(timeout=10) == 0
+    assert server.process.wait(timeout=WAIT_SECONDS) == 0
     assert list_metrics_directories() == before
 
 
@@ -172,6 +173,6 @@ def list_metrics_directories() -> set[Path]:
 
 
 def read_text(port: int, url: str) -> str:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)) as connection:
         connection.request("GET", url)
         return connection.getresponse().read().decode()

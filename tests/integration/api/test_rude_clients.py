@@ -13,17 +13,18 @@ import pytest
 URL = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
 SLOW_CLIENTS = 200
+WAIT_SECONDS = 60.0
 
 
 def ask(port: int, method: str, url: str, **options: Any) -> tuple[int, dict[str, Any]]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)) as connection:
         connection.request(method, url, **options)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
 
 
 def send_raw(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_SECONDS) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -32,7 +33,7 @@ def send_raw(port: int, request: bytes) -> bytes:
 def connections(server: Any) -> Iterator[Callable[[], socket.socket]]:
     """Open any number of connections."""
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        yield lambda: stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_SECONDS))
 
 
 def test_clients_that_never_finish_their_request_do_not_block_others(
@@ -108,7 +109,7 @@ def test_a_key_that_asks_too_often_is_429_until_it_may_again(
 ) -> None:
     server = serve_files(REQUESTS_PER_MINUTE="3", READ_ONLY_API_KEYS="look:made-up-key-that-may-look")
 
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_SECONDS)) as connection:
         for status in (200, 200, 200, 429):
             connection.request("GET", SYNCS, headers=headers)
             response = connection.getresponse()

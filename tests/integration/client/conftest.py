@@ -20,7 +20,7 @@ import trustme
 
 KEY = "made-up-key-of-this-test"
 PROGRAM = Path(sys.executable).with_name("estimatesync")
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Running:
 
     def wait_for(self, text: str) -> None:
         """Wait until it has said something."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_SECONDS
         while text not in (said := "".join(self.out + self.err)):
             assert time.monotonic() < deadline, f"never said {text}:\n{said}"
             assert self.process.poll() is None, f"ended without {text}:\n{said}"
@@ -71,9 +71,9 @@ class Running:
 
     def end(self) -> Ended:
         """Wait for its end."""
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(WAIT_SECONDS)
         for reader in self._readers:
-            reader.join(PATIENCE)
+            reader.join(WAIT_SECONDS)
         return Ended(code=code, out="".join(self.out), err="".join(self.err))
 
 
@@ -198,7 +198,7 @@ def acting(replies: list[Reply], context: ssl.SSLContext | None) -> Iterator[Act
             yield actor
         finally:
             actor.shutdown()
-            thread.join(PATIENCE)
+            thread.join(WAIT_SECONDS)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 PROGRAM = Path(sys.executable).with_name("estimatesync")
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 COLUMNS = 80
 STARTED = {"success": True, "message": "Started.", "status": "processing", "sync_id": "est-1"}
 QUEUED = {"success": True, "sync_id": "est-1", "status": "queued", "message": "Waiting for [est-0] :smile:"}
@@ -47,7 +47,7 @@ class Terminal:
 
     def read_until(self, text: str) -> None:
         """Read until something is shown."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_SECONDS
         while text not in self.shown:
             assert time.monotonic() < deadline, f"never shown: {text}\n{self.shown}"
             assert self._read(), f"ended without {text}:\n{self.shown}"
@@ -57,7 +57,7 @@ class Terminal:
         while self._read():
             pass
         os.close(self._ours)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(WAIT_SECONDS)
 
     def _read(self) -> bool:
         try:
@@ -140,7 +140,7 @@ def test_without_the_extra_the_program_says_how_to_get_it(environment: dict[str,
         env=environment | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
 
     assert ended.returncode == 1

@@ -15,7 +15,7 @@ from estimatesync_demo.server_process import ServerProcess, build_sample_setting
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 RECORDS = 230
 KEY = "made-up-key-of-this-test"
 PASSWORD = SampleConfig().password
@@ -75,7 +75,7 @@ def test_a_success_from_start_to_redelivery(
     assert ended.document["results"]["new_estimates"] == RECORDS
     name = ended.document["sync_id"]
     assert f"succeeded  page 3/3, {RECORDS} estimates  New: {RECORDS}, Updated: 0" in ended.err
-    receiver.wait_for(1, PATIENCE)
+    receiver.wait_for(1, WAIT_SECONDS)
     server.until(lambda: '"delivered"' in program.run("status", name, "-o", "json").out)
 
     assert [sync["sync_id"] for sync in program.run("list", "-o", "json").document["syncs"]] == [name]
@@ -87,7 +87,7 @@ def test_a_success_from_start_to_redelivery(
     assert program.run("logs", name[:12]).out.endswith(f"finished. New: {RECORDS}, Updated: 0.\n")
     assert program.run("cancel", name).out == f"✔ {name}: The sync had ended already.\n"
     assert program.run("redeliver", name).code == 0
-    first, second = receiver.wait_for(2, PATIENCE)
+    first, second = receiver.wait_for(2, WAIT_SECONDS)
     assert first.body == second.body
     examined = program.run("doctor", "-o", "json")
     assert (examined.code, set(check(examined.document).values())) == (0, {"ok"}), examined.out

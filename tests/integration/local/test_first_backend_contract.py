@@ -22,7 +22,7 @@ from sample_attic_tech.receiver import Receiver, running_receiver
 
 PATH = "/api/automations/estimates/sync-external"
 KEY = "made-up-key-of-the-first-backend"
-PATIENCE = 40.0
+WAIT_SECONDS = 60.0
 DATABASE = "first_backend_contract"
 
 ACCEPTED = ["success", "message", "status", "timestamp", "sync_id"]
@@ -67,7 +67,7 @@ def port(tmp_path_factory: pytest.TempPathFactory, postgres_url: str, receiver: 
 
 def send(port: int, url: str = PATH, *, body: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:
     """Send exactly these headers, and no others but those that HTTP itself wants."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)) as connection:
         connection.putrequest("POST", url, skip_accept_encoding=True)
         for name, value in {"X-API-KEY": KEY, "Content-Length": str(len(body)), **(headers or {})}.items():
             if value:
@@ -111,7 +111,7 @@ def test_in_the_foreground_the_outcome_is_the_response_and_the_callback_is_sent_
     port: int, receiver: Receiver
 ) -> None:
     status, answer = send(port, f"{PATH}?background=false", body='{"startDate": "2025-01-01"}')
-    callbacks = {(body := json.loads(one.body))["sync_id"]: body for one in receiver.wait_for(1, PATIENCE)}
+    callbacks = {(body := json.loads(one.body))["sync_id"]: body for one in receiver.wait_for(1, WAIT_SECONDS)}
 
     new, updated = answer["new"], answer["updated"]
     assert (status, list(answer)) == (200, FINISHED)

@@ -18,7 +18,7 @@ from estimatesync_local.adapters.job_controller import ControllerSettings, JobCo
 from estimatesync_local.core.job_logic import Backoff
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
-PATIENCE = 10.0
+WAIT_SECONDS = 60.0
 DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 SECRET = "made-up-password"
 SLEEPS = "echo here; exec sleep 30"
@@ -59,13 +59,13 @@ class Machine:
             await asyncio.gather(watch, return_exceptions=True)
 
     async def wait_for(self, sync: EstimateSync, is_it: Callable[[JobObservation], bool]) -> JobObservation:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_SECONDS):
             while not is_it(observation := await self.jobs.observe(sync)):  # noqa: ASYNC110 - a process sets no event
                 await asyncio.sleep(0.02)
         return observation
 
     async def wait_for_line(self, sync: EstimateSync, line: str) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_SECONDS):
             while line not in await self.jobs.read_log_tail(sync):  # noqa: ASYNC110 - a file sets no event
                 await asyncio.sleep(0.02)
 
@@ -262,7 +262,7 @@ def test_trouble_with_a_directory_delays_the_job_only(tmp_path: Path, caplog: py
     async def scenario() -> JobObservation:
         async with machine.watching():
             await machine.jobs.create(sync, DAYS)
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while "a job cannot be advanced now" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
                     await asyncio.sleep(0.02)
             runs.unlink()

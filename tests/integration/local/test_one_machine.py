@@ -24,7 +24,7 @@ from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
-PATIENCE = 40.0
+WAIT_SECONDS = 60.0
 RECORDS = 230
 PASSWORD = SampleConfig().password
 KEY = "made-up-key-of-this-test"
@@ -102,7 +102,7 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
     server.start()
 
     sync_id = server.post()
-    (delivery,) = receiver.wait_for(1, PATIENCE)
+    (delivery,) = receiver.wait_for(1, WAIT_SECONDS)
     status = server.wait_until_delivered(sync_id)
 
     assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
@@ -132,7 +132,7 @@ def test_the_env_file_of_the_first_backend_is_enough(
     server.start()
 
     server.post()
-    (delivery,) = receiver.wait_for(1, PATIENCE)
+    (delivery,) = receiver.wait_for(1, WAIT_SECONDS)
 
     assert json.loads(delivery.body)["environment"] == "staging"
     assert count_estimates(database_url) == RECORDS
@@ -147,7 +147,7 @@ def test_bad_credentials_end_in_the_error_callback_at_once(server: Server, recei
     server.start()
 
     sync_id = server.post()
-    (delivery,) = receiver.wait_for(1, PATIENCE)
+    (delivery,) = receiver.wait_for(1, WAIT_SECONDS)
 
     callback = json.loads(delivery.body)
     assert (callback["status"], callback["error"]) == ("error", "Login to Attic Tech failed: Invalid credentials")
@@ -165,7 +165,7 @@ def test_a_server_killed_during_a_sync_leaves_it_to_the_next_one(embedded_server
     server.start()
     status = server.wait_until_ended(sync_id)
 
-    deliveries = receiver.wait_for(1, PATIENCE)
+    deliveries = receiver.wait_for(1, WAIT_SECONDS)
     server.wait_until_delivered(sync_id)
     assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
     assert count_estimates(EmbeddedPostgres(server.directory / ".local" / "postgres").url) == RECORDS
@@ -187,7 +187,7 @@ def test_a_server_stopped_during_a_sync_begins_it_again_at_the_next_start(
     server.start()
     status = server.wait_until_ended(sync_id)
 
-    receiver.wait_for(1, PATIENCE)
+    receiver.wait_for(1, WAIT_SECONDS)
     assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
     assert count_estimates(database_url) == RECORDS
 
@@ -203,7 +203,7 @@ def test_a_run_that_was_killed_is_repeated_with_right_counts(
     os.killpg(int(started.read_text()), signal.SIGKILL)
     status = server.wait_until_ended(sync_id)
 
-    (delivery,) = receiver.wait_for(1, PATIENCE)
+    (delivery,) = receiver.wait_for(1, WAIT_SECONDS)
     assert (status["status"], status["results"]["new_estimates"]) == ("succeeded", RECORDS)
     assert json.loads(delivery.body)["results"]["total_processed"] == RECORDS
     assert count_estimates(database_url) == RECORDS
@@ -218,7 +218,7 @@ def test_a_sync_over_its_time_limit_says_so(server: Server, receiver: Receiver, 
             "INSERT INTO estimatesync_local.sync (name, spec) VALUES ('slow', %s)",
             ('{"timeoutSeconds": 1, "pageSize": 1, "concurrency": 1}',),
         )
-    (delivery,) = receiver.wait_for(1, PATIENCE)
+    (delivery,) = receiver.wait_for(1, WAIT_SECONDS)
 
     assert server.get("slow")["reason"] == "DeadlineExceeded"
     assert "did not finish within 1 seconds" in json.loads(delivery.body)["error"]
@@ -262,16 +262,16 @@ def test_a_sync_is_followed_cancelled_and_its_callback_sent_again(
         )
     url, key = f"{server.url}{SYNCS_PATH}/slow", {"X-API-KEY": KEY}
 
-    with httpx.stream("GET", f"{url}/logs?follow=true", headers=key, trust_env=False, timeout=PATIENCE) as log:
+    with httpx.stream("GET", f"{url}/logs?follow=true", headers=key, trust_env=False, timeout=WAIT_SECONDS) as log:
         lines = log.iter_lines()
         server.until(lambda: server.get("slow")["status"] == "running")
         first = next(line for line in lines if "Page 1 complete" in line)
         cancelled = httpx.post(f"{url}/cancel", headers=key, trust_env=False)
         # The log ends when the sync does.
         list(lines)
-    receiver.wait_for(1, PATIENCE)
+    receiver.wait_for(1, WAIT_SECONDS)
     redelivered = httpx.post(f"{url}/redeliver", headers=key, trust_env=False)
-    once, again = receiver.wait_for(2, PATIENCE)
+    once, again = receiver.wait_for(2, WAIT_SECONDS)
     listed = httpx.get(f"{server.url}{SYNCS_PATH}?status=cancelled", headers=key, trust_env=False).json()["syncs"]
 
     assert first.endswith("Total so far: 1")
@@ -284,7 +284,7 @@ def test_a_caller_may_wait_for_the_end_and_gets_the_log(server: Server) -> None:
     server.start()
 
     answer = httpx.post(
-        f"{server.url}{START_PATH}?background=false", headers={"X-API-KEY": KEY}, trust_env=False, timeout=PATIENCE
+        f"{server.url}{START_PATH}?background=false", headers={"X-API-KEY": KEY}, trust_env=False, timeout=WAIT_SECONDS
     )
 
     assert (answer.status_code, answer.json()["new"]) == (200, RECORDS)
@@ -304,7 +304,7 @@ def test_an_api_that_dies_is_started_again_on_the_same_port(server: Server) -> N
 
 def read_health(url: str) -> int | None:
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False, timeout=PATIENCE).status_code
+        return httpx.get(f"{url}/readyz", trust_env=False, timeout=WAIT_SECONDS).status_code
     except httpx.TransportError:
         return None
 
@@ -388,7 +388,7 @@ def run_and_fail(directory: Path, environment: dict[str, str]) -> str:
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=WAIT_SECONDS,
     )
     assert finished.returncode == 1
     return finished.stderr

@@ -27,6 +27,7 @@ Act = Callable[[ApiStore, ReconcilerStore], Awaitable[T]]
 
 DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 QUEUED = EstimateSyncStatus(phase=Phase.QUEUED, message="Position 1")
+WAIT_SECONDS = 60.0
 
 
 def use(database_url: str, act: Act[T]) -> T:
@@ -91,7 +92,7 @@ def test_a_migration_waits_for_the_lock_that_every_version_takes(database_url: s
         start.start()
         with psycopg.connect(database_url, autocommit=True) as observer:
             waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + WAIT_SECONDS
             while observer.execute(waiting).fetchone() != (1,):
                 assert time.monotonic() < deadline, "the migration never waited for the lock"
                 time.sleep(0.02)

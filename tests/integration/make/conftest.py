@@ -29,7 +29,7 @@ READ_ONLY_KEY = "made-up-key-that-only-looks"
 SECRET = "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="
 OLD_SECRET = "whsec_YW5vdGhlci1tYWRlLXVwLWtleS1vZi0zMi1ieXRlcyEh"
 RECORDS = 230
-PATIENCE = 40.0
+WAIT_SECONDS = 60.0
 SLOW = '{"pageSize": 1, "concurrency": 1, "timeoutSeconds": %d}'
 
 
@@ -62,7 +62,7 @@ class Machine:
 
 
 def until(is_true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while not is_true():
         assert time.monotonic() < deadline, f"no {what} in time"
         time.sleep(0.05)

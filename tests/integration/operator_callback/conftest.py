@@ -53,7 +53,7 @@ def serve() -> Iterator[Callable[[Handle], int]]:
     yield start
     for listener, thread in listeners:
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         listener.close()
         assert not thread.is_alive()
 

@@ -25,7 +25,7 @@ def test_metrics_are_answered_at_the_address_that_is_set_and_nowhere_else() -> N
     async def ask() -> str:
         async with (
             serve_metrics(registry, address=HERE, port=port),
-            httpx.AsyncClient(trust_env=False, timeout=10) as client,
+            httpx.AsyncClient(trust_env=False, timeout=60) as client,
         ):
             with pytest.raises(httpx.ConnectError):
                 await client.get(f"http://{ELSEWHERE}:{port}/metrics")

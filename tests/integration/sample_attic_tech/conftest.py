@@ -20,7 +20,7 @@ def sample() -> Iterator[RunningSample]:
 @pytest.fixture
 def client(sample: RunningSample) -> Iterator[httpx.Client]:
     """A client that has not logged in."""
-    with httpx.Client(base_url=sample.url, timeout=10) as anonymous:
+    with httpx.Client(base_url=sample.url, timeout=60) as anonymous:
         yield anonymous
 
 

@@ -203,7 +203,7 @@ def test_ties_may_be_ordered_differently_on_each_request() -> None:
 def test_32_connections_are_served_at_once() -> None:
     config = SampleConfig(records=build_records(100, 7, SteppedClock()()), page_delay_seconds=0.3)
 
-    with running_sample(config) as sample, httpx.Client(base_url=sample.url, timeout=20) as client:
+    with running_sample(config) as sample, httpx.Client(base_url=sample.url, timeout=60) as client:
         client.headers["Authorization"] = f"Bearer {send_login(client).json()['token']}"
         started = datetime.now(UTC)
         with ThreadPoolExecutor(32) as pool:

@@ -17,13 +17,13 @@ from estimatesync_contract.result import SyncResult, parse_result
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_records, running_sample
 
 NOW = datetime(2025, 10, 16, 14, tzinfo=UTC)
-DEADLINE_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+def wait_until(is_so: Callable[[], bool], *, describe: Callable[[], str] = str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while not is_so():
-        assert time.monotonic() < deadline, "this did not happen in time"
+        assert time.monotonic() < deadline, f"this did not happen within {WAIT_SECONDS:.0f} s. {describe()}"
         time.sleep(0.02)
 
 
@@ -56,11 +56,11 @@ class Job:
         return parse_result(self._result_path.read_text(), sync_uid=self.uid)
 
     def wait_for(self, text: str) -> None:
-        wait_until(lambda: text in self.output or self.process.poll() is not None)
-        assert text in self.output
+        wait_until(lambda: text in self.output or self.process.poll() is not None, describe=lambda: self.output)
+        assert text in self.output, f"the program ended without {text!r}:\n{self.output}"
 
     def wait(self) -> int:
-        return self.process.wait(DEADLINE_SECONDS)
+        return self.process.wait(WAIT_SECONDS)
 
 
 class Jobs:

@@ -223,7 +223,7 @@ def test_a_sync_that_is_stopped_half_way_stores_nothing_and_another_process_comp
 
     job.process.send_signal(number)
 
-    assert job.process.wait(5) == exit_code
+    assert job.wait() == exit_code
     assert query("SELECT count(*) FROM botzilla.estimate") == [0]
     if number is signal.SIGKILL:
         assert job.result is None
@@ -249,7 +249,7 @@ def test_a_sync_that_waits_for_a_lock_stops_at_once(
 
         job.process.send_signal(signal.SIGTERM)
 
-        assert job.process.wait(5) == 10
+        assert job.wait() == 10
     assert job.result.error.reason is Reason.INTERRUPTED
     assert query("SELECT count(*) FROM botzilla.sync_run") == [1]
 

@@ -254,7 +254,7 @@ def test_a_sync_that_is_stopped_while_its_database_is_frozen_ends_within_its_gra
 
     job.process.send_signal(signal.SIGTERM)
 
-    assert job.process.wait(5) == 10
+    assert job.wait() == 10
     assert job.result.error.reason is Reason.INTERRUPTED
     thawed.set()
 

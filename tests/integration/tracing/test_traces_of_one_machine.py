@@ -38,7 +38,7 @@ def test_one_trace_leads_from_the_callers_request_to_the_callback(machine: Any, 
 
     sync_id = machine.post(traceparent=CALLER)
 
-    (delivery,) = machine.receiver.wait_for(1, 40)
+    (delivery,) = machine.receiver.wait_for(1, 60)
     spans = wait_for_the_whole_trace(machine, collector)
     assert build_tree(spans) == {
         "the caller": {"POST /api/automations/estimates/sync-external"},
@@ -183,7 +183,7 @@ def test_a_mistake_in_the_settings_of_a_run_costs_the_traces_alone() -> None:
         env={"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318", "TERMINATION_MESSAGE_PATH": "/dev/null"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

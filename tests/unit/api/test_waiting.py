@@ -58,7 +58,7 @@ def test_a_finished_sync_is_noticed_even_if_the_index_never_shows_it(
         waiting = asyncio.create_task(waiter.wait_until_finished("est-1"))
         await wait_for_polls(store, 1)
         store.syncs = {"est-1": make_sync("est-1", ENDED)}
-        return await asyncio.wait_for(waiting, 10)
+        return await asyncio.wait_for(waiting, 60)
 
     assert asyncio.run(act()) is not None
     assert POLLS_PER_READING - 1 <= store.polls <= POLLS_PER_READING + 1
@@ -93,7 +93,7 @@ def test_a_closing_waiter_ends_every_wait_and_begins_none(store: Any, make_sync:
         waiter.close_after(0.0)
         for late in (waiting, asyncio.create_task(waiter.wait_until_finished("est-1"))):
             with pytest.raises(ClosingError):
-                await asyncio.wait_for(late, 10)
+                await asyncio.wait_for(late, 60)
 
     asyncio.run(act())
 

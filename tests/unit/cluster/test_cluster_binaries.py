@@ -142,7 +142,7 @@ def test_two_at_once_build_once(find: Callable[..., Binaries], builder: FakeBuil
     for each in threads:
         each.start()
     for each in threads:
-        each.join(timeout=10)
+        each.join(timeout=60)
 
     assert builder.builds == 1
 

@@ -140,7 +140,7 @@ def surroundings(release: Any, outside: dict[str, tuple[str, int]]) -> Surroundi
     release.deploy("install")
     for name, labels in PLAYED.items():
         release.kubectl("apply", "--filename=-", stdin=json.dumps(build_pod(name, labels)))
-    release.kubectl("wait", "pods", *PLAYED, "--for=condition=Ready", "--timeout=60s")
+    release.kubectl("wait", "pods", *PLAYED, "--for=condition=Ready", "--timeout=90s")
     callers = {component: find_pod(release, component) for component in ("api", "operator")}
     callers |= {name: (name, read_address(release, name)) for name in PLAYED}
     for pod, _ in callers.values():

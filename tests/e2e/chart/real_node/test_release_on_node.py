@@ -122,7 +122,7 @@ def test_an_operator_deleted_in_the_middle_loses_nothing_and_sends_one_callback(
 
     release.wait_status(name, "succeeded")
     release.wait_until("the callback", lambda: receiver.deliveries)
-    release.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=30s")
+    release.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s")
     assert len(receiver.deliveries) == 1
 
 
@@ -135,7 +135,7 @@ def test_a_rollout_of_the_api_is_not_noticed_by_its_callers(release: Any) -> Non
     def ask_again_and_again() -> None:
         while not done.is_set():
             # A connection of its own for each request, as a caller behind no proxy has.
-            answers.append(httpx.get(f"http://{address}/readyz", trust_env=False, timeout=10).status_code)
+            answers.append(httpx.get(f"http://{address}/readyz", trust_env=False, timeout=30).status_code)
             time.sleep(0.02)
 
     caller = threading.Thread(target=ask_again_and_again)
@@ -149,7 +149,7 @@ def test_a_rollout_of_the_api_is_not_noticed_by_its_callers(release: Any) -> Non
         )
     finally:
         done.set()
-        caller.join(30)
+        caller.join(90)
 
     assert len(answers) > 100
     assert set(answers) == {200}

@@ -264,7 +264,7 @@ def test_an_import_killed_in_the_middle_has_changed_nothing(
         )
         eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted") != [0])
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
     eventually(lambda: query("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%import'") == [0])
     assert query(OURS) == before
@@ -299,7 +299,7 @@ def test_an_import_waits_for_the_merge_of_a_sync_and_sees_what_it_has_stored(
             text=True,
         )
         eventually(lambda: query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == [1])
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 0
     assert [line.split()[0] for line in output.splitlines()[1:5]] == ["0", "0", "1", "1"]
