@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 
-_LONG: Final = (1, 5, 15, 60, 180, 600, 1800, 3600, 7200, 14_400, 43_200)
+_LONG_BUCKETS: Final = (1, 5, 15, 60, 180, 600, 1800, 3600, 7200, 14_400, 43_200)
 _WAITING: Final = {"", Phase.QUEUED}
 _FAILURES: Final = tuple(cause.reason for cause in CAUSES if cause.reason is not Reason.CANCELLED)
 _ENDS: Final = (
@@ -32,8 +32,8 @@ _ENDS: Final = (
     *((Phase.FAILED, reason) for reason in _FAILURES),
 )
 _RECORD_KINDS: Final = ("new", "changed", "unchanged", "skipped")
-_OUTCOMES: Final = ("delivered", "retrying", "failed")
-_REPEATED: Final = ("stale", "unavailable", "defect")
+_ATTEMPT_OUTCOMES: Final = ("delivered", "retrying", "failed")
+_REPEATED_PASSES: Final = ("stale", "unavailable", "defect")
 
 
 class OperatorMetrics:
@@ -49,8 +49,8 @@ class OperatorMetrics:
         self._attempts = self._count("callback_attempts", "Attempts to deliver a callback.", "outcome")
         self._passes = self._count("reconcile", "Reconcile passes.", "result")
         self._errors = self._count("reconcile_errors", "Passes that had to be repeated.", "kind")
-        self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its start.", _LONG)
-        self._duration = self._time("sync_duration_seconds", "From a sync's start to its end.", _LONG)
+        self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its start.", _LONG_BUCKETS)
+        self._duration = self._time("sync_duration_seconds", "From a sync's start to its end.", _LONG_BUCKETS)
         self._pass_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
         self._show_zeros()
 
@@ -60,11 +60,11 @@ class OperatorMetrics:
         if after.callback is not None and _has_attempt(before.status.callback, after.callback):
             self._attempts.labels(after.callback.state.lower()).inc()
 
-    def record_pass(self, result: str, seconds: float) -> None:
-        self._passes.labels(result).inc()
+    def record_pass(self, outcome: str, seconds: float) -> None:
+        self._passes.labels(outcome).inc()
         self._pass_time.observe(seconds)
-        if result != "done":
-            self._errors.labels(result).inc()
+        if outcome != "done":
+            self._errors.labels(outcome).inc()
 
     def _show_zeros(self) -> None:
         """Show each counter before it counts: Prometheus sees no increase in a series that begins with 1."""
@@ -72,9 +72,9 @@ class OperatorMetrics:
             self._finished.labels(phase, reason)
         for kind in _RECORD_KINDS:
             self._records.labels(kind)
-        for outcome in _OUTCOMES:
+        for outcome in _ATTEMPT_OUTCOMES:
             self._attempts.labels(outcome)
-        for kind in _REPEATED:
+        for kind in _REPEATED_PASSES:
             self._errors.labels(kind)
 
     def _record_phase(self, before: EstimateSync, after: EstimateSyncStatus) -> None:

@@ -60,7 +60,7 @@ class WatchHandlers:
         """Handle a sync as the watch shows it; `kind` is the watch's type, None for an object that was listed."""
         name = raw["metadata"]["name"]
         self._health.note_event(PLURAL, now=self._clock.now())
-        self._health.saw(parse_version(raw["metadata"].get("resourceVersion", "")))
+        self._health.note_version(parse_version(raw["metadata"].get("resourceVersion", "")))
         if kind == _DELETED:
             self._cache.remove(name, raw["metadata"].get("resourceVersion"))
             self._queue.add_after(name, _SETTLE_TIME)

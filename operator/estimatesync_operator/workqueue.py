@@ -45,7 +45,7 @@ RecordPass = Callable[[PassOutcome, float], None]
 """Counts a pass and its seconds."""
 
 
-def _count_nothing(result: PassOutcome, seconds: float) -> None: ...
+def _count_nothing(outcome: PassOutcome, seconds: float) -> None: ...
 
 
 class WorkQueue:
@@ -106,8 +106,8 @@ class WorkQueue:
     async def _run_pass(self, name: str) -> None:
         current_sync.set(name)
         began = monotonic()
-        result = await self._try_pass(name)
-        self._record_pass(result, monotonic() - began)
+        outcome = await self._try_pass(name)
+        self._record_pass(outcome, monotonic() - began)
 
     async def _try_pass(self, name: str) -> PassOutcome:
         try:

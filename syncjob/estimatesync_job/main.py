@@ -43,7 +43,7 @@ STOP_SECONDS: Final = 3.0
 TRACING_SECONDS: Final = 2.0
 """How long to wait at the end for the last spans to be sent; the result is written by then."""
 
-_NOTHING: Final = StoredRun(results=Results())
+_NOTHING_STORED: Final = StoredRun(results=Results())
 
 
 def main() -> ExitCode:
@@ -159,7 +159,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
     if (identity := parse_identity(environment)) is None:
         return
     sync_uid, date_range = identity
-    error, stored = (outcome.error, _NOTHING) if isinstance(outcome, Failure) else (None, outcome)
+    error, stored = (outcome.error, _NOTHING_STORED) if isinstance(outcome, Failure) else (None, outcome)
     result = SyncResult(
         sync_uid=sync_uid,
         date_range=date_range,

@@ -139,7 +139,7 @@ class Transfer:
         Raises:
             SyncError: Not everything could be read.
         """
-        begun: ClosingPass | None = None
+        closing_pass: ClosingPass | None = None
         edge: FetchedPage | None = None
         async with self._passes:
             page, state = await first
@@ -147,11 +147,11 @@ class Transfer:
                 if gap := find_gap(edge, page):
                     self._gaps.append(gap)
                 edge = state.edge
-                if begun is None and state.is_nearly_read:
-                    begun = await self._begin_first_pass(state)
+                if closing_pass is None and state.is_nearly_read:
+                    closing_pass = await self._begin_first_pass(state)
                 await self._store_page(page, state)
                 if state.is_over:
-                    return await self._close(state, begun)
+                    return await self._close(state, closing_pass)
                 page, state = await anext(pages)
 
     async def _begin_first_pass(self, state: FetchState) -> ClosingPass:
@@ -189,17 +189,17 @@ class Transfer:
             message = log_lines.format_skipped(format_name(placed), fault, place)
             self._log.write("skipped", message, level="warning", record_id=problem.record_id, page=placed.page)
 
-    async def _close(self, state: FetchState, begun: ClosingPass | None) -> Transferred:
+    async def _close(self, state: FetchState, closing_pass: ClosingPass | None) -> Transferred:
         """Store what a pass brings, then what has changed meanwhile, until a pass proves that this is all."""
         records, since = state.records, SourceTime()
         for _ in range(MAX_PASSES):
             skipped = self._invalid.count
-            begun = begun or await self._begin_pass((), since=since, limit=state.plan.page_size)
-            result = await begun.store(self._store, note=self._note_invalid)
+            closing_pass = closing_pass or await self._begin_pass((), since=since, limit=state.plan.page_size)
+            result = await closing_pass.store(self._store, note=self._note_invalid)
             if changes := result.new_or_changed:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
             records += result.new_or_changed + max(0, self._invalid.count - skipped)
-            since, begun = result.began_at or SourceTime(), None
+            since, closing_pass = result.began_at or SourceTime(), None
             if is_proof(result):
                 return self._end(state.pages, records, since)
         raise SourceChangingError(

@@ -41,7 +41,7 @@ class Row:
     megabytes: Mapping[str, float]
     start_seconds: float
     list_calls: Mapping[str, int]
-    most_in_flight: Mapping[str, int]
+    max_in_flight: Mapping[str, int]
     words: Mapping[str, str]
     rounds: int
 
@@ -69,12 +69,12 @@ def find_missed_goals(row: Row) -> list[str]:
     """List the goals that a row misses, each with what was measured."""
     scenario, seconds = row.scenario, row.seconds[OURS]
     missed = []
-    if scenario.most_seconds is not None and seconds > scenario.most_seconds:
-        missed.append(f"{seconds:.2f} s > {scenario.most_seconds} s")
-    if scenario.most_times_limit is not None and row.times_limit > scenario.most_times_limit:
-        missed.append(f"{row.times_limit:.2f} × limit > {scenario.most_times_limit} ×")
-    if row.times_peer < scenario.least_times_peer:
-        missed.append(f"{row.times_peer:.1f} × ahead of dlt < {scenario.least_times_peer} ×")
+    if scenario.max_seconds is not None and seconds > scenario.max_seconds:
+        missed.append(f"{seconds:.2f} s > {scenario.max_seconds} s")
+    if scenario.max_times_limit is not None and row.times_limit > scenario.max_times_limit:
+        missed.append(f"{row.times_limit:.2f} × limit > {scenario.max_times_limit} ×")
+    if row.times_peer < scenario.min_times_peer:
+        missed.append(f"{row.times_peer:.1f} × ahead of dlt < {scenario.min_times_peer} ×")
     if row.start_seconds > MOST_SECONDS_TO_FIRST_REQUEST:
         missed.append(f"first request after {row.start_seconds:.2f} s > {MOST_SECONDS_TO_FIRST_REQUEST} s")
     if scenario.name.startswith("S4") and row.megabytes[OURS] > MOST_MEGABYTES:
@@ -94,7 +94,7 @@ def _compute_row(scenario: Scenario, load: int, loads: Sequence[Load]) -> Row:
         megabytes=nothing | {name: max(each.peak_megabytes for each in own) for name, own in ran.items()},
         start_seconds=median(each.start_seconds for each in by_name[OURS] or loads),
         list_calls={name: own[0].list_calls for name, own in ran.items()},
-        most_in_flight={name: max(each.most_in_flight for each in own) for name, own in ran.items()},
+        max_in_flight={name: max(each.max_in_flight for each in own) for name, own in ran.items()},
         words={name: own[0].words for name, own in ran.items()},
         rounds=max(len(own) for own in ran.values()),
     )

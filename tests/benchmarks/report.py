@@ -78,11 +78,11 @@ def _format_times(rows: Iterable[Row]) -> Iterable[str]:
 
 def _format_goal(scenario: Scenario) -> str:
     goals = []
-    if scenario.most_seconds is not None:
-        goals.append(f"≤ {scenario.most_seconds} s")
-    if scenario.most_times_limit is not None:
-        goals.append(f"≤ {scenario.most_times_limit} × limit")
-    ahead = f"{scenario.least_times_peer} × " if scenario.least_times_peer > 1 else ""
+    if scenario.max_seconds is not None:
+        goals.append(f"≤ {scenario.max_seconds} s")
+    if scenario.max_times_limit is not None:
+        goals.append(f"≤ {scenario.max_times_limit} × limit")
+    ahead = f"{scenario.min_times_peer} × " if scenario.min_times_peer > 1 else ""
     return ", ".join([*goals, f"{ahead}ahead of dlt"])
 
 
@@ -97,7 +97,7 @@ def _format_work(rows: Sequence[Row]) -> Iterable[str]:
             _join(row.cpu[name] for name in _NAMES),
             _join((row.megabytes[name] for name in _NAMES), "{:.0f}"),
             _join((row.list_calls.get(name, float("nan")) for name in _NAMES), "{:.0f}"),
-            _join((row.most_in_flight.get(name, float("nan")) for name in _NAMES), "{:.0f}"),
+            _join((row.max_in_flight.get(name, float("nan")) for name in _NAMES), "{:.0f}"),
             _format(row.start_seconds, "{:.2f}"),
         )
         yield f"| {row.scenario.name} | {LOADS[row.load]} | {' | '.join(cells)} |\n"

@@ -31,7 +31,7 @@ class Load:
     Attributes:
         load: 1 into an empty database, 2 with every record changed.
         start_seconds: from the start of the process to its first request.
-        most_in_flight: list calls that the source had before it at the same time.
+        max_in_flight: list calls that the source had before it at the same time.
     """
 
     contender: str
@@ -42,7 +42,7 @@ class Load:
     peak_megabytes: float
     start_seconds: float
     list_calls: int
-    most_in_flight: int
+    max_in_flight: int
 
 
 class Arena:
@@ -112,7 +112,7 @@ def _build_load(contender: Contender, load: int, usage: Usage, seen: Any) -> Loa
         peak_megabytes=usage.peak_megabytes,
         start_seconds=seen["first_request"] - usage.started,
         list_calls=seen["list_calls"],
-        most_in_flight=seen["most_in_flight"],
+        max_in_flight=seen["max_in_flight"],
     )
 
 

@@ -14,9 +14,9 @@ class Scenario:
         at_once: how many list calls the source works on at a time, the others waiting; 0 for any number.
         round_trip_ms: how far away the database is.
         rounds: how often every contender runs both loads.
-        most_seconds: the goal for the whole process; None without one.
-        most_times_limit: the goal against the limit; None without one.
-        least_times_peer: the goal against the peer: how many times as long it takes.
+        max_seconds: the goal for the whole process; None without one.
+        max_times_limit: the goal against the limit; None without one.
+        min_times_peer: the goal against the peer: how many times as long it takes.
         needs_full: measured only when asked for.
     """
 
@@ -28,9 +28,9 @@ class Scenario:
     at_once: int = 0
     round_trip_ms: float = 0.0
     rounds: int = 5
-    most_seconds: float | None = None
-    most_times_limit: float | None = None
-    least_times_peer: float = 1.0
+    max_seconds: float | None = None
+    max_times_limit: float | None = None
+    min_times_peer: float = 1.0
     needs_full: bool = False
 
     @property
@@ -43,10 +43,10 @@ _S2: Final = {"records": 1_609, "mean_bytes": 45_000, "fixed_ms": 300.0, "record
 _S4: Final = {"mean_bytes": 500, "fixed_ms": 5.0, "rounds": 3}
 
 SCENARIOS: Final = (
-    Scenario(name="S1", records=1_609, mean_bytes=500, most_seconds=0.5),
-    Scenario(name="S2", **_S2, most_times_limit=1.15),  # type: ignore[arg-type] # mypy sees one type for all values
-    Scenario(name="S2-far", **_S2, round_trip_ms=25.0, most_times_limit=1.15),  # type: ignore[arg-type] # the same
-    Scenario(name="S3", records=20_000, mean_bytes=500, fixed_ms=50.0, most_seconds=1.2, least_times_peer=2.4),
+    Scenario(name="S1", records=1_609, mean_bytes=500, max_seconds=0.5),
+    Scenario(name="S2", **_S2, max_times_limit=1.15),  # type: ignore[arg-type] # mypy sees one type for all values
+    Scenario(name="S2-far", **_S2, round_trip_ms=25.0, max_times_limit=1.15),  # type: ignore[arg-type] # the same
+    Scenario(name="S3", records=20_000, mean_bytes=500, fixed_ms=50.0, max_seconds=1.2, min_times_peer=2.4),
     Scenario(name="S4 2k", records=2_000, **_S4),  # type: ignore[arg-type] # the same
     Scenario(name="S4 20k", records=20_000, **_S4),  # type: ignore[arg-type] # the same
     Scenario(name="S4 200k", records=200_000, **_S4 | {"rounds": 2}),  # type: ignore[arg-type] # the same

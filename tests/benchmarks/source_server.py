@@ -32,7 +32,7 @@ class Seen:
     list_calls: int = 0
     records: int = 0
     in_flight: int = 0
-    most_in_flight: int = 0
+    max_in_flight: int = 0
 
 
 @dataclass(kw_only=True)
@@ -71,7 +71,7 @@ class Source:
         with self.lock:
             self.seen.list_calls += 1
             self.seen.in_flight += 1
-            self.seen.most_in_flight = max(self.seen.most_in_flight, self.seen.in_flight)
+            self.seen.max_in_flight = max(self.seen.max_in_flight, self.seen.in_flight)
         with self.places:
             body, records = build_answer(self.generations[self.generation], query)
             if seconds := self.fixed_seconds + self.record_seconds * records:

@@ -44,7 +44,7 @@ _MAX_ADDRESSES: Final = 3
 _EXCERPT_MAX_BYTES: Final = 4096
 _LOOKUP_THREADS: Final = 32
 
-Ask = Callable[..., list[tuple[Any, ...]]]
+GetAddressInfo = Callable[..., list[tuple[Any, ...]]]
 """Like socket.getaddrinfo."""
 
 _FAULT_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
@@ -211,8 +211,8 @@ def _refuse(message: str) -> NoReturn:
 class SharedLookups:
     """A Resolve. Nothing is remembered: a look-up is shared only by the requests that come while it is under way."""
 
-    def __init__(self, ask: Ask = socket.getaddrinfo) -> None:
-        self._ask = ask
+    def __init__(self, get_address_info: GetAddressInfo = socket.getaddrinfo) -> None:
+        self._get_address_info = get_address_info
         self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="lookup")
         self._under_way: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
 
@@ -231,7 +231,7 @@ class SharedLookups:
         return await asyncio.shield(lookup)
 
     def _look_up(self, host: str, port: int) -> Sequence[str]:
-        found = self._ask(host, port, type=socket.SOCK_STREAM)
+        found = self._get_address_info(host, port, type=socket.SOCK_STREAM)
         return [str(address[0]) for *_, address in found]
 
     def _end(self, key: tuple[str, int], done: asyncio.Future[Sequence[str]]) -> None:

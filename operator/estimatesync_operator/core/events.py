@@ -50,6 +50,6 @@ def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus 
 def _describe(callback: CallbackStatus) -> str:
     if callback.state is CallbackState.DISABLED:
         return callback.last_error or ""
-    came_to = callback.last_error or f"HTTP {callback.last_status_code}"
+    outcome = callback.last_error or f"HTTP {callback.last_status_code}"
     again = f"; next attempt at {callback.next_attempt_time:%H:%M:%S} UTC" if callback.next_attempt_time else ""
-    return f"Attempt {callback.attempts}: {came_to}{again}"
+    return f"Attempt {callback.attempts}: {outcome}{again}"

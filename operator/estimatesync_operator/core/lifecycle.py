@@ -88,7 +88,7 @@ def compute_refused_status(sync: EstimateSync, why: str, *, now: datetime) -> Es
 
 def compute_running_status(
     sync: EstimateSync,
-    observation: JobObservation,
+    job: JobObservation,
     progress: Progress | None,
     *,
     now: datetime,
@@ -99,19 +99,19 @@ def compute_running_status(
 
     `known_pod` is the newest pod of an earlier pass, which may not be on record.
     """
-    if observation.failure_reason:
+    if job.failure_reason:
         # Its pods go before it does; what kept them from starting is the cause, and is judged at the end.
         return _build_status(sync, now=now)
-    runs, shown = count_runs(sync, observation, known_pod), progress or sync.status.progress
+    runs, shown = count_runs(sync, job, known_pod), progress or sync.status.progress
     reason, message = (
-        _describe_evictions(runs - 1 - observation.failed_runs, max_evictions)
-        or _describe_blocker(observation)
-        or (Reason.RUNNING, format_run(sync, observation, shown))
+        _describe_evictions(runs - 1 - job.failed_runs, max_evictions)
+        or _describe_blocker(job)
+        or (Reason.RUNNING, format_run(sync, job, shown))
     )
     status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
     # The first pod alone is not worth a write.
     is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
-    pod_name = observation.pod_name or known_pod or sync.status.pod_name
+    pod_name = job.pod_name or known_pod or sync.status.pod_name
     return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
 
 
@@ -121,9 +121,9 @@ def _describe_evictions(evictions: int, max_evictions: int) -> tuple[Reason, str
     return (reason, format_cause(reason, times=evictions)) if evictions > max_evictions else None
 
 
-def _describe_blocker(observation: JobObservation) -> tuple[Reason, str] | None:
-    blocker = observation.blocker
-    return (blocker, format_cause(blocker, quote=observation.waiting_message)) if blocker else None
+def _describe_blocker(job: JobObservation) -> tuple[Reason, str] | None:
+    blocker = job.blocker
+    return (blocker, format_cause(blocker, quote=job.waiting_message)) if blocker else None
 
 
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
@@ -139,16 +139,16 @@ def compute_final_status(
     outcome: Outcome,
     *,
     now: datetime,
-    seen: JobObservation | None,
+    job: JobObservation | None,
     environment: str,
     has_target: bool,
 ) -> EstimateSyncStatus:
     """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone.
 
-    `seen` is the last observation of its job, if there was one: it names a pod that came and went in between.
+    `job` is the last observation, if there was one: it names a pod that came and went in between.
     """
     start = sync.status.start_time or now
-    completion = max(_whole_second(seen.finished_at if seen and seen.finished_at else now), start)
+    completion = max(_whole_second(job.finished_at if job and job.finished_at else now), start)
     status = _build_status(
         sync,
         now=now,
@@ -162,9 +162,9 @@ def compute_final_status(
         results=outcome.results,
         callback=_build_callback(sync, environment=environment, has_target=has_target),
     )
-    if seen is None or seen.pod_name is None:
+    if job is None or job.pod_name is None:
         return status
-    return msgspec.structs.replace(status, pod_name=seen.pod_name, runs=count_runs(sync, seen, None))
+    return msgspec.structs.replace(status, pod_name=job.pod_name, runs=count_runs(sync, job, None))
 
 
 def compute_delivery_status(sync: EstimateSync, callback: CallbackStatus, *, now: datetime) -> EstimateSyncStatus:
@@ -172,7 +172,7 @@ def compute_delivery_status(sync: EstimateSync, callback: CallbackStatus, *, now
     return _build_status(sync, now=now, callback=callback)
 
 
-def compute_seen_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
+def compute_acknowledged_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """Acknowledge a change of the spec that has no effect any more."""
     return _build_status(sync, now=now)
 
@@ -286,10 +286,10 @@ def _keep_time(condition: Condition, before: Condition | None) -> Condition:
     return msgspec.structs.replace(condition, last_transition_time=before.last_transition_time)
 
 
-def count_runs(sync: EstimateSync, observation: JobObservation, known_pod: str | None) -> int:
+def count_runs(sync: EstimateSync, job: JobObservation, known_pod: str | None) -> int:
     """Count the pods that were begun, as far as they were seen: one at a time, so a different one is one more."""
     before = sync.status.pod_name or known_pod
-    is_another = before is not None and observation.pod_name not in {None, before}
+    is_another = before is not None and job.pod_name not in {None, before}
     return max(sync.status.runs or 0, 1) + is_another
 
 
@@ -298,10 +298,10 @@ def format_created(sync: EstimateSync) -> str:
     return f"Created job {sync.status.job_name}; waiting for its pod"
 
 
-def format_run(sync: EstimateSync, observation: JobObservation, progress: Progress | None) -> str:
+def format_run(sync: EstimateSync, job: JobObservation, progress: Progress | None) -> str:
     """A job without a run is described as when it was created, so that nothing has to be written about it."""
-    again = f" (run {observation.failed_runs + 1})" if observation.failed_runs else ""
-    if progress is None and observation.state is JobState.PENDING:
+    again = f" (run {job.failed_runs + 1})" if job.failed_runs else ""
+    if progress is None and job.state is JobState.PENDING:
         return f"Waiting for a pod{again}" if again else format_created(sync)
     if progress is None:
         return f"Connecting{again}"

@@ -71,19 +71,19 @@ def _judge_own_end(sync: EstimateSync, given_up_after: timedelta | None) -> Outc
 
 
 def _judge_unfinished(job: JobObservation, sync: EstimateSync) -> Outcome:
-    """A job that has failed but whose pods do not end, or one that was deleted."""
+    """Judge a job that has failed but whose pods do not end, or one that was deleted."""
     if job.failure_reason:
         return compute_outcome(msgspec.structs.replace(job, state=JobState.FAILED), sync)
     return fail(Reason.JOB_DELETED)
 
 
-def compute_outcome(observation: JobObservation, sync: EstimateSync) -> Outcome:
+def compute_outcome(job: JobObservation, sync: EstimateSync) -> Outcome:
     """Judge a job that has ended (SUCCEEDED or FAILED). A run that was done counts, even one that met the deadline."""
-    if observation.failure_reason == _DEADLINE and observation.exit_code != ExitCode.DONE:
+    if job.failure_reason == _DEADLINE and job.exit_code != ExitCode.DONE:
         return _judge_deadline(sync)
-    if observation.termination_message:
-        return _judge_result(observation, sync.uid)
-    return _judge_silence(observation)
+    if job.termination_message:
+        return _judge_result(job, sync.uid)
+    return _judge_missing_result(job)
 
 
 def _judge_deadline(sync: EstimateSync) -> Outcome:
@@ -93,27 +93,27 @@ def _judge_deadline(sync: EstimateSync) -> Outcome:
     return fail(Reason.DEADLINE_EXCEEDED, seconds=sync.spec.timeout_seconds)
 
 
-def _judge_result(observation: JobObservation, sync_uid: str) -> Outcome:
+def _judge_result(job: JobObservation, sync_uid: str) -> Outcome:
     try:
-        result = parse_result(observation.termination_message or "", sync_uid=sync_uid)
+        result = parse_result(job.termination_message or "", sync_uid=sync_uid)
     except BrokenResultError:
         return fail(Reason.RESULT_BROKEN)
     if result.error is not None:
-        return _judge_error(observation, result.error.reason, result.error.message)
-    if observation.state is not JobState.SUCCEEDED and observation.exit_code != ExitCode.DONE:
+        return _judge_error(job, result.error.reason, result.error.message)
+    if job.state is not JobState.SUCCEEDED and job.exit_code != ExitCode.DONE:
         return fail(Reason.RESULT_BROKEN)
     return _succeed(result)
 
 
-def _judge_error(observation: JobObservation, reason: Reason, message: str) -> Outcome:
+def _judge_error(job: JobObservation, reason: Reason, message: str) -> Outcome:
     """The program only knows that it was stopped; the node may know why."""
-    node_reason = find_reason(observation.container_reason)
+    node_reason = find_reason(job.container_reason)
     if reason is Reason.INTERRUPTED and node_reason is not None:
-        return fail(node_reason, quote=observation.node_message)
+        return fail(node_reason, quote=job.node_message)
     outcome = fail(reason, message=message)
-    if observation.failure_reason != _RETRIES_EXHAUSTED or observation.failed_runs <= 1:
+    if job.failure_reason != _RETRIES_EXHAUSTED or job.failed_runs <= 1:
         return outcome
-    tried = f"{outcome.message} (gave up after {observation.failed_runs} runs)"
+    tried = f"{outcome.message} (gave up after {job.failed_runs} runs)"
     return msgspec.structs.replace(outcome, message=tried)
 
 
@@ -125,13 +125,13 @@ def _succeed(result: SyncResult) -> Outcome:
     return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts, pages=result.pages)
 
 
-def _judge_silence(observation: JobObservation) -> Outcome:
+def _judge_missing_result(job: JobObservation) -> Outcome:
     """The program could not say anything: the node may know why."""
-    reason = find_reason(observation.container_reason)
+    reason = find_reason(job.container_reason)
     if reason is not None:
-        return fail(reason, quote=observation.node_message)
-    if observation.exit_code is None and observation.container_reason:
-        return fail(Reason.NODE_REFUSED, sign=observation.container_reason, quote=observation.node_message)
-    if observation.exit_code is None or observation.exit_code == ExitCode.DONE:
+        return fail(reason, quote=job.node_message)
+    if job.exit_code is None and job.container_reason:
+        return fail(Reason.NODE_REFUSED, sign=job.container_reason, quote=job.node_message)
+    if job.exit_code is None or job.exit_code == ExitCode.DONE:
         return fail(Reason.RESULT_MISSING)
-    return fail(Reason.POD_FAILED, exit_code=observation.exit_code)
+    return fail(Reason.POD_FAILED, exit_code=job.exit_code)

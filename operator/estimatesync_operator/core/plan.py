@@ -130,25 +130,25 @@ def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
 def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings) -> Plan:
     limit = settings.stuck_limit
     is_given_up = _is_given_up(sync, now, settings)
-    is_doomed = sync.spec.cancel or sync.status.is_evicted_too_often
-    is_over = is_doomed or is_given_up
-    if _has_ended(job, is_over=is_over, now=now, limit=limit):
+    must_stop = sync.spec.cancel or sync.status.is_evicted_too_often
+    is_ending = must_stop or is_given_up
+    if _has_ended(job, is_ending=is_ending, now=now, limit=limit):
         outcome = compute_end(sync, job, given_up_after=limit if is_given_up else None)
         return _plan_end(sync, outcome, seen, now, settings)
     if job.state is JobState.STOPPING:
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
-    if is_over and (is_doomed or job.blocker):
+    if is_ending and (must_stop or job.blocker):
         return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
     return _plan_going_on(sync, seen, job, now, settings)
 
 
-def _has_ended(job: JobObservation, *, is_over: bool, now: datetime, limit: timedelta) -> bool:
+def _has_ended(job: JobObservation, *, is_ending: bool, now: datetime, limit: timedelta) -> bool:
     """Return whether the outcome can be recorded: nothing runs any more, or nothing is going to report it."""
     if job.state in {JobState.SUCCEEDED, JobState.FAILED, JobState.FOREIGN, JobState.ABSENT}:
         return True
     if job.ending_since is not None and now >= job.ending_since + limit:
         return True
-    return job.state is JobState.STOPPING and is_over and job.blocker is Reason.NODE_LOST
+    return job.state is JobState.STOPPING and is_ending and job.blocker is Reason.NODE_LOST
 
 
 def _is_given_up(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> bool:
@@ -187,14 +187,14 @@ def _compute_blocked_tick(sync: EstimateSync, now: datetime, settings: Reconcile
 
 def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
     status = lifecycle.compute_final_status(
-        sync, outcome, now=now, seen=seen.job, environment=settings.environment, has_target=seen.has_target
+        sync, outcome, now=now, job=seen.job, environment=settings.environment, has_target=seen.has_target
     )
     return Plan(status=status, requeue_after=AT_ONCE, moves_queue=True)
 
 
 def _plan_finished(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
     if sync.status.observed_generation != sync.metadata.generation:
-        return Plan(status=lifecycle.compute_seen_status(sync, now=now), requeue_after=AT_ONCE)
+        return Plan(status=lifecycle.compute_acknowledged_status(sync, now=now), requeue_after=AT_ONCE)
     if has_request(sync):
         callback = compute_requested(sync, environment=settings.environment, has_target=seen.has_target)
         return Plan(status=lifecycle.compute_delivery_status(sync, callback, now=now), requeue_after=AT_ONCE)

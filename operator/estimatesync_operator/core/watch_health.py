@@ -35,7 +35,7 @@ class WatchHealth:
         if version > self._newest_seen:
             self._expected.append((version, now))
 
-    def saw(self, version: int) -> None:
+    def note_version(self, version: int) -> None:
         """The watch has shown this version of some sync, and so it shows what came before."""
         self._newest_seen = max(self._newest_seen, version)
         while self._expected and self._expected[0][0] <= self._newest_seen:

@@ -11,10 +11,10 @@ import msgspec
 FIRST: Final = 8
 """Requests at once to a server that nothing is known about: about as many as one browser makes."""
 
-_FORGETTING: Final = 1.05
+_QUICKEST_GROWTH: Final = 1.05
 """By how much the quickest time grows with each response, so that a lucky one does not set the measure forever."""
 
-_TOLERATED: Final = 2.0
+_QUEUED_RATIO: Final = 2.0
 """A response that takes this many times as long as the quickest has waited in a queue: more would only lengthen it."""
 
 
@@ -41,8 +41,8 @@ def build_limit(bound: int) -> ConcurrencyLimit:
 
 def next_limit_after_response(limit: ConcurrencyLimit, *, seconds: float) -> ConcurrencyLimit:
     """Allow more after a response that did not queue: one more for each, or after a failure one more a round."""
-    quickest = seconds if limit.quickest is None else min(seconds, limit.quickest * _FORGETTING)
-    more = 0.0 if seconds > _TOLERATED * quickest else 1.0 / (limit.allowed if limit.slowdowns else 1.0)
+    quickest = seconds if limit.quickest is None else min(seconds, limit.quickest * _QUICKEST_GROWTH)
+    more = 0.0 if seconds > _QUEUED_RATIO * quickest else 1.0 / (limit.allowed if limit.slowdowns else 1.0)
     return msgspec.structs.replace(limit, quickest=quickest, allowed=min(limit.allowed + more, float(limit.bound)))
 
 

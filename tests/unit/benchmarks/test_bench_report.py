@@ -11,9 +11,7 @@ from report import build_report
 from rounds import Load
 from scenarios import Scenario
 
-SCENARIO = Scenario(
-    name="S9", records=10, mean_bytes=500, most_seconds=0.5, most_times_limit=1.15, least_times_peer=2.0
-)
+SCENARIO = Scenario(name="S9", records=10, mean_bytes=500, max_seconds=0.5, max_times_limit=1.15, min_times_peer=2.0)
 AT = datetime(2025, 10, 16, 14, tzinfo=UTC)
 
 
@@ -27,7 +25,7 @@ def build_load(contender: str, seconds: float, *, load: int = 1, megabytes: floa
         peak_megabytes=megabytes,
         start_seconds=start,
         list_calls=17,
-        most_in_flight=4,
+        max_in_flight=4,
     )
 
 

@@ -84,7 +84,7 @@ def test_limit_cuts_the_stream(most: int | None, expected: bytes) -> None:
 def test_message_from_logs_is_their_end() -> None:
     stored = b"".join(STAMP + b"line %d\n" % number for number in range(100))
 
-    message = compute_message_from_logs(stored, most_lines=3, most_bytes=12)
+    message = compute_message_from_logs(stored, max_lines=3, max_bytes=12)
 
     assert message == "ne 98\nline 99\n"[-12:]
 

@@ -39,8 +39,8 @@ def build_job(*runs: Run, is_removed: bool = False, deadline_exceeded_at: dateti
 def build_run(number: int = 1, *, begin: float = 0, end: float | None = None, **changes: Any) -> Run:
     """A run that is alive, or ended at `end` seconds."""
     finished_at = None if end is None else at(end)
-    facts = {"started_at": at(begin), "finished_at": finished_at, "is_alive": end is None} | changes
-    return Run(number=number, prepared_at=at(begin), **facts)
+    fields = {"started_at": at(begin), "finished_at": finished_at, "is_alive": end is None} | changes
+    return Run(number=number, prepared_at=at(begin), **fields)
 
 
 def build_message(*, retryable: bool | None = None, sync_uid: str = UID) -> str:

@@ -68,7 +68,7 @@ class World:
         self.touch_during_observe = False
         self.is_full = False
         self.writes_under_way = 0
-        self.most_writes_at_once = 0
+        self.max_writes_at_once = 0
 
     def now(self) -> datetime:
         return self.time
@@ -89,7 +89,7 @@ class World:
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         self.writes_under_way += 1
-        self.most_writes_at_once = max(self.most_writes_at_once, self.writes_under_way)
+        self.max_writes_at_once = max(self.max_writes_at_once, self.writes_under_way)
         await asyncio.sleep(0)
         self.writes_under_way -= 1
         if self.is_full:

@@ -41,7 +41,7 @@ PROGRESS = build_progress(page=9, total_pages=17, fetched=900)
 
 
 def _finish(sync: EstimateSync, outcome: Outcome = SUCCESS, **changes: Any) -> EstimateSyncStatus:
-    arguments = {"now": NOW, "seen": None, "environment": "staging", "has_target": True, **changes}
+    arguments = {"now": NOW, "job": None, "environment": "staging", "has_target": True, **changes}
     return lifecycle.compute_final_status(sync, outcome, **arguments)
 
 
@@ -85,7 +85,7 @@ def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync
     running = make_sync(**{name: getattr(started, name) for name in started.__struct_fields__})
 
     ended = lifecycle.compute_final_status(
-        running, CANCELLED, now=NOW, seen=None, environment="production", has_target=True
+        running, CANCELLED, now=NOW, job=None, environment="production", has_target=True
     )
 
     assert sync.metadata.creation_timestamp == started.start_time == ended.completion_time
@@ -180,9 +180,9 @@ def test_the_end_comes_from_the_job_and_never_before_the_start(
 ) -> None:
     sync = make_sync(**running)
     finished_at = running["start_time"] + timedelta(seconds=seconds_after_start)
-    seen = JobObservation(state=JobState.SUCCEEDED, finished_at=finished_at)
+    job = JobObservation(state=JobState.SUCCEEDED, finished_at=finished_at)
 
-    assert _finish(sync, seen=seen).duration_seconds == duration
+    assert _finish(sync, job=job).duration_seconds == duration
 
 
 def test_a_success_shows_all_its_pages(make_sync: MakeSync, running: dict[str, Any]) -> None:
@@ -321,7 +321,7 @@ def test_the_end_names_the_pod_that_did_the_work(
 ) -> None:
     sync = make_sync(**running, **before)
 
-    ended = _finish(sync, seen=JobObservation(state=JobState.SUCCEEDED, pod_name=seen))
+    ended = _finish(sync, job=JobObservation(state=JobState.SUCCEEDED, pod_name=seen))
 
     assert (ended.pod_name, ended.runs) == expected
 

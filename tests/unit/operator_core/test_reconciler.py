@@ -42,7 +42,7 @@ class World(Protocol):
     touch_during_send: bool
     touch_during_observe: bool
     is_full: bool
-    most_writes_at_once: int
+    max_writes_at_once: int
 
     def add(self, name: str, **keywords: Any) -> Any: ...
 
@@ -807,5 +807,5 @@ def test_failed_attempts_are_recorded_a_few_at_a_time_so_that_they_delay_no_othe
 
     asyncio.run(reconcile_all())
 
-    assert world.most_writes_at_once == at_once
+    assert world.max_writes_at_once == at_once
     assert {world.syncs[name].status.callback.attempts for name in names} == {1}

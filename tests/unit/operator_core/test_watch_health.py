@@ -27,15 +27,15 @@ def test_whatever_is_shown_later_shows_that_the_watch_is_alive() -> None:
     health.expect(5, now=NOW)
     health.expect(7, now=NOW)
 
-    health.saw(6)
+    health.note_version(6)
     assert health.compute_blindness(now=LATER) == timedelta(minutes=4)
-    health.saw(9)
+    health.note_version(9)
     assert health.compute_blindness(now=LATER) == timedelta()
 
 
 def test_the_watch_may_be_faster_than_the_answer() -> None:
     health = WatchHealth()
-    health.saw(5)
+    health.note_version(5)
 
     health.expect(5, now=NOW)
 

@@ -67,7 +67,7 @@ class Story:
     script: Sequence[tuple[timedelta, Sequence[Event]]]
     page_size: int | None
     concurrency: int
-    most_records: int
+    max_records: int
     seed: int
     has_date: bool = True
 
@@ -86,7 +86,7 @@ STORIES = st.builds(
     script=st.lists(st.tuples(STEPS, st.lists(EVENTS, max_size=4)), max_size=40),
     page_size=st.sampled_from((None, None, 1, 2, 3, 5, 10, 100, 1000)),
     concurrency=st.sampled_from((1, 2, 4, 8, 32)),
-    most_records=st.sampled_from((1000, 1000, 2, 7)),
+    max_records=st.sampled_from((1000, 1000, 2, 7)),
     seed=st.integers(0, 2**32),
 )
 
@@ -183,7 +183,7 @@ class World:
         """Cut the limit to what this source gives at most, as a server may."""
         parameters = dict(request.url.params)
         if "limit" in parameters:
-            parameters["limit"] = str(min(int(parameters["limit"]), self.story.most_records))
+            parameters["limit"] = str(min(int(parameters["limit"]), self.story.max_records))
         return Request(
             method=request.method,
             path=urlsplit(str(request.url)).path,
@@ -313,7 +313,7 @@ def list_missing(world: World, table: Table, as_of: datetime) -> Iterator[tuple[
 
 @MANY
 @given(story=STORIES)
-@example(story=Story(clock=CLOCKS[0], ages=(), script=(), page_size=1, concurrency=1, most_records=1000, seed=0))
+@example(story=Story(clock=CLOCKS[0], ages=(), script=(), page_size=1, concurrency=1, max_records=1000, seed=0))
 def test_nothing_is_missing_whatever_changes_while_it_is_read(story: Story) -> None:
     world, table, stored = run_story(story)
 
@@ -327,7 +327,7 @@ def test_nothing_is_missing_whatever_changes_while_it_is_read(story: Story) -> N
 @settings(MANY, max_examples=100)
 @given(story=STORIES)
 def test_a_source_that_rests_is_stored_as_it_is_and_fetched_once(story: Story) -> None:
-    at_rest = Story(**(vars(story) | {"script": (), "most_records": 1000}))
+    at_rest = Story(**(vars(story) | {"script": (), "max_records": 1000}))
 
     world, table, stored = run_story(at_rest)
 
@@ -358,7 +358,7 @@ def test_a_source_that_never_rests_ends_the_sync_after_a_bounded_number_of_reque
         for n in range(90)
     ]
     story = Story(
-        clock=CLOCKS[0], ages=[timedelta(days=5)] * 9, script=restless, page_size=2, concurrency=2, most_records=2,
+        clock=CLOCKS[0], ages=[timedelta(days=5)] * 9, script=restless, page_size=2, concurrency=2, max_records=2,
         seed=1, has_date=has_date,
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ class ScriptedSource:
     login_error: SyncError | None = None
     broken_page: int | None = None
     in_flight: int = 0
-    most_in_flight: int = 0
+    max_in_flight: int = 0
     asked: list[int] = field(default_factory=list)
     queries: list[ChangesQuery] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ class ScriptedSource:
         page = query.page
         self.asked.append(page)
         self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             for _ in range(20 - page):
                 await asyncio.sleep(0)
@@ -150,7 +150,7 @@ def test_pages_are_fetched_side_by_side_and_few_wait_to_be_stored(concurrency: i
 
     run_sync(source, store, concurrency=concurrency)
 
-    assert concurrency <= source.most_in_flight <= 2 * concurrency
+    assert concurrency <= source.max_in_flight <= 2 * concurrency
     assert ([len(rows) for rows in store.staged], store.merged) == ([2] * 6 + [0], 12)
 
 

@@ -84,20 +84,20 @@ class JobController:
 
     async def read(self, name: str) -> Job | None:
         """Read what is known of a job; None when there is none."""
-        async with self._locked(name) as job:
-            return await asyncio.to_thread(job_files.read_job, job)
+        async with self._locked(name) as directory:
+            return await asyncio.to_thread(job_files.read_job, directory)
 
     async def create(self, name: str, record: JobRecord) -> None:
         """Record a job, unless it exists already."""
-        async with self._locked(name) as job:
-            await asyncio.to_thread(job_files.create_job, job, record)
+        async with self._locked(name) as directory:
+            await asyncio.to_thread(job_files.create_job, directory, record)
             self._track(name)
 
     async def remove(self, name: str) -> None:
         """End a job for good and return when its run has ended; a job that does not exist is fine."""
-        async with self._locked(name) as job:
-            if await asyncio.to_thread(job.exists):
-                await self._remove(name, job)
+        async with self._locked(name) as directory:
+            if await asyncio.to_thread(directory.exists):
+                await self._remove(name, directory)
 
     async def delete_orphans(self, read_known_uids: Callable[[], Awaitable[Collection[str]]]) -> None:
         """Delete the jobs whose sync is gone, with everything they left."""
@@ -106,9 +106,9 @@ class JobController:
         known = {build_job_name(uid) for uid in await read_known_uids()}
         for name in names:
             if name not in known:
-                async with self._locked(name) as job:
-                    await self._remove(name, job)
-                    await asyncio.to_thread(job_files.delete_job, job)
+                async with self._locked(name) as directory:
+                    await self._remove(name, directory)
+                    await asyncio.to_thread(job_files.delete_job, directory)
 
     async def watch(self, on_change: Callable[[str], None]) -> None:
         """Advance every job until cancelled; call `on_change` with the sync's name when a job looks different."""
@@ -134,14 +134,14 @@ class JobController:
         while True:
             pause = self._settings.poll_interval
             try:
-                facts, step = await self._advance(name)
+                job, step = await self._advance(name)
             except BackendUnavailableError as error:
                 logger.warning("a job cannot be advanced now: %s", error, extra={"job_name": name})
                 pause = self._settings.error_interval
             else:
-                if facts is not None and (observation := map_observation(facts)) != shown:
+                if job is not None and (observation := map_observation(job)) != shown:
                     shown = observation
-                    on_change(facts.record.sync_name)
+                    on_change(job.record.sync_name)
                 if step is Step.DONE:
                     # Before the next await, so that a job that is created again is tracked again.
                     self._tracked.discard(name)
@@ -150,51 +150,51 @@ class JobController:
 
     async def _advance(self, name: str) -> tuple[Job | None, Step]:
         """Do what is due now; return what was read before it, and the step."""
-        async with self._locked(name) as job:
-            facts = await asyncio.to_thread(job_files.read_job, job)
-            if facts is None:
+        async with self._locked(name) as directory:
+            job = await asyncio.to_thread(job_files.read_job, directory)
+            if job is None:
                 return None, Step.DONE
-            if not any(run.is_alive for run in facts.runs):
+            if not any(run.is_alive for run in job.runs):
                 await self._reap(name)
             if self._is_stopping:
-                return facts, Step.WAIT
-            step = decide_step(facts, now=self._clock.now(), backoff=self._settings.backoff)
-            await self._act(name, job, facts, step)
-            return facts, step
+                return job, Step.WAIT
+            step = decide_step(job, now=self._clock.now(), backoff=self._settings.backoff)
+            await self._act(name, directory, job, step)
+            return job, step
 
-    async def _act(self, name: str, job: Path, facts: Job, step: Step) -> None:
+    async def _act(self, name: str, directory: Path, job: Job, step: Step) -> None:
         if step is Step.START_RUN:
-            await asyncio.to_thread(self._start_run, name, job, facts)
+            await asyncio.to_thread(self._start_run, name, directory, job)
         elif step is Step.DEADLINE_EXCEEDED:
-            await asyncio.to_thread(job_files.write_marker, job, job_files.DEADLINE)
-            await self._end_run(name, job)
+            await asyncio.to_thread(job_files.write_marker, directory, job_files.DEADLINE)
+            await self._end_run(name, directory)
         elif step is Step.END_RUN:
-            await self._end_run(name, job)
+            await self._end_run(name, directory)
 
-    def _start_run(self, name: str, job: Path, facts: Job) -> None:
-        number = next_run_number(facts)
-        run = job_files.prepare_run(job, number)
+    def _start_run(self, name: str, directory: Path, job: Job) -> None:
+        number = next_run_number(job)
+        run = job_files.prepare_run(directory, number)
         own = {TERMINATION_MESSAGE_PATH: str(run / job_files.TERMINATION_MESSAGE)}
-        environment = {**self._program.environment, **facts.record.environment, **own}
+        environment = {**self._program.environment, **job.record.environment, **own}
         self._children[name] = run_processes.start_run(run, self._program.command, environment)
-        logger.info("run %d starts", number, extra={"sync_id": facts.record.sync_name})
+        logger.info("run %d starts", number, extra={"sync_id": job.record.sync_name})
 
     async def _interrupt(self, name: str) -> None:
         try:
-            async with self._locked(name) as job:
-                run = await asyncio.to_thread(job_files.find_newest_run, job)
+            async with self._locked(name) as directory:
+                run = await asyncio.to_thread(job_files.find_newest_run, directory)
                 if run is not None and await asyncio.to_thread(job_files.is_alive, run):
                     await asyncio.to_thread(job_files.write_marker, run, job_files.INTERRUPTED)
-                await self._end_run(name, job)
+                await self._end_run(name, directory)
         except BackendUnavailableError as error:
             logger.warning("a run is left behind; the next start adopts it: %s", error, extra={"job_name": name})
 
-    async def _remove(self, name: str, job: Path) -> None:
-        await asyncio.to_thread(job_files.write_marker, job, job_files.REMOVED)
-        await self._end_run(name, job)
+    async def _remove(self, name: str, directory: Path) -> None:
+        await asyncio.to_thread(job_files.write_marker, directory, job_files.REMOVED)
+        await self._end_run(name, directory)
 
-    async def _end_run(self, name: str, job: Path) -> None:
-        run = await asyncio.to_thread(job_files.find_newest_run, job)
+    async def _end_run(self, name: str, directory: Path) -> None:
+        run = await asyncio.to_thread(job_files.find_newest_run, directory)
         if run is not None:
             await run_processes.end_run(run, grace=self._settings.grace)
         await self._reap(name)

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import psycopg
-from estimatesync_job.adapters import migrations as job_sql
+from estimatesync_job.adapters.migrations import read_sql as read_sync_sql
 from psycopg import AsyncConnection, IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict
 
@@ -31,7 +31,7 @@ _KEY_FIELDS: Final = OldForeignKey.__struct_fields__
 
 def read_sql(name: str) -> bytes:
     """Read this package's statement of this name."""
-    return job_sql.read_sql(name, package="estimatesync_import")
+    return read_sync_sql(name, package="estimatesync_import")
 
 
 class OldDatabase:
@@ -77,7 +77,7 @@ async def open_our_database(databases: Databases) -> AsyncIterator[AsyncConnecti
     with _translated(DATABASE_URL.name):
         async with await _connect(databases.url, DATABASE_URL.name) as connection:
             search_path = sql.Identifier(databases.schema).as_string(connection)
-            await connection.execute(job_sql.read_sql("configure_transaction"), {"search_path": search_path})
+            await connection.execute(read_sync_sql("configure_transaction"), {"search_path": search_path})
             yield connection
             # Leaving the connection would commit otherwise: what should stay has been committed by now.
             await connection.rollback()

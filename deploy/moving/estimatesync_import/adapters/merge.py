@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
-from estimatesync_job.adapters import migrations as job_sql
+from estimatesync_job.adapters.migrations import read_sql as read_sync_sql
 from estimatesync_job.adapters.migrations import write_migrations
 from psycopg import AsyncConnection, sql
 
@@ -176,7 +176,7 @@ async def import_rows(
         staged, problems = await write_staging(ours, conversion, rows, limit=limit)
         if not is_plan:
             # From here to the end no sync merges: what is decided stays true until it is done.
-            await ours.execute(job_sql.read_sql("lock_merge"))
+            await ours.execute(read_sync_sql("lock_merge"))
         actions = await _decide(ours, conversion.names)
         if keep_ids:
             await _check_ids(ours)
@@ -226,7 +226,7 @@ async def _check_ids(connection: AsyncConnection) -> None:
 
 async def _apply(connection: AsyncConnection, mapping: Mapping, mapped: Sequence[str], *, keep_ids: bool) -> None:
     parameters = {"uid": f"{UID_PREFIX}{mapping.old.label}"}
-    for statement in job_sql.read_sql("insert_missing_names").split(b";"):
+    for statement in read_sync_sql("insert_missing_names").split(b";"):
         if statement.strip():
             await connection.execute(statement)
     inserted: sql.Composed = build_insert(keep_ids=keep_ids)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
-from estimatesync_job.adapters import migrations as job_sql
+from estimatesync_job.adapters.migrations import read_sql as read_sync_sql
 from estimatesync_job.core.rows import Row
 from psycopg import AsyncConnection, sql
 
@@ -150,7 +150,7 @@ async def write_staging(
 ) -> tuple[StagingFigures, Problems]:
     """Stage every row that can be one of ours."""
     problems = Problems(limit)
-    await connection.execute(job_sql.read_sql("create_staging"))
+    await connection.execute(read_sync_sql("create_staging"))
     await connection.execute("ALTER TABLE staging ADD COLUMN old_id text NOT NULL")
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         async for old_id, values in rows:

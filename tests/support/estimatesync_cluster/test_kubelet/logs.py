@@ -83,11 +83,11 @@ def read_time(line: bytes) -> datetime:
     return datetime.fromisoformat(line.partition(b" ")[0].decode())
 
 
-def compute_message_from_logs(stored: bytes, *, most_lines: int = 80, most_bytes: int = 2048) -> str:
+def compute_message_from_logs(stored: bytes, *, max_lines: int = 80, max_bytes: int = 2048) -> str:
     """Compute the termination message that FallbackToLogsOnError takes from the end of the log."""
     lines, _ = split_stored(stored)
-    text = format_lines(lines[-most_lines:], LogOptions())
-    return text[-most_bytes:].decode(errors="replace")
+    text = format_lines(lines[-max_lines:], LogOptions())
+    return text[-max_bytes:].decode(errors="replace")
 
 
 class LogRefusedError(Exception):

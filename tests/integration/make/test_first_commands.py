@@ -16,7 +16,7 @@ COMMANDS = [
 ]
 
 
-def test_every_command_of_the_first_look_shows_something(machine: Any, callbacks: dict[str, Any]) -> None:
+def test_each_of_the_first_commands_for_a_problem_shows_something(machine: Any, callbacks: dict[str, Any]) -> None:
     assert callbacks
     programs = Path(sys.executable).parent
     environment = {
