@@ -1,8 +1,8 @@
 """The address where a sync is started: reads the request, stores a sync or finds the one that is meant, and answers.
 
-Never lost, never doubled: a request with an Idempotency-Key meets its first one by name, which the store lets be taken
-only once. A request without one joins a sync that is active on the same days. In this process such requests take turns;
-at two processes they may slip past each other within milliseconds, which only a key rules out.
+No request is lost or doubled: a repeated Idempotency-Key finds the first request's sync by its name, which the store
+lets be taken only once. A request without a key joins a sync that is active on the same days. Within this process such
+requests wait for each other; two processes may both miss the other's within milliseconds, which only a key rules out.
 
 Joining is the default because Make.com repeats a request that timed out, with no key of its own: the first one is
 running then, and a second would do it all again.
@@ -80,7 +80,7 @@ class SyncStarter:
         self._token = token
         self._repeated_requests = repeated_requests
         self._tracer = tracer
-        self._turns: WeakValueDictionary[DateRange, asyncio.Lock] = WeakValueDictionary()
+        self._locks_by_days: WeakValueDictionary[DateRange, asyncio.Lock] = WeakValueDictionary()
 
     def choose_name(self, request: SyncRequest, now: datetime) -> str:
         """Name the sync that will be stored, if one will be."""
@@ -95,10 +95,10 @@ class SyncStarter:
             StoreUnavailableError, SyncRefusedError: None is stored, as far as is known.
         """
         if request.idempotency_key:
-            return await self._start_or_meet(request, name)
+            return await self._start_or_find_keyed(request, name)
         if self._repeated_requests is RepeatedRequests.START:
             return await self._create(request, name)
-        async with self._turns.setdefault(request.date_range, asyncio.Lock()):
+        async with self._locks_by_days.setdefault(request.date_range, asyncio.Lock()):
             return await self._join(request.date_range) or await self._create(request, name)
 
     async def find_active(self, days: DateRange) -> EstimateSync | None:
@@ -114,7 +114,7 @@ class SyncStarter:
         sync = await self._store.fetch(name) if name else None
         return sync if sync and may_be_joined(sync) else None
 
-    async def _start_or_meet(self, request: SyncRequest, name: str) -> EstimateSync:
+    async def _start_or_find_keyed(self, request: SyncRequest, name: str) -> EstimateSync:
         try:
             return await self._create(request, name)
         except SyncExistsError:

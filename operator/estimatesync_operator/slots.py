@@ -49,7 +49,7 @@ class Slots:
         return list_outdated(await self._fetch(), max_active=self._max_active)
 
     async def _fetch(self) -> tuple[EstimateSync, ...]:
-        """A slot whose taking was written down while we were reading may be missing in what we read."""
+        """A slot that was recorded while we were reading may be missing from what we read."""
         being_taken = set(self._being_taken)
         unfinished = await self._store.fetch_unfinished()
         being_taken |= self._being_taken

@@ -65,7 +65,7 @@ class WorkQueue:
 
     def add(self, name: str) -> None:
         """Reconcile this sync now, or once more right after the pass under way."""
-        self._forget_timer(name)
+        self._cancel_timer(name)
         if self._is_closed:
             return
         if name in self._running:
@@ -82,7 +82,7 @@ class WorkQueue:
         planned = self._timers.get(name)
         if planned is not None and planned.when() <= when:
             return
-        self._forget_timer(name)
+        self._cancel_timer(name)
         self._timers[name] = loop.call_at(when, self.add, name)
 
     async def run(self) -> None:
@@ -124,14 +124,14 @@ class WorkQueue:
             self._retry(name)
             return PassOutcome.DEFECT
         self._failures.pop(name, None)
-        self._follow(name, result)
+        self._requeue(name, result)
         return PassOutcome.DONE
 
     def _retry(self, name: str) -> None:
         failures = self._failures[name] = self._failures.get(name, 0) + 1
         self.add_after(name, next_retry_delay(failures))
 
-    def _follow(self, name: str, result: Result) -> None:
+    def _requeue(self, name: str, result: Result) -> None:
         for other in result.requeue:
             if other != name:
                 self.add(other)
@@ -144,7 +144,7 @@ class WorkQueue:
             self._dirty.discard(name)
             self.add(name)
 
-    def _forget_timer(self, name: str) -> None:
+    def _cancel_timer(self, name: str) -> None:
         if timer := self._timers.pop(name, None):
             timer.cancel()
 

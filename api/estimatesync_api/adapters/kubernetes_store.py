@@ -43,7 +43,7 @@ StoreError = StoreUnavailableError | SyncExistsError | SyncRefusedError
 
 _PROBE: Final = EstimateSync(metadata=Metadata(name="readiness-probe"))
 # A field that the installed CRD does not know must not be dropped in silence.
-_WRITING: Final = {"fieldManager": "estimatesync-api", "fieldValidation": "Strict"}
+_WRITE_OPTIONS: Final = {"fieldManager": "estimatesync-api", "fieldValidation": "Strict"}
 _BEFORE_THE_CAUSE: Final = re.compile(r".*?(?: is invalid: | denied (?:the )?request: )", re.DOTALL)
 
 
@@ -101,12 +101,12 @@ class KubernetesStore:
 
     async def create(self, sync: EstimateSync) -> EstimateSync:
         """Create the object. After a timeout it may exist all the same; a second attempt with its name shows which."""
-        return self._take(await self._create(sync, {}))
+        return self._parse_and_index(await self._create(sync, {}))
 
     async def fetch(self, name: str) -> EstimateSync | None:
         with _store_errors():
             try:
-                return self._take(await self._connection.client.get(self._build_path(name)))
+                return self._parse_and_index(await self._connection.client.get(self._build_path(name)))
             except NotFoundError:
                 return None
 
@@ -153,16 +153,20 @@ class KubernetesStore:
 
     async def _create(self, sync: EstimateSync, options: Mapping[str, str]) -> bytes:
         with _store_errors():
-            return await self._connection.client.create(self._connection.path, to_object(sync), {**_WRITING, **options})
+            return await self._connection.client.create(
+                self._connection.path, to_object(sync), {**_WRITE_OPTIONS, **options}
+            )
 
     async def _patch(self, name: str, patch: dict[str, Any]) -> EstimateSync | None:
         with _store_errors():
             try:
-                return self._take(await self._connection.client.patch(self._build_path(name), patch, _WRITING))
+                return self._parse_and_index(
+                    await self._connection.client.patch(self._build_path(name), patch, _WRITE_OPTIONS)
+                )
             except NotFoundError:
                 return None
 
-    def _take(self, body: bytes) -> EstimateSync:
+    def _parse_and_index(self, body: bytes) -> EstimateSync:
         """Read an answer; the list shows it from now on, and not only when the watch does."""
         sync = parse_estimate_sync(msgspec.json.decode(body))
         self._index.put(sync)

@@ -83,38 +83,38 @@ class SyncWatch:
         names: set[str] = set()
         version = ""
         async for page in self._client.list_pages(self._path):
-            names.update(self._take(raw) for raw in page.items)
+            names.update(self._index_object(raw) for raw in page.items)
             version = page.version
         self._index.keep_only(names, version=int(version))
-        self._note_contact()
+        self._note_success()
         return version
 
     async def _follow(self, version: str) -> str:
         """Watch until the API server ends it; answers the version to go on from, blank to list again."""
         try:
             async with open_watch(self._client, self._path, version=version) as events:
-                self._note_contact()
+                self._note_success()
                 async for event in events:
-                    version = self._take_event(event)
+                    version = self._index_event(event)
         except GoneError:
             return ""
         return version
 
-    def _take_event(self, event: WatchEvent) -> str:
+    def _index_event(self, event: WatchEvent) -> str:
         seen = parse_metadata(event.object)
         if event.type == "DELETED":
             self._index.remove(seen.name, version=int(seen.resource_version))
         elif event.type != "BOOKMARK":
-            self._take(event.object)
+            self._index_object(event.object)
         return seen.resource_version
 
-    def _take(self, raw: msgspec.Raw) -> str:
-        """Take in one object, and answer its name. One that cannot be read is left out; others must be shown."""
+    def _index_object(self, raw: msgspec.Raw) -> str:
+        """Index one object and return its name; one that cannot be read is left out, so that the others are shown."""
         with suppress(msgspec.ValidationError):
             self._index.put(msgspec.json.decode(raw, type=EstimateSync))
         return parse_metadata(raw).name
 
-    def _note_contact(self) -> None:
+    def _note_success(self) -> None:
         if self._lost_at is not None:
             _logger.info("the list of syncs is known again")
         self._lost_at = None

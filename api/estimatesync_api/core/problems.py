@@ -11,7 +11,7 @@ from typing import Final
 
 RETRY_AFTER_SECONDS: Final = 10
 
-_PASSING: Final = frozenset({429, 503, 504})
+_TEMPORARY: Final = frozenset({429, 503, 504})
 """What time may cure; the very ones that Make.com retries."""
 
 
@@ -113,7 +113,7 @@ def map_status(status: int) -> ApiError:
 
 def build_problem_headers(error: ApiError) -> Mapping[str, str]:
     """Say when to retry, or how to authenticate (401, RFC 9110 section 11.6.1)."""
-    if error.problem.status in _PASSING:
+    if error.problem.status in _TEMPORARY:
         return {"Retry-After": str(error.retry_after)}
     if error.problem is Problem.KEY_MISSING:
         return {"WWW-Authenticate": 'ApiKey realm="estimatesync"'}

@@ -98,13 +98,13 @@ class SyncIndex:
         return entry is None or entry.phase.is_final
 
     def _iterate(self, query: SyncQuery) -> Iterator[_Entry]:
-        last = self._places
-        high = bisect.bisect_left(last, (query.until, "")) if query.until else len(last)
+        places = self._places
+        high = bisect.bisect_left(places, (query.until, "")) if query.until else len(places)
         if query.after:
-            high = min(high, bisect.bisect_left(last, (query.after.created_at, query.after.name)))
-        low = bisect.bisect_left(last, (query.since, "")) if query.since else 0
+            high = min(high, bisect.bisect_left(places, (query.after.created_at, query.after.name)))
+        low = bisect.bisect_left(places, (query.since, "")) if query.since else 0
         for position in range(high - 1, low - 1, -1):
-            yield self._entries[last[position][1]]
+            yield self._entries[places[position][1]]
 
     def _build_entry(self, sync: EstimateSync) -> _Entry:
         metadata = sync.metadata

@@ -35,7 +35,7 @@ _SHOWN_LENGTH: Final = 40
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
-_VISIBLE: Final = re.compile(r"[ -~]+")
+_PRINTABLE: Final = re.compile(r"[ -~]+")
 
 
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ def _parse_idempotency_key(value: str | None, faults: list[str]) -> str | None:
         return None
     text = value.strip()
     key = re.sub(r"\\(.)", r"\1", text[1:-1]) if re.fullmatch(r'"(?:[^"\\]|\\.)*"', text) else text
-    if not _VISIBLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_MAX_LENGTH:
+    if not _PRINTABLE.fullmatch(key) or len(key) > IDEMPOTENCY_KEY_MAX_LENGTH:
         faults.append(f"Idempotency-Key: send 1 to {IDEMPOTENCY_KEY_MAX_LENGTH} printable ASCII characters, or no key")
     return key
 

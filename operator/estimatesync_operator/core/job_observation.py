@@ -90,7 +90,7 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     """BackoffLimitExceeded, DeadlineExceeded or PodFailurePolicy: the Job's own, known before its pods are gone."""
     failure_message: str | None = None
     termination_message: str | None = None
-    """None when no run has ended, or its pod is gone; empty when the run left no word."""
+    """None when no run has ended, or its pod is gone; empty when the run left no message."""
     exit_code: int | None = None
     container_reason: str | None = None
     """What the node says of the ended run: Completed, Error, OOMKilled; or why it was ended or refused: Evicted."""

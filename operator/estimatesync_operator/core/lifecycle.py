@@ -29,7 +29,7 @@ from estimatesync_contract.status import (
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import Outcome
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import compute_token
+from estimatesync_operator.core.retention import compute_redelivery_token
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"
@@ -205,7 +205,7 @@ def _resolve_range(sync: EstimateSync, *, now: datetime, time_zone: ZoneInfo) ->
 
 def _build_callback(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
     """A request to deliver again that came too early is served by the first delivery."""
-    token = compute_token(sync)
+    token = compute_redelivery_token(sync)
     if not sync.spec.callback.enabled or not has_target:
         why = NO_TARGET if sync.spec.callback.enabled else NOT_WANTED
         return CallbackStatus(state=CallbackState.DISABLED, last_error=why, redelivery=token)
@@ -223,7 +223,7 @@ def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
 
 
 def _compute_start(sync: EstimateSync, now: datetime) -> datetime:
-    """Nothing starts before it is created, though our clock be behind, or its second not over."""
+    """A sync does not start before it is created, even if our clock is behind, or whole seconds hide the difference."""
     start, created = _whole_second(now), sync.metadata.creation_timestamp
     return max(start, created) if created else start
 

@@ -24,7 +24,7 @@ from estimatesync_operator.core.outcomes import (
     fail,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import compute_expiry, compute_requested, has_request
+from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, is_redelivery_requested
 
 AT_ONCE: Final = timedelta(0)
 _QUEUE_TICK: Final = timedelta(seconds=30)
@@ -195,8 +195,8 @@ def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, s
 def _plan_finished(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
     if sync.status.observed_generation != sync.metadata.generation:
         return Plan(status=lifecycle.compute_acknowledged_status(sync, now=now), requeue_after=AT_ONCE)
-    if has_request(sync):
-        callback = compute_requested(sync, environment=settings.environment, has_target=seen.has_target)
+    if is_redelivery_requested(sync):
+        callback = compute_redelivery(sync, environment=settings.environment, has_target=seen.has_target)
         return Plan(status=lifecycle.compute_delivery_status(sync, callback, now=now), requeue_after=AT_ONCE)
     if sync.status.callback is not None and sync.status.owes_callback:
         due = sync.status.callback.next_attempt_time or now

@@ -23,7 +23,7 @@ def is_settled(sync: EstimateSync) -> bool:
         sync.is_finished
         and sync.status.observed_generation == sync.metadata.generation
         and not sync.status.owes_callback
-        and not has_request(sync)
+        and not is_redelivery_requested(sync)
     )
 
 
@@ -36,31 +36,31 @@ def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta) -> datetime | 
     return completion + (default_ttl if own is None else timedelta(seconds=own))
 
 
-def compute_token(sync: EstimateSync) -> str | None:
+def compute_redelivery_token(sync: EstimateSync) -> str | None:
     """Name the request that stands on the sync, served or not; a long value is named by its digest."""
     value = sync.metadata.annotations.get(ANNOTATION_REDELIVER, "")
     digest_or_value = value if len(value) <= _TOKEN_MAX_LENGTH else hashlib.sha256(value.encode()).hexdigest()
     return digest_or_value or None
 
 
-def has_request(sync: EstimateSync) -> bool:
+def is_redelivery_requested(sync: EstimateSync) -> bool:
     """Return whether another delivery of a finished sync's callback is requested."""
-    callback, token = sync.status.callback, compute_token(sync)
+    callback, token = sync.status.callback, compute_redelivery_token(sync)
     return sync.is_finished and callback is not None and token is not None and token != callback.redelivery
 
 
-def compute_requested(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
+def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
     """Begin the delivery again: same id, and the whole schedule of attempts; the earlier attempts stay on record.
 
     A callback that had no target gets one if there is one by now; one that the sync never wanted stays away.
     """
     callback = sync.status.callback or CallbackStatus(state=CallbackState.DISABLED)
     if not sync.spec.callback.enabled or not has_target:
-        return msgspec.structs.replace(callback, redelivery=compute_token(sync))
+        return msgspec.structs.replace(callback, redelivery=compute_redelivery_token(sync))
     return CallbackStatus(
         state=CallbackState.PENDING,
         id=callback.id or build_callback_id(sync.uid),
         environment=callback.environment or environment,
-        redelivery=compute_token(sync),
+        redelivery=compute_redelivery_token(sync),
         history=callback.history,
     )

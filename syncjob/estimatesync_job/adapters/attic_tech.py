@@ -51,7 +51,7 @@ class _Request:
 
 
 class _StaleTokenError(Exception):
-    """A request was refused with this token; the conversation may have a newer one by now."""
+    """A request was refused with this token; the session may have a newer one by now."""
 
     def __init__(self, token: str, refusal: TokenRefusedError) -> None:
         super().__init__(str(refusal))
@@ -60,7 +60,7 @@ class _StaleTokenError(Exception):
 
 
 class AtticTech:
-    """One logged-in conversation; safe to use for several pages at once."""
+    """One logged-in session; safe to use for several pages at once."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class AtticTech:
 async def open_attic_tech(
     settings: Settings, *, log: Log, policy: RetryPolicy | None = None, exchange_seconds: float = EXCHANGE_SECONDS
 ) -> AsyncIterator[AtticTech]:
-    """Open a conversation; nothing is sent yet. Redirects are not followed: they could carry the token elsewhere.
+    """Open a session; nothing is sent yet. Redirects are not followed: they could carry the token elsewhere.
 
     Raises:
         ConfigurationError: The authorities to trust cannot be read.

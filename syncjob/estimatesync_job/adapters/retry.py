@@ -1,6 +1,6 @@
 """Sends a request again until it succeeds, or until another attempt makes no sense. `attic_tech` sends all through it.
 
-A Retry-After pauses all requests of the conversation, and no attempt is made that would come after the sync must have
+A Retry-After pauses all requests of the session, and no attempt is made that would come after the sync must have
 ended.
 """
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Retries:
-    """The retries of one conversation.
+    """The retries of one session.
 
     Attributes:
         clock: the server's clock, once it is known; a Retry-After date is counted from it.

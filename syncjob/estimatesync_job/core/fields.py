@@ -11,8 +11,8 @@ import msgspec
 
 _BIGINT_LIMIT: Final = 2**63
 _CENT: Final = Decimal("0.01")
-_FINEST: Final = Decimal("0.000001")
-_LONGEST_ID: Final = 20
+_SIX_PLACES: Final = Decimal("0.000001")
+_ID_MAX_LENGTH: Final = 20
 _NUMBER_LIMIT: Final = Decimal(10) ** 10
 """What numeric(12,2) can hold: amounts below this."""
 _MONEY_LIMIT: Final = _NUMBER_LIMIT - _CENT / 2
@@ -33,7 +33,7 @@ class FieldFaultError(ValueError):
 
 def parse_id(field: str, value: Any) -> int:  # noqa: ANN401 - any JSON value
     """Read an id that must be there: an integer, or the text of one."""
-    if isinstance(value, str) and len(value) <= _LONGEST_ID and value.strip().isdecimal():
+    if isinstance(value, str) and len(value) <= _ID_MAX_LENGTH and value.strip().isdecimal():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not -_BIGINT_LIMIT <= value < _BIGINT_LIMIT:
         raise FieldFaultError(field, "is missing" if value is None else "is not an integer")
@@ -58,7 +58,7 @@ def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - an
         return None
     if not -_NUMBER_LIMIT < number < _NUMBER_LIMIT:
         raise _build_size_fault(field)
-    rounded = number.quantize(_FINEST, ROUND_HALF_UP)
+    rounded = number.quantize(_SIX_PLACES, ROUND_HALF_UP)
     return number if rounded == number else rounded
 
 

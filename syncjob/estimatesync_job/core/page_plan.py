@@ -17,7 +17,7 @@ FIRST_SIZE: Final = 100
 """Records of a page as long as nothing is known about them."""
 
 FEW_PAGES: Final = 32
-"""As many as that may be left before larger ones are worth it."""
+"""Larger pages are worth it only where more than this many are left."""
 
 SIZES: Final = (800, 400, 200, 100, 50, 20, 10)
 """To choose from. Each divides some multiple of every smaller one, so that pages of two sizes join without a seam."""

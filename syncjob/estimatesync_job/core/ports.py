@@ -87,7 +87,7 @@ class EstimateStore(Protocol):
 
 
 OpenSource = AbstractAsyncContextManager[Source]
-"""Opens the conversation on entering; nothing is sent before the login."""
+"""Opens the session on entering; nothing is sent before the login."""
 
 OpenStore = AbstractAsyncContextManager[EstimateStore]
 """Connects, migrates and begins on entering; rolls back what was not merged on leaving."""

@@ -7,7 +7,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, Phase
-from estimatesync_operator.core.retention import compute_requested, compute_token, has_request
+from estimatesync_operator.core.retention import compute_redelivery, compute_redelivery_token, is_redelivery_requested
 
 MakeSync = Callable[..., EstimateSync]
 
@@ -33,15 +33,15 @@ def _finished(make_sync: MakeSync, **callback: Any) -> EstimateSync:
     ],
 )
 def test_every_new_value_is_one_request(make_sync: MakeSync, value: str, served: str | None, *, expected: bool) -> None:
-    assert has_request(_annotate(_finished(make_sync, redelivery=served), value)) is expected
+    assert is_redelivery_requested(_annotate(_finished(make_sync, redelivery=served), value)) is expected
 
 
 def test_a_sync_that_has_not_ended_has_no_callback_to_redeliver(make_sync: MakeSync) -> None:
-    assert not has_request(_annotate(make_sync("a", phase=Phase.RUNNING), "1"))
+    assert not is_redelivery_requested(_annotate(make_sync("a", phase=Phase.RUNNING), "1"))
 
 
 def test_a_long_value_is_remembered_by_its_digest(make_sync: MakeSync) -> None:
-    tokens = {compute_token(_annotate(make_sync("a"), "x" * 5000 + end)) for end in "ab"}
+    tokens = {compute_redelivery_token(_annotate(make_sync("a"), "x" * 5000 + end)) for end in "ab"}
 
     assert {len(token or "") for token in tokens} == {64}
     assert len(tokens) == 2
@@ -55,7 +55,7 @@ def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: Ma
     }
     sync = _annotate(_finished(make_sync, id="msg_1", environment="e", **before), "1")
 
-    callback = compute_requested(sync, environment="other", has_target=True)
+    callback = compute_redelivery(sync, environment="other", has_target=True)
 
     assert callback == CallbackStatus(
         state=CallbackState.PENDING, id="msg_1", environment="e", redelivery="1", history=before["history"]
@@ -73,9 +73,9 @@ def test_a_request_that_cannot_be_met_is_seen_and_changes_nothing_else(
     disabled = CallbackStatus(state=CallbackState.DISABLED, last_error="why")
     sync = _annotate(make_sync("a", phase=Phase.FAILED, spec=spec, callback=disabled), "1")
 
-    callback = compute_requested(sync, environment="e", has_target=has_target)
+    callback = compute_redelivery(sync, environment="e", has_target=has_target)
 
     assert callback == msgspec.structs.replace(disabled, redelivery="1")
-    assert not has_request(
+    assert not is_redelivery_requested(
         msgspec.structs.replace(sync, status=msgspec.structs.replace(sync.status, callback=callback))
     )
