@@ -32,19 +32,48 @@ def test_login_gives_a_token_that_lists_estimates(client: httpx.Client) -> None:
     body = login.json()
     assert login.status_code == 200
     assert body["message"] == "Authentication Passed"
-    assert body["user"] == {"id": 1, "email": "sync@attic-tech.example"}
+    assert (body["user"]["id"], body["user"]["email"]) == (1, "sync@attic-tech.example")
     assert body["exp"] > datetime.now(UTC).timestamp() + 7_000
     for scheme in ("Bearer", "JWT"):
         listing = client.get("/api/job-estimates", headers={"Authorization": f"{scheme} {body['token']}"})
         assert (listing.status_code, len(listing.json()["docs"])) == (200, 10)
 
 
-def test_email_is_taken_in_any_case(client: httpx.Client) -> None:
+def test_email_is_taken_in_any_case_and_between_blanks(client: httpx.Client) -> None:
     config = SampleConfig()
 
-    login = client.post("/api/users/login", json={"email": config.email.upper(), "password": config.password})
+    login = client.post("/api/users/login", json={"email": f" {config.email.upper()} ", "password": config.password})
 
     assert login.status_code == 200
+
+
+def test_five_wrong_passwords_lock_the_account_for_ten_minutes() -> None:
+    clock = SteppedClock()
+    wrong = {"email": SampleConfig().email, "password": "no"}
+
+    with running_sample(SampleConfig(clock=clock)) as sample, httpx.Client(base_url=sample.url) as client:
+        refused = [client.post("/api/users/login", json=wrong) for _ in range(5)]
+        locked = send_login(client)
+        clock.now += timedelta(minutes=10)
+        unlocked = send_login(client)
+
+    assert {answer.json()["errors"][0]["message"] for answer in refused} == {
+        "The email or password provided is incorrect."
+    }
+    assert (locked.status_code, locked.json()["errors"][0]["message"]) == (
+        401,
+        "This user is locked due to having too many failed login attempts.",
+    )
+    assert unlocked.status_code == 200
+
+
+def test_a_login_forgets_wrong_passwords(client: httpx.Client) -> None:
+    wrong = {"email": SampleConfig().email, "password": "no"}
+
+    for _ in range(2):
+        for _ in range(4):
+            client.post("/api/users/login", json=wrong)
+        assert send_login(client).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -159,8 +188,8 @@ def test_what_cannot_be_queried_is_a_400(logged_in: httpx.Client) -> None:
     [
         pytest.param("GET", "/api/nothing", id="unknown path"),
         pytest.param("GET", "/", id="root"),
-        pytest.param("DELETE", "/api/job-estimates", id="known path, other method"),
-        pytest.param("GET", "/api/users/login", id="login by GET"),
+        pytest.param("PUT", "/api/job-estimates", id="known path, other method"),
+        pytest.param("PUT", "/api/users/login", id="login by PUT"),
     ],
 )
 def test_other_routes_are_not_found(client: httpx.Client, method: str, path: str) -> None:

@@ -5,7 +5,7 @@ Tests build conditions directly.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
@@ -17,29 +17,36 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from sample_attic_tech.payload_errors import InternalError, QueryError
-from sample_attic_tech.records import FULL_DEPTH, parse_instant
+from sample_attic_tech.records import FULL_DEPTH, MONEY_FIELDS, RELATIONS, parse_instant
+from sample_attic_tech.selection import Selection, parse_fields, parse_populate
 
 Scalar = float | str | datetime | None
 
 DEFAULT_LIMIT = 10
 DEFAULT_SORT = ("-createdAt",)
+_ID_LIMIT = 2**31
 
 
 class FieldKind(StrEnum):
     """How a queryable field's values compare."""
 
+    ID = auto()
     NUMBER = auto()
     TEXT = auto()
     INSTANT = auto()
 
 
 FIELD_KINDS: Mapping[str, FieldKind] = {
-    "id": FieldKind.NUMBER,
-    "name": FieldKind.TEXT,
-    "status": FieldKind.TEXT,
-    "createdAt": FieldKind.INSTANT,
-    "updatedAt": FieldKind.INSTANT,
+    "id": FieldKind.ID,
+    **dict.fromkeys(RELATIONS, FieldKind.ID),
+    **dict.fromkeys(("createdAt", "updatedAt"), FieldKind.INSTANT),
+    **dict.fromkeys((*MONEY_FIELDS, "labor_hours"), FieldKind.NUMBER),
+    **dict.fromkeys(("tax_details.tax_rate", "tax_details.final_price_after_taxes"), FieldKind.NUMBER),
+    **dict.fromkeys(("name", "status", "crew_notes", "payment_method"), FieldKind.TEXT),
+    **dict.fromkeys(("branch.name", "user.name", "user.email", "property.address"), FieldKind.TEXT),
+    **dict.fromkeys(("client.fullName", "client.email", "property.client.fullName"), FieldKind.TEXT),
 }
+"""What can be queried and sorted by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +88,11 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "less_than": _when_present(lt),
     "less_than_equal": _when_present(le),
     "in": lambda value, operand: value in operand,
+    "not_in": lambda value, operand: value not in operand,
+    "contains": _when_present(lambda value, operand: operand.lower() in str(value).lower()),
+    "like": _when_present(
+        lambda value, operand: all(word in str(value).lower() for word in operand.lower().split(" "))
+    ),
     "exists": lambda value, operand: (value is not None) is operand,
 }
 
@@ -88,13 +100,12 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 def parse_condition(field: str, operator: str, texts: tuple[str, ...]) -> Condition:
     """Build a condition from the texts of a query string; several texts serve `in`.
 
-    Payload lets an unreadable date or number match nothing; the sample refuses it, so that a client's mistake shows.
+    Payload lets an unreadable date or number, or one of two values, match nothing; the sample refuses it, so that a
+    client's mistake shows.
 
     Raises:
         QueryError: for a field or operator that cannot be queried, or an unreadable value.
     """
-    if field not in FIELD_KINDS:
-        raise QueryError(field)
     if operator not in OPERATORS:
         raise QueryError(f"{field}.{operator}")
     try:
@@ -106,19 +117,30 @@ def parse_condition(field: str, operator: str, texts: tuple[str, ...]) -> Condit
 def _parse_operand(field: str, operator: str, texts: tuple[str, ...]) -> Scalar | tuple[Scalar, ...] | bool:
     if operator == "exists":
         return texts[0] == "true"
-    if operator == "in":
+    if operator in {"in", "not_in"}:
         return tuple(_parse_scalar(field, part.strip()) for text in texts for part in text.split(","))
-    return _parse_scalar(field, texts[0])
+    (text,) = texts
+    return _parse_scalar(field, text)
 
 
 def _parse_scalar(field: str, text: str) -> Scalar:
     match FIELD_KINDS[field]:
+        case FieldKind.ID:
+            return _parse_id(text)
         case FieldKind.NUMBER:
             return float(text)
         case FieldKind.INSTANT:
             return None if text in {"", "null"} else parse_instant(text)
         case FieldKind.TEXT:
             return text
+
+
+def _parse_id(text: str) -> float:
+    """PostgreSQL refuses what is a number, but no integer of four bytes."""
+    number = float(text)
+    if not number.is_integer() or not -_ID_LIMIT <= number < _ID_LIMIT:
+        raise InternalError
+    return number
 
 
 def read_field(record: Mapping[str, Any], path: str) -> Scalar:
@@ -171,6 +193,7 @@ def query(
     sort: Sequence[str] = DEFAULT_SORT,
     limit: int = DEFAULT_LIMIT,
     page: int = 1,
+    is_paged: bool = True,
 ) -> Page:
     """Build one page of the records.
 
@@ -180,10 +203,14 @@ def query(
         sort: field paths, `-` before one for descending; a field that no record has changes nothing.
         limit: records a page, ≥ 0; 0 gives all records on one page.
         page: from 1; a page past the end is empty and keeps the true totals.
+        is_paged: False counts only what is on this page, and says nothing about others (`pagination=false`).
     """
     matching = [record for record in records if where is None or matches(record, where)]
     for field in reversed(sort):
         matching.sort(key=partial(_read_sort_key, field.removeprefix("-")), reverse=field.startswith("-"))
+    if not is_paged and limit:
+        matching = matching[(page - 1) * limit : page * limit]
+        return msgspec.structs.replace(_build_page(matching, limit=0, page=page), limit=limit)
     return _build_page(matching, limit=limit, page=page)
 
 
@@ -223,27 +250,40 @@ class FindQuery:
     sort: tuple[str, ...]
     limit: int
     page: int
-    depth: int
+    is_paged: bool
+    selection: Selection
 
 
 def parse_find_query(query_string: str) -> FindQuery:
-    """Read a query string; numbers that are none count as absent, unknown parameters are ignored, as in Payload.
+    """Read a query string; unknown parameters and unknown fields to sort by are ignored, as in Payload.
+
+    Payload 3 takes a number that is none for no limit, or for depth 0; the sample refuses it, so that a client's
+    mistake shows.
 
     Raises:
         QueryError: for a `where` that cannot be queried.
-        InternalError: for a negative limit or page, which PostgreSQL refuses.
+        InternalError: for a negative or unreadable number.
     """
     tree = _parse_brackets(query_string)
-    limit = _parse_int(tree.get("limit"), DEFAULT_LIMIT)
+    is_paged = tree.get("pagination") != ("false",)
+    limit = _parse_int(tree.get("limit"), DEFAULT_LIMIT if is_paged else 0)
     page = _parse_int(tree.get("page"), 1) or 1
     if limit < 0 or page < 0:
         raise InternalError
+    where = tree.get("where", {})
+    if unknown := tuple(_find_unknown(where)):
+        raise QueryError(*unknown)
     return FindQuery(
-        where=_parse_all(tree.get("where", {})),
+        where=_parse_all(where),
         sort=_parse_sort(tree.get("sort")),
         limit=limit,
         page=page,
-        depth=_parse_int(tree.get("depth"), FULL_DEPTH),
+        is_paged=is_paged,
+        selection=Selection(
+            depth=_parse_int(tree.get("depth"), FULL_DEPTH),
+            select=parse_fields(tree.get("select")),
+            populate=parse_populate(tree.get("populate")),
+        ),
     )
 
 
@@ -267,6 +307,16 @@ def _insert(tree: dict[str, Any], path: list[str], text: str) -> None:
     node[last] = (*node.get(last, ()), text)
 
 
+def _find_unknown(tree: object) -> Iterator[str]:
+    """Find every field that there is not: Payload names them all at once."""
+    for name, inner in tree.items() if isinstance(tree, dict) else ():
+        if name.lower() in {"and", "or"}:
+            for part in inner.values() if isinstance(inner, dict) else ():
+                yield from _find_unknown(part)
+        elif name not in FIELD_KINDS:
+            yield name
+
+
 def _parse_all(tree: object) -> AllOf:
     if not isinstance(tree, dict):
         raise QueryError("where")
@@ -276,9 +326,9 @@ def _parse_all(tree: object) -> AllOf:
 def _parse_entry(name: str, inner: object) -> tuple[Where, ...]:
     if not isinstance(inner, dict):
         raise QueryError(name)
-    if name in {"and", "or"}:
+    if name.lower() in {"and", "or"}:
         parts = tuple(_parse_all(part) for part in inner.values())
-        return (AllOf(parts=parts) if name == "and" else AnyOf(parts=parts),)
+        return (AllOf(parts=parts) if name.lower() == "and" else AnyOf(parts=parts),)
     return tuple(parse_condition(name, operator, _flatten(name, texts)) for operator, texts in inner.items())
 
 
@@ -292,15 +342,15 @@ def _flatten(field: str, texts: object) -> tuple[str, ...]:
 
 
 def _parse_sort(texts: object) -> tuple[str, ...]:
-    if not isinstance(texts, tuple):
-        return DEFAULT_SORT
-    return tuple(part for text in texts for part in text.split(",") if part) or DEFAULT_SORT
+    parts = [part for text in texts for part in text.split(",")] if isinstance(texts, tuple) else []
+    return tuple(part for part in parts if part.removeprefix("-") in FIELD_KINDS) or DEFAULT_SORT
 
 
 def _parse_int(texts: object, default: int) -> int:
-    if not isinstance(texts, tuple):
+    if texts is None:
         return default
     try:
-        return int(texts[-1])
-    except ValueError:
-        return default
+        (text,) = texts if isinstance(texts, tuple) else ()
+        return int(text)
+    except ValueError as error:
+        raise InternalError from error

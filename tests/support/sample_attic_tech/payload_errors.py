@@ -5,6 +5,7 @@ PayloadError
 ├── RequiredFieldError     400  the login lacks a field
 ├── QueryError             400  a field or operator that cannot be queried
 ├── AuthenticationError    401  wrong email or password
+├── LockedAccountError     401  too many wrong passwords, whatever this one is
 ├── ForbiddenError         403  no token, or one that is bad or expired: Payload does not distinguish them
 ├── RouteNotFoundError     404  also for a known path with another method: Payload has no 405
 └── InternalError          500  what PostgreSQL refuses; Payload hides why
@@ -49,17 +50,19 @@ class RequiredFieldError(PayloadError):
 
 
 class QueryError(PayloadError):
-    """A field or operator that cannot be queried."""
+    """Fields or operators that cannot be queried."""
 
     status = 400
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"The following path cannot be queried: {path}")
-        self.path = path
+    def __init__(self, *paths: str) -> None:
+        noun = "path" if len(paths) == 1 else "paths"
+        super().__init__(f"The following {noun} cannot be queried: {', '.join(paths)}")
+        self.paths = paths
 
     def to_body(self) -> dict[str, Any]:
-        """Build the JSON body, which names the path."""
-        return {"errors": [{"name": "QueryError", "data": [{"path": self.path}], "message": str(self)}]}
+        """Build the JSON body, which names the paths."""
+        data = [{"path": path} for path in self.paths]
+        return {"errors": [{"name": "QueryError", "data": data, "message": str(self)}]}
 
 
 class AuthenticationError(PayloadError):
@@ -69,6 +72,15 @@ class AuthenticationError(PayloadError):
 
     def __init__(self) -> None:
         super().__init__("The email or password provided is incorrect.")
+
+
+class LockedAccountError(PayloadError):
+    """Too many wrong passwords."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("This user is locked due to having too many failed login attempts.")
 
 
 class ForbiddenError(PayloadError):

@@ -4,8 +4,8 @@ Demos and tests build their data here. What makes real records awkward (missing,
 cases, each applied to every n-th record: a set of about a hundred has met every one. Intervals are primes, so that edge
 cases also meet each other.
 
-Payload stores ids and populates them on reading. The sample keeps records fully populated, as `depth=2` gives them, and
-takes relations away again for a smaller depth.
+Payload stores ids and populates them on reading. The sample keeps records fully populated, as `depth=2` gives them;
+`selection` takes away what a listing does not ask for.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,14 @@ from sample_attic_tech import field_values
 Record = dict[str, Any]
 """One estimate as JSON gives it; a record is replaced, never edited in place."""
 
-RELATIONS = frozenset({"branch", "user", "client", "property"})
+RELATIONS: Mapping[str, str] = {
+    "branch": "branches",
+    "user": "users",
+    "client": "clients",
+    "property": "properties",
+}
+"""The collection behind each relation, of an estimate and of a property."""
+
 FULL_DEPTH = 2
 """The deepest relation of a record (property → client); Payload's default depth is the same."""
 
@@ -55,19 +62,6 @@ def parse_instant(text: str) -> datetime:
 def format_timestamp(instant: datetime) -> str:
     """Write an instant as Payload does: UTC, milliseconds, `Z`; finer digits are cut."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def populate(record: Mapping[str, Any], depth: int) -> Record:
-    """Build the record as `depth` shows it: relations below it are bare ids."""
-    if depth >= FULL_DEPTH:
-        return dict(record)
-    return {name: _format_field(name, value, depth) for name, value in record.items()}
-
-
-def _format_field(name: str, value: object, depth: int) -> object:
-    if name not in RELATIONS or not isinstance(value, dict):
-        return value
-    return populate(value, depth - 1) if depth > 0 else value.get("id")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,26 +24,33 @@ from sample_attic_tech.payload_errors import (
     AuthenticationError,
     ForbiddenError,
     InvalidJsonError,
+    LockedAccountError,
     PayloadError,
     RequiredFieldError,
     RouteNotFoundError,
 )
-from sample_attic_tech.records import Record, populate
+from sample_attic_tech.records import Record, format_timestamp
+from sample_attic_tech.selection import to_document
 from sample_attic_tech.server import Fault, Request, Response, apply_fault, build_json_response, running_server
 
 LOGIN_PATH = "/api/users/login"
 ESTIMATES_PATH = "/api/job-estimates"
 USER_ID = 1
+_SESSION_ID = "8f0f2b9e-6c1e-4a51-9c55-0d3f5a7c1e42"
+MAX_LOGIN_ATTEMPTS = 5
+LOCK_TIME = timedelta(minutes=10)
+"""Payload's defaults: that many wrong passwords in a row lock an account for so long, also for the right one."""
 
 
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     exp: int
 
 
-def build_token(*, user_id: int, email: str, expires_at: datetime, secret: bytes) -> str:
-    """Sign a token for a user; expiry counts in whole seconds."""
-    header = {"alg": "HS256", "typ": "JWT"}
-    claims = {"id": user_id, "collection": "users", "email": email, "exp": int(expires_at.timestamp())}
+def build_token(*, user_id: int, email: str, issued_at: datetime, expires_at: datetime, secret: bytes) -> str:
+    """Sign a token for a user; times count in whole seconds."""
+    header = {"alg": "HS256", "authVersion": 1, "typ": "JWT"}
+    times = {"iat": int(issued_at.timestamp()), "exp": int(expires_at.timestamp())}
+    claims = {"id": user_id, "collection": "users", "email": email, "sid": _SESSION_ID} | times
     signed = f"{_encode(header)}.{_encode(claims)}"
     return f"{signed}.{_sign(signed, secret)}"
 
@@ -200,6 +207,8 @@ class RunningSample:
         self._config = config
         self._secret = secrets.token_bytes(32)
         self._lock = Lock()
+        self._failed_logins = 0
+        self._locked_until: datetime | None = None
         self._endpoints = {("POST", LOGIN_PATH): self._login, ("GET", ESTIMATES_PATH): self._find}
 
     def revoke_tokens(self) -> None:
@@ -214,7 +223,7 @@ class RunningSample:
             return apply_fault(fault, self._answer(request))
 
     def _answer(self, request: Request) -> Response:
-        endpoint = self._endpoints.get((request.method, request.path))
+        endpoint = self._endpoints.get((request.method, request.path.rstrip("/")))
         try:
             if endpoint is None:
                 raise RouteNotFoundError(request.path)
@@ -223,20 +232,38 @@ class RunningSample:
             return build_json_response(error.to_body(), status=error.status)
 
     def _login(self, request: Request) -> Response:
-        if _parse_credentials(request) != (self._config.email.lower(), self._config.password):
-            raise AuthenticationError
-        expires_at = self._config.clock() + self._config.token_lifetime
-        email = self._config.email
-        token = build_token(user_id=USER_ID, email=email, expires_at=expires_at, secret=self._secret)
-        user = {"id": USER_ID, "email": email}
+        now, email = self._config.clock(), self._config.email
+        self._authenticate(*_parse_credentials(request), now)
+        expires_at = now + self._config.token_lifetime
+        token = build_token(user_id=USER_ID, email=email, issued_at=now, expires_at=expires_at, secret=self._secret)
+        user = _build_user(email, now, expires_at)
         body = {"message": "Authentication Passed", "user": user, "token": token, "exp": int(expires_at.timestamp())}
         return build_json_response(body)
+
+    def _authenticate(self, email: str, password: str, now: datetime) -> None:
+        """Count wrong passwords, and refuse the right one, too, while the account is locked."""
+        if email != self._config.email.lower():
+            raise AuthenticationError
+        if self._locked_until and now < self._locked_until:
+            raise LockedAccountError
+        if password != self._config.password:
+            self._failed_logins += 1
+            self._locked_until = now + LOCK_TIME if self._failed_logins >= MAX_LOGIN_ATTEMPTS else None
+            raise AuthenticationError
+        self._failed_logins, self._locked_until = 0, None
 
     def _find(self, request: Request) -> Response:
         self._check_token(request)
         find = parse_find_query(request.query_string)
-        page = query(self._read_records(), where=find.where, sort=find.sort, limit=find.limit, page=find.page)
-        docs = [populate(record, find.depth) for record in page.docs]
+        page = query(
+            self._read_records(),
+            where=find.where,
+            sort=find.sort,
+            limit=find.limit,
+            page=find.page,
+            is_paged=find.is_paged,
+        )
+        docs = [to_document(record, find.selection) for record in page.docs]
         delay = self._config.page_delay_seconds + self._config.record_delay_seconds * len(docs)
         return replace(build_json_response(msgspec.structs.replace(page, docs=docs)), delay_seconds=delay)
 
@@ -261,7 +288,22 @@ def _parse_credentials(request: Request) -> tuple[str, str]:
         body = msgspec.json.decode(request.body or b"{}") if is_json else {}
     except msgspec.DecodeError as error:
         raise InvalidJsonError from error
-    return _read_text(body, "email").lower(), _read_text(body, "password")
+    return _read_text(body, "email").strip().lower(), _read_text(body, "password")
+
+
+def _build_user(email: str, now: datetime, expires_at: datetime) -> dict[str, Any]:
+    """Build what a login shows of the user; the sessions are why no raw record should ever be logged."""
+    created_at, expires = format_timestamp(now), format_timestamp(expires_at)
+    return {
+        "id": USER_ID,
+        "name": "Sync",
+        "updatedAt": None,
+        "createdAt": created_at,
+        "email": email,
+        "sessions": [{"id": _SESSION_ID, "createdAt": created_at, "expiresAt": expires}],
+        "collection": "users",
+        "_strategy": "local-jwt",
+    }
 
 
 def _read_text(body: object, name: str) -> str:

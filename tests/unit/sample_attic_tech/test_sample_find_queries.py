@@ -46,6 +46,10 @@ def find_ids(query_string: str) -> list[int]:
         pytest.param("where[updatedAt][equals]=null", [], id="null date"),
         pytest.param("where[id][greater_than]=1&where[id][less_than]=4&where[status][exists]=true", [2, 3], id="all"),
         pytest.param("where[or][0][id][equals]=1&where[or][1][id][equals]=4", [1, 4], id="or"),
+        pytest.param("where[OR][0][id][equals]=1&where[OR][1][id][equals]=4", [1, 4], id="or, in capitals"),
+        pytest.param("where[id][not_in]=1,3", [2, 4], id="not in"),
+        pytest.param("where[status][like]=EN", [1, 3], id="like minds no case"),
+        pytest.param("where[status][contains]=raf", [2], id="contains"),
         pytest.param("where[and][0][id][in]=1,2&where[and][1][status][equals]=draft", [2], id="and"),
         pytest.param(
             "where[or][0][and][0][id][equals]=2&where[or][0][and][1][status][equals]=sent&where[or][1][id][equals]=3",
@@ -91,17 +95,41 @@ def test_what_cannot_be_queried_is_refused_by_name(query_string: str, path: str)
         pytest.param("limit=100&page=3&depth=0&sort=-updatedAt,id", (100, 3, 0, ("-updatedAt", "id")), id="all given"),
         pytest.param("limit=0", (0, 1, 2, ("-createdAt",)), id="limit 0 is kept"),
         pytest.param("page=0", (10, 1, 2, ("-createdAt",)), id="page 0 is page 1"),
-        pytest.param("limit=many&page=&depth=x&sort=", (10, 1, 2, ("-createdAt",)), id="unreadable counts as absent"),
-        pytest.param("limit[gt]=3&locale=en", (10, 1, 2, ("-createdAt",)), id="unknown is ignored"),
+        pytest.param("sort=", (10, 1, 2, ("-createdAt",)), id="no sort"),
+        pytest.param("sort=nosuch,-id,-nosuch", (10, 1, 2, ("-id",)), id="unknown fields do not sort"),
+        pytest.param("sort=nosuch", (10, 1, 2, ("-createdAt",)), id="nothing known to sort by"),
+        pytest.param("locale=en&deep[er]=1", (10, 1, 2, ("-createdAt",)), id="unknown is ignored"),
     ],
 )
 def test_numbers_and_sort_are_read(query_string: str, expected: tuple[object, ...]) -> None:
     find = parse_find_query(query_string)
 
-    assert (find.limit, find.page, find.depth, find.sort) == expected
+    assert (find.limit, find.page, find.selection.depth, find.sort) == expected
 
 
-@pytest.mark.parametrize("query_string", [pytest.param("limit=-1", id="limit"), pytest.param("page=-1", id="page")])
-def test_negative_numbers_fail_as_the_database_would(query_string: str) -> None:
+@pytest.mark.parametrize(
+    "query_string",
+    [
+        pytest.param("limit=-1", id="negative limit"),
+        pytest.param("page=-1", id="negative page"),
+        pytest.param("limit=2.5", id="half a record"),
+        pytest.param("limit=1&limit=2", id="two limits"),
+        pytest.param("limit[gt]=3", id="a limit with a name"),
+        pytest.param("limit=many", id="a limit that is no number"),
+        pytest.param("page=", id="an empty page"),
+        pytest.param("depth=x", id="a depth that is no number"),
+        pytest.param("where[id][equals]=1.5", id="half an id"),
+        pytest.param("where[id][less_than]=2147483648", id="an id of more than four bytes"),
+    ],
+)
+def test_what_the_database_would_refuse_fails_without_a_reason(query_string: str) -> None:
     with pytest.raises(InternalError, match="Something went wrong"):
         parse_find_query(query_string)
+
+
+def test_all_unknown_fields_are_refused_at_once() -> None:
+    with pytest.raises(QueryError) as refusal:
+        parse_find_query("where[nosuch][equals]=1&where[or][0][id][equals]=1&where[or][1][other][equals]=1")
+
+    assert refusal.value.to_body()["errors"][0]["data"] == [{"path": "nosuch"}, {"path": "other"}]
+    assert str(refusal.value) == "The following paths cannot be queried: nosuch, other"

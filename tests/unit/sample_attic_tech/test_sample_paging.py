@@ -33,6 +33,13 @@ def test_page_is_cut_and_described(count: int, limit: int, page: int, expected: 
     assert (found.limit, found.page) == (limit, page)
 
 
+def test_without_paging_a_page_counts_itself_alone() -> None:
+    found = query(build_numbered(5), sort=("id",), limit=2, page=2, is_paged=False)
+
+    assert ([doc["id"] for doc in found.docs], found.total_docs, found.total_pages) == ([3, 4], 2, 1)
+    assert (found.limit, found.page, found.has_next_page, found.has_prev_page) == (2, 2, False, False)
+
+
 def test_envelope_has_payloads_names() -> None:
     found = query(build_numbered(1), limit=1)
 

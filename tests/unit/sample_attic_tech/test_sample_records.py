@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from sample_attic_tech import Record, build_older_version, build_records, parse_instant
-from sample_attic_tech.records import populate
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 RECORDS = build_records(400, 7, NOW)
@@ -103,23 +102,3 @@ def test_padding_makes_each_record_heavy() -> None:
         for heavy, light in zip(padded, RECORDS, strict=False)
     ]
     assert all(295_000 < bytes_more < 310_000 for bytes_more in growth)
-
-
-@pytest.mark.parametrize(
-    ("depth", "client", "property_client"),
-    [
-        pytest.param(0, 9, None, id="0: relations are ids"),
-        pytest.param(1, {"id": 9}, 9, id="1: inner relations are ids"),
-        pytest.param(2, {"id": 9}, {"id": 9}, id="2: all populated"),
-        pytest.param(-1, 9, None, id="below 0 is 0"),
-    ],
-)
-def test_depth_limits_relations(depth: int, client: object, property_client: object) -> None:
-    record: Record = {"id": 1, "tax_details": {"rate": 8}, "client": {"id": 9}, "branch": None, "user": 3}
-    record["property"] = {"id": 5, "client": {"id": 9}}
-
-    shown = populate(record, depth)
-
-    assert (shown["tax_details"], shown["branch"], shown["user"]) == ({"rate": 8}, None, 3)
-    assert shown["client"] == client
-    assert shown["property"] == ({"id": 5, "client": property_client} if property_client else 5)
