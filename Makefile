@@ -118,6 +118,18 @@ test-fast: $(INSTALLED) ## Run only the tests that need no server
 test-alerts: $(INSTALLED) ## Provoke every alert, and try the rules with promtool (built from source the first time)
 	$(BIN)/python -m pytest tests/alerts tests/e2e/alerts
 
+.PHONY: check-payload
+check-payload: $(INSTALLED) ## Say whether this machine can run a real Payload CMS (Node)
+	@$(BIN)/python -m estimatesync_payload check-node
+
+.PHONY: payload
+payload: check-payload ## Install the Payload CMS that `make test-payload` runs, unless it is in the cache
+	@$(BIN)/python -m estimatesync_payload install
+
+.PHONY: test-payload
+test-payload: payload ## Run the sync program against a real Payload CMS, and hold the sample to it (Node)
+	$(BIN)/python -m pytest tests/payload
+
 .PHONY: kind
 kind: $(INSTALLED) ## Create a kind cluster with the images in it
 	$(BIN)/python -m estimatesync_images --archives .local/images
