@@ -26,7 +26,7 @@ from sample_attic_tech import build_records
 ESTIMATES = 300
 NOW = datetime(2025, 10, 16, 14, tzinfo=UTC)
 FIRST_DAY = date(2025, 1, 1)
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 600.0
 SYNC_USER = User(email="sync@attic-tech.example", password="made-up-password", name="Sync")
 CLUMSY_USER = User(email="clumsy@attic-tech.example", password="made-up-password", name="Clumsy")
 WORKER = User(email="worker@attic-tech.example", password="made-up-password", name="Worker")

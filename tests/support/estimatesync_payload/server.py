@@ -17,6 +17,9 @@ from estimatesync_cluster.terminal import report
 from estimatesync_payload.installation import SOURCES, Version, find_installation, find_node
 
 READY_SECONDS: Final = 120.0
+_SECRET: Final = secrets.token_hex(16)
+"""The same for all servers that this process starts: those of one database accept each other's tokens."""
+
 _READY: Final = re.compile(r'^\{"url":"(http://[^"]+)"\}$', re.MULTILINE)
 
 
@@ -68,7 +71,6 @@ def running_payload(
     environment = {
         "PATH": os.environ["PATH"],
         "PAYLOAD_DATABASE_URL": database_url,
-        # The same for all servers of a database, as tokens are.
         "PAYLOAD_SECRET": _SECRET,
         "PAYLOAD_TOKEN_SECONDS": str(token_seconds),
         "PAYLOAD_FIRST_USERS": msgspec.json.encode([asdict(user) for user in users]).decode(),
@@ -79,6 +81,3 @@ def running_payload(
         ready = _READY.search(log.read_text())
         assert ready, "it has just been found"  # noqa: S101  for the type checker
         yield RunningPayload(url=ready[1], version=version, database_url=database_url)
-
-
-_SECRET: Final = secrets.token_hex(16)
