@@ -9,6 +9,11 @@ from typing import Final
 
 import msgspec
 
+_SEE_LOG: Final = "See its log"
+_SEE_LOG_AND_REPEAT: Final = "See its log, then start a new sync"
+
+_QUOTE_MAX_LENGTH: Final = 600
+
 
 class Reason(StrEnum):
     """Why a sync is where it is. What a person should do about it is said in the message next to it."""
@@ -89,9 +94,6 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
         """What the status says."""
         return f"{self.happened}. {self.cure}" if self.cure else self.happened
 
-
-_SEE_LOG: Final = "See its log"
-_SEE_LOG_AND_REPEAT: Final = "See its log, then start a new sync"
 
 CAUSES: Final = (
     # What lasts until someone acts. The words of Kubernetes follow after a colon.
@@ -231,8 +233,6 @@ CAUSES: Final = (
 )
 
 _BY_REASON: Final[Mapping[Reason, Cause]] = {cause.reason: cause for cause in CAUSES}
-
-_QUOTE_MAX_LENGTH: Final = 600
 
 
 def format_cause(reason: Reason, *, quote: str | None = None, **details: object) -> str:

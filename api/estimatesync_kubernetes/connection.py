@@ -85,7 +85,7 @@ class TokenFile:
     def write_into(self, configuration: Configuration) -> None:
         """Read the file if it has changed; called before each request.
 
-        Whoever renews the token without replacing the file leaves it empty for a moment: then the old token stays.
+        A program that renews the token without replacing the file leaves it empty for a moment: the old token stays.
         """
         found = self._path.stat()
         if (found.st_ino, found.st_mtime_ns) != self._identity:

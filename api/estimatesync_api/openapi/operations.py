@@ -25,6 +25,27 @@ from estimatesync_api.openapi import examples
 Schema = dict[str, Any]
 Problems = tuple[Problem, ...]
 
+ANY_REQUEST: Final[Problems] = (
+    Problem.KEY_MISSING,
+    Problem.KEY_WRONG,
+    Problem.TOO_MANY_REQUESTS,
+    Problem.TOO_MANY_GUESSES,
+    Problem.UNAVAILABLE,
+)
+"""How any request with a key may be refused."""
+
+ANY_CHANGE: Final[Problems] = (*ANY_REQUEST, Problem.KEY_READ_ONLY)
+"""How any request that changes something may be refused."""
+
+_TEXT: Final = "text/plain"
+
+_MOMENT: Final[Schema] = {
+    "type": "string",
+    "anyOf": [{"format": "date"}, {"format": "date-time"}, {"maxLength": 0}],
+    "examples": ["2025-09-01", "2025-09-01T14:00:00Z"],
+}
+_STATUS: Final[Schema] = {"type": "string", "pattern": "^[a-z, ]*$", "examples": ["running", "failed,cancelled"]}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
@@ -62,19 +83,6 @@ class Operation:
     answers: dict[int, Answer]
     problems: tuple[Problem, ...] = ()
     is_public: bool = False
-
-
-ANY_REQUEST: Final[Problems] = (
-    Problem.KEY_MISSING,
-    Problem.KEY_WRONG,
-    Problem.TOO_MANY_REQUESTS,
-    Problem.TOO_MANY_GUESSES,
-    Problem.UNAVAILABLE,
-)
-"""How any request with a key may be refused."""
-
-ANY_CHANGE: Final[Problems] = (*ANY_REQUEST, Problem.KEY_READ_ONLY)
-"""How any request that changes something may be refused."""
 
 
 def build_query(name: str, text: str, schema: Schema) -> Parameter:
@@ -145,17 +153,9 @@ START_OPERATIONS: Final = (
 )
 
 
-_TEXT: Final = "text/plain"
-
 _SYNC_ID: Final = Parameter(
     place="path", name="sync_id", text="The `sync_id` of the first answer.", schema={"type": "string", "minLength": 1}
 )
-_MOMENT: Final[Schema] = {
-    "type": "string",
-    "anyOf": [{"format": "date"}, {"format": "date-time"}, {"maxLength": 0}],
-    "examples": ["2025-09-01", "2025-09-01T14:00:00Z"],
-}
-_STATUS: Final[Schema] = {"type": "string", "pattern": "^[a-z, ]*$", "examples": ["running", "failed,cancelled"]}
 _LIST_PARAMETERS: Final = (
     build_query(
         "limit",

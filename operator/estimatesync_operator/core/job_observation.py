@@ -232,7 +232,7 @@ def _find_job_condition(job: Raw, *kinds: str) -> Raw | None:
 
 
 def _is_owned(child: Raw, owner_uid: str) -> bool:
-    """By the controlling reference only: any object may name any other owner besides."""
+    """By the controlling reference only: any object may name further owners."""
     owners = child["metadata"].get("ownerReferences", [])
     return any(owner.get("uid") == owner_uid and owner.get("controller") for owner in owners)
 

@@ -139,7 +139,7 @@ def test_a_rolling_restart_under_load_loses_no_request(
     assert len(load.accepted) == len(stored) > 60
 
 
-def test_what_was_accepted_is_stored_though_servers_are_killed_at_any_moment(
+def test_what_was_accepted_is_stored_even_if_servers_are_killed_at_any_moment(
     launch: Callable[..., Any], shared: dict[str, Any], pool: ThreadPoolExecutor
 ) -> None:
     running = [launch(**shared) for _ in range(2)]

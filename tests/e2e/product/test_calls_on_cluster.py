@@ -11,7 +11,7 @@ CALLS_PER_READING = 4
 """Job, pods, log, and the status if there is progress."""
 
 
-def test_a_sync_costs_a_dozen_calls_besides_its_progress(scenario: Any) -> None:
+def test_a_sync_costs_a_dozen_calls_apart_from_its_progress(scenario: Any) -> None:
     scenario.slow_down(0.5)
 
     scenario.apply("counted")

@@ -71,7 +71,7 @@ def test_wrong_methods_and_addresses_are_answered_in_json(server: Any, headers: 
     assert not any(body["success"] for _, body in answers)
 
 
-def test_a_body_that_is_not_json_is_400_whatever_it_says_it_is(server: Any, headers: dict[str, str]) -> None:
+def test_a_body_that_is_not_json_is_400_whatever_its_content_type(server: Any, headers: dict[str, str]) -> None:
     for media in ("text/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         named = {**headers, "Content-Type": media}
         status, body = ask(server.port, "POST", URL, body="<startDate>2025-09-01</startDate>", headers=named)

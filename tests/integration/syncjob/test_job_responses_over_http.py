@@ -63,7 +63,7 @@ def with_text_ids(page: dict[str, Any]) -> dict[str, Any]:
         pytest.param(with_text_ids, id="ids-as-texts"),
     ],
 )
-def test_all_records_are_stored_whatever_the_page_says_besides_them(
+def test_all_records_are_stored_whatever_else_the_page_says(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query, change: Change
 ) -> None:
     fill(135)

@@ -44,7 +44,7 @@ def test_an_unexpected_error_is_reported_as_a_defect_and_may_be_retried(jobs: An
     assert "Traceback" in job.output
 
 
-def test_warnings_that_psycopg_logs_besides_its_errors_are_not_written_to_stderr() -> None:
+def test_warnings_that_psycopg_logs_in_addition_to_its_errors_are_not_written_to_stderr() -> None:
     program = "import estimatesync_job.main, logging; logging.getLogger('psycopg').warning('error ignored')"
 
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

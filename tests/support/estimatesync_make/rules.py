@@ -38,6 +38,35 @@ from estimatesync_make.templates import (
     parse_template,
 )
 
+_OF_AN_ACCOUNT: Final = re.compile(r"hook$|^__IMTCONN__$|keychain|^datastore$|^scheduling$|^account$", re.IGNORECASE)
+"""Names of what exists in one account of Make.com only: elsewhere, a scenario with it cannot be saved."""
+
+_SECRETS: Final = re.compile(r"whsec_[A-Za-z0-9+/]{16,}|hook\.\w+\.make\.com/\w|[0-9a-f]{32,}|[A-Za-z0-9+/]{43}=")
+_BREAK_COUNTS: Final = range(1, 11)
+_TIMEOUT_SECONDS: Final = range(1, 301)
+_HTTP_FIELDS: Final = {
+    *("url", "method", "headers", "queryParameters", "contentType", "inputMethod", "jsonStringBodyContent", "timeout"),
+    *("parseResponse", "stopOnHttpError", "allowRedirects", "shareCookies", "requestCompressedContent"),
+}
+_FIELDS: Final[Mapping[str, set[str]]] = {
+    HTTP: _HTTP_FIELDS,
+    BREAK: {"retry", "count", "interval"},
+    SET_VARIABLES: {"variables", "scope"},
+    PARSE_JSON: {"json"},
+    GMAIL: {"to", "subject", "bodyType", "content"},
+    EXIST_RECORD: {"key"},
+    ADD_RECORD: {"key", "data", "overwrite"},
+}
+
+_TOP_KEYS: Final = {"name", "description", "flow", "metadata"}
+_METADATA_KEYS: Final = {"instant", "version", "scenario", "designer"}
+_SCENARIO_KEYS: Final = {
+    *("roundtrips", "maxErrors", "autoCommit", "autoCommitTriggerLast", "sequential", "slots", "confidential"),
+    *("dataloss", "dlq", "freshVariables"),
+}
+_MODULE_KEYS: Final = {"id", "module", "version", "parameters", "filter", "mapper", "metadata", "onerror", "routes"}
+_HANDLERS: Final = {BREAK, IGNORE}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModulePosition:
@@ -74,27 +103,6 @@ def walk(
         for route in module.get("routes") or ():
             yield from walk(route.get("flow") or (), earlier=seen, is_top=False)
         earlier = seen
-
-
-_OF_AN_ACCOUNT: Final = re.compile(r"hook$|^__IMTCONN__$|keychain|^datastore$|^scheduling$|^account$", re.IGNORECASE)
-"""Names of what exists in one account of Make.com only: elsewhere, a scenario with it cannot be saved."""
-
-_SECRETS: Final = re.compile(r"whsec_[A-Za-z0-9+/]{16,}|hook\.\w+\.make\.com/\w|[0-9a-f]{32,}|[A-Za-z0-9+/]{43}=")
-_BREAK_COUNTS: Final = range(1, 11)
-_TIMEOUT_SECONDS: Final = range(1, 301)
-_HTTP_FIELDS: Final = {
-    *("url", "method", "headers", "queryParameters", "contentType", "inputMethod", "jsonStringBodyContent", "timeout"),
-    *("parseResponse", "stopOnHttpError", "allowRedirects", "shareCookies", "requestCompressedContent"),
-}
-_FIELDS: Final[Mapping[str, set[str]]] = {
-    HTTP: _HTTP_FIELDS,
-    BREAK: {"retry", "count", "interval"},
-    SET_VARIABLES: {"variables", "scope"},
-    PARSE_JSON: {"json"},
-    GMAIL: {"to", "subject", "bodyType", "content"},
-    EXIST_RECORD: {"key"},
-    ADD_RECORD: {"key", "data", "overwrite"},
-}
 
 
 def find_field_faults(module: Mapping[str, Any]) -> Iterator[str]:
@@ -227,16 +235,6 @@ def _check_condition(condition: Any) -> Iterator[str]:  # noqa: ANN401 - any JSO
     sides = {"a", "o"} if condition["o"] == "exist" else {"a", "b", "o"}
     if set(condition) != sides:
         yield f"a condition with {condition['o']} must have exactly {', '.join(sorted(sides))}"
-
-
-_TOP_KEYS: Final = {"name", "description", "flow", "metadata"}
-_METADATA_KEYS: Final = {"instant", "version", "scenario", "designer"}
-_SCENARIO_KEYS: Final = {
-    *("roundtrips", "maxErrors", "autoCommit", "autoCommitTriggerLast", "sequential", "slots", "confidential"),
-    *("dataloss", "dlq", "freshVariables"),
-}
-_MODULE_KEYS: Final = {"id", "module", "version", "parameters", "filter", "mapper", "metadata", "onerror", "routes"}
-_HANDLERS: Final = {BREAK, IGNORE}
 
 
 def find_faults(blueprint: Mapping[str, Any]) -> list[str]:

@@ -48,6 +48,14 @@ WEBHOOK_ID, _SIGNATURE, PARSED, _KNOWN, _RECORD, ROUTER_ID, _SUCCESS, _ERROR = r
 _EVENT: Final = "sync_estimates_completed"
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with is not secret
 
+Blueprint = dict[str, Any]
+
+API_ADDRESS: Final = "https://estimatesync.example.com"
+API_KEY: Final = "PASTE-THE-API-KEY-HERE"
+"""What a person replaces after the import, as docs/make.md says."""
+
+_ANSWER_SECONDS: Final = 40
+
 
 def build_verification() -> list[Module]:
     """Standard Webhooks: HMAC-SHA256 over id, timestamp and the very bytes that came, hence the webhook's text."""
@@ -132,15 +140,6 @@ def _build_mail(module_id: int, status: str, subject: str, lines: tuple[str, ...
 def _build_header(name: str) -> str:
     """Make.com hands on a request's headers as a list of names and values, the names in lower case."""
     return f'{{{{get(map({WEBHOOK_ID}.__IMTHEADERS__; "value"; "name"; "{name}"); 1)}}}}'
-
-
-Blueprint = dict[str, Any]
-
-API_ADDRESS: Final = "https://estimatesync.example.com"
-API_KEY: Final = "PASTE-THE-API-KEY-HERE"
-"""What a person replaces after the import, as docs/make.md says."""
-
-_ANSWER_SECONDS: Final = 40
 
 
 def build_trigger() -> Blueprint:

@@ -64,7 +64,7 @@ def test_a_defect_of_ours_is_shown_without_its_details(person: TestClient, store
         pytest.param("POST", "/page/sign-in", {"Origin": "http://["}, 403, id="an origin that is none"),
     ],
 )
-def test_headers_that_no_browser_sends_are_no_fault_of_the_service(
+def test_headers_that_no_browser_sends_are_not_a_fault_of_the_service(
     app: Asgi, method: str, path: str, headers: dict[str, str], expected: int
 ) -> None:
     host = headers.get("Host", "sync.example")

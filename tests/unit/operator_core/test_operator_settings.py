@@ -139,7 +139,7 @@ def test_where_sync_pods_run_and_how_they_get_out_is_read() -> None:
     assert not {"HTTP_PROXY", "NO_PROXY"} & set(job.environment)
 
 
-def test_tolerations_that_are_no_list_are_a_fault() -> None:
+def test_tolerations_that_are_not_a_list_are_a_fault() -> None:
     reader = SettingsReader({**REQUIRED, "SYNC_TOLERATIONS": "batch=true"})
 
     read_operator_settings(reader)

@@ -52,7 +52,7 @@ def test_the_oldest_go_first_and_the_others_know_their_place(
     assert decision.may_start is (expected == "It is this sync's turn")
 
 
-def test_a_suspended_sync_does_not_start_though_a_slot_is_free(make_sync: MakeSync) -> None:
+def test_a_suspended_sync_does_not_start_even_if_a_slot_is_free(make_sync: MakeSync) -> None:
     decision = decide_start(make_sync("me", **SUSPENDED), [], max_active=1)
 
     assert (decision.may_start, decision.reason) == (False, Reason.SUSPENDED)

@@ -154,7 +154,7 @@ def test_pages_are_fetched_side_by_side_and_few_wait_to_be_stored(concurrency: i
     assert ([len(rows) for rows in store.staged], store.merged) == ([2] * 6 + [0], 12)
 
 
-def test_pages_are_logged_in_order_though_they_arrive_out_of_order() -> None:
+def test_pages_are_logged_in_order_even_if_they_arrive_out_of_order() -> None:
     log = ListLog()
 
     run_sync(ScriptedSource(totals=[3] * 3), ListStore(), log)
