@@ -114,6 +114,10 @@ screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images
 test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest tests/unit tests/agreement
 
+.PHONY: simulate
+simulate: $(INSTALLED) ## Try the operator in random simulated histories for SECONDS=60, or in that of SEED=number
+	$(BIN)/python -m estimatesync_simulator $(if $(SEED),--seed $(SEED),--seconds $(or $(SECONDS),60))
+
 .PHONY: test-alerts
 test-alerts: $(INSTALLED) ## Provoke every alert, and try the rules with promtool (built from source the first time)
 	$(BIN)/python -m pytest tests/alerts tests/e2e/alerts

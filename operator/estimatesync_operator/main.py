@@ -12,13 +12,14 @@ removed leaves nothing behind that cannot be deleted. kopf does not retry them; 
 import asyncio
 import logging
 import os
+import random
+import time
 import warnings
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from time import monotonic
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import kopf
 from estimatesync_contract.callback_url import format_target
@@ -26,6 +27,7 @@ from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from estimatesync_contract.settings import SettingsError, SettingsReader
+from estimatesync_kubernetes.client import KubernetesClient
 from estimatesync_kubernetes.pod_environment import build_server_url
 from estimatesync_tracing.log_fields import install_trace_fields
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
@@ -39,7 +41,13 @@ from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, bu
 from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
 from estimatesync_operator.callback.sender import HttpCallbackSender
 from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
-from estimatesync_operator.core.ports import BackendUnavailableError, SystemClock
+from estimatesync_operator.core.ports import (
+    BackendUnavailableError,
+    CallbackSender,
+    ChangeMeter,
+    Clock,
+    SystemClock,
+)
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
 from estimatesync_operator.kopf_settings import configure
@@ -47,7 +55,7 @@ from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import ENVIRONMENT, OperatorSettings, read_operator_settings
 from estimatesync_operator.watch_handlers import WatchHandlers
-from estimatesync_operator.workqueue import WorkQueue, install_sync_ids
+from estimatesync_operator.workqueue import PassOutcome, WorkQueue, install_sync_ids
 
 _START_SECONDS: Final = 5.0
 """For the list of all syncs at start, which then goes on in the background; and between two tries at a server."""
@@ -197,41 +205,77 @@ async def run_operator(
         BackendUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes() as client:
-        cache = SyncCache(default_ttl=settings.reconciler.default_ttl)
-        snapshots, health, clock = JobSnapshots(monotonic), WatchHealth(), SystemClock()
-        store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)
-        # Which syncs run must be known before the first slot is given.
-        await store.load()
+        cache, health = SyncCache(default_ttl=settings.reconciler.default_ttl), WatchHealth()
         metrics = OperatorMetrics(cache, health)
         sender = HttpCallbackSender(
             callback, KubernetesSecrets(client), trace_headers=partial(build_trace_headers, tracer)
         )
-        ports = trace_ports(TraceablePorts(store=store, callbacks=sender, meter=metrics), tracer, clock)
-        reconciler = Reconciler(
-            store=ports.store,
-            jobs=KubernetesJobs(
-                client,
-                settings.namespace,
-                settings.job,
-                snapshots=snapshots,
-                clock=clock,
-                format_trace=JobTraces(tracer).format,
-            ),
-            events=KubernetesEvents(
-                client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
-            ),
-            callbacks=ports.callbacks,
-            clock=clock,
-            settings=settings.reconciler,
-            meter=ports.meter,
+        reconciling = run_reconciler(
+            client, settings, callbacks=sender, cache=cache, health=health, tracer=tracer, metrics=metrics
         )
         async with (
-            running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue,
+            reconciling as handlers,
             serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port),
         ):
-            handlers = WatchHandlers(cache, snapshots, health, queue, clock)
-            handlers.enqueue_all()
             yield handlers
+
+
+class Metrics(ChangeMeter, Protocol):
+    """Counts changes and passes."""
+
+    def record_pass(self, result: PassOutcome, seconds: float) -> None:
+        """Count a pass and how long it took."""
+
+
+@asynccontextmanager
+async def run_reconciler(
+    client: KubernetesClient,
+    settings: OperatorSettings,
+    *,
+    callbacks: CallbackSender,
+    cache: SyncCache,
+    health: WatchHealth,
+    tracer: Tracer,
+    metrics: Metrics,
+    clock: Clock | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    jitter: Callable[[], float] = random.random,
+) -> AsyncIterator[WatchHandlers]:
+    """Join the reconciler with the API server and a work queue, and run both; the simulator runs the same.
+
+    Raises:
+        NotServedError: A person must act before there is anything to do.
+        BackendUnavailableError: The API server does not answer yet.
+    """
+    clock = clock or SystemClock()
+    snapshots = JobSnapshots(monotonic)
+    store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)
+    # Which syncs run must be known before the first slot is given.
+    await store.load()
+    ports = trace_ports(TraceablePorts(store=store, callbacks=callbacks, meter=metrics), tracer, clock)
+    reconciler = Reconciler(
+        store=ports.store,
+        jobs=KubernetesJobs(
+            client,
+            settings.namespace,
+            settings.job,
+            snapshots=snapshots,
+            clock=clock,
+            format_trace=JobTraces(tracer).format,
+        ),
+        events=KubernetesEvents(
+            client, settings.namespace, reporting_instance=settings.reporting_instance, clock=clock
+        ),
+        callbacks=ports.callbacks,
+        clock=clock,
+        settings=settings.reconciler,
+        meter=ports.meter,
+        jitter=jitter,
+    )
+    async with running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue:
+        handlers = WatchHandlers(cache, snapshots, health, queue, clock)
+        handlers.enqueue_all()
+        yield handlers
 
 
 @asynccontextmanager

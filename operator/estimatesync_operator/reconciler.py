@@ -85,9 +85,13 @@ class Reconciler:
             BackendUnavailableError: Make another pass later.
         """
         try:
-            sync = await self._store.fetch(name)
+            return await self._make_pass(name)
         except UnreadableSyncError:
+            # Also one that has taken the place of another during the pass.
             return Result()
+
+    async def _make_pass(self, name: str) -> Result:
+        sync = await self._store.fetch(name)
         if sync is None:
             return await self._clean_up(name)
         async with self._slots.decide(sync) as queue:

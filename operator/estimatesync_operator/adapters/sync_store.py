@@ -19,7 +19,7 @@ from estimatesync_kubernetes.errors import ConflictError, NotFoundError, StatusE
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.lifecycle import compute_invalid_status
-from estimatesync_operator.core.ports import BackendUnavailableError, Clock, StaleSyncError, UnreadableSyncError
+from estimatesync_operator.core.ports import Clock, StaleSyncError, UnreadableSyncError
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
 
@@ -70,7 +70,9 @@ class KubernetesSyncStore:
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         for name in self._cache.list_stale():
-            await self._read(name)
+            # One that has become unreadable counts as it was last known, for it may still run.
+            with suppress(UnreadableSyncError):
+                await self._read(name)
         return self._cache.list_unfinished()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
@@ -89,8 +91,14 @@ class KubernetesSyncStore:
 
     async def delete(self, sync: EstimateSync) -> None:
         """The uid is a precondition, so that a new sync of the same name is spared."""
-        with translate_failures(f"deleting EstimateSync {sync.name}"), suppress(NotFoundError, ConflictError):
-            await self._client.delete(self._path(sync.name), propagation="Background", uid=sync.uid)
+        with translate_failures(f"deleting EstimateSync {sync.name}"), suppress(NotFoundError):
+            try:
+                await self._client.delete(self._path(sync.name), propagation="Background", uid=sync.uid)
+            except ConflictError as error:
+                self._cache.mark_stale(sync.name)
+                raise StaleSyncError(sync.name) from error
+        # A watch that is cut just now never shows the deletion.
+        self._cache.remove(sync.name, sync.metadata.resource_version)
 
     async def _replace_status(self, name: str, body: dict[str, Any]) -> bytes:
         with translate_failures(f"writing the status of EstimateSync {name}"):
@@ -109,22 +117,21 @@ class KubernetesSyncStore:
         try:
             sync = parse_estimate_sync(raw)
         except MalformedSyncError as error:
+            self._cache.remove_others(name, raw["metadata"]["uid"])
             await self._refuse(raw, error)
             raise UnreadableSyncError(name) from error
         self._cache.upsert(sync)
         return sync
 
     async def _refuse(self, raw: dict[str, Any], error: MalformedSyncError) -> None:
-        """Report once for each version of an object that it cannot be read."""
+        """Log once for each version of an object that it cannot be read, and say so in its status."""
         name, version = raw["metadata"]["name"], raw["metadata"].get("resourceVersion", "")
-        if self._refused.get(name) == version:
-            return
-        self._refused[name] = version
-        logger.warning("EstimateSync %s is skipped: %s", name, error, extra={"sync_id": name})
+        if self._refused.get(name) != version:
+            self._refused[name] = version
+            logger.warning("EstimateSync %s is skipped: %s", name, error, extra={"sync_id": name})
         refusal = compute_invalid_status(raw, error, now=self._clock.now())
         if refusal is not None:
-            with suppress(StaleSyncError, BackendUnavailableError):
-                await self._replace_status(name, refusal)
+            await self._replace_status(name, refusal)
 
     def _path(self, name: str | None = None, subresource: str | None = None) -> str:
         return build_path(API_VERSION, self._namespace, PLURAL, name, subresource)

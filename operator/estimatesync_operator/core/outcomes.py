@@ -71,9 +71,11 @@ def _judge_own_end(sync: EstimateSync, given_up_after: timedelta | None) -> Outc
 
 
 def _judge_unfinished(job: JobObservation, sync: EstimateSync) -> Outcome:
-    """Judge a job that has failed but whose pods do not end, or one that was deleted."""
+    """Judge a job whose end is not reported although its outcome is known, or one that was deleted."""
     if job.failure_reason:
         return compute_outcome(msgspec.structs.replace(job, state=JobState.FAILED), sync)
+    if job.exit_code == ExitCode.DONE:
+        return compute_outcome(msgspec.structs.replace(job, state=JobState.SUCCEEDED), sync)
     return fail(Reason.JOB_DELETED)
 
 

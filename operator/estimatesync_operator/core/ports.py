@@ -56,7 +56,11 @@ class SyncStore(Protocol):
         ...
 
     async def delete(self, sync: EstimateSync) -> None:
-        """Remove the sync and, with it, its job; a sync that is gone already is fine."""
+        """Remove the sync and, with it, its job; a sync that is gone already is fine.
+
+        Raises:
+            StaleSyncError: It was not removed, for it is not the one that was read.
+        """
 
 
 class JobRunner(Protocol):

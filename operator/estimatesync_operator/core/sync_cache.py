@@ -66,6 +66,12 @@ class SyncCache:
         self._settled.pop(name, None)
         self._stale.discard(name)
 
+    def remove_others(self, name: str, uid: str) -> None:
+        """Forget what is known under this name, unless it is the sync of this uid."""
+        live = self._live.get(name)
+        if live is None or live.uid != uid:
+            self.remove(name)
+
     def mark_stale(self, name: str) -> None:
         """Have a sync read again before anything is decided about it."""
         if name in self._live:
@@ -80,8 +86,8 @@ class SyncCache:
         return name in self._settled
 
     def list_stale(self) -> tuple[str, ...]:
-        """Name the syncs to read again."""
-        return tuple(self._stale)
+        """Name the syncs to read again, always in the same order."""
+        return tuple(sorted(self._stale))
 
     def list_unfinished(self) -> tuple[EstimateSync, ...]:
         """Every sync that waits or runs."""

@@ -164,6 +164,14 @@ def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
         pytest.param(
             {}, _job(JobState.SUCCEEDED, exit_code=0), None, Reason.RESULT_MISSING, "is gone", id="the job's own end"
         ),
+        pytest.param(
+            {},
+            _job(JobState.PENDING, exit_code=0, termination_message="", ending_since=LONG_AGO),
+            None,
+            Reason.RESULT_MISSING,
+            "is gone",
+            id="its run is done, and the job does not say that it ends",
+        ),
     ],
 )
 def test_the_end_has_the_cause_that_led_to_it(

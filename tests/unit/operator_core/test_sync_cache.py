@@ -131,3 +131,25 @@ def test_a_new_sync_of_the_name_outlives_the_removal_of_the_old_one(make_sync: M
 @pytest.mark.parametrize(("text", "expected"), [("12", 12), ("", 0), ("x1", 0), ("²", 0)])
 def test_versions_are_numbers(text: str, expected: int) -> None:
     assert parse_version(text) == expected
+
+
+def test_a_name_that_another_sync_has_taken_is_forgotten(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=TTL)
+    cache.upsert(version(make_sync("a", **RUNNING), 1))
+    cache.upsert(version(make_sync("settled", **DONE), 2))
+
+    cache.remove_others("a", "uid-a")
+    assert len(cache) == 2
+
+    cache.remove_others("a", "another")
+    cache.remove_others("settled", "another")
+    assert len(cache) == 0
+
+
+def test_stale_syncs_are_named_in_the_same_order_in_every_process(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=TTL)
+    for number, name in enumerate(("c", "a", "b"), 1):
+        cache.upsert(version(make_sync(name, **RUNNING), number))
+        cache.mark_stale(name)
+
+    assert cache.list_stale() == ("a", "b", "c")

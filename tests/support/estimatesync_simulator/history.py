@@ -1,0 +1,302 @@
+"""What a history is made of: syncs, what becomes of their pods and callbacks, and what goes wrong at which moment.
+
+A history is a value: the same one happens again to the last step, and one that breaks a promise can be shortened by
+leaving out one decision after another.
+"""
+
+import random
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from estimatesync_contract.causes import Reason
+
+
+class Point(StrEnum):
+    """Every kind of step that the operator makes towards the world; it can die before and after each."""
+
+    LIST_SYNCS = "lists the syncs"
+    READ_SYNC = "reads the sync"
+    READ_JOB = "reads the job"
+    LIST_PODS = "lists the pods"
+    LIST_EVENTS = "lists the events"
+    READ_LOG = "reads the log"
+    CREATE_JOB = "creates the job"
+    STOP_JOB = "stops the job"
+    LIST_LEFTOVERS = "lists leftover jobs"
+    DELETE_LEFTOVER = "deletes a leftover job"
+    DELETE_SYNC = "deletes the sync"
+    EMIT_EVENT = "emits an event"
+    SEND_CALLBACK = "sends the callback"
+    RECORD_WAITING = "records a place in the queue"
+    RECORD_START = "records the start"
+    RECORD_RUNNING = "records the progress"
+    RECORD_BLOCKER = "records a blocker"
+    RECORD_STOPPING = "records the stopping"
+    RECORD_END = "records the end"
+    RECORD_ATTEMPT = "records the attempt"
+    RECORD_MALFORMED = "records that the sync is malformed"
+
+
+READS: Final = frozenset(
+    {
+        *(Point.LIST_SYNCS, Point.READ_SYNC, Point.READ_JOB, Point.LIST_PODS, Point.LIST_EVENTS, Point.READ_LOG),
+        Point.LIST_LEFTOVERS,
+    }
+)
+
+
+class Effect(StrEnum):
+    """What can go wrong with a call, and what the world and its people can do meanwhile."""
+
+    # With a call of the operator.
+    KILL_BEFORE = "the operator dies before"
+    KILL_AFTER = "the operator dies after"
+    LOST_REQUEST = "the request is lost"
+    LOST_ANSWER = "the answer is lost"
+    LATE_REQUEST = "the connection breaks, and the request arrives late"
+    SLOW = "the answer takes long"
+    CONFLICT = "409"
+    GONE = "410"
+    THROTTLED = "429"
+    ERROR = "500"
+    # In the world; while it lasts, `seconds` say how long.
+    KILL = "an operator dies"
+    SECOND_OPERATOR = "a second operator runs"
+    OUTAGE = "the API server is away"
+    LATE_SYNCS = "the watch of syncs is late"
+    LATE_JOBS = "the watch of jobs is late"
+    RELIST = "the watch is cut and listed again"
+    CLOCK = "the operator's clock jumps"
+    QUOTA = "the cluster refuses jobs"
+    NO_TARGET = "there is no webhook"
+    # By people.
+    CANCEL = "a person cancels"
+    SUSPEND = "a person suspends the sync"
+    TOUCH = "a person labels the sync"
+    REDELIVER = "a person requests the callback again"
+    DELETE_SYNC = "a person deletes the sync"
+    RECREATE = "a person deletes the sync and creates it again"
+    DELETE_JOB = "a person deletes the job"
+    FOREIGN_JOB = "a person creates a job of that name"
+    SUSPEND_JOB = "a person suspends the job"
+
+
+CALL_FAULTS: Final = tuple(Effect)[: list(Effect).index(Effect.KILL)]
+WORLD_EFFECTS: Final = tuple(Effect)[list(Effect).index(Effect.KILL) :]
+PEOPLES: Final = frozenset(tuple(Effect)[list(Effect).index(Effect.CANCEL) :])
+"""What people do, through the API server."""
+
+
+def can_meet(point: Point, fault: Effect) -> bool:
+    """Return whether this fault exists at this step: a read moves nothing, and a receiver is no API server."""
+    if fault is Effect.CONFLICT:
+        return point not in READS and point is not Point.SEND_CALLBACK
+    if fault is Effect.GONE:
+        return point is Point.LIST_SYNCS
+    if fault is Effect.LATE_REQUEST:
+        return point not in READS
+    return True
+
+
+class Fate(StrEnum):
+    """What becomes of one pod."""
+
+    SUCCEEDS = "succeeds"
+    FAILS = "fails and may be tried again"
+    FAILS_FOR_GOOD = "fails for good"
+    CRASHES = "crashes"
+    OUT_OF_MEMORY = "runs out of memory"
+    SILENT = "ends without a result"
+    GARBLED = "leaves a broken result"
+    TOO_SLOW = "never ends by itself"
+    EVICTED = "is evicted"
+    SHUT_DOWN = "ends with its node's shutdown"
+    NODE_REFUSED = "is refused by its node"
+    NODE_LOST = "is on a node that falls silent"
+    POD_REFUSED = "is not admitted"
+    UNSCHEDULABLE = "fits on no node"
+    NO_IMAGE = "has no image"
+    NO_SECRET = "misses a Secret"  # noqa: S105 - a sentence
+    NO_MOUNT = "misses a volume"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod: what becomes of it, after how many seconds, and for which reason where its program gives one."""
+
+    fate: Fate = Fate.SUCCEEDS
+    seconds: float = 5.0
+    reason: Reason | None = None
+
+
+class Response(StrEnum):
+    """How a receiver takes one attempt."""
+
+    OK = "200"
+    UNREACHABLE = "does not answer"
+    ERROR = "500"
+    THROTTLED = "429"
+    QUEUE_FULL = "400, queue is full"
+    GONE = "410"
+    MISSING = "404"
+
+
+class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that somebody creates, what becomes of its pods one after the other, and what its receiver answers."""
+
+    at: float = 0.0
+    timeout: int = 90
+    max_retries: int = 1
+    ttl: int | None = None
+    wants_callback: bool = True
+    is_suspended: bool = False
+    is_malformed: bool = False
+    runs: tuple[Run, ...] = ()
+    responses: tuple[Response, ...] = ()
+
+    def __str__(self) -> str:
+        """Only what is not as usual."""
+        usual = SyncPlan()
+        fields = (field for field in self.__struct_fields__ if getattr(self, field) != getattr(usual, field))
+        return ", ".join(f"{field} {_format_value(getattr(self, field))}" for field in fields) or "nothing special"
+
+
+def _format_value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({'; '.join(map(_format_value, value))})"
+    return f"{value.fate} in {value.seconds:g} s" if isinstance(value, Run) else str(value)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happens: at a time, or at the nth time that the operator makes a certain step."""
+
+    effect: Effect
+    point: Point | None = None
+    nth: int = 1
+    at: float = 0.0
+    sync: int = 0
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        when = f"after {self.at:.1f} s" if self.point is None else f"when it {self.point} for the {self.nth}. time"
+        whom = f" (sync-{self.sync})" if self.effect in PEOPLES else ""
+        return f"{when}: {self.effect}{whom}, {self.seconds:g} s"
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is decided beforehand; `jitter` seeds how long each call takes, None for always the same."""
+
+    syncs: tuple[SyncPlan, ...]
+    decisions: tuple[Decision, ...] = ()
+    max_active: int = 1
+    jitter: int | None = None
+
+    @property
+    def size(self) -> int:
+        """How much there is to read."""
+        runs = sum(len(sync.runs) + len(sync.responses) for sync in self.syncs)
+        return 3 * len(self.syncs) + 2 * len(self.decisions) + runs
+
+
+_PROGRAM_ERRORS: Final = {
+    Fate.FAILS: (
+        *(Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_CHANGING, Reason.DATABASE_UNAVAILABLE),
+        *(Reason.INTERRUPTED, Reason.INTERNAL_ERROR),
+    ),
+    Fate.FAILS_FOR_GOOD: (
+        *(Reason.LOGIN_FAILED, Reason.SOURCE_INVALID, Reason.RECORD_INVALID, Reason.DATABASE_REFUSED),
+        Reason.CONFIGURATION_INVALID,
+    ),
+}
+CELLS: Final = tuple((point, fault) for point in Point for fault in CALL_FAULTS if can_meet(point, fault))
+"""Every step with every fault that it can meet; each history is about one of them, and much else happens in it."""
+
+_BLOCKED: Final = (Fate.POD_REFUSED, Fate.UNSCHEDULABLE, Fate.NO_IMAGE, Fate.NO_SECRET, Fate.NO_MOUNT)
+_DURATIONS: Final = (0.2, 3.0, 15.0, 40.0, 120.0)
+_BUSY_SECONDS: Final = 60.0
+"""In which everything is begun; what is begun may last longer."""
+
+
+def generate_history(seed: int) -> History:
+    """Make up a history; the same seed always makes the same one, and successive seeds are about successive cells."""
+    rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
+    point, fault = CELLS[seed % len(CELLS)]
+    syncs = tuple(_generate_sync(rng) for _ in range(rng.choice((1, 1, 2, 2, 3))))
+    first, *others = _lead_to(point, syncs[0], rng)
+    return History(
+        syncs=(first, *syncs[1:]),
+        decisions=(
+            Decision(effect=fault, point=point, seconds=rng.choice(_DURATIONS)),
+            *others,
+            *(_generate_decision(rng, len(syncs)) for _ in range(rng.choice((0, 1, 2, 3, 5)))),
+        ),
+        max_active=rng.choice((1, 1, 1, 2)),
+        jitter=seed,
+    )
+
+
+def _lead_to(point: Point, sync: SyncPlan, rng: random.Random) -> tuple[SyncPlan, *tuple[Decision, ...]]:
+    """What a history needs in order to come to a step that not every sync makes."""
+    match point:
+        case Point.STOP_JOB | Point.RECORD_STOPPING:
+            cancel = Decision(effect=Effect.CANCEL, at=rng.choice((0.5, 6.0)))
+            slow = (Run(fate=Fate.TOO_SLOW),)
+            return (
+                msgspec.structs.replace(sync, at=0.0, is_malformed=False, is_suspended=False, runs=slow),
+                cancel,
+            )
+        case Point.RECORD_BLOCKER | Point.LIST_EVENTS:
+            run = Run(fate=rng.choice(_BLOCKED), seconds=rng.choice((45.0, 200.0)))
+            return (msgspec.structs.replace(sync, is_malformed=False, runs=(run, *sync.runs)),)
+        case Point.RECORD_WAITING:
+            return (msgspec.structs.replace(sync, is_malformed=False, is_suspended=True),)
+        case Point.RECORD_MALFORMED:
+            return (msgspec.structs.replace(sync, is_malformed=True),)
+        case _:
+            return (sync,)
+
+
+def _generate_sync(rng: random.Random) -> SyncPlan:
+    return SyncPlan(
+        at=rng.choice((0.0, 0.0, 0.4, 3.0, 15.0)),
+        timeout=rng.choice((40, 90, 150)),
+        max_retries=rng.choice((0, 1, 2)),
+        ttl=rng.choice((None, 0, 60)),
+        wants_callback=rng.random() < 0.9,  # noqa: PLR2004 - most do
+        is_suspended=rng.random() < 0.1,  # noqa: PLR2004 - few are
+        is_malformed=rng.random() < 0.03,  # noqa: PLR2004 - fewer still
+        runs=_generate_runs(rng),
+        responses=tuple(rng.choice(tuple(Response)) for _ in range(rng.choice((0, 0, 1, 2, 12)))),
+    )
+
+
+def _generate_runs(rng: random.Random) -> tuple[Run, ...]:
+    if rng.random() < 0.1:  # noqa: PLR2004 - now and then the same again and again
+        return (_generate_run(rng),) * 4
+    return tuple(_generate_run(rng) for _ in range(rng.choice((0, 0, 1, 1, 2))))
+
+
+def _generate_run(rng: random.Random) -> Run:
+    fate = rng.choice(tuple(Fate))
+    reasons = _PROGRAM_ERRORS.get(fate)
+    return Run(
+        fate=fate, seconds=rng.choice((0.2, 3.0, 12.0, 45.0, 200.0)), reason=rng.choice(reasons) if reasons else None
+    )
+
+
+def _generate_decision(rng: random.Random, syncs: int) -> Decision:
+    point, effect = rng.choice(CELLS)
+    if rng.random() < 0.6:  # noqa: PLR2004 - one fault is about another step already
+        effect = rng.choice(WORLD_EFFECTS)
+    is_at_call = effect in CALL_FAULTS or rng.random() < 0.5  # noqa: PLR2004 - half in the midst of something
+    return Decision(
+        effect=effect,
+        point=point if is_at_call else None,
+        nth=rng.choice((1, 1, 2, 3)),
+        at=0.0 if is_at_call else round(rng.uniform(0, _BUSY_SECONDS), 1),
+        sync=rng.randrange(syncs),
+        seconds=rng.choice(_JUMPS if effect is Effect.CLOCK else _DURATIONS),
+    )
+
+
+_JUMPS: Final = (-3600.0, -90.0, -5.0, 5.0, 90.0, 3600.0)

@@ -1,0 +1,261 @@
+"""What is promised of every history, checked at each change of the world and at its end.
+
+The records are the world's own, by uid: what a status says is compared with them, never with itself.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from estimatesync_contract.causes import Reason
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import PLURAL, build_callback_id, build_job_name
+from estimatesync_contract.status import CallbackState, Phase, Results
+from estimatesync_operator.callback.policy import MAX_ATTEMPTS
+
+from estimatesync_simulator.api_server import JOBS, Change, Raw
+from estimatesync_simulator.cluster import COUNTS
+from estimatesync_simulator.history import Response
+
+_FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
+_MAY_CHANGE: Final = frozenset({"callback", "conditions", "observedGeneration"})
+"""Of a final status: how far its callback is, and what of the spec has been seen."""
+_LAST_RESPONSES: Final = frozenset({Response.GONE, Response.MISSING})
+"""After which no further attempt makes sense."""
+_NOT_SEEN_YET: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
+_PATIENCE_SECONDS: Final = 3600.0
+"""In which all syncs of a history end, queue and limits included; a clock that is set back may add its hour."""
+
+FINAL_REASONS: Final = frozenset(Reason) - {
+    *(Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING, Reason.RUNNING, Reason.STOPPING),
+}
+
+
+class _Record(msgspec.Struct, kw_only=True):
+    """What is known of one sync, apart from what it says itself."""
+
+    jobs: int = 0
+    has_seen_job: bool = False
+    is_deleted_by_person: bool = False
+    final: Raw | None = None
+    letters: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
+    responses: list[Response] = msgspec.field(default_factory=list)
+    recorded_attempts: int = 0
+
+
+class Promises:
+    """Collects what is broken; the first of it is what matters."""
+
+    def __init__(self, max_active: int, *, has_succeeded: Callable[[str], bool]) -> None:
+        """`has_succeeded` says whether the program of a sync, by its uid, has stored everything."""
+        self._max_active = max_active
+        self._has_succeeded = has_succeeded
+        self._records: dict[str, _Record] = {}
+        self._running: set[str] = set()
+        self._deleted_jobs: set[str] = set()
+        self._foreign_jobs: set[str] = set()
+        self._deaths = 0
+        self._jumps = 0
+        self._requests = 0
+        self._is_single = True
+        self._had_target = True
+        self.broken: list[str] = []
+        self.states: set[tuple[str, str]] = set()
+        """Phases and reasons that were on record."""
+
+    # What the world knows and no object says.
+
+    def note_death(self) -> None:
+        """An operator has died: what it was about to record is lost."""
+        self._deaths += 1
+
+    def note_second_operator(self) -> None:
+        """Two operators at once both assign slots and may both call back; that is why the chart never runs two."""
+        self._is_single = False
+
+    def note_jump(self) -> None:
+        """A clock has jumped."""
+        self._jumps += 1
+
+    def note_request(self) -> None:
+        """A person has requested a callback again."""
+        self._requests += 1
+
+    def note_missing_target(self) -> None:
+        """There was no webhook for some time."""
+        self._had_target = False
+
+    def note_deleted_sync(self, uid: str) -> None:
+        """A person has deleted a sync: nothing is promised of it any more but that nothing is left of it."""
+        self._get(uid).is_deleted_by_person = True
+
+    def note_deleted_job(self, name: str) -> None:
+        """A person has deleted a job."""
+        self._deleted_jobs.add(name)
+
+    def note_foreign_job(self, name: str) -> None:
+        """A person has created a job under the name of a sync's."""
+        self._foreign_jobs.add(name)
+
+    # What happens.
+
+    def check(self, change: Change, sync_of_job: Raw | None) -> None:
+        """Check a change; `sync_of_job` is the sync that a new job is for, as it is on record."""
+        if change.resource == PLURAL:
+            self._check_sync(change)
+        elif change.resource == JOBS and change.type == "ADDED":
+            self._check_job(change.after, sync_of_job)
+
+    def _check_job(self, job: Raw, sync: Raw | None) -> None:
+        owners = job["metadata"].get("ownerReferences")
+        if not owners:
+            return
+        uid, name = owners[0]["uid"], job["metadata"]["name"]
+        record = self._get(uid)
+        record.jobs += 1
+        if sync is None or sync["metadata"]["uid"] != uid:
+            # A request that arrives after the sync is gone makes an orphan, which the garbage collector removes.
+            return
+        if record.jobs > 1 and (record.has_seen_job or name not in self._deleted_jobs):
+            self._break(f"there is a second job of {owners[0]['name']}")
+        status = sync.get("status", {})
+        if status.get("phase") != Phase.RUNNING or status.get("jobName") != name:
+            self._break(f"the job of {sync['metadata']['name']} is created while the sync is {_describe(sync)}")
+
+    def _check_sync(self, change: Change) -> None:
+        sync, before = change.after, (change.before or {}).get("status", {})
+        uid, status = sync["metadata"]["uid"], sync.get("status", {})
+        if change.type == "DELETED":
+            self._running.discard(uid)
+            self._check_deletion(sync)
+            return
+        phase, reason = status.get("phase"), status.get("reason")
+        self.states.add((phase or "", reason or ""))
+        self._count_slots(uid, phase)
+        record = self._get(uid)
+        record.has_seen_job |= phase == Phase.RUNNING and reason not in _NOT_SEEN_YET
+        if before.get("phase") in _FINAL:
+            self._check_final(sync, before)
+        elif phase in _FINAL:
+            record.final = status
+            self._check_end(sync)
+
+    def _count_slots(self, uid: str, phase: str | None) -> None:
+        if phase != Phase.RUNNING:
+            self._running.discard(uid)
+            return
+        self._running.add(uid)
+        if len(self._running) > self._max_active and self._is_single:
+            self._break(f"{len(self._running)} syncs run at once, {self._max_active} may")
+
+    def _check_deletion(self, sync: Raw) -> None:
+        status, name = sync.get("status", {}), sync["metadata"]["name"]
+        if self._get(sync["metadata"]["uid"]).is_deleted_by_person:
+            return
+        if status.get("phase") not in _FINAL:
+            self._break(f"{name} is deleted before its end")
+        elif not CallbackState(status["callback"]["state"]).is_final:
+            self._break(f"{name} is deleted with its callback still owed")
+
+    def _check_end(self, sync: Raw) -> None:
+        """A new end has a cause that is true, and the callback is owed from the same write on."""
+        status, name = sync["status"], sync["metadata"]["name"]
+        if not (status.get("reason") and status.get("message") and status.get("completionTime")):
+            self._break(f"{name} ends without a cause: {_describe(sync)}")
+        elif doubt := self._find_untruth(sync):
+            self._break(f"{name} ends as {_describe(sync)}, but {doubt}")
+        if status.get("reason") == Reason.MALFORMED:
+            return
+        if asyncio.get_running_loop().time() > _PATIENCE_SECONDS * (1 + self._jumps):
+            self._break(f"{name} ends much too late")
+        callback = status.get("callback") or {}
+        is_wanted = sync["spec"].get("callback", {}).get("enabled", True)
+        if is_wanted and self._had_target and callback.get("state") != CallbackState.PENDING:
+            self._break(f"{name} ends without owing its callback")
+
+    def _find_untruth(self, sync: Raw) -> str | None:
+        """Compare an end with what the world knows of it."""
+        status, uid = sync["status"], sync["metadata"]["uid"]
+        phase, reason, job = status["phase"], status["reason"], build_job_name(uid)
+        expected = COUNTS if phase == Phase.SUCCEEDED else Results()
+        results = msgspec.convert(status.get("results") or {}, Results)
+        untruths = {
+            "its program has not succeeded": phase == Phase.SUCCEEDED and not self._has_succeeded(uid),
+            "its counts are others": results != expected,
+            "nobody has cancelled it": phase == Phase.CANCELLED and not sync["spec"].get("cancel"),
+            "nobody has deleted its job": reason == Reason.JOB_DELETED and job not in self._deleted_jobs,
+            "nobody has taken the name of its job": reason == Reason.JOB_CONFLICT and job not in self._foreign_jobs,
+        }
+        return next((untruth for untruth, is_so in untruths.items() if is_so), None)
+
+    def _check_final(self, sync: Raw, before: Raw) -> None:
+        """After its end only the delivery moves, and never away from what is owed."""
+        status, name = sync["status"], sync["metadata"]["name"]
+        changed = {field for field in {*before, *status} if before.get(field) != status.get(field)} - _MAY_CHANGE
+        if changed:
+            self._break(f"{name} has ended, and its {', '.join(sorted(changed))} changes: {_describe(sync)}")
+        old, new = before.get("callback") or {}, status.get("callback") or {}
+        if old == new:
+            return
+        if old.get("id") and old["id"] != new.get("id"):
+            self._break(f"the callback of {name} has another id")
+        record = self._get(sync["metadata"]["uid"])
+        record.recorded_attempts += max(new.get("attempts", 0) - old.get("attempts", 0), 0)
+        self._check_delivery(name, old, new, record)
+
+    def _check_delivery(self, name: str, old: Raw, new: Raw, record: _Record) -> None:
+        state = new.get("state")
+        if old.get("redelivery") == new.get("redelivery") and old.get("attempts", 0) > new.get("attempts", 0):
+            self._break(f"the callback of {name} forgets attempts")
+        if state == old.get("state"):
+            return
+        if state == CallbackState.DELIVERED and Response.OK not in record.responses:
+            self._break(f"the callback of {name} is said to be delivered, and nobody has taken it")
+        is_given_up = new.get("attempts", 0) >= MAX_ATTEMPTS or _LAST_RESPONSES & {*record.responses}
+        if state == CallbackState.FAILED and not is_given_up:
+            self._break(f"the callback of {name} is given up too early")
+        if state in {None, CallbackState.DISABLED}:
+            self._break(f"the callback of {name} is forgotten")
+
+    def check_callback(
+        self, sync: EstimateSync, callback_id: str, body: bytes, response: Response, *, now: datetime
+    ) -> None:
+        """Check an attempt as the receiver sees it."""
+        record = self._get(sync.uid)
+        if record.final is None:
+            self._break(f"the callback of {sync.name} is sent before the end is on record")
+        if callback_id != build_callback_id(sync.uid):
+            self._break(f"the callback of {sync.name} has the id {callback_id}")
+        record.letters.add((callback_id, body))
+        if len(record.letters) > 1:
+            self._break(f"the callback of {sync.name} changes from one attempt to the next")
+        excess = len(record.responses) - record.recorded_attempts
+        if self._is_single and excess > self._deaths + self._requests:
+            self._break(f"the callback of {sync.name} is sent again before the last attempt is on record")
+        due = sync.status.callback.next_attempt_time if sync.status.callback else None
+        if due and now < due:
+            self._break(f"the callback of {sync.name} is sent before it is due")
+        record.responses.append(response)
+
+    def list_unkept(self, syncs: Iterable[Raw], jobs_at_work: Mapping[str, str]) -> list[str]:
+        """What should have happened until the end, and has not."""
+        left = [
+            f"{sync['metadata']['name']} never ends: {_describe(sync)}"
+            for sync in syncs
+            if (sync.get("status") or {}).get("reason") != Reason.MALFORMED
+        ]
+        return left + [f"{name} still runs, though nothing else does" for name in jobs_at_work.values()]
+
+    def _get(self, uid: str) -> _Record:
+        return self._records.setdefault(uid, _Record())
+
+    def _break(self, what: str) -> None:
+        self.broken.append(what)
+
+
+def _describe(sync: Raw) -> str:
+    status = sync.get("status") or {}
+    callback = (status.get("callback") or {}).get("state", "no callback")
+    return f"{status.get('phase', 'new')}, {status.get('reason', 'no reason')}, {callback}"

@@ -1,0 +1,452 @@
+"""One history from its beginning to its end: the world around the operator, its people, and what they do when."""
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, KIND, LABEL_SYNC, PLURAL, build_job_name
+
+from estimatesync_simulator.api_server import JOBS, PODS, ApiServer, Change, Problem, Raw, Request
+from estimatesync_simulator.cluster import Cluster
+from estimatesync_simulator.history import PEOPLES, Decision, Effect, History, Point, Response, Run, SyncPlan
+from estimatesync_simulator.loop import SimulatedLoop
+from estimatesync_simulator.operator_process import OperatorProcess, compute_now
+from estimatesync_simulator.promises import Promises
+
+_RESTART_SECONDS: Final = 3.0
+_LATENCY_SECONDS: Final = 0.005
+_LAG_SECONDS: Final = 0.02
+_DAY_SECONDS: Final = 86_400.0
+_HORIZON_SECONDS: Final = 4 * _DAY_SECONDS
+"""By then every callback has been tried for the last time, although clocks were set back meanwhile."""
+_CALM_SECONDS: Final = 60.0
+"""Before that nobody expects the world to be at rest: something may still be decided."""
+
+_LOGGERS: Final = ("estimatesync_operator", "estimatesync_simulator")
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a history."""
+
+    violations: tuple[str, ...]
+    log: tuple[str, ...]
+    cells: frozenset[tuple[Point, Effect]]
+    """Which fault was met at which step."""
+    effects: frozenset[Effect]
+    """What else has happened."""
+    points: Counter[Point]
+    """How often each step was made."""
+    states: frozenset[tuple[str, str]]
+    """Phases and reasons that were on record."""
+    seconds: float
+    """Simulated time."""
+
+
+def run_history(history: History) -> Report:
+    """Let a history happen."""
+    with _captured_logs() as defects:
+        return World(history, defects).run()
+
+
+class World:
+    """Everything that exists in one history, and the surroundings of its operators."""
+
+    def __init__(self, history: History, defects: list[str]) -> None:
+        """`defects` is where tracebacks of the program end up."""
+        self._history = history
+        self._defects = defects
+        self._loop = SimulatedLoop()
+        self._rng = None if history.jitter is None else random.Random(history.jitter)  # noqa: S311 - a simulation
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: list[tuple[float, str, str]] = []
+        self._counts: Counter[Point] = Counter()
+        self._at_calls: defaultdict[tuple[Point, int], list[Decision]] = defaultdict(list)
+        self._cells: set[tuple[Point, Effect]] = set()
+        self._effects: set[Effect] = set()
+        self._operators: list[OperatorProcess] = []
+        self._operator_numbers = itertools.count(1)
+        self._late_until: dict[str, float] = {PLURAL: 0.0, JOBS: 0.0}
+        self._refused_until = 0.0
+        self._untargeted_until = 0.0
+        self._outages = 0
+        self._answered: Counter[str] = Counter()
+        self._touches = itertools.count(1)
+        self._plans = {f"sync-{number}": plan for number, plan in enumerate(history.syncs)}
+        self._unborn = set(self._plans)
+        self._undecided = 0
+        self._happenings: dict[Effect, Callable[[Decision], None]] = {
+            Effect.KILL: self._kill,
+            Effect.SECOND_OPERATOR: self._run_second_operator,
+            Effect.OUTAGE: self._go_away,
+            Effect.LATE_SYNCS: partial(self._be_late, PLURAL),
+            Effect.LATE_JOBS: partial(self._be_late, JOBS),
+            Effect.RELIST: self._relist,
+            Effect.CLOCK: self._set_clock,
+            Effect.QUOTA: self._refuse_jobs,
+            Effect.NO_TARGET: self._lose_target,
+            Effect.CANCEL: self._cancel,
+            Effect.SUSPEND: self._suspend,
+            Effect.TOUCH: self._touch,
+            Effect.REDELIVER: self._redeliver,
+            Effect.DELETE_SYNC: self._delete_sync,
+            Effect.RECREATE: self._recreate,
+            Effect.DELETE_JOB: self._delete_job,
+            Effect.FOREIGN_JOB: self._create_foreign_job,
+            Effect.SUSPEND_JOB: self._suspend_job,
+        }
+        self.server = ApiServer(compute_now, self._see)
+        self._cluster = Cluster(self.server, now=compute_now, spawn=self.spawn, log=self.log, find_runs=self._find_runs)
+        self.promises = Promises(history.max_active, has_succeeded=self._cluster.succeeded.__contains__)
+
+    def run(self) -> Report:
+        """Let everything happen, until nothing is left to happen or a promise is broken."""
+        self._plan()
+        self._loop.call_soon(self._start_operator)
+        self._loop.run_until(self._is_over, deadline=_HORIZON_SECONDS)
+        self._loop.run_until(lambda: False, deadline=self._loop.time())
+        violations = [*self.promises.broken, *self._loop.failures, *self._defects]
+        if not violations:
+            violations += self.promises.list_unkept(self.server.list(PLURAL), self._list_jobs_at_work())
+        if not violations and any(len(operator.cache) for operator in self._operators):
+            left = {operator.name: operator.cache.list_names() for operator in self._operators}
+            violations += [f"an operator remembers syncs that are gone: {left}"] if self._is_clean() else []
+        self._end()
+        return Report(
+            violations=tuple(violations),
+            log=tuple(f"{_format_seconds(moment)} {actor} {text}" for moment, actor, text in self._lines),
+            cells=frozenset(self._cells),
+            effects=frozenset(self._effects),
+            points=self._counts,
+            states=frozenset(self.promises.states),
+            seconds=self._loop.time(),
+        )
+
+    def _plan(self) -> None:
+        for name, plan in self._plans.items():
+            self._loop.call_at(plan.at, self._create_sync, name, plan)
+        for decision in self._history.decisions:
+            if decision.point is None:
+                self._undecided += 1
+                self._loop.call_at(decision.at, self._happen_now, decision)
+            else:
+                self._at_calls[decision.point, decision.nth].append(decision)
+
+    def _happen_now(self, decision: Decision) -> None:
+        self._undecided -= 1
+        self.happen(decision)
+
+    def _is_over(self) -> bool:
+        """Return whether a promise is broken, or all is said and done: what is malformed stays for people to see."""
+        if self.promises.broken or self._defects:
+            return True
+        if self._unborn or self._undecided or self._loop.time() < _CALM_SECONDS or not self._operators:
+            return False
+        return self._is_clean() and not any(len(operator.cache) for operator in self._operators)
+
+    def _is_clean(self) -> bool:
+        left = self.server.list(PLURAL)
+        return not self.server.list(JOBS) and all(_is_malformed(sync) and "status" in sync for sync in left)
+
+    def _end(self) -> None:
+        """Cancel what still waits, so that nothing of this world is left to run in the next one."""
+        for operator in tuple(self._operators):
+            operator.kill()
+        for task in tuple(self._tasks):
+            task.cancel()
+        self._loop.run_until(lambda: False, deadline=self._loop.time())
+        self._loop.close()
+
+    def _list_jobs_at_work(self) -> dict[str, str]:
+        """Jobs with a pod that runs, by the sync that owns them."""
+        jobs = {job["metadata"]["uid"]: job for job in self.server.list(JOBS)}
+        at_work = {}
+        for pod in self.server.list(PODS):
+            job = jobs.get(pod["metadata"]["ownerReferences"][0]["uid"])
+            if job and pod["status"].get("phase") in {"Pending", "Running"}:
+                at_work[job["metadata"]["labels"].get(LABEL_SYNC, "")] = job["metadata"]["name"]
+        return at_work
+
+    # What its parts ask of it.
+
+    def log(self, actor: str, text: str) -> None:
+        self._lines.append((self._loop.time(), actor, text))
+
+    def spawn(self, program: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(program)
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
+        return task
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._loop.failures.append(f"{type(error).__name__}: {error}")
+
+    def _see(self, change: Change) -> None:
+        self.promises.check(change, self._find_sync(change.after) if change.resource == JOBS else None)
+        self._cluster.see(change)
+        for operator in self._operators:
+            operator.see(change)
+
+    def _find_sync(self, job: Raw) -> Raw | None:
+        return self.server.find(PLURAL, job["metadata"].get("labels", {}).get(LABEL_SYNC, ""))
+
+    def _find_runs(self, name: str) -> Sequence[Run]:
+        plan = self._plans.get(name)
+        return plan.runs if plan else ()
+
+    @property
+    def is_away(self) -> bool:
+        return self._outages > 0
+
+    def answer(self, request: Request) -> bytes:
+        if (request.method, request.resource) == ("POST", JOBS) and self._loop.time() < self._refused_until:
+            raise Problem(HTTPStatus.FORBIDDEN, "Forbidden", "exceeded quota: count/jobs.batch", name=request.name)
+        return self.server.answer(request)
+
+    def meet(self, point: Point) -> Sequence[Decision]:
+        self._counts[point] += 1
+        decisions = self._at_calls.pop((point, self._counts[point]), ())
+        self._effects.update(decision.effect for decision in decisions)
+        return decisions
+
+    def note_fault(self, point: Point, fault: Effect) -> None:
+        self._cells.add((point, fault))
+
+    def note_jump(self) -> None:
+        self.promises.note_jump()
+
+    def note_defect(self, what: str) -> None:
+        self._defects.append(what)
+
+    def choose_latency(self) -> float:
+        return _LATENCY_SECONDS if self._rng is None else self._rng.choice((0.001, 0.003, 0.01, 0.05))
+
+    def compute_lag(self, resource: str) -> float:
+        late = self._late_until[resource] - self._loop.time()
+        return max(late, 0.0) + (_LAG_SECONDS if self._rng is None else self._rng.choice((0.002, 0.02, 0.2)))
+
+    def has_target(self) -> bool:
+        return self._loop.time() >= self._untargeted_until
+
+    def receive(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> Response:
+        self._answered[sync.name] += 1
+        plan, number = self._plans.get(sync.name), self._answered[sync.name]
+        responses = plan.responses if plan else ()
+        response = responses[number - 1] if number <= len(responses) else Response.OK
+        self.log("receiver", f"takes {callback_id} of {sync.name}: {response}")
+        self.promises.check_callback(sync, callback_id, body, response, now=now)
+        return response
+
+    def bury(self, process: OperatorProcess) -> None:
+        self._operators.remove(process)
+        self.promises.note_death()
+        if not process.is_second:
+            self._loop.call_later(_RESTART_SECONDS, self._start_operator)
+
+    def _start_operator(self, *, is_second: bool = False) -> OperatorProcess:
+        name = f"operator-{next(self._operator_numbers)}"
+        process = OperatorProcess(self, name, max_active=self._history.max_active, is_second=is_second)
+        self._operators.append(process)
+        return process
+
+    # What happens in it.
+
+    def happen(self, decision: Decision) -> None:
+        """What people do, they do once the API server is there."""
+        if self.is_away and decision.effect in PEOPLES:
+            self._loop.call_later(1.0, self.happen, decision)
+            return
+        self._effects.add(decision.effect)
+        self._happenings[decision.effect](decision)
+
+    def _create_sync(self, name: str, plan: SyncPlan) -> None:
+        self._unborn.discard(name)
+        spec: Raw = {"timeoutSeconds": plan.timeout, "maxRetries": plan.max_retries}
+        if plan.ttl is not None:
+            spec["ttlSecondsAfterFinished"] = plan.ttl
+        if not plan.wants_callback:
+            spec["callback"] = {"enabled": False}
+        if plan.is_suspended:
+            spec["suspend"] = True
+            self._loop.call_later(_CALM_SECONDS, self._change_spec, name, {"suspend": False}, "lets it go on")
+        if plan.is_malformed:
+            spec["concurrency"] = "many"
+        metadata = {"name": name, "namespace": "ns"}
+        with suppress(Problem):
+            self.server.create(PLURAL, {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec})
+            self.log("person", f"creates {name}")
+
+    def _change_spec(self, name: str, change: Raw, what: str) -> None:
+        sync = self.server.find(PLURAL, name)
+        if sync is None:
+            return
+        self.log("person", f"{what} ({name})")
+        self.server.update(PLURAL, name, spec={**sync["spec"], **change})
+
+    def _cancel(self, decision: Decision) -> None:
+        self._change_spec(_name(decision), {"cancel": True}, "cancels")
+
+    def _suspend(self, decision: Decision) -> None:
+        name = _name(decision)
+        self._change_spec(name, {"suspend": True}, "suspends")
+        self._loop.call_later(decision.seconds, self._change_spec, name, {"suspend": False}, "lets it go on")
+
+    def _touch(self, decision: Decision) -> None:
+        self._label(_name(decision), "labels", {"touched": str(next(self._touches))})
+
+    def _label(self, name: str, field: str, values: dict[str, str]) -> None:
+        sync = self.server.find(PLURAL, name)
+        if sync is not None:
+            self.log("person", f"sets {field} of {name}")
+            known = sync["metadata"].get(field, {})
+            self.server.update_metadata(PLURAL, name, **{field: {**known, **values}})
+
+    def _redeliver(self, decision: Decision) -> None:
+        self.promises.note_request()
+        self._label(_name(decision), "annotations", {ANNOTATION_REDELIVER: str(next(self._touches))})
+
+    def _delete_sync(self, decision: Decision) -> None:
+        if sync := self.server.find(PLURAL, _name(decision)):
+            self.log("person", f"deletes {_name(decision)}")
+            self.promises.note_deleted_sync(sync["metadata"]["uid"])
+            self.server.remove(PLURAL, _name(decision))
+
+    def _recreate(self, decision: Decision) -> None:
+        name = _name(decision)
+        if self.server.find(PLURAL, name):
+            self._delete_sync(decision)
+            plan = self._plans[name]
+            self._create_sync(name, msgspec.structs.replace(plan, is_malformed=decision.nth > 1))
+
+    def _delete_job(self, decision: Decision) -> None:
+        if job := self._find_job(decision):
+            name = job["metadata"]["name"]
+            propagation = "Foreground" if decision.nth % 2 else "Background"
+            self.log("person", f"deletes {name}, {propagation}")
+            self.promises.note_deleted_job(name)
+            self.server.delete(JOBS, name, propagation=propagation)
+
+    def _suspend_job(self, decision: Decision) -> None:
+        if job := self._find_job(decision):
+            name = job["metadata"]["name"]
+            self._set_job_suspended(name, is_suspended=True)
+            self._loop.call_later(decision.seconds, lambda: self._set_job_suspended(name, is_suspended=False))
+
+    def _set_job_suspended(self, name: str, *, is_suspended: bool) -> None:
+        if job := self.server.find(JOBS, name):
+            self.log("person", f"{'suspends' if is_suspended else 'resumes'} {name}")
+            self.server.update(JOBS, name, spec={**job["spec"], "suspend": is_suspended})
+
+    def _find_job(self, decision: Decision) -> Raw | None:
+        sync = self.server.find(PLURAL, _name(decision))
+        return self.server.find(JOBS, build_job_name(sync["metadata"]["uid"])) if sync else None
+
+    def _create_foreign_job(self, decision: Decision) -> None:
+        sync = self.server.find(PLURAL, _name(decision))
+        if sync is None:
+            return
+        name = build_job_name(sync["metadata"]["uid"])
+        with suppress(Problem):
+            self.server.create(JOBS, {"metadata": {"name": name}, "spec": {}})
+            self.log("person", f"creates a job of their own named {name}")
+            self.promises.note_foreign_job(name)
+            self._loop.call_later(_DAY_SECONDS / 4, self.server.remove, JOBS, name)
+
+    def _kill(self, decision: Decision) -> None:  # noqa: ARG002 - as every happening
+        if self._operators:
+            self.log(self._operators[0].name, "dies")
+            self._operators[0].kill()
+
+    def _run_second_operator(self, decision: Decision) -> None:
+        if len(self._operators) <= 1:
+            self.promises.note_second_operator()
+            second = self._start_operator(is_second=True)
+            self._loop.call_later(max(decision.seconds, 1.0), second.kill)
+
+    def _go_away(self, decision: Decision) -> None:
+        self.log("API server", f"is away for {decision.seconds:.1f} s")
+        self._outages += 1
+        self._cut_watches(decision.seconds + 1.0)
+        self._loop.call_later(decision.seconds, self._come_back)
+
+    def _come_back(self) -> None:
+        self._outages -= 1
+        self.log("API server", "is back")
+
+    def _cut_watches(self, seconds: float) -> None:
+        for operator in self._operators:
+            operator.cut_watches(seconds)
+
+    def _relist(self, decision: Decision) -> None:
+        self.log("API server", f"cuts the watches for {decision.seconds:.1f} s; then they are listed again")
+        self.server.forget_listings()
+        self._cut_watches(decision.seconds)
+
+    def _be_late(self, resource: str, decision: Decision) -> None:
+        self.log("API server", f"shows {resource} only in {decision.seconds:.1f} s")
+        self._late_until[resource] = self._loop.time() + decision.seconds
+
+    def _set_clock(self, decision: Decision) -> None:
+        if self._operators:
+            self._operators[0].jump(decision.seconds)
+
+    def _refuse_jobs(self, decision: Decision) -> None:
+        self.log("API server", f"refuses jobs for {decision.seconds:.1f} s")
+        self._refused_until = self._loop.time() + decision.seconds
+
+    def _lose_target(self, decision: Decision) -> None:
+        self.log("person", f"takes the webhook away for {decision.seconds:.1f} s")
+        self.promises.note_missing_target()
+        self._untargeted_until = self._loop.time() + decision.seconds
+
+
+def _name(decision: Decision) -> str:
+    return f"sync-{decision.sync}"
+
+
+def _is_malformed(sync: Raw) -> bool:
+    return not isinstance(sync["spec"].get("concurrency", 1), int)
+
+
+def _format_seconds(moment: float) -> str:
+    minutes, seconds = divmod(moment, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours:02}:{minutes:02}:{seconds:06.3f}"
+
+
+class _Defects(logging.Handler):
+    """Keeps the tracebacks of passes that failed in a way that nobody has thought of."""
+
+    def __init__(self, found: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._found = found
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._found.append(self.format(record))
+
+
+@contextmanager
+def _captured_logs() -> Iterator[list[str]]:
+    """Keep the operator's log lines away: thousands of histories would write millions, and their failures are meant."""
+    logger, found = logging.getLogger("estimatesync_operator"), list[str]()
+    handler, before = _Defects(found), (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+        logger.setLevel(before[0])

@@ -1,0 +1,59 @@
+"""Histories in which the operator once broke a promise, each as short as the simulator could make it."""
+
+from collections.abc import Callable
+
+import pytest
+from estimatesync_simulator.history import Decision, Effect, Fate, History, Point, Run, SyncPlan
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        pytest.param(
+            History(
+                syncs=(SyncPlan(is_malformed=True),),
+                decisions=(Decision(effect=Effect.ERROR, point=Point.RECORD_MALFORMED),),
+            ),
+            id="that a sync is malformed could not be recorded",
+        ),
+        pytest.param(
+            History(syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.CONFLICT, point=Point.DELETE_SYNC),)),
+            id="the deletion of an old sync met a conflict",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.RELIST, point=Point.DELETE_SYNC, seconds=3.0),)
+            ),
+            id="the watch never showed that a sync was deleted",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(),),
+                decisions=(Decision(effect=Effect.CLOCK, point=Point.CREATE_JOB, seconds=3600.0),),
+            ),
+            id="the clock was ahead of the job that was about to say that it is complete",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(),),
+                decisions=(
+                    Decision(effect=Effect.LOST_ANSWER, point=Point.SEND_CALLBACK),
+                    Decision(effect=Effect.RECREATE, point=Point.SEND_CALLBACK, nth=2),
+                ),
+            ),
+            id="a malformed sync took the name while the callback was sent",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(runs=(Run(fate=Fate.TOO_SLOW),)), SyncPlan(at=15.0)),
+                decisions=(
+                    Decision(effect=Effect.RELIST, at=3.0, seconds=3.0),
+                    Decision(effect=Effect.RECREATE, at=4.0, nth=2),
+                ),
+            ),
+            id="unseen, a malformed sync took the name of one that ran, and kept its slot",
+        ),
+    ],
+)
+def test_a_promise_that_was_broken_once_is_kept(find_broken: Callable[[History], str], history: History) -> None:
+    assert not find_broken(history)

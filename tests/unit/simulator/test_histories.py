@@ -1,0 +1,93 @@
+"""The operator keeps its promises in thousands of histories; the gate's are fixed, `make simulate` makes up others."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from estimatesync_simulator.coverage import Coverage
+from estimatesync_simulator.history import CELLS, History, SyncPlan, generate_history
+from estimatesync_simulator.main import explain_failure
+from estimatesync_simulator.world import run_history
+
+HISTORIES = 4 * len(CELLS)
+PRINT_DIGEST = """
+import hashlib
+from estimatesync_simulator.history import generate_history
+from estimatesync_simulator.world import run_history
+log = [line for seed in range(20) for line in run_history(generate_history(seed)).log]
+print(len(log), hashlib.sha256("\\n".join(log).encode()).hexdigest())
+"""
+
+PLAIN_LIFE = [
+    "operator-1 starts",
+    "person creates sync-0",
+    "operator-1 lists the syncs",
+    "operator-1 records the start of sync-0",
+    "operator-1 creates the job of sync-0",
+    "job controller creates pod estimatesync-est-1-0, which succeeds",
+    "operator-1 lists the pods of estimatesync-est-1",
+    "node ends pod estimatesync-est-1-0 with exit code 0",
+    "job controller says that estimatesync-est-1 is SuccessCriteriaMet: CompletionsReached",
+    "operator-1 lists the pods of estimatesync-est-1",
+    "job controller says that estimatesync-est-1 is Complete: CompletionsReached",
+    "operator-1 lists the pods of estimatesync-est-1",
+    "operator-1 records the end of sync-0",
+    "receiver takes msg_est-1 of sync-0: 200",
+    "operator-1 sends the callback of sync-0",
+    "operator-1 records the attempt of sync-0",
+    "operator-1 reads the sync of sync-0",
+    "operator-1 reads the sync of sync-0",
+    "operator-1 deletes the sync of sync-0",
+    "operator-1 reads the sync of sync-0 → 404",
+    "operator-1 lists leftover jobs of sync-0",
+    "operator-1 deletes a leftover job of estimatesync-est-1",
+]
+
+
+@pytest.fixture(scope="module")
+def coverage() -> Coverage:
+    """What the fixed histories of the gate reach, none of which breaks a promise."""
+    coverage = Coverage()
+    for seed in range(HISTORIES):
+        report = run_history(generate_history(seed))
+        if report.violations:
+            pytest.fail(explain_failure(seed))
+        coverage.add(report)
+    return coverage
+
+
+def test_every_promise_is_kept_and_every_fault_is_met_at_every_step(coverage: Coverage) -> None:
+    assert coverage.list_missing() == []
+
+
+def test_histories_are_deep(coverage: Coverage) -> None:
+    """On the average a history makes more steps than a sync that meets nothing, whose steps are counted below."""
+    plain = run_history(History(syncs=(SyncPlan(),)))
+
+    assert not plain.violations
+    assert plain.points.total() < coverage.points.total() / coverage.histories
+
+
+def test_a_plain_history_reads_like_the_life_of_a_sync() -> None:
+    log = run_history(History(syncs=(SyncPlan(),))).log
+
+    steps = [line.split(maxsplit=1)[1] for line in log]
+    assert [step for step in steps if "event" not in step and "progress" not in step] == PLAIN_LIFE
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_a_seed_makes_the_same_history_in_every_process(hash_seed: str) -> None:
+    """Not even the order of sets of strings may have a say, which differs from process to process."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", PRINT_DIGEST],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", hash_seed)
+    }
+
+    assert len(digests) == 1
