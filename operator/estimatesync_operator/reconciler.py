@@ -105,7 +105,8 @@ class Reconciler:
         has_target = await self._callbacks.has_target(sync)
         if sync.status.phase is not Phase.RUNNING:
             self._memory.pop(sync.name, None)
-            return Seen(has_target=has_target, queue=queue)
+            has_stray = sync.is_finished and await self._jobs.has_stray(sync)
+            return Seen(has_target=has_target, queue=queue, has_stray=has_stray)
         if sync.status.is_job_pending and not sync.spec.cancel:
             return Seen(has_target=has_target)
         return await self._observe_job(sync, Seen(has_target=has_target))

@@ -10,6 +10,7 @@ from estimatesync_contract.estimate_sync import MalformedSyncError, parse_estima
 from estimatesync_contract.names import LABEL_SYNC, PLURAL
 
 from estimatesync_operator.adapters.jobs import JobSnapshots
+from estimatesync_operator.core.job_observation import is_ending
 from estimatesync_operator.core.ports import Clock
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
@@ -74,10 +75,13 @@ class WatchHandlers:
             self._enqueue(sync.name)
 
     def handle_job(self, kind: str | None, raw: Raw) -> None:
-        """Handle a job. The label names the sync; the reconciler checks by uid whose job it really is."""
+        """Handle a job. The label names the sync; the reconciler checks by uid whose job it really is.
+
+        To a sync with nothing left to do, only a job that is still at work is news.
+        """
         self._health.note_event("jobs", now=self._clock.now())
         name = raw["metadata"].get("labels", {}).get(LABEL_SYNC)
-        if not name or self._cache.is_settled(name):
+        if not name or (self._cache.is_settled(name) and (kind == _DELETED or is_ending(raw))):
             return
         if kind == _DELETED:
             self._snapshots.drop(raw["metadata"]["name"])

@@ -21,6 +21,7 @@ from estimatesync_operator.core.job_observation import (
     JobObservation,
     find_event_source,
     is_left_by,
+    is_stray,
     list_own,
     needs_pods,
     observe_job,
@@ -120,6 +121,15 @@ class KubernetesJobs:
                 if is_refusal(error):
                     raise JobRefusedError(error.explanation) from error
                 raise
+
+    async def has_stray(self, sync: EstimateSync) -> bool:
+        """What the watch shows may be old: only a job that is found at work is believed."""
+        shown = self._snapshots.pop(build_job_name(sync.uid))
+        if shown is None or not is_stray(shown, owner_uid=sync.uid):
+            return False
+        with translate_failures(f"reading the job of {sync.name}"):
+            found = await self._fetch_job(sync)
+        return found is not None and is_stray(found, owner_uid=sync.uid)
 
     async def stop(self, sync: EstimateSync) -> None:
         """In the foreground: the job stays visible until its pods have ended."""

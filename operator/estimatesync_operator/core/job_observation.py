@@ -154,6 +154,16 @@ def is_left_by(job: Raw, sync_name: str) -> bool:
     return any((owner.get("kind"), owner.get("name")) == (KIND, sync_name) for owner in owners)
 
 
+def is_stray(job: Raw, *, owner_uid: str) -> bool:
+    """Return whether a job, whose sync has ended, is that sync's and goes on as if it had not."""
+    return _is_owned(job, owner_uid) and not is_ending(job)
+
+
+def is_ending(job: Raw) -> bool:
+    """Return whether the job has ended, or is about to."""
+    return has_finished(job) or _find_ending_time(job) is not None
+
+
 def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
     """The pods of this very job, the oldest first."""
     return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)

@@ -58,6 +58,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the sync may start, if it waits."""
     job: JobObservation | None = None
     """None while it was not looked up: a job that was never seen is created first."""
+    has_stray: bool = False
+    """The sync has ended, and its job is at work."""
     refusal: str | None = None
     """Why the job was just refused."""
     progress: Progress | None = None
@@ -193,6 +195,8 @@ def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, s
 
 
 def _plan_finished(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    if seen.has_stray:
+        return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
     if sync.status.observed_generation != sync.metadata.generation:
         return Plan(status=lifecycle.compute_acknowledged_status(sync, now=now), requeue_after=AT_ONCE)
     if is_redelivery_requested(sync):

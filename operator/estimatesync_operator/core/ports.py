@@ -78,6 +78,13 @@ class JobRunner(Protocol):
             JobNameTakenError: It may be there already.
         """
 
+    async def has_stray(self, sync: EstimateSync) -> bool:
+        """Return whether the job of a finished sync is at work, if it has just been seen so.
+
+        A request to create it may arrive long after it was given up, when the sync has ended without it.
+        """
+        ...
+
     async def stop(self, sync: EstimateSync) -> None:
         """Have the job and its runs end, within their grace period; a job that is gone already is fine.
 

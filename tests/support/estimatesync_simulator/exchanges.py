@@ -56,10 +56,10 @@ class Laboratory:
             clock=SystemClock(),
         )
 
-    def build_jobs(self) -> KubernetesJobs:
+    def build_jobs(self, snapshots: JobSnapshots | None = None) -> KubernetesJobs:
         """The jobs as an operator sees them; the service account of their pods does not exist, so that none comes."""
         settings = msgspec.structs.replace(build_settings(max_active=1).job, service_account="nobody")
-        snapshots = JobSnapshots(asyncio.get_running_loop().time)
+        snapshots = snapshots or JobSnapshots(asyncio.get_running_loop().time)
         return KubernetesJobs(self.client, self.namespace, settings, snapshots=snapshots, clock=SystemClock())
 
     async def create_sync(self, name: str = _NAME, **fields: Any) -> EstimateSync:  # noqa: ANN401 - JSON builtins
@@ -288,6 +288,22 @@ async def _remove_leftovers(lab: Laboratory) -> object:
     return [await _name_error(lab.client.get(lab.job_path(build_job_name(each.uid)))) for each in (sync, other)]
 
 
+async def _find_stray(lab: Laboratory) -> object:
+    """Only a job that the watch has just shown at work, and that is there."""
+    sync = await lab.create_sync()
+    snapshots = JobSnapshots(asyncio.get_running_loop().time)
+    jobs = lab.build_jobs(snapshots)
+    await jobs.create(sync, compute_default_range(_TODAY))
+    shown = msgspec.json.decode(await lab.client.get(lab.job_path(build_job_name(sync.uid))), type=Raw)
+    found = [await jobs.has_stray(sync)]
+    snapshots.put(shown)
+    found.append(await jobs.has_stray(sync))
+    await jobs.remove_leftovers(sync.name)
+    snapshots.put(shown)
+    found.append(await jobs.has_stray(sync))
+    return found
+
+
 async def _emit_event(lab: Laboratory) -> object:
     sync = await lab.create_sync()
     events = KubernetesEvents(lab.client, lab.namespace, reporting_instance="laboratory", clock=_SlowClock())
@@ -372,6 +388,7 @@ EXCHANGES: Final = (
     ),
     Exchange(id="a job is stopped", happen=_stop_job, outcome=(["", "", ""], "absent")),
     Exchange(id="leftovers go at once, and no other job", happen=_remove_leftovers, outcome=["NotFoundError", ""]),
+    Exchange(id="a job at work after the end is found", happen=_find_stray, outcome=[False, True, False]),
     Exchange(id="events are found by their object", happen=_emit_event, outcome=["First", "Second"]),
     Exchange(id="there is no log without a pod", happen=_read_missing_log, outcome=((), "NotFoundError")),
     Exchange(id="a missing job is a 404", happen=_look_up_nothing, outcome=404),

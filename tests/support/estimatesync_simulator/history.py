@@ -73,6 +73,7 @@ class Effect(StrEnum):
     # By people.
     CANCEL = "a person cancels"
     SUSPEND = "a person suspends the sync"
+    RESUME = "a person lets the sync go on"
     TOUCH = "a person labels the sync"
     REDELIVER = "a person requests the callback again"
     DELETE_SYNC = "a person deletes the sync"
@@ -228,7 +229,7 @@ def generate_history(seed: int) -> History:
         decisions=(
             Decision(effect=fault, point=point, seconds=rng.choice(_DURATIONS)),
             *others,
-            *(_generate_decision(rng, len(syncs)) for _ in range(rng.choice((0, 1, 2, 3, 5)))),
+            *(_generate_decision(rng, len(syncs), point) for _ in range(rng.choice((0, 1, 2, 3, 5)))),
         ),
         max_active=rng.choice((1, 1, 1, 2)),
         jitter=seed,
@@ -284,11 +285,15 @@ def _generate_run(rng: random.Random) -> Run:
     )
 
 
-def _generate_decision(rng: random.Random, syncs: int) -> Decision:
+def _generate_decision(rng: random.Random, syncs: int, first: Point) -> Decision:
+    """Often at the very step that the history is about: what goes wrong together is the hardest."""
     point, effect = rng.choice(CELLS)
+    is_there_too = rng.random() < 0.3  # noqa: PLR2004 - often
     if rng.random() < 0.6:  # noqa: PLR2004 - one fault is about another step already
         effect = rng.choice(WORLD_EFFECTS)
-    is_at_call = effect in CALL_FAULTS or rng.random() < 0.5  # noqa: PLR2004 - half in the midst of something
+    is_at_call = effect in CALL_FAULTS or is_there_too or rng.random() < 0.5  # noqa: PLR2004 - half
+    if is_there_too and (effect in WORLD_EFFECTS or can_meet(first, effect)):
+        point = first
     return Decision(
         effect=effect,
         point=point if is_at_call else None,

@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from estimatesync_simulator.coverage import Coverage
@@ -11,6 +12,8 @@ from estimatesync_simulator.shrinking import shrink
 from estimatesync_simulator.world import Report, run_history
 
 _SEEDS: Final = 2**32
+_LINES_AT_THE_START: Final = 150
+_LINES_AT_THE_END: Final = 20
 
 
 def main() -> None:
@@ -55,7 +58,15 @@ def format_history(history: History, report: Report) -> str:
     decided = [f"  sync-{number}: {plan}" for number, plan in enumerate(history.syncs)]
     decided += [f"  {decision}" for decision in history.decisions]
     broken = [f"BROKEN: {violation}" for violation in report.violations]
-    return "\n".join(("decided beforehand:", *decided, "", *report.log, "", *broken))
+    return "\n".join(("decided beforehand:", *decided, "", *_abridge(report.log), "", *broken))
+
+
+def _abridge(log: Sequence[str]) -> Sequence[str]:
+    """What never ends goes on like this."""
+    left_out = len(log) - _LINES_AT_THE_START - _LINES_AT_THE_END
+    if left_out <= 0:
+        return log
+    return [*log[:_LINES_AT_THE_START], f"… {left_out} lines …", *log[-_LINES_AT_THE_END:]]
 
 
 def _show(seed: int) -> None:

@@ -93,6 +93,9 @@ class Surroundings(Protocol):
     def note_fault(self, point: Point, fault: Effect) -> None:
         """Count a fault that a call has met."""
 
+    def note_late_job(self, sync_name: str) -> None:
+        """A request to create a job is still under way, though it has been given up."""
+
     def note_jump(self) -> None:
         """A clock has jumped."""
 
@@ -271,6 +274,8 @@ class OperatorProcess:
             case Effect.LOST_REQUEST:
                 raise aiohttp.ClientConnectionError("request lost")
             case Effect.LATE_REQUEST:
+                if fault.point is Point.CREATE_JOB:
+                    self._world.note_late_job(subject)
                 asyncio.get_running_loop().call_later(fault.seconds, self._arrive_late, f"{fault.point}", subject, act)
                 raise aiohttp.ClientConnectionError("connection reset, the request is still under way")
             case Effect.CONFLICT:
@@ -381,12 +386,8 @@ class _Watch:
 
     def push(self, change: Change) -> None:
         """Show a change when its time has come, never before an older one."""
-        if not self._is_open or not _is_watched(change.after, self._resource):
-            return
-        loop = asyncio.get_running_loop()
-        # Timers of the same moment may run in any order.
-        self._newest = max(self._newest + _TICK_SECONDS, loop.time() + self._world.compute_lag(self._resource))
-        loop.call_at(self._newest, self._deliver, self._life, change)
+        if self._is_open and _is_watched(change.after, self._resource):
+            self._plan(change.type, change.raw)
 
     def _list(self, life: int) -> None:
         if life != self._life:
@@ -397,11 +398,17 @@ class _Watch:
         self._is_open = True
         for stored in self._world.server.list(self._resource):
             if _is_watched(stored, self._resource):
-                self._show(None, msgspec.json.decode(msgspec.json.encode(stored)))
+                self._plan(None, msgspec.json.encode(stored))
 
-    def _deliver(self, life: int, change: Change) -> None:
+    def _plan(self, kind: str | None, raw: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        # Timers of the same moment may run in any order.
+        self._newest = max(self._newest + _TICK_SECONDS, loop.time() + self._world.compute_lag(self._resource))
+        loop.call_at(self._newest, self._deliver, self._life, kind, raw)
+
+    def _deliver(self, life: int, kind: str | None, raw: bytes) -> None:
         if life == self._life:
-            self._show(change.type, change.decode())
+            self._show(kind, msgspec.json.decode(raw))
 
 
 def _is_watched(thing: Raw, resource: str) -> bool:

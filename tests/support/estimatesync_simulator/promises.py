@@ -39,6 +39,7 @@ class _Record(msgspec.Struct, kw_only=True):
     jobs: int = 0
     has_seen_job: bool = False
     is_deleted_by_person: bool = False
+    may_have_stray: bool = False
     final: Raw | None = None
     letters: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
     responses: list[Response] = msgspec.field(default_factory=list)
@@ -74,6 +75,10 @@ class Promises:
     def note_second_operator(self) -> None:
         """Two operators at once both assign slots and may both call back; that is why the chart never runs two."""
         self._is_single = False
+
+    def note_late_job(self, uid: str) -> None:
+        """A request to create the job of a sync may arrive when all is over; what it creates is to be stopped."""
+        self._get(uid).may_have_stray = True
 
     def note_jump(self) -> None:
         """A clock has jumped."""
@@ -117,6 +122,8 @@ class Promises:
         record.jobs += 1
         if sync is None or sync["metadata"]["uid"] != uid:
             # A request that arrives after the sync is gone makes an orphan, which the garbage collector removes.
+            return
+        if record.may_have_stray and record.final is not None:
             return
         if record.jobs > 1 and (record.has_seen_job or name not in self._deleted_jobs):
             self._break(f"there is a second job of {owners[0]['name']}")

@@ -96,6 +96,7 @@ class World:
             Effect.NO_TARGET: self._lose_target,
             Effect.CANCEL: self._cancel,
             Effect.SUSPEND: self._suspend,
+            Effect.RESUME: self._resume,
             Effect.TOUCH: self._touch,
             Effect.REDELIVER: self._redeliver,
             Effect.DELETE_SYNC: self._delete_sync,
@@ -223,6 +224,10 @@ class World:
     def note_fault(self, point: Point, fault: Effect) -> None:
         self._cells.add((point, fault))
 
+    def note_late_job(self, sync_name: str) -> None:
+        if sync := self.server.find(PLURAL, sync_name):
+            self.promises.note_late_job(sync["metadata"]["uid"])
+
     def note_jump(self) -> None:
         self.promises.note_jump()
 
@@ -301,6 +306,9 @@ class World:
         name = _name(decision)
         self._change_spec(name, {"suspend": True}, "suspends")
         self._loop.call_later(decision.seconds, self._change_spec, name, {"suspend": False}, "lets it go on")
+
+    def _resume(self, decision: Decision) -> None:
+        self._change_spec(_name(decision), {"suspend": False}, "lets it go on")
 
     def _touch(self, decision: Decision) -> None:
         self._label(_name(decision), "labels", {"touched": str(next(self._touches))})

@@ -63,6 +63,7 @@ class World:
         self.refusal: str | None = None
         self.names_taken: set[str] = set()
         self.unreadable: set[str] = set()
+        self.strays: set[str] = set()
         self.target_configured = True
         self.touch_during_send = False
         self.touch_during_observe = False
@@ -126,7 +127,11 @@ class World:
         self.created.append(sync.name)
         self.observations.setdefault(sync.name, JobObservation(state=JobState.PENDING))
 
+    async def has_stray(self, sync: EstimateSync) -> bool:
+        return sync.name in self.strays
+
     async def stop(self, sync: EstimateSync) -> None:
+        self.strays.discard(sync.name)
         self.stopped.append(sync.name)
         self.observations.pop(sync.name, None)
 

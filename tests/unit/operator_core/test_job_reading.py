@@ -9,6 +9,7 @@ from estimatesync_operator.core.job_observation import (
     JobState,
     find_event_source,
     is_left_by,
+    is_stray,
     needs_pods,
 )
 
@@ -351,3 +352,18 @@ def test_an_absent_job_always_gives_the_same_observation() -> None:
 )
 def test_only_a_job_that_an_estimatesync_owned_is_left_over(owners: list[Raw], expected: bool) -> None:  # noqa: FBT001 - a table's column
     assert is_left_by({"metadata": {"ownerReferences": owners}}, "a") is expected
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        pytest.param(_job(active=1), True, id="at work"),
+        pytest.param(_job(), True, id="just created"),
+        pytest.param(_job(owner="uid-b"), False, id="another's"),
+        pytest.param(_job(deleted=True), False, id="being deleted"),
+        pytest.param(_job(_condition("FailureTarget")), False, id="about to fail"),
+        pytest.param(_job(_condition("Complete")), False, id="over"),
+    ],
+)
+def test_a_job_that_goes_on_after_the_end_of_its_sync_is_a_stray(job: Raw, expected: bool) -> None:  # noqa: FBT001 - a column
+    assert is_stray(job, owner_uid="uid-a") is expected

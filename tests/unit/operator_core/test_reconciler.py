@@ -38,6 +38,7 @@ class World(Protocol):
     refusal: str | None
     names_taken: set[str]
     unreadable: set[str]
+    strays: set[str]
     target_configured: bool
     touch_during_send: bool
     touch_during_observe: bool
@@ -345,6 +346,20 @@ def test_a_cancelled_sync_keeps_its_slot_until_its_job_has_stopped(
     assert (world.syncs["a"].status.phase, world.syncs["a"].status.reason) == (Phase.RUNNING, Reason.STOPPING)
     del world.observations["a"]
     reconcile_until_idle(reconciler, "a")
+    assert world.syncs["a"].status.phase is Phase.CANCELLED
+
+
+def test_a_job_at_work_for_a_sync_that_has_ended_is_stopped(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
+) -> None:
+    """A request to create it can arrive late."""
+    ended = {"phase": Phase.CANCELLED, "reason": "Cancelled", "completion_time": NOW}
+    world.add("a", **{**running, **ended, "callback": CallbackStatus(state=CallbackState.DELIVERED)})
+    world.strays = {"a"}
+
+    reconcile_until_idle(make_reconciler(), "a")
+
+    assert world.stopped == ["a"]
     assert world.syncs["a"].status.phase is Phase.CANCELLED
 
 

@@ -128,13 +128,32 @@ def test_a_deleted_job_enqueues_its_sync_and_leaves_no_snapshot(desk: Desk) -> N
     assert desk.planned == [("a", SOON)] * 2
 
 
+OVER = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+
+
 @pytest.mark.parametrize(
-    "job", [pytest.param(_job(label=None), id="a foreign job"), pytest.param(_job(), id="settled")]
+    "job",
+    [
+        pytest.param(_job(label=None), id="a foreign job"),
+        pytest.param({**_job(), **OVER}, id="of a settled sync, and over"),
+    ],
 )
-def test_foreign_jobs_and_jobs_of_settled_syncs_enqueue_nothing(desk: Desk, job: dict[str, Any]) -> None:
+def test_foreign_jobs_and_old_jobs_of_settled_syncs_enqueue_nothing(desk: Desk, job: dict[str, Any]) -> None:
     desk.handlers.handle_sync(None, _sync(1, **DONE))
     desk.planned.clear()
 
     desk.handlers.handle_job(None, job)
+    desk.handlers.handle_job("DELETED", job)
 
     assert desk.planned == []
+
+
+def test_a_job_at_work_enqueues_even_a_settled_sync(desk: Desk) -> None:
+    """It was created late, by a request that had been given up."""
+    desk.handlers.handle_sync(None, _sync(1, **DONE))
+    desk.planned.clear()
+
+    desk.handlers.handle_job("ADDED", _job())
+
+    assert desk.planned == [("a", SOON)]
+    assert desk.snapshots.pop("job") == _job()

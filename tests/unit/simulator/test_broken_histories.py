@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from estimatesync_simulator.history import Decision, Effect, Fate, History, Point, Run, SyncPlan
+from estimatesync_simulator.world import run_history
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,19 @@ from estimatesync_simulator.history import Decision, Effect, Fate, History, Poin
 )
 def test_a_promise_that_was_broken_once_is_kept(find_broken: Callable[[History], str], history: History) -> None:
     assert not find_broken(history)
+
+
+def test_a_job_that_appears_after_its_sync_was_cancelled_is_stopped() -> None:
+    """Its creation was given up when no answer came, and the request arrived all the same."""
+    late = Decision(effect=Effect.LATE_REQUEST, point=Point.CREATE_JOB, seconds=3.0)
+    cancelled = Decision(effect=Effect.CANCEL, point=Point.CREATE_JOB)
+
+    report = run_history(History(syncs=(SyncPlan(),), decisions=(late, cancelled)))
+
+    steps = [line.split(maxsplit=1)[1] for line in report.log]
+    assert not report.violations
+    assert steps.index("operator-1 records the end of sync-0") < steps.index("late request creates the job of sync-0")
+    assert steps.index("late request creates the job of sync-0") < steps.index(
+        "operator-1 stops the job of estimatesync-est-1"
+    )
+    assert not [step for step in steps if step.startswith("node ends pod")]

@@ -251,6 +251,10 @@ class ProcessJobs:
         )
         await self._controller.create(build_job_name(sync.uid), record)
 
+    async def has_stray(self, sync: EstimateSync) -> bool:  # noqa: ARG002 - the port's
+        """Never: a job is created at once or not at all."""
+        return False
+
     async def stop(self, sync: EstimateSync) -> None:
         """End the job. Its log stays readable until the sync is deleted."""
         await self._controller.remove(build_job_name(sync.uid))
