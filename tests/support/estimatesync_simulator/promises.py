@@ -44,6 +44,8 @@ class _Record(msgspec.Struct, kw_only=True):
     letters: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
     responses: list[Response] = msgspec.field(default_factory=list)
     recorded_attempts: int = 0
+    has_settled: bool = False
+    """Its callback has been delivered or given up once; a repetition may end with the sync's time."""
 
 
 class Promises:
@@ -159,11 +161,12 @@ class Promises:
 
     def _check_deletion(self, sync: Raw) -> None:
         status, name = sync.get("status", {}), sync["metadata"]["name"]
+        callback = status.get("callback") or {}
         if self._get(sync["metadata"]["uid"]).is_deleted_by_person:
             return
         if status.get("phase") not in _FINAL:
             self._break(f"{name} is deleted before its end")
-        elif not CallbackState(status["callback"]["state"]).is_final:
+        elif not self._get(sync["metadata"]["uid"]).has_settled and not CallbackState(callback["state"]).is_final:
             self._break(f"{name} is deleted with its callback still owed")
 
     def _check_end(self, sync: Raw) -> None:
@@ -214,6 +217,7 @@ class Promises:
 
     def _check_delivery(self, name: str, old: Raw, new: Raw, record: _Record) -> None:
         state = new.get("state")
+        record.has_settled |= state in {CallbackState.DELIVERED, CallbackState.FAILED}
         if old.get("redelivery") == new.get("redelivery") and old.get("attempts", 0) > new.get("attempts", 0):
             self._break(f"the callback of {name} forgets attempts")
         if state == old.get("state"):
