@@ -21,12 +21,13 @@ from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
 from estimatesync_job.adapters.retry import Retries
-from estimatesync_job.core.errors import ConfigurationError, TransientSourceError
+from estimatesync_job.core.errors import ConfigurationError, SourceUnavailableError, TransientSourceError
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
 from estimatesync_job.core.ports import Log
 from estimatesync_job.core.queries import ChangesQuery, PageQuery, build_changes_query, build_page_query
 from estimatesync_job.core.responses import (
     Response,
+    Token,
     TokenRefusedError,
     build_access_error,
     parse_page_response,
@@ -37,6 +38,9 @@ from estimatesync_job.settings import Settings
 
 EXCHANGE_SECONDS: Final = 120.0
 """For one request and its whole response; a full page at this depth can take Attic Tech most of a minute."""
+
+_MAX_RENEWALS: Final = 10
+"""Tokens in a row that may have expired when a request arrives: on a slow line, some that live for seconds do."""
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
 
@@ -53,7 +57,7 @@ class _Request:
 class _StaleTokenError(Exception):
     """A request was refused with this token; the session may have a newer one by now."""
 
-    def __init__(self, token: str, refusal: TokenRefusedError) -> None:
+    def __init__(self, token: Token, refusal: TokenRefusedError) -> None:
         super().__init__(str(refusal))
         self.token = token
         self.refusal = refusal
@@ -75,7 +79,7 @@ class AtticTech:
         self._settings: Final = settings
         self._log: Final = log
         self._login_lock: Final = asyncio.Lock()
-        self._token = ""
+        self._token = Token(text="", expires_at=None)
         self._exchange_seconds: Final = exchange_seconds
         self._time = SourceTime()
         self._limiter: Final = AdaptiveLimiter(settings.concurrency)
@@ -116,26 +120,30 @@ class AtticTech:
         return await self._fetch_with_valid_token(_Request(page=CLOSING_PAGE, number=None, parameters=parameters))
 
     async def _fetch_with_valid_token(self, request: _Request) -> FetchedPage:
-        try:
-            return await self._fetch_once(request)
-        except _StaleTokenError as refusal:
-            await self._renew(refusal.token)
-        try:
-            return await self._fetch_once(request)
-        except _StaleTokenError as refusal:
-            raise build_access_error(refusal.refusal) from refusal
+        for renewals in range(_MAX_RENEWALS):
+            try:
+                return await self._fetch_once(request)
+            except _StaleTokenError as stale:
+                # One that has expired says nothing about what the account may do.
+                if renewals and not stale.token.has_expired(self._time.clock):
+                    raise build_access_error(stale.refusal) from stale
+                await self._renew(stale.token)
+        raise SourceUnavailableError(
+            f"Attic Tech is not available. Each of {_MAX_RENEWALS} tokens had expired before "
+            f"{format_place(request.page)} was asked for."
+        )
 
     async def _fetch_once(self, request: _Request) -> FetchedPage:
         what = format_place(request.page)
         return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(request))
 
-    async def _renew(self, refused_token: str) -> None:
+    async def _renew(self, refused_token: Token) -> None:
         """Log in once for all pages in flight: the second finds a new token already."""
         async with self._login_lock:
             if self._token == refused_token:
                 await self.login()
 
-    async def _request_token(self) -> str:
+    async def _request_token(self) -> Token:
         credentials = {"email": self._settings.attic_tech_email, "password": self._settings.attic_tech_password}
         return parse_token(await self._exchange(self._client.build_request("POST", LOGIN_PATH, json=credentials)))
 
@@ -144,7 +152,7 @@ class AtticTech:
         async with self._limiter.slot():
             await self._retries.wait_while_paused()
             token = self._token
-            headers = {"Authorization": f"Bearer {token}"}
+            headers = {"Authorization": f"Bearer {token.text}"}
             request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(asked.parameters), headers=headers)
             asked_at, started = self._time, asyncio.get_running_loop().time()
             response = await self._exchange(request)

@@ -4,8 +4,10 @@ Pure; `attic_tech` does the I/O. Error texts quote at most the first message of 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -54,9 +56,27 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 class _Login(msgspec.Struct, frozen=True):
     token: str
+    exp: Any = None
 
 
-def parse_token(response: Response) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """What a login gives out.
+
+    Attributes:
+        text: for the header of a request.
+        expires_at: by the server's clock; None where it does not say.
+    """
+
+    text: str = field(repr=False)
+    expires_at: datetime | None
+
+    def has_expired(self, clock: datetime | None) -> bool:
+        """Whether it had expired by the time that the server's clock shows; not where either is unknown."""
+        return bool(self.expires_at and clock and self.expires_at <= clock)
+
+
+def parse_token(response: Response) -> Token:
     """Read the token from the response to a login.
 
     Raises:
@@ -67,17 +87,27 @@ def parse_token(response: Response) -> str:
     if response.status in _LOGIN_REFUSALS:
         raise LoginFailedError(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
     _check_status(response)
-    token = _decode(response, _Login).token
-    if not token.isascii() or not token.isprintable() or not token:
+    login = _decode(response, _Login)
+    if not login.token.isascii() or not login.token.isprintable() or not login.token:
         raise SourceInvalidError("Attic Tech answered the login with a token that no request can carry.")
-    return token
+    return Token(text=login.token, expires_at=_parse_expiry(login.exp))
+
+
+def _parse_expiry(exp: object) -> datetime | None:
+    """Read seconds since 1970, as a JWT counts (RFC 7519, section 4.1.4); anything else counts as not said."""
+    if isinstance(exp, bool) or not isinstance(exp, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(exp, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
 
 
 def parse_page_response(response: Response, *, number: int | None) -> PageBody:
     """Read one page; `number` is the one that was requested, None where none was.
 
     Raises:
-        TokenRefusedError: Log in again, once.
+        TokenRefusedError: Log in again.
         TransientSourceError: Another attempt may help.
         SourceInvalidError: Not a page, or not the requested one.
     """
@@ -91,7 +121,7 @@ def parse_page_response(response: Response, *, number: int | None) -> PageBody:
 
 
 def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceInvalidError:
-    """Build the error for a request that is refused even with a token fresh from a login."""
+    """Build the error for a request that is refused even with a token fresh from a login, which has not expired."""
     if refusal.status == HTTPStatus.FORBIDDEN:
         return SourceInvalidError(
             "Attic Tech accepts the login but does not let it list estimates (HTTP 403). "

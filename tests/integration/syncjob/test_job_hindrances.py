@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,17 @@ from estimatesync_job.core.errors import SourceUnavailableError
 from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.settings import parse_settings
-from sample_attic_tech import Delay, Fault, Request, Reset, Response, RunningSample, Truncate, running_sample
+from sample_attic_tech import (
+    Delay,
+    Fault,
+    Request,
+    Reset,
+    Response,
+    RunningSample,
+    SampleConfig,
+    Truncate,
+    running_sample,
+)
 
 Fill = Callable[..., list[dict[str, Any]]]
 Query = Callable[..., list[Any]]
@@ -113,6 +124,28 @@ def test_a_token_that_expires_is_renewed_once_for_all_pages_in_flight(
     assert job.process.returncode == 0
     assert job.result.results.total_processed == 120
     assert count(sample, LOGIN) == 2
+
+
+@pytest.mark.parametrize(
+    ("refusals", "exit_code", "logins"),
+    [pytest.param(3, 0, 4, id="until one arrives in time"), pytest.param(99, 10, 11, id="but not for ever")],
+)
+def test_tokens_that_expire_before_they_arrive_are_renewed_again(
+    jobs: Any, refusals: int, exit_code: int, logins: int
+) -> None:
+    def lag() -> datetime:
+        return datetime.now(UTC) - timedelta(hours=1)
+
+    # By the Date of each answer, the sample's tokens have expired when they are given out.
+    with running_sample(SampleConfig(clock=lag, token_lifetime=timedelta(minutes=1))) as sample:
+        sample.on_request = lambda _: sample.revoke_tokens() if 0 < count(sample, PAGE) <= refusals else None
+        job = jobs.run(sample, SYNC_CONCURRENCY="1")
+
+    assert job.process.returncode == exit_code
+    assert count(sample, LOGIN) == logins
+    if exit_code:
+        assert job.result.error.reason is Reason.SOURCE_UNAVAILABLE
+        assert "Each of 10 tokens had expired before page 1" in job.result.error.message
 
 
 @pytest.mark.parametrize(

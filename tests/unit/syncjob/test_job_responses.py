@@ -1,10 +1,13 @@
 """What each HTTP answer means."""
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SyncError, TransientSourceError
 from estimatesync_job.core.responses import (
     Response,
+    Token,
     TokenRefusedError,
     build_access_error,
     parse_page_response,
@@ -12,6 +15,7 @@ from estimatesync_job.core.responses import (
 )
 
 JSON = {"content-type": "application/json; charset=utf-8"}
+NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 EMPTY_PAGE = b'{"docs":[],"page":1}'
 
 
@@ -26,7 +30,27 @@ def build_refusal(status: int, message: str) -> Response:
 
 def test_a_page_and_a_token_are_read() -> None:
     assert parse_page_response(build_answer(), number=1).docs == ()
-    assert parse_token(build_answer(body=b'{"message":"Passed","token":"a.b.c","exp":1}')) == "a.b.c"
+    token = parse_token(build_answer(body=b'{"message":"Passed","token":"a.b.c","exp":1}'))
+    assert token == Token(text="a.b.c", expires_at=datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    assert "a.b.c" not in repr(token)
+
+
+@pytest.mark.parametrize(
+    ("exp", "clock", "has_expired"),
+    [
+        pytest.param(b"1760616000", NOON, True, id="at that very second"),
+        pytest.param(b"1760616001", NOON, False, id="a second before"),
+        pytest.param(b"1760616000", None, False, id="unknown clock"),
+        pytest.param(b"null", NOON, False, id="not said"),
+        pytest.param(b'"soon"', NOON, False, id="not a number"),
+        pytest.param(b"true", NOON, False, id="a truth"),
+        pytest.param(b"1e300", NOON, False, id="beyond all calendars"),
+    ],
+)
+def test_a_token_says_when_it_expires(exp: bytes, clock: datetime | None, has_expired: object) -> None:
+    token = parse_token(build_answer(body=b'{"token":"a.b.c","exp":' + exp + b"}"))
+
+    assert token.has_expired(clock) is has_expired
 
 
 @pytest.mark.parametrize(
