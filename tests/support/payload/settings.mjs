@@ -18,4 +18,6 @@ export const listen = (server) => {
   const listening = server.listen(0, '127.0.0.1', () => {
     console.log(JSON.stringify({ url: `http://127.0.0.1:${listening.address().port}` }))
   })
+  // On a busy machine, Node's five seconds end a connection just as the next request is sent on it.
+  listening.keepAliveTimeout = 0
 }
