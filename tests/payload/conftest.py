@@ -19,7 +19,7 @@ from estimatesync_contract.result import SyncResult, parse_result
 from estimatesync_payload.client import PayloadClient
 from estimatesync_payload.comparison import Related, SyncSpan, find_faults, read_related, read_stored
 from estimatesync_payload.content import fill
-from estimatesync_payload.history import read_history, start_history
+from estimatesync_payload.history import kept_history, read_history
 from estimatesync_payload.installation import Version
 from estimatesync_payload.people import Work
 from estimatesync_payload.server import RunningPayload, User, running_payload
@@ -49,8 +49,10 @@ def created_database(server_url: str, name: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def payload(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPayload]:
     """Payload 3 with some hundred estimates, whose database keeps every version of each; syncs read here."""
-    with filled_payload(Version.NEWEST, postgres_url, tmp_path_factory, ESTIMATES) as served:
-        start_history(served.database_url)
+    with (
+        filled_payload(Version.NEWEST, postgres_url, tmp_path_factory, ESTIMATES) as served,
+        kept_history(served.database_url),
+    ):
         yield served
 
 

@@ -5,7 +5,7 @@ Pure; `attic_tech` does the I/O. Error texts quote at most the first message of 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -22,6 +22,8 @@ _LOGIN_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, *_TOKEN_REFUSALS})
 _TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
 _QUOTE_LENGTH: Final = 200
+_DATE_LAG: Final = timedelta(seconds=5)
+"""A server may renew its Date header just once a second, or later when it is busy, and several have several clocks."""
 
 Shape = TypeVar("Shape", bound=msgspec.Struct)
 
@@ -72,8 +74,8 @@ class Token:
     expires_at: datetime | None
 
     def has_expired(self, clock: datetime | None) -> bool:
-        """Whether it had expired by the time that the server's clock shows; not where either is unknown."""
-        return bool(self.expires_at and clock and self.expires_at <= clock)
+        """Whether it may have expired by the time that the server's Date shows; not where either is unknown."""
+        return bool(self.expires_at and clock and self.expires_at <= clock + _DATE_LAG)
 
 
 def parse_token(response: Response) -> Token:

@@ -92,10 +92,17 @@ def _find_faults(
         return
     allowed = [version for version in since if version.until > span.complete_as_of or not is_due]
     if row not in [build_row(version.document, related) for version in allowed if version.document]:
-        yield f"is stored as none of the {len(allowed)} versions that are allowed: {dict(row)}"
+        known = "; ".join(_format_version(version) for version in versions)
+        yield f"is stored as none of the {len(allowed)} versions that are allowed: {dict(row)}; all are {known}; {span}"
     # One that has just changed to a date beyond the range may have left it.
     elif not any(_is_in_range(version, span) or version.since >= span.began_at - _OVERLAP for version in since):
         yield "is stored, though it was never in the range, and has not changed"
+
+
+def _format_version(version: EstimateVersion) -> str:
+    names = ("name", "updated_at")
+    shown = [version.document[name] for name in names] if version.document else "deleted"
+    return f"{shown} from {version.since} to {version.until}"
 
 
 def _is_deleted(since: Sequence[EstimateVersion], span: SyncSpan) -> bool:
@@ -103,7 +110,9 @@ def _is_deleted(since: Sequence[EstimateVersion], span: SyncSpan) -> bool:
 
 
 def _is_in_range_at(instant: datetime, versions: Sequence[EstimateVersion], span: SyncSpan) -> bool:
-    return any(_is_in_range(version, span) for version in versions if version.since <= instant < version.until)
+    """Whether it surely was: each version that may have been visible then was in the range."""
+    shown = [version for version in versions if version.may_show_at(instant)]
+    return bool(shown) and all(_is_in_range(version, span) for version in shown)
 
 
 def _is_in_range(version: EstimateVersion, span: SyncSpan) -> bool:

@@ -1,6 +1,6 @@
 -- Every version of every estimate, kept in Payload's own database by the database itself, so that no change is missed:
--- neither one whose answer was lost, nor one that Payload made without being asked. A deferred trigger fires at the
--- commit: `committed_at` is when a version begins to be visible, and not when its statement ran.
+-- neither one whose answer was lost, nor one that Payload made without being asked. A deferred trigger fires just before
+-- the commit: a version begins to be visible at `committed_at` or later, and at `seen_at` it was visible.
 CREATE SCHEMA history;
 
 CREATE TABLE history.version (
@@ -8,8 +8,11 @@ CREATE TABLE history.version (
     estimate_id bigint NOT NULL,
     -- The row, or null once it is deleted.
     document jsonb,
-    committed_at timestamptz NOT NULL
+    committed_at timestamptz NOT NULL,
+    seen_at timestamptz
 );
+
+CREATE INDEX version_unseen ON history.version (number) WHERE seen_at IS NULL;
 
 INSERT INTO history.version (estimate_id, document, committed_at)
 SELECT id, to_jsonb(job_estimates), '0001-01-01T00:00:00Z' FROM job_estimates;

@@ -5,12 +5,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from random import Random
 from threading import Event, Lock
 from typing import Final
-
-import httpx
 
 from estimatesync_payload.client import Document, PayloadClient
 from estimatesync_payload.content import ESTIMATES, SIDE_BY_SIDE
@@ -27,7 +24,7 @@ class Work:
     Attributes:
         per_second: changes that are due each second.
         done: changes that Payload has confirmed.
-        seconds: since they began, or how long they worked.
+        started, ended: by this machine's monotonic clock; None while they work.
     """
 
     per_second: float
@@ -69,24 +66,17 @@ class _People:
     def _change(self) -> None:
         with self._lock:
             kind, document = self._rng.choice(_KINDS), self._build_document()
-            place = self._rng.randrange(len(self._ids))
-            identity = self._ids.pop(place) if kind == DELETE else self._ids[place]
+            # Nobody else works on an estimate meanwhile.
+            identity = self._ids.pop(self._rng.randrange(len(self._ids))) if kind != CREATE else 0
         if kind == CREATE:
-            created = self._client.create(ESTIMATES, document)["id"]
-            with self._lock:
-                self._ids.append(created)
-        elif kind == DELETE:
-            self._client.delete(ESTIMATES, identity)
-        else:
-            self._edit(identity, document)
-
-    def _edit(self, identity: int, document: Document) -> None:
-        try:
+            identity = self._client.create(ESTIMATES, document)["id"]
+        elif kind == EDIT:
             self._client.edit(ESTIMATES, identity, document)
-        except httpx.HTTPStatusError as error:
-            # Someone else has deleted it a moment ago.
-            if error.response.status_code != HTTPStatus.NOT_FOUND:
-                raise
+        else:
+            self._client.delete(ESTIMATES, identity)
+            return
+        with self._lock:
+            self._ids.append(identity)
 
     def _build_document(self) -> Document:
         cents = self._rng.randrange(4_000_000)

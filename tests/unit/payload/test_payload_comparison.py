@@ -22,6 +22,7 @@ RELATED: dict[str, dict[int, dict[str, Any]]] = {
     "client": {3: {"firstName": "Ana", "lastName": " Ruiz ", "phoneNumber": "555"}},
     "property": {4: {"address": "1 Elm St", "client": 3}},
 }
+SEEN_AFTER = timedelta(seconds=0.2)
 LONG_AGO = BEGAN - timedelta(days=3)
 BEYOND = SPAN.end + timedelta(days=1)
 
@@ -33,7 +34,7 @@ def build_document(name: str, *, updated_at: datetime = LONG_AGO, **fields: Any)
 
 def build_versions(*versions: tuple[datetime, dict[str, Any] | None]) -> list[EstimateVersion]:
     columns = [(since, to_full(document)) for since, document in versions]
-    ends = [since for since, _ in columns[1:]] + [END_OF_TIME]
+    ends = [since + SEEN_AFTER for since, _ in columns[1:]] + [END_OF_TIME]
     return [
         EstimateVersion(document=document, since=since, until=until)
         for (since, document), until in zip(columns, ends, strict=True)
@@ -63,6 +64,8 @@ LEFT = build_document("left", updated_at=BEYOND)
         pytest.param([(LONG_AGO, OLD), (seconds(3), NEW)], OLD, "is stored as none of the 1", id="an older version"),
         pytest.param([(LONG_AGO, OLD), (seconds(5.5), NEW)], NEW, None, id="a newer version than that of the end"),
         pytest.param([(LONG_AGO, OLD), (seconds(5.5), NEW)], OLD, None, id="the end's, with a newer one"),
+        pytest.param([(LONG_AGO, OLD), (seconds(4.9), NEW)], OLD, None, id="the next was seen only after the end"),
+        pytest.param([(LONG_AGO, OLD), (seconds(4.9), None)], None, None, id="deleted about the end"),
         pytest.param(
             [(LONG_AGO, OLD), (seconds(3), NEW)], OLD | {"name": "new"}, "is stored as none of", id="half a version"
         ),
