@@ -87,7 +87,7 @@ class Servers:
 def serving(cluster: Cluster, directory: Path) -> Iterator[Servers]:
     """Install what the API needs, and end whatever was started."""
     cluster.define(ROOT / "charts" / "estimatesync" / "files" / "crd.yaml")
-    cluster.kubectl("apply", f"--namespace={NAMESPACE}", "--filename=-", stdin=build_accounts())
+    cluster.api.apply(build_accounts(), namespace=NAMESPACE)
     kubeconfig = cluster.create_service_account_kubeconfig(
         directory / "kubeconfig", namespace=NAMESPACE, name="estimatesync-api"
     )

@@ -72,13 +72,11 @@ class Api:
 
     def stored(self) -> list[dict[str, Any]]:
         """All syncs, as Kubernetes has them."""
-        items: list[dict[str, Any]] = json.loads(self.kubectl("get", "estimatesyncs", "--output=json"))["items"]
-        return items
+        return list(self.cluster.api.find_all("EstimateSync", namespace=self.namespace))
 
     def write_status(self, name: str, status: dict[str, Any]) -> None:
         """Play the operator."""
-        patch = json.dumps({"status": status})
-        self.kubectl("patch", "estimatesync", name, "--subresource=status", "--type=merge", f"--patch={patch}")
+        self.cluster.api.patch("EstimateSync", f"{name}/status", {"status": status}, namespace=self.namespace)
 
     def wait_until(self, what: str, condition: Callable[[], object]) -> Any:
         """Wait for something, and answer it."""
@@ -100,7 +98,7 @@ def own_control_plane(cluster: Cluster) -> None:
 def installed(cluster: Cluster, namespace: str) -> str:
     """A namespace with the definition and the API's rights."""
     cluster.define(CRD)
-    cluster.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=build_accounts())
+    cluster.api.apply(build_accounts(), namespace=namespace)
     return namespace
 
 

@@ -80,11 +80,8 @@ def get(cluster: Cluster, namespace: str) -> Callable[[str], dict[str, Any]]:
     """Get an object such as `pod/a` of the test's namespace; empty when there is none."""
 
     def get_object(name: str) -> dict[str, Any]:
-        answer = cluster.kubectl(
-            "get", name, f"--namespace={namespace}", "--output=json", "--ignore-not-found", check=True
-        )
-        found: dict[str, Any] = json.loads(answer.stdout or "{}")
-        return found
+        kind, _, of = name.partition("/")
+        return dict(cluster.api.find(kind.capitalize(), of, namespace=namespace) or {})
 
     return get_object
 

@@ -42,8 +42,9 @@ class Scenario:
         return httpx.post(url, headers=headers, trust_env=False, timeout=WAIT_SECONDS, **options)
 
     def get_sync(self, name: str) -> dict[str, Any]:
-        sync: dict[str, Any] = json.loads(self.product.kubectl("get", "estimatesync", name, "--output=json"))
-        return sync
+        sync = self.product.cluster.api.find("EstimateSync", name, namespace=self.product.namespace)
+        assert sync is not None, f"there is no sync {name}"
+        return dict(sync)
 
     def get_phase(self, name: str) -> str:
         return str(self.get_sync(name).get("status", {}).get("phase", ""))
@@ -100,8 +101,17 @@ class Scenario:
         user = f"system:serviceaccount:{self.product.namespace}:estimatesync-operator"
         return read_api_calls(layout.log("audit"), user=user)
 
+    def wait_running_pod(self) -> None:
+        self.wait_until(
+            "a running pod", lambda: any(pod["status"].get("phase") == "Running" for pod in self.find_all("Pod"))
+        )
+
     def count_jobs(self) -> int:
-        return len(json.loads(self.product.kubectl("get", "jobs", "--output=json"))["items"])
+        return len(self.find_all("Job"))
+
+    def find_all(self, kind: str) -> list[dict[str, Any]]:
+        """All objects of a kind in the product's namespace."""
+        return list(self.product.cluster.api.find_all(kind, namespace=self.product.namespace))
 
     def kill_runs(self, name: str) -> None:
         """Kill the sync program at work for this sync, as soon as it is there; not what runs it."""

@@ -15,7 +15,9 @@ def test_a_sync_costs_a_dozen_calls_apart_from_its_progress(scenario: Any) -> No
     scenario.slow_down(0.5)
 
     scenario.apply("counted")
-    scenario.wait_until("the last event", lambda: "CallbackDelivered" in scenario.product.kubectl("get", "events"))
+    scenario.wait_until(
+        "the last event", lambda: "CallbackDelivered" in {event["reason"] for event in scenario.find_all("Event")}
+    )
 
     calls = Counter((call.verb, call.resource) for call in scenario.read_operator_calls() if call.status < 400)
     # kopf lists and watches both kinds once; the operator lists the syncs once more, at start.
@@ -31,7 +33,7 @@ def test_a_sync_costs_a_dozen_calls_apart_from_its_progress(scenario: Any) -> No
 def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(scenario: Any) -> None:
     scenario.slow_down(0.5)
     scenario.apply("short-lived", ttlSecondsAfterFinished=1)
-    scenario.wait_until("nothing left", lambda: scenario.product.kubectl("get", "esync,jobs", "--output=name") == "")
+    scenario.wait_until("nothing left", lambda: not scenario.find_all("EstimateSync") + scenario.find_all("Job"))
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
     scenario.product.kubectl("apply", "--filename=-", stdin=json.dumps(quota))
     scenario.apply("stuck")

@@ -122,7 +122,7 @@ def test_a_job_that_a_person_deletes_ends_the_sync(run_scenario: Any) -> None:
     with run_scenario(with_api=False) as scenario:
         scenario.slow_down(4)
         scenario.apply("robbed")
-        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+        scenario.wait_running_pod()
 
         scenario.product.kubectl("delete", "job", "--all")
 
@@ -157,7 +157,7 @@ def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, spoil: 
     with run_scenario(with_api=False) as scenario:
         scenario.slow_down(0.4)
         scenario.apply("spoilt")
-        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+        scenario.wait_running_pod()
         scenario.product.stop_operator(grace=0)
         scenario.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=90s")
 
@@ -173,7 +173,7 @@ def test_a_run_that_is_killed_says_with_what_exit_code(run_scenario: Any) -> Non
     with run_scenario(with_api=False) as scenario:
         scenario.slow_down(3)
         scenario.apply("killed", maxRetries=0)
-        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+        scenario.wait_running_pod()
 
         scenario.kill_runs("killed")
 
@@ -197,7 +197,7 @@ def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, sec
     with run_scenario(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR="mortal=true") as scenario:
         scenario.slow_down(4)
         scenario.apply("lost")
-        scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+        scenario.wait_running_pod()
 
         second_node.stop(grace=0)
         scenario.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")

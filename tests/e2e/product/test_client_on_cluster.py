@@ -73,7 +73,7 @@ def test_a_failure_is_an_exit_code_and_a_finding(scenario: Any) -> None:
 def test_a_cancel_ends_a_wait_and_a_followed_log(scenario: Any) -> None:
     scenario.slow_down(4.0)
     waiting = begin(scenario, "start", "--wait", "-o", "json")
-    scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+    scenario.wait_running_pod()
     following = begin(scenario, "logs", "latest", "-f")
 
     code, out, _ = run(scenario, "cancel", "latest")

@@ -127,7 +127,7 @@ def test_a_deleted_sync_leaves_no_job_and_no_process(scenario: Any) -> None:
 def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scenario: Any) -> None:
     scenario.slow_down(0.4)
     name = scenario.post().json()["sync_id"]
-    scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+    scenario.wait_running_pod()
 
     scenario.product.stop_operator(grace=0)
     job = json.loads(scenario.product.kubectl("get", "jobs", "--output=json"))["items"][0]["metadata"]["name"]
@@ -143,7 +143,7 @@ def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scena
 def test_a_cancelled_sync_stops_keeps_its_record_and_tells(scenario: Any) -> None:
     scenario.slow_down(4.0)
     name = scenario.post().json()["sync_id"]
-    scenario.wait_until("a running pod", lambda: "Running" in scenario.product.kubectl("get", "pods"))
+    scenario.wait_running_pod()
 
     scenario.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
 
@@ -177,7 +177,7 @@ def test_a_finished_sync_is_removed_after_its_time(scenario: Any) -> None:
     scenario.product.kubectl("apply", "--filename=-", stdin=manifest)
 
     scenario.wait_callback("short-lived")
-    scenario.wait_until("nothing left", lambda: scenario.product.kubectl("get", "esync,jobs", "--output=name") == "")
+    scenario.wait_until("nothing left", lambda: not scenario.find_all("EstimateSync") + scenario.find_all("Job"))
     assert scenario.count_estimates() == 230
 
 

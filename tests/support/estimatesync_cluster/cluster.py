@@ -12,10 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from estimatesync_cluster.api_access import ApiAccess
 from estimatesync_cluster.audit import AUDIT_DIRECTORY, link_audit_log
 from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, LocalNode, running_control_plane
 from estimatesync_cluster.credentials import build_kubeconfig
@@ -40,10 +45,20 @@ class Cluster:
     layout: StateLayout | None = None
     control_plane: ControlPlane | None = None
 
+    @cached_property
+    def api(self) -> ApiAccess:
+        """The API server as the administrator, without kubectl."""
+        return ApiAccess(self.kubeconfig)
+
+    def close(self) -> None:
+        """Let go of the API server, if it was asked without kubectl."""
+        if "api" in vars(self):
+            self.api.close()
+
     @property
     def server(self) -> str:
         """The API server's address."""
-        return str(self._read_cluster_entry()["server"])
+        return str(self._cluster_entry["server"])
 
     def kubectl(
         self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = KUBECTL_SECONDS
@@ -73,11 +88,13 @@ class Cluster:
         Raises:
             CommandError: the definition is refused, or not served within half a minute.
         """
-        self.kubectl("apply", "--server-side", f"--filename={manifest}")
+        definition = yaml.safe_load(manifest.read_text())
+        name = definition["metadata"]["name"]
+        self.api.apply([definition])
         deadline = time.monotonic() + DEFINITION_SECONDS
-        wait = ("wait", "--for=condition=Established", f"--timeout={DEFINITION_SECONDS}s", f"--filename={manifest}")
-        # It fails at once on a definition that is so new that it has no conditions yet.
-        while self.kubectl(*wait, check=time.monotonic() > deadline).returncode:
+        while not _is_established(self.api.find("CustomResourceDefinition", name)):
+            if time.monotonic() > deadline:
+                raise CommandError(f"{name} is not served after {DEFINITION_SECONDS} s")
             time.sleep(0.1)
 
     def build_environment(self) -> dict[str, str]:
@@ -90,15 +107,21 @@ class Cluster:
         Raises:
             CommandError: there is no such service account.
         """
-        token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={TOKEN_HOURS}h")
-        user = {"token": token.stdout.strip()}
-        write_private(path, build_kubeconfig(cluster=self._read_cluster_entry(), user=user, namespace=namespace))
+        user = {"token": self.api.create_token(name, namespace=namespace, hours=TOKEN_HOURS)}
+        write_private(path, build_kubeconfig(cluster=self._cluster_entry, user=user, namespace=namespace))
         return path
 
-    def _read_cluster_entry(self) -> dict[str, str]:
+    @cached_property
+    def _cluster_entry(self) -> dict[str, str]:
         answer = self.kubectl("config", "view", "--minify", "--flatten", "--raw", "--output=json")
         entry: dict[str, str] = json.loads(answer.stdout)["clusters"][0]["cluster"]
         return entry
+
+
+def _is_established(definition: dict[str, Any] | None) -> bool:
+    # A definition that is so new that it has no conditions yet says `null`.
+    conditions = (definition or {}).get("status", {}).get("conditions") or []
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 @contextmanager
@@ -131,13 +154,15 @@ def running_cluster(
         plane = stack.enter_context(
             running_control_plane(found, layout, node or LocalNode(), etcd_quota_bytes=etcd_quota_bytes)
         )
-        yield Cluster(
+        cluster = Cluster(
             kubeconfig=layout.kubeconfig,
             kubectl_program=kubectl,
             cache=layout.kubectl_cache,
             layout=layout,
             control_plane=plane,
         )
+        with closing(cluster):
+            yield cluster
 
 
 @contextmanager
@@ -150,7 +175,8 @@ def given_or_running_cluster(environ: Mapping[str, str], *, node: LocalNode | No
         return
     with tempfile.TemporaryDirectory(prefix="estimatesync-kubectl-") as cache:
         given = Path(kubeconfig).absolute()
-        yield Cluster(kubeconfig=given, kubectl_program=find_kubectl(), cache=Path(cache))
+        with closing(Cluster(kubeconfig=given, kubectl_program=find_kubectl(), cache=Path(cache))) as cluster:
+            yield cluster
 
 
 def find_kubectl() -> Path:
