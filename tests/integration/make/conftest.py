@@ -51,6 +51,11 @@ class Machine:
         answer = httpx.request(method, f"{self.url}{path}", headers={"X-API-KEY": KEY}, trust_env=False)
         return dict(answer.json())
 
+    def read_log(self, sync_id: str) -> str:
+        url = f"{self.url}{SYNCS_PATH}/{sync_id}/logs"
+        answer = httpx.get(url, headers={"X-API-KEY": KEY}, trust_env=False)
+        return answer.text if answer.is_success else ""
+
     def get_deliveries(self, sync_id: str, count: int = 1) -> list[Delivery]:
         """Wait for so many deliveries of one sync's callback."""
 
@@ -112,7 +117,7 @@ def callbacks(machine: Machine) -> dict[str, Delivery]:
     late = machine.get_deliveries("too-slow")[0]
 
     machine.insert("cancelled", SLOW % 600)
-    until(lambda: machine.ask("GET", f"{SYNCS_PATH}/cancelled")["status"] == "running", "the sync to run")
+    until(lambda: machine.read_log("cancelled") != "", "line of the sync that is about to be cancelled")
     machine.ask("POST", f"{SYNCS_PATH}/cancelled/cancel")
     cancelled = machine.get_deliveries("cancelled")[0]
     return {"success": succeeded, "login": refused, "timeout": late, "cancelled": cancelled}

@@ -197,10 +197,10 @@ def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_repor
         exit_code = job.wait()
         eventually(lambda: query(RUNNING) == [0])
         between = trial.read_names()
-        successor = jobs.run(sample, SYNC_UID=uid)
+        successor = sync_here(jobs.build_environment(sample, SYNC_UID=uid))
 
         right = trial.read_names()
-        assert successor.result.results == expected, step
+        assert successor == expected, step
         assert len(right) == expected.total_processed, step
         assert sum(name not in before for name in right) == 3, step
         assert between in (before, right), step
@@ -211,8 +211,10 @@ def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_repor
             assert (exit_code, between) == (10, before), step
         outcomes.append((exit_code == 0, between == right))
     assert {(False, False), (True, True)} <= set(outcomes)
-    # Only a killed process cannot report its commit: one that merely lost the response asks again.
-    assert ((False, True) in outcomes) is (means == "kill")
+    # Only a killed process cannot report its commit: one that merely lost the response asks again. Killed before the
+    # goodbye, which follows the commit, it may have been faster.
+    if (means, when) != ("kill", "before"):
+        assert ((False, True) in outcomes) is (means == "kill")
     assert len(outcomes) > 12
 
 
@@ -236,7 +238,7 @@ def test_a_database_that_freezes_at_any_step_is_given_up_and_the_report_is_true(
         assert isinstance(error, DatabaseUnavailableError) or (error, results) == (None, expected), step
         assert trial.read_names() == before if error else len(trial.read_names()) == expected.total_processed, step
         outcomes.append(error is None)
-        jobs.run(sample)
+        sync_here(jobs.build_environment(sample))
     assert set(outcomes) == {True, False}
     assert len(outcomes) > 12
 
@@ -259,6 +261,13 @@ def test_a_sync_that_is_stopped_while_its_database_is_frozen_ends_within_its_gra
     thawed.set()
 
 
+def sync_here(environment: dict[str, str]) -> Results:
+    """Sync to the end, within this process: a program of its own would take ten times as long."""
+    results, error = asyncio.run(sync_with(parse_settings(environment), answer_seconds=60.0))
+    assert results is not None, error
+    return results
+
+
 async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Results | None, SyncError | None]:
     """Sync within this process, as the program does, but with less patience."""
     with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
@@ -279,8 +288,9 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
 
 
 def test_killed_at_every_step_of_the_first_sync_of_all_it_leaves_no_estimate_or_all(
-    jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str
-) -> None:
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str,
+    database_url: str,
+) -> None:  # fmt: skip
     trial, step = Trial(sample, fill, query), 0
     while len(proxy.steps) >= step:
         step += 1
@@ -290,10 +300,10 @@ def test_killed_at_every_step_of_the_first_sync_of_all_it_leaves_no_estimate_or_
         jobs.start(sample, DATABASE_URL=proxied_url, **variables).wait()
         eventually(lambda: query(RUNNING) == [0])
         between = trial.read_names(variables["DATABASE_SCHEMA"])
-        successor = jobs.run(sample, **variables)
+        successor = sync_here(jobs.build_environment(sample, **{**variables, "DATABASE_URL": database_url}))
 
         assert len(between) in {0, 3}, step
-        assert successor.result.results.new_estimates == 3, step
+        assert successor.new_estimates == 3, step
     assert step > 20
 
 
