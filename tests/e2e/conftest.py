@@ -15,12 +15,23 @@ POLL_SECONDS = 0.05
 
 
 @pytest.fixture(scope="session", autouse=True)
-def audit_logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What every cluster of this session writes down about its callers: tests/e2e/rights judges it at the end."""
-    directory = tmp_path_factory.mktemp("audit")
+def audit_logs(run_directory: Path) -> Iterator[Path]:
+    """What every cluster of this run writes down about its callers: tests/e2e/rights judges it at the end."""
+    directory = run_directory / "audit"
+    directory.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(AUDIT_DIRECTORY, str(directory))
         yield directory
+
+
+@pytest.fixture(autouse=True)
+def _ended(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[None]:
+    """Write down that this test has ended, after all that it began: the judgement waits for every worker's tests."""
+    yield
+    ended = run_directory / "ended"
+    ended.mkdir(exist_ok=True)
+    with (ended / str(os.getpid())).open("a") as file:
+        file.write(f"{request.node.nodeid}\n")
 
 
 @pytest.fixture(scope="session")
@@ -34,16 +45,16 @@ def cluster() -> Iterator[Cluster]:
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace of the test's own, in which pods can be created; it is deleted afterwards, and all that is in it."""
     name = f"test-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", name)
+    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
         _wait_for_service_account(cluster, name)
         yield name
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        cluster.api.delete("Namespace", name)
 
 
 def _wait_for_service_account(cluster: Cluster, namespace: str) -> None:
     deadline = time.monotonic() + NAMESPACE_SECONDS
-    while cluster.kubectl("get", "serviceaccount", "default", f"--namespace={namespace}", check=False).returncode:
+    while cluster.api.find("ServiceAccount", "default", namespace=namespace) is None:
         assert time.monotonic() < deadline, f"namespace {namespace} got no default service account"
         time.sleep(POLL_SECONDS)

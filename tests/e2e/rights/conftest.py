@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,8 @@ EVERY_RIGHT = {
     "credentials": {"existingSecret": "any"},
     "callback": {"allowedSecrets": ["any"]},
 }
+WAIT_SECONDS = 1200.0
+POLL_SECONDS = 0.5
 LEFT_OUT = pytest.StashKey[set[Path]]()
 
 
@@ -47,6 +50,16 @@ def _is_whole(config: pytest.Config, collected: set[Path]) -> bool:
     expected = {test for place in places for test in place.glob("test_*.py")}
     left_out = config.stash.get(LEFT_OUT, set()) & set(places)
     return expected <= collected and not left_out and TEST_KUBECONFIG not in os.environ
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ended_tests(request: pytest.FixtureRequest, run_directory: Path) -> None:
+    """Wait for the tests that other workers are still running."""
+    expected = {item.nodeid for item in request.session.items if item.path.parent.name in USERS}
+    deadline = time.monotonic() + WAIT_SECONDS
+    while missing := expected - read_ended(run_directory):
+        assert time.monotonic() < deadline, f"these have not ended after {WAIT_SECONDS:.0f} s: {sorted(missing)}"
+        time.sleep(POLL_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +90,10 @@ def read_calls(audit_logs: Path) -> Callable[[str], list[ApiCall]]:
 def denied_calls(audit_logs: Path) -> tuple[ApiCall, ...]:
     """Every call of a service account that lacked a right which no test had taken away."""
     return find_denied_calls(read_logs(audit_logs))
+
+
+def read_ended(directory: Path) -> set[str]:
+    return {line for worker in (directory / "ended").iterdir() for line in worker.read_text().splitlines()}
 
 
 def read_logs(directory: Path) -> list[ApiCall]:

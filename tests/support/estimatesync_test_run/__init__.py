@@ -1,0 +1,1 @@
+"""A run of the tests: what runs beside what on several workers, and the table at its end."""

@@ -1,0 +1,102 @@
+"""The table at the end of a run: each tier with its tests and seconds, and every tier that was not tried.
+
+The seconds are those of all workers added up; those of the processor are the test's own and those of the programs that
+it started and waited for. The rest is waiting, which costs nothing while other tests run.
+"""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+OTHER_TIERS: Final[Mapping[str, str]] = {
+    "tests/e2e/page": "make test, where there is a Chromium (make browser)",
+    "tests/e2e/resilience": "make test-resilience; takes as long as all the others together",
+    "tests/payload": "make test-payload; needs Node.js",
+    "tests/e2e/node": "make test-node; needs root on Linux, and a machine that may be a node",
+    "tests/alerts": "make test-alerts; builds Prometheus' promtool",
+    "tests/e2e/alerts": "make test-alerts; the same",
+}
+"""What a whole run may leave out, and what runs it."""
+PROCESSOR_SECONDS: Final = "processor_seconds"
+
+
+@dataclass
+class Tier:
+    """What became of the tests of one folder."""
+
+    tests: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+
+
+class TierTable:
+    """Counts as the reports come in."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._tiers: dict[str, Tier] = defaultdict(Tier)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        tier = self._tiers[find_tier(report.nodeid)]
+        tier.tests.add(report.nodeid)
+        tier.seconds += report.duration
+        tier.processor_seconds += getattr(report, PROCESSOR_SECONDS, 0.0)
+        if report.failed:
+            tier.failed.add(report.nodeid)
+        if report.skipped:
+            tier.skipped.add(report.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        rows = [(name, tier) for name, tier in sorted(self._tiers.items()) if name]
+        if len(rows) < 2:  # noqa: PLR2004 - the table of a single folder says nothing new
+            return
+        terminalreporter.section("tiers")
+        terminalreporter.line(f"{'':<30}{'tests':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}{'processor':>11}")
+        for name, tier in rows:
+            terminalreporter.line(format_row(name, tier), red=bool(tier.failed))
+        workers = terminalreporter.config.getoption("numprocesses", None) or 1
+        minutes, seconds = divmod(round(time.monotonic() - self._began), 60)
+        terminalreporter.line(f"{minutes} min {seconds} s on {workers} worker{'s' if workers > 1 else ''}")
+        is_whole = terminalreporter.config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        for name, command in OTHER_TIERS.items():
+            if is_whole and name not in self._tiers:
+                terminalreporter.line(f"NOT TRIED: {name}: {command}", yellow=True)
+
+
+def format_row(name: str, tier: Tier) -> str:
+    """Format a line of the table."""
+    numbers = f"{len(tier.tests):>8}{len(tier.failed):>8}{len(tier.skipped):>9}"
+    return f"{name:<30}{numbers}{tier.seconds:>9.0f}{tier.processor_seconds:>11.0f}"
+
+
+def find_tier(nodeid: str) -> str:
+    """Find the folder that a test belongs to: `tests/unit`, and for the end-to-end tests one level more."""
+    parts = Path(nodeid.partition("::")[0]).parts[:-1]
+    return "/".join(parts[:3] if "e2e" in parts else parts[:2])
+
+
+_used = os.times()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to each report what the processor has done since the one before; a worker sends it along."""
+    global _used
+    report = yield
+    before, _used = _used, os.times()
+    setattr(report, PROCESSOR_SECONDS, sum(_used[:4]) - sum(before[:4]))
+    return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count where the reports of all workers arrive."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(TierTable(), "tier-table")

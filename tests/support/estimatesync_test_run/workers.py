@@ -1,0 +1,61 @@
+"""Hands tests to the workers of pytest-xdist: the long ones first, so that short ones fill the time at the end.
+
+A file is handed out whole, as its tests share what they started. In the folders named here each test starts all that
+it needs, and goes to whichever worker is free.
+"""
+
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+ONE_BY_ONE: Final = (
+    "tests/documents/test_commands.py",
+    "tests/e2e/api/",
+    "tests/e2e/product/",
+    "tests/integration/api/",
+    "tests/integration/client/",
+    "tests/integration/local/",
+    "tests/integration/syncjob/",
+)
+JUDGEMENT: Final = "tests/e2e/rights/"
+"""Judges what all others did, and so comes last."""
+LONGEST_FIRST: Final = (
+    "tests/e2e/chart/",
+    "tests/documents/",
+    "tests/e2e/demos/",
+    "tests/e2e/product/",
+    "tests/e2e/api/",
+    "tests/e2e/",
+    "tests/integration/",
+    "tests/",
+)
+
+
+class LongestFirst(LoadScopeScheduling):
+    """Keeps the order that the tests were collected in."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return nodeid if path.startswith(ONE_BY_ONE) else path
+
+
+def compute_rank(nodeid: str) -> int:
+    """Compute how late a test is handed out."""
+    if nodeid.startswith(JUDGEMENT):
+        return len(LONGEST_FIRST)
+    return next(rank for rank, prefix in enumerate(LONGEST_FIRST) if nodeid.startswith(prefix))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort, on workers only: a run without them keeps the order of the folders, from cheap to dear."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: compute_rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Keep the order of `pytest_collection_modifyitems`, where xdist would begin with the files of the most tests."""
+    config.option.loadscopereorder = False
+    return LongestFirst(config, log)

@@ -1,0 +1,45 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from estimatesync_test_run.tiers import OTHER_TIERS, Tier, find_tier, format_row
+from estimatesync_test_run.workers import ONE_BY_ONE, compute_rank
+
+ROOT = Path(__file__).parents[3]
+RIGHTS = "tests/e2e/rights/test_rights_on_cluster.py::test_no_call_is_refused_for_want_of_a_right[api]"
+
+
+def test_long_tests_come_before_short_ones_and_the_judgement_of_all_comes_last() -> None:
+    chart = "tests/e2e/chart/test_chart_on_cluster.py::test_anything"
+    unit = "tests/unit/contract/test_status.py::test_anything"
+
+    assert sorted([RIGHTS, unit, chart], key=compute_rank) == [chart, unit, RIGHTS]
+
+
+def test_what_is_handed_out_one_by_one_exists() -> None:
+    assert [path for path in ONE_BY_ONE if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "tier"),
+    [
+        ("tests/unit/contract/test_status.py::test_a[b/c::d]", "tests/unit"),
+        ("tests/e2e/chart/real_node/test_release_on_node.py::test_a", "tests/e2e/chart"),
+        (RIGHTS, "tests/e2e/rights"),
+    ],
+)
+def test_a_tier_is_a_folder_of_tests_and_of_the_end_to_end_tests_each_folder(nodeid: str, tier: str) -> None:
+    assert find_tier(nodeid) == tier
+
+
+def test_a_row_tells_waiting_from_work() -> None:
+    tier = Tier(tests={"a", "b"}, failed={"b"}, seconds=61.4, processor_seconds=1.6)
+
+    assert format_row("tests/unit", tier).split() == ["tests/unit", "2", "1", "0", "61", "2"]
+
+
+def test_every_folder_of_tests_is_run_or_named_as_not_tried() -> None:
+    run = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    found = {find_tier(str(path.relative_to(ROOT))) for path in (ROOT / "tests").rglob("test_*.py")}
+
+    assert found - {find_tier(f"{path}/any/test_any.py") for path in run} == OTHER_TIERS.keys() - {"tests/e2e/page"}
