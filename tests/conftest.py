@@ -14,6 +14,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from estimatesync_cluster.audit import AUDIT_DIRECTORY
+from estimatesync_cluster.cluster import TEST_KUBECONFIG, Cluster, given_or_running_cluster
+from estimatesync_cluster.shared_cluster import shared_cluster
 from psycopg import sql
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -27,6 +30,24 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One directory for all workers of this run."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def audit_logs(run_directory: Path) -> Iterator[Path]:
+    """What every cluster of this run writes down about its callers: tests/e2e/rights judges it at the end."""
+    directory = run_directory / "audit"
+    directory.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(AUDIT_DIRECTORY, str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def cluster(run_directory: Path, audit_logs: Path) -> Iterator[Cluster]:  # noqa: ARG001 - it writes there
+    """One cluster for the whole run: what belongs to no namespace is every worker's."""
+    given = given_or_running_cluster(os.environ)
+    with given if TEST_KUBECONFIG in os.environ else shared_cluster(run_directory / "cluster") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ PROVOKED = {
     Reason.NODE_REFUSED: TURNED_AWAY,
     Reason.POD_FAILED: f"{CAUSES_TEST}::test_a_run_that_is_killed_says_with_what_exit_code",
     Reason.MALFORMED: (
-        "e2e/product/test_operation_on_cluster.py"
+        "e2e/product/test_definition_on_cluster.py"
         "::test_an_object_that_cannot_be_read_is_reported_once_and_does_not_affect_others"
     ),
     Reason.JOB_DELETED: f"{CAUSES_TEST}::test_a_job_that_a_person_deletes_ends_the_sync",

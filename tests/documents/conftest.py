@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
+from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.product_processes import ProductSettings, running_product
 from estimatesync_cluster.programs import find_helm
 from estimatesync_docs.page_runner import BackgroundCommand, PageRunner
@@ -157,13 +157,6 @@ def run_client(environment: Environment, *arguments: str) -> str:
     return subprocess.run(
         [program, *arguments], env=environment, check=True, capture_output=True, text=True, timeout=120
     ).stdout
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One control plane for every page that is followed in a namespace of its own."""
-    with given_or_running_cluster(os.environ) as running:
-        yield running
 
 
 @contextmanager

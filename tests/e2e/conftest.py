@@ -1,4 +1,4 @@
-"""The cluster that end-to-end tests run on: our own control plane, or the one ESTIMATESYNC_TEST_KUBECONFIG names."""
+"""The clusters that end-to-end tests run on: our own control planes, or the one ESTIMATESYNC_TEST_KUBECONFIG names."""
 
 import os
 import secrets
@@ -7,21 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from estimatesync_cluster.audit import AUDIT_DIRECTORY
-from estimatesync_cluster.cluster import Cluster, given_or_running_cluster
+from estimatesync_cluster.cluster import Cluster, running_cluster
 
 NAMESPACE_SECONDS = 90.0
 POLL_SECONDS = 0.05
 
 
 @pytest.fixture(scope="session", autouse=True)
-def audit_logs(run_directory: Path) -> Iterator[Path]:
-    """What every cluster of this run writes down about its callers: tests/e2e/rights judges it at the end."""
-    directory = run_directory / "audit"
-    directory.mkdir(exist_ok=True)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(AUDIT_DIRECTORY, str(directory))
-        yield directory
+def _audited(audit_logs: Path) -> None:
+    """Have the clusters of these tests write down their callers, too, whichever of them starts one."""
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +29,9 @@ def _ended(request: pytest.FixtureRequest, run_directory: Path) -> Iterator[None
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One cluster for the whole session."""
-    with given_or_running_cluster(os.environ) as running:
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster of our own, and of this worker alone, for tests that change what belongs to no namespace."""
+    with running_cluster() as running:
         yield running
 
 

@@ -1,14 +1,14 @@
-"""What the tests of the local cluster share. They run on our own cluster even when the others use a given one."""
+"""What the tests of the local cluster share."""
 
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from estimatesync_cluster.cluster import Cluster, running_cluster
+from estimatesync_cluster.cluster import Cluster
 
 WAIT_SECONDS = 90.0
 POLL_SECONDS = 0.05
@@ -18,13 +18,8 @@ T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
-def cluster(cluster: Cluster) -> Iterator[Cluster]:
-    """The session's cluster if it is ours, else one of our own."""
-    if cluster.control_plane:
-        yield cluster
-    else:
-        with running_cluster() as own:
-            yield own
+def cluster(own_cluster: Cluster) -> Cluster:
+    return own_cluster
 
 
 @pytest.fixture(scope="session")

@@ -173,13 +173,6 @@ def scenario(run_scenario: Callable[..., Any]) -> Iterator[Scenario]:
 
 
 @pytest.fixture
-def restored_crd(cluster: Cluster) -> Iterator[None]:
-    """Put the CustomResourceDefinition back after a test that changed it."""
-    yield
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
-
-
-@pytest.fixture
 def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]], Any]:
     """Apply an EstimateSync, with nothing but the CustomResourceDefinition in the cluster; returns kubectl's answer."""
     cluster.define(CRD)

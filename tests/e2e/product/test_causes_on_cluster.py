@@ -1,6 +1,7 @@
 """Each cause as Kubernetes itself brings it about: what the status says while it lasts, and how it ends."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from estimatesync_cluster.control_plane import LocalNode, build_kubelet_command
 from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 
 SECRET = "estimatesync-credentials"
+MORTAL_NODE = f"mortal-node-{os.getpid()}"
 
 
 def build_object(kind: str, version: str = "v1", **fields: Any) -> str:
@@ -186,15 +188,15 @@ def test_a_run_that_is_killed_says_with_what_exit_code(run_scenario: Any) -> Non
 def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
     """A node that a test may lose."""
     assert cluster.layout is not None, "this needs a cluster of our own"
-    node = LocalNode(name="mortal-node", labels=("mortal=true",))
+    node = LocalNode(name=MORTAL_NODE, labels=(f"mortal={os.getpid()}",))
     command = build_kubelet_command(node, cluster.layout, cluster.server)
-    with guarded("mortal-node", command, log=tmp_path / "mortal-node.log") as kubelet:
+    with guarded(MORTAL_NODE, command, log=tmp_path / "mortal-node.log") as kubelet:
         yield kubelet
-    cluster.kubectl("delete", "node", "mortal-node", "--ignore-not-found")
+    cluster.kubectl("delete", "node", MORTAL_NODE, "--ignore-not-found")
 
 
 def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, second_node: GuardedProcess) -> None:
-    with run_scenario(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR="mortal=true") as scenario:
+    with run_scenario(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR=f"mortal={os.getpid()}") as scenario:
         scenario.slow_down(4)
         scenario.apply("lost")
         scenario.wait_running_pod()
@@ -204,7 +206,7 @@ def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, sec
 
         status = scenario.wait_finished("lost")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "NodeLost")
-        assert "on node mortal-node is not reported on any more" in status["message"]
+        assert f"on node {MORTAL_NODE} is not reported on any more" in status["message"]
         assert scenario.wait_callback("lost")["error"] == status["message"]
 
 

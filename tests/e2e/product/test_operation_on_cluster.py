@@ -84,25 +84,6 @@ def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_
     assert scenario.get_sync("first")["status"]["phase"] == "Succeeded"
 
 
-@pytest.mark.usefixtures("restored_crd")
-def test_an_object_that_cannot_be_read_is_reported_once_and_does_not_affect_others(scenario: Any) -> None:
-    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRetries"
-    loosen = [{"op": "replace", "path": path, "value": {"x-kubernetes-preserve-unknown-fields": True}}]
-    crd = "customresourcedefinition/estimatesyncs.botzilla.io"
-    scenario.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(loosen)}")
-    scenario.wait_until("the looser definition", lambda: scenario.try_apply("odd", maxRetries="many"))
-
-    scenario.wait_reason("odd", "Malformed")
-
-    scenario.apply("good")
-    assert scenario.wait_finished("good")["status"]["phase"] == "Succeeded"
-    status = scenario.get_sync("odd")["status"]
-    assert "$.spec.maxRetries" in status["message"]
-    log = scenario.product.operator_log.read_text()
-    assert log.count("EstimateSync odd is passed over") <= 2
-    assert "Traceback" not in log
-
-
 @pytest.mark.parametrize("content", [pytest.param(None, id="no file"), pytest.param("", id="empty file")])
 def test_an_operator_that_cannot_read_its_authorities_ends_with_what_to_do(
     run_scenario: Callable[..., Any], tmp_path: Path, content: str | None

@@ -1,13 +1,14 @@
 """What a node says of a sync's pod, said by the test in a kubelet's place; all else is the real control plane's."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster
 
-NODE = "played-node"
+NODE = f"played-node-{os.getpid()}"
 TAKEN_OFF = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
 LOW_ON_MEMORY = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
 

@@ -1,7 +1,7 @@
 """Hands tests to the workers of pytest-xdist: the long ones first, so that short ones fill the time at the end.
 
-A file is handed out whole, as its tests share what they started. In the folders named here each test starts all that
-it needs, and goes to whichever worker is free.
+A file is handed out whole, as its tests share what they started. In some folders each test starts all that it needs,
+and goes to whichever worker is free; elsewhere several files share a cluster, and go to one worker.
 """
 
 from typing import Final
@@ -18,14 +18,19 @@ ONE_BY_ONE: Final = (
     "tests/integration/local/",
     "tests/integration/syncjob/",
 )
+TOGETHER: Final = {
+    "tests/e2e/chart/": "chart",
+    "tests/e2e/cluster/": "own cluster",
+    "tests/e2e/product/test_definition_on_cluster.py": "own cluster",
+}
 JUDGEMENT: Final = "tests/e2e/rights/"
 """Judges what all others did, and so comes last."""
 LONGEST_FIRST: Final = (
     "tests/e2e/chart/",
-    "tests/documents/",
-    "tests/e2e/demos/",
+    "tests/e2e/cluster/",
+    "tests/documents/test_site.py",
     "tests/e2e/product/",
-    "tests/e2e/api/",
+    "tests/documents/",
     "tests/e2e/",
     "tests/integration/",
     "tests/",
@@ -37,6 +42,9 @@ class LongestFirst(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
+        for prefix, together in TOGETHER.items():
+            if path.startswith(prefix):
+                return together
         return nodeid if path.startswith(ONE_BY_ONE) else path
 
 

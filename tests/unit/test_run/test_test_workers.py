@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from estimatesync_test_run.tiers import OTHER_TIERS, Tier, find_tier, format_row
-from estimatesync_test_run.workers import ONE_BY_ONE, compute_rank
+from estimatesync_test_run.workers import ONE_BY_ONE, TOGETHER, compute_rank
 
 ROOT = Path(__file__).parents[3]
 RIGHTS = "tests/e2e/rights/test_rights_on_cluster.py::test_no_call_is_refused_for_want_of_a_right[api]"
@@ -16,8 +16,8 @@ def test_long_tests_come_before_short_ones_and_the_judgement_of_all_comes_last()
     assert sorted([RIGHTS, unit, chart], key=compute_rank) == [chart, unit, RIGHTS]
 
 
-def test_what_is_handed_out_one_by_one_exists() -> None:
-    assert [path for path in ONE_BY_ONE if not (ROOT / path).exists()] == []
+def test_what_the_workers_order_goes_by_exists() -> None:
+    assert [path for path in (*ONE_BY_ONE, *TOGETHER) if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize(
