@@ -96,7 +96,7 @@ node-programs: $(INSTALLED) ## Build what a real node runs, unless it is in the 
 	@$(BIN)/python -m estimatesync_cluster build --purpose node >/dev/null
 
 .PHONY: test
-test: check programs ## Run every check and every test
+test: check programs $(DOCS_INSTALLED) ## Run every check and every test
 	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS)
 
 .PHONY: test-resilience
