@@ -13,7 +13,7 @@ SYNC_INSTALLED := $(SYNC_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
 # More than there are processors: most tests wait for something most of the time.
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 3
 # Outside the checkout: a fresh clone is checked as fast as an old one.
 export MYPY_CACHE_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/estimatesync/mypy
 

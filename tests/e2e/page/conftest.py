@@ -33,8 +33,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.line(f"tests/e2e/page was left out, for {ADVICE}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the whole session: while Playwright is at work, no other test of the same process can run a loop."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=BROWSER)
         yield running

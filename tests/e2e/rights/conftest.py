@@ -17,7 +17,8 @@ from estimatesync_cluster.programs import find_helm
 
 HERE = Path(__file__).parent
 CHART = HERE.parents[2] / "charts" / "estimatesync"
-USERS = ("api", "chart", "product")
+PLACES = tuple(HERE.with_name(name) for name in ("api", "chart", "product"))
+"""Where the tests that use rights are."""
 EVERY_RIGHT = {
     "apiKeys": {"existingSecret": "any"},
     "credentials": {"existingSecret": "any"},
@@ -46,16 +47,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_whole(config: pytest.Config, collected: set[Path]) -> bool:
     """Return whether all that uses rights is run, on clusters of our own: only those show their audit log."""
-    places = [HERE.with_name(name) for name in USERS]
-    expected = {test for place in places for test in place.glob("test_*.py")}
-    left_out = config.stash.get(LEFT_OUT, set()) & set(places)
+    expected = {test for place in PLACES for test in place.glob("test_*.py")}
+    left_out = config.stash.get(LEFT_OUT, set()) & set(PLACES)
     return expected <= collected and not left_out and TEST_KUBECONFIG not in os.environ
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ended_tests(request: pytest.FixtureRequest, run_directory: Path) -> None:
     """Wait for the tests that other workers are still running."""
-    expected = {item.nodeid for item in request.session.items if item.path.parent.name in USERS}
+    expected = {item.nodeid for item in request.session.items if item.path.parent in PLACES}
     deadline = time.monotonic() + WAIT_SECONDS
     while missing := expected - read_ended(run_directory):
         assert time.monotonic() < deadline, f"these have not ended after {WAIT_SECONDS:.0f} s: {sorted(missing)}"
