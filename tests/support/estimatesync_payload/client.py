@@ -9,7 +9,7 @@ from estimatesync_payload.server import RunningPayload, User
 
 Document = dict[str, Any]
 
-_TIMEOUT_SECONDS: Final = 60.0
+_TIMEOUT_SECONDS: Final = 600.0
 
 
 class PayloadClient:
