@@ -48,7 +48,8 @@ def walk_running_pass() -> list[str]:
     world.add("a", **_unwrap(house.running)())
     world.observations["a"] = house.JobObservation(state=house.JobState.ACTIVE, pod_name="pod")
     world.log_tail = ("🔍 [SYNC] Page 9/17: 100 estimates", "✅ [SYNC] Page 9 complete. Total so far: 900")
-    reconciler = _unwrap(house.make_reconciler)(world)()
+    settings = _unwrap(house.make_reconciler_settings)(_unwrap(house.operator_settings)())
+    reconciler = _unwrap(house.make_reconciler)(world, settings)()
 
     async def pass_once() -> list[str]:
         await reconciler.reconcile("a")
