@@ -214,7 +214,7 @@ def evict(scenario: Any, but: str = "") -> str:
     """Ask the API server to take the sync's newest pod off its node, as a drain does, once it runs; return its name."""
 
     def find() -> str:
-        pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
+        pods = scenario.find_all("Pod")
         alive = [
             pod for pod in pods if pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp")
         ]

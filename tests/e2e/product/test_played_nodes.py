@@ -36,8 +36,7 @@ def build_object(kind: str, name: str, **fields: Any) -> str:
 
 
 def list_waiting(scenario: Any) -> list[str]:
-    pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
-    return [pod["metadata"]["name"] for pod in pods if not pod["spec"].get("nodeName")]
+    return [pod["metadata"]["name"] for pod in scenario.find_all("Pod") if not pod["spec"].get("nodeName")]
 
 
 def take(scenario: Any) -> str:

@@ -118,6 +118,21 @@ class Cluster:
         return entry
 
 
+def describe_own_cluster(layout: StateLayout, control_plane: ControlPlane | None = None) -> Cluster:
+    """Describe a cluster that runs with these files, in this process or another, as its administrator sees it.
+
+    Raises:
+        ToolMissingError: there is no kubectl.
+    """
+    return Cluster(
+        kubeconfig=layout.kubeconfig,
+        kubectl_program=find_kubectl(),
+        cache=layout.kubectl_cache,
+        layout=layout,
+        control_plane=control_plane,
+    )
+
+
 def _is_established(definition: dict[str, Any] | None) -> bool:
     # A definition that is so new that it has no conditions yet says `null`.
     conditions = (definition or {}).get("status", {}).get("conditions") or []
@@ -144,7 +159,7 @@ def running_cluster(
         ClusterError: it could not be started; the message says why.
     """
     found = binaries or find_binaries(environ=os.environ, report=report)
-    kubectl = find_kubectl()
+    find_kubectl()  # What is missing is said before anything starts.
     with ExitStack() as stack:
         root = state_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="estimatesync-cluster-")))
         layout = create_layout(root)
@@ -154,14 +169,7 @@ def running_cluster(
         plane = stack.enter_context(
             running_control_plane(found, layout, node or LocalNode(), etcd_quota_bytes=etcd_quota_bytes)
         )
-        cluster = Cluster(
-            kubeconfig=layout.kubeconfig,
-            kubectl_program=kubectl,
-            cache=layout.kubectl_cache,
-            layout=layout,
-            control_plane=plane,
-        )
-        with closing(cluster):
+        with closing(describe_own_cluster(layout, plane)) as cluster:
             yield cluster
 
 

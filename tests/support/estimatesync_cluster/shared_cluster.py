@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from estimatesync_cluster.cluster import Cluster, find_kubectl, running_cluster
+from estimatesync_cluster.cluster import Cluster, describe_own_cluster, running_cluster
 from estimatesync_cluster.layout import StateLayout
 
 POLL_SECONDS: Final = 0.2
@@ -34,10 +34,7 @@ def shared_cluster(directory: Path) -> Iterator[Cluster]:
             cluster = stack.enter_context(running_cluster(layout.root))
             is_up.touch()
         else:
-            joined = Cluster(
-                kubeconfig=layout.kubeconfig, kubectl_program=find_kubectl(), cache=layout.kubectl_cache, layout=layout
-            )
-            cluster = stack.enter_context(closing(joined))
+            cluster = stack.enter_context(closing(describe_own_cluster(layout)))
         fcntl.flock(users, fcntl.LOCK_SH)
         fcntl.flock(turn, fcntl.LOCK_UN)
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from estimatesync_cluster.cluster import find_kubectl
+from estimatesync_cluster.cluster import describe_own_cluster, find_kubectl
 from estimatesync_cluster.daemon import (
     StateDirectory,
     end_supervisor,
@@ -33,7 +33,7 @@ from estimatesync_local.adapters.file_lock import locked
 from estimatesync_local.core.errors import PostgresError
 
 from estimatesync_node.release import NAMESPACE, create_release
-from estimatesync_node.supervisor import EnvironmentFiles, find_cluster, stop_orphaned_postgres, supervise
+from estimatesync_node.supervisor import EnvironmentFiles, stop_orphaned_postgres, supervise
 
 DEFAULT_STATE_DIR: Final = CLUSTER_STATE_DIR.with_name("node")
 DEFAULT_IMAGES: Final = CLUSTER_STATE_DIR.with_name("images")
@@ -98,7 +98,8 @@ def _up(settings: argparse.Namespace, state: StateDirectory, cluster_state: Stat
         values = settings.values or files.values
         helm = find_helm(report=report)
         began = time.monotonic()
-        create_release(find_cluster(cluster_state), helm=helm, values=values, images=settings.images, place=files.root)
+        cluster = describe_own_cluster(cluster_state.layout)
+        create_release(cluster, helm=helm, values=values, images=settings.images, place=files.root)
         url = _wait_for_api(state)
         report(f"installed, and the API answers, after {time.monotonic() - began:.0f} s")
     sample = {} if settings.values else {"api_key": files.api_key, "deliveries": files.deliveries}

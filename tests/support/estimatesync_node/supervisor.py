@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-from estimatesync_cluster.cluster import Cluster, find_kubectl
+from estimatesync_cluster.cluster import Cluster, describe_own_cluster
 from estimatesync_cluster.control_plane import create_admin_client
 from estimatesync_cluster.daemon import StateDirectory, build_own_record, read_live_record, write_record
 from estimatesync_cluster.errors import ClusterError
@@ -105,20 +105,12 @@ def supervise(state: StateDirectory, cluster_state: StateDirectory, *, with_samp
         client = stack.enter_context(create_admin_client(cluster_state.layout, record.server))
         write_record(state, build_own_record(server=f"http://{LOOPBACK}:{port}"))
         keep_forwarding(
-            find_cluster(cluster_state),
+            describe_own_cluster(cluster_state.layout),
             client,
             port=port,
             log=files.forward_log,
             is_wanted=lambda: read_live_record(cluster_state) is not None,
         )
-
-
-def find_cluster(state: StateDirectory) -> Cluster:
-    """Describe the cluster that runs there, as its administrator sees it."""
-    layout = state.layout
-    return Cluster(
-        kubeconfig=layout.kubeconfig, kubectl_program=find_kubectl(), cache=layout.kubectl_cache, layout=layout
-    )
 
 
 def choose_port(usual: int) -> int:
