@@ -8,17 +8,17 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
 import pytest
-from estimatesync_cluster.audit import AUDIT_DIRECTORY
-from estimatesync_cluster.cluster import TEST_KUBECONFIG, Cluster, given_or_running_cluster
-from estimatesync_cluster.shared_cluster import shared_cluster
 from psycopg import sql
 from sample_attic_tech.receiver import Receiver, running_receiver
+
+if TYPE_CHECKING:
+    from estimatesync_cluster.cluster import Cluster
 
 # A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -35,6 +35,8 @@ def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def audit_logs(run_directory: Path) -> Iterator[Path]:
     """What every cluster of this run writes down about its callers: tests/e2e/rights judges it at the end."""
+    from estimatesync_cluster.audit import AUDIT_DIRECTORY  # noqa: PLC0415 - few tests need it
+
     directory = run_directory / "audit"
     directory.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as environment:
@@ -43,10 +45,13 @@ def audit_logs(run_directory: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def cluster(run_directory: Path, audit_logs: Path) -> Iterator[Cluster]:  # noqa: ARG001 - it writes there
+def cluster(run_directory: Path, audit_logs: Path) -> Iterator["Cluster"]:  # noqa: ARG001 - it writes there
     """One cluster for the whole run: what belongs to no namespace is every worker's."""
-    given = given_or_running_cluster(os.environ)
-    with given if TEST_KUBECONFIG in os.environ else shared_cluster(run_directory / "cluster") as running:
+    from estimatesync_cluster.cluster import TEST_KUBECONFIG, given_or_running_cluster  # noqa: PLC0415 - the same
+    from estimatesync_cluster.shared_cluster import shared_cluster  # noqa: PLC0415 - the same
+
+    is_given = os.environ.get(TEST_KUBECONFIG)
+    with given_or_running_cluster(os.environ) if is_given else shared_cluster(run_directory / "cluster") as running:
         yield running
 
 

@@ -1,6 +1,5 @@
 """The product as its users meet it: POST or kubectl in, rows, status and callback out; nothing simulated in between."""
 
-import json
 from typing import Any
 
 import httpx
@@ -69,8 +68,7 @@ def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(scenari
     assert set(callback["results"].values()) == {0}
     status = scenario.get_sync(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "LoginFailed")
-    pods = json.loads(scenario.product.kubectl("get", "pods", "--output=json"))["items"]
-    assert len(pods) == 1, "a permanent failure must not be retried"
+    assert len(scenario.find_all("Pod")) == 1, "a permanent failure must not be retried"
     assert scenario.count_estimates() == 0
     scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=90s")
     scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=90s")
@@ -130,7 +128,7 @@ def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scena
     scenario.wait_running_pod()
 
     scenario.product.stop_operator(grace=0)
-    job = json.loads(scenario.product.kubectl("get", "jobs", "--output=json"))["items"][0]["metadata"]["name"]
+    job = scenario.find_all("Job")[0]["metadata"]["name"]
     scenario.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=90s")
     assert scenario.get_phase(name) == "Running"
     scenario.product.start_operator()

@@ -62,7 +62,7 @@ def test_a_sync_applied_with_kubectl_begins_a_trace_of_its_own(traced: Any, coll
     assert life["sync"].attributes["estimatesync.sync.id"] == "by-hand"
     lines = [json.loads(line) for line in traced.product.operator_log.read_text().splitlines() if line[:1] == "{"]
     assert {line["trace_id"] for line in lines if line.get("sync_id") == "by-hand"} == {trace_id}
-    job = json.loads(traced.product.kubectl("get", "jobs", "--output=json"))["items"][0]
+    job = traced.find_all("Job")[0]
     variables = {each["name"]: each.get("value") for each in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert variables["TRACEPARENT"] == f"00-{trace_id}-{life['sync job'].span_id}-01"
     assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == collector.url
