@@ -315,11 +315,16 @@ class World:
         if metadata.get("finalizers"):
             yield f"the sync has finalizers: {metadata['finalizers']}"
 
-    def slow_down(self, seconds: float) -> None:
-        """Make every page take its time, so that a test can act in the middle of a sync."""
+    def slow_down(self, seconds: float, *, until: Callable[[], object] = lambda: True, before: float = 0.0) -> None:
+        """Make every page take its time, so that a test can act in the middle of a sync.
+
+        A page takes `before` instead while what the test waits for, `until`, has not happened yet.
+        """
 
         def delay(request: Request) -> Delay | None:
-            return Delay(seconds=seconds) if request.path.endswith("/job-estimates") else None
+            if not request.path.endswith("/job-estimates"):
+                return None
+            return Delay(seconds=seconds if until() else before)
 
         self.sample.on_request = delay
 
