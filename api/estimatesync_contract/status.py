@@ -14,7 +14,7 @@ MESSAGE_MAX_LENGTH: Final = 1024
 """Also the longest message that an Event may carry."""
 ATTEMPT_ERROR_MAX_LENGTH: Final = 256
 ATTEMPTS_KEPT: Final = 20
-"""Two whole schedules of attempts; a status must not grow with each redelivery."""
+"""Enough to see how a delivery went; a status must not grow with each attempt."""
 QUEUE_NAMES_MAX: Final = 3
 """Names of running syncs that a waiting one lists."""
 
@@ -135,6 +135,7 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     id: Annotated[str, Meta(max_length=128, description="The header webhook-id of every attempt.")] | None = None
     environment: Annotated[str, Meta(max_length=64, description="Sent along with every attempt.")] | None = None
     attempts: Annotated[Count, Meta(description="Attempts made so far.")] = 0
+    first_attempt_time: Annotated[Time | None, Meta(description="When the first of them was made.")] = None
     last_attempt_time: Annotated[Time | None, Meta(description="When the newest attempt was made.")] = None
     next_attempt_time: Annotated[Time | None, Meta(description="When the next attempt is due.")] = None
     last_status_code: (

@@ -34,6 +34,19 @@ RETRY_DELAYS: Final = (
 """The least wait after attempt 1, 2, …: together 17 h 42 m, so that a receiver that is down overnight still gets it."""
 
 MAX_ATTEMPTS: Final = len(RETRY_DELAYS) + 1
+"""To a receiver that does not answer, or not with more than an error."""
+
+LEAST_DURATION: Final = timedelta(hours=17)
+"""From the first attempt to the last, even if other answers came between."""
+
+CLOSED_DELAY: Final = timedelta(hours=1)
+"""The longest wait of ours while a webhook is closed: the scenario may be switched on again at any time."""
+
+CLOSED_DURATION: Final = timedelta(hours=24) + sum((each for each in RETRY_DELAYS if each < CLOSED_DELAY), timedelta())
+"""How long a closed webhook is tried: for 24 hours after the first attempts, since whoever edits it may sleep."""
+
+MOST_ATTEMPTS: Final = 40
+"""More than any schedule has: the end even if a clock was set back, or the time of the first attempt is lost."""
 
 MAX_RETRY_AFTER: Final = timedelta(hours=1)
 """A receiver may ask for a longer wait than ours, up to here: a mistake of its own must not silence a callback."""
@@ -42,14 +55,22 @@ _JITTER_SHARE: Final = 0.2
 _RETRYABLE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS},
 )
+_CLOSED: Final = frozenset(
+    {HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.MISDIRECTED_REQUEST, HTTPStatus.LOCKED},
+)
+"""What a webhook may answer while its scenario is off or being edited, and also if its address is wrong."""
 _QUEUE_FULL: Final = "queue is full"
 
+_REOPEN: Final = "switch its scenario on, or finish editing it"
 _ADVICE: Final = {
     400: "the receiver rejected the content; compare it with the webhook's data structure in Make.com",
     401: "the receiver refused our credentials; check CALLBACK_MAKE_API_KEY and the webhook's API keys",
     403: "the receiver refused our credentials; check CALLBACK_MAKE_API_KEY and the webhook's API keys",
-    404: "there is no webhook at this address; correct the callback URL",
+    404: f"there is no webhook at this address now; {_REOPEN}, or correct the callback URL",
+    409: f"the webhook takes no calls now; {_REOPEN}",
     410: "the webhook is gone, or no scenario has used it for days; create one and correct the callback URL",
+    421: f"the receiver does not serve this webhook now; {_REOPEN}, or correct the callback URL",
+    423: f"the webhook is locked now; {_REOPEN}",
     429: "the receiver takes no more requests for now",
 }
 
@@ -62,26 +83,34 @@ class CallbackDecision(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-def decide_callback(attempt: CallbackAttempt, *, attempts_made: int, now: datetime, jitter: float) -> CallbackDecision:
+def decide_callback(
+    attempt: CallbackAttempt, *, attempts_made: int, elapsed: timedelta, now: datetime, jitter: float
+) -> CallbackDecision:
     """Judge one attempt.
 
     A refused target is retried like a network error: it costs no request, and once the Secret or the settings are
-    corrected within the schedule, every waiting callback is delivered without a request for each.
+    corrected within the schedule, every waiting callback is delivered without a request for each. A closed webhook is
+    tried once an hour for a day, and longer than any other receiver, because a person must act.
 
     Args:
         attempt: What the attempt came to.
         attempts_made: How many attempts there were, this one included.
+        elapsed: Since the first of them.
         now: When the attempt was made; the next one is counted from here.
         jitter: From 0 up to (not including) 1. It only lengthens a wait, so the schedule is never cut short.
     """
     if _is_delivered(attempt):
         return CallbackDecision(state=CallbackState.DELIVERED)
     error = format_attempt(attempt)
-    if not _is_retryable(attempt):
+    is_closed = attempt.status_code in _CLOSED
+    if not (is_closed or _is_retryable(attempt)):
         return CallbackDecision(state=CallbackState.FAILED, error=error)
-    if attempts_made >= MAX_ATTEMPTS:
+    duration = CLOSED_DURATION if is_closed else LEAST_DURATION
+    if attempts_made >= MOST_ATTEMPTS or (attempts_made >= MAX_ATTEMPTS and elapsed >= duration):
         return CallbackDecision(state=CallbackState.FAILED, error=f"{error} (gave up after {attempts_made} attempts)")
-    delay = compute_retry_delay(attempts_made=attempts_made, jitter=jitter, retry_after=attempt.retry_after)
+    delay = compute_retry_delay(
+        attempts_made=attempts_made, jitter=jitter, retry_after=attempt.retry_after, is_closed=is_closed
+    )
     return CallbackDecision(state=CallbackState.RETRYING, next_attempt_time=now + delay, error=error)
 
 
@@ -91,11 +120,13 @@ def compute_callback_status(
     """Record one attempt: the status that follows it, with the id and the environment unchanged."""
     attempts = status.attempts + 1
     code = attempt.status_code
-    decision = decide_callback(attempt, attempts_made=attempts, now=now, jitter=jitter)
+    first = _find_first_attempt_time(status) or now
+    decision = decide_callback(attempt, attempts_made=attempts, elapsed=now - first, now=now, jitter=jitter)
     return msgspec.structs.replace(
         status,
         state=decision.state,
         attempts=attempts,
+        first_attempt_time=first,
         last_attempt_time=now,
         next_attempt_time=decision.next_attempt_time,
         last_status_code=code,
@@ -104,14 +135,26 @@ def compute_callback_status(
     )
 
 
+def _find_first_attempt_time(status: CallbackStatus) -> datetime | None:
+    """When this delivery began; one that an earlier version began has it only in the history."""
+    if not status.attempts:
+        return None
+    known = status.history[-status.attempts :]
+    return status.first_attempt_time or (known[0].time if known else status.last_attempt_time)
+
+
 def _record(now: datetime, code: int | None, error: str | None) -> CallbackAttemptRecord:
     words = None if error is None else truncate_message(error, length=ATTEMPT_ERROR_MAX_LENGTH)
     return CallbackAttemptRecord(time=now, status_code=code, error=words)
 
 
-def compute_retry_delay(*, attempts_made: int, jitter: float, retry_after: timedelta | None = None) -> timedelta:
-    """The wait after the given number of attempts (1 … MAX_ATTEMPTS - 1); the receiver may only lengthen it."""
-    planned = RETRY_DELAYS[attempts_made - 1]
+def compute_retry_delay(
+    *, attempts_made: int, jitter: float, retry_after: timedelta | None = None, is_closed: bool = False
+) -> timedelta:
+    """The wait after the given number of attempts (from 1); the receiver may only lengthen it."""
+    planned = RETRY_DELAYS[min(attempts_made, len(RETRY_DELAYS)) - 1]
+    if is_closed:
+        planned = min(planned, CLOSED_DELAY)
     asked = min(retry_after or timedelta(), MAX_RETRY_AFTER)
     return max(planned, asked) * (1 + _JITTER_SHARE * jitter)
 

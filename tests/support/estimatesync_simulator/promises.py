@@ -22,7 +22,7 @@ from estimatesync_simulator.history import Response
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 _MAY_CHANGE: Final = frozenset({"callback", "conditions", "observedGeneration"})
 """Of a final status: how far its callback is, and what of the spec has been seen."""
-_LAST_RESPONSES: Final = frozenset({Response.GONE, Response.MISSING})
+_LAST_RESPONSES: Final = frozenset({Response.GONE})
 """After which no further attempt makes sense."""
 _NOT_SEEN_YET: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
 _PATIENCE_SECONDS: Final = 3600.0

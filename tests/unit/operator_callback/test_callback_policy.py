@@ -14,7 +14,10 @@ from estimatesync_contract.status import (
     CallbackStatus,
 )
 from estimatesync_operator.callback.policy import (
+    CLOSED_DURATION,
+    LEAST_DURATION,
     MAX_ATTEMPTS,
+    MOST_ATTEMPTS,
     CallbackDecision,
     compute_callback_status,
     decide_callback,
@@ -27,7 +30,20 @@ ALMOST_ONE = 0.999_999
 
 
 def decide(attempt: CallbackAttempt, attempts_made: int = 1, jitter: float = 0.0) -> CallbackDecision:
-    return decide_callback(attempt, attempts_made=attempts_made, now=NOW, jitter=jitter)
+    elapsed = timedelta(hours=18) if attempts_made >= MAX_ATTEMPTS else timedelta()
+    return decide_callback(attempt, attempts_made=attempts_made, elapsed=elapsed, now=NOW, jitter=jitter)
+
+
+def deliver(*codes: int, last: int, jitter: float = 0.0) -> list[tuple[timedelta, CallbackStatus]]:
+    """Attempt until the delivery ends, with these answers and then always the last; each attempt's time and status."""
+    attempts: list[tuple[timedelta, CallbackStatus]] = []
+    status, now = PENDING, NOW
+    while not status.state.is_final:
+        code = codes[len(attempts)] if len(attempts) < len(codes) else last
+        status = compute_callback_status(status, CallbackAttempt(status_code=code), now=now, jitter=jitter)
+        attempts.append((now - NOW, status))
+        now = status.next_attempt_time or now
+    return attempts
 
 
 @pytest.mark.parametrize("status_code", [200, 201, 202, 204, 299])
@@ -46,6 +62,10 @@ def test_success_of_any_kind_delivers(status_code: int) -> None:
         pytest.param(CallbackAttempt(status_code=408), "HTTP 408", id="408"),
         pytest.param(CallbackAttempt(status_code=425), "HTTP 425", id="425"),
         pytest.param(CallbackAttempt(status_code=429), "no more requests", id="429"),
+        pytest.param(CallbackAttempt(status_code=404), "no webhook at this address now", id="404"),
+        pytest.param(CallbackAttempt(status_code=409), "takes no calls now; switch its scenario on", id="409"),
+        pytest.param(CallbackAttempt(status_code=421), "does not serve this webhook now", id="421"),
+        pytest.param(CallbackAttempt(status_code=423), "locked now", id="423"),
         pytest.param(CallbackAttempt(status_code=500), "HTTP 500", id="500"),
         pytest.param(CallbackAttempt(status_code=503), "HTTP 503", id="503"),
         pytest.param(CallbackAttempt(status_code=599), "HTTP 599", id="599"),
@@ -69,7 +89,7 @@ def test_what_may_pass_is_retried(attempt: CallbackAttempt, says: str) -> None:
         pytest.param(CallbackAttempt(status_code=400, body_excerpt="Invalid"), "data structure", id="other-400"),
         pytest.param(CallbackAttempt(status_code=401), "CALLBACK_MAKE_API_KEY", id="401"),
         pytest.param(CallbackAttempt(status_code=403), "CALLBACK_MAKE_API_KEY", id="403"),
-        pytest.param(CallbackAttempt(status_code=404), "correct the callback URL", id="404"),
+        pytest.param(CallbackAttempt(status_code=405), "rejected", id="405"),
         pytest.param(CallbackAttempt(status_code=410, body_excerpt="Queue is full"), "webhook is gone", id="410"),
         pytest.param(CallbackAttempt(status_code=422), "rejected", id="422"),
     ],
@@ -93,6 +113,80 @@ def test_schedule_makes_ten_attempts_over_at_least_sixteen_hours() -> None:
     assert all(earlier < later for earlier, later in pairwise(waits))
     assert [decision.state for decision in decisions] == [CallbackState.RETRYING] * len(waits) + [CallbackState.FAILED]
     assert f"gave up after {MAX_ATTEMPTS} attempts" in (decisions[-1].error or "")
+
+
+@pytest.mark.parametrize("jitter", [0.0, ALMOST_ONE])
+@pytest.mark.parametrize("code", [404, 409, 421, 423])
+def test_a_closed_webhook_is_tried_hourly_for_a_day_after_the_first_attempts(code: int, jitter: float) -> None:
+    attempts = deliver(last=code, jitter=jitter)
+
+    times = [at for at, _ in attempts]
+    hourly = [later - earlier for earlier, later in pairwise(times)][5:]
+    assert times[5] < timedelta(hours=1)
+    assert all(timedelta(hours=1) <= wait <= timedelta(hours=1.2) for wait in hourly)
+    assert times[-2] < times[5] + timedelta(hours=24) <= times[-1] + timedelta(seconds=1)
+    assert attempts[-1][1].last_error == f"{attempts[0][1].last_error} (gave up after {len(attempts)} attempts)"
+
+
+@pytest.mark.parametrize(
+    ("codes", "last", "least"),
+    [
+        pytest.param((404,) * 9, 503, LEAST_DURATION, id="closed, then down"),
+        pytest.param((404,) * 15, 503, LEAST_DURATION, id="long closed, then down"),
+        pytest.param((503,) * 9, 404, CLOSED_DURATION, id="down, then closed"),
+        pytest.param((503, 404) * 6, 503, LEAST_DURATION, id="now this, now that"),
+        pytest.param((404,) * 27, 423, CLOSED_DURATION, id="closed in two ways"),
+    ],
+)
+def test_a_delivery_with_several_answers_lasts_as_long_as_the_last_one_asks_for(
+    codes: tuple[int, ...], last: int, least: timedelta
+) -> None:
+    attempts = deliver(*codes, last=last)
+
+    assert attempts[-1][0] >= least
+    assert MAX_ATTEMPTS <= len(attempts) <= 32
+    assert attempts[-1][1].state is CallbackState.FAILED
+
+
+@pytest.mark.parametrize("final", [400, 401, 403, 410, 422])
+def test_what_a_closed_webhook_answers_when_it_opens_counts(final: int) -> None:
+    opened, refused = deliver(404, 404, last=200), deliver(404, 404, last=final)
+
+    assert [status.state for _, status in opened][-1] is CallbackState.DELIVERED
+    assert [status.state for _, status in refused][-1] is CallbackState.FAILED
+    assert len(opened) == len(refused) == 3
+
+
+def test_a_delivery_that_an_earlier_version_began_keeps_its_beginning() -> None:
+    began = NOW - timedelta(hours=24)
+    history = tuple(CallbackAttemptRecord(time=began + timedelta(hours=at), status_code=404) for at in range(-3, 11))
+    older = msgspec.structs.replace(PENDING, state=CallbackState.RETRYING, attempts=11, history=history)
+
+    status = compute_callback_status(older, CallbackAttempt(status_code=404), now=NOW, jitter=0.0)
+
+    assert status.first_attempt_time == began
+    assert status.state is CallbackState.RETRYING
+
+
+def test_a_delivery_ends_even_if_the_clock_says_that_it_has_just_begun() -> None:
+    attempt = CallbackAttempt(status_code=404)
+
+    decisions = [
+        decide_callback(attempt, attempts_made=made, elapsed=-timedelta(days=1), now=NOW, jitter=0.0)
+        for made in (MOST_ATTEMPTS - 1, MOST_ATTEMPTS)
+    ]
+
+    assert [decision.state for decision in decisions] == [CallbackState.RETRYING, CallbackState.FAILED]
+
+
+def test_a_delivery_that_starts_again_counts_from_its_own_beginning() -> None:
+    given_up = deliver(last=404)[-1][1]
+    again = msgspec.structs.replace(given_up, state=CallbackState.PENDING, attempts=0)
+
+    status = compute_callback_status(again, CallbackAttempt(status_code=404), now=NOW + timedelta(days=9), jitter=0.0)
+
+    assert status.first_attempt_time == NOW + timedelta(days=9)
+    assert status.state is CallbackState.RETRYING
 
 
 @pytest.mark.parametrize("attempts_made", range(1, MAX_ATTEMPTS))
@@ -140,6 +234,7 @@ def test_delivered_status_keeps_id_and_clears_what_was_wrong() -> None:
         id="msg_6f1c",
         environment="production",
         attempts=1,
+        first_attempt_time=NOW,
         last_attempt_time=NOW,
         next_attempt_time=NOW + timedelta(seconds=5),
         last_error="no route",
@@ -150,6 +245,7 @@ def test_delivered_status_keeps_id_and_clears_what_was_wrong() -> None:
         id="msg_6f1c",
         environment="production",
         attempts=2,
+        first_attempt_time=NOW,
         last_attempt_time=later,
         last_status_code=200,
         history=(*retrying.history, CallbackAttemptRecord(time=later, status_code=200)),
@@ -173,7 +269,8 @@ def test_status_gives_up_after_the_last_attempt() -> None:
 
     for _ in range(MAX_ATTEMPTS):
         assert not status.state.is_final
-        status = compute_callback_status(status, CallbackAttempt(status_code=503), now=NOW, jitter=0.5)
+        now = status.next_attempt_time or NOW
+        status = compute_callback_status(status, CallbackAttempt(status_code=503), now=now, jitter=0.5)
 
     assert (status.state, status.attempts, status.next_attempt_time) == (CallbackState.FAILED, MAX_ATTEMPTS, None)
 
