@@ -83,10 +83,8 @@ def create_app(
     """
     metrics = ApiMetrics()
     waiter = SyncWaiter(store, pause=pause)
-    key_store = KeyStore(settings.keys)
-    access_control = AccessControl(
-        key_store.find, requests_per_minute=settings.requests_per_minute, monotonic=monotonic
-    )
+    key_store = KeyStore(settings.keys, report_faults=metrics.record_key_faults, monotonic=monotonic)
+    access_control = AccessControl(key_store, requests_per_minute=settings.requests_per_minute, monotonic=monotonic)
     authentication = Authentication(access_control, metrics)
     starter = SyncStarter(store, metrics, token=token, repeated_requests=settings.repeated_requests, tracer=tracer)
     app: Asgi = falcon.asgi.App(request_type=Request)
@@ -109,7 +107,7 @@ def create_app(
     _add_sync_routes(app, store, settings, clock=clock, token=token, pause=pause)
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(store))
-    app.add_route("/metrics", MetricsResource(metrics))
+    app.add_route("/metrics", MetricsResource(metrics, refresh=key_store.refresh))
     app.add_route("/openapi.json", OpenApiResource())
     app.add_route("/docs", DocsResource())
     if settings.has_status_page:

@@ -1,5 +1,7 @@
 """The addresses for machines: does this process serve, could it store a sync, and how is it doing."""
 
+from collections.abc import Callable
+
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
@@ -35,8 +37,11 @@ class MetricsResource(Resource):
 
     access = Access.PUBLIC
 
-    def __init__(self, metrics: ApiMetrics) -> None:
+    def __init__(self, metrics: ApiMetrics, *, refresh: Callable[[], object]) -> None:
+        """`refresh` brings up to date what is otherwise only looked at when a request needs it."""
         self._metrics = metrics
+        self._refresh = refresh
 
     async def on_get(self, req: Request, resp: Response) -> None:
+        self._refresh()
         resp.data, resp.content_type = self._metrics.format(req.get_header("Accept") or "")

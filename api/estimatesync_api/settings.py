@@ -219,7 +219,7 @@ def _read_keys(reader: SettingsReader) -> KeySettings:
     )
     keys, faults = parse_api_keys(texts)
     reader.faults.extend(faults)
-    if not keys and not files:
+    if not keys and not faults and not files:
         reader.faults.append(
             f"{API_KEYS.name} is not set: give callers a key, for example make:<output of openssl rand -hex 32>"
         )

@@ -8,7 +8,7 @@ Names and units follow https://prometheus.io/docs/practices/naming/.
 import os
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -39,6 +39,13 @@ class ApiMetrics:
         self._repeated = self._count("requests_repeated", "Requests answered with a sync that was there already.")
         self._limited = self._count("requests_limited", "Requests refused for being too many.", "reason")
         self._unauthenticated = self._count("auth_failures", "Requests without a valid key.", "reason")
+        self._key_faults = Gauge(
+            "estimatesync_api_key_faults",
+            "API keys and files of them that cannot be used.",
+            registry=self._registry,
+            # All workers read the same files: whoever read them last knows best.
+            multiprocess_mode="livemostrecent",
+        )
 
     def record_request(self, *, method: str, route: str | None, status: int, seconds: float) -> None:
         """Count an answer; `route` is the address as it was declared, None for none of ours."""
@@ -61,6 +68,10 @@ class ApiMetrics:
     def record_unauthenticated(self, reason: str) -> None:
         """Count a request whose key was missing or wrong."""
         self._unauthenticated.labels(reason).inc()
+
+    def record_key_faults(self, count: int) -> None:
+        """Say how many API keys, or files of them, cannot be used now."""
+        self._key_faults.set(count)
 
     def format(self, accept: str) -> tuple[bytes, str]:
         """Write all numbers in the format that is asked for; answers that and its media type."""

@@ -16,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.core.rate_limit import RateLimit, RateLimiter
@@ -63,7 +63,11 @@ class KeyText:
 
 
 def parse_api_keys(texts: Sequence[KeyText]) -> tuple[tuple[ApiKey, ...], tuple[str, ...]]:
-    """Read every key; returns the keys and what is wrong with them, in sentences that show none."""
+    """Read every key; returns those that can be used, and what is wrong with the others, in sentences that show none.
+
+    A fault costs only the key that it is about. Of several keys with one name the first is used, and a key that is
+    given twice may do what the lesser of the two may.
+    """
     faults: list[str] = []
     keys: list[ApiKey] = []
     unnamed: Counter[str] = Counter()
@@ -71,7 +75,8 @@ def parse_api_keys(texts: Sequence[KeyText]) -> tuple[tuple[ApiKey, ...], tuple[
         for entry in _split(part.text):
             prefix = _build_prefix(part)
             unnamed[prefix] += 1
-            keys.append(_parse_api_key(entry, f"{prefix}{unnamed[prefix]}", part, faults))
+            if key := _parse_api_key(entry, f"{prefix}{unnamed[prefix]}", part, faults):
+                keys.append(key)
     faults += [
         f"two API keys must not have the same name; there are several named {name}"
         for name in _find_repeated(key.name for key in keys)
@@ -79,7 +84,10 @@ def parse_api_keys(texts: Sequence[KeyText]) -> tuple[tuple[ApiKey, ...], tuple[
     for digest in _find_repeated(key.digest for key in keys):
         names = " and ".join(key.name for key in keys if key.digest == digest)
         faults.append(f"the same API key must not be given twice, as for {names}")
-    return tuple(keys), tuple(faults)
+    # Later entries of a dictionary replace earlier ones: the first of a name, the lesser of a key.
+    by_name = {key.name: key for key in reversed(keys)}
+    by_digest = {key.digest: key for key in sorted(by_name.values(), key=lambda key: key.is_read_only)}
+    return tuple(key for key in keys if by_digest.get(key.digest) is key), tuple(faults)
 
 
 def compute_digest(key: str) -> bytes:
@@ -105,9 +113,10 @@ def _build_prefix(part: KeyText) -> str:
     return f"file-{kind}" if part.source.endswith("_FILE") else kind
 
 
-def _parse_api_key(entry: str, position: str, part: KeyText, faults: list[str]) -> ApiKey:
+def _parse_api_key(entry: str, position: str, part: KeyText, faults: list[str]) -> ApiKey | None:
     named = _NAMED_KEY.fullmatch(entry)
     name, key = (named["name"], named["key"]) if named else (position, entry)
+    found = len(faults)
     if len(key) < KEY_MIN_LENGTH:
         faults.append(
             f"{part.source} must not hold keys of less than {KEY_MIN_LENGTH} characters, like the one named {name}"
@@ -116,6 +125,8 @@ def _parse_api_key(entry: str, position: str, part: KeyText, faults: list[str]) 
         faults.append(
             f"{part.source} must hold printable ASCII without spaces; the key named {name} holds something else"
         )
+    if len(faults) > found:
+        return None
     return ApiKey(name=name, digest=compute_digest(key), is_read_only=part.is_read_only)
 
 
@@ -167,8 +178,16 @@ def _format(client: Address) -> str:
     return str(ipaddress.ip_network((int(client), _IPV6_SITE_PREFIX), strict=False))
 
 
-FindKey = Callable[[str], ApiKey | None]
-"""Finds the valid key that is presented."""
+class Keys(Protocol):
+    """The keys that are valid now."""
+
+    def find(self, presented: str) -> ApiKey | None:
+        """Find the valid key that is presented."""
+        ...
+
+    def is_complete(self) -> bool:
+        """Return whether a key that is not among them is known to be wrong."""
+        ...
 
 
 class AccessControl:
@@ -179,8 +198,8 @@ class AccessControl:
     address (Make.com's are shared by its customers) cannot lock a scenario out.
     """
 
-    def __init__(self, find: FindKey, *, requests_per_minute: int, monotonic: Callable[[], float]) -> None:
-        self._find = find
+    def __init__(self, keys: Keys, *, requests_per_minute: int, monotonic: Callable[[], float]) -> None:
+        self._keys = keys
         self._monotonic = monotonic
         self._wrong_keys = RateLimiter(WRONG_KEYS_LIMIT)
         limit = requests_per_minute or _UNLIMITED
@@ -212,7 +231,7 @@ class AccessControl:
             raise ApiError(Problem.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
 
     def _check_key(self, presented: str, client: str) -> ApiKey:
-        key = self._find(presented)
+        key = self._keys.find(presented)
         now = self._monotonic()
         known_client = (client, key.digest) if key else None
         wait = self._wrong_keys.compute_wait(client, now)
@@ -220,7 +239,7 @@ class AccessControl:
             raise ApiError(Problem.TOO_MANY_GUESSES, retry_after=math.ceil(wait))
         if key is None or known_client is None:
             self._wrong_keys.take(client, now)
-            raise ApiError(Problem.KEY_WRONG)
+            raise ApiError(Problem.KEY_WRONG if self._keys.is_complete() else Problem.KEYS_UNAVAILABLE)
         self._remember(known_client)
         return key
 

@@ -59,6 +59,11 @@ class Problem(Enum):
     )
     INTERNAL_ERROR = (500, "internal_error", "This is a fault of the service. It has been logged.")
     UNAVAILABLE = (503, "unavailable", "The service cannot take the request now. Send it again a little later.")
+    KEYS_UNAVAILABLE = (
+        503,
+        "api_keys_unavailable",
+        "The service cannot read all of its API keys now; yours may be valid. Send the request again a little later.",
+    )
     RESTARTING = (
         503,
         "restarting",

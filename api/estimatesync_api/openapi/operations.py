@@ -31,6 +31,7 @@ ANY_REQUEST: Final[Problems] = (
     Problem.TOO_MANY_REQUESTS,
     Problem.TOO_MANY_GUESSES,
     Problem.UNAVAILABLE,
+    Problem.KEYS_UNAVAILABLE,
 )
 """How any request with a key may be refused."""
 

@@ -92,7 +92,7 @@ class SessionMiddleware:
         if access is Access.SIGN_IN:
             return
         if session is None:
-            raise _build_sign_in_error(req, page_request)
+            raise self._build_sign_in_error(req, page_request)
         req.context.key_name = session.key.name
         req.context.is_routine = page_request.is_part
         method = "GET" if access is Access.SESSION_READING else req.method
@@ -131,6 +131,15 @@ class SessionMiddleware:
         cookie = read_cookie(req, choose_cookie_name(is_secure=page_request.origin.is_secure))
         return find_session(cookie, self._key_store.list_keys(), now=page_request.now) if cookie else None
 
+    def _build_sign_in_error(self, req: Request, page_request: PageRequest) -> Exception:
+        has_cookie = bool(read_cookie(req, choose_cookie_name(is_secure=page_request.origin.is_secure)))
+        if has_cookie and not self._key_store.is_complete():
+            return ApiError(Problem.KEYS_UNAVAILABLE)
+        if page_request.is_part:
+            # The script then reloads the page, which leads to the form.
+            return ApiError(Problem.KEY_MISSING)
+        return falcon.HTTPSeeOther(build_sign_in_address(page_request.address if req.method == "GET" else HOME))
+
 
 def read_cookie(req: Request, name: str) -> str:
     """Read a cookie; blank when there is none, or several of that name, since another site may have added one."""
@@ -154,10 +163,3 @@ def _is_own_form(req: Request, origin: Origin) -> bool:
     return is_from_own_page(
         origin, fetch_site=req.get_header("Sec-Fetch-Site") or "", sent_origin=req.get_header("Origin") or ""
     )
-
-
-def _build_sign_in_error(req: Request, page_request: PageRequest) -> Exception:
-    if page_request.is_part:
-        # The script then reloads the page, which leads to the form.
-        return ApiError(Problem.KEY_MISSING)
-    return falcon.HTTPSeeOther(build_sign_in_address(page_request.address if req.method == "GET" else HOME))

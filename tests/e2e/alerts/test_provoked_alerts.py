@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from estimatesync_api.adapters.key_store import POLL_SECONDS
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
 from estimatesync_cluster.programs import PROMTOOL, find_go_tool
@@ -47,8 +48,9 @@ def promtool() -> Path:
 class Troubles:
     """The product at work, and what may go wrong around it."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Product, keys: Path) -> None:
         self.product = product
+        self.keys = keys
 
     def apply(self, name: str, **spec: Any) -> None:
         sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
@@ -64,12 +66,8 @@ class Troubles:
         self.product.kubectl("patch", "estimatesync", name, "--subresource=status", "--type=merge", f"--patch={patch}")
 
     def scrape(self) -> Samples:
-        """Read the operator's own page, as Prometheus does; nothing when nothing answers."""
-        return scrape(self.product.metrics_url)
-
-    def scrape_api(self) -> Samples:
-        """Read the API's page, which counts the requests that were answered before."""
-        return scrape(f"{self.product.api_url}/metrics")
+        """Read the pages of operator and API, as Prometheus does; nothing where nothing answers."""
+        return {**scrape(f"{self.product.api_url}/metrics"), **scrape(self.product.metrics_url)}
 
     def wait_for_sample(self, name: str, **labels: str) -> None:
         series, deadline = format_series(name, labels), time.monotonic() + WAIT_SECONDS
@@ -98,6 +96,8 @@ def format_series(name: str, labels: Mapping[str, str]) -> str:
 def troubles(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path) -> Iterator[Troubles]:
     records = build_records(RECORDS, 7, datetime.now(UTC))
     records[5] = {**records[5], "final_price": "a lot"}
+    keys = tmp_path / "keys"
+    keys.write_text("# Nobody else yet.\n")
     answers = [Response(status=410), *[Response(status=503, headers={"Retry-After": "600"})] * 9]
     with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver(answers) as hook:
         settings = ProductSettings(
@@ -107,11 +107,13 @@ def troubles(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path
             database_url=database_url,
             api_key="made-up-key-for-alerts-0123",
             callback_url=f"{hook.url}/hook",
+            api={"API_KEYS_FILE": str(keys)},
         )
         with running_product(
             cluster, namespace=namespace, settings=settings, state_dir=tmp_path, with_api=False
         ) as product:
-            yield Troubles(product)
+            product.start_api()
+            yield Troubles(product, keys)
 
 
 def provoke(troubles: Troubles) -> None:
@@ -133,6 +135,9 @@ def provoke(troubles: Troubles) -> None:
         "broken", {"phase": "Succeeded", "dateRange": None, "callback": {"state": "Pending", "id": "x"}}
     )
     troubles.wait_for_sample("estimatesync_reconcile_errors_total", kind="defect")
+    # Somebody adds a key that is too short; the API looks at the file at most once a second.
+    troubles.keys.write_text("intern:short\n")
+    time.sleep(POLL_SECONDS)
 
 
 def build_values(spans: Mapping[str, Samples], series: str) -> str:
@@ -151,14 +156,15 @@ def build_check(minute: int, firing: set[str]) -> dict[str, Any]:
     return {"expr": expression, "eval_time": f"{minute}m", "exp_samples": samples}
 
 
+API_KEYS = "EstimateSyncApiKeysFaulty"
 AT_ONCE = {"EstimateSyncFailed", "EstimateSyncCallbackFailed", "EstimateSyncSkippedEstimates"}
 FIRING = {
     9: set[str](),
     11: AT_ONCE,
-    20: {*AT_ONCE, "EstimateSyncDefect"},
-    40: {*AT_ONCE, "EstimateSyncQueueStuck"},
-    75: {"EstimateSyncQueueStuck", "EstimateSyncCallbacksPending"},
-    109: {"EstimateSyncOperatorAbsent"},
+    20: {*AT_ONCE, "EstimateSyncDefect", API_KEYS},
+    40: {*AT_ONCE, "EstimateSyncQueueStuck", API_KEYS},
+    75: {"EstimateSyncQueueStuck", "EstimateSyncCallbacksPending", API_KEYS},
+    109: {"EstimateSyncOperatorAbsent", API_KEYS},
 }
 """By minute: each alert begins when its condition has lasted, and what happened once is over after an hour."""
 
@@ -189,9 +195,10 @@ def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(
 
 def test_the_dashboard_and_the_alerts_ask_for_series_that_the_running_product_shows(troubles: Troubles) -> None:
     provoke(troubles)
-    troubles.product.start_api()
+    troubles.scrape()
 
-    shown = {series.partition("{")[0] for series in (*troubles.scrape(), *troubles.scrape_api())}
+    # The API's page counts the requests that were answered before.
+    shown = {series.partition("{")[0] for series in troubles.scrape()}
 
     texts = {name: (CHART / "files" / name).read_text() for name in ("dashboard.json", "alerts.yaml")}
     dashboard = json.dumps(json.loads(texts["dashboard.json"])["panels"])

@@ -21,14 +21,18 @@ class Caller:
 
     now: float = 1000.0
     requests_per_minute: int = 0
+    knows_all_keys: bool = True
 
     def __post_init__(self) -> None:
         self.access_control = AccessControl(
-            self.find, requests_per_minute=self.requests_per_minute, monotonic=lambda: self.now
+            self, requests_per_minute=self.requests_per_minute, monotonic=lambda: self.now
         )
 
     def find(self, presented: str) -> ApiKey | None:
         return find_key(KEYS, presented)
+
+    def is_complete(self) -> bool:
+        return self.knows_all_keys
 
     def ask(self, presented: str, *, method: str = "GET", client: str = "home") -> str | tuple[Problem, int]:
         try:
@@ -67,6 +71,16 @@ def test_after_some_wrong_keys_an_address_has_to_wait_and_others_have_not() -> N
     assert [guess[0] for guess in guesses[:10] if isinstance(guess, tuple)] == [Problem.KEY_WRONG] * 10
     assert guesses[10] == right_by_chance == (Problem.TOO_MANY_GUESSES, 6)
     assert (elsewhere, later) == ("make", "make")
+
+
+def test_a_key_that_may_be_valid_is_asked_to_come_again_and_still_counts_as_a_guess() -> None:
+    caller = Caller(knows_all_keys=False)
+
+    answers = [caller.ask(f"guess-{number}") for number in range(11)]
+
+    assert {answer[0] for answer in answers[:10]} == {Problem.KEYS_UNAVAILABLE}
+    assert answers[10] == (Problem.TOO_MANY_GUESSES, 6)
+    assert caller.ask(MAKE, client="elsewhere") == "make"
 
 
 def test_a_known_client_is_not_locked_out_by_others_at_the_same_address() -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from estimatesync_api.core.access import ApiKey, find_key, parse_api_keys
+from estimatesync_api.core.access import ApiKey, KeyText, find_key, parse_api_keys
 from estimatesync_api.settings import KeyFile, RepeatedRequests, Settings, parse_settings
 from estimatesync_contract.settings import SettingsError
 
@@ -36,6 +36,30 @@ def test_read_only_keys_are_kept_apart() -> None:
 
 def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     return parse_api_keys(settings.keys.texts)[0]
+
+
+@pytest.mark.parametrize(
+    ("full", "read_only", "usable"),
+    [
+        pytest.param(f"a:{FIRST},b:short", "", {"a": False}, id="a short one"),
+        pytest.param(f"b:short\na:{FIRST}\nb:also short", "", {"a": False}, id="short ones around it"),
+        pytest.param(f"a:{FIRST},b:{SECOND}\u00e4", "", {"a": False}, id="beyond ASCII"),
+        pytest.param(f"a:{FIRST},b:{SECOND} x", "", {"a": False}, id="a space"),
+        pytest.param(f"a:{FIRST},a:{SECOND}", "", {"a": False}, id="a name again"),
+        pytest.param(f"a:{FIRST},b:{FIRST}", "", {"a": False}, id="a key again"),
+        pytest.param(f"a:{FIRST}", f"a:{SECOND}", {"a": False}, id="a name for both kinds"),
+        pytest.param(f"a:{FIRST}", f"b:{FIRST}", {"b": True}, id="a key for both kinds may do less"),
+        pytest.param("a:short", f"b:{SECOND}", {"b": True}, id="the only one of its text"),
+        pytest.param(f"a:{FIRST},b:{SECOND},b:{FIRST}", "", {"a": False, "b": False}, id="a name and a key again"),
+    ],
+)
+def test_a_fault_costs_only_the_key_that_it_is_about(full: str, read_only: str, usable: dict[str, bool]) -> None:
+    texts = [KeyText(source="API_KEYS", text=full), KeyText(source="R", text=read_only, is_read_only=True)]
+
+    keys, faults = parse_api_keys(texts)
+
+    assert {key.name: key.is_read_only for key in keys} == usable
+    assert faults
 
 
 @pytest.mark.parametrize("presented", ["", FIRST[:-1], FIRST + "x", FIRST.upper(), f"make:{FIRST}", "make", "ä€\x00"])

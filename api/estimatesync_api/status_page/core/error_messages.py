@@ -12,15 +12,17 @@ _ERROR_PAGES: Final = {
     Problem.NOT_FOUND: "not_found",
     Problem.SYNC_NOT_FOUND: "not_found",
     Problem.UNAVAILABLE: "unavailable",
+    Problem.KEYS_UNAVAILABLE: "keys",
     Problem.TOO_MANY_REQUESTS: "too_many",
     Problem.KEY_READ_ONLY: "read_only",
     Problem.INTERNAL_ERROR: "internal",
 }
-_TEMPORARY: Final = frozenset({Problem.UNAVAILABLE, Problem.TOO_MANY_REQUESTS})
+_TEMPORARY: Final = frozenset({Problem.UNAVAILABLE, Problem.KEYS_UNAVAILABLE, Problem.TOO_MANY_REQUESTS})
 _SIGN_IN_ERRORS: Final = {
     Problem.KEY_MISSING: "sign_in.missing",
     Problem.TOO_MANY_GUESSES: "sign_in.too_many",
     Problem.TOO_MANY_REQUESTS: "error.too_many_text",
+    Problem.KEYS_UNAVAILABLE: "error.keys",
 }
 
 
