@@ -20,10 +20,10 @@ from estimatesync_tracing.spans import Attribute, SpanKind, Tracer
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
-from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network, compute_client
+from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.request import Access, Request, get_access
+from estimatesync_api.request import Access, Request, find_client, get_access
 from estimatesync_api.waiter import CLOSE_WAITER, SyncWaiter
 
 _CLOSE_SECONDS: Final = 2.0
@@ -77,7 +77,7 @@ class KeyCheck:
     async def process_resource(self, req: Request, _resp: Response, resource: object, _params: dict[str, Any]) -> None:
         if get_access(resource) is not Access.KEY:
             return
-        client = compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", self._trusted_proxies)
+        client = find_client(req, self._trusted_proxies)
         presented = (req.get_header(HEADER) or "").strip()
         req.context.key_name = self._authentication.authenticate(
             presented=presented, method=req.method, client=client

@@ -10,6 +10,7 @@ import falcon.asgi
 from estimatesync_tracing.spans import Span
 from falcon.asgi import Response
 
+from estimatesync_api.core.access import Network, compute_client, parse_forwarded
 from estimatesync_api.core.problems import ApiError
 
 
@@ -60,3 +61,11 @@ class Request(falcon.asgi.Request):
 
     context_type = RequestContext
     context: RequestContext
+
+
+def find_client(req: Request, trusted: tuple[Network, ...]) -> str:
+    """Name the client of a request, by the word of trusted proxies."""
+    claimed = parse_forwarded(
+        x_forwarded_for=req.get_header("X-Forwarded-For") or "", forwarded=req.get_header("Forwarded") or ""
+    )
+    return compute_client(req.remote_addr, claimed, trusted)

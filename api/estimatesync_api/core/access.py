@@ -30,6 +30,13 @@ KEY_MIN_LENGTH: Final = 16
 _NAMED_KEY: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<key>.*)")
 _KEY: Final = re.compile(r"[!-~]+")
 
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ELEMENT: Final = re.compile(rf'(?:[^",]|{_QUOTED.pattern})+')
+_PAIR: Final = re.compile(rf'(?:[^";]|{_QUOTED.pattern})+')
+_ADDRESS_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[A-Za-z0-9._-]*)?")
+UNKNOWN_CLIENT: Final = "unknown"
+"""Whoever it is: no proxy says, or the connection has no address."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -134,23 +141,44 @@ def _find_repeated(values: Iterable[T]) -> list[T]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def compute_client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Name the client.
+def parse_forwarded(*, x_forwarded_for: str, forwarded: str) -> tuple[str, ...]:
+    """List who asked whom, the first one first, as proxies write it: https://www.rfc-editor.org/rfc/rfc7239.
+
+    `Forwarded` only counts where there is no X-Forwarded-For: a proxy that writes the latter passes the former through
+    as the caller sent it. An element that names nobody keeps its place.
+    """
+    if x_forwarded_for.strip():
+        return tuple(x_forwarded_for.split(","))
+    return tuple(_find_asker(element) for element in _ELEMENT.findall(forwarded) if element.strip())
+
+
+def _find_asker(element: str) -> str:
+    pairs = (pair.partition("=") for pair in _PAIR.findall(element))
+    return next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
+
+
+def compute_client(peer: str, claimed: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Name the client; UNKNOWN_CLIENT when a trusted proxy does not say who it is.
 
     Args:
         peer: The address that the connection comes from.
-        forwarded_for: The value of X-Forwarded-For, to which each proxy appends the one it was asked by.
+        claimed: What `parse_forwarded` found; each proxy appends the one it was asked by.
         trusted: The proxies whose word counts.
     """
     client = _parse(peer)
-    for claimed in reversed(forwarded_for.split(",")):
+    for node in reversed(claimed):
         if client is None or not _is_trusted(client, trusted):
             break
-        asker = _parse(claimed.strip())
-        if asker is None:
-            break
-        client = asker
-    return "unknown" if client is None else _format(client)
+        client = _parse(_read_node(node))
+    return UNKNOWN_CLIENT if client is None else _format(client)
+
+
+def _read_node(node: str) -> str:
+    """Read the address of a node: bare, quoted or in brackets, and with a port, as some proxies write it."""
+    text = node.strip()
+    text = re.sub(r"\\(.)", r"\1", text[1:-1]) if _QUOTED.fullmatch(text) else text
+    found = _ADDRESS_AND_PORT.fullmatch(text.strip())
+    return found["v6"] or found["v4"] if found else text
 
 
 def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
@@ -161,7 +189,7 @@ def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
 
 def _parse(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
@@ -195,7 +223,8 @@ class AccessControl:
 
     Guessing is slowed for each client address: after some wrong keys no further key is even compared for a while. An
     address from which a key has been used with success may go on with that key, so that someone else behind the same
-    address (Make.com's are shared by its customers) cannot lock a scenario out.
+    address (Make.com's are shared by its customers) cannot lock a scenario out. Where the address says nothing, wrong
+    keys are slowed for all who are unknown, and a valid key has only the limit of its own name.
     """
 
     def __init__(self, keys: Keys, *, requests_per_minute: int, monotonic: Callable[[], float]) -> None:
@@ -235,7 +264,8 @@ class AccessControl:
         now = self._monotonic()
         known_client = (client, key.digest) if key else None
         wait = self._wrong_keys.compute_wait(client, now)
-        if wait and known_client not in self._known_clients:
+        is_known = known_client in self._known_clients or (key is not None and client == UNKNOWN_CLIENT)
+        if wait and not is_known:
             raise ApiError(Problem.TOO_MANY_GUESSES, retry_after=math.ceil(wait))
         if key is None or known_client is None:
             self._wrong_keys.take(client, now)

@@ -14,9 +14,9 @@ import falcon
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.key_store import KeyStore
-from estimatesync_api.core.access import AccessControl, compute_client, is_trusted_peer
+from estimatesync_api.core.access import AccessControl, is_trusted_peer
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.request import Access, Request, get_access
+from estimatesync_api.request import Access, Request, find_client, get_access
 from estimatesync_api.settings import Settings
 from estimatesync_api.status_page.core import localization
 from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, is_page_path
@@ -120,7 +120,7 @@ class SessionMiddleware:
                 is_proxy_trusted=is_trusted_peer(req.remote_addr, trusted),
             ),
             now=self._clock(),
-            client=compute_client(req.remote_addr, req.get_header("X-Forwarded-For") or "", trusted),
+            client=find_client(req, trusted),
             address=address,
             # A form never asks for a part, and what it does is always worth a line in the access log.
             is_part=req.method == "GET" and bool(req.get_header(PART_HEADER)),

@@ -94,6 +94,17 @@ def test_a_known_client_is_not_locked_out_by_others_at_the_same_address() -> Non
     assert caller.ask(READ_ONLY) == (Problem.TOO_MANY_GUESSES, 6)
 
 
+def test_wrong_keys_of_nobody_in_particular_do_not_lock_valid_ones_out() -> None:
+    caller = Caller(requests_per_minute=2)
+
+    wrong = [caller.ask(f"guess-{number}", client="unknown") for number in range(12)]
+    valid = [caller.ask(MAKE, client="unknown") for _ in range(3)]
+
+    assert [answer[0] for answer in wrong] == [Problem.KEY_WRONG] * 10 + [Problem.TOO_MANY_GUESSES] * 2
+    assert valid == ["make", "make", (Problem.TOO_MANY_REQUESTS, 30)]
+    assert caller.ask(READ_ONLY, client="elsewhere") == "look"
+
+
 def test_who_only_forgets_the_key_is_not_guessing() -> None:
     caller = Caller()
 
