@@ -122,6 +122,10 @@ test-fast: $(INSTALLED) ## Run only the tests that need no server
 simulate: $(INSTALLED) ## Try the operator in random simulated histories for SECONDS=60, or in that of SEED=number
 	$(BIN)/python -m estimatesync_simulator $(if $(SEED),--seed $(SEED),--seconds $(or $(SECONDS),60))
 
+.PHONY: mutants
+mutants: $(INSTALLED) ## Break MUTANTS=300 decisions, drawn by SEED=number, and see whether a test notices each
+	$(BIN)/python -m estimatesync_mutants $(if $(MUTANTS),--mutants $(MUTANTS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
 .PHONY: test-alerts
 test-alerts: $(INSTALLED) ## Provoke every alert, and try the rules with promtool (built from source the first time)
 	$(BIN)/python -m pytest tests/alerts tests/e2e/alerts
