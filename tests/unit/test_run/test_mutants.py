@@ -134,7 +134,7 @@ def test_changes_that_tests_hold_to_account_are_noticed_and_the_others_survive(t
     )
 
     run = subprocess.run(
-        [sys.executable, "-c", TRIAL], cwd=tmp_path, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-c", TRIAL], cwd=tmp_path, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
