@@ -74,6 +74,12 @@ BLOCKERS: Final = frozenset(
 )
 """A running sync with one of these is stalled."""
 
+ENDS: Final = frozenset(Reason) - {
+    *(Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING, Reason.RUNNING, Reason.STOPPING),
+    *BLOCKERS,
+}
+"""What only a sync has that has ended, or whose end is decided."""
+
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the table. `{name}` stands for a detail that only the single case knows."""

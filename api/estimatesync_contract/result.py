@@ -92,6 +92,18 @@ def parse_result(message: str, *, sync_uid: str) -> SyncResult:
     return result
 
 
+def find_committed(message: str | None, *, sync_uid: str) -> SyncResult | None:
+    """Read a termination message that says that its run has stored everything; None for any other.
+
+    A run writes it only after its commit, so it holds whatever became of the process, its pod and its job afterwards.
+    """
+    try:
+        result = parse_result(message or "", sync_uid=sync_uid)
+    except BrokenResultError:
+        return None
+    return result if result.error is None else None
+
+
 def _shorten(result: SyncResult, size: int) -> SyncResult:
     """Cut the message by as many bytes as are over; characters beyond ASCII take up to four bytes each."""
     if result.error is None:

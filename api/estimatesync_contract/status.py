@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from estimatesync_contract.causes import BLOCKERS, Reason
+from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
 from estimatesync_contract.spec import DateRange
 
 MESSAGE_MAX_LENGTH: Final = 1024
@@ -15,6 +15,9 @@ MESSAGE_MAX_LENGTH: Final = 1024
 ATTEMPT_ERROR_MAX_LENGTH: Final = 256
 ATTEMPTS_KEPT: Final = 20
 """Enough to see how a delivery went; a status must not grow with each attempt."""
+KEPT_LOG_LINES: Final = 200
+KEPT_LINE_MAX_LENGTH: Final = 256
+"""Of a log that a status keeps: together at most 50 KB, in practice the 10 KB of a hundred pages."""
 QUEUE_NAMES_MAX: Final = 3
 """Names of running syncs that a waiting one lists."""
 
@@ -184,6 +187,10 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     progress: Annotated[Progress | None, Meta(description="How far the newest pod has come.")] = None
     results: Annotated[Results | None, Meta(description="What was stored; all zero when the sync failed.")] = None
     callback: Annotated[CallbackStatus | None, Meta(description="The delivery of the callback that is owed.")] = None
+    log: Annotated[
+        tuple[Annotated[str, Meta(max_length=KEPT_LINE_MAX_LENGTH)], ...],
+        Meta(max_length=KEPT_LOG_LINES, description="The end of its log, if its pod had to be removed."),
+    ] = ()
     conditions: Annotated[
         tuple[Condition, ...],
         Meta(description="Finished, Complete, Failed, Stalled and CallbackDelivered, for kubectl wait."),
@@ -195,9 +202,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         return self.reason in {Reason.STARTING, Reason.JOB_REFUSED}
 
     @property
-    def is_evicted_too_often(self) -> bool:
-        """True once a running sync is given up because of its evictions."""
-        return self.reason == Reason.EVICTED_TOO_OFTEN
+    def is_being_ended(self) -> bool:
+        """True once a running sync is given up for the reason on record; its job is stopped, and that is its end."""
+        return self.phase is Phase.RUNNING and self.reason in ENDS
 
     @property
     def stalled_since(self) -> datetime | None:

@@ -11,11 +11,14 @@ from datetime import datetime
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
+from estimatesync_contract.result import ExitCode
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 
 from estimatesync_operator.callback.delivery import Delivery
 from estimatesync_operator.core.events import build_events
-from estimatesync_operator.core.lifecycle import get_date_range
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation
+from estimatesync_operator.core.lifecycle import compute_stop_time, get_date_range
+from estimatesync_operator.core.outcomes import find_success
 from estimatesync_operator.core.plan import (
     Action,
     Plan,
@@ -46,6 +49,17 @@ class _Memory(msgspec.Struct, kw_only=True):
     next_reading: datetime
     """When its log is read again."""
     pod_name: str | None = None
+    committed: str = ""
+    """The termination message that says that everything is stored."""
+
+
+def _recall_success(sync: EstimateSync, job: JobObservation, memory: _Memory) -> JobObservation:
+    """Keep in mind a result that says that everything is stored: its pod may be gone before that is on record."""
+    if find_success(job, sync):
+        memory.committed = job.termination_message or ""
+        return job
+    known = msgspec.structs.replace(job, termination_message=memory.committed, is_misjudged=True)
+    return known if find_success(known, sync) else job
 
 
 class Reconciler:
@@ -106,7 +120,10 @@ class Reconciler:
         if sync.status.phase is not Phase.RUNNING:
             self._memory.pop(sync.name, None)
             has_stray = sync.is_finished and await self._jobs.has_stray(sync)
-            return Seen(has_target=has_target, queue=queue, has_stray=has_stray)
+            stop_time = compute_stop_time(sync) if has_stray and not sync.status.log else None
+            is_due = stop_time is not None and stop_time <= self._clock.now()
+            log = await self._jobs.read_log_tail(sync) if is_due else ()
+            return Seen(has_target=has_target, queue=queue, has_stray=has_stray, log=log)
         if sync.status.is_job_pending and not sync.spec.cancel:
             return Seen(has_target=has_target)
         return await self._observe_job(sync, Seen(has_target=has_target))
@@ -115,13 +132,19 @@ class Reconciler:
         """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""
         job, now, progress = await self._jobs.observe(sync), self._clock.now(), None
         memory = self._memory.setdefault(sync.name, _Memory(next_reading=now))
+        if job.termination_message or memory.committed:
+            job = _recall_success(sync, job, memory)
+        is_abandoned = job.companions and job.exit_code != ExitCode.DONE and not sync.status.is_being_ended
+        log = await self._jobs.read_log_tail(sync) if is_abandoned else ()
         known_pod, memory.pod_name = memory.pod_name, job.pod_name or memory.pod_name
         if memory.next_reading <= now:
             memory.next_reading = now + self._settings.progress_interval
-            if job.is_progressing and not (sync.spec.cancel or sync.status.is_evicted_too_often):
+            if job.is_progressing and not (sync.spec.cancel or sync.status.is_being_ended):
                 progress = parse_progress(await self._jobs.read_log_tail(sync))
         next_reading = memory.next_reading - now
-        return msgspec.structs.replace(seen, job=job, progress=progress, next_reading=next_reading, known_pod=known_pod)
+        return msgspec.structs.replace(
+            seen, job=job, progress=progress, log=log, next_reading=next_reading, known_pod=known_pod
+        )
 
     def _plan(self, sync: EstimateSync, seen: Seen) -> Plan:
         return build_plan(sync, seen, now=self._clock.now(), settings=self._settings)
@@ -131,11 +154,8 @@ class Reconciler:
         if plan.action is Action.CREATE_JOB:
             try:
                 await self._jobs.create(sync, get_date_range(sync))
-            except JobRefusedError as error:
-                return self._plan(sync, msgspec.structs.replace(seen, refusal=str(error)))
-            except JobNameTakenError:
-                seen = await self._observe_job(sync, seen)
-                return await self._act(sync, seen, self._plan(sync, seen))
+            except (JobRefusedError, JobNameTakenError) as error:
+                return await self._plan_again(sync, seen, error)
         elif plan.action is Action.STOP_JOB:
             await self._jobs.stop(sync)
         elif plan.action is Action.SEND_CALLBACK:
@@ -143,6 +163,13 @@ class Reconciler:
         elif plan.action is Action.DELETE_SYNC:
             await self._store.delete(sync)
         return plan
+
+    async def _plan_again(self, sync: EstimateSync, seen: Seen, error: Exception) -> Plan:
+        """A quota refuses a job before its name is looked at, even the one that an earlier request has created."""
+        found = await self._observe_job(sync, seen)
+        if isinstance(error, JobRefusedError) and found.job == ABSENT_JOB:
+            return self._plan(sync, msgspec.structs.replace(seen, refusal=str(error)))
+        return await self._act(sync, found, self._plan(sync, found))
 
     async def _write_if_changed(self, sync: EstimateSync, status: EstimateSyncStatus | None) -> None:
         """Write, then record what changed: an event that is recorded twice would be worse than none.

@@ -46,10 +46,11 @@ class KubernetesLogs:
         self._namespace = namespace
 
     async def read_tail(self, sync: EstimateSync) -> tuple[str, ...]:
-        """Read the end of each pod's log, the oldest pod first; logs that are gone are left out."""
+        """Read the end of each pod's log, the oldest pod first; where all are gone, what the status has kept."""
         options = {"tailLines": str(TAIL_LINES)}
         names = await self._list_pods(sync)
-        return tuple([line for name in names for line in await self._read_lines(name, options)])
+        lines = tuple([line for name in names for line in await self._read_lines(name, options)])
+        return lines or sync.status.log
 
     async def read_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
         """Read on from the cursor, to the end of one pod's log: a kubelet keeps about ten megabytes of each."""
@@ -59,7 +60,7 @@ class KubernetesLogs:
             part = await self._read_pod_part(name, cursor if cursor and cursor.source == name else None)
             if part.lines:
                 return part
-        return LogPart(cursor=cursor)
+        return LogPart(cursor=cursor) if cursor else _build_kept_part(sync.status.log)
 
     async def _list_pods(self, sync: EstimateSync) -> list[str]:
         # By the job, whose name holds the sync's uid: a label with the sync's own name would also find pods of an
@@ -94,6 +95,11 @@ def build_part(pod: str, stamped: list[tuple[str, str]], cursor: LogCursor | Non
     newest = new[-1][0]
     count = sum(stamp == newest for stamp, _ in new) + (cursor.count if cursor and cursor.position == newest else 0)
     return LogPart(lines=tuple(text for _, text in new), cursor=LogCursor(source=pod, position=newest, count=count))
+
+
+def _build_kept_part(kept: tuple[str, ...]) -> LogPart:
+    """All of what a status has kept: there is nothing to read on in, and no pod has this cursor's name."""
+    return LogPart(lines=kept, cursor=LogCursor(source="") if kept else None)
 
 
 def _skip_known(stamped: list[tuple[str, str]], cursor: LogCursor | None) -> Iterator[tuple[str, str]]:

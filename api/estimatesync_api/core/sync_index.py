@@ -110,7 +110,7 @@ class SyncIndex:
         metadata = sync.metadata
         created_at = (metadata.creation_timestamp or _BEGINNING).astimezone(UTC)
         kept = Metadata(name=sync.name, uid=sync.uid, creation_timestamp=created_at)
-        status = msgspec.structs.replace(sync.status, conditions=())
+        status = msgspec.structs.replace(sync.status, conditions=(), log=())
         packed = self._encode(EstimateSync(metadata=kept, spec=sync.spec, status=status))
         version = int(metadata.resource_version) if metadata.resource_version.isdigit() else 0
         days = sync.spec.date_range if may_be_joined(sync) else None

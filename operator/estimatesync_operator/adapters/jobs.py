@@ -65,6 +65,10 @@ class JobSnapshots:
         seen_at, job = self._snapshots.pop(name, (0.0, None))
         return job if job is not None and _is_fresh(seen_at, self._monotonic()) else None
 
+    def pop_hint(self, name: str) -> Raw | None:
+        """Take a job out, however old."""
+        return self._snapshots.pop(name, (0.0, None))[1]
+
 
 def _is_fresh(seen_at: float, now: float) -> bool:
     return now - seen_at <= _FRESH_SECONDS
@@ -99,6 +103,7 @@ class KubernetesJobs:
         self._snapshots = snapshots
         self._format_trace = format_trace
         self._clock = clock
+        self._strays: set[str] = set()
 
     async def observe(self, sync: EstimateSync) -> JobObservation:
         with translate_failures(f"reading the job of {sync.name}"):
@@ -108,7 +113,11 @@ class KubernetesJobs:
             pods = await self._fetch_pods(sync) if needs_pods(job) else ()
             source = find_event_source(job, list_own(job, pods), now=self._clock.now())
             events = await self._fetch_events(source) if source else ()
-        return observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
+        observation = observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
+        if observation.companions or observation.is_misjudged:
+            # It may be at work when its sync has ended, and nothing of it need change any more.
+            self._strays.add(build_job_name(sync.uid))
+        return observation
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:
         manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._format_trace(sync))
@@ -123,13 +132,18 @@ class KubernetesJobs:
                 raise
 
     async def has_stray(self, sync: EstimateSync) -> bool:
-        """What the watch shows may be old: only a job that is found at work is believed."""
-        shown = self._snapshots.pop(build_job_name(sync.uid))
-        if shown is None or not is_stray(shown, owner_uid=sync.uid):
+        """What the watch shows may be old: only a job that is found at work is believed, and looked at again."""
+        name = build_job_name(sync.uid)
+        shown = self._snapshots.pop_hint(name)
+        if name not in self._strays and (shown is None or not is_stray(shown, owner_uid=sync.uid)):
             return False
         with translate_failures(f"reading the job of {sync.name}"):
             found = await self._fetch_job(sync)
-        return found is not None and is_stray(found, owner_uid=sync.uid)
+        if found is not None and is_stray(found, owner_uid=sync.uid):
+            self._strays.add(name)
+            return True
+        self._strays.discard(name)
+        return False
 
     async def stop(self, sync: EstimateSync) -> None:
         """In the foreground: the job stays visible until its pods have ended."""
@@ -155,6 +169,7 @@ class KubernetesJobs:
             return ()
 
     async def _delete(self, job_name: str, propagation: Propagation) -> None:
+        self._strays.discard(job_name)
         with suppress(NotFoundError):
             await self._client.delete(self._path(job_name), propagation=propagation)
 

@@ -4,7 +4,6 @@ The one-machine mode makes the same observations of a child process. Raw objects
 
 Only the conditions Complete and Failed end a job: their forerunners (SuccessCriteriaMet, FailureTarget) say that pods
 are still ending. https://kubernetes.io/docs/concepts/workloads/controllers/job/#terminal-job-conditions
-https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +13,22 @@ from typing import Any, Final
 
 import msgspec
 from estimatesync_contract.causes import BLOCKERS, Reason
-from estimatesync_contract.names import KIND, SYNC_CONTAINER
-from estimatesync_contract.result import ExitCode
+from estimatesync_contract.names import KIND
+from estimatesync_contract.result import ExitCode, find_committed
+
+from estimatesync_operator.core.pod_reading import (
+    age_key,
+    find_node_reason,
+    find_wait,
+    get_terminated,
+    has_ended,
+    is_creating,
+    is_failing,
+    is_over,
+    is_running,
+    list_companions,
+    parse_time,
+)
 
 SIGNS: Final[Mapping[Reason, frozenset[str]]] = {
     Reason.POD_REFUSED: frozenset({"FailedCreate"}),
@@ -55,15 +68,8 @@ _FIRST_POD_TIME: Final = timedelta(seconds=2)
 _FIRST_CONTAINER_TIME: Final = timedelta(seconds=5)
 """In which a node that has the image creates a container, if nothing is in the way."""
 
-_CONTAINER_CREATING: Final = "ContainerCreating"
 _REFUSAL_EVENTS: Final = frozenset({"FailedCreate", "FailedMount", "FailedCreatePodSandBox"})
 """Events of a job that gets no pod, and of a pod that gets no container."""
-
-_NODE_LOST: Final = "NodeLost"
-_NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
-
-_DELETION_SLACK: Final = timedelta(seconds=10)
-"""A pod is gone by its deletion timestamp, which includes its grace; a node that is busy may need a moment more."""
 
 
 class JobState(StrEnum):
@@ -91,6 +97,12 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     failure_message: str | None = None
     termination_message: str | None = None
     """None when no run has ended, or its pod is gone; empty when the run left no message."""
+    ended_at: datetime | None = None
+    """When that run ended, by its node's clock."""
+    companions: tuple[str, ...] = ()
+    """Other containers of that run's pod that go on: its job takes no notice of its end before theirs."""
+    is_misjudged: bool = False
+    """The run has stored everything, and its job counts it as a failure, is about to, or has begun another."""
     exit_code: int | None = None
     container_reason: str | None = None
     """What the node says of the ended run: Completed, Error, OOMKilled; or why it was ended or refused: Evicted."""
@@ -114,6 +126,11 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
         if self.waiting_reason == _CONFIG_ERROR and "secret" in (self.waiting_message or "").lower():
             return Reason.SECRET_MISSING
         return reason if reason in BLOCKERS else None
+
+    @property
+    def is_unnoticed(self) -> bool:
+        """True when the job does not come to the end that the run's end should bring about, or not by itself."""
+        return bool(self.companions) or self.is_misjudged or self.state is JobState.STOPPING
 
     @property
     def is_progressing(self) -> bool:
@@ -142,7 +159,7 @@ def observe_job(
     if not _is_owned(job, owner_uid):
         return JobObservation(state=JobState.FOREIGN)
     own = list_own(job, pods)
-    observation = add_end(_observe_conditions(job, own), own)
+    observation = add_end(_observe_conditions(job, own), own, sync_uid=owner_uid)
     if own:
         observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"])
     return observation if has_finished(job) else add_blocker(observation, own, events, now=now)
@@ -199,7 +216,7 @@ def _may_lack_pods(job: Raw, pods: Sequence[Raw], now: datetime) -> bool:
     status = job.get("status", {})
     is_ending = has_finished(job) or _find_ending_time(job) or any(status.get("uncountedTerminatedPods", {}).values())
     is_young = _is_young(job, now, _FIRST_POD_TIME)
-    return not is_young and not is_ending and not status.get("ready") and all(map(has_ended, pods))
+    return not is_young and not is_ending and not status.get("ready") and all(map(is_over, pods))
 
 
 def _is_young(thing: Raw, now: datetime, patience: timedelta) -> bool:
@@ -247,19 +264,23 @@ def _is_owned(child: Raw, owner_uid: str) -> bool:
     return any(owner.get("uid") == owner_uid and owner.get("controller") for owner in owners)
 
 
-def add_end(observation: JobObservation, pods: Sequence[Raw]) -> JobObservation:
+def add_end(observation: JobObservation, pods: Sequence[Raw], *, sync_uid: str) -> JobObservation:
     """Describe the run that did the work, if one did, else the newest that ended."""
     ended = [pod for pod in pods if has_ended(pod)]
-    good = [pod for pod in ended if _get_terminated(pod).get("exitCode") == ExitCode.DONE]
     if not ended:
         return observation
+    committed = [pod for pod in ended if find_committed(get_terminated(pod).get("message"), sync_uid=sync_uid)]
+    good = committed or [pod for pod in ended if get_terminated(pod).get("exitCode") == ExitCode.DONE]
     pod = (good or ended)[-1]
-    terminated = _get_terminated(pod)
+    terminated = get_terminated(pod)
     return msgspec.structs.replace(
         observation,
         termination_message=terminated.get("message", ""),
         exit_code=terminated.get("exitCode"),
-        container_reason=_find_node_reason(pod) or terminated.get("reason"),
+        ended_at=parse_time(terminated.get("finishedAt")),
+        companions=list_companions(pod),
+        is_misjudged=bool(committed) and (is_failing(pod) or pod is not pods[-1]),
+        container_reason=find_node_reason(pod) or terminated.get("reason"),
         node_message=pod.get("status", {}).get("message"),
     )
 
@@ -269,59 +290,14 @@ def add_blocker(
 ) -> JobObservation:
     """Describe what the newest run waits for, or why there is no next one."""
     newest = pods[-1] if pods else None
-    if newest is None or has_ended(newest):
+    waiting = find_wait(newest, now) if newest and not is_over(newest) else None
+    if waiting is None and (newest is None or is_over(newest) or is_creating(newest)):
         waiting = _find_refusal(events, after=newest)
-    else:
-        waiting = _find_wait(newest, events, now)
     if not waiting:
         return observation
     return msgspec.structs.replace(
         observation, waiting_reason=waiting.get("reason"), waiting_message=waiting.get("message")
     )
-
-
-def is_running(pod: Raw) -> bool:
-    """Return whether the container of the sync runs, as far as its node has reported."""
-    return bool(_get_state(pod).get("running"))
-
-
-def is_creating(pod: Raw) -> bool:
-    """Return whether a node is at work on the container; what blocks it, such as a volume, is only in the events."""
-    return (_get_state(pod).get("waiting") or {}).get("reason") == _CONTAINER_CREATING
-
-
-def has_ended(pod: Raw) -> bool:
-    """Return whether nothing of this pod runs or ever will."""
-    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"} or bool(_get_terminated(pod))
-
-
-def age_key(pod: Raw) -> tuple[str, str]:
-    """Sorts pods, the oldest first."""
-    return pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"]
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """Read a time of Kubernetes."""
-    return datetime.fromisoformat(text) if text else None
-
-
-def _find_wait(pod: Raw, events: Iterable[Raw], now: datetime) -> Raw | None:
-    if _is_lost(pod, now):
-        message = _NODE_LOST_MESSAGE.format(pod=pod["metadata"]["name"], node=pod.get("spec", {}).get("nodeName"))
-        return {"reason": _NODE_LOST, "message": message}
-    if is_creating(pod):
-        return _find_refusal(events, after=pod)
-    return _get_state(pod).get("waiting") or _find_pod_condition(pod, "PodScheduled", "False")
-
-
-def _is_lost(pod: Raw, now: datetime) -> bool:
-    """The node controller takes the readiness of pods it has no news of; a kubelet only does so when they stop."""
-    status, deadline = pod.get("status", {}), parse_time(pod["metadata"].get("deletionTimestamp"))
-    if status.get("reason") == _NODE_LOST or status.get("phase") == "Unknown":
-        return True
-    if deadline is not None:
-        return bool(pod.get("spec", {}).get("nodeName")) and now > deadline + _DELETION_SLACK
-    return is_running(pod) and _find_pod_condition(pod, "Ready", "False") is not None
 
 
 def _find_refusal(events: Iterable[Raw], *, after: Raw | None) -> Raw | None:
@@ -333,28 +309,3 @@ def _find_refusal(events: Iterable[Raw], *, after: Raw | None) -> Raw | None:
 
 def _get_event_time(event: Raw) -> str:
     return str(event.get("lastTimestamp") or event.get("eventTime") or "")
-
-
-def _find_node_reason(pod: Raw) -> str | None:
-    """Why the cluster ended or refused a run; a pod that ended by itself has no such reason."""
-    disruption = _find_pod_condition(pod, "DisruptionTarget", "True") or {}
-    reason = pod.get("status", {}).get("reason") or disruption.get("reason")
-    return str(reason) if reason else None
-
-
-def _find_pod_condition(pod: Raw, kind: str, value: str) -> Raw | None:
-    for condition in pod.get("status", {}).get("conditions", []):
-        if condition["type"] == kind and condition["status"] == value:
-            return dict(condition)
-    return None
-
-
-def _get_terminated(pod: Raw) -> Raw:
-    return dict(_get_state(pod).get("terminated") or {})
-
-
-def _get_state(pod: Raw) -> Raw:
-    for container in pod.get("status", {}).get("containerStatuses", []):
-        if container["name"] == SYNC_CONTAINER:
-            return dict(container.get("state", {}))
-    return {}

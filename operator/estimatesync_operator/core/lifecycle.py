@@ -3,7 +3,7 @@
 Each function takes the sync as it was read and what was observed, and returns the status as it should be.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,6 +14,8 @@ from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError
 from estimatesync_contract.names import build_callback_id, build_job_name
 from estimatesync_contract.spec import DateRange, compute_default_range
 from estimatesync_contract.status import (
+    KEPT_LINE_MAX_LENGTH,
+    KEPT_LOG_LINES,
     CallbackState,
     CallbackStatus,
     Condition,
@@ -33,6 +35,9 @@ from estimatesync_operator.core.retention import compute_redelivery_token
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"
+
+COMPANION_TIME: Final = timedelta(seconds=30)
+"""In which the other containers of a pod may end after the sync's own; a sidecar that Kubernetes ends needs a part."""
 
 _PHASES_BY_CONDITION: Final[dict[ConditionType, frozenset[Phase]]] = {
     ConditionType.FINISHED: frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}),
@@ -126,9 +131,25 @@ def _describe_blocker(job: JobObservation) -> tuple[Reason, str] | None:
     return (blocker, format_cause(blocker, quote=job.waiting_message)) if blocker else None
 
 
+def compute_abandoned_status(
+    sync: EstimateSync, outcome: Outcome, log: Sequence[str], *, now: datetime
+) -> EstimateSyncStatus:
+    """Decide the end of a sync whose job has still to be stopped, and keep the log that its pod takes along."""
+    return _build_status(sync, now=now, reason=outcome.reason, message=outcome.message, log=_shorten_log(log))
+
+
+def compute_kept_log_status(sync: EstimateSync, log: Sequence[str], *, now: datetime) -> EstimateSyncStatus:
+    """Keep the log of a sync that has ended, before its pod is removed."""
+    return _build_status(sync, now=now, log=_shorten_log(log))
+
+
+def _shorten_log(log: Sequence[str]) -> tuple[str, ...]:
+    return tuple(truncate_message(line, length=KEPT_LINE_MAX_LENGTH) for line in log[-KEPT_LOG_LINES:])
+
+
 def compute_stopping_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """The job is being deleted, and what it runs has a moment to end; a blocker on record is the reason."""
-    if (sync.status.stalled_since or sync.status.is_evicted_too_often) and not sync.spec.cancel:
+    if (sync.status.stalled_since or sync.status.is_being_ended) and not sync.spec.cancel:
         return _build_status(sync, now=now)
     message = "Cancelling: the sync is being stopped" if sync.spec.cancel else "The job is being deleted"
     return _build_status(sync, now=now, reason=Reason.STOPPING, message=message)
@@ -148,7 +169,7 @@ def compute_final_status(
     `job` is the last observation, if there was one: it names a pod that came and went in between.
     """
     start = sync.status.start_time or now
-    completion = max(_whole_second(job.finished_at if job and job.finished_at else now), start)
+    completion = max(_whole_second(_find_end_time(job, outcome, now)), start)
     status = _build_status(
         sync,
         now=now,
@@ -167,6 +188,15 @@ def compute_final_status(
     return msgspec.structs.replace(status, pod_name=job.pod_name, runs=count_runs(sync, job, None))
 
 
+def _find_end_time(job: JobObservation | None, outcome: Outcome, now: datetime) -> datetime:
+    """By the job's clock, else by that of the node where the sync succeeded, else now."""
+    if job is not None and job.finished_at is not None:
+        return job.finished_at
+    if job is not None and job.ended_at is not None and outcome.phase is Phase.SUCCEEDED:
+        return min(job.ended_at, now)
+    return now
+
+
 def compute_delivery_status(sync: EstimateSync, callback: CallbackStatus, *, now: datetime) -> EstimateSyncStatus:
     """Record a delivery attempt."""
     return _build_status(sync, now=now, callback=callback)
@@ -183,6 +213,12 @@ def compute_give_up_time(sync: EstimateSync) -> datetime:
     if start is None:
         raise ValueError("a running sync has a start time")
     return start + timedelta(seconds=sync.spec.timeout_seconds)
+
+
+def compute_stop_time(sync: EstimateSync) -> datetime | None:
+    """When the job of a sync that has succeeded is stopped if it is at work yet; None for any other: at once."""
+    end = sync.status.completion_time
+    return end + COMPANION_TIME if end and sync.status.phase is Phase.SUCCEEDED else None
 
 
 def get_date_range(sync: EstimateSync) -> DateRange:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from estimatesync_contract.causes import Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, parse_result
+from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, find_committed, parse_result
 from estimatesync_contract.status import Phase, Results
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState, find_reason
@@ -52,8 +52,11 @@ def compute_give_up(sync: EstimateSync, *, after: timedelta) -> Outcome:
 def compute_end(sync: EstimateSync, job: JobObservation, *, given_up_after: timedelta | None) -> Outcome:
     """How a sync ended whose job has ended, or is not going to report its end.
 
-    `given_up_after` is how long its blocker has stood, when that was too long.
+    `given_up_after` is how long its blocker has stood, when that was too long. Whatever led to it, a run that says
+    that it has stored everything has.
     """
+    if success := find_success(job, sync):
+        return success
     if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
         return compute_outcome(job, sync)
     if sync.spec.cancel:
@@ -63,10 +66,26 @@ def compute_end(sync: EstimateSync, job: JobObservation, *, given_up_after: time
     return _judge_own_end(sync, given_up_after) or _judge_unfinished(job, sync)
 
 
+def find_success(job: JobObservation, sync: EstimateSync) -> Outcome | None:
+    """The success that a run reports, whatever became of its container, its pod and its job afterwards."""
+    result = find_committed(job.termination_message, sync_uid=sync.uid)
+    return _succeed(result) if result else None
+
+
+def judge_abandoned_run(job: JobObservation, sync: EstimateSync) -> Outcome:
+    """Judge a run that has failed without its job noticing, so that no other can follow."""
+    outcome = compute_outcome(msgspec.structs.replace(job, state=JobState.FAILED), sync)
+    if job.exit_code == ExitCode.PERMANENT:
+        return outcome
+    names = ", ".join(job.companions)
+    why = f"{outcome.message} (not tried again, because another container keeps its pod alive: {names})"
+    return msgspec.structs.replace(outcome, message=why)
+
+
 def _judge_own_end(sync: EstimateSync, given_up_after: timedelta | None) -> Outcome | None:
     """The end that the operator has made of a sync, if it has: the status says why."""
-    if sync.status.is_evicted_too_often:
-        return fail(Reason.EVICTED_TOO_OFTEN, message=sync.status.message or "")
+    if sync.status.is_being_ended:
+        return fail(Reason(str(sync.status.reason)), message=sync.status.message or "")
     return None if given_up_after is None else compute_give_up(sync, after=given_up_after)
 
 
@@ -81,7 +100,8 @@ def _judge_unfinished(job: JobObservation, sync: EstimateSync) -> Outcome:
 
 def compute_outcome(job: JobObservation, sync: EstimateSync) -> Outcome:
     """Judge a job that has ended (SUCCEEDED or FAILED). A run that was done counts, even one that met the deadline."""
-    if job.failure_reason == _DEADLINE and job.exit_code != ExitCode.DONE:
+    is_done = job.exit_code == ExitCode.DONE or find_success(job, sync) is not None
+    if job.failure_reason == _DEADLINE and not is_done:
         return _judge_deadline(sync)
     if job.termination_message:
         return _judge_result(job, sync.uid)
@@ -100,11 +120,9 @@ def _judge_result(job: JobObservation, sync_uid: str) -> Outcome:
         result = parse_result(job.termination_message or "", sync_uid=sync_uid)
     except BrokenResultError:
         return fail(Reason.RESULT_BROKEN)
-    if result.error is not None:
-        return _judge_error(job, result.error.reason, result.error.message)
-    if job.state is not JobState.SUCCEEDED and job.exit_code != ExitCode.DONE:
-        return fail(Reason.RESULT_BROKEN)
-    return _succeed(result)
+    if result.error is None:
+        return _succeed(result)
+    return _judge_error(job, result.error.reason, result.error.message)
 
 
 def _judge_error(job: JobObservation, reason: Reason, message: str) -> Outcome:

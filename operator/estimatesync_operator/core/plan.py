@@ -22,6 +22,8 @@ from estimatesync_operator.core.outcomes import (
     compute_end,
     compute_give_up,
     fail,
+    find_success,
+    judge_abandoned_run,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, is_redelivery_requested
@@ -64,6 +66,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Why the job was just refused."""
     progress: Progress | None = None
     """None when the log was not read, or says nothing about it."""
+    log: tuple[str, ...] = ()
+    """The end of the log, if it may have to be kept; empty, too, when it cannot be read."""
     next_reading: timedelta = AT_ONCE
     """How long the log need not be read."""
     known_pod: str | None = None
@@ -132,8 +136,10 @@ def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
 def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings) -> Plan:
     limit = settings.stuck_limit
     is_given_up = _is_given_up(sync, now, settings)
-    must_stop = sync.spec.cancel or sync.status.is_evicted_too_often
+    must_stop = sync.spec.cancel or sync.status.is_being_ended
     is_ending = must_stop or is_given_up
+    if (is_ending or job.is_unnoticed) and (success := find_success(job, sync)):
+        return _plan_end(sync, success, seen, now, settings)
     if _has_ended(job, is_ending=is_ending, now=now, limit=limit):
         outcome = compute_end(sync, job, given_up_after=limit if is_given_up else None)
         return _plan_end(sync, outcome, seen, now, settings)
@@ -141,6 +147,9 @@ def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
     if is_ending and (must_stop or job.blocker):
         return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
+    if _is_abandoned(job, now):
+        status = lifecycle.compute_abandoned_status(sync, judge_abandoned_run(job, sync), seen.log, now=now)
+        return Plan(status=status, requeue_after=AT_ONCE)
     return _plan_going_on(sync, seen, job, now, settings)
 
 
@@ -151,6 +160,11 @@ def _has_ended(job: JobObservation, *, is_ending: bool, now: datetime, limit: ti
     if job.ending_since is not None and now >= job.ending_since + limit:
         return True
     return job.state is JobState.STOPPING and is_ending and job.blocker is Reason.NODE_LOST
+
+
+def _is_abandoned(job: JobObservation, now: datetime) -> bool:
+    """Return whether the run has failed, and its pod goes on so long that no other is going to follow."""
+    return bool(job.companions) and job.ended_at is not None and now >= job.ended_at + lifecycle.COMPANION_TIME
 
 
 def _is_given_up(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> bool:
@@ -165,7 +179,7 @@ def _plan_going_on(
     status = lifecycle.compute_running_status(
         sync, job, seen.progress, now=now, known_pod=seen.known_pod, max_evictions=settings.max_evictions
     )
-    if status.is_evicted_too_often:
+    if status.is_being_ended:
         return Plan(status=status, requeue_after=AT_ONCE)
     if job.blocker:
         return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings))
@@ -195,8 +209,31 @@ def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, s
 
 
 def _plan_finished(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
-    if seen.has_stray:
-        return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
+    if not seen.has_stray:
+        return _plan_delivery(sync, seen, now, settings)
+    return _plan_stray(sync, seen, now, settings)
+
+
+def _plan_stray(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    """Stop a job that is at work for a sync that has ended.
+
+    If it ended well, its pod has only to end yet: that may take a moment, and its log goes with it.
+    """
+    stop = Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
+    due = lifecycle.compute_stop_time(sync)
+    if due is None:
+        return stop
+    if now >= (due if sync.status.log else due + settings.stuck_limit):
+        return stop
+    if now >= due and seen.log:
+        return Plan(status=lifecycle.compute_kept_log_status(sync, seen.log, now=now), requeue_after=_STOPPING_TICK)
+    plan = _plan_delivery(sync, seen, now, settings)
+    tick = max(min(due - now, _STALLED_TICK), _STOPPING_TICK)
+    later = plan.requeue_after
+    return msgspec.structs.replace(plan, requeue_after=tick if later is None else min(later, tick))
+
+
+def _plan_delivery(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
     if sync.status.observed_generation != sync.metadata.generation:
         return Plan(status=lifecycle.compute_acknowledged_status(sync, now=now), requeue_after=AT_ONCE)
     if is_redelivery_requested(sync):

@@ -31,6 +31,7 @@ _COLLECT_SECONDS: Final = 3.0
 _COMPLAIN_SECONDS: Final = 10.0
 _FOREVER: Final = 10_000_000.0
 _PAGES: Final = 4
+_SIDECAR: Final = "mesh-proxy"
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -52,6 +53,9 @@ class _RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     container_reason: str = "Error"
     disruption: str | None = None
 
+
+_SIDECAR_FATES: Final = frozenset({Fate.SIDECAR_STAYS, Fate.SIDECAR_STAYS_BEHIND})
+_FAILURES: Final = frozenset({Fate.FAILS, Fate.FAILS_FOR_GOOD, Fate.SIDECAR_STAYS_BEHIND})
 
 _OTHER_ENDS: Final = {
     Fate.CRASHES: _RunEnd(counts="failed", exit_code=139),
@@ -282,11 +286,28 @@ class Cluster:
             self._server.update(PODS, name, log=line)
         if run.fate is Fate.NODE_LOST:
             await self._fall_silent(job, name, run.seconds)
-        return self._end_pod(job, name, self._judge(job, run))
+        end = self._judge(job, run)
+        if run.fate in _SIDECAR_FATES:
+            await self._outlive(job, name, end, run.seconds)
+        return self._end_pod(job, name, end)
+
+    async def _outlive(self, job: Raw, name: str, end: _RunEnd, seconds: float) -> None:
+        """The sync has ended, and another container of its pod goes on."""
+        self._set_pod(
+            name,
+            containerStatuses=[
+                _build_container({"terminated": self._build_terminated(end)}),
+                {"name": _SIDECAR, "state": {"running": {"startedAt": format_time(self._now())}}},
+            ],
+            conditions=[_build_condition("Ready", "False", "ContainersNotReady", "")],
+        )
+        self._log("node", f"ends the sync in pod {name} with exit code {end.exit_code}, and its sidecar goes on")
+        self._set_job_status(job["metadata"]["name"], ready=0)
+        await asyncio.sleep(seconds)
 
     async def _fall_silent(self, job: Raw, name: str, seconds: float) -> None:
         """The node controller takes the readiness; later the node is deleted, and its pod with it."""
-        self._set_pod(name, conditions=[_build_condition("Ready", "False", "NodeStatusUnknown", "")])
+        self._set_pod(name, conditions=[_build_condition("Ready", "False", "", "")])
         self._set_job_status(job["metadata"]["name"], ready=0)
         self._lost[name] = seconds
         await asyncio.sleep(seconds)
@@ -294,18 +315,19 @@ class Cluster:
 
     def _judge(self, job: Raw, run: Run) -> _RunEnd:
         uid = _get_owner_uid(job)
-        if run.fate in {Fate.FAILS, Fate.FAILS_FOR_GOOD}:
+        if run.fate in _FAILURES:
             return _build_failure(uid, run)
         if end := _OTHER_ENDS.get(run.fate):
             return end
         self.succeeded.add(uid)
         result = SyncResult(sync_uid=uid, date_range=_RANGE, results=COUNTS, seconds=1.0, pages=_PAGES)
         message = build_result_bytes(result).decode()
-        return _RunEnd(counts="succeeded", exit_code=0, message=message, container_reason="Completed")
+        counts = "failed" if run.fate is Fate.SIDECAR_FAILS else "succeeded"
+        return _RunEnd(counts=counts, exit_code=0, message=message, container_reason="Completed")
 
     def _end_pod(self, job: Raw, name: str, end: _RunEnd) -> _RunEnd:
         """Show how the pod ended, at first as one that the job has not counted yet."""
-        state = {"exitCode": end.exit_code, "message": end.message, "reason": end.container_reason}
+        state = self._build_terminated(end)
         disruption = _build_condition("DisruptionTarget", "True", end.disruption or "", "")
         self._set_pod(
             name,
@@ -317,6 +339,10 @@ class Cluster:
         self._log("node", f"ends pod {name} with exit code {end.exit_code}{f', {end.reason}' if end.reason else ''}")
         self._set_job_status(job["metadata"]["name"], ready=0)
         return end
+
+    def _build_terminated(self, end: _RunEnd) -> Raw:
+        state = {"exitCode": end.exit_code, "message": end.message, "reason": end.container_reason}
+        return {**state, "finishedAt": format_time(self._now())}
 
     def _set_pod(self, name: str, **fields: Any) -> None:  # noqa: ANN401 - JSON builtins
         if pod := self._server.find(PODS, name):
@@ -338,6 +364,13 @@ class Cluster:
                 },
             )
             await asyncio.sleep(min(left, _COMPLAIN_SECONDS))
+
+
+def list_messages(pods: Sequence[Raw]) -> list[str]:
+    """What the containers of syncs have left in these pods."""
+    statuses = [status for pod in pods for status in pod["status"].get("containerStatuses", [])]
+    ends = (status["state"].get("terminated") for status in statuses if status["name"] == SYNC_CONTAINER)
+    return [end["message"] for end in ends if end]
 
 
 def is_newly_deleted(change: Change) -> bool:

@@ -35,6 +35,7 @@ class Point(StrEnum):
     RECORD_STOPPING = "records the stopping"
     RECORD_END = "records the end"
     RECORD_ATTEMPT = "records the attempt"
+    RECORD_LOG = "keeps the log"
     RECORD_MALFORMED = "records that the sync is malformed"
 
 
@@ -120,10 +121,16 @@ class Fate(StrEnum):
     NO_IMAGE = "has no image"
     NO_SECRET = "misses a Secret"  # noqa: S105 - a sentence
     NO_MOUNT = "misses a volume"
+    SIDECAR_STAYS = "succeeds, and its sidecar goes on"
+    SIDECAR_STAYS_BEHIND = "fails and may be tried again, and its sidecar goes on"
+    SIDECAR_FAILS = "succeeds, and its sidecar fails"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One pod: what becomes of it, after how many seconds, and for which reason where its program gives one."""
+    """One pod: what becomes of it, after how many seconds, and for which reason where its program gives one.
+
+    A sidecar that goes on ends as many seconds later.
+    """
 
     fate: Fate = Fate.SUCCEEDS
     seconds: float = 5.0
@@ -204,6 +211,7 @@ _PROGRAM_ERRORS: Final = {
         *(Reason.SOURCE_UNAVAILABLE, Reason.SOURCE_CHANGING, Reason.DATABASE_UNAVAILABLE),
         *(Reason.INTERRUPTED, Reason.INTERNAL_ERROR),
     ),
+    Fate.SIDECAR_STAYS_BEHIND: (Reason.SOURCE_UNAVAILABLE, Reason.DATABASE_UNAVAILABLE),
     Fate.FAILS_FOR_GOOD: (
         *(Reason.LOGIN_FAILED, Reason.SOURCE_INVALID, Reason.RECORD_INVALID, Reason.DATABASE_REFUSED),
         Reason.CONFIGURATION_INVALID,
@@ -251,6 +259,10 @@ def _lead_to(point: Point, sync: SyncPlan, rng: random.Random) -> tuple[SyncPlan
             return (msgspec.structs.replace(sync, is_malformed=False, runs=(run, *sync.runs)),)
         case Point.RECORD_WAITING:
             return (msgspec.structs.replace(sync, is_malformed=False, is_suspended=True),)
+        case Point.RECORD_LOG:
+            stays = (Run(fate=Fate.SIDECAR_STAYS, seconds=200.0),)
+            usual = msgspec.structs.replace(sync, is_malformed=False, is_suspended=False, ttl=None)
+            return (msgspec.structs.replace(usual, timeout=300, runs=stays),)
         case Point.RECORD_MALFORMED:
             return (msgspec.structs.replace(sync, is_malformed=True),)
         case _:

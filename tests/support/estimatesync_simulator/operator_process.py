@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import aiohttp
 import msgspec
-from estimatesync_contract.causes import BLOCKERS, Reason
+from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import LABEL_MANAGED_BY, LABEL_SYNC, MANAGED_BY, PLURAL
 from estimatesync_contract.settings import SettingsReader
@@ -95,6 +95,9 @@ class Surroundings(Protocol):
 
     def note_late_job(self, sync_name: str) -> None:
         """A request to create a job is still under way, though it has been given up."""
+
+    def note_shown_pods(self, listing: bytes) -> None:
+        """An operator that lives has been shown these pods."""
 
     def note_jump(self) -> None:
         """A clock has jumped."""
@@ -300,7 +303,12 @@ class OperatorProcess:
     async def call_api(self, request: Request) -> bytes:
         """Call the API server."""
         stored = self._world.server.find(request.resource, request.name) if request.name else None
-        return await self.step(name_point(request, stored), name_subject(request), lambda: self._world.answer(request))
+        answer = await self.step(
+            name_point(request, stored), name_subject(request), lambda: self._world.answer(request)
+        )
+        if (request.method, request.resource) == ("GET", PODS) and not request.name:
+            self._world.note_shown_pods(answer)
+        return answer
 
     async def call_back(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> CallbackAttempt:
         """Call the receiver: whatever goes wrong is what the attempt came to."""
@@ -449,13 +457,19 @@ def _name_record(status: Raw, before: Raw) -> Point:
     if reason == Reason.MALFORMED:
         return Point.RECORD_MALFORMED
     if phase.is_final:
-        return Point.RECORD_ATTEMPT if before.get("phase") == phase else Point.RECORD_END
-    if reason in BLOCKERS or reason == Reason.EVICTED_TOO_OFTEN:
+        return _name_late_record(status, before)
+    if reason in BLOCKERS | ENDS:
         return Point.RECORD_BLOCKER
     by_reason = {Reason.STARTING: Point.RECORD_START, Reason.STOPPING: Point.RECORD_STOPPING}
     if point := by_reason.get(Reason(str(reason))):
         return point
     return Point.RECORD_WAITING if phase is Phase.QUEUED else Point.RECORD_RUNNING
+
+
+def _name_late_record(status: Raw, before: Raw) -> Point:
+    if before.get("phase") != status["phase"]:
+        return Point.RECORD_END
+    return Point.RECORD_LOG if status.get("log") and not before.get("log") else Point.RECORD_ATTEMPT
 
 
 def name_subject(request: Request) -> str:

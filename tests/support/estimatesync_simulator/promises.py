@@ -5,6 +5,7 @@ The records are the world's own, by uid: what a status says is compared with the
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -12,16 +13,17 @@ import msgspec
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import PLURAL, build_callback_id, build_job_name
+from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import CallbackState, Phase, Results
 from estimatesync_operator.callback.policy import MAX_ATTEMPTS
 
 from estimatesync_simulator.api_server import JOBS, Change, Raw
-from estimatesync_simulator.cluster import COUNTS
+from estimatesync_simulator.cluster import COUNTS, is_newly_deleted
 from estimatesync_simulator.history import Response
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
-_MAY_CHANGE: Final = frozenset({"callback", "conditions", "observedGeneration"})
-"""Of a final status: how far its callback is, and what of the spec has been seen."""
+_MAY_CHANGE: Final = frozenset({"callback", "conditions", "log", "observedGeneration"})
+"""Of a final status: how far its callback is, what of the spec has been seen, and a log that would get lost."""
 _LAST_RESPONSES: Final = frozenset({Response.GONE})
 """After which no further attempt makes sense."""
 _NOT_SEEN_YET: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
@@ -63,6 +65,7 @@ class Promises:
         self._jumps = 0
         self._requests = 0
         self._is_single = True
+        self._shown: set[str] = set()
         self._had_target = True
         self.broken: list[str] = []
         self.states: set[tuple[str, str]] = set()
@@ -73,6 +76,14 @@ class Promises:
     def note_death(self) -> None:
         """An operator has died: what it was about to record is lost."""
         self._deaths += 1
+        self._shown.clear()
+
+    def note_shown_result(self, message: str) -> None:
+        """The operator knows what a run has left."""
+        with suppress(msgspec.MsgspecError):
+            result = msgspec.json.decode(message, type=SyncResult)
+            if result.error is None:
+                self._shown.add(result.sync_uid)
 
     def note_second_operator(self) -> None:
         """Two operators at once both assign slots and may both call back; that is why the chart never runs two."""
@@ -114,6 +125,15 @@ class Promises:
             self._check_sync(change)
         elif change.resource == JOBS and change.type == "ADDED":
             self._check_job(change.after, sync_of_job)
+        elif change.resource == JOBS and sync_of_job is not None and is_newly_deleted(change):
+            self._check_stop(change.after, sync_of_job)
+
+    def _check_stop(self, job: Raw, sync: Raw) -> None:
+        """The operator stops the job of a sync that has succeeded only once it has its log."""
+        status, name = sync.get("status", {}), job["metadata"]["name"]
+        is_own = status.get("jobName") == name and name not in self._deleted_jobs
+        if status.get("phase") == Phase.SUCCEEDED and is_own and not status.get("log") and not self._jumps:
+            self._break(f"the log of {sync['metadata']['name']} gets lost")
 
     def _check_job(self, job: Raw, sync: Raw | None) -> None:
         owners = job["metadata"].get("ownerReferences")
@@ -194,6 +214,7 @@ class Promises:
         untruths = {
             "its program has not succeeded": phase == Phase.SUCCEEDED and not self._has_succeeded(uid),
             "its counts are others": results != expected,
+            "its result says that all is stored": phase != Phase.SUCCEEDED and self._is_single and uid in self._shown,
             "nobody has cancelled it": phase == Phase.CANCELLED and not sync["spec"].get("cancel"),
             "nobody has deleted its job": reason == Reason.JOB_DELETED and job not in self._deleted_jobs,
             "nobody has taken the name of its job": reason == Reason.JOB_CONFLICT and job not in self._foreign_jobs,

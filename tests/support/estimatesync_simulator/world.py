@@ -17,7 +17,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, KIND, LABEL_SYNC, PLURAL, build_job_name
 
 from estimatesync_simulator.api_server import JOBS, PODS, ApiServer, Change, Problem, Raw, Request
-from estimatesync_simulator.cluster import Cluster
+from estimatesync_simulator.cluster import Cluster, list_messages
 from estimatesync_simulator.history import PEOPLES, Decision, Effect, History, Point, Response, Run, SyncPlan
 from estimatesync_simulator.loop import SimulatedLoop
 from estimatesync_simulator.operator_process import OperatorProcess, compute_now
@@ -107,7 +107,10 @@ class World:
         }
         self.server = ApiServer(compute_now, self._see)
         self._cluster = Cluster(self.server, now=compute_now, spawn=self.spawn, log=self.log, find_runs=self._find_runs)
-        self.promises = Promises(history.max_active, has_succeeded=self._cluster.succeeded.__contains__)
+        self.promises = Promises(
+            history.max_active,
+            has_succeeded=self._cluster.succeeded.__contains__,
+        )
 
     def run(self) -> Report:
         """Let everything happen, until nothing is left to happen or a promise is broken."""
@@ -227,6 +230,10 @@ class World:
     def note_late_job(self, sync_name: str) -> None:
         if sync := self.server.find(PLURAL, sync_name):
             self.promises.note_late_job(sync["metadata"]["uid"])
+
+    def note_shown_pods(self, listing: bytes) -> None:
+        for message in list_messages(msgspec.json.decode(listing, type=Raw)["items"]):
+            self.promises.note_shown_result(message)
 
     def note_jump(self) -> None:
         self.promises.note_jump()

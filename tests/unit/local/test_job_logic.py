@@ -161,8 +161,28 @@ def test_a_run_that_succeeded_just_before_its_deadline_counts() -> None:
     assert (observation.state, observation.termination_message) == (JobState.SUCCEEDED, "done")
 
 
-def test_a_removed_job_is_absent() -> None:
-    assert map_observation(build_job(build_run(), is_removed=True)) == ABSENT_JOB
+@pytest.mark.parametrize("run", [pytest.param(build_run(), id="at work"), pytest.param(FAILED, id="failed")])
+def test_a_removed_job_is_absent(run: Run) -> None:
+    assert map_observation(build_job(run, is_removed=True)) == ABSENT_JOB
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "is_removed"),
+    [
+        pytest.param(0, True, id="its job was removed meanwhile"),
+        pytest.param(-9, True, id="and it was killed"),
+        pytest.param(-9, False, id="it was killed on its way out"),
+        pytest.param(None, False, id="its end was not recorded"),
+    ],
+)
+def test_a_run_that_says_that_it_has_stored_everything_has_succeeded(
+    exit_code: int | None, *, is_removed: bool
+) -> None:
+    run = build_run(end=9, exit_code=exit_code, termination_message=build_message())
+
+    observation = map_observation(build_job(run, is_removed=is_removed))
+
+    assert (observation.state, observation.termination_message) == (JobState.SUCCEEDED, build_message())
 
 
 def test_the_time_a_stopped_server_was_away_is_not_counted() -> None:

@@ -1,7 +1,11 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from estimatesync_contract.causes import Reason
+from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
+from estimatesync_contract.spec import DateRange
+from estimatesync_contract.status import Results
 from estimatesync_operator.core import job_observation
 from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
@@ -53,6 +57,8 @@ def _pod(
 ) -> Raw:
     if state is not None:
         status["containerStatuses"] = [{"name": "sidecar", "state": {}}, {"name": "sync", "state": state}]
+    if "terminated" in (state or {}):
+        status.setdefault("phase", "Failed" if state["terminated"]["exitCode"] else "Succeeded")
     metadata = {
         "name": f"pod-{second}",
         "uid": f"uid-pod-{second}",
@@ -62,6 +68,15 @@ def _pod(
     if deletion:
         metadata["deletionTimestamp"] = deletion
     return {"metadata": metadata, "spec": {"nodeName": "node-1"}, "status": status}
+
+
+def _shared(state: Raw, others: Raw, natives: Raw | None = None, *, second: int = 1, **pod: Any) -> Raw:
+    """A pod whose sync has company: other containers, and sidecars that Kubernetes knows as such, by name."""
+    found = _pod(second=second, **{"phase": "Running", **pod})
+    containers = {**others, "sync": state}
+    found["status"]["containerStatuses"] = [{"name": name, "state": each} for name, each in containers.items()]
+    found["status"]["initContainerStatuses"] = [{"name": name, "state": s} for name, s in (natives or {}).items()]
+    return found
 
 
 def _refusal(minute: int, reason: str = "FailedCreate", message: str = "exceeded quota") -> Raw:
@@ -83,6 +98,7 @@ def _waiting(reason: str, message: str = "why") -> Raw:
 
 CREATING = {"waiting": {"reason": "ContainerCreating"}}
 UNREADY = [{"type": "Ready", "status": "False"}]
+COMPANION_UNREADY = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]
 LOST = "pod pod-1 on node node-1 is not reported on any more"
 UNSCHEDULED = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
 
@@ -163,6 +179,7 @@ def test_the_reason_is_known_while_the_pods_are_still_ending() -> None:
         pytest.param(_pod(RUNNING, phase="Unknown"), "NodeLost", LOST, id="phase unknown"),
         pytest.param(_pod(RUNNING, reason="NodeLost"), "NodeLost", LOST, id="so says the pod"),
         pytest.param(_pod(RUNNING, conditions=UNREADY), "NodeLost", LOST, id="the node controller took its readiness"),
+        pytest.param(_pod(RUNNING, conditions=COMPANION_UNREADY), None, None, id="another container is not ready"),
         pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:00Z"), "NodeLost", LOST, id="should have been gone"),
         pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:55Z", conditions=UNREADY), None, None, id="is ending"),
         pytest.param(_pod(conditions=[{"type": "PodScheduled", "status": "True"}]), None, None, id="scheduled"),
@@ -367,3 +384,78 @@ def test_only_a_job_that_an_estimatesync_owned_is_left_over(owners: list[Raw], e
 )
 def test_a_job_that_goes_on_after_the_end_of_its_sync_is_a_stray(job: Raw, expected: bool) -> None:  # noqa: FBT001 - a column
     assert is_stray(job, owner_uid="uid-a") is expected
+
+
+def _result(uid: str = "uid-a", error: ResultError | None = None) -> str:
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    result = SyncResult(sync_uid=uid, date_range=days, results=Results(), seconds=1.0, error=error)
+    return build_result_bytes(result).decode()
+
+
+DONE = {"terminated": {"exitCode": 0, "message": _result(), "finishedAt": "2025-10-16T14:15:00Z"}}
+FAILED = _ended(10, _result(error=ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="m", retryable=True)))
+SIDECAR_FAILED = {"terminated": {"exitCode": 1}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "companions", "is_misjudged"),
+    [
+        pytest.param([_pod(DONE)], (), False, id="alone"),
+        pytest.param([_shared(DONE, {"mesh": RUNNING})], ("mesh",), False, id="a sidecar goes on"),
+        pytest.param([_shared(FAILED, {"mesh": RUNNING})], ("mesh",), False, id="a sidecar goes on after a failure"),
+        pytest.param(
+            [_shared(DONE, {"logs": _waiting("ImagePullBackOff")})], ("logs",), False, id="one that never began"
+        ),
+        pytest.param([_shared(DONE, {}, {"mesh": RUNNING})], ("mesh",), False, id="a native sidecar goes on"),
+        pytest.param(
+            [_shared(DONE, {"sql": RUNNING}, {"setup": _ended(0), "mesh": RUNNING})],
+            ("mesh", "sql"),
+            False,
+            id="both, after an init container",
+        ),
+        pytest.param([_shared(DONE, {"mesh": _ended(0)}, phase="Succeeded")], (), False, id="all have ended"),
+        pytest.param([_shared(DONE, {"mesh": _ended(0)})], (), False, id="all have ended, which is not on record yet"),
+        pytest.param([_shared(DONE, {"mesh": SIDECAR_FAILED}, phase="Failed")], (), True, id="the sidecar failed"),
+        pytest.param(
+            [_shared(DONE, {"mesh": RUNNING}, deletion="2025-10-16T14:19:55Z")], (), True, id="the pod is taken off"
+        ),
+        pytest.param(
+            [_shared(FAILED, {"mesh": RUNNING}, deletion="2025-10-16T14:19:55Z")], (), False, id="and had failed"
+        ),
+        pytest.param(
+            [_shared(DONE, {"mesh": SIDECAR_FAILED}, phase="Failed"), _pod(RUNNING, second=2)],
+            (),
+            True,
+            id="the sidecar failed, and another run has begun",
+        ),
+        pytest.param([_pod(_ended(137, _result(), "OOMKilled"))], (), True, id="killed once it was done"),
+        pytest.param([_pod(_ended(137, _result("uid-b")))], (), False, id="the result of another sync"),
+    ],
+)
+def test_the_end_of_the_sync_is_read_wherever_it_stands_among_other_containers(
+    pods: list[Raw], companions: tuple[str, ...], *, is_misjudged: bool
+) -> None:
+    observation = observe_job(_job(active=1), pods, owner_uid="uid-a")
+
+    assert (observation.companions, observation.is_misjudged) == (companions, is_misjudged)
+    assert observation.is_unnoticed is bool(companions or is_misjudged)
+
+
+def test_the_run_that_has_stored_everything_is_read_even_if_its_exit_code_says_otherwise() -> None:
+    pods = [_pod(_ended(137, _result())), _pod(_ended(10, "second"), second=2)]
+
+    observation = observe_job(_job(_condition("Failed")), pods, owner_uid="uid-a")
+
+    assert (observation.exit_code, observation.termination_message) == (137, _result())
+
+
+def test_the_end_has_the_time_of_the_syncs_own_container() -> None:
+    observation = observe_job(_job(active=1), [_shared(DONE, {"mesh": RUNNING})], owner_uid="uid-a")
+
+    assert observation.ended_at == datetime(2025, 10, 16, 14, 15, tzinfo=UTC)
+
+
+def test_a_pod_that_goes_on_is_not_asked_for_the_events_of_a_next_one() -> None:
+    pods = [_shared(FAILED, {"mesh": RUNNING})]
+
+    assert find_event_source(_job(active=1), pods, now=NOW) is None

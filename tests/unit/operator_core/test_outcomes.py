@@ -9,7 +9,12 @@ from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import Condition, ConditionStatus, Phase, Results
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import compute_give_up, compute_outcome
+from estimatesync_operator.core.outcomes import (
+    compute_end,
+    compute_give_up,
+    compute_outcome,
+    judge_abandoned_run,
+)
 
 MakeSync = Callable[..., EstimateSync]
 Finished = Callable[..., JobObservation]
@@ -115,19 +120,59 @@ def test_another_syncs_result_is_not_believed(make_sync: MakeSync, finished_job:
     assert compute_outcome(finished_job("b"), make_sync("a")).reason is Reason.RESULT_BROKEN
 
 
-def test_success_from_a_run_that_failed_is_not_believed(make_sync: MakeSync, finished_job: Finished) -> None:
+@pytest.mark.parametrize(
+    ("status", "became"),
+    [
+        pytest.param({}, {"failure_reason": "DeadlineExceeded"}, id="the deadline came"),
+        pytest.param(
+            {}, {"exit_code": 137, "container_reason": "OOMKilled"}, id="its process was killed on its way out"
+        ),
+        pytest.param({}, {"failure_reason": "BackoffLimitExceeded"}, id="the job counted it as a failure"),
+        pytest.param({}, {"container_reason": "Evicted"}, id="it was evicted"),
+        pytest.param({}, {"state": JobState.STOPPING}, id="its job was deleted"),
+        pytest.param({}, {"state": JobState.PENDING, "companions": ("mesh",)}, id="its pod goes on"),
+        pytest.param({}, {"state": JobState.STOPPING, "waiting_reason": "NodeLost"}, id="its node was lost"),
+        pytest.param({"spec": EstimateSyncSpec(cancel=True)}, {"state": JobState.STOPPING}, id="it was cancelled"),
+        pytest.param({"reason": Reason.EVICTED_TOO_OFTEN}, {"state": JobState.STOPPING}, id="it was given up"),
+    ],
+)
+def test_a_run_that_says_that_it_has_stored_everything_is_a_success_whatever_became_of_it(
+    make_sync: MakeSync, finished_job: Finished, status: dict[str, Any], became: dict[str, Any]
+) -> None:
     message = finished_job("a").termination_message
+    sync = make_sync("a", phase=Phase.RUNNING, **status)
+    job = JobObservation(**{"state": JobState.FAILED, "termination_message": message, "exit_code": 0, **became})
 
-    outcome = compute_outcome(_failed(termination_message=message, exit_code=1), make_sync("a"))
+    outcome = compute_end(sync, job, given_up_after=timedelta(seconds=600))
 
-    assert outcome.reason is Reason.RESULT_BROKEN
+    assert (outcome.phase, outcome.results.total_processed) == (Phase.SUCCEEDED, 1609)
 
 
-def test_a_run_that_was_done_when_the_deadline_came_counts(make_sync: MakeSync, finished_job: Finished) -> None:
-    message = finished_job("a").termination_message
-    late = _failed(failure_reason="DeadlineExceeded", termination_message=message, exit_code=0)
+@pytest.mark.parametrize(
+    ("exit_code", "expected"),
+    [
+        pytest.param(
+            10,
+            "no answer (not tried again, because another container keeps its pod alive: mesh, logs)",
+            id="another run might have done better",
+        ),
+        pytest.param(20, "no answer", id="no run could do better"),
+    ],
+)
+def test_a_run_that_failed_in_a_pod_that_goes_on_says_why_no_other_followed(
+    make_sync: MakeSync, finished_job: Finished, exit_code: int, expected: str
+) -> None:
+    error = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
+    seen = JobObservation(
+        state=JobState.PENDING,
+        termination_message=finished_job("a", error).termination_message,
+        exit_code=exit_code,
+        companions=("mesh", "logs"),
+    )
 
-    assert compute_outcome(late, make_sync("a")).phase is Phase.SUCCEEDED
+    outcome = judge_abandoned_run(seen, make_sync("a"))
+
+    assert (outcome.phase, outcome.reason, outcome.message) == (Phase.FAILED, Reason.SOURCE_UNAVAILABLE, expected)
 
 
 def test_an_error_without_words_still_ends_the_sync_with_words(make_sync: MakeSync, finished_job: Finished) -> None:

@@ -6,6 +6,7 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
@@ -22,6 +23,7 @@ from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Se
 from estimatesync_operator.core.queue_order import QueueDecision
 
 MakeSync = Callable[..., EstimateSync]
+Finished = Callable[..., JobObservation]
 
 NOW = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
 LIMIT = timedelta(seconds=60)
@@ -62,6 +64,7 @@ def _outline(plan: Plan) -> tuple[Action | None, str | None, timedelta | None]:
 NO_IMAGE = _job(JobState.PENDING, waiting_reason="ErrImagePull")
 LOST = {"waiting_reason": "NodeLost"}
 TOO_OFTEN = {"reason": "EvictedTooOften", "message": "3 times"}
+DELIVERED = {"callback": CallbackStatus(state=CallbackState.DELIVERED)}
 RECOVERED = {**_stalled(LONG_AGO, "Running", status=ConditionStatus.FALSE)}
 
 
@@ -213,6 +216,122 @@ def test_a_refused_job_is_asked_for_again_within_its_limits(
     assert plan.moves_queue is (expected[-1] == AT_ONCE)
 
 
+def _ended_run(finished_job: Finished, error: ResultError | None = None, **fields: Any) -> JobObservation:
+    done = finished_job("a", error)
+    seen = {"state": JobState.PENDING, "termination_message": done.termination_message, "exit_code": done.exit_code}
+    return JobObservation(**{**seen, **fields})
+
+
+@pytest.mark.parametrize(
+    ("status", "seen", "expected"),
+    [
+        pytest.param({}, {}, (None, "Running", INTERVAL), id="its job is about to say so"),
+        pytest.param({}, {"companions": ("mesh",)}, (None, "Succeeded", AT_ONCE), id="its pod goes on"),
+        pytest.param({}, {"is_misjudged": True}, (None, "Succeeded", AT_ONCE), id="its job says something else"),
+        pytest.param({}, {"state": JobState.STOPPING}, (None, "Succeeded", AT_ONCE), id="its job is deleted"),
+        pytest.param(CANCEL, {}, (None, "Succeeded", AT_ONCE), id="cancelled too late"),
+        pytest.param(CANCEL, {"state": JobState.STOPPING}, (None, "Succeeded", AT_ONCE), id="while it was cancelled"),
+        pytest.param(_stalled(LONG_AGO), LOST, (None, "Succeeded", AT_ONCE), id="given up too late"),
+        pytest.param(TOO_OFTEN, {}, (None, "Succeeded", AT_ONCE), id="evicted once too often, and done"),
+    ],
+)
+def test_a_success_is_told_at_once_where_its_job_would_not_tell_it(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    finished_job: Finished,
+    status: dict[str, Any],
+    seen: dict[str, Any],
+    expected: tuple[Action | None, str, timedelta],
+) -> None:
+    sync = make_sync("a", **{**running, **status})
+
+    plan = build_plan(
+        sync, Seen(job=_ended_run(finished_job, **seen), next_reading=INTERVAL), now=NOW, settings=settings
+    )
+
+    assert _outline(plan) == expected
+    assert plan.moves_queue is (expected[1] == "Succeeded")
+
+
+NO_ANSWER = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
+COMPANY = {"companions": ("mesh",), "ended_at": NOW - timedelta(seconds=30)}
+ABANDONED = {"reason": "SourceUnavailable", "message": "no answer"}
+
+
+@pytest.mark.parametrize(
+    ("status", "seen", "expected"),
+    [
+        pytest.param(
+            {}, {**COMPANY, "ended_at": NOW - timedelta(seconds=29)}, (None, "Running", INTERVAL), id="just now"
+        ),
+        pytest.param({}, COMPANY, (None, "SourceUnavailable", AT_ONCE), id="nothing follows"),
+        pytest.param({}, {**COMPANY, "companions": ()}, (None, "Running", INTERVAL), id="another run follows"),
+        pytest.param(ABANDONED, COMPANY, (STOP, None, AT_ONCE), id="on record: stopped"),
+        pytest.param(
+            ABANDONED, {**COMPANY, "state": JobState.STOPPING}, (None, "SourceUnavailable", SOON), id="being stopped"
+        ),
+        pytest.param(ABANDONED, {"state": JobState.ABSENT}, (None, "SourceUnavailable", AT_ONCE), id="stopped"),
+    ],
+)
+def test_a_failure_whose_pod_goes_on_ends_with_its_own_cause_once_nothing_runs(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    finished_job: Finished,
+    status: dict[str, Any],
+    seen: dict[str, Any],
+    expected: tuple[Action | None, str | None, timedelta],
+) -> None:
+    job = ABSENT_JOB if seen.get("state") is JobState.ABSENT else _ended_run(finished_job, NO_ANSWER, **seen)
+    sync = make_sync("a", **{**running, **status})
+
+    plan = build_plan(sync, Seen(job=job, log=("a line",), next_reading=INTERVAL), now=NOW, settings=settings)
+
+    assert _outline(plan) == expected
+    if not status and expected[1] == "SourceUnavailable":
+        assert plan.status is not None
+        assert (plan.status.phase, plan.status.log) == (Phase.RUNNING, ("a line",))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "log", "expected"),
+    [
+        pytest.param(1, {}, ("a line",), (None, None, SELDOM), id="it may end by itself"),
+        pytest.param(25, {}, ("a line",), (None, None, timedelta(seconds=5)), id="not much longer"),
+        pytest.param(30, {}, ("a line",), (None, ("a line",), SOON), id="the log is kept first"),
+        pytest.param(30, {}, ("x" * 300,) * 300, (None, ("x" * 255 + "…",) * 200, SOON), id="and bounded"),
+        pytest.param(30, {"log": ("a line",)}, (), (STOP, None, AT_ONCE), id="then the job is stopped"),
+        pytest.param(30, {}, (), (None, None, SOON), id="the log cannot be read now"),
+        pytest.param(90, {}, (), (STOP, None, AT_ONCE), id="the log could not be read for the whole limit"),
+        pytest.param(0, {"phase": Phase.CANCELLED}, (), (STOP, None, AT_ONCE), id="a job that came late"),
+    ],
+)
+def test_a_job_at_work_for_a_sync_that_has_ended_is_stopped_once_its_log_is_kept(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    seconds: int,
+    status: dict[str, Any],
+    log: tuple[str, ...],
+    expected: tuple[Action | None, tuple[str, ...] | None, timedelta],
+) -> None:
+    finished = {"phase": Phase.SUCCEEDED, "observed_generation": 1, "completion_time": NOW, **DELIVERED}
+    sync = make_sync(**{**finished, **status})
+
+    plan = build_plan(sync, Seen(has_stray=True, log=log), now=NOW + timedelta(seconds=seconds), settings=settings)
+
+    assert (plan.action, plan.status.log if plan.status else None, plan.requeue_after) == expected
+
+
+def test_a_callback_does_not_wait_for_a_pod_that_goes_on(make_sync: MakeSync, settings: ReconcilerSettings) -> None:
+    pending = CallbackStatus(state=CallbackState.PENDING)
+    sync = make_sync(phase=Phase.SUCCEEDED, observed_generation=1, completion_time=NOW, callback=pending)
+
+    plan = build_plan(sync, Seen(has_stray=True), now=NOW, settings=settings)
+
+    assert (plan.action, plan.requeue_after) == (Action.SEND_CALLBACK, AT_ONCE)
+
+
 START = QueueDecision(may_start=True, reason=Reason.STARTING, message="It is this sync's turn")
 NEAR = QueueDecision(may_start=False, reason=Reason.QUEUED, message="Position 2", place=QueuePlace(position=2))
 FAR = QueueDecision(
@@ -254,7 +373,6 @@ def test_a_waiting_sync_is_not_planned_without_its_place(make_sync: MakeSync, se
 
 
 RETRYING = CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW + timedelta(minutes=1))
-DELIVERED = {"callback": CallbackStatus(state=CallbackState.DELIVERED)}
 
 
 @pytest.mark.parametrize(

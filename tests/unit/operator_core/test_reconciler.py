@@ -824,3 +824,61 @@ def test_failed_attempts_are_recorded_a_few_at_a_time_so_that_they_delay_no_othe
 
     assert world.max_writes_at_once == at_once
     assert {world.syncs[name].status.callback.attempts for name in names} == {1}
+
+
+def test_a_refused_job_that_is_there_all_the_same_is_ours(
+    world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    """Its creation was given up without an answer; the quota that it fills refuses it before its name is looked at."""
+    world.add("a", **{**running, "reason": "Starting"})
+    world.refusal = "exceeded quota: jobs"
+    world.observations["a"] = finished_job("a")
+
+    asyncio.run(make_reconciler().reconcile("a"))
+
+    assert world.syncs["a"].status.phase is Phase.SUCCEEDED
+
+
+def test_a_sidecar_that_goes_on_delays_nothing_and_costs_no_line_of_the_log(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+) -> None:
+    world.add("a", **running)
+    world.log_tail = ("first", "last")
+    done = msgspec.structs.replace(
+        finished_job("a"), state=JobState.PENDING, finished_at=None, ended_at=NOW, companions=("mesh",)
+    )
+    world.observations["a"] = done
+    reconciler = make_reconciler()
+
+    asyncio.run(reconciler.reconcile("a"))
+    world.strays.add("a")
+    result = reconcile_until_idle(reconciler, "a")
+    status = world.syncs["a"].status
+    assert (status.phase, status.callback.state, world.stopped) == (Phase.SUCCEEDED, CallbackState.DELIVERED, [])
+    world.time += timedelta(seconds=30)
+    for _ in range(2):
+        result = reconcile_until_idle(reconciler, "a")
+
+    assert (world.syncs["a"].status.log, world.stopped) == (("first", "last"), ["a"])
+    assert result.requeue_after == timedelta(days=7) - timedelta(seconds=30)
+
+
+def test_a_success_that_was_seen_is_not_forgotten_while_it_cannot_be_recorded(
+    world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = msgspec.structs.replace(finished_job("a"), state=JobState.PENDING, companions=("mesh",))
+    reconciler = make_reconciler()
+    world.is_full = True
+    with pytest.raises(BackendUnavailableError):
+        asyncio.run(reconciler.reconcile("a"))
+
+    world.is_full = False
+    world.observations["a"] = JobObservation(state=JobState.FAILED, failure_reason="DeadlineExceeded")
+    asyncio.run(reconciler.reconcile("a"))
+
+    assert world.syncs["a"].status.phase is Phase.SUCCEEDED

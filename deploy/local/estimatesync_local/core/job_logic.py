@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.backoff import compute_backoff
-from estimatesync_contract.result import BrokenResultError, ExitCode, parse_result
+from estimatesync_contract.result import BrokenResultError, ExitCode, find_committed, parse_result
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 
 BACKOFF_LIMIT_EXCEEDED: Final = "BackoffLimitExceeded"
@@ -125,16 +125,19 @@ def compute_verdict(job: Job) -> Verdict | None:
 
 
 def compute_exit_code(run: Run, sync_uid: str) -> int | None:
-    """The exit code of a run that has ended; if it was not recorded, it follows from the result the run left."""
+    """The exit code of a run that has ended; if it was not recorded, it follows from the result the run left.
+
+    A run that says that it has stored everything is done, whatever ended its process afterwards.
+    """
+    if find_committed(run.termination_message, sync_uid=sync_uid):
+        return ExitCode.DONE
     if run.exit_code is not None:
         return run.exit_code
     try:
         error = parse_result(run.termination_message, sync_uid=sync_uid).error
     except BrokenResultError:
         return None
-    if error is None:
-        return ExitCode.DONE
-    return ExitCode.RETRYABLE if error.retryable else ExitCode.PERMANENT
+    return ExitCode.RETRYABLE if error is None or error.retryable else ExitCode.PERMANENT
 
 
 def compute_deadline(job: Job) -> datetime | None:
@@ -170,9 +173,9 @@ def next_run_number(job: Job) -> int:
 
 def map_observation(job: Job) -> JobObservation:
     """Show the job as a Kubernetes Job with its pods would look."""
-    if job.is_removed:
-        return ABSENT_JOB
     verdict = compute_verdict(job)
+    if job.is_removed and (verdict is None or verdict.failure_reason):
+        return ABSENT_JOB
     observation = JobObservation(state=_map_state(job, verdict), failed_runs=len(_list_failed(job)))
     if verdict is not None:
         reason = verdict.failure_reason

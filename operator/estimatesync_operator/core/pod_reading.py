@@ -1,0 +1,127 @@
+"""What one pod says of the container of the sync, and of the others around it; pods are raw objects of the API.
+
+Others are added by whoever changes pods on their way into the cluster: a mesh, a proxy to the database, a collector of
+logs. What becomes of the sync is read from its own container, wherever it stands among them.
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from estimatesync_contract.names import SYNC_CONTAINER
+
+Raw = dict[str, Any]
+
+NODE_LOST: Final = "NodeLost"
+_NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
+_CONTAINER_CREATING: Final = "ContainerCreating"
+
+_DELETION_SLACK: Final = timedelta(seconds=10)
+"""A pod is gone by its deletion timestamp, which includes its grace; a node that is busy may need a moment more."""
+
+
+def is_running(pod: Raw) -> bool:
+    """Return whether the container of the sync runs, as far as its node has reported."""
+    return bool(_get_state(pod).get("running"))
+
+
+def is_creating(pod: Raw) -> bool:
+    """Return whether a node is at work on the container; what blocks it, such as a volume, is only in the events."""
+    return (_get_state(pod).get("waiting") or {}).get("reason") == _CONTAINER_CREATING
+
+
+def has_ended(pod: Raw) -> bool:
+    """Return whether the sync does not run in this pod, nor ever will."""
+    return is_over(pod) or bool(get_terminated(pod))
+
+
+def is_over(pod: Raw) -> bool:
+    """Return whether nothing of this pod runs or ever will; only then does its job take notice of it."""
+    return _get_phase(pod) in {"Succeeded", "Failed"}
+
+
+def is_failing(pod: Raw) -> bool:
+    """Return whether its job takes this pod for a failure, or is about to, whatever the sync in it has done."""
+    return _get_phase(pod) == "Failed" or (not is_over(pod) and "deletionTimestamp" in pod["metadata"])
+
+
+def list_companions(pod: Raw) -> tuple[str, ...]:
+    """Name the other containers that go on, or may still begin, with nobody who ends them."""
+    if is_over(pod) or "deletionTimestamp" in pod["metadata"]:
+        return ()
+    others = (status for status in _list_statuses(pod) if status["name"] != SYNC_CONTAINER)
+    return tuple(other["name"] for other in others if {"running", "waiting"} & other.get("state", {}).keys())
+
+
+def get_terminated(pod: Raw) -> Raw:
+    """How the container of the sync ended; empty while it has not."""
+    return dict(_get_state(pod).get("terminated") or {})
+
+
+def age_key(pod: Raw) -> tuple[str, str]:
+    """Sorts pods, the oldest first."""
+    return pod["metadata"].get("creationTimestamp", ""), pod["metadata"]["name"]
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read a time of Kubernetes."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def find_wait(pod: Raw, now: datetime) -> Raw | None:
+    """Find what the pod itself says about why the sync does not run in it (any more)."""
+    if _is_lost(pod, now):
+        message = _NODE_LOST_MESSAGE.format(pod=pod["metadata"]["name"], node=pod.get("spec", {}).get("nodeName"))
+        return {"reason": NODE_LOST, "message": message}
+    if is_creating(pod):
+        return None
+    return _get_state(pod).get("waiting") or _find_condition(pod, "PodScheduled", "False")
+
+
+def find_node_reason(pod: Raw) -> str | None:
+    """Why the cluster ended or refused a run; a pod that ended by itself has no such reason."""
+    disruption = _find_condition(pod, "DisruptionTarget", "True") or {}
+    reason = pod.get("status", {}).get("reason") or disruption.get("reason")
+    return str(reason) if reason else None
+
+
+def _is_lost(pod: Raw, now: datetime) -> bool:
+    """The node controller takes the readiness of pods it has no news of, and leaves the reason empty.
+
+    A kubelet gives one, also where another container of the pod is not ready.
+    """
+    status, deadline = pod.get("status", {}), parse_time(pod["metadata"].get("deletionTimestamp"))
+    if status.get("reason") == NODE_LOST or status.get("phase") == "Unknown":
+        return True
+    if deadline is not None:
+        return bool(pod.get("spec", {}).get("nodeName")) and now > deadline + _DELETION_SLACK
+    unready = _find_condition(pod, "Ready", "False")
+    return is_running(pod) and unready is not None and not unready.get("reason")
+
+
+def _get_phase(pod: Raw) -> str | None:
+    phase: str | None = pod.get("status", {}).get("phase")
+    return phase
+
+
+def _find_condition(pod: Raw, kind: str, value: str) -> Raw | None:
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == kind and condition["status"] == value:
+            return dict(condition)
+    return None
+
+
+def _get_state(pod: Raw) -> Raw:
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        if status["name"] == SYNC_CONTAINER:
+            return dict(status.get("state", {}))
+    return {}
+
+
+def _list_statuses(pod: Raw) -> Iterator[Raw]:
+    """Those of init containers, among them sidecars that Kubernetes knows as such, and those of all others."""
+    status = pod.get("status", {})
+    yield from status.get("initContainerStatuses", [])
+    yield from status.get("containerStatuses", [])
