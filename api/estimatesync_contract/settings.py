@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract import job_environment as env
+from estimatesync_contract.database_url import check_database_url
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -108,6 +109,14 @@ class UrlSetting(TextSetting):
         if not is_http_url(text) or _has_more_than_a_place(text):
             raise ValueError(f"must be an address such as {self.example}, without credentials or query")
         return text.rstrip("/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseUrlSetting(TextSetting):
+    """The connection URL of a PostgreSQL database."""
+
+    def parse(self, text: str) -> str:
+        return check_database_url(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,11 +278,10 @@ ATTIC_TECH_PASSWORD: Final = TextSetting(
     is_secret=True,
     keeps_blanks=True,
 )
-DATABASE_URL: Final = TextSetting(
+DATABASE_URL: Final = DatabaseUrlSetting(
     name=env.DATABASE_URL,
-    meaning="`postgresql://user:password@host:5432/database`, with `?sslmode=verify-full` to check the certificate",
-    pattern="postgres(ql)?://.*",
-    rule="must start with postgresql://",
+    meaning="`postgresql://user:password@host:5432/database`, with `?sslmode=verify-full` to check the certificate; in "
+    "a password, `@` is written `%40`, `/` `%2F` and `%` `%25`",
     cure=_SECRET_CURE,
     is_required=True,
     is_secret=True,

@@ -3,18 +3,17 @@
 `doctor` calls it. The driver belongs to another extra; without it, the finding says how to install it.
 """
 
-from typing import TYPE_CHECKING, Final, LiteralString
+import asyncio
+from typing import Final, LiteralString
 
 import msgspec
+from estimatesync_contract.database_url import check_database_url
 
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.settings import DatabaseSettings
 
-if TYPE_CHECKING:
-    import psycopg
-
-
 _CONNECT_SECONDS: Final = 5
+_CURE: Final = "Check DATABASE_URL and the server"
 _QUERY: Final[LiteralString] = """
     SELECT
         current_database(),
@@ -46,21 +45,20 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
 def check_database(target: DatabaseSettings) -> Finding:
     """Connect, and read the rights of the user."""
     try:
+        check_database_url(target.url)
+    except ValueError as fault:
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_URL_UNUSABLE, detail=fault)
+    try:
         import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
+        from estimatesync_postgres.connection import read_fault  # noqa: PLC0415 - it stands on the driver
     except ImportError:
         return build_finding(Check.DATABASE, Diagnosis.NO_DRIVER)
     try:
-        psycopg.conninfo.conninfo_to_dict(target.url)
-    except psycopg.ProgrammingError:
-        # Its text would repeat the URL, password and all.
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_URL_UNUSABLE)
-    try:
-        with psycopg.connect(
-            target.url, connect_timeout=_CONNECT_SECONDS, application_name="estimatesync-doctor"
-        ) as connection:
-            return decide_rights(_fetch_rights(connection, target.schema), schema=target.schema)
+        rights = asyncio.run(_fetch_rights(target))
     except psycopg.Error as error:
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=_format_fault(str(error)))
+        detail, _, cure = read_fault(error, schema=target.schema).text.partition(". ")
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=detail, cure=cure or _CURE)
+    return decide_rights(rights, schema=target.schema)
 
 
 def decide_rights(rights: Rights, *, schema: str) -> Finding:
@@ -80,8 +78,12 @@ def decide_rights(rights: Rights, *, schema: str) -> Finding:
     return build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail=detail)
 
 
-def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:
-    row = connection.execute(_QUERY, {"schema": schema}).fetchone()
+async def _fetch_rights(target: DatabaseSettings) -> Rights:
+    from estimatesync_postgres.connection import create_connection  # noqa: PLC0415 - it stands on the driver
+
+    defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "estimatesync-doctor"}
+    async with await create_connection(target.url, defaults=defaults) as connection:
+        row = await (await connection.execute(_QUERY, {"schema": target.schema})).fetchone()
     if row is None:
         raise RuntimeError("SELECT without FROM gives one row")
     database, user, is_read_only, can_create_schema, has_schema, *in_schema = row
@@ -96,10 +98,3 @@ def _fetch_rights(connection: "psycopg.Connection", schema: str) -> Rights:
         can_create_in_schema=bool(can_create),
         can_write_table=can_write,
     )
-
-
-def _format_fault(text: str) -> str:
-    """Choose the last of libpq's lines that names a failure; what follows FATAL is the server's own message."""
-    lines = [line.strip(" \t-") for line in text.splitlines() if " failed: " in line or "FATAL: " in line]
-    line = lines[-1] if lines else text.partition("\n")[0]
-    return line.rpartition("FATAL: ")[2].removeprefix("connection failed: ").strip()

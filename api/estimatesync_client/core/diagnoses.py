@@ -159,10 +159,10 @@ class Diagnosis(Enum):
     DATABASE_READY = (_OK, "{detail}", "")
     DATABASE_URL_UNUSABLE = (
         _FAULT,
-        "DATABASE_URL is not a connection URL",
-        "Set it to postgresql://user:password@host/name",
+        "DATABASE_URL {detail}",
+        "Set it to a URL such as postgresql://user:password@host/name",
     )
-    DATABASE_UNAVAILABLE = (_FAULT, "no connection: {detail}", "Check DATABASE_URL and the server")
+    DATABASE_UNAVAILABLE = (_FAULT, "no connection: {detail}", "{cure}")
     DATABASE_READ_ONLY = (_FAULT, "the database is read-only", "Set DATABASE_URL to the primary server")
     DATABASE_CANNOT_CREATE = (
         _FAULT,

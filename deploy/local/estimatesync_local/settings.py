@@ -67,8 +67,8 @@ ATTIC_TECH_PASSWORD: Final = replace(
 )
 DATABASE_URL: Final = replace(
     shared.DATABASE_URL,
-    meaning="`postgresql://user:password@host:5432/database`; without it, EstimateSync starts its own PostgreSQL "
-    "in LOCAL_DIRECTORY",
+    meaning="`postgresql://user:password@host:5432/database`; in a password, `@` is written `%40`, `/` `%2F` and `%` "
+    "`%25`. Without it, EstimateSync starts its own PostgreSQL in LOCAL_DIRECTORY",
     is_required=False,
 )
 BIND: Final = ParsedSetting(

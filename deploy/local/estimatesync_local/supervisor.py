@@ -20,7 +20,7 @@ import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.adapters import file_lock
-from estimatesync_local.adapters.database import migrate, single_instance
+from estimatesync_local.adapters.database import describe_error, migrate, single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.api import JOBS_DIRECTORY
@@ -147,7 +147,9 @@ async def _migrate(database_url: str) -> None:
     try:
         await migrate(database_url)
     except psycopg.Error as error:
-        raise DatabaseError(f"The database cannot be used. Check DATABASE_URL and the database: {error}") from error
+        raise DatabaseError(
+            f"The database cannot be used. Check DATABASE_URL and the database: {describe_error(error)}."
+        ) from error
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

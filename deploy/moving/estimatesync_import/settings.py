@@ -5,15 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from estimatesync_contract import legacy_settings
-from estimatesync_contract.settings import DATABASE_SCHEMA, SettingsReader, TextSetting
+from estimatesync_contract.settings import DATABASE_SCHEMA, DatabaseUrlSetting, SettingsReader
 from estimatesync_contract.settings import DATABASE_URL as SYNC_DATABASE_URL
 
 DATABASE_URL: Final = replace(SYNC_DATABASE_URL, cure="it names the database that syncs write to")
-OLD_DATABASE_URL: Final = TextSetting(
+OLD_DATABASE_URL: Final = DatabaseUrlSetting(
     name=legacy_settings.OLD_DATABASE_URL,
     meaning="The database with the old table, if it is a different one; a user that can read it is enough",
-    pattern=DATABASE_URL.pattern,
-    rule=DATABASE_URL.rule,
     is_secret=True,
 )
 IMPORT_SETTINGS: Final = (DATABASE_URL, DATABASE_SCHEMA, OLD_DATABASE_URL)

@@ -14,26 +14,15 @@ from typing import Any, Final
 
 import psycopg
 from estimatesync_contract.status import Results
+from estimatesync_postgres.connection import SilenceError, create_connection, read_fault
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, IsolationLevel, sql
-from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_job.adapters.migrations import read_sql, write_migrations
 from estimatesync_job.core.database_errors import build_database_error
-from estimatesync_job.core.errors import ConfigurationError, DatabaseUnavailableError
+from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import StoredRun, Transferred
 from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import Settings
-
-_CONNECTION_DEFAULTS: Final[dict[str, Any]] = {
-    "application_name": "estimatesync",
-    "connect_timeout": 10,
-    # A server that vanished without a word is noticed within half a minute.
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 4,
-    "tcp_user_timeout": 30_000,
-}
-"""Used unless DATABASE_URL says otherwise; in seconds, the last one in milliseconds."""
 
 ANSWER_SECONDS: Final = 630.0
 """For one piece of work. Longer than the server lets a statement take (`configure_transaction`), so that its own rule
@@ -76,16 +65,7 @@ async def _create_connection_in_time(settings: Settings) -> AsyncConnection:
 
 
 async def _create_connection(url: str) -> AsyncConnection:
-    try:
-        parameters = _CONNECTION_DEFAULTS | conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The error would repeat the URL, password and all.
-        raise ConfigurationError("The sync cannot start: DATABASE_URL is not a valid connection URL.") from None
-    try:
-        connection = await AsyncConnection.connect(**parameters, prepare_threshold=None)
-    except UnicodeError:
-        # Raised by the lookup of a host name with two adjacent dots or a part that is too long.
-        raise ConfigurationError("The sync cannot start: DATABASE_URL names a host that can have no address.") from None
+    connection = await create_connection(url, prepare_threshold=None)
     await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
     return connection
 
@@ -101,7 +81,7 @@ def answered(connection: AsyncConnection, *, within: float) -> Iterator[None]:
     """Cut the connection if its server has not answered within so many seconds, which ends whatever waits for it.
 
     Raises:
-        psycopg.OperationalError: It was cut.
+        SilenceError: It was cut.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within
@@ -111,7 +91,7 @@ def answered(connection: AsyncConnection, *, within: float) -> Iterator[None]:
     except psycopg.OperationalError as error:
         if loop.time() < deadline:
             raise
-        raise psycopg.OperationalError(f"no answer within {within:g} s") from error
+        raise SilenceError(f"no answer within {within:g} s") from error
     finally:
         timer.cancel()
 
@@ -128,8 +108,7 @@ def translated_errors(schema: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        text = error.diag.message_primary or str(error)
-        raise build_database_error(sqlstate=error.sqlstate, text=text, schema=schema) from error
+        raise build_database_error(read_fault(error, schema=schema)) from error
 
 
 class PostgresStore:

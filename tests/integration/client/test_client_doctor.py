@@ -140,9 +140,10 @@ def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        pytest.param(f"postgresql://me:{SECRET}@127.0.0.1:1/x", "no connection: connection", id="away"),
-        pytest.param(f"postgresql://me:{SECRET}@[half/x", "is not a connection URL", id="no URL"),
-        pytest.param("postgresql:///no_such_database?host=HOST", 'database "no_such_database" does not', id="missing"),
+        pytest.param(f"postgresql://me:{SECRET}@127.0.0.1:1/x", "no connection: it cannot be reached", id="away"),
+        pytest.param(f"postgresql://me:{SECRET}@[half/x", "cannot be used: its host is not readable", id="no URL"),
+        pytest.param(f"postgresql://me:{SECRET}@x@127.0.0.1:1/x", "user or password holds an @", id="an @"),
+        pytest.param("postgresql:///no_such_database?host=HOST", "in DATABASE_URL does not exist", id="missing"),
     ],
 )
 def test_an_unusable_database_is_reported_without_its_url(

@@ -98,7 +98,9 @@ def silent_port() -> Iterator[int]:
             "host and port",
             id="silent",
         ),
-        pytest.param({"query": "nonsense=1"}, 20, Reason.CONFIGURATION_INVALID, "not a valid", id="broken-url"),
+        pytest.param(
+            {"query": "nonsense=1"}, 20, Reason.CONFIGURATION_INVALID, "DATABASE_URL cannot be used", id="broken-url"
+        ),
     ],
 )
 def test_a_database_that_is_not_there(

@@ -31,7 +31,9 @@ def test_a_host_that_can_have_no_address_is_a_matter_of_settings(jobs: Any, samp
 
     assert job.process.returncode == 20
     assert job.result.error.reason is Reason.CONFIGURATION_INVALID
-    assert job.result.error.message == ("The sync cannot start: DATABASE_URL names a host that can have no address.")
+    assert job.result.error.message == (
+        "The sync cannot start: DATABASE_URL cannot be used: it names a host that can have no address."
+    )
     assert "Traceback" not in job.output
 
 

@@ -17,6 +17,7 @@ from estimatesync_job.core.errors import (
     TransientSourceError,
     build_failure,
 )
+from estimatesync_postgres.faults import Fault, Kind
 
 
 @pytest.mark.parametrize(
@@ -52,66 +53,15 @@ def test_the_text_of_an_unknown_error_stays_out_of_the_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "kind", "cure"),
+    ("kind", "error", "message"),
     [
-        pytest.param("57P01", DatabaseUnavailableError, "stopping", id="admin-shutdown"),
-        pytest.param("57014", DatabaseUnavailableError, "in the way", id="statement-timeout"),
-        pytest.param("53300", DatabaseUnavailableError, "no free connection", id="too-many-connections"),
-        pytest.param("53100", DatabaseUnavailableError, "disk space", id="disk-full"),
-        pytest.param("40P01", DatabaseUnavailableError, "in the way", id="deadlock"),
-        pytest.param("55P03", DatabaseUnavailableError, "in the way", id="lock-timeout"),
-        pytest.param("23505", DatabaseUnavailableError, "in the way", id="written-by-another"),
-        pytest.param("08006", DatabaseUnavailableError, "connection broke", id="connection-failure"),
-        pytest.param("25P03", DatabaseUnavailableError, "connection broke", id="idle-in-transaction"),
-        pytest.param("28P01", DatabaseRefusedError, "Correct DATABASE_URL", id="wrong-password"),
-        pytest.param("3D000", DatabaseRefusedError, "Create it", id="missing-database"),
-        pytest.param("42501", DatabaseRefusedError, "lacks a right", id="missing-right"),
-        pytest.param("42703", DatabaseRefusedError, "botzilla are not this program's", id="foreign-table"),
-        pytest.param("25006", DatabaseRefusedError, "primary server", id="read-only"),
-        pytest.param("22003", DatabaseRefusedError, "refuses the work", id="anything-else"),
+        pytest.param(Kind.SETTING, ConfigurationError, "The sync cannot start: why.", id="setting"),
+        pytest.param(Kind.REFUSED, DatabaseRefusedError, "PostgreSQL refuses the sync: why.", id="refused"),
+        pytest.param(Kind.UNAVAILABLE, DatabaseUnavailableError, "PostgreSQL is not available: why.", id="away"),
     ],
 )
-def test_a_server_error_is_classified_by_its_code(sqlstate: str, kind: type[SyncError], cure: str) -> None:
-    error = build_database_error(sqlstate=sqlstate, text="what the server says", schema="botzilla")
+def test_a_fault_of_the_database_is_an_error_of_the_sync(kind: Kind, error: type[SyncError], message: str) -> None:
+    built = build_database_error(Fault(kind=kind, text="why"))
 
-    assert type(error) is kind
-    assert cure in str(error)
-    assert "(what the server says)" in str(error)
-
-
-def test_a_quota_is_distinguished_from_a_defect_of_the_server() -> None:
-    text = 'could not extend file "base/5/1249": Disk quota exceeded'
-
-    error = build_database_error(sqlstate="XX000", text=text, schema="botzilla")
-
-    assert type(error) is DatabaseUnavailableError
-    assert "lacks disk space" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("text", "kind", "cure"),
-    [
-        pytest.param("Connection refused", DatabaseUnavailableError, "host and port", id="refused"),
-        pytest.param("failed to resolve host 'database'", DatabaseUnavailableError, "host and port", id="dns"),
-        pytest.param("connection timeout expired", DatabaseUnavailableError, "host and port", id="timeout"),
-        pytest.param("no answer within 630 s", DatabaseUnavailableError, "never answered", id="silent"),
-        pytest.param("FATAL: sorry, too many clients already", DatabaseUnavailableError, "no free", id="full"),
-        pytest.param("FATAL: the database system is starting up", DatabaseUnavailableError, "starting", id="starting"),
-        pytest.param("server closed the connection unexpectedly", DatabaseUnavailableError, "broke", id="broken"),
-        pytest.param("sending copy data failed: SSL error", DatabaseUnavailableError, "broke", id="broken-copy"),
-        pytest.param('FATAL: password authentication failed for user "sync"', DatabaseRefusedError, "user or", id="pw"),
-        pytest.param('FATAL: database "estimates" does not exist', DatabaseRefusedError, "Create it", id="no-database"),
-        pytest.param('FATAL: no pg_hba.conf entry for host "10.0.0.7"', DatabaseRefusedError, "pg_hba", id="hba"),
-        pytest.param('FATAL: pg_hba.conf rejects host "10.0.0.7"', DatabaseRefusedError, "sslmode", id="reject"),
-        pytest.param("server does not support SSL", DatabaseRefusedError, "sslmode", id="no-tls"),
-        pytest.param("SSL error: certificate verify failed", DatabaseRefusedError, "caConfigMap", id="authority"),
-        pytest.param('root certificate file "/x" does not exist', DatabaseRefusedError, "sslrootcert", id="no-file"),
-        pytest.param('certificate for "a" does not match host name "b"', DatabaseRefusedError, "host", id="other-host"),
-    ],
-)  # fmt: skip
-def test_a_failed_connection_is_classified_by_its_words(text: str, kind: type[SyncError], cure: str) -> None:
-    error = build_database_error(sqlstate=None, text=text, schema="botzilla")
-
-    assert type(error) is kind
-    assert cure in str(error)
-    assert not {secret for secret in ("sync", "estimates", "10.0.0.7") if f'"{secret}"' in str(error)}
+    assert type(built) is error
+    assert str(built) == message

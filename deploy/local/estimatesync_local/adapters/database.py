@@ -11,6 +11,7 @@ from typing import Final
 
 import psycopg
 from estimatesync_job.adapters.migrations import write_migrations
+from estimatesync_postgres.connection import create_connection, read_fault
 from psycopg.rows import DictRow, dict_row
 
 from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError
@@ -38,7 +39,7 @@ async def migrate(database_url: str) -> None:
     Raises:
         psycopg.Error: The database cannot be reached, or refuses.
     """
-    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+    async with await create_connection(database_url) as connection:
         await write_migrations(connection, schema=_SCHEMA, package=_PACKAGE)
 
 
@@ -71,8 +72,12 @@ class ReconnectingConnection:
 
     async def _reconnect(self) -> Connection:
         await self._disconnect()
-        return await psycopg.AsyncConnection.connect(
-            self._database_url, autocommit=True, row_factory=dict_row, connect_timeout=_CONNECT_SECONDS
+        return await create_connection(
+            self._database_url,
+            defaults={"connect_timeout": _CONNECT_SECONDS},
+            asks_why=False,
+            autocommit=True,
+            row_factory=dict_row,
         )
 
     async def _disconnect(self) -> None:
@@ -101,12 +106,17 @@ async def single_instance(database_url: str) -> AsyncIterator[None]:
         DatabaseError: The database cannot be reached.
     """
     try:
-        connection = await psycopg.AsyncConnection.connect(database_url, autocommit=True)
+        connection = await create_connection(database_url, autocommit=True)
     except psycopg.Error as error:
-        raise DatabaseError(f"The database cannot be used: {error}") from error
+        raise DatabaseError(f"The database cannot be used: {describe_error(error)}.") from error
     async with connection:
         await _take_lock(connection)
         yield
+
+
+def describe_error(error: psycopg.Error) -> str:
+    """Say what an error means, without anything of the URL."""
+    return read_fault(error, schema=_SCHEMA).text
 
 
 async def _take_lock(connection: psycopg.AsyncConnection) -> None:
@@ -117,3 +127,5 @@ async def _take_lock(connection: psycopg.AsyncConnection) -> None:
         raise AlreadyRunningError(
             "Another EstimateSync is using this database. Stop it, or set DATABASE_URL to another database."
         ) from error
+    except psycopg.Error as error:
+        raise DatabaseError(f"The database cannot be used: {describe_error(error)}.") from error

@@ -29,9 +29,10 @@ from estimatesync_contract.estimate_sync import (
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
+from estimatesync_postgres.connection import create_connection
 from psycopg.rows import DictRow
 
-from estimatesync_local.adapters.database import ReconnectingConnection
+from estimatesync_local.adapters.database import ReconnectingConnection, describe_error
 from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 _INSERT: Final = """
@@ -338,8 +339,12 @@ def _api_errors() -> Iterator[None]:
 def _reconciler_errors() -> Iterator[None]:
     try:
         yield
-    except (psycopg.Error, TimeoutError) as error:
-        raise operator_ports.BackendUnavailableError(f"the database cannot answer now: {error}") from error
+    except psycopg.Error as error:
+        raise operator_ports.BackendUnavailableError(
+            f"the database cannot answer now: {describe_error(error)}"
+        ) from error
+    except TimeoutError as error:
+        raise operator_ports.BackendUnavailableError("the database cannot answer now: it is silent") from error
 
 
 async def listen(database_url: str, *, on_name: Callable[[str], None], on_connect: Callable[[], None]) -> None:
@@ -353,13 +358,13 @@ async def listen(database_url: str, *, on_name: Callable[[str], None], on_connec
     failures = 0
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            async with await create_connection(database_url, asks_why=False, autocommit=True) as connection:
                 await connection.execute(_LISTEN)
                 failures = 0
                 on_connect()
                 async for notification in connection.notifies():
                     on_name(notification.payload)
         except psycopg.Error as error:
-            logger.warning("cannot listen for new syncs, which delays them: %s", error)
+            logger.warning("cannot listen for new syncs, which delays them: %s", describe_error(error))
         failures += 1
         await asyncio.sleep(compute_backoff(failures, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS))

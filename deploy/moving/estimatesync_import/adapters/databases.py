@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import psycopg
 from estimatesync_job.adapters.migrations import read_sql as read_sync_sql
+from estimatesync_postgres.connection import ConnectionFaultError, create_connection
 from psycopg import AsyncConnection, IsolationLevel, sql
-from psycopg.conninfo import conninfo_to_dict
 
 from estimatesync_import.core.errors import DatabaseFault
 from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
@@ -23,7 +23,6 @@ _HINTS: Final = {
     "25006": "it is read-only: name the primary server",
     "53": "it lacks disk space, memory or connections",
 }
-_CONNECT_SECONDS: Final = 10
 
 _KEY_FIELDS: Final = OldForeignKey.__struct_fields__
 """In the order in which the statement names them."""
@@ -84,17 +83,8 @@ async def open_our_database(databases: Databases) -> AsyncIterator[AsyncConnecti
 
 
 async def _connect(url: str, variable: str) -> AsyncConnection:
-    try:
-        parameters = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        # The error would repeat the URL, password and all.
-        raise DatabaseFault(f"{variable} is not a valid connection URL.") from None
-    defaults: dict[str, Any] = {"application_name": "estimatesync-import", "connect_timeout": _CONNECT_SECONDS}
-    try:
-        return await AsyncConnection.connect(**(defaults | parameters), prepare_threshold=None)
-    except UnicodeError:
-        # From the lookup of a host name that has two dots in a row, or a part that is too long.
-        raise DatabaseFault(f"{variable} names a host that cannot have an address.") from None
+    defaults: dict[str, Any] = {"application_name": "estimatesync-import"}
+    return await create_connection(url, variable=variable, defaults=defaults, prepare_threshold=None)
 
 
 @contextmanager
@@ -136,11 +126,10 @@ def _build_column(name: str, type_name: str, category: str, max_length: int | No
 
 def build_database_fault(error: psycopg.Error, *, variable: str) -> DatabaseFault:
     """Build the error, which names the database by its variable. A text without a code may hold a user's name."""
+    if isinstance(error, ConnectionFaultError):
+        return DatabaseFault(f"The database in {variable} cannot be used: {error.fault.text}.")
     if error.sqlstate is None:
-        return DatabaseFault(
-            f"The database in {variable} cannot be reached, refuses the login, or broke the connection: "
-            f"check that it runs, and the user, password, host and port in {variable}."
-        )
+        return DatabaseFault(f"The database in {variable} broke the connection: try again.")
     hint = _HINTS.get(error.sqlstate) or _HINTS.get(error.sqlstate[:2])
     text = error.diag.message_primary or "no text"
     if error.sqlstate[:2] in _VALUE_FAULTS:

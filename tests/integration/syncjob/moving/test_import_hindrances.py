@@ -325,17 +325,17 @@ def test_a_sync_never_writes_into_old_tables_that_have_the_names_of_ours(
         pytest.param({"DATABASE_URL": "mysql://u:hunter2@h/d"}, "DATABASE_URL must start with", id="other"),
         pytest.param(
             {"OLD_DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/d"},
-            "The database in OLD_DATABASE_URL cannot be reached",
+            "The database in OLD_DATABASE_URL cannot be used: it cannot be reached",
             id="unreachable",
         ),
         pytest.param(
             {"OLD_DATABASE_URL": "postgresql://u:hunter2@h/d?oops=1"},
-            "OLD_DATABASE_URL is not a valid connection URL",
+            "OLD_DATABASE_URL cannot be used: parameter 1 after the ? is none",
             id="malformed",
         ),
         pytest.param(
             {"OLD_DATABASE_URL": "postgresql://u:hunter2@old..test/d"},
-            "OLD_DATABASE_URL names a host that cannot have an address",
+            "OLD_DATABASE_URL cannot be used: it names a host that can have no address",
             id="no host",
         ),
     ],
