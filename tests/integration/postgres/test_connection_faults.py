@@ -105,9 +105,7 @@ def test_the_code_of_a_server_decides_whatever_it_says(
 @pytest.mark.parametrize(
     ("code", "text", "kind", "cure"),
     [
-        pytest.param(
-            "XX000", "Tenant or user not found", Kind.REFUSED, "its pooler knows no such", id="supavisor"
-        ),
+        pytest.param("XX000", "Tenant or user not found", Kind.REFUSED, "its pooler knows no such", id="supavisor"),
         pytest.param("08P01", "no such user: Hunter2", Kind.REFUSED, "its pooler knows no such user", id="pgbouncer"),
         pytest.param("08P01", "pgbouncer cannot connect to server", Kind.UNAVAILABLE, "the server failed", id="behind"),
     ],
