@@ -92,7 +92,7 @@ def create_app(
         app.add_middleware(RequestTracing(tracer))
     app.add_middleware(AccessLog(metrics))
     app.add_middleware(KeyCheck(authentication, trusted_proxies=settings.trusted_proxies))
-    app.add_middleware(Lifespan(store, waiter))
+    app.add_middleware(Lifespan(store, waiter, trusted_proxies=settings.trusted_proxies))
     _configure(app)
     start = StartResource(
         store,
@@ -106,8 +106,8 @@ def create_app(
     app.add_route(START_PATH_ALIAS, start)
     _add_sync_routes(app, store, settings, clock=clock, token=token, pause=pause)
     app.add_route("/healthz", HealthResource())
-    app.add_route("/readyz", ReadyResource(store))
-    app.add_route("/metrics", MetricsResource(metrics, refresh=key_store.refresh))
+    app.add_route("/readyz", ReadyResource(store, monotonic=monotonic))
+    app.add_route("/metrics", MetricsResource(metrics, refresh=key_store.refresh, monotonic=monotonic))
     app.add_route("/openapi.json", OpenApiResource())
     app.add_route("/docs", DocsResource())
     if settings.has_status_page:

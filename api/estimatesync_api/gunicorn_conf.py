@@ -4,7 +4,9 @@ Another composition, like the one-machine mode, uses the same file and names its
 https://gunicorn.org/reference/settings/
 """
 
+import contextlib
 import os
+import resource
 import shutil
 import tempfile
 from typing import Any, Protocol
@@ -15,6 +17,14 @@ from estimatesync_api.settings import read_server_settings
 
 # The application, which is loaded before gunicorn listens, reports faults: these with all the others.
 _settings = read_server_settings(SettingsReader(os.environ))
+
+# Connections are files, and some systems allow a process only 1,024 of them unless it asks for more.
+_OPEN_FILES = 65_536
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = _OPEN_FILES if _hard == resource.RLIM_INFINITY else min(_hard, _OPEN_FILES)
+if _soft != resource.RLIM_INFINITY and _soft < _wanted:
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_wanted, _hard))
 
 wsgi_app = "estimatesync_api.main:app"
 bind = _settings.bind

@@ -1,13 +1,19 @@
-"""gunicorn's asyncio worker, which also notifies the application when it must end.
+"""gunicorn's asyncio worker, which also bounds connections, and notifies the application when it must end.
 
 ASGI's own notice of shutdown comes only after the last connection has closed, which is too late for callers who wait
-for a sync: they would be cut off without an answer. `gunicorn_conf.py` names this class.
+for a sync: they would be cut off without an answer. gunicorn waits for ever for the first request of a connection, and
+takes any number of connections. `gunicorn_conf.py` names this class.
 """
 
-from typing import Final
+import asyncio
+import resource
+from functools import cached_property
+from typing import Any, Final
 
-from gunicorn.workers.gasgi import ASGIWorker
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
 
+from estimatesync_api.core.connections import HEAD_SECONDS, IS_PROXY, ConnectionLimiter, compute_bound
 from estimatesync_api.waiter import CLOSE_WAITER
 
 ANNOUNCING_SECONDS: Final = 1.0
@@ -21,8 +27,76 @@ ANSWER_SECONDS: Final = 5.0
 """Left of `graceful_timeout` for the answers themselves."""
 
 
-class DrainingWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
-    """Gives callers time to be answered before the process ends."""
+class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no types
+    """A connection that has a time to say what it wants, and gives way when its address holds too many."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _is_refused = False
+    _peer = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """No head has arrived that is not answered yet."""
+        return self._request_ready is not None and not self._request_ready.is_set()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        closed = self.worker.connections.admit(self, self._peer)
+        if closed is self:
+            self._is_refused = True
+            transport.abort()
+            return
+        if closed is not None:
+            closed.give_way()
+        super().connection_made(transport)
+        seconds = min(HEAD_SECONDS, self.cfg.timeout or HEAD_SECONDS)
+        self._head_timer = self.worker.loop.call_later(seconds, self._end_without_head)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_refused:
+            super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        self.worker.connections.forget(self, self._peer)
+        if not self._is_refused:
+            super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """Close a connection that only waits, so that its address can have another one."""
+        self._stop_timer()
+        self._close_transport()
+        self._request_ready.set()
+
+    def _on_headers_complete(self) -> Any:  # noqa: ANN401 - gunicorn's own
+        self._stop_timer()
+        return super()._on_headers_complete()
+
+    def _end_without_head(self) -> None:
+        self._head_timer = None
+        if self.is_waiting:
+            self._send_error_response(408, "The head of the request did not arrive in time.")
+            self.give_way()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+# The worker has no setting for the class of its connections.
+gasgi.ASGIProtocol = BoundedConnection
+
+
+class DrainingWorker(gasgi.ASGIWorker):  # type: ignore[misc] # gunicorn has no types
+    """Bounds connections, and gives callers time to be answered before the process ends."""
+
+    @cached_property
+    def connections(self) -> ConnectionLimiter:
+        """Asked for with the first connection: the application has been started by then."""
+        open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return ConnectionLimiter(compute_bound(open_files), is_proxy=self.state.get(IS_PROXY, lambda _peer: False))
 
     def handle_exit_signal(self) -> None:
         """Handle SIGTERM: take no new connections, and answer what is under way, finished or not."""

@@ -20,7 +20,8 @@ from estimatesync_tracing.spans import Attribute, SpanKind, Tracer
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
-from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network
+from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network, is_trusted_peer
+from estimatesync_api.core.connections import IS_PROXY
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.request import Access, Request, find_client, get_access
@@ -96,9 +97,10 @@ class AccessLog:
     async def process_response(self, req: Request, resp: Response, resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position
         """Log the request, its key's name and the answer; probes and polls of an open page only if they fail."""
         seconds = time.perf_counter() - req.context.started
-        self._metrics.record_request(
-            method=req.method, route=req.uri_template, status=resp.status_code, seconds=seconds
-        )
+        # Anyone may send any method to any address: only what was declared becomes a label.
+        is_declared = hasattr(resource, f"on_{req.method.lower()}")
+        method, route = (req.method, req.uri_template) if is_declared else (None, None)
+        self._metrics.record_request(method=method, route=route, status=resp.status_code, seconds=seconds)
         is_routine = get_access(resource) is Access.PUBLIC or req.context.is_routine
         if is_routine and resp.status_code < _CLIENT_ERROR:
             return
@@ -162,15 +164,17 @@ class SpanBeginning:
 
 
 class Lifespan:
-    """Opens the store when a server process starts and closes it at its end; hands the waiter to the server."""
+    """Opens the store when a server process starts and closes it at its end; hands to the server what it must know."""
 
-    def __init__(self, store: SyncStore, waiter: SyncWaiter) -> None:
+    def __init__(self, store: SyncStore, waiter: SyncWaiter, *, trusted_proxies: tuple[Network, ...]) -> None:
         self._store = store
         self._waiter = waiter
+        self._trusted_proxies = trusted_proxies
 
     async def process_startup(self, scope: Mapping[str, Any], _event: Mapping[str, Any]) -> None:
         if "state" in scope:
             scope["state"][CLOSE_WAITER] = self._waiter.close_after
+            scope["state"][IS_PROXY] = lambda peer: is_trusted_peer(peer, self._trusted_proxies)
         await self._store.open()
 
     async def process_response(self, _req: Request, resp: Response, _resource: object, _succeeded: bool) -> None:  # noqa: FBT001 - Falcon passes it by position

@@ -42,6 +42,8 @@ from estimatesync_api.settings import RepeatedRequests
 from estimatesync_api.waiter import ClosingError, SyncWaiter
 
 BODY_MAX_BYTES: Final = 64 * 1024
+BODY_SECONDS: Final = 30.0
+"""For all of a body, however small its pieces are."""
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -50,12 +52,16 @@ async def read_body(req: Request) -> bytes:
     """Read the whole body, or none of one that is too large.
 
     Raises:
-        ApiError: Too large, or cut off: half a request must not start a sync of the default days.
+        ApiError: Too large, too slow, or cut off: half a request must not start a sync of the default days.
     """
     length = req.content_length
     if length is not None and length > BODY_MAX_BYTES:
         raise ApiError(Problem.BODY_TOO_LARGE)
-    body = await req.stream.read(BODY_MAX_BYTES + 1)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await req.stream.read(BODY_MAX_BYTES + 1)
+    except TimeoutError as error:
+        raise ApiError(Problem.BODY_INCOMPLETE) from error
     if len(body) > BODY_MAX_BYTES:
         raise ApiError(Problem.BODY_TOO_LARGE)
     if length is not None and len(body) < length:

@@ -15,8 +15,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 MULTIPROC_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 UNKNOWN: Final = "other"
 
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OPEN_METRICS: Final = "application/openmetrics-text"
+_PLAIN_TEXT: Final = "text/plain"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+def choose_media(accept: str) -> str:
+    """Choose one of two formats, whatever versions and escapes are asked for: no name or label here needs any."""
+    return _OPEN_METRICS if _OPEN_METRICS in accept else _PLAIN_TEXT
 
 
 class ApiMetrics:
@@ -47,10 +53,9 @@ class ApiMetrics:
             multiprocess_mode="livemostrecent",
         )
 
-    def record_request(self, *, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count an answer; `route` is the address as it was declared, None for none of ours."""
-        method = method if method in _METHODS else UNKNOWN
-        route = route or UNKNOWN
+    def record_request(self, *, method: str | None, route: str | None, status: int, seconds: float) -> None:
+        """Count an answer; method and route are as they were declared, None for none of ours."""
+        method, route = method or UNKNOWN, route or UNKNOWN
         self._requests.labels(method, route, status).inc()
         self._seconds.labels(method, route).observe(seconds)
 
@@ -73,10 +78,10 @@ class ApiMetrics:
         """Say how many API keys, or files of them, cannot be used now."""
         self._key_faults.set(count)
 
-    def format(self, accept: str) -> tuple[bytes, str]:
-        """Write all numbers in the format that is asked for; answers that and its media type."""
-        encode, media = choose_encoder(accept)
-        return encode(self._choose_registry()), media
+    def format(self, media: str) -> tuple[bytes, str]:
+        """Write all numbers in one of the formats of `choose_media`; answers that and its content type."""
+        encode, content_type = choose_encoder(media)
+        return encode(self._choose_registry()), content_type
 
     def _choose_registry(self) -> CollectorRegistry:
         if MULTIPROC_DIR not in os.environ:

@@ -35,7 +35,11 @@ class Problem(Enum):
 
     INVALID_JSON = (400, "invalid_json", "The body is not valid JSON.")
     INVALID_REQUEST = (400, "invalid_request", "The request is not valid.")
-    BODY_INCOMPLETE = (400, "body_incomplete", "The body is shorter than its Content-Length.")
+    BODY_INCOMPLETE = (
+        400,
+        "body_incomplete",
+        "The body is shorter than its Content-Length, or did not arrive in time.",
+    )
     KEY_MISSING = (401, "api_key_missing", "Send your API key in the X-API-KEY header.")
     KEY_WRONG = (403, "api_key_wrong", "The key in the X-API-KEY header is not valid.")
     KEY_READ_ONLY = (403, "api_key_read_only", "This key is read-only; use another one to change something.")

@@ -61,6 +61,8 @@ def check_store(client: httpx.Client) -> Finding:
     response = client.get(_READY_PATH)
     if response.is_success:
         return build_finding(Check.CLUSTER, Diagnosis.STORE_READY)
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        return build_finding(Check.CLUSTER, Diagnosis.READINESS_NOT_PUBLISHED)
     return build_finding(Check.CLUSTER, Diagnosis.STORE_UNAVAILABLE, detail=_read_message(response))
 
 

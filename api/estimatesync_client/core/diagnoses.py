@@ -120,6 +120,11 @@ class Diagnosis(Enum):
 
     # Where syncs are kept.
     STORE_READY = (_OK, "a sync could be stored now", "")
+    READINESS_NOT_PUBLISHED = (
+        _UNKNOWN,
+        "not known from here: this address does not publish /readyz",
+        "Ask from inside the cluster, through kubectl port-forward to the API's Service; or start a sync",
+    )
     STORE_UNAVAILABLE = (
         _FAULT,
         "no sync can be stored now: {detail}",

@@ -118,7 +118,7 @@ def test_a_sync_that_the_cluster_refuses_is_422_with_the_cause(api: Any, no_sync
 
     assert (answer.status, answer.body["code"]) == (422, "sync_refused")
     assert answer.body["message"] == "The sync was refused: no syncs on Mondays"
-    assert api.ask("GET", "/readyz").status == 503
+    api.wait_until("the API to be unready", lambda: api.ask("GET", "/readyz").status == 503)
 
 
 def test_the_service_account_may_do_what_the_api_does_and_no_more(api: Any) -> None:

@@ -67,12 +67,15 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     syncs = tmp_path / "syncs"
     syncs.mkdir()
 
-    def start(*arguments: str, **environment: str) -> Server:
+    def start(*arguments: str, open_files: tuple[int, int] | None = None, **environment: str) -> Server:
+        """`open_files` are the soft and the hard limit that the server finds."""
+        soft, hard = open_files or (0, 0)
+        limit = ["sh", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "sh"] if open_files else []
         log = tmp_path / "gunicorn.log"
         own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "SYNC_DIRECTORY": str(syncs), **environment}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf", *arguments],
+                [*limit, sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf", *arguments],
                 env={"PATH": os.environ["PATH"], **own},
                 stderr=output,
                 stdout=output,
@@ -97,7 +100,7 @@ def server(serve: Callable[..., Server]) -> Server:
 @pytest.fixture
 def serve_files(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start the API with syncs in files, with settings of the test's own."""
-    return lambda *arguments, **environment: serve(*FILES, *arguments, "http_composition:app", **environment)
+    return lambda *arguments, **options: serve(*FILES, *arguments, "http_composition:app", **options)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -49,6 +50,67 @@ def test_clients_that_never_finish_their_request_do_not_block_others(
 
     assert status == 202
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("open_files", "from_several"),
+    [
+        pytest.param((1024, 4096), False, id="a soft limit"),
+        pytest.param((1024, 1024), False, id="a hard limit"),
+        pytest.param((1024, 4096), True, id="several addresses"),
+    ],
+)
+def test_a_thousand_half_sent_requests_leave_room_for_others(
+    serve_files: Callable[..., Any], headers: dict[str, str], open_files: tuple[int, int], *, from_several: bool
+) -> None:
+    server = serve_files(open_files=open_files)
+    with ExitStack() as stack:
+        for number in range(1020):
+            own = (f"127.0.0.{2 + number % 3}", 0) if from_several else None
+            connection = socket.create_connection(("127.0.0.1", server.port), WAIT_SECONDS, source_address=own)
+            stack.enter_context(connection).sendall(b"GET /healthz HTTP/1.1\r\nHost:")
+
+        started = time.monotonic()
+        status, _ = ask(server.port, "POST", URL, headers=headers)
+        seconds = time.monotonic() - started
+
+    assert status == 202
+    assert seconds < 2
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"", b"HTTP/1.1 408 ", id="nothing"),
+        pytest.param(b"GET /healthz HT", b"HTTP/1.1 408 ", id="half a line"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"HTTP/1.1 408 ", id="half a head"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 ", id="a whole one"),
+    ],
+)
+def test_a_head_has_a_time_limit_and_a_request_has_none(server: Any, sent: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_SECONDS) as connection:
+        connection.sendall(sent)
+        answer = connection.recv(65536)
+        is_open = b"200" in answer
+        if is_open:
+            # Longer than a head may take: the connection is kept, and serves the next request.
+            time.sleep(2.5)
+            connection.sendall(sent)
+            answer = connection.recv(65536)
+
+    assert answer.startswith(status)
+
+
+def test_a_caller_who_waits_longer_than_a_head_may_take_is_answered(server: Any, headers: dict[str, str]) -> None:
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(ask, server.port, "POST", f"{URL}?background=false", headers=headers)
+        (name,) = server.wait_until_stored(1)
+        time.sleep(2.5)
+        server.finish(name)
+        status, body = waiting.result(WAIT_SECONDS)
+
+    assert (status, body["sync_id"]) == (200, name)
 
 
 WRONG_ADDRESSES = [

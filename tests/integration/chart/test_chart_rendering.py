@@ -359,7 +359,9 @@ def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(rend
 
 
 @pytest.mark.parametrize("has_page", [True, False])
-def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[..., Any], *, has_page: bool) -> None:
+def test_the_outside_reaches_every_address_but_those_for_the_cluster(
+    render: Callable[..., Any], *, has_page: bool
+) -> None:
     settings = parse_settings({"API_KEYS": "made-up-key-0123456789", "STATUS_PAGE": str(has_page).lower()})
     unused_store: Any = None
     served = {route.path for route in inspect_app(create_app(settings, unused_store)).routes}
@@ -375,7 +377,7 @@ def test_the_outside_reaches_every_address_but_the_metrics(render: Callable[...,
         for address in served
         if not any(address == path or (kind == "Prefix" and address.startswith(f"{path}/")) for path, kind in published)
     }
-    assert (same, left) == (published, {"/metrics"})
+    assert (same, left) == (published, {"/metrics", "/readyz"})
     assert len(rule["matches"]) <= 8, "more, a Gateway may refuse"
 
 

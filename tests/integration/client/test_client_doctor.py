@@ -233,6 +233,13 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
             "no sync can be stored now: Away",
             id="no store",
         ),
+        pytest.param(
+            [HEALTHY, (200, {}), (404, PROBLEM), (404, b"default backend - 404")],
+            "cluster",
+            "unknown",
+            "does not publish /readyz",
+            id="readiness is not published",
+        ),
     ],
 )
 def test_what_the_server_answers_is_judged(

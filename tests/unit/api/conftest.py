@@ -1,7 +1,7 @@
 """A store in memory and an API around it, asked without a network."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -28,6 +28,8 @@ class MemoryStore:
     find_fault: Exception | None = None
     log_fault: Exception | None = None
     check_fault: Exception | None = None
+    while_checking: Callable[[], Awaitable[object]] | None = None
+    checks: int = 0
     fetches: list[EstimateSyncStatus | Exception | None] = field(default_factory=list)
     """What each coming fetch finds: a new status, an error, or None for a sync that has been deleted."""
     is_sure: bool = False
@@ -47,6 +49,9 @@ class MemoryStore:
         self.lifespan.append("closed")
 
     async def check(self) -> None:
+        self.checks += 1
+        if self.while_checking:
+            await self.while_checking()
         if self.check_fault:
             raise self.check_fault
 

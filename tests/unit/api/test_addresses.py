@@ -1,11 +1,13 @@
 """Everything but POST: one sync, health, and addresses and methods that are not there."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import falcon.asgi
 import pytest
-from estimatesync_api.app import Asgi, create_token
+from estimatesync_api.app import Asgi, create_app, create_token
+from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync
 from falcon.testing import ASGIConductor, TestClient
 
@@ -67,13 +69,47 @@ def test_health_needs_neither_key_nor_store(unauthenticated: TestClient, store: 
     assert unauthenticated.simulate_get("/healthz").json == {"status": "ok"}
 
 
-def test_readiness_is_the_store_s(unauthenticated: TestClient, store: Any, unavailable: Exception) -> None:
+def test_readiness_is_the_store_s_and_its_verdict_is_kept_for_two_seconds(store: Any, unavailable: Exception) -> None:
+    seconds = [100.0]
+    settings = parse_settings({"API_KEYS": "make:made-up-key-of-make"})
+    unauthenticated = TestClient(create_app(settings, store, monotonic=lambda: seconds[0]))
+
     ready = unauthenticated.simulate_get("/readyz")
     store.check_fault = unavailable
+    seconds[0] += 1.5
+    still = unauthenticated.simulate_get("/readyz")
+    seconds[0] += 0.5
     away = unauthenticated.simulate_get("/readyz")
+    store.check_fault = None
+    seconds[0] += 1.5
+    still_away = unauthenticated.simulate_get("/readyz")
+    seconds[0] += 0.5
+    again = unauthenticated.simulate_get("/readyz")
 
-    assert (ready.status_code, ready.json) == (200, {"status": "ready"})
-    assert (away.status_code, away.json["code"]) == (503, "unavailable")
+    assert [each.status_code for each in (ready, still, away, still_away, again)] == [200, 200, 503, 503, 200]
+    assert store.checks == 3
+    assert (still_away.json, still_away.headers["retry-after"]) == (away.json, "10")
+    assert ready.json == {"status": "ready"}
+    assert away.json["code"] == "unavailable"
+
+
+def test_many_who_ask_at_once_share_one_look(app: Asgi, store: Any) -> None:
+    async def ask_together() -> set[int]:
+        began, may_end = asyncio.Event(), asyncio.Event()
+
+        async def look() -> None:
+            began.set()
+            await may_end.wait()
+
+        store.while_checking = look
+        async with ASGIConductor(app) as conductor:
+            asked = [asyncio.create_task(conductor.simulate_get("/readyz")) for _ in range(20)]
+            await began.wait()
+            may_end.set()
+            return {answer.status_code for answer in await asyncio.gather(*asked)}
+
+    assert asyncio.run(ask_together()) == {200}
+    assert store.checks == 1
 
 
 def test_a_new_address_is_closed_without_a_key_unless_it_says_otherwise(app: Asgi, unauthenticated: TestClient) -> None:

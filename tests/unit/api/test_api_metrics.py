@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+from estimatesync_api.app import create_app
+from estimatesync_api.settings import parse_settings
 from falcon.testing import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,9 +27,52 @@ def test_requests_are_counted_by_the_route_as_it_was_declared(client: TestClient
     numbers = read(unauthenticated)
     requests = "estimatesync_api_requests_total"
     assert numbers[requests, (f"{SYNCS}/{{sync_id}}", "404", "GET")] == 2
-    assert numbers[requests, ("404", "GET", "other")] == 1
+    assert numbers[requests, ("404", "other", "other")] == numbers[requests, ("400", "other", "other")] == 1
     assert numbers["estimatesync_api_request_duration_seconds_count", (f"{SYNCS}/{{sync_id}}", "GET")] == 2
     assert not [labels for _, labels in numbers if "est-1" in labels or "BREW" in labels or "/secret-place" in labels]
+
+
+def test_only_what_was_declared_becomes_a_label(client: TestClient, unauthenticated: TestClient) -> None:
+    for method in ("PUT", "DELETE", "PATCH", "HEAD", "BREW", "CONNECT"):
+        for path in (URL, SYNCS, f"{SYNCS}/est-1", "/healthz", "/docs", "/nowhere"):
+            client.simulate_request(method, path)
+            unauthenticated.simulate_request(method, path)
+
+    labels = {labels for (name, labels) in read(unauthenticated) if name == "estimatesync_api_requests_total"}
+
+    assert {(method, route) for _, method, route in labels} == {("other", "other")}
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        pytest.param("", "text/plain; version=0.0.4", id="nothing"),
+        pytest.param("text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain; version=0.0.4", id="text"),
+        pytest.param(
+            "application/openmetrics-text;version=1.0.0", "application/openmetrics-text; version=1", id="open"
+        ),
+        pytest.param("application/openmetrics-text; version=x", "application/openmetrics-text; version=1", id="odd"),
+    ],
+)
+def test_the_page_has_one_of_two_formats(unauthenticated: TestClient, accept: str, content_type: str) -> None:
+    answer = unauthenticated.simulate_get("/metrics", headers={"Accept": accept})
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(content_type)
+
+
+def test_the_page_is_written_once_a_second(store: Any) -> None:
+    seconds = [100.0]
+    settings = parse_settings({"API_KEYS": "make:made-up-key-of-make"})
+    unauthenticated = TestClient(create_app(settings, store, monotonic=lambda: seconds[0]))
+
+    first = unauthenticated.simulate_get("/metrics").text
+    same = unauthenticated.simulate_get("/metrics").text
+    seconds[0] += 1
+    later = unauthenticated.simulate_get("/metrics").text
+
+    assert first == same
+    assert 'route="/metrics"' in later
 
 
 def test_syncs_are_counted_once_however_often_they_are_asked_for(client: TestClient, store: Any) -> None:

@@ -101,7 +101,7 @@ def test_a_closing_waiter_ends_every_wait_and_begins_none(store: Any, make_sync:
 def test_responses_close_their_connection_once_the_process_shuts_down(store: Any) -> None:
     async def act() -> list[str | None]:
         waiter, answers = SyncWaiter(store, pause=pause), (Response(), Response())
-        around = Lifespan(store, waiter)
+        around = Lifespan(store, waiter, trusted_proxies=())
         await around.process_response(create_asgi_req(), answers[0], None, True)  # noqa: FBT003 - as Falcon passes it
         waiter.close_after(60.0)
         await around.process_response(create_asgi_req(), answers[1], None, True)  # noqa: FBT003 - as Falcon passes it
