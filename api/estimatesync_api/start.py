@@ -194,11 +194,13 @@ class StartResource(Resource):
         req.context.sync_id = name
         sync = await self._starter.start(request, name)
         req.context.sync_id = sync.name
+        for warning in request.warnings:
+            _logger.warning("sync=%s %s", sync.name, warning)
         resp.location = build_sync_path(sync.name)
         if request.is_background:
             resp.status = HTTPStatus.ACCEPTED
             resp.retry_after = RETRY_AFTER_SECONDS
-            resp.media = to_accepted_body(sync.name, now)
+            resp.media = to_accepted_body(sync.name, now, warnings=request.warnings)
         else:
             await self._answer_outcome(sync.name, resp)
 

@@ -66,6 +66,13 @@ class AcceptedBody(Answered, frozen=True, kw_only=True):
     status: Literal["processing"] = "processing"
     timestamp: Instant
     sync_id: SyncId
+    warnings: (
+        Annotated[
+            tuple[str, ...],
+            Meta(description="What of the query was not understood; absent where there is nothing to say."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class OutcomeBody(Answered, frozen=True, kw_only=True):
@@ -180,9 +187,9 @@ class HealthBody(Body, frozen=True, kw_only=True):
     status: Literal["ok", "ready"]
 
 
-def to_accepted_body(sync_id: str, now: datetime) -> AcceptedBody:
+def to_accepted_body(sync_id: str, now: datetime, *, warnings: tuple[str, ...] = ()) -> AcceptedBody:
     """The 202 of a sync that is stored and will run; scenarios depend on these fields and their order."""
-    return AcceptedBody(message=STARTED, timestamp=format_timestamp(now), sync_id=sync_id)
+    return AcceptedBody(message=STARTED, timestamp=format_timestamp(now), sync_id=sync_id, warnings=warnings or UNSET)
 
 
 def to_success_body(sync: EstimateSync, log: tuple[str, ...]) -> OutcomeBody:

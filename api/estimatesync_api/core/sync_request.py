@@ -32,6 +32,11 @@ _START_NAMES: Final = ("startDate", "start_date")
 _END_NAMES: Final = ("endDate", "end_date")
 _KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
 _SHOWN_LENGTH: Final = 40
+_BACKGROUND: Final = "background"
+_FOREGROUND_VALUE: Final = "false"
+_BACKGROUND_VALUES: Final = frozenset({"", "true", "1", "yes", "on"})
+_STAYS_IN_BACKGROUND: Final = "the sync runs in the background, as only background=false waits for its end"
+_MOST_WARNINGS: Final = 5
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
@@ -47,6 +52,8 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     asked_end: date | None = None
     """What the caller really said: a retry of a request without dates is the same request on the next day, too."""
     is_background: bool = True
+    warnings: tuple[str, ...] = ()
+    """What of the query was not understood, and what is done instead."""
     idempotency_key: str | None = None
 
 
@@ -56,7 +63,8 @@ def parse_sync_request(
     """Read a request.
 
     Args:
-        query: The parameters; the sync runs in the background unless `background` is exactly `false`.
+        query: The parameters; the sync runs in the background unless `background` is exactly `false`. What is not
+            understood becomes a warning.
         body: JSON object with startDate and endDate (or start_date, end_date), each optional; a blank body has neither.
         idempotency_key: The header's value, bare or quoted.
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
@@ -82,9 +90,32 @@ def parse_sync_request(
         date_range=date_range,
         asked_start=start,
         asked_end=end,
-        is_background=query.get("background") != "false",
+        is_background=query.get(_BACKGROUND) != _FOREGROUND_VALUE,
+        warnings=_find_warnings(query),
         idempotency_key=key,
     )
+
+
+def _find_warnings(query: Mapping[str, str | list[str]]) -> tuple[str, ...]:
+    """Name what was not understood; it is no fault, because the first backend ignored it.
+
+    Only names are repeated, and only those that have a value: what stands alone may be a secret.
+    """
+    background = query.get(_BACKGROUND, "")
+    warnings = []
+    if isinstance(background, list):
+        warnings.append(f"{_BACKGROUND} was sent several times; {_STAYS_IN_BACKGROUND}")
+    elif background != _FOREGROUND_VALUE and background.strip().lower() not in _BACKGROUND_VALUES:
+        warnings.append(f"{_BACKGROUND}={_show_value(background)} was not understood; {_STAYS_IN_BACKGROUND}")
+    unknown = [name for name in query if name != _BACKGROUND and name not in _KNOWN_NAMES]
+    for name in unknown[:_MOST_WARNINGS]:
+        shown = _show_value(name) if query[name] else "a parameter without a value"
+        warnings.append(f"{shown} was not understood and has no effect; the only known parameter is {_BACKGROUND}")
+    return tuple(warnings)
+
+
+def _show_value(text: str) -> str:
+    return "".join(each if " " <= each <= "~" else "?" for each in text[:_SHOWN_LENGTH])
 
 
 def _parse_body(body: bytes) -> dict[str, Any]:

@@ -33,6 +33,18 @@ def test_a_stored_sync_is_answered_with_202(client: TestClient, store: Any, url:
     assert list(store.syncs) == [NAME]
 
 
+@pytest.mark.parametrize("query", ["background=False", "background=no", "backgroud=false"])
+def test_a_202_says_what_of_the_query_was_not_understood_and_so_does_the_log(
+    client: TestClient, query: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = client.simulate_post(URL, query_string=query)
+
+    assert (result.status_code, list(result.json)[-2:]) == (202, ["sync_id", "warnings"])
+    (warning,) = result.json["warnings"]
+    assert "was not understood" in warning
+    assert f"sync={NAME} {warning}" in caplog.text
+
+
 def test_the_default_days_end_today_in_the_configured_time_zone(client: TestClient, store: Any) -> None:
     client.simulate_post(URL)
 
@@ -270,7 +282,8 @@ def test_each_answer_is_one_access_line_with_the_key_by_name(
     client.simulate_post(f"{URL}?token=s3cret")
     client.simulate_get("/no%0Asuch")
 
-    first, second = caplog.messages
+    first, second = (each.getMessage() for each in caplog.records if each.name == "estimatesync_api.access")
+    assert "s3cret" not in caplog.text
     assert first.startswith(f"POST {URL} -> 202 in ")
     assert first.endswith(f"sync={NAME} key=make")
     assert second.startswith("GET /no\\nsuch -> 404 in ")

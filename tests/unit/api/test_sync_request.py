@@ -194,3 +194,41 @@ def test_an_idempotency_key_may_be_bare_or_quoted(header: str | None, key: str |
 def test_an_idempotency_key_that_cannot_be_kept_is_refused(header: str) -> None:
     with pytest.raises(ApiError, match="Idempotency-Key: send 1 to 255 printable ASCII characters, or no key"):
         parse(key=header)
+
+
+@pytest.mark.parametrize(
+    ("query", "warned"),
+    [
+        pytest.param({}, [], id="nothing"),
+        pytest.param({"background": "true"}, [], id="true"),
+        pytest.param({"background": "True"}, [], id="a word for true"),
+        pytest.param({"background": "1"}, [], id="one"),
+        pytest.param({"background": ""}, [], id="not mapped"),
+        pytest.param({"background": "False"}, ["background=False was not understood"], id="another case"),
+        pytest.param({"background": "no"}, ["background=no was not understood"], id="another word"),
+        pytest.param({"background": "0"}, ["background=0 was not understood"], id="zero"),
+        pytest.param({"background": " false"}, ["background= false was not understood"], id="a space"),
+        pytest.param({"background": "false;"}, ["background=false; was not understood"], id="more than the word"),
+        pytest.param({"background": ["false", "false"]}, ["background was sent several times"], id="twice"),
+        pytest.param({"backgroud": "false"}, ["backgroud was not understood"], id="misspelt"),
+        pytest.param({"Background": "false"}, ["Background was not understood"], id="a name in another case"),
+        pytest.param({"wait": "1", "mode": "x"}, ["wait was not", "mode was not"], id="two unknown"),
+        pytest.param({"made-up-secret": ""}, ["a parameter without a value was not"], id="what stands alone"),
+        pytest.param({"b\nsync=est-1 stored": "x"}, ["b?sync=est-1 stored was not"], id="a forged line"),
+        pytest.param({f"p{n}": "x" for n in range(99)}, [f"p{n} was not" for n in range(5)], id="many"),
+        pytest.param({"x" * 999: "y"}, ["x" * 40 + " was not"], id="a long name"),
+    ],
+)
+def test_what_the_query_says_and_nobody_understands_is_a_warning(
+    query: dict[str, str | list[str]], warned: list[str]
+) -> None:
+    request = parse(query=query)
+
+    assert request.is_background
+    assert all(text.startswith(start) for text, start in zip(request.warnings, warned, strict=True))
+
+
+def test_who_waits_for_the_end_says_so_exactly() -> None:
+    request = parse(query={"background": "false"})
+
+    assert (request.is_background, request.warnings) == (False, ())
