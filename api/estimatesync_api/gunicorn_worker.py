@@ -6,9 +6,11 @@ takes any number of connections. `gunicorn_conf.py` names this class.
 """
 
 import asyncio
+import re
 import resource
 from functools import cached_property
 from typing import Any, Final
+from urllib.parse import unquote_to_bytes
 
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers import gasgi
@@ -25,6 +27,8 @@ been written already without saying so: the caller's next request would run into
 
 ANSWER_SECONDS: Final = 5.0
 """Left of `graceful_timeout` for the answers themselves."""
+
+_ABSOLUTE_TARGET: Final = re.compile(rb"https?://(?P<host>[^/?#@]+)(?P<path>/.*)?", re.IGNORECASE | re.DOTALL)
 
 
 class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no types
@@ -71,7 +75,14 @@ class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no t
 
     def _on_headers_complete(self) -> Any:  # noqa: ANN401 - gunicorn's own
         self._stop_timer()
-        return super()._on_headers_complete()
+        is_body_skipped = super()._on_headers_complete()
+        if found := split_absolute_target(self._current_request.raw_path):
+            _address_to_us(self._current_request, *found)
+        return is_body_skipped
+
+    def _is_websocket_upgrade(self, _request: object) -> bool:
+        """Ignore the wish, as RFC 9110 section 7.8 allows: no address here has anything to say by other protocols."""
+        return False
 
     def _end_without_head(self) -> None:
         self._head_timer = None
@@ -83,6 +94,21 @@ class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no t
         if self._head_timer:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def split_absolute_target(target: bytes) -> tuple[bytes, bytes] | None:
+    """Split `http://host/path` into host and path; None for a target in another form.
+
+    A server must take it, and believe it instead of the Host header (RFC 9112 section 3.2.2).
+    """
+    found = _ABSOLUTE_TARGET.fullmatch(target)
+    return (found["host"], found["path"] or b"/") if found else None
+
+
+def _address_to_us(request: Any, host: bytes, path: bytes) -> None:  # noqa: ANN401 - gunicorn has no types
+    request.raw_path = path
+    request.path = unquote_to_bytes(path).decode(errors="replace")
+    request.headers_bytes = [(name, host if name == b"host" else value) for name, value in request.headers_bytes]
 
 
 # The worker has no setting for the class of its connections.

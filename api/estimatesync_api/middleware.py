@@ -20,7 +20,7 @@ from estimatesync_tracing.spans import Attribute, SpanKind, Tracer
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
-from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network, is_trusted_peer
+from estimatesync_api.core.access import HEADER, AccessControl, ApiKey, Network, is_trusted_peer, read_presented_key
 from estimatesync_api.core.connections import IS_PROXY
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem
@@ -79,7 +79,7 @@ class KeyCheck:
         if get_access(resource) is not Access.KEY:
             return
         client = find_client(req, self._trusted_proxies)
-        presented = (req.get_header(HEADER) or "").strip()
+        presented = read_presented_key(req.get_header(HEADER) or "")
         req.context.key_name = self._authentication.authenticate(
             presented=presented, method=req.method, client=client
         ).name

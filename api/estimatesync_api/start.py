@@ -36,7 +36,13 @@ from estimatesync_api.core.problems import (
     SyncExistsError,
 )
 from estimatesync_api.core.representation import compute_error, to_accepted_body, to_failure_body, to_success_body
-from estimatesync_api.core.sync_request import SyncRequest, build_sync, parse_sync_request, require_same_request
+from estimatesync_api.core.sync_request import (
+    SyncRequest,
+    build_sync,
+    parse_sync_request,
+    require_same_request,
+    unpack_body,
+)
 from estimatesync_api.request import Request, Resource
 from estimatesync_api.settings import RepeatedRequests
 from estimatesync_api.waiter import ClosingError, SyncWaiter
@@ -49,10 +55,11 @@ _logger: Final = logging.getLogger(__name__)
 
 
 async def read_body(req: Request) -> bytes:
-    """Read the whole body, or none of one that is too large.
+    """Read the whole body, unpacked, or none of one that is too large.
 
     Raises:
-        ApiError: Too large, too slow, or cut off: half a request must not start a sync of the default days.
+        ApiError: Packed in an unknown way, too large, too slow, or cut off: half a request must not start a sync of
+            the default days.
     """
     length = req.content_length
     if length is not None and length > BODY_MAX_BYTES:
@@ -66,7 +73,7 @@ async def read_body(req: Request) -> bytes:
         raise ApiError(Problem.BODY_TOO_LARGE)
     if length is not None and len(body) < length:
         raise ApiError(Problem.BODY_INCOMPLETE)
-    return body
+    return unpack_body(body, req.get_header("Content-Encoding") or "", most=BODY_MAX_BYTES)
 
 
 class SyncStarter:

@@ -109,6 +109,12 @@ def find_key(keys: Iterable[ApiKey], presented: str) -> ApiKey | None:
     return matches[0] if matches else None
 
 
+def read_presented_key(header: str) -> str:
+    """Read the key of a header. One that was sent several times alike comes as a list (RFC 9110 section 5.3)."""
+    keys = {key.strip() for key in header.split(",")}
+    return keys.pop() if len(keys) == 1 else header.strip()
+
+
 def _split(text: str) -> list[str]:
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     return [entry.strip() for line in lines for entry in line.split(",") if entry.strip()]

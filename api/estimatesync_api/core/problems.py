@@ -52,7 +52,12 @@ class Problem(Enum):
         "callback_not_configured",
         "No callback was configured for this sync, so there is none to send.",
     )
-    BODY_TOO_LARGE = (413, "body_too_large", "The body must not be larger than 64 KB.")
+    BODY_TOO_LARGE = (413, "body_too_large", "The body must not be larger than 64 KB, packed or unpacked.")
+    ENCODING_UNSUPPORTED = (
+        415,
+        "content_encoding_unsupported",
+        "Send the body as it is, or with Content-Encoding: gzip.",
+    )
     KEY_REUSED = (422, "idempotency_key_reused", "The Idempotency-Key was used for another request.")
     SYNC_REFUSED = (422, "sync_refused", "The sync was refused.")
     TOO_MANY_REQUESTS = (429, "too_many_requests", "This key has asked too often. Wait as long as Retry-After says.")
@@ -124,6 +129,9 @@ def build_problem_headers(error: ApiError) -> Mapping[str, str]:
     """Say when to retry, or how to authenticate (401, RFC 9110 section 11.6.1)."""
     if error.problem.status in _TEMPORARY:
         return {"Retry-After": str(error.retry_after)}
+    if error.problem is Problem.ENCODING_UNSUPPORTED:
+        # What would be accepted (RFC 9110 section 15.5.16).
+        return {"Accept-Encoding": "gzip, identity"}
     if error.problem is Problem.KEY_MISSING:
         return {"WWW-Authenticate": 'ApiKey realm="estimatesync"'}
     return {}

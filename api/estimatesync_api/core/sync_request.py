@@ -12,6 +12,7 @@ is `ttlSecondsAfterFinished` after its end, by default a week, unless someone de
 
 import hashlib
 import re
+import zlib
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
@@ -40,6 +41,10 @@ _MOST_WARNINGS: Final = 5
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
+_GZIP: Final = frozenset({"gzip", "x-gzip"})
+_GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
+"""zlib's way of saying: with gzip's head and checksum."""
+_NOT_GZIP: Final = "The body is not whole gzip, though Content-Encoding says so."
 _PRINTABLE: Final = re.compile(r"[ -~]+")
 
 
@@ -55,6 +60,33 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     """What of the query was not understood, and what is done instead."""
     idempotency_key: str | None = None
+
+
+def unpack_body(body: bytes, encoding: str, *, most: int) -> bytes:
+    """Unpack a body that was sent with a Content-Encoding; `most` bounds the result, in bytes.
+
+    Raises:
+        ApiError: Another encoding than gzip, more than `most`, or not what the header says.
+    """
+    name = encoding.strip().lower()
+    if name in {"", "identity"} or (name in _GZIP and not body):
+        return body
+    if name not in _GZIP:
+        raise ApiError(Problem.ENCODING_UNSUPPORTED)
+    unpacked = b""
+    try:
+        # Several packed parts, one behind the other, are one body (RFC 1952 section 2.2).
+        while body:
+            unpacking = zlib.decompressobj(wbits=_GZIP_WINDOW)
+            unpacked += unpacking.decompress(body, most + 1 - len(unpacked))
+            if len(unpacked) > most:
+                raise ApiError(Problem.BODY_TOO_LARGE)
+            if not unpacking.eof:
+                raise ApiError(Problem.INVALID_REQUEST, _NOT_GZIP)
+            body = unpacking.unused_data
+    except zlib.error as error:
+        raise ApiError(Problem.INVALID_REQUEST, _NOT_GZIP) from error
+    return unpacked
 
 
 def parse_sync_request(

@@ -140,6 +140,7 @@ def _build_start(path: str, name: str) -> Operation:
             Problem.INVALID_REQUEST,
             Problem.BODY_INCOMPLETE,
             Problem.BODY_TOO_LARGE,
+            Problem.ENCODING_UNSUPPORTED,
             Problem.KEY_REUSED,
             Problem.SYNC_REFUSED,
             Problem.RESTARTING,

@@ -1,5 +1,6 @@
 """Clients that break the rules, by mistake or on purpose: each gets an answer, and no other client is affected."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -140,6 +141,57 @@ def test_a_body_that_is_not_json_is_400_whatever_its_content_type(server: Any, h
 
         assert (status, body["code"]) == (400, "invalid_json")
     assert server.stored() == []
+
+
+TARGETS = [
+    pytest.param(f"http://127.0.0.1{URL}", 202, id="absolute"),
+    pytest.param(f"HTTP://estimates.example:8080{URL}?background=true", 202, id="another host, and a query"),
+    pytest.param(f"https://estimates.example{URL}", 202, id="https, as behind a proxy"),
+    pytest.param(f"http://estimates.example{URL.replace('e', '%65')}", 202, id="escaped"),
+    pytest.param("http://estimates.example/nowhere", 404, id="nowhere"),
+    pytest.param("http://estimates.example", 303, id="no path: the sign-in form"),
+    pytest.param(f"ftp://estimates.example{URL}", 404, id="another scheme"),
+    pytest.param(f"http://user@estimates.example{URL}", 404, id="with a user"),
+]
+
+
+@pytest.mark.parametrize(("target", "status"), TARGETS)
+def test_a_target_may_be_absolute(server: Any, headers: dict[str, str], target: str, status: int) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_SECONDS)) as connection:
+        connection.request("POST", target, headers=headers)
+
+        assert connection.getresponse().status == status
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/healthz", 200), ("/nowhere", 404), (SYNCS, 200), (URL, 405), ("/page/sign-in", 200)],
+)
+def test_who_asks_for_a_websocket_is_answered_by_http(
+    server: Any, headers: dict[str, str], path: str, status: int
+) -> None:
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_SECONDS)) as connection:
+        connection.request("GET", path, headers={**headers, **upgrade})
+        answered = connection.getresponse().status
+
+    assert answered == status
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_packed_body_is_unpacked(server: Any, headers: dict[str, str]) -> None:
+    body = gzip.compress(b'{"startDate":"2025-09-01","endDate":"2025-09-02"}')
+
+    status, answer = ask(server.port, "POST", URL, body=body, headers={**headers, "Content-Encoding": "gzip"})
+
+    stored = json.loads((server.syncs / f"{answer['sync_id']}.json").read_text())
+    assert status == 202
+    assert stored["spec"]["dateRange"] == {"start": "2025-09-01", "end": "2025-09-02"}
 
 
 NOT_HTTP = [

@@ -58,6 +58,7 @@ def test_the_default_days_end_today_in_the_configured_time_zone(client: TestClie
         pytest.param({"X-API-KEY": "made-up-key-before"}, id="a key that is being replaced"),
         pytest.param({"x-Api-kEY": " made-up-key-of-make "}, id="another case, with spaces"),
         pytest.param({"X-API-KEY": "made-up-key-of-make", "Content-Type": "text/html"}, id="a wrong content type"),
+        pytest.param({"X-API-KEY": "made-up-key-of-make, made-up-key-of-make"}, id="a key twice alike"),
     ],
 )
 def test_headers_are_taken_as_people_send_them(
@@ -74,6 +75,12 @@ def test_headers_are_taken_as_people_send_them(
     [
         pytest.param({"x-api-key": ""}, "{}", 401, "api_key_missing", id="no key"),
         pytest.param({"x-api-key": "made-up-key-of-mak"}, "{}", 403, "api_key_wrong", id="a wrong key"),
+        pytest.param(
+            {"x-api-key": "made-up-key-of-make, made-up-key-before"}, "{}", 403, "api_key_wrong", id="two keys"
+        ),
+        pytest.param({"x-api-key": ","}, "{}", 401, "api_key_missing", id="no key, twice"),
+        pytest.param({"Content-Encoding": "br"}, "{}", 415, "content_encoding_unsupported", id="an unknown encoding"),
+        pytest.param({"Content-Encoding": "gzip"}, "{}", 400, "invalid_request", id="not packed"),
         pytest.param({"x-api-key": "wrong"}, "{", 403, "api_key_wrong", id="the key comes before the body"),
         pytest.param({}, "{", 400, "invalid_json", id="not JSON"),
         pytest.param({}, '{"startDate":"x"}', 400, "invalid_request", id="not valid"),

@@ -1,11 +1,14 @@
+import gzip
+import zlib
 from datetime import date
 
 import pytest
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request
+from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request, unpack_body
 from estimatesync_contract.spec import DateRange
 
 TODAY = date(2025, 10, 16)
+BODY = b'{"startDate":"2025-09-05"}'
 DEFAULT = ("2025-09-01", "2025-10-16")
 
 
@@ -232,3 +235,44 @@ def test_who_waits_for_the_end_says_so_exactly() -> None:
     request = parse(query={"background": "false"})
 
     assert (request.is_background, request.warnings) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [
+        pytest.param("", BODY, id="none"),
+        pytest.param("identity", BODY, id="as it is"),
+        pytest.param("gzip", gzip.compress(BODY), id="gzip"),
+        pytest.param(" GZip ", gzip.compress(BODY), id="another case"),
+        pytest.param("x-gzip", gzip.compress(BODY), id="the old name"),
+        pytest.param("gzip", gzip.compress(BODY[:9]) + gzip.compress(BODY[9:]), id="two parts"),
+    ],
+)
+def test_a_body_is_unpacked(encoding: str, packed: bytes) -> None:
+    assert unpack_body(packed, encoding, most=100) == BODY
+
+
+def test_an_empty_body_is_no_body_however_it_is_packed() -> None:
+    assert unpack_body(b"", "gzip", most=100) == unpack_body(gzip.compress(b""), "gzip", most=100) == b""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed", "problem"),
+    [
+        pytest.param("br", BODY, Problem.ENCODING_UNSUPPORTED, id="another encoding"),
+        pytest.param("deflate", zlib.compress(BODY), Problem.ENCODING_UNSUPPORTED, id="deflate"),
+        pytest.param("gzip, gzip", gzip.compress(gzip.compress(BODY)), Problem.ENCODING_UNSUPPORTED, id="twice"),
+        pytest.param("gzip", BODY, Problem.INVALID_REQUEST, id="not packed"),
+        pytest.param("gzip", gzip.compress(BODY)[:-9], Problem.INVALID_REQUEST, id="cut off"),
+        pytest.param("gzip", gzip.compress(BODY) + b"x", Problem.INVALID_REQUEST, id="something behind it"),
+        pytest.param("gzip", gzip.compress(BODY)[:-8] + bytes(8), Problem.INVALID_REQUEST, id="a wrong checksum"),
+        pytest.param("gzip", gzip.compress(bytes(101)), Problem.BODY_TOO_LARGE, id="one byte too many"),
+        pytest.param("gzip", gzip.compress(bytes(10**8)), Problem.BODY_TOO_LARGE, id="a bomb"),
+        pytest.param("gzip", gzip.compress(bytes(60)) * 2, Problem.BODY_TOO_LARGE, id="too many parts"),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_is_refused(encoding: str, packed: bytes, problem: Problem) -> None:
+    with pytest.raises(ApiError) as caught:
+        unpack_body(packed, encoding, most=100)
+
+    assert caught.value.problem is problem
