@@ -76,7 +76,7 @@ def parse_address(text: str) -> Address:
         UsageError: it is not such a URL.
     """
     url = text.strip() or DEFAULT_URL
-    if not is_http_url(url) or not _is_host_name(Address(url=url).host):
+    if not is_http_url(url):
         raise UsageError(f"{URL_VARIABLE} is not a URL such as https://sync.example.com.")
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
@@ -85,14 +85,6 @@ def parse_address(text: str) -> Address:
             cure=f"Leave only scheme, host, port and path; the key goes into {KEY_VARIABLE}",
         )
     return Address(url=url.rstrip("/"))
-
-
-def _is_host_name(host: str) -> bool:
-    """Find a label that DNS cannot carry before it fails in the middle of a request."""
-    try:
-        return bool(host.encode("idna"))
-    except UnicodeError:
-        return False
 
 
 def parse_key(environment: Mapping[str, str]) -> ApiKey:

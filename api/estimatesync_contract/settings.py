@@ -7,14 +7,19 @@ the end of this module.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract import job_environment as env
 from estimatesync_contract.database_url import check_database_url
+
+_HOST_MAX_LENGTH: Final = 253
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -106,6 +111,8 @@ class UrlSetting(TextSetting):
     example: str
 
     def parse(self, text: str) -> str:
+        if _has_unknown_host(text):
+            raise ValueError("has a host name that DNS cannot carry; correct it, or write it as xn--…")
         if not is_http_url(text) or _has_more_than_a_place(text):
             raise ValueError(f"must be an address such as {self.example}, without credentials or query")
         return text.rstrip("/")
@@ -185,10 +192,41 @@ def is_http_url(text: str) -> bool:
     """Return whether a text is an http(s) URL with a host, a usable port if any, and no blanks or control codes."""
     try:
         parts = urlsplit(text)
-        has_host = bool(parts.hostname) and parts.port != 0
+        has_host = is_host_name(parts.hostname or "") and parts.port != 0
     except ValueError:
         return False
     return has_host and parts.scheme in {"http", "https"} and text.isprintable() and " " not in text
+
+
+def _has_unknown_host(text: str) -> bool:
+    try:
+        host = urlsplit(text).hostname
+    except ValueError:
+        return False
+    return host is not None and not is_host_name(host)
+
+
+def is_host_name(host: str) -> bool:
+    """Return whether DNS can carry a host name; an address is fine, too.
+
+    Libraries find out in the middle of a request, and disagree about the rarer letters; `xn--…` is what all know.
+    """
+    try:
+        return bool(ip_address(host)) and "%" not in host
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        return len(host) <= _HOST_MAX_LENGTH and all(_is_label(label) for label in labels)
+
+
+def _is_label(label: str) -> bool:
+    if label.isascii():
+        return bool(_LABEL.fullmatch(label))
+    letters = label.replace("-", "")
+    is_plain = letters.isalnum() and unicodedata.normalize("NFKC", label) == label.lower() == label
+    try:
+        return is_plain and not label.startswith("-") and bool(_LABEL.fullmatch(label.encode("idna").decode()))
+    except UnicodeError:
+        return False
 
 
 def _has_more_than_a_place(url: str) -> bool:

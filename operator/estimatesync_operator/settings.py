@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from estimatesync_contract import job_environment as env
+from estimatesync_contract.proxies import check_no_proxy, parse_proxy_url
 from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
     DATABASE_SCHEMA,
@@ -190,11 +191,19 @@ SYNC_TOLERATIONS: Final = ParsedSetting[list[dict[str, Any]]](
 )
 SYNC_PRIORITY_CLASS: Final = TextSetting(name="SYNC_PRIORITY_CLASS", meaning="Its priority class")
 # Under names of their own: with the usual ones the operator would take the proxy to the API server.
-SYNC_HTTPS_PROXY: Final = TextSetting(
-    name="SYNC_HTTPS_PROXY", meaning="Proxy of the sync program for https; callbacks take none"
+SYNC_HTTPS_PROXY: Final = ParsedSetting[str](
+    name="SYNC_HTTPS_PROXY",
+    meaning="Proxy of the sync program for https, such as `http://proxy.example.com:3128`; callbacks take none",
+    parser=lambda text: text and parse_proxy_url(text),
 )
-SYNC_HTTP_PROXY: Final = TextSetting(name="SYNC_HTTP_PROXY", meaning="The same for http")
-SYNC_NO_PROXY: Final = TextSetting(name="SYNC_NO_PROXY", meaning="Hosts that are reached without a proxy")
+SYNC_HTTP_PROXY: Final = ParsedSetting[str](
+    name="SYNC_HTTP_PROXY", meaning="The same for http", parser=lambda text: text and parse_proxy_url(text)
+)
+SYNC_NO_PROXY: Final = ParsedSetting[str](
+    name="SYNC_NO_PROXY",
+    meaning="Host names, addresses and networks that are reached without a proxy, separated by commas",
+    parser=check_no_proxy,
+)
 _PROXIES: Final = (SYNC_HTTPS_PROXY, SYNC_HTTP_PROXY, SYNC_NO_PROXY)
 JOB_SETTINGS: Final = (
     *(SYNC_IMAGE, SYNC_IMAGE_PULL_POLICY, SYNC_IMAGE_PULL_SECRETS, SYNC_SERVICE_ACCOUNT, SYNC_CREDENTIALS_SECRET),

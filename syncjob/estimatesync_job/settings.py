@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_contract import job_environment as env
+from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import (
     ATTIC_TECH_EMAIL,
     ATTIC_TECH_PASSWORD,
@@ -130,6 +131,7 @@ class Settings:
         max_skipped_percent: of the records, how many may be left out because they cannot become rows.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
+        attic_tech_proxy: URL of the proxy to Attic Tech; None: it is reached directly.
     """
 
     sync_id: str
@@ -141,6 +143,7 @@ class Settings:
     timeout_seconds: int | None
     max_skipped_percent: int
     attic_tech_url: str
+    attic_tech_proxy: str | None = field(default=None, repr=False)
     attic_tech_email: str = field(repr=False)
     attic_tech_password: str = field(repr=False)
     database_url: str = field(repr=False)
@@ -156,6 +159,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
     """
     reader = SettingsReader(environment, faults=faults)
     date_range = _read_range(reader)
+    attic_tech_url = reader.read(ATTIC_TECH_URL)
     settings = Settings(
         sync_id=reader.read(SYNC_ID),
         sync_uid=reader.read(SYNC_UID),
@@ -165,7 +169,8 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         concurrency=reader.read(SYNC_CONCURRENCY),
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
         max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
-        attic_tech_url=reader.read(ATTIC_TECH_URL),
+        attic_tech_url=attic_tech_url,
+        attic_tech_proxy=_find_proxy(environment, attic_tech_url, reader.faults),
         attic_tech_email=reader.read(ATTIC_TECH_EMAIL),
         attic_tech_password=reader.read(ATTIC_TECH_PASSWORD),
         database_url=reader.read(DATABASE_URL),
@@ -193,6 +198,14 @@ def parse_log_format(environment: Mapping[str, str]) -> str:
 def parse_result_path(environment: Mapping[str, str]) -> Path:
     """Read where the result goes; needed whatever the other settings are."""
     return Path(SettingsReader(environment).read(TERMINATION_MESSAGE_PATH))
+
+
+def _find_proxy(environment: Mapping[str, str], url: str, faults: list[str]) -> str | None:
+    try:
+        return find_proxy(environment, url)
+    except ProxyFaultError as error:
+        faults.append(str(error))
+        return None
 
 
 def _read_range(reader: SettingsReader) -> DateRange:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import httpx
+from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.tls_trust import FILE_VARIABLE
 
 from estimatesync_client.core.diagnoses import Diagnosis
@@ -40,7 +41,7 @@ def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
     """Open a connection pool; the environment's proxies are used, except to this machine.
 
     Raises:
-        UsageError: the certificate authorities that the environment names cannot be read.
+        UsageError: the certificate authorities or the proxy that the environment names cannot be used.
     """
     headers = {"User-Agent": "estimatesync-client", "Accept-Encoding": "identity"}
     if key is not None:
@@ -50,11 +51,25 @@ def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
         headers=headers,
         timeout=_TIMEOUT,
         follow_redirects=False,
-        trust_env=not address.is_here,
-        # Without the environment's proxies, but with its SSL_CERT_FILE.
+        proxy=find_environment_proxy(address.url),
+        # httpx would read the environment by itself, and break on what it cannot read.
+        trust_env=False,
         verify=_create_tls_context(),
     ) as client:
         yield client
+
+
+def find_environment_proxy(url: str) -> str | None:
+    """Find the proxy that the environment names for a URL; None where it is reached directly.
+
+    Raises:
+        UsageError: the variable that decides cannot be used.
+    """
+    try:
+        return find_proxy(os.environ, url)
+    except ProxyFaultError as error:
+        name, _, rest = str(error).partition(" ")
+        raise UsageError(f"{name} cannot be used.", cure=f"It {rest}") from error
 
 
 def _create_tls_context() -> ssl.SSLContext:

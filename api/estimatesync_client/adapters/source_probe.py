@@ -1,5 +1,6 @@
 """Probes the Attic Tech login from this machine: one login, one listing of a single estimate. `doctor` calls it."""
 
+import os
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -7,6 +8,8 @@ import httpx
 import msgspec
 from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
+from estimatesync_contract.proxies import ProxyFaultError, find_proxy
+from estimatesync_contract.settings import is_http_url
 
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
@@ -26,23 +29,21 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_source(login: SourceSettings) -> Finding:
     """Log in and list; redirects are not followed, since they would carry the password elsewhere."""
-    host = _find_host(login.url)
-    if not host:
+    if not is_http_url(login.url):
         return _build(Diagnosis.URL_UNUSABLE, detail=f"{ATTIC_TECH_URL} is not a URL")
+    host = httpx.URL(login.url).host
     try:
-        with httpx.Client(base_url=login.url, timeout=_TIMEOUT, follow_redirects=False) as client:
+        proxy = find_proxy(os.environ, login.url)
+    except ProxyFaultError as error:
+        return _build(Diagnosis.PROXY_UNUSABLE, detail=error)
+    try:
+        with httpx.Client(
+            base_url=login.url, timeout=_TIMEOUT, follow_redirects=False, proxy=proxy, trust_env=False
+        ) as client:
             return _probe(client, login, host)
     except CONNECTION_ERRORS as error:
         diagnosis, detail = classify_error(error)
         return _build(diagnosis, host=host, detail=detail)
-
-
-def _find_host(url: str) -> str:
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        return ""
-    return parts.host if parts.scheme in {"http", "https"} else ""
 
 
 def _probe(client: httpx.Client, login: SourceSettings, host: str) -> Finding:

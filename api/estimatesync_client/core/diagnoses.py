@@ -147,6 +147,7 @@ class Diagnosis(Enum):
     )
 
     # Attic Tech, asked from here.
+    PROXY_UNUSABLE = (_FAULT, "{detail}", "Correct that variable where the sync program runs, and here")
     SOURCE_READY = (_OK, "{host} accepts the login and lists {count} estimates", "")
     SOURCE_DENIES_LOGIN = (
         _FAULT,

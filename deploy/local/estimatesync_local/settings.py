@@ -22,6 +22,7 @@ from estimatesync_api.settings import (
     WEB_CONCURRENCY,
 )
 from estimatesync_contract import settings as shared
+from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
     DATABASE_SCHEMA,
@@ -187,6 +188,10 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
         program_environment=_read_program_environment(reader),
         machine_environment={name: environment[name] for name in PASSED_ON if environment.get(name)},
     )
+    try:
+        find_proxy(environment, settings.program_environment[ATTIC_TECH_URL.name])
+    except ProxyFaultError as error:
+        reader.faults.append(str(error))
     reader.raise_faults()
     return settings
 

@@ -197,6 +197,9 @@ async def open_attic_tech(
     """
     async with httpx.AsyncClient(
         verify=_create_tls_context(),
+        # The settings know the proxy; httpx would read the environment by itself, and break on what it cannot read.
+        proxy=settings.attic_tech_proxy,
+        trust_env=False,
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
         limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),

@@ -288,3 +288,22 @@ def test_a_reader_who_leaves_early_is_not_an_error(act: Callable[..., Any], clie
     )
 
     assert (ended.stdout, ended.stderr) == ("line\n", "")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        pytest.param("ALL_PROXY", "socks5://proxy.test", "SOCKS proxy", id="SOCKS"),
+        pytest.param("HTTPS_PROXY", "http://u:made#up@proxy.test", "write # as %23", id="a password"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_with_a_cure(
+    client: Callable[..., Any], variable: str, value: str, said: str
+) -> None:
+    ended = client("https://sync.test", **{variable: value}).run("list")
+
+    assert ended.code == 2
+    assert f"{variable} cannot be used" in ended.err
+    assert said in " ".join(ended.err.split())
+    assert "Traceback" not in ended.err
+    assert "made" not in ended.err

@@ -37,8 +37,39 @@ def test_a_host_that_can_have_no_address_is_a_matter_of_settings(jobs: Any, samp
     assert "Traceback" not in job.output
 
 
-def test_an_unexpected_error_is_reported_as_a_defect_and_may_be_retried(jobs: Any, sample: RunningSample) -> None:
-    job = jobs.run(sample, HTTP_PROXY="ftp://proxy.test")
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"ALL_PROXY": "socks5://u:made-up@proxy.test"}, "ALL_PROXY must not name a SOCKS", id="SOCKS"),
+        pytest.param({"HTTPS_PROXY": "http://u:made#up@proxy.test"}, "HTTPS_PROXY must be an address", id="password"),
+        pytest.param({"HTTPS_PROXY": "http://p.test", "NO_PROXY": "[::1"}, "NO_PROXY must be", id="exception"),
+        pytest.param({"ATTIC_TECH_URL": "https://attic..test"}, "ATTIC_TECH_URL has a host name", id="host"),
+    ],
+)
+def test_a_proxy_or_host_that_no_request_can_use_is_a_matter_of_settings(
+    jobs: Any, sample: RunningSample, changes: dict[str, str], said: str
+) -> None:
+    job = jobs.run(sample, **{"ATTIC_TECH_URL": "https://attic.test", **changes})
+
+    assert job.process.returncode == 20
+    assert job.result.error.reason is Reason.CONFIGURATION_INVALID
+    assert said in job.result.error.message
+    assert not [word for word in ("Traceback", "made") if word in job.output]
+
+
+def test_exceptions_for_networks_and_addresses_in_brackets_are_read(jobs: Any, sample: RunningSample) -> None:
+    job = jobs.run(sample, HTTP_PROXY="http://proxy.test:3128", NO_PROXY="[::1],fd00::/8,localhost")
+
+    assert job.process.returncode == 0, job.output
+
+
+def test_an_unexpected_error_is_reported_as_a_defect_and_may_be_retried(
+    jobs: Any, sample: RunningSample, tmp_path: Path
+) -> None:
+    broken = "import http.cookiejar\nhttp.cookiejar.DefaultCookiePolicy.__init__ = None\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
+
+    job = jobs.run(sample, PYTHONPATH=str(tmp_path))
 
     assert job.process.returncode == 10
     assert job.result.error.reason is Reason.INTERNAL_ERROR

@@ -140,7 +140,29 @@ def test_a_path_is_not_a_time_zone(zone: str) -> None:
         pytest.param("https://[::1", False, id="half an address"),
         pytest.param("https://a b", False, id="a blank"),
         pytest.param("https://x/\x07", False, id="a control code"),
+        pytest.param("https://a..b", False, id="an empty label"),
+        pytest.param("https://.x.example", False, id="an empty label in front"),
+        pytest.param("https://x.example.", True, id="a dot at the end"),
+        pytest.param("https://x.example..", False, id="two dots at the end"),
+        pytest.param(f"https://{'a' * 64}.example", False, id="a long label"),
+        pytest.param("https://" + "a." * 127 + "example", False, id="a long name"),
+        pytest.param("https://under_score.example", True, id="an underscore"),
+        pytest.param("https://b\u00fccher.example", True, id="an umlaut"),
+        pytest.param("https://xn--bcher-kva.example", True, id="the same for DNS"),
+        pytest.param("https://\uff45xample.com", False, id="a full-width letter"),
+        pytest.param("https://example\u3002com", False, id="another full stop"),
+        pytest.param("https://\u2603.example", False, id="a snowman"),
+        pytest.param("https://a\u200db.example", False, id="a letter that nobody sees"),
+        pytest.param("https://" + "\u00fc" * 60 + ".example", False, id="too long for DNS"),
+        pytest.param("https://ex%61mple.com", False, id="an escape"),
+        pytest.param("https://[::1%25eth0]:9", False, id="a zone"),
     ],
 )
 def test_a_url_is_one_that_can_be_called(text: str, *, is_url: bool) -> None:
     assert is_http_url(text) is is_url
+
+
+@pytest.mark.parametrize("url", ["https://a..b", "https://\uff45xample.com/"])
+def test_a_host_that_dns_cannot_carry_is_named_as_such(url: str) -> None:
+    with pytest.raises(ValueError, match=r"host name that DNS cannot carry; .* xn--"):
+        ADDRESS.parse(url)
