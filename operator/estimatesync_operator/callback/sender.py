@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, Final, NoReturn, Protocol
 
 import httpx
@@ -40,7 +41,13 @@ TraceHeaders = Callable[[], Mapping[str, str]]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Turns a host and a port into addresses. Raises OSError when it cannot."""
 
-_MAX_ADDRESSES: Final = 3
+_MAX_ADDRESSES: Final = 32
+_MAX_REMEMBERED: Final = 1000
+_CONNECT_ERRORS: Final = (httpx.ConnectError, httpx.ConnectTimeout)
+"""Raised before anything of the request is sent: another address may be tried."""
+
+_ANSWER_SECONDS: Final = 5.0
+"""Left for an answer, however many addresses are dead."""
 _EXCERPT_MAX_BYTES: Final = 4096
 _LOOKUP_THREADS: Final = 32
 
@@ -94,6 +101,8 @@ class HttpCallbackSender:
         self._resolve = resolve or SharedLookups()
         self._trace_headers = trace_headers
         self._ssl_context = ssl_context or _create_ssl_context()
+        self._reached: dict[tuple[str, int], Address] = {}
+        """The address of each target that was reached last: the dead ones before it cost their time once."""
 
     async def has_target(self, sync: EstimateSync) -> bool:
         """Return whether a URL is configured. One named by a sync counts even if it cannot be read: that is a fault."""
@@ -146,8 +155,9 @@ class HttpCallbackSender:
             async with httpx.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False) as transport:
                 async with asyncio.timeout_at(deadline):
                     addresses = await self._resolve_addresses(target)
-                    requests = [self._build_request(target, address, headers, body) for address in addresses]
-                    response = await _send_to_first(transport, requests)
+                    response = await self._send_to_first(
+                        transport, target, addresses, headers=headers, body=body, deadline=deadline
+                    )
                 excerpt = await _read_excerpt(response, deadline=deadline)
         except (httpx.TransportError, OSError) as error:
             return CallbackAttempt(error=f"{target.origin}: {format_fault(error)}")
@@ -159,14 +169,56 @@ class HttpCallbackSender:
 
     async def _resolve_addresses(self, target: CallbackTarget) -> tuple[Address, ...]:
         resolved = await self._resolve(target.host, target.port)
-        return decide_addresses(resolved, allow_private=self._settings.allow_private)[:_MAX_ADDRESSES]
+        addresses = decide_addresses(resolved, allow_private=self._settings.allow_private)
+        reached = self._reached.get((target.host, target.port))
+        return order_addresses(addresses, reached=reached)[:_MAX_ADDRESSES]
+
+    async def _send_to_first(
+        self,
+        transport: httpx.AsyncHTTPTransport,
+        target: CallbackTarget,
+        addresses: Sequence[Address],
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: float,
+    ) -> httpx.Response:
+        """Try the addresses in turn until one connects; once it has, its outcome is the outcome."""
+        loop = asyncio.get_running_loop()
+        for number, address in enumerate(addresses, start=1):
+            seconds = compute_connect_seconds(
+                deadline - loop.time(), left=len(addresses) - number + 1, settings=self._settings
+            )
+            request = self._build_request(target, address, headers, body, connect_seconds=seconds)
+            try:
+                response = await transport.handle_async_request(request)
+            except _CONNECT_ERRORS:
+                if number == len(addresses):
+                    raise
+                continue
+            except httpx.TransportError:
+                self._remember(target, address)
+                raise
+            self._remember(target, address)
+            return response
+        raise httpx.ConnectError("the name has no address")
+
+    def _remember(self, target: CallbackTarget, address: Address) -> None:
+        self._reached[target.host, target.port] = address
+        if len(self._reached) > _MAX_REMEMBERED:
+            del self._reached[next(iter(self._reached))]
 
     def _build_request(
-        self, target: CallbackTarget, address: Address, headers: Mapping[str, str], body: bytes
+        self,
+        target: CallbackTarget,
+        address: Address,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        connect_seconds: float,
     ) -> httpx.Request:
         """Address the request to what was checked; the name stays in the Host header, in SNI and in the certificate."""
-        seconds = self._settings.total_seconds
-        timeout = httpx.Timeout(seconds, connect=self._settings.connect_seconds)
+        timeout = httpx.Timeout(self._settings.total_seconds, connect=connect_seconds)
         return httpx.Request(
             "POST",
             httpx.URL(scheme=target.scheme, host=str(address), port=target.port, raw_path=target.path.encode("ascii")),
@@ -183,12 +235,21 @@ def _create_ssl_context() -> ssl.SSLContext:
         raise SettingsError([UNREADABLE]) from error
 
 
-async def _send_to_first(transport: httpx.AsyncHTTPTransport, requests: Sequence[httpx.Request]) -> httpx.Response:
-    """Try the addresses in turn until one connects; once it has, its outcome is the outcome."""
-    for request in requests[:-1]:
-        with suppress(httpx.ConnectError, httpx.ConnectTimeout):
-            return await transport.handle_async_request(request)
-    return await transport.handle_async_request(requests[-1])
+def order_addresses(addresses: Sequence[Address], *, reached: Address | None) -> tuple[Address, ...]:
+    """Order addresses for being tried: the one that was reached last, then the two families in turn.
+
+    The resolver's order is kept within a family; a network without a way out by one family costs one try, not all.
+    """
+    first = addresses[0].version if addresses else 0
+    families = ([each for each in addresses if (each.version == first) is own] for own in (True, False))
+    in_turn = [each for pair in zip_longest(*families) for each in pair if each is not None]
+    return tuple(sorted(in_turn, key=lambda each: each != reached))
+
+
+def compute_connect_seconds(remaining: float, *, left: int, settings: CallbackSettings) -> float:
+    """Compute how long to wait for one of `left` addresses, so that all can be tried and the last can still answer."""
+    reserve = 0.0 if left == 1 else min(_ANSWER_SECONDS, settings.total_seconds / 2)
+    return min(settings.connect_seconds, max(remaining - reserve, 0.0) / left)
 
 
 async def _read_excerpt(response: httpx.Response, *, deadline: float) -> bytes:

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from socket import socket
+from socket import create_server, socket
 from typing import Protocol
 
 import pytest
@@ -29,6 +30,20 @@ class Resolver(Protocol):
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"error":"naïve ☕"}'.encode()
 ENDLESS_CHUNK = b"x" * 65_536
+
+
+@contextmanager
+def full_listener(address: str, port: int) -> Iterator[None]:
+    """Let every connection to an address hang: its queue is full, and nobody accepts."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket())
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(4):
+            client = stack.enter_context(socket())
+            client.settimeout(0)
+            client.connect_ex((address, port))
+        yield
 
 
 def build_settings(url: str, **environ: str) -> CallbackSettings:
@@ -241,6 +256,61 @@ def test_next_address_is_tried_when_the_first_cannot_be_reached(
         deliveries = len(receiver.deliveries)
 
     assert attempt.status_code == 200
+    assert deliveries == 1
+
+
+def test_a_good_address_is_reached_behind_three_that_swallow_everything_and_is_remembered(
+    send: Send, no_secrets: SecretReader, resolver: Callable[..., Resolver]
+) -> None:
+    with running_receiver() as receiver, ExitStack() as stack:
+        port = int(receiver.url.rpartition(":")[2])
+        dead = [f"127.0.0.{number}" for number in (2, 3, 4)]
+        for address in dead:
+            stack.enter_context(full_listener(address, port))
+        resolve = resolver([*dead, "127.0.0.1"], [*dead, "127.0.0.1"])
+        sender = HttpCallbackSender(
+            build_settings(receiver.url.replace("127.0.0.1", "x.test")), no_secrets, resolve=resolve
+        )
+
+        first, began = send(sender), time.monotonic()
+        second, seconds = send(sender), time.monotonic() - began
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert seconds < 2
+
+
+def test_an_address_that_connects_gets_the_only_request(
+    send: Send, no_secrets: SecretReader, serve: Callable[..., int], resolver: Callable[..., Resolver]
+) -> None:
+    received: list[bytes] = []
+
+    def hang_up(connection: socket) -> None:
+        received.append(connection.recv(65536))
+
+    port = serve(hang_up)
+    resolve = resolver(["127.0.0.1", "127.0.0.2"])
+    with create_server(("127.0.0.2", port)) as second:
+        second.settimeout(0.2)
+        attempt = send(HttpCallbackSender(build_settings(f"http://x.test:{port}/"), no_secrets, resolve=resolve))
+        with pytest.raises(TimeoutError):
+            second.accept()
+
+    assert "without an answer" in (attempt.error or "")
+    assert len(received) == 1
+
+
+def test_an_address_that_was_reached_is_checked_again_at_each_attempt(
+    send: Send, no_secrets: SecretReader, resolver: Callable[..., Resolver]
+) -> None:
+    with running_receiver() as receiver:
+        url = receiver.url.replace("127.0.0.1", "x.test")
+        resolve = resolver(["127.0.0.1"], ["169.254.169.254", "127.0.0.1"], ["127.0.0.2"])
+        sender = HttpCallbackSender(build_settings(url), no_secrets, resolve=resolve)
+        attempts = [send(sender) for _ in range(3)]
+        deliveries = len(receiver.deliveries)
+
+    assert [attempt.status_code for attempt in attempts] == [200, None, None]
+    assert attempts[1].is_refused
     assert deliveries == 1
 
 
