@@ -7,14 +7,16 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from dotenv import dotenv_values
+from estimatesync_contract.env_file import EnvFileError, decode_env_file
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 
@@ -261,7 +263,7 @@ def doctor(
     settings are in the environment or in --env-file; otherwise doctor goes by recent syncs.
     """
     app_context = get_app_context(context, output)
-    in_file = dotenv_values(env_file, interpolate=False) if env_file else {}
+    in_file = _read_env_file(env_file) if env_file else {}
     settings = {name: value or "" for name, value in in_file.items()} | dict(app_context.environment)
     # The server accepts the first backend's names of settings, so doctor does too.
     known = accept_old_names(settings, (ATTIC_TECH_URL, DATABASE_URL))
@@ -275,6 +277,22 @@ def doctor(
     if output is Output.JSON:
         app_context.terminal.write_result("", {"success": not has_fault, "checks": findings})
     raise typer.Exit(Exit.FAULT_FOUND.code if has_fault else Exit.DONE.code)
+
+
+def _read_env_file(path: Path) -> Mapping[str, str | None]:
+    """Read a file of settings as `make local` does.
+
+    Raises:
+        UsageError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        text = decode_env_file(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    except EnvFileError as error:
+        what, _, cure = str(error).partition("; ")
+        raise UsageError(f"{path} {what}.", cure=cure.capitalize()) from error
+    return dotenv_values(stream=StringIO(text), interpolate=False)
 
 
 app = typer.Typer(

@@ -77,6 +77,16 @@ def test_what_is_said_about_a_callback_is_quoted_word_for_word(page: Path) -> No
     assert [text for text in quoted if text.lower() not in said] == []
 
 
+@pytest.mark.parametrize("page", TROUBLE)
+def test_what_one_machine_says_at_its_start_is_quoted_word_for_word(page: Path) -> None:
+    said = read_code("deploy/local", "api/estimatesync_contract")
+
+    quoted = [text for row in find_rows(page, 12) for text in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
+
+    assert len(quoted) >= 4
+    assert [text for text in quoted if text not in said] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_and_values_on_the_pages_exist(page: Path) -> None:
     text = page.read_text()

@@ -24,7 +24,14 @@ from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, n
 
 from estimatesync_local.core.errors import StartError
 from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
-from estimatesync_local.settings import PASSED_ON, SETTING_NAMES, parse_settings, read_environment, read_names
+from estimatesync_local.settings import (
+    PASSED_ON,
+    SETTING_NAMES,
+    find_exposure,
+    parse_settings,
+    read_environment,
+    read_names,
+)
 from estimatesync_local.supervisor import Ready, supervise
 
 OTHER_NAMES: Final = frozenset({*PASSED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
@@ -41,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     env_file = _parse_env_file(arguments)
     _configure_logging()
-    environment = read_environment(env_file)
+    try:
+        environment = read_environment(env_file)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from error
     _name_authorities(environment)
     old = accept_old_names(environment, SETTING_NAMES)
     _log_names(env_file, environment, old.notes)
@@ -119,10 +129,11 @@ def _name_authorities(environment: dict[str, str]) -> None:
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:
-    """Log which names are old, and which have no effect."""
+    """Log which names are old, and which have no effect, and whether others can read the file."""
     unknown = find_unknown_settings(read_names(env_file), environment, settings=SETTING_NAMES, other_names=OTHER_NAMES)
     warnings, remarks = format_unknown_settings(unknown, env_file.name)
-    for warning in (*notes, *warnings):
+    exposure = find_exposure(env_file)
+    for warning in (*notes, *warnings, *([exposure] if exposure else [])):
         logger.warning("%s", warning)
     for remark in remarks:
         logger.info("%s", remark)

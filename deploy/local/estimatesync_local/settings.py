@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from estimatesync_api.settings import (
     WEB_CONCURRENCY,
 )
 from estimatesync_contract import settings as shared
+from estimatesync_contract.env_file import EnvFileError, decode_env_file, is_open_to_others
 from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
@@ -158,14 +160,39 @@ def read_environment(env_file: Path) -> dict[str, str]:
     """Read the file, if there is one, and the process's environment, which wins, also with a blank value.
 
     Nothing is interpolated: a password may hold `$`.
+
+    Raises:
+        SettingsError: The file cannot be read, or is not UTF-8.
     """
-    in_file = dotenv_values(env_file, interpolate=False)
-    return {**{name: value or "" for name, value in in_file.items()}, **os.environ}
+    return {**{name: value or "" for name, value in _read_file(env_file).items()}, **os.environ}
 
 
 def read_names(env_file: Path) -> tuple[str, ...]:
     """Read which variables the file sets, if there is one; a line without `=` sets none, and may be anything."""
-    return tuple(name for name, value in dotenv_values(env_file, interpolate=False).items() if value is not None)
+    return tuple(name for name, value in _read_file(env_file).items() if value is not None)
+
+
+def _read_file(env_file: Path) -> Mapping[str, str | None]:
+    try:
+        text = decode_env_file(env_file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError([f"{env_file} cannot be read: {error.strerror}"]) from error
+    except EnvFileError as error:
+        raise SettingsError([f"{env_file} {error}"]) from error
+    return dotenv_values(stream=StringIO(text), interpolate=False)
+
+
+def find_exposure(env_file: Path) -> str | None:
+    """Say how to close a file with secrets that every account of this machine can read; None when it is closed."""
+    names = {each.name for settings in LOCAL_SETTINGS.values() for each in settings if each.is_secret}
+    if not env_file.is_file() or not is_open_to_others(env_file.stat().st_mode):
+        return None
+    secrets = [name for name, value in _read_file(env_file).items() if value and name in names]
+    if not secrets:
+        return None
+    return f"every account of this machine can read {env_file} and with it {secrets[0]}; run: chmod 600 {env_file}"
 
 
 def parse_settings(environment: Mapping[str, str], *, current_directory: Path, faults: Iterable[str] = ()) -> Settings:

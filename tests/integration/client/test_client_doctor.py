@@ -275,3 +275,17 @@ def test_every_check_has_a_line_and_every_fault_a_cure_when_nothing_is_set(
     ]
     assert all(found["cure"] for found in checks if found["verdict"] == "fault")
     assert ended.document["success"] is False
+
+
+def test_a_file_of_settings_in_another_encoding_is_named_with_a_cure(
+    client: Callable[..., Any], closed_port: int, tmp_path: Path
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_bytes("ATTIC_TECH_PASSWORD=schlüssel".encode("latin-1"))
+
+    ended = client(f"http://127.0.0.1:{closed_port}").run("doctor", "--env-file", str(env_file))
+
+    assert ended.code == 2
+    assert "not UTF-8" in " ".join(ended.err.split())
+    assert "iconv" in ended.err
+    assert "schl" not in ended.err

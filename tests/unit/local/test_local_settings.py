@@ -11,7 +11,14 @@ from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_contract.settings import SettingsError
 from estimatesync_local.core.address import Address
 from estimatesync_local.reconcile_loop import build_program
-from estimatesync_local.settings import PASSED_ON, SETTING_NAMES, Settings, parse_settings, read_environment
+from estimatesync_local.settings import (
+    PASSED_ON,
+    SETTING_NAMES,
+    Settings,
+    find_exposure,
+    parse_settings,
+    read_environment,
+)
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 REQUIRED = {"ATTIC_TECH_EMAIL": "a@b.example", "ATTIC_TECH_PASSWORD": "made-up-password"}
@@ -152,6 +159,40 @@ def test_the_environment_wins_over_the_file_and_a_dollar_stays(tmp_path: Path, m
 
     assert environment["ATTIC_TECH_PASSWORD"] == "pa$$w${x}rd #1"
     assert (environment["BIND"], environment["DATABASE_URL"]) == ("127.0.0.1:2", "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_in_another_encoding_is_named_with_a_cure(tmp_path: Path, encoding: str) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_bytes("ATTIC_TECH_PASSWORD=schl\u00fcssel".encode(encoding))
+
+    with pytest.raises(SettingsError, match="save it as UTF-8") as caught:
+        read_environment(env_file)
+
+    assert str(env_file) in str(caught.value)
+    assert "schl" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        pytest.param("API_KEY=made-up", 0o644, "and with it API_KEY; run: chmod 600", id="a secret for all"),
+        pytest.param("API_KEY=made-up", 0o600, None, id="closed"),
+        pytest.param("API_KEY=\nBIND=127.0.0.1:1", 0o644, None, id="no secret"),
+        pytest.param("A line that is none", 0o644, None, id="no setting"),
+    ],
+)
+def test_a_file_with_secrets_that_all_can_read_is_pointed_out(
+    tmp_path: Path, text: str, mode: int, said: str | None
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text(text)
+    env_file.chmod(mode)
+
+    found = find_exposure(env_file)
+
+    assert found is None if said is None else said in (found or "")
+    assert "made-up" not in (found or "")
 
 
 def test_a_missing_file_is_fine(tmp_path: Path) -> None:
