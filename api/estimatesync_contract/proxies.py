@@ -17,6 +17,10 @@ NO_PROXY: Final = "NO_PROXY"
 ALL_PROXY: Final = "ALL_PROXY"
 
 _PROXY_BY_SCHEME: Final = {"http": "HTTP_PROXY", "https": "HTTPS_PROXY"}
+PROXY_VARIABLES: Final = tuple(
+    spelling for name in (*_PROXY_BY_SCHEME.values(), ALL_PROXY, NO_PROXY) for spelling in (name, name.lower())
+)
+"""All variables that are read here. The machine's programs share them, so they are in no list of ours."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _ENTRY: Final = re.compile(r"(?P<host>[A-Za-z0-9_.*-]+)(?::(?P<port>[0-9]{1,5}))?")
 _BRACKETED: Final = re.compile(r"\[(?P<host>[^\[\]]+)\](?::(?P<port>[0-9]{1,5}))?")

@@ -24,7 +24,7 @@ from estimatesync_api.settings import (
 )
 from estimatesync_contract import settings as shared
 from estimatesync_contract.env_file import EnvFileError, decode_env_file, is_open_to_others
-from estimatesync_contract.proxies import ProxyFaultError, find_proxy
+from estimatesync_contract.proxies import PROXY_VARIABLES, ProxyFaultError, find_proxy
 from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
     DATABASE_SCHEMA,
@@ -119,8 +119,7 @@ _PLACEHOLDER_KEY: Final = {API_KEYS.name: "x" * KEY_MIN_LENGTH}
 
 PASSED_ON: Final = (
     *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
-    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", *PROXY_VARIABLES),
 )
 """What a child process needs of the machine's environment; it gets no secrets of other programs."""
 
