@@ -7,7 +7,7 @@ makes up for a trigger that got lost.
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -132,10 +132,15 @@ class ReconcileLoop:
                 await asyncio.wait_for(self._wake.wait(), _TICK.total_seconds())
 
     async def _enqueue_all(self) -> None:
-        """Enqueue every sync that may have been missed, and delete the jobs of syncs that are gone."""
+        """Enqueue every sync that may have been missed, and delete the jobs of deleted syncs."""
         for name in await self._list_names():
             self._queue.add(name)
-        await self._controller.delete_orphans(self._fetch_known_uids)
+        await self._controller.adopt(self._fetch_uids)
+
+    async def _fetch_uids(self) -> tuple[Collection[str], Collection[str]]:
+        # In this order: a sync that is deleted in between is in both, and its job is deleted.
+        known = await self._store.fetch_uids()
+        return known.values(), await self._store.fetch_deleted_uids()
 
     async def _list_names(self) -> list[str]:
         """List all syncs after each connect, for finished ones may still owe a callback; later, the unfinished ones."""
@@ -144,9 +149,6 @@ class ReconcileLoop:
             self._is_full_pass_due = False
             return names
         return [sync.name for sync in await self._store.fetch_unfinished()]
-
-    async def _fetch_known_uids(self) -> set[str]:
-        return set((await self._store.fetch_uids()).values())
 
 
 def build_program(settings: Settings, *, database_url: str) -> Program:

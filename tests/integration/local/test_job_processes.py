@@ -14,6 +14,7 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_local.adapters import job_files
 from estimatesync_local.adapters.job_controller import ControllerSettings, JobController, ProcessJobs, Program
 from estimatesync_local.core.job_logic import Backoff
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
@@ -42,6 +43,7 @@ class Machine:
         environment = {"PATH": os.environ["PATH"], "SECRET": SECRET}
         self.program = Program(command=("/bin/sh", "-c", script), environment=environment)
         clock = SystemClock()
+        self.directory = directory
         self.controller = JobController(directory=directory, program=self.program, clock=clock, settings=settings)
         self.jobs = ProcessJobs(directory=directory, controller=self.controller, clock=clock)
         self.changes: list[str] = []
@@ -50,6 +52,7 @@ class Machine:
     async def watching(self, *, is_killed: bool = False) -> AsyncIterator[None]:
         """Watch as a server does, and stop as one does: it ends the runs, unless it is killed."""
         watch = asyncio.create_task(self.controller.watch(self.changes.append))
+        await self.adopt(self.list_uids())
         try:
             yield
         finally:
@@ -57,6 +60,17 @@ class Machine:
                 await self.controller.interrupt()
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
+
+    async def adopt(self, known: list[str], deleted: tuple[str, ...] = ()) -> None:
+        async def read_uids() -> tuple[list[str], tuple[str, ...]]:
+            return known, deleted
+
+        await self.controller.adopt(read_uids)
+
+    def list_uids(self) -> list[str]:
+        """The uids of all jobs on disk."""
+        jobs = [job_files.read_job(record.parent) for record in self.directory.glob("*/job.json")]
+        return [job.record.sync_uid for job in jobs if job]
 
     async def wait_for(self, sync: EstimateSync, is_it: Callable[[JobObservation], bool]) -> JobObservation:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -230,15 +244,12 @@ def test_a_run_that_was_killed_is_repeated(tmp_path: Path, *, is_whole_group: bo
 
 
 def test_the_job_of_a_deleted_sync_is_removed_with_all_it_left(tmp_path: Path) -> None:
-    async def read_known() -> list[str]:
-        return ["kept"]
-
     async def scenario() -> None:
         async with machine.watching():
             for sync in (gone, kept):
                 await machine.jobs.create(sync, DAYS)
                 await machine.wait_for_line(sync, "here")
-            await machine.controller.delete_orphans(read_known)
+            await machine.adopt(["kept"], ("gone", "long-gone"))
             await machine.wait_for(kept, is_active)
 
     machine, gone, kept = Machine(tmp_path, SLEEPS), build_sync("gone"), build_sync("kept")
@@ -246,6 +257,35 @@ def test_the_job_of_a_deleted_sync_is_removed_with_all_it_left(tmp_path: Path) -
     asyncio.run(scenario())
 
     assert [job.name for job in tmp_path.iterdir()] == [build_job_name("kept")]
+
+
+def test_a_job_whose_sync_another_database_knows_is_neither_run_nor_deleted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave() -> None:
+        async with first.watching():
+            await first.jobs.create(sync, DAYS)
+            await first.wait_for_line(sync, "here")
+
+    async def use_another_database() -> None:
+        watch = asyncio.create_task(second.controller.watch(second.changes.append))
+        for _ in range(3):
+            await second.adopt(["other"])
+            await asyncio.sleep(0.1)
+        await second.controller.interrupt()
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    first, second, third = Machine(tmp_path, SLEEPS), Machine(tmp_path, "echo wrong"), Machine(tmp_path, "echo back")
+    sync = build_sync(max_retries=0)
+
+    asyncio.run(leave())
+    asyncio.run(use_another_database())
+    asyncio.run(run_to_its_end(third, sync))
+
+    assert asyncio.run(third.jobs.read_log_tail(sync)) == ("back",)
+    assert second.changes == []
+    assert caplog.text.count("are not in this database; their logs are kept") == 1
 
 
 def test_no_secret_is_left_on_disk_or_on_a_command_line(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_migrating_at_the_same_time_and_again_changes_nothing(database_url: str)
 
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT number FROM estimatesync_local.migration").fetchall()
-    assert rows == [(1,), (2,)]
+    assert rows == [(1,), (2,), (3,)]
 
 
 def test_a_database_of_the_first_release_is_recognised_and_brought_up_to_date(database_url: str) -> None:
@@ -82,7 +82,7 @@ def test_a_database_of_the_first_release_is_recognised_and_brought_up_to_date(da
 
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT number FROM estimatesync_local.migration ORDER BY number").fetchall()
-    assert rows == [(1,), (2,)]
+    assert rows == [(1,), (2,), (3,)]
 
 
 def test_a_migration_waits_for_the_lock_that_every_version_takes(database_url: str) -> None:
@@ -99,7 +99,7 @@ def test_a_migration_waits_for_the_lock_that_every_version_takes(database_url: s
     start.join()
 
     with psycopg.connect(database_url) as connection:
-        assert connection.execute("SELECT count(*) FROM estimatesync_local.migration").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM estimatesync_local.migration").fetchone() == (3,)
 
 
 def test_a_sync_comes_back_as_it_was_stored(migrated_url: str) -> None:
@@ -200,6 +200,24 @@ def test_a_sync_recreated_under_the_same_name_is_another_one(migrated_url: str) 
 
     assert left is not None
     assert left.status == EstimateSyncStatus()
+
+
+def test_a_deletion_is_on_record_for_some_months_with_whatever_tool_it_was_made(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> tuple[set[str], frozenset[str], frozenset[str]]:
+        first, second, kept = [await api.create(build_sync(name)) for name in ("a", "b", "c")]
+        await reconciler.delete(first)
+        with psycopg.connect(migrated_url, autocommit=True) as connection:
+            connection.execute("DELETE FROM estimatesync_local.sync WHERE name = 'b'")
+            soon = await reconciler.fetch_deleted_uids()
+            connection.execute("UPDATE estimatesync_local.deleted_sync SET deleted_at = now() - interval '91 days'")
+            connection.execute("DELETE FROM estimatesync_local.sync WHERE name = 'c'")
+        uids = {first.uid, second.uid, kept.uid}
+        return uids, soon, await reconciler.fetch_deleted_uids()
+
+    uids, soon, later = use(migrated_url, act)
+
+    assert len(soon) == 2
+    assert uids - soon == later
 
 
 def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_url: str) -> None:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES: Final = 64 * 1024
 
+ReadUids = Callable[[], Awaitable[tuple[Collection[str], Collection[str]]]]
+"""Reads the uids of the syncs that exist, and of those that were deleted."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -79,6 +82,9 @@ class JobController:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._tracked: set[str] = set()
+        self._adopted: set[str] = set()
+        """Jobs of an earlier server that were tracked once; those that are done need not be again."""
+        self._unknown = 0
         self._to_track: asyncio.Queue[str] = asyncio.Queue()
         self._is_stopping = False
 
@@ -99,21 +105,37 @@ class JobController:
             if await asyncio.to_thread(directory.exists):
                 await self._remove(name, directory)
 
-    async def delete_orphans(self, read_known_uids: Callable[[], Awaitable[Collection[str]]]) -> None:
-        """Delete the jobs whose sync is gone, with everything they left."""
+    async def adopt(self, read_uids: ReadUids) -> None:
+        """Go on with the jobs of known syncs, and delete those of deleted ones with everything they left.
+
+        All others are left alone: their syncs are in another database, which may come back.
+        """
         names = await asyncio.to_thread(job_files.list_jobs, self._directory)
         # Read after the jobs were listed, so that a listed job without a sync cannot be a new one.
-        known = {build_job_name(uid) for uid in await read_known_uids()}
-        for name in names:
-            if name not in known:
-                async with self._locked(name) as directory:
-                    await self._remove(name, directory)
-                    await asyncio.to_thread(job_files.delete_job, directory)
+        known, deleted = ({build_job_name(uid) for uid in uids} for uids in await read_uids())
+        for name in deleted.intersection(names):
+            async with self._locked(name) as directory:
+                await self._remove(name, directory)
+                await asyncio.to_thread(job_files.delete_job, directory)
+        for name in known.intersection(names) - self._adopted:
+            self._track(name)
+        self._adopted = known.intersection(names)
+        self._report_unknown(len(set(names) - known - deleted))
+
+    def _report_unknown(self, count: int) -> None:
+        if count > self._unknown:
+            logger.warning(
+                "%d syncs below %s are not in this database; their logs are kept for the database that knows them",
+                count,
+                self._directory,
+            )
+        self._unknown = count
 
     async def watch(self, on_change: Callable[[str], None]) -> None:
-        """Advance every job until cancelled; call `on_change` with the sync's name when a job looks different."""
-        for name in await asyncio.to_thread(job_files.list_jobs, self._directory):
-            self._track(name)
+        """Advance every job that was created or adopted, until cancelled.
+
+        `on_change` is called with the sync's name when a job looks different.
+        """
         async with asyncio.TaskGroup() as group:
             while True:
                 group.create_task(self._follow(await self._to_track.get(), on_change))

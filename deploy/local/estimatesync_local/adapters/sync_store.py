@@ -67,6 +67,7 @@ _ANNOTATE: Final = """
 UPDATE estimatesync_local.sync SET annotations = annotations || %(annotations)s::jsonb WHERE name = %(name)s RETURNING *
 """
 _SELECT_NAMES: Final = "SELECT name, uid::text FROM estimatesync_local.sync ORDER BY created_at, name"
+_SELECT_DELETED: Final = "SELECT uid::text FROM estimatesync_local.deleted_sync"
 _UPDATE_STATUS: Final = """
 UPDATE estimatesync_local.sync SET status = %(status)s::jsonb
 WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_version)s RETURNING *
@@ -170,6 +171,12 @@ class SyncTable:
         async with self._connection.acquire() as connection:
             rows = await (await connection.execute(_SELECT_NAMES)).fetchall()
         return {row["name"]: row["uid"] for row in rows}
+
+    async def select_deleted(self) -> frozenset[str]:
+        """Read the uids of the syncs that were deleted within the last months."""
+        async with self._connection.acquire() as connection:
+            rows = await (await connection.execute(_SELECT_DELETED)).fetchall()
+        return frozenset(row["uid"] for row in rows)
 
     async def update_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync | None:
         """Write the status of exactly this version; None when that version is gone."""
@@ -289,6 +296,11 @@ class ReconcilerStore:
         with _reconciler_errors():
             return await self._table.select_names()
 
+    async def fetch_deleted_uids(self) -> frozenset[str]:
+        """Read the uids of the syncs that were deleted lately."""
+        with _reconciler_errors():
+            return await self._table.select_deleted()
+
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         """Write the status, if the sync is still the version that was read."""
         with _reconciler_errors():
@@ -298,7 +310,7 @@ class ReconcilerStore:
         return written
 
     async def delete(self, sync: EstimateSync) -> None:
-        """Delete the sync; the job controller deletes jobs whose sync is gone."""
+        """Delete the sync; the job controller deletes the jobs of deleted syncs."""
         with _reconciler_errors():
             await self._table.delete(sync)
 
