@@ -7,3 +7,18 @@ LOGIN_PATH: Final = "/api/users/login"
 
 ESTIMATES_PATH: Final = "/api/job-estimates"
 """GET with the token as `Authorization: Bearer`; a paginated list."""
+
+RELATIONS: Final = ("branch", "user", "client", "property")
+"""What an estimate refers to; populated where it is asked for in depth by somebody who may read it."""
+
+
+def shows_only_id(relation: object) -> bool:
+    """Whether a relation, as plain JSON, exists but is not populated: a bare id, alone, in a list or with its type."""
+    value = relation
+    while True:
+        if isinstance(value, list):
+            value = value[0] if value else None
+        elif isinstance(value, dict) and isinstance(value.get("relationTo"), str):
+            value = value.get("value")
+        else:
+            return value is not None and value != "" and not isinstance(value, dict)

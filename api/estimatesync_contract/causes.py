@@ -31,6 +31,7 @@ class Reason(StrEnum):
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_INVALID = "SourceInvalid"
     SOURCE_CHANGING = "SourceChanging"
+    FIELDS_UNSHOWN = "FieldsUnshown"
     RECORD_INVALID = "RecordInvalid"
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
     DATABASE_REFUSED = "DatabaseRefused"
@@ -213,6 +214,11 @@ CAUSES: Final = (
         reason=Reason.SOURCE_CHANGING,
         happened="Attic Tech changed faster than it could be read",
         cure="Start a new sync at a quieter hour, or narrow the date range",
+    ),
+    Cause(
+        reason=Reason.FIELDS_UNSHOWN,
+        happened="Attic Tech does not show fields that the estimates need",
+        cure="Let the account of ATTIC_TECH_EMAIL read them; the log names them",
     ),
     Cause(
         reason=Reason.RECORD_INVALID,

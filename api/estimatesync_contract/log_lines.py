@@ -60,6 +60,11 @@ def format_skipped_total(skipped: int, records: int, names: str) -> str:
     return f"⚠️ [SYNC] Skipped: {skipped} of {records} estimates, to be corrected in Attic Tech: {names}"
 
 
+def format_unshown(count: int, estimates: int, fields: str) -> str:
+    """What Attic Tech does not show; the tables keep what they have of it."""
+    return f"⚠️ [SYNC] Not shown by Attic Tech, so kept as it is stored: {fields} ({count} of {estimates} estimates)"
+
+
 def format_complete_as_of(instant: str) -> str:
     """The closing pass has ended: by Attic Tech's clock nothing up to this instant is missing."""
     return f"🔒 [SYNC] Nothing is missing up to {instant}, by the clock of Attic Tech"

@@ -347,6 +347,15 @@ SYNC_MAX_SKIPPED_PERCENT: Final = IntegerSetting(
     minimum=0,
     maximum=100,
 )
+SYNC_MAX_UNSHOWN_PERCENT: Final = IntegerSetting(
+    name=env.SYNC_MAX_UNSHOWN_PERCENT,
+    meaning="Share of estimates of which Attic Tech may show just an id for branch, person, customer or property, or "
+    "leave out a field; what is stored of it is kept. With more, a sync stores nothing and fails",
+    default="20",
+    unit="percent",
+    minimum=0,
+    maximum=100,
+)
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
     meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",

@@ -117,6 +117,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     updated_estimates: Annotated[Count, Meta(description="Estimates that the database had, changed or not.")] = 0
     unchanged_estimates: Annotated[Count, Meta(description="Those of the updated that were equal already.")] = 0
     skipped_estimates: Annotated[Count, Meta(description="Estimates that cannot be stored; the log names them.")] = 0
+    unshown_estimates: Annotated[
+        Count, Meta(description="Estimates with a field that Attic Tech does not show; what is stored of it is kept.")
+    ] = 0
     total_processed: Annotated[Count, Meta(description="New and updated together.")] = 0
 
 

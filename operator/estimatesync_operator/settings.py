@@ -12,6 +12,7 @@ from estimatesync_contract.settings import (
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
     SYNC_MAX_SKIPPED_PERCENT,
+    SYNC_MAX_UNSHOWN_PERCENT,
     TIME_ZONE,
     ChoiceSetting,
     IntegerSetting,
@@ -137,6 +138,7 @@ PROGRAM_SETTINGS: Final = (
     DATABASE_SCHEMA,
     DATABASE_WAIT_SECONDS,
     SYNC_MAX_SKIPPED_PERCENT,
+    SYNC_MAX_UNSHOWN_PERCENT,
     SYNC_LOG_FORMAT,
 )
 """What is passed on to the sync program, on a cluster and on one machine."""
@@ -293,5 +295,6 @@ def read_program_environment(reader: SettingsReader) -> dict[str, str]:
         env.LOG_FORMAT: reader.read(SYNC_LOG_FORMAT),
         env.SYNC_TIME_ZONE: reader.read(TIME_ZONE).key,
         env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read(SYNC_MAX_SKIPPED_PERCENT)),
+        env.SYNC_MAX_UNSHOWN_PERCENT: str(reader.read(SYNC_MAX_UNSHOWN_PERCENT)),
         env.DATABASE_WAIT_SECONDS: str(reader.read(DATABASE_WAIT_SECONDS)),
     }

@@ -151,6 +151,7 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
         start=settings.day_bounds.start,
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
         max_skipped_percent=settings.max_skipped_percent,
+        max_unshown_percent=settings.max_unshown_percent,
     )
 
 
@@ -168,6 +169,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         pages=stored.pages,
         complete_as_of=stored.complete_as_of,
         skipped_ids=stored.skipped_ids,
+        unshown_fields=stored.unshown_fields,
         error=error,
     )
     path = parse_result_path(environment)

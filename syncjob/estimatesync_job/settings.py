@@ -20,6 +20,7 @@ from estimatesync_contract.settings import (
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
     SYNC_MAX_SKIPPED_PERCENT,
+    SYNC_MAX_UNSHOWN_PERCENT,
     ChoiceSetting,
     IntegerSetting,
     ParsedSetting,
@@ -109,7 +110,7 @@ TERMINATION_MESSAGE_PATH: Final = TextSetting(
 )
 SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
-    *(SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS, SYNC_MAX_SKIPPED_PERCENT),
+    *(SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS, SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
     *(DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
     *(LOG_FORMAT, TRACEPARENT, TERMINATION_MESSAGE_PATH),
@@ -129,6 +130,7 @@ class Settings:
         concurrency: pages in flight at most, 1…32.
         timeout_seconds: after which the sync is ended from outside; None when that is not known.
         max_skipped_percent: of the records, how many may be left out because they cannot become rows.
+        max_unshown_percent: of the estimates, how many may lack a field that Attic Tech does not show.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
         attic_tech_proxy: URL of the proxy to Attic Tech; None: it is reached directly.
@@ -142,6 +144,7 @@ class Settings:
     concurrency: int
     timeout_seconds: int | None
     max_skipped_percent: int
+    max_unshown_percent: int
     attic_tech_url: str
     attic_tech_proxy: str | None = field(default=None, repr=False)
     attic_tech_email: str = field(repr=False)
@@ -169,6 +172,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         concurrency=reader.read(SYNC_CONCURRENCY),
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
         max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
+        max_unshown_percent=reader.read(SYNC_MAX_UNSHOWN_PERCENT),
         attic_tech_url=attic_tech_url,
         attic_tech_proxy=_find_proxy(environment, attic_tech_url, reader.faults),
         attic_tech_email=reader.read(ATTIC_TECH_EMAIL),

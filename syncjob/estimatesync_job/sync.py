@@ -37,6 +37,7 @@ class Sync:
         start: datetime,
         plan: PagePlan,
         max_skipped_percent: int,
+        max_unshown_percent: int,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -45,6 +46,7 @@ class Sync:
         self._start: Final = start
         self._plan: Final = plan
         self._max_skipped_percent: Final = max_skipped_percent
+        self._max_unshown_percent: Final = max_unshown_percent
 
     async def run(self) -> None:
         """Sync, or find what this sync has stored already; either way `stored` is set as soon as it is known.
@@ -76,6 +78,7 @@ class Sync:
             start=self._start,
             concurrency=self._plan.ahead,
             max_skipped_percent=self._max_skipped_percent,
+            max_unshown_percent=self._max_unshown_percent,
         )
 
     async def _merge(self, store: EstimateStore, transferred: Transferred) -> StoredRun:

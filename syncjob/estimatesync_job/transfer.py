@@ -28,8 +28,9 @@ from estimatesync_job.core.errors import SourceChangingError
 from estimatesync_job.core.invalid_records import MAX_NAMED, InvalidRecords, format_name, format_problem_place
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.pages import FetchedPage, SourceTime
-from estimatesync_job.core.ports import EstimateStore, Log, Source, Transferred
+from estimatesync_job.core.ports import EstimateStore, Log, Source, Staged, Transferred
 from estimatesync_job.core.queries import ChangesQuery, Gap
+from estimatesync_job.core.unshown import Path, check_unshown, find_hidden
 from estimatesync_job.ordered_requests import OrderedRequests, open_requests
 
 ReadPage = tuple[FetchedPage, FetchState]
@@ -95,7 +96,8 @@ class ClosingPass:
     ) -> PassResult:
         while True:
             note(response)
-            result = next_result(result, response, new_or_changed=await store.write_changes(response.rows))
+            changed = await store.write_changes(response.rows, response.unshown)
+            result = next_result(result, response, new_or_changed=changed)
             following = plan_continuation(query, response)
             if following is None:
                 return result
@@ -123,6 +125,7 @@ class Transfer:
         start: datetime,
         concurrency: int,
         max_skipped_percent: int,
+        max_unshown_percent: int,
     ) -> None:
         self._source: Final = source
         self._store: Final = store
@@ -130,6 +133,8 @@ class Transfer:
         self._start: Final = start
         self._concurrency: Final = concurrency
         self._invalid: Final = InvalidRecords(max_percent=max_skipped_percent)
+        self._max_unshown_percent: Final = max_unshown_percent
+        self._evidence: Final[set[Path]] = set()
         self._gaps: Final[list[Gap]] = []
         self._passes: Final = AsyncExitStack()
 
@@ -170,9 +175,9 @@ class Transfer:
 
     async def _store_page(self, page: FetchedPage, state: FetchState) -> None:
         self._log_page(page, max(state.plan.total_pages, page.page))
-        self._note_invalid(page)
+        self._note(page)
         self._invalid.check(max(state.plan.total_records, state.records))
-        await self._store.write_rows(page.rows)
+        await self._store.write_rows(page.rows, page.unshown)
         message = log_lines.format_page_complete(page.page, state.records)
         self._log.write("page_complete", message, page=page.page, fetched=state.records)
 
@@ -182,7 +187,8 @@ class Transfer:
         if page.page == total_pages and page.records < page.limit:
             self._log.write("last_page", log_lines.format_last_page(page.records, page.limit), page=page.page)
 
-    def _note_invalid(self, page: FetchedPage) -> None:
+    def _note(self, page: FetchedPage) -> None:
+        self._evidence.update(page.evidence)
         for placed in self._invalid.add(page):
             problem = placed.problem
             fault, place = f"{problem.field} {problem.problem}", format_problem_place(placed)
@@ -191,25 +197,27 @@ class Transfer:
 
     async def _close(self, state: FetchState, closing_pass: ClosingPass | None) -> Transferred:
         """Store what a pass brings, then what has changed meanwhile, until a pass proves that this is all."""
-        records, since = state.records, SourceTime()
+        since = SourceTime()
         for _ in range(MAX_PASSES):
-            skipped = self._invalid.count
             closing_pass = closing_pass or await self._begin_pass((), since=since, limit=state.plan.page_size)
-            result = await closing_pass.store(self._store, note=self._note_invalid)
+            result = await closing_pass.store(self._store, note=self._note)
             if changes := result.new_or_changed:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
-            records += result.new_or_changed + max(0, self._invalid.count - skipped)
             since, closing_pass = result.began_at or SourceTime(), None
             if is_proof(result):
-                return self._end(state.pages, records, since)
+                return await self._end(state.pages, since)
         raise SourceChangingError(
             f"Attic Tech changes faster than it can be read: each of {MAX_PASSES} closing passes found changed "
             "estimates. Nothing was stored; sync again in a quieter hour, or fewer days at once."
         )
 
-    def _end(self, pages: int, records: int, ended_at: SourceTime) -> Transferred:
+    async def _end(self, pages: int, ended_at: SourceTime) -> Transferred:
+        hidden = find_hidden(self._evidence)
+        staged = await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
+        records = staged.estimates + self._invalid.count
         self._invalid.check(records)
         self._log_skipped_total(records)
+        self._judge_unshown(staged, hidden)
         if ended_at.clock:
             instant = format_timestamp(ended_at.clock)
             message = log_lines.format_complete_as_of(instant)
@@ -220,7 +228,16 @@ class Transfer:
             skipped=self._invalid.count,
             skipped_ids=self._invalid.ids,
             complete_as_of=ended_at.clock,
+            hidden=hidden,
+            unshown=staged.unshown,
         )
+
+    def _judge_unshown(self, staged: Staged, hidden: Sequence[str]) -> None:
+        unshown, estimates = staged.unshown, staged.estimates
+        if unshown.estimates:
+            message = log_lines.format_unshown(unshown.estimates, estimates, ", ".join(unshown.fields))
+            self._log.write("unshown", message, level="warning", unshown=unshown.estimates, records=estimates)
+        check_unshown(unshown, hidden=hidden, estimates=estimates, max_percent=self._max_unshown_percent)
 
     def _log_skipped_total(self, records: int) -> None:
         if skipped := self._invalid.count:

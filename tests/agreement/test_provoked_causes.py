@@ -51,6 +51,7 @@ PROVOKED = {
         f"{JOB_TESTS}/test_job_changing_source.py"
         "::test_a_source_that_changes_faster_than_it_is_read_changes_no_row_and_may_be_retried"
     ),
+    Reason.FIELDS_UNSHOWN: f"{JOB_TESTS}/test_job_unshown_fields.py::test_too_much_that_is_not_shown_changes_no_row",
     Reason.RECORD_INVALID: f"{JOB_TESTS}/test_job_runs.py::test_a_record_that_cannot_be_stored_stores_nothing_at_all",
     Reason.DATABASE_UNAVAILABLE: f"{CAUSES_TEST}::test_retries_that_run_out_are_counted_in_the_cause",
     Reason.DATABASE_REFUSED: (

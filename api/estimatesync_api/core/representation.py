@@ -120,6 +120,9 @@ class ResultsBody(Body, frozen=True, kw_only=True):
     updated_estimates: Count
     unchanged_estimates: Annotated[int, Meta(ge=0, description="How many of the updated were equal already.")]
     skipped_estimates: Count
+    unshown_estimates: Annotated[
+        int, Meta(ge=0, description="Of how many Attic Tech does not show a field; what is stored of it is kept.")
+    ]
     total_processed: Count
 
 

@@ -1,4 +1,4 @@
-"""Probes the Attic Tech login from this machine: one login, one listing of a single estimate. `doctor` calls it."""
+"""Probes the Attic Tech login from this machine: one login, one listing of a few estimates. `doctor` calls it."""
 
 import os
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH
+from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH, RELATIONS, shows_only_id
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import is_http_url
@@ -20,6 +20,7 @@ from estimatesync_client.settings import SourceSettings
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _QUOTE_LENGTH: Final = 100
+_LOOKED_AT: Final = "5"
 
 
 class _Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +55,25 @@ def _probe(client: httpx.Client, login: SourceSettings, host: str) -> Finding:
     if response.status != HTTPStatus.OK or not isinstance(token, str):
         return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=f"HTTP {response.status}")
     headers = {"Authorization": f"Bearer {token}"}
-    listed = _read(client.get(ESTIMATES_PATH, params={"limit": "1", "depth": "0"}, headers=headers))
+    listed = _read(client.get(ESTIMATES_PATH, params={"limit": _LOOKED_AT, "depth": "2"}, headers=headers))
     if listed.status in _REFUSALS:
         return _build(Diagnosis.SOURCE_DENIES_LIST, host=host, detail=listed.status)
     count = (listed.body or {}).get("totalDocs")
     if listed.status != HTTPStatus.OK or not isinstance(count, int):
         return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=f"HTTP {listed.status}")
+    if unshown := _find_unshown((listed.body or {}).get("docs")):
+        return _build(Diagnosis.SOURCE_SHOWS_LESS, host=host, fields=", ".join(unshown))
     return _build(Diagnosis.SOURCE_READY, host=host, count=count)
+
+
+def _find_unshown(docs: object) -> list[str]:
+    """Find the relations that none of the estimates shows; that one refers to what was deleted says nothing."""
+    records = [record for record in docs if isinstance(record, dict)] if isinstance(docs, list) else []
+    return [
+        name
+        for name in RELATIONS
+        if records and all(name not in record or shows_only_id(record[name]) for record in records)
+    ]
 
 
 def _read(response: httpx.Response) -> _Response:

@@ -133,6 +133,11 @@ class Diagnosis(Enum):
 
     # What recent syncs show. How to cure a failed one is in the contract's table of causes.
     SEEN_WORKING = (_OK, "worked {age} ago, in {sync_id}", "")
+    SEEN_SHOWING_LESS = (
+        _UNKNOWN,
+        "worked {age} ago, in {sync_id}, but not everything was shown ({detail})",
+        "Let the account of ATTIC_TECH_EMAIL read these fields",
+    )
     SEEN_FAILING = (_FAULT, "{detail}, {age} ago in {sync_id}", "{cure}")
     NO_EVIDENCE = (
         _UNKNOWN,
@@ -158,6 +163,11 @@ class Diagnosis(Enum):
         _FAULT,
         "{host} accepts the login but does not let it list estimates (HTTP {detail})",
         "Give the account of ATTIC_TECH_EMAIL access to job-estimates",
+    )
+    SOURCE_SHOWS_LESS = (
+        _FAULT,
+        "{host} lists estimates but shows their {fields} only as ids, or not at all",
+        "Let the account of ATTIC_TECH_EMAIL read what these fields lead to",
     )
     NOT_ATTIC_TECH = (_FAULT, "what answers at {host} is not Attic Tech's API ({detail})", "Check {setting}")
 

@@ -36,6 +36,10 @@ def decide_source(syncs: Iterable[Sync], now: datetime) -> Finding:
         now: the current time.
     """
     for sync in syncs:
+        if sync.reason == Reason.FIELDS_UNSHOWN:
+            return _build_seen(Check.SOURCE, Diagnosis.SEEN_FAILING, sync, now)
+        if sync.results and sync.results.unshown_estimates:
+            return _build_seen(Check.SOURCE, Diagnosis.SEEN_SHOWING_LESS, sync, now)
         if sync.status == SUCCEEDED or (sync.progress and sync.progress.page):
             return _build_seen(Check.SOURCE, Diagnosis.SEEN_WORKING, sync, now)
         if _is_about(sync, _SOURCE_REASONS, settings="ATTIC_TECH"):

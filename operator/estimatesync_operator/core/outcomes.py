@@ -142,6 +142,9 @@ def _succeed(result: SyncResult) -> Outcome:
     message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
     if counts.skipped_estimates:
         message += f", Skipped: {counts.skipped_estimates}"
+    if counts.unshown_estimates:
+        fields = ", ".join(result.unshown_fields)
+        message += f". Attic Tech does not show {fields} of {counts.unshown_estimates}: what is stored of these is kept"
     return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts, pages=result.pages)
 
 

@@ -20,8 +20,9 @@ from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, IsolationLeve
 from estimatesync_job.adapters.migrations import read_sql, write_migrations
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.errors import DatabaseUnavailableError
-from estimatesync_job.core.ports import StoredRun, Transferred
+from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.rows import Row
+from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.settings import Settings
 
 ANSWER_SECONDS: Final = 630.0
@@ -32,6 +33,9 @@ _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
 _BEGIN_MERGE: Final = b";".join([
     read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names")
+])  # fmt: skip
+_BEGIN_MERGE_UNSHOWN: Final = b";".join([
+    read_sql(name) for name in ("lock_merge", "read_committed_run", "keep_unshown", "insert_missing_names")
 ])  # fmt: skip
 
 # The errors that psycopg raises say what it warns of as well; without a handler the warnings would bypass our log.
@@ -131,34 +135,51 @@ class PostgresStore:
         with self._working():
             return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         """Stage rows, without waiting for the server: one COPY goes on until another method needs the connection."""
         with self._working():
             if self._copy is None:
                 cursor = await self._copying.enter_async_context(self._connection.cursor())
                 self._copy = await self._copying.enter_async_context(cursor.copy(read_sql("copy_staging")))
             for row in rows:
-                await self._copy.write_row(row)
+                columns = unshown.get(row.attic_tech_estimate_id)
+                await self._copy.write_row((*row, list(columns) if columns else None))
         self._staged += len(rows)
 
-    async def write_changes(self, rows: Sequence[Row]) -> int:
+    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
         """Stage rows and count the estimates among them that no row staged before equals."""
         if not rows:
             return 0
         await self._end_copy()
         known = self._staged
-        await self.write_rows(rows)
+        await self.write_rows(rows, unshown)
         await self._end_copy()
         with self._working():
             cursor = await self._connection.execute(read_sql("count_new_or_changed"), {"known": known})
             row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
+    async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
+        """Drop what is staged of broken estimates, and count the others and what is not shown of them."""
+        await self._end_copy()
+        with self._working():
+            if broken:
+                await self._connection.execute(read_sql("delete_broken"), {"broken": list(broken)})
+            cursor = await self._connection.execute(read_sql("count_staged"))
+            estimates, has_unshown = await cursor.fetchone() or (0, False)
+            if not estimates or not (has_unshown or hidden):
+                return Staged(estimates=estimates)
+            parameters = {"hidden": list(hidden), "relations": list(RELATIONS)}
+            cursor = await self._connection.execute(read_sql("count_unshown"), parameters)
+            counts: dict[str | None, int] = dict(await cursor.fetchall())
+        columns = {name: count for name, count in counts.items() if name}
+        return Staged(estimates=estimates, unshown=UnshownCounts(estimates=counts.get(None, 0), columns=columns))
+
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge what is staged and commit, unless another process of the same sync was faster."""
         await self._end_copy()
         with self._working():
-            run = await self._begin_merge()
+            run = await self._begin_merge(transferred)
         if run is None:
             run = await self._merge(transferred)
         with translated_errors(self._settings.database_schema):
@@ -174,10 +195,11 @@ class PostgresStore:
         with self._working():
             await self._copying.aclose()
 
-    async def _begin_merge(self) -> StoredRun | None:
-        """Take the lock, look for a run of this sync, and add missing names, all in one round trip."""
+    async def _begin_merge(self, transferred: Transferred) -> StoredRun | None:
+        """Take the lock, look for a run of this sync, keep what is not shown, and add missing names, all at once."""
         cursor = AsyncClientCursor(self._connection)
-        await cursor.execute(_BEGIN_MERGE, {"sync_uid": self._settings.sync_uid})
+        parameters = {"sync_uid": self._settings.sync_uid, "hidden": list(transferred.hidden)}
+        await cursor.execute(_BEGIN_MERGE_UNSHOWN if transferred.unshown.estimates else _BEGIN_MERGE, parameters)
         cursor.nextset()
         return _build_run(await cursor.fetchone())
 
@@ -195,10 +217,11 @@ class PostgresStore:
             sync_name=self._settings.sync_id,
             start_date=self._settings.date_range.start,
             end_date=self._settings.date_range.end,
-            total_fetched=transferred.records,
             complete_as_of=transferred.complete_as_of,
             skipped=transferred.skipped,
             skipped_ids=list(transferred.skipped_ids),
+            unshown=transferred.unshown.estimates,
+            unshown_fields=list(transferred.unshown.fields),
         )
 
     @contextmanager
@@ -240,16 +263,22 @@ class PostgresStore:
 def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
     if row is None:
         return None
-    fetched, new, updated, unchanged, skipped, processed, complete_as_of, skipped_ids = row
+    fetched, new, updated, unchanged, skipped, unshown, processed, complete_as_of, skipped_ids, unshown_fields = row
     results = Results(
         total_fetched=fetched,
         new_estimates=new,
         updated_estimates=updated,
         unchanged_estimates=unchanged,
         skipped_estimates=skipped,
+        unshown_estimates=unshown,
         total_processed=processed,
     )
-    return StoredRun(results=results, complete_as_of=complete_as_of, skipped_ids=tuple(skipped_ids))
+    return StoredRun(
+        results=results,
+        complete_as_of=complete_as_of,
+        skipped_ids=tuple(skipped_ids),
+        unshown_fields=tuple(unshown_fields),
+    )
 
 
 @asynccontextmanager

@@ -20,8 +20,10 @@ from estimatesync_job.core.ports import (
     OpenSource,
     OpenStore,
     Source,
+    Staged,
     StoredRun,
     Transferred,
+    Unshown,
 )
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
@@ -73,13 +75,16 @@ class TracedStore:
     async def fetch_committed_run(self) -> StoredRun | None:
         return await self._store.fetch_committed_run()
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
-            await self._store.write_rows(rows)
+            await self._store.write_rows(rows, unshown)
 
-    async def write_changes(self, rows: Sequence[Row]) -> int:
+    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
-            return await self._store.write_changes(rows)
+            return await self._store.write_changes(rows, unshown)
+
+    async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
+        return await self._store.finish_staging(hidden=hidden, broken=broken)
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         with self._tracer.span(SpanName.MERGE, kind=SpanKind.CLIENT) as span:

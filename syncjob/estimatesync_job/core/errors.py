@@ -7,6 +7,7 @@ SyncError
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
 ├── SourceChangingError       source   retryable  Attic Tech changes faster than it can be read
+├── FieldsUnshownError        account  permanent  Attic Tech does not show what the rows need
 ├── RecordInvalidError        record   permanent  a record cannot become a row
 ├── DatabaseRefusedError      database permanent  PostgreSQL refuses
 ├── DatabaseUnavailableError  database retryable  PostgreSQL cannot answer now
@@ -55,6 +56,10 @@ class TransientSourceError(SourceUnavailableError):
         self.retry_after = retry_after
 
 
+class FieldsUnshownError(SyncError):
+    """Attic Tech shows too many estimates without fields that a row needs; the message names them."""
+
+
 class RecordInvalidError(SyncError):
     """A record cannot become a row; the message names the page, the position, the id and the field."""
 
@@ -84,6 +89,7 @@ _OUTCOMES: Final[tuple[tuple[type[SyncError], Reason, ExitCode], ...]] = (
     (SourceInvalidError, Reason.SOURCE_INVALID, ExitCode.PERMANENT),
     (SourceUnavailableError, Reason.SOURCE_UNAVAILABLE, ExitCode.RETRYABLE),
     (SourceChangingError, Reason.SOURCE_CHANGING, ExitCode.RETRYABLE),
+    (FieldsUnshownError, Reason.FIELDS_UNSHOWN, ExitCode.PERMANENT),
     (RecordInvalidError, Reason.RECORD_INVALID, ExitCode.PERMANENT),
     (DatabaseRefusedError, Reason.DATABASE_REFUSED, ExitCode.PERMANENT),
     (DatabaseUnavailableError, Reason.DATABASE_UNAVAILABLE, ExitCode.RETRYABLE),

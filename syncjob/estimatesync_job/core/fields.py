@@ -1,6 +1,7 @@
 """Single values of a record: any JSON value in, a value for its column out, or a fault that names the field.
 
-`rows` puts them together. A value that can be kept is kept; only what would corrupt a column is refused.
+`rows` puts them together. A value that can be kept is kept; only what would corrupt a column is refused. What a record
+does not have is UNSET, and counts as none.
 """
 
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 _BIGINT_LIMIT: Final = 2**63
 _CENT: Final = Decimal("0.01")
@@ -45,7 +47,7 @@ def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
 
     PostgreSQL cannot store NUL characters, so they are dropped.
     """
-    if value is None:
+    if value is None or value is UNSET:
         return None
     text: str = value if isinstance(value, str) else _JSON.encode(value).decode()
     return text.replace("\0", "").strip() or None
@@ -74,7 +76,7 @@ def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any
 
 def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
     """Read what is not a Decimal yet: those come from JSON itself, which has neither NaN nor infinity."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or value is UNSET or (isinstance(value, str) and not value.strip()):
         return None
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise FieldFaultError(field, "is not a number")
@@ -89,7 +91,7 @@ def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - 
 
 def parse_instant(field: str, value: Any) -> datetime | None:  # noqa: ANN401 - any JSON value
     """Read an ISO 8601 date; one without an offset is in UTC, and an empty text counts as none."""
-    if value is None or value == "":
+    if value is None or value is UNSET or value == "":
         return None
     try:
         instant = datetime.fromisoformat(value)

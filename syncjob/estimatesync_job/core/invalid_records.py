@@ -25,6 +25,11 @@ class InvalidRecords:
         return len(self._problems)
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """The ids that estimates may have, of all of them."""
+        return tuple(int(name) for name in self._problems if name.isascii() and name.isdigit())
+
+    @property
     def ids(self) -> tuple[str, ...]:
         """The first of them."""
         return tuple(self._problems)[:MAX_NAMED]

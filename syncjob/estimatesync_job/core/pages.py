@@ -3,6 +3,7 @@
 `attic_tech` maps each response as it arrives; `queries` says what is asked for and `coverage` what is still to ask.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
@@ -10,7 +11,8 @@ from typing import Final
 import msgspec
 
 from estimatesync_job.core.errors import SourceInvalidError
-from estimatesync_job.core.rows import RecordId, RecordProblem, Row, map_record, parse_record_id
+from estimatesync_job.core.rows import RecordId, RecordProblem, Row, map_records, parse_record_id
+from estimatesync_job.core.unshown import Path
 
 CLOSING_PAGE: Final = 0
 """Stands in for the page number of a closing pass's response."""
@@ -56,6 +58,8 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         seconds: from the request to the whole response.
         first, last: the ids at its ends; None when it holds no id.
         asked_at: Attic Tech's time when it was requested: it was put together at that time or later.
+        unshown: by the id of an estimate, the columns that its record does not show.
+        evidence: which paths to the columns its records show.
     """
 
     page: int
@@ -69,6 +73,8 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     first: RecordId | None
     last: RecordId | None
     asked_at: SourceTime
+    unshown: Mapping[int, tuple[str, ...]] = {}
+    evidence: frozenset[Path] = frozenset()
 
     @property
     def records(self) -> int:
@@ -84,36 +90,37 @@ def map_page(
     Raises:
         SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.
     """
-    mapped = [(position, map_record(raw)) for position, raw in enumerate(body.docs, start=1)]
-    ids = _read_ids(body.docs, mapped, page)
+    mapped = map_records(body.docs)
+    rows = tuple(result for result in mapped.results if isinstance(result, Row))
+    ids = _read_ids(body.docs, rows, page)
     return FetchedPage(
         page=page,
         limit=limit,
         total_pages=body.total_pages,
-        has_more=bool(body.has_next_page) or len(mapped) >= limit,
+        has_more=bool(body.has_next_page) or len(body.docs) >= limit,
         size_bytes=size_bytes,
         seconds=seconds,
-        rows=tuple(row for _, row in mapped if isinstance(row, Row)),
+        rows=rows,
         problems=tuple(
-            PlacedProblem(page=page, position=position, problem=problem)
-            for position, problem in mapped
-            if isinstance(problem, RecordProblem)
+            PlacedProblem(page=page, position=position, problem=result)
+            for position, result in enumerate(mapped.results, start=1)
+            if isinstance(result, RecordProblem)
         ),
+        unshown=mapped.unshown,
+        evidence=mapped.evidence,
         first=ids[0] if ids else None,
         last=ids[-1] if ids else None,
         asked_at=asked_at,
     )
 
 
-def _read_ids(
-    docs: tuple[msgspec.Raw, ...], mapped: list[tuple[int, Row | RecordProblem]], page: int
-) -> list[RecordId]:
+def _read_ids(docs: tuple[msgspec.Raw, ...], rows: Sequence[Row], page: int) -> list[RecordId]:
     """Read the ids in the order sent. Texts are taken as sorted, for only the server knows how it sorts them."""
     if not docs:
         return []
     ends = [parse_record_id(docs[0]), parse_record_id(docs[-1])]
     if all(isinstance(end, int) for end in ends):
-        numbers = [row.attic_tech_estimate_id for _, row in mapped if isinstance(row, Row)]
+        numbers = [row.attic_tech_estimate_id for row in rows]
         if any(number < following for number, following in pairwise(numbers)):
             raise SourceInvalidError(f"Attic Tech did not sort {format_place(page)} by id, as it was asked to.")
         return [end for end in ends if end is not None]

@@ -1,6 +1,6 @@
 """The seams between the sync and the world: Attic Tech, PostgreSQL and the log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal, Protocol
@@ -11,6 +11,7 @@ from estimatesync_contract.status import Results
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
+from estimatesync_job.core.unshown import UnshownCounts
 
 Level = Literal["info", "warning", "error"]
 
@@ -47,6 +48,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         pages: of the range, as read; None where another process has read them.
         complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
             its responses carry no date.
+        unshown_fields: what Attic Tech does not show of some or all estimates, by its own names.
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
     """
 
@@ -54,16 +56,39 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     pages: int | None = None
     complete_as_of: datetime | None = None
     skipped_ids: tuple[str, ...] = ()
+    unshown_fields: tuple[str, ...] = ()
+
+
+Unshown = Mapping[int, tuple[str, ...]]
+"""By the id of an estimate, the columns that its record does not show."""
+
+
+class Staged(msgspec.Struct, frozen=True, kw_only=True):
+    """What has been staged: distinct estimates, and what is not shown of them."""
+
+    estimates: int
+    unshown: UnshownCounts = UnshownCounts()
 
 
 class Transferred(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read and staged: pages and records in all, and the rest as in StoredRun."""
+    """What was read and staged.
+
+    Attributes:
+        pages: in all.
+        records: distinct ones, skipped ones included.
+        skipped: how many of them cannot become rows.
+        skipped_ids, complete_as_of: as in StoredRun.
+        hidden: the columns that no record shows.
+        unshown: what is not shown of the others.
+    """
 
     pages: int
     records: int
     skipped: int
     skipped_ids: tuple[str, ...]
     complete_as_of: datetime | None
+    hidden: tuple[str, ...] = ()
+    unshown: UnshownCounts = UnshownCounts()
 
 
 class EstimateStore(Protocol):
@@ -73,12 +98,21 @@ class EstimateStore(Protocol):
         """Read what this sync has committed, even in an earlier process; None before that."""
         ...
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         """Stage rows; the same estimate may come more than once, and its newest version counts."""
         ...
 
-    async def write_changes(self, rows: Sequence[Row]) -> int:
+    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
         """Stage rows of a closing pass and count the estimates among them that were not staged in that form before."""
+        ...
+
+    async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
+        """Drop what is staged of estimates whose newest version is broken, and count the others.
+
+        Args:
+            hidden: the columns that no record shows.
+            broken: the ids of the broken ones.
+        """
         ...
 
     async def merge(self, transferred: Transferred) -> StoredRun:

@@ -1,19 +1,21 @@
 """From a record (raw, theirs) to a row (ours), or to the one problem that prevents it.
 
 Of a record only the fields that a row needs are decoded, each of them optional and of any JSON type: a record may weigh
-hundreds of kilobytes, so everything else is skipped, in one pass. A relation may be anything, too: Payload sends a bare
-id where it does not populate one.
+hundreds of kilobytes, so everything else is skipped, in one pass. A relation may be anything, too; what Attic Tech does
+not show of one is noted next to the row (`unshown`).
 
 The mapping is as tolerant as the backend that this program replaces: an estimate without a name is an
 `Unnamed Estimate`, one without a status is `pending`, and whatever else is missing is empty. `attic_tech` maps each
 page as it arrives.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from estimatesync_job.core.fields import (
     FieldFaultError,
@@ -23,6 +25,16 @@ from estimatesync_job.core.fields import (
     parse_number,
     parse_text,
 )
+from estimatesync_job.core.unshown import (
+    PATHS,
+    UNSHOWN,
+    Path,
+    Polymorphic,
+    Unshown,
+    find_evidence,
+    has_leaf,
+    read_relation,
+)
 
 UNNAMED: Final = "Unnamed Estimate"
 PENDING: Final = "pending"
@@ -30,8 +42,11 @@ PENDING: Final = "pending"
 Value = Any
 """Any JSON value; a number with a fraction is a Decimal, for a binary float would not be exact."""
 
-Other = str | int | float | bool | list[Any] | None
-"""Any JSON value but an object."""
+Text = str | None | Literal[Unshown.UNSHOWN]
+"""A text, none, or one that is not shown."""
+
+Scalar = str | int | float | bool | None
+"""Any JSON value but an object and a list."""
 
 RecordId = int | str
 """An id as Attic Tech writes it; only Attic Tech compares them."""
@@ -41,64 +56,67 @@ class _Identified(msgspec.Struct, frozen=True, kw_only=True):
     id: Value = None
 
 
-class Named(msgspec.Struct, frozen=True, kw_only=True):
+class Named(Polymorphic, frozen=True, kw_only=True):
     """A branch, a sales person, or a status given as an object."""
 
-    name: Value = None
+    name: Value = UNSET
+    value: "Named | Scalar" = None
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Client(Polymorphic, frozen=True, kw_only=True, rename="camel"):
     """A customer."""
 
-    full_name: Value = None
-    first_name: Value = None
-    last_name: Value = None
-    email: Value = None
-    phone: Value = None
-    phone_number: Value = None
+    full_name: Value = UNSET
+    first_name: Value = UNSET
+    last_name: Value = UNSET
+    email: Value = UNSET
+    phone: Value = UNSET
+    phone_number: Value = UNSET
+    value: "Client | Scalar" = None
 
 
-class Property(msgspec.Struct, frozen=True, kw_only=True):
+class Property(Polymorphic, frozen=True, kw_only=True):
     """Where the work is done, and whose it is."""
 
-    address: Value = None
-    client: Client | Other = None
+    address: Value = UNSET
+    client: "Client | list[Client | list[Any] | Scalar] | Scalar | UnsetType" = UNSET
+    value: "Property | Scalar" = None
 
 
 class TaxDetails(msgspec.Struct, frozen=True, kw_only=True):
     """The part of a record's taxes that is kept."""
 
-    final_price_after_taxes: Value = None
+    final_price_after_taxes: Value = UNSET
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate."""
 
     id: Value = None
-    name: Value = None
-    status: Value = None
-    created_at: Value = msgspec.field(name="createdAt", default=None)
-    updated_at: Value = msgspec.field(name="updatedAt", default=None)
-    true_cost: Value = None
-    retail_cost: Value = None
-    final_price: Value = None
-    sub_services_retail_cost: Value = None
-    discount_provided: Value = None
-    labor_hours: Value = None
-    crew_notes: Value = None
-    payment_method: Value = None
-    tax_details: TaxDetails | Other = None
-    branch: Named | Other = None
-    user: Named | Other = None
-    client: Client | Other = None
-    property: Property | Other = None
+    name: Value = UNSET
+    status: Value = UNSET
+    created_at: Value = msgspec.field(name="createdAt", default=UNSET)
+    updated_at: Value = msgspec.field(name="updatedAt", default=UNSET)
+    true_cost: Value = UNSET
+    retail_cost: Value = UNSET
+    final_price: Value = UNSET
+    sub_services_retail_cost: Value = UNSET
+    discount_provided: Value = UNSET
+    labor_hours: Value = UNSET
+    crew_notes: Value = UNSET
+    payment_method: Value = UNSET
+    tax_details: TaxDetails | list[Any] | Scalar | UnsetType = UNSET
+    branch: Named | list[Named | list[Any] | Scalar] | Scalar | UnsetType = UNSET
+    user: Named | list[Named | list[Any] | Scalar] | Scalar | UnsetType = UNSET
+    client: Client | list[Client | list[Any] | Scalar] | Scalar | UnsetType = UNSET
+    property: Property | list[Property | list[Any] | Scalar] | Scalar | UnsetType = UNSET
 
 
-_NO_CLIENT: Final = Client()
 _NO_PROPERTY: Final = Property()
 _NO_TAXES: Final = TaxDetails()
+_NOT_A_RECORD: Final = Record()
 _ID_DECODER: Final = msgspec.json.Decoder(_Identified)
-_RECORDS: Final = msgspec.json.Decoder(Record | Other, float_hook=Decimal)
+_RECORDS: Final = msgspec.json.Decoder(Record | list[Any] | Scalar, float_hook=Decimal)
 
 
 def parse_record(raw: msgspec.Raw) -> Record:
@@ -109,7 +127,7 @@ def parse_record(raw: msgspec.Raw) -> Record:
         UnicodeDecodeError: A text of it is not UTF-8.
     """
     decoded = _RECORDS.decode(raw)
-    return decoded if isinstance(decoded, Record) else Record()
+    return decoded if isinstance(decoded, Record) else _NOT_A_RECORD
 
 
 def parse_record_id(raw: msgspec.Raw) -> RecordId | None:
@@ -155,30 +173,84 @@ class RecordProblem(msgspec.Struct, frozen=True, kw_only=True):
     problem: str
 
 
+class MappedRecords(msgspec.Struct, frozen=True, kw_only=True):
+    """The records of a page.
+
+    Attributes:
+        results: a row or a problem for each record, in their order.
+        unshown: by the id of an estimate, the columns of which it shows no more than the id of a relation.
+        evidence: which paths to the columns the records show.
+    """
+
+    results: tuple[Row | RecordProblem, ...]
+    unshown: Mapping[int, tuple[str, ...]]
+    evidence: frozenset[Path]
+
+
+def map_records(docs: Iterable[msgspec.Raw]) -> MappedRecords:
+    """Map the records of a page, and note what they show; never raises, whatever their bytes are."""
+    results: list[Row | RecordProblem] = []
+    unshown: dict[int, tuple[str, ...]] = {}
+    evidence: set[Path] = set()
+    unseen: tuple[str, ...] = tuple(PATHS)
+    for raw in docs:
+        record = _decode_record(raw)
+        if isinstance(record, RecordProblem):
+            results.append(record)
+            continue
+        result, columns = _map_decoded(record)
+        results.append(result)
+        if isinstance(result, Row) and columns:
+            unshown[result.attic_tech_estimate_id] = columns
+        # Usually the first record shows all there is.
+        if unseen and record is not _NOT_A_RECORD:
+            evidence.update(find_evidence(record, unseen))
+            unseen = tuple(column for column in unseen if not has_leaf(column, evidence))
+    return MappedRecords(results=tuple(results), unshown=unshown, evidence=frozenset(evidence))
+
+
 def map_record(raw: msgspec.Raw) -> Row | RecordProblem:
-    """Map one record of a page; never raises, whatever its bytes are."""
+    """Map one record; never raises, whatever its bytes are."""
+    return map_records((raw,)).results[0]
+
+
+def _decode_record(raw: msgspec.Raw) -> Record | RecordProblem:
     try:
-        record = parse_record(raw)
+        return parse_record(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _build_problem(parse_record_id(raw), "a field", f"cannot be read: {error}")
+
+
+def _map_decoded(record: Record) -> tuple[Row | RecordProblem, tuple[str, ...]]:
+    """Map a record; the columns are those that it does not show."""
     try:
         return _build_row(record)
     except FieldFaultError as fault:
-        return _build_problem(record.id, fault.field, fault.problem)
+        return _build_problem(record.id, fault.field, fault.problem), ()
 
 
-def _build_row(record: Record) -> Row:
-    place = record.property if isinstance(record.property, Property) else _NO_PROPERTY
-    client = record.client if isinstance(record.client, Client) else _NO_CLIENT
-    owner = place.client if isinstance(place.client, Client) else _NO_CLIENT
+def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
+    place = read_relation(record.property, Property)
+    owner = UNSHOWN if place is UNSHOWN else read_relation((place or _NO_PROPERTY).client, Client)
+    customers = (read_relation(record.client, Client), owner)
     taxes = record.tax_details if isinstance(record.tax_details, TaxDetails) else _NO_TAXES
-    return Row(
+    texts: dict[str, Text] = {
+        "customer_name": _find_customer(customers, _map_customer_name),
+        "customer_email": _find_customer(customers, _map_email),
+        "customer_phone": _find_customer(customers, _map_phone),
+        "customer_address": UNSHOWN if place is UNSHOWN else parse_text((place or _NO_PROPERTY).address),
+        "branch_name": _map_name(record.branch),
+        "sales_person_name": _map_name(record.user),
+        "status_name": _map_status(record.status),
+    }
+    shown = {column: None if value is UNSHOWN else value for column, value in texts.items()}
+    row = Row(
         attic_tech_estimate_id=parse_id("id", record.id),
         name=parse_text(record.name) or UNNAMED,
-        customer_name=_map_customer_name(client) or _map_customer_name(owner),
-        customer_email=parse_text(client.email) or parse_text(owner.email),
-        customer_phone=_map_phone(client) or _map_phone(owner),
-        customer_address=parse_text(place.address),
+        customer_name=shown["customer_name"],
+        customer_email=shown["customer_email"],
+        customer_phone=shown["customer_phone"],
+        customer_address=shown["customer_address"],
         price=parse_money("true_cost", record.true_cost),
         retail_cost=parse_money("retail_cost", record.retail_cost),
         final_price=parse_money("final_price", record.final_price),
@@ -190,10 +262,24 @@ def _build_row(record: Record) -> Row:
         payment_method=parse_text(record.payment_method),
         at_created_date=parse_instant("createdAt", record.created_at),
         at_updated_date=parse_instant("updatedAt", record.updated_at),
-        branch_name=_map_name(record.branch),
-        sales_person_name=_map_name(record.user),
-        status_name=_map_status(record.status) or PENDING,
+        branch_name=shown["branch_name"],
+        sales_person_name=shown["sales_person_name"],
+        status_name=shown["status_name"] or PENDING,
     )
+    return row, tuple(column for column, value in texts.items() if value is UNSHOWN)
+
+
+def _find_customer(
+    customers: Iterable[Client | Literal[Unshown.UNSHOWN] | None], read: Callable[[Client], str | None]
+) -> Text:
+    """Find what the first customer who has it says; where one of them is not shown, it may exist nevertheless."""
+    is_unshown = False
+    for customer in customers:
+        if customer is UNSHOWN:
+            is_unshown = True
+        elif customer is not None and (text := read(customer)):
+            return text
+    return UNSHOWN if is_unshown else None
 
 
 def _map_customer_name(client: Client) -> str | None:
@@ -201,16 +287,27 @@ def _map_customer_name(client: Client) -> str | None:
     return parse_text(client.full_name) or " ".join(part for part in parts if part) or None
 
 
+def _map_email(client: Client) -> str | None:
+    return parse_text(client.email)
+
+
 def _map_phone(client: Client) -> str | None:
     return parse_text(client.phone) or parse_text(client.phone_number)
 
 
-def _map_name(relation: object) -> str | None:
-    return parse_text(relation.name) if isinstance(relation, Named) else None
+def _map_name(relation: object) -> Text:
+    named = read_relation(relation, Named)
+    return UNSHOWN if named is UNSHOWN else parse_text(named.name) if named else None
 
 
-def _map_status(status: object) -> str | None:
+def _map_status(status: Value) -> Text:
     """A status is a text; were it ever a relation, its name is what counts."""
+    if isinstance(status, list) and status and isinstance(status[0], dict):
+        status = status[0]
+    if isinstance(status, dict) and isinstance(status.get("relationTo"), str):
+        status = status.get("value")
+        if status is not None and not isinstance(status, dict):
+            return UNSHOWN
     return parse_text(status.get("name") if isinstance(status, dict) else status)
 
 

@@ -18,5 +18,6 @@ COPY staging (
     at_updated_date,
     branch_name,
     sales_person_name,
-    status_name
+    status_name,
+    unshown
 ) FROM STDIN

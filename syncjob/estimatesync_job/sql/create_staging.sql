@@ -19,5 +19,6 @@ CREATE TEMPORARY TABLE staging (
     at_updated_date timestamptz,
     branch_name text,
     sales_person_name text,
-    status_name text NOT NULL
+    status_name text NOT NULL,
+    unshown text[]
 ) ON COMMIT DROP

@@ -95,13 +95,14 @@ counts AS (
 INSERT INTO sync_run (
     uid, sync_name, start_date, end_date,
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, committed_at, complete_as_of,
-    skipped_estimates, skipped_ids
+    skipped_estimates, skipped_ids, unshown_estimates, unshown_fields
 )
 SELECT
     %(sync_uid)s, %(sync_name)s, %(start_date)s, %(end_date)s,
-    %(total_fetched)s, inserted, processed - inserted, processed - inserted - changed, processed,
-    statement_timestamp(), %(complete_as_of)s, %(skipped)s, %(skipped_ids)s::text[]
+    processed + %(skipped)s, inserted, processed - inserted, processed - inserted - changed, processed,
+    statement_timestamp(), %(complete_as_of)s, %(skipped)s, %(skipped_ids)s::text[],
+    %(unshown)s, %(unshown_fields)s::text[]
 FROM counts
 RETURNING
-    total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates, total_processed,
-    complete_as_of, skipped_ids
+    total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates,
+    unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields

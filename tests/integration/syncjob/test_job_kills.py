@@ -279,6 +279,7 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
             start=settings.day_bounds.start,
             plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
             max_skipped_percent=settings.max_skipped_percent,
+            max_unshown_percent=settings.max_unshown_percent,
         )
         try:
             await sync.run()

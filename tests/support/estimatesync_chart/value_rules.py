@@ -139,6 +139,7 @@ RULES: Final[dict[str, Schema]] = {
     },
     "sync.databaseWaitSeconds": _bounds(shared.DATABASE_WAIT_SECONDS),
     "sync.maxSkippedPercent": _bounds(shared.SYNC_MAX_SKIPPED_PERCENT),
+    "sync.maxUnshownPercent": _bounds(shared.SYNC_MAX_UNSHOWN_PERCENT),
     "sync.logFormat": _choices(operator.SYNC_LOG_FORMAT),
     "sync.cpuRequest": _QUANTITY,
     "sync.memoryRequest": _QUANTITY,

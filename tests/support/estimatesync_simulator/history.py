@@ -214,7 +214,7 @@ _PROGRAM_ERRORS: Final = {
     Fate.SIDECAR_STAYS_BEHIND: (Reason.SOURCE_UNAVAILABLE, Reason.DATABASE_UNAVAILABLE),
     Fate.FAILS_FOR_GOOD: (
         *(Reason.LOGIN_FAILED, Reason.SOURCE_INVALID, Reason.RECORD_INVALID, Reason.DATABASE_REFUSED),
-        Reason.CONFIGURATION_INVALID,
+        *(Reason.CONFIGURATION_INVALID, Reason.FIELDS_UNSHOWN),
     ),
 }
 CELLS: Final = tuple((point, fault) for point in Point for fault in CALL_FAULTS if can_meet(point, fault))

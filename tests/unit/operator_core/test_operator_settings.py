@@ -35,6 +35,7 @@ def test_two_settings_are_enough() -> None:
         "DATABASE_SCHEMA": "botzilla",
         "LOG_FORMAT": "text",
         "SYNC_MAX_SKIPPED_PERCENT": "1",
+        "SYNC_MAX_UNSHOWN_PERCENT": "20",
         "DATABASE_WAIT_SECONDS": "45",
         "SYNC_TIME_ZONE": "UTC",
     }

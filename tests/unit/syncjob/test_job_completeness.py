@@ -23,7 +23,7 @@ from estimatesync_job.core.coverage import OVERLAP
 from estimatesync_job.core.errors import SourceChangingError
 from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
-from estimatesync_job.core.ports import Level, Source, StoredRun, Transferred
+from estimatesync_job.core.ports import Level, Source, Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.core.rows import Row
@@ -203,13 +203,20 @@ class Table:
     async def fetch_committed_run(self) -> StoredRun | None:
         return None
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
+        assert not unshown
         self.staged += rows
 
-    async def write_changes(self, rows: Sequence[Row]) -> int:
+    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
+        assert not unshown
         known = set(self.staged)
         self.staged += rows
         return len({row.attic_tech_estimate_id for row in rows if row not in known})
+
+    async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
+        assert hidden is not None
+        assert not broken
+        return Staged(estimates=len(self.versions))
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         return StoredRun(results=Results(total_fetched=transferred.records), complete_as_of=transferred.complete_as_of)
@@ -296,6 +303,7 @@ def run_story(
         start=START,
         plan=plan_story(story),
         max_skipped_percent=0,
+        max_unshown_percent=0,
     )
     asyncio.run(sync.run())
     assert sync.stored

@@ -1,15 +1,17 @@
 """The order of things in a sync, with both of its ends made by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import Results
 from estimatesync_job.core.errors import (
+    FieldsUnshownError,
     LoginFailedError,
     RecordInvalidError,
     SourceChangingError,
@@ -18,9 +20,10 @@ from estimatesync_job.core.errors import (
 )
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, SourceTime, map_page
-from estimatesync_job.core.ports import Level, StoredRun, Transferred
+from estimatesync_job.core.ports import Level, Staged, StoredRun, Transferred
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
+from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.sync import Sync
 from msgspec import Raw
 
@@ -28,6 +31,10 @@ NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 COMMITTED = StoredRun(
     results=Results(total_fetched=9, new_estimates=4, updated_estimates=5, total_processed=9), complete_as_of=NOON
 )
+
+
+def with_relations(number: int, **fields: object) -> bytes:
+    return msgspec.json.encode({"id": number} | dict.fromkeys(("branch", "user", "client", "property")) | fields)
 
 
 @dataclass
@@ -43,10 +50,10 @@ class ListLog:
 
 @dataclass
 class ScriptedSource:
-    """The same records on each page; later pages answer first. `totals` is what each page says the total is."""
+    """Two records on each page, or those given; later pages answer first. `totals` is what each page says it is."""
 
     totals: list[int]
-    records: list[bytes] = field(default_factory=lambda: [b'{"id":2}', b'{"id":1}'])
+    records: list[bytes] | None = None
     changes: list[list[bytes]] = field(default_factory=list)
     empty_from: int = 99
     login_error: SyncError | None = None
@@ -73,7 +80,8 @@ class ScriptedSource:
             self.in_flight -= 1
         if page == self.broken_page:
             raise SourceUnavailableError("gone")
-        records = self.records if page < self.empty_from else []
+        records = [with_relations(2 * (self.totals[0] - page) + number) for number in (2, 1)]
+        records = [] if page >= self.empty_from else records if self.records is None else self.records
         return self._map(records, page, total_pages=self.totals[page - 1])
 
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
@@ -90,26 +98,39 @@ class ListStore:
     committed: StoredRun | None = None
     staged: list[Sequence[Row]] = field(default_factory=list)
     merged: int | None = None
+    unshown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     is_closed: bool = False
 
     async def fetch_committed_run(self) -> StoredRun | None:
         return self.committed
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
+    async def write_rows(self, rows: Sequence[Row], unshown: Mapping[int, tuple[str, ...]]) -> None:
+        self.unshown |= unshown
         self.staged.append(rows)
 
-    async def write_changes(self, rows: Sequence[Row]) -> int:
+    async def write_changes(self, rows: Sequence[Row], unshown: Mapping[int, tuple[str, ...]]) -> int:
+        self.unshown |= unshown
         new_or_changed = [row for row in rows if not any(row in staged for staged in self.staged)]
         self.staged.append(rows)
         return len(new_or_changed)
+
+    async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
+        self.staged = [[row for row in rows if row.attic_tech_estimate_id not in broken] for rows in self.staged]
+        ids = {row.attic_tech_estimate_id for rows in self.staged for row in rows}
+        columns = {column: len(ids) for column in hidden if column in RELATIONS}
+        for number in ids & self.unshown.keys():
+            columns |= {column: columns.get(column, 0) + 1 for column in self.unshown[number]}
+        counts = UnshownCounts(estimates=max(columns.values(), default=0), columns=columns)
+        return Staged(estimates=len(ids), unshown=counts)
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         self.merged = records = transferred.records
         results = Results(
             total_fetched=records,
-            new_estimates=records,
+            new_estimates=records - transferred.skipped,
             skipped_estimates=transferred.skipped,
-            total_processed=records,
+            unshown_estimates=transferred.unshown.estimates,
+            total_processed=records - transferred.skipped,
         )
         return StoredRun(
             results=results, complete_as_of=transferred.complete_as_of, skipped_ids=transferred.skipped_ids
@@ -130,6 +151,7 @@ def run_sync(
     *,
     concurrency: int = 3,
     max_skipped_percent: int = 1,
+    max_unshown_percent: int = 100,
 ) -> StoredRun:
     sync = Sync(
         open_source=nullcontext(source),
@@ -138,6 +160,7 @@ def run_sync(
         start=datetime(2025, 9, 1, tzinfo=UTC),
         plan=build_plan(page_size=3, ahead=concurrency),
         max_skipped_percent=max_skipped_percent,
+        max_unshown_percent=max_unshown_percent,
     )
     asyncio.run(sync.run())
     assert sync.stored is not None
@@ -184,7 +207,7 @@ def test_a_listing_that_grows_is_not_followed_but_looked_into_behind_its_last_pa
     run_sync(source, ListStore(), concurrency=2)
 
     assert source.asked == [1, 2]
-    assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(1, None)]
+    assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(3, None)]
 
 
 def test_a_listing_that_announces_too_many_pages_ends_with_the_first_empty_one() -> None:
@@ -289,7 +312,7 @@ def test_broken_records_within_the_share_are_left_out_named_and_counted_once() -
 
     assert (stored.results.skipped_estimates, stored.skipped_ids) == (1, ("9",))
     assert "⚠️ [SYNC] Estimate 9 is skipped: true_cost is not a number (record 1 on page 1)" in log.lines
-    assert "⚠️ [SYNC] Skipped: 1 of 4 estimates, to be corrected in Attic Tech: 9" in log.lines
+    assert "⚠️ [SYNC] Skipped: 1 of 3 estimates, to be corrected in Attic Tech: 9" in log.lines
 
 
 def test_broken_records_beyond_the_share_are_named_together() -> None:
@@ -297,3 +320,66 @@ def test_broken_records_beyond_the_share_are_named_together() -> None:
 
     with pytest.raises(RecordInvalidError, match=r"\(id 30\) cannot be .* 29 more are broken: 29, .*, 21, …\."):
         run_sync(ScriptedSource(totals=[1], records=records), ListStore(), max_skipped_percent=99)
+
+
+def test_an_estimate_whose_newest_version_is_broken_is_skipped_and_counted_once() -> None:
+    source = ScriptedSource(totals=[1], changes=[[with_relations(2, true_cost="x")], []])
+    store = ListStore()
+
+    stored = run_sync(source, store, max_skipped_percent=50)
+
+    counts = stored.results
+    assert (counts.total_fetched, counts.total_processed, counts.skipped_estimates) == (2, 1, 1)
+    assert [row.attic_tech_estimate_id for rows in store.staged for row in rows] == [1]
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        pytest.param(
+            [with_relations(number, branch=7) for number in range(12, 0, -1)],
+            "Attic Tech does not show branch of 12 of 12 estimates",
+            id="only-ids",
+        ),
+        pytest.param(
+            [with_relations(number, user=7 if number > 9 else None) for number in range(12, 0, -1)],
+            "Attic Tech does not show user of 3 of 12 estimates",
+            id="more-than-the-share",
+        ),
+        pytest.param(
+            [b'{"id":%d,"branch":null,"user":null}' % number for number in range(12, 0, -1)],
+            "Attic Tech does not show client, property of 12 of 12 estimates",
+            id="absent-from-every-record",
+        ),
+    ],
+)
+def test_too_much_that_is_not_shown_stores_nothing_and_names_the_fields_and_the_cure(
+    records: list[bytes], said: str
+) -> None:
+    store = ListStore()
+
+    with pytest.raises(FieldsUnshownError, match=said) as caught:
+        run_sync(ScriptedSource(totals=[1], records=records), store, max_unshown_percent=20)
+
+    assert "SYNC_MAX_UNSHOWN_PERCENT" in str(caught.value)
+    assert store.merged is None
+
+
+@pytest.mark.parametrize(
+    ("records", "fields"),
+    [
+        pytest.param(
+            [with_relations(number, user=7 if number > 10 else None) for number in range(12, 0, -1)],
+            "user (2 of 12 estimates)",
+            id="within-the-share",
+        ),
+        pytest.param([b'{"id":1}'], "client, property, branch, user (1 of 1 estimates)", id="too-few-to-judge"),
+    ],
+)
+def test_little_that_is_not_shown_is_kept_as_it_is_and_logged(records: list[bytes], fields: str) -> None:
+    log = ListLog()
+
+    stored = run_sync(ScriptedSource(totals=[1], records=records), ListStore(), log, max_unshown_percent=20)
+
+    assert f"⚠️ [SYNC] Not shown by Attic Tech, so kept as it is stored: {fields}" in log.lines
+    assert stored.results.unshown_estimates > 0

@@ -1,0 +1,203 @@
+"""What Attic Tech does not show: *not shown* is not *none*, and never replaces what is stored.
+
+Payload writes a bare id where it does not populate a relation (less depth, fewer rights, a deleted document), and
+leaves out a field that the account may not read. One that is null, or absent from a record while others have it, is
+none.
+
+`rows` reads relations through `read_relation` and `pages` collects what its records show; `transfer` decides by both.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from enum import Enum
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from estimatesync_job.core.errors import FieldsUnshownError
+
+ENOUGH: Final = 10
+"""With fewer records, that all of them lack a field says too little to fail a sync."""
+
+Path = tuple[str, ...]
+"""The attributes of a record that lead to a value; one that ends with OBJECT says that there is an object."""
+
+OBJECT: Final = "*"
+_OWNER: Final = ("property", "client")
+
+PATHS: Final[Mapping[str, tuple[Path, ...]]] = {
+    "name": (("name",),),
+    "customer_name": tuple(
+        (*who, part) for who in (_OWNER, ("client",)) for part in ("full_name", "first_name", "last_name")
+    ),
+    "customer_email": ((*_OWNER, "email"), ("client", "email")),
+    "customer_phone": tuple((*who, part) for who in (_OWNER, ("client",)) for part in ("phone", "phone_number")),
+    "customer_address": (("property", "address"),),
+    "price": (("true_cost",),),
+    "retail_cost": (("retail_cost",),),
+    "final_price": (("final_price",),),
+    "sub_service_retail_cost": (("sub_services_retail_cost",),),
+    "discount": (("discount_provided",),),
+    "final_price_after_taxes": (("tax_details", "final_price_after_taxes"),),
+    "attic_tech_hours": (("labor_hours",),),
+    "crew_notes": (("crew_notes",),),
+    "payment_method": (("payment_method",),),
+    "at_created_date": (("created_at",),),
+    "at_updated_date": (("updated_at",),),
+    "branch_name": (("branch", "name"),),
+    "sales_person_name": (("user", "name"),),
+    "status_name": (("status",),),
+}
+"""Where each column's value may come from."""
+
+FIELDS: Final[Mapping[str, str]] = {
+    "customer_name": "client",
+    "customer_email": "client.email",
+    "customer_phone": "client.phone",
+    "customer_address": "property",
+    "price": "true_cost",
+    "sub_service_retail_cost": "sub_services_retail_cost",
+    "discount": "discount_provided",
+    "final_price_after_taxes": "tax_details",
+    "attic_tech_hours": "labor_hours",
+    "at_created_date": "createdAt",
+    "at_updated_date": "updatedAt",
+    "branch_name": "branch",
+    "sales_person_name": "user",
+    "status_name": "status",
+}
+"""What Attic Tech calls a column, where that differs."""
+
+RELATIONS: Final = ("customer_name", "customer_address", "branch_name", "sales_person_name")
+"""An Attic Tech without these is none. Other fields may not exist there, or be empty for days."""
+
+Shape = TypeVar("Shape", bound=msgspec.Struct)
+
+
+class Unshown(Enum):
+    """Stands in for a value that exists but is not shown."""
+
+    UNSHOWN = "unshown"
+
+
+UNSHOWN: Final = Unshown.UNSHOWN
+
+
+class Polymorphic(msgspec.Struct, frozen=True, kw_only=True):
+    """What a populated document and `{relationTo, value}` have in common, so that either can be read as one."""
+
+    relation_to: object = msgspec.field(name="relationTo", default=msgspec.UNSET)
+
+
+def read_relation(value: object, shape: type[Shape]) -> Shape | Literal[Unshown.UNSHOWN] | None:
+    """Read a relation as Payload may write it: an object, a bare id, `{relationTo, value}`, or a list of these.
+
+    Of a list, the first counts.
+
+    Args:
+        value: as decoded; UNSET where the record does not have it.
+        shape: a populated document.
+
+    Returns:
+        The document; None where there is none; UNSHOWN where there is one of which only an id is shown.
+    """
+    while True:
+        if isinstance(value, list):
+            value = value[0] if value else None
+        elif isinstance(value, Polymorphic) and isinstance(value.relation_to, str):
+            value = getattr(value, "value", None)
+        else:
+            break
+    if isinstance(value, shape):
+        return value
+    return None if value is None or value is msgspec.UNSET or value == "" else UNSHOWN
+
+
+def find_evidence(record: msgspec.Struct, columns: Iterable[str]) -> Iterator[Path]:
+    """Find which of the paths to these columns a record shows, and where it has objects on them."""
+    for column in columns:
+        for path in PATHS[column]:
+            yield from _follow(record, path)
+
+
+def _follow(record: msgspec.Struct, path: Path) -> Iterator[Path]:
+    place: msgspec.Struct = record
+    for depth, name in enumerate(path, start=1):
+        value = getattr(place, name)
+        if value is msgspec.UNSET:
+            return
+        yield path[:depth]
+        if depth == len(path):
+            return
+        found = read_relation(value, msgspec.Struct)
+        if found is None or found is UNSHOWN:
+            return
+        place = found
+        yield (*path[:depth], OBJECT)
+
+
+def has_leaf(column: str, evidence: AbstractSet[Path]) -> bool:
+    """Whether some record shows where a column's value would stand, even if it is null there."""
+    return any(path in evidence for path in PATHS[column])
+
+
+def find_hidden(evidence: AbstractSet[Path]) -> tuple[str, ...]:
+    """Find the columns that no record shows, by the evidence of all.
+
+    A relation that is null wherever it stands is none: what its documents would show is not known, nor needed.
+    """
+    return tuple(
+        column
+        for column, paths in PATHS.items()
+        if not has_leaf(column, evidence) and any(_is_hidden(path, evidence) for path in paths)
+    )
+
+
+def _is_hidden(path: Path, evidence: AbstractSet[Path]) -> bool:
+    return any(
+        path[:depth] not in evidence and (depth == 1 or (*path[: depth - 1], OBJECT) in evidence)
+        for depth in range(1, len(path) + 1)
+    )
+
+
+class UnshownCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is not shown of the estimates of a sync.
+
+    Attributes:
+        estimates: of which something is not shown.
+        columns: of how many estimates each is not shown, or would have been replaced by nothing.
+    """
+
+    estimates: int = 0
+    columns: Mapping[str, int] = {}
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields, as Attic Tech calls them."""
+        return tuple(FIELDS.get(column, column) for column in PATHS if column in self.columns)
+
+
+def check_unshown(counts: UnshownCounts, *, hidden: Iterable[str], estimates: int, max_percent: int) -> None:
+    """Refuse to leave too much as it is stored.
+
+    Args:
+        counts: what is not shown.
+        hidden: the columns that no record shows.
+        estimates: how many there are in all.
+        max_percent: of them, how many may lack a field that is not shown.
+
+    Raises:
+        FieldsUnshownError: Names the fields.
+    """
+    weak = set(hidden) if estimates < ENOUGH else set()
+    shares = {column: count for column, count in counts.columns.items() if column not in weak}
+    too_many = {column for column, count in shares.items() if count * 100 > estimates * max_percent}
+    if not too_many:
+        return
+    most = max(shares[column] for column in too_many)
+    fields = ", ".join(FIELDS.get(column, column) for column in PATHS if column in too_many)
+    raise FieldsUnshownError(
+        f"Attic Tech does not show {fields} of {most} of {estimates} estimates, or only as ids. Nothing was stored. "
+        "Let the account of ATTIC_TECH_EMAIL read what these fields lead to, such as branches, users, clients and "
+        "properties; or raise SYNC_MAX_UNSHOWN_PERCENT: what is stored of these fields is then kept."
+    )

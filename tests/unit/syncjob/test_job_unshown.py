@@ -1,0 +1,116 @@
+"""Not shown is not none: what Attic Tech does not show of a record is noted, whatever form it has."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from estimatesync_contract.attic_tech import shows_only_id
+from estimatesync_job.core.rows import Row, map_records
+from estimatesync_job.core.unshown import find_hidden
+
+SHOWN: dict[str, Any] = {
+    "id": 1,
+    "branch": {"id": 3, "name": "Sacramento"},
+    "user": {"id": 4, "name": "Zoë Ng"},
+    "client": {"id": 5, "fullName": "Ana", "email": "a@example.com", "phone": "1"},
+    "property": {"id": 6, "address": "1 Elm St", "client": {"id": 5, "fullName": "Ana"}},
+}
+CUSTOMER = ("customer_name", "customer_email", "customer_phone")
+
+
+def map_changed(*records: dict[str, Any]) -> tuple[list[Any], list[tuple[str, ...]], tuple[str, ...]]:
+    """Map records; return the rows, what each does not show, and what none of them shows."""
+    docs = [msgspec.Raw(msgspec.json.encode({"id": len(records) - n} | record)) for n, record in enumerate(records)]
+    mapped = map_records(docs)
+    rows = [row for row in mapped.results if isinstance(row, Row)]
+    return rows, [mapped.unshown.get(row.attic_tech_estimate_id, ()) for row in rows], find_hidden(mapped.evidence)
+
+
+@pytest.mark.parametrize(
+    ("branch", "name", "is_unshown"),
+    [
+        pytest.param({"name": "North"}, "North", False, id="populated"),
+        pytest.param(None, None, False, id="null"),
+        pytest.param("", None, False, id="empty-text"),
+        pytest.param([], None, False, id="empty-list"),
+        pytest.param([None], None, False, id="list-of-null"),
+        pytest.param({"relationTo": "branches", "value": None}, None, False, id="polymorphic-null"),
+        pytest.param(7, None, True, id="number"),
+        pytest.param(0, None, True, id="zero-is-an-id"),
+        pytest.param("65f1c0ffee", None, True, id="text"),
+        pytest.param([7], None, True, id="list-of-ids"),
+        pytest.param([7, {"name": "North"}], None, True, id="list-whose-first-is-an-id"),
+        pytest.param([[7]], None, True, id="list-in-a-list"),
+        pytest.param({"relationTo": "branches", "value": 7}, None, True, id="polymorphic-number"),
+        pytest.param({"relationTo": "branches", "value": "65f1"}, None, True, id="polymorphic-text"),
+        pytest.param([{"relationTo": "branches", "value": 7}], None, True, id="list-of-polymorphic-ids"),
+        pytest.param({"relationTo": "branches", "value": {"name": "North"}}, "North", False, id="polymorphic"),
+        pytest.param([{"name": "North"}, {"name": "South"}], "North", False, id="list"),
+        pytest.param([{"relationTo": "b", "value": {"name": "North"}}], "North", False, id="list-of-polymorphic"),
+        pytest.param({"name": "North", "value": 7}, "North", False, id="a-field-called-value"),
+        pytest.param(True, None, True, id="nothing-known"),
+    ],
+)
+def test_a_relation_is_shown_none_or_not_shown(branch: object, name: str | None, is_unshown: bool) -> None:  # noqa: FBT001 - a table's column
+    rows, unshown, _ = map_changed(SHOWN | {"branch": branch})
+
+    assert rows[0].branch_name == name
+    assert unshown == [("branch_name",) if is_unshown else ()]
+    assert shows_only_id(branch) is is_unshown
+
+
+@pytest.mark.parametrize(
+    ("changes", "unshown"),
+    [
+        pytest.param({"user": 4}, ("sales_person_name",), id="user"),
+        pytest.param({"client": 5, "property": 6}, (*CUSTOMER, "customer_address"), id="client-and-property"),
+        pytest.param({"property": 6}, ("customer_address",), id="customer-known-from-the-client"),
+        pytest.param({"client": 5}, ("customer_email", "customer_phone"), id="name-known-from-the-property"),
+        pytest.param({"client": None, "property": {"address": "x", "client": 5}}, CUSTOMER, id="owner"),
+        pytest.param({"client": None, "property": {"address": "x", "client": [5]}}, CUSTOMER, id="list-of-owners"),
+        pytest.param({"client": 5, "property": None}, CUSTOMER, id="no-property"),
+        pytest.param({"client": None, "property": None}, (), id="no-customer"),
+        pytest.param({"status": {"relationTo": "statuses", "value": 3}}, ("status_name",), id="status-as-relation"),
+        pytest.param({"status": {"relationTo": "statuses", "value": {"name": "Won"}}}, (), id="populated-status"),
+        pytest.param({"status": [{"name": "Won"}]}, (), id="list-of-statuses"),
+    ],
+)
+def test_columns_that_hang_on_an_id_are_not_shown(changes: dict[str, Any], unshown: tuple[str, ...]) -> None:
+    assert map_changed(SHOWN | changes)[1] == [unshown]
+
+
+def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in names}
+
+
+ANA = {"id": 5}
+
+
+@pytest.mark.parametrize(
+    ("records", "hidden"),
+    [
+        pytest.param([SHOWN, SHOWN], set(), id="all-shown"),
+        pytest.param([without(SHOWN, "branch"), SHOWN], set(), id="cleared-in-one-record"),
+        pytest.param([without(SHOWN, "branch")] * 2, {"branch_name"}, id="absent-everywhere"),
+        pytest.param([SHOWN | {"branch": None}] * 2, set(), id="null-everywhere"),
+        pytest.param([SHOWN | {"branch": {"id": 3}}] * 2, {"branch_name"}, id="name-absent-everywhere"),
+        pytest.param([SHOWN | {"branch": {"id": 3}}, SHOWN | {"branch": None}], {"branch_name"}, id="name-or-null"),
+        pytest.param([SHOWN | {"branch": 3}] * 2, set(), id="ids-are-noted-for-each-record"),
+        pytest.param([without(SHOWN, "property")] * 2, {"customer_address"}, id="property-absent"),
+        pytest.param([without(SHOWN, "client", "property")] * 2, {*CUSTOMER, "customer_address"}, id="both-absent"),
+        pytest.param([SHOWN | {"client": None, "property": {"address": "x", "client": ANA}}] * 2, {*CUSTOMER},
+                     id="customer-without-fields"),
+        pytest.param([SHOWN | {"client": None, "property": None}] * 2, set(), id="no-customers"),
+        pytest.param([SHOWN | {"client": ANA | {"email": None}, "property": None}] * 2,
+                     {"customer_name", "customer_phone"}, id="some-fields-of-a-customer"),
+    ],
+)  # fmt: skip
+def test_a_column_that_no_record_shows_is_hidden(records: list[dict[str, Any]], hidden: set[str]) -> None:
+    money = ("price", "retail_cost", "final_price", "sub_service_retail_cost", "discount", "final_price_after_taxes")
+    other = ("name", "attic_tech_hours", "crew_notes", "payment_method", "at_created_date", "at_updated_date")
+
+    assert set(map_changed(*records)[2]) == {*money, *other, "status_name", *hidden}
+
+
+def test_every_column_but_the_id_may_be_hidden() -> None:
+    assert (*map_changed({})[2],) == tuple(name for name in Row._fields if name != "attic_tech_estimate_id")
