@@ -15,6 +15,7 @@ _BIGINT_LIMIT: Final = 2**63
 _CENT: Final = Decimal("0.01")
 _SIX_PLACES: Final = Decimal("0.000001")
 _ID_MAX_LENGTH: Final = 20
+_PLAIN_EXPONENTS: Final = range(-6, 1)
 _NUMBER_LIMIT: Final = Decimal(10) ** 10
 """What numeric(12,2) can hold: amounts below this."""
 _MONEY_LIMIT: Final = _NUMBER_LIMIT - _CENT / 2
@@ -61,7 +62,9 @@ def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - an
     if not -_NUMBER_LIMIT < number < _NUMBER_LIMIT:
         raise _build_size_fault(field)
     rounded = number.quantize(_SIX_PLACES, ROUND_HALF_UP)
-    return number if rounded == number else rounded
+    # PostgreSQL does not read every exponent, not even that of a zero.
+    is_plain = rounded == number and number.as_tuple().exponent in _PLAIN_EXPONENTS
+    return number if is_plain else rounded
 
 
 def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value

@@ -14,6 +14,7 @@ import msgspec
 
 from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, TransientSourceError
 from estimatesync_job.core.pages import PageBody
+from estimatesync_job.core.record_split import split_page, strip_byte_order_mark
 
 LOGIN_FAILED: Final = "Login to Attic Tech failed: "
 INVALID_CREDENTIALS: Final = "Invalid credentials"
@@ -116,7 +117,7 @@ def parse_page_response(response: Response, *, number: int | None) -> PageBody:
     if response.status in _TOKEN_REFUSALS:
         raise TokenRefusedError(response.status)
     _check_status(response)
-    content = _decode(response, PageBody)
+    content = _decode_page(response)
     if number is not None and content.page not in {None, number}:
         raise SourceInvalidError(f"Attic Tech was asked for page {number} and sent page {content.page}.")
     return content
@@ -154,11 +155,24 @@ def _decode(response: Response, shape: type[Shape]) -> Shape:
     if "json" not in content_type.lower():
         raise TransientSourceError(f"the answer is not JSON (Content-Type {content_type[:60] or 'missing'})")
     try:
-        return msgspec.json.decode(response.body, type=shape)
+        return msgspec.json.decode(strip_byte_order_mark(response.body), type=shape)
     except msgspec.ValidationError as error:
         raise SourceInvalidError(f"Attic Tech sent JSON of an unknown shape: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TransientSourceError("the answer is cut short or malformed JSON") from error
+
+
+def _decode_page(response: Response) -> PageBody:
+    """Decode a page; where one of its records is broken, each is left to be judged by itself."""
+    try:
+        return _decode(response, PageBody)
+    except TransientSourceError:
+        split = split_page(response.body)
+        if split is None:
+            raise
+    rest, records = split
+    page = _decode(msgspec.structs.replace(response, body=rest), PageBody)
+    return msgspec.structs.replace(page, docs=tuple(map(msgspec.Raw, records)))
 
 
 def _format_login_refusal(response: Response) -> str:
@@ -174,7 +188,7 @@ def _format_login_refusal(response: Response) -> str:
 def _quote(response: Response) -> str:
     try:
         refusal = msgspec.json.decode(response.body, type=_Refusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     first = refusal.errors[0].message if refusal.errors else refusal.message
     return first[:_QUOTE_LENGTH]

@@ -25,6 +25,7 @@ from estimatesync_job.core.fields import (
     parse_number,
     parse_text,
 )
+from estimatesync_job.core.record_split import find_id
 from estimatesync_job.core.unshown import (
     PATHS,
     UNSHOWN,
@@ -119,23 +120,26 @@ _ID_DECODER: Final = msgspec.json.Decoder(_Identified)
 _RECORDS: Final = msgspec.json.Decoder(Record | list[Any] | Scalar, float_hook=Decimal)
 
 
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+"""What decoding and mapping can raise, whatever the bytes are."""
+
+
 def parse_record(raw: msgspec.Raw) -> Record:
     """Decode a record; any other JSON value is a record without a single field.
 
     Raises:
-        msgspec.DecodeError: It is malformed.
-        UnicodeDecodeError: A text of it is not UTF-8.
+        Exception: One of _UNREADABLE.
     """
     decoded = _RECORDS.decode(raw)
     return decoded if isinstance(decoded, Record) else _NOT_A_RECORD
 
 
 def parse_record_id(raw: msgspec.Raw) -> RecordId | None:
-    """Read nothing but the id; None where there is none, or the record is not well formed."""
+    """Read nothing but the id, even of a record that is not well formed; None where there is none."""
     try:
         identity = _ID_DECODER.decode(raw).id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    except _UNREADABLE:
+        return find_id(bytes(raw))
     return identity if isinstance(identity, int | str) and not isinstance(identity, bool) else None
 
 
@@ -217,8 +221,8 @@ def map_record(raw: msgspec.Raw) -> Row | RecordProblem:
 def _decode_record(raw: msgspec.Raw) -> Record | RecordProblem:
     try:
         return parse_record(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _build_problem(parse_record_id(raw), "a field", f"cannot be read: {error}")
+    except _UNREADABLE as error:
+        return _build_problem(parse_record_id(raw), "a field", _describe(error))
 
 
 def _map_decoded(record: Record) -> tuple[Row | RecordProblem, tuple[str, ...]]:
@@ -227,6 +231,21 @@ def _map_decoded(record: Record) -> tuple[Row | RecordProblem, tuple[str, ...]]:
         return _build_row(record)
     except FieldFaultError as fault:
         return _build_problem(record.id, fault.field, fault.problem), ()
+    except _UNREADABLE as error:
+        return _build_problem(record.id, "a field", _describe(error)), ()
+
+
+def _describe(error: Exception) -> str:
+    """Say what is wrong with the bytes of a record; complete and without any of them."""
+    if isinstance(error, UnicodeError):
+        return "is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if isinstance(error, ArithmeticError):
+        return "holds a number that is too large"
+    if isinstance(error, msgspec.ValidationError):
+        return f"cannot be read ({error})"
+    return f"is not well-formed JSON, or holds half of a character ({error})"
 
 
 def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
