@@ -8,6 +8,12 @@ LOGIN_PATH: Final = "/api/users/login"
 ESTIMATES_PATH: Final = "/api/job-estimates"
 """GET with the token as `Authorization: Bearer`; a paginated list."""
 
+
+def is_foreign(*, content_type: str, body: bytes) -> bool:
+    """Whether an answer is not Attic Tech's own, which says that it is JSON: a firewall, bot check or proxy sent it."""
+    return "json" not in content_type.lower() and bool(content_type.strip() or body.strip())
+
+
 RELATIONS: Final = ("branch", "user", "client", "property")
 """What an estimate refers to; populated where it is asked for in depth by somebody who may read it."""
 

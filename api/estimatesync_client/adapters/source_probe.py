@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH, RELATIONS, shows_only_id
+from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH, RELATIONS, is_foreign, shows_only_id
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import is_http_url
@@ -20,12 +20,21 @@ from estimatesync_client.settings import SourceSettings
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _QUOTE_LENGTH: Final = 100
-_LOOKED_AT: Final = "5"
+_LISTING: Final = {"limit": "5", "depth": "2"}
 
 
 class _Response(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     body: dict[str, Any] | None
+    is_foreign: bool
+
+    @property
+    def is_page(self) -> bool:
+        return self.status == HTTPStatus.OK and not self.is_foreign
+
+    @property
+    def is_refusal(self) -> bool:
+        return self.status in _REFUSALS and not self.is_foreign
 
 
 def check_source(login: SourceSettings) -> Finding:
@@ -48,22 +57,33 @@ def check_source(login: SourceSettings) -> Finding:
 
 
 def _probe(client: httpx.Client, login: SourceSettings, host: str) -> Finding:
-    response = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
-    if response.status in _REFUSALS:
-        return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(response))
-    token = (response.body or {}).get("token")
-    if response.status != HTTPStatus.OK or not isinstance(token, str):
-        return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=f"HTTP {response.status}")
-    headers = {"Authorization": f"Bearer {token}"}
-    listed = _read(client.get(ESTIMATES_PATH, params={"limit": _LOOKED_AT, "depth": "2"}, headers=headers))
-    if listed.status in _REFUSALS:
+    answer = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
+    token = (answer.body or {}).get("token")
+    if answer.is_page and isinstance(token, str):
+        headers = {"Authorization": f"Bearer {token}"}
+        return _judge_list(_read(client.get(ESTIMATES_PATH, params=_LISTING, headers=headers)), host)
+    if answer.is_refusal:
+        return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(answer))
+    return _judge_other(answer, host, lacks="a token")
+
+
+def _judge_list(listed: _Response, host: str) -> Finding:
+    if listed.is_refusal:
         return _build(Diagnosis.SOURCE_DENIES_LIST, host=host, detail=listed.status)
     count = (listed.body or {}).get("totalDocs")
-    if listed.status != HTTPStatus.OK or not isinstance(count, int):
-        return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=f"HTTP {listed.status}")
+    if not listed.is_page or not isinstance(count, int):
+        return _judge_other(listed, host, lacks="totals")
     if unshown := _find_unshown((listed.body or {}).get("docs")):
         return _build(Diagnosis.SOURCE_SHOWS_LESS, host=host, fields=", ".join(unshown))
     return _build(Diagnosis.SOURCE_READY, host=host, count=count)
+
+
+def _judge_other(answer: _Response, host: str, *, lacks: str) -> Finding:
+    """Judge what is neither a refusal nor what was asked for."""
+    if answer.is_foreign:
+        return _build(Diagnosis.SOURCE_SHIELDED, host=host, detail=f"HTTP {answer.status}")
+    detail = f"HTTP {answer.status}" + (f" without {lacks}" if answer.is_page else "")
+    return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=detail)
 
 
 def _find_unshown(docs: object) -> list[str]:
@@ -77,7 +97,14 @@ def _find_unshown(docs: object) -> list[str]:
 
 
 def _read(response: httpx.Response) -> _Response:
-    return _Response(status=response.status_code, body=parse_body(response.content))
+    # A page that is found there, is not, or leads elsewhere, says that the address is wrong.
+    is_misplaced = response.status_code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND} or response.is_redirect
+    content_type = response.headers.get("content-type", "")
+    return _Response(
+        status=response.status_code,
+        body=parse_body(response.content),
+        is_foreign=not is_misplaced and is_foreign(content_type=content_type, body=response.content),
+    )
 
 
 def _format_refusal(response: _Response) -> str:

@@ -169,6 +169,11 @@ class Diagnosis(Enum):
         "{host} lists estimates but shows their {fields} only as ids, or not at all",
         "Let the account of ATTIC_TECH_EMAIL read what these fields lead to",
     )
+    SOURCE_SHIELDED = (
+        _FAULT,
+        "something in front of {host} answers in its place, without JSON ({detail})",
+        "Let this machine, and where syncs run, pass the firewall, bot check or sign-in page; or check {setting}",
+    )
     NOT_ATTIC_TECH = (_FAULT, "what answers at {host} is not Attic Tech's API ({detail})", "Check {setting}")
 
     # PostgreSQL, asked from here.

@@ -16,6 +16,7 @@ from typing import Final
 import httpx
 from estimatesync_contract import log_lines
 from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH
+from estimatesync_contract.foreign_text import clean_line
 from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
@@ -39,8 +40,11 @@ from estimatesync_job.settings import Settings
 EXCHANGE_SECONDS: Final = 120.0
 """For one request and its whole response; a full page at this depth can take Attic Tech most of a minute."""
 
-_MAX_RENEWALS: Final = 10
-"""Tokens in a row that may have expired when a request arrives: on a slow line, some that live for seconds do."""
+_MAX_VAIN_RENEWALS: Final = 10
+"""Tokens in a row that no answer accepts: on a slow line, some expire before a request arrives."""
+
+_HEADER_LENGTH: Final = 2000
+_ERROR_LENGTH: Final = 200
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
 
@@ -80,6 +84,8 @@ class AtticTech:
         self._log: Final = log
         self._login_lock: Final = asyncio.Lock()
         self._token = Token(text="", expires_at=None)
+        self._has_listed = False
+        self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
         self._time = SourceTime()
         self._limiter: Final = AdaptiveLimiter(settings.concurrency)
@@ -120,28 +126,41 @@ class AtticTech:
         return await self._fetch_with_valid_token(_Request(page=CLOSING_PAGE, number=None, parameters=parameters))
 
     async def _fetch_with_valid_token(self, request: _Request) -> FetchedPage:
-        for renewals in range(_MAX_RENEWALS):
+        while True:
             try:
-                return await self._fetch_once(request)
+                fetched = await self._fetch_once(request)
             except _StaleTokenError as stale:
-                # One that has expired says nothing about what the account may do.
-                if renewals and not stale.token.has_expired(self._time.clock):
-                    raise build_access_error(stale.refusal) from stale
-                await self._renew(stale.token)
-        raise SourceUnavailableError(
-            f"Attic Tech is not available. Each of {_MAX_RENEWALS} tokens had expired before "
-            f"{format_place(request.page)} was asked for."
-        )
+                await self._renew(stale, request.page)
+            else:
+                self._has_listed, self._vain_renewals = True, 0
+                return fetched
 
     async def _fetch_once(self, request: _Request) -> FetchedPage:
         what = format_place(request.page)
         return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(request))
 
-    async def _renew(self, refused_token: Token) -> None:
-        """Log in once for all pages in flight: the second finds a new token already."""
+    async def _renew(self, stale: _StaleTokenError, page: int) -> None:
+        """Log in once for all pages in flight: the second finds a new token already.
+
+        A token may serve just a few requests, or until somebody else logs in: as long as some answer accepts each one,
+        or each few, the sync gets on. Only where none has ever been accepted does the account lack the right.
+
+        Raises:
+            SyncError: LoginFailed or SourceInvalid, where another token would be refused, too; SourceUnavailable.
+        """
         async with self._login_lock:
-            if self._token == refused_token:
-                await self.login()
+            if self._token != stale.token:
+                return
+            # One that has expired says nothing about what the account may do.
+            if self._vain_renewals and not self._has_listed and not stale.token.has_expired(self._time.clock):
+                raise build_access_error(stale.refusal) from stale
+            if self._vain_renewals == _MAX_VAIN_RENEWALS:
+                raise SourceUnavailableError(
+                    f"Attic Tech is not available. Each of {_MAX_VAIN_RENEWALS} tokens had expired before "
+                    f"{format_place(page)} was asked for, or was refused. See what else logs in as ATTIC_TECH_EMAIL."
+                )
+            self._vain_renewals += 1
+            await self.login()
 
     async def _request_token(self) -> Token:
         credentials = {"email": self._settings.attic_tech_email, "password": self._settings.attic_tech_password}
@@ -180,7 +199,9 @@ class AtticTech:
             raise TransientSourceError(f"no complete answer within {self._exchange_seconds:g} s") from error
         except httpx.HTTPError as error:
             raise TransientSourceError(_format_http_error(error)) from error
-        headers = {name.lower(): value for name, value in received.headers.items()}
+        headers = {
+            name.lower(): clean_line(value, max_length=_HEADER_LENGTH) for name, value in received.headers.items()
+        }
         self._time = compute_later(self._time, clock=parse_http_date(headers.get("date")))
         self._retries.clock = self._time.clock
         return Response(status=received.status_code, headers=headers, body=received.content)
@@ -225,4 +246,4 @@ def _create_tls_context() -> ssl.SSLContext:
 def _format_http_error(error: httpx.HTTPError) -> str:
     """Say what happened; the text of some errors is empty, and none contains more than an address."""
     kind = type(error).__name__
-    return f"{kind}: {error}" if str(error) else kind
+    return f"{kind}: {clean_line(str(error), max_length=_ERROR_LENGTH)}" if str(error) else kind

@@ -1,6 +1,7 @@
 """What an HTTP response of Attic Tech means: its content, or which error it is and whether another attempt may help.
 
-Pure; `attic_tech` does the I/O. Error texts quote at most the first message of Payload's own error JSON.
+Pure; `attic_tech` does the I/O. Error texts quote at most the first message of Payload's own error JSON. What stands in
+front of Attic Tech answers, too: a web page in place of JSON is never taken for a refusal by Attic Tech itself.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from estimatesync_contract.attic_tech import is_foreign
+from estimatesync_contract.foreign_text import clean_line
 
 from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, TransientSourceError
 from estimatesync_job.core.pages import PageBody
@@ -23,6 +26,17 @@ _LOGIN_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, *_TOKEN_REFUSALS})
 _TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
 _QUOTE_LENGTH: Final = 200
+_REDIRECTION: Final = 3
+"""The class of statuses that begin with this digit."""
+
+_TOKENLESS: Final = (
+    "Attic Tech answered the login with JSON of an unknown shape: it holds no token. Check ATTIC_TECH_URL, and what "
+    "answers in front of Attic Tech."
+)
+_COOKIE_ONLY: Final = (
+    "Attic Tech accepts the login but gives its token only as a cookie. Let the login's answer contain it, too: in "
+    "Payload, without auth.removeTokenFromResponses."
+)
 _DATE_LAG: Final = timedelta(seconds=5)
 """A server may renew its Date header just once a second, or later when it is busy, and several have several clocks."""
 
@@ -30,11 +44,21 @@ Shape = TypeVar("Shape", bound=msgspec.Struct)
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP response; header names in lower case."""
+    """An HTTP response; header names in lower case, their values as lines that can be shown."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """As the header has it; empty where there is none."""
+        return self.headers.get("content-type", "")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether something in front of Attic Tech has sent it."""
+        return is_foreign(content_type=self.content_type, body=self.body)
 
 
 class TokenRefusedError(Exception):
@@ -58,7 +82,7 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 class _Login(msgspec.Struct, frozen=True):
-    token: str
+    token: Any = None
     exp: Any = None
 
 
@@ -87,13 +111,20 @@ def parse_token(response: Response) -> Token:
         TransientSourceError: Another attempt may help.
         SourceInvalidError: Neither a token nor a refusal.
     """
-    if response.status in _LOGIN_REFUSALS:
+    if response.status in _LOGIN_REFUSALS and not response.is_foreign:
         raise LoginFailedError(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
     _check_status(response)
     login = _decode(response, _Login)
+    if not isinstance(login.token, str):
+        raise SourceInvalidError(_COOKIE_ONLY if _has_token_cookie(response) else _TOKENLESS)
     if not login.token.isascii() or not login.token.isprintable() or not login.token:
         raise SourceInvalidError("Attic Tech answered the login with a token that no request can carry.")
     return Token(text=login.token, expires_at=_parse_expiry(login.exp))
+
+
+def _has_token_cookie(response: Response) -> bool:
+    """Payload calls the cookie by its prefix, which may be configured, and `-token`."""
+    return "-token=" in response.headers.get("set-cookie", "")
 
 
 def _parse_expiry(exp: object) -> datetime | None:
@@ -114,7 +145,7 @@ def parse_page_response(response: Response, *, number: int | None) -> PageBody:
         TransientSourceError: Another attempt may help.
         SourceInvalidError: Not a page, or not the requested one.
     """
-    if response.status in _TOKEN_REFUSALS:
+    if response.status in _TOKEN_REFUSALS and not response.is_foreign:
         raise TokenRefusedError(response.status)
     _check_status(response)
     content = _decode_page(response)
@@ -136,9 +167,12 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
 def _check_status(response: Response) -> None:
     """Raise for every status but success; RFC 9110, section 15, says which may be retried."""
     status = response.status
+    is_ours_to_correct = status == HTTPStatus.NOT_FOUND or status // 100 == _REDIRECTION
+    if response.is_foreign and not is_ours_to_correct:
+        raise TransientSourceError(_format_foreign(response), retry_after=response.headers.get("retry-after"))
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TransientSourceError(f"HTTP {status}", retry_after=response.headers.get("retry-after"))
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+    if status // 100 == _REDIRECTION:
         host = urlsplit(response.headers.get("location", "")).hostname or "another path"
         raise SourceInvalidError(
             f"Attic Tech redirects to {host} (HTTP {status}). Credentials are never sent on: correct ATTIC_TECH_URL."
@@ -150,16 +184,21 @@ def _check_status(response: Response) -> None:
 
 
 def _decode(response: Response, shape: type[Shape]) -> Shape:
-    """Decode JSON. What is not JSON may be a truncated response or a proxy's page; another shape is their fault."""
-    content_type = response.headers.get("content-type", "")
-    if "json" not in content_type.lower():
-        raise TransientSourceError(f"the answer is not JSON (Content-Type {content_type[:60] or 'missing'})")
+    """Decode JSON. What is malformed may have been cut short on its way; another shape is their fault."""
     try:
         return msgspec.json.decode(strip_byte_order_mark(response.body), type=shape)
     except msgspec.ValidationError as error:
         raise SourceInvalidError(f"Attic Tech sent JSON of an unknown shape: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TransientSourceError("the answer is cut short or malformed JSON") from error
+
+
+def _format_foreign(response: Response) -> str:
+    kind = f"Content-Type {response.content_type[:60] or 'missing'}"
+    return (
+        f"HTTP {response.status} with something other than JSON ({kind}), as a firewall, a bot check, a sign-in page "
+        "or a proxy in front of Attic Tech answers: it must let this program pass"
+    )
 
 
 def _decode_page(response: Response) -> PageBody:
@@ -191,4 +230,4 @@ def _quote(response: Response) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     first = refusal.errors[0].message if refusal.errors else refusal.message
-    return first[:_QUOTE_LENGTH]
+    return clean_line(first, max_length=_QUOTE_LENGTH)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+from estimatesync_contract.foreign_text import clean_line
 from msgspec import UNSET, UnsetType
 
 from estimatesync_job.core.fields import (
@@ -36,6 +37,8 @@ from estimatesync_job.core.unshown import (
     has_leaf,
     read_relation,
 )
+
+_ID_LENGTH: Final = 40
 
 UNNAMED: Final = "Unnamed Estimate"
 PENDING: Final = "pending"
@@ -334,5 +337,8 @@ def _build_problem(record_id: object, field: str, problem: str) -> RecordProblem
     """Write the id for a person: a text or a number of theirs, cut to what a message can carry."""
     identity = parse_text(record_id)
     return RecordProblem(
-        record_id=(identity or "missing")[:40], has_id=identity is not None, field=field, problem=problem
+        record_id=clean_line(identity or "missing", max_length=_ID_LENGTH),
+        has_id=identity is not None,
+        field=field,
+        problem=problem,
     )

@@ -69,17 +69,42 @@ def test_a_login_is_tried_with_one_listing_of_one_record(
 @pytest.mark.parametrize(
     ("status", "path", "said"),
     [
-        pytest.param(401, "/api/users/login", "refuses the login: HTTP 401", id="login"),
-        pytest.param(403, "/api/job-estimates", "does not let it list estimates (HTTP 403)", id="listing"),
+        pytest.param(403, "/api/users/login", "something in front of 127.0.0.1 answers in its place", id="challenge"),
+        pytest.param(401, "/api/users/login", "without JSON (HTTP 401)", id="sign-in page"),
+        pytest.param(403, "/api/job-estimates", "without JSON (HTTP 403)", id="challenge of a listing"),
         pytest.param(200, "/api/users/login", "is not Attic Tech's API (HTTP 200)", id="a page"),
         pytest.param(301, "/api/users/login", "is not Attic Tech's API (HTTP 301)", id="redirect"),
-        pytest.param(503, "/api/job-estimates", "is not Attic Tech's API (HTTP 503)", id="away"),
+        pytest.param(503, "/api/job-estimates", "without JSON (HTTP 503)", id="away"),
     ],
 )
 def test_an_unusable_source_is_recognised_by_its_response(
     examine: Callable[..., Any], login: dict[str, str], sample: RunningSample, status: int, path: str, said: str
 ) -> None:
     answer = Response(status=status, body=b"<html></html>", headers={"Content-Type": "text/html"})
+    sample.on_request = lambda request: answer if request.path == path else None
+
+    finding = examine("source login", **login)
+
+    assert finding["verdict"] == "fault"
+    assert said in finding["cause"]
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "body", "said"),
+    [
+        pytest.param(401, "/api/users/login", b"{}", "refuses the login: HTTP 401", id="login"),
+        pytest.param(403, "/api/job-estimates", b"{}", "does not let it list estimates (HTTP 403)", id="listing"),
+        pytest.param(200, "/api/users/login", b'{"user":{}}', "is not Attic Tech's API (HTTP 200 without a token)",
+                     id="no token"),
+        pytest.param(200, "/api/job-estimates", b'{"totalDocs":9,"docs":[{"branch":7,"user":null,"client":[5]}]}',
+                     "shows their branch, client, property only as ids, or not at all", id="only ids"),
+    ],
+)  # fmt: skip
+def test_what_attic_tech_itself_says_is_told_as_it_is(
+    examine: Callable[..., Any], login: dict[str, str], sample: RunningSample, status: int, path: str, body: bytes,
+    said: str,
+) -> None:  # fmt: skip
+    answer = Response(status=status, body=body, headers={"Content-Type": "application/json"})
     sample.on_request = lambda request: answer if request.path == path else None
 
     finding = examine("source login", **login)

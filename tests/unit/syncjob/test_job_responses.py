@@ -28,6 +28,12 @@ def build_refusal(status: int, message: str) -> Response:
     return build_answer(status, msgspec.json.encode({"errors": [{"message": message}]}))
 
 
+def build_challenge(status: int) -> Response:
+    """What Cloudflare and others answer until a browser has passed their check."""
+    headers = {"content_type": "text/html; charset=UTF-8", "retry_after": "7"}
+    return build_answer(status, b"<!DOCTYPE html><title>Just a moment...</title>", **headers)
+
+
 def test_a_page_and_a_token_are_read() -> None:
     assert parse_page_response(build_answer(), number=1).docs == ()
     token = parse_token(build_answer(body=b'{"message":"Passed","token":"a.b.c","exp":1}'))
@@ -67,6 +73,17 @@ def test_a_token_says_when_it_expires(exp: bytes, clock: datetime | None, has_ex
         pytest.param(build_answer(body=b'{"docs":null}'), SourceInvalidError, "unknown shape", id="no-documents"),
         pytest.param(build_answer(body=b"[]"), SourceInvalidError, "unknown shape", id="not-an-object"),
         pytest.param(build_answer(body=b'{"docs":[],"page":2}'), SourceInvalidError, "sent page 2", id="another-page"),
+        pytest.param(build_challenge(403), TransientSourceError, "bot check", id="challenge"),
+        pytest.param(build_challenge(401), TransientSourceError, "sign-in page", id="sign-in-page"),
+        pytest.param(build_challenge(503), TransientSourceError, "HTTP 503 .*bot check", id="challenge-503"),
+        pytest.param(build_challenge(429), TransientSourceError, "HTTP 429 .*bot check", id="challenge-429"),
+        pytest.param(build_challenge(202), TransientSourceError, "HTTP 202 .*bot check", id="challenge-202"),
+        pytest.param(build_challenge(405), TransientSourceError, "HTTP 405 .*bot check", id="puzzle"),
+        pytest.param(
+            build_answer(403, b"Forbidden", content_type="text/plain"), TransientSourceError, "text/plain", id="proxy"
+        ),
+        pytest.param(build_answer(403, b"Forbidden", content_type=""), TransientSourceError, "missing", id="bare-text"),
+        pytest.param(build_challenge(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="page-not-found"),
         pytest.param(build_answer(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="no-such-path"),
         pytest.param(
             build_answer(302, location="https://login.example/x?token=s"),
@@ -91,9 +108,10 @@ def test_what_is_not_the_page_is_an_error_of_the_right_kind(
     assert type(raised.value) is kind
 
 
-def test_retry_after_travels_with_the_error() -> None:
+@pytest.mark.parametrize("answer", [build_answer(503, retry_after="7"), build_challenge(403)])
+def test_retry_after_travels_with_the_error(answer: Response) -> None:
     with pytest.raises(TransientSourceError) as raised:
-        parse_page_response(build_answer(503, retry_after="7"), number=1)
+        parse_page_response(answer, number=1)
 
     assert raised.value.retry_after == "7"
 
@@ -127,10 +145,47 @@ def test_a_refused_login_says_why(answer: Response, message: str) -> None:
     assert str(raised.value) == f"Login to Attic Tech failed: {message}"
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 503, 202, 200])
+def test_a_challenge_is_not_a_refused_login(status: int) -> None:
+    with pytest.raises(TransientSourceError, match="bot check"):
+        parse_token(build_challenge(status))
+
+
+def test_a_token_that_only_a_cookie_holds_is_said_to_be_there() -> None:
+    cookie = "payload-token=a.b.c; Path=/; HttpOnly"
+
+    with pytest.raises(SourceInvalidError, match="only as a cookie") as raised:
+        parse_token(build_answer(body=b'{"message":"Passed","user":{}}', set_cookie=cookie))
+
+    assert "a.b.c" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        pytest.param("no\r\n\u274c [SYNC] forged", "no \u274c [SYNC] forged", id="line-ends"),
+        pytest.param("\x1b[2J\x1b]0;title\x07", "\ufffd[2J\ufffd]0;title\ufffd", id="escape-sequences"),
+        pytest.param("a\u202eb\u2028c\x85d", "a\ufffdb c d", id="direction-and-separators"),
+        pytest.param("x" * 5000, "x" * 200, id="endless"),
+        pytest.param("\x00\x7f\x9b1m", "\ufffd\ufffd\ufffd1m", id="old-control-characters"),
+    ],
+)
+def test_what_the_source_says_is_one_printable_line(said: str, shown: str) -> None:
+    with pytest.raises(SourceInvalidError) as raised:
+        parse_page_response(build_refusal(400, said), number=1)
+
+    assert str(raised.value).endswith(f": {shown}")
+    assert str(raised.value).isprintable()
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         pytest.param(b'{"message":"ok"}', "unknown shape", id="no-token"),
+        pytest.param(b'{"token":null}', "unknown shape", id="null-token"),
+        pytest.param(b'{"data":{"token":"a.b.c"}}', "unknown shape", id="token-elsewhere"),
+        pytest.param(b'[{"token":"a.b.c"}]', "unknown shape", id="list"),
+        pytest.param(b'"a.b.c"', "unknown shape", id="text"),
         pytest.param(b'{"token":""}', "no request can carry", id="empty-token"),
         pytest.param(b'{"token":"a\\r\\nX: y"}', "no request can carry", id="token-with-a-header-in-it"),
     ],

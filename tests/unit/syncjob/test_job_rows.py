@@ -203,6 +203,13 @@ def test_what_would_corrupt_a_column_is_a_problem(changes: dict[str, object], fi
     assert found.problem.startswith(problem)
 
 
+def test_an_id_of_control_characters_is_shown_as_one_printable_line() -> None:
+    found = map_changed(id="7\r\n\x1b[2Jforged " + "x" * 99)
+
+    assert isinstance(found, RecordProblem)
+    assert found.record_id == ("7 \ufffd[2Jforged " + "x" * 99)[:40]
+
+
 def test_a_problem_names_the_record_and_not_the_value() -> None:
     found = map_changed(true_cost="Ana García, 1 Elm St")
 
