@@ -254,7 +254,8 @@ def _describe(error: Exception) -> str:
 def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
     place = read_relation(record.property, Property)
     owner = UNSHOWN if place is UNSHOWN else read_relation((place or _NO_PROPERTY).client, Client)
-    customers = (read_relation(record.client, Client), owner)
+    # The first backend asks in this order, too.
+    customers = (owner, read_relation(record.client, Client))
     taxes = record.tax_details if isinstance(record.tax_details, TaxDetails) else _NO_TAXES
     texts: dict[str, Text] = {
         "customer_name": _find_customer(customers, _map_customer_name),

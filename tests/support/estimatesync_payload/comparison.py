@@ -142,9 +142,9 @@ def build_row(document: Mapping[str, Any], related: Related) -> Row:
     return {
         "attic_tech_estimate_id": document["id"],
         "name": _text(document["name"]) or "Unnamed Estimate",
-        "customer_name": _build_name(client) or _build_name(owner),
-        "customer_email": _text(client.get("email")) or _text(owner.get("email")),
-        "customer_phone": _build_phone(client) or _build_phone(owner),
+        "customer_name": _build_name(owner) or _build_name(client),
+        "customer_email": _text(owner.get("email")) or _text(client.get("email")),
+        "customer_phone": _build_phone(owner) or _build_phone(client),
         "customer_address": _text(place.get("address")),
         "price": _money(document["true_cost"]),
         "retail_cost": _money(document["retail_cost"]),

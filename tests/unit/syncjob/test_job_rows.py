@@ -44,7 +44,7 @@ def test_a_full_record_fills_every_column() -> None:
     assert row == Row(
         attic_tech_estimate_id=4200,
         name="García: Attic insulation 🏠",
-        customer_name="Ana García",
+        customer_name="An Owner",
         customer_email="ana@example.com",
         customer_phone="+1 555 0100",
         customer_address="1 Elm St",
@@ -89,10 +89,18 @@ def test_only_the_id_must_be_there(record: str) -> None:
     ("client", "place", "customer"),
     [
         pytest.param(
-            {"fullName": "Ana García", "firstName": "B", "email": "a@example.com", "phone": "1", "phoneNumber": "2"},
-            {"client": {"fullName": "Owner"}},
+            {"fullName": "Client", "email": "c@example.com", "phone": "9"},
+            {
+                "client": {
+                    "fullName": "Ana García",
+                    "firstName": "B",
+                    "email": "a@example.com",
+                    "phone": "1",
+                    "phoneNumber": "2",
+                }
+            },
             ("Ana García", "a@example.com", "1"),
-            id="client-first",
+            id="owner-first",
         ),
         pytest.param(
             {"firstName": "Ana", "lastName": "García", "phoneNumber": "2"}, None, ("Ana García", None, "2"), id="parts"
@@ -102,14 +110,23 @@ def test_only_the_id_must_be_there(record: str) -> None:
             7, {"client": {"fullName": "Owner", "phone": "3"}}, ("Owner", None, "3"), id="owner-when-client-is-bare"
         ),
         pytest.param(
+            {"fullName": "Ana", "phone": "3"}, {"client": 7}, ("Ana", None, "3"), id="client-when-owner-is-bare"
+        ),
+        pytest.param(
             {"email": "a@example.com", "phone": None},
             {"client": {"firstName": "Owner", "email": "o@example.com", "phoneNumber": "4"}},
-            ("Owner", "a@example.com", "4"),
-            id="owner-fills-gaps",
+            ("Owner", "o@example.com", "4"),
+            id="owner-by-parts",
+        ),
+        pytest.param(
+            {"fullName": "Client", "email": "c@example.com", "phone": "9"},
+            {"client": {"firstName": "Owner", "email": "", "phoneNumber": None}},
+            ("Owner", "c@example.com", "9"),
+            id="client-fills-gaps",
         ),
     ],
 )
-def test_the_customer_is_the_client_and_else_the_owner(
+def test_the_customer_is_the_owner_and_else_the_client(
     client: object, place: object, customer: tuple[str | None, ...]
 ) -> None:
     row = map_changed(client=client, property=place)
