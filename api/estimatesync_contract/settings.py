@@ -356,6 +356,14 @@ SYNC_MAX_UNSHOWN_PERCENT: Final = IntegerSetting(
     minimum=0,
     maximum=100,
 )
+SYNC_MAX_PAGE_MEGABYTES: Final = IntegerSetting(
+    name=env.SYNC_MAX_PAGE_MEGABYTES,
+    meaning="Size of a page of Attic Tech, unpacked, above which a sync refuses it; several are in memory at once",
+    default="100",
+    unit="megabytes",
+    minimum=1,
+    maximum=2000,
+)
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
     meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",

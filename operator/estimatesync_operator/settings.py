@@ -11,6 +11,7 @@ from estimatesync_contract.settings import (
     DATABASE_SCHEMA,
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
+    SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
     TIME_ZONE,
@@ -139,6 +140,7 @@ PROGRAM_SETTINGS: Final = (
     DATABASE_WAIT_SECONDS,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_MAX_PAGE_MEGABYTES,
     SYNC_LOG_FORMAT,
 )
 """What is passed on to the sync program, on a cluster and on one machine."""
@@ -296,5 +298,6 @@ def read_program_environment(reader: SettingsReader) -> dict[str, str]:
         env.SYNC_TIME_ZONE: reader.read(TIME_ZONE).key,
         env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read(SYNC_MAX_SKIPPED_PERCENT)),
         env.SYNC_MAX_UNSHOWN_PERCENT: str(reader.read(SYNC_MAX_UNSHOWN_PERCENT)),
+        env.SYNC_MAX_PAGE_MEGABYTES: str(reader.read(SYNC_MAX_PAGE_MEGABYTES)),
         env.DATABASE_WAIT_SECONDS: str(reader.read(DATABASE_WAIT_SECONDS)),
     }

@@ -20,6 +20,7 @@ from estimatesync_client.settings import SourceSettings
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
 _REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _QUOTE_LENGTH: Final = 100
+_MAX_BYTES: Final = 20_000_000
 _LISTING: Final = {"limit": "5", "depth": "2"}
 
 
@@ -57,11 +58,13 @@ def check_source(login: SourceSettings) -> Finding:
 
 
 def _probe(client: httpx.Client, login: SourceSettings, host: str) -> Finding:
-    answer = _read(client.post(LOGIN_PATH, json={"email": login.email, "password": login.password}))
+    credentials = {"email": login.email, "password": login.password}
+    answer = _send(client, client.build_request("POST", LOGIN_PATH, json=credentials))
     token = (answer.body or {}).get("token")
     if answer.is_page and isinstance(token, str):
         headers = {"Authorization": f"Bearer {token}"}
-        return _judge_list(_read(client.get(ESTIMATES_PATH, params=_LISTING, headers=headers)), host)
+        listing = client.build_request("GET", ESTIMATES_PATH, params=_LISTING, headers=headers)
+        return _judge_list(_send(client, listing), host)
     if answer.is_refusal:
         return _build(Diagnosis.SOURCE_DENIES_LOGIN, host=host, detail=_format_refusal(answer))
     return _judge_other(answer, host, lacks="a token")
@@ -96,14 +99,28 @@ def _find_unshown(docs: object) -> list[str]:
     ]
 
 
-def _read(response: httpx.Response) -> _Response:
+def _send(client: httpx.Client, request: httpx.Request) -> _Response:
+    """Send a request and read its response; of an endless body, or one that unpacks to one, only the beginning."""
+    response = client.send(request, stream=True)
+    try:
+        body = b""
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > _MAX_BYTES:
+                break
+        return _read(response, body)
+    finally:
+        response.close()
+
+
+def _read(response: httpx.Response, body: bytes) -> _Response:
     # A page that is found there, is not, or leads elsewhere, says that the address is wrong.
     is_misplaced = response.status_code in {HTTPStatus.OK, HTTPStatus.NOT_FOUND} or response.is_redirect
     content_type = response.headers.get("content-type", "")
     return _Response(
         status=response.status_code,
-        body=parse_body(response.content),
-        is_foreign=not is_misplaced and is_foreign(content_type=content_type, body=response.content),
+        body=parse_body(body),
+        is_foreign=not is_misplaced and is_foreign(content_type=content_type, body=body),
     )
 
 

@@ -21,6 +21,7 @@ from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
+from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, read_body
 from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.errors import ConfigurationError, SourceUnavailableError, TransientSourceError
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
@@ -42,6 +43,12 @@ EXCHANGE_SECONDS: Final = 120.0
 
 _MAX_VAIN_RENEWALS: Final = 10
 """Tokens in a row that no answer accepts: on a slow line, some expire before a request arrives."""
+
+_MAX_LOGIN_BYTES: Final = 10 * MEGABYTE
+"""A login's answer holds the user, populated as deep as its collection says."""
+
+_LOGIN_ADVICE: Final = "No login needs that: check ATTIC_TECH_URL, and what answers in front of Attic Tech."
+_PAGE_ADVICE: Final = "Ask for fewer estimates a page (pageSize), or raise SYNC_MAX_PAGE_MEGABYTES and the memory."
 
 _HEADER_LENGTH: Final = 2000
 _ERROR_LENGTH: Final = 200
@@ -164,7 +171,8 @@ class AtticTech:
 
     async def _request_token(self) -> Token:
         credentials = {"email": self._settings.attic_tech_email, "password": self._settings.attic_tech_password}
-        return parse_token(await self._exchange(self._client.build_request("POST", LOGIN_PATH, json=credentials)))
+        request = self._client.build_request("POST", LOGIN_PATH, json=credentials)
+        return parse_token(await self._exchange(request, max_bytes=_MAX_LOGIN_BYTES, advice=_LOGIN_ADVICE))
 
     async def _request_page(self, asked: _Request) -> FetchedPage:
         # A login is quicker than any page, so it would set a measure that no page meets.
@@ -174,7 +182,7 @@ class AtticTech:
             headers = {"Authorization": f"Bearer {token.text}"}
             request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(asked.parameters), headers=headers)
             asked_at, started = self._time, asyncio.get_running_loop().time()
-            response = await self._exchange(request)
+            response = await self._exchange(request, max_bytes=self._settings.max_page_bytes, advice=_PAGE_ADVICE)
             seconds = asyncio.get_running_loop().time() - started
             try:
                 content = parse_page_response(response, number=asked.number)
@@ -191,10 +199,10 @@ class AtticTech:
         self._time = compute_later(self._time, clock=None, page=fetched)
         return fetched
 
-    async def _exchange(self, request: httpx.Request) -> Response:
+    async def _exchange(self, request: httpx.Request, *, max_bytes: int, advice: str) -> Response:
         try:
-            async with asyncio.timeout(self._exchange_seconds):
-                received = await self._client.send(request)
+            async with asyncio.timeout(self._exchange_seconds), self._receiving(request) as received:
+                body = await read_body(received, max_bytes=max_bytes, advice=advice)
         except TimeoutError as error:
             raise TransientSourceError(f"no complete answer within {self._exchange_seconds:g} s") from error
         except httpx.HTTPError as error:
@@ -204,7 +212,16 @@ class AtticTech:
         }
         self._time = compute_later(self._time, clock=parse_http_date(headers.get("date")))
         self._retries.clock = self._time.clock
-        return Response(status=received.status_code, headers=headers, body=received.content)
+        return Response(status=received.status_code, headers=headers, body=body)
+
+    @asynccontextmanager
+    async def _receiving(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+        """Send a request and read the head of its response; leaving the block ends the body, read or not."""
+        received = await self._client.send(request, stream=True)
+        try:
+            yield received
+        finally:
+            await received.aclose()
 
 
 @asynccontextmanager
@@ -224,7 +241,7 @@ async def open_attic_tech(
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
         limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-        headers={"Accept": "application/json", "User-Agent": "estimatesync"},
+        headers={"Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING, "User-Agent": "estimatesync"},
         # Payload sets its token as a cookie, too: an old one must not accompany a new header.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:

@@ -21,6 +21,14 @@ OVERLAP: Final = timedelta(seconds=60)
 """How long after its stamp a change may become visible: clocks of several servers, open transactions, one tick."""
 
 MAX_PASSES: Final = 10
+
+MAX_RECORDS: Final = 2_000_000
+"""More estimates than any company has: what sends them is something else, or never ends. What is announced is no limit,
+for some announce far too much; reading ends with what there is."""
+
+MAX_STALLED: Final = 10
+"""Pages in a row that reach no further down than those before. Below them, a closing pass reads by id."""
+
 MIN_LIMIT: Final = 100
 """Records that a closing pass asks for at least: more may have changed than fits into a tiny page."""
 
@@ -39,6 +47,7 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
         read_since: anything that changed after it was read, or instead of being read, changed at this time or later.
         newest: the newest stamp on any page, unless the server's clock contradicts it.
         is_at_end: an empty page was met.
+        stalled: pages in a row that reached no further down.
     """
 
     plan: PagePlan
@@ -48,11 +57,12 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     read_since: SourceTime | None = None
     newest: datetime | None = None
     is_at_end: bool = False
+    stalled: int = 0
 
     @property
     def is_over(self) -> bool:
         """Whether all pages have been read."""
-        return self.is_at_end or self.pages >= self.plan.total_pages
+        return self.is_at_end or self.stalled >= MAX_STALLED or self.pages >= self.plan.total_pages
 
     @property
     def is_nearly_read(self) -> bool:
@@ -65,20 +75,47 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def next_state(state: FetchState, page: FetchedPage) -> FetchState:
-    """Count a page that has been read, and plan what follows from it."""
+    """Count a page that has been read, and plan what follows from it.
+
+    Raises:
+        SourceInvalidError: There are more records than can be.
+    """
     own = compute_stamp(page.asked_at, page)
     newest = max((stamp for stamp in (state.newest, own) if stamp), default=None)
     # A page without records holds nothing that could change, unless it says that the range is empty.
     counts = bool(page.records) or page.page == 1
+    plan = next_plan(state.plan, page, edge=state.edge)
+    records = state.records + page.records
+    check_size(records)
     return FetchState(
-        plan=next_plan(state.plan, page, edge=state.edge),
+        plan=plan,
         pages=page.page,
-        records=state.records + page.records,
+        records=records,
         edge=state.edge if page.last is None else page,
         read_since=compute_earlier(state.read_since, page, newest=newest) if counts else state.read_since,
         newest=newest,
         is_at_end=not page.records,
+        stalled=0 if _reaches_down(state.edge, page) else state.stalled + 1,
     )
+
+
+def check_size(records: int) -> None:
+    """Refuse to read more records than there can be: they would fill the disk.
+
+    Raises:
+        SourceInvalidError: There are more.
+    """
+    if records > MAX_RECORDS:
+        raise SourceInvalidError(
+            f"Attic Tech has sent {records:,} estimates without an end; a sync reads at most {MAX_RECORDS:,}. "
+            "Check ATTIC_TECH_URL, or ask for fewer days at once."
+        )
+
+
+def _reaches_down(edge: FetchedPage | None, page: FetchedPage) -> bool:
+    if edge is None or edge.last is None or page.last is None:
+        return True
+    return is_below(page.last, edge.last)
 
 
 def compute_earlier(time: SourceTime | None, page: FetchedPage, *, newest: datetime | None = None) -> SourceTime:
@@ -161,12 +198,14 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         queries: requests planned.
         responses: how many it took.
+        records: how many these contained.
         new_or_changed: estimates that were not staged in just that form before.
         began_at: no later than the first of the responses.
     """
 
     queries: int
     responses: int = 0
+    records: int = 0
     new_or_changed: int = 0
     began_at: SourceTime | None = None
 
@@ -182,10 +221,17 @@ def is_proof(result: PassResult) -> bool:
 
 
 def next_result(result: PassResult, response: FetchedPage, *, new_or_changed: int) -> PassResult:
-    """Count a response of a closing pass."""
+    """Count a response of a closing pass.
+
+    Raises:
+        SourceInvalidError: The pass has brought more records than can be.
+    """
+    records = result.records + response.records
+    check_size(records)
     return PassResult(
         queries=result.queries,
         responses=result.responses + 1,
+        records=records,
         new_or_changed=result.new_or_changed + new_or_changed,
         began_at=compute_earlier(result.began_at, response),
     )

@@ -140,6 +140,7 @@ RULES: Final[dict[str, Schema]] = {
     "sync.databaseWaitSeconds": _bounds(shared.DATABASE_WAIT_SECONDS),
     "sync.maxSkippedPercent": _bounds(shared.SYNC_MAX_SKIPPED_PERCENT),
     "sync.maxUnshownPercent": _bounds(shared.SYNC_MAX_UNSHOWN_PERCENT),
+    "sync.maxPageMegabytes": _bounds(shared.SYNC_MAX_PAGE_MEGABYTES),
     "sync.logFormat": _choices(operator.SYNC_LOG_FORMAT),
     "sync.cpuRequest": _QUANTITY,
     "sync.memoryRequest": _QUANTITY,

@@ -1,0 +1,46 @@
+"""The body of a response, read against a bound of unpacked bytes: few kilobytes may unpack to gigabytes, or never end.
+
+A page that is refused would be just as large the next time, so the cure is said at once.
+"""
+
+from typing import Final
+
+import httpx
+
+from estimatesync_job.core.errors import SourceInvalidError
+
+ACCEPT_ENCODING: Final = "gzip, deflate"
+"""What is asked for: what unpacks a chunk to a thousand times its size at most. Others that httpx may know do more."""
+
+_CODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+MEGABYTE: Final = 1_000_000
+
+
+async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) -> bytes:
+    """Read a body that is being streamed; the caller bounds the time.
+
+    Args:
+        response: its head has been read.
+        max_bytes: unpacked.
+        advice: what to do about a larger one, in a sentence.
+
+    Raises:
+        SourceInvalidError: It is larger, or packed in a way that was not asked for, such as twice.
+        httpx.HTTPError: The connection broke, or the body cannot be unpacked.
+    """
+    coding = response.headers.get("content-encoding", "").strip().lower()
+    if coding not in _CODINGS:
+        raise SourceInvalidError(
+            "Attic Tech packs its answers in a way that was not asked for (Content-Encoding). "
+            f"What stands in front of it must respect Accept-Encoding: {ACCEPT_ENCODING}."
+        )
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        size += len(chunk)
+        if size > max_bytes:
+            raise SourceInvalidError(
+                f"Attic Tech sent an answer of more than {max_bytes // MEGABYTE} MB, unpacked. {advice}"
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
