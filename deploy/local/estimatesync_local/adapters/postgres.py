@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
@@ -162,7 +162,8 @@ class EmbeddedPostgres:
 
     def _build_url(self, database: str) -> str:
         options = {"host": str(self._socket_directory), "port": PORT, "user": _USER}
-        return f"postgresql:///{database}?{urlencode(options)}"
+        # libpq takes a plus sign for itself, not for a space.
+        return f"postgresql:///{database}?{urlencode(options, quote_via=quote, safe='/')}"
 
     def _run(self, program: str, *arguments: str, **options: Any) -> None:  # noqa: ANN401 - subprocess's own options
         # pg_ctl passes its output on to the server, which keeps running: a pipe would never close; a file need not.
