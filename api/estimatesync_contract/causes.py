@@ -42,15 +42,21 @@ class Reason(StrEnum):
     # What keeps a sync from running, for now: it goes on by itself once a person has acted.
     JOB_REFUSED = "JobRefused"
     POD_REFUSED = "PodRefused"
+    LIMIT_MISSING = "LimitMissing"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a password
     CONTAINER_REFUSED = "ContainerRefused"
+    INIT_CONTAINER_STUCK = "InitContainerStuck"
     NODE_LOST = "NodeLost"
+    JOB_SUSPENDED = "JobSuspended"
+    SCHEDULING_GATED = "SchedulingGated"
 
     # Seen from outside, when the sync program had no chance to say anything.
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     OUT_OF_MEMORY = "OutOfMemory"
+    OUT_OF_STORAGE = "OutOfStorage"
+    INIT_CONTAINER_FAILED = "InitContainerFailed"
     EVICTED = "Evicted"
     EVICTED_TOO_OFTEN = "EvictedTooOften"
     NODE_REFUSED = "NodeRefused"
@@ -62,14 +68,19 @@ class Reason(StrEnum):
     RESULT_BROKEN = "ResultBroken"
 
 
-BLOCKERS: Final = frozenset(
+HOLDS: Final = frozenset({Reason.JOB_SUSPENDED, Reason.SCHEDULING_GATED})
+"""What somebody keeps a sync from running by on purpose, such as a queue: it has a limit of its own."""
+
+BLOCKERS: Final = HOLDS | frozenset(
     {
         Reason.JOB_REFUSED,
         Reason.POD_REFUSED,
+        Reason.LIMIT_MISSING,
         Reason.UNSCHEDULABLE,
         Reason.IMAGE_PULL_FAILED,
         Reason.SECRET_MISSING,
         Reason.CONTAINER_REFUSED,
+        Reason.INIT_CONTAINER_STUCK,
         Reason.NODE_LOST,
     }
 )
@@ -115,6 +126,11 @@ CAUSES: Final = (
         cure="Check the service account, the quotas and the Pod Security level of the namespace",
     ),
     Cause(
+        reason=Reason.LIMIT_MISSING,
+        happened="A quota of the namespace wants a request or a limit that the pod of the sync does not have",
+        cure="Set it among the chart's sync values, or give the namespace a LimitRange that sets it for every pod",
+    ),
+    Cause(
         reason=Reason.UNSCHEDULABLE,
         happened="No node can take the sync",
         cure="Check resources, node selector and tolerations",
@@ -135,9 +151,24 @@ CAUSES: Final = (
         cure="Check the sync image, the security settings of its pod, and the ConfigMap of its authorities",
     ),
     Cause(
+        reason=Reason.INIT_CONTAINER_STUCK,
+        happened="A container that is not ours has to finish before the sync can start, and does not",
+        cure="Check it, and what adds it to pods: a mesh, an admission webhook",
+    ),
+    Cause(
         reason=Reason.NODE_LOST,
         happened="The node of the sync does not answer",
         cure="Bring it back, or delete the Node object so that the sync begins again on another",
+    ),
+    Cause(
+        reason=Reason.JOB_SUSPENDED,
+        happened="The job of the sync is suspended",
+        cure="Resume it, or have the queue admit it that suspended it; where it may wait long, raise SUSPENDED_SECONDS",
+    ),
+    Cause(
+        reason=Reason.SCHEDULING_GATED,
+        happened="The pod of the sync is held back by a scheduling gate",
+        cure="Have whoever set it remove it; where it may wait long, raise SUSPENDED_SECONDS",
     ),
     # How a sync ends when the sync program could not say anything itself.
     Cause(reason=Reason.CANCELLED, happened="Cancelled", cure=""),
@@ -151,6 +182,16 @@ CAUSES: Final = (
         reason=Reason.OUT_OF_MEMORY,
         happened="The sync ran out of memory",
         cure="Raise the memory limit of the sync container",
+    ),
+    Cause(
+        reason=Reason.OUT_OF_STORAGE,
+        happened="The pod of the sync used more disk than it may",
+        cure="Raise its limit on ephemeral storage, or that of the namespace's LimitRange",
+    ),
+    Cause(
+        reason=Reason.INIT_CONTAINER_FAILED,
+        happened="A container that is not ours failed before the sync could start",
+        cure="Check it, and what adds it to pods (a mesh, an admission webhook), then start a new sync",
     ),
     Cause(
         reason=Reason.EVICTED,

@@ -85,7 +85,7 @@ class Reconciler:
         self._clock = clock
         self._settings = settings
         self._meter = meter or NoMeter()
-        self._slots = Slots(store, max_active=settings.max_active_syncs)
+        self._slots = Slots(store, clock, max_active=settings.max_active_syncs, patience=settings.stuck_limit)
         self._delivery = Delivery(
             store=store, callbacks=callbacks, clock=clock, write=self._write_if_changed, jitter=jitter
         )

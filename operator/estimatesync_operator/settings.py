@@ -29,6 +29,8 @@ from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
 from estimatesync_operator.core.job_manifest import JobSettings
 from estimatesync_operator.core.plan import ReconcilerSettings
 
+MAX_SUSPENDED_SECONDS: Final = 31_536_000
+
 
 def _parse_names(text: str) -> tuple[str, ...]:
     return tuple(split_list(text))
@@ -39,6 +41,14 @@ def _parse_labels(text: str) -> dict[str, str]:
     if any("=" not in pair for pair in pairs):
         raise ValueError("must look like key=value,key=value")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _parse_suspended(text: str) -> timedelta | None:
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and int(text) <= MAX_SUSPENDED_SECONDS:
+        return timedelta(seconds=int(text))
+    raise ValueError(f"must be a whole number from 0 to {MAX_SUSPENDED_SECONDS}")
 
 
 def _parse_tolerations(text: str) -> list[dict[str, str | int]]:
@@ -104,6 +114,13 @@ STUCK_SECONDS: Final = IntegerSetting(
     minimum=1,
     maximum=604_800,
 )
+SUSPENDED_SECONDS: Final = ParsedSetting[timedelta | None](
+    name="SUSPENDED_SECONDS",
+    meaning="How long a sync may be held back by a suspended job or a scheduling gate before it fails; 0: for ever,"
+    " for who queues jobs with Kueue. Without it, as long as the sync's own `timeoutSeconds`",
+    unit="seconds",
+    parser=_parse_suspended,
+)
 MAX_EVICTIONS: Final = IntegerSetting(
     name="MAX_EVICTIONS",
     meaning="How many times the cluster may take a sync off its node; each time it starts again elsewhere",
@@ -126,7 +143,15 @@ METRICS_PORT: Final = IntegerSetting(
 POD_NAME: Final = TextSetting(
     name="POD_NAME", meaning="Name under which events are reported", default="estimatesync-operator"
 )
-CLUSTER_SETTINGS: Final = (NAMESPACE, STUCK_SECONDS, MAX_EVICTIONS, BIND_ADDRESS, METRICS_PORT, POD_NAME)
+CLUSTER_SETTINGS: Final = (
+    NAMESPACE,
+    STUCK_SECONDS,
+    SUSPENDED_SECONDS,
+    MAX_EVICTIONS,
+    BIND_ADDRESS,
+    METRICS_PORT,
+    POD_NAME,
+)
 
 SYNC_LOG_FORMAT: Final = ChoiceSetting(
     name="SYNC_LOG_FORMAT",
@@ -261,6 +286,7 @@ def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
         environment=reader.read(ENVIRONMENT),
         progress_interval=timedelta(seconds=reader.read(PROGRESS_SECONDS)),
         stuck_limit=timedelta(seconds=reader.read(STUCK_SECONDS)),
+        suspended_limit=reader.read(SUSPENDED_SECONDS),
         max_evictions=reader.read(MAX_EVICTIONS),
         default_ttl=timedelta(seconds=reader.read(TTL_SECONDS_AFTER_FINISHED)),
     )

@@ -6,22 +6,25 @@ The reconciler is the only one that gives slots.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 
-from estimatesync_operator.core.ports import SyncStore
-from estimatesync_operator.core.queue_order import QueueDecision, decide_start, list_outdated
+from estimatesync_operator.core.ports import Clock, SyncStore
+from estimatesync_operator.core.queue_order import QueueDecision, decide_start, gives_slot_back, list_outdated
 
 
 class Slots:
     """The slots, and those that are being taken right now."""
 
-    def __init__(self, store: SyncStore, *, max_active: int) -> None:
-        """Give `max_active` slots at most."""
+    def __init__(self, store: SyncStore, clock: Clock, *, max_active: int, patience: timedelta) -> None:
+        """Give `max_active` slots at most; one that is held back for the whole of `patience` has none any more."""
         self._store = store
+        self._clock = clock
         self._max_active = max_active
+        self._patience = patience
         self._lock = asyncio.Lock()
         self._being_taken: set[str] = set()
 
@@ -53,7 +56,12 @@ class Slots:
         being_taken = set(self._being_taken)
         unfinished = await self._store.fetch_unfinished()
         being_taken |= self._being_taken
-        return tuple(_as_running(sync) if sync.uid in being_taken else sync for sync in unfinished)
+        now = self._clock.now()
+        return tuple(
+            _as_running(sync) if sync.uid in being_taken else sync
+            for sync in unfinished
+            if not gives_slot_back(sync, now=now, patience=self._patience)
+        )
 
 
 def _as_running(sync: EstimateSync) -> EstimateSync:

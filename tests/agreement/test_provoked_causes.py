@@ -12,18 +12,28 @@ CAUSES_TEST = "e2e/product/test_causes_on_cluster.py"
 BLOCKER = f"{CAUSES_TEST}::test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit"
 SPOILT = f"{CAUSES_TEST}::test_a_result_that_cannot_be_had_is_never_made_up"
 NODES_TEST = "e2e/product/test_played_nodes.py"
+CHANGED_PODS_TEST = "e2e/product/test_changed_pods.py"
+INIT_STUCK = "test_an_init_container_that_is_not_ours_is_named_while_it_is_in_the_way_and_ends_the_sync_by_the_limit"
 TURNED_AWAY = f"{NODES_TEST}::test_a_pod_that_its_node_turns_away_ends_a_sync_without_retries"
 PRODUCT_TEST = "e2e/product/test_product_on_cluster.py"
 JOB_TESTS = "integration/syncjob"
 PROVOKED = {
     Reason.JOB_REFUSED: BLOCKER,
     Reason.POD_REFUSED: BLOCKER,
+    Reason.LIMIT_MISSING: BLOCKER,
     Reason.UNSCHEDULABLE: BLOCKER,
     Reason.IMAGE_PULL_FAILED: BLOCKER,
     Reason.SECRET_MISSING: BLOCKER,
     Reason.CONTAINER_REFUSED: (
         f"{NODES_TEST}::test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_limit"
     ),
+    Reason.INIT_CONTAINER_STUCK: f"{NODES_TEST}::{INIT_STUCK}",
+    Reason.INIT_CONTAINER_FAILED: f"{NODES_TEST}::test_an_init_container_that_fails_ends_the_sync_and_is_named",
+    Reason.JOB_SUSPENDED: f"{CHANGED_PODS_TEST}::test_a_suspended_job_ends_its_sync_by_the_limit",
+    Reason.SCHEDULING_GATED: (
+        f"{CHANGED_PODS_TEST}::test_a_gated_pod_shows_gives_its_slot_back_and_goes_on_once_the_gate_is_gone"
+    ),
+    Reason.OUT_OF_STORAGE: TURNED_AWAY,
     Reason.NODE_LOST: f"{CAUSES_TEST}::test_a_lost_node_shows_and_ends_the_sync_by_the_limit",
     Reason.CANCELLED: f"{PRODUCT_TEST}::test_a_cancelled_sync_stops_keeps_its_record_and_tells",
     Reason.DEADLINE_EXCEEDED: f"{CAUSES_TEST}::test_a_sync_past_its_deadline_fails_with_deadline_exceeded",

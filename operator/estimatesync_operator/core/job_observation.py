@@ -17,7 +17,10 @@ from estimatesync_contract.names import KIND
 from estimatesync_contract.result import ExitCode, find_committed
 
 from estimatesync_operator.core.pod_reading import (
+    FAILED_INIT,
+    PENDING_INIT,
     age_key,
+    find_failed_init,
     find_node_reason,
     find_wait,
     get_terminated,
@@ -45,7 +48,11 @@ SIGNS: Final[Mapping[Reason, frozenset[str]]] = {
             *("FailedMount", "FailedCreatePodSandBox"),
         }
     ),
+    Reason.INIT_CONTAINER_STUCK: frozenset({PENDING_INIT}),
+    Reason.INIT_CONTAINER_FAILED: frozenset({FAILED_INIT}),
     Reason.NODE_LOST: frozenset({"NodeLost", "DeletionByPodGC", "DeletionByTaintManager"}),
+    Reason.JOB_SUSPENDED: frozenset({"JobSuspended"}),
+    Reason.SCHEDULING_GATED: frozenset({"SchedulingGated"}),
     Reason.OUT_OF_MEMORY: frozenset({"OOMKilled"}),
     Reason.EVICTED: frozenset(
         {
@@ -57,6 +64,11 @@ SIGNS: Final[Mapping[Reason, frozenset[str]]] = {
 """Kubernetes' words for each reason: those of a container, a pod, a condition or an event."""
 
 _BY_SIGN: Final[Mapping[str, Reason]] = {sign: reason for reason, signs in SIGNS.items() for sign in signs}
+_LIMIT_MISSING: Final = "must specify"
+"""How a quota refuses a pod that leaves out what it counts: `failed quota: q: must specify limits.cpu for: sync`."""
+_STORAGE_LIMIT: Final = ("ephemeral local storage", "local ephemeral storage", "usage of emptydir volume")
+"""How a kubelet words that a pod is over a limit of its own; of a full disk it says "low on resource"."""
+_JOB_SUSPENDED: Final = "JobSuspended"
 _CONFIG_ERROR: Final = "CreateContainerConfigError"
 
 Raw = dict[str, Any]
@@ -122,10 +134,19 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def blocker(self) -> Reason | None:
         """What keeps the sync from running, if anything does; it may still go on once a person has acted."""
-        reason = find_reason(self.waiting_reason)
-        if self.waiting_reason == _CONFIG_ERROR and "secret" in (self.waiting_message or "").lower():
+        reason, message = find_reason(self.waiting_reason), (self.waiting_message or "").lower()
+        if self.waiting_reason == _CONFIG_ERROR and "secret" in message:
             return Reason.SECRET_MISSING
+        if reason is Reason.POD_REFUSED and _LIMIT_MISSING in message:
+            return Reason.LIMIT_MISSING
         return reason if reason in BLOCKERS else None
+
+    @property
+    def node_reason(self) -> Reason | None:
+        """Why the node, or the cluster, ended or refused the run, as far as the table knows its word."""
+        reason, message = find_reason(self.container_reason), (self.node_message or "").lower()
+        is_own_fault = reason is Reason.EVICTED and any(sign in message for sign in _STORAGE_LIMIT)
+        return Reason.OUT_OF_STORAGE if is_own_fault else reason
 
     @property
     def is_unnoticed(self) -> bool:
@@ -162,7 +183,12 @@ def observe_job(
     observation = add_end(_observe_conditions(job, own), own, sync_uid=owner_uid)
     if own:
         observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"])
-    return observation if has_finished(job) else add_blocker(observation, own, events, now=now)
+    if has_finished(job):
+        return observation
+    if _is_suspended(job):
+        # Its pods end, and there is no other before it is resumed.
+        return msgspec.structs.replace(observation, waiting_reason=_JOB_SUSPENDED)
+    return add_blocker(observation, own, events, now=now)
 
 
 def is_left_by(job: Raw, sync_name: str) -> bool:
@@ -212,11 +238,16 @@ def has_finished(job: Raw) -> bool:
     return _find_job_condition(job, "Complete", "Failed") is not None
 
 
+def _is_suspended(job: Raw) -> bool:
+    """A job that is deleted is past that."""
+    return bool(job.get("spec", {}).get("suspend")) and "deletionTimestamp" not in job["metadata"]
+
+
 def _may_lack_pods(job: Raw, pods: Sequence[Raw], now: datetime) -> bool:
     status = job.get("status", {})
-    is_ending = has_finished(job) or _find_ending_time(job) or any(status.get("uncountedTerminatedPods", {}).values())
+    needs_none = _is_suspended(job) or is_ending(job) or any(status.get("uncountedTerminatedPods", {}).values())
     is_young = _is_young(job, now, _FIRST_POD_TIME)
-    return not is_young and not is_ending and not status.get("ready") and all(map(is_over, pods))
+    return not is_young and not needs_none and not status.get("ready") and all(map(is_over, pods))
 
 
 def _is_young(thing: Raw, now: datetime, patience: timedelta) -> bool:
@@ -273,6 +304,7 @@ def add_end(observation: JobObservation, pods: Sequence[Raw], *, sync_uid: str) 
     good = committed or [pod for pod in ended if get_terminated(pod).get("exitCode") == ExitCode.DONE]
     pod = (good or ended)[-1]
     terminated = get_terminated(pod)
+    failed_init = None if terminated else find_failed_init(pod)
     return msgspec.structs.replace(
         observation,
         termination_message=terminated.get("message", ""),
@@ -280,8 +312,8 @@ def add_end(observation: JobObservation, pods: Sequence[Raw], *, sync_uid: str) 
         ended_at=parse_time(terminated.get("finishedAt")),
         companions=list_companions(pod),
         is_misjudged=bool(committed) and (is_failing(pod) or pod is not pods[-1]),
-        container_reason=find_node_reason(pod) or terminated.get("reason"),
-        node_message=pod.get("status", {}).get("message"),
+        container_reason=find_node_reason(pod) or terminated.get("reason") or (failed_init and FAILED_INIT),
+        node_message=pod.get("status", {}).get("message") or failed_init,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from estimatesync_contract.causes import BLOCKERS, Reason, format_cause
+from estimatesync_contract.causes import BLOCKERS, HOLDS, Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, to_status_object
 from estimatesync_contract.names import build_callback_id, build_job_name
 from estimatesync_contract.spec import DateRange, compute_default_range
@@ -317,7 +317,10 @@ def _judge_callback(state: CallbackState) -> ConditionStatus:
 
 
 def _keep_time(condition: Condition, before: Condition | None) -> Condition:
+    """A blocker after a hold, or the other way round, has another limit, and so its own beginning."""
     if before is None or before.status != condition.status:
+        return condition
+    if condition.type == ConditionType.STALLED and (before.reason in HOLDS) != (condition.reason in HOLDS):
         return condition
     return msgspec.structs.replace(condition, last_transition_time=before.last_transition_time)
 

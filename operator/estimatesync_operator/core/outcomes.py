@@ -12,7 +12,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, find_committed, parse_result
 from estimatesync_contract.status import Phase, Results
 
-from estimatesync_operator.core.job_observation import JobObservation, JobState, find_reason
+from estimatesync_operator.core.job_observation import JobObservation, JobState
 
 _DEADLINE: Final = "DeadlineExceeded"
 _RETRIES_EXHAUSTED: Final = "BackoffLimitExceeded"
@@ -127,9 +127,8 @@ def _judge_result(job: JobObservation, sync_uid: str) -> Outcome:
 
 def _judge_error(job: JobObservation, reason: Reason, message: str) -> Outcome:
     """The program only knows that it was stopped; the node may know why."""
-    node_reason = find_reason(job.container_reason)
-    if reason is Reason.INTERRUPTED and node_reason is not None:
-        return fail(node_reason, quote=job.node_message)
+    if reason is Reason.INTERRUPTED and job.node_reason is not None:
+        return fail(job.node_reason, quote=job.node_message)
     outcome = fail(reason, message=message)
     if job.failure_reason != _RETRIES_EXHAUSTED or job.failed_runs <= 1:
         return outcome
@@ -150,9 +149,8 @@ def _succeed(result: SyncResult) -> Outcome:
 
 def _judge_missing_result(job: JobObservation) -> Outcome:
     """The program could not say anything: the node may know why."""
-    reason = find_reason(job.container_reason)
-    if reason is not None:
-        return fail(reason, quote=job.node_message)
+    if job.node_reason is not None:
+        return fail(job.node_reason, quote=job.node_message)
     if job.exit_code is None and job.container_reason:
         return fail(Reason.NODE_REFUSED, sign=job.container_reason, quote=job.node_message)
     if job.exit_code is None or job.exit_code == ExitCode.DONE:

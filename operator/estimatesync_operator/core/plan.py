@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from estimatesync_contract.causes import Reason
+from estimatesync_contract.causes import HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
@@ -25,7 +25,7 @@ from estimatesync_operator.core.outcomes import (
     find_success,
     judge_abandoned_run,
 )
-from estimatesync_operator.core.queue_order import QueueDecision
+from estimatesync_operator.core.queue_order import QueueDecision, gives_slot_back
 from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, is_redelivery_requested
 
 AT_ONCE: Final = timedelta(0)
@@ -46,6 +46,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     progress_interval: timedelta
     stuck_limit: timedelta
     """How long a blocker may stand, and how long a job may take to end."""
+    suspended_limit: timedelta | None = None
+    """How long a sync may be held back by a suspended job or a gate; None: as long as it may run, 0: for ever."""
     max_evictions: int
     default_ttl: timedelta
     """How long a finished sync stays that names no ttlSecondsAfterFinished."""
@@ -134,14 +136,13 @@ def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
 
 
 def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings) -> Plan:
-    limit = settings.stuck_limit
     is_given_up = _is_given_up(sync, now, settings)
     must_stop = sync.spec.cancel or sync.status.is_being_ended
     is_ending = must_stop or is_given_up
     if (is_ending or job.is_unnoticed) and (success := find_success(job, sync)):
         return _plan_end(sync, success, seen, now, settings)
-    if _has_ended(job, is_ending=is_ending, now=now, limit=limit):
-        outcome = compute_end(sync, job, given_up_after=limit if is_given_up else None)
+    if _has_ended(job, is_ending=is_ending, now=now, limit=settings.stuck_limit):
+        outcome = compute_end(sync, job, given_up_after=_compute_limit(sync, settings) if is_given_up else None)
         return _plan_end(sync, outcome, seen, now, settings)
     if job.state is JobState.STOPPING:
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
@@ -169,8 +170,17 @@ def _is_abandoned(job: JobObservation, now: datetime) -> bool:
 
 def _is_given_up(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> bool:
     """Return whether the blocker on record has stood for the whole limit."""
-    since = sync.status.stalled_since
-    return since is not None and now >= since + settings.stuck_limit
+    since, limit = sync.status.stalled_since, _compute_limit(sync, settings)
+    return since is not None and limit is not None and now >= since + limit
+
+
+def _compute_limit(sync: EstimateSync, settings: ReconcilerSettings) -> timedelta | None:
+    """How long the blocker on record may stand; None for ever."""
+    if sync.status.reason not in HOLDS:
+        return settings.stuck_limit
+    if settings.suspended_limit is None:
+        return timedelta(seconds=sync.spec.timeout_seconds)
+    return settings.suspended_limit or None
 
 
 def _plan_going_on(
@@ -182,7 +192,8 @@ def _plan_going_on(
     if status.is_being_ended:
         return Plan(status=status, requeue_after=AT_ONCE)
     if job.blocker:
-        return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings))
+        gives_way = gives_slot_back(sync, now=now, patience=settings.stuck_limit)
+        return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings), moves_queue=gives_way)
     return Plan(status=status, requeue_after=min(seen.next_reading, settings.progress_interval))
 
 
@@ -197,8 +208,10 @@ def _plan_refused(sync: EstimateSync, seen: Seen, why: str, now: datetime, setti
 
 def _compute_blocked_tick(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> timedelta:
     """Seldom, for a change of the job requeues the sync anyway; but in time to give up."""
-    left = (sync.status.stalled_since or now) + settings.stuck_limit - now
-    return max(min(left, _STALLED_TICK), _STOPPING_TICK)
+    limit = _compute_limit(sync, settings)
+    left = _FAR_TICK if limit is None else (sync.status.stalled_since or now) + limit - now
+    gives_way = gives_slot_back(sync, now=now, patience=settings.stuck_limit)
+    return max(min(left, _FAR_TICK if gives_way else _STALLED_TICK), _STOPPING_TICK)
 
 
 def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:

@@ -17,6 +17,15 @@ Raw = dict[str, Any]
 NODE_LOST: Final = "NodeLost"
 _NODE_LOST_MESSAGE: Final = "pod {pod} on node {node} is not reported on any more"
 _CONTAINER_CREATING: Final = "ContainerCreating"
+PENDING_INIT: Final = "PodInitializing"
+"""The kubelet's word for every container that waits for init containers."""
+FAILED_INIT: Final = "Init:Error"
+"""As `kubectl get pods` has it; the pod itself says it of no container but that one."""
+
+_ORDINARY_WAITS: Final = frozenset({PENDING_INIT, _CONTAINER_CREATING, None})
+
+_INIT_TIME: Final = timedelta(seconds=60)
+"""In which an init container has its work done, or a native sidecar has started, if nothing is in the way."""
 
 _DELETION_SLACK: Final = timedelta(seconds=10)
 """A pod is gone by its deletion timestamp, which includes its grace; a node that is busy may need a moment more."""
@@ -28,8 +37,13 @@ def is_running(pod: Raw) -> bool:
 
 
 def is_creating(pod: Raw) -> bool:
-    """Return whether a node is at work on the container; what blocks it, such as a volume, is only in the events."""
-    return (_get_state(pod).get("waiting") or {}).get("reason") == _CONTAINER_CREATING
+    """Return whether a node is at work on the first containers; what blocks it, such as a volume, is in the events."""
+    reason = _get_waiting_reason(_get_state(pod))
+    if reason != PENDING_INIT:
+        return reason == _CONTAINER_CREATING
+    init = _find_current_init(pod)
+    state: Raw = init.get("state", {}) if init else {}
+    return not {"running", "terminated"} & state.keys() and _get_waiting_reason(state) in _ORDINARY_WAITS
 
 
 def has_ended(pod: Raw) -> bool:
@@ -77,7 +91,53 @@ def find_wait(pod: Raw, now: datetime) -> Raw | None:
         return {"reason": NODE_LOST, "message": message}
     if is_creating(pod):
         return None
-    return _get_state(pod).get("waiting") or _find_condition(pod, "PodScheduled", "False")
+    if init := _find_current_init(pod):
+        words = _describe_init(init, now)
+        return {"reason": PENDING_INIT, "message": words} if words else None
+    return _get_state(pod).get("waiting") or _find_unscheduled(pod)
+
+
+def find_failed_init(pod: Raw) -> str | None:
+    """Say which init container has failed, and how; None when none has."""
+    for status in pod.get("status", {}).get("initContainerStatuses", []):
+        ended = status.get("state", {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return f"{status['name']} ended with exit code {ended['exitCode']} ({ended.get('reason', 'Error')})"
+    return None
+
+
+def _find_current_init(pod: Raw) -> Raw | None:
+    """The status of the init container that the sync waits for; None when it waits for none."""
+    if _get_waiting_reason(_get_state(pod)) != PENDING_INIT:
+        return None
+    for status in pod.get("status", {}).get("initContainerStatuses", []):
+        ended = status.get("state", {}).get("terminated")
+        has_started = status.get("started") and status["name"] in _list_native_sidecars(pod)
+        if not has_started and not (ended and ended.get("exitCode") == 0):
+            return dict(status)
+    return None
+
+
+def _describe_init(init: Raw, now: datetime) -> str | None:
+    """What is wrong with an init container, after its name; None while it may just be at work."""
+    name, state = init["name"], init.get("state", {})
+    if waiting := state.get("waiting"):
+        words = [str(word) for word in (name, waiting.get("reason"), waiting.get("message")) if word]
+        return None if waiting.get("reason") in _ORDINARY_WAITS else ": ".join(words)
+    started = parse_time((state.get("running") or {}).get("startedAt"))
+    return (
+        f"{name}: it has been running since {started:%H:%M:%S} UTC" if started and now >= started + _INIT_TIME else None
+    )
+
+
+def _list_native_sidecars(pod: Raw) -> set[str]:
+    containers = pod.get("spec", {}).get("initContainers", [])
+    return {container["name"] for container in containers if container.get("restartPolicy") == "Always"}
+
+
+def _get_waiting_reason(state: Raw) -> str | None:
+    reason: str | None = (state.get("waiting") or {}).get("reason")
+    return reason
 
 
 def find_node_reason(pod: Raw) -> str | None:
@@ -99,6 +159,13 @@ def _is_lost(pod: Raw, now: datetime) -> bool:
         return bool(pod.get("spec", {}).get("nodeName")) and now > deadline + _DELETION_SLACK
     unready = _find_condition(pod, "Ready", "False")
     return is_running(pod) and unready is not None and not unready.get("reason")
+
+
+def _find_unscheduled(pod: Raw) -> Raw | None:
+    """What the scheduler says; of gates it says only that there are some."""
+    condition = _find_condition(pod, "PodScheduled", "False")
+    gates = ", ".join(gate["name"] for gate in pod.get("spec", {}).get("schedulingGates", []))
+    return {**condition, "message": gates} if condition and gates else condition
 
 
 def _get_phase(pod: Raw) -> str | None:

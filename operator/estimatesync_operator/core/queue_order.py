@@ -5,12 +5,12 @@ at every step: only the first few are shown exactly where they are and which syn
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
 from typing import Final
 
 import msgspec
-from estimatesync_contract.causes import Reason
+from estimatesync_contract.causes import HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import QUEUE_NAMES_MAX, Phase, QueuePlace
 
@@ -34,6 +34,15 @@ def decide_start(sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_
     others, key = [other for other in unfinished if other.uid != sync.uid], _age_key(sync)
     ahead = sum(1 for other in others if _is_waiting(other) and _age_key(other) < key)
     return _decide(ahead, _list_running(others), max_active=max_active)
+
+
+def gives_slot_back(sync: EstimateSync, *, now: datetime, patience: timedelta) -> bool:
+    """Return whether a running sync has been held back, on purpose, for so long that others take its turn.
+
+    Once it is let go it runs beside them, for nobody asks us then.
+    """
+    since = sync.status.stalled_since
+    return sync.status.reason in HOLDS and since is not None and now >= since + patience
 
 
 def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tuple[str, ...]:

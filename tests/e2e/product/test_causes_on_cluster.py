@@ -25,6 +25,7 @@ NO_DATABASE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
 BROKEN_RESULT = (
     '--patch=[{"op":"replace","path":"/status/containerStatuses/0/state/terminated/message","value":"{\\"syncUid"}]'
 )
+LIMITED_CPU = build_object("ResourceQuota", spec={"hard": {"limits.cpu": "4", "limits.ephemeral-storage": "4Gi"}})
 SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]})
 
 
@@ -52,6 +53,7 @@ SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "
             {"SYNC_NODE_SELECTOR": "no=such"}, None, "Unschedulable", "didn't match Pod's node affinity", id="no node"
         ),
         pytest.param({}, NO_PODS, "PodRefused", "exceeded quota: provoked", id="quota of pods"),
+        pytest.param({}, LIMITED_CPU, "LimitMissing", "must specify limits.cpu for: sync", id="quota of limits"),
         pytest.param({}, SMALL_PODS, "PodRefused", "maximum memory usage per Container is 64Mi", id="admission"),
         pytest.param(
             {"SYNC_SERVICE_ACCOUNT": "absent"}, None, "PodRefused", 'serviceaccount "absent" not found', id="no account"

@@ -11,6 +11,9 @@ from estimatesync_cluster.cluster import Cluster
 NODE = f"played-node-{os.getpid()}"
 TAKEN_OFF = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
 LOW_ON_MEMORY = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+OVER_LIMIT = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
+CONTAINER = {"image": "i", "imageID": "", "ready": False, "restartCount": 0}
+INITIALIZING = [{"name": "sync", **CONTAINER, "state": {"waiting": {"reason": "PodInitializing"}}}]
 
 
 @pytest.fixture
@@ -78,6 +81,12 @@ def test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_l
             "The node refused the pod of the sync (OutOfmemory). ",
             id="no capacity on the node",
         ),
+        pytest.param(
+            {"phase": "Failed", "reason": "Evicted", "message": OVER_LIMIT},
+            "OutOfStorage",
+            "The pod of the sync used more disk than it may. ",
+            id="over its own limit",
+        ),
         pytest.param(LOW_ON_MEMORY, "Evicted", "The cluster took the sync off its node. ", id="evicted at last"),
     ],
 )
@@ -108,3 +117,48 @@ def test_a_sync_that_its_nodes_evict_again_and_again_ends_by_the_bound(run_on_pl
         assert status["message"].startswith("The cluster took the sync off its node 2 times. ")
         assert scenario.wait_callback("unwanted")["error"] == status["message"]
         scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        pytest.param(
+            {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}},
+            ": mesh-init: ImagePullBackOff: Back-off pulling image",
+            id="its image is missing",
+        ),
+        pytest.param(
+            {"running": {"startedAt": "2025-10-16T14:09:02Z"}}, ": mesh-init: it has been running since", id="it hangs"
+        ),
+        pytest.param(
+            {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}},
+            ": mesh-init: CrashLoopBackOff: back-off 10s",
+            id="it crashes",
+        ),
+    ],
+)
+def test_an_init_container_that_is_not_ours_is_named_while_it_is_in_the_way_and_ends_the_sync_by_the_limit(
+    run_on_played_node: Any, state: dict[str, Any], words: str
+) -> None:
+    with run_on_played_node(STUCK_SECONDS="5") as scenario:
+        scenario.apply("meshed")
+        init = [{"name": "mesh-init", **CONTAINER, "state": state}]
+
+        say(scenario, take(scenario), phase="Pending", initContainerStatuses=init, containerStatuses=INITIALIZING)
+
+        assert words in scenario.wait_reason("meshed", "InitContainerStuck")["status"]["message"]
+        ended = scenario.wait_finished("meshed")["status"]
+        assert (ended["phase"], ended["reason"]) == ("Failed", "InitContainerStuck")
+
+
+def test_an_init_container_that_fails_ends_the_sync_and_is_named(run_on_played_node: Any) -> None:
+    with run_on_played_node() as scenario:
+        scenario.apply("meshed", maxRetries=0)
+        ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+        init = [{"name": "mesh-init", **CONTAINER, "state": ended}]
+
+        say(scenario, take(scenario), phase="Failed", initContainerStatuses=init, containerStatuses=INITIALIZING)
+
+        status = scenario.wait_finished("meshed")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "InitContainerFailed")
+        assert status["message"].endswith(": mesh-init ended with exit code 1 (Error)")

@@ -105,6 +105,7 @@ RULES: Final[dict[str, Schema]] = {
     "settings.timeZone": {"type": "string", "minLength": 1},
     "settings.maxActiveSyncs": _bounds(operator.MAX_ACTIVE_SYNCS),
     "settings.stuckSeconds": _bounds(operator.STUCK_SECONDS),
+    "settings.suspendedSeconds": {"anyOf": [_between(0, operator.MAX_SUSPENDED_SECONDS), {"enum": [""]}]},
     "settings.maxEvictions": _bounds(operator.MAX_EVICTIONS),
     "settings.ttlSecondsAfterFinished": _bounds(operator.TTL_SECONDS_AFTER_FINISHED),
     "settings.progressSeconds": _bounds(operator.PROGRESS_SECONDS),

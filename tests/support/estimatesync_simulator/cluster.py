@@ -52,8 +52,21 @@ class _RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Of the pod itself."""
     container_reason: str = "Error"
     disruption: str | None = None
+    node_message: str = "the node says so"
+    init: tuple[Raw, ...] = ()
+    """How its init containers ended."""
 
 
+_REFUSALS: Final = {
+    Fate.POD_REFUSED: "pods is forbidden: exceeded quota",
+    Fate.NO_LIMIT: "pods is forbidden: failed quota: q: must specify limits.cpu for: sync",
+}
+_UNSCHEDULED: Final = {
+    Fate.UNSCHEDULABLE: ("Unschedulable", "0/1 nodes are available"),
+    Fate.GATED: ("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"),
+}
+_STUCK_INIT: Final = {"name": "mesh-init", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}
+_FAILED_INIT: Final = {"name": "mesh-init", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}
 _SIDECAR_FATES: Final = frozenset({Fate.SIDECAR_STAYS, Fate.SIDECAR_STAYS_BEHIND})
 _FAILURES: Final = frozenset({Fate.FAILS, Fate.FAILS_FOR_GOOD, Fate.SIDECAR_STAYS_BEHIND})
 
@@ -64,6 +77,12 @@ _OTHER_ENDS: Final = {
     Fate.GARBLED: _RunEnd(counts="failed", exit_code=1, message="Traceback (most recent call last)"),
     Fate.EVICTED: _RunEnd(counts=None, exit_code=137, reason="Evicted", disruption="EvictionByEvictionAPI"),
     Fate.NODE_LOST: _RunEnd(counts=None, reason="NodeLost", disruption="DeletionByPodGC"),
+    Fate.TOO_LARGE: _RunEnd(
+        counts="failed",
+        exit_code=137,
+        reason="Evicted",
+        node_message="Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+    ),
     Fate.SHUT_DOWN: _RunEnd(counts="failed", exit_code=137, reason="Terminated"),
 }
 """Of the runs whose program has nothing to say."""
@@ -235,20 +254,29 @@ class Cluster:
 
     async def _make_run(self, job: Raw, number: int, run: Run) -> _RunEnd:
         job_name = job["metadata"]["name"]
-        if run.fate is Fate.POD_REFUSED:
-            await self._complain(job, "FailedCreate", "pods is forbidden: exceeded quota", run.seconds)
+        if run.fate in _REFUSALS:
+            await self._complain(job, "FailedCreate", _REFUSALS[run.fate], run.seconds)
         pod = self._create_pod(job, number)
         name = pod["metadata"]["name"]
         self._log("job controller", f"creates pod {name}, which {run.fate}")
         self._set_job_status(job_name, active=1)
         await asyncio.sleep(_STEP_SECONDS)
-        if run.fate is Fate.UNSCHEDULABLE:
-            message = "0/1 nodes are available"
-            self._set_pod(name, conditions=[_build_condition("PodScheduled", "False", "Unschedulable", message)])
+        if run.fate in _UNSCHEDULED:
+            self._set_pod(name, conditions=[_build_condition("PodScheduled", "False", *_UNSCHEDULED[run.fate])])
             await asyncio.sleep(run.seconds)
         self._server.update(PODS, name, spec={"nodeName": "node-1"})
         if run.fate is Fate.NODE_REFUSED:
             return self._end_pod(job, name, _RunEnd(counts="failed", reason="OutOfcpu"))
+        if run.fate is Fate.INIT_FAILS:
+            return self._end_pod(job, name, _RunEnd(counts="failed", init=(_FAILED_INIT,)))
+        if run.fate is Fate.INIT_STUCK:
+            self._set_pod(
+                name,
+                initContainerStatuses=[_STUCK_INIT],
+                containerStatuses=[_build_container({"waiting": {"reason": "PodInitializing"}})],
+            )
+            await asyncio.sleep(run.seconds)
+            self._set_pod(name, initContainerStatuses=[])
         if run.fate in _WAITING:
             self._set_pod(name, containerStatuses=[_build_container({"waiting": _WAITING[run.fate]})])
             if run.fate is Fate.NO_MOUNT:
@@ -334,7 +362,8 @@ class Cluster:
             phase="Succeeded" if end.counts == "succeeded" else "Failed",
             containerStatuses=[] if end.exit_code is None else [_build_container({"terminated": state})],
             conditions=[disruption] if end.disruption else [],
-            **({"reason": end.reason, "message": f"the node says {end.reason}"} if end.reason else {}),
+            initContainerStatuses=list(end.init),
+            **({"reason": end.reason, "message": end.node_message} if end.reason else {}),
         )
         self._log("node", f"ends pod {name} with exit code {end.exit_code}{f', {end.reason}' if end.reason else ''}")
         self._set_job_status(job["metadata"]["name"], ready=0)

@@ -121,6 +121,11 @@ class Fate(StrEnum):
     NO_IMAGE = "has no image"
     NO_SECRET = "misses a Secret"  # noqa: S105 - a sentence
     NO_MOUNT = "misses a volume"
+    NO_LIMIT = "is not admitted without a limit"
+    GATED = "is held back by a gate"
+    INIT_STUCK = "waits for an init container"
+    INIT_FAILS = "has an init container that fails"
+    TOO_LARGE = "uses more disk than it may"
     SIDECAR_STAYS = "succeeds, and its sidecar goes on"
     SIDECAR_STAYS_BEHIND = "fails and may be tried again, and its sidecar goes on"
     SIDECAR_FAILS = "succeeds, and its sidecar fails"
@@ -220,7 +225,10 @@ _PROGRAM_ERRORS: Final = {
 CELLS: Final = tuple((point, fault) for point in Point for fault in CALL_FAULTS if can_meet(point, fault))
 """Every step with every fault that it can meet; each history is about one of them, and much else happens in it."""
 
-_BLOCKED: Final = (Fate.POD_REFUSED, Fate.UNSCHEDULABLE, Fate.NO_IMAGE, Fate.NO_SECRET, Fate.NO_MOUNT)
+_BLOCKED: Final = (
+    *(Fate.POD_REFUSED, Fate.UNSCHEDULABLE, Fate.NO_IMAGE, Fate.NO_SECRET, Fate.NO_MOUNT),
+    *(Fate.NO_LIMIT, Fate.GATED, Fate.INIT_STUCK),
+)
 _DURATIONS: Final = (0.2, 3.0, 15.0, 40.0, 120.0)
 _BUSY_SECONDS: Final = 60.0
 """In which everything is begun; what is begun may last longer."""

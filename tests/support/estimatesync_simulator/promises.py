@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
-from estimatesync_contract.causes import Reason
+from estimatesync_contract.causes import HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import PLURAL, build_callback_id, build_job_name
 from estimatesync_contract.result import SyncResult
@@ -20,6 +20,7 @@ from estimatesync_operator.callback.policy import MAX_ATTEMPTS
 from estimatesync_simulator.api_server import JOBS, Change, Raw
 from estimatesync_simulator.cluster import COUNTS, is_newly_deleted
 from estimatesync_simulator.history import Response
+from estimatesync_simulator.operator_process import STUCK_LIMIT, compute_now
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
 _MAY_CHANGE: Final = frozenset({"callback", "conditions", "log", "observedGeneration"})
@@ -58,7 +59,7 @@ class Promises:
         self._max_active = max_active
         self._has_succeeded = has_succeeded
         self._records: dict[str, _Record] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, Raw] = {}
         self._deleted_jobs: set[str] = set()
         self._foreign_jobs: set[str] = set()
         self._deaths = 0
@@ -157,12 +158,12 @@ class Promises:
         sync, before = change.after, (change.before or {}).get("status", {})
         uid, status = sync["metadata"]["uid"], sync.get("status", {})
         if change.type == "DELETED":
-            self._running.discard(uid)
+            self._running.pop(uid, None)
             self._check_deletion(sync)
             return
         phase, reason = status.get("phase"), status.get("reason")
         self.states.add((phase or "", reason or ""))
-        self._count_slots(uid, phase)
+        self._count_slots(uid, status)
         record = self._get(uid)
         record.has_seen_job |= phase == Phase.RUNNING and reason not in _NOT_SEEN_YET
         if before.get("phase") in _FINAL:
@@ -171,13 +172,23 @@ class Promises:
             record.final = status
             self._check_end(sync)
 
-    def _count_slots(self, uid: str, phase: str | None) -> None:
-        if phase != Phase.RUNNING:
-            self._running.discard(uid)
+    def _count_slots(self, uid: str, status: Raw) -> None:
+        """A sync that starts takes the last slot at most; one that was held back for long has given its own away."""
+        if status.get("phase") != Phase.RUNNING:
+            self._running.pop(uid, None)
             return
-        self._running.add(uid)
-        if len(self._running) > self._max_active and self._is_single:
-            self._break(f"{len(self._running)} syncs run at once, {self._max_active} may")
+        has_started = uid not in self._running
+        self._running[uid] = status
+        holders = sum(not self._has_given_way(each) for each in self._running.values())
+        if has_started and holders > self._max_active and self._is_single:
+            self._break(f"{holders} syncs run at once, {self._max_active} may")
+
+    def _has_given_way(self, status: Raw) -> bool:
+        """A clock that has jumped may be early."""
+        if status.get("reason") not in HOLDS:
+            return False
+        (since,) = (each["lastTransitionTime"] for each in status["conditions"] if each["type"] == "Stalled")
+        return bool(self._jumps) or compute_now() >= datetime.fromisoformat(since) + STUCK_LIMIT
 
     def _check_deletion(self, sync: Raw) -> None:
         status, name = sync.get("status", {}), sync["metadata"]["name"]

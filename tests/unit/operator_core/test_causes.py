@@ -22,11 +22,11 @@ def test_a_sign_means_one_thing() -> None:
     assert {sign for sign, count in signs.items() if count > 1} == set()
 
 
-def test_every_blocker_but_a_refused_job_and_a_missing_secret_is_known_by_signs() -> None:
-    """The API server's response shows a refused job; the message that comes with the sign shows a missing Secret."""
+def test_every_blocker_but_three_is_known_by_signs() -> None:
+    """The API server's response shows a refused job; the message with the sign a missing Secret or limit."""
     signless = BLOCKERS - set(SIGNS)
 
-    assert signless == {Reason.JOB_REFUSED, Reason.SECRET_MISSING}
+    assert signless == {Reason.JOB_REFUSED, Reason.SECRET_MISSING, Reason.LIMIT_MISSING}
 
 
 @pytest.mark.parametrize("cause", [pytest.param(cause, id=cause.reason) for cause in CAUSES])

@@ -459,3 +459,118 @@ def test_a_pod_that_goes_on_is_not_asked_for_the_events_of_a_next_one() -> None:
     pods = [_shared(FAILED, {"mesh": RUNNING})]
 
     assert find_event_source(_job(active=1), pods, now=NOW) is None
+
+
+WAITS = _waiting("PodInitializing", "")
+JUST_BEGUN = {"running": {"startedAt": "2025-10-16T14:19:01Z"}}
+LONG_AT_WORK = {"running": {"startedAt": "2025-10-16T14:19:00Z"}}
+
+
+def _initializing(inits: dict[str, Raw], *, natives: tuple[str, ...] = (), started: tuple[str, ...] = ()) -> Raw:
+    pod = _shared(WAITS, {}, inits, phase="Pending")
+    for each in pod["status"]["initContainerStatuses"]:
+        each["started"] = each["name"] in started
+    pod["spec"]["initContainers"] = [
+        {"name": name, **({"restartPolicy": "Always"} if name in natives else {})} for name in inits
+    ]
+    return pod
+
+
+@pytest.mark.parametrize(
+    ("pod", "message"),
+    [
+        pytest.param(_initializing({"mesh": WAITS}), None, id="not begun"),
+        pytest.param(_initializing({"mesh": JUST_BEGUN}), None, id="at work"),
+        pytest.param(
+            _initializing({"mesh": LONG_AT_WORK}), "mesh: it has been running since 14:19:00 UTC", id="hanging"
+        ),
+        pytest.param(
+            _initializing({"mesh": _waiting("ImagePullBackOff", "Back-off pulling")}),
+            "mesh: ImagePullBackOff: Back-off pulling",
+            id="no image",
+        ),
+        pytest.param(
+            _initializing({"mesh": _waiting("CreateContainerConfigError", 'secret "m" not found')}),
+            'mesh: CreateContainerConfigError: secret "m" not found',
+            id="no secret of its own",
+        ),
+        pytest.param(
+            _initializing({"setup": _ended(0), "mesh": _waiting("ErrImagePull", "no")}),
+            "mesh: ErrImagePull: no",
+            id="the second of two",
+        ),
+        pytest.param(_initializing({"setup": _ended(1)}), None, id="failed: the pod is about to say so"),
+        pytest.param(_initializing({"setup": _ended(0)}), None, id="all have ended"),
+        pytest.param(
+            _initializing({"proxy": LONG_AT_WORK}, natives=("proxy",), started=("proxy",)),
+            None,
+            id="a native sidecar that has started",
+        ),
+        pytest.param(
+            _initializing({"proxy": LONG_AT_WORK}, natives=("proxy",)),
+            "proxy: it has been running since 14:19:00 UTC",
+            id="a native sidecar that does not get ready",
+        ),
+        pytest.param(
+            _initializing({"proxy": _waiting("CrashLoopBackOff", "back-off 10s")}, natives=("proxy",)),
+            "proxy: CrashLoopBackOff: back-off 10s",
+            id="a native sidecar that crashes",
+        ),
+    ],
+)
+def test_an_init_container_that_is_in_the_way_is_named(pod: Raw, message: str | None) -> None:
+    observation = observe_job(_job(active=1), [pod], owner_uid="uid-a")
+
+    assert observation.waiting_message == message
+    assert observation.blocker == (Reason.INIT_CONTAINER_STUCK if message else None)
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        pytest.param(_initializing({"mesh": WAITS}), "uid-pod-1", id="its first container is not made"),
+        pytest.param(_initializing({"mesh": JUST_BEGUN}), None, id="an init container is at work"),
+        pytest.param(_initializing({"mesh": _waiting("ErrImagePull")}), None, id="an init container says itself"),
+    ],
+)
+def test_a_volume_is_missed_before_the_first_of_several_containers(pod: Raw, expected: str | None) -> None:
+    assert find_event_source(_job(active=1), [pod], now=NOW) == expected
+
+
+def test_a_pod_whose_init_container_failed_says_which_and_how() -> None:
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    pod = _shared(WAITS, {}, {"setup": _ended(0), "mesh": ended}, phase="Failed")
+
+    observation = observe_job(_job(_condition("Failed")), [pod], owner_uid="uid-a")
+
+    assert (observation.exit_code, observation.container_reason) == (None, "Init:Error")
+    assert observation.node_message == "mesh ended with exit code 137 (OOMKilled)"
+
+
+GATED = [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates"}]
+
+
+def test_the_gates_that_hold_a_pod_back_are_named() -> None:
+    pod = _pod(conditions=GATED)
+    pod["spec"]["schedulingGates"] = [{"name": "quota.example.com/a"}, {"name": "b"}]
+
+    observation = observe_job(_job(active=1), [pod], owner_uid="uid-a")
+
+    assert (observation.blocker, observation.waiting_message) == (Reason.SCHEDULING_GATED, "quota.example.com/a, b")
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "expected"),
+    [
+        pytest.param(_job(), [], Reason.JOB_SUSPENDED, id="from the beginning"),
+        pytest.param(_job(active=1), [_pod(RUNNING)], Reason.JOB_SUSPENDED, id="while it ran"),
+        pytest.param(_job(failed=1), [_pod(_ended(10))], Reason.JOB_SUSPENDED, id="between two runs"),
+        pytest.param(_job(deleted=True), [_pod(RUNNING)], None, id="and deleted"),
+        pytest.param(_job(_condition("Complete")), [_pod(_ended(0))], None, id="and over"),
+    ],
+)
+def test_a_suspended_job_is_a_blocker(job: Raw, pods: list[Raw], expected: Reason | None) -> None:
+    job["spec"] = {"suspend": True}
+
+    assert observe_job(job, pods, [_refusal(19)], owner_uid="uid-a").blocker is expected
+    assert find_event_source(job, [], now=NOW) is None

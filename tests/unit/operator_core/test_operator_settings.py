@@ -61,6 +61,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         ENVIRONMENT="staging",
         PROGRESS_SECONDS="10",
         STUCK_SECONDS="90",
+        SUSPENDED_SECONDS="0",
         MAX_EVICTIONS="2",
         TTL_SECONDS_AFTER_FINISHED="86400",
     )
@@ -71,6 +72,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         environment="staging",
         progress_interval=timedelta(seconds=10),
         stuck_limit=timedelta(seconds=90),
+        suspended_limit=timedelta(0),
         max_evictions=2,
         default_ttl=timedelta(days=1),
     )
@@ -98,6 +100,7 @@ def test_sync_pods_are_set_from_the_environment() -> None:
         pytest.param("SYNC_IMAGE", "", "SYNC_IMAGE is not set", id="no image"),
         pytest.param("MAX_ACTIVE_SYNCS", "0", "from 1 to 10000", id="no sync could run"),
         pytest.param("TTL_SECONDS_AFTER_FINISHED", "3600", "from 86400", id="a key is known for a day"),
+        pytest.param("SUSPENDED_SECONDS", "never", "whole number from 0 to", id="no number"),
         pytest.param("PROGRESS_SECONDS", "0.5", "whole number", id="fraction"),
         pytest.param("TIME_ZONE", "Mars/Olympus", "IANA time zone", id="unknown zone"),
         pytest.param("ENVIRONMENT", "e" * 65, "at most 64 characters", id="longer than the status takes"),

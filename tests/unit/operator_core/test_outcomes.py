@@ -68,6 +68,35 @@ def test_a_good_result_is_a_success_with_its_counts(make_sync: MakeSync, finishe
             "(OutOfcpu). Check the node's free resources and labels, then start a new sync: cpu requested 8, free 2",
             id="refused by the node",
         ),
+        *(
+            pytest.param(
+                _failed(termination_message="", container_reason="Evicted", node_message=words),
+                Reason.OUT_OF_STORAGE,
+                words,
+                id=f"over a limit of its own: {words}",
+            )
+            for words in (
+                "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+                "Container sync exceeded its local ephemeral storage limit",
+                'Usage of EmptyDir volume "tmp" exceeds the limit "64Mi". ',
+            )
+        ),
+        pytest.param(
+            _failed(
+                termination_message="", container_reason="Evicted", node_message="low on resource: ephemeral-storage"
+            ),
+            Reason.EVICTED,
+            "disk",
+            id="its node's disk is full",
+        ),
+        pytest.param(
+            _failed(
+                termination_message="", container_reason="Init:Error", node_message="mesh-init ended with exit code 1"
+            ),
+            Reason.INIT_CONTAINER_FAILED,
+            "then start a new sync: mesh-init ended with exit code 1",
+            id="an init container failed",
+        ),
         pytest.param(
             _failed(termination_message="", exit_code=139, container_reason="Error"),
             Reason.POD_FAILED,
@@ -272,7 +301,15 @@ def test_giving_up_names_the_blocker_and_how_long_it_lasted(make_sync: MakeSync)
         pytest.param("FailedCreate", "exceeded quota", Reason.POD_REFUSED, id="no pod"),
         pytest.param("NodeLost", None, Reason.NODE_LOST, id="node lost"),
         pytest.param("ContainerCreating", None, None, id="ordinary start"),
-        pytest.param("SchedulingGated", None, None, id="held back on purpose"),
+        pytest.param(
+            "FailedCreate",
+            "forbidden: failed quota: q: must specify limits.cpu for: sync; limits.ephemeral-storage for: sync",
+            Reason.LIMIT_MISSING,
+            id="a quota counts what the pod leaves open",
+        ),
+        pytest.param("JobSuspended", None, Reason.JOB_SUSPENDED, id="suspended from outside"),
+        pytest.param("SchedulingGated", None, Reason.SCHEDULING_GATED, id="held back on purpose"),
+        pytest.param("PodInitializing", "mesh-init: ErrImagePull", Reason.INIT_CONTAINER_STUCK, id="not our container"),
         pytest.param("OOMKilled", None, None, id="a sign of an end, not of waiting"),
         pytest.param(None, None, None, id="not waiting"),
     ],

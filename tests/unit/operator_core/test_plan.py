@@ -2,6 +2,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -214,6 +215,52 @@ def test_a_refused_job_is_asked_for_again_within_its_limits(
 
     assert _outline(plan) == expected
     assert plan.moves_queue is (expected[-1] == AT_ONCE)
+
+
+SUSPENDED_JOB = _job(JobState.PENDING, waiting_reason="JobSuspended")
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds", "expected", "gives_way"),
+    [
+        pytest.param(None, 59, (None, "JobSuspended", SELDOM), False, id="for a moment"),
+        pytest.param(None, 60, (None, "JobSuspended", FIVE_MINUTES), True, id="others take its turn"),
+        pytest.param(None, 3599, (None, "JobSuspended", SOON), True, id="almost as long as it may run"),
+        pytest.param(None, 3600, (STOP, None, AT_ONCE), False, id="as long as it may run"),
+        pytest.param(7200, 3600, (None, "JobSuspended", FIVE_MINUTES), True, id="it may wait longer"),
+        pytest.param(7200, 7200, (STOP, None, AT_ONCE), False, id="but not for ever"),
+        pytest.param(30, 30, (STOP, None, AT_ONCE), False, id="or for a moment only"),
+        pytest.param(0, 10_000_000, (None, "JobSuspended", FIVE_MINUTES), True, id="for ever"),
+    ],
+)
+def test_a_sync_that_is_held_back_has_a_limit_of_its_own_and_others_take_its_turn(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    limit: int | None,
+    seconds: int,
+    expected: tuple[Action | None, str | None, timedelta],
+    *,
+    gives_way: bool,
+) -> None:
+    settings = msgspec.structs.replace(settings, suspended_limit=None if limit is None else timedelta(seconds=limit))
+    sync = make_sync(**{**running, **_stalled(NOW - timedelta(seconds=seconds), "JobSuspended")})
+
+    plan = build_plan(sync, Seen(job=SUSPENDED_JOB, next_reading=INTERVAL), now=NOW, settings=settings)
+
+    assert (*_outline(plan), plan.moves_queue) == (*expected, gives_way)
+
+
+def test_a_blocker_that_follows_a_hold_has_a_beginning_of_its_own(
+    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any]
+) -> None:
+    sync = make_sync(**{**running, **_stalled(LONG_AGO, "JobSuspended")})
+
+    plan = build_plan(sync, Seen(job=NO_IMAGE), now=NOW, settings=settings)
+
+    assert plan.status is not None
+    assert (plan.status.reason, plan.status.stalled_since) == ("ImagePullFailed", NOW)
 
 
 def _ended_run(finished_job: Finished, error: ResultError | None = None, **fields: Any) -> JobObservation:

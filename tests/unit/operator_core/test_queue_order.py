@@ -1,14 +1,17 @@
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import Phase, QueuePlace
-from estimatesync_operator.core.queue_order import decide_start, list_outdated
+from estimatesync_contract.status import Condition, ConditionStatus, Phase, QueuePlace
+from estimatesync_operator.core.queue_order import decide_start, gives_slot_back, list_outdated
 
 MakeSync = Callable[..., EstimateSync]
+
+NOW = datetime(2025, 10, 16, 14, 20, tzinfo=UTC)
 
 RUNNING: dict[str, Any] = {"phase": Phase.RUNNING}
 SUSPENDED: dict[str, Any] = {"phase": Phase.QUEUED, "spec": EstimateSyncSpec(suspend=True)}
@@ -168,3 +171,29 @@ def test_a_sync_that_may_start_is_outdated_whatever_its_place_on_record(make_syn
     waiting = make_sync("me", phase=Phase.QUEUED, queue=QueuePlace(position=1, ahead=("r",)))
 
     assert list_outdated([waiting], max_active=1) == ("me",)
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds", "expected"),
+    [
+        pytest.param("JobSuspended", 600, True, id="its job is suspended"),
+        pytest.param("SchedulingGated", 600, True, id="its pod is gated"),
+        pytest.param("JobSuspended", 599, False, id="not for long"),
+        pytest.param("Unschedulable", 6000, False, id="what nobody has set on purpose"),
+        pytest.param("Running", 6000, False, id="at work"),
+    ],
+)
+def test_a_sync_that_is_held_back_for_long_gives_its_slot_back(
+    make_sync: MakeSync, reason: str, seconds: int, *, expected: bool
+) -> None:
+    stalled = Condition(
+        type="Stalled",
+        status=ConditionStatus.TRUE,
+        observed_generation=1,
+        last_transition_time=NOW - timedelta(seconds=seconds),
+        reason=reason,
+        message="",
+    )
+    sync = make_sync("a", phase=Phase.RUNNING, reason=reason, conditions=(stalled,))
+
+    assert gives_slot_back(sync, now=NOW, patience=timedelta(minutes=10)) is expected

@@ -882,3 +882,24 @@ def test_a_success_that_was_seen_is_not_forgotten_while_it_cannot_be_recorded(
     asyncio.run(reconciler.reconcile("a"))
 
     assert world.syncs["a"].status.phase is Phase.SUCCEEDED
+
+
+def test_others_take_the_turn_of_a_sync_that_is_held_back_and_it_goes_on_beside_them(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
+) -> None:
+    world.add("held", **running)
+    world.add("next", phase=Phase.QUEUED)
+    world.observations["held"] = JobObservation(state=JobState.PENDING, waiting_reason="JobSuspended")
+    reconciler = make_reconciler(stuck_limit=timedelta(seconds=60))
+    reconcile_until_idle(reconciler, "held")
+    reconcile_until_idle(reconciler, "next")
+    assert world.syncs["next"].status.phase is Phase.QUEUED
+
+    world.time += timedelta(seconds=60)
+    assert asyncio.run(reconciler.reconcile("held")).requeue == ("next",)
+    reconcile_until_idle(reconciler, "next")
+    world.observations["held"] = JobObservation(state=JobState.ACTIVE, pod_name="pod")
+    reconcile_until_idle(reconciler, "held")
+
+    assert (world.syncs["next"].status.phase, world.created) == (Phase.RUNNING, ["next"])
+    assert world.syncs["held"].status.reason == Reason.RUNNING

@@ -1,0 +1,193 @@
+"""Pods that something in the cluster changes on their way, and jobs that somebody holds back, as queues and meshes do.
+
+A MutatingAdmissionPolicy of the test's own stands for the webhook that adds a sidecar or a gate.
+https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from estimatesync_cluster.cluster import Cluster
+
+SIDECAR = """[JSONPatch{op: "add", path: "/spec/containers/0", value: Object.spec.containers{
+  name: "mesh-proxy",
+  image: object.spec.containers[0].image,
+  imagePullPolicy: object.spec.containers[0].imagePullPolicy,
+  command: ["sleep", "600"],
+  securityContext: Object.spec.containers.securityContext{
+    allowPrivilegeEscalation: false,
+    capabilities: Object.spec.containers.securityContext.capabilities{drop: ["ALL"]}}}}]"""
+GATE = """[JSONPatch{op: "add", path: "/spec/schedulingGates", value: [
+  Object.spec.schedulingGates{name: "example.com/held"}]}]"""
+PROBE = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "probe"},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "c",
+                "image": "i",
+                "imagePullPolicy": "Never",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture
+def changing_pods(cluster: Cluster, namespace: str) -> Callable[[str], Any]:
+    """Have every new pod of the namespace changed, from when the context begins."""
+
+    @contextmanager
+    def change(expression: str) -> Iterator[None]:
+        for each in build_policy(namespace, expression):
+            cluster.kubectl("create", "--filename=-", stdin=json.dumps(each))
+        try:
+            wait_until_changed(cluster, namespace)
+            yield
+        finally:
+            for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
+                cluster.kubectl("delete", kind, namespace)
+
+    return change
+
+
+def build_policy(namespace: str, expression: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    version, metadata = "admissionregistration.k8s.io/v1", {"name": namespace}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
+    }
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    binding = {"policyName": namespace, "matchResources": here}
+    return (
+        {"apiVersion": version, "kind": "MutatingAdmissionPolicy", "metadata": metadata, "spec": policy},
+        {"apiVersion": version, "kind": "MutatingAdmissionPolicyBinding", "metadata": metadata, "spec": binding},
+    )
+
+
+def wait_until_changed(cluster: Cluster, namespace: str) -> None:
+    """The API server learns of a policy within seconds."""
+    for _ in range(100):
+        arguments = (f"--namespace={namespace}", "create", "--dry-run=server", "--output=json", "--filename=-")
+        made = json.loads(cluster.kubectl(*arguments, stdin=json.dumps(PROBE)).stdout)["spec"]
+        if len(made["containers"]) > 1 or "schedulingGates" in made:
+            return
+    raise AssertionError("the policy never took effect")
+
+
+def list_sync_pods(scenario: Any) -> list[dict[str, Any]]:
+    return [pod for pod in scenario.find_all("Pod") if pod["metadata"]["labels"].get("botzilla.io/sync")]
+
+
+def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives_the_pod(
+    run_scenario: Any, changing_pods: Callable[[str], Any]
+) -> None:
+    with run_scenario() as scenario, changing_pods(SIDECAR):
+        scenario.apply("meshed")
+
+        status = scenario.wait_finished("meshed")["status"]
+        (pod,) = list_sync_pods(scenario)
+        assert [each["name"] for each in pod["spec"]["containers"]] == ["mesh-proxy", "sync"]
+        assert pod["status"]["phase"] == "Running"
+        assert (status["phase"], status["results"]["newEstimates"]) == ("Succeeded", 230)
+        assert scenario.wait_callback("meshed")["status"] == "success"
+
+        scenario.wait_until("no pod", lambda: not list_sync_pods(scenario))
+        assert scenario.count_jobs() == 0
+        kept = scenario.get_sync("meshed")["status"]
+        assert (kept["phase"], kept["callback"]["attempts"]) == ("Succeeded", 1)
+        assert any("Background synchronization finished. New: 230" in line for line in kept["log"])
+        address = f"{scenario.product.api_url}/api/automations/estimates/syncs/meshed/logs"
+        shown = httpx.get(address, headers={"X-API-KEY": scenario.secrets[2]}, trust_env=False, timeout=30).text
+        assert shown.splitlines() == kept["log"]
+
+
+def test_a_failure_beside_a_sidecar_that_goes_on_ends_with_its_cause_and_names_the_sidecar(
+    run_scenario: Any, changing_pods: Callable[[str], Any]
+) -> None:
+    with run_scenario(with_api=False, DATABASE_WAIT_SECONDS="0") as scenario, changing_pods(SIDECAR):
+        nowhere = {"stringData": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}}
+        scenario.product.kubectl("patch", "secret", "estimatesync-credentials", f"--patch={json.dumps(nowhere)}")
+
+        scenario.apply("meshed")
+
+        status = scenario.wait_finished("meshed")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "DatabaseUnavailable")
+        assert status["message"].endswith("another container keeps its pod alive: mesh-proxy)")
+        assert status["log"]
+        assert scenario.count_jobs() == 0
+
+
+def test_a_gated_pod_shows_gives_its_slot_back_and_goes_on_once_the_gate_is_gone(
+    run_scenario: Any, changing_pods: Callable[[str], Any]
+) -> None:
+    with run_scenario(with_api=False, STUCK_SECONDS="3") as scenario:
+        with changing_pods(GATE):
+            scenario.apply("gated")
+            status = scenario.wait_reason("gated", "SchedulingGated")["status"]
+        assert status["phase"] == "Running"
+        assert status["message"].endswith(": example.com/held")
+
+        scenario.apply("next")
+        assert scenario.wait_finished("next")["status"]["phase"] == "Succeeded"
+        (pod,) = (each["metadata"]["name"] for each in list_sync_pods(scenario) if each["spec"].get("schedulingGates"))
+        scenario.product.kubectl("patch", "pod", pod, "--type=merge", '--patch={"spec":{"schedulingGates":[]}}')
+
+        assert scenario.wait_finished("gated")["status"]["phase"] == "Succeeded"
+
+
+def suspend_jobs(scenario: Any, *, is_suspended: bool) -> None:
+    for job in scenario.find_all("Job"):
+        patch = f"--patch={json.dumps({'spec': {'suspend': is_suspended}})}"
+        scenario.product.kubectl("patch", "job", job["metadata"]["name"], "--type=merge", patch)
+
+
+def test_a_suspended_job_shows_gives_its_slot_back_and_goes_on_once_it_is_resumed(run_scenario: Any) -> None:
+    with run_scenario(with_api=False, STUCK_SECONDS="3") as scenario:
+        scenario.slow_down(1)
+        scenario.apply("held")
+        scenario.wait_running_pod()
+        suspend_jobs(scenario, is_suspended=True)
+        status = scenario.wait_reason("held", "JobSuspended")["status"]
+        assert {each["type"]: each["status"] for each in status["conditions"]}["Stalled"] == "True"
+
+        scenario.apply("next")
+        assert scenario.wait_finished("next")["status"]["phase"] == "Succeeded"
+        suspend_jobs(scenario, is_suspended=False)
+
+        ended = scenario.wait_finished("held")["status"]
+        assert (ended["phase"], ended["results"]["totalProcessed"]) == ("Succeeded", 230)
+
+
+@pytest.mark.parametrize(
+    ("operator", "timeout", "words"),
+    [
+        pytest.param({"SUSPENDED_SECONDS": "4"}, 3600, "Gave up after 4 seconds. ", id="by a limit of its own"),
+        pytest.param({}, 5, "Gave up after 5 seconds. ", id="by the time that it may run"),
+    ],
+)
+def test_a_suspended_job_ends_its_sync_by_the_limit(
+    run_scenario: Any, operator: dict[str, str], timeout: int, words: str
+) -> None:
+    with run_scenario(with_api=False, **operator) as scenario:
+        scenario.slow_down(1)
+        scenario.apply("held", timeoutSeconds=timeout)
+        scenario.wait_running_pod()
+
+        suspend_jobs(scenario, is_suspended=True)
+
+        status = scenario.wait_finished("held")["status"]
+        assert (status["phase"], status["reason"]) == ("Failed", "JobSuspended")
+        assert status["message"].startswith(words)
+        assert scenario.count_jobs() == 0
