@@ -70,12 +70,15 @@ def _build_version() -> Schema:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [
-            {"name": name, "type": kind, "jsonPath": path, "priority": priority}
-            for name, kind, path, priority in _COLUMNS
-        ],
+        "additionalPrinterColumns": [_build_column(*column) for column in _COLUMNS],
         "schema": {"openAPIV3Schema": _build_root_schema()},
     }
+
+
+def _build_column(name: str, kind: str, path: str, priority: int) -> Schema:
+    """Without a priority of 0, which the API server leaves out, too."""
+    column: Schema = {"name": name, "type": kind, "jsonPath": path}
+    return {**column, "priority": priority} if priority else column
 
 
 def _build_root_schema() -> Schema:

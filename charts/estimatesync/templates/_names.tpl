@@ -74,7 +74,10 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* A variable that the chart sets itself cannot be set again: server-side apply refuses two of one name. */}}
+{{/*
+A variable that the chart sets itself cannot be set again: server-side apply refuses two of one name. An empty value is
+left out, as the API server does: whoever compares, such as Argo CD, would see a difference for ever.
+*/}}
 {{- define "estimatesync.extraEnv" -}}
 {{- $names := list -}}
 {{- range fromYamlArray .own -}}
@@ -86,10 +89,11 @@ imagePullSecrets:
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{ .own }}
-{{- with .extra }}
-{{ toYaml . }}
-{{- end }}
+{{- $variables := list -}}
+{{- range concat (fromYamlArray .own) (default list .extra) -}}
+{{- $variables = append $variables (ternary (omit . "value") . (eq (toString .value) "")) -}}
+{{- end -}}
+{{ toYaml $variables }}
 {{- end -}}
 
 {{/* OpenTelemetry's own variables; API and operator read them, and the operator hands them on to the sync pods. */}}

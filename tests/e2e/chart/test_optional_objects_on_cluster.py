@@ -105,6 +105,38 @@ def test_a_release_with_every_optional_object_is_installed_and_works(complete: A
     assert sync
 
 
+def test_every_object_is_read_back_as_it_was_written(complete: Any) -> None:
+    """Otherwise who compares the two, such as Argo CD, sees a difference for ever."""
+    written = list(yaml.safe_load_all(complete.helm("get", "manifest", "sync")))
+    hooks = list(yaml.safe_load_all(complete.helm("get", "hooks", "sync")))
+
+    for each in written:
+        found = json.loads(complete.kubectl("get", name_kind(each), each["metadata"]["name"], "--output=json"))
+        assert list(find_differences(each, found, f"{each['kind']}/{each['metadata']['name']}")) == []
+    for each in hooks:
+        arguments = ("create", "--dry-run=server", "--output=json", "--filename=-")
+        found = json.loads(complete.kubectl(*arguments, stdin=json.dumps(each)))
+        assert list(find_differences(each, found, f"{each['kind']}/{each['metadata']['name']}")) == []
+
+
+def name_kind(thing: dict[str, Any]) -> str:
+    """As kubectl takes it without guessing: `Deployment.v1.apps`."""
+    group, slash, version = thing["apiVersion"].rpartition("/")
+    return f"{thing['kind']}.{version}.{group}" if slash else str(thing["kind"])
+
+
+def find_differences(written: Any, found: Any, path: str) -> Iterator[str]:
+    """What was written and is not there, or is there in another form; what the API server adds is its own."""
+    if isinstance(written, dict) and isinstance(found, dict):
+        for key, value in written.items():
+            yield from find_differences(value, found.get(key), f"{path}.{key}")
+    elif isinstance(written, list) and isinstance(found, list) and len(written) == len(found):
+        for number, (mine, theirs) in enumerate(zip(written, found, strict=True)):
+            yield from find_differences(mine, theirs, f"{path}[{number}]")
+    elif written != found:
+        yield f"{path}: {written!r} is {found!r}"
+
+
 def test_no_object_has_a_field_that_the_api_server_does_not_know(complete: Any) -> None:
     manifest = complete.helm("get", "manifest", "sync")
 
