@@ -121,15 +121,18 @@ class KubernetesClient:
         """Merge into an object; answers it as stored."""
         return await self._send(_Request(method="PATCH", path=path, query=query or {}, body=body, media=_MERGE_PATCH))
 
-    async def delete(self, path: str, *, propagation: Propagation, uid: str | None = None) -> None:
-        """Delete an object, if `uid` is given only that one.
+    async def delete(
+        self, path: str, *, propagation: Propagation, uid: str | None = None, version: str | None = None
+    ) -> None:
+        """Delete an object, if `uid` and `version` are given only that one and only as it was then.
 
         Raises:
-            ConflictError: The object of this name has another uid.
+            ConflictError: The object of this name is another, or has changed.
         """
         body: dict[str, object] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
-        if uid is not None:
-            body["preconditions"] = {"uid": uid}
+        preconditions = {field: value for field, value in (("uid", uid), ("resourceVersion", version)) if value}
+        if preconditions:
+            body["preconditions"] = preconditions
         await self._send(_Request(method="DELETE", path=path, query={}, body=body))
 
     @asynccontextmanager

@@ -90,10 +90,15 @@ class KubernetesSyncStore:
         return written
 
     async def delete(self, sync: EstimateSync) -> None:
-        """The uid is a precondition, so that a new sync of the same name is spared."""
+        """Uid and version are preconditions: a new sync of the name is spared, and one that something is asked of."""
         with translate_failures(f"deleting EstimateSync {sync.name}"), suppress(NotFoundError):
             try:
-                await self._client.delete(self._path(sync.name), propagation="Background", uid=sync.uid)
+                await self._client.delete(
+                    self._path(sync.name),
+                    propagation="Background",
+                    uid=sync.uid,
+                    version=sync.metadata.resource_version,
+                )
             except ConflictError as error:
                 self._cache.mark_stale(sync.name)
                 raise StaleSyncError(sync.name) from error

@@ -59,7 +59,7 @@ class SyncStore(Protocol):
         """Remove the sync and, with it, its job; a sync that is gone already is fine.
 
         Raises:
-            StaleSyncError: It was not removed, for it is not the one that was read.
+            StaleSyncError: It was not removed, for it is not the one that was read, or not as it was read.
         """
 
 

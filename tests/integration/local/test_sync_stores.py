@@ -220,6 +220,20 @@ def test_a_deletion_is_on_record_for_some_months_with_whatever_tool_it_was_made(
     assert uids - soon == later
 
 
+def test_a_sync_that_something_is_asked_of_is_not_deleted_as_it_was_before(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
+        old = await api.create(build_sync())
+        asked = await api.request_redelivery("est-1", "monday")
+        with pytest.raises(StaleSyncError):
+            await reconciler.delete(old)
+        assert asked is not None
+        assert await reconciler.fetch("est-1") == asked
+        await reconciler.delete(asked)
+        return await reconciler.fetch("est-1")
+
+    assert use(migrated_url, act) is None
+
+
 def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync(pageSize=7)))
 

@@ -149,16 +149,28 @@ class ApiServer:
         if before is not None:
             self._publish(resource, "DELETED", before, before)
 
-    def delete(self, resource: str, name: str, *, propagation: str = "Background", uid: str | None = None) -> None:
+    def delete(
+        self,
+        resource: str,
+        name: str,
+        *,
+        propagation: str = "Background",
+        uid: str | None = None,
+        version: str | None = None,
+    ) -> None:
         """Delete as a client asks for it: in the foreground a job stays until its pods are gone.
 
         Raises:
-            Problem: There is no such object, or it has another uid.
+            Problem: There is no such object, or it has another uid or version.
         """
         before = self._get(resource, name)
         found = before["metadata"]["uid"]
         if uid is not None and uid != found:
             message = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {found}"
+            raise Problem(HTTPStatus.CONFLICT, "Conflict", message, name=name)
+        current = before["metadata"]["resourceVersion"]
+        if version is not None and version != current:
+            message = f"Precondition failed: ResourceVersion in precondition: {version}, in object meta: {current}"
             raise Problem(HTTPStatus.CONFLICT, "Conflict", message, name=name)
         if resource == PODS or (resource == JOBS and propagation == "Foreground"):
             self.mark_deleted(resource, name)
@@ -197,8 +209,14 @@ class ApiServer:
             return msgspec.json.encode(self._replace_status(request))
         if request.method == "DELETE":
             options = request.body or {}
-            uid = options.get("preconditions", {}).get("uid")
-            self.delete(request.resource, request.name, propagation=options["propagationPolicy"], uid=uid)
+            wanted = options.get("preconditions", {})
+            self.delete(
+                request.resource,
+                request.name,
+                propagation=options["propagationPolicy"],
+                uid=wanted.get("uid"),
+                version=wanted.get("resourceVersion"),
+            )
             return b"{}"
         return msgspec.json.encode(self._merge(request))
 

@@ -198,10 +198,17 @@ async def _delete_another(lab: Laboratory) -> object:
     return error, (await lab.read_sync())["metadata"]["uid"] == new.uid
 
 
-async def _delete_twice(lab: Laboratory) -> object:
-    """The second time there is nothing to delete, and that is fine; that the version has moved on does not matter."""
+async def _delete_changed(lab: Laboratory) -> object:
+    """Somebody may have asked for its callback again since it was read."""
     sync = await lab.create_sync()
     await lab.label("meanwhile")
+    error = await _name_error(lab.build_store().delete(sync))
+    return error, (await lab.read_sync())["metadata"]["uid"] == sync.uid
+
+
+async def _delete_twice(lab: Laboratory) -> object:
+    """The second time there is nothing to delete, and that is fine."""
+    sync = await lab.create_sync()
     store = lab.build_store()
     errors = [await _name_error(store.delete(sync)), await _name_error(store.delete(sync))]
     return errors, await _name_error(lab.client.get(lab.path(_NAME)))
@@ -369,6 +376,7 @@ EXCHANGES: Final = (
     Exchange(id="only the spec makes a generation", happen=_change_generation, outcome=(1, [1, 2, 2], True, 1, True)),
     Exchange(id="a patch from a stale version is refused", happen=_patch_stale, outcome="ConflictError"),
     Exchange(id="a deletion spares another uid", happen=_delete_another, outcome=("StaleSyncError", True)),
+    Exchange(id="a deletion spares a newer version", happen=_delete_changed, outcome=("StaleSyncError", True)),
     Exchange(id="a deletion may be repeated", happen=_delete_twice, outcome=(["", ""], "NotFoundError")),
     Exchange(
         id="a watch shows one kind in order",

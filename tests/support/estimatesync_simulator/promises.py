@@ -11,11 +11,12 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.causes import HOLDS, Reason
-from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.names import PLURAL, build_callback_id, build_job_name
 from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import CallbackState, Phase, Results
 from estimatesync_operator.callback.policy import MAX_ATTEMPTS
+from estimatesync_operator.core.retention import is_redelivery_requested
 
 from estimatesync_simulator.api_server import JOBS, Change, Raw
 from estimatesync_simulator.cluster import COUNTS, is_newly_deleted
@@ -197,6 +198,8 @@ class Promises:
             return
         if status.get("phase") not in _FINAL:
             self._break(f"{name} is deleted before its end")
+        elif is_redelivery_requested(parse_estimate_sync(sync)):
+            self._break(f"{name} is deleted though its callback was requested again")
         elif not self._get(sync["metadata"]["uid"]).has_settled and not CallbackState(callback["state"]).is_final:
             self._break(f"{name} is deleted with its callback still owed")
 

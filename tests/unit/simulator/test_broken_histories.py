@@ -54,6 +54,10 @@ from estimatesync_simulator.world import run_history
             ),
             id="unseen, a malformed sync took the name of one that ran, and kept its slot",
         ),
+        pytest.param(
+            History(syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.REDELIVER, point=Point.DELETE_SYNC),)),
+            id="a callback was requested again while the sync was deleted",
+        ),
     ],
 )
 def test_a_promise_that_was_broken_once_is_kept(find_broken: Callable[[History], str], history: History) -> None:

@@ -72,7 +72,10 @@ _UPDATE_STATUS: Final = """
 UPDATE estimatesync_local.sync SET status = %(status)s::jsonb
 WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_version)s RETURNING *
 """
-_DELETE: Final = "DELETE FROM estimatesync_local.sync WHERE name = %(name)s AND uid = %(uid)s::uuid"
+_DELETE: Final = """
+DELETE FROM estimatesync_local.sync
+WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_version)s
+"""
 _CHECK: Final = "SELECT FROM estimatesync_local.sync LIMIT 1"
 _LISTEN: Final = "LISTEN estimatesync_local"
 _FIRST_PAUSE_SECONDS: Final = 0.5
@@ -188,10 +191,12 @@ class SyncTable:
         }
         return await self._change(_UPDATE_STATUS, values)
 
-    async def delete(self, sync: EstimateSync) -> None:
-        """Remove the row, if it is still the same sync's."""
+    async def delete(self, sync: EstimateSync) -> bool:
+        """Remove the row, if it is still exactly this version's; return whether it was."""
+        version = int(sync.metadata.resource_version)
+        values = {"name": sync.name, "uid": sync.uid, "resource_version": version}
         async with self._connection.acquire() as connection:
-            await connection.execute(_DELETE, {"name": sync.name, "uid": sync.uid})
+            return bool((await connection.execute(_DELETE, values)).rowcount)
 
     async def _change(self, statement: LiteralString, values: dict[str, Any]) -> EstimateSync | None:
         async with self._connection.acquire() as connection:
@@ -310,9 +315,12 @@ class ReconcilerStore:
         return written
 
     async def delete(self, sync: EstimateSync) -> None:
-        """Delete the sync; the job controller deletes the jobs of deleted syncs."""
+        """Delete the sync, if it is still the version that was read; the job controller deletes its job."""
         with _reconciler_errors():
-            await self._table.delete(sync)
+            is_deleted = await self._table.delete(sync)
+            found = None if is_deleted else await self._table.select(sync.name)
+        if found is not None and found.uid == sync.uid:
+            raise operator_ports.StaleSyncError(f"{sync.name} has changed since it was read")
 
 
 def require_valid(sync: EstimateSync) -> None:
