@@ -13,7 +13,10 @@ import httpx
 import pytest
 from estimatesync_cluster.cluster import Cluster
 
-SIDECAR = """[JSONPatch{op: "add", path: "/spec/containers/0", value: Object.spec.containers{
+SIDECAR = {
+    "patchType": "JSONPatch",
+    "jsonPatch": {
+        "expression": """[JSONPatch{op: "add", path: "/spec/containers/0", value: Object.spec.containers{
   name: "mesh-proxy",
   image: object.spec.containers[0].image,
   imagePullPolicy: object.spec.containers[0].imagePullPolicy,
@@ -21,8 +24,15 @@ SIDECAR = """[JSONPatch{op: "add", path: "/spec/containers/0", value: Object.spe
   securityContext: Object.spec.containers.securityContext{
     allowPrivilegeEscalation: false,
     capabilities: Object.spec.containers.securityContext.capabilities{drop: ["ALL"]}}}}]"""
-GATE = """[JSONPatch{op: "add", path: "/spec/schedulingGates", value: [
-  Object.spec.schedulingGates{name: "example.com/held"}]}]"""
+    },
+}
+GATE = {
+    "patchType": "ApplyConfiguration",
+    "applyConfiguration": {
+        "expression": """Object{spec: Object.spec{
+  schedulingGates: [Object.spec.schedulingGates{name: "example.com/held"}]}}"""
+    },
+}
 PROBE = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -42,12 +52,12 @@ PROBE = {
 
 
 @pytest.fixture
-def changing_pods(cluster: Cluster, namespace: str) -> Callable[[str], Any]:
+def changing_pods(cluster: Cluster, namespace: str) -> Callable[[dict[str, Any]], Any]:
     """Have every new pod of the namespace changed, from when the context begins."""
 
     @contextmanager
-    def change(expression: str) -> Iterator[None]:
-        for each in build_policy(namespace, expression):
+    def change(mutation: dict[str, Any]) -> Iterator[None]:
+        for each in build_policy(namespace, mutation):
             cluster.kubectl("create", "--filename=-", stdin=json.dumps(each))
         try:
             wait_until_changed(cluster, namespace)
@@ -59,14 +69,14 @@ def changing_pods(cluster: Cluster, namespace: str) -> Callable[[str], Any]:
     return change
 
 
-def build_policy(namespace: str, expression: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def build_policy(namespace: str, mutation: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     version, metadata = "admissionregistration.k8s.io/v1", {"name": namespace}
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     policy = {
         "matchConstraints": {"resourceRules": [rule]},
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
+        "mutations": [mutation],
     }
     here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
     binding = {"policyName": namespace, "matchResources": here}
@@ -91,7 +101,7 @@ def list_sync_pods(scenario: Any) -> list[dict[str, Any]]:
 
 
 def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives_the_pod(
-    run_scenario: Any, changing_pods: Callable[[str], Any]
+    run_scenario: Any, changing_pods: Callable[[dict[str, Any]], Any]
 ) -> None:
     with run_scenario() as scenario, changing_pods(SIDECAR):
         scenario.apply("meshed")
@@ -114,7 +124,7 @@ def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives
 
 
 def test_a_failure_beside_a_sidecar_that_goes_on_ends_with_its_cause_and_names_the_sidecar(
-    run_scenario: Any, changing_pods: Callable[[str], Any]
+    run_scenario: Any, changing_pods: Callable[[dict[str, Any]], Any]
 ) -> None:
     with run_scenario(with_api=False, DATABASE_WAIT_SECONDS="0") as scenario, changing_pods(SIDECAR):
         nowhere = {"stringData": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}}
@@ -130,7 +140,7 @@ def test_a_failure_beside_a_sidecar_that_goes_on_ends_with_its_cause_and_names_t
 
 
 def test_a_gated_pod_shows_gives_its_slot_back_and_goes_on_once_the_gate_is_gone(
-    run_scenario: Any, changing_pods: Callable[[str], Any]
+    run_scenario: Any, changing_pods: Callable[[dict[str, Any]], Any]
 ) -> None:
     with run_scenario(with_api=False, STUCK_SECONDS="3") as scenario:
         with changing_pods(GATE):

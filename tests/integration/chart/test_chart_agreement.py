@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +143,20 @@ def test_a_pod_starts_what_its_image_starts(render: Callable[..., Any], part: st
     container = render().find("Deployment", f"-{part}")["spec"]["template"]["spec"]["containers"][0]
     entrypoint = yaml.safe_load(stage.partition("ENTRYPOINT ")[2])
     assert container["command"] == [word for word in entrypoint if not word.startswith("--liveness")]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param("", None, id="as long as the sync may run"),
+        pytest.param(None, None, id="left blank"),
+        pytest.param(0, timedelta(0), id="for ever"),
+        pytest.param(31_536_000, timedelta(days=365), id="a year"),
+    ],
+)
+def test_the_limit_of_suspended_jobs_reaches_the_operator(
+    render: Callable[..., Any], given: object, expected: timedelta | None
+) -> None:
+    environment = read_environment(render({"settings": {"suspendedSeconds": given}}), "operator")
+
+    assert read_settings(environment)[0].reconciler.suspended_limit == expected
