@@ -140,7 +140,7 @@ def test_a_sync_that_its_nodes_evict_again_and_again_ends_by_the_bound(run_on_pl
 def test_an_init_container_that_is_not_ours_is_named_while_it_is_in_the_way_and_ends_the_sync_by_the_limit(
     run_on_played_node: Any, state: dict[str, Any], words: str
 ) -> None:
-    with run_on_played_node(STUCK_SECONDS="5") as scenario:
+    with run_on_played_node(STUCK_SECONDS="20") as scenario:
         scenario.apply("meshed")
         init = [{"name": "mesh-init", **CONTAINER, "state": state}]
 
