@@ -91,7 +91,7 @@ def test_optional_fields_without_a_default_may_not_appear_or_vanish() -> None:
 
 
 def test_people_see_the_promised_columns() -> None:
-    columns = [(column["name"], column["priority"]) for column in VERSION["additionalPrinterColumns"]]
+    columns = [(column["name"], column.get("priority", 0)) for column in VERSION["additionalPrinterColumns"]]
 
     narrow = ["Phase", "Progress", "Fetched", "New", "Updated", "Callback", "Duration", "Age"]
     assert columns == [(name, 0) for name in narrow] + [(name, 1) for name in ("Start", "End", "Job", "Message")]

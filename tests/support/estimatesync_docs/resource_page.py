@@ -69,7 +69,7 @@ def format_resource_page() -> str:
         format_table(
             ["Column", "From"],
             (
-                [column["name"] + (" (*wide*)" if column["priority"] else ""), format_code(column["jsonPath"])]
+                [column["name"] + (" (*wide*)" if column.get("priority") else ""), format_code(column["jsonPath"])]
                 for column in version["additionalPrinterColumns"]
             ),
         ),
