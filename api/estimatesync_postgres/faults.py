@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.database_url import LIBPQ_PARAMETERS
+from estimatesync_contract.job_environment import DATABASE_URL
 
 
 class Kind(Enum):
@@ -75,14 +76,30 @@ _BUSY: Final = "it has no free connection"
 _STOPPING: Final = "it is starting, stopping or recovering"
 _RIGHTS: Final = "the user in {variable} lacks a right. Grant it"
 _FOREIGN: Final = "the tables in schema {schema} are not this program's. Choose another DATABASE_SCHEMA"
+_POLICY: Final = (
+    "a policy of row-level security, or a view's check, refuses a row. Give the user in {variable} a policy FOR ALL"
+    " USING (true), or BYPASSRLS"
+)
+_TRIGGER: Final = "a trigger of the tables in schema {schema} refuses. Correct or remove it"
+_ENCODING: Final = (
+    "the encoding of the database cannot hold a text. Move to a database with ENCODING 'UTF8' TEMPLATE template0"
+)
 _READ_ONLY: Final = "it is read-only. Let {variable} name the primary server"
 _CONTENDED: Final = "another session was in the way"
 _FULL: Final = "it lacks disk space or memory"
 _BROKEN: Final = "the connection broke, or the server failed"
 _UNKNOWN: Final = "it refuses the work"
 
-_QUOTA_ROUTINES: Final = frozenset({"mdextend", "mdzeroextend", "FileFallocate", "FileZero"})
-"""An exceeded quota is raised here, with the code of an internal error; a full disk has a code of its own."""
+_WORK_ROUTINES: Final[Mapping[str, tuple[Kind, str]]] = {
+    # An exceeded quota has the code of an internal error; a full disk has a code of its own.
+    **dict.fromkeys(("mdextend", "mdzeroextend", "FileFallocate", "FileZero"), (Kind.UNAVAILABLE, _FULL)),
+    # RAISE in PL/pgSQL, which may choose any code.
+    "exec_stmt_raise": (Kind.REFUSED, _TRIGGER),
+    "ExecWithCheckOptions": (Kind.REFUSED, _POLICY),
+    # BEGIN READ WRITE at a standby: a feature that is not supported, as all that this routine refuses.
+    "call_bool_check_hook": (Kind.REFUSED, _READ_ONLY),
+}
+"""By the routine that raises the error: its code means other things, too."""
 
 _SPOKEN: Final = re.compile(r"failed: [^:\n]{1,40}:  ")
 """libpq puts two spaces between the server's severity, in the server's language, and its text."""
@@ -145,6 +162,9 @@ _LIBPQ_PHRASES: Final = (
 )
 """In order: what follows may be part of an earlier one's text."""
 
+_CONSTRAINTS: Final = "23"
+"""The class of violated constraints: those of tables elsewhere are met by triggers only."""
+
 _NO_ACCESS: Final = "28000"
 _BAD: Final = "connection is bad: "
 """psycopg's prefix, where libpq has not begun to wait for a server."""
@@ -154,6 +174,7 @@ _TRIED: Final = ("connection to server", "could not translate host name", "out o
 
 _STATES: Final[Mapping[str, tuple[Kind, str]]] = {
     "08": (Kind.UNAVAILABLE, _BROKEN),
+    "22P05": (Kind.REFUSED, _ENCODING),
     "0LP01": (Kind.REFUSED, _RIGHTS),
     "23505": (Kind.UNAVAILABLE, _CONTENDED),
     "25006": (Kind.REFUSED, _READ_ONLY),
@@ -161,6 +182,7 @@ _STATES: Final[Mapping[str, tuple[Kind, str]]] = {
     "28": (Kind.REFUSED, _WRONG_PASSWORD),
     "3D": (Kind.REFUSED, _MISSING),
     "3F": (Kind.REFUSED, _FOREIGN),
+    "44": (Kind.REFUSED, _FOREIGN),
     "40": (Kind.UNAVAILABLE, _CONTENDED),
     "42": (Kind.REFUSED, _FOREIGN),
     "42501": (Kind.REFUSED, _RIGHTS),
@@ -170,6 +192,7 @@ _STATES: Final[Mapping[str, tuple[Kind, str]]] = {
     "57": (Kind.UNAVAILABLE, _STOPPING),
     "57014": (Kind.UNAVAILABLE, _CONTENDED),
     "58": (Kind.UNAVAILABLE, _BROKEN),
+    "P0": (Kind.REFUSED, _TRIGGER),
     "XX": (Kind.UNAVAILABLE, _BROKEN),
 }
 """By code, its first three characters, or its class, of a statement; others are refused."""
@@ -227,29 +250,67 @@ def _find_phrase(text: str, phrases: Sequence[tuple[str, Kind, str]]) -> tuple[K
     return next(((kind, cause) for phrase, kind, cause in phrases if phrase in text), None)
 
 
-def decide_work_fault(sqlstate: str | None, text: str, *, routine: str = "", schema: str, variable: str) -> Fault:
+def decide_work_fault(
+    sqlstate: str | None, text: str, *, routine: str = "", place: str | None = None, schema: str, variable: str
+) -> Fault:
     """Decide what an error within a connection means.
 
     Args:
         sqlstate: PostgreSQL's code; None when the connection broke.
         text: the server's primary message, which is repeated; without a code it is not.
         routine: of the server's source, which raised the error.
+        place: the schema of the table that the error is about, where it says so.
         schema: the schema that was worked in.
         variable: the one with the URL.
     """
     if sqlstate is None:
         return Fault(kind=Kind.UNAVAILABLE, text=_BROKEN)
-    kind, cause = _decide_state(sqlstate, routine)
+    is_elsewhere = place is not None and place != schema and not place.startswith("pg_")
+    is_of_a_trigger = is_elsewhere and sqlstate.startswith(_CONSTRAINTS)
+    kind, cause = (Kind.REFUSED, _TRIGGER) if is_of_a_trigger else _decide_state(sqlstate, routine)
     return Fault(kind=kind, text=f"{cause.format(schema=schema, variable=variable)} ({text})")
 
 
 def _decide_state(sqlstate: str, routine: str) -> tuple[Kind, str]:
-    if routine in _QUOTA_ROUTINES:
-        return Kind.UNAVAILABLE, _FULL
+    if decided := _WORK_ROUTINES.get(routine):
+        return decided
     for prefix in (sqlstate, sqlstate[:3], sqlstate[:2]):
         if decided := _STATES.get(prefix):
             return decided
     return Kind.REFUSED, _UNKNOWN
+
+
+def build_incomplete_encoding(encoding: str, *, variable: str = DATABASE_URL) -> Fault:
+    """Say that no new tables are made in a database that cannot hold every text."""
+    text = (
+        f"the encoding of the database, {encoding}, cannot hold every text, and no new tables are made in it. Create "
+        f"one with ENCODING 'UTF8' TEMPLATE template0, and name it in {variable}"
+    )
+    return Fault(kind=Kind.REFUSED, text=text)
+
+
+def build_view(table: str, *, schema: str) -> Fault:
+    """Say that a view is where a table should be."""
+    text = f"{table} in schema {schema} is a view, not a table. Rename it, or choose another DATABASE_SCHEMA"
+    return Fault(kind=Kind.REFUSED, text=text)
+
+
+def build_hidden_rows(table: str, *, schema: str, variable: str = DATABASE_URL) -> Fault:
+    """Say that a table shows only some of its rows."""
+    text = (
+        f"row-level security may hide rows of {table} in schema {schema} from the user in {variable}. Give this user a "
+        "policy FOR ALL USING (true), or BYPASSRLS"
+    )
+    return Fault(kind=Kind.REFUSED, text=text)
+
+
+def build_kept_out(count: int, *, schema: str) -> Fault:
+    """Say that rows are not there although the server has taken them."""
+    text = (
+        f"{count} of the estimates or names are not in the tables although they were written: a trigger, a rule or a "
+        f"view in schema {schema} keeps them out. Remove it"
+    )
+    return Fault(kind=Kind.REFUSED, text=text)
 
 
 SILENCE: Final = Fault(

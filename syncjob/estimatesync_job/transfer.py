@@ -31,6 +31,7 @@ from estimatesync_job.core.pages import FetchedPage, SourceTime
 from estimatesync_job.core.ports import EstimateStore, Log, Source, Staged, Transferred
 from estimatesync_job.core.queries import ChangesQuery, Gap
 from estimatesync_job.core.unshown import Path, check_unshown, find_hidden
+from estimatesync_job.core.unstorable import leave_out_unstorable
 from estimatesync_job.ordered_requests import OrderedRequests, open_requests
 
 ReadPage = tuple[FetchedPage, FetchState]
@@ -95,6 +96,7 @@ class ClosingPass:
         note: Callable[[FetchedPage], None],
     ) -> PassResult:
         while True:
+            response = leave_out_unstorable(response, encoding=store.encoding)
             note(response)
             changed = await store.write_changes(response.rows, response.unshown)
             result = next_result(result, response, new_or_changed=changed)
@@ -174,6 +176,7 @@ class Transfer:
         return await self._passes.enter_async_context(closing_pass)
 
     async def _store_page(self, page: FetchedPage, state: FetchState) -> None:
+        page = leave_out_unstorable(page, encoding=self._store.encoding)
         self._log_page(page, max(state.plan.total_pages, page.page))
         self._note(page)
         self._invalid.check(max(state.plan.total_records, state.records))

@@ -48,7 +48,8 @@ def test_every_code_of_the_api_has_its_status(page: Path) -> None:
 @pytest.mark.parametrize("page", TROUBLE)
 def test_every_way_to_fail_is_quoted_in_the_words_of_the_code(page: Path) -> None:
     rows = [row.split(" | ") for row in find_rows(page, 5)]
-    said = read_code("api/estimatesync_contract", "syncjob/estimatesync_job", "operator/estimatesync_operator")
+    shared = ("api/estimatesync_contract", "api/estimatesync_postgres")
+    said = read_code(*shared, "syncjob/estimatesync_job", "operator/estimatesync_operator")
     said = re.sub(r'"\n\s+f?"', "", said)
 
     reasons = {reason for row in rows for reason in re.findall(r"`(\w+)`", row[1])}

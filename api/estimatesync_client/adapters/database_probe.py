@@ -8,6 +8,8 @@ from typing import Final, LiteralString
 
 import msgspec
 from estimatesync_contract.database_url import check_database_url
+from estimatesync_contract.names import SYNC_TABLES
+from estimatesync_postgres.text_encodings import COMPLETE
 
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.settings import DatabaseSettings
@@ -18,7 +20,8 @@ _QUERY: Final[LiteralString] = """
     SELECT
         current_database(),
         current_user,
-        pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean,
+        current_setting('server_encoding'),
+        pg_is_in_recovery(),
         has_database_privilege(current_database(), 'CREATE'),
         to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL,
         (SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %(schema)s),
@@ -30,16 +33,22 @@ _QUERY: Final[LiteralString] = """
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user may do; `can_write_table` is None while there is no table."""
+    """What the user may do; `can_write_table` is None while there is no table.
+
+    `views` are in the place of tables, and take no rows; `hidden_tables` have rows that this user may not see.
+    """
 
     database: str
     user: str
+    encoding: str
     is_read_only: bool
     can_create_schema: bool
     has_schema: bool
     can_use_schema: bool
     can_create_in_schema: bool
     can_write_table: bool | None
+    views: tuple[str, ...] = ()
+    hidden_tables: tuple[str, ...] = ()
 
 
 def check_database(target: DatabaseSettings) -> Finding:
@@ -63,38 +72,57 @@ def check_database(target: DatabaseSettings) -> Finding:
 
 def decide_rights(rights: Rights, *, schema: str) -> Finding:
     """Decide whether the next sync could store its rows. A complete schema needs no right to create."""
-    details = {"schema": schema, "user": rights.user, "database": rights.database}
-    if rights.is_read_only:
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_READ_ONLY)
-    if not rights.has_schema:
-        if not rights.can_create_schema:
-            return build_finding(Check.DATABASE, Diagnosis.DATABASE_CANNOT_CREATE, **details)
-        detail = f"{rights.user} may create the schema {schema} in {rights.database}"
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail=detail)
-    may_write = rights.can_create_in_schema if rights.can_write_table is None else rights.can_write_table
-    if not (rights.can_use_schema and may_write):
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_CANNOT_WRITE, **details)
-    detail = f"{rights.user} may write to the schema {schema} of {rights.database}"
-    return build_finding(Check.DATABASE, Diagnosis.DATABASE_READY, detail=detail)
+    may = "write to" if rights.has_schema else "create"
+    return build_finding(
+        Check.DATABASE,
+        _diagnose(rights),
+        detail=f"{rights.user} may {may} the schema {schema} of {rights.database}",
+        schema=schema,
+        user=rights.user,
+        database=rights.database,
+        encoding=rights.encoding,
+        hidden=", ".join(rights.hidden_tables),
+        views=", ".join(rights.views),
+    )
+
+
+def _diagnose(rights: Rights) -> Diagnosis:
+    is_new, is_complete = rights.can_write_table is None, rights.encoding in COMPLETE
+    may_write = rights.can_use_schema and (rights.can_create_in_schema if is_new else bool(rights.can_write_table))
+    faults = (
+        (rights.is_read_only, Diagnosis.DATABASE_READ_ONLY),
+        (is_new and not is_complete, Diagnosis.DATABASE_ENCODING_REFUSED),
+        (not rights.has_schema and not rights.can_create_schema, Diagnosis.DATABASE_CANNOT_CREATE),
+        (rights.has_schema and not may_write, Diagnosis.DATABASE_CANNOT_WRITE),
+        (bool(rights.views), Diagnosis.DATABASE_VIEW),
+        (bool(rights.hidden_tables), Diagnosis.DATABASE_HIDES_ROWS),
+        (not is_complete, Diagnosis.DATABASE_ENCODING),
+    )
+    return next((diagnosis for is_so, diagnosis in faults if is_so), Diagnosis.DATABASE_READY)
 
 
 async def _fetch_rights(target: DatabaseSettings) -> Rights:
     from estimatesync_postgres.connection import create_connection  # noqa: PLC0415 - it stands on the driver
+    from estimatesync_postgres.hindrances import fetch_hindrances  # noqa: PLC0415 - the same
 
     defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "estimatesync-doctor"}
     async with await create_connection(target.url, defaults=defaults) as connection:
         row = await (await connection.execute(_QUERY, {"schema": target.schema})).fetchone()
+        hindrances = await fetch_hindrances(connection, schema=target.schema, tables=SYNC_TABLES)
     if row is None:
         raise RuntimeError("SELECT without FROM gives one row")
-    database, user, is_read_only, can_create_schema, has_schema, *in_schema = row
+    database, user, encoding, is_read_only, can_create_schema, has_schema, *in_schema = row
     can_use, can_create, can_write = in_schema
     return Rights(
         database=database,
         user=user,
+        encoding=encoding,
         is_read_only=is_read_only,
         can_create_schema=can_create_schema,
         has_schema=has_schema,
         can_use_schema=bool(can_use),
         can_create_in_schema=bool(can_create),
         can_write_table=can_write,
+        views=hindrances.views,
+        hidden_tables=hindrances.hidden,
     )

@@ -185,6 +185,26 @@ class Diagnosis(Enum):
     )
     DATABASE_UNAVAILABLE = (_FAULT, "no connection: {detail}", "{cure}")
     DATABASE_READ_ONLY = (_FAULT, "the database is read-only", "Set DATABASE_URL to the primary server")
+    DATABASE_ENCODING = (
+        _UNKNOWN,
+        "the encoding of {database}, {encoding}, cannot hold every text: estimates with other characters are skipped",
+        "Move to a database with ENCODING 'UTF8' TEMPLATE template0",
+    )
+    DATABASE_ENCODING_REFUSED = (
+        _FAULT,
+        "the encoding of {database}, {encoding}, cannot hold every text, and no new tables are made in it",
+        "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in DATABASE_URL",
+    )
+    DATABASE_VIEW = (
+        _FAULT,
+        "in the schema {schema}, where a sync needs tables, there are views: {views}",
+        "Rename them, or choose another DATABASE_SCHEMA",
+    )
+    DATABASE_HIDES_ROWS = (
+        _FAULT,
+        "row-level security may hide rows of the schema {schema} from {user}: {hidden}",
+        "Give {user} a policy FOR ALL USING (true), or ALTER ROLE {user} BYPASSRLS",
+    )
     DATABASE_CANNOT_CREATE = (
         _FAULT,
         "there is no schema {schema}, and {user} may not create it",

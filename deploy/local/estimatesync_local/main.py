@@ -21,6 +21,7 @@ from estimatesync_contract.legacy_settings import OLD_DATABASE_URL, OLD_NAMES, a
 from estimatesync_contract.names import START_PATH
 from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
+from psycopg import pq
 
 from estimatesync_local.core.errors import StartError
 from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
@@ -36,6 +37,9 @@ from estimatesync_local.supervisor import Ready, supervise
 
 OTHER_NAMES: Final = frozenset({*PASSED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
 """What the file may set besides the settings: other programs of EstimateSync read it, too."""
+
+_SESSION_VARIABLES: Final = ("PGDATESTYLE", "PGTZ", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "PGLOCALEDIR")
+"""What libpq reads besides the variables of its parameters."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except SettingsError as error:
         raise SystemExit(str(error)) from error
     _name_authorities(environment)
+    _forget_variables_of_libpq()
     old = accept_old_names(environment, SETTING_NAMES)
     _log_names(env_file, environment, old.notes)
     try:
@@ -126,6 +131,18 @@ def _name_authorities(environment: dict[str, str]) -> None:
     """Libraries read them from the environment of the process, which does not include the file."""
     name_system_authorities(environment)
     os.environ.update({name: environment[name] for name in (FILE_VARIABLE, DIRECTORY_VARIABLE) if name in environment})
+
+
+def _forget_variables_of_libpq() -> None:
+    """Leave libpq no `PGOPTIONS` or `PGSERVICE` of this shell: the settings say where the database is.
+
+    The processes that this one starts get none of them either.
+    """
+    for option in pq.Conninfo.get_defaults():
+        if option.envvar is not None:
+            os.environ.pop(option.envvar.decode(), None)
+    for name in _SESSION_VARIABLES:
+        os.environ.pop(name, None)
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:

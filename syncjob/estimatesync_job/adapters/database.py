@@ -8,14 +8,18 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
+from estimatesync_contract.names import SYNC_TABLES
 from estimatesync_contract.status import Results
-from estimatesync_postgres.connection import SilenceError, create_connection, read_fault
-from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, IsolationLevel, sql
+from estimatesync_postgres.connection import FaultError, SilenceError, create_connection, read_encoding, read_fault
+from estimatesync_postgres.faults import build_hidden_rows, build_kept_out, build_view
+from estimatesync_postgres.hindrances import fetch_hindrances
+from estimatesync_postgres.session import configure_transaction, say_how_to_begin
+from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
 
 from estimatesync_job.adapters.migrations import read_sql, write_migrations
 from estimatesync_job.core.database_errors import build_database_error
@@ -25,8 +29,17 @@ from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.settings import Settings
 
+_WORK: Final[Mapping[str, str]] = {
+    # A lock is waited for, but not forever.
+    "lock_timeout": "60s",
+    # The merge sorts and hashes some megabytes, which need not go to disk, and must not sort all estimates to find
+    # their few names, as a planner would that knows no temporary table.
+    "work_mem": "32MB",
+    "enable_mergejoin": "off",
+}
+
 ANSWER_SECONDS: Final = 630.0
-"""For one piece of work. Longer than the server lets a statement take (`configure_transaction`), so that its own rule
+"""For one piece of work. Longer than the server lets the merge's statements take (`lock_merge`), so that its own rule
 comes first: a server that is silent for this long has stopped, while its machine still keeps the connection open."""
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
@@ -70,14 +83,28 @@ async def _create_connection_in_time(settings: Settings) -> AsyncConnection:
 
 async def _create_connection(url: str) -> AsyncConnection:
     connection = await create_connection(url, prepare_threshold=None)
-    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    await say_how_to_begin(connection)
     return connection
 
 
 async def begin(connection: AsyncConnection, schema: str) -> None:
     """Configure a new transaction: the schema to work in, and how long to wait for what."""
     search_path = sql.Identifier(schema).as_string(connection)
-    await connection.execute(read_sql("configure_transaction"), {"search_path": search_path})
+    await configure_transaction(connection, {"search_path": search_path, **_WORK})
+
+
+async def refuse_hindrances(connection: AsyncConnection, schema: str) -> None:
+    """Make sure that nothing stands between a sync and its tables.
+
+    Raises:
+        FaultError: A view is in the place of a table, or row-level security may hide rows from this user: they would
+            count as missing, or their names be lost.
+    """
+    found = await fetch_hindrances(connection, schema=schema, tables=SYNC_TABLES)
+    if found.views:
+        raise FaultError(build_view(found.views[0], schema=schema))
+    if found.hidden:
+        raise FaultError(build_hidden_rows(found.hidden[0], schema=schema))
 
 
 @contextmanager
@@ -95,7 +122,7 @@ def answered(connection: AsyncConnection, *, within: float) -> Iterator[None]:
     except psycopg.OperationalError as error:
         if loop.time() < deadline:
             raise
-        raise SilenceError(f"no answer within {within:g} s") from error
+        raise SilenceError from error
     finally:
         timer.cancel()
 
@@ -125,6 +152,10 @@ class PostgresStore:
         self._copy: AsyncCopy | None = None
         self._answer_seconds: Final = answer_seconds
         self._staged = 0
+
+    @property
+    def encoding(self) -> str:
+        return read_encoding(self._connection)
 
     async def fetch_committed_run(self) -> StoredRun | None:
         """Read what this sync has already committed.
@@ -206,9 +237,16 @@ class PostgresStore:
     async def _merge(self, transferred: Transferred) -> StoredRun:
         with self._working():
             run = await self._fetch_merged_run(transferred)
-        if run is None:
-            raise RuntimeError("the merge returned no counts")
+            kept_out = await self._count_kept_out() + (run is None)
+            if run is None or kept_out:
+                raise FaultError(build_kept_out(kept_out, schema=self._settings.database_schema))
         return run
+
+    async def _count_kept_out(self) -> int:
+        """Count what a trigger, a rule or a view has dropped without a word: an incomplete merge is none."""
+        cursor = await self._connection.execute(read_sql("count_kept_out"))
+        row = await cursor.fetchone()
+        return int(row[0]) if row else 0
 
     async def _fetch_merged_run(self, transferred: Transferred) -> StoredRun | None:
         return await self._fetch_run(
@@ -293,6 +331,7 @@ async def open_postgres(settings: Settings, *, answer_seconds: float = ANSWER_SE
     with translated_errors(settings.database_schema):
         async with connected(settings, answer_seconds=answer_seconds) as connection:
             with answered(connection, within=answer_seconds):
+                await refuse_hindrances(connection, settings.database_schema)
                 await write_migrations(connection, schema=settings.database_schema)
                 await begin(connection, settings.database_schema)
                 await connection.execute(read_sql("create_staging"))

@@ -15,6 +15,9 @@ from importlib.resources import files
 from typing import Final
 
 import msgspec
+from estimatesync_postgres.connection import FaultError, read_encoding
+from estimatesync_postgres.faults import build_incomplete_encoding
+from estimatesync_postgres.text_encodings import COMPLETE
 from psycopg import AsyncConnection, sql
 
 _THIS_PACKAGE: Final = "estimatesync_job"
@@ -62,9 +65,12 @@ async def write_migrations(
         commit: without it the transaction goes on, and a rollback undoes what was applied.
 
     Raises:
-        psycopg.Error: Something is missing and this user may not create it.
+        psycopg.Error: Something is missing and this user may not create it; or all is, in a database whose encoding
+            cannot hold every text.
     """
-    if await _fetch_missing(connection, package):
+    if missing := await _fetch_missing(connection, package):
+        if len(missing) == len(read_migrations(package)):
+            _refuse_incomplete_encoding(connection)
         await connection.execute(read_sql("lock_migrations", package=package), {"schema": schema})
         # PostgreSQL asks for the right to create a schema even where IF NOT EXISTS would do nothing.
         if not await _fetch_flag(connection, read_sql("find_schema"), schema=schema):
@@ -75,6 +81,11 @@ async def write_migrations(
             await _apply(connection, migration, package)
     if commit:
         await connection.commit()
+
+
+def _refuse_incomplete_encoding(connection: AsyncConnection) -> None:
+    if (encoding := read_encoding(connection)) not in COMPLETE:
+        raise FaultError(build_incomplete_encoding(encoding))
 
 
 async def _fetch_missing(connection: AsyncConnection, package: str) -> tuple[Migration, ...]:

@@ -72,6 +72,10 @@ class TracedStore:
         self._store: Final = store
         self._tracer: Final = tracer
 
+    @property
+    def encoding(self) -> str:
+        return self._store.encoding
+
     async def fetch_committed_run(self) -> StoredRun | None:
         return await self._store.fetch_committed_run()
 

@@ -94,6 +94,11 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
 class EstimateStore(Protocol):
     """One transaction on the tables, open from the start: nothing is visible before `merge` has returned."""
 
+    @property
+    def encoding(self) -> str:
+        """The database's, in PostgreSQL's words, such as `UTF8`."""
+        ...
+
     async def fetch_committed_run(self) -> StoredRun | None:
         """Read what this sync has committed, even in an earlier process; None before that."""
         ...

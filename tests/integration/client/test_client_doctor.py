@@ -144,8 +144,7 @@ def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
         try:
-            parameters = psycopg.conninfo.conninfo_to_dict(database_url) | {"user": role}
-            of_role = psycopg.conninfo.make_conninfo("", **parameters)
+            of_role = urlsplit(database_url)._replace(netloc=f"{role}@").geturl()
             owner, other = (examine("database", DATABASE_URL=url) for url in (database_url, of_role))
             connection.execute("CREATE SCHEMA botzilla")
             in_foreign_schema = examine("database", DATABASE_URL=of_role)
@@ -160,6 +159,46 @@ def test_a_database_is_tried_by_a_connection_and_its_rights(examine: Callable[..
     assert f"GRANT CREATE ON DATABASE {urlsplit(database_url).path[1:]} TO {role}" in other["cure"]
     assert f"{role} may not write to the schema botzilla" in in_foreign_schema["cause"]
     assert granted["verdict"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("statements", "verdict", "said"),
+    [
+        pytest.param((), "ok", "may write to the schema botzilla", id="as a sync left it"),
+        pytest.param(
+            ("ALTER TABLE botzilla.estimate ENABLE ROW LEVEL SECURITY",),
+            "fault",
+            "row-level security may hide rows of the schema botzilla from doctor: estimate",
+            id="row security",
+        ),
+        pytest.param(
+            ("CREATE VIEW botzilla.branch AS SELECT 1 AS id",),
+            "fault",
+            "where a sync needs tables, there are views: branch",
+            id="a view",
+        ),
+        pytest.param(("ALTER DATABASE {} SET default_transaction_read_only = on",), "ok", "may write", id="a default"),
+    ],
+)
+def test_what_stands_between_a_sync_and_its_tables_is_found(
+    examine: Callable[..., Any], database_url: str, statements: tuple[str, ...], verdict: str, said: str
+) -> None:
+    name = urlsplit(database_url).path[1:]
+    role = f"doctor_{name}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+        connection.execute("CREATE SCHEMA botzilla; CREATE TABLE botzilla.estimate (id integer)")
+        connection.execute(f"GRANT USAGE ON SCHEMA botzilla TO {role}".encode())
+        connection.execute(f"GRANT ALL ON botzilla.estimate TO {role}".encode())
+        for statement in statements:
+            connection.execute(statement.format(name).encode())
+        try:
+            finding = examine("database", DATABASE_URL=urlsplit(database_url)._replace(netloc=f"{role}@").geturl())
+        finally:
+            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+    assert finding["verdict"] == verdict
+    assert said in finding["cause"].replace(role, "doctor")
 
 
 @pytest.mark.parametrize(

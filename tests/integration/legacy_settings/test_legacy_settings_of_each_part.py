@@ -38,7 +38,9 @@ def run(directory: Path, arguments: tuple[str, ...], environment: dict[str, str]
         pytest.param(API, {"AUTOMATION_API_KEY": "short"}, "API_KEY must not hold keys of less than 16", id="api"),
         pytest.param(OPERATOR, {"NODE_ENV": "x" * 65}, "ENVIRONMENT must be at most 64", id="operator"),
         pytest.param(SYNC, DATABASE, "DB_HOST, DB_NAME, DB_PASSWORD, DB_PORT, DB_USER were read as", id="sync"),
-        pytest.param(IMPORT, DATABASE, "The database in DATABASE_URL cannot be reached", id="import"),
+        pytest.param(
+            IMPORT, DATABASE, "The database in DATABASE_URL cannot be used: it cannot be reached", id="import"
+        ),
         pytest.param(ONE_MACHINE, DATABASE, "were read as DATABASE_URL", id="one-machine-database"),
         pytest.param(ONE_MACHINE, {"PORT": "many"}, "BIND must be an address and a port", id="one-machine-port"),
         pytest.param(

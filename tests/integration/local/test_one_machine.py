@@ -98,6 +98,20 @@ def count_estimates(database_url: str) -> int:
     return int(row[0])
 
 
+def test_variables_of_libpq_in_the_shell_are_for_other_programs(embedded_server: Server) -> None:
+    embedded_server.environment |= {
+        "PGOPTIONS": "-c datestyle=German",
+        "PGSERVICE": "none-such",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGDATABASE": "none-such",
+        "PGCLIENTENCODING": "LATIN1",
+    }
+
+    embedded_server.start()
+
+    assert embedded_server.post()
+
+
 def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: Receiver, database_url: str) -> None:
     server.start()
 
@@ -349,6 +363,25 @@ def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, server: Serv
 
     assert "The database cannot be used. Check DATABASE_URL and the database" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param("postgresql://sync:Hunter2%Tr0ub4dor@db/x", "its password holds a %", id="%"),
+        pytest.param("postgresql://sync:Hunter2@Tr0ub4dor@db/x", "its user or password holds an @", id="@"),
+        pytest.param("postgresql://sync:Hunter2/Tr0ub4dor@db/x", "its user or password holds a /", id="/"),
+        pytest.param("postgresql://sync:Hunter2@127.0.0.1:1/x?schema=Tr0ub4dor", "schema is Prisma's", id="schema"),
+        pytest.param("postgresql://sync:Hunter2@Tr0ub4dor.invalid/x", "its host has no address", id="host"),
+        pytest.param("postgresql://sync:Hunter2@127.0.0.1:1/x?service=Tr0ub4dor", "service cannot be", id="service"),
+    ],
+)  # fmt: skip
+def test_a_url_that_cannot_be_used_is_never_repeated(tmp_path: Path, server: Server, url: str, said: str) -> None:
+    told = run_and_fail(tmp_path, server.environment | {"DATABASE_URL": url})
+
+    assert said in told
+    assert not [secret for secret in ("Hunter2", "Tr0ub4dor") if secret in told]
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("is_in_file", [pytest.param(True, id="by .env"), pytest.param(False, id="by the environment")])

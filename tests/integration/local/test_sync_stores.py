@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
@@ -18,9 +19,10 @@ from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsErro
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
-from estimatesync_local.adapters.database import migrate
+from estimatesync_local.adapters.database import migrate, open_session, single_instance
 from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
 from estimatesync_operator.core.ports import BackendUnavailableError, StaleSyncError
+from psycopg import sql
 
 T = TypeVar("T")
 Act = Callable[[ApiStore, ReconcilerStore], Awaitable[T]]
@@ -64,6 +66,52 @@ def test_migrating_at_the_same_time_and_again_changes_nothing(database_url: str)
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT number FROM estimatesync_local.migration").fetchall()
     assert rows == [(1,), (2,), (3,)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"datestyle": "German", "timezone": "Pacific/Apia", "intervalstyle": "sql_standard"}, id="dates"),
+        pytest.param({"client_encoding": "LATIN1", "bytea_output": "escape", "search_path": ""}, id="texts"),
+        pytest.param({"default_transaction_read_only": "on", "default_transaction_deferrable": "on"}, id="read-only"),
+        pytest.param({"default_transaction_isolation": "serializable"}, id="serializable"),
+        pytest.param({"idle_session_timeout": "10min", "lock_timeout": "1"}, id="limits"),
+    ],
+)
+def test_what_the_database_sets_for_every_session_changes_nothing(database_url: str, settings: dict[str, str]) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for setting, value in settings.items():
+            statement = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            connection.execute(statement.format(sql.Identifier(str(name)), sql.Identifier(setting), sql.Literal(value)))
+
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
+        async with single_instance(database_url):
+            created = await api.create(build_sync())
+            async with await open_session(database_url) as session:
+                limit = await (await session.execute("SHOW idle_session_timeout")).fetchone()
+            assert limit == {"idle_session_timeout": "0"}
+            await reconciler.write_status(created, msgspec.structs.replace(QUEUED, message="🏠"))
+            return await reconciler.fetch("est-1")
+
+    asyncio.run(migrate(database_url))
+    asyncio.run(migrate(database_url))
+    stored = use(database_url, act)
+
+    assert stored is not None
+    assert stored.status.message == "🏠"
+    assert stored.metadata.creation_timestamp is not None
+    assert abs(stored.metadata.creation_timestamp - datetime.now(UTC)) < timedelta(minutes=5)
+
+
+def test_no_tables_are_made_in_a_database_that_cannot_hold_every_text(postgres_url: str, database_url: str) -> None:
+    name = f"latin_{psycopg.conninfo.conninfo_to_dict(database_url)['dbname']}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        statement = "CREATE DATABASE {} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        with pytest.raises(psycopg.Error, match="LATIN1, cannot hold every text"):
+            asyncio.run(migrate(urlsplit(database_url)._replace(path=f"/{name}").geturl()))
+        connection.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 def test_a_database_of_the_first_release_is_recognised_and_brought_up_to_date(database_url: str) -> None:

@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
+from estimatesync_local.adapters.postgres import find_programs as find_wheel_programs
+from estimatesync_postgres_server import created_server
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, running_sample
 
@@ -184,13 +186,12 @@ def test_a_database_without_a_free_connection_is_retryable(
     assert "no free connection" in job.result.error.message
 
 
-def test_a_read_only_database_is_refused(jobs: Any, sample: RunningSample, query: Query) -> None:
-    (statement,) = query(
-        "SELECT format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database())"
-    )
-    query(statement)
+def test_a_standby_is_refused(jobs: Any, sample: RunningSample) -> None:
+    with created_server(find_wheel_programs()) as server:
+        server.start()
+        server.become_standby()
 
-    job = jobs.run(sample)
+        job = jobs.run(sample, DATABASE_URL=server.url)
 
     assert job.process.returncode == 20
     assert "primary server" in job.result.error.message

@@ -1,197 +1,267 @@
-"""Errors of Attic Tech: temporary ones are retried, others are reported, and one new token serves all requests."""
+"""What others have set or put between a sync and its tables: it changes nothing, or is told as what it is.
+
+The store is used as a sync uses it, within the test's own process: these are matters of the database alone.
+"""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
+import psycopg
 import pytest
-from estimatesync_contract.causes import Reason
-from estimatesync_job.adapters.attic_tech import open_attic_tech
-from estimatesync_job.adapters.log import create_log
-from estimatesync_job.core.errors import SourceUnavailableError
-from estimatesync_job.core.queries import PageQuery
-from estimatesync_job.core.retry_delay import RetryPolicy
+from estimatesync_job.adapters.database import open_postgres
+from estimatesync_job.adapters.migrations import read_migrations, read_sql
+from estimatesync_job.core.errors import DatabaseRefusedError
+from estimatesync_job.core.ports import StoredRun, Transferred
+from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import parse_settings
-from sample_attic_tech import (
-    Delay,
-    Fault,
-    Request,
-    Reset,
-    Response,
-    RunningSample,
-    SampleConfig,
-    Truncate,
-    running_sample,
-)
+from psycopg import sql
 
-Fill = Callable[..., list[dict[str, Any]]]
 Query = Callable[..., list[Any]]
-PAGE = "/api/job-estimates"
-LOGIN = "/api/users/login"
+NOON = datetime(2025, 10, 16, 12, 30, tzinfo=UTC)
+
+FOREIGN = {
+    "datestyle": "German",
+    "intervalstyle": "sql_standard",
+    "bytea_output": "escape",
+    "client_encoding": "LATIN1",
+    "timezone": "Pacific/Apia",
+    "search_path": "pg_catalog",
+    "standard_conforming_strings": "off",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+    "lock_timeout": "1",
+}
+ROWS = (("2", "Ñandú 🏠", "Zürich"), ("1", "\\ back'slash", "Wien"))
+
+RAISES = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no' {using}; END$$"
+DROPS = "CREATE FUNCTION drop_it() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$"
+NOTES = (
+    "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$BEGIN INSERT INTO public.seen VALUES ('x'); RETURN NEW; END$$"
+)
+ON_INSERT = "CREATE TRIGGER t BEFORE INSERT ON botzilla.{} FOR EACH ROW EXECUTE FUNCTION {}()"
 
 
-def fail_first(faults: dict[str, Fault]) -> Callable[[Request], Fault | None]:
-    """Fail the first request for each of these pages (`login` counts as one)."""
-    seen: Counter[str] = Counter()
-
-    def on_request(request: Request) -> Fault | None:
-        page = request.parameters.get("page", "login")
-        seen[page] += 1
-        return faults.get(page) if seen[page] == 1 else None
-
-    return on_request
-
-
-def count(sample: RunningSample, path: str) -> int:
-    return sum(request.path == path for request in sample.requests)
+def build_row(identity: str, name: str, branch: str) -> Row:
+    values = dict.fromkeys(Row._fields, None) | {
+        "attic_tech_estimate_id": int(identity),
+        "name": name,
+        "at_updated_date": NOON,
+        "branch_name": branch,
+        "status_name": "open",
+    }
+    return Row(**values)  # type: ignore[arg-type] - every field is there
 
 
-def test_what_passes_is_retried(jobs: Any, sample: RunningSample, fill: Fill) -> None:
-    fill(70)
-    sample.on_request = fail_first({
-        "login": Response(status=503),
-        "1": Response(status=500, body=b"<html>"),
-        "2": Reset(),
-        "3": Truncate(after=500),
-        "4": Response(status=200, headers={"Content-Type": "text/html"}, body=b"<html>please wait</html>"),
-        "5": Response(status=200, headers={"Content-Type": "application/json"}, body=b'{"docs":[{"id"'),
-        "6": Response(status=504, headers={"Content-Type": "text/html"}, body=b"<html>Gateway Timeout</html>"),
-    })  # fmt: skip
+def sync(url: str, *rows: tuple[str, str, str], uid: str = "") -> StoredRun:
+    """Stage and merge rows as a sync does, or find what it has stored already."""
+    settings = parse_settings(
+        {
+            "SYNC_ID": "est-1",
+            "SYNC_UID": uid or str(uuid4()),
+            "SYNC_START_DATE": "2025-01-01",
+            "SYNC_END_DATE": "2025-10-16",
+            "ATTIC_TECH_EMAIL": "a@b.example",
+            "ATTIC_TECH_PASSWORD": "made-up",
+            "DATABASE_URL": "postgresql://db/x",
+            "DATABASE_WAIT_SECONDS": "0",
+        }
+    )
 
-    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="6")
+    async def run() -> StoredRun:
+        async with open_postgres(replace(settings, database_url=url)) as store:
+            stored = await store.fetch_committed_run()
+            if stored is not None:
+                return stored
+            await store.write_rows([build_row(*row) for row in rows], {})
+            transferred = Transferred(pages=1, records=len(rows), skipped=0, skipped_ids=(), complete_as_of=NOON)
+            return await store.merge(transferred)
 
-    assert job.process.returncode == 0
-    assert (job.result.results.new_estimates, job.result.results.total_processed) == (70, 70)
-    assert count(sample, PAGE) == 7 + 6 + 1
-    assert "Page 1 failed (HTTP 500). Attempt 2 of 7 in" in job.output
+    return asyncio.run(run())
 
 
-def test_a_server_that_asks_to_wait_is_left_alone_for_that_time(jobs: Any, sample: RunningSample, fill: Fill) -> None:
-    fill(40)
-    # Page 4 becomes due while page 3 waits.
-    asked_to_wait = Response(status=429, headers={"Retry-After": "1"})
-    sample.on_request = fail_first({"2": Delay(seconds=0.3), "3": asked_to_wait})
+@pytest.fixture
+def role(query: Query, database_url: str) -> str:
+    """A user who may create a schema, and owns nothing yet."""
+    name = urlsplit(database_url).path[1:]
+    query(f"CREATE ROLE role_{name} LOGIN")
+    query(f"GRANT CREATE ON DATABASE {name} TO role_{name}")
+    return f"role_{name}"
 
-    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="2")
 
-    *pages, _closing = sample.requests
-    times = [(request.parameters.get("page"), request.received_at) for request in pages]
-    refused = next(time for page, time in times if page == "3")
-    assert job.process.returncode == 0
-    assert {page for page, time in times if time > refused and page != "2"} == {"3", "4"}
-    assert min((time - refused).total_seconds() for page, time in times if time > refused and page != "2") >= 1
+def of_role(url: str, role: str) -> str:
+    return urlsplit(url)._replace(netloc=f"{role}@").geturl()
+
+
+def check_that_syncs_work(url: str, query: Query) -> None:
+    uid = str(uuid4())
+    first, again = sync(url, *ROWS, uid=uid), sync(url, *ROWS, uid=uid)
+    second = sync(url, *ROWS)
+
+    assert first.results.new_estimates == len(ROWS)
+    assert again.complete_as_of == NOON
+    assert second.results.unchanged_estimates == len(ROWS)
+    query("SET datestyle = 'ISO'; SET timezone = 'UTC'; SET client_encoding = 'UTF8'")
+    found = query("SELECT name, at_updated_date FROM botzilla.estimate ORDER BY attic_tech_estimate_id DESC")
+    assert found == [(name, NOON) for _, name, _ in ROWS]
+
+
+@pytest.mark.parametrize("target", ["DATABASE {name}", "ROLE {role}", "ROLE {role} IN DATABASE {name}"])
+def test_defaults_of_the_server_change_nothing(query: Query, database_url: str, role: str, target: str) -> None:
+    changed = target.format(name=urlsplit(database_url).path[1:], role=role)
+    for setting, value in FOREIGN.items():
+        query(f"ALTER {changed} SET {setting} = '{value}'")
+
+    check_that_syncs_work(of_role(database_url, role), query)
+
+
+def test_parameters_of_the_url_change_nothing(query: Query, database_url: str) -> None:
+    options = quote(" ".join(f"-c {name}={value}" for name, value in FOREIGN.items()))
+
+    check_that_syncs_work(f"{database_url}&options={options}&client_encoding=LATIN1", query)
+
+
+def test_variables_of_the_environment_change_nothing(
+    query: Query, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"PGDATESTYLE": "German", "PGTZ": "Pacific/Apia", "PGCLIENTENCODING": "LATIN1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PGOPTIONS", "-c search_path=pg_catalog -c default_transaction_read_only=on")
+
+    check_that_syncs_work(database_url, query)
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("table", "policies"),
     [
-        pytest.param(Response(status=502), id="bad-gateway"),
-        pytest.param(Response(status=504), id="gateway-timeout"),
-        pytest.param(Reset(), id="reset"),
-        pytest.param(Truncate(after=10), id="truncated"),
+        pytest.param("estimate", "", id="no-policy"),
+        pytest.param("branch", "CREATE POLICY p ON botzilla.branch USING (false)", id="of-no-row"),
+        pytest.param("sync_run", "CREATE POLICY p ON botzilla.sync_run FOR SELECT USING (true)", id="to-read"),
+        pytest.param(
+            "estimate",
+            "CREATE POLICY p ON botzilla.estimate USING (true);"
+            "CREATE POLICY r ON botzilla.estimate AS RESTRICTIVE USING (false)",
+            id="restricted",
+        ),
     ],
 )
-def test_after_the_last_attempt_it_gives_up(jobs: Any, sample: RunningSample, fault: Fault) -> None:
-    settings = parse_settings(jobs.build_environment(sample))
-    policy = RetryPolicy(attempts=3, first_delay=0.01)
-    sample.on_request = lambda request: fault if request.path == PAGE else None
-
-    async def fetch() -> None:
-        with open("/dev/null", "w") as nowhere:  # noqa: ASYNC230, PTH123 - a device
-            async with open_attic_tech(settings, log=create_log("text", nowhere, sync_id="s"), policy=policy) as source:
-                await source.login()
-                await source.fetch_page(PageQuery(page=1, number=1, limit=10))
-
-    with pytest.raises(SourceUnavailableError, match=r"Attic Tech is not available\. Page 1 failed 3 times"):
-        asyncio.run(fetch())
-    assert count(sample, PAGE) == 3
-
-
-def test_a_token_that_expires_is_renewed_once_for_all_pages_in_flight(
-    jobs: Any, sample: RunningSample, fill: Fill
+def test_row_level_security_is_named_before_anything_is_lost(
+    query: Query, database_url: str, role: str, table: str, policies: str
 ) -> None:
-    fill(120)
+    sync(database_url, *ROWS)
+    grant(query, role)
+    query(f"ALTER TABLE botzilla.{table} ENABLE ROW LEVEL SECURITY; {policies}")
 
-    def revoke_once(request: Request) -> None:
-        if request.parameters.get("page") == "5" and count(sample, LOGIN) == 1:
-            sample.revoke_tokens()
+    with pytest.raises(DatabaseRefusedError, match=f"row-level security may hide rows of {table} in schema botzilla"):
+        sync(of_role(database_url, role), *ROWS)
 
-    sample.on_request = revoke_once
-    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="4")
 
-    assert job.process.returncode == 0
-    assert job.result.results.total_processed == 120
-    assert count(sample, LOGIN) == 2
+def test_row_level_security_that_hides_nothing_is_no_hindrance(query: Query, database_url: str, role: str) -> None:
+    sync(database_url, *ROWS)
+    grant(query, role)
+    for table in ("estimate", "branch", "sales_person", "estimate_status", "sync_run"):
+        query(f"ALTER TABLE botzilla.{table} ENABLE ROW LEVEL SECURITY")
+        query(f"CREATE POLICY p ON botzilla.{table} TO {role} USING (true)")
+
+    for url in (database_url, of_role(database_url, role)):
+        assert sync(url, *ROWS).results.unchanged_estimates == len(ROWS)
+
+
+def grant(query: Query, role: str) -> None:
+    query(f"GRANT USAGE ON SCHEMA botzilla TO {role}")
+    query(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA botzilla TO {role}")
+
+
+@pytest.mark.parametrize(("kind", "table"), [("VIEW", "estimate"), ("MATERIALIZED VIEW", "branch")])
+def test_a_view_in_the_place_of_a_table_is_named(query: Query, database_url: str, kind: str, table: str) -> None:
+    sync(database_url, *ROWS)
+    query(f"ALTER TABLE botzilla.{table} RENAME TO moved; CREATE {kind} botzilla.{table} AS TABLE botzilla.moved")
+
+    with pytest.raises(DatabaseRefusedError, match=f"{table} in schema botzilla is a view, not a table. Rename it"):
+        sync(database_url, *ROWS)
 
 
 @pytest.mark.parametrize(
-    ("refusals", "exit_code", "logins"),
-    [pytest.param(3, 0, 4, id="until one arrives in time"), pytest.param(99, 10, 11, id="but not for ever")],
-)
-def test_tokens_that_expire_before_they_arrive_are_renewed_again(
-    jobs: Any, refusals: int, exit_code: int, logins: int
+    ("statements", "said"),
+    [
+        pytest.param((RAISES.format(using=""), ON_INSERT.format("estimate", "refuse")), r"\(no\)", id="raises"),
+        *(
+            pytest.param(
+                (RAISES.format(using=f"USING ERRCODE = '{code}'"), ON_INSERT.format(table, "refuse")),
+                "a trigger of the tables in schema botzilla refuses. Correct or remove it",
+                id=f"raises-{code}",
+            )
+            for code, table in [("23505", "estimate"), ("55P03", "branch"), ("40001", "sync_run")]
+        ),
+        pytest.param(
+            ("CREATE TABLE public.seen (name text UNIQUE)", NOTES, ON_INSERT.format("estimate", "note")),
+            "a trigger of the tables in schema botzilla refuses",
+            id="fails-elsewhere",
+        ),
+        *(
+            pytest.param((DROPS, ON_INSERT.format(table, "drop_it")), "keeps them out", id=f"drops-{table}")
+            for table in ("estimate", "branch", "sync_run")
+        ),
+        pytest.param(("CREATE RULE r AS ON INSERT TO botzilla.branch DO INSTEAD NOTHING",), "keeps", id="rule"),
+    ],
+)  # fmt: skip
+def test_a_trigger_that_refuses_or_drops_rows_is_told(
+    query: Query, database_url: str, statements: tuple[str, ...], said: str
 ) -> None:
-    def lag() -> datetime:
-        return datetime.now(UTC) - timedelta(hours=1)
+    sync(database_url)
+    for statement in statements:
+        query(statement)
 
-    # By the Date of each answer, the sample's tokens have expired when they are given out.
-    with running_sample(SampleConfig(clock=lag, token_lifetime=timedelta(minutes=1))) as sample:
-        sample.on_request = lambda _: sample.revoke_tokens() if 0 < count(sample, PAGE) <= refusals else None
-        job = jobs.run(sample, SYNC_CONCURRENCY="1")
+    with pytest.raises(DatabaseRefusedError, match=said):
+        sync(database_url, *ROWS)
 
-    assert job.process.returncode == exit_code
-    assert count(sample, LOGIN) == logins
-    if exit_code:
-        assert job.result.error.reason is Reason.SOURCE_UNAVAILABLE
-        assert "Each of 10 tokens had expired before page 1" in job.result.error.message
+    assert query("SELECT count(*) FROM botzilla.estimate") == [0]
 
 
-@pytest.mark.parametrize(
-    ("status", "reason"),
-    [pytest.param(401, Reason.LOGIN_FAILED, id="401"), pytest.param(403, Reason.SOURCE_INVALID, id="403")],
-)
-def test_a_fresh_token_that_is_refused_too_ends_it(
-    jobs: Any, sample: RunningSample, status: int, reason: Reason
+@pytest.fixture
+def latin_url(postgres_url: str, database_url: str) -> Iterator[str]:
+    """URL of an empty database whose encoding is LATIN1."""
+    name = f"latin_{urlsplit(database_url).path[1:]}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        statement = "CREATE DATABASE {} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def test_no_new_tables_are_made_in_a_database_that_cannot_hold_every_text(latin_url: str) -> None:
+    with pytest.raises(DatabaseRefusedError, match=r"LATIN1, cannot hold every text.*ENCODING 'UTF8'"):
+        sync(latin_url)
+
+    with psycopg.connect(latin_url) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname = 'botzilla'").fetchone() == (0,)
+
+
+def test_in_tables_that_are_there_a_text_that_does_not_fit_skips_its_record_alone(
+    jobs: Any, sample: Any, fill: Callable[..., list[dict[str, Any]]], latin_url: str
 ) -> None:
-    sample.on_request = lambda request: Response(status=status) if request.path == PAGE else None
+    with psycopg.connect(latin_url) as connection:
+        connection.execute("CREATE SCHEMA botzilla; SET search_path = botzilla")
+        connection.execute(read_sql("create_version_table"))
+        for migration in read_migrations():
+            connection.execute(migration.sql)
+            connection.execute(read_sql("insert_version"), {"version": migration.version, "name": migration.name})
+    plain = dict.fromkeys(("client", "property", "user", "branch", "crew_notes"))
+    _, second, *_ = [sample.store.update(record["id"], {**plain, "name": "Dach für Ñandú"}) for record in fill(150)]
+    sample.store.update(second["id"], {"crew_notes": "a 🏠 and 12 €"})
 
-    # One request at a time: of several, more than one may be refused before the first has ended the sync.
-    job = jobs.run(sample, SYNC_CONCURRENCY="1")
+    job = jobs.run(sample, DATABASE_URL=latin_url, SYNC_END_DATE="2099-01-01")
 
-    assert job.process.returncode == 20
-    assert job.result.error.reason is reason
-    assert (count(sample, LOGIN), count(sample, PAGE)) == (2, 2)
-
-
-@pytest.mark.parametrize("path", [LOGIN, PAGE])
-def test_neither_credentials_nor_token_follow_a_redirect(jobs: Any, sample: RunningSample, path: str) -> None:
-    with running_sample() as other:
-        location = {"Location": f"{other.url}{path}"}
-        sample.on_request = lambda request: Response(status=307, headers=location) if request.path == path else None
-
-        job = jobs.run(sample)
-
-        assert job.process.returncode == 20
-        assert job.result.error.reason is Reason.SOURCE_INVALID
-        assert "correct ATTIC_TECH_URL" in job.result.error.message
-        assert other.requests == []
-
-
-def test_no_secret_is_in_the_log_or_the_result_whatever_fails(jobs: Any, sample: RunningSample, fill: Fill) -> None:
-    fill(20)
-    tokens: list[str] = []
-
-    def fail_now_and_then(request: Request) -> Fault | None:
-        tokens.append(request.headers.get("authorization", "").removeprefix("Bearer "))
-        return fault(request)
-
-    fault = fail_first({"login": Reset(), "1": Response(status=500), "2": Response(status=400)})
-    sample.on_request = fail_now_and_then
-    job = jobs.run(sample, SYNC_PAGE_SIZE="10")
-
-    assert job.process.returncode == 20
-    shown = job.output + str(job.result)
-    assert any(tokens)
-    assert not [secret for secret in ("made-up-password", *filter(None, tokens)) if secret in shown]
+    assert job.process.returncode == 0, job.output
+    assert job.result.results.skipped_estimates == 1
+    assert job.result.skipped_ids == (str(second["id"]),)
+    assert "crew_notes holds a character that the database's encoding, LATIN1, lacks" in job.output
+    with psycopg.connect(latin_url, client_encoding="UTF8") as connection:
+        stored = connection.execute("SELECT count(*), min(name) FROM botzilla.estimate").fetchone()
+    assert stored == (149, "Dach für Ñandú")

@@ -51,6 +51,7 @@ def rights(**fields: Any) -> Rights:
     good = {
         "database": "botzilla",
         "user": "sync",
+        "encoding": "UTF8",
         "is_read_only": False,
         "can_create_schema": True,
         "has_schema": False,
@@ -74,6 +75,9 @@ READY: dict[str, Any] = {"has_schema": True, "can_use_schema": True, "can_create
         pytest.param({**READY, "can_write_table": True}, Verdict.OK, "", id="a complete schema needs no more"),
         pytest.param({**READY, "can_write_table": False}, Verdict.FAULT, "GRANT USAGE", id="the tables of others"),
         pytest.param({"is_read_only": True}, Verdict.FAULT, "primary server", id="a replica"),
+        pytest.param({"encoding": "LATIN1"}, Verdict.FAULT, "ENCODING 'UTF8'", id="a new set in another encoding"),
+        pytest.param({**READY, "can_write_table": True, "encoding": "LATIN1"}, Verdict.UNKNOWN, "Move to", id="an old"),
+        pytest.param({**READY, "can_write_table": True, "encoding": "SQL_ASCII"}, Verdict.OK, "", id="all bytes"),
     ],
 )
 def test_the_rights_that_a_sync_needs_suffice(fields: dict[str, Any], verdict: Verdict, cure: str) -> None:

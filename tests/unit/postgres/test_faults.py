@@ -57,6 +57,35 @@ def test_a_quota_is_told_from_a_defect_of_the_server_by_the_routine() -> None:
     assert "lacks disk space" in fault.text
 
 
+@pytest.mark.parametrize(
+    ("sqlstate", "routine", "place", "cure"),
+    [
+        pytest.param("0A000", "call_bool_check_hook", None, "primary server", id="standby"),
+        pytest.param("23505", "exec_stmt_raise", None, "a trigger of the tables in schema botzilla", id="raised"),
+        pytest.param("23505", "_bt_check_unique", "audit", "a trigger of the tables", id="in-a-table-elsewhere"),
+        pytest.param("42501", "ExecWithCheckOptions", None, "row-level security", id="policy"),
+        pytest.param("P0001", "", None, "a trigger of the tables", id="its-own-class"),
+        pytest.param("22P05", "", None, "ENCODING 'UTF8'", id="encoding"),
+    ],
+)
+def test_what_others_have_put_there_is_told_by_routine_or_place(
+    sqlstate: str, routine: str, place: str | None, cure: str
+) -> None:
+    fault = decide_work_fault(
+        sqlstate, "nein", routine=routine, place=place, schema="botzilla", variable="DATABASE_URL"
+    )
+
+    assert fault.kind is REFUSED
+    assert cure in fault.text
+
+
+@pytest.mark.parametrize("place", ["botzilla", "pg_catalog", "pg_temp_3"])
+def test_a_taken_name_in_tables_of_a_sync_is_another_sessions(place: str) -> None:
+    fault = decide_work_fault("23505", "nein", place=place, schema="botzilla", variable="DATABASE_URL")
+
+    assert fault.kind is UNAVAILABLE
+
+
 def test_a_connection_that_breaks_has_no_text_of_its_own() -> None:
     fault = decide_work_fault(None, "sending failed: db.internal", schema="botzilla", variable="DATABASE_URL")
 

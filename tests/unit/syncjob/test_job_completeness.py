@@ -200,6 +200,10 @@ class Table:
 
     staged: list[Row] = field(default_factory=list)
 
+    @property
+    def encoding(self) -> str:
+        return "UTF8"
+
     async def fetch_committed_run(self) -> StoredRun | None:
         return None
 

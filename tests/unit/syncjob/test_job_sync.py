@@ -101,6 +101,10 @@ class ListStore:
     unshown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     is_closed: bool = False
 
+    @property
+    def encoding(self) -> str:
+        return "UTF8"
+
     async def fetch_committed_run(self) -> StoredRun | None:
         return self.committed
 

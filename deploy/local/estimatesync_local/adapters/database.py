@@ -7,12 +7,13 @@ fails as soon as the database does, and works again as soon as the database is b
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from estimatesync_job.adapters.migrations import write_migrations
 from estimatesync_postgres.connection import create_connection, read_fault
-from psycopg.rows import DictRow, dict_row
+from estimatesync_postgres.session import configure_session
+from psycopg.rows import DictRow, dict_row, tuple_row
 
 from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError
 
@@ -39,8 +40,30 @@ async def migrate(database_url: str) -> None:
     Raises:
         psycopg.Error: The database cannot be reached, or refuses.
     """
-    async with await create_connection(database_url) as connection:
+    async with await open_session(database_url) as connection:
+        await connection.set_autocommit(False)
+        connection.row_factory = tuple_row
         await write_migrations(connection, schema=_SCHEMA, package=_PACKAGE)
+
+
+async def open_session(
+    database_url: str, *, connect_seconds: int | None = None, asks_why: bool = True
+) -> psycopg.AsyncConnection[Any]:
+    """Connect in autocommit mode, with rows as dictionaries, and set what a session relies on.
+
+    Raises:
+        psycopg.Error: The database cannot be reached, or refuses.
+    """
+    defaults = {"connect_timeout": connect_seconds} if connect_seconds else {}
+    connection = await create_connection(
+        database_url, defaults=defaults, asks_why=asks_why, autocommit=True, row_factory=dict_row
+    )
+    try:
+        await configure_session(connection, {"search_path": _SCHEMA})
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 class ReconnectingConnection:
@@ -72,13 +95,7 @@ class ReconnectingConnection:
 
     async def _reconnect(self) -> Connection:
         await self._disconnect()
-        return await create_connection(
-            self._database_url,
-            defaults={"connect_timeout": _CONNECT_SECONDS},
-            asks_why=False,
-            autocommit=True,
-            row_factory=dict_row,
-        )
+        return await open_session(self._database_url, connect_seconds=_CONNECT_SECONDS, asks_why=False)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -106,7 +123,7 @@ async def single_instance(database_url: str) -> AsyncIterator[None]:
         DatabaseError: The database cannot be reached.
     """
     try:
-        connection = await create_connection(database_url, autocommit=True)
+        connection = await open_session(database_url)
     except psycopg.Error as error:
         raise DatabaseError(f"The database cannot be used: {describe_error(error)}.") from error
     async with connection:
@@ -119,7 +136,7 @@ def describe_error(error: psycopg.Error) -> str:
     return read_fault(error, schema=_SCHEMA).text
 
 
-async def _take_lock(connection: psycopg.AsyncConnection) -> None:
+async def _take_lock(connection: Connection) -> None:
     await connection.execute(_LIMIT_LOCK_WAIT)
     try:
         await connection.execute(_LOCK)

@@ -29,10 +29,9 @@ from estimatesync_contract.estimate_sync import (
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
-from estimatesync_postgres.connection import create_connection
 from psycopg.rows import DictRow
 
-from estimatesync_local.adapters.database import ReconnectingConnection, describe_error
+from estimatesync_local.adapters.database import ReconnectingConnection, describe_error, open_session
 from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 _INSERT: Final = """
@@ -378,7 +377,7 @@ async def listen(database_url: str, *, on_name: Callable[[str], None], on_connec
     failures = 0
     while True:
         try:
-            async with await create_connection(database_url, asks_why=False, autocommit=True) as connection:
+            async with await open_session(database_url, asks_why=False) as connection:
                 await connection.execute(_LISTEN)
                 failures = 0
                 on_connect()

@@ -6,9 +6,11 @@ from itertools import groupby
 from typing import Any, Final
 
 import psycopg
+from estimatesync_job.adapters.database import begin, refuse_hindrances
 from estimatesync_job.adapters.migrations import read_sql as read_sync_sql
-from estimatesync_postgres.connection import ConnectionFaultError, create_connection
-from psycopg import AsyncConnection, IsolationLevel, sql
+from estimatesync_postgres.connection import FaultError, create_connection
+from estimatesync_postgres.session import configure_transaction, say_how_to_begin
+from psycopg import AsyncConnection, IsolationLevel
 
 from estimatesync_import.core.errors import DatabaseFault
 from estimatesync_import.core.old_schema import OldColumn, OldForeignKey, OldSchema, OldTable
@@ -57,9 +59,8 @@ async def open_old_database(databases: Databases) -> AsyncIterator[OldDatabase]:
     """
     with _translated(databases.old_variable):
         connection = await _connect(databases.old_url, databases.old_variable)
-        await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        await connection.set_read_only(True)
-        await connection.execute(read_sql("configure_reading"))
+        await say_how_to_begin(connection, isolation=IsolationLevel.REPEATABLE_READ, is_read_only=True)
+        await configure_transaction(connection, {})
     try:
         yield OldDatabase(connection, databases.old_variable)
     finally:
@@ -75,8 +76,9 @@ async def open_our_database(databases: Databases) -> AsyncIterator[AsyncConnecti
     """
     with _translated(DATABASE_URL.name):
         async with await _connect(databases.url, DATABASE_URL.name) as connection:
-            search_path = sql.Identifier(databases.schema).as_string(connection)
-            await connection.execute(read_sync_sql("configure_transaction"), {"search_path": search_path})
+            await say_how_to_begin(connection)
+            await begin(connection, databases.schema)
+            await refuse_hindrances(connection, databases.schema)
             yield connection
             # Leaving the connection would commit otherwise: what should stay has been committed by now.
             await connection.rollback()
@@ -126,7 +128,7 @@ def _build_column(name: str, type_name: str, category: str, max_length: int | No
 
 def build_database_fault(error: psycopg.Error, *, variable: str) -> DatabaseFault:
     """Build the error, which names the database by its variable. A text without a code may hold a user's name."""
-    if isinstance(error, ConnectionFaultError):
+    if isinstance(error, FaultError):
         return DatabaseFault(f"The database in {variable} cannot be used: {error.fault.text}.")
     if error.sqlstate is None:
         return DatabaseFault(f"The database in {variable} broke the connection: try again.")

@@ -1,0 +1,28 @@
+"""Which versions of PostgreSQL are supported is said alike by the page, the tests and the tasks."""
+
+import re
+from pathlib import Path
+
+from estimatesync_local.adapters.postgres import find_programs
+from estimatesync_postgres_server import NEWEST, OLDEST, OLDEST_PROGRAMS, read_major
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_names_the_versions_that_are_tested() -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+
+    assert re.search(rf"PostgreSQL {OLDEST}\s+or newer", page)
+    assert f"Tested with {OLDEST} (Debian's" in page
+    assert re.search(rf"and {NEWEST}, the\s+oldest and the newest", page)
+
+
+def test_the_usual_server_of_the_tests_is_the_newest() -> None:
+    assert read_major(find_programs()) == NEWEST
+
+
+def test_the_task_installs_the_oldest() -> None:
+    task = (ROOT / "Makefile").read_text()
+
+    assert f"postgresql-{OLDEST}" in task
+    assert str(OLDEST_PROGRAMS / "postgres") in task

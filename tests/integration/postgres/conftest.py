@@ -1,0 +1,56 @@
+"""A server of the oldest supported version, whose messages are not English where a test wants that."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from estimatesync_contract.result import parse_result
+from estimatesync_postgres_server import OLDEST, OLDEST_PROGRAMS, PostgresServer, created_server
+from sample_attic_tech import RunningSample, SampleConfig
+
+
+@pytest.fixture(scope="module")
+def start_oldest() -> Iterator[Callable[..., PostgresServer]]:
+    """Start servers of the oldest version; skipped where Debian's package is not installed."""
+    if not (OLDEST_PROGRAMS / "postgres").exists():
+        pytest.skip(f"PostgreSQL {OLDEST} is not installed: apt install postgresql-{OLDEST} (make oldest-postgres)")
+    with ExitStack() as stack:
+
+        def start(language: str | None = None) -> PostgresServer:
+            server = stack.enter_context(created_server(OLDEST_PROGRAMS))
+            server.start(language=language)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def run_job(tmp_path: Path) -> Callable[[RunningSample, str], dict[str, int]]:
+    """Run the sync program over all days, and return what it counted."""
+
+    def run(sample: RunningSample, url: str) -> dict[str, int]:
+        uid, path = str(uuid4()), tmp_path / "result"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "SYNC_ID": "est-1",
+            "SYNC_UID": uid,
+            "SYNC_START_DATE": "2025-01-01",
+            "SYNC_END_DATE": "2099-01-01",
+            "ATTIC_TECH_URL": sample.url,
+            "ATTIC_TECH_EMAIL": SampleConfig().email,
+            "ATTIC_TECH_PASSWORD": SampleConfig().password,
+            "DATABASE_URL": url,
+            "TERMINATION_MESSAGE_PATH": str(path),
+        }
+        program = [sys.executable, "-m", "estimatesync_job"]
+        ended = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout
+        results = parse_result(path.read_text(), sync_uid=uid).results
+        return {"new": results.new_estimates, "unchanged": results.unchanged_estimates}
+
+    return run

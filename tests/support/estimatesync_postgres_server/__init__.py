@@ -1,0 +1,136 @@
+"""A PostgreSQL server of a version that a test chooses, with messages in a language that it chooses.
+
+The tests' usual server is the one of the embedded wheel, which is the newest that is supported. Debian's own package is
+the oldest, and the only one here with messages in other languages.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from estimatesync_local.adapters.postgres import build_process_options, find_account
+
+PROGRAMS_VARIABLE: Final = "ESTIMATESYNC_TEST_POSTGRES"
+"""The directory with the programs of another version: all tests then run on that."""
+
+OLDEST: Final = 15
+NEWEST: Final = 18
+"""The major versions of PostgreSQL that are supported, and tested; docs/install.md names the same."""
+
+OLDEST_PROGRAMS: Final = Path(f"/usr/lib/postgresql/{OLDEST}/bin")
+"""Where Debian's package keeps them."""
+
+LANGUAGES: Final = {"German": "de_DE", "Spanish": "es_ES", "French": "fr_FR"}
+_START_SECONDS: Final = 60
+_SETTINGS: Final = {
+    # Nothing here has to survive a power cut.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "listen_addresses": "",
+}
+
+
+class PostgresServer:
+    """One server and its data; everybody who can enter the directory of its socket is trusted."""
+
+    def __init__(self, programs: Path, data: Path, sockets: Path) -> None:
+        """Take two empty directories; the path of the second must be short, for that of a socket is limited."""
+        self._programs: Final = programs
+        self.data: Final = data
+        self._sockets: Final = sockets
+        self._account: Final = find_account(data)
+        self.url: Final = f"postgresql:///postgres?{urlencode({'host': str(sockets), 'user': 'postgres'})}"
+        """As a superuser, database `postgres`."""
+
+    def create(self) -> None:
+        """Make the data."""
+        for directory in (self.data, self._sockets):
+            directory.chmod(0o700)
+            if self._account is not None:
+                os.chown(directory, self._account.user, self._account.group)
+        self._run("initdb", "--encoding=UTF8", "--locale=C", "--username=postgres", "--auth=trust", "--no-sync")
+
+    def start(self, *, language: str | None = None) -> None:
+        """Start it with messages in one of LANGUAGES, or in English."""
+        settings = {**_SETTINGS, "unix_socket_directories": str(self._sockets)}
+        if language is not None:
+            settings["lc_messages"] = self._create_locale(LANGUAGES[language])
+        options = shlex.join([part for name, value in settings.items() for part in ("-c", f"{name}={value}")])
+        log = str(self._sockets / "log")
+        self._run("pg_ctl", "start", "-l", log, "-w", "-t", str(_START_SECONDS), "-o", options)
+
+    def stop(self) -> None:
+        """Stop it cleanly."""
+        self._run("pg_ctl", "stop", "-m", "fast", "-w")
+
+    def become_standby(self) -> None:
+        """Start again as a server that only replays what another one has written."""
+        self.stop()
+        (self.data / "standby.signal").touch()
+        self.start()
+
+    def _create_locale(self, name: str) -> str:
+        """Compile a locale with glibc's own tool, which few machines have beyond their own language."""
+        target = self._sockets / f"{name}.UTF-8"
+        command = ["localedef", "-i", name, "-f", "UTF-8", str(target)]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - fixed names and a path of our own
+        for path in (target, *target.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return target.name
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # The server inherits what pg_ctl writes to: a pipe would never close.
+        with tempfile.TemporaryFile() as output:
+            ended = subprocess.run(  # noqa: S603 - programs of a package, paths of our own
+                [str(self._programs / program), "-D", str(self.data), *arguments],
+                check=False,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={"PATH": os.environ["PATH"], "LANG": "C", "LOCPATH": str(self._sockets)},
+                **build_process_options(self._account),
+            )
+            output.seek(0)
+            if ended.returncode != 0:
+                raise RuntimeError(f"{program} failed: {output.read().decode(errors='replace')}")
+
+
+@contextmanager
+def created_server(programs: Path) -> Iterator[PostgresServer]:
+    """Make a server's data; what is running at the end is stopped, and everything removed."""
+    # Not pytest's own directory: its path is too long for a socket.
+    base = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
+    base.chmod(0o711)
+    data, sockets = base / "data", base / "s"
+    for directory in (data, sockets):
+        directory.mkdir()
+    server = PostgresServer(programs, data, sockets)
+    try:
+        server.create()
+        yield server
+    finally:
+        if (data / "postmaster.pid").exists():
+            server.stop()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def read_major(programs: Path) -> int:
+    """Ask programs for their major version."""
+    command = [str(programs / "postgres"), "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - a package's
+    return int(printed.partition("(PostgreSQL) ")[2].partition(".")[0])
+
+
+def find_programs(environment: Mapping[str, str]) -> Path | None:
+    """Find the programs of the version that all tests are to run on; None for the usual one."""
+    given = environment.get(PROGRAMS_VARIABLE)
+    return Path(given) if given else None
