@@ -14,7 +14,7 @@ import ipaddress
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -31,8 +31,10 @@ _NAMED_KEY: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<key>.
 _KEY: Final = re.compile(r"[!-~]+")
 
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_ELEMENT: Final = re.compile(rf'(?:[^",]|{_QUOTED.pattern})+')
-_PAIR: Final = re.compile(rf'(?:[^";]|{_QUOTED.pattern})+')
+_MARK: Final = re.compile(r'(?<!\\)(?:\\\\)*"|[,;]')
+"""What separates, and the quotes that are no part of a quoted text."""
+_MAX_CHAIN: Final = 8192
+"""Characters that are read of the headers that name clients, from their end: enough for a hundred proxies."""
 _ADDRESS_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<v4>[0-9.]+))(?::[A-Za-z0-9._-]*)?")
 UNKNOWN_CLIENT: Final = "unknown"
 """Whoever it is: no proxy says, or the connection has no address."""
@@ -147,33 +149,52 @@ def _find_repeated(values: Iterable[T]) -> list[T]:
     return [value for value, count in Counter(values).items() if count > 1]
 
 
-def parse_forwarded(*, x_forwarded_for: str, forwarded: str) -> tuple[str, ...]:
-    """List who asked whom, the first one first, as proxies write it: https://www.rfc-editor.org/rfc/rfc7239.
+def parse_forwarded(*, x_forwarded_for: str, forwarded: str) -> Iterator[str]:
+    """Yield who asked whom, the last one first, as proxies write it: https://www.rfc-editor.org/rfc/rfc7239.
 
     `Forwarded` only counts where there is no X-Forwarded-For: a proxy that writes the latter passes the former through
     as the caller sent it. An element that names nobody keeps its place.
+
+    Proxies append, so the end is theirs, and what stands before it may be anything that a caller made up: it is read
+    from the end, no further than it is trusted, and quotes that a caller leaves open change nothing behind them.
     """
     if x_forwarded_for.strip():
-        return tuple(x_forwarded_for.split(","))
-    return tuple(_find_asker(element) for element in _ELEMENT.findall(forwarded) if element.strip())
+        yield from reversed(x_forwarded_for[-_MAX_CHAIN:].split(","))
+        return
+    for element in _split_unquoted(forwarded[-_MAX_CHAIN:], ","):
+        if element.strip():
+            yield _find_asker(element)
 
 
 def _find_asker(element: str) -> str:
-    pairs = (pair.partition("=") for pair in _PAIR.findall(element))
-    return next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
+    pairs = [pair.partition("=") for pair in _split_unquoted(element, ";")]
+    return next((value for name, _, value in reversed(pairs) if name.strip().lower() == "for"), "")
 
 
-def compute_client(peer: str, claimed: Sequence[str], trusted: Sequence[Network]) -> str:
+def _split_unquoted(text: str, separator: str) -> Iterator[str]:
+    """Yield the parts between separators that are not in quotes, the last one first."""
+    end, is_quoted = len(text), False
+    for mark in reversed(list(_MARK.finditer(text))):
+        if mark[0].endswith('"'):
+            is_quoted = not is_quoted
+        elif mark[0] == separator and not is_quoted:
+            yield text[mark.end() : end]
+            end = mark.start()
+    yield text[:end]
+
+
+def compute_client(peer: str, claimed: Iterable[str], trusted: Sequence[Network]) -> str:
     """Name the client; UNKNOWN_CLIENT when a trusted proxy does not say who it is.
 
     Args:
         peer: The address that the connection comes from.
-        claimed: What `parse_forwarded` found; each proxy appends the one it was asked by.
+        claimed: What `parse_forwarded` finds; nothing of it is read unless the peer is a trusted proxy.
         trusted: The proxies whose word counts.
     """
-    client = _parse(peer)
-    for node in reversed(claimed):
-        if client is None or not _is_trusted(client, trusted):
+    client, nodes = _parse(peer), iter(claimed)
+    while client is not None and _is_trusted(client, trusted):
+        node = next(nodes, None)
+        if node is None:
             break
         client = _parse(_read_node(node))
     return UNKNOWN_CLIENT if client is None else _format(client)

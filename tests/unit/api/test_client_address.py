@@ -52,6 +52,12 @@ def test_the_client_is_who_a_trusted_proxy_says(peer: str, forwarded_for: str, c
         pytest.param("for=_gazonk", "unknown", id="hidden"),
         pytest.param("for=6.6.6.6, proto=https", "unknown", id="a proxy that names nobody"),
         pytest.param('for="6.6.6.6, for=198.51.100.17', "198.51.100.17", id="a claim that breaks its quotes"),
+        pytest.param('for=6.6.6.6;by=", for=198.51.100.17', "198.51.100.17", id="a claim that leaves quotes open"),
+        pytest.param('for=6.6.6.6;by=", for="[2001:db8::9]:1"', "2001:db8::/64", id="open quotes before quotes"),
+        pytest.param('for=6.6.6.6;by="\\, for="198.51.100.17:1"', "198.51.100.17", id="an open escape before quotes"),
+        pytest.param(r'for="198.51.100.17";by="a\", for=6.6.6.6"', "198.51.100.17", id="escaped quotes"),
+        pytest.param(r'for=6.6.6.6;by="a\\", for=198.51.100.17', "198.51.100.17", id="quotes after an escaped escape"),
+        pytest.param('for="198.51.100.17', "unknown", id="a proxy that leaves quotes open"),
         pytest.param("", "10.1.2.3", id="nothing"),
     ],
 )
@@ -61,3 +67,42 @@ def test_the_standard_header_counts_where_it_stands_alone(forwarded: str, client
 
     assert compute_client("10.1.2.3", alone, PROXIES) == client
     assert compute_client("10.1.2.3", beside, PROXIES) == "198.51.100.99"
+
+
+HOSTILE = 800_000
+"""As many characters as gunicorn admits in all headers of a request; each of these took longer by the square."""
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        pytest.param('"', id="quotes"),
+        pytest.param('\\"', id="escaped quotes"),
+        pytest.param("\\", id="escapes"),
+        pytest.param('";', id="quotes and pairs"),
+        pytest.param('",', id="quotes and elements"),
+        pytest.param('for="', id="open values"),
+        pytest.param("for=10.9.9.9,", id="proxies"),
+        pytest.param(" ", id="blanks"),
+    ],
+)
+@pytest.mark.parametrize("header", ["x_forwarded_for", "forwarded"])
+def test_what_a_caller_claims_costs_little_and_changes_nothing(header: str, claim: str) -> None:
+    own = {"x_forwarded_for": "198.51.100.17", "forwarded": "for=198.51.100.17"}[header]
+    headers = {"x_forwarded_for": "", "forwarded": ""}
+
+    behind = parse_forwarded(**headers | {header: f"{claim * (HOSTILE // len(claim))}, {own}"})
+    instead = parse_forwarded(**headers | {header: claim * (HOSTILE // len(claim))})
+
+    assert compute_client("10.1.2.3", behind, PROXIES) == "198.51.100.17"
+    assert compute_client("10.1.2.3", instead, PROXIES) in {"unknown", "10.1.2.3", "10.9.9.9"}
+
+
+def test_claims_are_not_even_read_unless_a_trusted_proxy_passes_them_on() -> None:
+    claims = parse_forwarded(x_forwarded_for="", forwarded="for=6.6.6.6, for=198.51.100.17, for=10.9.9.9")
+
+    direct = compute_client("203.0.113.7", claims, PROXIES)
+    by_two_proxies = compute_client("10.1.2.3", claims, PROXIES)
+
+    assert (direct, by_two_proxies) == ("203.0.113.7", "198.51.100.17")
+    assert list(claims) == ["6.6.6.6"]
