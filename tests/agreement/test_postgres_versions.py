@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from estimatesync_local.adapters.postgres import find_programs
+from estimatesync_local.adapters.postgres_folder import find_programs
 from estimatesync_postgres_server import NEWEST, OLDEST, OLDEST_PROGRAMS, read_major
 
 ROOT = Path(__file__).parents[2]

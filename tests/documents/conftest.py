@@ -59,6 +59,8 @@ def copy() -> Iterator[Path]:
     """A fresh copy of the checkout, with the environments of this one."""
     # Not pytest's own directory: sockets lie in it, and the path of a socket is limited to about 100 bytes.
     directory = Path(tempfile.mkdtemp(prefix="estimatesync-docs-"))
+    # Where this is root, PostgreSQL's account has to pass through it.
+    directory.chmod(0o711)
     place = directory / "estimatesync"
     shutil.copytree(ROOT, place, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
     for name in OLD:

@@ -23,6 +23,7 @@ from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
 from psycopg import pq
 
+from estimatesync_local.adapters.accounts import give_up_root
 from estimatesync_local.core.errors import StartError
 from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
 from estimatesync_local.settings import (
@@ -30,6 +31,7 @@ from estimatesync_local.settings import (
     SETTING_NAMES,
     find_exposure,
     parse_settings,
+    read_directory,
     read_environment,
     read_names,
 )
@@ -60,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _forget_variables_of_libpq()
     old = accept_old_names(environment, SETTING_NAMES)
     _log_names(env_file, environment, old.notes)
+    changed = _give_up_root(environment)
     try:
-        settings = parse_settings(old.environment, current_directory=Path.cwd(), faults=old.faults)
+        settings = parse_settings({**old.environment, **changed}, current_directory=Path.cwd(), faults=old.faults)
     except SettingsError as error:
         raise SystemExit(f"{error}\nSet them in {env_file} or in the environment.") from error
 
@@ -143,6 +146,16 @@ def _forget_variables_of_libpq() -> None:
             os.environ.pop(option.envvar.decode(), None)
     for name in _SESSION_VARIABLES:
         os.environ.pop(name, None)
+
+
+def _give_up_root(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Children are told the new home in their environment, and libraries look for it in that of the process."""
+    try:
+        changed = give_up_root(read_directory(environment, current_directory=Path.cwd()))
+    except StartError as error:
+        raise SystemExit(str(error)) from error
+    os.environ.update(changed)
+    return changed
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:

@@ -98,7 +98,7 @@ RETRY_SECONDS: Final = IntegerSetting(
 LOCAL_DIRECTORY: Final = TextSetting(
     name="LOCAL_DIRECTORY",
     meaning="Directory for everything: jobs and their logs, PostgreSQL, the key. A relative path starts at the "
-    "server's working directory",
+    "server's working directory. A server that root starts runs as the account that it belongs to",
     default=".local",
 )
 _KEY_SETTINGS: Final = (API_KEYS, *(each for each in KEY_SETTINGS if each.name != API_KEYS.name))
@@ -197,6 +197,11 @@ def find_exposure(env_file: Path) -> str | None:
     if not secrets:
         return None
     return f"every account of this machine can read {env_file} and with it {secrets[0]}; run: chmod 600 {env_file}"
+
+
+def read_directory(environment: Mapping[str, str], *, current_directory: Path) -> Path:
+    """Read LOCAL_DIRECTORY alone: its owner is found out before anything else is read."""
+    return current_directory / SettingsReader(environment).read(LOCAL_DIRECTORY)
 
 
 def parse_settings(environment: Mapping[str, str], *, current_directory: Path, faults: Iterable[str] = ()) -> Settings:

@@ -8,6 +8,7 @@ adopts them.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,8 +21,10 @@ import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.adapters import file_lock
+from estimatesync_local.adapters.accounts import format_refusal
 from estimatesync_local.adapters.database import describe_error, migrate, single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
+from estimatesync_local.adapters.own_files import make_directory
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.api import JOBS_DIRECTORY
 from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_previous_api
@@ -115,14 +118,16 @@ async def _wait_for_end(stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> 
 def _locked_directory(directory: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(directory)
             stack.enter_context(file_lock.locked(directory / "supervisor.lock"))
         except BlockingIOError as error:
             raise AlreadyRunningError(
                 f"Another EstimateSync uses {directory}. Stop it, or set LOCAL_DIRECTORY to another directory."
             ) from error
         except OSError as error:
-            raise StartError(f"Cannot use {directory}: {error}. Set LOCAL_DIRECTORY to another directory.") from error
+            is_ours = not directory.exists() or directory.stat().st_uid == os.geteuid()
+            cause = error if is_ours else format_refusal(directory, directory)
+            raise StartError(f"Cannot use {directory}: {cause}. Or set LOCAL_DIRECTORY to another one.") from error
         yield
 
 

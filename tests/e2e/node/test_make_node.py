@@ -53,6 +53,7 @@ class Machine:
 def place() -> Iterator[Path]:
     """Not pytest's own, into which PostgreSQL's user may not look; and no short name, as few checkouts have one."""
     with tempfile.TemporaryDirectory(prefix="estimatesync-checked-out-at-a-place-with-a-long-name-") as directory:
+        Path(directory).chmod(0o711)
         yield Path(directory)
 
 

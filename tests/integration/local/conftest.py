@@ -10,7 +10,8 @@ import pytest
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """Like tmp_path, whose parents pytest closes to other accounts whenever another session starts."""
+    """Like tmp_path, which pytest closes to other accounts whenever another session starts."""
     directory = Path(tempfile.mkdtemp(prefix="estimatesync-local-"))
+    directory.chmod(0o711)
     yield directory
     shutil.rmtree(directory)

@@ -6,10 +6,11 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
-from estimatesync_local.adapters.postgres import EmbeddedPostgres, choose_socket_directory
+from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.core.errors import PostgresError
 
 WAIT_SECONDS = 60.0
@@ -34,12 +35,23 @@ def ask(server: EmbeddedPostgres, question: str) -> str:
     return str(row[0])
 
 
+def read_mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def test_it_is_reached_by_its_socket_alone(postgres: EmbeddedPostgres, open_directory: Path) -> None:
     assert ask(postgres, "SHOW listen_addresses") == ""
     assert ask(postgres, "SHOW server_encoding") == "UTF8"
     assert ask(postgres, "SELECT current_database()") == "estimatesync"
-    for directory in ("postgres", "postgres/data", "postgres/socket"):
-        assert stat.S_IMODE((open_directory / directory).stat().st_mode) == 0o700
+    place = open_directory / "postgres"
+    assert {read_mode(place / name) for name in ("data", "socket")} == {0o700}
+    assert {read_mode(place / name) for name in ("lock", "log")} == {0o600}
+
+
+def test_the_system_vouches_for_who_connects(postgres: EmbeddedPostgres) -> None:
+    rules = ask(postgres, "SELECT array_agg(type || ' ' || auth_method) FROM pg_hba_file_rules")
+
+    assert rules == "['local peer']"
 
 
 def test_a_running_server_is_adopted(postgres: EmbeddedPostgres, open_directory: Path) -> None:
@@ -116,13 +128,70 @@ def test_stopping_what_does_not_run_is_fine(open_directory: Path) -> None:
     assert not (open_directory / "postgres").exists()
 
 
-def test_a_directory_too_deep_for_a_socket_gets_one_elsewhere(open_directory: Path) -> None:
-    deep = open_directory / ("d" * 100) / "postgres"
-    server = EmbeddedPostgres(deep)
+@pytest.fixture
+def deep(open_directory: Path) -> Iterator[EmbeddedPostgres]:
+    """A server whose directory is too deep for a socket."""
+    server = EmbeddedPostgres(open_directory / ("d" * 100) / "postgres")
+    yield server
+    server.stop()
+
+
+def find_socket(server: EmbeddedPostgres) -> Path:
+    return Path(parse_qs(urlsplit(server.url).query)["host"][0])
+
+
+def test_a_directory_too_deep_for_a_socket_gets_one_elsewhere(deep: EmbeddedPostgres, open_directory: Path) -> None:
+    deep.start()
+    first = find_socket(deep)
+    again = EmbeddedPostgres(open_directory / ("d" * 100) / "postgres")
+
+    assert ask(deep, "SELECT 1") == "1"
+    assert not first.is_relative_to(open_directory)
+    assert read_mode(first) == 0o700
+    assert again.url == deep.url
+
+    deep.stop()
+    assert not first.exists()
+    deep.start()
+    # Nobody can have made it beforehand.
+    assert find_socket(deep) != first
+
+
+@pytest.mark.parametrize("planted", ["directory", "link"])
+def test_what_others_made_where_a_socket_was_is_not_used(deep: EmbeddedPostgres, tmp_path: Path, planted: str) -> None:
+    deep.start()
+    was = find_socket(deep)
+    deep.stop()
+    if planted == "link":
+        was.symlink_to(tmp_path)
+    else:
+        was.mkdir(mode=0o777)
+
+    deep.start()
+
+    assert find_socket(deep) != was
+    assert ask(deep, "SELECT 1") == "1"
+    assert not list(tmp_path.iterdir())
+    was.unlink() if was.is_symlink() else was.rmdir()
+
+
+@pytest.mark.parametrize("name", ["a b+c%d", "a,b", "a\"b'c$d`e", "ä\\n"])
+def test_it_works_wherever_it_lies(open_directory: Path, name: str) -> None:
+    server = EmbeddedPostgres(open_directory / name / "postgres")
 
     server.start()
 
     assert ask(server, "SELECT 1") == "1"
-    assert not choose_socket_directory(deep).is_relative_to(open_directory)
     server.stop()
-    assert not choose_socket_directory(deep).exists()
+
+
+def test_its_processes_know_no_secret_of_ours(open_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTIC_TECH_PASSWORD", "made-up-password")
+    server = EmbeddedPostgres(open_directory / "postgres")
+    server.start()
+
+    environment = Path(f"/proc/{read_pid(open_directory)}/environ")
+    server_knows = environment.read_text() if environment.exists() else ""
+    server.stop()
+
+    assert "made-up-password" not in server_knows

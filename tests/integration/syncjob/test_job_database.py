@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
-from estimatesync_local.adapters.postgres import find_programs as find_wheel_programs
+from estimatesync_local.adapters.postgres_folder import find_programs as find_wheel_programs
 from estimatesync_postgres_server import created_server
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, running_sample

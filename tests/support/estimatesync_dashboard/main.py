@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     minutes = parser.parse_args(arguments).minutes
     panels = parse_panels(json.loads(DASHBOARD.read_text()))
     with tempfile.TemporaryDirectory(prefix="estimatesync-dashboard-") as directory:
+        # Closed when it is made; where this is root, PostgreSQL's account has to pass through it.
+        Path(directory).chmod(0o711)
         lines, span = _collect(panels, minutes=minutes, directory=Path(directory))
     if empty := [panel.title for panel, found in lines.items() if not found]:
         raise SystemExit(f"These panels show nothing: {', '.join(empty)}")

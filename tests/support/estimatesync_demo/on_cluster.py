@@ -31,6 +31,8 @@ def play() -> bool:
     ):
         print_step("The scene: a Kubernetes control plane, PostgreSQL, a sample Attic Tech, a webhook")
         place = Path(directory)
+        # Made by us, and closed; where root plays, PostgreSQL's account has to pass through it.
+        place.chmod(0o711)
         with running_cluster() as cluster, _running_postgres(place / "postgres") as database_url:
             cluster.kubectl("create", "namespace", _NAMESPACE)
             cluster.kubectl("label", "namespace", _NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")

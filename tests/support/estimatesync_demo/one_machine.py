@@ -32,6 +32,8 @@ def play() -> bool:
         running_sample_environment() as environment,
     ):
         place = Path(directory)
+        # Made by us, and closed; where root plays, PostgreSQL's account has to pass through it.
+        place.chmod(0o711)
         print_step("The scene: PostgreSQL, a sample Attic Tech, a webhook, and EstimateSync on this machine")
         with _running_server(environment, place) as api_url:
             print_fact(f"EstimateSync at {api_url} (gunicorn), sample Attic Tech at {environment.sample.url}")

@@ -25,9 +25,10 @@ _GUNICORN: Final = re.compile(r"Listening at: http://\S+ \((\d+)\)")
 class ServerProcess:
     """One server process after another in one directory, where their data and their log are."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
-        """Describe it; of the caller's environment it gets nothing but PATH."""
+    def __init__(self, directory: Path, environment: Mapping[str, str], *, python: Path | None = None) -> None:
+        """Describe it; of the caller's environment it gets nothing but PATH. `python` is by default the caller's."""
         self.directory = directory
+        self._python = str(python or sys.executable)
         self.environment = dict(environment)
         self.url = ""
         """Where it listens, once it has been started."""
@@ -49,7 +50,7 @@ class ServerProcess:
         # A file of its own: an API whose server was killed still writes into the former one.
         self._log.unlink(missing_ok=True)
         environment = {"PATH": os.environ["PATH"], **self.environment, **more}
-        command = [sys.executable, "-m", "estimatesync_local"]
+        command = [self._python, "-m", "estimatesync_local"]
         with self._log.open("wb") as output:
             self._process = process = subprocess.Popen(
                 command, cwd=self.directory, env=environment, stdout=output, stderr=subprocess.STDOUT

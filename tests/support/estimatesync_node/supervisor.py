@@ -21,6 +21,7 @@ from estimatesync_cluster.daemon import StateDirectory, build_own_record, read_l
 from estimatesync_cluster.errors import ClusterError
 from estimatesync_cluster.guarded_process import guarded
 from estimatesync_cluster.layout import write_private
+from estimatesync_local.adapters.own_files import make_directory
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_node.release import NAMESPACE, RELEASE
@@ -92,7 +93,7 @@ def supervise(state: StateDirectory, cluster_state: StateDirectory, *, with_samp
     if record is None:
         raise ClusterError("There is no cluster: start one with `make node`")
     files = EnvironmentFiles(state)
-    files.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(files.root)
     port = choose_port(USUAL_PORT)
     with ExitStack() as stack:
         if with_sample:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from estimatesync_local.adapters.postgres import build_process_options, find_account
+from estimatesync_local.adapters.accounts import build_process_options, find_postgres_account
 
 PROGRAMS_VARIABLE: Final = "ESTIMATESYNC_TEST_POSTGRES"
 """The directory with the programs of another version: all tests then run on that."""
@@ -46,7 +46,7 @@ class PostgresServer:
         self._programs: Final = programs
         self.data: Final = data
         self._sockets: Final = sockets
-        self._account: Final = find_account(data)
+        self._account: Final = find_postgres_account(data)
         self.url: Final = f"postgresql:///postgres?{urlencode({'host': str(sockets), 'user': 'postgres'})}"
         """As a superuser, database `postgres`."""
 

@@ -2,12 +2,16 @@
 
 A child inherits the descriptor and with it the lock; the system releases it however the processes end. Unlike a process
 id, a lock can never come to mean another program. Runs, PostgreSQL, the API and the supervisor itself each hold one.
+Only the account that holds it may open its file: any other could hold it, too, and keep the next start out.
 """
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from estimatesync_local.adapters.own_files import open_any_file, open_own_file
 
 
 @contextmanager
@@ -20,10 +24,11 @@ def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator
 
     Raises:
         BlockingIOError: Another process holds it.
-        OSError: The file cannot be used.
+        OSError: The file cannot be used, or another account made it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as lock:
+    lock = open_own_file(path, os.O_RDWR | os.O_CREAT)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -31,7 +36,9 @@ def locked(path: Path, *, on_wait: Callable[[], None] | None = None) -> Iterator
                 raise
             on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
+        yield lock
+    finally:
+        os.close(lock)
 
 
 def is_held(path: Path) -> bool:
@@ -41,11 +48,14 @@ def is_held(path: Path) -> bool:
         OSError: The file cannot be used.
     """
     try:
-        with path.open("rb") as lock:
-            # Shared, so that two checks at once do not take each other for the holder.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        lock = open_any_file(path)
     except FileNotFoundError:
         return False
+    try:
+        # Shared, so that two checks at once do not take each other for the holder.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
     return False

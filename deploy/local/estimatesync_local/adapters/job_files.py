@@ -46,7 +46,9 @@ def list_jobs(jobs: Path) -> tuple[str, ...]:
 
 def create_job(job: Path, record: JobRecord) -> None:
     """Write the record, whole or not at all; one that exists already is left alone."""
-    job.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Their names are nobody else's business either; `parents` alone would open the directory of all jobs.
+    job.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    job.mkdir(mode=0o700, exist_ok=True)
     if _read_record(job) is None:
         _write_whole(job / RECORD, msgspec.json.encode(record))
 

@@ -1,6 +1,7 @@
 """Why the server cannot start: one tree, whose messages say what to do. `main` prints them and exits.
 
 StartError
+├── AccountError         root, where it cannot work or become another account
 ├── PostgresError        the embedded PostgreSQL
 ├── ListenError          the address
 ├── DatabaseError        the database that DATABASE_URL names
@@ -11,6 +12,10 @@ StartError
 
 class StartError(Exception):
     """The server cannot start."""
+
+
+class AccountError(StartError):
+    """Started by root, the server can neither stay root nor become another account."""
 
 
 class PostgresError(StartError):
