@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
-from itertools import zip_longest
+from http import HTTPStatus
 from typing import Any, Final, NoReturn, Protocol
 
 import httpx
@@ -31,6 +31,7 @@ from estimatesync_contract.settings import CALLBACK_URL, SettingsError
 from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
+from estimatesync_operator.callback.addresses import AddressMemory, compute_connect_seconds
 from estimatesync_operator.callback.settings import ALLOWED_SECRETS, CallbackSettings
 from estimatesync_operator.callback.signature import build_callback_headers
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt
@@ -42,12 +43,9 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Turns a host and a port into addresses. Raises OSError when it cannot."""
 
 _MAX_ADDRESSES: Final = 32
-_MAX_REMEMBERED: Final = 1000
 _CONNECT_ERRORS: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 """Raised before anything of the request is sent: another address may be tried."""
 
-_ANSWER_SECONDS: Final = 5.0
-"""Left for an answer, however many addresses are dead."""
 _EXCERPT_MAX_BYTES: Final = 4096
 _LOOKUP_THREADS: Final = 32
 
@@ -101,8 +99,7 @@ class HttpCallbackSender:
         self._resolve = resolve or SharedLookups()
         self._trace_headers = trace_headers
         self._ssl_context = ssl_context or _create_ssl_context()
-        self._reached: dict[tuple[str, int], Address] = {}
-        """The address of each target that was reached last: the dead ones before it cost their time once."""
+        self._memory = AddressMemory()
 
     async def has_target(self, sync: EstimateSync) -> bool:
         """Return whether a URL is configured. One named by a sync counts even if it cannot be read: that is a fault."""
@@ -170,8 +167,7 @@ class HttpCallbackSender:
     async def _resolve_addresses(self, target: CallbackTarget) -> tuple[Address, ...]:
         resolved = await self._resolve(target.host, target.port)
         addresses = decide_addresses(resolved, allow_private=self._settings.allow_private)
-        reached = self._reached.get((target.host, target.port))
-        return order_addresses(addresses, reached=reached)[:_MAX_ADDRESSES]
+        return self._memory.order(target, addresses)[:_MAX_ADDRESSES]
 
     async def _send_to_first(
         self,
@@ -196,17 +192,19 @@ class HttpCallbackSender:
                 if number == len(addresses):
                     raise
                 continue
-            except httpx.TransportError:
-                self._remember(target, address)
+            except (httpx.TransportError, asyncio.CancelledError):
+                self._memory.note_failure(target, address)
                 raise
-            self._remember(target, address)
+            self._note_answer(target, address, response)
             return response
         raise httpx.ConnectError("the name has no address")
 
-    def _remember(self, target: CallbackTarget, address: Address) -> None:
-        self._reached[target.host, target.port] = address
-        if len(self._reached) > _MAX_REMEMBERED:
-            del self._reached[next(iter(self._reached))]
+    def _note_answer(self, target: CallbackTarget, address: Address, response: httpx.Response) -> None:
+        """What stands before a webhook answers with a server error in its place; behind another address it may do."""
+        if response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._memory.note_answer(target, address)
+        else:
+            self._memory.note_failure(target, address)
 
     def _build_request(
         self,
@@ -233,23 +231,6 @@ def _create_ssl_context() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:
         raise SettingsError([UNREADABLE]) from error
-
-
-def order_addresses(addresses: Sequence[Address], *, reached: Address | None) -> tuple[Address, ...]:
-    """Order addresses for being tried: the one that was reached last, then the two families in turn.
-
-    The resolver's order is kept within a family; a network without a way out by one family costs one try, not all.
-    """
-    first = addresses[0].version if addresses else 0
-    families = ([each for each in addresses if (each.version == first) is own] for own in (True, False))
-    in_turn = [each for pair in zip_longest(*families) for each in pair if each is not None]
-    return tuple(sorted(in_turn, key=lambda each: each != reached))
-
-
-def compute_connect_seconds(remaining: float, *, left: int, settings: CallbackSettings) -> float:
-    """Compute how long to wait for one of `left` addresses, so that all can be tried and the last can still answer."""
-    reserve = 0.0 if left == 1 else min(_ANSWER_SECONDS, settings.total_seconds / 2)
-    return min(settings.connect_seconds, max(remaining - reserve, 0.0) / left)
 
 
 async def _read_excerpt(response: httpx.Response, *, deadline: float) -> bytes:

@@ -299,6 +299,56 @@ def test_an_address_that_connects_gets_the_only_request(
     assert len(received) == 1
 
 
+def hang_up(connection: socket) -> None:
+    connection.recv(65536)
+
+
+def answer_502(connection: socket) -> None:
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+def say_nothing(connection: socket) -> None:
+    connection.settimeout(60)
+    while connection.recv(65536):
+        pass
+
+
+def answer_404(connection: socket) -> None:
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        pytest.param(hang_up, [None, 200, 200], id="hangs up"),
+        pytest.param(answer_502, [502, 200, 200], id="502"),
+        pytest.param(say_nothing, [None, 200, 200], id="says nothing until the time is over"),
+        pytest.param(answer_404, [404, 404, 404], id="404: the webhook's own answer"),
+    ],
+)
+def test_an_address_that_fails_is_not_the_first_at_the_next_attempt(
+    send: Send,
+    no_secrets: SecretReader,
+    serve: Serve,
+    resolver: Callable[..., Resolver],
+    bad: Callable[[socket], None],
+    expected: list[int | None],
+) -> None:
+    port = serve(bad)
+    settings = CallbackSettings(
+        default_url=f"http://x.test:{port}/", allow_insecure=True, allow_private=True, total_seconds=1.0
+    )
+
+    with running_receiver(host="127.0.0.2", port=port):
+        resolve = resolver(*[["127.0.0.1", "127.0.0.2"]] * 3)
+        sender = HttpCallbackSender(settings, no_secrets, resolve=resolve)
+        codes = [send(sender).status_code for _ in range(3)]
+
+    assert codes == expected
+
+
 def test_an_address_that_was_reached_is_checked_again_at_each_attempt(
     send: Send, no_secrets: SecretReader, resolver: Callable[..., Resolver]
 ) -> None:
