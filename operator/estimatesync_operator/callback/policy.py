@@ -37,13 +37,14 @@ MAX_ATTEMPTS: Final = len(RETRY_DELAYS) + 1
 """To a receiver that does not answer, or not with more than an error."""
 
 LEAST_DURATION: Final = timedelta(hours=17)
-"""From the first attempt to the last, even if other answers came between."""
+"""From the first attempt to the last, if there were no more attempts than to a receiver that does not answer."""
 
 CLOSED_DELAY: Final = timedelta(hours=1)
 """The longest wait of ours while a webhook is closed: the scenario may be switched on again at any time."""
 
 CLOSED_DURATION: Final = timedelta(hours=24) + sum((each for each in RETRY_DELAYS if each < CLOSED_DELAY), timedelta())
-"""How long a closed webhook is tried: for 24 hours after the first attempts, since whoever edits it may sleep."""
+"""How long a webhook that is, or was, closed is tried: for 24 hours after the first attempts, since whoever edits it
+may sleep, and what it answers when it opens need not be its last word."""
 
 MOST_ATTEMPTS: Final = 40
 """More than any schedule has: the end even if a clock was set back, or the time of the first attempt is lost."""
@@ -90,7 +91,8 @@ def decide_callback(
 
     A refused target is retried like a network error: it costs no request, and once the Secret or the settings are
     corrected within the schedule, every waiting callback is delivered without a request for each. A closed webhook is
-    tried once an hour for a day, and longer than any other receiver, because a person must act.
+    tried once an hour for a day, and longer than any other receiver, because a person must act; so is one that has been
+    closed, which is the only way to more attempts than any other receiver gets.
 
     Args:
         attempt: What the attempt came to.
@@ -105,11 +107,14 @@ def decide_callback(
     is_closed = attempt.status_code in _CLOSED
     if not (is_closed or _is_retryable(attempt)):
         return CallbackDecision(state=CallbackState.FAILED, error=error)
-    duration = CLOSED_DURATION if is_closed else LEAST_DURATION
+    duration = CLOSED_DURATION if is_closed or attempts_made > MAX_ATTEMPTS else LEAST_DURATION
     if attempts_made >= MOST_ATTEMPTS or (attempts_made >= MAX_ATTEMPTS and elapsed >= duration):
         return CallbackDecision(state=CallbackState.FAILED, error=f"{error} (gave up after {attempts_made} attempts)")
     delay = compute_retry_delay(
-        attempts_made=attempts_made, jitter=jitter, retry_after=attempt.retry_after, is_closed=is_closed
+        attempts_made=attempts_made,
+        jitter=jitter,
+        retry_after=attempt.retry_after,
+        is_closed=is_closed or attempts_made >= MAX_ATTEMPTS,
     )
     return CallbackDecision(state=CallbackState.RETRYING, next_attempt_time=now + delay, error=error)
 

@@ -132,13 +132,13 @@ def test_a_closed_webhook_is_tried_hourly_for_a_day_after_the_first_attempts(cod
     ("codes", "last", "least"),
     [
         pytest.param((404,) * 9, 503, LEAST_DURATION, id="closed, then down"),
-        pytest.param((404,) * 15, 503, LEAST_DURATION, id="long closed, then down"),
+        pytest.param((404,) * 15, 503, CLOSED_DURATION, id="long closed, then down"),
         pytest.param((503,) * 9, 404, CLOSED_DURATION, id="down, then closed"),
-        pytest.param((503, 404) * 6, 503, LEAST_DURATION, id="now this, now that"),
+        pytest.param((503, 404) * 6, 503, CLOSED_DURATION, id="now this, now that"),
         pytest.param((404,) * 27, 423, CLOSED_DURATION, id="closed in two ways"),
     ],
 )
-def test_a_delivery_with_several_answers_lasts_as_long_as_the_last_one_asks_for(
+def test_a_delivery_with_several_answers_lasts_as_long_as_they_ask_for(
     codes: tuple[int, ...], last: int, least: timedelta
 ) -> None:
     attempts = deliver(*codes, last=last)
@@ -146,6 +146,39 @@ def test_a_delivery_with_several_answers_lasts_as_long_as_the_last_one_asks_for(
     assert attempts[-1][0] >= least
     assert MAX_ATTEMPTS <= len(attempts) <= 32
     assert attempts[-1][1].state is CallbackState.FAILED
+
+
+QUEUE_FULL = CallbackAttempt(status_code=400, body_excerpt="Queue is full.")
+THROTTLED = CallbackAttempt(status_code=429, retry_after=timedelta(minutes=1))
+NO_ANSWER = CallbackAttempt(error="it did not answer in time")
+
+
+@pytest.mark.parametrize("jitter", [0.0, ALMOST_ONE])
+@pytest.mark.parametrize(
+    ("closed", "opening"),
+    [
+        pytest.param(9, (THROTTLED,), id="429 after four hours"),
+        pytest.param(10, (NO_ANSWER,), id="no answer after five hours"),
+        pytest.param(16, (THROTTLED,), id="429 after ten hours"),
+        pytest.param(21, (QUEUE_FULL,), id="its queue is full after seventeen hours"),
+        pytest.param(21, (CallbackAttempt(status_code=503),) * 3, id="three times 503 after seventeen hours"),
+        pytest.param(24, (THROTTLED,), id="429 after nineteen hours"),
+    ],
+)
+def test_a_webhook_that_is_busy_when_it_opens_gets_the_callback_a_little_later(
+    closed: int, opening: tuple[CallbackAttempt, ...], jitter: float
+) -> None:
+    answers = [*(CallbackAttempt(status_code=404),) * closed, *opening, CallbackAttempt(status_code=200)]
+    status, now, waits = PENDING, NOW, []
+
+    for answer in answers:
+        status = compute_callback_status(status, answer, now=now, jitter=jitter)
+        waits.append((status.next_attempt_time or now) - now)
+        now += waits[-1]
+
+    assert status.state is CallbackState.DELIVERED
+    assert status.attempts == len(answers)
+    assert max(waits[10:]) <= timedelta(hours=1.2)
 
 
 @pytest.mark.parametrize("final", [400, 401, 403, 410, 422])
