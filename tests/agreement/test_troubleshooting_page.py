@@ -1,6 +1,7 @@
 """What the pages for trouble and for a deploy quote is what the product says: codes, reasons, sentences, settings."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from estimatesync_client.command_line import app
 from estimatesync_client.settings import CLIENT_SETTINGS
 from estimatesync_contract.causes import BLOCKERS, Reason
 from estimatesync_local.settings import LOCAL_SETTINGS
-from estimatesync_operator.callback.policy import RETRY_DELAYS
+from estimatesync_operator.callback.policy import CLOSED_DELAY, CLOSED_DURATION, RETRY_DELAYS
 from estimatesync_operator.settings import OPERATOR_SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -122,4 +123,15 @@ def test_commands_on_the_pages_exist(page: Path) -> None:
 def test_the_page_knows_how_long_a_callback_is_tried(page: Path) -> None:
     hours = sum(delay.total_seconds() for delay in RETRY_DELAYS) // 3600
 
-    assert len(re.findall(rf"\b{hours:.0f} (?:hours|horas)", page.read_text())) == 2
+    assert len(re.findall(rf"\b{hours:.0f} (?:hours|horas)", page.read_text())) == 1
+
+
+@pytest.mark.parametrize("page", TROUBLE)
+@pytest.mark.parametrize("heading", [6, 9], ids=["no callback", "the scenario is off"])
+def test_the_page_knows_how_long_a_closed_webhook_is_tried(page: Path, heading: int) -> None:
+    section = re.split(r"^## ", page.read_text(), flags=re.MULTILINE)[heading]
+
+    hours, day = CLOSED_DELAY / timedelta(hours=1), CLOSED_DURATION // timedelta(days=1)
+
+    assert (hours, day) == (1, 1)
+    assert re.search(r"every hour for a day|cada hora durante un día", " ".join(section.split()))
