@@ -132,15 +132,19 @@ class KubernetesJobs:
                 raise
 
     async def has_stray(self, sync: EstimateSync) -> bool:
-        """What the watch shows may be old: only a job that is found at work is believed, and looked at again."""
+        """What the watch shows may be old: only a job that is found at work is believed, and looked at again.
+
+        What it shows is remembered until then: it may not be shown again.
+        """
         name = build_job_name(sync.uid)
         shown = self._snapshots.pop_hint(name)
-        if name not in self._strays and (shown is None or not is_stray(shown, owner_uid=sync.uid)):
+        if shown is not None and is_stray(shown, owner_uid=sync.uid):
+            self._strays.add(name)
+        if name not in self._strays:
             return False
         with translate_failures(f"reading the job of {sync.name}"):
             found = await self._fetch_job(sync)
         if found is not None and is_stray(found, owner_uid=sync.uid):
-            self._strays.add(name)
             return True
         self._strays.discard(name)
         return False
@@ -169,9 +173,9 @@ class KubernetesJobs:
             return ()
 
     async def _delete(self, job_name: str, propagation: Propagation) -> None:
-        self._strays.discard(job_name)
         with suppress(NotFoundError):
             await self._client.delete(self._path(job_name), propagation=propagation)
+        self._strays.discard(job_name)
 
     async def _fetch_job(self, sync: EstimateSync) -> Raw | None:
         try:

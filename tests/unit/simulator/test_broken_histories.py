@@ -78,3 +78,34 @@ def test_a_job_that_appears_after_its_sync_was_cancelled_is_stopped() -> None:
         "operator-1 stops the job of estimatesync-est-1"
     )
     assert not [step for step in steps if step.startswith("node ends pod")]
+
+
+STAYS = SyncPlan(timeout=300, runs=(Run(fate=Fate.SIDECAR_STAYS, seconds=200.0),))
+LATE_JOB = (
+    Decision(effect=Effect.LATE_REQUEST, point=Point.CREATE_JOB, seconds=3.0),
+    Decision(effect=Effect.CANCEL, point=Point.CREATE_JOB),
+)
+
+
+@pytest.mark.parametrize("fault", [Effect.LOST_REQUEST, Effect.ERROR, Effect.THROTTLED])
+@pytest.mark.parametrize(
+    ("sync", "decisions", "point", "nth"),
+    [
+        pytest.param(STAYS, (), Point.STOP_JOB, 1, id="a pod that goes on is stopped"),
+        pytest.param(STAYS, (), Point.RECORD_LOG, 1, id="its log is kept"),
+        pytest.param(SyncPlan(), LATE_JOB, Point.STOP_JOB, 1, id="a job that came late is stopped"),
+        pytest.param(SyncPlan(), LATE_JOB, Point.READ_JOB, 2, id="a job that came late is read"),
+    ],
+)
+def test_a_job_that_is_at_work_for_nothing_is_stopped_although_a_call_failed(
+    sync: SyncPlan, decisions: tuple[Decision, ...], point: Point, nth: int, fault: Effect
+) -> None:
+    failing = Decision(effect=fault, point=point, nth=nth)
+
+    report = run_history(History(syncs=(sync,), decisions=(*decisions, failing)))
+
+    steps = [line.split(maxsplit=1)[1] for line in report.log]
+    assert not report.violations
+    assert (point, fault) in report.cells
+    assert "operator-1 stops the job of estimatesync-est-1" in steps
+    assert not [step for step in steps if step.startswith("node ends pod")]
