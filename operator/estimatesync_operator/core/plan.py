@@ -241,7 +241,7 @@ def _plan_stray(sync: EstimateSync, seen: Seen, now: datetime, settings: Reconci
     if now >= due and seen.log:
         return Plan(status=lifecycle.compute_kept_log_status(sync, seen.log, now=now), requeue_after=_STOPPING_TICK)
     plan = _plan_delivery(sync, seen, now, settings)
-    tick = max(min(due - now, _STALLED_TICK), _STOPPING_TICK)
+    tick = _STALLED_TICK if now >= due else max(min(due - now, _STALLED_TICK), _STOPPING_TICK)
     later = plan.requeue_after
     return msgspec.structs.replace(plan, requeue_after=tick if later is None else min(later, tick))
 

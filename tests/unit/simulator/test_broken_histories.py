@@ -109,3 +109,13 @@ def test_a_job_that_is_at_work_for_nothing_is_stopped_although_a_call_failed(
     assert (point, fault) in report.cells
     assert "operator-1 stops the job of estimatesync-est-1" in steps
     assert not [step for step in steps if step.startswith("node ends pod")]
+
+
+def test_a_log_that_cannot_be_read_is_not_asked_for_without_pause() -> None:
+    """The node that holds it may be away for minutes; in the end the pod is stopped, and the log is lost with it."""
+    unreadable = tuple(Decision(effect=Effect.ERROR, point=Point.READ_LOG, nth=nth) for nth in range(1, 1000))
+
+    report = run_history(History(syncs=(STAYS,), decisions=unreadable))
+
+    assert report.violations == ("the log of sync-0 gets lost",)
+    assert 3 < report.points[Point.READ_LOG] < 10
