@@ -51,6 +51,18 @@ class _Memory(msgspec.Struct, kw_only=True):
     pod_name: str | None = None
     committed: str = ""
     """The termination message that says that everything is stored."""
+    companions_since: datetime | None = None
+    companions_pod: str | None = None
+    """The pod whose companions have been seen since then."""
+
+
+def _recall_companions(job: JobObservation, memory: _Memory, now: datetime) -> datetime | None:
+    """Keep in mind since when the other containers of a pod have outlived the sync's own."""
+    if not job.companions:
+        memory.companions_since = None
+    elif memory.companions_since is None or memory.companions_pod != job.pod_name:
+        memory.companions_since, memory.companions_pod = now, job.pod_name
+    return memory.companions_since
 
 
 def _recall_success(sync: EstimateSync, job: JobObservation, memory: _Memory) -> JobObservation:
@@ -141,9 +153,14 @@ class Reconciler:
             memory.next_reading = now + self._settings.progress_interval
             if job.is_progressing and not (sync.spec.cancel or sync.status.is_being_ended):
                 progress = parse_progress(await self._jobs.read_log_tail(sync))
-        next_reading = memory.next_reading - now
         return msgspec.structs.replace(
-            seen, job=job, progress=progress, log=log, next_reading=next_reading, known_pod=known_pod
+            seen,
+            job=job,
+            progress=progress,
+            log=log,
+            next_reading=memory.next_reading - now,
+            known_pod=known_pod,
+            companions_since=_recall_companions(job, memory, now),
         )
 
     def _plan(self, sync: EstimateSync, seen: Seen) -> Plan:

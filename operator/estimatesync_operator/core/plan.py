@@ -74,6 +74,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """How long the log need not be read."""
     known_pod: str | None = None
     """The newest pod of an earlier pass, which may not be on record."""
+    companions_since: datetime | None = None
+    """Since when the job's companions have been seen, by the clock of the pass; None while there are none."""
 
 
 class Action(StrEnum):
@@ -148,7 +150,7 @@ def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
     if is_ending and (must_stop or job.blocker):
         return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
-    if _is_abandoned(job, now):
+    if _is_abandoned(seen, now):
         status = lifecycle.compute_abandoned_status(sync, judge_abandoned_run(job, sync), seen.log, now=now)
         return Plan(status=status, requeue_after=AT_ONCE)
     return _plan_going_on(sync, seen, job, now, settings)
@@ -163,9 +165,12 @@ def _has_ended(job: JobObservation, *, is_ending: bool, now: datetime, limit: ti
     return job.state is JobState.STOPPING and is_ending and job.blocker is Reason.NODE_LOST
 
 
-def _is_abandoned(job: JobObservation, now: datetime) -> bool:
-    """Return whether the run has failed, and its pod goes on so long that no other is going to follow."""
-    return bool(job.companions) and job.ended_at is not None and now >= job.ended_at + lifecycle.COMPANION_TIME
+def _is_abandoned(seen: Seen, now: datetime) -> bool:
+    """Return whether the run has failed, and its pod goes on so long that no other is going to follow.
+
+    A node's clock may be wrong by more than that time, so when the run ended has no say.
+    """
+    return seen.companions_since is not None and now >= seen.companions_since + lifecycle.COMPANION_TIME
 
 
 def _is_given_up(sync: EstimateSync, now: datetime, settings: ReconcilerSettings) -> bool:

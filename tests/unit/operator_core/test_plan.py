@@ -302,23 +302,28 @@ def test_a_success_is_told_at_once_where_its_job_would_not_tell_it(
 
 
 NO_ANSWER = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
-COMPANY = {"companions": ("mesh",), "ended_at": NOW - timedelta(seconds=30)}
+COMPANY = {"companions": ("mesh",), "ended_at": NOW - timedelta(hours=1)}
 ABANDONED = {"reason": "SourceUnavailable", "message": "no answer"}
 
 
 @pytest.mark.parametrize(
-    ("status", "seen", "expected"),
+    ("status", "seen", "seconds", "expected"),
     [
+        pytest.param({}, COMPANY, 29, (None, "Running", INTERVAL), id="it may end by itself"),
+        pytest.param({}, COMPANY, 30, (None, "SourceUnavailable", AT_ONCE), id="nothing follows"),
         pytest.param(
-            {}, {**COMPANY, "ended_at": NOW - timedelta(seconds=29)}, (None, "Running", INTERVAL), id="just now"
+            {}, {**COMPANY, "ended_at": None}, 30, (None, "SourceUnavailable", AT_ONCE), id="nobody knows when"
         ),
-        pytest.param({}, COMPANY, (None, "SourceUnavailable", AT_ONCE), id="nothing follows"),
-        pytest.param({}, {**COMPANY, "companions": ()}, (None, "Running", INTERVAL), id="another run follows"),
-        pytest.param(ABANDONED, COMPANY, (STOP, None, AT_ONCE), id="on record: stopped"),
+        pytest.param({}, {**COMPANY, "companions": ()}, None, (None, "Running", INTERVAL), id="another run follows"),
+        pytest.param(ABANDONED, COMPANY, 30, (STOP, None, AT_ONCE), id="on record: stopped"),
         pytest.param(
-            ABANDONED, {**COMPANY, "state": JobState.STOPPING}, (None, "SourceUnavailable", SOON), id="being stopped"
+            ABANDONED,
+            {**COMPANY, "state": JobState.STOPPING},
+            31,
+            (None, "SourceUnavailable", SOON),
+            id="being stopped",
         ),
-        pytest.param(ABANDONED, {"state": JobState.ABSENT}, (None, "SourceUnavailable", AT_ONCE), id="stopped"),
+        pytest.param(ABANDONED, {"state": JobState.ABSENT}, None, (None, "SourceUnavailable", AT_ONCE), id="stopped"),
     ],
 )
 def test_a_failure_whose_pod_goes_on_ends_with_its_own_cause_once_nothing_runs(
@@ -328,12 +333,15 @@ def test_a_failure_whose_pod_goes_on_ends_with_its_own_cause_once_nothing_runs(
     finished_job: Finished,
     status: dict[str, Any],
     seen: dict[str, Any],
+    seconds: int | None,
     expected: tuple[Action | None, str | None, timedelta],
 ) -> None:
+    since = None if seconds is None else NOW - timedelta(seconds=seconds)
     job = ABSENT_JOB if seen.get("state") is JobState.ABSENT else _ended_run(finished_job, NO_ANSWER, **seen)
     sync = make_sync("a", **{**running, **status})
 
-    plan = build_plan(sync, Seen(job=job, log=("a line",), next_reading=INTERVAL), now=NOW, settings=settings)
+    found = Seen(job=job, log=("a line",), next_reading=INTERVAL, companions_since=since)
+    plan = build_plan(sync, found, now=NOW, settings=settings)
 
     assert _outline(plan) == expected
     if not status and expected[1] == "SourceUnavailable":

@@ -903,3 +903,31 @@ def test_others_take_the_turn_of_a_sync_that_is_held_back_and_it_goes_on_beside_
 
     assert (world.syncs["next"].status.phase, world.created) == (Phase.RUNNING, ["next"])
     assert world.syncs["held"].status.reason == Reason.RUNNING
+
+
+NO_ANSWER = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
+
+
+@pytest.mark.parametrize("ended", [-3600, -30, 0, 3600])
+def test_the_companions_of_a_failed_run_get_their_time_whatever_the_clock_of_their_node_says(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+    ended: int,
+) -> None:
+    world.add("a", **running)
+    reconciler = make_reconciler()
+    failed = msgspec.structs.replace(finished_job("a", NO_ANSWER), state=JobState.PENDING, exit_code=10)
+    seen = msgspec.structs.replace(failed, ended_at=NOW + timedelta(seconds=ended), companions=("mesh",))
+
+    reasons = []
+    for pod, seconds in (("one", 0), ("one", 29), ("two", 29), ("two", 58), ("two", 59)):
+        world.time = NOW + timedelta(seconds=seconds)
+        world.observations["a"] = msgspec.structs.replace(seen, pod_name=pod)
+        reconcile_until_idle(reconciler, "a")
+        reasons.append(world.syncs["a"].status.reason)
+
+    assert reasons == [*(Reason.RUNNING,) * 4, Reason.SOURCE_UNAVAILABLE]
+    assert world.stopped == ["a"]

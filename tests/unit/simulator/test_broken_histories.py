@@ -119,3 +119,14 @@ def test_a_log_that_cannot_be_read_is_not_asked_for_without_pause() -> None:
 
     assert report.violations == ("the log of sync-0 gets lost",)
     assert 3 < report.points[Point.READ_LOG] < 10
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, -90.0, 90.0, 3600.0])
+def test_a_sidecar_gets_its_time_to_end_although_the_clocks_differ(seconds: float) -> None:
+    runs = (Run(fate=Fate.SIDECAR_STAYS_BEHIND, seconds=3.0),)
+    jump = Decision(effect=Effect.CLOCK, point=Point.CREATE_JOB, seconds=seconds)
+
+    report = run_history(History(syncs=(SyncPlan(timeout=300, runs=runs),), decisions=(jump,)))
+
+    assert not report.violations
+    assert ("Succeeded", "Succeeded") in report.states
