@@ -10,7 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from estimatesync_contract.causes import HOLDS, Reason
+from estimatesync_contract.causes import ENDS, HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
@@ -150,8 +150,9 @@ def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
     if is_ending and (must_stop or job.blocker):
         return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
-    if _is_abandoned(seen, now):
-        status = lifecycle.compute_abandoned_status(sync, judge_abandoned_run(job, sync), seen.log, now=now)
+    if _is_abandoned(seen, now) and (outcome := judge_abandoned_run(job, sync)).reason in ENDS:
+        # A run that a lost node has ended says nothing yet: that blocks the sync, and another run may follow.
+        status = lifecycle.compute_abandoned_status(sync, outcome, seen.log, now=now)
         return Plan(status=status, requeue_after=AT_ONCE)
     return _plan_going_on(sync, seen, job, now, settings)
 

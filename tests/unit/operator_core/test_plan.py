@@ -349,6 +349,53 @@ def test_a_failure_whose_pod_goes_on_ends_with_its_own_cause_once_nothing_runs(
         assert (plan.status.phase, plan.status.log) == (Phase.RUNNING, ("a line",))
 
 
+STOPPED_BY_NODE = ResultError(reason=Reason.INTERRUPTED, message="was stopped", retryable=True)
+TAKEN = {"container_reason": "DeletionByTaintManager"}
+
+
+@pytest.mark.parametrize("error", [None, STOPPED_BY_NODE], ids=["no result", "interrupted"])
+@pytest.mark.parametrize(
+    ("status", "seen", "expected"),
+    [
+        pytest.param({}, {**LOST, "container_reason": "NodeLost"}, (None, "NodeLost", SELDOM), id="lost"),
+        pytest.param(
+            _stalled(JUST_NOW, "NodeLost"), {**LOST, **TAKEN}, (None, "NodeLost", SOON), id="lost for a while"
+        ),
+        pytest.param(_stalled(LONG_AGO, "NodeLost"), {**LOST, **TAKEN}, (STOP, None, AT_ONCE), id="lost for the limit"),
+        pytest.param({}, TAKEN, (None, "Running", INTERVAL), id="about to be deleted"),
+    ],
+)
+def test_a_failure_on_a_lost_node_whose_pod_goes_on_is_not_looked_at_without_pause(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    finished_job: Finished,
+    error: ResultError | None,
+    status: dict[str, Any],
+    seen: dict[str, Any],
+    expected: tuple[Action | None, str | None, timedelta],
+) -> None:
+    job = _ended_run(finished_job, error, **{**COMPANY, **seen, "exit_code": 137})
+    if error is None:
+        job = msgspec.structs.replace(job, termination_message="")
+    sync = make_sync("a", **{**running, **status})
+    found = Seen(job=job, log=("a line",), next_reading=INTERVAL, companions_since=LONG_AGO)
+
+    plan = build_plan(sync, found, now=NOW, settings=settings)
+
+    assert _outline(plan) == expected
+
+
+def test_a_failure_with_a_cause_of_its_own_is_told_although_its_node_was_lost_since(
+    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any], finished_job: Finished
+) -> None:
+    job = _ended_run(finished_job, NO_ANSWER, **COMPANY, **LOST)
+
+    plan = build_plan(make_sync("a", **running), Seen(job=job, companions_since=LONG_AGO), now=NOW, settings=settings)
+
+    assert _outline(plan) == (None, "SourceUnavailable", AT_ONCE)
+
+
 @pytest.mark.parametrize(
     ("seconds", "status", "log", "expected"),
     [
