@@ -2,7 +2,8 @@
 
 ASGI's own notice of shutdown comes only after the last connection has closed, which is too late for callers who wait
 for a sync: they would be cut off without an answer. gunicorn waits for ever for the first request of a connection, and
-takes any number of connections. `gunicorn_conf.py` names this class.
+takes any number of connections. Proxies open connections ahead of requests: those are kept as long as idle ones between
+requests, and end without a word. `gunicorn_conf.py` names this class.
 """
 
 import asyncio
@@ -34,7 +35,9 @@ _ABSOLUTE_TARGET: Final = re.compile(rb"https?://(?P<host>[^/?#@]+)(?P<path>/.*)
 class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no types
     """A connection that has a time to say what it wants, and gives way when its address holds too many."""
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
+    """Ends the wait for the first request: for its first byte, then for the rest of its head."""
+    _has_begun = False
     _is_refused = False
     _peer = ""
 
@@ -54,12 +57,17 @@ class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no t
         if closed is not None:
             closed.give_way()
         super().connection_made(transport)
-        seconds = min(HEAD_SECONDS, self.cfg.timeout or HEAD_SECONDS)
-        self._head_timer = self.worker.loop.call_later(seconds, self._end_without_head)
+        self._timer = self.worker.loop.call_later(self.cfg.keepalive or HEAD_SECONDS, self.give_way)
 
     def data_received(self, data: bytes) -> None:
-        if not self._is_refused:
-            super().data_received(data)
+        if self._is_refused:
+            return
+        if not self._has_begun:
+            self._has_begun = True
+            self._stop_timer()
+            seconds = min(HEAD_SECONDS, self.cfg.timeout or HEAD_SECONDS)
+            self._timer = self.worker.loop.call_later(seconds, self._end_without_head)
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -85,15 +93,15 @@ class BoundedConnection(ASGIProtocol):  # type: ignore[misc] # gunicorn has no t
         return False
 
     def _end_without_head(self) -> None:
-        self._head_timer = None
+        self._timer = None
         if self.is_waiting:
             self._send_error_response(408, "The head of the request did not arrive in time.")
             self.give_way()
 
     def _stop_timer(self) -> None:
-        if self._head_timer:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
 
 def split_absolute_target(target: bytes) -> tuple[bytes, bytes] | None:

@@ -17,7 +17,8 @@ MAX_SHARE: Final = 4
 """One address may hold at most this part of the files that the process may open: a quarter."""
 
 HEAD_SECONDS: Final = 15.0
-"""For the whole head of a connection's first request; later ones have what is left of the time between requests."""
+"""For the head of a connection's first request, from its first byte; later ones have what is left of the time between
+requests, which is also how long the first byte may take."""
 
 
 class Connection(Protocol):

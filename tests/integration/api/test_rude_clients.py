@@ -83,7 +83,7 @@ def test_a_thousand_half_sent_requests_leave_room_for_others(
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        pytest.param(b"", b"HTTP/1.1 408 ", id="nothing"),
+        pytest.param(b"\r\n", b"HTTP/1.1 408 ", id="an empty line"),
         pytest.param(b"GET /healthz HT", b"HTTP/1.1 408 ", id="half a line"),
         pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"HTTP/1.1 408 ", id="half a head"),
         pytest.param(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 ", id="a whole one"),
@@ -101,6 +101,22 @@ def test_a_head_has_a_time_limit_and_a_request_has_none(server: Any, sent: bytes
             answer = connection.recv(65536)
 
     assert answer.startswith(status)
+
+
+def test_a_connection_that_is_opened_ahead_serves_its_request_later(server: Any) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_SECONDS) as connection:
+        # Longer than a head may take, which has not begun.
+        time.sleep(2.5)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_that_stays_unused_is_closed_without_a_word(serve_files: Callable[..., Any]) -> None:
+    server = serve_files("--keep-alive", "1")
+
+    assert send_raw(server.port, b"") == b""
+    assert send_raw(server.port, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_caller_who_waits_longer_than_a_head_may_take_is_answered(server: Any, headers: dict[str, str]) -> None:
