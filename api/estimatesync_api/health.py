@@ -51,16 +51,18 @@ class ReadyResource(Resource):
         resp.media = HealthBody(status="ready")
 
     async def _ask(self) -> None:
+        """Keep the store's verdict. Who leaves before there is one leaves the question to the next."""
         try:
             await self._store.check()
         except Exception as error:
-            self._fault = map_exception(error)
+            self._keep(map_exception(error))
             # The error itself goes on to the log, once for each verdict.
             raise
-        else:
-            self._fault = None
-        finally:
-            self._asked_at = self._monotonic()
+        self._keep(None)
+
+    def _keep(self, fault: ApiError | None) -> None:
+        self._fault = fault
+        self._asked_at = self._monotonic()
 
 
 class MetricsResource(Resource):

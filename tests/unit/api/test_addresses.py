@@ -7,6 +7,8 @@ from typing import Any
 import falcon.asgi
 import pytest
 from estimatesync_api.app import Asgi, create_app, create_token
+from estimatesync_api.core.problems import StoreUnavailableError
+from estimatesync_api.health import ReadyResource
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync
 from falcon.testing import ASGIConductor, TestClient
@@ -110,6 +112,27 @@ def test_many_who_ask_at_once_share_one_look(app: Asgi, store: Any) -> None:
 
     assert asyncio.run(ask_together()) == {200}
     assert store.checks == 1
+
+
+def test_who_leaves_before_the_verdict_leaves_the_question_to_the_next(store: Any, unavailable: Exception) -> None:
+    async def ask_after_another_left() -> None:
+        began = asyncio.Event()
+
+        async def look() -> None:
+            began.set()
+            await asyncio.sleep(0 if store.checks > 1 else 60)
+
+        store.while_checking, store.check_fault = look, unavailable
+        resource = ReadyResource(store, monotonic=lambda: 100.0)
+        first, second = (asyncio.create_task(resource.on_get(Any, falcon.asgi.Response())) for _ in range(2))
+        await began.wait()
+        first.cancel()
+        await second
+
+    with pytest.raises(StoreUnavailableError):
+        asyncio.run(ask_after_another_left())
+
+    assert store.checks == 2
 
 
 def test_a_new_address_is_closed_without_a_key_unless_it_says_otherwise(app: Asgi, unauthenticated: TestClient) -> None:
