@@ -356,6 +356,12 @@ SYNC_MAX_UNSHOWN_PERCENT: Final = IntegerSetting(
     minimum=0,
     maximum=100,
 )
+SYNC_LOGIN_RETRY: Final = TextSetting(
+    name=env.SYNC_LOGIN_RETRY,
+    meaning="Any text, such as today's date. Once Attic Tech has refused a login, no sync tries the same credentials "
+    "again until they, or this text, have changed: after a few wrong passwords it locks the account, for people, too",
+    max_length=64,
+)
 SYNC_MAX_PAGE_MEGABYTES: Final = IntegerSetting(
     name=env.SYNC_MAX_PAGE_MEGABYTES,
     meaning="Size of a page of Attic Tech, unpacked, above which a sync refuses it; several are in memory at once",

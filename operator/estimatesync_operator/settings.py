@@ -11,6 +11,7 @@ from estimatesync_contract.settings import (
     DATABASE_SCHEMA,
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
+    SYNC_LOGIN_RETRY,
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
@@ -166,6 +167,7 @@ PROGRAM_SETTINGS: Final = (
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
     SYNC_MAX_PAGE_MEGABYTES,
+    SYNC_LOGIN_RETRY,
     SYNC_LOG_FORMAT,
 )
 """What is passed on to the sync program, on a cluster and on one machine."""
@@ -325,5 +327,6 @@ def read_program_environment(reader: SettingsReader) -> dict[str, str]:
         env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read(SYNC_MAX_SKIPPED_PERCENT)),
         env.SYNC_MAX_UNSHOWN_PERCENT: str(reader.read(SYNC_MAX_UNSHOWN_PERCENT)),
         env.SYNC_MAX_PAGE_MEGABYTES: str(reader.read(SYNC_MAX_PAGE_MEGABYTES)),
+        env.SYNC_LOGIN_RETRY: reader.read(SYNC_LOGIN_RETRY),
         env.DATABASE_WAIT_SECONDS: str(reader.read(DATABASE_WAIT_SECONDS)),
     }

@@ -33,6 +33,7 @@ from estimatesync_job.adapters.tracing import TracedLog, note_results, open_trac
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Log, OpenSource, OpenStore, StoredRun
+from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
 
@@ -152,6 +153,12 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
         max_skipped_percent=settings.max_skipped_percent,
         max_unshown_percent=settings.max_unshown_percent,
+        credentials=Credentials(
+            url=settings.attic_tech_url,
+            email=settings.attic_tech_email,
+            password=settings.attic_tech_password,
+            retry=settings.login_retry,
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from estimatesync_contract.settings import (
     DATABASE_URL,
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
+    SYNC_LOGIN_RETRY,
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
@@ -112,7 +113,7 @@ TERMINATION_MESSAGE_PATH: Final = TextSetting(
 SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
     *(SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
-    *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
+    *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES, SYNC_LOGIN_RETRY),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
     *(DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
     *(LOG_FORMAT, TRACEPARENT, TERMINATION_MESSAGE_PATH),
@@ -133,6 +134,7 @@ class Settings:
         timeout_seconds: after which the sync is ended from outside; None when that is not known.
         max_skipped_percent: of the records, how many may be left out because they cannot become rows.
         max_unshown_percent: of the estimates, how many may lack a field that Attic Tech does not show.
+        login_retry: a person's word to try refused credentials once more, by any change.
         max_page_bytes: of a page, unpacked.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
@@ -149,6 +151,7 @@ class Settings:
     max_skipped_percent: int
     max_unshown_percent: int
     max_page_bytes: int
+    login_retry: str
     attic_tech_url: str
     attic_tech_proxy: str | None = field(default=None, repr=False)
     attic_tech_email: str = field(repr=False)
@@ -177,6 +180,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
         max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
         max_unshown_percent=reader.read(SYNC_MAX_UNSHOWN_PERCENT),
+        login_retry=reader.read(SYNC_LOGIN_RETRY),
         max_page_bytes=reader.read(SYNC_MAX_PAGE_MEGABYTES) * 1_000_000,
         attic_tech_url=attic_tech_url,
         attic_tech_proxy=_find_proxy(environment, attic_tech_url, reader.faults),

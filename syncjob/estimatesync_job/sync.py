@@ -1,24 +1,23 @@
-"""The sync itself: source and store opened at once, one transfer from one to the other, one merge at the end.
+"""The sync itself: source and store opened, one transfer from one to the other, one merge at the end.
 
 `main` passes it both; the sync decides the order of the steps and nothing else.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
-from typing import Final, TypeVar
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
+from estimatesync_job.core.errors import LoginFailedError, SyncError, TokenUnusableError
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
-from estimatesync_job.ordered_requests import cancel
+from estimatesync_job.core.refused_login import SALT_BYTES, Credentials, RefusedLogin, check_refusal
 from estimatesync_job.transfer import ReadPage, Transfer, read_pages
-
-Value = TypeVar("Value")
 
 
 class Sync:
@@ -38,6 +37,7 @@ class Sync:
         plan: PagePlan,
         max_skipped_percent: int,
         max_unshown_percent: int,
+        credentials: Credentials,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -47,6 +47,7 @@ class Sync:
         self._plan: Final = plan
         self._max_skipped_percent: Final = max_skipped_percent
         self._max_unshown_percent: Final = max_unshown_percent
+        self._credentials: Final = credentials
 
     async def run(self) -> None:
         """Sync, or find what this sync has stored already; either way `stored` is set as soon as it is known.
@@ -57,18 +58,36 @@ class Sync:
         self._log.write("starting", log_lines.STARTING)
         async with (
             self._open_source as source,
-            aclosing(read_pages(source, self._plan)) as pages,
-            # While the database is still being reached, the first pages are requested.
-            _in_background(_read_first(pages)) as first,
             self._open_store as store,
+            aclosing(read_pages(source, self._plan)) as pages,
         ):
             self.stored = await store.fetch_committed_run()
             if self.stored is None:
-                transferred = await self._build_transfer(source, store).run(first, pages)
+                # The database knows whether these credentials have been refused: nothing is tried before.
+                check_refusal(await store.fetch_refused_login(), self._credentials)
+                transferred = await self._transfer(source, store, pages)
                 self.stored = await self._merge(store, transferred)
             else:
                 self._log.write("already_stored", "🔁 [SYNC] An earlier process of this sync has stored its estimates")
             self._log_finished(self.stored.results)
+
+    async def _transfer(
+        self, source: Source, store: EstimateStore, pages: AsyncGenerator[ReadPage, None]
+    ) -> Transferred:
+        try:
+            return await self._build_transfer(source, store).run(anext(pages), pages)
+        except TokenUnusableError:
+            raise
+        except LoginFailedError as error:
+            # A database that cannot take it must not hide the cause.
+            with suppress(SyncError):
+                await store.write_refused_login(self._build_refusal(error))
+            raise
+
+    def _build_refusal(self, error: LoginFailedError) -> RefusedLogin:
+        salt = secrets.token_bytes(SALT_BYTES)
+        digest = self._credentials.compute_digest(salt)
+        return RefusedLogin(salt=salt, digest=digest, refused_at=datetime.now(UTC), said=str(error))
 
     def _build_transfer(self, source: Source, store: EstimateStore) -> Transfer:
         return Transfer(
@@ -96,17 +115,3 @@ class Sync:
             updated=results.updated_estimates,
             unchanged=results.unchanged_estimates,
         )
-
-
-async def _read_first(pages: AsyncGenerator[ReadPage, None]) -> ReadPage:
-    return await anext(pages)
-
-
-@asynccontextmanager
-async def _in_background(work: Coroutine[object, object, Value]) -> AsyncIterator[asyncio.Task[Value]]:
-    """Run something during the block, which may await it; the end of the block cancels it."""
-    task = asyncio.ensure_future(work)
-    try:
-        yield task
-    finally:
-        await cancel([task])

@@ -1,6 +1,6 @@
 """From the source into the staging table: the pages of the range, then closing passes until nothing can be missing.
 
-`sync` starts to read pages before the database is even reached, and runs the transfer between the login and the merge.
+`sync` starts to read pages as soon as the database allows the login, and runs the transfer up to the merge.
 `core.coverage` decides what to ask for and what that proves.
 """
 

@@ -29,6 +29,7 @@ from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
     DATABASE_SCHEMA,
     DATABASE_WAIT_SECONDS,
+    SYNC_LOGIN_RETRY,
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
@@ -110,7 +111,13 @@ LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
     "Callback": tuple(each for each in CALLBACK_SETTINGS if each is not ALLOWED_SECRETS),
     "Syncs": (
         *(*RECONCILER_SETTINGS, RETRY_SECONDS),
-        *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES, SYNC_LOG_FORMAT),
+        *(
+            SYNC_MAX_SKIPPED_PERCENT,
+            SYNC_MAX_UNSHOWN_PERCENT,
+            SYNC_MAX_PAGE_MEGABYTES,
+            SYNC_LOGIN_RETRY,
+            SYNC_LOG_FORMAT,
+        ),
     ),
     "Traces": TRACING_SETTINGS,
     "This machine": (LOCAL_DIRECTORY,),

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
+import msgspec
 import psycopg
 from estimatesync_contract.names import SYNC_TABLES
 from estimatesync_contract.status import Results
@@ -25,6 +26,7 @@ from estimatesync_job.adapters.migrations import read_sql, write_migrations
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
+from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.settings import Settings
@@ -165,6 +167,25 @@ class PostgresStore:
         """
         with self._working():
             return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
+
+    async def fetch_refused_login(self) -> RefusedLogin | None:
+        """Read the newest refusal of a login."""
+        with self._working():
+            cursor = await self._connection.execute(read_sql("read_refused_login"))
+            row = await cursor.fetchone()
+        if row is None:
+            return None
+        salt, digest, refused_at, said = row
+        return RefusedLogin(salt=salt, digest=digest, refused_at=refused_at, said=said)
+
+    async def write_refused_login(self, refusal: RefusedLogin) -> None:
+        """Undo the transaction, and commit nothing but the refusal."""
+        await self._end_copy()
+        with self._working():
+            await self._connection.rollback()
+            await begin(self._connection, self._settings.database_schema)
+            await self._connection.execute(read_sql("write_refused_login"), msgspec.structs.asdict(refusal))
+            await self._connection.commit()
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         """Stage rows, without waiting for the server: one COPY goes on until another method needs the connection."""

@@ -26,6 +26,7 @@ from estimatesync_job.core.ports import (
     Unshown,
 )
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 
 
@@ -78,6 +79,12 @@ class TracedStore:
 
     async def fetch_committed_run(self) -> StoredRun | None:
         return await self._store.fetch_committed_run()
+
+    async def fetch_refused_login(self) -> RefusedLogin | None:
+        return await self._store.fetch_refused_login()
+
+    async def write_refused_login(self, refusal: RefusedLogin) -> None:
+        await self._store.write_refused_login(refusal)
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):

@@ -3,6 +3,7 @@
 SyncError
 ├── ConfigurationError        ours     permanent  the environment is not usable
 ├── LoginFailedError          account  permanent  Attic Tech does not accept the credentials
+│   └── TokenUnusableError    account  permanent  it accepts them, but not its own token
 ├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
@@ -33,6 +34,10 @@ class ConfigurationError(SyncError):
 
 class LoginFailedError(SyncError):
     """Attic Tech does not accept the credentials."""
+
+
+class TokenUnusableError(LoginFailedError):
+    """Attic Tech accepts the credentials, but not the token that it gives out for them."""
 
 
 class SourceInvalidError(SyncError):

@@ -10,6 +10,7 @@ from estimatesync_contract.status import Results
 
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import UnshownCounts
 
@@ -101,6 +102,14 @@ class EstimateStore(Protocol):
 
     async def fetch_committed_run(self) -> StoredRun | None:
         """Read what this sync has committed, even in an earlier process; None before that."""
+        ...
+
+    async def fetch_refused_login(self) -> RefusedLogin | None:
+        """Read the newest refusal of a login by Attic Tech, to any sync."""
+        ...
+
+    async def write_refused_login(self, refusal: RefusedLogin) -> None:
+        """Record a refusal, and drop all that is staged: the sync has failed."""
         ...
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:

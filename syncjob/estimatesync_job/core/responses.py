@@ -15,7 +15,12 @@ import msgspec
 from estimatesync_contract.attic_tech import is_foreign
 from estimatesync_contract.foreign_text import clean_line
 
-from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, TransientSourceError
+from estimatesync_job.core.errors import (
+    LoginFailedError,
+    SourceInvalidError,
+    TokenUnusableError,
+    TransientSourceError,
+)
 from estimatesync_job.core.pages import PageBody
 from estimatesync_job.core.record_split import split_page, strip_byte_order_mark
 
@@ -161,7 +166,7 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
             "Attic Tech accepts the login but does not let it list estimates (HTTP 403). "
             "Give the account of ATTIC_TECH_EMAIL access to job-estimates."
         )
-    return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
+    return TokenUnusableError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
 
 
 def _check_status(response: Response) -> None:

@@ -24,6 +24,7 @@ from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.log import create_log
 from estimatesync_job.core.errors import DatabaseUnavailableError, SyncError
 from estimatesync_job.core.page_plan import build_plan
+from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.settings import Settings, parse_settings
 from estimatesync_job.sync import Sync
 from sample_attic_tech import RunningSample
@@ -280,6 +281,7 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
             plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
             max_skipped_percent=settings.max_skipped_percent,
             max_unshown_percent=settings.max_unshown_percent,
+            credentials=Credentials(url="", email="", password="", retry=""),
         )
         try:
             await sync.run()

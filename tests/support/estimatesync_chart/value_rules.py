@@ -142,6 +142,7 @@ RULES: Final[dict[str, Schema]] = {
     "sync.maxSkippedPercent": _bounds(shared.SYNC_MAX_SKIPPED_PERCENT),
     "sync.maxUnshownPercent": _bounds(shared.SYNC_MAX_UNSHOWN_PERCENT),
     "sync.maxPageMegabytes": _bounds(shared.SYNC_MAX_PAGE_MEGABYTES),
+    "sync.loginRetry": {"type": "string", "maxLength": 64},
     "sync.logFormat": _choices(operator.SYNC_LOG_FORMAT),
     "sync.cpuRequest": _QUANTITY,
     "sync.memoryRequest": _QUANTITY,

@@ -25,6 +25,7 @@ from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
 from estimatesync_job.core.ports import Level, Source, Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.refused_login import Credentials, RefusedLogin
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import parse_settings
@@ -217,6 +218,12 @@ class Table:
         self.staged += rows
         return len({row.attic_tech_estimate_id for row in rows if row not in known})
 
+    async def fetch_refused_login(self) -> RefusedLogin | None:
+        return None
+
+    async def write_refused_login(self, refusal: RefusedLogin) -> None:
+        raise AssertionError(refusal)
+
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
         assert hidden is not None
         assert not broken
@@ -308,6 +315,7 @@ def run_story(
         plan=plan_story(story),
         max_skipped_percent=0,
         max_unshown_percent=0,
+        credentials=Credentials(url="http://sample.example", email="", password="", retry=""),
     )
     asyncio.run(sync.run())
     assert sync.stored

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,17 +17,20 @@ from estimatesync_job.core.errors import (
     SourceChangingError,
     SourceUnavailableError,
     SyncError,
+    TokenUnusableError,
 )
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, SourceTime, map_page
 from estimatesync_job.core.ports import Level, Staged, StoredRun, Transferred
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.refused_login import Credentials, RefusedLogin
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.sync import Sync
 from msgspec import Raw
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
+CREDENTIALS = Credentials(url="http://sample.example", email="sync@attic-tech.example", password="made-up", retry="")
 COMMITTED = StoredRun(
     results=Results(total_fetched=9, new_estimates=4, updated_estimates=5, total_processed=9), complete_as_of=NOON
 )
@@ -100,6 +103,7 @@ class ListStore:
     merged: int | None = None
     unshown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     is_closed: bool = False
+    refused: RefusedLogin | None = None
 
     @property
     def encoding(self) -> str:
@@ -117,6 +121,12 @@ class ListStore:
         new_or_changed = [row for row in rows if not any(row in staged for staged in self.staged)]
         self.staged.append(rows)
         return len(new_or_changed)
+
+    async def fetch_refused_login(self) -> RefusedLogin | None:
+        return self.refused
+
+    async def write_refused_login(self, refusal: RefusedLogin) -> None:
+        self.refused = refusal
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
         self.staged = [[row for row in rows if row.attic_tech_estimate_id not in broken] for rows in self.staged]
@@ -156,6 +166,7 @@ def run_sync(
     concurrency: int = 3,
     max_skipped_percent: int = 1,
     max_unshown_percent: int = 100,
+    credentials: Credentials = CREDENTIALS,
 ) -> StoredRun:
     sync = Sync(
         open_source=nullcontext(source),
@@ -165,6 +176,7 @@ def run_sync(
         plan=build_plan(page_size=3, ahead=concurrency),
         max_skipped_percent=max_skipped_percent,
         max_unshown_percent=max_unshown_percent,
+        credentials=credentials,
     )
     asyncio.run(sync.run())
     assert sync.stored is not None
@@ -284,6 +296,29 @@ def test_a_failed_login_stores_nothing() -> None:
         run_sync(source, store)
 
     assert (source.asked, store.merged, store.is_closed) == ([], None, True)
+
+
+def test_refused_credentials_are_not_tried_again_until_they_or_a_persons_word_have_changed() -> None:
+    store = ListStore()
+    with pytest.raises(LoginFailedError):
+        run_sync(ScriptedSource(totals=[1], login_error=LoginFailedError("It said no.")), store)
+
+    again = ScriptedSource(totals=[1], login_error=LoginFailedError("not to be tried"))
+    with pytest.raises(LoginFailedError, match=r"^It said no\. That was at 20.*SYNC_LOGIN_RETRY") as raised:
+        run_sync(again, store)
+
+    assert "made-up" not in str(raised.value) + repr(CREDENTIALS) + str(store.refused)
+    for change in ({"password": "corrected"}, {"email": "other"}, {"url": "http://other.example"}, {"retry": "today"}):
+        assert run_sync(ScriptedSource(totals=[1]), store, credentials=replace(CREDENTIALS, **change)).results
+
+
+def test_a_token_that_is_refused_does_not_count_as_a_refused_login() -> None:
+    store = ListStore()
+
+    with pytest.raises(TokenUnusableError):
+        run_sync(ScriptedSource(totals=[1], login_error=TokenUnusableError("its own token")), store)
+
+    assert store.refused is None
 
 
 def test_a_page_that_fails_stops_the_others_and_stores_nothing() -> None:

@@ -1,0 +1,1 @@
+SELECT salt, digest, refused_at, said FROM refused_login
