@@ -12,7 +12,7 @@ import msgspec
 
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import DateRange
-from estimatesync_contract.status import Results, Time, truncate_message
+from estimatesync_contract.status import Results, Time, UnshownFields, truncate_message
 
 RESULT_MAX_BYTES: Final = 4096
 
@@ -54,7 +54,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     Attributes:
         pages: of the range, as read; absent where an earlier run has stored it all.
         skipped_ids: which estimates were skipped, the first few of them.
-        unshown_fields: what Attic Tech does not show of some or all estimates, by its own names.
+        unshown: what Attic Tech does not show; None when that is nothing.
         complete_as_of: by Attic Tech's clock, the end of the closing pass: nothing in the range up to it is missing.
     """
 
@@ -65,7 +65,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     pages: int | None = None
     complete_as_of: Time | None = None
     skipped_ids: tuple[str, ...] = ()
-    unshown_fields: tuple[str, ...] = ()
+    unshown: UnshownFields | None = None
     error: ResultError | None = None
 
 

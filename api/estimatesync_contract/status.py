@@ -18,6 +18,8 @@ ATTEMPTS_KEPT: Final = 20
 KEPT_LOG_LINES: Final = 200
 KEPT_LINE_MAX_LENGTH: Final = 256
 """Of a log that a status keeps: together at most 50 KB, in practice the 10 KB of a hundred pages."""
+FIELDS_MAX: Final = 32
+"""Fields of an estimate that a status lists."""
 QUEUE_NAMES_MAX: Final = 3
 """Names of running syncs that a waiting one lists."""
 
@@ -117,10 +119,17 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     updated_estimates: Annotated[Count, Meta(description="Estimates that the database had, changed or not.")] = 0
     unchanged_estimates: Annotated[Count, Meta(description="Those of the updated that were equal already.")] = 0
     skipped_estimates: Annotated[Count, Meta(description="Estimates that cannot be stored; the log names them.")] = 0
-    unshown_estimates: Annotated[
-        Count, Meta(description="Estimates with a field that Attic Tech does not show; what is stored of it is kept.")
-    ] = 0
     total_processed: Annotated[Count, Meta(description="New and updated together.")] = 0
+
+
+class UnshownFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What Attic Tech does not show: an id instead of a branch, or nothing at all. What is stored of it is kept."""
+
+    estimates: Annotated[Count, Meta(description="Of how many estimates a field is not shown.")]
+    fields: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(max_length=FIELDS_MAX, description="Which fields, by their names in Attic Tech."),
+    ]
 
 
 class CallbackAttemptRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -189,6 +198,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     duration_seconds: Annotated[Count | None, Meta(description="From the start to the end.")] = None
     progress: Annotated[Progress | None, Meta(description="How far the newest pod has come.")] = None
     results: Annotated[Results | None, Meta(description="What was stored; all zero when the sync failed.")] = None
+    unshown: Annotated[
+        UnshownFields | None, Meta(description="What Attic Tech does not show; absent when that is nothing.")
+    ] = None
     callback: Annotated[CallbackStatus | None, Meta(description="The delivery of the callback that is owed.")] = None
     log: Annotated[
         tuple[Annotated[str, Meta(max_length=KEPT_LINE_MAX_LENGTH)], ...],

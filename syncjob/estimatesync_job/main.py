@@ -176,7 +176,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         pages=stored.pages,
         complete_as_of=stored.complete_as_of,
         skipped_ids=stored.skipped_ids,
-        unshown_fields=stored.unshown_fields,
+        unshown=stored.unshown,
         error=error,
     )
     path = parse_result_path(environment)

@@ -11,7 +11,7 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import format_finished
 from estimatesync_contract.spec import DateRange
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results, UnshownFields
 from estimatesync_contract.timestamps import format_timestamp
 from msgspec import UNSET, Meta, UnsetType
 
@@ -120,10 +120,14 @@ class ResultsBody(Body, frozen=True, kw_only=True):
     updated_estimates: Count
     unchanged_estimates: Annotated[int, Meta(ge=0, description="How many of the updated were equal already.")]
     skipped_estimates: Count
-    unshown_estimates: Annotated[
-        int, Meta(ge=0, description="Of how many Attic Tech does not show a field; what is stored of it is kept.")
-    ]
     total_processed: Count
+
+
+class UnshownBody(Body, frozen=True, kw_only=True):
+    """What Attic Tech does not show, and the tables therefore keep as it is."""
+
+    estimates: Count
+    fields: Annotated[list[str], Meta(examples=[["branch", "user"]])]
 
 
 class CallbackBody(Body, frozen=True, kw_only=True):
@@ -152,6 +156,7 @@ class SyncState(Body, frozen=True, kw_only=True):
     started_at: Instant | None
     completed_at: Instant | None
     duration_seconds: Count | None
+    unshown: Annotated[UnshownBody, Meta(description="Absent when that is nothing.")] | UnsetType = UNSET
 
 
 class SyncBody(SyncState, frozen=True, kw_only=True):
@@ -261,7 +266,12 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         started_at=_format_optional_time(status.start_time),
         completed_at=_format_optional_time(status.completion_time),
         duration_seconds=status.duration_seconds,
+        unshown=_to_unshown_body(status.unshown),
     )
+
+
+def _to_unshown_body(unshown: UnshownFields | None) -> UnshownBody | UnsetType:
+    return UNSET if unshown is None else UnshownBody(estimates=unshown.estimates, fields=list(unshown.fields))
 
 
 def _to_range_body(days: DateRange | None) -> RangeBody | None:

@@ -64,7 +64,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     updated_estimates: int = 0
     unchanged_estimates: int = 0
     skipped_estimates: int = 0
-    unshown_estimates: int = 0
+
+
+class Unshown(msgspec.Struct, frozen=True, kw_only=True):
+    """What Attic Tech does not show."""
+
+    estimates: int = 0
+    fields: tuple[str, ...] = ()
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +94,7 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     date_range: DateRange | None = None
     progress: Progress | None = None
     results: Results | None = None
+    unshown: Unshown | None = None
     callback: Callback | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None

@@ -134,9 +134,9 @@ class Diagnosis(Enum):
     # What recent syncs show. How to cure a failed one is in the contract's table of causes.
     SEEN_WORKING = (_OK, "worked {age} ago, in {sync_id}", "")
     SEEN_SHOWING_LESS = (
-        _UNKNOWN,
-        "worked {age} ago, in {sync_id}, but not everything was shown ({detail})",
-        "Let the account of ATTIC_TECH_EMAIL read these fields",
+        _OK,
+        "worked {age} ago, in {sync_id}; of some estimates, Attic Tech does not show {fields}",
+        "Unless what they refer to has been deleted, let the account of ATTIC_TECH_EMAIL read it",
     )
     SEEN_FAILING = (_FAULT, "{detail}, {age} ago in {sync_id}", "{cure}")
     NO_EVIDENCE = (

@@ -107,8 +107,7 @@ def _format_results(results: Results) -> str:
     text = f"New: {results.new_estimates}, Updated: {results.updated_estimates}"
     if results.unchanged_estimates:
         text += f" ({results.unchanged_estimates} of them unchanged)"
-    text += f", Skipped: {results.skipped_estimates}" if results.skipped_estimates else ""
-    return text + (f", Not shown in full: {results.unshown_estimates}" if results.unshown_estimates else "")
+    return text + (f", Skipped: {results.skipped_estimates}" if results.skipped_estimates else "")
 
 
 def _format_progress(progress: Progress) -> str:

@@ -38,8 +38,9 @@ def decide_source(syncs: Iterable[Sync], now: datetime) -> Finding:
     for sync in syncs:
         if sync.reason == Reason.FIELDS_UNSHOWN:
             return _build_seen(Check.SOURCE, Diagnosis.SEEN_FAILING, sync, now)
-        if sync.results and sync.results.unshown_estimates:
-            return _build_seen(Check.SOURCE, Diagnosis.SEEN_SHOWING_LESS, sync, now)
+        if sync.unshown:
+            fields = strip_control_characters(", ".join(sync.unshown.fields))
+            return _build_seen(Check.SOURCE, Diagnosis.SEEN_SHOWING_LESS, sync, now, fields=fields)
         if sync.status == SUCCEEDED or (sync.progress and sync.progress.page):
             return _build_seen(Check.SOURCE, Diagnosis.SEEN_WORKING, sync, now)
         if _is_about(sync, _SOURCE_REASONS, settings="ATTIC_TECH"):
@@ -103,11 +104,17 @@ def _decide_delivery(sync: Sync, callback: Callback, now: datetime) -> Finding:
     return build_finding(Check.CALLBACK, diagnoses.get(callback.state, Diagnosis.NO_EVIDENCE), **details)
 
 
-def _build_seen(check: Check, diagnosis: Diagnosis, sync: Sync, now: datetime) -> Finding:
+def _build_seen(check: Check, diagnosis: Diagnosis, sync: Sync, now: datetime, **details: str) -> Finding:
     moment = sync.completed_at or sync.started_at or sync.created_at
     detail = strip_control_characters(sync.message or sync.reason or "").rstrip(".")
     return build_finding(
-        check, diagnosis, sync_id=sync.sync_id, age=format_age(moment, now), detail=detail, cure=_format_cure(sync)
+        check,
+        diagnosis,
+        sync_id=sync.sync_id,
+        age=format_age(moment, now),
+        detail=detail,
+        cure=_format_cure(sync),
+        **details,
     )
 
 

@@ -181,6 +181,7 @@ def compute_final_status(
         duration_seconds=int((completion - _whole_second(start)).total_seconds()),
         progress=_complete_progress(sync, outcome),
         results=outcome.results,
+        unshown=outcome.unshown,
         callback=_build_callback(sync, environment=environment, has_target=has_target),
     )
     if job is None or job.pod_name is None:

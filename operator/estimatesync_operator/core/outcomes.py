@@ -10,7 +10,7 @@ import msgspec
 from estimatesync_contract.causes import Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, find_committed, parse_result
-from estimatesync_contract.status import Phase, Results
+from estimatesync_contract.status import Phase, Results, UnshownFields
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 
@@ -30,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     results: Results = Results()
     pages: int | None = None
+    unshown: UnshownFields | None = None
 
 
 CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=format_cause(Reason.CANCELLED))
@@ -141,10 +142,17 @@ def _succeed(result: SyncResult) -> Outcome:
     message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
     if counts.skipped_estimates:
         message += f", Skipped: {counts.skipped_estimates}"
-    if counts.unshown_estimates:
-        fields = ", ".join(result.unshown_fields)
-        message += f". Attic Tech does not show {fields} of {counts.unshown_estimates}: what is stored of these is kept"
-    return Outcome(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, message=message, results=counts, pages=result.pages)
+    if (unshown := result.unshown) is not None:
+        fields = ", ".join(unshown.fields)
+        message += f". Attic Tech does not show {fields} of {unshown.estimates}: what is stored of these is kept"
+    return Outcome(
+        phase=Phase.SUCCEEDED,
+        reason=Reason.SUCCEEDED,
+        message=message,
+        results=counts,
+        pages=result.pages,
+        unshown=unshown,
+    )
 
 
 def _judge_missing_result(job: JobObservation) -> Outcome:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 from estimatesync_contract.names import SYNC_TABLES
-from estimatesync_contract.status import Results
+from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_postgres.connection import FaultError, SilenceError, create_connection, read_encoding, read_fault
 from estimatesync_postgres.faults import build_hidden_rows, build_kept_out, build_view
 from estimatesync_postgres.hindrances import fetch_hindrances
@@ -329,14 +329,13 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
         updated_estimates=updated,
         unchanged_estimates=unchanged,
         skipped_estimates=skipped,
-        unshown_estimates=unshown,
         total_processed=processed,
     )
     return StoredRun(
         results=results,
         complete_as_of=complete_as_of,
         skipped_ids=tuple(skipped_ids),
-        unshown_fields=tuple(unshown_fields),
+        unshown=UnshownFields(estimates=unshown, fields=tuple(unshown_fields)) if unshown else None,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
-from estimatesync_contract.status import Results
+from estimatesync_contract.status import Results, UnshownFields
 
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
@@ -49,7 +49,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         pages: of the range, as read; None where another process has read them.
         complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
             its responses carry no date.
-        unshown_fields: what Attic Tech does not show of some or all estimates, by its own names.
+        unshown: what Attic Tech does not show; None when that is nothing.
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
     """
 
@@ -57,7 +57,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     pages: int | None = None
     complete_as_of: datetime | None = None
     skipped_ids: tuple[str, ...] = ()
-    unshown_fields: tuple[str, ...] = ()
+    unshown: UnshownFields | None = None
 
 
 Unshown = Mapping[int, tuple[str, ...]]

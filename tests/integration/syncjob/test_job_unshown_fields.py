@@ -101,10 +101,10 @@ def test_what_is_not_shown_stays_as_it_is_stored_where_that_is_allowed(
     assert job.process.returncode == 0
     assert query(KEPT) == before
     assert query("SELECT DISTINCT payment_method FROM botzilla.estimate") == ["barter"]
-    assert job.result.results.unshown_estimates == 30
-    assert "branch" in job.result.unshown_fields
+    assert job.result.unshown.estimates == 30
+    assert "branch" in job.result.unshown.fields
     assert "Not shown by Attic Tech, so kept as it is stored: " in job.output
-    assert (again.result.results, again.result.unshown_fields) == (job.result.results, job.result.unshown_fields)
+    assert (again.result.results, again.result.unshown) == (job.result.results, job.result.unshown)
 
 
 def test_a_few_that_are_not_shown_are_kept_and_counted_and_the_others_follow(
@@ -122,9 +122,9 @@ def test_a_few_that_are_not_shown_are_kept_and_counted_and_the_others_follow(
     kept = {row[0]: row[8:10] for row in query(KEPT)}
     unshown = {number for number in before if number % 10 == 0}
     assert job.process.returncode == 0
-    assert {"branch", "user"} <= set(job.result.unshown_fields)
+    assert {"branch", "user"} <= set(job.result.unshown.fields)
     # The sample has an odd record or two of its own.
-    assert 3 <= job.result.results.unshown_estimates <= 5
+    assert 3 <= job.result.unshown.estimates <= 5
     assert kept == {number: before[number] if number in unshown else (None, "Somebody Else") for number in before}
 
 

@@ -86,7 +86,6 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
             "updated_estimates": 1564,
             "unchanged_estimates": 3,
             "skipped_estimates": 0,
-            "unshown_estimates": 0,
             "total_processed": 1609,
         },
         "callback": {

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from estimatesync_contract.log_lines import parse_progress
-from estimatesync_contract.status import Results
+from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_job.core.errors import (
     FieldsUnshownError,
     LoginFailedError,
@@ -143,11 +143,13 @@ class ListStore:
             total_fetched=records,
             new_estimates=records - transferred.skipped,
             skipped_estimates=transferred.skipped,
-            unshown_estimates=transferred.unshown.estimates,
             total_processed=records - transferred.skipped,
         )
         return StoredRun(
-            results=results, complete_as_of=transferred.complete_as_of, skipped_ids=transferred.skipped_ids
+            results=results,
+            complete_as_of=transferred.complete_as_of,
+            skipped_ids=transferred.skipped_ids,
+            unshown=UnshownFields(estimates=transferred.unshown.estimates, fields=transferred.unshown.fields),
         )
 
     @asynccontextmanager
@@ -421,4 +423,5 @@ def test_little_that_is_not_shown_is_kept_as_it_is_and_logged(records: list[byte
     stored = run_sync(ScriptedSource(totals=[1], records=records), ListStore(), log, max_unshown_percent=20)
 
     assert f"⚠️ [SYNC] Not shown by Attic Tech, so kept as it is stored: {fields}" in log.lines
-    assert stored.results.unshown_estimates > 0
+    assert stored.unshown
+    assert stored.unshown.estimates > 0

@@ -33,7 +33,6 @@ _COUNTS: Final = (
     ("updated_estimates", "counts.updated"),
     ("unchanged_estimates", "counts.unchanged"),
     ("skipped_estimates", "counts.skipped"),
-    ("unshown_estimates", "counts.unshown"),
 )
 _MAX_SQUARES: Final = 240
 _MAX_COLUMNS: Final = 40
