@@ -60,8 +60,13 @@ def format_skipped_total(skipped: int, records: int, names: str) -> str:
     return f"⚠️ [SYNC] Skipped: {skipped} of {records} estimates, to be corrected in Attic Tech: {names}"
 
 
+def format_only_id(fields: str, name: str) -> str:
+    """The first estimate of which these are not shown; others follow without a word, and the result counts them."""
+    return f"⚠️ [SYNC] Attic Tech shows only an id of {fields} (first of estimate {name}); what is stored is kept"
+
+
 def format_unshown(count: int, estimates: int, fields: str) -> str:
-    """What Attic Tech does not show; the tables keep what they have of it."""
+    """What Attic Tech shows of no estimate; the tables keep what they have of it."""
     return f"⚠️ [SYNC] Not shown by Attic Tech, so kept as it is stored: {fields} ({count} of {estimates} estimates)"
 
 

@@ -30,7 +30,7 @@ from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.pages import FetchedPage, SourceTime
 from estimatesync_job.core.ports import EstimateStore, Log, Source, Staged, Transferred
 from estimatesync_job.core.queries import ChangesQuery, Gap
-from estimatesync_job.core.unshown import Path, check_unshown, find_hidden
+from estimatesync_job.core.unshown import Path, check_unshown, find_hidden, format_fields
 from estimatesync_job.core.unstorable import leave_out_unstorable
 from estimatesync_job.ordered_requests import OrderedRequests, open_requests
 
@@ -137,6 +137,7 @@ class Transfer:
         self._invalid: Final = InvalidRecords(max_percent=max_skipped_percent)
         self._max_unshown_percent: Final = max_unshown_percent
         self._evidence: Final[set[Path]] = set()
+        self._said: Final[set[str]] = set()
         self._gaps: Final[list[Gap]] = []
         self._passes: Final = AsyncExitStack()
 
@@ -192,6 +193,7 @@ class Transfer:
 
     def _note(self, page: FetchedPage) -> None:
         self._evidence.update(page.evidence)
+        self._note_unshown(page)
         for placed in self._invalid.add(page):
             problem = placed.problem
             fault, place = f"{problem.field} {problem.problem}", format_problem_place(placed)
@@ -235,9 +237,16 @@ class Transfer:
             unshown=staged.unshown,
         )
 
+    def _note_unshown(self, page: FetchedPage) -> None:
+        for identity, columns in page.unshown.items():
+            if unsaid := [column for column in columns if column not in self._said]:
+                self._said.update(unsaid)
+                message = log_lines.format_only_id(format_fields(unsaid), str(identity))
+                self._log.write("only_id", message, level="warning", record_id=str(identity), page=page.page)
+
     def _judge_unshown(self, staged: Staged, hidden: Sequence[str]) -> None:
         unshown, estimates = staged.unshown, staged.estimates
-        if unshown.estimates:
+        if any(column in unshown.columns for column in hidden):
             message = log_lines.format_unshown(unshown.estimates, estimates, ", ".join(unshown.fields))
             self._log.write("unshown", message, level="warning", unshown=unshown.estimates, records=estimates)
         check_unshown(unshown, hidden=hidden, estimates=estimates, max_percent=self._max_unshown_percent)

@@ -7,7 +7,7 @@ none.
 `rows` reads relations through `read_relation` and `pages` collects what its records show; `transfer` decides by both.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import Final, Literal, TypeVar
@@ -160,6 +160,11 @@ def _is_hidden(path: Path, evidence: AbstractSet[Path]) -> bool:
     )
 
 
+def format_fields(columns: Collection[str]) -> str:
+    """List columns as Attic Tech calls them, always in the same order."""
+    return ", ".join(FIELDS.get(column, column) for column in PATHS if column in columns)
+
+
 class UnshownCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What is not shown of the estimates of a sync.
 
@@ -195,9 +200,8 @@ def check_unshown(counts: UnshownCounts, *, hidden: Iterable[str], estimates: in
     if not too_many:
         return
     most = max(shares[column] for column in too_many)
-    fields = ", ".join(FIELDS.get(column, column) for column in PATHS if column in too_many)
     raise FieldsUnshownError(
-        f"Attic Tech does not show {fields} of {most} of {estimates} estimates, or only as ids. Nothing was stored. "
-        "Let the account of ATTIC_TECH_EMAIL read what these fields lead to, such as branches, users, clients and "
-        "properties; or raise SYNC_MAX_UNSHOWN_PERCENT: what is stored of these fields is then kept."
+        f"Attic Tech does not show {format_fields(too_many)} of {most} of {estimates} estimates, or only as ids. "
+        "Nothing was stored. Let the account of ATTIC_TECH_EMAIL read what these fields lead to, such as branches, "
+        "users, clients and properties; or raise SYNC_MAX_UNSHOWN_PERCENT: what is stored of these fields is then kept."
     )
