@@ -29,6 +29,7 @@ INVALID_CREDENTIALS: Final = "Invalid credentials"
 _TOKEN_REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _LOGIN_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, *_TOKEN_REFUSALS})
 _TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+_OWN_PAGES: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.INTERNAL_SERVER_ERROR})
 _CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
 _QUOTE_LENGTH: Final = 200
 _REDIRECTION: Final = 3
@@ -172,8 +173,9 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
 def _check_status(response: Response) -> None:
     """Raise for every status but success; RFC 9110, section 15, says which may be retried."""
     status = response.status
-    is_ours_to_correct = status == HTTPStatus.NOT_FOUND or status // 100 == _REDIRECTION
-    if response.is_foreign and not is_ours_to_correct:
+    # The page of a defect is a web server's own, and one that is not found, or leads on, says that the URL is wrong.
+    has_own_page = status in _OWN_PAGES or status // 100 == _REDIRECTION
+    if response.is_foreign and not has_own_page:
         raise TransientSourceError(_format_foreign(response), retry_after=response.headers.get("retry-after"))
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise TransientSourceError(f"HTTP {status}", retry_after=response.headers.get("retry-after"))

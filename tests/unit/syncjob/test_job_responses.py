@@ -83,6 +83,7 @@ def test_a_token_says_when_it_expires(exp: bytes, clock: datetime | None, has_ex
             build_answer(403, b"Forbidden", content_type="text/plain"), TransientSourceError, "text/plain", id="proxy"
         ),
         pytest.param(build_answer(403, b"Forbidden", content_type=""), TransientSourceError, "missing", id="bare-text"),
+        pytest.param(build_challenge(500), TransientSourceError, "^HTTP 500$", id="page-of-a-defect"),
         pytest.param(build_challenge(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="page-not-found"),
         pytest.param(build_answer(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="no-such-path"),
         pytest.param(
