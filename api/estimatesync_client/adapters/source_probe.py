@@ -85,7 +85,7 @@ def _judge_other(answer: _Response, host: str, *, lacks: str) -> Finding:
     """Judge what is neither a refusal nor what was asked for."""
     if answer.is_foreign:
         return _build(Diagnosis.SOURCE_SHIELDED, host=host, detail=f"HTTP {answer.status}")
-    detail = f"HTTP {answer.status}" + (f" without {lacks}" if answer.is_page else "")
+    detail = f"HTTP {answer.status}" + (f" without {lacks}" if answer.is_page and answer.body else "")
     return _build(Diagnosis.NOT_ATTIC_TECH, host=host, detail=detail)
 
 
