@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -129,8 +130,23 @@ class Scenario:
             and f"SYNC_ID={name}".encode() in read_words(process / "environ")
         ]
 
+    @contextmanager
+    def pages_held(self) -> Iterator[None]:
+        """Answer no page within the block: a sync that has begun is at work, however slow this machine is."""
+        end = Event()
+
+        def hold(request: Any) -> None:
+            if request.path == "/api/job-estimates":
+                end.wait(WAIT_SECONDS)
+
+        self.sample.on_request = hold
+        try:
+            yield
+        finally:
+            end.set()
+
     def slow_down(self, seconds: float) -> None:
-        """Make every page take its time, so that a test can act in the middle of a sync."""
+        """Make every page take its time."""
 
         def delay(request: Any) -> None:
             if request.path == "/api/job-estimates":

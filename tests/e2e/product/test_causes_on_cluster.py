@@ -112,10 +112,10 @@ def test_a_sync_over_its_memory_limit_fails_with_out_of_memory(run_scenario: Any
 
 def test_a_sync_past_its_deadline_fails_with_deadline_exceeded(run_scenario: Any) -> None:
     with run_scenario(with_api=False) as scenario:
-        scenario.slow_down(4)
-        scenario.apply("late", timeoutSeconds=3)
+        with scenario.pages_held():
+            scenario.apply("late", timeoutSeconds=3)
 
-        status = scenario.wait_finished("late")["status"]
+            status = scenario.wait_finished("late")["status"]
 
         assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
         assert status["message"].startswith("The sync did not finish within 3 seconds.")
@@ -124,13 +124,13 @@ def test_a_sync_past_its_deadline_fails_with_deadline_exceeded(run_scenario: Any
 
 def test_a_job_that_a_person_deletes_ends_the_sync(run_scenario: Any) -> None:
     with run_scenario(with_api=False) as scenario:
-        scenario.slow_down(4)
-        scenario.apply("robbed")
-        scenario.wait_running_pod()
+        with scenario.pages_held():
+            scenario.apply("robbed")
+            scenario.wait_running_pod()
 
-        scenario.product.kubectl("delete", "job", "--all")
+            scenario.product.kubectl("delete", "job", "--all")
 
-        status = scenario.wait_finished("robbed")["status"]
+            status = scenario.wait_finished("robbed")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "JobDeleted")
         assert scenario.count_jobs() == 0
 
@@ -159,10 +159,10 @@ def test_retries_that_run_out_are_counted_in_the_cause(run_scenario: Any) -> Non
 )
 def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, spoil: tuple[str, ...], reason: str) -> None:
     with run_scenario(with_api=False) as scenario:
-        scenario.slow_down(0.4)
-        scenario.apply("spoilt")
-        scenario.wait_running_pod()
-        scenario.product.stop_operator(grace=0)
+        with scenario.pages_held():
+            scenario.apply("spoilt")
+            scenario.wait_running_pod()
+            scenario.product.stop_operator(grace=0)
         scenario.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=90s")
 
         (pod,) = scenario.product.kubectl("get", "pods", "--output=name").split()
@@ -175,11 +175,11 @@ def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, spoil: 
 
 def test_a_run_that_is_killed_says_with_what_exit_code(run_scenario: Any) -> None:
     with run_scenario(with_api=False) as scenario:
-        scenario.slow_down(3)
-        scenario.apply("killed", maxRetries=0)
-        scenario.wait_running_pod()
+        with scenario.pages_held():
+            scenario.apply("killed", maxRetries=0)
+            scenario.wait_running_pod()
 
-        scenario.kill_runs("killed")
+            scenario.kill_runs("killed")
 
         status = scenario.wait_finished("killed")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "PodFailed")
@@ -199,14 +199,14 @@ def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
 
 def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, second_node: GuardedProcess) -> None:
     with run_scenario(with_api=False, STUCK_SECONDS="2", SYNC_NODE_SELECTOR=f"mortal={os.getpid()}") as scenario:
-        scenario.slow_down(4)
-        scenario.apply("lost")
-        scenario.wait_running_pod()
+        with scenario.pages_held():
+            scenario.apply("lost")
+            scenario.wait_running_pod()
 
-        second_node.stop(grace=0)
-        scenario.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
+            second_node.stop(grace=0)
+            scenario.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
 
-        status = scenario.wait_finished("lost")["status"]
+            status = scenario.wait_finished("lost")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "NodeLost")
         assert f"on node {MORTAL_NODE} is not reported on any more" in status["message"]
         assert scenario.wait_callback("lost")["error"] == status["message"]
@@ -232,10 +232,10 @@ def evict(scenario: Any, but: str = "") -> str:
 
 def test_an_evicted_pod_is_replaced_without_counting_as_a_failure(run_scenario: Any) -> None:
     with run_scenario(with_api=False) as scenario:
-        scenario.slow_down(0.5)
-        scenario.apply("moved", maxRetries=0)
+        with scenario.pages_held():
+            scenario.apply("moved", maxRetries=0)
 
-        evict(scenario)
+            evict(scenario)
 
         status = scenario.wait_finished("moved")["status"]
         assert (status["phase"], status["results"]["newEstimates"]) == ("Succeeded", 230)
@@ -244,12 +244,12 @@ def test_an_evicted_pod_is_replaced_without_counting_as_a_failure(run_scenario: 
 
 def test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no_row(run_scenario: Any) -> None:
     with run_scenario(with_api=False, MAX_EVICTIONS="1") as scenario:
-        scenario.slow_down(3)
-        scenario.apply("hunted", maxRetries=0)
+        with scenario.pages_held():
+            scenario.apply("hunted", maxRetries=0)
 
-        evict(scenario, but=evict(scenario))
+            evict(scenario, but=evict(scenario))
 
-        status = scenario.wait_finished("hunted")["status"]
+            status = scenario.wait_finished("hunted")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "EvictedTooOften")
         assert scenario.wait_callback("hunted")["error"] == status["message"]
         assert scenario.count_estimates() == 0

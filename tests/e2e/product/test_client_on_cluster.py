@@ -71,16 +71,16 @@ def test_a_failure_is_an_exit_code_and_a_finding(scenario: Any) -> None:
 
 
 def test_a_cancel_ends_a_wait_and_a_followed_log(scenario: Any) -> None:
-    scenario.slow_down(4.0)
-    waiting = begin(scenario, "start", "--wait", "-o", "json")
-    scenario.wait_running_pod()
-    following = begin(scenario, "logs", "latest", "-f")
+    with scenario.pages_held():
+        waiting = begin(scenario, "start", "--wait", "-o", "json")
+        scenario.wait_running_pod()
+        following = begin(scenario, "logs", "latest", "-f")
 
-    code, out, _ = run(scenario, "cancel", "latest")
+        code, out, _ = run(scenario, "cancel", "latest")
 
-    assert (code, "The sync will be stopped." in out) == (0, True)
-    assert end(waiting)[0] == 4
-    assert end(following)[0] == 0
+        assert (code, "The sync will be stopped." in out) == (0, True)
+        assert end(waiting)[0] == 4
+        assert end(following)[0] == 0
 
 
 def test_an_api_without_rights_is_found_out(scenario: Any) -> None:

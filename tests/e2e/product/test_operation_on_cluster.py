@@ -63,17 +63,17 @@ def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(scen
 
 
 def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_one(scenario: Any) -> None:
-    scenario.slow_down(0.3)
     scenario.apply("parked", suspend=True)
     scenario.wait_reason("parked", "Suspended")
-    scenario.apply("first")
-    scenario.wait_reason("first", "Running")
-    scenario.apply("second")
-    scenario.wait_reason("second", "Queued")
+    with scenario.pages_held():
+        scenario.apply("first")
+        scenario.wait_reason("first", "Running")
+        scenario.apply("second")
+        scenario.wait_reason("second", "Queued")
 
-    scenario.product.kubectl("patch", "estimatesync", "second", "--type=merge", '--patch={"spec":{"cancel":true}}')
+        scenario.product.kubectl("patch", "estimatesync", "second", "--type=merge", '--patch={"spec":{"cancel":true}}')
 
-    assert scenario.wait_callback("second")["error"] == "Cancelled"
+        assert scenario.wait_callback("second")["error"] == "Cancelled"
     assert "jobName" not in scenario.get_sync("second")["status"]
     assert scenario.wait_finished("first")["status"]["phase"] == "Succeeded"
     assert scenario.get_sync("parked")["status"]["reason"] == "Suspended"

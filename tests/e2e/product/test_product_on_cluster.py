@@ -75,21 +75,18 @@ def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(scenari
 
 
 def test_two_posts_run_one_after_the_other(scenario: Any) -> None:
-    scenario.slow_down(0.3)
-    first = scenario.post().json()["sync_id"]
-    second = scenario.post(headers={"Idempotency-Key": "another"}).json()["sync_id"]
+    with scenario.pages_held():
+        first = scenario.post().json()["sync_id"]
+        second = scenario.post(headers={"Idempotency-Key": "another"}).json()["sync_id"]
 
-    scenario.wait_until(
-        "a queued sync", lambda: "waiting for" in scenario.get_sync(second).get("status", {}).get("message", "")
-    )
-    assert scenario.get_sync(second)["status"]["message"] == f"Position 1; waiting for {first}"
-    assert scenario.get_sync(second)["status"]["queue"] == {
-        "position": 1,
-        "exact": True,
-        "ahead": [first],
-        "moreAhead": 0,
-    }
-    assert scenario.count_jobs() == 1
+        scenario.wait_until(
+            "a queued sync", lambda: "waiting for" in scenario.get_sync(second).get("status", {}).get("message", "")
+        )
+        waiting = scenario.get_sync(second)["status"]
+        scenario.wait_until("a job", scenario.count_jobs)
+        assert scenario.count_jobs() == 1
+    assert waiting["message"] == f"Position 1; waiting for {first}"
+    assert waiting["queue"] == {"position": 1, "exact": True, "ahead": [first], "moreAhead": 0}
 
     for name in (first, second):
         assert scenario.wait_finished(name)["status"]["phase"] == "Succeeded"
@@ -110,24 +107,24 @@ def test_a_sync_applied_with_kubectl_runs_like_a_posted_one(scenario: Any) -> No
 
 
 def test_a_deleted_sync_leaves_no_job_and_no_process(scenario: Any) -> None:
-    scenario.slow_down(4.0)
-    name = scenario.post().json()["sync_id"]
-    scenario.wait_until("a process at work", lambda: scenario.find_runs(name))
+    with scenario.pages_held():
+        name = scenario.post().json()["sync_id"]
+        scenario.wait_until("a process at work", lambda: scenario.find_runs(name))
 
-    scenario.product.kubectl("delete", "estimatesync", name)
+        scenario.product.kubectl("delete", "estimatesync", name)
 
-    scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
-    scenario.wait_until("no process", lambda: not scenario.find_runs(name))
+        scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
+        scenario.wait_until("no process", lambda: not scenario.find_runs(name))
     assert scenario.count_estimates() == 0
     assert scenario.receiver.deliveries == []
 
 
 def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scenario: Any) -> None:
-    scenario.slow_down(0.4)
-    name = scenario.post().json()["sync_id"]
-    scenario.wait_running_pod()
+    with scenario.pages_held():
+        name = scenario.post().json()["sync_id"]
+        scenario.wait_running_pod()
 
-    scenario.product.stop_operator(grace=0)
+        scenario.product.stop_operator(grace=0)
     job = scenario.find_all("Job")[0]["metadata"]["name"]
     scenario.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=90s")
     assert scenario.get_phase(name) == "Running"
@@ -139,13 +136,13 @@ def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scena
 
 
 def test_a_cancelled_sync_stops_keeps_its_record_and_tells(scenario: Any) -> None:
-    scenario.slow_down(4.0)
-    name = scenario.post().json()["sync_id"]
-    scenario.wait_running_pod()
+    with scenario.pages_held():
+        name = scenario.post().json()["sync_id"]
+        scenario.wait_running_pod()
 
-    scenario.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
+        scenario.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
 
-    callback = scenario.wait_callback(name)
+        callback = scenario.wait_callback(name)
     assert (callback["status"], callback["error"]) == ("error", "Cancelled")
     assert scenario.get_phase(name) == "Cancelled"
     scenario.wait_until("no process", lambda: not scenario.find_runs(name))
@@ -154,11 +151,11 @@ def test_a_cancelled_sync_stops_keeps_its_record_and_tells(scenario: Any) -> Non
 
 def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(run_scenario: Any) -> None:
     with run_scenario() as scenario:
-        scenario.slow_down(0.4)
-        name = scenario.post().json()["sync_id"]
-        scenario.wait_until("a process at work", lambda: scenario.find_runs(name) and len(scenario.sample.requests) > 1)
+        with scenario.pages_held():
+            name = scenario.post().json()["sync_id"]
+            scenario.wait_until("a page asked for", lambda: len(scenario.sample.requests) > 1)
 
-        scenario.kill_runs(name)
+            scenario.kill_runs(name)
 
         status = scenario.wait_finished(name)["status"]
         assert status["phase"] == "Succeeded"

@@ -30,11 +30,11 @@ def wait_for_life(scenario: Any, collector: Any, trace_id: str) -> dict[str, Any
 
 
 def test_an_operator_that_is_killed_in_the_middle_leaves_one_trace(traced: Any, collector: Any) -> None:
-    traced.slow_down(0.4)
-    name = traced.post(headers={"traceparent": CALLER}).json()["sync_id"]
-    traced.wait_until("the first spans", lambda: "sync starting" in {span.name for span in collector.spans})
+    with traced.pages_held():
+        name = traced.post(headers={"traceparent": CALLER}).json()["sync_id"]
+        traced.wait_until("the first spans", lambda: "sync starting" in {span.name for span in collector.spans})
 
-    traced.product.stop_operator(grace=0)
+        traced.product.stop_operator(grace=0)
     traced.product.start_operator()
     traced.wait_callback(name)
 
