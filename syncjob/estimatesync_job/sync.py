@@ -13,7 +13,7 @@ import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
-from estimatesync_job.core.errors import LoginFailedError, SyncError, TokenUnusableError
+from estimatesync_job.core.errors import AccountLockedError, LoginFailedError, SyncError, TokenUnusableError
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
 from estimatesync_job.core.refused_login import SALT_BYTES, Credentials, RefusedLogin, check_refusal
@@ -76,7 +76,7 @@ class Sync:
     ) -> Transferred:
         try:
             return await self._build_transfer(source, store).run(anext(pages), pages)
-        except TokenUnusableError:
+        except (TokenUnusableError, AccountLockedError):
             raise
         except LoginFailedError as error:
             # A database that cannot take it must not hide the cause.

@@ -3,6 +3,7 @@
 SyncError
 ├── ConfigurationError        ours     permanent  the environment is not usable
 ├── LoginFailedError          account  permanent  Attic Tech does not accept the credentials
+│   ├── AccountLockedError    account  permanent  it lets nobody in with this account for a while
 │   └── TokenUnusableError    account  permanent  it accepts them, but not its own token
 ├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
@@ -34,6 +35,10 @@ class ConfigurationError(SyncError):
 
 class LoginFailedError(SyncError):
     """Attic Tech does not accept the credentials."""
+
+
+class AccountLockedError(LoginFailedError):
+    """Attic Tech lets nobody in with this account for a while, whatever the password; that says nothing about ours."""
 
 
 class TokenUnusableError(LoginFailedError):

@@ -16,6 +16,7 @@ from estimatesync_contract.attic_tech import is_foreign
 from estimatesync_contract.foreign_text import clean_line
 
 from estimatesync_job.core.errors import (
+    AccountLockedError,
     LoginFailedError,
     SourceInvalidError,
     TokenUnusableError,
@@ -113,12 +114,13 @@ def parse_token(response: Response) -> Token:
     """Read the token from the response to a login.
 
     Raises:
-        LoginFailedError: The credentials are not accepted.
+        LoginFailedError: The credentials are not accepted; AccountLockedError where they were not even looked at.
         TransientSourceError: Another attempt may help.
         SourceInvalidError: Neither a token nor a refusal.
     """
     if response.status in _LOGIN_REFUSALS and not response.is_foreign:
-        raise LoginFailedError(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
+        kind = AccountLockedError if _is_locked(response) else LoginFailedError
+        raise kind(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
     _check_status(response)
     login = _decode(response, _Login)
     if not isinstance(login.token, str):
@@ -226,9 +228,14 @@ def _format_login_refusal(response: Response) -> str:
     said = _quote(response)
     if any(word in said.lower() for word in _CREDENTIAL_WORDS):
         return INVALID_CREDENTIALS
-    if response.status == HTTPStatus.UNAUTHORIZED and "locked" not in said.lower():
+    if response.status == HTTPStatus.UNAUTHORIZED and not _is_locked(response):
         return INVALID_CREDENTIALS
     return said or f"HTTP {response.status}"
+
+
+def _is_locked(response: Response) -> bool:
+    """Payload looks for a lock before it compares the password: a login meanwhile neither counts nor prolongs it."""
+    return response.status == HTTPStatus.UNAUTHORIZED and "locked" in _quote(response).lower()
 
 
 def _quote(response: Response) -> str:

@@ -53,20 +53,32 @@ def test_what_has_changed_is_tried_once(jobs: Any, sample: RunningSample, change
     assert count_logins(sample) == 2
 
 
-def test_an_account_that_was_locked_is_tried_again_when_a_person_says_so(
-    jobs: Any, sample: RunningSample, fill: Fill
-) -> None:
+def test_a_locked_account_is_tried_again_by_the_next_sync(jobs: Any, sample: RunningSample, fill: Fill) -> None:
     fill(3)
     sentence = b'{"errors":[{"message":"This user is locked due to having too many failed login attempts."}]}'
     locked = Response(status=401, body=sentence, headers={"Content-Type": "application/json"})
     sample.on_request = lambda request: locked if request.path == LOGIN else None
+    meanwhile = jobs.run(sample)
+    sample.on_request = None
+
+    afterwards = jobs.run(sample)
+
+    assert "This user is locked" in meanwhile.result.error.message
+    assert (meanwhile.process.returncode, afterwards.process.returncode) == (20, 0)
+
+
+def test_refused_credentials_are_tried_again_when_a_person_says_so(
+    jobs: Any, sample: RunningSample, fill: Fill
+) -> None:
+    fill(3)
+    refused = Response(status=401, body=b"{}", headers={"Content-Type": "application/json"})
+    sample.on_request = lambda request: refused if request.path == LOGIN else None
     jobs.run(sample)
     sample.on_request = None
 
     still = jobs.run(sample)
-    allowed = jobs.run(sample, SYNC_LOGIN_RETRY="unlocked")
+    allowed = jobs.run(sample, SYNC_LOGIN_RETRY="corrected at Attic Tech")
 
-    assert "This user is locked" in still.result.error.message
     assert (still.process.returncode, allowed.process.returncode) == (20, 0)
     assert count_logins(sample) == 2
 
