@@ -67,8 +67,8 @@ _UNSCHEDULED: Final = {
 }
 _STUCK_INIT: Final = {"name": "mesh-init", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}
 _FAILED_INIT: Final = {"name": "mesh-init", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}
-_SIDECAR_FATES: Final = frozenset({Fate.SIDECAR_STAYS, Fate.SIDECAR_STAYS_BEHIND})
-_FAILURES: Final = frozenset({Fate.FAILS, Fate.FAILS_FOR_GOOD, Fate.SIDECAR_STAYS_BEHIND})
+_SIDECAR_FATES: Final = frozenset({Fate.SIDECAR_STAYS, Fate.SIDECAR_STAYS_BEHIND, Fate.SIDECAR_ON_LOST_NODE})
+_FAILURES: Final = frozenset({Fate.FAILS, Fate.FAILS_FOR_GOOD, Fate.SIDECAR_STAYS_BEHIND, Fate.SIDECAR_ON_LOST_NODE})
 
 _OTHER_ENDS: Final = {
     Fate.CRASHES: _RunEnd(counts="failed", exit_code=139),
@@ -316,11 +316,12 @@ class Cluster:
             await self._fall_silent(job, name, run.seconds)
         end = self._judge(job, run)
         if run.fate in _SIDECAR_FATES:
-            await self._outlive(job, name, end, run.seconds)
+            await self._outlive(job, name, end, run)
         return self._end_pod(job, name, end)
 
-    async def _outlive(self, job: Raw, name: str, end: _RunEnd, seconds: float) -> None:
-        """The sync has ended, and another container of its pod goes on."""
+    async def _outlive(self, job: Raw, name: str, end: _RunEnd, run: Run) -> None:
+        """The sync has ended, and another container of its pod goes on, or nobody knows whether it does."""
+        lost: Raw = {"phase": "Unknown", "reason": "NodeLost"} if run.fate is Fate.SIDECAR_ON_LOST_NODE else {}
         self._set_pod(
             name,
             containerStatuses=[
@@ -328,10 +329,11 @@ class Cluster:
                 {"name": _SIDECAR, "state": {"running": {"startedAt": format_time(self._now())}}},
             ],
             conditions=[_build_condition("Ready", "False", "ContainersNotReady", "")],
+            **lost,
         )
         self._log("node", f"ends the sync in pod {name} with exit code {end.exit_code}, and its sidecar goes on")
         self._set_job_status(job["metadata"]["name"], ready=0)
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(run.seconds)
 
     async def _fall_silent(self, job: Raw, name: str, seconds: float) -> None:
         """The node controller takes the readiness; later the node is deleted, and its pod with it."""

@@ -129,6 +129,7 @@ class Fate(StrEnum):
     SIDECAR_STAYS = "succeeds, and its sidecar goes on"
     SIDECAR_STAYS_BEHIND = "fails and may be tried again, and its sidecar goes on"
     SIDECAR_FAILS = "succeeds, and its sidecar fails"
+    SIDECAR_ON_LOST_NODE = "is interrupted, and its node falls silent while its sidecar goes on"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,6 +218,7 @@ _PROGRAM_ERRORS: Final = {
         *(Reason.INTERRUPTED, Reason.INTERNAL_ERROR),
     ),
     Fate.SIDECAR_STAYS_BEHIND: (Reason.SOURCE_UNAVAILABLE, Reason.DATABASE_UNAVAILABLE),
+    Fate.SIDECAR_ON_LOST_NODE: (Reason.INTERRUPTED,),
     Fate.FAILS_FOR_GOOD: (
         *(Reason.LOGIN_FAILED, Reason.SOURCE_INVALID, Reason.RECORD_INVALID, Reason.DATABASE_REFUSED),
         *(Reason.CONFIGURATION_INVALID, Reason.FIELDS_UNSHOWN),

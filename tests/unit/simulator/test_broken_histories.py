@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from estimatesync_contract.causes import Reason
 from estimatesync_simulator.history import Decision, Effect, Fate, History, Point, Run, SyncPlan
 from estimatesync_simulator.world import run_history
 
@@ -130,3 +131,14 @@ def test_a_sidecar_gets_its_time_to_end_although_the_clocks_differ(seconds: floa
 
     assert not report.violations
     assert ("Succeeded", "Succeeded") in report.states
+
+
+@pytest.mark.parametrize("seconds", [50.0, 200.0])
+def test_a_sidecar_on_a_lost_node_is_not_looked_at_without_pause(seconds: float) -> None:
+    runs = (Run(fate=Fate.SIDECAR_ON_LOST_NODE, seconds=seconds, reason=Reason.INTERRUPTED),)
+
+    report = run_history(History(syncs=(SyncPlan(timeout=300, runs=runs),)))
+
+    assert not report.violations
+    assert ("Running", "NodeLost") in report.states
+    assert report.points[Point.LIST_PODS] < 30
