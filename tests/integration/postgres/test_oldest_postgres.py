@@ -94,7 +94,7 @@ def test_syncs_merge_as_on_the_newest_version(server: tuple[PostgresServer, str]
     with psycopg.connect(running.url, autocommit=True) as connection:
         assert connection.info.server_version // 10_000 == OLDEST
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = running.url.replace("///postgres", f"///{name}")
+    url = running.url.replace("/postgres?", f"/{name}?")
     asyncio.run(migrate(url))
     records = build_records(150, 7, datetime(2025, 10, 16, 14, tzinfo=UTC))
     with running_sample(SampleConfig(records=records)) as sample:

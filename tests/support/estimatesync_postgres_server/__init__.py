@@ -47,7 +47,7 @@ class PostgresServer:
         self.data: Final = data
         self._sockets: Final = sockets
         self._account: Final = find_postgres_account(data)
-        self.url: Final = f"postgresql:///postgres?{urlencode({'host': str(sockets), 'user': 'postgres'})}"
+        self.url: Final = f"postgresql://postgres:@/postgres?{urlencode({'host': str(sockets)})}"
         """As a superuser, database `postgres`."""
 
     def create(self) -> None:
