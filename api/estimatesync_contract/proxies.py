@@ -1,8 +1,9 @@
 """Which proxy the environment names for an address, read once, with the other settings. Pure.
 
 The variables are those that curl, Go and Python know: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, also in lower
-case, which wins. An HTTP library that reads them by itself does so late, and breaks on an entry that it cannot read.
-Only what matters for the address is judged: a proxy that is not needed may be written in any way.
+case, which wins. An HTTP library that reads them by itself does so late, and breaks on an entry that it cannot read;
+here such an exception is skipped, as those programs do, because it was probably written for another one. Of a proxy,
+only what matters for the address is judged: a proxy that is not needed may be written in any way.
 """
 
 import ipaddress
@@ -43,15 +44,36 @@ def find_proxy(environment: Mapping[str, str], url: str) -> str | None:
     Raises:
         ProxyFaultError: The variable that decides cannot be used.
     """
-    parts = urlsplit(url)
-    names = (_PROXY_BY_SCHEME[parts.scheme], ALL_PROXY)
-    name, text = next(((name, text) for name in names if (text := _read(environment, name))), ("", ""))
-    if not text or _is_direct(_read(environment, NO_PROXY), parts):
+    target = urlsplit(url)
+    name, text = _find_variable(environment, target)
+    if not text or _is_direct(_read(environment, NO_PROXY), target):
         return None
     try:
         return parse_proxy_url(text)
     except ValueError as error:
-        raise ProxyFaultError(f"{name} {error}, or name {parts.hostname} in {NO_PROXY}") from None
+        raise ProxyFaultError(f"{name} {error}, or name {target.hostname} in {NO_PROXY}") from None
+
+
+def format_skipped_exceptions(environment: Mapping[str, str], url: str) -> str:
+    """Say which entries of NO_PROXY were skipped when a proxy was found for this URL; empty where none was found.
+
+    Such entries are usual: other programs of the machine read them, each in its own way. They are named by their
+    numbers, since what was meant for another variable may hold a password.
+    """
+    target = urlsplit(url)
+    exceptions = _read(environment, NO_PROXY)
+    if not _find_variable(environment, target)[1] or _is_direct(exceptions, target):
+        return ""
+    numbers = [str(number) for number, entry in enumerate(_split(exceptions), start=1) if not _is_readable(entry)]
+    if not numbers:
+        return ""
+    which = (
+        f"entry {numbers[0]} is" if len(numbers) == 1 else f"entries {', '.join(numbers[:-1])} and {numbers[-1]} are"
+    )
+    return (
+        f"{NO_PROXY} holds host names, addresses and networks, separated by commas, like "
+        f".example.com,10.0.0.0/8,[::1]; {which} none of these, and skipped"
+    )
 
 
 def parse_proxy_url(text: str) -> str:
@@ -80,19 +102,10 @@ def parse_proxy_url(text: str) -> str:
     return url
 
 
-def check_no_proxy(text: str) -> str:
-    """Check a list of hosts that are reached directly: names, addresses, networks, each with a port or without.
-
-    Raises:
-        ValueError: An entry is none of these; the message completes `NAME …`.
-    """
-    for number, entry in enumerate(_split(text), start=1):
-        if _parse_network(entry) is None and not (_ENTRY.fullmatch(entry) or _parse_bracketed(entry)):
-            raise ValueError(
-                f"must be host names, addresses or networks separated by commas, like .example.com,10.0.0.0/8,[::1]; "
-                f"entry {number} is none of these"
-            )
-    return text
+def _find_variable(environment: Mapping[str, str], target: SplitResult) -> tuple[str, str]:
+    """Find the variable that decides, and what it holds; two empty texts where none is set."""
+    names = (_PROXY_BY_SCHEME[target.scheme], ALL_PROXY)
+    return next(((name, text) for name in names if (text := _read(environment, name))), ("", ""))
 
 
 def _read(environment: Mapping[str, str], name: str) -> str:
@@ -107,10 +120,6 @@ def _is_direct(no_proxy: str, target: SplitResult) -> bool:
     address = _parse_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    try:
-        check_no_proxy(no_proxy)
-    except ValueError as error:
-        raise ProxyFaultError(f"{NO_PROXY} {error}") from None
     port = target.port or _DEFAULT_PORTS[target.scheme]
     return any(_matches(entry, host, address, port) for entry in _split(no_proxy))
 
@@ -129,6 +138,10 @@ def _matches(entry: str, host: str, address: ipaddress.IPv4Address | ipaddress.I
     if name.startswith(("*.", ".")):
         return host.endswith(name.removeprefix("*"))
     return host == name or host.endswith(f".{name}")
+
+
+def _is_readable(entry: str) -> bool:
+    return _parse_network(entry) is not None or bool(_ENTRY.fullmatch(entry)) or _parse_bracketed(entry)
 
 
 def _split(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.proxies import check_no_proxy, parse_proxy_url
+from estimatesync_contract.proxies import parse_proxy_url
 from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
     DATABASE_SCHEMA,
@@ -230,10 +230,9 @@ SYNC_HTTPS_PROXY: Final = ParsedSetting[str](
 SYNC_HTTP_PROXY: Final = ParsedSetting[str](
     name="SYNC_HTTP_PROXY", meaning="The same for http", parser=lambda text: text and parse_proxy_url(text)
 )
-SYNC_NO_PROXY: Final = ParsedSetting[str](
+SYNC_NO_PROXY: Final = TextSetting(
     name="SYNC_NO_PROXY",
     meaning="Host names, addresses and networks that are reached without a proxy, separated by commas",
-    parser=check_no_proxy,
 )
 _PROXIES: Final = (SYNC_HTTPS_PROXY, SYNC_HTTP_PROXY, SYNC_NO_PROXY)
 JOB_SETTINGS: Final = (

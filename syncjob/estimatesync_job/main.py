@@ -17,6 +17,7 @@ from typing import Final
 from estimatesync_contract import log_lines
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
 from estimatesync_contract.legacy_settings import accept_old_names
+from estimatesync_contract.proxies import format_skipped_exceptions
 from estimatesync_contract.result import ExitCode, SyncResult, build_result_bytes
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.status import Results
@@ -95,7 +96,10 @@ def _run(environment: Mapping[str, str], log: Log, tracer: Tracer) -> StoredRun 
     for note in old.notes:
         log.write("old_name", f"⚠️ [SYNC] {note}", level="warning")
     try:
-        return asyncio.run(_sync_until_stopped(parse_settings(old.environment, faults=old.faults), log, tracer))
+        settings = parse_settings(old.environment, faults=old.faults)
+        if skipped := format_skipped_exceptions(old.environment, settings.attic_tech_url):
+            log.write("proxy_exceptions", f"⚠️ [SYNC] {skipped}", level="warning")
+        return asyncio.run(_sync_until_stopped(settings, log, tracer))
     except SyncError as error:
         failure = build_failure(error)
     except Exception as error:  # noqa: BLE001 - the result file must report every failure
