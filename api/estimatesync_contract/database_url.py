@@ -182,7 +182,11 @@ def is_possible_host(host: str) -> bool:
 
 def _find_parameter_faults(parts: _Parts) -> Iterator[str]:
     values: dict[str, str] = {}
-    for number, pair in enumerate(parts.parameters.split("&"), start=1) if parts.parameters else ():
+    pairs = parts.parameters.split("&") if parts.parameters else []
+    if len(pairs) > 1 and not pairs[-1]:
+        # libpq takes one & at the end.
+        pairs.pop()
+    for number, pair in enumerate(pairs, start=1):
         name, equals, value = pair.partition("=")
         if not equals or "=" in value or " " in value.strip(" ") or _BAD_PERCENT.search(pair):
             yield f"parameter {number} after the ? is not a name, one = and a value: {_WRITTEN_THERE}"

@@ -54,7 +54,7 @@ def open_client(address: Address, key: ApiKey | None) -> Iterator[httpx.Client]:
         proxy=find_environment_proxy(address.url),
         # httpx would read the environment by itself, and break on what it cannot read.
         trust_env=False,
-        verify=_create_tls_context(),
+        verify=create_tls_context(),
     ) as client:
         yield client
 
@@ -72,7 +72,12 @@ def find_environment_proxy(url: str) -> str | None:
         raise UsageError(f"{name} cannot be used.", cure=f"It {rest}") from error
 
 
-def _create_tls_context() -> ssl.SSLContext:
+def create_tls_context() -> ssl.SSLContext:
+    """Trust the authorities that the environment names.
+
+    Raises:
+        UsageError: They cannot be read.
+    """
     try:
         return httpx.create_ssl_context()
     except OSError as error:

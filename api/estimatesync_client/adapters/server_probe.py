@@ -18,6 +18,7 @@ from estimatesync_client.settings import Address
 
 _HEALTH_PATH: Final = "/healthz"
 _READY_PATH: Final = "/readyz"
+_READY: Final = {"status": "ready"}
 _CANCEL_OF_NO_SYNC: Final = f"{SYNCS_PATH}/no-sync-has-this-name/cancel"
 """Cancelling a sync that does not exist changes nothing, and shows whether this key may cancel."""
 
@@ -57,11 +58,14 @@ def check_key(client: httpx.Client) -> Finding:
 
 
 def check_store(client: httpx.Client) -> Finding:
-    """Request readiness: the server checks whether it could store a sync."""
+    """Request readiness: the server checks whether it could store a sync.
+
+    Where the page is not published, another site may answer at its address, also with 200 and a page of its own.
+    """
     response = client.get(_READY_PATH)
-    if response.is_success:
+    if response.is_success and parse_body(response.content) == _READY:
         return build_finding(Check.CLUSTER, Diagnosis.STORE_READY)
-    if response.status_code == HTTPStatus.NOT_FOUND:
+    if response.is_success or response.is_redirect or response.status_code == HTTPStatus.NOT_FOUND:
         return build_finding(Check.CLUSTER, Diagnosis.READINESS_NOT_PUBLISHED)
     return build_finding(Check.CLUSTER, Diagnosis.STORE_UNAVAILABLE, detail=_read_message(response))
 

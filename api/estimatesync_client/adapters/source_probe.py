@@ -8,11 +8,11 @@ import httpx
 import msgspec
 from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH, RELATIONS, is_foreign, shows_only_id
 from estimatesync_contract.job_environment import ATTIC_TECH_URL
-from estimatesync_contract.proxies import ProxyFaultError, find_proxy
+from estimatesync_contract.proxies import NO_PROXY, ProxyFaultError, find_proxy, format_skipped_exceptions
 from estimatesync_contract.settings import is_http_url
 
-from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
-from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
+from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error, create_tls_context
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
 from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.core.problems import parse_body
 from estimatesync_client.settings import SourceSettings
@@ -49,12 +49,30 @@ def check_source(login: SourceSettings) -> Finding:
         return _build(Diagnosis.PROXY_UNUSABLE, detail=error)
     try:
         with httpx.Client(
-            base_url=login.url, timeout=_TIMEOUT, follow_redirects=False, proxy=proxy, trust_env=False
+            base_url=login.url,
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            proxy=proxy,
+            trust_env=False,
+            verify=create_tls_context(),
         ) as client:
-            return _probe(client, login, host)
+            finding = _probe(client, login, host)
     except CONNECTION_ERRORS as error:
         diagnosis, detail = classify_error(error)
-        return _build(diagnosis, host=host, detail=detail)
+        finding = _build(diagnosis, host=host, detail=detail)
+    return _note_skipped(finding, format_skipped_exceptions(os.environ, login.url))
+
+
+def _note_skipped(finding: Finding, skipped: str) -> Finding:
+    """Point out exceptions to the proxy that have no effect: they may be why it is asked, or refuses."""
+    if not skipped:
+        return finding
+    return msgspec.structs.replace(
+        finding,
+        verdict=Verdict.UNKNOWN if finding.verdict is Verdict.OK else finding.verdict,
+        cause=f"{finding.cause}; {skipped}",
+        cure=finding.cure or f"Correct {NO_PROXY} where the sync program runs, and here",
+    )
 
 
 def _probe(client: httpx.Client, login: SourceSettings, host: str) -> Finding:

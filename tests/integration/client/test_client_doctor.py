@@ -128,6 +128,40 @@ def test_a_wrong_password_is_distinguished_from_an_unreachable_source(
     assert "ATTIC_TECH_URL" in away["cure"]
 
 
+def test_a_source_behind_a_private_authority_is_trusted_as_the_sync_program_trusts_it(
+    examine: Callable[..., Any], act: Callable[..., Any], tls: ssl.SSLContext, trust: dict[str, str]
+) -> None:
+    source = act((200, {"token": "made-up"}), (200, {"docs": [], "totalDocs": 3}), context=tls)
+    login = {"ATTIC_TECH_URL": source.url, "ATTIC_TECH_EMAIL": "a@b.example", "ATTIC_TECH_PASSWORD": SECRET}
+
+    untrusted, trusted = examine("source login", **login), examine("source login", **login, **trust)
+
+    assert "is not trusted" in untrusted["cause"]
+    assert trusted["cause"] == "127.0.0.1 accepts the login and lists 3 estimates"
+
+
+@pytest.mark.parametrize(
+    ("email", "verdict", "said"),
+    [
+        pytest.param("a@b.example", "unknown", "accepts the login and lists 3 estimates; NO_PROXY", id="reached"),
+        pytest.param("wrong", "fault", "refuses the login: No; NO_PROXY", id="refused"),
+    ],
+)
+def test_exceptions_to_the_proxy_that_cannot_be_read_are_pointed_out(
+    examine: Callable[..., Any], act: Callable[..., Any], email: str, verdict: str, said: str
+) -> None:
+    refusal = [(401, {"errors": [{"message": "No."}]})] if email == "wrong" else []
+    proxy = act(*refusal, (200, {"token": "made-up"}), (200, {"docs": [], "totalDocs": 3}))
+    login = {"ATTIC_TECH_URL": "http://attic.test", "ATTIC_TECH_EMAIL": email, "ATTIC_TECH_PASSWORD": SECRET}
+
+    finding = examine("source login", **login, HTTP_PROXY=proxy.url, NO_PROXY="*.local,169.254/16,<local>")
+
+    assert finding["verdict"] == verdict
+    assert said in finding["cause"]
+    assert "entries 2 and 3" in finding["cause"]
+    assert finding["cure"]
+
+
 def test_settings_under_the_names_of_the_first_backend_are_tried_too(
     examine: Callable[..., Any], database_url: str
 ) -> None:
@@ -303,6 +337,27 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
             "unknown",
             "does not publish /readyz",
             id="readiness is not published",
+        ),
+        pytest.param(
+            [HEALTHY, (200, {}), (404, PROBLEM), (200, b"<html>Welcome!</html>")],
+            "cluster",
+            "unknown",
+            "does not publish /readyz",
+            id="another site answers for readiness",
+        ),
+        pytest.param(
+            [HEALTHY, (200, {}), (404, PROBLEM), (302, b"", {"Location": "/welcome"})],
+            "cluster",
+            "unknown",
+            "does not publish /readyz",
+            id="another site redirects readiness",
+        ),
+        pytest.param(
+            [HEALTHY, (200, {}), (404, PROBLEM), (200, {"status": "ready"})],
+            "cluster",
+            "ok",
+            "a sync could be stored now",
+            id="ready",
         ),
     ],
 )
