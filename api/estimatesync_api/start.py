@@ -68,7 +68,7 @@ async def read_body(req: Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             body = await req.stream.read(BODY_MAX_BYTES + 1)
     except TimeoutError as error:
-        raise ApiError(Problem.BODY_INCOMPLETE) from error
+        raise ApiError(Problem.BODY_TOO_SLOW) from error
     if len(body) > BODY_MAX_BYTES:
         raise ApiError(Problem.BODY_TOO_LARGE)
     if length is not None and len(body) < length:

@@ -248,10 +248,14 @@ class Keys(Protocol):
 class AccessControl:
     """Decides for each request whether its key is valid, may do this, and may do it now. One for each server process.
 
-    Guessing is slowed for each client address: after some wrong keys no further key is even compared for a while. An
-    address from which a key has been used with success may go on with that key, so that someone else behind the same
-    address (Make.com's are shared by its customers) cannot lock a scenario out. Where the address says nothing, wrong
-    keys are slowed for all who are unknown, and a valid key has only the limit of its own name.
+    Guessing is slowed for each client address: after some wrong keys no other key is accepted for a while. An address
+    from which a key has been used with success may go on with that key, so that someone else behind the same address
+    (Make.com's are shared by its customers) cannot lock a scenario out. Where the address says nothing, guessing is not
+    slowed: every key is compared, a wrong one is answered 429 after some others, and a valid one has only the limit of
+    its own name. What stands against guesses there is the length of the keys.
+
+    A key that is unknown while some keys cannot be read is no guess: it may be valid, and must not have to wait longer
+    than for those keys.
     """
 
     def __init__(self, keys: Keys, *, requests_per_minute: int, monotonic: Callable[[], float]) -> None:
@@ -295,8 +299,10 @@ class AccessControl:
         if wait and not is_known:
             raise ApiError(Problem.TOO_MANY_GUESSES, retry_after=math.ceil(wait))
         if key is None or known_client is None:
+            if not self._keys.is_complete():
+                raise ApiError(Problem.KEYS_UNAVAILABLE)
             self._wrong_keys.take(client, now)
-            raise ApiError(Problem.KEY_WRONG if self._keys.is_complete() else Problem.KEYS_UNAVAILABLE)
+            raise ApiError(Problem.KEY_WRONG)
         self._remember(known_client)
         return key
 

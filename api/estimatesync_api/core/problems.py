@@ -35,11 +35,7 @@ class Problem(Enum):
 
     INVALID_JSON = (400, "invalid_json", "The body is not valid JSON.")
     INVALID_REQUEST = (400, "invalid_request", "The request is not valid.")
-    BODY_INCOMPLETE = (
-        400,
-        "body_incomplete",
-        "The body is shorter than its Content-Length, or did not arrive in time.",
-    )
+    BODY_INCOMPLETE = (400, "body_incomplete", "The body is shorter than its Content-Length.")
     KEY_MISSING = (401, "api_key_missing", "Send your API key in the X-API-KEY header.")
     KEY_WRONG = (403, "api_key_wrong", "The key in the X-API-KEY header is not valid.")
     KEY_READ_ONLY = (403, "api_key_read_only", "This key is read-only; use another one to change something.")
@@ -68,6 +64,7 @@ class Problem(Enum):
     )
     INTERNAL_ERROR = (500, "internal_error", "This is a fault of the service. It has been logged.")
     UNAVAILABLE = (503, "unavailable", "The service cannot take the request now. Send it again a little later.")
+    BODY_TOO_SLOW = (503, "body_too_slow", "The body did not arrive in time. Send the request again.")
     KEYS_UNAVAILABLE = (
         503,
         "api_keys_unavailable",

@@ -143,6 +143,7 @@ def _build_start(path: str, name: str) -> Operation:
             Problem.ENCODING_UNSUPPORTED,
             Problem.KEY_REUSED,
             Problem.SYNC_REFUSED,
+            Problem.BODY_TOO_SLOW,
             Problem.RESTARTING,
             Problem.STILL_RUNNING,
         ),

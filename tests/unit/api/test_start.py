@@ -1,12 +1,15 @@
 """POST, in both ways of being answered."""
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api.core.problems import SyncRefusedError
+from estimatesync_api.core.problems import ApiError, Problem, SyncRefusedError, build_problem_headers
+from estimatesync_api.start import read_body
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
@@ -31,6 +34,44 @@ def test_a_stored_sync_is_answered_with_202(client: TestClient, store: Any, url:
     assert result.headers["location"] == f"/api/automations/estimates/syncs/{NAME}"
     assert int(result.headers["retry-after"]) > 0
     assert list(store.syncs) == [NAME]
+
+
+@dataclass
+class Upload:
+    """A request as far as its body is read: what arrives, or how reading it ends."""
+
+    content_length: int | None
+    arrived: bytes | type[Exception]
+
+    @property
+    def stream(self) -> Any:
+        return self
+
+    async def read(self, _most: int) -> bytes:
+        if isinstance(self.arrived, bytes):
+            return self.arrived
+        raise self.arrived
+
+    def get_header(self, _name: str) -> str | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("upload", "problem"),
+    [
+        pytest.param(Upload(9, TimeoutError), Problem.BODY_TOO_SLOW, id="too slow"),
+        pytest.param(Upload(None, TimeoutError), Problem.BODY_TOO_SLOW, id="too slow, in chunks"),
+        pytest.param(Upload(9, b"{"), Problem.BODY_INCOMPLETE, id="cut off"),
+        pytest.param(Upload(10**6, b"{"), Problem.BODY_TOO_LARGE, id="too large by its length"),
+        pytest.param(Upload(None, bytes(10**6)), Problem.BODY_TOO_LARGE, id="too large, in chunks"),
+    ],
+)
+def test_a_body_that_only_took_too_long_may_be_sent_again(upload: Any, problem: Problem) -> None:
+    with pytest.raises(ApiError) as caught:
+        asyncio.run(read_body(upload))
+
+    assert caught.value.problem is problem
+    assert ("Retry-After" in build_problem_headers(caught.value)) is (problem is Problem.BODY_TOO_SLOW)
 
 
 @pytest.mark.parametrize("query", ["background=False", "background=no", "backgroud=false"])
