@@ -126,8 +126,8 @@ test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest --numprocesses=auto tests/unit tests/agreement
 
 .PHONY: simulate
-simulate: $(INSTALLED) ## Try the operator in random simulated histories for SECONDS=60, or in that of SEED=number
-	$(BIN)/python -m estimatesync_simulator $(if $(SEED),--seed $(SEED),--seconds $(or $(SECONDS),60))
+simulate: $(INSTALLED) ## Try operator and sync program in random simulated histories for SECONDS=60; OF=operator|sync, SEED=number
+	$(BIN)/python -m estimatesync_simulator $(if $(OF),--of $(OF)) $(if $(SEED),--seed $(SEED),--seconds $(or $(SECONDS),60))
 
 .PHONY: mutants
 mutants: $(INSTALLED) ## Break MUTANTS=300 decisions, drawn by SEED=number, and see whether a test notices each

@@ -1,8 +1,9 @@
 """What may be changed in a module, and how: each place of its syntax tree with what could stand there instead.
 
 Not only functions are changed. Half of what this product decides stands in tables and defaults, which are made while a
-module is imported. Left alone is what a type checker or a reader judges and no test can: annotations, docstrings, the
-options of classes and decorators, and protocols.
+module is imported. Left alone is what a type checker or a reader judges: annotations, docstrings, the options of
+classes and decorators, protocols, and sentences for people, which `tests/agreement` compares with the pages that show
+them.
 """
 
 import ast
@@ -188,7 +189,7 @@ def _list_replacements(owner: ast.AST, field: str, node: ast.AST) -> Iterator[as
             yield ast.Attribute(value=copy.deepcopy(value), attr=_NAMES[name], ctx=ast.Load())
         case ast.AugAssign(target=target, value=value):
             yield ast.Assign(targets=[copy.deepcopy(target)], value=copy.deepcopy(value), lineno=node.lineno)
-        case ast.keyword(arg=str()):
+        case ast.keyword(arg=str(), value=value) if not (isinstance(value, ast.Constant) and _is_prose(value.value)):
             yield None
         case ast.Expr(value=ast.Call() | ast.Await()):
             yield ast.Pass()
@@ -199,13 +200,17 @@ def _list_replacements(owner: ast.AST, field: str, node: ast.AST) -> Iterator[as
         yield ast.UnaryOp(op=ast.Not(), operand=copy.deepcopy(node))
 
 
+def _is_prose(value: object) -> bool:
+    return isinstance(value, str) and " " in value
+
+
 def _list_other_values(value: object) -> Iterable[bool | int | float | str | bytes]:
     match value:
         case bool():
             return (not value,)
         case int() | float():
             return (value + 1,)
-        case str():
+        case str() if not _is_prose(value):
             return (f"XX{value}",)
         case bytes():
             return (b"XX" + value,)

@@ -1,25 +1,31 @@
 """Shortens a history that breaks a promise to one in which nothing is left to leave out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 import msgspec
 
 from estimatesync_simulator.history import History, Run, SyncPlan
 
+AnyHistory = TypeVar("AnyHistory")
+
 _Item = TypeVar("_Item")
 
 _PLAIN: Final = SyncPlan()
 
 
-def shrink(history: History, is_broken: Callable[[History], bool]) -> History:
+def shrink(
+    history: AnyHistory,
+    is_broken: Callable[[AnyHistory], bool],
+    list_shorter: Callable[[AnyHistory], Iterable[AnyHistory]],
+) -> AnyHistory:
     """Leave out whatever can be left out, as long as `is_broken` says that the promise is still broken.
 
     What goes first is what makes most of a log: half of the decisions, whole syncs. The history that comes out is a
     local minimum: without any single part of it the promise is kept.
     """
     while True:
-        for shorter in _list_shorter(history):
+        for shorter in list_shorter(history):
             if is_broken(shorter):
                 history = shorter
                 break
@@ -27,10 +33,11 @@ def shrink(history: History, is_broken: Callable[[History], bool]) -> History:
             return history
 
 
-def _list_shorter(history: History) -> Iterator[History]:
+def list_shorter(history: History) -> Iterator[History]:
+    """List histories of the operator in which one thing less is decided."""
     if history.jitter is not None:
         yield msgspec.structs.replace(history, jitter=None)
-    for decisions in _leave_out(history.decisions):
+    for decisions in leave_out(history.decisions):
         yield msgspec.structs.replace(history, decisions=decisions)
     if len(history.syncs) > 1:
         # Only the last one: decisions name the others by their place.
@@ -47,9 +54,9 @@ def _list_shorter(history: History) -> Iterator[History]:
 
 
 def _list_plainer(sync: SyncPlan) -> Iterator[SyncPlan]:
-    for runs in _leave_out(sync.runs):
+    for runs in leave_out(sync.runs):
         yield msgspec.structs.replace(sync, runs=runs)
-    for responses in _leave_out(sync.responses):
+    for responses in leave_out(sync.responses):
         yield msgspec.structs.replace(sync, responses=responses)
     for field in ("at", "timeout", "max_retries", "ttl", "wants_callback", "is_suspended", "is_malformed"):
         usual = getattr(_PLAIN, field)
@@ -59,7 +66,7 @@ def _list_plainer(sync: SyncPlan) -> Iterator[SyncPlan]:
         yield msgspec.structs.replace(sync, runs=sync.runs[:-1])
 
 
-def _leave_out(items: tuple[_Item, ...]) -> Iterator[tuple[_Item, ...]]:
+def leave_out(items: tuple[_Item, ...]) -> Iterator[tuple[_Item, ...]]:
     """All, each half, then each one."""
     size = len(items)
     while size:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from estimatesync_simulator.history import History
-from estimatesync_simulator.main import format_history
+from estimatesync_simulator.main import OPERATOR
 from estimatesync_simulator.world import run_history
 
 
@@ -14,6 +14,6 @@ def find_broken() -> Callable[[History], str]:
 
     def find(history: History) -> str:
         report = run_history(history)
-        return format_history(history, report) if report.violations else ""
+        return OPERATOR.format_history(history, report) if report.violations else ""
 
     return find

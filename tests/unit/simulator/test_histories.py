@@ -7,7 +7,7 @@ import sys
 import pytest
 from estimatesync_simulator.coverage import Coverage
 from estimatesync_simulator.history import CELLS, History, SyncPlan, generate_history
-from estimatesync_simulator.main import explain_failure
+from estimatesync_simulator.main import OPERATOR
 from estimatesync_simulator.world import run_history
 
 HISTORIES = 4 * len(CELLS)
@@ -52,7 +52,7 @@ def coverage() -> Coverage:
     for seed in range(HISTORIES):
         report = run_history(generate_history(seed))
         if report.violations:
-            pytest.fail(explain_failure(seed))
+            pytest.fail(OPERATOR.explain_failure(seed))
         coverage.add(report)
     return coverage
 

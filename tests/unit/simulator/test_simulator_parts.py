@@ -14,8 +14,8 @@ from estimatesync_simulator.history import (
     generate_history,
 )
 from estimatesync_simulator.loop import SimulatedLoop
-from estimatesync_simulator.main import format_history
-from estimatesync_simulator.shrinking import shrink
+from estimatesync_simulator.main import OPERATOR
+from estimatesync_simulator.shrinking import list_shorter, shrink
 from estimatesync_simulator.world import run_history
 
 
@@ -55,7 +55,7 @@ def test_a_history_is_shortened_to_what_breaks_it() -> None:
     noise = tuple(Decision(effect=Effect.TOUCH, at=float(second)) for second in range(7))
     syncs = (SyncPlan(runs=(Run(), long_run, Run()), ttl=0), SyncPlan(timeout=40), SyncPlan())
 
-    shortest = shrink(History(syncs=syncs, decisions=(*noise, cancel, *noise), jitter=1), is_broken)
+    shortest = shrink(History(syncs=syncs, decisions=(*noise, cancel, *noise), jitter=1), is_broken, list_shorter)
 
     assert shortest == History(syncs=(SyncPlan(runs=(long_run,)), SyncPlan()), decisions=(cancel,))
 
@@ -82,7 +82,7 @@ def test_a_history_is_told_as_a_log_after_what_was_decided() -> None:
     killed = Decision(effect=Effect.KILL_AFTER, point=Point.CREATE_JOB)
     history = History(syncs=(SyncPlan(max_retries=2),), decisions=(killed,))
 
-    told = format_history(history, run_history(history))
+    told = OPERATOR.format_history(history, run_history(history))
 
     assert told.startswith(
         "decided beforehand:\n"

@@ -1,0 +1,210 @@
+"""PostgreSQL as the sync program uses it, played: tables, one transaction for each pod, the lock around merges.
+
+It knows what `merge_estimates.sql` and its neighbours do, and no SQL; that these do the same is shown on a real server
+by `tests/integration/syncjob`. What a step meets is decided by the world.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final, NoReturn
+
+import msgspec
+from estimatesync_contract.status import Results
+from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
+from estimatesync_job.core.ports import StoredRun, Transferred
+from estimatesync_job.core.rows import Row
+
+from estimatesync_simulator.sync_program.history import Effect, Step
+
+WAIT_SECONDS: Final = 30.0
+"""How long the program waits for a database at its start, as by default."""
+
+_CONNECT_SECONDS: Final = 1.0
+
+Meet = Callable[[Step], Awaitable[Effect | None]]
+"""Makes a step of a pod, and says what goes wrong with it; does not return where the pod has died."""
+Die = Callable[[], NoReturn]
+"""Ends a pod right here."""
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit: whose, the tables before and after it, the counts that it recorded."""
+
+    uid: str
+    pod: str
+    before: dict[int, Row]
+    after: dict[int, Row]
+    run: StoredRun
+
+
+class Database:
+    """The tables."""
+
+    def __init__(self) -> None:
+        self.estimates: dict[int, Row] = {}
+        self.commits: Final[list[Commit]] = []
+        self.lock: Final = asyncio.Lock()
+        self.away_until = 0.0
+
+    @property
+    def is_away(self) -> bool:
+        return asyncio.get_running_loop().time() < self.away_until
+
+    def find_run(self, uid: str) -> StoredRun | None:
+        return next((commit.run for commit in self.commits if commit.uid == uid), None)
+
+
+class Transaction:
+    """The EstimateStore of one pod."""
+
+    def __init__(self, database: Database, *, uid: str, pod: str, meet: Meet, die: Die) -> None:
+        self._database: Final = database
+        self._uid = uid
+        self._pod: Final = pod
+        self._meet: Final = meet
+        self._die: Final = die
+        self._staged: Final[list[Row]] = []
+        self._is_cut = False
+        self._has_lock = False
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Transaction"]:
+        """Connect as long as there is hope, and roll back at the end what is not committed."""
+        end = asyncio.get_running_loop().time() + WAIT_SECONDS
+        while True:
+            try:
+                await self._work(Step.CONNECT)
+                break
+            except DatabaseUnavailableError:
+                if asyncio.get_running_loop().time() + _CONNECT_SECONDS > end:
+                    raise
+            await asyncio.sleep(_CONNECT_SECONDS)
+            self._is_cut = False
+        try:
+            yield self
+        finally:
+            self.roll_back()
+
+    def roll_back(self) -> None:
+        """Do what a server does when it loses a connection."""
+        self._is_cut = True
+        if self._has_lock:
+            self._has_lock = False
+            self._database.lock.release()
+
+    async def fetch_committed_run(self) -> StoredRun | None:
+        await self._work(Step.READ_RUN)
+        return self._database.find_run(self._uid)
+
+    async def write_rows(self, rows: Sequence[Row]) -> None:
+        await self._work(Step.STAGE)
+        self._staged.extend(rows)
+
+    async def write_changes(self, rows: Sequence[Row]) -> int:
+        if not rows:
+            return 0
+        known = set(self._staged)
+        await self.write_rows(rows)
+        await self._work(Step.COUNT)
+        return len({row.attic_tech_estimate_id for row in rows if row not in known})
+
+    async def merge(self, transferred: Transferred) -> StoredRun:
+        """Commit, which nothing interrupts; where its outcome is unknown, look for it over a new connection."""
+        await self._work(Step.MERGE)
+        await self._database.lock.acquire()
+        self._has_lock = True
+        commit = asyncio.ensure_future(self._commit(transferred))
+        try:
+            return await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            return await commit
+
+    async def _commit(self, transferred: Transferred) -> StoredRun:
+        run = self._database.find_run(self._uid)
+        merged, results = merge_rows(self._database.estimates, self._staged)
+        try:
+            fault = await self._begin(Step.COMMIT)
+            if run is None:
+                run = _build_run(transferred, results)
+                self._apply(merged, run)
+            self._end(fault)
+        except DatabaseUnavailableError as error:
+            self.roll_back()
+            await self._confirm(error)
+            return self._database.find_run(self._uid) or run or _build_run(transferred, results)
+        self.roll_back()
+        return run
+
+    def _apply(self, merged: dict[int, Row], run: StoredRun) -> None:
+        before, self._database.estimates = self._database.estimates, merged
+        commit = Commit(uid=self._uid, pod=self._pod, before=before, after=merged, run=run)
+        self._database.commits.append(commit)
+
+    async def _confirm(self, fault: DatabaseUnavailableError) -> None:
+        self._is_cut = False
+        await self._work(Step.CONFIRM)
+        if self._database.find_run(self._uid) is None:
+            raise fault
+
+    async def _work(self, step: Step) -> None:
+        self._end(await self._begin(step))
+
+    async def _begin(self, step: Step) -> Effect | None:
+        """Bring a step to the server, unless it is lost on the way, or refused.
+
+        Raises:
+            SyncError: It did not get there, or the server refuses.
+        """
+        if self._is_cut:
+            raise DatabaseUnavailableError("PostgreSQL is not available: the connection is lost.")
+        fault = await self._meet(step)
+        if fault is Effect.REFUSED:
+            self.roll_back()
+            raise DatabaseRefusedError("PostgreSQL refuses the sync: the disk is full.")
+        if fault is Effect.LOST_REQUEST or self._database.is_away:
+            self.roll_back()
+            raise DatabaseUnavailableError("PostgreSQL is not available: the request was lost.")
+        return fault
+
+    def _end(self, fault: Effect | None) -> None:
+        if fault is Effect.KILL_AFTER:
+            self._die()
+        if fault is Effect.LOST_ANSWER:
+            self.roll_back()
+            raise DatabaseUnavailableError("PostgreSQL is not available: the answer was lost.")
+
+
+def merge_rows(stored: dict[int, Row], staged: Iterable[Row]) -> tuple[dict[int, Row], Results]:
+    """Merge as `merge_estimates.sql` does: the newest version counts, and of equal ones the last to arrive."""
+    newest: dict[int, Row] = {}
+    for row in staged:
+        known = newest.get(row.attic_tech_estimate_id)
+        if known is None or not _is_older(row, known):
+            newest[row.attic_tech_estimate_id] = row
+    new = newest.keys() - stored.keys()
+    changed = {
+        number: row
+        for number, row in newest.items()
+        if number in stored and row != stored[number] and not _is_older(row, stored[number])
+    }
+    merged = stored | {number: newest[number] for number in new} | changed
+    updated = len(newest) - len(new)
+    results = Results(
+        new_estimates=len(new),
+        updated_estimates=updated,
+        unchanged_estimates=updated - len(changed),
+        total_processed=len(newest),
+    )
+    return merged, results
+
+
+def _is_older(row: Row, other: Row) -> bool:
+    one, another = row.at_updated_date, other.at_updated_date
+    return isinstance(one, datetime) and isinstance(another, datetime) and one < another
+
+
+def _build_run(transferred: Transferred, results: Results) -> StoredRun:
+    counted = msgspec.structs.replace(results, total_fetched=transferred.records, skipped_estimates=transferred.skipped)
+    return StoredRun(results=counted, complete_as_of=transferred.complete_as_of, skipped_ids=transferred.skipped_ids)
