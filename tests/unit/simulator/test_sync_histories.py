@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
-from estimatesync_job.core.ports import Source, StoredRun, Transferred
+from estimatesync_job.core.ports import Source, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
 from estimatesync_simulator.main import SYNC
@@ -50,6 +50,7 @@ PLAIN_LIFE: Final = [
     "pod-0 asks for changes",
     "pod-0 stages rows",
     "pod-0 counts changed rows",
+    "pod-0 counts what is staged",
     "pod-0 merges",
     "pod-0 commits",
     "pod-0 reports success: total_fetched 4, new_estimates 2, updated_estimates 2, total_processed 4",
@@ -147,8 +148,8 @@ class Believes(Transaction):
 class InParts(Transaction):
     """Writes rows as they come, and not in one transaction."""
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
-        await super().write_rows(rows)
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
+        await super().write_rows(rows, unshown)
         self._database.estimates |= {row.attic_tech_estimate_id: row for row in rows}
 
 

@@ -126,7 +126,7 @@ def test_a_change_is_tried_by_the_tests_that_run_its_line_and_one_of_a_table_by_
 def test_changes_that_tests_hold_to_account_are_noticed_and_the_others_survive(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(
         "FREE_FROM = 50\n\n\ndef compute_shipping(total):\n    return 0 if total >= FREE_FROM else 4\n\n\n"
-        "def greet(name):\n    return 'Hello ' + name\n"
+        "def greet(name):\n    return 'Hello' + name\n"
     )
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_shop.py").write_text(
@@ -145,8 +145,8 @@ def test_changes_that_tests_hold_to_account_are_noticed_and_the_others_survive(t
         f"return 0 if total >= FREE_FROM else 4 | return 1 if total >= FREE_FROM else 4 | {killer}",
         f"return 0 if total >= FREE_FROM else 4 | return 0 if total >= FREE_FROM else 5 | {killer}",
         "return 0 if total >= FREE_FROM else 4 | return 0 if total > FREE_FROM else 4 |",
-        "return 'Hello ' + name | return 'Hello ' - name |",
-        "return 'Hello ' + name | return 'XXHello ' + name |",
+        "return 'Hello' + name | return 'Hello' - name |",
+        "return 'Hello' + name | return 'XXHello' + name |",
     ])  # fmt: skip
 
 

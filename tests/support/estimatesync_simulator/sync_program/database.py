@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import msgspec
 from estimatesync_contract.status import Results
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
-from estimatesync_job.core.ports import StoredRun, Transferred
+from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.rows import Row
 
 from estimatesync_simulator.sync_program.history import Effect, Step
@@ -98,17 +98,25 @@ class Transaction:
         await self._work(Step.READ_RUN)
         return self._database.find_run(self._uid)
 
-    async def write_rows(self, rows: Sequence[Row]) -> None:
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
+        """Stage rows; this source shows all that it has, so that `unshown` is empty."""
         await self._work(Step.STAGE)
-        self._staged.extend(rows)
+        self._staged.extend(row for row in rows if row.attic_tech_estimate_id not in unshown)
 
-    async def write_changes(self, rows: Sequence[Row]) -> int:
+    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
         if not rows:
             return 0
         known = set(self._staged)
-        await self.write_rows(rows)
+        await self.write_rows(rows, unshown)
         await self._work(Step.COUNT)
         return len({row.attic_tech_estimate_id for row in rows if row not in known})
+
+    async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
+        """Drop what is staged of estimates whose newest version is broken; of no others is anything hidden here."""
+        await self._work(Step.FINISH)
+        dropped = {*broken} if hidden is not None else set()
+        self._staged[:] = [row for row in self._staged if row.attic_tech_estimate_id not in dropped]
+        return Staged(estimates=len({row.attic_tech_estimate_id for row in self._staged}))
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Commit, which nothing interrupts; where its outcome is unknown, look for it over a new connection."""

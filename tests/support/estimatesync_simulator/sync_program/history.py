@@ -20,6 +20,7 @@ class Step(StrEnum):
     READ_RUN = "looks for a run of this sync"
     STAGE = "stages rows"
     COUNT = "counts changed rows"
+    FINISH = "counts what is staged"
     MERGE = "merges"
     COMMIT = "commits"
     CONFIRM = "looks whether it has committed"

@@ -118,6 +118,7 @@ class Pod:
             start=self._settings.day_bounds.start,
             plan=build_plan(page_size=self._page_size, ahead=history.concurrency),
             max_skipped_percent=history.max_skipped_percent,
+            max_unshown_percent=0,
         )
         run = asyncio.ensure_future(sync.run())
         stopped = asyncio.ensure_future(self._is_stopped.wait())

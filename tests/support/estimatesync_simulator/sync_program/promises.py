@@ -19,6 +19,9 @@ from estimatesync_simulator.sync_program.history import PASSING, REQUESTS, Effec
 from estimatesync_simulator.sync_program.pod import Pod
 from estimatesync_simulator.sync_program.source import Source
 
+RIVAL: Final = "rival"
+"""Who commits another sync of the same days."""
+
 CAUSES: Final[Mapping[Reason, frozenset[Effect]]] = {
     Reason.LOGIN_FAILED: frozenset({Effect.PASSWORD, Effect.UNAUTHORIZED, Effect.FORBIDDEN}),
     Reason.SOURCE_INVALID: frozenset({Effect.FORBIDDEN}),
@@ -81,6 +84,8 @@ def _judge_counts(commit: Commit) -> Iterator[str]:
         yield f"{commit.pod} counts {counts}, but {new} rows are new and {changed} have changed"
     if counts.total_processed != counts.new_estimates + counts.updated_estimates:
         yield f"{commit.pod}: new and updated are not what was processed: {counts}"
+    if commit.pod != RIVAL and counts.total_fetched != counts.total_processed + counts.skipped_estimates:
+        yield f"{commit.pod}: processed and skipped are not what was read: {counts}"
 
 
 def _judge_versions(commit: Commit) -> Iterator[str]:

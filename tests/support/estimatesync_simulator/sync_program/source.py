@@ -22,6 +22,8 @@ EMAIL: Final = "sync@attic-tech.example"
 PASSWORD: Final = "made-up-password"  # noqa: S105 - of a source that is played
 NEVER_A_NUMBER: Final = "twelve"
 
+_RELATIONS: Final = dict.fromkeys(("branch", "client", "property", "user"))
+"""There are none, which is another thing than not to show them."""
 _IDS: Final = 400
 _IMPORTED: Final = 10
 """Estimates that an import creates between two answers."""
@@ -183,7 +185,7 @@ class Source:
 
     def _store(self, record_id: int, *, created_at: datetime, updated_at: datetime) -> None:
         times = {"createdAt": format_timestamp(created_at), "updatedAt": format_timestamp(updated_at)}
-        self.store.insert({"id": record_id} | times | self._build_version())
+        self.store.insert({"id": record_id} | _RELATIONS | times | self._build_version())
 
     def _build_version(self) -> dict[str, str]:
         self._versions += 1

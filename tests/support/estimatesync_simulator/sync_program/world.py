@@ -18,7 +18,7 @@ from estimatesync_simulator.loop import SimulatedLoop
 from estimatesync_simulator.sync_program.database import Commit, Database, Die, Meet, Transaction, merge_rows
 from estimatesync_simulator.sync_program.history import WORLD_EFFECTS, Decision, Effect, History, Step
 from estimatesync_simulator.sync_program.pod import TIMEOUT_SECONDS, Pod
-from estimatesync_simulator.sync_program.promises import judge
+from estimatesync_simulator.sync_program.promises import RIVAL, judge
 from estimatesync_simulator.sync_program.source import Source
 
 UID: Final = "uid-0"
@@ -201,7 +201,7 @@ class World:
         self.database.estimates, results = merge_rows(before, self.list_rows())
         run = StoredRun(results=results, complete_as_of=self.source.read_clock())
         self.database.commits.append(
-            Commit(uid=RIVAL_UID, pod="rival", before=before, after=self.database.estimates, run=run)
+            Commit(uid=RIVAL_UID, pod=RIVAL, before=before, after=self.database.estimates, run=run)
         )
 
     def list_rows(self) -> list[Row]:
