@@ -25,8 +25,10 @@ NEVER_A_NUMBER: Final = "twelve"
 _RELATIONS: Final = dict.fromkeys(("branch", "client", "property", "user"))
 """There are none, which is another thing than not to show them."""
 _IDS: Final = 400
+_IMPORTED_AT_ONCE: Final = 110
+"""More than a closing pass asks for in one request."""
 _IMPORTED: Final = 10
-"""Estimates that an import creates between two answers."""
+"""Estimates that it creates between two answers after that."""
 _IMPORTED_AT_MOST: Final = 700
 """More than ten closing passes take; a sync that reads ever more would take all the time of the simulation."""
 
@@ -140,7 +142,7 @@ class Source:
         return {"Date": self.read_clock().strftime("%a, %d %b %Y %H:%M:%S GMT")}
 
     def _import(self) -> None:
-        for _ in range(_IMPORTED):
+        for _ in range(_IMPORTED if self._imported else _IMPORTED_AT_ONCE):
             self._imported += 1
             self._store(_IDS + self._imported, created_at=self.read_clock(), updated_at=self.read_clock())
 
