@@ -69,6 +69,10 @@ class Transaction:
         self._is_cut = False
         self._has_lock = False
 
+    @property
+    def encoding(self) -> str:
+        return "UTF8"
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Transaction"]:
         """Connect as long as there is hope, and roll back at the end what is not committed."""
