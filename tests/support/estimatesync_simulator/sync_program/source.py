@@ -29,7 +29,7 @@ _IMPORTED_AT_ONCE: Final = 110
 """More than a closing pass asks for in one request."""
 _IMPORTED: Final = 10
 """Estimates that it creates between two answers after that."""
-_IMPORTED_AT_MOST: Final = 700
+_IMPORTED_AT_MOST: Final = 1500
 """More than ten closing passes take; a sync that reads ever more would take all the time of the simulation."""
 
 _MIDNIGHT: Final = datetime(2025, 10, 16, tzinfo=UTC)
