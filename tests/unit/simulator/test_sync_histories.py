@@ -41,8 +41,8 @@ print(len(log), hashlib.sha256("\\n".join(log).encode()).hexdigest())
 
 PLAIN_LIFE: Final = [
     "pod-0 connects to the database",
-    "pod-0 logs in",
     "pod-0 looks for a run of this sync",
+    "pod-0 logs in",
     "pod-0 asks for a page",
     "pod-0 stages rows",
     "pod-0 asks for a page",

@@ -14,6 +14,7 @@ import msgspec
 from estimatesync_contract.status import Results
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
+from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 
 from estimatesync_simulator.sync_program.history import Effect, Step
@@ -47,6 +48,7 @@ class Database:
         self.commits: Final[list[Commit]] = []
         self.lock: Final = asyncio.Lock()
         self.away_until = 0.0
+        self.refusal: RefusedLogin | None = None
 
     @property
     def is_away(self) -> bool:
@@ -101,6 +103,14 @@ class Transaction:
     async def fetch_committed_run(self) -> StoredRun | None:
         await self._work(Step.READ_RUN)
         return self._database.find_run(self._uid)
+
+    async def fetch_refused_login(self) -> RefusedLogin | None:
+        return self._database.refusal
+
+    async def write_refused_login(self, refusal: RefusedLogin) -> None:
+        if not self._is_cut:
+            self._database.refusal = refusal
+            self._staged.clear()
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         """Stage rows; this source shows all that it has, so that `unshown` is empty."""

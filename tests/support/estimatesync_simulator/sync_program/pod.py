@@ -14,6 +14,7 @@ from estimatesync_job.core.errors import Failure, InterruptedSyncError, build_fa
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Level, Log, StoredRun
 from estimatesync_job.core.ports import Source as SourcePort
+from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.main import STOP_SECONDS
 from estimatesync_job.settings import Settings, parse_settings
@@ -85,7 +86,7 @@ class Pod:
         over: set once Kubernetes takes it for ended.
     """
 
-    def __init__(self, name: str, uid: str, world: Surroundings, *, page_size: int) -> None:
+    def __init__(self, name: str, uid: str, world: Surroundings, *, page_size: int, login_retry: str = "") -> None:
         self.name: Final = name
         self.uid: Final = uid
         self.outcome: StoredRun | Failure | None = None
@@ -95,6 +96,7 @@ class Pod:
         self.has_asked_about_commit = False
         self.over: Final = asyncio.Event()
         self._page_size: Final = page_size
+        self._login_retry: Final = login_retry
         self._world: Final = world
         self._is_stopped: Final = asyncio.Event()
         self._in_flight = 0
@@ -119,6 +121,9 @@ class Pod:
             plan=build_plan(page_size=self._page_size, ahead=history.concurrency),
             max_skipped_percent=history.max_skipped_percent,
             max_unshown_percent=0,
+            credentials=Credentials(
+                url=self._settings.attic_tech_url, email=EMAIL, password=PASSWORD, retry=self._login_retry
+            ),
         )
         run = asyncio.ensure_future(sync.run())
         stopped = asyncio.ensure_future(self._is_stopped.wait())

@@ -255,7 +255,7 @@ class World:
         self._is_calm = True
         self.source_away_until = self.database.away_until = 0.0
         self.source.come_to_rest()
-        self.calm = Pod("next sync", NEXT_UID, self, page_size=100)
+        self.calm = Pod("next sync", NEXT_UID, self, page_size=100, login_retry="the password is right again")
         await self.calm.run()
 
     def _clean_up(self) -> None:
