@@ -48,8 +48,11 @@ class ResultError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     retryable: bool
 
 
-class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The outcome of one run. `error` is absent on success; a failed run reports zeros.
+
+    During an upgrade or a rollback the operator of one version reads what the program of another wrote: a field that
+    says nothing is left out, and one that is not known is passed over.
 
     Attributes:
         pages: of the range, as read; absent where an earlier run has stored it all.

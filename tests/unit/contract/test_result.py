@@ -25,6 +25,15 @@ def test_a_result_reads_back_as_it_was_written() -> None:
     assert parse_result(build_result_bytes(RESULT).decode(), sync_uid="u-1") == RESULT
 
 
+def test_a_version_reads_what_the_program_of_another_wrote() -> None:
+    written = build_result_bytes(RESULT)
+    newer = written.replace(b'{"syncUid"', b'{"notYetInvented":{"a":1},"syncUid"')
+
+    assert parse_result(newer.decode(), sync_uid="u-1") == RESULT
+    # 0.1.0 refuses what it does not know: a field that came later stays out of a result that does not need it.
+    assert b"unshown" not in written
+
+
 @pytest.mark.parametrize("letter", ["x", "é", "🔥", '"'])
 def test_the_longest_error_still_fits_the_termination_message(letter: str) -> None:
     error = ResultError(reason=Reason.INTERNAL_ERROR, message=letter * 10_000, retryable=True)
