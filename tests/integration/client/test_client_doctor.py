@@ -122,8 +122,7 @@ def test_a_wrong_password_is_distinguished_from_an_unreachable_source(
     assert "refuses the login: The email or password provided is incorrect" in wrong["cause"]
     assert wrong["cure"] == "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
     nowhere = {url: examine("source login", **login | {"ATTIC_TECH_URL": url}) for url in ("nowhere", "http://a..b")}
-    assert nowhere["nowhere"]["cause"] == "ATTIC_TECH_URL is not a URL"
-    assert "cannot be resolved" in nowhere["http://a..b"]["cause"]
+    assert {finding["cause"] for finding in nowhere.values()} == {"ATTIC_TECH_URL is not a URL"}
     assert away["cause"] == "nothing listens at 127.0.0.1"
     assert "ATTIC_TECH_URL" in away["cure"]
 
@@ -150,7 +149,9 @@ def test_a_source_behind_a_private_authority_is_trusted_as_the_sync_program_trus
 def test_exceptions_to_the_proxy_that_cannot_be_read_are_pointed_out(
     examine: Callable[..., Any], act: Callable[..., Any], email: str, verdict: str, said: str
 ) -> None:
-    refusal = [(401, {"errors": [{"message": "No."}]})] if email == "wrong" else []
+    refusal = (
+        [(401, {"errors": [{"message": "No."}]}, {"Content-Type": "application/json"})] if email == "wrong" else []
+    )
     proxy = act(*refusal, (200, {"token": "made-up"}), (200, {"docs": [], "totalDocs": 3}))
     login = {"ATTIC_TECH_URL": "http://attic.test", "ATTIC_TECH_EMAIL": email, "ATTIC_TECH_PASSWORD": SECRET}
 
