@@ -72,14 +72,37 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     error: ResultError | None = None
 
 
+class _WrittenCounts(Results, frozen=True, kw_only=True, rename="camel"):
+    unshown: UnshownFields | msgspec.UnsetType = msgspec.UNSET
+
+
+class _WrittenResult(SyncResult, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """As it is written: 0.1.0, which may read it after a rollback, knows of nothing new but among the counts."""
+
+    results: _WrittenCounts
+
+
+def _to_written(result: SyncResult) -> _WrittenResult:
+    counts = _WrittenCounts(**msgspec.structs.asdict(result.results), unshown=result.unshown or msgspec.UNSET)
+    return _WrittenResult(**{**msgspec.structs.asdict(result), "results": counts, "unshown": None})
+
+
+def _from_written(written: _WrittenResult) -> SyncResult:
+    counts = msgspec.structs.asdict(written.results)
+    unshown = counts.pop("unshown") or None
+    return SyncResult(**{**msgspec.structs.asdict(written), "results": Results(**counts), "unshown": unshown})
+
+
 def build_result_bytes(result: SyncResult) -> bytes:
     """Encode a result within the 4,096 bytes that the kubelet keeps."""
     if result.error is not None:
         result = msgspec.structs.replace(
             result, error=msgspec.structs.replace(result.error, message=truncate_message(result.error.message))
         )
-    encoded = msgspec.json.encode(result)
-    return encoded if len(encoded) <= RESULT_MAX_BYTES else msgspec.json.encode(_shorten(result, len(encoded)))
+    encoded = msgspec.json.encode(_to_written(result))
+    if len(encoded) <= RESULT_MAX_BYTES:
+        return encoded
+    return msgspec.json.encode(_to_written(_shorten(result, len(encoded))))
 
 
 def parse_result(message: str, *, sync_uid: str) -> SyncResult:
@@ -89,7 +112,7 @@ def parse_result(message: str, *, sync_uid: str) -> SyncResult:
         BrokenResultError: Empty, not JSON, not of this shape, or another sync's.
     """
     try:
-        result = msgspec.json.decode(message.encode(), type=SyncResult)
+        result = _from_written(msgspec.json.decode(message.encode(), type=_WrittenResult))
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise BrokenResultError(f"the sync left no readable result: {error}") from error
     if result.sync_uid != sync_uid:

@@ -311,6 +311,8 @@ def test_programs_that_the_account_cannot_run_are_copied_not_opened(
         shutil.copytree(part, closed / part.name, symlinks=True)
     closed.chmod(0o700)
     monkeypatch.syspath_prepend(str(closed))
+    # What another test has imported would be found where it was.
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
     place = open_directory / ".local" / "postgres"
     server = EmbeddedPostgres(place)
 

@@ -8,6 +8,7 @@ import asyncio
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -318,7 +319,9 @@ def test_a_database_that_comes_back_in_time_is_waited_for(
     proxy.close()
 
     job = jobs.start(sample, DATABASE_URL=proxied_url, DATABASE_WAIT_SECONDS="25")
-    job.wait_for("Successfully logged in")
+    job.wait_for("Starting estimate fetch process")
+    # The first attempt follows at once; it fails without a word.
+    time.sleep(1)
     again = Proxy(server, proxy.port)
 
     assert job.wait() == 0
