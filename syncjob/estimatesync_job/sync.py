@@ -13,7 +13,7 @@ import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.status import Results
 
-from estimatesync_job.core.errors import AccountLockedError, LoginFailedError, SyncError, TokenUnusableError
+from estimatesync_job.core.errors import CredentialsRefusedError, SyncError
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
 from estimatesync_job.core.refused_login import SALT_BYTES, Credentials, RefusedLogin, check_refusal
@@ -76,15 +76,13 @@ class Sync:
     ) -> Transferred:
         try:
             return await self._build_transfer(source, store).run(anext(pages), pages)
-        except (TokenUnusableError, AccountLockedError):
-            raise
-        except LoginFailedError as error:
+        except CredentialsRefusedError as error:
             # A database that cannot take it must not hide the cause.
             with suppress(SyncError):
                 await store.write_refused_login(self._build_refusal(error))
             raise
 
-    def _build_refusal(self, error: LoginFailedError) -> RefusedLogin:
+    def _build_refusal(self, error: CredentialsRefusedError) -> RefusedLogin:
         salt = secrets.token_bytes(SALT_BYTES)
         digest = self._credentials.compute_digest(salt)
         return RefusedLogin(salt=salt, digest=digest, refused_at=datetime.now(UTC), said=str(error))

@@ -249,7 +249,7 @@ class Transfer:
         if any(column in unshown.columns for column in hidden):
             message = log_lines.format_unshown(unshown.estimates, estimates, ", ".join(unshown.fields))
             self._log.write("unshown", message, level="warning", unshown=unshown.estimates, records=estimates)
-        check_unshown(unshown, hidden=hidden, estimates=estimates, max_percent=self._max_unshown_percent)
+        check_unshown(unshown, estimates=estimates, max_percent=self._max_unshown_percent)
 
     def _log_skipped_total(self, records: int) -> None:
         if skipped := self._invalid.count:

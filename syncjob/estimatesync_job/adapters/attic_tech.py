@@ -241,7 +241,12 @@ async def open_attic_tech(
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
         limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-        headers={"Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING, "User-Agent": "estimatesync"},
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+            "Accept-Language": "en",
+            "User-Agent": "estimatesync",
+        },
         # Payload sets its token as a cookie, too: an old one must not accompany a new header.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     ) as client:

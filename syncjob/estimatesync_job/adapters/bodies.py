@@ -30,6 +30,9 @@ async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) ->
     """
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding not in _CODINGS:
+        if response.is_error:
+            # The status says enough, and perhaps that another attempt may help.
+            return b""
         raise SourceInvalidError(
             "Attic Tech packs its answers in a way that was not asked for (Content-Encoding). "
             f"What stands in front of it must respect Accept-Encoding: {ACCEPT_ENCODING}."

@@ -251,7 +251,9 @@ class PostgresStore:
         """Take the lock, look for a run of this sync, keep what is not shown, and add missing names, all at once."""
         cursor = AsyncClientCursor(self._connection)
         parameters = {"sync_uid": self._settings.sync_uid, "hidden": list(transferred.hidden)}
-        await cursor.execute(_BEGIN_MERGE_UNSHOWN if transferred.unshown.estimates else _BEGIN_MERGE, parameters)
+        # What no estimate lost when it was counted, another sync may have stored since.
+        is_unshown = bool(transferred.unshown.estimates or transferred.hidden)
+        await cursor.execute(_BEGIN_MERGE_UNSHOWN if is_unshown else _BEGIN_MERGE, parameters)
         cursor.nextset()
         return _build_run(await cursor.fetchone())
 

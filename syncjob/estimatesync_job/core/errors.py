@@ -3,7 +3,7 @@
 SyncError
 ├── ConfigurationError        ours     permanent  the environment is not usable
 ├── LoginFailedError          account  permanent  Attic Tech does not accept the credentials
-│   ├── AccountLockedError    account  permanent  it lets nobody in with this account for a while
+│   ├── CredentialsRefused…   account  permanent  it says that mail or password is wrong
 │   └── TokenUnusableError    account  permanent  it accepts them, but not its own token
 ├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
@@ -37,8 +37,8 @@ class LoginFailedError(SyncError):
     """Attic Tech does not accept the credentials."""
 
 
-class AccountLockedError(LoginFailedError):
-    """Attic Tech lets nobody in with this account for a while, whatever the password; that says nothing about ours."""
+class CredentialsRefusedError(LoginFailedError):
+    """Attic Tech says that mail or password is wrong, which counts towards locking the account."""
 
 
 class TokenUnusableError(LoginFailedError):

@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},:]', re.DOTALL)
-"""A text, or a sign that gives JSON its structure; whatever stands in between belongs to a value."""
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]', re.DOTALL)
+"""A text, or a sign that gives JSON its structure; whatever stands in between belongs to a value.
+
+A text without an end goes on to that of the body: were it none, each quote in it would be tried as another beginning.
+"""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NUMBER: Final = re.compile(rb"-?\d{1,20}")

@@ -16,7 +16,7 @@ from estimatesync_contract.attic_tech import is_foreign
 from estimatesync_contract.foreign_text import clean_line
 
 from estimatesync_job.core.errors import (
-    AccountLockedError,
+    CredentialsRefusedError,
     LoginFailedError,
     SourceInvalidError,
     TokenUnusableError,
@@ -114,12 +114,12 @@ def parse_token(response: Response) -> Token:
     """Read the token from the response to a login.
 
     Raises:
-        LoginFailedError: The credentials are not accepted; AccountLockedError where they were not even looked at.
+        LoginFailedError: Nobody is let in; CredentialsRefusedError where mail or password is the cause.
         TransientSourceError: Another attempt may help.
         SourceInvalidError: Neither a token nor a refusal.
     """
     if response.status in _LOGIN_REFUSALS and not response.is_foreign:
-        kind = AccountLockedError if _is_locked(response) else LoginFailedError
+        kind = CredentialsRefusedError if _is_about_credentials(response) else LoginFailedError
         raise kind(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
     _check_status(response)
     login = _decode(response, _Login)
@@ -225,17 +225,20 @@ def _decode_page(response: Response) -> PageBody:
 
 def _format_login_refusal(response: Response) -> str:
     """Say `Invalid credentials` where that is the cause, else what Attic Tech says, such as a locked account."""
-    said = _quote(response)
-    if any(word in said.lower() for word in _CREDENTIAL_WORDS):
+    if _is_about_credentials(response):
         return INVALID_CREDENTIALS
-    if response.status == HTTPStatus.UNAUTHORIZED and not _is_locked(response):
+    said = _quote(response)
+    if not said and response.status == HTTPStatus.UNAUTHORIZED:
         return INVALID_CREDENTIALS
     return said or f"HTTP {response.status}"
 
 
-def _is_locked(response: Response) -> bool:
-    """Payload looks for a lock before it compares the password: a login meanwhile neither counts nor prolongs it."""
-    return response.status == HTTPStatus.UNAUTHORIZED and "locked" in _quote(response).lower()
+def _is_about_credentials(response: Response) -> bool:
+    """Whether Attic Tech says so; a lock is looked for before the password is, and so says nothing about it."""
+    said = _quote(response).lower()
+    if any(word in said for word in _CREDENTIAL_WORDS):
+        return True
+    return response.status == HTTPStatus.UNAUTHORIZED and bool(said) and "locked" not in said
 
 
 def _quote(response: Response) -> str:

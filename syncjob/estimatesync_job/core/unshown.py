@@ -17,7 +17,7 @@ import msgspec
 from estimatesync_job.core.errors import FieldsUnshownError
 
 ENOUGH: Final = 10
-"""With fewer records, that all of them lack a field says too little to fail a sync."""
+"""With fewer estimates nothing fails a sync: one deleted person would be a fifth of them, and all values are kept."""
 
 Path = tuple[str, ...]
 """The attributes of a record that lead to a value; one that ends with OBJECT says that there is an object."""
@@ -182,24 +182,21 @@ class UnshownCounts(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(FIELDS.get(column, column) for column in PATHS if column in self.columns)
 
 
-def check_unshown(counts: UnshownCounts, *, hidden: Iterable[str], estimates: int, max_percent: int) -> None:
+def check_unshown(counts: UnshownCounts, *, estimates: int, max_percent: int) -> None:
     """Refuse to leave too much as it is stored.
 
     Args:
         counts: what is not shown.
-        hidden: the columns that no record shows.
         estimates: how many there are in all.
         max_percent: of them, how many may lack a field that is not shown.
 
     Raises:
         FieldsUnshownError: Names the fields.
     """
-    weak = set(hidden) if estimates < ENOUGH else set()
-    shares = {column: count for column, count in counts.columns.items() if column not in weak}
-    too_many = {column for column, count in shares.items() if count * 100 > estimates * max_percent}
-    if not too_many:
+    too_many = {column for column, count in counts.columns.items() if count * 100 > estimates * max_percent}
+    if not too_many or estimates < ENOUGH:
         return
-    most = max(shares[column] for column in too_many)
+    most = max(counts.columns[column] for column in too_many)
     raise FieldsUnshownError(
         f"Attic Tech does not show {format_fields(too_many)} of {most} of {estimates} estimates, or only as ids. "
         "Nothing was stored. Let the account of ATTIC_TECH_EMAIL read what these fields lead to, such as branches, "

@@ -12,7 +12,9 @@ stored AS (
             'branch_name', branch_id, 'sales_person_name', sales_person_id, 'status_name', status_id
         ) AS estimate
     FROM estimate
-    WHERE cardinality(%(hidden)s::text[]) > 0
+    WHERE
+        cardinality(%(hidden)s::text[]) > 0
+        AND attic_tech_estimate_id IN (SELECT newest.attic_tech_estimate_id FROM newest)
 ),
 unshown AS (
     SELECT newest.attic_tech_estimate_id, unshown_columns.name

@@ -53,25 +53,49 @@ def test_what_has_changed_is_tried_once(jobs: Any, sample: RunningSample, change
     assert count_logins(sample) == 2
 
 
-def test_a_locked_account_is_tried_again_by_the_next_sync(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(
+            401,
+            b'{"errors":[{"message":"This user is locked due to having too many failed login attempts."}]}',
+            id="locked",
+        ),
+        pytest.param(403, b'{"message":"Forbidden"}', id="a gateway"),
+        pytest.param(403, b'{"errors":[{"message":"Please verify your email before logging in."}]}', id="unverified"),
+        pytest.param(401, b"{}", id="without a word"),
+    ],
+)
+def test_a_login_that_fails_for_another_cause_is_tried_by_the_next_sync(
+    jobs: Any, sample: RunningSample, fill: Fill, status: int, body: bytes
+) -> None:
     fill(3)
-    sentence = b'{"errors":[{"message":"This user is locked due to having too many failed login attempts."}]}'
-    locked = Response(status=401, body=sentence, headers={"Content-Type": "application/json"})
-    sample.on_request = lambda request: locked if request.path == LOGIN else None
+    refused = Response(status=status, body=body, headers={"Content-Type": "application/json"})
+    sample.on_request = lambda request: refused if request.path == LOGIN else None
     meanwhile = jobs.run(sample)
     sample.on_request = None
 
     afterwards = jobs.run(sample)
 
-    assert "This user is locked" in meanwhile.result.error.message
     assert (meanwhile.process.returncode, afterwards.process.returncode) == (20, 0)
+
+
+def test_a_sync_that_has_succeeded_since_outweighs_a_refusal(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+    fill(3)
+    jobs.run(sample, **WRONG)
+    assert jobs.run(sample).process.returncode == 0
+
+    jobs.run(sample, **WRONG)
+
+    assert count_logins(sample) == 3
 
 
 def test_refused_credentials_are_tried_again_when_a_person_says_so(
     jobs: Any, sample: RunningSample, fill: Fill
 ) -> None:
     fill(3)
-    refused = Response(status=401, body=b"{}", headers={"Content-Type": "application/json"})
+    sentence = b'{"errors":[{"message":"The email or password provided is incorrect."}]}'
+    refused = Response(status=401, body=sentence, headers={"Content-Type": "application/json"})
     sample.on_request = lambda request: refused if request.path == LOGIN else None
     jobs.run(sample)
     sample.on_request = None
@@ -87,7 +111,8 @@ def test_a_login_that_is_refused_half_way_is_remembered_and_stores_nothing(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query
 ) -> None:
     fill(30)
-    refused = Response(status=401, body=b"{}", headers={"Content-Type": "application/json"})
+    sentence = b'{"errors":[{"message":"The email or password provided is incorrect."}]}'
+    refused = Response(status=401, body=sentence, headers={"Content-Type": "application/json"})
 
     def on_request(request: Request) -> Fault | None:
         if request.parameters.get("page") == "2" and count_logins(sample) == 1:

@@ -11,6 +11,7 @@ import pytest
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_job.core.errors import (
+    CredentialsRefusedError,
     FieldsUnshownError,
     LoginFailedError,
     RecordInvalidError,
@@ -303,7 +304,7 @@ def test_a_failed_login_stores_nothing() -> None:
 def test_refused_credentials_are_not_tried_again_until_they_or_a_persons_word_have_changed() -> None:
     store = ListStore()
     with pytest.raises(LoginFailedError):
-        run_sync(ScriptedSource(totals=[1], login_error=LoginFailedError("It said no.")), store)
+        run_sync(ScriptedSource(totals=[1], login_error=CredentialsRefusedError("It said no.")), store)
 
     again = ScriptedSource(totals=[1], login_error=LoginFailedError("not to be tried"))
     with pytest.raises(LoginFailedError, match=r"^It said no\. That was at 20.*SYNC_LOGIN_RETRY") as raised:
@@ -314,11 +315,12 @@ def test_refused_credentials_are_not_tried_again_until_they_or_a_persons_word_ha
         assert run_sync(ScriptedSource(totals=[1]), store, credentials=replace(CREDENTIALS, **change)).results
 
 
-def test_a_token_that_is_refused_does_not_count_as_a_refused_login() -> None:
+@pytest.mark.parametrize("error", [LoginFailedError("This user is locked"), TokenUnusableError("its own token")])
+def test_a_login_that_fails_for_another_cause_than_the_credentials_is_not_remembered(error: SyncError) -> None:
     store = ListStore()
 
-    with pytest.raises(TokenUnusableError):
-        run_sync(ScriptedSource(totals=[1], login_error=TokenUnusableError("its own token")), store)
+    with pytest.raises(type(error)):
+        run_sync(ScriptedSource(totals=[1], login_error=error), store)
 
     assert store.refused is None
 

@@ -39,8 +39,10 @@ _INITDB_OPTIONS: Final = (
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     f"--username={USER}",
-    # Files of ours say who may connect; those that initdb writes are not used.
-    "--auth=reject",
+    # Files of ours say who may connect. Those that initdb writes are for 0.1.0, should somebody return to it; its
+    # socket lies where only one account may go.
+    "--auth-local=trust",
+    "--auth-host=reject",
 )
 
 _PASSED_ON: Final = ("PATH", "TZ", "TMPDIR")
