@@ -398,6 +398,7 @@ def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, server: Serve
 
 
 def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").touch(mode=0o600)
     (tmp_path / ".env").write_text("ATTIC_TECH_EMAIL=a@b.example\nBIND=nowhere\n")
 
     said = run_and_fail(tmp_path, {"MAX_ACTIVE_SYNCS": "many"})
