@@ -393,7 +393,9 @@ def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_
             assert await heard.get() == "est-1"
             await asyncio.to_thread(break_connections, migrated_url)
             assert await heard.get() == "(connected)"
-            await reconciler.delete(sync)
+            newest = await reconciler.fetch("est-1")
+            assert newest is not None
+            await reconciler.delete(newest)
             assert await heard.get() == "est-1"
         ear.cancel()
         await asyncio.gather(ear, return_exceptions=True)

@@ -113,6 +113,9 @@ def callbacks(machine: Machine) -> dict[str, Delivery]:
     refused = machine.get_deliveries("cannot-log-in")[0]
     machine.sample.on_request = None
 
+    # Else nobody would try these credentials again.
+    with psycopg.connect(machine.database_url) as connection:
+        connection.execute("DELETE FROM botzilla.refused_login")
     machine.insert("too-slow", SLOW % 1)
     late = machine.get_deliveries("too-slow")[0]
 

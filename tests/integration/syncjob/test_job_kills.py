@@ -37,7 +37,9 @@ When = Literal["before", "after"]
 STEP_ENDS: Final = b"QSdcX"
 """Query, Sync, CopyData, CopyDone, Terminate."""
 
-RUNNING: Final = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'estimatesync'"
+RUNNING: Final = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'estimatesync' AND datname = current_database()"
+)
 
 
 class Proxy:

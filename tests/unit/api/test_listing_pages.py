@@ -46,5 +46,7 @@ def test_what_passes_says_when_to_come_back_and_a_missing_key_how_to_send_one(pr
         assert headers == {"Retry-After": "7"}
     elif problem is Problem.KEY_MISSING:
         assert headers == {"WWW-Authenticate": 'ApiKey realm="estimatesync"'}
+    elif problem is Problem.ENCODING_UNSUPPORTED:
+        assert headers == {"Accept-Encoding": "gzip, identity"}
     else:
         assert headers == {}

@@ -64,7 +64,7 @@ def test_a_server_that_stops_while_one_sync_reads_and_another_merges_undoes_both
         for schema, job in zip(("reading", "merging"), two_at_work, strict=True)
     ]
     for job in successors:
-        job.wait_for("Successfully logged in")
+        job.wait_for("Starting estimate fetch process")
     time.sleep(max(0.0, stopped + OUTAGE_SECONDS - time.monotonic()))
     own_server.start()
 
