@@ -3,8 +3,7 @@
 SyncError
 ├── ConfigurationError        ours     permanent  the environment is not usable
 ├── LoginFailedError          account  permanent  Attic Tech does not accept the credentials
-│   ├── CredentialsRefused…   account  permanent  it says that mail or password is wrong
-│   └── TokenUnusableError    account  permanent  it accepts them, but not its own token
+│   └── CredentialsRefused…   account  permanent  it says that mail or password is wrong
 ├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
@@ -39,10 +38,6 @@ class LoginFailedError(SyncError):
 
 class CredentialsRefusedError(LoginFailedError):
     """Attic Tech says that mail or password is wrong, which counts towards locking the account."""
-
-
-class TokenUnusableError(LoginFailedError):
-    """Attic Tech accepts the credentials, but not the token that it gives out for them."""
 
 
 class SourceInvalidError(SyncError):

@@ -19,7 +19,6 @@ from estimatesync_job.core.errors import (
     CredentialsRefusedError,
     LoginFailedError,
     SourceInvalidError,
-    TokenUnusableError,
     TransientSourceError,
 )
 from estimatesync_job.core.pages import PageBody
@@ -169,7 +168,7 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
             "Attic Tech accepts the login but does not let it list estimates (HTTP 403). "
             "Give the account of ATTIC_TECH_EMAIL access to job-estimates."
         )
-    return TokenUnusableError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
+    return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
 
 
 def _check_status(response: Response) -> None:

@@ -18,7 +18,6 @@ from estimatesync_job.core.errors import (
     SourceChangingError,
     SourceUnavailableError,
     SyncError,
-    TokenUnusableError,
 )
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, SourceTime, map_page
@@ -315,7 +314,7 @@ def test_refused_credentials_are_not_tried_again_until_they_or_a_persons_word_ha
         assert run_sync(ScriptedSource(totals=[1]), store, credentials=replace(CREDENTIALS, **change)).results
 
 
-@pytest.mark.parametrize("error", [LoginFailedError("This user is locked"), TokenUnusableError("its own token")])
+@pytest.mark.parametrize("error", [LoginFailedError("This user is locked"), LoginFailedError("its own token")])
 def test_a_login_that_fails_for_another_cause_than_the_credentials_is_not_remembered(error: SyncError) -> None:
     store = ListStore()
 
