@@ -3,7 +3,7 @@
 import argparse
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -40,6 +40,20 @@ class Simulation:
     def is_broken(self, history: Any) -> bool:  # noqa: ANN401 - of either world
         """Return whether a promise is broken in this history."""
         return bool(self.run(history).violations)
+
+    def measure_coverage(self, seeds: Iterable[int]) -> Any:  # noqa: ANN401 - of either world
+        """Return what the histories of these seeds reach.
+
+        Raises:
+            AssertionError: One of them breaks a promise; it is told.
+        """
+        reached = self.create_coverage()
+        for seed in seeds:
+            report = self.run(self.generate(seed))
+            if report.violations:
+                raise AssertionError(self.explain_failure(seed))
+            reached.add(report)
+        return reached
 
     def explain_failure(self, seed: int) -> str:
         """Shorten a history that breaks a promise, and tell it."""
