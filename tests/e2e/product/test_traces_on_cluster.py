@@ -78,4 +78,4 @@ def test_a_failure_is_marked_where_it_happened_and_above(traced: Any, collector:
     assert {life[part].error for part in ("sync", "sync job", "sync run")} == {"LoginFailed"}
     assert life["callback attempt"].attributes["http.response.status_code"] == 200
     (login,) = (span for span in collector.find(trace_id=TRACE) if span.name == "login")
-    assert login.error == "LoginFailedError"
+    assert login.error == "CredentialsRefusedError"
