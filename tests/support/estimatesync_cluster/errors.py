@@ -1,6 +1,7 @@
 """What can go wrong with the local cluster. The tree answers two questions: may we retry, and whose fault is it.
 
 ClusterError
+├── SettingError          the person's: a setting that nobody can follow; the message names it
 ├── ToolMissingError      the person's: install what the message names, then run again
 ├── BuildError            the network's or the toolchain's: run again, the build goes on where it ended
 ├── ComponentError        a program of the cluster did not come up or ended; its log's tail is in the message
@@ -15,6 +16,10 @@ class ClusterError(Exception):
     """Base of every error this package raises; its message alone says what to do."""
 
     may_retry: ClassVar[bool] = False
+
+
+class SettingError(ClusterError):
+    """A setting that nobody can follow; the message says what it may be."""
 
 
 class ToolMissingError(ClusterError):

@@ -48,15 +48,20 @@ class Program:
         return f"Program(name={self.name!r}, module={self.module!r}, package={self.package!r}{tags})"
 
 
-PROGRAMS = (
-    Program(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3"),
-    Program(name="kube-apiserver", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-apiserver"),
-    Program(
-        name="kube-controller-manager", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-controller-manager"
-    ),
-    Program(name="kube-scheduler", module="kubernetes", package="k8s.io/kubernetes/cmd/kube-scheduler"),
-)
-PROGRAM_NAMES = tuple(program.name for program in PROGRAMS)
+def _build_control_plane(module: str) -> tuple[Program, ...]:
+    """Build the list of one version's programs; etcd is the same for all."""
+    etcd = Program(name="etcd", module="etcd", package="go.etcd.io/etcd/server/v3")
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return etcd, *(Program(name=name, module=module, package=f"{KUBERNETES_MODULE}/cmd/{name}") for name in names)
+
+
+NEWEST, OLDEST = "newest", "oldest"
+CONTROL_PLANES = {
+    NEWEST: _build_control_plane("kubernetes"),
+    OLDEST: _build_control_plane("kubernetes-oldest"),
+}
+"""The programs of the newest Kubernetes and of the oldest supported one."""
+PROGRAM_NAMES = tuple(program.name for program in CONTROL_PLANES[NEWEST])
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

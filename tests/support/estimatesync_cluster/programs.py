@@ -2,7 +2,8 @@
 
 From source, because they are then the very programs that users run, pinned by the Go modules of tests/support/go.
 (Helm's SDK as a wheel, for one, neither upgrades nor rolls back as the command does.) The control plane's programs may
-also come from KUBEBUILDER_ASSETS.
+also come from KUBEBUILDER_ASSETS. ESTIMATESYNC_TEST_KUBERNETES says of which version they are: the newest one that is
+tested, or the oldest.
 
 The cache is `~/.cache/estimatesync/<name>/<version>` (XDG_CACHE_HOME counts). A directory in it is complete or absent:
 it is built next to its final path and renamed, and a manifest with checksums lets a damaged one be recognised and built
@@ -23,10 +24,12 @@ from typing import Protocol
 import msgspec
 from estimatesync_local.adapters.file_lock import locked
 
+from estimatesync_cluster.errors import SettingError
 from estimatesync_cluster.go_build import (
+    CONTROL_PLANES,
     KUBERNETES_MODULE,
+    NEWEST,
     PROGRAM_NAMES,
-    PROGRAMS,
     Manifest,
     Program,
     Report,
@@ -37,6 +40,8 @@ from estimatesync_cluster.go_build import (
     parse_required_version,
 )
 
+TEST_KUBERNETES = "ESTIMATESYNC_TEST_KUBERNETES"
+"""Which Kubernetes a control plane is of: `newest`, which is the default, or `oldest`."""
 GO_MODULES = Path(__file__).parents[1] / "go"
 INPUT_FILES = ("go.mod", "go.sum", "tools.go")
 MANIFEST_NAME = "manifest.json"
@@ -62,6 +67,7 @@ NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR, KUBE_ROUTER)
 
 _VERSIONED_BY = {
     "kubernetes": KUBERNETES_MODULE,
+    "kubernetes-oldest": KUBERNETES_MODULE,
     "helm": "helm.sh/helm/v4",
     "kind": "sigs.k8s.io/kind",
     "promtool": "github.com/prometheus/prometheus",
@@ -113,26 +119,47 @@ def find_binaries(
     """Find the control plane's programs, building them if need be; `report` gets lines for a person to read.
 
     Raises:
+        SettingError: ESTIMATESYNC_TEST_KUBERNETES is neither of the two.
         ToolMissingError: a build is needed, and this machine has no Go and cannot get it.
         BuildError: the build failed.
     """
-    assets = environ.get("KUBEBUILDER_ASSETS")
+    age = choose_kubernetes(environ)
+    # Of which version those are, their directory does not say.
+    assets = environ.get("KUBEBUILDER_ASSETS") if age == NEWEST else None
     if assets:
         missing = [name for name in PROGRAM_NAMES if not os.access(Path(assets, name), os.X_OK)]
         if not missing:
             return Binaries(directory=Path(assets).absolute())
         report(build_missing_message(assets, missing))
-    cache = compute_cache_root(environ)
+    programs = CONTROL_PLANES[age]
     directory = _find_in_cache(
         "kubernetes",
-        PROGRAMS,
-        module="kubernetes",
-        cache=cache,
+        programs,
+        module=programs[-1].module,
+        cache=compute_cache_root(environ),
         sources=sources,
-        builder=builder or partial(build_programs, PROGRAMS),
+        builder=builder or partial(build_programs, programs),
         report=report,
     )
     return Binaries(directory=directory)
+
+
+def choose_kubernetes(environ: Mapping[str, str]) -> str:
+    """Choose between NEWEST and OLDEST, as ESTIMATESYNC_TEST_KUBERNETES says.
+
+    Raises:
+        SettingError: it says something else.
+    """
+    age = environ.get(TEST_KUBERNETES) or NEWEST
+    if age not in CONTROL_PLANES:
+        raise SettingError(f"{TEST_KUBERNETES} is {age!r}: set it to {' or '.join(CONTROL_PLANES)}, or leave it out")
+    return age
+
+
+def read_kubernetes_version(age: str, *, sources: Path = GO_MODULES) -> str:
+    """Read which version the newest or the oldest Kubernetes is, for example `v1.36.3`."""
+    module = CONTROL_PLANES[age][-1].module
+    return parse_required_version((sources / module / "go.mod").read_text(), KUBERNETES_MODULE)
 
 
 def find_helm(environ: Mapping[str, str] | None = None, *, report: Report) -> Path:

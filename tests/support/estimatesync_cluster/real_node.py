@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from estimatesync_cluster.errors import CommandError, ToolMissingError
+from estimatesync_cluster.errors import CommandError, SettingError, ToolMissingError
+from estimatesync_cluster.go_build import NEWEST
 from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 from estimatesync_cluster.layout import write_private
 from estimatesync_cluster.node_configuration import (
@@ -42,7 +43,14 @@ from estimatesync_cluster.node_configuration import (
     build_proxy_file,
     build_trial_commands,
 )
-from estimatesync_cluster.programs import CTR, KUBE_ROUTER, NODE_TOOLS, find_go_tool
+from estimatesync_cluster.programs import (
+    CTR,
+    KUBE_ROUTER,
+    NODE_TOOLS,
+    TEST_KUBERNETES,
+    choose_kubernetes,
+    find_go_tool,
+)
 from estimatesync_cluster.terminal import report
 
 PLUGINS = Path("/usr/lib/cni")
@@ -200,9 +208,12 @@ def find_node_tools() -> dict[str, Path]:
     """Find the node's programs by name, building what is missing, which takes minutes the first time.
 
     Raises:
+        SettingError: the control plane is to be of an older Kubernetes than the node's programs are.
         ToolMissingError: a build is needed and this machine has no Go and cannot get it.
         BuildError: the build failed.
     """
+    if choose_kubernetes(os.environ) != NEWEST:
+        raise SettingError(f"A real node is of the newest Kubernetes only: leave out {TEST_KUBERNETES}")
     return {tool.name: find_go_tool(tool, environ=os.environ, report=report) for tool in NODE_TOOLS}
 
 

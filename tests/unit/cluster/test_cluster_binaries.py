@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from estimatesync_cluster.errors import BuildError
+from estimatesync_cluster.errors import BuildError, SettingError
 from estimatesync_cluster.go_build import PROGRAM_NAMES
-from estimatesync_cluster.programs import Binaries, find_binaries
+from estimatesync_cluster.programs import TEST_KUBERNETES, Binaries, find_binaries
 
 VERSION = "v1.2.3"
+OLDEST_VERSION = "v1.1.9"
 
 
 class FakeBuilder:
@@ -38,9 +39,9 @@ def write_program(path: Path, content: str) -> None:
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
     root = tmp_path / "go"
-    for module in ("etcd", "kubernetes"):
+    for module, version in (("etcd", "v3.0.0"), ("kubernetes", VERSION), ("kubernetes-oldest", OLDEST_VERSION)):
         (root / module).mkdir(parents=True)
-        (root / module / "go.mod").write_text(f"module x\n\nrequire k8s.io/kubernetes {VERSION}\n")
+        (root / module / "go.mod").write_text(f"module x\n\nrequire k8s.io/kubernetes {version}\n")
         (root / module / "go.sum").write_text("sums")
         (root / module / "tools.go").write_text("package tools")
     return root
@@ -166,3 +167,29 @@ def test_incomplete_assets_are_named_and_passed_over(find: Callable[..., Binarie
 
     assert found.directory.name == VERSION
     assert lines[0] == f"KUBEBUILDER_ASSETS ({tmp_path}) has no kube-scheduler; using the cache instead"
+
+
+def test_the_oldest_kubernetes_is_kept_beside_the_newest(find: Callable[..., Binaries], builder: FakeBuilder) -> None:
+    newest = find()
+
+    oldest = find(**{TEST_KUBERNETES: "oldest"})
+
+    assert (newest.directory.name, oldest.directory.name) == (VERSION, OLDEST_VERSION)
+    assert oldest.apiserver.read_text() == f"kube-apiserver {OLDEST_VERSION} 2"
+    assert (find(**{TEST_KUBERNETES: "newest"}), find(**{TEST_KUBERNETES: ""}), builder.builds) == (newest, newest, 2)
+
+
+def test_assets_of_a_version_that_nobody_knows_are_not_the_oldest(
+    find: Callable[..., Binaries], tmp_path: Path
+) -> None:
+    for name in PROGRAM_NAMES:
+        write_program(tmp_path / name, "ready")
+
+    found = find(KUBEBUILDER_ASSETS=str(tmp_path), **{TEST_KUBERNETES: "oldest"})
+
+    assert found.directory.name == OLDEST_VERSION
+
+
+def test_another_version_is_refused_with_those_that_there_are(find: Callable[..., Binaries]) -> None:
+    with pytest.raises(SettingError, match=r"ESTIMATESYNC_TEST_KUBERNETES is '1\.30': set it to newest or oldest"):
+        find(**{TEST_KUBERNETES: "1.30"})

@@ -1,15 +1,19 @@
 """Reading versions, and naming what is built."""
 
+import re
+
 import pytest
 from estimatesync_cluster.go_build import (
-    PROGRAMS,
+    CONTROL_PLANES,
+    NEWEST,
+    OLDEST,
     Program,
     build_go_command,
     compute_fingerprint,
     parse_go_version,
     parse_required_version,
 )
-from estimatesync_cluster.programs import GO_MODULES
+from estimatesync_cluster.programs import GO_MODULES, read_kubernetes_version
 
 
 @pytest.mark.parametrize(
@@ -50,15 +54,36 @@ def test_module_that_is_only_replaced_is_not_required() -> None:
         parse_required_version("replace k8s.io/kubernetes => ../kubernetes v1.0.0\n", "k8s.io/kubernetes")
 
 
-@pytest.mark.parametrize("program", [pytest.param(each, id=each.name) for each in PROGRAMS])
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(each, id=f"{age} {each.name}") for age, programs in CONTROL_PLANES.items() for each in programs],
+)
 def test_every_program_is_pinned_by_its_module(program: Program) -> None:
     pinned = (GO_MODULES / program.module / "tools.go").read_text()
 
     assert f'"{program.package}"' in pinned
 
 
+@pytest.mark.parametrize("age", [pytest.param(each, id=each) for each in CONTROL_PLANES])
+def test_every_part_of_a_control_plane_is_of_its_version(age: str) -> None:
+    """A library of another version, put in its place by hand, would make it neither the one nor the other."""
+    module = CONTROL_PLANES[age][-1].module
+    minor = read_kubernetes_version(age).removeprefix("v1.").partition(".")[0]
+
+    placed = re.findall(r" => (k8s\.io/\S+) v0\.(\d+)\.", (GO_MODULES / module / "go.mod").read_text())
+
+    assert len(placed) > 20
+    assert [name for name, theirs in placed if theirs != minor] == []
+
+
+def test_the_oldest_kubernetes_is_older_than_the_newest() -> None:
+    oldest, newest = ([int(part) for part in read_kubernetes_version(age)[1:].split(".")] for age in (OLDEST, NEWEST))
+
+    assert oldest < newest
+
+
 def test_build_stamps_the_version_and_changes_no_module_file() -> None:
-    command = build_go_command(PROGRAMS[1], go="/go", git_version="v1.36.3", output="/out/kube-apiserver")
+    command = build_go_command(CONTROL_PLANES[NEWEST][1], go="/go", git_version="v1.36.3", output="/out/kube-apiserver")
 
     assert command[:4] == ["/go", "build", "-mod=readonly", "-trimpath"]
     assert command[5] == "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3"
