@@ -95,9 +95,20 @@ programs: $(INSTALLED) ## Build or download what the tests need of Kubernetes an
 node-programs: $(INSTALLED) ## Build what a real node runs, unless it is in the cache
 	@$(BIN)/python -m estimatesync_cluster build --purpose node >/dev/null
 
+.PHONY: oldest-programs
+oldest-programs: $(INSTALLED) ## Build the oldest supported Kubernetes, unless it is in the cache
+	@ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m estimatesync_cluster build --purpose tests >/dev/null
+
 .PHONY: test
 test: check programs $(DOCS_INSTALLED) ## Run every check and every test
 	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS)
+
+# What a version of Kubernetes can change: the definition and its rules, the chart's objects, rights, Jobs and their pods.
+OLDEST_TESTS := tests/e2e/oldest tests/e2e/chart/test_chart_on_cluster.py tests/e2e/chart/test_hardened_on_cluster.py \
+    tests/e2e/chart/test_optional_objects_on_cluster.py tests/e2e/product tests/e2e/rights
+.PHONY: test-oldest
+test-oldest: oldest-programs ## Run the tests that depend on the version of Kubernetes on the oldest supported one
+	ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m pytest $(OLDEST_TESTS)
 
 .PHONY: test-resilience
 test-resilience: programs ## Kill, cut and delay everything around the operator; takes long, and is not part of `make test`

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,16 @@ KINDS = {
     "ConfigMap": {"metrics": {"dashboard": {"enabled": True}}},
     "ValidatingAdmissionPolicy": {"admissionPolicy": {"enabled": True}},
 }
+
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = {
+    "hardened": "charts/estimatesync/values-hardened.yaml",
+    "kind": "deploy/kind/values.yaml",
+    "one machine": "tests/support/values.yaml",
+}
+GIVEN = ("apiKeys", "credentials", "callback")
+"""What the hardened profile takes from Secrets, and the others from values."""
 
 
 @pytest.fixture(scope="session")
@@ -148,6 +159,25 @@ def test_no_object_has_a_field_that_the_api_server_does_not_know(complete: Any) 
     assert "rror" not in answer
     assert answer.count("serverside-applied") == len(list(yaml.safe_load_all(manifest)))
     assert list(find_taken(yaml.safe_load_all(manifest), apply)) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_api_server_takes_the_objects_of_every_example(release: Any, definitions: None, example: str) -> None:  # noqa: ARG001 - they come first
+    given = {} if example == "hardened" else {name: release.values[name] for name in GIVEN}
+    file = release.place / "given.json"
+    file.write_text(json.dumps(given))
+
+    manifest = release.helm(
+        "template",
+        "sync",
+        str(ROOT / "charts/estimatesync"),
+        f"--values={ROOT / EXAMPLES[example]}",
+        f"--values={file}",
+    )
+    arguments = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-")
+    answer = release.kubectl(*arguments, stdin=manifest, check=False)
+
+    assert answer.count("serverside-applied") == len(list(yaml.safe_load_all(manifest))), answer
 
 
 def find_taken(objects: Any, apply: Callable[[str], str]) -> Iterator[str]:

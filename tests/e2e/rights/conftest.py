@@ -1,4 +1,4 @@
-"""Rights are judged last, and only when every test that uses them was run: until then, unused says nothing."""
+"""Rights are judged last. Only when every test that uses them was run, an unused one says something."""
 
 import json
 import os
@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 CHART = HERE.parents[2] / "charts" / "estimatesync"
 PLACES = tuple(HERE.with_name(name) for name in ("api", "chart", "product"))
 """Where the tests that use rights are."""
+USE, REFUSALS = HERE / "test_rights_on_cluster.py", HERE / "test_refusals_on_cluster.py"
 EVERY_RIGHT = {
     "apiKeys": {"existingSecret": "any"},
     "credentials": {"existingSecret": "any"},
@@ -36,20 +37,21 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Move the judgement behind all other tests; leave it out when some of those are."""
+    """Move the judgement behind all other tests; leave out what they do not suffice for."""
     judgement = [item for item in items if item.path.parent == HERE]
     items[:] = [item for item in items if item.path.parent != HERE]
-    if _is_whole(config, {item.path for item in items}):
-        items.extend(judgement)
-    else:
-        config.hook.pytest_deselected(items=judgement)
+    possible = _list_possible(config, {item.path for item in items})
+    items.extend(item for item in judgement if item.path in possible)
+    config.hook.pytest_deselected(items=[item for item in judgement if item.path not in possible])
 
 
-def _is_whole(config: pytest.Config, collected: set[Path]) -> bool:
-    """Return whether all that uses rights is run, on clusters of our own: only those show their audit log."""
+def _list_possible(config: pytest.Config, collected: set[Path]) -> set[Path]:
+    """List what can be judged; nothing on a given cluster, because only those of our own show their audit log."""
     expected = {test for place in PLACES for test in place.glob("test_*.py")}
     left_out = config.stash.get(LEFT_OUT, set()) & set(PLACES)
-    return expected <= collected and not left_out and TEST_KUBECONFIG not in os.environ
+    if TEST_KUBECONFIG in os.environ or not expected & collected:
+        return set()
+    return {USE, REFUSALS} if expected <= collected and not left_out else {REFUSALS}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,7 @@ from estimatesync_test_run.tiers import OTHER_TIERS, Tier, find_tier, format_row
 from estimatesync_test_run.workers import ONE_BY_ONE, TOGETHER, compute_rank
 
 ROOT = Path(__file__).parents[3]
-RIGHTS = "tests/e2e/rights/test_rights_on_cluster.py::test_no_call_is_refused_for_want_of_a_right[api]"
+RIGHTS = "tests/e2e/rights/test_refusals_on_cluster.py::test_no_call_is_refused_for_want_of_a_right[api]"
 
 
 def test_long_tests_come_before_short_ones_and_the_judgement_of_all_comes_last() -> None:
