@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,14 @@ MADE_UP = {
         "makeApiKey": "made-up-make-key",
     },
 }
+
+QUOTATION = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: quotation}
+data:
+  notes: {{ include "estimatesync/templates/NOTES.txt" . | toJson }}
+"""
 
 
 class RefusedError(Exception):
@@ -73,13 +82,17 @@ def helm() -> Path:
 @pytest.fixture
 def render(helm: Path, tmp_path: Path) -> Callable[..., Rendered]:
     def run(
-        values: dict[str, Any] | None = None, *arguments: str, base: dict[str, Any] = MADE_UP, release: str = "release"
+        values: dict[str, Any] | None = None,
+        *arguments: str,
+        base: dict[str, Any] = MADE_UP,
+        release: str = "release",
+        chart: Path = CHART,
     ) -> Rendered:
         for number, layer in enumerate((base, values or {})):
             (tmp_path / f"{number}.json").write_text(json.dumps(layer))
         files = [f"--values={tmp_path / f'{number}.json'}" for number in range(2)]
         answer = subprocess.run(
-            [helm, "template", release, CHART, f"--namespace={NAMESPACE}", *files, *arguments],
+            [helm, "template", release, chart, f"--namespace={NAMESPACE}", *files, *arguments],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
@@ -90,6 +103,19 @@ def render(helm: Path, tmp_path: Path) -> Callable[..., Rendered]:
             raise RefusedError(answer.stderr)
         objects = tuple(each for each in yaml.safe_load_all(answer.stdout) if each)
         return Rendered(text=answer.stdout, objects=objects)
+
+    return run
+
+
+@pytest.fixture
+def render_notes(render: Callable[..., Rendered], tmp_path: Path) -> Callable[..., str]:
+    """What Helm prints after an installation: `helm template` shows it only in an object that quotes it."""
+    quoting = tmp_path / "estimatesync"
+    shutil.copytree(CHART, quoting)
+    (quoting / "templates" / "quotation.yaml").write_text(QUOTATION)
+
+    def run(*arguments: str) -> str:
+        return str(render({}, *arguments, chart=quoting).find("ConfigMap", "quotation")["data"]["notes"])
 
     return run
 

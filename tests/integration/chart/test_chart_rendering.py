@@ -515,6 +515,29 @@ def test_the_notes_name_three_commands(render: Callable[..., Any], chart: Any) -
     assert render().find("Pod")["metadata"]["annotations"]["helm.sh/hook"] == "test"
 
 
+@pytest.mark.parametrize("version", ["v1.31.14", "v1.31.5-eks-4096722", "v1.29.4-gke.1043002", "v1.26.0"])
+def test_the_notes_warn_on_a_cluster_that_is_older_than_what_is_tested(
+    render_notes: Callable[..., str], version: str
+) -> None:
+    notes = render_notes(f"--kube-version={version}")
+
+    assert f"WARNING: this cluster runs Kubernetes {version}, and EstimateSync is tested with 1.32 and newer." in notes
+    assert "docs/install.md" in notes
+
+
+@pytest.mark.parametrize("version", ["v1.32.0", "v1.32.0-gke.1", "v1.32.13-eks-4096722", "v1.36.3", "v1.50.0"])
+def test_the_notes_do_not_warn_on_any_other_cluster(render_notes: Callable[..., str], version: str) -> None:
+    notes = render_notes(f"--kube-version={version}")
+
+    assert "is installed in" in notes
+    assert "WARNING" not in notes
+
+
+def test_a_cluster_whose_jobs_know_no_failure_policy_is_refused(render: Callable[..., Any]) -> None:
+    with pytest.raises(Exception, match=r"kubeVersion: >=1\.26\.0-0 which is incompatible with Kubernetes v1\.25\.16"):
+        render({}, "--kube-version=v1.25.16-gke.1")
+
+
 def test_the_dashboard_asks_for_metrics_that_there_are(render: Callable[..., Any], metric_names: set[str]) -> None:
     rendered = render(EVERYTHING)
 
