@@ -3,14 +3,14 @@
 Statements would succeed and rows be missing, or a row that cannot be seen would count as another session's.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, Final, LiteralString
 
 import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-_FIND: Final[LiteralString] = """
+FIND_HINDRANCES: Final[LiteralString] = """
     SELECT
         relname::text,
         relkind IN ('v', 'm'),
@@ -56,8 +56,13 @@ class Hindrances(msgspec.Struct, frozen=True, kw_only=True):
 async def fetch_hindrances(connection: AsyncConnection[Any], *, schema: str, tables: Collection[str]) -> Hindrances:
     """Look for them among these tables of a schema, as far as they exist."""
     async with connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(_FIND, {"schema": schema, "tables": list(tables)})
-        found = await cursor.fetchall()
+        await cursor.execute(FIND_HINDRANCES, {"schema": schema, "tables": list(tables)})
+        return build_hindrances(await cursor.fetchall())
+
+
+def build_hindrances(rows: Iterable[tuple[Any, ...]]) -> Hindrances:
+    """Build them from what FIND_HINDRANCES returns."""
+    found = tuple(rows)
     return Hindrances(
         views=tuple(name for name, is_view, _ in found if is_view),
         hidden=tuple(name for name, _, hides_rows in found if hides_rows),

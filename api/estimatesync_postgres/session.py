@@ -31,12 +31,12 @@ _SESSION_DEFAULTS: Final[Mapping[str, str]] = {
 }
 """For sessions whose transactions begin by themselves; others say what they want as they begin."""
 
-_CONFIGURE: Final[LiteralString] = """
+CONFIGURE: Final[LiteralString] = """
     SELECT set_config(name, value, %(is_local)s)
     FROM unnest(%(names)s::text[], %(values)s::text[]) AS wanted (name, value)
     WHERE current_setting(name, true) IS NOT NULL
 """
-"""A setting that this version of the server does not have is left out."""
+"""A setting that this version of the server does not have is left out. `build_configuration` builds its parameters."""
 
 
 async def say_how_to_begin(
@@ -53,14 +53,15 @@ async def say_how_to_begin(
 
 async def configure_transaction(connection: AsyncConnection[Any], settings: Mapping[str, str]) -> None:
     """Set what a session relies on, and `settings`, for this transaction: a pool hands on the session as it came."""
-    await _configure(connection, {**_RELIED_ON, **settings}, is_local=True)
+    await connection.execute(CONFIGURE, build_configuration(settings))
 
 
 async def configure_session(connection: AsyncConnection[Any], settings: Mapping[str, str]) -> None:
     """Set what a session relies on, and `settings`, for as long as it lasts, which a pool of transactions cannot do."""
-    await _configure(connection, {**_RELIED_ON, **_SESSION_DEFAULTS, **settings}, is_local=False)
+    await connection.execute(CONFIGURE, build_configuration({**_SESSION_DEFAULTS, **settings}, is_local=False))
 
 
-async def _configure(connection: AsyncConnection[Any], settings: Mapping[str, str], *, is_local: bool) -> None:
-    parameters = {"is_local": is_local, "names": list(settings), "values": list(settings.values())}
-    await connection.execute(_CONFIGURE, parameters)
+def build_configuration(settings: Mapping[str, str], *, is_local: bool = True) -> dict[str, Any]:
+    """Build the parameters of CONFIGURE: what a session relies on, and `settings`, for a transaction or for good."""
+    wanted = {**_RELIED_ON, **settings}
+    return {"is_local": is_local, "names": list(wanted), "values": list(wanted.values())}

@@ -18,11 +18,12 @@ from estimatesync_contract.names import SYNC_TABLES
 from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_postgres.connection import FaultError, SilenceError, create_connection, read_encoding, read_fault
 from estimatesync_postgres.faults import build_hidden_rows, build_kept_out, build_view
-from estimatesync_postgres.hindrances import fetch_hindrances
-from estimatesync_postgres.session import configure_transaction, say_how_to_begin
+from estimatesync_postgres.hindrances import FIND_HINDRANCES, Hindrances, build_hindrances, fetch_hindrances
+from estimatesync_postgres.session import CONFIGURE, build_configuration, configure_transaction, say_how_to_begin
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
+from psycopg.errors import UndefinedColumn, UndefinedTable
 
-from estimatesync_job.adapters.migrations import read_sql, write_migrations
+from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
@@ -46,6 +47,14 @@ comes first: a server that is silent for this long has stopped, while its machin
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
+_OPEN: Final = b";".join([
+    CONFIGURE.encode(),
+    FIND_HINDRANCES.encode(),
+    *(read_sql(f"read_{name}") for name in ("applied_versions", "committed_run", "refused_login")),
+    read_sql("create_staging"),
+])  # fmt: skip
+"""All that a sync asks before it logs in, in one message: the server may be far away."""
+
 _BEGIN_MERGE: Final = b";".join([
     read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names")
 ])  # fmt: skip
@@ -58,12 +67,10 @@ logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 @asynccontextmanager
-async def connected(settings: Settings, *, answer_seconds: float) -> AsyncIterator[AsyncConnection]:
-    """Connect and begin a transaction."""
+async def connected(settings: Settings) -> AsyncIterator[AsyncConnection]:
+    """Connect; no transaction has begun yet."""
     connection = await _create_connection_in_time(settings)
     try:
-        with answered(connection, within=answer_seconds):
-            await begin(connection, settings.database_schema)
         yield connection
     finally:
         await connection.close()
@@ -91,8 +98,11 @@ async def _create_connection(url: str) -> AsyncConnection:
 
 async def begin(connection: AsyncConnection, schema: str) -> None:
     """Configure a new transaction: the schema to work in, and how long to wait for what."""
-    search_path = sql.Identifier(schema).as_string(connection)
-    await configure_transaction(connection, {"search_path": search_path, **_WORK})
+    await configure_transaction(connection, _build_work(connection, schema))
+
+
+def _build_work(connection: AsyncConnection, schema: str) -> Mapping[str, str]:
+    return {"search_path": sql.Identifier(schema).as_string(connection), **_WORK}
 
 
 async def refuse_hindrances(connection: AsyncConnection, schema: str) -> None:
@@ -102,7 +112,10 @@ async def refuse_hindrances(connection: AsyncConnection, schema: str) -> None:
         FaultError: A view is in the place of a table, or row-level security may hide rows from this user: they would
             count as missing, or their names be lost.
     """
-    found = await fetch_hindrances(connection, schema=schema, tables=SYNC_TABLES)
+    _refuse(await fetch_hindrances(connection, schema=schema, tables=SYNC_TABLES), schema)
+
+
+def _refuse(found: Hindrances, schema: str) -> None:
     if found.views:
         raise FaultError(build_view(found.views[0], schema=schema))
     if found.hidden:
@@ -144,12 +157,23 @@ def translated_errors(schema: str) -> Iterator[None]:
         raise build_database_error(read_fault(error, schema=schema)) from error
 
 
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tables say as the transaction begins."""
+
+    run: StoredRun | None
+    refusal: RefusedLogin | None
+    is_migrated: bool
+
+
 class PostgresStore:
     """The EstimateStore: the tables of one schema, within one transaction."""
 
-    def __init__(self, connection: AsyncConnection, settings: Settings, *, answer_seconds: float) -> None:
+    def __init__(
+        self, connection: AsyncConnection, settings: Settings, opening: Opening, *, answer_seconds: float
+    ) -> None:
         self._connection: Final = connection
         self._settings: Final = settings
+        self._opening: Final = opening
         self._copying: Final = AsyncExitStack()
         self._copy: AsyncCopy | None = None
         self._answer_seconds: Final = answer_seconds
@@ -160,23 +184,12 @@ class PostgresStore:
         return read_encoding(self._connection)
 
     async def fetch_committed_run(self) -> StoredRun | None:
-        """Read what this sync has already committed.
-
-        Raises:
-            SyncError: DatabaseRefused or DatabaseUnavailable, as from every method.
-        """
-        with self._working():
-            return await self._fetch_run("read_committed_run", sync_uid=self._settings.sync_uid)
+        """Say what this sync had committed as the transaction began."""
+        return self._opening.run
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
-        """Read the newest refusal of a login."""
-        with self._working():
-            cursor = await self._connection.execute(read_sql("read_refused_login"))
-            row = await cursor.fetchone()
-        if row is None:
-            return None
-        salt, digest, refused_at, said = row
-        return RefusedLogin(salt=salt, digest=digest, refused_at=refused_at, said=said)
+        """Say what was the newest refusal of a login as the transaction began."""
+        return self._opening.refusal
 
     async def write_refused_login(self, refusal: RefusedLogin) -> None:
         """Undo the transaction, and commit nothing but the refusal."""
@@ -308,8 +321,9 @@ class PostgresStore:
         The old transaction holds the lock until it has ended, one way or the other.
         """
         within = self._answer_seconds
-        async with connected(self._settings, answer_seconds=within) as connection:
+        async with connected(self._settings) as connection:
             with answered(connection, within=within):
+                await begin(connection, self._settings.database_schema)
                 await connection.execute(read_sql("lock_merge"))
                 cursor = await connection.execute(read_sql("read_committed_run"), {"sync_uid": self._settings.sync_uid})
                 is_stored = await cursor.fetchone() is not None
@@ -319,6 +333,13 @@ class PostgresStore:
     async def _fetch_run(self, statement: str, **parameters: object) -> StoredRun | None:
         cursor = await self._connection.execute(read_sql(statement), parameters)
         return _build_run(await cursor.fetchone())
+
+
+def _build_refusal(row: tuple[Any, ...] | None) -> RefusedLogin | None:
+    if row is None:
+        return None
+    salt, digest, refused_at, said = row
+    return RefusedLogin(salt=salt, digest=digest, refused_at=refused_at, said=said)
 
 
 def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
@@ -351,10 +372,48 @@ async def open_postgres(settings: Settings, *, answer_seconds: float = ANSWER_SE
         SyncError: ConfigurationInvalid, DatabaseRefused or DatabaseUnavailable.
     """
     with translated_errors(settings.database_schema):
-        async with connected(settings, answer_seconds=answer_seconds) as connection:
+        async with connected(settings) as connection:
             with answered(connection, within=answer_seconds):
-                await refuse_hindrances(connection, settings.database_schema)
-                await write_migrations(connection, schema=settings.database_schema)
-                await begin(connection, settings.database_schema)
-                await connection.execute(read_sql("create_staging"))
-            yield PostgresStore(connection, settings, answer_seconds=answer_seconds)
+                opening = await _open_transaction(connection, settings)
+            yield PostgresStore(connection, settings, opening, answer_seconds=answer_seconds)
+
+
+async def _open_transaction(connection: AsyncConnection, settings: Settings) -> Opening:
+    """Begin, and only where tables or columns are missing write them first: looking for them costs no message."""
+    with suppress(UndefinedTable, UndefinedColumn):
+        opening = await _fetch_opening(connection, settings)
+        if opening.is_migrated:
+            return opening
+    await connection.rollback()
+    await begin(connection, settings.database_schema)
+    await refuse_hindrances(connection, settings.database_schema)
+    await write_migrations(connection, schema=settings.database_schema)
+    return await _fetch_opening(connection, settings)
+
+
+async def _fetch_opening(connection: AsyncConnection, settings: Settings) -> Opening:
+    """Begin a transaction with a table to stage in.
+
+    Raises:
+        FaultError: Something stands between the sync and its tables.
+    """
+    schema = settings.database_schema
+    parameters = build_configuration(_build_work(connection, schema)) | {
+        "schema": schema,
+        "tables": list(SYNC_TABLES),
+        "sync_uid": settings.sync_uid,
+    }
+    cursor = AsyncClientCursor(connection)
+    await cursor.execute(_OPEN, parameters)
+    hindrances, versions, runs, refusals = [await _fetch_following(cursor) for _ in range(4)]
+    _refuse(build_hindrances(hindrances), schema)
+    return Opening(
+        run=_build_run(next(iter(runs), None)),
+        refusal=_build_refusal(next(iter(refusals), None)),
+        is_migrated=not find_missing({version for (version,) in versions}),
+    )
+
+
+async def _fetch_following(cursor: AsyncClientCursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    cursor.nextset()
+    return await cursor.fetchall()

@@ -11,6 +11,7 @@ Any package may bring its tables up to date with `write_migrations`. It needs, n
   `sql/insert_version.sql`, which gets `%(version)s` and `%(name)s`. So each package keeps the table that it has.
 """
 
+from collections.abc import Collection
 from importlib.resources import files
 from typing import Final
 
@@ -93,6 +94,11 @@ async def _fetch_missing(connection: AsyncConnection, package: str) -> tuple[Mig
     if await _fetch_flag(connection, read_sql("find_version_table", package=package)):
         cursor = await connection.execute(read_sql("read_applied_versions", package=package))
         applied = {version for (version,) in await cursor.fetchall()}
+    return find_missing(applied, package)
+
+
+def find_missing(applied: Collection[int], package: str = _THIS_PACKAGE) -> tuple[Migration, ...]:
+    """Find the migrations whose versions have not been applied."""
     return tuple(migration for migration in read_migrations(package) if migration.version not in applied)
 
 
