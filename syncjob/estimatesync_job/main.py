@@ -4,14 +4,15 @@ The result is written last of all, after the commit, so that a success in it can
 """
 
 import asyncio
+import gc
 import io
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from estimatesync_contract import log_lines
@@ -27,13 +28,12 @@ from estimatesync_tracing.settings import read_tracing_settings
 from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Attribute, Span, SpanName, Tracer
 
-from estimatesync_job.adapters.attic_tech import open_attic_tech
 from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.log import create_log
 from estimatesync_job.adapters.tracing import TracedLog, note_results, open_traced_source, open_traced_store
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
-from estimatesync_job.core.ports import Log, OpenSource, OpenStore, StoredRun
+from estimatesync_job.core.ports import Log, OpenSource, OpenStore, Source, StoredRun
 from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
@@ -147,7 +147,7 @@ def _stop_signals() -> Iterator[asyncio.Event]:
 
 
 def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
-    open_source: OpenSource = open_attic_tech(settings, log=log)
+    open_source: OpenSource = _open_loaded(asyncio.create_task(asyncio.to_thread(_load_source, settings, log)))
     open_store: OpenStore = open_postgres(settings)
     return Sync(
         open_source=open_traced_source(open_source, tracer) if tracer.is_on else open_source,
@@ -164,6 +164,39 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
             retry=settings.login_retry,
         ),
     )
+
+
+@asynccontextmanager
+async def _open_loaded(loading: asyncio.Task[OpenSource]) -> AsyncIterator[Source]:
+    async with await loading as source:
+        # From here on there is little to collect, and nothing in what has been imported.
+        gc.freeze()
+        gc.enable()
+        yield source
+
+
+def _load_source(settings: Settings, log: Log) -> OpenSource:
+    """Load the HTTP client, in a thread: meanwhile the database is connected to and answers.
+
+    Raises:
+        ConfigurationError: The authorities to trust cannot be read.
+    """
+    with _absent("click"):
+        from estimatesync_job.adapters.attic_tech import create_client, open_attic_tech  # noqa: PLC0415 - see above
+    return open_attic_tech(settings, log=log, client=create_client(settings))
+
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """Hide a package: where httpx finds those of its command line, it loads them all, which takes as long as itself."""
+    is_hidden = package not in sys.modules
+    if is_hidden:
+        sys.modules[package] = None  # type: ignore[assignment]  # None is what Python takes for absent
+    try:
+        yield
+    finally:
+        if is_hidden:
+            del sys.modules[package]
 
 
 def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun | Failure, *, seconds: float) -> None:

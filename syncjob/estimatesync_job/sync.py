@@ -57,8 +57,8 @@ class Sync:
         """
         self._log.write("starting", log_lines.STARTING)
         async with (
-            self._open_source as source,
             self._open_store as store,
+            self._open_source as source,
             aclosing(read_pages(source, self._plan)) as pages,
         ):
             self.stored = await store.fetch_committed_run()

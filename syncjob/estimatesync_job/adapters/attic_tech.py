@@ -226,14 +226,29 @@ class AtticTech:
 
 @asynccontextmanager
 async def open_attic_tech(
-    settings: Settings, *, log: Log, policy: RetryPolicy | None = None, exchange_seconds: float = EXCHANGE_SECONDS
+    settings: Settings,
+    *,
+    log: Log,
+    client: httpx.AsyncClient | None = None,
+    policy: RetryPolicy | None = None,
+    exchange_seconds: float = EXCHANGE_SECONDS,
 ) -> AsyncIterator[AtticTech]:
-    """Open a session; nothing is sent yet. Redirects are not followed: they could carry the token elsewhere.
+    """Open a session; nothing is sent yet.
 
     Raises:
         ConfigurationError: The authorities to trust cannot be read.
     """
-    async with httpx.AsyncClient(
+    async with client or create_client(settings) as opened:
+        yield AtticTech(opened, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
+
+
+def create_client(settings: Settings) -> httpx.AsyncClient:
+    """Create what sends the requests. Redirects are not followed: they could carry the token elsewhere.
+
+    Raises:
+        ConfigurationError: The authorities to trust cannot be read.
+    """
+    return httpx.AsyncClient(
         verify=_create_tls_context(),
         # The settings know the proxy; httpx would read the environment by itself, and break on what it cannot read.
         proxy=settings.attic_tech_proxy,
@@ -249,8 +264,7 @@ async def open_attic_tech(
         },
         # Payload sets its token as a cookie, too: an old one must not accompany a new header.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    ) as client:
-        yield AtticTech(client, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
+    )
 
 
 def _create_tls_context() -> ssl.SSLContext:
