@@ -119,7 +119,14 @@ def _build_load(contender: Contender, load: int, usage: Usage, seen: Any) -> Loa
 @contextmanager
 def open_arena(scenario: Scenario, *, postgres: Postgres, certificate: Path, authority: Path) -> Iterator[Arena]:
     """Start what the scenario needs."""
-    numbers = (scenario.records, scenario.mean_bytes, scenario.fixed_ms, scenario.record_ms, scenario.at_once)
+    numbers = (
+        scenario.records,
+        scenario.mean_bytes,
+        scenario.fixed_ms,
+        scenario.record_ms,
+        scenario.at_once,
+        float(scenario.honours_select),
+    )
     source = (sys.executable, str(_HERE / "source_server.py"), str(certificate), *map(str, numbers))
     with serving(source) as answer, postgres.reached_over(scenario.round_trip_ms) as database_url:
         yield Arena(

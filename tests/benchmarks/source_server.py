@@ -2,7 +2,7 @@
 
 A thread per connection and blocking sockets: encryption and sending leave the interpreter's lock to the others, and a
 body goes out in one call. The runner starts it, reads `{"url": …}` from its output, switches generations and reads
-what it saw. Run: `python source_server.py CERTIFICATE COUNT MEAN_BYTES FIXED_MS RECORD_MS AT_ONCE`.
+what it saw. Run: `python source_server.py CERTIFICATE COUNT MEAN_BYTES FIXED_MS RECORD_MS AT_ONCE HONOURS_SELECT`.
 """
 
 import json
@@ -40,6 +40,7 @@ class Source:
     """What all connections share.
 
     Attributes:
+        selected: the same records with nothing but the fields that a sync asks for; empty where `select` is ignored.
         places: taken while a list call is being worked on, if the scenario limits how many are.
     """
 
@@ -47,6 +48,7 @@ class Source:
     fixed_seconds: float
     record_seconds: float
     places: AbstractContextManager[object]
+    selected: dict[int, Records] = field(default_factory=dict)
     generation: int = GENERATIONS[0]
     seen: Seen = field(default_factory=Seen)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -74,7 +76,12 @@ class Source:
             self.seen.max_in_flight = max(self.seen.max_in_flight, self.seen.in_flight)
         with self.places:
             body, records = build_answer(self.generations[self.generation], query)
-            if seconds := self.fixed_seconds + self.record_seconds * records:
+            record_seconds = self.record_seconds
+            if self.selected and any(name.startswith("select[") for name in query):
+                whole_bytes = len(body)
+                body, records = build_answer(self.selected[self.generation], query)
+                record_seconds *= len(body) / whole_bytes
+            if seconds := self.fixed_seconds + record_seconds * records:
                 time.sleep(seconds)
         with self.lock:
             self.seen.records += records
@@ -113,12 +120,14 @@ def _build_head(length: int) -> bytes:
 def main() -> None:
     """Build both generations, listen on a free port, and say where."""
     certificate, *numbers = sys.argv[1:]
-    count, mean_bytes, fixed_ms, record_ms, at_once = (float(number) for number in numbers)
+    count, mean_bytes, fixed_ms, record_ms, at_once, honours_select = (float(number) for number in numbers)
+    whole, selected = (
+        {generation: build_records(int(count), mean_bytes=size, generation=generation) for generation in GENERATIONS}
+        for size in (int(mean_bytes), 0)
+    )
     source = Source(
-        generations={
-            generation: build_records(int(count), mean_bytes=int(mean_bytes), generation=generation)
-            for generation in GENERATIONS
-        },
+        generations=whole,
+        selected=selected if honours_select else {},
         fixed_seconds=fixed_ms / 1000,
         record_seconds=record_ms / 1000,
         places=threading.Semaphore(int(at_once)) if at_once else nullcontext(),

@@ -8,9 +8,11 @@ purpose, so that a client's mistake shows, and stands in a table of its own.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+from estimatesync_job.core.queries import FIELDS_QUERY
 from estimatesync_payload.client import PayloadClient
 from estimatesync_payload.content import ESTIMATES
 from estimatesync_payload.installation import Version
@@ -211,6 +213,7 @@ LISTINGS_OF_3 = (
                 "select[name]=true&select[branch]=true&select[property]=true"
                 "&populate[branches][name]=true&populate[properties][client]=true&populate[clients][fullName]=true"
             ),
+            urlencode(FIELDS_QUERY),
             "pagination=false",
             "pagination=false&limit=5",
             "pagination=false&limit=5&page=2",

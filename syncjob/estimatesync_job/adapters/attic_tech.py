@@ -26,8 +26,15 @@ from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.errors import ConfigurationError, SourceUnavailableError, TransientSourceError
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
 from estimatesync_job.core.ports import Log
-from estimatesync_job.core.queries import ChangesQuery, PageQuery, build_changes_query, build_page_query
+from estimatesync_job.core.queries import (
+    FIELDS_QUERY,
+    ChangesQuery,
+    PageQuery,
+    build_changes_query,
+    build_page_query,
+)
 from estimatesync_job.core.responses import (
+    FieldsRefusedError,
     Response,
     Token,
     TokenRefusedError,
@@ -92,6 +99,7 @@ class AtticTech:
         self._login_lock: Final = asyncio.Lock()
         self._token = Token(text="", expires_at=None)
         self._has_listed = False
+        self._names_fields = True
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
         self._time = SourceTime()
@@ -138,9 +146,18 @@ class AtticTech:
                 fetched = await self._fetch_once(request)
             except _StaleTokenError as stale:
                 await self._renew(stale, request.page)
+            except FieldsRefusedError as refusal:
+                self._give_up_fields(refusal)
             else:
                 self._has_listed, self._vain_renewals = True, 0
                 return fetched
+
+    def _give_up_fields(self, refusal: FieldsRefusedError) -> None:
+        """Ask for whole records from now on; of the requests in flight only the first to be refused says so."""
+        if self._names_fields:
+            self._names_fields = False
+            message = f"⚠️ [SYNC] Attic Tech refuses to be asked for single fields ({refusal}): asking for whole records"
+            self._log.write("whole_records", message, level="warning")
 
     async def _fetch_once(self, request: _Request) -> FetchedPage:
         what = format_place(request.page)
@@ -178,14 +195,15 @@ class AtticTech:
         # A login is quicker than any page, so it would set a measure that no page meets.
         async with self._limiter.slot():
             await self._retries.wait_while_paused()
-            token = self._token
+            token, names_fields = self._token, self._names_fields
             headers = {"Authorization": f"Bearer {token.text}"}
-            request = self._client.build_request("GET", ESTIMATES_PATH, params=dict(asked.parameters), headers=headers)
+            parameters = {**asked.parameters, **(FIELDS_QUERY if names_fields else {})}
+            request = self._client.build_request("GET", ESTIMATES_PATH, params=parameters, headers=headers)
             asked_at, started = self._time, asyncio.get_running_loop().time()
             response = await self._exchange(request, max_bytes=self._settings.max_page_bytes, advice=_PAGE_ADVICE)
             seconds = asyncio.get_running_loop().time() - started
             try:
-                content = parse_page_response(response, number=asked.number)
+                content = parse_page_response(response, number=asked.number, names_fields=names_fields)
             except TokenRefusedError as refusal:
                 raise _StaleTokenError(token, refusal) from refusal
         fetched = map_page(

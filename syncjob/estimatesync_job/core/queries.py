@@ -13,14 +13,42 @@ import msgspec
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.timestamps import format_timestamp
 
-from estimatesync_job.core.rows import RecordId
+from estimatesync_job.core.rows import Client, Named, Property, Record, RecordId
+from estimatesync_job.core.unshown import Polymorphic
 
 SORT: Final = "-id"
 DEPTH: Final = 2
 """Deep enough for a property's client."""
 
+_POPULATED: Final[Mapping[str, type[Polymorphic]]] = {
+    "branches": Named,
+    "users": Named,
+    "clients": Client,
+    "properties": Property,
+}
+"""What is read of the documents that a record refers to, by the names that their collections have at Attic Tech. Of a
+collection with another name whole documents are shown."""
+
 _TICK: Final = timedelta(milliseconds=1)
 """Attic Tech keeps milliseconds; both ends of its filter are included."""
+
+
+def _build_fields_query() -> Mapping[str, str]:
+    """Name what a record and its relations are decoded into, and nothing else."""
+    envelope = (*Polymorphic.__struct_encode_fields__, "value")
+    selected = [f"select[{name}]" for name in Record.__struct_encode_fields__]
+    populated = [
+        f"populate[{collection}][{name}]"
+        for collection, shape in _POPULATED.items()
+        for name in shape.__struct_encode_fields__
+        if name not in envelope
+    ]
+    return dict.fromkeys([*selected, *populated], "true")
+
+
+FIELDS_QUERY: Final = _build_fields_query()
+"""The part of a query string that asks for the fields that become columns, not for whole records: Payload 3 leaves out
+the others (https://payloadcms.com/docs/queries/select), and earlier ones do not know these parameters."""
 
 
 class DayBounds(msgspec.Struct, frozen=True, kw_only=True):

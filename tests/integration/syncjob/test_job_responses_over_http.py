@@ -21,6 +21,7 @@ from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.settings import parse_settings
 from sample_attic_tech import Delay, Fault, Request, Response, RunningSample, SampleConfig, running_sample
 from sample_attic_tech.listing import parse_find_query
+from sample_attic_tech.server import build_json_response
 
 Fill = Callable[..., list[dict[str, Any]]]
 Query = Callable[..., list[Any]]
@@ -75,6 +76,38 @@ def test_all_records_are_stored_whatever_else_the_page_says(
     assert job.result.results.total_processed == 135
     assert query("SELECT count(*) FROM botzilla.estimate") == [135]
     assert len(sample.requests) < 40
+
+
+def test_only_the_fields_of_columns_are_asked_for(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+    fill(20, padding_bytes=45_000)
+
+    job = jobs.run(sample)
+
+    assert job.process.returncode == 0
+    assert job.result.results.total_processed == 20
+    assert "(900KB)" not in job.output
+    assert "Response received for page 1 (1" in job.output
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param(build_json_response({"errors": [{"message": "Unknown parameter: select"}]}, status=400), id="400"),
+        pytest.param(Response(status=403, headers={"Content-Type": "text/html"}, body=b"<html>"), id="firewall"),
+    ],
+)
+def test_whole_records_are_asked_for_where_single_fields_are_refused(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, refusal: Response
+) -> None:
+    fill(135)
+    sample.on_request = lambda request: refusal if "select" in request.query_string else None
+
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="2")
+
+    assert job.process.returncode == 0
+    assert query("SELECT count(*) FROM botzilla.estimate") == [135]
+    assert job.output.count("asking for whole records") == 1
+    assert sum("select" in request.query_string for request in sample.requests) <= 2
 
 
 def test_a_page_in_another_order_ends_it_by_name(jobs: Any, sample: RunningSample, fill: Fill) -> None:

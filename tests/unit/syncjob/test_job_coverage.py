@@ -1,7 +1,10 @@
 """What is still to ask for, and how it is asked."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
 
+import msgspec
 import pytest
 from estimatesync_job.core.coverage import (
     GAPS_PER_QUERY,
@@ -17,9 +20,20 @@ from estimatesync_job.core.coverage import (
 )
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import FetchedPage, SourceTime
-from estimatesync_job.core.queries import ChangesQuery, DayBounds, Gap, PageQuery, build_changes_query, build_page_query
-from estimatesync_job.core.rows import RecordId, Row, map_record
+from estimatesync_job.core.queries import (
+    FIELDS_QUERY,
+    ChangesQuery,
+    DayBounds,
+    Gap,
+    PageQuery,
+    build_changes_query,
+    build_page_query,
+)
+from estimatesync_job.core.rows import RecordId, Row, map_record, map_records
 from msgspec import Raw
+from sample_attic_tech import build_records
+from sample_attic_tech.listing import parse_find_query
+from sample_attic_tech.selection import to_document
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -198,6 +212,22 @@ def test_what_proves_that_nothing_is_missing(
         result = next_result(result, build_page(), new_or_changed=number)
 
     assert is_proof(result) is proves
+
+
+def test_the_fields_that_are_asked_for_leave_every_row_as_it_is() -> None:
+    selection = parse_find_query(urlencode(FIELDS_QUERY)).selection
+    records = build_records(300, seed=7, now=NOON)
+
+    shown = [to_document(record, selection) for record in records]
+
+    assert selection.select is not None
+    assert map_records(_encode(shown)) == map_records(_encode(records))
+    padded = build_records(1, seed=7, now=NOON, padding_bytes=45_000)
+    assert sum(map(len, _encode([to_document(padded[0], selection)]))) < 1_000
+
+
+def _encode(records: list[dict[str, Any]]) -> list[msgspec.Raw]:
+    return [msgspec.Raw(msgspec.json.encode(record)) for record in records]
 
 
 def test_a_page_is_asked_for_in_an_order_that_edits_do_not_change() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SyncError, TransientSourceError
 from estimatesync_job.core.responses import (
+    FieldsRefusedError,
     Response,
     Token,
     TokenRefusedError,
@@ -58,6 +59,29 @@ def test_a_token_says_when_it_expires(exp: bytes, clock: datetime | None, has_ex
     token = parse_token(build_answer(body=b'{"token":"a.b.c","exp":' + exp + b"}"))
 
     assert token.has_expired(clock) is has_expired
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(build_refusal(400, "The following path cannot be selected: crew_notes"), id="unknown-field"),
+        pytest.param(build_challenge(403), id="firewall-that-takes-it-for-sql"),
+        pytest.param(build_answer(414, b"", content_type=""), id="line-too-long"),
+        pytest.param(build_answer(431, b"", content_type=""), id="head-too-large"),
+    ],
+)
+def test_a_refusal_of_named_fields_is_told_from_one_of_the_request(answer: Response) -> None:
+    with pytest.raises(FieldsRefusedError):
+        parse_page_response(answer, number=1, names_fields=True)
+
+    with pytest.raises(SyncError):
+        parse_page_response(answer, number=1)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_is_refused_whether_fields_are_named_or_not(status: int) -> None:
+    with pytest.raises(TokenRefusedError):
+        parse_page_response(build_refusal(status, "You are not allowed"), number=1, names_fields=True)
 
 
 @pytest.mark.parametrize(
