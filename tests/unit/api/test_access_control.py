@@ -49,6 +49,7 @@ class Caller:
         pytest.param(f"{MAKE}x", "GET", Problem.KEY_WRONG, id="a wrong one"),
         pytest.param(READ_ONLY, "GET", "look", id="a read-only key reads"),
         pytest.param(READ_ONLY, "HEAD", "look", id="also the head"),
+        pytest.param(READ_ONLY, "OPTIONS", "look", id="and what may be done"),
         pytest.param(READ_ONLY, "POST", Problem.KEY_READ_ONLY, id="a read-only key writes"),
         pytest.param(READ_ONLY, "BREW", Problem.KEY_READ_ONLY, id="uses an unknown method"),
     ],
@@ -115,6 +116,28 @@ def test_wrong_keys_of_nobody_in_particular_do_not_lock_valid_ones_out() -> None
     # Each one is compared, guesses beyond the limit too.
     assert valid == ["make", "make", (Problem.TOO_MANY_REQUESTS, 30)]
     assert caller.ask(READ_ONLY, client="elsewhere") == "look"
+
+
+def test_ten_thousand_clients_are_known_and_those_who_came_last_stay_so() -> None:
+    caller = Caller()
+    for number in range(10_000):
+        caller.ask(MAKE, client=f"client-{number}")
+    caller.ask(MAKE, client="client-0")
+    caller.ask(MAKE, client="one too many")
+
+    for client in ("client-0", "client-1", "client-2"):
+        for number in range(10):
+            caller.ask(f"guess-{number}", client=client)
+
+    assert caller.ask(MAKE, client="client-0") == "make"
+    assert caller.ask(MAKE, client="client-1") == (Problem.TOO_MANY_GUESSES, 6)
+    assert caller.ask(MAKE, client="client-2") == "make"
+
+
+def test_without_a_limit_a_key_may_ask_as_often_as_it_likes() -> None:
+    caller = Caller(requests_per_minute=0)
+
+    assert {caller.ask(MAKE) for _ in range(5000)} == {"make"}
 
 
 def test_who_only_forgets_the_key_is_not_guessing() -> None:

@@ -48,6 +48,7 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
         pytest.param(f"a:{FIRST},a:{SECOND}", "", {"a": False}, id="a name again"),
         pytest.param(f"a:{FIRST},b:{FIRST}", "", {"a": False}, id="a key again"),
         pytest.param(f"a:{FIRST}", f"a:{SECOND}", {"a": False}, id="a name for both kinds"),
+        pytest.param(f"a:{FIRST},b:{'x' * 15}", "", {"a": False}, id="one character too short"),
         pytest.param(f"a:{FIRST}", f"b:{FIRST}", {"b": True}, id="a key for both kinds may do less"),
         pytest.param("a:short", f"b:{SECOND}", {"b": True}, id="the only one of its text"),
         pytest.param(f"a:{FIRST},b:{SECOND},b:{FIRST}", "", {"a": False, "b": False}, id="a name and a key again"),
@@ -62,7 +63,37 @@ def test_a_fault_costs_only_the_key_that_it_is_about(full: str, read_only: str, 
     assert faults
 
 
-@pytest.mark.parametrize("presented", ["", FIRST[:-1], FIRST + "x", FIRST.upper(), f"make:{FIRST}", "make", "ä€\x00"])
+def test_a_key_of_both_kinds_may_do_less_wherever_it_comes_first() -> None:
+    texts = [KeyText(source="R", text=f"b:{FIRST}", is_read_only=True), KeyText(source="API_KEYS", text=f"a:{FIRST}")]
+
+    keys, _ = parse_api_keys(texts)
+
+    assert [(key.name, key.is_read_only) for key in keys] == [("b", True)]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_read_only", "names"),
+    [
+        pytest.param("API_KEYS", False, ["key-1", "a", "key-3"], id="a setting"),
+        pytest.param("API_KEYS_FILE", False, ["file-key-1", "a", "file-key-3"], id="a file"),
+        pytest.param("READ_ONLY_API_KEYS", True, ["read-only-key-1", "a", "read-only-key-3"], id="read-only"),
+        pytest.param("READ_ONLY_API_KEYS_FILE", True, ["file-read-only-key-1", "a", "file-read-only-key-3"], id="both"),
+    ],
+)
+def test_a_key_without_a_name_is_called_by_where_it_stands(
+    source: str, *, is_read_only: bool, names: list[str]
+) -> None:
+    text = f"{FIRST}, a:{SECOND}\n  # {FIRST}: of last year\n\n{'x' * 16}"
+
+    keys, faults = parse_api_keys([KeyText(source=source, text=text, is_read_only=is_read_only)])
+
+    assert ([key.name for key in keys], faults) == (names, ())
+    assert {key.is_read_only for key in keys} == {is_read_only}
+
+
+@pytest.mark.parametrize(
+    "presented", ["", FIRST[:-1], FIRST + "x", FIRST.upper(), f"make:{FIRST}", "make", "ä€\x00", "\udcff"]
+)
 def test_nothing_else_opens_it(presented: str) -> None:
     keys = read_keys(parse_settings({"API_KEYS": f"make:{FIRST}"}))
 

@@ -8,6 +8,7 @@ from estimatesync_contract.status import Phase
 
 NEW_YORK = ZoneInfo("America/New_York")
 PLACE = Place(created_at=datetime(2025, 10, 16, 12, 0, 0, 123456, tzinfo=UTC), name="est-1")
+SHORT_CURSOR = format_cursor(Place(created_at=PLACE.created_at, name="ab"))
 
 
 def parse(query: Query) -> SyncQuery:
@@ -23,8 +24,10 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
     [
         pytest.param({}, SyncQuery(), id="nothing"),
         pytest.param({"limit": "", "status": "", "since": "", "cursor": ""}, SyncQuery(), id="items that are blank"),
+        pytest.param({}, SyncQuery(limit=20), id="twenty, if nothing is said"),
+        pytest.param({"limit": "1"}, SyncQuery(limit=1), id="the least"),
         pytest.param({"limit": "100"}, SyncQuery(limit=100), id="limit"),
-        pytest.param({"limit": ["1", "2"]}, SyncQuery(limit=2), id="the last one counts"),
+        pytest.param({"limit": ["1", "3", "2"]}, SyncQuery(limit=2), id="the last one counts"),
         pytest.param({"status": "running"}, SyncQuery(phases=frozenset({Phase.RUNNING})), id="one status"),
         pytest.param(
             {"status": "queued, running,"}, SyncQuery(phases=frozenset({Phase.QUEUED, Phase.RUNNING})), id="by commas"
@@ -64,6 +67,8 @@ def test_the_query_says_which_syncs_to_list(query: Query, expected: SyncQuery) -
         ({"cursor": "WyJub3ciLCJhIl0"}, "cursor: send the next_cursor of the page before, or none"),
         ({"cursor": "ä"}, "cursor: send the next_cursor of the page before, or none"),
         ({"stauts": "failed"}, "stauts: unknown parameter"),
+        ({"x" * 99: "1"}, f"{'x' * 40}: unknown parameter"),
+        ({"cursor": f"{SHORT_CURSOR}!"}, "cursor: send the next_cursor of the page before, or none"),
     ],
 )
 def test_what_cannot_be_understood_is_named(query: Query, fault: str) -> None:

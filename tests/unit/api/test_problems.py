@@ -36,6 +36,41 @@ def test_codes_are_unique_and_only_a_bug_has_a_status_that_make_gives_up_on_for_
     ]
 
 
+def test_programs_find_each_problem_by_the_status_and_code_that_it_has_always_had() -> None:
+    assert {problem.code: problem.status.value for problem in Problem} == {
+        "invalid_json": 400,
+        "invalid_request": 400,
+        "body_incomplete": 400,
+        "api_key_missing": 401,
+        "api_key_wrong": 403,
+        "api_key_read_only": 403,
+        "not_found": 404,
+        "sync_not_found": 404,
+        "method_not_allowed": 405,
+        "sync_not_finished": 409,
+        "callback_not_configured": 409,
+        "body_too_large": 413,
+        "content_encoding_unsupported": 415,
+        "idempotency_key_reused": 422,
+        "sync_refused": 422,
+        "too_many_requests": 429,
+        "too_many_wrong_keys": 429,
+        "internal_error": 500,
+        "unavailable": 503,
+        "body_too_slow": 503,
+        "api_keys_unavailable": 503,
+        "restarting": 503,
+        "sync_still_running": 504,
+    }
+
+
+def test_what_passes_by_itself_is_asked_for_again_after_ten_seconds_unless_it_is_known_better() -> None:
+    assert (ApiError(Problem.UNAVAILABLE).retry_after, ApiError(Problem.UNAVAILABLE, retry_after=3).retry_after) == (
+        10,
+        3,
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
@@ -43,7 +78,9 @@ def test_codes_are_unique_and_only_a_bug_has_a_status_that_make_gives_up_on_for_
         (405, Problem.METHOD_NOT_ALLOWED),
         (413, Problem.BODY_TOO_LARGE),
         (400, Problem.INVALID_REQUEST),
+        (499, Problem.INVALID_REQUEST),
         (500, Problem.INTERNAL_ERROR),
+        (501, Problem.INTERNAL_ERROR),
     ],
 )
 def test_answers_of_the_framework_get_our_codes(status: int, problem: Problem) -> None:

@@ -8,7 +8,7 @@ from estimatesync_api.core.listing import Place, SyncQuery
 from estimatesync_api.core.sync_index import SyncIndex
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
-from estimatesync_contract.status import EstimateSyncStatus, Phase
+from estimatesync_contract.status import Condition, ConditionStatus, ConditionType, EstimateSyncStatus, Phase
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +77,62 @@ def test_a_sync_that_is_gone_does_not_come_back_with_a_late_answer(index: SyncIn
 
     assert gone == ["c", "b", "z"]
     assert list_names(index) == ["a", "c", "b", "z"]
+
+
+def test_what_is_kept_of_a_sync_is_small_and_whole(index: SyncIndex) -> None:
+    sync = build_sync("big")
+    spec = EstimateSyncSpec(cancel=True)
+    status = EstimateSyncStatus(phase=Phase.FAILED, reason="LoginFailed")
+    condition = Condition(
+        type=ConditionType.FAILED,
+        status=ConditionStatus.TRUE,
+        observed_generation=1,
+        last_transition_time=NOON,
+        reason="LoginFailed",
+        message="",
+    )
+    large = msgspec.structs.replace(status, log=("a line",) * 200, conditions=(condition,))
+    index.put(msgspec.structs.replace(sync, spec=spec, status=large))
+
+    kept = index.get("big")
+
+    assert kept is not None
+    assert (kept.spec, kept.status) == (spec, status)
+
+
+def test_a_sync_without_a_creation_time_or_a_version_is_the_oldest(index: SyncIndex) -> None:
+    index.put(EstimateSync(metadata=Metadata(name="odd", resource_version="one")))
+    index.put(EstimateSync(metadata=Metadata(name="odd", resource_version="")))
+
+    assert list_names(index) == ["c", "b", "a", "z", "odd"]
+
+
+def test_what_is_not_there_or_final_has_ended(index: SyncIndex) -> None:
+    assert {name: index.has_ended(name) for name in ("a", "c", "z", "nowhere")} == {
+        "a": False,
+        "c": False,
+        "z": True,
+        "nowhere": True,
+    }
+
+
+def test_the_last_256_deletions_are_remembered() -> None:
+    index = SyncIndex()
+    for number in range(257):
+        index.remove(f"s{number}", version=5)
+
+    for name in ("s0", "s1", "s256"):
+        index.put(build_sync(name, version=4))
+
+    assert list_names(index) == ["s0"]
+
+
+def test_the_same_news_twice_change_nothing(index: SyncIndex) -> None:
+    index.put(build_sync("a", second=1, version=1, phase=Phase.SUCCEEDED))
+
+    found = index.get("a")
+    assert found is not None
+    assert (found.status.phase, list_names(index)) == (Phase.SUCCEEDED, ["c", "b", "a", "z"])
 
 
 def test_a_listing_removes_what_it_did_not_hold_but_not_what_is_newer(index: SyncIndex) -> None:

@@ -41,6 +41,10 @@ def parse(body: bytes = b"", *, query: dict[str, str | list[str]] | None = None,
         pytest.param(b'{"startDate":"2025-10-16"}', ("2025-10-16", "2025-10-16"), id="only a start: until today"),
         pytest.param(b'{"endDate":"2024-03-15"}', ("2024-01-30", "2024-03-15"), id="only an end: 45 days before it"),
         pytest.param(b'{"startDate":"2024-02-29"}', ("2024-02-29", "2025-10-16"), id="leap day"),
+        pytest.param(b'{"startDate":"1970-01-01"}', ("1970-01-01", "2025-10-16"), id="the first day"),
+        pytest.param(
+            b'{"startDate":"2999-12-31","endDate":"2999-12-31"}', ("2999-12-31", "2999-12-31"), id="the last day"
+        ),
         pytest.param(b'\xef\xbb\xbf{"endDate":"2025-10-16"}', DEFAULT, id="byte order mark"),
     ],
 )
@@ -84,6 +88,26 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
             b'{"startDate":"0025-09-01"}',
             ["startDate: 0025-09-01 is not between 1970-01-01 and 2999-12-31"],
             id="a year that lost its century",
+        ),
+        pytest.param(
+            b'{"startDate":"1969-12-31"}',
+            ["startDate: 1969-12-31 is not between 1970-01-01 and 2999-12-31"],
+            id="a day too early",
+        ),
+        pytest.param(
+            b'{"endDate":"3000-01-01"}',
+            ["endDate: 3000-01-01 is not between 1970-01-01 and 2999-12-31"],
+            id="a day too late",
+        ),
+        pytest.param(
+            b'{"endDate":"' + b"9" * 38 + b'"}',
+            ['endDate: "' + "9" * 38 + '" is not a date like 2025-09-01'],
+            id="the longest text that is repeated in full",
+        ),
+        pytest.param(
+            b'{"' + b"x" * 99 + b'":1}',
+            ["x" * 40 + ": unknown field; known are startDate and endDate"],
+            id="a long name is not repeated in full",
         ),
         pytest.param(
             b'{"endDate":"9999-12-31"}', ["endDate: 9999-12-31 is not between 1970-01-01 and 2999-12-31"], id="too late"
@@ -207,6 +231,10 @@ def test_an_idempotency_key_that_cannot_be_kept_is_refused(header: str) -> None:
         pytest.param({"background": "True"}, [], id="a word for true"),
         pytest.param({"background": "1"}, [], id="one"),
         pytest.param({"background": ""}, [], id="not mapped"),
+        pytest.param({"background": " "}, [], id="blank"),
+        pytest.param({"background": "yes"}, [], id="yes"),
+        pytest.param({"background": "on"}, [], id="on"),
+        pytest.param({"background": "a\x1f\x7f ~"}, ["background=a?? ~ was not understood"], id="what no log can show"),
         pytest.param({"background": "False"}, ["background=False was not understood"], id="another case"),
         pytest.param({"background": "no"}, ["background=no was not understood"], id="another word"),
         pytest.param({"background": "0"}, ["background=0 was not understood"], id="zero"),

@@ -34,6 +34,29 @@ def test_a_beginning_that_fits_several_is_refused_with_their_names(stocked: Any)
     assert raised.value.cure == "Give more of the id"
 
 
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [(2, "est-1, est-2."), (3, "est-1, est-2, est-3."), (4, "est-1, est-2, est-3, ….")],
+)
+def test_three_names_are_shown_of_those_that_may_be_meant(
+    fake_server: Any, build: Callable[..., Sync], count: int, names: str
+) -> None:
+    fake_server.syncs = [build(f"est-{number}") for number in range(1, count + 1)]
+
+    with pytest.raises(UsageError) as raised:
+        find_sync(fake_server, "est")
+
+    assert raised.value.message == f"Several syncs begin with est: {names}"
+
+
+def test_the_beginning_of_an_id_is_looked_for_among_the_hundred_newest(stocked: Any) -> None:
+    with pytest.raises(NotFoundError):
+        find_sync(stocked, "est-2026-14")
+    find_sync(stocked, "latest")
+
+    assert [query.limit for query in stocked.queries] == [100, 1]
+
+
 @pytest.mark.parametrize("text", [pytest.param("est-1999", id="unknown"), pytest.param("", id="blank")])
 def test_what_fits_none_is_not_found(stocked: Any, text: str) -> None:
     with pytest.raises(NotFoundError):

@@ -55,7 +55,35 @@ def test_a_fault_quotes_the_sync_and_names_what_to_check(build: Build, now: date
     finding = decide_source([failed(build, "LoginFailed", "Login to Attic Tech failed: Invalid credentials")], now)
 
     assert finding.cause == "Login to Attic Tech failed: Invalid credentials, 2 h ago in est-failed"
-    assert finding.cure.startswith("Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD")
+    assert finding.cure == (
+        "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD where syncs read them: their Secret, or .env"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        pytest.param({"message": "No.\x1b"}, "No.�, 2 h ago in est-failed", id="an escape"),
+        pytest.param({"message": "No."}, "No, 2 h ago in est-failed", id="a sentence"),
+        pytest.param({"message": None}, "LoginFailed, 2 h ago in est-failed", id="no words"),
+        pytest.param({"message": "No", "completed_at": None}, "No, 2 h ago in est-failed", id="by its start"),
+        pytest.param(
+            {"message": "No", "completed_at": None, "started_at": None, "created_at": "2026-11-24T13:00:00.000Z"},
+            "No, 3 h ago in est-failed",
+            id="by its request",
+        ),
+    ],
+)
+def test_a_fault_says_what_is_known_and_when_it_was(
+    build: Build, now: datetime, fields: dict[str, Any], cause: str
+) -> None:
+    assert decide_source([failed(build, "LoginFailed", **fields)], now).cause == cause
+
+
+def test_wrong_settings_are_looked_up_in_the_log(build: Build, now: datetime) -> None:
+    finding = decide_source([failed(build, "ConfigurationInvalid", "ATTIC_TECH_EMAIL is not set")], now)
+
+    assert finding.cure.endswith(": estimatesync logs est-failed")
 
 
 def test_a_page_that_arrived_proves_the_login_whatever_came_of_it(build: Build, now: datetime) -> None:
@@ -113,6 +141,28 @@ def test_newer_evidence_wins(build: Build, now: datetime) -> None:
             "retried automatically",
             id="retrying",
         ),
+        pytest.param(
+            {"state": "failed", "last_error": "busy", "last_attempt_at": "2026-11-24T15:59:00.000Z"},
+            Verdict.FAULT,
+            "given up 1 min ago for est-1: busy",
+            "estimatesync redeliver est-1",
+            id="failed a minute ago",
+        ),
+        pytest.param(
+            {"state": "retrying", "attempts": 1, "last_error": "a\x1b"},
+            Verdict.FAULT,
+            "after 1 attempt for est-1: a�",
+            "retried automatically",
+            id="retrying, with an escape",
+        ),
+        pytest.param(
+            {"state": "retrying", "attempts": 1},
+            Verdict.FAULT,
+            "after 1 attempt for est-1: no cause is known",
+            "retried automatically",
+            id="retrying, without a word",
+        ),
+        pytest.param({"state": "new"}, Verdict.UNKNOWN, "no recent sync", "estimatesync start", id="a newer state"),
         pytest.param({"state": "disabled"}, Verdict.UNKNOWN, "none is configured", "MAKE_SYNC_", id="disabled"),
         pytest.param({"state": "pending"}, Verdict.UNKNOWN, "no recent sync", "estimatesync start", id="not tried"),
     ],
@@ -153,6 +203,8 @@ SEEN_NOTHING = build_finding(Check.DATABASE, Diagnosis.NO_EVIDENCE)
         pytest.param(FAULT, SEEN_OK, FAULT, id="worked before"),
         pytest.param(OPEN, SEEN_OK, SEEN_OK, id="could not be tried, but worked"),
         pytest.param(OPEN, SEEN_NOTHING, OPEN, id="both unknown"),
+        pytest.param(FAULT, SEEN_FAULT, FAULT, id="both at fault"),
+        pytest.param(OPEN, SEEN_FAULT, SEEN_FAULT, id="could not be tried, and failed"),
     ],
 )
 def test_what_is_tried_now_counts_more_than_what_was_seen(

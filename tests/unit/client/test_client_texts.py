@@ -1,7 +1,7 @@
 """What people read: one sync, a list that fits a terminal, ages, findings."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -15,6 +15,7 @@ from estimatesync_client.core.formatting import (
     format_clock,
     format_duration,
     format_fields,
+    format_moment,
     format_outcome,
     format_progress_line,
     strip_control_characters,
@@ -36,13 +37,19 @@ def draw(shown: Any, *, width: int = 80) -> list[str]:
     [
         pytest.param(0, "0 s", "0 s", "0:00:00", id="now"),
         pytest.param(59, "59 s", "59 s", "0:00:59", id="seconds"),
+        pytest.param(59.6, "59 s", "1 min 0 s", "0:00:59", id="almost a minute"),
+        pytest.param(60, "1 min", "1 min 0 s", "0:01:00", id="a minute"),
         pytest.param(487, "8 min", "8 min 7 s", "0:08:07", id="minutes"),
+        pytest.param(3_599, "59 min", "59 min 59 s", "0:59:59", id="almost an hour"),
+        pytest.param(3_600, "1 h", "1 h 0 min", "1:00:00", id="an hour"),
         pytest.param(7_500, "2 h", "2 h 5 min", "2:05:00", id="hours"),
+        pytest.param(86_399, "23 h", "23 h 59 min", "23:59:59", id="almost a day"),
+        pytest.param(86_400, "1 d", "24 h 0 min", "24:00:00", id="a day"),
         pytest.param(200_000, "2 d", "55 h 33 min", "55:33:20", id="days"),
     ],
 )
 def test_times_are_formatted_in_units_of_their_size(
-    now: datetime, seconds: int, age: str, duration: str, clock: str
+    now: datetime, seconds: float, age: str, duration: str, clock: str
 ) -> None:
     assert format_age(now - timedelta(seconds=seconds), now) == age
     assert (format_duration(seconds), format_clock(seconds)) == (duration, clock)
@@ -50,6 +57,7 @@ def test_times_are_formatted_in_units_of_their_size(
 
 def test_a_clock_that_goes_wrong_does_not_make_negative_ages(now: datetime) -> None:
     assert format_age(now + timedelta(seconds=9), now) == "0 s"
+    assert (format_duration(-9), format_clock(-9)) == ("0 s", "0:00:00")
     assert format_age(None, now) == "-"
 
 
@@ -71,6 +79,9 @@ def test_control_characters_are_taken_out_and_signs_stay() -> None:
             "LoginFailed: Login failed",
             id="failure",
         ),
+        pytest.param({"status": "failed", "reason": "LoginFailed"}, "LoginFailed", id="failure without a word"),
+        pytest.param({"status": "failed", "reason": None, "message": "It failed"}, "It failed", id="without a reason"),
+        pytest.param({"results": None, "message": "Stored"}, "Stored", id="success without counts"),
         pytest.param(
             {"status": "queued", "reason": "Queued", "message": "Position 1; waiting for est-0"},
             "Position 1; waiting for est-0",
@@ -93,6 +104,12 @@ def test_a_progress_line_says_how_far_it_is(build: Callable[..., Sync]) -> None:
     assert line == "running  page 9/17, 900 estimates"
 
 
+def test_a_progress_line_says_what_a_sync_without_a_page_waits_for(build: Callable[..., Sync]) -> None:
+    sync = build(status="queued", reason="Queued", message="Position 1", progress=None)
+
+    assert format_progress_line(sync) == "queued  Position 1"
+
+
 def test_the_details_leave_out_what_is_not_known_yet(build: Callable[..., Sync], now: datetime) -> None:
     unknown = dict.fromkeys(("progress", "results", "callback", "started_at", "completed_at", "duration_seconds"))
 
@@ -112,8 +129,39 @@ def test_a_callback_that_is_tried_again_says_when_and_why(build: Callable[..., S
 
     shown = dict(format_fields(build(callback=callback), now))["Callback"]
 
-    assert shown.startswith("retrying after 2 attempts, 1 min ago; next at 20")
-    assert shown.endswith("(HTTP 503)")
+    next_at = format_moment(datetime(2026, 11, 24, 16, 1, tzinfo=UTC))
+    assert shown == f"retrying after 2 attempts, 1 min ago; next at {next_at} (HTTP 503)"
+
+
+@pytest.mark.parametrize(
+    ("callback", "shown"),
+    [
+        pytest.param({"state": "pending"}, "pending", id="not tried yet"),
+        pytest.param({"state": "failed", "attempts": 1}, "failed after 1 attempt", id="given up"),
+        pytest.param(
+            {"state": "failed", "next_attempt_at": "2026-11-24T16:01:00.000Z", "last_error": "a\x1bb"},
+            "failed (a�b)",
+            id="given up with a next time and an escape",
+        ),
+    ],
+)
+def test_a_callback_says_what_is_known_of_it(
+    build: Callable[..., Sync], now: datetime, callback: dict[str, Any], shown: str
+) -> None:
+    assert dict(format_fields(build(callback=callback), now))["Callback"] == shown
+
+
+def test_times_are_those_of_the_terminal(build: Callable[..., Sync], now: datetime) -> None:
+    sync = build(duration_seconds=None)
+    assert sync.created_at
+    assert sync.started_at
+    assert sync.completed_at
+
+    fields = dict(format_fields(sync, now))
+
+    assert fields["Requested"] == f"{sync.created_at.astimezone():%Y-%m-%d %H:%M:%S}, 2 h ago"
+    assert fields["Started"] == f"{sync.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    assert fields["Ended"] == f"{sync.completed_at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def test_a_list_with_the_longest_ids_and_numbers_fits_eighty_columns(build: Callable[..., Sync], now: datetime) -> None:

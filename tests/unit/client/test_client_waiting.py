@@ -118,6 +118,17 @@ def test_a_silent_log_of_a_sync_at_work_is_followed_for_as_long_as_it_takes(
     assert list(begin(patience=5.0).follow_log("est-1")) == ["one"]
 
 
+def test_a_log_that_does_not_end_in_a_line_break_is_given_whole_and_once(
+    fake_server: Any, begin: Callable[..., SyncWaiter], build: Callable[..., Sync]
+) -> None:
+    gone = UnavailableError("Gone.")
+    fake_server.streams = [["one\n\ntw", gone], ["one\n\ntwo\n", "three\nfo", "ur"]]
+    fake_server.polls = [build(status="running"), build()]
+
+    assert list(begin().follow_log("est-1")) == ["one", "", "two", "three", "four"]
+    assert fake_server.patiences == [300.0] * 2
+
+
 def test_a_fault_that_lasts_ends_the_log(fake_server: Any, begin: Callable[..., SyncWaiter]) -> None:
     fake_server.streams = [[UnavailableError("The certificate is not trusted.", is_lasting=True)]]
 

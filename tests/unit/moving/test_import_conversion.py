@@ -31,6 +31,11 @@ def convert(column: str, value: str | None, *, time_zone: str = "UTC", **rule: A
         pytest.param("price", " ", {}, None, id="blank"),
         pytest.param("price", "123456", {"divide_by": 100}, Decimal("1234.56"), id="cents"),
         pytest.param("price", "-$1,234.5", {"strip": "$,"}, Decimal("-1234.50"), id="signs"),
+        pytest.param("price", "12x34", {"strip": "x"}, Decimal("1234.00"), id="one sign"),
+        pytest.param("price", None, {"divide_by": 100}, None, id="no cents"),
+        pytest.param("price", " ", {"divide_by": 100}, None, id="blank cents"),
+        pytest.param("attic_tech_hours", "90", {"divide_by": 60}, Decimal("1.5"), id="minutes"),
+        pytest.param("branch_name", " ", {}, None, id="no branch is no word"),
         pytest.param("price", "1e9", {}, Decimal("1000000000.00"), id="exponent"),
         pytest.param("price", "1e12", {}, "is too large: it must be below 10,000,000,000", id="too-large"),
         pytest.param("price", "-Infinity", {}, "is not a number", id="infinity"),
@@ -69,6 +74,18 @@ def test_a_value_is_read_as_a_sync_would_read_it(
 )
 def test_a_time_without_a_zone_is_in_the_one_that_the_mapping_names(value: str, expected: datetime) -> None:
     assert convert("at_updated_date", value, time_zone="America/New_York") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, False), ("", False), (" ", False), ("7", True)], ids=["null", "empty", "blank", "id"]
+)
+def test_a_row_without_the_id_of_attic_tech_is_known_as_such(value: str | None, *, expected: bool) -> None:
+    rules = {"name": ColumnRule(column="n"), "attic_tech_estimate_id": ColumnRule(column="at")}
+    conversion = Conversion(Mapping(old=OldSource(schema="s", table="t", id="id"), columns=rules))
+
+    values = [value if name == "attic_tech_estimate_id" else "a name" for name in conversion.names]
+
+    assert conversion.has_identity(values) is expected
 
 
 def test_everything_that_is_wrong_with_a_row_is_named() -> None:

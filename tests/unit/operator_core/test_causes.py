@@ -22,6 +22,36 @@ def test_a_sign_means_one_thing() -> None:
     assert {sign for sign, count in signs.items() if count > 1} == set()
 
 
+def test_each_word_of_kubernetes_is_known_for_what_it_means() -> None:
+    """As its sources write them: kubelet, scheduler, job controller, eviction, garbage collector."""
+    words = {
+        Reason.POD_REFUSED: "FailedCreate",
+        Reason.UNSCHEDULABLE: "Unschedulable",
+        Reason.IMAGE_PULL_FAILED: (
+            "ErrImagePull ImagePullBackOff ErrImageNeverPull InvalidImageName ImageInspectError RegistryUnavailable "
+            "SignatureValidationFailed"
+        ),
+        Reason.CONTAINER_REFUSED: (
+            "CreateContainerConfigError CreateContainerError RunContainerError FailedMount FailedCreatePodSandBox"
+        ),
+        Reason.INIT_CONTAINER_STUCK: "PodInitializing",
+        Reason.INIT_CONTAINER_FAILED: "Init:Error",
+        Reason.NODE_LOST: "NodeLost DeletionByPodGC DeletionByTaintManager",
+        Reason.JOB_SUSPENDED: "JobSuspended",
+        Reason.SCHEDULING_GATED: "SchedulingGated",
+        Reason.OUT_OF_MEMORY: "OOMKilled",
+        Reason.EVICTED: (
+            "Evicted Preempting Terminated NodeShutdown Shutdown PreemptionByScheduler EvictionByEvictionAPI "
+            "TerminationByKubelet"
+        ),
+    }
+
+    assert {
+        reason: {sign for sign in text.split() if find_reason(sign) is reason} for reason, text in words.items()
+    } == {reason: set(text.split()) for reason, text in words.items()}
+    assert words.keys() == SIGNS.keys()
+
+
 def test_every_blocker_but_three_is_known_by_signs() -> None:
     """The API server's response shows a refused job; the message with the sign a missing Secret or limit."""
     signless = BLOCKERS - set(SIGNS)

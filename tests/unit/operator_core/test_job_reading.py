@@ -181,16 +181,28 @@ def test_the_reason_is_known_while_the_pods_are_still_ending() -> None:
         pytest.param(_pod(RUNNING, conditions=UNREADY), "NodeLost", LOST, id="the node controller took its readiness"),
         pytest.param(_pod(RUNNING, conditions=COMPANION_UNREADY), None, None, id="another container is not ready"),
         pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:00Z"), "NodeLost", LOST, id="should have been gone"),
+        pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:49Z"), "NodeLost", LOST, id="for more than ten seconds"),
+        pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:50Z"), None, None, id="for ten seconds"),
         pytest.param(_pod(RUNNING, deletion="2025-10-16T14:19:55Z", conditions=UNREADY), None, None, id="is ending"),
         pytest.param(_pod(conditions=[{"type": "PodScheduled", "status": "True"}]), None, None, id="scheduled"),
     ],
 )
 def test_what_the_newest_pod_waits_for_is_seen(pod: Raw, reason: str | None, message: str | None) -> None:
-    older = _pod(_ended(10), second=0)
+    older = [_pod(_ended(10), minute=8, second=second) for second in (3, 2)]
 
-    observation = observe_job(_job(), [pod, older], owner_uid="uid-a")
+    observation = observe_job(_job(), [pod, *older], owner_uid="uid-a")
 
     assert (observation.waiting_reason, observation.waiting_message) == (reason, message)
+    assert observation.pod_name == "pod-1"
+
+
+def test_of_pods_of_the_same_second_the_one_with_the_later_name_is_the_newest() -> None:
+    twin, pod = _pod(_ended(10)), _pod(_waiting("ErrImagePull"))
+    twin["metadata"]["name"] = "pod-0"
+
+    for pods in ([twin, pod], [pod, twin]):
+        observation = observe_job(_job(), pods, owner_uid="uid-a")
+        assert (observation.pod_name, observation.waiting_reason) == ("pod-1", "ErrImagePull")
 
 
 @pytest.mark.parametrize(
@@ -202,6 +214,19 @@ def test_what_the_newest_pod_waits_for_is_seen(pod: Raw, reason: str | None, mes
         pytest.param([], [_refusal(9, reason="SuccessfulCreate")], None, id="another event"),
         pytest.param([], [], None, id="no event"),
         pytest.param([_pod(_ended(10))], [_refusal(10)], "exceeded quota", id="no second pod"),
+        pytest.param(
+            [_pod(_ended(10)), _pod(_ended(10), minute=10, second=0)],
+            [_refusal(10)],
+            "exceeded quota",
+            id="no third pod, refused in the second of the last one",
+        ),
+        pytest.param([], [{**_refusal(9), "lastTimestamp": None}], "exceeded quota", id="an event without a time"),
+        pytest.param(
+            [],
+            [_refusal(9), {**_refusal(9, message="newer"), "lastTimestamp": None, "eventTime": "2025-10-16T14:10:00Z"}],
+            "newer",
+            id="an event of the newer API",
+        ),
         pytest.param([_pod(_ended(10))], [_refusal(8)], None, id="older than the pod that came after all"),
         pytest.param([_pod(RUNNING)], [_refusal(10)], None, id="a pod runs"),
         pytest.param([_pod(CREATING)], [], None, id="a container is being made"),
@@ -225,12 +250,22 @@ def test_why_nothing_starts_stands_in_the_events(pods: list[Raw], events: list[R
         pytest.param(_job(active=1), [_pod()], None, id="one waits for a node"),
         pytest.param(_job(active=1), [_pod(_waiting("ErrImagePull"))], None, id="one says itself what it waits for"),
         pytest.param(_job(active=1), [_pod(_ended(10)), _pod(CREATING, second=2)], "uid-pod-2", id="no container"),
+        pytest.param(
+            _job(active=1),
+            [*(_pod(_ended(10), second=second) for second in (1, 2)), _pod(CREATING, second=3)],
+            "uid-pod-3",
+            id="no container of the third",
+        ),
+        pytest.param(_job(active=1), [_pod(CREATING, minute=19, second=55)], "uid-pod-55", id="not for five seconds"),
         pytest.param(_job(active=1), [_pod(CREATING, minute=19, second=56)], None, id="no container yet"),
         pytest.param(_job(active=1, ready=1), [], None, id="one is at work, and was not asked for"),
         pytest.param(_job(_condition("Complete")), [], None, id="finished"),
         pytest.param(_job(_condition("SuccessCriteriaMet")), [_pod(_ended(0))], None, id="about to finish"),
         pytest.param(
-            _job(uncountedTerminatedPods={"succeeded": ["uid"]}), [_pod(_ended(0))], None, id="not counted yet"
+            _job(uncountedTerminatedPods={"succeeded": ["uid"], "failed": []}),
+            [_pod(_ended(0))],
+            None,
+            id="not counted yet",
         ),
         pytest.param(_job(deleted=True), [], None, id="deleted"),
     ],
@@ -248,6 +283,8 @@ def test_only_the_object_that_gets_nothing_is_asked_for_its_events(
         pytest.param(_job(active=1, ready=0), True, id="one that may be stuck"),
         pytest.param(_job(active=1, ready=1), False, id="one at work"),
         pytest.param(_job(failed=1, active=0), True, id="one that failed"),
+        pytest.param(_job(succeeded=1), True, id="one that succeeded"),
+        pytest.param(_job(terminating=1), True, id="one that is ending"),
         pytest.param(_job(uncountedTerminatedPods={"failed": ["uid"]}), True, id="one that just ended"),
         pytest.param(_job(_condition("Complete"), succeeded=1), True, id="the result"),
         pytest.param(_job(_condition("FailureTarget"), active=1, ready=1), True, id="one that is asked to end"),
@@ -286,8 +323,8 @@ def test_a_finished_job_waits_for_nothing() -> None:
     [
         pytest.param(
             _job(_condition("Failed")),
-            [_pod(_ended(20, "second"), second=2), _pod(_ended(10, "first"), second=1)],
-            ("second", 20, "Error"),
+            [_pod(_ended(20, "third"), second=3), *(_pod(_ended(10, f"run {n}"), second=n) for n in (1, 2))],
+            ("third", 20, "Error"),
             id="the newest of several failed runs",
         ),
         pytest.param(
@@ -428,6 +465,12 @@ SIDECAR_FAILED = {"terminated": {"exitCode": 1}}
             True,
             id="the sidecar failed, and another run has begun",
         ),
+        pytest.param(
+            [*(_pod(FAILED, second=second) for second in (1, 2)), _pod(DONE, second=3)], (), False, id="the third run"
+        ),
+        pytest.param(
+            [_pod(DONE), *(_pod(RUNNING, second=second) for second in (2, 3))], (), True, id="more runs have begun"
+        ),
         pytest.param([_pod(_ended(137, _result(), "OOMKilled"))], (), True, id="killed once it was done"),
         pytest.param([_pod(_ended(137, _result("uid-b")))], (), False, id="the result of another sync"),
     ],
@@ -499,6 +542,9 @@ def _initializing(inits: dict[str, Raw], *, natives: tuple[str, ...] = (), start
             "mesh: ErrImagePull: no",
             id="the second of two",
         ),
+        pytest.param(
+            _initializing({"mesh": {"waiting": {"reason": "ErrImagePull"}}}), "mesh: ErrImagePull", id="without a word"
+        ),
         pytest.param(_initializing({"setup": _ended(1)}), None, id="failed: the pod is about to say so"),
         pytest.param(_initializing({"setup": _ended(0)}), None, id="all have ended"),
         pytest.param(
@@ -535,6 +581,37 @@ def test_an_init_container_that_is_in_the_way_is_named(pod: Raw, message: str | 
 )
 def test_a_volume_is_missed_before_the_first_of_several_containers(pod: Raw, expected: str | None) -> None:
     assert find_event_source(_job(active=1), [pod], now=NOW) == expected
+
+
+def test_an_init_container_that_does_not_say_why_it_failed_is_named_all_the_same() -> None:
+    pod = _shared(WAITS, {}, {"setup": _ended(0), "mesh": {"terminated": {"exitCode": 1}}}, phase="Failed")
+
+    assert observe_job(_job(_condition("Failed")), [pod], owner_uid="uid-a").node_message == (
+        "mesh ended with exit code 1 (Error)"
+    )
+
+
+def test_a_pod_that_no_node_has_taken_is_not_lost_when_it_is_deleted() -> None:
+    pod = _pod(conditions=UNSCHEDULED, deletion="2025-10-16T14:00:00Z")
+    del pod["spec"]["nodeName"]
+
+    assert observe_job(_job(active=1), [pod], owner_uid="uid-a").waiting_reason == "Unschedulable"
+
+
+def test_what_the_node_says_of_a_run_that_it_ended_is_kept() -> None:
+    pod = _pod(_ended(137), reason="Evicted", message="The node was low on resource: memory.")
+
+    observation = observe_job(_job(_condition("Failed")), [pod], owner_uid="uid-a")
+
+    assert observation.node_message == "The node was low on resource: memory."
+
+
+def test_a_job_keeps_the_sentence_about_its_failure() -> None:
+    condition = {**_condition("Failed", "DeadlineExceeded"), "message": "Job was active longer than specified deadline"}
+
+    observation = observe_job(_job(condition), [], owner_uid="uid-a")
+
+    assert observation.failure_message == "Job was active longer than specified deadline"
 
 
 def test_a_pod_whose_init_container_failed_says_which_and_how() -> None:

@@ -1,6 +1,7 @@
 """The charts show the numbers that there are."""
 
 from collections.abc import Callable
+from dataclasses import astuple
 from datetime import datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from estimatesync_api.status_page.core.charts import (
 )
 from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import CallbackState, CallbackStatus, Results
 
 Make = Callable[..., EstimateSync]
 
@@ -91,6 +93,76 @@ def test_trends_sum_up_by_day_in_the_zone(make_sync: Make, english: Localizer, n
     assert [tile.text for tile in trends.tiles][:2] == ["4", "66%"]
     assert len(trends.durations.bars) == 4
     assert len(trends.counts.bars) == 2
+
+
+def plain(text: str) -> str:
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_trends_say_the_same_in_bars_tiles_and_a_table(make_sync: Make, english: Localizer, now: datetime) -> None:
+    given_up = CallbackStatus(state=CallbackState.FAILED, attempts=10)
+    days = [now - timedelta(days=2), now - timedelta(days=2), now - timedelta(days=1), now, now]
+    syncs = [
+        make_sync("succeeded", completion_time=days[0], duration_seconds=60, callback=given_up),
+        make_sync("succeeded", completion_time=days[1], duration_seconds=120),
+        make_sync("cancelled", completion_time=days[2]),
+        make_sync("succeeded", completion_time=days[3], duration_seconds=660),
+        make_sync("failed", completion_time=days[4], results=Results(new_estimates=7)),
+    ]
+
+    trends = build_trends([make_sync("running"), *reversed(syncs)], english)
+
+    assert trends is not None
+    assert [(tile.name, plain(tile.text)) for tile in trends.tiles] == [
+        ("Finished", "5"),
+        ("Succeeded", "75%"),
+        ("Typical duration", "2 min"),
+        ("Longest", "11 min"),
+        ("Callbacks given up", "1"),
+    ]
+    assert [tuple(map(plain, astuple(row))) for row in trends.rows] == [
+        ("16 Oct 2025", "1", "1", "0", "11 min", "45", "1,564"),
+        ("15 Oct 2025", "0", "0", "1", "\N{EN DASH}", "0", "0"),
+        ("14 Oct 2025", "2", "0", "0", "1 min 30 s", "90", "3,128"),
+    ]
+    assert [plain(bar.title) for bar in trends.durations.bars] == [
+        "14 Oct 2025, 22:30:15 EDT · Succeeded · 1 min",
+        "14 Oct 2025, 22:30:15 EDT · Succeeded · 2 min",
+        "15 Oct 2025, 22:30:15 EDT · Cancelled · 0 s",
+        "16 Oct 2025, 22:30:15 EDT · Succeeded · 11 min",
+        "16 Oct 2025, 22:30:15 EDT · Failed · 2 s",
+    ]
+    assert [plain(tick.label) for tick in trends.durations.columns] == [
+        "14 Oct",
+        "14 Oct",
+        "15 Oct",
+        "16 Oct",
+        "16 Oct",
+    ]
+    assert [plain(tick.label) for tick in trends.durations.rows] == ["0 s", "5 min", "10 min", "15 min"]
+    assert [plain(bar.title) for bar in trends.counts.bars] == [
+        "14 Oct 2025 · 90 new, 3,128 updated",
+        "15 Oct 2025 · 0 new, 0 updated",
+        "16 Oct 2025 · 45 new, 1,564 updated",
+    ]
+    assert [plain(tick.label) for tick in trends.counts.columns] == ["14 Oct", "15 Oct", "16 Oct"]
+
+
+def test_the_durations_are_those_of_the_sixty_newest(make_sync: Make, english: Localizer) -> None:
+    trends = build_trends([make_sync("failed")] * 60 + [make_sync("succeeded")], english)
+
+    assert trends is not None
+    assert [bar.slices[0].tone for bar in trends.durations.bars] == ["failed"] * 60
+    assert trends.tiles[0].text == "61"
+
+
+def test_where_all_were_cancelled_there_is_no_share_and_no_duration(make_sync: Make, english: Localizer) -> None:
+    trends = build_trends([make_sync("cancelled")], english)
+
+    assert trends is not None
+    assert [tile.text for tile in trends.tiles] == ["1", *["\N{EN DASH}"] * 3, "0"]
+    # A bar that can be seen, though nothing is known of it.
+    assert trends.durations.bars[0].slices[0].height == 93.0
 
 
 def test_without_an_end_there_is_nothing_to_draw(make_sync: Make, english: Localizer) -> None:

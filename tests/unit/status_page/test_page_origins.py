@@ -1,7 +1,14 @@
 """The origin of a request, where to go on after it, and its language."""
 
 import pytest
-from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, choose_next, is_page_path
+from estimatesync_api.status_page.core import addresses
+from estimatesync_api.status_page.core.addresses import (
+    HOME,
+    build_sign_in_address,
+    build_sync_address,
+    choose_next,
+    is_page_path,
+)
 from estimatesync_api.status_page.core.localization import choose_language
 from estimatesync_api.status_page.core.session import Origin, is_from_own_page, read_origin
 
@@ -55,6 +62,8 @@ def test_forms_are_taken_from_our_own_pages(*, fetch_site: str, sent_origin: str
     ("host", "is_secure", "expected"),
     [
         ("127.0.0.1:8080", False, False),
+        ("app.localhost:8080", False, False),
+        ("notlocalhost", False, True),
         ("localhost:8080", False, False),
         ("[::1]:8080", False, False),
         ("sync.example", False, True),
@@ -84,11 +93,29 @@ def test_a_plain_connection_beyond_this_machine_is_exposed(*, host: str, is_secu
         ("/page/\r\nSet-Cookie: x=1", HOME),
         ("/page/é", HOME),
         ("", HOME),
-        ("/page/" + "x" * 600, HOME),
+        ("/page/" + "x" * 506, "/page/" + "x" * 506),
+        ("/page/" + "x" * 507, HOME),
+        ("/page/!~", "/page/!~"),
+        ("/page/a b", HOME),
+        ("/page/a\x7f", HOME),
+        ("/page?a=..", "/page?a=.."),
+        ("/page#a/..", "/page#a/.."),
     ],
 )
 def test_signing_in_never_leads_to_another_site(wanted: str, expected: str) -> None:
     assert choose_next(wanted) == expected
+
+
+def test_bookmarks_of_the_page_stay_good() -> None:
+    assert [
+        *("/", "/page/sign-in", "/page/sign-out", "/page/language", "/page/start"),
+    ] == [addresses.HOME, addresses.SIGN_IN, addresses.SIGN_OUT, addresses.LANGUAGE, addresses.START]
+    assert (addresses.TRENDS, addresses.ASSET) == ("/page/trends", "/page/assets/{name}")
+    assert [
+        build_sync_address("est-1", step)
+        for step in ("", addresses.LOG_STEP, addresses.CANCEL_STEP, addresses.REDELIVER_STEP)
+    ] == [f"/page/syncs/est-1{step}" for step in ("", "/log", "/cancel", "/redeliver")]
+    assert build_sync_address("../a b") == "/page/syncs/..%2Fa%20b"
 
 
 def test_the_wanted_page_survives_signing_in() -> None:
@@ -113,6 +140,11 @@ def test_page_addresses_differ_from_those_of_programs() -> None:
         ("", "en;q=0.7, es;q=0.7", "en"),
         ("", "es;q=nonsense, en;q=0.1", "en"),
         ("", "de", "en"),
+        ("", " ES-mx ", "es"),
+        ("", "es;q=0.2,en;q=0.1", "es"),
+        ("", "en;q=0.1,es", "es"),
+        ("", "de," * 19 + "es", "es"),
+        ("", "de," * 20 + "es", "en"),
         ("", "", "en"),
     ],
 )

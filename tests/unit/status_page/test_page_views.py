@@ -1,28 +1,42 @@
 """What people read about a sync in each of its states."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from estimatesync_api.status_page.core.detail_view import (
     build_progress_grid,
     build_sync_detail,
     build_timeline,
+    compute_time_left,
     format_waiting_reason,
 )
-from estimatesync_api.status_page.core.list_view import build_diagnosis, build_summary, build_sync_row
+from estimatesync_api.status_page.core.list_view import (
+    Badge,
+    ProgressBar,
+    build_diagnosis,
+    build_summary,
+    build_sync_row,
+)
 from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackAttemptRecord,
     CallbackState,
     CallbackStatus,
+    Condition,
+    ConditionStatus,
+    ConditionType,
     QueuePlace,
     build_progress,
 )
 
 Make = Callable[..., EstimateSync]
+PAGE = build_progress(page=9, total_pages=17, fetched=1900)
 IMAGE_PULL_FAILED = next(cause.happened for cause in CAUSES if cause.reason is Reason.IMAGE_PULL_FAILED)
 
 
@@ -36,7 +50,10 @@ def plain(text: str) -> str:
         ("unseen", "Waiting for its turn. It has not been picked up yet."),
         ("queued", "Waiting for its turn. Position 2 in the queue. Running now: est-1."),
         ("running", "Running for 9 min 57 s; about 9 min to go."),
+        ("early", "Running for 9 min 57 s."),
+        ("stopping", "It was cancelled and is stopping."),
         ("stalled", f"It cannot continue: {IMAGE_PULL_FAILED}."),
+        ("stalled and cancelled", f"It cannot continue: {IMAGE_PULL_FAILED}."),
         ("succeeded", "Done in 8 min 7 s. Every estimate of these days is in the database."),
         ("failed", "Login to Attic Tech failed. The database is as it was before."),
         ("cancelled", "Cancelled. The database is as it was before."),
@@ -45,7 +62,13 @@ def plain(text: str) -> str:
 def test_one_sentence_says_how_a_sync_is(
     make_sync: Make, english: Localizer, now: datetime, state: str, headline: str
 ) -> None:
-    detail = build_sync_detail(make_sync(state), english, now=now)
+    syncs = {
+        "early": make_sync("running", progress=None),
+        "stopping": make_sync("running", cancel=True),
+        "stalled and cancelled": make_sync("stalled", cancel=True),
+    }
+
+    detail = build_sync_detail(syncs.get(state) or make_sync(state), english, now=now)
 
     assert plain(detail.headline) == headline
 
@@ -70,6 +93,56 @@ def test_the_list_shows_what_matters(
     assert plain(row.days) == "1 Sep \N{EN DASH} 16 Oct 2025"
 
 
+def test_a_row_holds_everything_that_is_known_of_a_sync(make_sync: Make, english: Localizer, now: datetime) -> None:
+    succeeded, running, unseen = (
+        build_sync_row(make_sync(state), english, now=now) for state in ("succeeded", "running", "unseen")
+    )
+
+    assert (succeeded.name, succeeded.address) == ("est-2", "/page/syncs/est-2")
+    assert [row.accepted and row.accepted.text for row in (succeeded, running, unseen)] == ["22:20:15"] * 3
+    assert [(row.new, row.updated, plain(row.duration)) for row in (succeeded, running, unseen)] == [
+        ("45", "1,564", "8 min 7 s"),
+        ("", "", "9 min 57 s"),
+        ("", "", ""),
+    ]
+    assert [row.bar for row in (succeeded, running, unseen)] == [
+        None,
+        ProgressBar(percent=52, text="Page 9 of 17"),
+        None,
+    ]
+    assert [row.callback for row in (succeeded, running)] == [Badge(tone="succeeded", word="Delivered"), None]
+    assert [row.is_active for row in (succeeded, running, unseen)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "badge"),
+    [
+        pytest.param("queued", {"cancel": True}, Badge(tone="stopping", word="Stopping"), id="cancelled in the queue"),
+        pytest.param("stalled", {"cancel": True}, Badge(tone="stalled", word="Needs help"), id="stalled and cancelled"),
+        pytest.param("cancelled", {"cancel": True}, Badge(tone="cancelled", word="Cancelled"), id="cancelled"),
+        pytest.param(
+            "failed", {"reason": Reason.IMAGE_PULL_FAILED}, Badge(tone="failed", word="Failed"), id="ended by a blocker"
+        ),
+    ],
+)
+def test_a_badge_names_what_a_person_must_know_first(
+    make_sync: Make, english: Localizer, now: datetime, state: str, changes: dict[str, Any], badge: Badge
+) -> None:
+    assert build_sync_row(make_sync(state, **changes), english, now=now).badge == badge
+
+
+def test_days_are_those_that_were_asked_for_or_resolved_or_the_default(
+    make_sync: Make, english: Localizer, now: datetime
+) -> None:
+    day = DateRange(start=date(2025, 10, 16), end=date(2025, 10, 16))
+    resolved = make_sync("running", date_range=day)
+    fresh = msgspec.structs.replace(make_sync(), spec=EstimateSyncSpec())
+
+    days = [plain(build_sync_row(sync, english, now=now).days) for sync in (resolved, fresh)]
+
+    assert days == ["16 Oct 2025", english.translate("list.default_days")]
+
+
 def test_the_list_speaks_spanish(make_sync: Make, spanish: Localizer, now: datetime) -> None:
     row = build_sync_row(make_sync("succeeded"), spanish, now=now)
 
@@ -77,39 +150,315 @@ def test_the_list_speaks_spanish(make_sync: Make, spanish: Localizer, now: datet
     assert plain(row.days) == "1 sept \N{EN DASH} 16 oct 2025"
 
 
+def list_steps(sync: EstimateSync, localizer: Localizer, now: datetime) -> list[str]:
+    """The timeline, a line for each step: its tone, its title, when it was, what is said about it, what is wrong."""
+    return [
+        " | ".join(
+            plain(part)
+            for part in (
+                step.tone,
+                step.title,
+                step.at.text if step.at else "",
+                step.text,
+                step.diagnosis.cure if step.diagnosis else "",
+            )
+            if part
+        )
+        for step in build_timeline(sync, localizer, now=now)
+    ]
+
+
+ACCEPTED = "done | Accepted | 22:20:15 | The request is stored and cannot be lost."
+STARTED = "done | Started | 22:20:18 | It waited for 3 s."
+END_NEXT = "next | At the end, everything is stored at once, or nothing is"
+CALLBACK_NEXT = "next | The callback is sent"
+PULL_CURE = "Check its name, its registry and the pull secret"
+STALLED = Condition(
+    type=ConditionType.STALLED,
+    status=ConditionStatus.TRUE,
+    observed_generation=1,
+    last_transition_time=datetime(2025, 10, 17, 2, 25, tzinfo=UTC),
+    reason=Reason.IMAGE_PULL_FAILED,
+    message="",
+)
+
+
 @pytest.mark.parametrize(
-    ("state", "titles"),
+    ("state", "changes", "steps"),
     [
-        ("queued", ["Accepted", "Waiting for its turn", "Starts when its turn comes", "The callback is sent"]),
-        (
-            "running",
+        pytest.param(
+            "unseen",
+            {},
             [
-                *("Accepted", "Started", "Job created", "Reading estimates"),
-                *("At the end, everything is stored at once, or nothing is", "The callback is sent"),
+                *(ACCEPTED, "now | Waiting for its turn | It has not been picked up yet."),
+                *("next | Starts when its turn comes", CALLBACK_NEXT),
             ],
+            id="unseen",
         ),
-        ("succeeded", ["Accepted", "Started", "Job created", "Stored", "Callback delivered"]),
-        ("failed", ["Accepted", "Started", "Failed", "The callback was not accepted", "The callback is tried again"]),
-        ("cancelled", ["Accepted", "Cancelled", "No callback is sent"]),
+        pytest.param(
+            "queued",
+            {},
+            [
+                *(ACCEPTED, "now | Waiting for its turn | Position 2 in the queue. Running now: est-1."),
+                *("next | Starts when its turn comes", CALLBACK_NEXT),
+            ],
+            id="queued",
+        ),
+        pytest.param(
+            "running",
+            {},
+            [
+                *(ACCEPTED, STARTED, "done | Job created"),
+                *("now | Reading estimates | Page 9 of 17, 1,900 estimates so far.", END_NEXT, CALLBACK_NEXT),
+            ],
+            id="running",
+        ),
+        pytest.param(
+            "running",
+            {"reason": Reason.STARTING, "progress": None},
+            [ACCEPTED, STARTED, "now | Reading estimates | No page has been read yet.", END_NEXT, CALLBACK_NEXT],
+            id="its job is not created yet",
+        ),
+        pytest.param(
+            "running",
+            {"progress": None, "runs": 1},
+            [
+                *(ACCEPTED, STARTED, "done | Job created", "now | Reading estimates | No page has been read yet."),
+                *(END_NEXT, CALLBACK_NEXT),
+            ],
+            id="its first run",
+        ),
+        pytest.param(
+            "running",
+            {"progress": None, "runs": 3},
+            [
+                *(ACCEPTED, STARTED, "done | Job created | 3 runs so far; each starts from the beginning."),
+                *("now | Reading estimates | No page has been read yet.", END_NEXT, CALLBACK_NEXT),
+            ],
+            id="its third run",
+        ),
+        pytest.param(
+            "running",
+            {"cancel": True},
+            [
+                *(ACCEPTED, STARTED, "done | Job created"),
+                *("now | Stopping | Page 9 of 17, 1,900 estimates so far.", END_NEXT, CALLBACK_NEXT),
+            ],
+            id="stopping",
+        ),
+        pytest.param(
+            "stalled",
+            {"conditions": (STALLED,)},
+            [
+                *(ACCEPTED, STARTED, "done | Job created"),
+                *(f"stalled | Needs help | 22:25:00 | {PULL_CURE}", END_NEXT, CALLBACK_NEXT),
+            ],
+            id="stalled",
+        ),
+        pytest.param(
+            "succeeded",
+            {},
+            [
+                *(ACCEPTED, STARTED, "done | Job created", "succeeded | Stored | 22:28:25 | 45 new, 1,564 updated"),
+                "succeeded | Callback delivered | 1 attempt · the last answer was HTTP 200",
+            ],
+            id="succeeded",
+        ),
+        pytest.param(
+            "succeeded",
+            {"callback": None},
+            [ACCEPTED, STARTED, "done | Job created", "succeeded | Stored | 22:28:25 | 45 new, 1,564 updated"],
+            id="ended without a callback",
+        ),
+        pytest.param(
+            "succeeded",
+            {"job_name": None, "callback": CallbackStatus(state=CallbackState.PENDING)},
+            [
+                *(ACCEPTED, STARTED, "succeeded | Stored | 22:28:25 | 45 new, 1,564 updated"),
+                "now | The callback is about to be sent | 0 attempts",
+            ],
+            id="its callback is due",
+        ),
+        pytest.param(
+            "failed",
+            {},
+            [
+                *(ACCEPTED, STARTED),
+                "failed | Failed | 22:20:20 | Nothing was stored. | Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
+                "stalled | The callback was not accepted | 22:20:26 | 2 attempts · the last answer was HTTP 503",
+                "next | The callback is tried again | 22:30:35",
+            ],
+            id="failed",
+        ),
+        pytest.param(
+            "failed",
+            {
+                "callback": CallbackStatus(
+                    state=CallbackState.FAILED, attempts=10, next_attempt_time=datetime(2025, 10, 17, 3, tzinfo=UTC)
+                )
+            },
+            [
+                *(ACCEPTED, STARTED),
+                "failed | Failed | 22:20:20 | Nothing was stored. | Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
+                "failed | Delivery of the callback was given up | 10 attempts",
+            ],
+            id="its callback was given up",
+        ),
+        pytest.param(
+            "cancelled",
+            {},
+            [ACCEPTED, "cancelled | Cancelled | 22:20:24 | Nothing was stored.", "cancelled | No callback is sent"],
+            id="cancelled",
+        ),
     ],
 )
 def test_the_timeline_shows_what_happened_and_what_comes_next(
-    make_sync: Make, english: Localizer, now: datetime, state: str, titles: list[str]
+    make_sync: Make, english: Localizer, now: datetime, state: str, changes: dict[str, Any], steps: list[str]
 ) -> None:
-    steps = build_timeline(make_sync(state), english, now=now)
-
-    assert [step.title for step in steps] == titles
+    assert list_steps(make_sync(state, **changes), english, now) == steps
 
 
-def test_the_timeline_of_a_callback_shows_attempts_code_and_next_attempt(
+def test_a_sync_that_wants_no_callback_announces_none(make_sync: Make, english: Localizer, now: datetime) -> None:
+    sync = make_sync("running")
+    spec = msgspec.structs.replace(sync.spec, callback=CallbackSpec(enabled=False))
+
+    steps = list_steps(msgspec.structs.replace(sync, spec=spec), english, now)
+
+    assert steps[-1] == END_NEXT
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "counts", "can_be_cancelled"),
+    [
+        pytest.param("unseen", {}, [], True, id="unseen"),
+        pytest.param("queued", {"cancel": True}, [], False, id="cancelled in the queue"),
+        pytest.param("running", {}, ["Fetched so far: 1,900"], True, id="running"),
+        pytest.param("stalled", {}, [], True, id="stalled"),
+        pytest.param(
+            "succeeded",
+            {},
+            ["Fetched: 1,609", "New: 45", "Updated: 1,564", "Of these, unchanged: 1,500", "Skipped: 0"],
+            False,
+            id="succeeded",
+        ),
+        pytest.param("failed", {"progress": PAGE}, [], False, id="failed: nothing is stored"),
+    ],
+)
+def test_counts_are_those_of_what_is_stored_or_of_what_is_fetched_so_far(
+    *, make_sync: Make, english: Localizer, now: datetime, state: str, changes: dict[str, Any], counts: list[str],
+    can_be_cancelled: bool,
+) -> None:  # fmt: skip
+    detail = build_sync_detail(make_sync(state, **changes), english, now=now)
+
+    assert [f"{field.name}: {field.text}" for field in detail.counts] == counts
+    assert detail.can_be_cancelled is can_be_cancelled
+
+
+@pytest.mark.parametrize(
+    ("state", "details"),
+    [
+        pytest.param("unseen", {"Time limit in seconds": "3600"}, id="unseen"),
+        pytest.param(
+            "stalled",
+            {
+                "Reason": "ImagePullFailed",
+                "Message": "The sync image is not available. Check its name: it is not there",
+                "Job": "estimatesync-1",
+                "Latest pod": "estimatesync-1-x",
+                "Runs": "2",
+                "Time limit in seconds": "3600",
+            },
+            id="stalled",
+        ),
+        pytest.param(
+            "succeeded",
+            {
+                "Reason": "Succeeded",
+                "Job": "estimatesync-1",
+                "webhook-id of the callback": "msg_1",
+                "Time limit in seconds": "3600",
+            },
+            id="succeeded",
+        ),
+    ],
+)
+def test_the_technical_details_name_what_other_tools_call_it(
+    make_sync: Make, english: Localizer, now: datetime, state: str, details: dict[str, str]
+) -> None:
+    where = {"pod_name": "estimatesync-1-x", "runs": 2} if state == "stalled" else {}
+
+    detail = build_sync_detail(make_sync(state, **where), english, now=now)
+
+    assert [(field.name, field.text) for field in detail.technical_details] == [
+        ("Sync", "est-2"),
+        ("UID", "00000000-0000-4000-8000-000000000001"),
+        *details.items(),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "error"),
+    [
+        pytest.param("succeeded", ["Attempts: 1", "Last answer: HTTP 200"], "", id="delivered"),
+        pytest.param(
+            "failed",
+            ["Attempts: 2", "Last attempt: 22:20:26", "Next attempt: 22:30:35", "Last answer: HTTP 503"],
+            "HTTP 503: the receiver could not take the callback",
+            id="tried again",
+        ),
+        pytest.param("cancelled", [], "No callback is sent for this sync.", id="disabled"),
+    ],
+)
+def test_the_callback_shows_its_attempts_and_its_last_answer(
+    make_sync: Make, english: Localizer, now: datetime, state: str, fields: list[str], error: str
+) -> None:
+    callback = build_sync_detail(make_sync(state), english, now=now).callback
+
+    assert callback is not None
+    assert [f"{each.name}: {each.moment.text if each.moment else each.text}" for each in callback.fields] == fields
+    assert callback.error == error
+
+
+def test_before_a_callback_is_owed_there_is_nothing_to_show_of_it(
     make_sync: Make, english: Localizer, now: datetime
 ) -> None:
-    *_, attempt, again = build_timeline(make_sync("failed"), english, now=now)
+    assert build_sync_detail(make_sync("running"), english, now=now).callback is None
 
-    assert attempt.text == "2 attempts · the last answer was HTTP 503"
-    assert attempt.at is not None
-    assert again.at is not None
-    assert (attempt.at.instant, again.at.instant) == ("2025-10-17T02:20:26.000Z", "2025-10-17T02:30:35.000Z")
+
+@pytest.mark.parametrize(
+    ("page", "total", "seconds", "minutes"),
+    [
+        pytest.param(2, 10, 120, None, id="too few pages"),
+        pytest.param(3, 6, 180, 3, id="half of it"),
+        pytest.param(3, 4, 3, 1, id="a moment is a minute"),
+        pytest.param(3, 6, 181, 4, id="part of a minute more"),
+        pytest.param(6, 6, 180, None, id="all pages are read"),
+        pytest.param(3, 6, -60, None, id="a clock that is behind"),
+    ],
+)
+def test_the_time_left_is_that_of_the_pages_so_far(
+    make_sync: Make, now: datetime, page: int, total: int, seconds: int, minutes: int | None
+) -> None:
+    progress = build_progress(page=page, total_pages=total, fetched=100 * page)
+    start = now - timedelta(seconds=seconds)
+
+    left = compute_time_left(make_sync("running", progress=progress, start_time=start), now=now)
+
+    assert left == (minutes and timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("state", "changes"),
+    [
+        pytest.param("succeeded", {"progress": PAGE}, id="ended"),
+        pytest.param("running", {"progress": None}, id="without progress"),
+        pytest.param("running", {"start_time": None}, id="without a start"),
+    ],
+)
+def test_no_time_is_left_where_none_can_be_known(
+    make_sync: Make, now: datetime, state: str, changes: dict[str, Any]
+) -> None:
+    assert compute_time_left(make_sync(state, **changes), now=now) is None
 
 
 @pytest.mark.parametrize(
@@ -173,6 +522,23 @@ def test_a_cause_comes_with_its_cure_and_what_was_said(make_sync: Make, spanish:
     assert diagnosis.message == "Login to Attic Tech failed: Invalid credentials"
 
 
+@pytest.mark.parametrize(
+    ("state", "changes", "reason", "message"),
+    [
+        pytest.param("running", {}, None, "", id="all is well"),
+        pytest.param("cancelled", {}, None, "", id="cancelled"),
+        pytest.param("failed", {"reason": None, "message": None}, "InternalError", "", id="without a reason"),
+        pytest.param("failed", {"message": "Login to Attic Tech failed"}, "LoginFailed", "", id="nothing to add"),
+    ],
+)
+def test_a_diagnosis_is_made_of_what_is_wrong_alone(
+    make_sync: Make, english: Localizer, state: str, changes: dict[str, Any], reason: str | None, message: str
+) -> None:
+    diagnosis = build_diagnosis(make_sync(state, **changes), english)
+
+    assert (diagnosis and diagnosis.reason, diagnosis.message if diagnosis else "") == (reason, message)
+
+
 def test_a_reason_that_is_newer_than_the_page_is_shown_in_its_own_words(make_sync: Make, english: Localizer) -> None:
     diagnosis = build_diagnosis(make_sync("failed", reason="BrandNew", message="Words of tomorrow"), english)
 
@@ -225,13 +591,50 @@ def test_the_summary_names_the_worst_that_is_true_now(
     assert (summary.tone, summary.title) == (tone, title)
 
 
+@pytest.mark.parametrize(
+    ("states", "text", "activity", "trouble", "last_success"),
+    [
+        pytest.param(
+            ["running", "unseen", "queued", "succeeded"], "", "1 running, 2 waiting", None, "est-3", id="at work"
+        ),
+        pytest.param(["queued"], "", "0 running, 1 waiting", None, None, id="the first one"),
+        pytest.param(
+            ["failed", "succeeded", "succeeded"],
+            "Login to Attic Tech failed · Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
+            "Nothing is running",
+            "est-0",
+            "est-1",
+            id="failed",
+        ),
+        pytest.param(
+            ["running", "stalled", "failed"],
+            f"The sync image is not available · {PULL_CURE}",
+            "2 running, 0 waiting",
+            "est-1",
+            None,
+            id="stalled",
+        ),
+    ],
+)
+def test_the_summary_says_what_is_going_on_and_where_to_look(
+    *, make_sync: Make, english: Localizer, now: datetime, states: list[str], text: str, activity: str,
+    trouble: str | None, last_success: str | None,
+) -> None:  # fmt: skip
+    summary = build_summary([make_sync(s, name=f"est-{n}") for n, s in enumerate(states)], english, now=now)
+
+    assert summary is not None
+    assert (summary.text, summary.activity) == (text, activity)
+    assert (summary.trouble and summary.trouble.name) == trouble
+    assert (summary.last_success and summary.last_success.name) == last_success
+
+
 def test_a_callback_that_was_given_up_is_trouble(make_sync: Make, english: Localizer, now: datetime) -> None:
     sync = make_sync("succeeded", callback=CallbackStatus(state=CallbackState.FAILED, attempts=10))
 
     summary = build_summary([sync], english, now=now)
 
     assert summary is not None
-    assert summary.title == "A callback could not be delivered"
+    assert (summary.title, summary.tone, summary.text) == ("A callback could not be delivered", "stalled", "")
 
 
 def test_no_syncs_have_no_summary(english: Localizer, now: datetime) -> None:

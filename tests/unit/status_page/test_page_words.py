@@ -75,6 +75,10 @@ def test_every_state_of_a_callback_has_its_words() -> None:
     [
         (0, ["0", "0"]),
         (999, ["999", "999"]),
+        (1000, ["1,000", "1000"]),
+        (-1000, ["-1,000", "-1000"]),
+        (9999, ["9,999", "9999"]),
+        (10000, ["10,000", "10\N{NARROW NO-BREAK SPACE}000"]),
         (1609, ["1,609", "1609"]),
         (12345, ["12,345", "12\N{NARROW NO-BREAK SPACE}345"]),
     ],
@@ -102,10 +106,25 @@ def test_days_do_not_repeat_what_both_ends_share(start: date, end: date, expecte
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(-3, "0 s"), (42, "42 s"), (60, "1 min"), (487, "8 min 7 s"), (3600, "1 h"), (3780, "1 h 3 min")],
+    [
+        *((-3, "0 s"), (0, "0 s"), (42, "42 s"), (59, "59 s"), (60, "1 min"), (487, "8 min 7 s")),
+        *((3599, "59 min 59 s"), (3600, "1 h"), (3659, "1 h"), (3780, "1 h 3 min"), (7199, "1 h 59 min")),
+        (90_000, "25 h"),
+    ],
 )
 def test_durations_have_two_units(seconds: int, expected: str, english: Localizer) -> None:
     assert english.format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
+def test_a_share_is_written_as_people_write_it(english: Localizer, spanish: Localizer) -> None:
+    assert [english.format_percent(66), spanish.format_percent(66)] == ["66%", "66\N{NO-BREAK SPACE}%"]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 attempts"), (1, "1 attempt"), (2, "2 attempts"), (1000, "1,000 attempts")]
+)
+def test_the_noun_has_the_number_of_its_count(count: int, said: str, english: Localizer) -> None:
+    assert english.format_count("callback.attempts", count) == said
 
 
 def test_times_are_those_of_the_zone(english: Localizer, spanish: Localizer, now: datetime) -> None:
@@ -117,3 +136,14 @@ def test_times_are_those_of_the_zone(english: Localizer, spanish: Localizer, now
     assert today.full.replace("\N{NO-BREAK SPACE}", " ") == "16 Oct 2025, 19:59:01 EDT"
     assert yesterday.text == "01:59:01"
     assert spanish.to_moment(moment, now=now + timedelta(days=1)).text == "17\N{NO-BREAK SPACE}oct, 01:59"
+
+
+def test_every_month_has_its_word(english: Localizer, spanish: Localizer) -> None:
+    days = [date(2025, month, 1) for month in range(1, 13)]
+
+    said = [[each.format_day(day).split("\N{NO-BREAK SPACE}")[1] for day in days] for each in (english, spanish)]
+
+    assert said == [
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+        ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sept", "oct", "nov", "dic"],
+    ]

@@ -24,7 +24,6 @@ PLAIN_COOKIE: Final = "estimatesync"
 
 _VERSION: Final = "1"
 _SEPARATOR: Final = "."
-_SEAL_LENGTH: Final = 64
 _COOKIE_MAX_LENGTH: Final = 256
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
 """`none`: opened by the user directly, from a bookmark or the address bar."""
@@ -92,7 +91,7 @@ def _compute_key_id(key: ApiKey) -> str:
 def _seal(key: ApiKey, purpose: str, words: str) -> str:
     """Seal text with the digest of a key, which only holders of the key can compute."""
     secret = hmac.new(key.digest, f"estimatesync status page {purpose}".encode(), hashlib.sha256).digest()
-    return hmac.new(secret, words.encode(), hashlib.sha256).hexdigest()[:_SEAL_LENGTH]
+    return hmac.new(secret, words.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
