@@ -195,9 +195,16 @@ def _list_replacements(owner: ast.AST, field: str, node: ast.AST) -> Iterator[as
             yield ast.Pass()
         case _ if type(node) in _OPERATORS:
             yield _OPERATORS[type(node)]()
-    is_condition = field == "test" and isinstance(owner, ast.If | ast.IfExp | ast.While)
-    if isinstance(node, ast.expr) and (is_condition or field == "ifs") and not isinstance(node, ast.Compare):
+    is_condition = field == "ifs" or (field == "test" and isinstance(owner, ast.If | ast.IfExp | ast.While))
+    if is_condition and isinstance(node, ast.expr) and not _has_other_opposite(node):
         yield ast.UnaryOp(op=ast.Not(), operand=copy.deepcopy(node))
+
+
+def _has_other_opposite(condition: ast.expr) -> bool:
+    """Each change counts once: a comparison has its own opposite, and that of a negation is what it negates."""
+    return isinstance(condition, ast.Compare) or (
+        isinstance(condition, ast.UnaryOp) and isinstance(condition.op, ast.Not)
+    )
 
 
 def _is_prose(value: object) -> bool:

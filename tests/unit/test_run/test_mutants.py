@@ -54,6 +54,7 @@ def list_changes(source: str) -> list[tuple[str, str]]:
         pytest.param("x += y", [("x += y", "x -= y"), ("x += y", "x = y")], id="sum"),
         pytest.param("send(x)", [("send(x)", "pass")], id="statement"),
         pytest.param("[y for y in z if y]", [("[y for y in z if y]", "[y for y in z if not y]")], id="filter"),
+        pytest.param("if not a:\n    b = c", [("not a", "a")], id="unless"),
         pytest.param("while a:\n    break", [("a", "not a"), ("break", "continue")], id="loop"),
         pytest.param('x = f"{y}%"', [("x = f'{y}%'", "x = f'{y}XX%'")], id="unit"),
         pytest.param('x = f("Not found.", why="No page.")', [], id="no-sentence"),
