@@ -59,7 +59,7 @@ class ApiKey:
     name: str
     """What logs call it; never part of the key."""
     digest: bytes = field(repr=False)
-    is_read_only: bool = False
+    is_read_only: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +216,7 @@ def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
 
 def _parse(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
@@ -291,20 +291,20 @@ class AccessControl:
             raise ApiError(Problem.TOO_MANY_REQUESTS, retry_after=math.ceil(wait))
 
     def _check_key(self, presented: str, client: str) -> ApiKey:
-        key = self._keys.find(presented)
-        now = self._monotonic()
-        known_client = (client, key.digest) if key else None
+        key, now = self._keys.find(presented), self._monotonic()
         wait = self._wrong_keys.compute_wait(client, now)
-        is_known = known_client in self._known_clients or (key is not None and client == UNKNOWN_CLIENT)
-        if wait and not is_known:
+        if wait and not (key and self._is_known(client, key)):
             raise ApiError(Problem.TOO_MANY_GUESSES, retry_after=math.ceil(wait))
-        if key is None or known_client is None:
+        if key is None:
             if not self._keys.is_complete():
                 raise ApiError(Problem.KEYS_UNAVAILABLE)
             self._wrong_keys.take(client, now)
             raise ApiError(Problem.KEY_WRONG)
-        self._remember(known_client)
+        self._remember((client, key.digest))
         return key
+
+    def _is_known(self, client: str, key: ApiKey) -> bool:
+        return client == UNKNOWN_CLIENT or (client, key.digest) in self._known_clients
 
     def _remember(self, known_client: tuple[str, bytes]) -> None:
         self._known_clients.pop(known_client, None)

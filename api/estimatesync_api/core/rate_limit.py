@@ -48,7 +48,7 @@ class RateLimiter:
     def compute_wait(self, name: str, now: float) -> float:
         """Seconds until the caller may take a token; 0 if there is one now."""
         level = compute_level(self._buckets.get(name), self._limit, now)
-        return 0.0 if level >= 1 else (1 - level) / self._limit.per_second
+        return max(0.0, 1 - level) / self._limit.per_second
 
     def take(self, name: str, now: float) -> float:
         """Take a token if there is one; returns the seconds to wait, 0 if it was taken."""

@@ -182,7 +182,7 @@ def test_guessing_is_slowed_as_it_is_for_the_api(open_browser: Callable[[], Brow
 
 def test_a_session_ends_with_its_time(open_browser: Callable[[], Browser]) -> None:
     browser = open_browser()
-    key = ApiKey(name="make", digest=compute_digest(KEY))
+    key = ApiKey(name="make", digest=compute_digest(KEY), is_read_only=False)
     past = build_session(key, now=datetime.now(UTC) - timedelta(hours=8, seconds=1), hours=8, nonce="00")
     fresh = build_session(key, now=datetime.now(UTC) - timedelta(hours=7), hours=8, nonce="00")
 

@@ -163,4 +163,4 @@ def test_settings_do_not_show_their_keys() -> None:
 
     assert "KeyText(source='API_KEYS'" in repr(settings)
     assert FIRST not in repr(settings)
-    assert "digest" not in repr(ApiKey(name="make", digest=b"digest"))
+    assert "digest" not in repr(ApiKey(name="make", digest=b"digest", is_read_only=False))

@@ -57,6 +57,7 @@ def test_the_client_is_who_a_trusted_proxy_says(peer: str, forwarded_for: str, c
         pytest.param('for=6.6.6.6;by="\\, for="198.51.100.17:1"', "198.51.100.17", id="an open escape before quotes"),
         pytest.param(r'for="198.51.100.17";by="a\", for=6.6.6.6"', "198.51.100.17", id="escaped quotes"),
         pytest.param(r'for=6.6.6.6;by="a\\", for=198.51.100.17', "198.51.100.17", id="quotes after an escaped escape"),
+        pytest.param(r'for="198\.51.100\.17"', "198.51.100.17", id="an escape within quotes"),
         pytest.param('for="198.51.100.17', "unknown", id="a proxy that leaves quotes open"),
         pytest.param("", "10.1.2.3", id="nothing"),
     ],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from estimatesync_api.core.connections import ConnectionLimiter, compute_bound
+from estimatesync_api.core.connections import HEAD_SECONDS, ConnectionLimiter, compute_bound
 
 
 @dataclass(eq=False)
@@ -61,6 +61,10 @@ def test_the_bound_is_for_each_address(peers: list[str], *, is_bounded: bool) ->
     answers = [limiter.admit(Held(), peer) for peer in peers]
 
     assert [answer is not None for answer in answers] == [False, False, is_bounded]
+
+
+def test_the_head_of_a_request_has_fifteen_seconds_as_the_documentation_says() -> None:
+    assert HEAD_SECONDS == 15
 
 
 def test_a_closed_connection_makes_room() -> None:

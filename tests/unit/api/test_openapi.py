@@ -85,6 +85,18 @@ def test_the_first_example_is_the_one_that_people_know() -> None:
     }
 
 
+def test_what_is_an_instant_a_day_an_id_or_a_count_is_described_as_such() -> None:
+    bodies = DOCUMENT["components"]["schemas"]
+    accepted, asked = bodies["AcceptedBody"]["properties"], bodies["RequestBody"]["properties"]
+
+    assert accepted["timestamp"] == {"type": "string", "format": "date-time", "examples": ["2025-10-16T14:09:00.000Z"]}
+    assert accepted["sync_id"]["examples"] == ["est-20251016-140900000-k3x9q2ab"]
+    assert {name: (field["format"], field["examples"], field["default"]) for name, field in asked.items()} == (
+        dict.fromkeys(("startDate", "endDate", "start_date", "end_date"), ("date", ["2025-09-01"], None))
+    )
+    assert bodies["OutcomeBody"]["properties"]["new"] == {"type": "integer", "minimum": 0}
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
 def test_the_openapi_description_needs_no_key(unauthenticated: TestClient, path: str) -> None:
     assert unauthenticated.simulate_get(path).status_code == 200

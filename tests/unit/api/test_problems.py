@@ -99,3 +99,9 @@ def test_faults_are_listed_when_there_are_several(faults: tuple[str, ...], body:
     represented = to_problem_body(ApiError(Problem.INVALID_REQUEST, *faults))
 
     assert msgspec.to_builtins(represented) == {"success": False, "code": "invalid_request", **body}
+
+
+def test_a_problem_names_the_sync_that_goes_on_all_the_same() -> None:
+    represented = to_problem_body(ApiError(Problem.STILL_RUNNING, sync_id="est-1"))
+
+    assert msgspec.to_builtins(represented)["sync_id"] == "est-1"

@@ -51,6 +51,7 @@ def build_message(*, retryable: bool | None = None, sync_uid: str = UID) -> str:
 
 
 FAILED = build_run(1, end=20, exit_code=10)
+SECOND = build_run(2, begin=30, end=40, exit_code=10)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,24 @@ FAILED = build_run(1, end=20, exit_code=10)
         pytest.param(build_job(FAILED, build_run(2, end=40, exit_code=10)), 59, Step.WAIT, id="second-backs-off-20-s"),
         pytest.param(build_job(FAILED, build_run(2, end=40, exit_code=10)), 60, Step.START_RUN, id="second-waited"),
         pytest.param(build_job(build_run(end=9, exit_code=20)), 99, Step.DONE, id="permanent"),
+        pytest.param(build_job(FAILED, SECOND, build_run(3, begin=70)), 80, Step.WAIT, id="third-runs"),
+        pytest.param(build_job(FAILED, SECOND, build_run(3, begin=70, end=80, exit_code=0)), 99, Step.DONE, id="third"),
+        pytest.param(
+            build_job(FAILED, build_run(2, begin=30, end=40, exit_code=20)), 99, Step.DONE, id="second-permanent"
+        ),
+        pytest.param(
+            build_job(FAILED, build_run(2, begin=30, end=40, is_interrupted=True), build_run(3, begin=50, end=60)),
+            79,
+            Step.WAIT,
+            id="an-interrupted-one-does-not-count",
+        ),
+        pytest.param(
+            build_job(FAILED, build_run(2, begin=30, end=40, is_interrupted=True), build_run(3, begin=50, end=60)),
+            80,
+            Step.START_RUN,
+            id="two-counted-ones-back-off-20-s",
+        ),
+        pytest.param(build_job(build_run()), 599, Step.WAIT, id="just-before-the-deadline"),
         pytest.param(build_job(build_run(end=9)), 19, Step.START_RUN, id="lost-counts-as-failed"),
         pytest.param(
             build_job(build_run(end=9, exit_code=10, is_interrupted=True)), 9, Step.START_RUN, id="interrupted-at-once"
@@ -143,6 +162,25 @@ def test_the_message_of_the_newest_ended_run_shows_while_the_next_one_runs() -> 
     assert observation.container_reason == "Error"
 
 
+def test_of_several_runs_the_newest_that_has_ended_shows() -> None:
+    third = build_run(3, begin=70, end=80, exit_code=20, termination_message="third")
+
+    observation = map_observation(build_job(FAILED, SECOND, third))
+
+    assert (observation.state, observation.failure_reason) == (JobState.FAILED, "PodFailurePolicy")
+    assert (observation.termination_message, observation.exit_code, observation.failed_runs) == ("third", 20, 3)
+    assert observation.finished_at == at(80)
+    assert observation.failure_message == "The run failed in a way that another run cannot fix"
+
+
+def test_a_run_that_is_done_shows_as_completed() -> None:
+    observation = map_observation(build_job(FAILED, SECOND, build_run(3, begin=70, end=80, exit_code=0)))
+
+    assert (observation.state, observation.container_reason) == (JobState.SUCCEEDED, "Completed")
+    assert (observation.failure_reason, observation.failure_message) == (None, None)
+    assert (observation.failed_runs, observation.finished_at) == (2, at(80))
+
+
 def test_a_deadline_takes_what_the_run_had_to_say() -> None:
     run = build_run(end=603, exit_code=10, termination_message="interrupted")
 
@@ -200,6 +238,7 @@ def test_a_run_that_never_began_keeps_its_number() -> None:
 
     assert next_run_number(build_job(FAILED, prepared)) == 2
     assert next_run_number(build_job(FAILED)) == 2
+    assert next_run_number(build_job(FAILED, SECOND, build_run(3, begin=70))) == 4
     assert next_run_number(build_job()) == 1
 
 

@@ -15,7 +15,7 @@ from estimatesync_api.status_page.core.session import (
 )
 
 NOW = datetime(2025, 10, 17, 2, 30, tzinfo=UTC)
-MAKE = ApiKey(name="make", digest=compute_digest("made-up-key-of-make"))
+MAKE = ApiKey(name="make", digest=compute_digest("made-up-key-of-make"), is_read_only=False)
 OTHER = ApiKey(name="other", digest=compute_digest("made-up-key-of-others"), is_read_only=True)
 
 
@@ -37,7 +37,7 @@ def test_a_session_is_found_again_by_any_process_that_has_the_key() -> None:
         pytest.param([MAKE], timedelta(hours=8), id="expired"),
         pytest.param([OTHER], timedelta(), id="its key was removed"),
         pytest.param(
-            [ApiKey(name="make", digest=compute_digest("made-up-key-that-is-new"))],
+            [replace(MAKE, digest=compute_digest("made-up-key-that-is-new"))],
             timedelta(),
             id="its key was replaced",
         ),

@@ -1,8 +1,11 @@
 """One broken record is one skipped record, never more: whatever its bytes are, the others of its page are rows."""
 
+from contextlib import nullcontext
+
 import msgspec
 import pytest
-from estimatesync_job.core.errors import TransientSourceError
+from estimatesync_job.core.errors import RecordInvalidError, TransientSourceError
+from estimatesync_job.core.invalid_records import InvalidRecords
 from estimatesync_job.core.pages import FetchedPage, SourceTime, map_page
 from estimatesync_job.core.record_split import find_id, split_page
 from estimatesync_job.core.responses import Response, parse_page_response
@@ -108,6 +111,81 @@ def test_hours_are_written_as_postgresql_reads_them(hours: bytes, stored: str) -
 
     assert isinstance(row, Row)
     assert str(row.attic_tech_hours) == stored
+
+
+def break_records(*ids: int) -> FetchedPage:
+    return read_page(*(b'{"id":%d,"true_cost":"x"}' % number for number in ids))
+
+
+def test_the_first_ten_are_named_once_each_and_all_are_counted() -> None:
+    invalid = InvalidRecords(max_percent=100)
+
+    named = [placed.problem.record_id for placed in invalid.add(break_records(*range(12, 0, -1)))]
+    again = invalid.add(break_records(12, 11))
+
+    first = tuple(str(number) for number in range(12, 2, -1))
+    assert (tuple(named), again) == (first, ())
+    assert (invalid.count, invalid.ids, invalid.numbers) == (12, first, tuple(range(12, 0, -1)))
+
+
+def test_a_record_that_came_again_as_a_row_is_not_broken_any_more() -> None:
+    invalid = InvalidRecords(max_percent=0)
+    invalid.add(break_records(9, 8))
+
+    invalid.add(read_page(b'{"id":9}'))
+    corrected = invalid.ids
+    named = invalid.add(break_records(9))
+
+    assert (corrected, invalid.ids, len(named)) == (("8",), ("8", "9"), 1)
+
+
+def test_a_record_without_an_id_is_named_by_its_place() -> None:
+    invalid = InvalidRecords(max_percent=100)
+
+    invalid.add(read_page(b'{"id":9}', b'{"name":"x"}', b'{"id":"a-b"}'))
+
+    assert (invalid.ids, invalid.numbers) == (("record 2 on page 1", "a-b"), ())
+
+
+@pytest.mark.parametrize(
+    ("broken", "records", "max_percent", "is_refused"),
+    [
+        pytest.param(0, 0, 0, False, id="none of none"),
+        pytest.param(1, 100, 1, False, id="the whole share"),
+        pytest.param(1, 99, 1, True, id="more than the share"),
+        pytest.param(1, 1000, 0, True, id="none is allowed"),
+        pytest.param(3, 3, 100, False, id="all are allowed"),
+    ],
+)
+def test_so_many_of_a_hundred_may_be_left_out(broken: int, records: int, max_percent: int, *, is_refused: bool) -> None:
+    invalid = InvalidRecords(max_percent=max_percent)
+    if broken:
+        invalid.add(break_records(*range(broken, 0, -1)))
+
+    with pytest.raises(RecordInvalidError) if is_refused else nullcontext():
+        invalid.check(records)
+
+
+@pytest.mark.parametrize(
+    ("broken", "more"),
+    [
+        pytest.param(1, "", id="one"),
+        pytest.param(3, " 2 more are broken: 2, 1.", id="three"),
+        pytest.param(10, " 9 more are broken: 9, 8, 7, 6, 5, 4, 3, 2, 1.", id="as many as are named"),
+        pytest.param(11, " 10 more are broken: 10, 9, 8, 7, 6, 5, 4, 3, 2, ….", id="too many to name"),
+    ],
+)
+def test_too_many_broken_records_end_the_sync_by_name(broken: int, more: str) -> None:
+    invalid = InvalidRecords(max_percent=0)
+    invalid.add(break_records(*range(broken, 0, -1)))
+
+    with pytest.raises(RecordInvalidError) as raised:
+        invalid.check(100)
+
+    assert str(raised.value) == (
+        f"Record 1 on page 1 (id {broken}) cannot be stored: true_cost is not a number. Nothing was stored; "
+        f"correct the record in Attic Tech and sync again.{more}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SyncError, TransientSourceError
+from estimatesync_job.core.errors import (
+    CredentialsRefusedError,
+    LoginFailedError,
+    SourceInvalidError,
+    SyncError,
+    TransientSourceError,
+)
 from estimatesync_job.core.responses import (
     FieldsRefusedError,
     Response,
@@ -90,6 +96,14 @@ def test_a_token_is_refused_whether_fields_are_named_or_not(status: int) -> None
         pytest.param(build_answer(500), TransientSourceError, "HTTP 500", id="server-error"),
         pytest.param(build_answer(429), TransientSourceError, "HTTP 429", id="too-many-requests"),
         pytest.param(build_answer(408), TransientSourceError, "HTTP 408", id="request-timeout"),
+        pytest.param(build_answer(425), TransientSourceError, "HTTP 425", id="too-early"),
+        pytest.param(
+            build_answer(405), SourceInvalidError, r"refuses the request \(HTTP 405\): no reason", id="method"
+        ),
+        pytest.param(build_answer(300), SourceInvalidError, r"another path \(HTTP 300\)", id="redirect-to-nowhere"),
+        pytest.param(
+            build_answer(399, location="/login"), SourceInvalidError, r"another path \(HTTP 399\)", id="redirect-here"
+        ),
         pytest.param(build_answer(body=b'{"docs":[{"id"'), TransientSourceError, "cut short", id="cut-short"),
         pytest.param(build_answer(body=b"<html>"), TransientSourceError, "malformed", id="called-json-but-not"),
         pytest.param(build_answer(content_type="text/html"), TransientSourceError, "text/html", id="html"),
@@ -150,24 +164,55 @@ def test_a_refused_token_is_distinguished_from_other_errors(status: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "message", "kind"),
     [
         pytest.param(
-            build_refusal(401, "The email or password provided is incorrect."), "Invalid credentials", id="401"
+            build_refusal(401, "The email or password provided is incorrect."),
+            "Invalid credentials",
+            CredentialsRefusedError,
+            id="401",
         ),
-        pytest.param(build_answer(401, b"<html>"), "Invalid credentials", id="401-without-json"),
-        pytest.param(build_refusal(400, "The following field is invalid: email"), "Invalid credentials", id="400"),
-        pytest.param(build_refusal(403, "Invalid credentials."), "Invalid credentials", id="403"),
-        pytest.param(build_refusal(401, "This user is locked."), "This user is locked.", id="locked"),
-        pytest.param(build_refusal(403, "Please verify your email."), "Please verify your email.", id="not-verified"),
-        pytest.param(build_answer(403, b""), "HTTP 403", id="403-without-a-word"),
+        pytest.param(
+            build_refusal(401, "Nope."), "Invalid credentials", CredentialsRefusedError, id="401-in-any-words"
+        ),
+        pytest.param(build_answer(401, b"<html>"), "Invalid credentials", LoginFailedError, id="401-without-json"),
+        pytest.param(
+            build_answer(401, b'{"message":"Wrong."}'),
+            "Invalid credentials",
+            CredentialsRefusedError,
+            id="bare-message",
+        ),
+        pytest.param(
+            build_refusal(400, "The following field is invalid: email"),
+            "Invalid credentials",
+            CredentialsRefusedError,
+            id="400",
+        ),
+        pytest.param(build_refusal(400, "Nope."), "Nope.", LoginFailedError, id="400-in-other-words"),
+        pytest.param(
+            build_refusal(403, "Invalid credentials."), "Invalid credentials", CredentialsRefusedError, id="403"
+        ),
+        pytest.param(
+            build_refusal(403, "Your CREDENTIALS!"), "Invalid credentials", CredentialsRefusedError, id="capitals"
+        ),
+        pytest.param(build_refusal(401, "This user is LOCKED."), "This user is LOCKED.", LoginFailedError, id="locked"),
+        pytest.param(
+            build_refusal(403, "Please verify your email."),
+            "Please verify your email.",
+            LoginFailedError,
+            id="not-verified",
+        ),
+        pytest.param(build_answer(403, b""), "HTTP 403", LoginFailedError, id="403-without-a-word"),
     ],
 )
-def test_a_refused_login_says_why(answer: Response, message: str) -> None:
+def test_a_refused_login_says_why_and_whether_mail_or_password_is_the_cause(
+    answer: Response, message: str, kind: type[LoginFailedError]
+) -> None:
     with pytest.raises(LoginFailedError) as raised:
         parse_token(answer)
 
     assert str(raised.value) == f"Login to Attic Tech failed: {message}"
+    assert type(raised.value) is kind
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 503, 202, 200])

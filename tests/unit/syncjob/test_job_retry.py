@@ -31,6 +31,18 @@ def test_delays(failures: int, jitter: float, retry_after: float | None, delay: 
     assert computed == pytest.approx(delay)
 
 
+def test_by_default_a_request_is_tried_for_about_half_a_minute_up_to_a_minute() -> None:
+    policy = RetryPolicy()
+
+    delays = [
+        compute_retry_delay(policy, failures=failures, jitter=1.0, retry_after=None, remaining=math.inf)
+        for failures in range(1, policy.attempts)
+    ]
+
+    assert delays == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+    assert compute_retry_delay(policy, failures=1, jitter=0.0, retry_after=999.0, remaining=math.inf) == 120.0
+
+
 @pytest.mark.parametrize(
     ("retry_after", "remaining", "delay"),
     [

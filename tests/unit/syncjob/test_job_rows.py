@@ -160,6 +160,9 @@ def test_money_is_exact_to_the_cent(value: str, price: str) -> None:
     [
         pytest.param("16.25", "16.25", id="as-it-is"),
         pytest.param("1e-99999", "0.000000", id="too-fine-for-a-column"),
+        pytest.param("0.0000005", "0.000001", id="half-away-from-zero"),
+        pytest.param("1e1", "10.000000", id="exponent"),
+        pytest.param('"1e0"', "1", id="no-exponent"),
     ],
 )
 def test_hours_keep_their_fraction(value: str, hours: str) -> None:
@@ -173,6 +176,11 @@ def test_hours_keep_their_fraction(value: str, hours: str) -> None:
     ("changes", "column", "value"),
     [
         pytest.param({"id": " 4200 "}, "attic_tech_estimate_id", 4200, id="id-as-text"),
+        pytest.param({"id": "0" * 16 + "4200"}, "attic_tech_estimate_id", 4200, id="longest-id-as-text"),
+        pytest.param({"id": 2**63 - 1}, "attic_tech_estimate_id", 2**63 - 1, id="largest-id"),
+        pytest.param({"id": -(2**63)}, "attic_tech_estimate_id", -(2**63), id="smallest-id"),
+        pytest.param({"labor_hours": 9_999_999_999}, "attic_tech_hours", Decimal(9_999_999_999), id="most-hours"),
+        pytest.param({"final_price": "-9999999999.99"}, "final_price", Decimal("-9999999999.99"), id="least-price"),
         pytest.param({"name": "a\0b"}, "name", "ab", id="nul-is-dropped"),
         pytest.param({"name": "n" * 5000}, "name", "n" * 5000, id="long-name"),
         pytest.param({"crew_notes": [{"children": [{"text": "Hi", "n": 1.5}]}]}, "crew_notes",
@@ -199,6 +207,12 @@ def test_what_can_be_kept_is_kept(changes: dict[str, object], column: str, value
         pytest.param({"id": 1.5}, "id", "is not an integer", id="id-with-fraction"),
         pytest.param({"id": True}, "id", "is not an integer", id="id-boolean"),
         pytest.param({"id": 2**63}, "id", "is not an integer", id="id-beyond-bigint"),
+        pytest.param({"id": -(2**63) - 1}, "id", "is not an integer", id="id-below-bigint"),
+        pytest.param({"id": "0" * 17 + "4200"}, "id", "is not an integer", id="id-of-too-many-digits"),
+        pytest.param({"labor_hours": 10**10}, "labor_hours", "is too large: it must be below 10,000,000,000",
+                     id="too-many-hours"),
+        pytest.param({"labor_hours": -(10**10)}, "labor_hours", "is too large", id="too-few-hours"),
+        pytest.param({"final_price": "-9999999999.995"}, "final_price", "is too large", id="too-small-once-rounded"),
         pytest.param({"createdAt": "yesterday"}, "createdAt", "is not a date", id="no-date"),
         pytest.param({"updatedAt": 1_760_623_740}, "updatedAt", "is not a date", id="seconds-are-no-date"),
         pytest.param({"true_cost": "12 dollars"}, "true_cost", "is not a number", id="money-of-words"),

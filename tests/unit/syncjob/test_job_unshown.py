@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_contract.attic_tech import shows_only_id
+from estimatesync_job.core.errors import FieldsUnshownError
 from estimatesync_job.core.rows import Row, map_records
-from estimatesync_job.core.unshown import find_hidden
+from estimatesync_job.core.unshown import PATHS, UnshownCounts, check_unshown, find_hidden
 
 SHOWN: dict[str, Any] = {
     "id": 1,
@@ -114,3 +115,44 @@ def test_a_column_that_no_record_shows_is_hidden(records: list[dict[str, Any]], 
 
 def test_every_column_but_the_id_may_be_hidden() -> None:
     assert (*map_changed({})[2],) == tuple(name for name in Row._fields if name != "attic_tech_estimate_id")
+
+
+@pytest.mark.parametrize(
+    ("columns", "estimates", "max_percent", "fields"),
+    [
+        pytest.param({}, 100, 0, None, id="all is shown"),
+        pytest.param({"branch_name": 9}, 9, 0, None, id="too few to tell"),
+        pytest.param({"branch_name": 1}, 10, 10, None, id="the whole share"),
+        pytest.param({"branch_name": 2}, 10, 10, "branch of 2 of 10", id="more than the share"),
+        pytest.param({"branch_name": 1}, 10, 0, "branch of 1 of 10", id="none is allowed"),
+        pytest.param(
+            {"sales_person_name": 3, "customer_email": 5, "branch_name": 1},
+            20,
+            10,
+            "client.email, user of 5 of 20",
+            id="the fields beyond the share, in their order",
+        ),
+    ],
+)
+def test_so_many_of_a_hundred_may_lack_a_field(
+    columns: dict[str, int], estimates: int, max_percent: int, fields: str | None
+) -> None:
+    counts = UnshownCounts(estimates=max(columns.values(), default=0), columns=columns)
+
+    try:
+        check_unshown(counts, estimates=estimates, max_percent=max_percent)
+        said = None
+    except FieldsUnshownError as error:
+        said = str(error)
+
+    assert (said and said.partition(" estimates,")[0]) == (fields and f"Attic Tech does not show {fields}")
+
+
+def test_fields_have_the_names_of_attic_tech_in_the_order_of_the_columns() -> None:
+    columns = dict.fromkeys(sorted(PATHS), 1)
+
+    assert UnshownCounts(estimates=1, columns=columns).fields == (
+        *("name", "client", "client.email", "client.phone", "property", "true_cost", "retail_cost", "final_price"),
+        *("sub_services_retail_cost", "discount_provided", "tax_details", "labor_hours", "crew_notes"),
+        *("payment_method", "createdAt", "updatedAt", "branch", "user", "status"),
+    )
