@@ -41,6 +41,10 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
     return container
 
 
+def test_it_is_a_job(job: dict[str, Any]) -> None:
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
+
+
 def test_the_job_is_named_by_uid_and_owned_by_its_sync(job: dict[str, Any]) -> None:
     assert (job["metadata"]["name"], job["metadata"]["namespace"]) == ("estimatesync-uid-a", "ns")
     assert job["metadata"]["ownerReferences"] == [
@@ -69,15 +73,23 @@ def test_job_and_pod_carry_the_labels_by_which_they_are_found(
 
     labels = job["metadata"]["labels"]
     assert labels == job["spec"]["template"]["metadata"]["labels"]
-    assert (labels["botzilla.io/sync"], labels["app.kubernetes.io/managed-by"]) == ("n" * 63, "estimatesync")
+    assert labels == {
+        "app.kubernetes.io/name": "estimatesync",
+        "app.kubernetes.io/component": "sync",
+        "app.kubernetes.io/managed-by": "estimatesync",
+        "botzilla.io/sync": "n" * 63,
+    }
     assert max(map(len, labels.values())) <= 63
 
 
 def test_the_pod_passes_the_restricted_pod_security_standard(pod: dict[str, Any], container: dict[str, Any]) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted."""
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["runAsUser"] > 0
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -92,6 +104,32 @@ def test_the_pod_has_no_rights_and_does_not_restart(pod: dict[str, Any]) -> None
     assert pod["enableServiceLinks"] is False
     assert (pod["restartPolicy"], pod["serviceAccountName"]) == ("Never", "estimatesync-sync")
     assert pod["nodeSelector"] == {"pool": "batch"}
+    assert pod["terminationGracePeriodSeconds"] == 10
+
+
+def test_the_program_runs_in_a_file_system_that_it_cannot_write_but_for_its_own_tmp(
+    pod: dict[str, Any], container: dict[str, Any]
+) -> None:
+    assert (container["name"], container["command"]) == ("sync", ["python", "-m", "estimatesync_job"])
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - the pod's own
+
+
+def test_image_and_requests_are_those_of_the_deployment(
+    make_sync: Callable[..., EstimateSync], make_job_settings: MakeSettings
+) -> None:
+    settings = make_job_settings(
+        image="registry.example/job:1",
+        image_pull_policy="Always",
+        cpu_request="1m",
+        memory_request="2Mi",
+        memory_limit="3Mi",
+    )
+
+    (container,) = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]["containers"]
+
+    assert (container["image"], container["imagePullPolicy"]) == ("registry.example/job:1", "Always")
+    assert container["resources"] == {"requests": {"cpu": "1m", "memory": "2Mi"}, "limits": {"memory": "3Mi"}}
 
 
 def test_secrets_are_named_never_held(container: dict[str, Any]) -> None:
@@ -165,10 +203,12 @@ def test_certificate_authorities_are_mounted_and_trusted_by_source_and_database(
     pod = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]
 
     (container,) = pod["containers"]
-    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     variables = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert {"name": "authorities", "configMap": {"name": "company-ca"}} in pod["volumes"]
-    assert variables["SSL_CERT_FILE"] == variables["PGSSLROOTCERT"] == f"{mounts['authorities']}/ca.crt"
+    assert container["volumeMounts"][1:] == [
+        {"name": "authorities", "mountPath": "/etc/estimatesync/authorities", "readOnly": True}
+    ]
+    assert variables["SSL_CERT_FILE"] == variables["PGSSLROOTCERT"] == "/etc/estimatesync/authorities/ca.crt"
 
 
 def test_a_traced_job_gets_its_traceparent_and_the_headers_of_the_collector(

@@ -1,13 +1,13 @@
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.result import ResultError
-from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import Condition, ConditionStatus, Phase, Results
+from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.status import Condition, ConditionStatus, Phase, Results, UnshownFields
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import (
     compute_end,
@@ -32,7 +32,32 @@ def test_a_good_result_is_a_success_with_its_counts(make_sync: MakeSync, finishe
         Reason.SUCCEEDED,
         "New: 45, Updated: 1564",
     )
-    assert outcome.results.total_processed == 1609
+    assert (outcome.results.total_processed, outcome.pages) == (1609, 17)
+
+
+@pytest.mark.parametrize(
+    ("skipped", "unshown", "message"),
+    [
+        pytest.param(2, None, "New: 45, Updated: 1564, Skipped: 2", id="skipped"),
+        pytest.param(
+            0,
+            UnshownFields(estimates=3, fields=("branch", "user")),
+            "New: 45, Updated: 1564. Attic Tech does not show branch, user of 3: what is stored of these is kept",
+            id="not shown",
+        ),
+    ],
+)
+def test_a_success_says_what_was_left_out(
+    make_sync: MakeSync, skipped: int, unshown: UnshownFields | None, message: str
+) -> None:
+    results = Results(new_estimates=45, updated_estimates=1564, skipped_estimates=skipped)
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    result = SyncResult(sync_uid="uid-a", date_range=days, results=results, seconds=1.0, unshown=unshown)
+    job = JobObservation(state=JobState.SUCCEEDED, termination_message=build_result_bytes(result).decode())
+
+    outcome = compute_outcome(job, make_sync("a"))
+
+    assert (outcome.message, outcome.unshown) == (message, unshown)
 
 
 @pytest.mark.parametrize(

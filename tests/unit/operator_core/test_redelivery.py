@@ -47,6 +47,23 @@ def test_a_long_value_is_remembered_by_its_digest(make_sync: MakeSync) -> None:
     assert len(tokens) == 2
 
 
+@pytest.mark.parametrize(("length", "is_kept"), [(64, True), (65, False)])
+def test_a_value_of_up_to_64_characters_is_remembered_as_it_is(
+    make_sync: MakeSync, length: int, *, is_kept: bool
+) -> None:
+    token = compute_redelivery_token(_annotate(make_sync("a"), "x" * length))
+
+    assert (token == "x" * length) is is_kept
+
+
+def test_a_callback_that_had_no_target_gets_an_id_and_its_environment(make_sync: MakeSync) -> None:
+    sync = _annotate(_finished(make_sync, state=CallbackState.DISABLED), "1")
+
+    callback = compute_redelivery(sync, environment="e", has_target=True)
+
+    assert callback == CallbackStatus(state=CallbackState.PENDING, id="msg_uid-a", environment="e", redelivery="1")
+
+
 def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: MakeSync) -> None:
     before: dict[str, Any] = {
         "attempts": 10,

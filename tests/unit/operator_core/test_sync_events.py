@@ -69,6 +69,27 @@ def _callback(state: CallbackState, attempts: int = 0, **fields: Any) -> Estimat
             id="one more failed attempt",
         ),
         pytest.param(
+            _callback(CallbackState.RETRYING, 1),
+            _callback(CallbackState.RETRYING, 2, last_status_code=502),
+            ("Warning", "CallbackRetrying", "Attempt 2: HTTP 502"),
+            id="one more, without a time",
+        ),
+        pytest.param(
+            _callback(CallbackState.RETRYING, 2),
+            _callback(CallbackState.FAILED, 2, last_error="gone"),
+            ("Warning", "CallbackFailed", "Attempt 2: gone"),
+            id="given up without another attempt",
+        ),
+        pytest.param(
+            _callback(CallbackState.FAILED, 2),
+            _callback(CallbackState.DISABLED),
+            ("Normal", "CallbackDisabled", ""),
+            id="disabled without a word",
+        ),
+        pytest.param(
+            _status(Phase.RUNNING, "Running"), EstimateSyncStatus(phase=Phase.FAILED), ("Warning", "", ""), id="silent"
+        ),
+        pytest.param(
             _callback(CallbackState.RETRYING, 9),
             _callback(CallbackState.FAILED, 10, last_status_code=503, last_error="HTTP 503: down"),
             ("Warning", "CallbackFailed", "Attempt 10: HTTP 503: down"),
@@ -103,6 +124,9 @@ def test_a_transition_makes_one_event(
             _status(Phase.QUEUED, "Queued", "Position 2"), _status(Phase.QUEUED, "Queued", "Position 1"), id="position"
         ),
         pytest.param(_status(Phase.QUEUED, "Queued"), _status(Phase.QUEUED, "Suspended"), id="suspended by a person"),
+        pytest.param(_status(Phase.QUEUED, "Suspended"), _status(Phase.QUEUED, "Queued"), id="and let go"),
+        pytest.param(_status(Phase.RUNNING, "Running"), _status(Phase.RUNNING, "Stopping"), id="being stopped"),
+        pytest.param(_status(Phase.RUNNING, "JobRefused"), _status(Phase.RUNNING, "Starting"), id="started again"),
         pytest.param(
             EstimateSyncStatus(phase=Phase.SUCCEEDED), _callback(CallbackState.PENDING), id="callback on record"
         ),

@@ -63,6 +63,8 @@ def test_the_least_amount_can_be_seen() -> None:
     (bar,) = build_chart([Sample(amounts=(("new", 0.001),), title="", label="")], [(100, "100")]).bars
 
     assert bar.slices[0].height == 1.0
+    # In the middle, as it is the only one.
+    assert (bar.x, bar.width) == (384.0, 28.0)
 
 
 @pytest.mark.parametrize(("bars", "labels"), [(6, 6), (7, 4), (12, 6), (13, 5), (60, 6)])
