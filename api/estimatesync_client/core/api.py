@@ -33,7 +33,7 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which syncs to list, newest first; instants and days as the API takes them."""
 
-    limit: int = 20
+    limit: int
     statuses: tuple[str, ...] = ()
     since: str | None = None
     until: str | None = None

@@ -29,6 +29,9 @@ EQUIVALENT: Final = Path(__file__).parent / "equivalent.toml"
 REQUIRED_PERCENT: Final = 90
 _SEEDS: Final = 2**32
 _LIMIT: Final = 600
+"""Seconds of the processor for all tests of a folder, while they are watched."""
+_PATIENCE: Final = 10
+"""How many times its time on the processor a process may take: on a busy machine it has to wait for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +113,12 @@ class _Laboratory:
         # The one that takes longest begins.
         folders.sort(key=lambda folder: folder.name != "simulator")
         tasks = [
-            Task(item=folder, work=partial(record, ROOT, folder, files), processor_seconds=_LIMIT, seconds=_LIMIT)
+            Task(
+                item=folder,
+                work=partial(record, ROOT, folder, files),
+                processor_seconds=_LIMIT,
+                seconds=_PATIENCE * _LIMIT,
+            )
             for folder in folders
         ]
         witnesses, failed = list[Witness](), list[str]()
@@ -136,7 +144,7 @@ class _Laboratory:
                 yield answer.item
 
     def _run_one(self, work: Any) -> Any:
-        task = Task(item=None, work=work, processor_seconds=_LIMIT, seconds=_LIMIT)
+        task = Task(item=None, work=work, processor_seconds=_LIMIT, seconds=_PATIENCE * _LIMIT)
         return next(iter(run_all([task], jobs=1, directory=self._directory))).value
 
 
@@ -152,7 +160,7 @@ def _build_task(mutation: Mutation, seen_by: Sequence[Witness]) -> Task[Mutation
         item=mutation,
         work=lambda: try_mutation(ROOT, mutation, seen_by) if seen_by else SURVIVED,
         processor_seconds=round(seconds),
-        seconds=5 * seconds,
+        seconds=_PATIENCE * seconds,
     )
 
 

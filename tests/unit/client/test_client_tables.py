@@ -5,7 +5,16 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from estimatesync_client.core.api import Progress, Results, Sync, parse_sync
+from estimatesync_client.core.api import (
+    Callback,
+    Progress,
+    Results,
+    Sync,
+    Unshown,
+    parse_acted,
+    parse_started,
+    parse_sync,
+)
 from estimatesync_client.core.diagnoses import Verdict
 from estimatesync_client.core.errors import (
     ClientError,
@@ -67,6 +76,12 @@ def test_what_the_server_leaves_out_is_nothing() -> None:
     assert sync.progress == Progress(page=0, total_pages=0, fetched=0, percent=0, text="")
     assert sync.results == Results(new_estimates=0, updated_estimates=0, unchanged_estimates=0, skipped_estimates=0)
     assert (sync.reason, sync.message, sync.callback, sync.date_range) == (None, None, None, None)
+    partial = parse_sync({"sync_id": "est-1", "status": "failed", "callback": {"state": "pending"}, "unshown": {}})
+    assert (partial.callback, partial.unshown) == (
+        Callback(state="pending", attempts=0),
+        Unshown(estimates=0, fields=()),
+    )
+    assert parse_started({"sync_id": "est-1"}).message == parse_acted({}).message == ""
 
 
 def test_a_verdict_has_its_word_and_its_sign() -> None:

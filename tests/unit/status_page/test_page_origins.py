@@ -36,6 +36,15 @@ def test_the_origin_is_what_the_browser_sees(
     assert origin == expected
 
 
+def test_without_a_proxy_the_origin_is_that_of_the_connection() -> None:
+    origins = [
+        read_origin(scheme="http", host="sync.example", headers={}, is_proxy_trusted=is_trusted)
+        for is_trusted in (False, True)
+    ]
+
+    assert origins == [Origin(is_secure=False, host="sync.example")] * 2
+
+
 @pytest.mark.parametrize(
     ("fetch_site", "sent_origin", "expected"),
     [

@@ -99,10 +99,11 @@ def test_a_session_and_a_form_outlive_an_upgrade() -> None:
 
 
 def test_a_cookie_that_is_longer_than_any_of_ours_is_not_even_read() -> None:
-    long = build_session(MAKE, now=NOW, hours=8, nonce="0" * 200)
+    longest = build_session(MAKE, now=NOW, hours=8, nonce="0" * (256 - len(begin(nonce="").cookie)))
+    longer = build_session(MAKE, now=NOW, hours=8, nonce=f"{longest.nonce}0")
 
-    assert len(long.cookie) > 256
-    assert find_session(long.cookie, [MAKE], now=NOW) is None
+    assert (len(longest.cookie), len(longer.cookie)) == (256, 257)
+    assert [find_session(each.cookie, [MAKE], now=NOW) for each in (longest, longer)] == [longest, None]
 
 
 def test_a_form_token_is_of_one_session_and_one_address() -> None:
