@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.settings import (
     ATTIC_TECH_EMAIL,
     ATTIC_TECH_PASSWORD,
@@ -15,6 +16,7 @@ from estimatesync_contract.settings import (
     CALLBACK_URL,
     DATABASE_SCHEMA,
     DATABASE_URL,
+    SYNC_LOGIN_RETRY,
     SettingsReader,
     TextSetting,
     is_http_url,
@@ -108,11 +110,17 @@ def parse_key(environment: Mapping[str, str]) -> ApiKey:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSettings:
-    """Attic Tech and an account there."""
+    """Attic Tech and an account there, and whether a person wants it tried once more."""
 
     url: str
     email: str = field(repr=False)
     password: str = field(repr=False)
+    retry: str = ""
+
+    @property
+    def credentials(self) -> Credentials:
+        """What syncs log in with."""
+        return Credentials(url=self.url, email=self.email, password=self.password, retry=self.retry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +162,7 @@ def _read_source(reader: SettingsReader) -> SourceSettings | None:
     if not (email and password):
         return None
     url = reader.read_text(ATTIC_TECH_URL) or ATTIC_TECH_URL.default
-    return SourceSettings(url=url.rstrip("/"), email=email, password=password)
+    return SourceSettings(url=url.rstrip("/"), email=email, password=password, retry=reader.read_text(SYNC_LOGIN_RETRY))
 
 
 def _read_database(reader: SettingsReader) -> DatabaseSettings | None:

@@ -19,6 +19,7 @@ from estimatesync_contract import log_lines
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.proxies import format_skipped_exceptions
+from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.result import ExitCode, SyncResult, build_result_bytes
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.status import Results
@@ -34,7 +35,6 @@ from estimatesync_job.adapters.tracing import TracedLog, note_results, open_trac
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Log, OpenSource, OpenStore, Source, StoredRun
-from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
 from estimatesync_job.sync import Sync
 

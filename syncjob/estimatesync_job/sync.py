@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract import log_lines
+from estimatesync_contract.refused_login import SALT_BYTES, Credentials, RefusedLogin
 from estimatesync_contract.status import Results
 
 from estimatesync_job.core.errors import CredentialsRefusedError, SyncError
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
-from estimatesync_job.core.refused_login import SALT_BYTES, Credentials, RefusedLogin, check_refusal
+from estimatesync_job.core.refused_login import check_refusal
 from estimatesync_job.transfer import ReadPage, Transfer, read_pages
 
 

@@ -9,12 +9,13 @@ from typing import Final, LiteralString
 import msgspec
 from estimatesync_contract.database_url import check_database_url
 from estimatesync_contract.names import SYNC_TABLES
+from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_postgres.text_encodings import COMPLETE
 
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.settings import DatabaseSettings
 
-_CONNECT_SECONDS: Final = 5
+_DEFAULTS: Final = {"connect_timeout": 5, "application_name": "estimatesync-doctor"}
 _CURE: Final = "Check DATABASE_URL and the server"
 _QUERY: Final[LiteralString] = """
     SELECT
@@ -70,6 +71,20 @@ def check_database(target: DatabaseSettings) -> Finding:
     return decide_rights(rights, schema=target.schema)
 
 
+def read_refused_login(target: DatabaseSettings) -> RefusedLogin | None:
+    """Read which credentials Attic Tech has refused; None where that cannot be told."""
+    try:
+        check_database_url(target.url)
+        import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
+    except (ValueError, ImportError):
+        return None
+    try:
+        return asyncio.run(_fetch_refused_login(target))
+    except psycopg.Error:
+        # The check of the database says what is wrong, if anything is: there may be no table yet.
+        return None
+
+
 def decide_rights(rights: Rights, *, schema: str) -> Finding:
     """Decide whether the next sync could store its rows. A complete schema needs no right to create."""
     may = "write to" if rights.has_schema else "create"
@@ -101,12 +116,19 @@ def _diagnose(rights: Rights) -> Diagnosis:
     return next((diagnosis for is_so, diagnosis in faults if is_so), Diagnosis.DATABASE_READY)
 
 
+async def _fetch_refused_login(target: DatabaseSettings) -> RefusedLogin | None:
+    from estimatesync_postgres.connection import create_connection  # noqa: PLC0415 - it stands on the driver
+    from estimatesync_postgres.refused_login import fetch_refused_login  # noqa: PLC0415 - the same
+
+    async with await create_connection(target.url, defaults=_DEFAULTS) as connection:
+        return await fetch_refused_login(connection, schema=target.schema)
+
+
 async def _fetch_rights(target: DatabaseSettings) -> Rights:
     from estimatesync_postgres.connection import create_connection  # noqa: PLC0415 - it stands on the driver
     from estimatesync_postgres.hindrances import fetch_hindrances  # noqa: PLC0415 - the same
 
-    defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "estimatesync-doctor"}
-    async with await create_connection(target.url, defaults=defaults) as connection:
+    async with await create_connection(target.url, defaults=_DEFAULTS) as connection:
         row = await (await connection.execute(_QUERY, {"schema": target.schema})).fetchone()
         hindrances = await fetch_hindrances(connection, schema=target.schema, tables=SYNC_TABLES)
     if row is None:

@@ -159,6 +159,11 @@ class Diagnosis(Enum):
         "{host} refuses the login: {detail}",
         "Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
     )
+    SOURCE_REFUSED_BEFORE = (
+        _FAULT,
+        "{detail}, at {moment} of a sync; not tried again, because a few wrong passwords lock the account",
+        "Correct ATTIC_TECH_EMAIL or ATTIC_TECH_PASSWORD; if both are right, change SYNC_LOGIN_RETRY, to any text",
+    )
     SOURCE_DENIES_LIST = (
         _FAULT,
         "{host} accepts the login but does not let it list estimates (HTTP {detail})",

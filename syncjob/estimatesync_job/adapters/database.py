@@ -15,10 +15,12 @@ from typing import Any, Final
 import msgspec
 import psycopg
 from estimatesync_contract.names import SYNC_TABLES
+from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_postgres.connection import FaultError, SilenceError, create_connection, read_encoding, read_fault
 from estimatesync_postgres.faults import build_hidden_rows, build_kept_out, build_view
 from estimatesync_postgres.hindrances import FIND_HINDRANCES, Hindrances, build_hindrances, fetch_hindrances
+from estimatesync_postgres.refused_login import READ_REFUSED_LOGIN, build_refused_login
 from estimatesync_postgres.session import CONFIGURE, build_configuration, configure_transaction, say_how_to_begin
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
 from psycopg.errors import UndefinedColumn, UndefinedTable
@@ -27,7 +29,6 @@ from estimatesync_job.adapters.migrations import find_missing, read_sql, write_m
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
-from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.settings import Settings
@@ -50,7 +51,8 @@ _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 _OPEN: Final = b";".join([
     CONFIGURE.encode(),
     FIND_HINDRANCES.encode(),
-    *(read_sql(f"read_{name}") for name in ("applied_versions", "committed_run", "refused_login")),
+    *(read_sql(f"read_{name}") for name in ("applied_versions", "committed_run")),
+    READ_REFUSED_LOGIN.encode(),
     read_sql("create_staging"),
 ])  # fmt: skip
 """All that a sync asks before it logs in, in one message: the server may be far away."""
@@ -280,7 +282,8 @@ class PostgresStore:
 
     async def _count_kept_out(self) -> int:
         """Count what a trigger, a rule or a view has dropped without a word: an incomplete merge is none."""
-        cursor = await self._connection.execute(read_sql("count_kept_out"))
+        parameters = {"sync_uid": self._settings.sync_uid}
+        cursor = await self._connection.execute(read_sql("count_kept_out"), parameters)
         row = await cursor.fetchone()
         return int(row[0]) if row else 0
 
@@ -333,13 +336,6 @@ class PostgresStore:
     async def _fetch_run(self, statement: str, **parameters: object) -> StoredRun | None:
         cursor = await self._connection.execute(read_sql(statement), parameters)
         return _build_run(await cursor.fetchone())
-
-
-def _build_refusal(row: tuple[Any, ...] | None) -> RefusedLogin | None:
-    if row is None:
-        return None
-    salt, digest, refused_at, said = row
-    return RefusedLogin(salt=salt, digest=digest, refused_at=refused_at, said=said)
 
 
 def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
@@ -409,7 +405,7 @@ async def _fetch_opening(connection: AsyncConnection, settings: Settings) -> Ope
     _refuse(build_hindrances(hindrances), schema)
     return Opening(
         run=_build_run(next(iter(runs), None)),
-        refusal=_build_refusal(next(iter(refusals), None)),
+        refusal=build_refused_login(refusals),
         is_migrated=not find_missing({version for (version,) in versions}),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.status import Results
 from estimatesync_tracing.context import format_span_id, format_trace_id
 from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
@@ -26,7 +27,6 @@ from estimatesync_job.core.ports import (
     Unshown,
 )
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
-from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 
 

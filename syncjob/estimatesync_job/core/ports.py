@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
+from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.status import Results, UnshownFields
 
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
-from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import UnshownCounts
 

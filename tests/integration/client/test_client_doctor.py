@@ -2,11 +2,14 @@
 
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -125,6 +128,66 @@ def test_a_wrong_password_is_distinguished_from_an_unreachable_source(
     assert {finding["cause"] for finding in nowhere.values()} == {"ATTIC_TECH_URL is not a URL"}
     assert away["cause"] == "nothing listens at 127.0.0.1"
     assert "ATTIC_TECH_URL" in away["cure"]
+
+
+def run_sync(directory: Path, **environment: str) -> None:
+    """Run the sync program as a job does."""
+    own = {"SYNC_ID": "est-1", "SYNC_UID": str(uuid4()), "SYNC_START_DATE": "2025-01-01", "SYNC_END_DATE": "2025-10-16"}
+    given = {"TERMINATION_MESSAGE_PATH": str(directory / "result"), "SYNC_RETRY_SECONDS": "0"}
+    subprocess.run(
+        [sys.executable, "-m", "estimatesync_job"],
+        env=own | given | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "tries"),
+    [
+        pytest.param({}, 0, id="the-same"),
+        pytest.param({"ATTIC_TECH_URL": "{url}/"}, 0, id="the-same-with-a-slash"),
+        pytest.param({"ATTIC_TECH_PASSWORD": "nor-this-one"}, 1, id="another-password"),
+        pytest.param({"ATTIC_TECH_EMAIL": "other@attic-tech.example"}, 1, id="another-account"),
+        pytest.param({"SYNC_LOGIN_RETRY": "2025-10-16"}, 1, id="a-persons-word"),
+        pytest.param({"DATABASE_URL": ""}, 1, id="no-database-to-ask"),
+        pytest.param({"DATABASE_URL": "mysql://nowhere"}, 1, id="not-a-database"),
+        pytest.param({"DATABASE_SCHEMA": "other"}, 1, id="other-tables"),
+    ],
+)
+def test_credentials_that_a_sync_has_had_refused_are_not_tried_again(
+    examine: Callable[..., Any], login: dict[str, str], sample: RunningSample, database_url: str, tmp_path: Path,
+    change: dict[str, str], tries: int,
+) -> None:  # fmt: skip
+    wrong = login | {"ATTIC_TECH_PASSWORD": "not-this-one", "DATABASE_URL": database_url}
+    run_sync(tmp_path, **wrong)
+    sample.requests.clear()
+
+    changed = {name: value.format(url=sample.url) for name, value in change.items()}
+    finding = examine("source login", **wrong | changed)
+
+    assert finding["verdict"] == "fault"
+    assert sum(request.path == "/api/users/login" for request in sample.requests) == tries
+    if not tries:
+        assert finding["cause"].startswith("Login to Attic Tech failed: Invalid credentials, at 20")
+        assert "a few wrong passwords lock the account" in finding["cause"]
+        assert "SYNC_LOGIN_RETRY" in finding["cure"]
+
+
+def test_a_sync_that_has_succeeded_since_is_newer_word_than_a_refusal(
+    examine: Callable[..., Any], login: dict[str, str], sample: RunningSample, database_url: str, tmp_path: Path
+) -> None:
+    wrong = login | {"ATTIC_TECH_PASSWORD": "not-this-one", "DATABASE_URL": database_url}
+    run_sync(tmp_path, **wrong)
+    run_sync(tmp_path, **login, DATABASE_URL=database_url)
+    sample.requests.clear()
+
+    finding = examine("source login", **wrong)
+
+    assert "refuses the login" in finding["cause"]
+    assert len(sample.requests) == 1
 
 
 def test_a_source_behind_a_private_authority_is_trusted_as_the_sync_program_trusts_it(

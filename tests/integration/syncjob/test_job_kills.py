@@ -19,13 +19,13 @@ from uuid import uuid4
 
 import pytest
 from estimatesync_contract.causes import Reason
+from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.status import Results
 from estimatesync_job.adapters.attic_tech import open_attic_tech
 from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.log import create_log
 from estimatesync_job.core.errors import DatabaseUnavailableError, SyncError
 from estimatesync_job.core.page_plan import build_plan
-from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.settings import Settings, parse_settings
 from estimatesync_job.sync import Sync
 from sample_attic_tech import RunningSample

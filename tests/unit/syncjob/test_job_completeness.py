@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import msgspec
 import pytest
+from estimatesync_contract.refused_login import Credentials, RefusedLogin
 from estimatesync_contract.status import Results
 from estimatesync_job.adapters.attic_tech import AtticTech
 from estimatesync_job.core.coverage import OVERLAP
@@ -25,7 +26,6 @@ from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
 from estimatesync_job.core.ports import Level, Source, Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
-from estimatesync_job.core.refused_login import Credentials, RefusedLogin
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import parse_settings

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from estimatesync_contract.log_lines import parse_progress
+from estimatesync_contract.refused_login import Credentials, RefusedLogin
 from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
@@ -23,7 +24,6 @@ from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, SourceTime, map_page
 from estimatesync_job.core.ports import Level, Staged, StoredRun, Transferred
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
-from estimatesync_job.core.refused_login import Credentials, RefusedLogin
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.sync import Sync

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Final, NoReturn
 
 import msgspec
+from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.status import Results
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
-from estimatesync_job.core.refused_login import RefusedLogin
 from estimatesync_job.core.rows import Row
 
 from estimatesync_simulator.sync_program.history import Effect, Step

@@ -9,12 +9,12 @@ from typing import Final, NoReturn, Protocol
 import httpx
 import msgspec
 from estimatesync_contract.attic_tech import LOGIN_PATH
+from estimatesync_contract.refused_login import Credentials
 from estimatesync_job.adapters.attic_tech import AtticTech
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Level, Log, StoredRun
 from estimatesync_job.core.ports import Source as SourcePort
-from estimatesync_job.core.refused_login import Credentials
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.main import STOP_SECONDS
 from estimatesync_job.settings import Settings, parse_settings
