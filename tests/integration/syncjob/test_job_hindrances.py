@@ -4,7 +4,7 @@ The store is used as a sync uses it, within the test's own process: these are ma
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -222,6 +222,63 @@ def test_a_trigger_that_refuses_or_drops_rows_is_told(
         sync(database_url, *ROWS)
 
     assert query("SELECT count(*) FROM botzilla.estimate") == [0]
+
+
+UPPER = (
+    "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.name = upper(NEW.name); RETURN NEW; END$$"
+)
+ON_UPDATE = "CREATE TRIGGER t {when} UPDATE ON botzilla.estimate FOR EACH ROW EXECUTE FUNCTION {function}()"
+CHANGED = tuple((identity, f"{name} again", branch) for identity, name, branch in ROWS)
+
+
+def list_names(rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    return [name for _, name, _ in sorted(rows)]
+
+
+@pytest.mark.parametrize(
+    ("statements", "names"),
+    [
+        pytest.param((DROPS, ON_UPDATE.format(when="BEFORE", function="drop_it")), None, id="dropped"),
+        pytest.param(
+            (DROPS, ON_UPDATE.format(when="BEFORE INSERT OR", function="drop_it")), None, id="dropped-like-all-else"
+        ),
+        pytest.param(
+            (
+                DROPS,
+                ON_UPDATE.format(when="BEFORE", function="drop_it"),
+                "ALTER TABLE botzilla.estimate DISABLE TRIGGER t",
+            ),
+            list_names(CHANGED),
+            id="a-trigger-that-is-off",
+        ),
+        pytest.param(
+            (DROPS, ON_UPDATE.format(when="AFTER", function="drop_it")),
+            list_names(CHANGED),
+            id="too-late-to-drop-anything",
+        ),
+        pytest.param(
+            (UPPER, ON_UPDATE.format(when="BEFORE", function="shout")),
+            [name.upper() for name in list_names(CHANGED)],
+            id="rewritten-as-somebody-wants-it",
+        ),
+    ],
+)
+def test_a_trigger_that_drops_changes_without_a_word_is_told(
+    query: Query, database_url: str, statements: tuple[str, ...], names: list[str] | None
+) -> None:
+    sync(database_url, *ROWS)
+    for statement in statements:
+        query(statement)
+
+    if names is None:
+        with pytest.raises(DatabaseRefusedError, match="keeps them out"):
+            sync(database_url, *CHANGED)
+        names = list_names(ROWS)
+    else:
+        sync(database_url, *CHANGED)
+        sync(database_url, *CHANGED)
+
+    assert query("SELECT name FROM botzilla.estimate ORDER BY attic_tech_estimate_id") == names
 
 
 @pytest.fixture
