@@ -4,6 +4,7 @@ The result is at most 4 KB of JSON: counts and a cause, no record.
 https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
 """
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
@@ -52,7 +53,8 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     """The outcome of one run. `error` is absent on success; a failed run reports zeros.
 
     During an upgrade or a rollback the operator of one version reads what the program of another wrote: a field that
-    says nothing is left out, and one that is not known is passed over.
+    says nothing is left out, one that is not known is passed over, and a reason that is not known is read as
+    InternalError, with its word behind the message.
 
     Attributes:
         pages: of the range, as read; absent where an earlier run has stored it all.
@@ -70,6 +72,9 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     skipped_ids: tuple[str, ...] = ()
     unshown: UnshownFields | None = None
     error: ResultError | None = None
+
+
+_REASON_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 
 
 class _WrittenCounts(Results, frozen=True, kw_only=True, rename="camel"):
@@ -112,12 +117,24 @@ def parse_result(message: str, *, sync_uid: str) -> SyncResult:
         BrokenResultError: Empty, not JSON, not of this shape, or another sync's.
     """
     try:
-        result = _from_written(msgspec.json.decode(message.encode(), type=_WrittenResult))
-    except (msgspec.MsgspecError, UnicodeError) as error:
+        written = _generalize(msgspec.json.decode(message.encode()))
+        result = _from_written(msgspec.convert(written, _WrittenResult))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BrokenResultError(f"the sync left no readable result: {error}") from error
     if result.sync_uid != sync_uid:
         raise BrokenResultError("the sync left the result of another sync")
     return result
+
+
+def _generalize(written: object) -> object:
+    """Replace a reason that only another version knows by a general one; its word goes into the message."""
+    if not (isinstance(written, dict) and isinstance(error := written.get("error"), dict)):
+        return written
+    reason = error.get("reason")
+    if not isinstance(reason, str) or reason in frozenset(Reason) or not _REASON_PATTERN.fullmatch(reason):
+        return written
+    words = {"reason": Reason.INTERNAL_ERROR, "message": f"{error.get('message') or 'The sync failed'} ({reason})"}
+    return {**written, "error": {**error, **words}}
 
 
 def find_committed(message: str | None, *, sync_uid: str) -> SyncResult | None:

@@ -41,6 +41,37 @@ def test_one_version_reads_what_the_program_of_another_wrote(unshown: UnshownFie
     assert set(msgspec.json.decode(written)) <= FIELDS_OF_0_1_0
 
 
+def write_reason(reason: object, **changes: object) -> str:
+    error = {"reason": reason, "message": "Attic Tech is closed today", "retryable": True} | changes
+    return msgspec.json.encode(msgspec.to_builtins(RESULT) | {"error": error}).decode()
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes", "expected"),
+    [
+        pytest.param("LoginFailed", {}, ("LoginFailed", "Attic Tech is closed today"), id="known"),
+        pytest.param("SourceClosed", {}, ("InternalError", "Attic Tech is closed today (SourceClosed)"), id="newer"),
+        pytest.param(
+            "SourceClosed", {"message": ""}, ("InternalError", "The sync failed (SourceClosed)"), id="no-words"
+        ),
+        pytest.param(
+            "SourceClosed",
+            {"since": [1]},
+            ("InternalError", "Attic Tech is closed today (SourceClosed)"),
+            id="and-more",
+        ),
+    ],
+)
+def test_a_reason_of_a_newer_version_keeps_its_words(
+    reason: str, changes: dict[str, object], expected: tuple[str, str]
+) -> None:
+    read = parse_result(write_reason(reason, **changes), sync_uid="u-1")
+
+    assert read.error is not None
+    assert (read.error.reason, read.error.message, read.error.retryable) == (*expected, True)
+    assert read.results == RESULT.results
+
+
 @pytest.mark.parametrize("letter", ["x", "é", "🔥", '"'])
 def test_the_longest_error_still_fits_the_termination_message(letter: str) -> None:
     error = ResultError(reason=Reason.INTERNAL_ERROR, message=letter * 10_000, retryable=True)
@@ -64,6 +95,11 @@ def test_the_longest_error_still_fits_the_termination_message(letter: str) -> No
         pytest.param(build_result_bytes(RESULT).decode().replace("u-1", "u-2"), id="another sync's"),
         pytest.param("[" * 100_000, id="hostile nesting"),
         pytest.param("\ud800", id="not even text"),
+        pytest.param(write_reason(None), id="no reason"),
+        pytest.param(write_reason(7), id="a number for a reason"),
+        pytest.param(write_reason("two words"), id="a reason of two words"),
+        pytest.param(write_reason("x" * 65), id="an endless reason"),
+        pytest.param(write_reason("SourceClosed", retryable="perhaps"), id="a newer reason in another shape"),
     ],
 )
 def test_anything_but_this_syncs_result_is_broken(message: str) -> None:
