@@ -33,6 +33,7 @@ from estimatesync_job.core.unshown import (
     Path,
     Polymorphic,
     Unshown,
+    find_document_id,
     find_evidence,
     has_leaf,
     read_relation,
@@ -70,6 +71,7 @@ class Named(Polymorphic, frozen=True, kw_only=True):
 class Client(Polymorphic, frozen=True, kw_only=True, rename="camel"):
     """A customer."""
 
+    id: Value = UNSET
     full_name: Value = UNSET
     first_name: Value = UNSET
     last_name: Value = UNSET
@@ -116,6 +118,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     property: Property | list[Property | list[Any] | Scalar] | Scalar | UnsetType = UNSET
 
 
+_CUSTOMER_COLUMNS: Final = ("customer_name", "customer_email", "customer_phone")
 _NO_PROPERTY: Final = Property()
 _NO_TAXES: Final = TaxDetails()
 _NOT_A_RECORD: Final = Record()
@@ -253,14 +256,9 @@ def _describe(error: Exception) -> str:
 
 def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
     place = read_relation(record.property, Property)
-    owner = UNSHOWN if place is UNSHOWN else read_relation((place or _NO_PROPERTY).client, Client)
-    # The first backend asks in this order, too.
-    customers = (owner, read_relation(record.client, Client))
+    customer = _read_customer(UNSHOWN if place is UNSHOWN else (place or _NO_PROPERTY).client, record.client)
     taxes = record.tax_details if isinstance(record.tax_details, TaxDetails) else _NO_TAXES
     texts: dict[str, Text] = {
-        "customer_name": _find_customer(customers, _map_customer_name),
-        "customer_email": _find_customer(customers, _map_email),
-        "customer_phone": _find_customer(customers, _map_phone),
         "customer_address": UNSHOWN if place is UNSHOWN else parse_text((place or _NO_PROPERTY).address),
         "branch_name": _map_name(record.branch),
         "sales_person_name": _map_name(record.user),
@@ -270,9 +268,9 @@ def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
     row = Row(
         attic_tech_estimate_id=parse_id("id", record.id),
         name=parse_text(record.name) or UNNAMED,
-        customer_name=shown["customer_name"],
-        customer_email=shown["customer_email"],
-        customer_phone=shown["customer_phone"],
+        customer_name=customer.name,
+        customer_email=customer.email,
+        customer_phone=customer.phone,
         customer_address=shown["customer_address"],
         price=parse_money("true_cost", record.true_cost),
         retail_cost=parse_money("retail_cost", record.retail_cost),
@@ -289,20 +287,46 @@ def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
         sales_person_name=shown["sales_person_name"],
         status_name=shown["status_name"] or PENDING,
     )
-    return row, tuple(column for column, value in texts.items() if value is UNSHOWN)
+    unshown = tuple(column for column, value in texts.items() if value is UNSHOWN)
+    return row, unshown if customer.is_certain else (*_CUSTOMER_COLUMNS, *unshown)
 
 
-def _find_customer(
+class _Customer(NamedTuple):
+    name: str | None
+    email: str | None
+    phone: str | None
+    is_certain: bool
+
+
+def _read_customer(*places: object) -> _Customer:
+    """Read the customer field by field, as the first backend does: what the first place that has it says.
+
+    Where one place is not shown, a field may be another customer's. Then none of them is certain, for half of one
+    customer is not to stand beside half of another: all stay as they are stored, and a new estimate gets what is shown.
+    A customer who is an id in one place and populated in the other is shown.
+
+    Args:
+        places: the owner of the property, and the client, as decoded; UNSHOWN where the place itself is not shown.
+    """
+    found = [(read_relation(place, Client), find_document_id(place)) for place in places]
+    known = {each for customer, each in found if customer is not UNSHOWN and each is not None}
+    customers = [customer for customer, each in found if not (customer is UNSHOWN and each in known)]
+    texts = [_find_text(customers, read) for read in (_map_customer_name, _map_email, _map_phone)]
+    (name, email, phone), certain = zip(*texts, strict=True)
+    return _Customer(name=name, email=email, phone=phone, is_certain=all(certain))
+
+
+def _find_text(
     customers: Iterable[Client | Literal[Unshown.UNSHOWN] | None], read: Callable[[Client], str | None]
-) -> Text:
-    """Find what the first customer who has it says; where one of them is not shown, it may exist nevertheless."""
-    is_unshown = False
+) -> tuple[str | None, bool]:
+    """Find the first text that is shown, and whether nobody before can have another."""
+    is_certain = True
     for customer in customers:
         if customer is UNSHOWN:
-            is_unshown = True
+            is_certain = False
         elif customer is not None and (text := read(customer)):
-            return text
-    return UNSHOWN if is_unshown else None
+            return text, is_certain
+    return None, is_certain
 
 
 def _map_customer_name(client: Client) -> str | None:

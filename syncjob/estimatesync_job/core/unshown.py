@@ -101,16 +101,28 @@ def read_relation(value: object, shape: type[Shape]) -> Shape | Literal[Unshown.
     Returns:
         The document; None where there is none; UNSHOWN where there is one of which only an id is shown.
     """
+    value = _unwrap(value)
+    if isinstance(value, shape):
+        return value
+    return None if value is None or value is msgspec.UNSET or value == "" else UNSHOWN
+
+
+def find_document_id(value: object) -> str | None:
+    """Find the id of what a relation leads to, in whatever way it is written; None where it is not there."""
+    value = _unwrap(value)
+    found = getattr(value, "id", None) if isinstance(value, msgspec.Struct) else value
+    return str(found) if isinstance(found, int | str) and not isinstance(found, bool) else None
+
+
+def _unwrap(value: object) -> object:
+    """Take a relation out of its list, and of `{relationTo, value}`."""
     while True:
         if isinstance(value, list):
             value = value[0] if value else None
         elif isinstance(value, Polymorphic) and isinstance(value.relation_to, str):
             value = getattr(value, "value", None)
         else:
-            break
-    if isinstance(value, shape):
-        return value
-    return None if value is None or value is msgspec.UNSET or value == "" else UNSHOWN
+            return value
 
 
 def find_evidence(record: msgspec.Struct, columns: Iterable[str]) -> Iterator[Path]:

@@ -18,6 +18,8 @@ SHOWN: dict[str, Any] = {
 }
 CUSTOMER = ("customer_name", "customer_email", "customer_phone")
 
+WHOLE = {"id": 6, "fullName": "Eva", "email": "e@example.com", "phone": "2"}
+
 
 def map_changed(*records: dict[str, Any]) -> tuple[list[Any], list[tuple[str, ...]], tuple[str, ...]]:
     """Map records; return the rows, what each does not show, and what none of them shows."""
@@ -65,8 +67,17 @@ def test_a_relation_is_shown_none_or_not_shown(branch: object, name: str | None,
     [
         pytest.param({"user": 4}, ("sales_person_name",), id="user"),
         pytest.param({"client": 5, "property": 6}, (*CUSTOMER, "customer_address"), id="client-and-property"),
-        pytest.param({"property": 6}, ("customer_address",), id="customer-known-from-the-client"),
-        pytest.param({"client": 5}, ("customer_email", "customer_phone"), id="name-known-from-the-property"),
+        pytest.param({"property": 6}, (*CUSTOMER, "customer_address"), id="the-client-may-not-be-the-owner"),
+        pytest.param({"client": 5}, (), id="the-client-is-the-owner"),
+        pytest.param({"client": "5"}, (), id="the-client-is-the-owner-by-a-text"),
+        pytest.param({"client": {"relationTo": "clients", "value": 5}}, (), id="the-client-is-the-owner-of-a-kind"),
+        pytest.param({"client": 7}, CUSTOMER, id="mail-and-phone-may-be-another-clients"),
+        pytest.param({"client": 7, "property": {"address": "x", "client": WHOLE}}, (), id="the-owner-has-all"),
+        pytest.param({"property": {"address": "x", "client": 5}}, (), id="the-owner-is-the-client"),
+        pytest.param({"property": {"address": "x", "client": [5]}}, (), id="the-owner-is-the-client-in-a-list"),
+        pytest.param({"property": {"address": "x", "client": 7}}, CUSTOMER, id="the-owner-is-another"),
+        pytest.param({"property": {"address": "x", "client": True}}, CUSTOMER, id="the-owner-is-not-an-id"),
+        pytest.param({"property": {"address": "x", "client": None}}, (), id="no-owner"),
         pytest.param({"client": None, "property": {"address": "x", "client": 5}}, CUSTOMER, id="owner"),
         pytest.param({"client": None, "property": {"address": "x", "client": [5]}}, CUSTOMER, id="list-of-owners"),
         pytest.param({"client": 5, "property": None}, CUSTOMER, id="no-property"),
@@ -76,7 +87,9 @@ def test_a_relation_is_shown_none_or_not_shown(branch: object, name: str | None,
         pytest.param({"status": [{"name": "Won"}]}, (), id="list-of-statuses"),
     ],
 )
-def test_columns_that_hang_on_an_id_are_not_shown(changes: dict[str, Any], unshown: tuple[str, ...]) -> None:
+def test_columns_that_hang_on_an_id_are_not_shown_and_a_customer_is_shown_whole_or_not_at_all(
+    changes: dict[str, Any], unshown: tuple[str, ...]
+) -> None:
     assert map_changed(SHOWN | changes)[1] == [unshown]
 
 
