@@ -35,12 +35,20 @@ class FieldFaultError(ValueError):
 
 
 def parse_id(field: str, value: Any) -> int:  # noqa: ANN401 - any JSON value
-    """Read an id that must be there: an integer, or the text of one."""
-    if isinstance(value, str) and len(value) <= _ID_MAX_LENGTH and value.strip().isdecimal():
-        value = int(value)
+    """Read an id that must be there: an integer, or the text of one as it is usually written.
+
+    007, or 7 in other digits, is not: it would take the place of 7, which Attic Tech knows as another estimate.
+    """
+    if isinstance(value, str) and len(value) <= _ID_MAX_LENGTH and is_plain_number(text := value.strip()):
+        value = int(text)
     if isinstance(value, bool) or not isinstance(value, int) or not -_BIGINT_LIMIT <= value < _BIGINT_LIMIT:
         raise FieldFaultError(field, "is missing" if value is None else "is not an integer")
     return value
+
+
+def is_plain_number(text: str) -> bool:
+    """Return whether a text is a whole number as it is usually written, without a sign and zeros in front."""
+    return text.isascii() and text.isdecimal() and (text == "0" or not text.startswith("0"))
 
 
 def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value

@@ -204,6 +204,11 @@ def test_what_can_be_kept_is_kept(changes: dict[str, object], column: str, value
     [
         pytest.param({"id": None}, "id", "is missing", id="no-id"),
         pytest.param({"id": "6f1"}, "id", "is not an integer", id="id-of-letters"),
+        pytest.param({"id": "007"}, "id", "is not an integer", id="id-with-zeros-in-front"),
+        pytest.param({"id": "00"}, "id", "is not an integer", id="id-of-zeros"),
+        pytest.param({"id": "+7"}, "id", "is not an integer", id="id-with-a-sign"),
+        pytest.param({"id": "\uff17"}, "id", "is not an integer", id="id-in-wide-digits"),
+        pytest.param({"id": "\u0667"}, "id", "is not an integer", id="id-in-other-digits"),
         pytest.param({"id": 1.5}, "id", "is not an integer", id="id-with-fraction"),
         pytest.param({"id": True}, "id", "is not an integer", id="id-boolean"),
         pytest.param({"id": 2**63}, "id", "is not an integer", id="id-beyond-bigint"),
