@@ -8,7 +8,6 @@ adopts them.
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.adapters import file_lock
-from estimatesync_local.adapters.accounts import format_refusal
+from estimatesync_local.adapters.accounts import find_foreign_path, format_refusal
 from estimatesync_local.adapters.database import describe_error, migrate, single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
 from estimatesync_local.adapters.own_files import make_directory
@@ -119,15 +118,15 @@ def _locked_directory(directory: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             make_directory(directory)
+            if (foreign := find_foreign_path(directory)) is not None:
+                raise PermissionError(format_refusal(foreign, directory))
             stack.enter_context(file_lock.locked(directory / "supervisor.lock"))
         except BlockingIOError as error:
             raise AlreadyRunningError(
                 f"Another EstimateSync uses {directory}. Stop it, or set LOCAL_DIRECTORY to another directory."
             ) from error
         except OSError as error:
-            is_ours = not directory.exists() or directory.stat().st_uid == os.geteuid()
-            cause = error if is_ours else format_refusal(directory, directory)
-            raise StartError(f"Cannot use {directory}: {cause}. Or set LOCAL_DIRECTORY to another one.") from error
+            raise StartError(f"Cannot use {directory}: {error}. Or set LOCAL_DIRECTORY to another one.") from error
         yield
 
 

@@ -461,6 +461,50 @@ def test_an_account_is_told_how_it_gets_what_root_made(open_directory: Path, rea
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "is_folder"),
+    [
+        pytest.param("supervisor.lock", False, id="lock"),
+        pytest.param("api.lock", False, id="lock of the API"),
+        pytest.param("api-key", False, id="key"),
+        pytest.param("jobs", True, id="jobs"),
+        pytest.param("jobs/estimatesync-est-1", True, id="a job"),
+        pytest.param("postgres", True, id="PostgreSQL"),
+        pytest.param("postgres/data", True, id="data"),
+    ],
+)
+def test_an_account_is_told_how_it_gets_the_one_thing_that_root_made(
+    open_directory: Path, reachable_python: Path, name: str, *, is_folder: bool
+) -> None:
+    local = open_directory / ".local"
+    path = local / name
+    for folder in reversed([each for each in path.parents if each.is_relative_to(local)]):
+        folder.mkdir(mode=0o700)
+        os.chown(folder, NOBODY.user, NOBODY.group)
+    path.mkdir(mode=0o711) if is_folder else path.touch(mode=0o600)
+
+    command = ["/usr/bin/env", f"LOCAL_DIRECTORY={local}", "ATTIC_TECH_EMAIL=a@b.example"]
+    ended = run_as(NOBODY, *command, "ATTIC_TECH_PASSWORD=made-up", str(reachable_python), "-m", "estimatesync_local")
+
+    assert ended.returncode == 1
+    assert f"another account made {path}. As root, run `chown -R nobody: {local}`" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_directory_in_a_closed_home_is_refused_without_a_traceback(
+    open_directory: Path, reachable_python: Path
+) -> None:
+    (open_directory / "home").mkdir(mode=0o700)
+
+    command = ["/usr/bin/env", f"LOCAL_DIRECTORY={open_directory}/home/local", "ATTIC_TECH_EMAIL=a@b.example"]
+    ended = run_as(NOBODY, *command, "ATTIC_TECH_PASSWORD=made-up", str(reachable_python), "-m", "estimatesync_local")
+
+    assert ended.returncode == 1
+    assert f"Cannot use {open_directory}/home/local: " in ended.stderr
+    assert "set LOCAL_DIRECTORY to another one" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_root_says_so_where_it_stays(open_directory: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert give_up_root(open_directory / ".local") == {}

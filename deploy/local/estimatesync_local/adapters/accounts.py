@@ -159,6 +159,29 @@ def format_refusal(path: Path, directory: Path) -> str:
     return f"another account made {path}. As root, run `{move}`"
 
 
+def find_foreign_path(directory: Path) -> Path | None:
+    """Find what another account made of a directory of everything, such as an earlier start by root; None for nothing.
+
+    Root finds nothing: what it opens there, it checks one by one.
+
+    Raises:
+        PermissionError: We may not even look.
+    """
+    if (ours := os.geteuid()) == 0:
+        return None
+    if directory.lstat().st_uid != ours and directory.stat().st_uid != ours:
+        return directory
+    worked_in = (directory / "jobs", directory / "postgres")
+    files = (directory / "supervisor.lock", directory / "api.lock")
+    within = (path for folder in worked_in if os.access(folder, os.R_OK) for path in folder.iterdir())
+    candidates = (path for path in (*worked_in, *files, *within) if os.path.lexists(path))
+    foreign = next((path for path in candidates if path.lstat().st_uid != ours), None)
+    key = directory / "api-key"
+    # A key that somebody put there for us to read is fine.
+    is_closed = os.path.lexists(key) and not os.access(key, os.R_OK)
+    return key if foreign is None and is_closed else foreign
+
+
 def _find_account(name: str | int) -> Account | None:
     try:
         entry = pwd.getpwnam(name) if isinstance(name, str) else pwd.getpwuid(name)
