@@ -128,6 +128,13 @@ oldest-postgres: ## Make sure that there is the oldest PostgreSQL that is suppor
 	@test -x /usr/lib/postgresql/15/bin/postgres || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends postgresql-15; }
 
+.PHONY: pgbouncer
+pgbouncer: ## Make sure that there is a PgBouncer for its tests (apt, as root on Debian)
+	@test -x /usr/sbin/pgbouncer || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
+	    || { echo "there is no /usr/sbin/pgbouncer: its tests are skipped" >&2; exit 1; }
+	@test -x /usr/sbin/pgbouncer || { apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends pgbouncer; }
+
 .PHONY: screenshots
 screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images again
 	$(BIN)/python -m estimatesync_demo.page_pictures

@@ -71,6 +71,17 @@ _NO_TENANT: Final = (
     " with the project's name after a dot, and its host and port"
 )
 _POOLER_LOGIN: Final = "its pooler cannot log in to the server behind it. Correct the pooler's settings"
+_POOLER_WAIT: Final = (
+    "its pooler has no connection to the server behind it, or none that is free. See whether that server runs, and the"
+    " pooler's log and pool size"
+)
+_POOLER_CLOSED: Final = "its pooler lets nobody in to the database in {variable} at present. Enable or resume it there"
+_POOLER_LIMIT: Final = (
+    "its pooler has ended the connection after a time that is shorter than a sync. Raise its query_timeout,"
+    " idle_transaction_timeout or client_idle_timeout"
+)
+_STATEMENTS: Final = "its pooler has no transactions. Give it pool_mode = transaction or session"
+_CONSOLE: Final = "{variable} leads to the console of a pooler, not to a database. Name the database of the estimates"
 _SPOKE: Final = "it answers, but does not let the connection through. Check user, password and database in {variable}"
 _BUSY: Final = "it has no free connection"
 _STOPPING: Final = "it is starting, stopping or recovering"
@@ -127,6 +138,14 @@ _POOLER_PHRASES: Final = (
     ("Tenant or user not found", Kind.REFUSED, _NO_TENANT),
     ("no such database", Kind.REFUSED, _NO_TENANT),
     ("no such user", Kind.REFUSED, _NO_TENANT),
+    # What the server behind the pooler has said to it, of which the code is lost.
+    ("authentication failed for user", Kind.REFUSED, _POOLER_LOGIN),
+    ("is not currently accepting connections", Kind.REFUSED, _CLOSED),
+    ('role "', Kind.REFUSED, _POOLER_LOGIN),
+    ('" does not exist', Kind.REFUSED, _MISSING),
+    ("connect failed", Kind.UNAVAILABLE, _POOLER_WAIT),
+    ("connect timeout", Kind.UNAVAILABLE, _POOLER_WAIT),
+    ("login has been failing", Kind.UNAVAILABLE, _POOLER_LOGIN),
     ("server login", Kind.REFUSED, _POOLER_LOGIN),
     ("authentication failed", Kind.REFUSED, _WRONG_PASSWORD),
     ("auth failed", Kind.REFUSED, _WRONG_PASSWORD),
@@ -134,11 +153,19 @@ _POOLER_PHRASES: Final = (
     ("SSL required", Kind.REFUSED, _NO_ENTRY),
     ("SSL connection is required", Kind.REFUSED, _NO_ENTRY),
     ("allow_list", Kind.REFUSED, _NO_ENTRY),
+    ("login rejected", Kind.REFUSED, _NO_ENTRY),
+    ("is disabled", Kind.UNAVAILABLE, _POOLER_CLOSED),
+    ("statement pooling mode", Kind.REFUSED, _STATEMENTS),
+    ("invalid command", Kind.REFUSED, _CONSOLE),
+    (":  not allowed", Kind.REFUSED, _CONSOLE),
+    ("query timeout", Kind.UNAVAILABLE, _POOLER_LIMIT),
+    ("idle transaction timeout", Kind.UNAVAILABLE, _POOLER_LIMIT),
+    ("idle_timeout", Kind.UNAVAILABLE, _POOLER_LIMIT),
     ("Endpoint ID is not specified", Kind.SETTING, _TLS),
     ("max client", Kind.UNAVAILABLE, _BUSY),
     ("max_client_conn", Kind.UNAVAILABLE, _BUSY),
     ("no more connections", Kind.UNAVAILABLE, _BUSY),
-    ("wait_timeout", Kind.UNAVAILABLE, _BUSY),
+    ("wait_timeout", Kind.UNAVAILABLE, _POOLER_WAIT),
 )
 """PgBouncer's, Supavisor's and Neon's."""
 
@@ -267,12 +294,16 @@ def decide_work_fault(
         return Fault(kind=Kind.UNAVAILABLE, text=_BROKEN)
     is_elsewhere = place is not None and place != schema and not place.startswith("pg_")
     is_of_a_trigger = is_elsewhere and sqlstate.startswith(_CONSTRAINTS)
-    kind, cause = (Kind.REFUSED, _TRIGGER) if is_of_a_trigger else _decide_state(sqlstate, routine)
+    kind, cause = (Kind.REFUSED, _TRIGGER) if is_of_a_trigger else _decide_state(sqlstate, routine, text)
     return Fault(kind=kind, text=f"{cause.format(schema=schema, variable=variable)} ({text})")
 
 
-def _decide_state(sqlstate: str, routine: str) -> tuple[Kind, str]:
+def _decide_state(sqlstate: str, routine: str, text: str) -> tuple[Kind, str]:
     if decided := _WORK_ROUTINES.get(routine):
+        return decided
+    # A pooler in transaction mode looks for a server only when there is work.
+    is_pooler = not routine and sqlstate[:2] in _POOLER_CODES
+    if is_pooler and (decided := _find_phrase(text, _POOLER_PHRASES)):
         return decided
     for prefix in (sqlstate, sqlstate[:3], sqlstate[:2]):
         if decided := _STATES.get(prefix):
@@ -307,7 +338,7 @@ def build_hidden_rows(table: str, *, schema: str, variable: str = DATABASE_URL) 
 def build_kept_out(count: int, *, schema: str) -> Fault:
     """Say that rows are not there although the server has taken them."""
     text = (
-        f"{count} of the estimates or names are not in the tables although they were written: a trigger, a rule or a "
+        f"{count} of the estimates or names are not in the tables as they were written: a trigger, a rule or a "
         f"view in schema {schema} keeps them out. Remove it"
     )
     return Fault(kind=Kind.REFUSED, text=text)

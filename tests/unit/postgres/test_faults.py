@@ -139,7 +139,34 @@ def test_a_refused_connection_is_decided_by_the_code_whatever_the_language(
         pytest.param("08P01", "server login failed: x", REFUSED, "the pooler's settings", id="pgbouncer-server"),
         pytest.param("08P01", "unsupported startup parameter: options", SETTING, "such as options", id="options"),
         pytest.param("08P01", "no more connections allowed (max_client_conn)", UNAVAILABLE, "no free", id="full"),
-        pytest.param("08P01", "query_wait_timeout", UNAVAILABLE, "no free connection", id="waited"),
+        pytest.param("08P01", "query_wait_timeout", UNAVAILABLE, "or none that is free", id="waited"),
+        pytest.param("08P01", 'database "x" does not exist', REFUSED, "Create it", id="missing-behind-it"),
+        pytest.param("08P01", 'role "x" does not exist', REFUSED, "the pooler's settings", id="user-behind-it"),
+        pytest.param("08P01", 'database "x" is not currently accepting connections', REFUSED, "Let it", id="closed"),
+        pytest.param(
+            "08P01",
+            'password authentication failed for user "x"',
+            REFUSED,
+            "the pooler's settings",
+            id="password-behind-it",
+        ),
+        pytest.param(
+            "08P01",
+            "server login has been failing, cached error: connect failed (server_login_retry)",
+            UNAVAILABLE,
+            "whether that server runs",
+            id="server-away",
+        ),
+        pytest.param(
+            "08P01",
+            "server login has been failing, try again later (server_login_retry)",
+            UNAVAILABLE,
+            "the pooler's settings",
+            id="for-whatever-cause",
+        ),
+        pytest.param("08P01", "login rejected", REFUSED, "does not admit this user", id="pgbouncer-hba"),
+        pytest.param("08P01", 'database "x" is disabled', UNAVAILABLE, "Enable or resume", id="disabled"),
+        pytest.param("08P01", "failed: FATAL:  not allowed", REFUSED, "the console of a pooler", id="console"),
         pytest.param("XX000", "Max client connections reached", UNAVAILABLE, "failed", id="supavisor-full"),
         pytest.param("XX000", "anything else", UNAVAILABLE, "the server failed", id="anything-else"),
     ],
@@ -149,6 +176,30 @@ def test_a_pooler_whose_code_says_little_is_decided_by_its_words(code: str, said
 
     assert fault.kind is kind
     assert cure in fault.text
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "cure"),
+    [
+        pytest.param("query_wait_timeout", UNAVAILABLE, "or none that is free", id="waited"),
+        pytest.param("query timeout", UNAVAILABLE, "Raise its query_timeout", id="slow-statement"),
+        pytest.param("idle transaction timeout", UNAVAILABLE, "idle_transaction_timeout", id="idle-transaction"),
+        pytest.param("client_idle_timeout", UNAVAILABLE, "client_idle_timeout", id="idle-client"),
+        pytest.param(
+            "transaction blocks not allowed in statement pooling mode", REFUSED, "pool_mode = transaction", id="mode"
+        ),
+        pytest.param("invalid command 'BEGIN', use SHOW HELP;", REFUSED, "the console of a pooler", id="console"),
+        pytest.param('database "x" does not exist', REFUSED, "Create it", id="missing-behind-it"),
+        pytest.param("server conn crashed?", UNAVAILABLE, "the connection broke", id="anything-else"),
+    ],
+)
+def test_a_pooler_says_what_it_lacks_once_there_is_work(said: str, kind: Kind, cure: str) -> None:
+    fault = decide_work_fault("08P01", said, schema="botzilla", variable="DATABASE_URL")
+    of_a_server = decide_work_fault("08P01", said, routine="SocketBackend", schema="botzilla", variable="DATABASE_URL")
+
+    assert fault.kind is kind
+    assert cure in fault.text
+    assert of_a_server.text.startswith("the connection broke")
 
 
 @pytest.mark.parametrize(
