@@ -11,7 +11,6 @@ from datetime import datetime
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
-from estimatesync_contract.result import ExitCode
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 
 from estimatesync_operator.callback.delivery import Delivery
@@ -146,18 +145,19 @@ class Reconciler:
         memory = self._memory.setdefault(sync.name, _Memory(next_reading=now))
         if job.termination_message or memory.committed:
             job = _recall_success(sync, job, memory)
-        is_abandoned = job.companions and job.exit_code != ExitCode.DONE and not sync.status.is_being_ended
-        log = await self._jobs.read_log_tail(sync) if is_abandoned else ()
+        is_left = bool(job.companions) and not find_success(job, sync)
+        log: tuple[str, ...] = ()
         known_pod, memory.pod_name = memory.pod_name, job.pod_name or memory.pod_name
-        if memory.next_reading <= now:
+        if memory.next_reading <= now or is_left:
             memory.next_reading = now + self._settings.progress_interval
-            if job.is_progressing and not (sync.spec.cancel or sync.status.is_being_ended):
-                progress = parse_progress(await self._jobs.read_log_tail(sync))
+            if (is_left or job.is_progressing) and not (sync.spec.cancel or sync.status.is_being_ended):
+                log = await self._jobs.read_log_tail(sync)
+                progress = parse_progress(log)
         return msgspec.structs.replace(
             seen,
             job=job,
             progress=progress,
-            log=log,
+            log=log if is_left else (),
             next_reading=memory.next_reading - now,
             known_pod=known_pod,
             companions_since=_recall_companions(job, memory, now),
@@ -175,6 +175,8 @@ class Reconciler:
                 return await self._plan_again(sync, seen, error)
         elif plan.action is Action.STOP_JOB:
             await self._jobs.stop(sync)
+        elif plan.action is Action.STOP_RUN:
+            await self._jobs.stop_run(sync)
         elif plan.action is Action.SEND_CALLBACK:
             await self._delivery.deliver(sync)
         elif plan.action is Action.DELETE_SYNC:

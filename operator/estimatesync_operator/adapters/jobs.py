@@ -22,6 +22,7 @@ from estimatesync_operator.core.job_observation import (
     find_event_source,
     is_left_by,
     is_stray,
+    list_left,
     list_own,
     needs_pods,
     observe_job,
@@ -154,6 +155,19 @@ class KubernetesJobs:
         self._snapshots.drop(build_job_name(sync.uid))
         with translate_failures(f"deleting the job of {sync.name}"):
             await self._delete(build_job_name(sync.uid), "Foreground")
+
+    async def stop_run(self, sync: EstimateSync) -> None:
+        """A pod that is deleted counts as a failure of its job once nothing of it runs.
+
+        https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy
+        """
+        self._snapshots.drop(build_job_name(sync.uid))
+        with translate_failures(f"deleting the pod of {sync.name}"):
+            job = await self._fetch_job(sync)
+            for pod in list_left(job, await self._fetch_pods(sync)) if job else ():
+                path = build_path("v1", self._namespace, "pods", pod["metadata"]["name"])
+                with suppress(NotFoundError):
+                    await self._client.delete(path, propagation="Background", uid=pod["metadata"]["uid"])
 
     async def remove_leftovers(self, name: str) -> None:
         """The garbage collector would do it, but may take half a minute to learn of a new kind."""

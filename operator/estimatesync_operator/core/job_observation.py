@@ -212,6 +212,11 @@ def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
     return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
 
 
+def list_left(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
+    """The pods of this very job in which the sync has ended, and others go on."""
+    return [pod for pod in list_own(job, pods) if has_ended(pod) and list_companions(pod)]
+
+
 def needs_pods(job: Raw) -> bool:
     """Return whether the pods know more than the job: not before there is one, nor while one is ready and working."""
     status = job.get("status", {})

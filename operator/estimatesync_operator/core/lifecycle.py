@@ -131,13 +131,6 @@ def _describe_blocker(job: JobObservation) -> tuple[Reason, str] | None:
     return (blocker, format_cause(blocker, quote=job.waiting_message)) if blocker else None
 
 
-def compute_abandoned_status(
-    sync: EstimateSync, outcome: Outcome, log: Sequence[str], *, now: datetime
-) -> EstimateSyncStatus:
-    """Decide the end of a sync whose job has still to be stopped, and keep the log that its pod takes along."""
-    return _build_status(sync, now=now, reason=outcome.reason, message=outcome.message, log=_shorten_log(log))
-
-
 def compute_kept_log_status(sync: EstimateSync, log: Sequence[str], *, now: datetime) -> EstimateSyncStatus:
     """Keep the log of a sync that has ended, before its pod is removed."""
     return _build_status(sync, now=now, log=_shorten_log(log))
@@ -163,13 +156,15 @@ def compute_final_status(
     job: JobObservation | None,
     environment: str,
     has_target: bool,
+    log: Sequence[str] = (),
 ) -> EstimateSyncStatus:
     """Record how a sync ended, together with the callback that is owed: one write, so neither can be lost alone.
 
-    `job` is the last observation, if there was one: it names a pod that came and went in between.
+    `job` is the last observation, if there was one: it names a pod that came and went in between. `log` is the end of
+    one whose pod is about to be removed.
     """
     start = sync.status.start_time or now
-    completion = max(_whole_second(_find_end_time(job, outcome, now)), start)
+    completion = max(_whole_second(_find_end_time(job, outcome, start, now)), start)
     status = _build_status(
         sync,
         now=now,
@@ -183,18 +178,19 @@ def compute_final_status(
         results=outcome.results,
         unshown=outcome.unshown,
         callback=_build_callback(sync, environment=environment, has_target=has_target),
+        log=_shorten_log(log) or sync.status.log,
     )
     if job is None or job.pod_name is None:
         return status
     return msgspec.structs.replace(status, pod_name=job.pod_name, runs=count_runs(sync, job, None))
 
 
-def _find_end_time(job: JobObservation | None, outcome: Outcome, now: datetime) -> datetime:
-    """By the job's clock, else by that of the node where the sync succeeded, else now."""
+def _find_end_time(job: JobObservation | None, outcome: Outcome, start: datetime, now: datetime) -> datetime:
+    """By the job's clock, else by that of the node where the sync succeeded, if it can be right, else now."""
     if job is not None and job.finished_at is not None:
         return job.finished_at
     if job is not None and job.ended_at is not None and outcome.phase is Phase.SUCCEEDED:
-        return min(job.ended_at, now)
+        return job.ended_at if _whole_second(start) <= job.ended_at <= now else now
     return now
 
 
@@ -217,9 +213,15 @@ def compute_give_up_time(sync: EstimateSync) -> datetime:
 
 
 def compute_stop_time(sync: EstimateSync) -> datetime | None:
-    """When the job of a sync that has succeeded is stopped if it is at work yet; None for any other: at once."""
-    end = sync.status.completion_time
-    return end + COMPANION_TIME if end and sync.status.phase is Phase.SUCCEEDED else None
+    """When the job of a sync that has succeeded is stopped if it is at work yet; None for any other: at once.
+
+    That time begins when the end was recorded: when the sync ended is said by a node, whose clock may be wrong.
+    """
+    if sync.status.phase is not Phase.SUCCEEDED:
+        return None
+    recorded = (each for each in sync.status.conditions if each.type == ConditionType.FINISHED)
+    end = next((each.last_transition_time for each in recorded), sync.status.completion_time)
+    return end + COMPANION_TIME if end else None
 
 
 def get_date_range(sync: EstimateSync) -> DateRange:
@@ -341,6 +343,8 @@ def format_created(sync: EstimateSync) -> str:
 def format_run(sync: EstimateSync, job: JobObservation, progress: Progress | None) -> str:
     """A job without a run is described as when it was created, so that nothing has to be written about it."""
     again = f" (run {job.failed_runs + 1})" if job.failed_runs else ""
+    if job.companions:
+        return f"Run {job.failed_runs + 1} has failed; the next one follows once {', '.join(job.companions)} has ended"
     if progress is None and job.state is JobState.PENDING:
         return f"Waiting for a pod{again}" if again else format_created(sync)
     if progress is None:

@@ -23,7 +23,8 @@ from estimatesync_operator.core.outcomes import (
     compute_give_up,
     fail,
     find_success,
-    judge_abandoned_run,
+    judge_unnoticed_failure,
+    may_follow,
 )
 from estimatesync_operator.core.queue_order import QueueDecision, gives_slot_back
 from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, is_redelivery_requested
@@ -83,6 +84,7 @@ class Action(StrEnum):
 
     CREATE_JOB = "create the job"
     STOP_JOB = "delete the job"
+    STOP_RUN = "delete the newest pod of the job, so that another may follow"
     SEND_CALLBACK = "send the callback, and record the attempt"
     DELETE_SYNC = "delete the sync"
 
@@ -150,11 +152,26 @@ def _plan_job(sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime
         return Plan(status=lifecycle.compute_stopping_status(sync, now=now), requeue_after=_STOPPING_TICK)
     if is_ending and (must_stop or job.blocker):
         return Plan(action=Action.STOP_JOB, requeue_after=AT_ONCE)
-    if _is_abandoned(seen, now) and (outcome := judge_abandoned_run(job, sync)).reason in ENDS:
-        # A run that a lost node has ended says nothing yet: that blocks the sync, and another run may follow.
-        status = lifecycle.compute_abandoned_status(sync, outcome, seen.log, now=now)
-        return Plan(status=status, requeue_after=AT_ONCE)
+    if job.companions and (plan := _plan_unnoticed_failure(sync, seen, job, now, settings)):
+        return plan
     return _plan_going_on(sync, seen, job, now, settings)
+
+
+def _plan_unnoticed_failure(
+    sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings
+) -> Plan | None:
+    """Do what the job would do about a run that has failed, if its pod ended with it.
+
+    The last run ends the sync at once, as soon as its log is kept; before another one the pod has a moment to end by
+    itself. A run that a lost node has ended says nothing yet: that blocks the sync.
+    """
+    outcome = judge_unnoticed_failure(job, sync)
+    if outcome.reason not in ENDS:
+        return None
+    has_had_time = _has_had_time(seen, now)
+    if may_follow(job, sync):
+        return Plan(action=Action.STOP_RUN, requeue_after=_STOPPING_TICK) if has_had_time else None
+    return _plan_end(sync, outcome, seen, now, settings) if seen.log or has_had_time else None
 
 
 def _has_ended(job: JobObservation, *, is_ending: bool, now: datetime, limit: timedelta) -> bool:
@@ -166,8 +183,8 @@ def _has_ended(job: JobObservation, *, is_ending: bool, now: datetime, limit: ti
     return job.state is JobState.STOPPING and is_ending and job.blocker is Reason.NODE_LOST
 
 
-def _is_abandoned(seen: Seen, now: datetime) -> bool:
-    """Return whether the run has failed, and its pod goes on so long that no other is going to follow.
+def _has_had_time(seen: Seen, now: datetime) -> bool:
+    """Return whether the other containers of a pod whose sync has ended have had the time to end, too.
 
     A node's clock may be wrong by more than that time, so when the run ended has no say.
     """
@@ -222,7 +239,7 @@ def _compute_blocked_tick(sync: EstimateSync, now: datetime, settings: Reconcile
 
 def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
     status = lifecycle.compute_final_status(
-        sync, outcome, now=now, job=seen.job, environment=settings.environment, has_target=seen.has_target
+        sync, outcome, now=now, job=seen.job, environment=settings.environment, has_target=seen.has_target, log=seen.log
     )
     return Plan(status=status, requeue_after=AT_ONCE, moves_queue=True)
 

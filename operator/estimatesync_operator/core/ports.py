@@ -91,6 +91,9 @@ class JobRunner(Protocol):
         `observe` answers STOPPING until nothing runs any more, and then ABSENT.
         """
 
+    async def stop_run(self, sync: EstimateSync) -> None:
+        """Have the newest run of the job end, as one that has failed; one that is gone already is fine."""
+
     async def remove_leftovers(self, name: str) -> None:
         """Remove the jobs that a sync of this name has left; called when there is no such sync (any more)."""
 

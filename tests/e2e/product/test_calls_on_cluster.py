@@ -48,4 +48,5 @@ def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(scenario:
         return {(call.verb, call.resource) for call in scenario.read_operator_calls()}
 
     scenario.wait_until("the watches in the books", lambda: ("watch", "jobs") in list_asked())
-    assert list_asked() == build_rights(read_rules("operator"))
+    # A pod is deleted where a sidecar keeps it alive: test_changed_pods.
+    assert list_asked() == build_rights(read_rules("operator")) - {("delete", "pods")}

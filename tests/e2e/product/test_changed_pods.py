@@ -123,20 +123,41 @@ def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives
         assert shown.splitlines() == kept["log"]
 
 
-def test_a_failure_beside_a_sidecar_that_goes_on_ends_with_its_cause_and_names_the_sidecar(
+def point_database_at(scenario: Any, url: str) -> None:
+    patch = f"--patch={json.dumps({'stringData': {'DATABASE_URL': url}})}"
+    scenario.product.kubectl("patch", "secret", "estimatesync-credentials", patch)
+
+
+def test_a_failure_beside_a_sidecar_that_goes_on_is_tried_again_in_another_pod(
     run_scenario: Any, changing_pods: Callable[[dict[str, Any]], Any]
 ) -> None:
+    """The pod that is deleted counts against the job's limit, as one that ended by itself does."""
     with run_scenario(with_api=False, DATABASE_WAIT_SECONDS="0") as scenario, changing_pods(SIDECAR):
-        nowhere = {"stringData": {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}}
-        scenario.product.kubectl("patch", "secret", "estimatesync-credentials", f"--patch={json.dumps(nowhere)}")
+        point_database_at(scenario, "postgresql://nobody@127.0.0.1:9/none")
+
+        scenario.apply("meshed", maxRetries=1)
+
+        status = scenario.wait_finished("meshed")["status"]
+        assert (status["phase"], status["reason"], status["runs"]) == ("Failed", "DatabaseUnavailable", 2)
+        assert status["message"].endswith("(gave up after 2 runs)")
+        assert status["log"]
+        scenario.wait_until("neither pod nor job", lambda: not list_sync_pods(scenario) and scenario.count_jobs() == 0)
+
+
+def test_a_permanent_failure_beside_a_sidecar_that_goes_on_is_told_at_once(
+    run_scenario: Any, changing_pods: Callable[[dict[str, Any]], Any]
+) -> None:
+    with run_scenario(with_api=False) as scenario, changing_pods(SIDECAR):
+        point_database_at(scenario, "mysql://nobody@127.0.0.1:9/none")
 
         scenario.apply("meshed")
 
         status = scenario.wait_finished("meshed")["status"]
-        assert (status["phase"], status["reason"]) == ("Failed", "DatabaseUnavailable")
-        assert status["message"].endswith("another container keeps its pod alive: mesh-proxy)")
+        (pod,) = list_sync_pods(scenario)
+        assert pod["status"]["phase"] == "Running"
+        assert (status["phase"], status["reason"]) == ("Failed", "ConfigurationInvalid")
         assert status["log"]
-        assert scenario.count_jobs() == 0
+        scenario.wait_until("neither pod nor job", lambda: not list_sync_pods(scenario) and scenario.count_jobs() == 0)
 
 
 def test_a_gated_pod_shows_gives_its_slot_back_and_goes_on_once_the_gate_is_gone(

@@ -333,7 +333,17 @@ class Cluster:
         )
         self._log("node", f"ends the sync in pod {name} with exit code {end.exit_code}, and its sidecar goes on")
         self._set_job_status(job["metadata"]["name"], ready=0)
-        await asyncio.sleep(run.seconds)
+        if lost:
+            await asyncio.sleep(run.seconds)
+        elif await self._is_deleted_within(name, run.seconds):
+            await asyncio.sleep(_STOP_SECONDS)
+
+    async def _is_deleted_within(self, name: str, seconds: float) -> bool:
+        for _ in range(int(seconds / _STEP_SECONDS)):
+            await asyncio.sleep(_STEP_SECONDS)
+            if "deletionTimestamp" in (self._server.find(PODS, name) or {"metadata": {}})["metadata"]:
+                return True
+        return False
 
     async def _fall_silent(self, job: Raw, name: str, seconds: float) -> None:
         """The node controller takes the readiness; later the node is deleted, and its pod with it."""
@@ -369,6 +379,9 @@ class Cluster:
         )
         self._log("node", f"ends pod {name} with exit code {end.exit_code}{f', {end.reason}' if end.reason else ''}")
         self._set_job_status(job["metadata"]["name"], ready=0)
+        if "deletionTimestamp" in (self._server.find(PODS, name) or {"metadata": {}})["metadata"]:
+            # It has only waited for the job to take notice of it.
+            self._server.remove(PODS, name)
         return end
 
     def _build_terminated(self, end: _RunEnd) -> Raw:

@@ -23,6 +23,7 @@ class Point(StrEnum):
     READ_LOG = "reads the log"
     CREATE_JOB = "creates the job"
     STOP_JOB = "stops the job"
+    STOP_RUN = "stops the run"
     LIST_LEFTOVERS = "lists leftover jobs"
     DELETE_LEFTOVER = "deletes a leftover job"
     DELETE_SYNC = "deletes the sync"
@@ -269,10 +270,10 @@ def _lead_to(point: Point, sync: SyncPlan, rng: random.Random) -> tuple[SyncPlan
             return (msgspec.structs.replace(sync, is_malformed=False, runs=(run, *sync.runs)),)
         case Point.RECORD_WAITING:
             return (msgspec.structs.replace(sync, is_malformed=False, is_suspended=True),)
-        case Point.RECORD_LOG:
-            stays = (Run(fate=Fate.SIDECAR_STAYS, seconds=200.0),)
-            usual = msgspec.structs.replace(sync, is_malformed=False, is_suspended=False, ttl=None)
-            return (msgspec.structs.replace(usual, timeout=300, runs=stays),)
+        case Point.RECORD_LOG | Point.STOP_RUN:
+            fate = Fate.SIDECAR_STAYS if point is Point.RECORD_LOG else Fate.SIDECAR_STAYS_BEHIND
+            usual = msgspec.structs.replace(sync, is_malformed=False, is_suspended=False, ttl=None, max_retries=1)
+            return (msgspec.structs.replace(usual, timeout=300, runs=(Run(fate=fate, seconds=200.0),)),)
         case Point.RECORD_MALFORMED:
             return (msgspec.structs.replace(sync, is_malformed=True),)
         case _:

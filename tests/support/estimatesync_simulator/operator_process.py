@@ -447,8 +447,8 @@ def name_point(request: Request, stored: Raw | None) -> Point:
 
 
 def _name_deletion(request: Request) -> Point:
-    if request.resource == PLURAL:
-        return Point.DELETE_SYNC
+    if request.resource != JOBS:
+        return Point.DELETE_SYNC if request.resource == PLURAL else Point.STOP_RUN
     return Point.STOP_JOB if request.body["propagationPolicy"] == "Foreground" else Point.DELETE_LEFTOVER
 
 

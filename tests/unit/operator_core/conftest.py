@@ -57,6 +57,7 @@ class World:
         self.created: list[str] = []
         self.stopped: list[str] = []
         self.leftovers_removed: list[str] = []
+        self.stopped_runs: list[str] = []
         self.events: list[tuple[str, str]] = []
         self.sent: list[tuple[str, bytes]] = []
         self.answers: list[CallbackAttempt] = []
@@ -134,6 +135,9 @@ class World:
         self.strays.discard(sync.name)
         self.stopped.append(sync.name)
         self.observations.pop(sync.name, None)
+
+    async def stop_run(self, sync: EstimateSync) -> None:
+        self.stopped_runs.append(sync.name)
 
     async def remove_leftovers(self, name: str) -> None:
         self.leftovers_removed.append(name)

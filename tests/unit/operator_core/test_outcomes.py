@@ -13,7 +13,8 @@ from estimatesync_operator.core.outcomes import (
     compute_end,
     compute_give_up,
     compute_outcome,
-    judge_abandoned_run,
+    judge_unnoticed_failure,
+    may_follow,
 )
 
 MakeSync = Callable[..., EstimateSync]
@@ -203,18 +204,19 @@ def test_a_run_that_says_that_it_has_stored_everything_is_a_success_whatever_bec
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "expected"),
+    ("exit_code", "failed_runs", "may", "expected"),
     [
-        pytest.param(
-            10,
-            "no answer (not tried again, because another container keeps its pod alive: mesh, logs)",
-            id="another run might have done better",
-        ),
-        pytest.param(20, "no answer", id="no run could do better"),
+        pytest.param(10, 0, True, "no answer", id="the first of three"),
+        pytest.param(10, 1, True, "no answer (gave up after 2 runs)", id="the second of three"),
+        pytest.param(10, 2, False, "no answer (gave up after 3 runs)", id="the last of three"),
+        pytest.param(137, 1, True, "no answer (gave up after 2 runs)", id="killed, and another may do better"),
+        pytest.param(20, 0, False, "no answer", id="no run could do better"),
+        pytest.param(20, 1, False, "no answer", id="the second, and no run could do better"),
+        pytest.param(0, 0, False, "no answer", id="its job would count it as a success"),
     ],
 )
-def test_a_run_that_failed_in_a_pod_that_goes_on_says_why_no_other_followed(
-    make_sync: MakeSync, finished_job: Finished, exit_code: int, expected: str
+def test_a_run_that_failed_in_a_pod_that_goes_on_is_judged_as_if_its_pod_had_ended(
+    make_sync: MakeSync, finished_job: Finished, exit_code: int, failed_runs: int, *, may: bool, expected: str
 ) -> None:
     error = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
     seen = JobObservation(
@@ -222,10 +224,13 @@ def test_a_run_that_failed_in_a_pod_that_goes_on_says_why_no_other_followed(
         termination_message=finished_job("a", error).termination_message,
         exit_code=exit_code,
         companions=("mesh", "logs"),
+        failed_runs=failed_runs,
     )
+    sync = make_sync("a", spec=EstimateSyncSpec(max_retries=2))
 
-    outcome = judge_abandoned_run(seen, make_sync("a"))
+    outcome = judge_unnoticed_failure(seen, sync)
 
+    assert may_follow(seen, sync) is may
     assert (outcome.phase, outcome.reason, outcome.message) == (Phase.FAILED, Reason.SOURCE_UNAVAILABLE, expected)
 
 

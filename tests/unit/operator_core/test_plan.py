@@ -303,50 +303,63 @@ def test_a_success_is_told_at_once_where_its_job_would_not_tell_it(
 
 NO_ANSWER = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
 COMPANY = {"companions": ("mesh",), "ended_at": NOW - timedelta(hours=1)}
-ABANDONED = {"reason": "SourceUnavailable", "message": "no answer"}
+END = (None, "SourceUnavailable", AT_ONCE)
+GOES_ON = (None, "Running", INTERVAL)
+NEXT_RUN = (Action.STOP_RUN, None, SOON)
+LINE = ("a line",)
 
 
 @pytest.mark.parametrize(
-    ("status", "seen", "seconds", "expected"),
+    ("seen", "seconds", "log", "expected"),
     [
-        pytest.param({}, COMPANY, 29, (None, "Running", INTERVAL), id="it may end by itself"),
-        pytest.param({}, COMPANY, 30, (None, "SourceUnavailable", AT_ONCE), id="nothing follows"),
-        pytest.param(
-            {}, {**COMPANY, "ended_at": None}, 30, (None, "SourceUnavailable", AT_ONCE), id="nobody knows when"
-        ),
-        pytest.param({}, {**COMPANY, "companions": ()}, None, (None, "Running", INTERVAL), id="another run follows"),
-        pytest.param(ABANDONED, COMPANY, 30, (STOP, None, AT_ONCE), id="on record: stopped"),
-        pytest.param(
-            ABANDONED,
-            {**COMPANY, "state": JobState.STOPPING},
-            31,
-            (None, "SourceUnavailable", SOON),
-            id="being stopped",
-        ),
-        pytest.param(ABANDONED, {"state": JobState.ABSENT}, None, (None, "SourceUnavailable", AT_ONCE), id="stopped"),
+        pytest.param({}, 29, LINE, GOES_ON, id="its pod may end by itself, and another run follows"),
+        pytest.param({}, 30, LINE, NEXT_RUN, id="its pod is in the way of another run"),
+        pytest.param({}, 30, (), NEXT_RUN, id="also if its log cannot be read"),
+        pytest.param({"ended_at": None}, 30, LINE, NEXT_RUN, id="also if nobody knows when it ended"),
+        pytest.param({"exit_code": 137}, 30, LINE, NEXT_RUN, id="also if it was killed"),
+        pytest.param({"failed_runs": 1}, 30, LINE, NEXT_RUN, id="the second of three"),
+        pytest.param({"companions": ()}, None, LINE, GOES_ON, id="its pod has ended, or is about to"),
+        pytest.param({"failed_runs": 2}, 0, LINE, END, id="the last of three"),
+        pytest.param({"failed_runs": 2}, 29, (), GOES_ON, id="the last of three, and its log cannot be read yet"),
+        pytest.param({"failed_runs": 2}, 30, (), END, id="the last of three, and its log cannot be read"),
+        pytest.param({"exit_code": 20}, 0, LINE, END, id="no run can do better"),
+        pytest.param({"exit_code": 20}, 29, (), GOES_ON, id="no run can do better, and its log cannot be read yet"),
+        pytest.param({"exit_code": 20}, 30, (), END, id="no run can do better, and its log cannot be read"),
+        pytest.param({"exit_code": 0}, 0, LINE, END, id="its job would take it for a success"),
     ],
 )
-def test_a_failure_whose_pod_goes_on_ends_with_its_own_cause_once_nothing_runs(
+def test_a_failure_whose_pod_goes_on_is_tried_again_or_ends_the_sync_as_if_the_pod_had_ended(
     make_sync: MakeSync,
     settings: ReconcilerSettings,
     running: dict[str, Any],
     finished_job: Finished,
-    status: dict[str, Any],
     seen: dict[str, Any],
     seconds: int | None,
+    log: tuple[str, ...],
     expected: tuple[Action | None, str | None, timedelta],
 ) -> None:
     since = None if seconds is None else NOW - timedelta(seconds=seconds)
-    job = ABSENT_JOB if seen.get("state") is JobState.ABSENT else _ended_run(finished_job, NO_ANSWER, **seen)
-    sync = make_sync("a", **{**running, **status})
+    job = _ended_run(finished_job, NO_ANSWER, **{**COMPANY, "exit_code": 10, **seen})
+    sync = make_sync("a", spec=EstimateSyncSpec(max_retries=2), **running)
 
-    found = Seen(job=job, log=("a line",), next_reading=INTERVAL, companions_since=since)
+    found = Seen(job=job, log=log, next_reading=INTERVAL, companions_since=since)
     plan = build_plan(sync, found, now=NOW, settings=settings)
 
     assert _outline(plan) == expected
-    if not status and expected[1] == "SourceUnavailable":
+    if expected is END:
         assert plan.status is not None
-        assert (plan.status.phase, plan.status.log) == (Phase.RUNNING, ("a line",))
+        assert (plan.status.phase, plan.status.log, plan.status.owes_callback) == (Phase.FAILED, log, True)
+
+
+def test_a_run_whose_pod_is_in_the_way_of_the_next_one_is_told(
+    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any], finished_job: Finished
+) -> None:
+    job = _ended_run(finished_job, NO_ANSWER, **COMPANY, exit_code=10)
+
+    plan = build_plan(make_sync("a", **running), Seen(job=job, companions_since=NOW), now=NOW, settings=settings)
+
+    assert plan.status is not None
+    assert plan.status.message == "Run 1 has failed; the next one follows once mesh has ended"
 
 
 STOPPED_BY_NODE = ResultError(reason=Reason.INTERRUPTED, message="was stopped", retryable=True)
@@ -390,6 +403,8 @@ def test_a_failure_with_a_cause_of_its_own_is_told_although_its_node_was_lost_si
     make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any], finished_job: Finished
 ) -> None:
     job = _ended_run(finished_job, NO_ANSWER, **COMPANY, **LOST)
+
+    job = msgspec.structs.replace(job, exit_code=20)
 
     plan = build_plan(make_sync("a", **running), Seen(job=job, companions_since=LONG_AGO), now=NOW, settings=settings)
 

@@ -867,6 +867,42 @@ def test_a_sidecar_that_goes_on_delays_nothing_and_costs_no_line_of_the_log(
     assert result.requeue_after == timedelta(days=7) - timedelta(seconds=30)
 
 
+@pytest.mark.parametrize(
+    ("ended", "lasted"),
+    [
+        pytest.param(timedelta(seconds=-90), 10, id="right"),
+        pytest.param(timedelta(hours=-1), 100, id="slow"),
+        pytest.param(timedelta(hours=1), 100, id="fast"),
+    ],
+)
+def test_a_sidecar_gets_its_time_whatever_the_clock_of_its_node_says(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+    ended: timedelta,
+    lasted: int,
+) -> None:
+    world.add("a", **running | {"start_time": NOW - timedelta(seconds=100)})
+    world.log_tail = ("last",)
+    seen = {"state": JobState.PENDING, "finished_at": None, "ended_at": NOW + ended, "companions": ("mesh",)}
+    world.observations["a"] = msgspec.structs.replace(finished_job("a"), **seen)
+    reconciler = make_reconciler()
+    asyncio.run(reconciler.reconcile("a"))
+    world.strays.add("a")
+
+    stopped = []
+    for seconds in (0, 29, 30, 31):
+        world.time = NOW + timedelta(seconds=seconds)
+        reconcile_until_idle(reconciler, "a")
+        stopped.append(bool(world.stopped))
+
+    assert stopped[:2] == [False, False]
+    assert stopped[-1]
+    assert world.syncs["a"].status.duration_seconds == lasted
+
+
 def test_a_success_that_was_seen_is_not_forgotten_while_it_cannot_be_recorded(
     world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
 ) -> None:
@@ -929,5 +965,25 @@ def test_the_companions_of_a_failed_run_get_their_time_whatever_the_clock_of_the
         reconcile_until_idle(reconciler, "a")
         reasons.append(world.syncs["a"].status.reason)
 
-    assert reasons == [*(Reason.RUNNING,) * 4, Reason.SOURCE_UNAVAILABLE]
-    assert world.stopped == ["a"]
+    assert reasons == [Reason.RUNNING] * 5
+    assert (world.stopped_runs, world.stopped) == (["a"], [])
+
+
+def test_the_last_run_beside_a_sidecar_that_goes_on_ends_its_sync_at_once_with_its_log(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+) -> None:
+    world.add("a", **running)
+    world.log_tail = ("first", "last")
+    failed = msgspec.structs.replace(finished_job("a", NO_ANSWER), state=JobState.PENDING, exit_code=20)
+    world.observations["a"] = msgspec.structs.replace(failed, companions=("mesh",))
+    world.strays.add("a")
+
+    reconcile_until_idle(make_reconciler(), "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason, status.log) == (Phase.FAILED, Reason.SOURCE_UNAVAILABLE, ("first", "last"))
+    assert (status.callback.state, world.stopped_runs, world.stopped) == (CallbackState.DELIVERED, [], ["a"])

@@ -133,6 +133,28 @@ def test_a_sidecar_gets_its_time_to_end_although_the_clocks_differ(seconds: floa
     assert ("Succeeded", "Succeeded") in report.states
 
 
+@pytest.mark.parametrize("fault", [None, Effect.LOST_REQUEST, Effect.LOST_ANSWER, Effect.LATE_REQUEST, Effect.ERROR])
+def test_a_run_that_failed_beside_a_sidecar_that_goes_on_is_tried_again(fault: Effect | None) -> None:
+    runs = (Run(fate=Fate.SIDECAR_STAYS_BEHIND, seconds=200.0, reason=Reason.SOURCE_UNAVAILABLE),)
+    faults = (Decision(effect=fault, point=Point.STOP_RUN, seconds=3.0),) if fault else ()
+
+    report = run_history(History(syncs=(SyncPlan(timeout=300, runs=runs),), decisions=faults))
+
+    assert not report.violations
+    assert ("Succeeded", "Succeeded") in report.states
+    assert report.points[Point.STOP_RUN] == 1 + (fault in {Effect.LOST_REQUEST, Effect.ERROR, Effect.LATE_REQUEST})
+
+
+def test_the_last_run_that_failed_beside_a_sidecar_that_goes_on_is_told_at_once() -> None:
+    run = Run(fate=Fate.SIDECAR_STAYS_BEHIND, seconds=200.0, reason=Reason.SOURCE_UNAVAILABLE)
+
+    report = run_history(History(syncs=(SyncPlan(timeout=300, max_retries=1, runs=(run, run)),)))
+
+    assert not report.violations
+    assert ("Failed", "SourceUnavailable") in report.states
+    assert (report.points[Point.STOP_RUN], report.points[Point.STOP_JOB]) == (1, 1)
+
+
 @pytest.mark.parametrize("seconds", [50.0, 200.0])
 def test_a_sidecar_on_a_lost_node_is_not_looked_at_without_pause(seconds: float) -> None:
     runs = (Run(fate=Fate.SIDECAR_ON_LOST_NODE, seconds=seconds, reason=Reason.INTERRUPTED),)

@@ -281,6 +281,9 @@ class ProcessJobs:
         """End the job. Its log stays readable until the sync is deleted."""
         await self._controller.remove(build_job_name(sync.uid))
 
+    async def stop_run(self, sync: EstimateSync) -> None:
+        """Nothing to do: a run of one machine is one process, which nothing can outlive."""
+
     async def remove_leftovers(self, name: str) -> None:
         """Nothing to do: the reconcile loop has the jobs of every sync that is gone deleted, by uid."""
 
