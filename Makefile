@@ -104,8 +104,9 @@ test: check programs $(DOCS_INSTALLED) ## Run every check and every test
 	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS)
 
 # What a version of Kubernetes can change: the definition and its rules, the chart's objects, rights, Jobs and their pods.
-OLDEST_TESTS := tests/e2e/oldest tests/e2e/chart/test_chart_on_cluster.py tests/e2e/chart/test_hardened_on_cluster.py \
-    tests/e2e/chart/test_optional_objects_on_cluster.py tests/e2e/product tests/e2e/rights
+OLDEST_TESTS := tests/e2e/oldest $(addprefix tests/e2e/chart/, test_chart_on_cluster.py test_hardened_on_cluster.py \
+    test_optional_objects_on_cluster.py) $(addprefix tests/e2e/product/, test_product_on_cluster.py test_causes_on_cluster.py \
+    test_suspended_jobs.py test_client_on_cluster.py test_exchanges_on_cluster.py) tests/e2e/rights
 .PHONY: test-oldest
 test-oldest: oldest-programs ## Run the tests that depend on the version of Kubernetes on the oldest supported one
 	ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m pytest $(OLDEST_TESTS)

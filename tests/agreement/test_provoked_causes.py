@@ -29,7 +29,7 @@ PROVOKED = {
     ),
     Reason.INIT_CONTAINER_STUCK: f"{NODES_TEST}::{INIT_STUCK}",
     Reason.INIT_CONTAINER_FAILED: f"{NODES_TEST}::test_an_init_container_that_fails_ends_the_sync_and_is_named",
-    Reason.JOB_SUSPENDED: f"{CHANGED_PODS_TEST}::test_a_suspended_job_ends_its_sync_by_the_limit",
+    Reason.JOB_SUSPENDED: "e2e/product/test_suspended_jobs.py::test_a_suspended_job_ends_its_sync_by_the_limit",
     Reason.SCHEDULING_GATED: (
         f"{CHANGED_PODS_TEST}::test_a_gated_pod_shows_gives_its_slot_back_and_goes_on_once_the_gate_is_gone"
     ),

@@ -8,6 +8,7 @@ import pytest
 from estimatesync_cluster.errors import BuildError, SettingError
 from estimatesync_cluster.go_build import PROGRAM_NAMES
 from estimatesync_cluster.programs import TEST_KUBERNETES, Binaries, find_binaries
+from estimatesync_cluster.real_node import find_node_tools
 
 VERSION = "v1.2.3"
 OLDEST_VERSION = "v1.1.9"
@@ -193,3 +194,10 @@ def test_assets_of_a_version_that_nobody_knows_are_not_the_oldest(
 def test_another_version_is_refused_with_those_that_there_are(find: Callable[..., Binaries]) -> None:
     with pytest.raises(SettingError, match=r"ESTIMATESYNC_TEST_KUBERNETES is '1\.30': set it to newest or oldest"):
         find(**{TEST_KUBERNETES: "1.30"})
+
+
+def test_a_real_node_of_the_oldest_kubernetes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TEST_KUBERNETES, "oldest")
+
+    with pytest.raises(SettingError, match="A real node is of the newest Kubernetes only"):
+        find_node_tools()
