@@ -16,6 +16,8 @@ from estimatesync_contract.settings import SettingsError
 from estimatesync_local.adapters.sync_store import ApiStore, SyncTable
 
 JOBS_DIRECTORY: Final = "JOBS_DIRECTORY"
+SUPERVISOR_PIPE: Final = "SUPERVISOR_PIPE"
+"""Names the descriptor of a pipe whose other end only the supervisor has."""
 
 
 def create() -> Asgi:

@@ -21,8 +21,8 @@ from estimatesync_contract.backoff import compute_backoff
 
 from estimatesync_local.adapters import file_lock
 from estimatesync_local.adapters.listener import format_url
+from estimatesync_local.api import SUPERVISOR_PIPE
 from estimatesync_local.core.errors import AlreadyRunningError, ApiStartError
-from estimatesync_local.gunicorn_conf import SUPERVISOR_PIPE
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "gunicorn", "--config", "python:estimatesync_local.gunicorn_conf")
 _READY_SECONDS: Final = 30.0

@@ -6,12 +6,10 @@ Loaded by `gunicorn --config python:estimatesync_local.gunicorn_conf`, which tak
 import os
 import signal
 import threading
-from typing import Final
 
 from estimatesync_api.gunicorn_conf import *  # noqa: F403 - gunicorn's way to build one configuration on another
 
-SUPERVISOR_PIPE: Final = "SUPERVISOR_PIPE"
-"""Names the descriptor of a pipe whose other end only the supervisor has."""
+from estimatesync_local.api import SUPERVISOR_PIPE
 
 wsgi_app = "estimatesync_local.api:create()"
 
