@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.product_processes import build_accounts
+from estimatesync_processes.forked_process import StartedProcess, start_program
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "charts" / "estimatesync" / "files" / "crd.yaml"
@@ -42,7 +42,7 @@ class Api:
     log: Path
     cluster: Cluster
     namespace: str
-    process: subprocess.Popen[bytes]
+    process: StartedProcess
     key: str = API_KEY
 
     def stop(self) -> None:
@@ -112,13 +112,13 @@ def kubeconfig(cluster: Cluster, installed: str, tmp_path: Path) -> Path:
 @pytest.fixture
 def launch(cluster: Cluster, installed: str, tmp_path: Path) -> Iterator[Callable[..., Api]]:
     """Start any number of API servers, with settings of the test's own; ended after the test, whatever happens."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[StartedProcess] = []
 
     def start(*, listener: int | None = None, **environment: str) -> Api:
         log = tmp_path / f"gunicorn-{len(started)}.log"
         own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "REQUESTS_PER_MINUTE": "0", **environment}
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = start_program(
                 [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"],
                 env={"PATH": os.environ["PATH"], **own},
                 stdout=output,
@@ -143,7 +143,7 @@ def api(launch: Callable[..., Api], kubeconfig: Path) -> Api:
     return api
 
 
-def _wait_for_port(process: subprocess.Popen[bytes], log: Path) -> int:
+def _wait_for_port(process: StartedProcess, log: Path) -> int:
     deadline = time.monotonic() + WAIT_SECONDS
     while not (found := re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", log.read_text())):
         assert process.poll() is None, log.read_text()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from estimatesync_cluster.guarded_process import PROCESS_GUARD
+from estimatesync_processes.forked_process import PROCESS_GUARD
 
 
 def start(script: str, marker: str = "", *, stdout: int | None = None) -> subprocess.Popen[bytes]:

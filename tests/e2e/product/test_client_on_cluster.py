@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from estimatesync_processes.forked_process import StartedProcess, start_program
+
 WAIT_SECONDS = 90.0
 PROGRAM = Path(sys.executable).with_name("estimatesync")
 
 
-def begin(scenario: Any, *arguments: str) -> "subprocess.Popen[str]":
+def begin(scenario: Any, *arguments: str) -> StartedProcess:
     key = next(secret for secret in scenario.secrets if secret.startswith("made-up-key"))
     own = {"ESTIMATESYNC_URL": scenario.product.api_url, "ESTIMATESYNC_API_KEY": key, "LANG": "C.UTF-8"}
-    return subprocess.Popen(
+    return start_program(
         [PROGRAM, *arguments],
         env={"PATH": os.environ["PATH"], **own},
         stdout=subprocess.PIPE,
@@ -23,7 +25,7 @@ def begin(scenario: Any, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+def end(process: StartedProcess) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=WAIT_SECONDS)
     return process.returncode, out, err
 

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from estimatesync_processes.forked_process import StartedProcess, start_program
 
 API_KEY = "made-up-key-for-http-tests"
 WAIT_SECONDS = 60.0
@@ -22,7 +22,7 @@ FILES = ("--pythonpath", str(Path(__file__).parent))
 class Server:
     """A gunicorn that listens."""
 
-    process: subprocess.Popen[bytes]
+    process: StartedProcess
     log: Path
     port: int
     syncs: Path
@@ -50,7 +50,7 @@ class Server:
         return wait_for_text(self.log, pattern)
 
 
-def wait_for_text(path: Path, pattern: str, *, process: subprocess.Popen[bytes] | None = None) -> re.Match[str]:
+def wait_for_text(path: Path, pattern: str, *, process: StartedProcess | None = None) -> re.Match[str]:
     deadline = time.monotonic() + WAIT_SECONDS
     while not (found := re.search(pattern, path.read_text())):
         ended = process is not None and process.poll() is not None
@@ -63,7 +63,7 @@ def wait_for_text(path: Path, pattern: str, *, process: subprocess.Popen[bytes] 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start gunicorn with the project's configuration; ended after the test, whatever happens."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[StartedProcess] = []
     syncs = tmp_path / "syncs"
     syncs.mkdir()
 
@@ -74,7 +74,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         log = tmp_path / "gunicorn.log"
         own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "SYNC_DIRECTORY": str(syncs), **environment}
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            process = start_program(
                 [*limit, sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf", *arguments],
                 env={"PATH": os.environ["PATH"], **own},
                 stderr=output,

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import trustme
+from estimatesync_processes.forked_process import start_program
 
 KEY = "made-up-key-of-this-test"
 PROGRAM = Path(sys.executable).with_name("estimatesync")
@@ -41,7 +42,7 @@ class Running:
     """The program at work."""
 
     def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-        self.process = subprocess.Popen(
+        self.process = start_program(
             [PROGRAM, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.out: list[str] = []

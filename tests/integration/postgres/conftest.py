@@ -1,7 +1,6 @@
 """A server of the oldest supported version, whose messages are not English where a test wants that."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from uuid import uuid4
 import pytest
 from estimatesync_contract.result import parse_result
 from estimatesync_postgres_server import OLDEST, OLDEST_PROGRAMS, PostgresServer, created_server
+from estimatesync_processes.forked_process import run_program
 from sample_attic_tech import RunningSample, SampleConfig
 
 
@@ -48,7 +48,7 @@ def run_job(tmp_path: Path) -> Callable[[RunningSample, str], dict[str, int]]:
             "TERMINATION_MESSAGE_PATH": str(path),
         }
         program = [sys.executable, "-m", "estimatesync_job"]
-        ended = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        ended = run_program(program, env=environment)
         assert ended.returncode == 0, ended.stdout
         results = parse_result(path.read_text(), sync_uid=uid).results
         return {"new": results.new_estimates, "unchanged": results.unchanged_estimates}

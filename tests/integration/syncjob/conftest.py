@@ -14,6 +14,7 @@ import msgspec
 import psycopg
 import pytest
 from estimatesync_contract.result import SyncResult, parse_result
+from estimatesync_processes.forked_process import start_program
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_records, running_sample
 
 NOW = datetime(2025, 10, 16, 14, tzinfo=UTC)
@@ -30,13 +31,13 @@ def wait_until(is_so: Callable[[], bool], *, describe: Callable[[], str] = str) 
 class Job:
     """One process of the sync program."""
 
-    def __init__(self, environment: dict[str, str], directory: Path) -> None:
+    def __init__(self, environment: dict[str, str], directory: Path, start: Callable[..., Any]) -> None:
         self.uid = environment["SYNC_UID"]
         self._result_path = directory / "result"
         self._output_path = directory / "output"
         environment = {"TERMINATION_MESSAGE_PATH": str(self._result_path)} | environment
         with self._output_path.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process = start(
                 [sys.executable, "-m", "estimatesync_job"], env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
@@ -86,9 +87,16 @@ class Jobs:
         } | changes
 
     def start(self, sample: RunningSample, **changes: str) -> Job:
+        return self._start(start_program, sample, changes)
+
+    def start_fresh(self, sample: RunningSample, **changes: str) -> Job:
+        """Start it in an interpreter of its own, as a child of this process."""
+        return self._start(subprocess.Popen, sample, changes)
+
+    def _start(self, start: Callable[..., Any], sample: RunningSample, changes: dict[str, str]) -> Job:
         directory = self._directory / str(len(self.started))
         directory.mkdir()
-        job = Job(self.build_environment(sample, **changes), directory)
+        job = Job(self.build_environment(sample, **changes), directory, start)
         self.started.append(job)
         return job
 

@@ -213,7 +213,7 @@ def test_memory_does_not_grow_with_the_number_of_estimates(jobs: Any, sample: Ru
         for record in sample.store.read_all():
             sample.store.delete(record["id"])
         fill(count, padding_bytes=20_000)
-        job = jobs.start(sample, SYNC_PAGE_SIZE="20")
+        job = jobs.start_fresh(sample, SYNC_PAGE_SIZE="20")
         _, status, usage = os.wait4(job.process.pid, 0)
         job.process.returncode = os.waitstatus_to_exitcode(status)
         peaks.append(usage.ru_maxrss / 1024)

@@ -1,9 +1,10 @@
-"""Starts a component of the cluster under guard (see process_guard.py), with its output in a log file, and ends it.
+"""Starts a component of the cluster under guard (`estimatesync_processes`), with its output in a log file, and ends it.
 
 What the component is, and when it counts as ready, is the caller's business. Also distinguishes one process from a
 later one with the same id, by when it started: what a record on disk needs to survive kill -9 and reboots.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from estimatesync_processes.forked_process import StartedProcess, start_program
+
 from estimatesync_cluster.errors import ComponentError, PortTakenError
 
-PROCESS_GUARD = Path(__file__).with_name("process_guard.py")
 LOG_TAIL_LINES = 15
 POLL_SECONDS = 0.05
 START_FIELD = 19
@@ -108,16 +110,16 @@ class GuardedProcess:
         kind = PortTakenError if "address already in use" in tail else ComponentError
         return kind(f"{self.name} {problem}. The end of its log ({self.log}):\n{tail}")
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> StartedProcess:
         with self.log.open("ab") as output:
-            return subprocess.Popen(  # noqa: S603  the command is built by this package, never taken from outside
-                [sys.executable, "-I", "-S", str(PROCESS_GUARD), *self._command],
+            return start_program(
+                self._command,
                 stdin=subprocess.PIPE,
-                bufsize=0,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
+                env=os.environ if self._environment is None else self._environment,
                 start_new_session=True,
+                is_guarded=True,
             )
 
     def _let_go(self) -> None:

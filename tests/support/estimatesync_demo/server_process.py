@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from estimatesync_local.adapters.file_lock import is_held
+from estimatesync_processes.forked_process import StartedProcess, start_program
 from sample_attic_tech import SampleConfig
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ class ServerProcess:
         """Where it listens, once it has been started."""
         self._log = directory / "server.log"
         self._api_lock = directory / ".local" / "api.lock"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: StartedProcess | None = None
 
     @property
     def log(self) -> str:
@@ -52,7 +53,7 @@ class ServerProcess:
         environment = {"PATH": os.environ["PATH"], **self.environment, **more}
         command = [self._python, "-m", "estimatesync_local"]
         with self._log.open("wb") as output:
-            self._process = process = subprocess.Popen(
+            self._process = process = start_program(
                 command, cwd=self.directory, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
         self.until(lambda: _READY.search(self.log) or process.poll() is not None)

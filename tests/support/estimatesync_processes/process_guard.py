@@ -1,10 +1,10 @@
 """Runs one program under guard: when the holder of the other end of standard input dies, so does all that it started.
 
-Started by path (`python -I -S process_guard.py PROGRAM ARGS…`) by guarded_process.py for the cluster's components and
-by the test kubelet for containers; it therefore imports nothing but the standard library, and little of that, to start
-in milliseconds. Each byte read from standard input is a signal number for the program's process group; end of file
-means that the holder is gone, even by SIGKILL. It exits as a shell would: the program's exit code, or 128 + signal
-number.
+Started by path (`python -I -S process_guard.py PROGRAM ARGS…`) for the cluster's components and for containers; it
+therefore imports nothing but the standard library, and little of that, to start in milliseconds. What `fork_server.py`
+forks may be under guard, too. Each byte read from standard input is a signal number for the program's process group;
+end of file means that the holder is gone, even by SIGKILL. It exits as a shell would: the program's exit code, or 128 +
+signal number.
 
 On Linux it adopts orphans (PR_SET_CHILD_SUBREAPER), so that processes which left the group end as well, as they would
 with a container. Elsewhere only the process group is ended.
@@ -23,27 +23,45 @@ from typing import NoReturn
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 COMMAND_NOT_FOUND = 127
+CAUGHT = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 # How long a killed process may take to disappear before it is looked at again.
 REAP_SECONDS = 0.01
 
 
-def main(command: list[str]) -> int:
-    """Run the command until it ends or the holder lets go; return its exit code as a shell would."""
+def enter_guard() -> None:
+    """Fork, and return in the child, which runs the program; this process watches it, and exits as a shell would."""
     wakeups = _catch_signals()
     _control_process(PR_SET_CHILD_SUBREAPER, 1)
-    program = _start(command)
-    status = _wait_for_end(program, wakeups)
+    program = os.fork()
+    if program == 0:
+        _leave(wakeups)
+        return
+    status = _wait_for_end(program, wakeups[0])
     _end_everything(program)
-    return 128 - status if status < 0 else status
+    os._exit(128 - status if status < 0 else status)
 
 
-def _catch_signals() -> int:
+def _catch_signals() -> tuple[int, int]:
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     signal.set_wakeup_fd(write_end)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+    for number in CAUGHT:
         signal.signal(number, lambda *_: None)
-    return read_end
+    return read_end, write_end
+
+
+def _leave(wakeups: tuple[int, int]) -> None:
+    """Keep nothing of the guard but that this process ends with it."""
+    os.setsid()
+    _control_process(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.set_wakeup_fd(-1)
+    for number in CAUGHT:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    for descriptor in wakeups:
+        os.close(descriptor)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
 
 def _control_process(option: int, value: int) -> None:
@@ -52,17 +70,8 @@ def _control_process(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def _start(command: list[str]) -> int:
-    program = os.fork()
-    if program == 0:
-        _become(command)
-    return program
-
-
-def _become(command: list[str]) -> NoReturn:
-    os.setsid()
-    _control_process(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+def run(command: list[str]) -> NoReturn:
+    """Become the program."""
     try:
         os.execvp(command[0], command)  # noqa: S606  no shell is the point: the arguments reach the program as they are
     except OSError as error:
@@ -143,4 +152,5 @@ def _read_descendants(ancestor: int) -> set[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter_guard()
+    run(sys.argv[1:])

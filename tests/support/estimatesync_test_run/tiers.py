@@ -1,7 +1,7 @@
 """The table at the end of a run: each tier with its tests and seconds, and every tier that was not tried.
 
 The seconds are those of all workers added up; those of the processor are the test's own and those of the programs that
-it started and waited for. The rest is waiting, which costs nothing while other tests run.
+it started, or had forked, and waited for. The rest is waiting, which costs nothing while other tests run.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from estimatesync_processes.forked_process import processor
 
 OTHER_TIERS: Final[Mapping[str, str]] = {
     "tests/e2e/page": "make test, where there is a Chromium (make browser)",
@@ -84,7 +85,12 @@ def find_tier(nodeid: str) -> str:
     return "/".join(parts[:3] if "e2e" in parts else parts[:2])
 
 
-_used = os.times()
+def read_processor_seconds() -> float:
+    """Read what the processor has done so far for this process, and for what it started and has ended."""
+    return sum(os.times()[:4]) + processor.seconds
+
+
+_used = read_processor_seconds()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,8 +98,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     """Add to each report what the processor has done since the one before; a worker sends it along."""
     global _used
     report = yield
-    before, _used = _used, os.times()
-    setattr(report, PROCESSOR_SECONDS, sum(_used[:4]) - sum(before[:4]))
+    before, _used = _used, read_processor_seconds()
+    setattr(report, PROCESSOR_SECONDS, _used - before)
     return report
 
 

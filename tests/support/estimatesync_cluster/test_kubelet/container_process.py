@@ -2,21 +2,23 @@
 
 Called by container_runner.py before each start, until everything that the container refers to is there: its files, its
 mounts, its identity, its environment. All processes that the command started end with it, and all of them with the
-kubelet (see process_guard.py). The pod's files are removed with the pod.
+kubelet (`estimatesync_processes`). The pod's files are removed with the pod.
 """
 
 import asyncio
 import os
 import shutil
-import sys
+import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import Signals
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-from estimatesync_cluster.guarded_process import PROCESS_GUARD
+from estimatesync_processes.forked_process import StartedProcess, start_program
+
 from estimatesync_cluster.layout import write_private
 from estimatesync_cluster.test_kubelet.environment import (
     ConfigMissingError,
@@ -171,24 +173,28 @@ class ContainerSetup:
 class ContainerProcess:
     """A started container."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: StartedProcess, log: Path) -> None:
         self._process = process
         self._copying = asyncio.create_task(_copy_output(process.stdout, log))
 
     @property
     def pid(self) -> int:
-        """Process id of the guard (process_guard.py); the container is its child."""
+        """Process id of the guard; the container is its child."""
         return self._process.pid
 
     def send_signal(self, number: Signals) -> None:
         """Send a signal to the container's process group; SIGKILL reaches what left the group, too."""
-        if self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(bytes([number]))
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(bytes([number]))
 
     async def wait(self) -> int:
         """Wait until the container and all it started are gone; return its exit code as a shell would."""
-        exit_code = await self._process.wait()
+        # The guard ends last and has the output open to its end: then this is no more than a look.
         await self._copying
+        exit_code = await asyncio.to_thread(self._process.wait)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         return exit_code
 
 
@@ -206,31 +212,35 @@ def find_start_error(invocation: Invocation) -> str | None:
 
 async def start_container(invocation: Invocation) -> ContainerProcess:
     """Start a container in which find_start_error found no error."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        str(PROCESS_GUARD),
-        *invocation.command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=dict(invocation.environment),
+    process = await asyncio.to_thread(
+        start_program,
+        invocation.command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=invocation.environment,
         cwd=invocation.directory,
         start_new_session=True,
+        is_guarded=True,
     )
     return ContainerProcess(process, invocation.log)
 
 
-async def _copy_output(output: asyncio.StreamReader | None, path: Path) -> None:
+async def _copy_output(output: IO[bytes] | None, path: Path) -> None:
     if output is None:
         return
-    with path.open("ab", buffering=0) as log:
-        carry = b""
-        while chunk := await output.read(CHUNK_BYTES):
-            carry = _append(log, carry, chunk)
-        if carry:
-            _append(log, carry, b"\n")
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, output)
+    try:
+        with path.open("ab", buffering=0) as log:
+            carry = b""
+            while chunk := await reader.read(CHUNK_BYTES):
+                carry = _append(log, carry, chunk)
+            if carry:
+                _append(log, carry, b"\n")
+    finally:
+        transport.close()
 
 
 def _append(log: BinaryIO, carry: bytes, chunk: bytes) -> bytes:

@@ -1,0 +1,186 @@
+"""What is forked from a warm process behaves as what is started afresh."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from estimatesync_processes.forked_process import ForkedProcess, start_program
+from estimatesync_processes.programs import PROGRAMS
+
+SCRIPTS = Path(sys.executable).parent
+PATH = {"PATH": os.environ["PATH"]}
+WAIT_SECONDS = 90.0
+CLIENT = {"ESTIMATESYNC_URL": "http://127.0.0.1:9", "ESTIMATESYNC_API_KEY": "made-up-key", "LANG": "C.UTF-8"}
+# Python's own, and what only says where the person is at home or which language is spoken.
+HARMLESS = re.compile(r"_?PYTHON.*|HOME|PATH|LANG|LANGUAGE|LC_[A-Z]+|KUBECONFIG|PWD")
+# Looking at all of them, as a library does that keeps a copy, is not reading one.
+RECORD_NAMES = """
+import importlib, os, sys, threading
+read, looks_at_all = set(), False
+class Recorder(type(os.environ)):
+    def __getitem__(self, name):
+        if not looks_at_all: read.add(name)
+        return super().__getitem__(name)
+    def __iter__(self):
+        global looks_at_all
+        looks_at_all = True
+        yield from super().__iter__()
+        looks_at_all = False
+os.environ.__class__ = Recorder
+for module in sys.argv[1:]: importlib.import_module(module)
+print(*read)
+print(threading.active_count())
+"""
+# The sync program at work: its source never answers.
+AT_WORK = PATH | {
+    "SYNC_ID": "est-1",
+    "SYNC_UID": "uid-1",
+    "SYNC_START_DATE": "2025-09-01",
+    "SYNC_END_DATE": "2025-10-16",
+    "ATTIC_TECH_URL": "http://127.0.0.1:9",
+    "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
+    "ATTIC_TECH_PASSWORD": "made-up-password",
+    "DATABASE_URL": "postgresql://127.0.0.1:9/any",
+}
+SYNC = [sys.executable, "-m", "estimatesync_job"]
+
+
+def start(command: list[str], environment: Mapping[str, str]) -> ForkedProcess:
+    process = start_program(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
+    )
+    assert isinstance(process, ForkedProcess)
+    return process
+
+
+def hide_numbers(text: str) -> str:
+    return re.sub(r"\d+", "0", text)
+
+
+@pytest.mark.parametrize(
+    ("command", "environment"),
+    [
+        pytest.param(SYNC, {}, id="sync without settings"),
+        pytest.param(SYNC, AT_WORK | {"DATABASE_URL": "mysql://any"}, id="sync with a wrong URL"),
+        pytest.param([sys.executable, "-m", "estimatesync_local"], {"BIND": "nowhere"}, id="one machine"),
+        pytest.param(
+            [sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf"],
+            {"BIND": "nowhere"},
+            id="API",
+        ),
+        pytest.param(
+            [f"{SCRIPTS}/kopf", "run", "--module=estimatesync_operator.main", "--namespace=made-up"],
+            {"MAX_ACTIVE_SYNCS": "many"},
+            id="operator",
+        ),
+        pytest.param([f"{SCRIPTS}/estimatesync", "--help"], CLIENT, id="help of the client"),
+        pytest.param([f"{SCRIPTS}/estimatesync", "status", "--patience", "0"], CLIENT, id="client without a server"),
+        pytest.param([sys.executable, "-m", "estimatesync_client", "nonsense"], CLIENT, id="client as a module"),
+    ],
+)
+def test_a_forked_program_says_and_returns_what_a_fresh_one_does(
+    command: list[str], environment: dict[str, str]
+) -> None:
+    fresh = subprocess.run(
+        command, env=PATH | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+    with start(command, PATH | environment) as forked:
+        said, _ = forked.communicate(timeout=WAIT_SECONDS)
+
+    assert hide_numbers(said) == hide_numbers(fresh.stdout)
+    assert (forked.returncode, "Traceback" in said) == (fresh.returncode, False)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 10, id="asked"), pytest.param(signal.SIGKILL, -9, id="killed")]
+)
+def test_a_signal_reaches_it_and_its_end_is_noticed(number: signal.Signals, code: int) -> None:
+    with start(SYNC, AT_WORK) as process:
+        assert process.stdout is not None
+        assert "Starting" in process.stdout.readline()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0)
+
+        process.send_signal(number)
+
+        assert process.wait(WAIT_SECONDS) == process.poll() == code
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows another process's environment")
+def test_the_system_shows_its_own_command_line_and_environment() -> None:
+    with start(SYNC, AT_WORK) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        command = Path(f"/proc/{process.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+
+        process.kill()
+    assert command == [word.encode() for word in SYNC]
+    assert environment == [f"{name}={value}".encode() for name, value in AT_WORK.items()]
+
+
+def test_under_guard_it_ends_with_its_holder() -> None:
+    with start_program(
+        SYNC, env=AT_WORK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, is_guarded=True
+    ) as guard:
+        assert guard.stdout is not None
+        assert guard.stdin is not None
+        assert guard.stdout.read(1)
+
+        guard.stdin.close()
+
+        assert guard.wait(WAIT_SECONDS) == 128 + signal.SIGKILL
+        # Ends only when nobody is left who could write.
+        guard.stdout.read()
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONUNBUFFERED": "1"}, {"LC_ALL": "es_MX.UTF-8"}, {"PSYCOPG_IMPL": "c"}])
+def test_what_is_read_before_the_fork_is_not_asked_of_a_forked_process(environment: dict[str, str]) -> None:
+    process = start_program(SYNC, env=PATH | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert isinstance(process, subprocess.Popen)
+    process.wait(WAIT_SECONDS)
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_a_program_that_is_imported_has_read_nothing_but_what_is_named(name: str) -> None:
+    program = PROGRAMS[name]
+
+    printed = subprocess.run(
+        [sys.executable, "-c", RECORD_NAMES, *program.modules], env=PATH, capture_output=True, text=True, check=True
+    ).stdout
+
+    names, threads = printed.splitlines()
+    assert {each for each in names.split() if not HARMLESS.fullmatch(each)} <= program.cold
+    assert "KUBECONFIG" not in names or "kubernetes.aio.config.kube_config" in program.read_again
+    assert "PWD" not in names or program.keeps_directory
+    assert threads == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_server_ends_with_what_has_started_it() -> None:
+    holder = f"""
+import os, signal, subprocess, sys
+from pathlib import Path
+from estimatesync_processes.forked_process import start_program
+process = start_program({SYNC!r}, env={PATH!r}, stdout=subprocess.DEVNULL)
+print(Path(f"/proc/{{process.pid}}/stat").read_text().rpartition(")")[2].split()[1], flush=True)
+process.wait()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    server = int(subprocess.run([sys.executable, "-c", holder], capture_output=True, text=True, check=False).stdout)
+
+    deadline = time.monotonic() + WAIT_SECONDS
+    while Path(f"/proc/{server}/cmdline").exists() and Path(f"/proc/{server}/cmdline").read_bytes():
+        assert time.monotonic() < deadline, "the server lives on"
+        time.sleep(0.02)

@@ -1,0 +1,204 @@
+"""The process that has imported a program, and forks: `python -m estimatesync_processes.fork_server PROGRAM FD ROOM`.
+
+Started by `forked_process.py`. FD is a Unix socket that brings, for every start, another one and the descriptors that
+the new process is to have. On that other socket the request follows as a line of JSON; the server answers with the
+process id, and at the end with the exit code and the seconds of the processor. When FD is closed the server ends; what
+it has forked lives on, as children of a process do that ends.
+
+A forked process differs from a fresh one in this: its parent is this server, and `sys.flags` are this server's. What
+the system shows of it, command line and environment, is its own on Linux: the server has room for both, which the
+process fills. Nothing is forked from a server that has threads.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from estimatesync_processes.process_guard import enter_guard
+from estimatesync_processes.programs import PROGRAMS, Program
+
+MAX_DESCRIPTORS: Final = 32
+_LINE_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a process begins with.
+
+    Attributes:
+        command: the whole command line; the first word is the interpreter or a console script.
+        descriptors: the numbers under which it has what came with the request, in that order.
+        is_session: whether it leads a session of its own.
+        is_guarded: whether it runs under guard (`process_guard.py`); the process id is then the guard's.
+    """
+
+    command: list[str]
+    environment: dict[str, str]
+    directory: str
+    descriptors: list[int] = field(default_factory=list)
+    is_session: bool = False
+    is_guarded: bool = False
+
+
+def main() -> None:
+    """Serve until the other end is closed, and in each forked process run the program."""
+    name, descriptor, _room = sys.argv[1:]
+    program = PROGRAMS[name]
+    for module in (*program.modules, *program.read_again):
+        importlib.import_module(module)
+    if threading.active_count() > 1:
+        raise SystemExit(f"the modules of {name} start threads, which a fork would leave behind")
+    # A collection in a forked process would copy every page that it looks at.
+    gc.collect()
+    gc.freeze()
+    start = _serve(socket.socket(fileno=int(descriptor)))
+    if start is not None:
+        _run(start, program)
+
+
+def _serve(control: socket.socket) -> Start | None:
+    """Fork for every request; return in each forked process, and None at the end of the stream."""
+    wakeups = _catch_signals()
+    running: dict[int, socket.socket] = {}
+    while True:
+        ready, _, _ = select.select([control.fileno(), wakeups], [], [])
+        if wakeups in ready:
+            os.read(wakeups, _LINE_BYTES)
+            _report_ended(running)
+        if control.fileno() in ready:
+            _, descriptors, _, _ = socket.recv_fds(control, 1, MAX_DESCRIPTORS)
+            if not descriptors:
+                return None
+            answers = socket.socket(fileno=descriptors[0])
+            start = _read_start(answers)
+            pid = os.fork()
+            if pid == 0:
+                for connection in (control, answers, *running.values()):
+                    connection.detach()
+                _take_over(start, descriptors[1:])
+                return start
+            for each in descriptors[1:]:
+                os.close(each)
+            running[pid] = answers
+            _answer(answers, str(pid))
+
+
+def _catch_signals() -> int:
+    """Make what ends a child readable; Ctrl-C is for the processes that were forked."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return read_end
+
+
+def _report_ended(running: dict[int, socket.socket]) -> None:
+    with suppress(ChildProcessError):
+        while True:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if not pid:
+                return
+            with running.pop(pid) as answers:
+                _answer(answers, f"{os.waitstatus_to_exitcode(status)} {usage.ru_utime + usage.ru_stime:.3f}")
+
+
+def _answer(answers: socket.socket, line: str) -> None:
+    # Nobody may be waiting any more.
+    with suppress(OSError):
+        answers.sendall(f"{line}\n".encode())
+
+
+def _read_start(answers: socket.socket) -> Start:
+    line = b""
+    while not line.endswith(b"\n"):
+        if not (more := answers.recv(_LINE_BYTES)):
+            raise SystemExit("the process that asked for a start has ended")
+        line += more
+    return Start(**json.loads(line))
+
+
+def _take_over(start: Start, descriptors: list[int]) -> None:
+    """Leave the server's signals, descriptors and session behind."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if start.is_session:
+        os.setsid()
+    first_free = max(*descriptors, *start.descriptors) + 1
+    parked = range(first_free, first_free + len(descriptors))
+    for own, number in zip(descriptors, parked, strict=True):
+        os.dup2(own, number, inheritable=False)
+    os.closerange(0, first_free)
+    for own, number in zip(parked, start.descriptors, strict=True):
+        os.dup2(own, number)
+    os.closerange(first_free, first_free + len(descriptors))
+
+
+def _run(start: Start, program: Program) -> None:
+    if start.is_guarded:
+        enter_guard()
+    _show(start)
+    os.chdir(start.directory)
+    _replace_environment(start.environment)
+    for module in program.read_again:
+        importlib.reload(sys.modules[module])
+    _open_streams()
+    first, *arguments = start.command
+    sys.orig_argv = list(start.command)
+    if arguments[:1] == ["-m"]:
+        sys.argv = ["-m", *arguments[2:]]
+        sys.path.insert(0, start.directory)
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(start.command)
+        sys.path.insert(0, str(Path(first).parent))
+        runpy.run_path(first, run_name="__main__")
+
+
+def _show(start: Start) -> None:
+    """Write command line and environment where the system reads them (proc(5), fields 48 to 51 of `stat`)."""
+    if sys.platform != "linux":
+        return
+    # The name of the program, in parentheses, may hold anything; what follows it begins with the third field.
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    arguments, end_of_arguments, environment, end_of_environment = map(int, fields[45:49])
+    pairs = [f"{name}={value}" for name, value in start.environment.items()]
+    for words, first, end in ((start.command, arguments, end_of_arguments), (pairs, environment, end_of_environment)):
+        text = b"".join(word.encode(errors="surrogateescape") + b"\0" for word in words)[: end - first]
+        ctypes.memmove(first, text.ljust(end - first, b"\0"), end - first)
+
+
+def _replace_environment(environment: dict[str, str]) -> None:
+    # An interpreter that finds no locale at its start chooses one, and tells so to what it starts itself.
+    chosen = {name: os.environ[name] for name in ("LC_CTYPE",) if name in os.environ and "LANG" not in environment}
+    os.environ.clear()
+    os.environ.update(environment | chosen)
+    time.tzset()
+
+
+def _open_streams() -> None:
+    """Make the standard streams again: how they buffer depends on what they are."""
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        former = getattr(sys, name)
+        buffering = 1 if name == "stderr" else -1
+        stream = os.fdopen(descriptor, mode, buffering, encoding=former.encoding, errors=former.errors, closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The programs that are forked, and what each has imported by then: all that reads nothing and changes nothing."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A program of this project.
+
+    Attributes:
+        command: how a command line begins that starts it: the interpreter and a module, or a console script.
+        modules: what is imported before the fork.
+        cold: variables with which it is not forked, because a library reads them when it is imported.
+        read_again: modules that read something else when they are imported, and are loaded again after the fork.
+        keeps_directory: whether a library looks at the working directory when it is imported; it is then forked for the
+            server's alone.
+    """
+
+    command: tuple[str, ...]
+    modules: tuple[str, ...]
+    cold: frozenset[str] = frozenset()
+    read_again: tuple[str, ...] = ()
+    keeps_directory: bool = False
+
+
+_PSYCOPG: Final = frozenset({"PSYCOPG_IMPL", "PSYCOPG_WAIT_FUNC"})
+_PROMETHEUS: Final = frozenset(
+    {
+        "PROMETHEUS_DISABLE_CREATED_SERIES",
+        "PROMETHEUS_LEGACY_NAME_VALIDATION",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "prometheus_multiproc_dir",
+    }
+)
+_FALCON: Final = frozenset({"FALCON_CUSTOM_HTTP_METHODS", "FALCON_DECORATE_ON_REQUEST"})
+_AIOHTTP: Final = frozenset(
+    {"AIOHTTP_NOSENDFILE", "PYDANTIC_DISABLE_PLUGINS", "SSLKEYLOGFILE"}
+    | {f"{library}_NO_EXTENSIONS" for library in ("AIOHTTP", "FROZENLIST", "MULTIDICT", "PROPCACHE", "YARL")}
+)
+_KUBECONFIG: Final = ("kubernetes.aio.config.kube_config",)
+
+_GUNICORN: Final = Program(
+    command=("-m", "gunicorn"),
+    modules=(
+        "gunicorn.app.wsgiapp",
+        "estimatesync_api.gunicorn_worker",
+        "estimatesync_api.app",
+        "estimatesync_api.adapters.kubernetes_store",
+    ),
+    # With several workers, the configuration sets a variable that the metrics' library reads.
+    cold=_AIOHTTP | _FALCON | _PROMETHEUS | {"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY", "XDG_RUNTIME_DIR"},
+    read_again=_KUBECONFIG,
+    keeps_directory=True,
+)
+_CLIENT: Final = Program(
+    command=("estimatesync",),
+    modules=("estimatesync_client.command_line",),
+    cold=frozenset({"TYPER_USE_RICH"}),
+)
+
+PROGRAMS: Final[Mapping[str, Program]] = {
+    "sync": Program(command=("-m", "estimatesync_job"), modules=("estimatesync_job.main",), cold=_PSYCOPG),
+    "one machine": Program(
+        command=("-m", "estimatesync_local"),
+        modules=("estimatesync_local.main",),
+        cold=_PSYCOPG | _FALCON | _PROMETHEUS,
+    ),
+    "api": _GUNICORN,
+    "api script": replace(_GUNICORN, command=("gunicorn",)),
+    "operator": Program(
+        command=("kopf",),
+        # Not its main module, which registers handlers.
+        modules=(
+            "kopf.cli",
+            "kubernetes.aio.client",
+            "estimatesync_operator.reconciler",
+            "estimatesync_operator.metrics",
+            "estimatesync_operator.watch_handlers",
+            "estimatesync_operator.adapters.tracing",
+            "estimatesync_operator.callback.sender",
+        ),
+        cold=_AIOHTTP | _PROMETHEUS,
+        read_again=_KUBECONFIG,
+    ),
+    "client": _CLIENT,
+    "client module": replace(_CLIENT, command=("-m", "estimatesync_client")),
+}
+
+# What the interpreter, the C library and OpenSSL read when a process starts, and never again.
+_START_VARIABLES: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "OPENSSL_")
+_LOCALES: Final = {"LANG": "C.UTF-8"}
+"""What a server's interpreter chooses by itself, so that it may be asked for."""
+
+
+def find_program(command: Sequence[str | os.PathLike[str]], environment: Mapping[str, str]) -> str | None:
+    """Find the name of the program that a command line starts; None when it must be started as usual."""
+    program, *arguments = (os.fspath(word) for word in command)
+    path = Path(shutil.which(program, path=environment.get("PATH", os.defpath)) or program)
+    if path.parent != Path(sys.executable).parent or _concerns_start(environment):
+        return None
+    words = tuple(arguments) if path.name == "python" else (path.name, *arguments)
+    return next((name for name, each in PROGRAMS.items() if _is_start(each, words, environment)), None)
+
+
+def _concerns_start(environment: Mapping[str, str]) -> bool:
+    return any(name.startswith(_START_VARIABLES) and _LOCALES.get(name) != value for name, value in environment.items())
+
+
+def _is_start(program: Program, words: tuple[str, ...], environment: Mapping[str, str]) -> bool:
+    return words[: len(program.command)] == program.command and not program.cold & environment.keys()
