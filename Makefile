@@ -13,7 +13,9 @@ SYNC_INSTALLED := $(SYNC_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
 # More than there are processors: most tests wait for something most of the time.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 6
+# Every worker reads all tests: what is compiled once serves the others, and the next run.
+unexport PYTHONDONTWRITEBYTECODE
 # Outside the checkout: a fresh clone is checked as fast as an old one.
 export MYPY_CACHE_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/estimatesync/mypy
 
@@ -99,9 +101,14 @@ node-programs: $(INSTALLED) ## Build what a real node runs, unless it is in the 
 oldest-programs: $(INSTALLED) ## Build the oldest supported Kubernetes, unless it is in the cache
 	@ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m estimatesync_cluster build --purpose tests >/dev/null
 
+# The checks run beside the tests, which mostly wait; what they say is shown at the end.
+CHECK_LOG = build/check.log
 .PHONY: test
-test: check programs $(DOCS_INSTALLED) ## Run every check and every test
-	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS)
+test: programs $(DOCS_INSTALLED) ## Run every check and every test
+	@mkdir -p build
+	@$(MAKE) --no-print-directory check >$(CHECK_LOG) 2>&1 & checking=$$!; \
+	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS); code=$$?; \
+	wait $$checking && echo "make check: passed" || { cat $(CHECK_LOG); echo "make check: FAILED"; code=1; }; exit $$code
 
 # What a version of Kubernetes can change: the definition and its rules, the chart's objects, rights, Jobs and their pods.
 OLDEST_TESTS := tests/e2e/oldest $(addprefix tests/e2e/chart/, test_chart_on_cluster.py test_hardened_on_cluster.py \

@@ -12,7 +12,7 @@ def test_everything_that_uses_rights_is_run_together_with_their_judgement() -> N
 
     judged = {"tests/e2e/api", "tests/e2e/chart", "tests/e2e/product", "tests/e2e/rights"}
     assert judged - set(options["testpaths"]) == set()
-    assert "\n\t$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS)\n" in (ROOT / "Makefile").read_text()
+    assert "\n\t$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS);" in (ROOT / "Makefile").read_text()
 
 
 def test_what_is_run_on_the_oldest_kubernetes_is_judged_too() -> None:
