@@ -259,10 +259,10 @@ def _plan_stray(sync: EstimateSync, seen: Seen, now: datetime, settings: Reconci
     due = lifecycle.compute_stop_time(sync)
     if due is None:
         return stop
-    if now >= (due if sync.status.log else due + settings.stuck_limit):
-        return stop
     if now >= due and seen.log:
         return Plan(status=lifecycle.compute_kept_log_status(sync, seen.log, now=now), requeue_after=_STOPPING_TICK)
+    if now >= (due if sync.status.log else due + settings.stuck_limit):
+        return stop
     plan = _plan_delivery(sync, seen, now, settings)
     tick = _STALLED_TICK if now >= due else max(min(due - now, _STALLED_TICK), _STOPPING_TICK)
     later = plan.requeue_after

@@ -423,6 +423,7 @@ def test_a_failure_with_a_cause_of_its_own_is_told_although_its_node_was_lost_si
         pytest.param(30, {}, (), (None, None, SELDOM), id="the log cannot be read now"),
         pytest.param(89, {}, (), (None, None, SELDOM), id="the log cannot be read yet"),
         pytest.param(90, {}, (), (STOP, None, AT_ONCE), id="the log could not be read for the whole limit"),
+        pytest.param(900, {}, ("a line",), (None, ("a line",), SOON), id="nobody was there to keep the log in time"),
         pytest.param(0, {"phase": Phase.CANCELLED}, (), (STOP, None, AT_ONCE), id="a job that came late"),
     ],
 )

@@ -112,6 +112,16 @@ def test_a_job_that_is_at_work_for_nothing_is_stopped_although_a_call_failed(
     assert not [step for step in steps if step.startswith("node ends pod")]
 
 
+def test_an_operator_that_comes_late_keeps_the_log_before_it_stops_the_job() -> None:
+    late = Decision(effect=Effect.LATE_JOBS, at=11.0, seconds=120.0)
+    killed = Decision(effect=Effect.KILL_BEFORE, point=Point.RECORD_LOG, seconds=3.0)
+
+    report = run_history(History(syncs=(STAYS,), decisions=(late, killed)))
+
+    assert not report.violations
+    assert report.points[Point.RECORD_LOG] > 0
+
+
 def test_a_log_that_cannot_be_read_is_not_asked_for_without_pause() -> None:
     """The node that holds it may be away for minutes; in the end the pod is stopped, and the log is lost with it."""
     unreadable = tuple(Decision(effect=Effect.ERROR, point=Point.READ_LOG, nth=nth) for nth in range(1, 1000))
