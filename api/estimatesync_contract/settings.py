@@ -134,9 +134,7 @@ class IntegerSetting(Setting[int]):
     maximum: int
 
     def parse(self, text: str) -> int:
-        if text.isascii() and text.isdigit() and self.minimum <= int(text) <= self.maximum:
-            return int(text)
-        raise ValueError(f"must be a whole number from {self.minimum} to {self.maximum}")
+        return parse_whole_number(text, minimum=self.minimum, maximum=self.maximum)
 
     def parse_default(self) -> int:
         return int(self.default or 0)
@@ -174,6 +172,17 @@ class ParsedSetting(Setting[T_co]):
 
     def parse(self, text: str) -> T_co:
         return self.parser(text)
+
+
+def parse_whole_number(text: str, *, minimum: int, maximum: int) -> int:
+    """Read a whole number within bounds, both included.
+
+    Raises:
+        ValueError: It is none; the message completes `NAME …`.
+    """
+    if text.isascii() and text.isdigit() and minimum <= int(text) <= maximum:
+        return int(text)
+    raise ValueError(f"must be a whole number from {minimum} to {maximum}")
 
 
 def parse_time_zone(text: str) -> ZoneInfo:

@@ -21,6 +21,7 @@ from estimatesync_contract.settings import (
     ParsedSetting,
     SettingsReader,
     TextSetting,
+    parse_whole_number,
     split_list,
 )
 from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
@@ -45,11 +46,7 @@ def _parse_labels(text: str) -> dict[str, str]:
 
 
 def _parse_suspended(text: str) -> timedelta | None:
-    if not text:
-        return None
-    if text.isascii() and text.isdigit() and int(text) <= MAX_SUSPENDED_SECONDS:
-        return timedelta(seconds=int(text))
-    raise ValueError(f"must be a whole number from 0 to {MAX_SUSPENDED_SECONDS}")
+    return timedelta(seconds=parse_whole_number(text, minimum=0, maximum=MAX_SUSPENDED_SECONDS)) if text else None
 
 
 def _parse_tolerations(text: str) -> list[dict[str, str | int]]:
