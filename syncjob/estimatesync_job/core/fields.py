@@ -106,6 +106,8 @@ def parse_instant(field: str, value: Any) -> datetime | None:  # noqa: ANN401 - 
         return None
     try:
         instant = datetime.fromisoformat(value)
+        if instant.tzinfo is UTC:
+            return instant
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (TypeError, ValueError, OverflowError) as error:
         raise FieldFaultError(field, "is not a date such as 2025-10-16T14:09:00.000Z") from error

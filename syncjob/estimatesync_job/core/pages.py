@@ -5,7 +5,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -121,7 +120,7 @@ def _read_ids(docs: tuple[msgspec.Raw, ...], rows: Sequence[Row], page: int) -> 
     ends = [parse_record_id(docs[0]), parse_record_id(docs[-1])]
     if all(isinstance(end, int) for end in ends):
         numbers = [row.attic_tech_estimate_id for row in rows]
-        if any(number < following for number, following in pairwise(numbers)):
+        if numbers != sorted(numbers, reverse=True):
             raise SourceInvalidError(f"Attic Tech did not sort {format_place(page)} by id, as it was asked to.")
         return [end for end in ends if end is not None]
     return [identity for raw in docs if (identity := parse_record_id(raw)) is not None]
