@@ -9,7 +9,7 @@ ESTIMATES_PATH: Final = "/api/job-estimates"
 """GET with the token as `Authorization: Bearer`; a paginated list."""
 
 
-def is_foreign(*, content_type: str, body: bytes) -> bool:
+def is_foreign(*, content_type: str, body: bytes | bytearray) -> bool:
     """Whether an answer is not Attic Tech's own, which says that it is JSON: a firewall, bot check or proxy sent it."""
     return "json" not in content_type.lower() and bool(content_type.strip() or body.strip())
 

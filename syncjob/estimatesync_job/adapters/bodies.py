@@ -16,8 +16,10 @@ _CODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 MEGABYTE: Final = 1_000_000
 
 
-async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) -> bytes:
+async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) -> bytes | bytearray:
     """Read a body that is being streamed; the caller bounds the time.
+
+    It grows in one place: pieces to be joined would be in memory twice, for each page in flight.
 
     Args:
         response: its head has been read.
@@ -37,13 +39,11 @@ async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) ->
             "Attic Tech packs its answers in a way that was not asked for (Content-Encoding). "
             f"What stands in front of it must respect Accept-Encoding: {ACCEPT_ENCODING}."
         )
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > max_bytes:
+        body += chunk
+        if len(body) > max_bytes:
             raise SourceInvalidError(
                 f"Attic Tech sent an answer of more than {max_bytes // MEGABYTE} MB, unpacked. {advice}"
             )
-        chunks.append(chunk)
-    return b"".join(chunks)
+    return body

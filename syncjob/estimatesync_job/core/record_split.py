@@ -20,9 +20,9 @@ _NUMBER: Final = re.compile(rb"-?\d{1,20}")
 _PLAIN_TEXT: Final = re.compile(rb'"[0-9A-Za-z_-]{1,64}"')
 
 
-def strip_byte_order_mark(body: bytes) -> bytes:
+def strip_byte_order_mark(body: bytes | bytearray) -> bytes | bytearray:
     """Drop the mark that some servers begin a body with; RFC 8259, section 8.1, lets a reader ignore it."""
-    return body.removeprefix(_BYTE_ORDER_MARK)
+    return body[len(_BYTE_ORDER_MARK) :] if body.startswith(_BYTE_ORDER_MARK) else body  # noqa: FURB188 - would copy a bytearray
 
 
 def split_page(body: bytes, *, member: bytes = b"docs") -> tuple[bytes, tuple[bytes, ...]] | None:
@@ -44,7 +44,7 @@ def split_page(body: bytes, *, member: bytes = b"docs") -> tuple[bytes, tuple[by
     for token in tokens:
         depth += _compute_step(token[0])
         if depth == 0 or (depth == 1 and token[0] == b","):
-            elements.append(strip_byte_order_mark(body[begin : token.start()].strip()))
+            elements.append(bytes(strip_byte_order_mark(body[begin : token.start()].strip())))
             begin = token.end()
         if depth == 0:
             return body[:start] + body[token.start() :], tuple(elements) if elements != [b""] else ()

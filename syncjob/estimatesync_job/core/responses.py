@@ -64,7 +64,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | bytearray
 
     @property
     def content_type(self) -> str:
@@ -239,7 +239,7 @@ def _decode_page(response: Response) -> PageBody:
     try:
         return _decode(response, PageBody)
     except TransientSourceError:
-        split = split_page(response.body)
+        split = split_page(bytes(response.body))
         if split is None:
             raise
     rest, records = split
