@@ -21,7 +21,7 @@ from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
-from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, read_body
+from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.errors import ConfigurationError, SourceUnavailableError, TransientSourceError
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
@@ -256,6 +256,7 @@ async def open_attic_tech(
     Raises:
         ConfigurationError: The authorities to trust cannot be read.
     """
+    give_large_bodies_back()
     async with client or create_client(settings) as opened:
         yield AtticTech(opened, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
 

@@ -3,6 +3,8 @@
 A page that is refused would be just as large the next time, so the cure is said at once.
 """
 
+import ctypes
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -14,6 +16,20 @@ ACCEPT_ENCODING: Final = "gzip, deflate"
 
 _CODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
 MEGABYTE: Final = 1_000_000
+
+_M_MMAP_THRESHOLD: Final = -3
+"""From glibc's malloc.h."""
+_LARGE_BYTES: Final = 131_072
+
+
+def give_large_bodies_back() -> None:
+    """Have the memory of a large body returned to the system once it is freed, where the C library is glibc.
+
+    By default it raises the size of what it returns to the largest that it has seen, and bodies then grow by being
+    copied within a heap that keeps its holes (https://man7.org/linux/man-pages/man3/mallopt.3.html).
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) -> bytes | bytearray:
