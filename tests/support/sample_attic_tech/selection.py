@@ -10,6 +10,9 @@ from typing import Any
 
 from sample_attic_tech.records import FULL_DEPTH, RELATIONS, Record
 
+_ALWAYS = frozenset({"id", "collection"})
+"""Shown whatever is selected: the second by a document that can log in, which names its collection."""
+
 Fields = Mapping[str, Any]
 """For each name True or False, or the fields inside a group; one False means all fields but those, as in Payload."""
 
@@ -68,12 +71,12 @@ def _to_value(name: str, value: object, depth: int, populate: Mapping[str, Field
 
 
 def select_fields(document: Mapping[str, Any], fields: Fields) -> Record:
-    """Keep the fields that are named, or all but those; the id always. Of a relation, nothing inside can be named."""
+    """Keep the fields that are named, or all but those, and _ALWAYS. Of a relation, nothing inside can be named."""
     is_exclusive = _names_exclusions(fields)
     return {
         name: _select_inside(value, fields[name]) if name not in RELATIONS and name in fields else value
         for name, value in document.items()
-        if name == "id" or fields.get(name, is_exclusive) is not False
+        if name in _ALWAYS or fields.get(name, is_exclusive) is not False
     }
 
 

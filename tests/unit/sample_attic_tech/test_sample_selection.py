@@ -82,3 +82,11 @@ def test_populate_bounds_what_is_populated_of_a_collection(query_string: str, br
     shown = to_document(RECORD, parse_find_query(query_string).selection)
 
     assert (shown["branch"], shown["property"], shown["name"]) == (branch, place, "Attic")
+
+
+def test_a_document_that_can_log_in_names_its_collection_whatever_is_selected() -> None:
+    record = RECORD | {"user": {"id": 10, "name": "Zoë", "email": "zoe@example.com", "collection": "users"}}
+
+    shown = to_document(record, parse_find_query("populate[users][name]=true").selection)
+
+    assert shown["user"] == {"id": 10, "name": "Zoë", "collection": "users"}
