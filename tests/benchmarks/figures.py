@@ -77,7 +77,7 @@ def find_missed_goals(row: Row) -> list[str]:
         missed.append(f"{row.times_peer:.1f} × ahead of dlt < {scenario.min_times_peer} ×")
     if row.start_seconds > MOST_SECONDS_TO_FIRST_REQUEST:
         missed.append(f"first request after {row.start_seconds:.2f} s > {MOST_SECONDS_TO_FIRST_REQUEST} s")
-    if scenario.name.startswith("S4") and row.megabytes[OURS] > MOST_MEGABYTES:
+    if row.megabytes[OURS] > MOST_MEGABYTES:
         missed.append(f"{row.megabytes[OURS]:.0f} MB > {MOST_MEGABYTES} MB")
     return missed
 

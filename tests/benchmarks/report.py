@@ -53,6 +53,7 @@ def build_report(table: Table, *, machine: str, command: str, at: datetime, pict
 
 def _format_scenario(scenario: Scenario) -> str:
     call = f"{scenario.fixed_ms:g} ms" + (f" + {scenario.record_ms:g} ms a record" if scenario.record_ms else "")
+    call += ", less without what is not asked for" if scenario.honours_select else ""
     size = f"{scenario.mean_bytes / 1000:g} KB"
     place = f"{scenario.round_trip_ms:g} ms away (round trip)" if scenario.round_trip_ms else "local"
     return f"| {scenario.name} | {scenario.records:,} | {size} | {call} | {scenario.at_once or 'any'} | {place} |\n"
