@@ -5,17 +5,6 @@ WITH newest AS (
     FROM staging
     ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
 ),
-stored AS (
-    SELECT
-        estimate.attic_tech_estimate_id,
-        to_jsonb(estimate) || jsonb_build_object(
-            'branch_name', branch_id, 'sales_person_name', sales_person_id, 'status_name', status_id
-        ) AS estimate
-    FROM estimate
-    WHERE
-        cardinality(%(hidden)s::text[]) > 0
-        AND attic_tech_estimate_id IN (SELECT newest.attic_tech_estimate_id FROM newest)
-),
 unshown AS (
     SELECT newest.attic_tech_estimate_id, unshown_columns.name
     FROM newest
@@ -24,7 +13,14 @@ unshown AS (
     SELECT newest.attic_tech_estimate_id, hidden_columns.name
     FROM newest
     CROSS JOIN unnest(%(hidden)s::text[]) AS hidden_columns (name)
-    LEFT JOIN stored ON stored.attic_tech_estimate_id = newest.attic_tech_estimate_id
-    WHERE hidden_columns.name = ANY(%(relations)s) OR stored.estimate ->> hidden_columns.name IS NOT NULL
+    -- Without a filter on the stored ones, which a planner that knows no temporary table would repeat for each of them.
+    LEFT JOIN estimate ON estimate.attic_tech_estimate_id = newest.attic_tech_estimate_id
+    WHERE
+        hidden_columns.name = ANY(%(relations)s)
+        OR (
+            to_jsonb(estimate) || jsonb_build_object(
+                'branch_name', branch_id, 'sales_person_name', sales_person_id, 'status_name', status_id
+            )
+        ) ->> hidden_columns.name IS NOT NULL
 )
 SELECT name, count(DISTINCT attic_tech_estimate_id) FROM unshown GROUP BY GROUPING SETS ((name), ())
