@@ -71,7 +71,7 @@ def format_unshown(count: int, estimates: int, fields: str) -> str:
 
 
 def format_complete_as_of(instant: str) -> str:
-    """The closing pass has ended: by Attic Tech's clock nothing up to this instant is missing."""
+    """The closing pass has proved it: by Attic Tech's clock nothing up to this instant is missing."""
     return f"🔒 [SYNC] Nothing is missing up to {instant}, by the clock of Attic Tech"
 
 

@@ -6,6 +6,7 @@ The result is written last of all, after the commit, so that a success in it can
 import asyncio
 import gc
 import io
+import math
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ from estimatesync_tracing.spans import Attribute, Span, SpanName, Tracer
 from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.log import create_log
 from estimatesync_job.adapters.tracing import TracedLog, note_results, open_traced_source, open_traced_store
+from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Log, OpenSource, OpenStore, Source, StoredRun
@@ -153,8 +155,8 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
         open_source=open_traced_source(open_source, tracer) if tracer.is_on else open_source,
         open_store=open_traced_store(open_store, tracer) if tracer.is_on else open_store,
         log=log,
-        start=settings.day_bounds.start,
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
+        passes=PassPolicy(seconds=settings.timeout_seconds or math.inf),
         max_skipped_percent=settings.max_skipped_percent,
         max_unshown_percent=settings.max_unshown_percent,
         credentials=Credentials(

@@ -14,6 +14,7 @@ from estimatesync_contract import log_lines
 from estimatesync_contract.refused_login import SALT_BYTES, Credentials, RefusedLogin
 from estimatesync_contract.status import Results
 
+from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import CredentialsRefusedError, SyncError
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
@@ -34,8 +35,8 @@ class Sync:
         open_source: OpenSource,
         open_store: OpenStore,
         log: Log,
-        start: datetime,
         plan: PagePlan,
+        passes: PassPolicy,
         max_skipped_percent: int,
         max_unshown_percent: int,
         credentials: Credentials,
@@ -44,8 +45,8 @@ class Sync:
         self._open_source: Final = open_source
         self._open_store: Final = open_store
         self._log: Final = log
-        self._start: Final = start
         self._plan: Final = plan
+        self._passes: Final = passes
         self._max_skipped_percent: Final = max_skipped_percent
         self._max_unshown_percent: Final = max_unshown_percent
         self._credentials: Final = credentials
@@ -93,7 +94,7 @@ class Sync:
             source,
             store,
             log=self._log,
-            start=self._start,
+            passes=self._passes,
             concurrency=self._plan.ahead,
             max_skipped_percent=self._max_skipped_percent,
             max_unshown_percent=self._max_unshown_percent,

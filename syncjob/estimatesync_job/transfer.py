@@ -1,10 +1,11 @@
-"""From the source into the staging table: the pages of the range, then closing passes until nothing can be missing.
+"""From the source into the staging table: the pages of the range, then a closing pass, so that nothing is missing.
 
 `sync` starts to read pages as soon as the database allows the login, and runs the transfer up to the merge.
-`core.coverage` decides what to ask for and what that proves.
+`core.coverage` and `core.closing_pass` decide what to ask for and what that proves.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Final
@@ -12,22 +13,20 @@ from typing import Final
 from estimatesync_contract import log_lines
 from estimatesync_contract.timestamps import format_timestamp
 
-from estimatesync_job.core.coverage import (
-    MAX_PASSES,
-    FetchState,
+from estimatesync_job.core.closing_pass import (
+    PassPolicy,
     PassResult,
-    find_gap,
-    find_tail,
+    compute_pause,
     is_proof,
     next_result,
-    next_state,
-    plan_continuation,
+    plan_continuations,
     plan_pass,
 )
+from estimatesync_job.core.coverage import FetchState, find_gap, find_tail, next_state
 from estimatesync_job.core.errors import SourceChangingError
 from estimatesync_job.core.invalid_records import MAX_NAMED, InvalidRecords, format_name, format_problem_place
 from estimatesync_job.core.page_plan import PagePlan
-from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.ports import EstimateStore, Log, Source, Staged, Transferred
 from estimatesync_job.core.queries import ChangesQuery, Gap
 from estimatesync_job.core.unshown import Path, check_unshown, find_hidden, format_fields
@@ -46,8 +45,7 @@ async def read_pages(source: Source, plan: PagePlan) -> AsyncGenerator[ReadPage,
     """
     await source.login()
     state = FetchState(plan=plan)
-    # Twice as many as may be in flight: while one response is stored, those that came meanwhile wait here.
-    async with open_requests(source.fetch_page, max_pending=2 * plan.ahead) as requests:
+    async with open_requests(source.fetch_page, max_pending=plan.max_pending) as requests:
         requests.send(plan.build_query, last=1)
         if not await requests.is_answered_within(plan.first_page_wait_seconds):
             requests.send(plan.build_query, last=plan.total_pages)
@@ -63,11 +61,11 @@ class ClosingPass:
     """One closing pass, its requests under way as far as they may be."""
 
     def __init__(
-        self, source: Source, queries: Sequence[ChangesQuery], requests: OrderedRequests[ChangesQuery]
+        self, queries: Iterable[ChangesQuery], requests: OrderedRequests[ChangesQuery], *, cuts: Sequence[int]
     ) -> None:
-        self._source: Final = source
-        self._queries: Final = queries
+        self._queries: Final = list(queries)
         self._requests: Final = requests
+        self._cuts: Final = cuts
         self._send()
 
     async def store(self, store: EstimateStore, *, note: Callable[[FetchedPage], None]) -> PassResult:
@@ -76,43 +74,29 @@ class ClosingPass:
         Raises:
             SyncError: Not everything could be read.
         """
-        result = PassResult(queries=len(self._queries))
+        result = PassResult(queries=len(self._queries), since=self._queries[0].since)
+        # Grows while it is read.
         for query in self._queries:
-            response = await self._requests.take()
+            response = leave_out_unstorable(await self._requests.take(), encoding=store.encoding)
+            self._queries.extend(plan_continuations(query, response, cuts=self._cuts))
             self._send()
-            result = await self._store_all(query, response, result, store=store, note=note)
+            note(response)
+            if response.rows:
+                await store.write_rows(response.rows, response.unshown)
+            result = next_result(result, response)
         return result
 
     def _send(self) -> None:
         self._requests.send(lambda number: self._queries[number - 1], last=len(self._queries))
 
-    async def _store_all(
-        self,
-        query: ChangesQuery,
-        response: FetchedPage,
-        result: PassResult,
-        *,
-        store: EstimateStore,
-        note: Callable[[FetchedPage], None],
-    ) -> PassResult:
-        while True:
-            response = leave_out_unstorable(response, encoding=store.encoding)
-            note(response)
-            changed = await store.write_changes(response.rows, response.unshown)
-            result = next_result(result, response, new_or_changed=changed)
-            following = plan_continuation(query, response)
-            if following is None:
-                return result
-            query, response = following, await self._source.fetch_changes(following)
-
 
 @asynccontextmanager
 async def open_closing_pass(
-    source: Source, queries: Sequence[ChangesQuery], *, max_pending: int
+    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int], max_pending: int
 ) -> AsyncIterator[ClosingPass]:
     """Begin a pass; leaving the block abandons every pending request."""
     async with open_requests(source.fetch_changes, max_pending=max_pending) as requests:
-        yield ClosingPass(source, queries, requests)
+        yield ClosingPass(queries, requests, cuts=cuts)
 
 
 class Transfer:
@@ -124,7 +108,7 @@ class Transfer:
         store: EstimateStore,
         *,
         log: Log,
-        start: datetime,
+        passes: PassPolicy,
         concurrency: int,
         max_skipped_percent: int,
         max_unshown_percent: int,
@@ -132,13 +116,15 @@ class Transfer:
         self._source: Final = source
         self._store: Final = store
         self._log: Final = log
-        self._start: Final = start
+        self._policy: Final = passes
+        self._ends_at: Final = asyncio.get_running_loop().time() + passes.seconds
         self._concurrency: Final = concurrency
         self._invalid: Final = InvalidRecords(max_percent=max_skipped_percent)
         self._max_unshown_percent: Final = max_unshown_percent
         self._evidence: Final[set[Path]] = set()
         self._said: Final[set[str]] = set()
         self._gaps: Final[list[Gap]] = []
+        self._cuts: Final[list[int]] = []
         self._passes: Final = AsyncExitStack()
 
     async def run(self, first: Awaitable[ReadPage], pages: AsyncGenerator[ReadPage, None]) -> Transferred:
@@ -152,28 +138,39 @@ class Transfer:
         async with self._passes:
             page, state = await first
             while True:
-                if gap := find_gap(edge, page):
-                    self._gaps.append(gap)
+                self._note_ids(edge, page)
                 edge = state.edge
                 if closing_pass is None and state.is_nearly_read:
                     closing_pass = await self._begin_first_pass(state)
                 await self._store_page(page, state)
-                if state.is_over:
+                if closing_pass and state.is_over:
                     return await self._close(state, closing_pass)
                 page, state = await anext(pages)
 
+    def _note_ids(self, edge: FetchedPage | None, page: FetchedPage) -> None:
+        if gap := find_gap(edge, page):
+            self._gaps.append(gap)
+        if isinstance(page.first, int) and (not self._cuts or page.first < self._cuts[-1]):
+            self._cuts.append(page.first)
+
     async def _begin_first_pass(self, state: FetchState) -> ClosingPass:
         """Begin to ask for what is unproven; below the newest page lies the last one, if that is still on its way."""
-        tail = find_tail(state.edge)
-        return await self._begin_pass(
-            (*self._gaps, tail) if tail else self._gaps,
-            since=state.read_since or SourceTime(),
+        queries = plan_pass(
+            (*self._gaps, find_tail(state.edge)),
+            clock=None if state.is_clock_contradicted else state.began_at,
             limit=state.plan.page_size + (0 if state.is_over else state.plan.series[-1].limit),
+            is_numbered=state.is_numbered,
         )
+        return await self._begin_pass(queries)
 
-    async def _begin_pass(self, gaps: Sequence[Gap], *, since: SourceTime, limit: int) -> ClosingPass:
-        queries = plan_pass(gaps, since=since, limit=limit, start=self._start)
-        closing_pass = open_closing_pass(self._source, queries, max_pending=self._concurrency)
+    async def _begin_next_pass(self, result: PassResult, *, limit: int) -> ClosingPass:
+        """Begin to ask for what has changed since the last pass began, or come above all ids of the pages."""
+        clock = None if result.is_clock_contradicted else result.began_at
+        above = [gap for gap in self._gaps if gap.below is None] or [Gap(below=None, above=None)]
+        return await self._begin_pass(plan_pass(above, clock=clock, limit=limit, is_numbered=result.is_numbered))
+
+    async def _begin_pass(self, queries: Iterable[ChangesQuery]) -> ClosingPass:
+        closing_pass = open_closing_pass(self._source, queries, cuts=self._cuts, max_pending=self._concurrency)
         return await self._passes.enter_async_context(closing_pass)
 
     async def _store_page(self, page: FetchedPage, state: FetchState) -> None:
@@ -200,31 +197,46 @@ class Transfer:
             message = log_lines.format_skipped(format_name(placed), fault, place)
             self._log.write("skipped", message, level="warning", record_id=problem.record_id, page=placed.page)
 
-    async def _close(self, state: FetchState, closing_pass: ClosingPass | None) -> Transferred:
-        """Store what a pass brings, then what has changed meanwhile, until a pass proves that this is all."""
-        since = SourceTime()
-        for _ in range(MAX_PASSES):
-            closing_pass = closing_pass or await self._begin_pass((), since=since, limit=state.plan.page_size)
+    async def _close(self, state: FetchState, closing_pass: ClosingPass) -> Transferred:
+        """Store what a pass brings; where that does not prove that this is all, ask again in a while."""
+        passes = 0
+        while True:
+            known = self._store.staged
             result = await closing_pass.store(self._store, note=self._note)
-            if changes := result.new_or_changed:
+            changes = await self._store.count_changes(known)
+            if changes:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
-            since, closing_pass = result.began_at or SourceTime(), None
-            if is_proof(result):
-                return await self._end(state.pages, since)
-        raise SourceChangingError(
-            f"Attic Tech changes faster than it can be read: each of {MAX_PASSES} closing passes found changed "
-            "estimates. Nothing was stored; sync again in a quieter hour, or fewer days at once."
-        )
+            if is_proof(result, new_or_changed=changes):
+                return await self._end(state.pages, result.began_at)
+            passes += 1
+            await self._pause(passes)
+            closing_pass = await self._begin_next_pass(result, limit=state.plan.page_size)
 
-    async def _end(self, pages: int, ended_at: SourceTime) -> Transferred:
+    async def _pause(self, passes: int) -> None:
+        """Wait before another pass.
+
+        Raises:
+            SourceChangingError: There is no time left for one.
+        """
+        remaining = self._ends_at - asyncio.get_running_loop().time()
+        pause = compute_pause(self._policy, passes=passes, remaining=remaining)
+        if pause is None:
+            raise SourceChangingError(
+                "Attic Tech changes faster than it can be read: its ids are not numbers, so that only a moment without "
+                f"a change proves that nothing is missing, and {passes} closing passes until the end of this sync's "
+                "time found none. Nothing was stored; sync again in a quieter hour, or fewer days at once."
+            )
+        await asyncio.sleep(pause)
+
+    async def _end(self, pages: int, complete_as_of: datetime | None) -> Transferred:
         hidden = find_hidden(self._evidence)
         staged = await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
         records = staged.estimates + self._invalid.count
         self._invalid.check(records)
         self._log_skipped_total(records)
         self._judge_unshown(staged, hidden)
-        if ended_at.clock:
-            instant = format_timestamp(ended_at.clock)
+        if complete_as_of:
+            instant = format_timestamp(complete_as_of)
             message = log_lines.format_complete_as_of(instant)
             self._log.write("complete_as_of", message, complete_as_of=instant)
         return Transferred(
@@ -232,7 +244,7 @@ class Transfer:
             records=records,
             skipped=self._invalid.count,
             skipped_ids=self._invalid.ids,
-            complete_as_of=ended_at.clock,
+            complete_as_of=complete_as_of,
             hidden=hidden,
             unshown=staged.unshown,
         )

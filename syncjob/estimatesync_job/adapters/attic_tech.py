@@ -24,7 +24,7 @@ from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
 from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.errors import ConfigurationError, SourceUnavailableError, TransientSourceError
-from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime, compute_later, format_place, map_page
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, compute_later, format_place, map_page
 from estimatesync_job.core.ports import Log
 from estimatesync_job.core.queries import (
     FIELDS_QUERY,
@@ -102,7 +102,7 @@ class AtticTech:
         self._names_fields = True
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
-        self._time = SourceTime()
+        self._clock = compute_later()
         self._limiter: Final = AdaptiveLimiter(settings.concurrency)
         self._retries: Final = Retries(policy, log=log, seconds=settings.timeout_seconds or math.inf)
 
@@ -176,7 +176,7 @@ class AtticTech:
             if self._token != stale.token:
                 return
             # One that has expired says nothing about what the account may do.
-            if self._vain_renewals and not self._has_listed and not stale.token.has_expired(self._time.clock):
+            if self._vain_renewals and not self._has_listed and not stale.token.has_expired(self._retries.clock):
                 raise build_access_error(stale.refusal) from stale
             if self._vain_renewals == _MAX_VAIN_RENEWALS:
                 raise SourceUnavailableError(
@@ -199,23 +199,23 @@ class AtticTech:
             headers = {"Authorization": f"Bearer {token.text}"}
             parameters = {**asked.parameters, **(FIELDS_QUERY if names_fields else {})}
             request = self._client.build_request("GET", ESTIMATES_PATH, params=parameters, headers=headers)
-            asked_at, started = self._time, asyncio.get_running_loop().time()
+            asked_at, started = self._clock, asyncio.get_running_loop().time()
             response = await self._exchange(request, max_bytes=self._settings.max_page_bytes, advice=_PAGE_ADVICE)
             seconds = asyncio.get_running_loop().time() - started
             try:
                 content = parse_page_response(response, number=asked.number, names_fields=names_fields)
             except TokenRefusedError as refusal:
                 raise _StaleTokenError(token, refusal) from refusal
-        fetched = map_page(
+        return map_page(
             content,
             page=asked.page,
             limit=int(asked.parameters["limit"]),
             size_bytes=len(response.body),
             seconds=seconds,
+            end=self._settings.day_bounds.end,
             asked_at=asked_at,
+            answered_at=self._clock,
         )
-        self._time = compute_later(self._time, clock=None, page=fetched)
-        return fetched
 
     async def _exchange(self, request: httpx.Request, *, max_bytes: int, advice: str) -> Response:
         try:
@@ -228,8 +228,12 @@ class AtticTech:
         headers = {
             name.lower(): clean_line(value, max_length=_HEADER_LENGTH) for name, value in received.headers.items()
         }
-        self._time = compute_later(self._time, clock=parse_http_date(headers.get("date")))
-        self._retries.clock = self._time.clock
+        # Time never goes back: responses overtake each other, and several servers have several clocks.
+        shown = parse_http_date(headers.get("date"))
+        self._retries.clock = compute_later(self._retries.clock, shown)
+        if received.is_success:
+            # An error may be dated by what stands in front of Attic Tech, and nothing is proved by such a clock.
+            self._clock = compute_later(self._clock, shown)
         return Response(status=received.status_code, headers=headers, body=body)
 
     @asynccontextmanager

@@ -185,6 +185,10 @@ class PostgresStore:
     def encoding(self) -> str:
         return read_encoding(self._connection)
 
+    @property
+    def staged(self) -> int:
+        return self._staged
+
     async def fetch_committed_run(self) -> StoredRun | None:
         """Say what this sync had committed as the transaction began."""
         return self._opening.run
@@ -213,13 +217,10 @@ class PostgresStore:
                 await self._copy.write_row((*row, list(columns) if columns else None))
         self._staged += len(rows)
 
-    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
-        """Stage rows and count the estimates among them that no row staged before equals."""
-        if not rows:
+    async def count_changes(self, known: int) -> int:
+        """Count the estimates staged later that no row staged before equals."""
+        if self._staged == known:
             return 0
-        await self._end_copy()
-        known = self._staged
-        await self.write_rows(rows, unshown)
         await self._end_copy()
         with self._working():
             cursor = await self._connection.execute(read_sql("count_new_or_changed"), {"known": known})

@@ -77,6 +77,10 @@ class TracedStore:
     def encoding(self) -> str:
         return self._store.encoding
 
+    @property
+    def staged(self) -> int:
+        return self._store.staged
+
     async def fetch_committed_run(self) -> StoredRun | None:
         return await self._store.fetch_committed_run()
 
@@ -90,9 +94,8 @@ class TracedStore:
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
             await self._store.write_rows(rows, unshown)
 
-    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
-        with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
-            return await self._store.write_changes(rows, unshown)
+    async def count_changes(self, known: int) -> int:
+        return await self._store.count_changes(known)
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
         return await self._store.finish_staging(hidden=hidden, broken=broken)

@@ -7,7 +7,7 @@ SyncError
 ├── SourceInvalidError        source   permanent  Attic Tech answers, but not what was asked for
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
-├── SourceChangingError       source   retryable  Attic Tech changes faster than it can be read
+├── SourceChangingError       source   retryable  ids that are no numbers change faster than they can be read
 ├── FieldsUnshownError        account  permanent  Attic Tech does not show what the rows need
 ├── RecordInvalidError        record   permanent  a record cannot become a row
 ├── DatabaseRefusedError      database permanent  PostgreSQL refuses
@@ -49,7 +49,7 @@ class SourceUnavailableError(SyncError):
 
 
 class SourceChangingError(SyncError):
-    """Each closing pass found more changes: nothing that was read is complete. A quieter hour may do."""
+    """Until its time was over, each closing pass over ids that are no numbers found more changes."""
 
 
 class TransientSourceError(SourceUnavailableError):

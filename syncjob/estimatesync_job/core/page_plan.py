@@ -2,7 +2,9 @@
 
 The size of a page may be configured. Otherwise pages begin with 100 records and become larger where there are many and
 the server is quick: a thousand small records cost hardly more than a hundred, and each request costs both sides. They
-become smaller where records are heavy, for the sake of memory. `coverage` keeps the plan with what has been read.
+become smaller where records are heavy, for the sake of memory. The first page decides, for most are requested soon
+after it. Where a later one is quicker, as after a cold start, those that are still to be requested grow. `coverage`
+keeps the plan with what has been read.
 """
 
 from collections.abc import Iterator
@@ -71,6 +73,11 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.series[0].limit
 
     @property
+    def max_pending(self) -> int:
+        """How many pages may be requested and not taken: as many wait to be stored as are in flight."""
+        return 2 * self.ahead
+
+    @property
     def total_pages(self) -> int:
         return sum(series.pages for series in self.series)
 
@@ -96,8 +103,8 @@ def build_plan(*, page_size: int | None, ahead: int) -> PagePlan:
 def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) -> PagePlan:
     """Settle the plan by the first page, or without a total go on as long as pages say that there is more.
 
-    Growth is not followed, or a server that grows faster than it is read would keep the sync forever: the closing pass
-    finds what is shifted behind the last page.
+    A listing that grows is not followed, or one that grows faster than it is read would keep the sync forever: the
+    closing pass finds what is shifted behind the last page.
 
     Args:
         plan: so far.
@@ -105,7 +112,7 @@ def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) ->
         edge: the newest page before it that had an id.
     """
     if plan.is_settled:
-        return plan
+        return _enlarge(plan, page) if plan.is_adaptive else plan
     first = plan.series[0]
     if page.page == 1 and page.total_pages is not None:
         series = tuple(_plan_series(plan, page, total=max(page.total_pages, 1)))
@@ -115,12 +122,33 @@ def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) ->
 
 
 def _plan_series(plan: PagePlan, page: FetchedPage, *, total: int) -> Iterator[Series]:
-    """Keep what was requested, and plan the rest in the size that suits; sizes grow where pages still join."""
+    """Keep what was requested, and plan the rest in the size that suits."""
     first = plan.series[0]
     asked = min(plan.ahead, total)
     yield msgspec.structs.replace(first, pages=asked)
     wanted = choose_size(plan, page, pages_left=total - asked) if plan.is_adaptive else first.limit
-    number, offset, end = asked + 1, asked * first.limit, total * first.limit
+    yield from _plan_rest(plan, asked + 1, offset=asked * first.limit, end=total * first.limit, wanted=wanted)
+
+
+def _enlarge(plan: PagePlan, page: FetchedPage) -> PagePlan:
+    """Plan larger pages behind all that may have been requested, if this one says that they suit."""
+    last = page.page - 1 + plan.max_pending
+    kept = [
+        msgspec.structs.replace(series, pages=min(series.pages, last - series.first_page + 1))
+        for series in plan.series
+        if series.first_page <= last
+    ]
+    offset, end = kept[-1].offset + kept[-1].limit * kept[-1].pages, plan.total_records
+    wanted = choose_size(plan, page, pages_left=(end - offset) // plan.page_size)
+    if wanted <= plan.series[-1].limit:
+        return plan
+    return msgspec.structs.replace(
+        plan, series=(*kept, *_plan_rest(plan, last + 1, offset=offset, end=end, wanted=wanted))
+    )
+
+
+def _plan_rest(plan: PagePlan, number: int, *, offset: int, end: int, wanted: int) -> Iterator[Series]:
+    """Plan pages from an offset on; sizes grow where pages still join."""
     while offset < end:
         limit = wanted if offset % wanted == 0 else next(size for size in plan.sizes if offset % size == 0)
         pages = -(-(end - offset) // limit) if limit == wanted else 1

@@ -3,9 +3,9 @@
 `attic_tech` maps each response as it arrives; `queries` says what is asked for and `coverage` what is still to ask.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,21 +21,10 @@ class PageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One page as Payload sends it; the documents stay raw until each is mapped."""
 
     docs: tuple[msgspec.Raw, ...]
+    limit: Any = None
     total_pages: int | None = None
     page: int | None = None
     has_next_page: bool | None = None
-
-
-class SourceTime(msgspec.Struct, frozen=True, kw_only=True):
-    """How late it is for Attic Tech, as far as it has shown: never later than it really is.
-
-    Attributes:
-        clock: its server's clock, from the newest response's Date header; None while unknown.
-        stamp: the newest `updatedAt` seen; None while unknown.
-    """
-
-    clock: datetime | None = None
-    stamp: datetime | None = None
 
 
 class PlacedProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +41,13 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         page: its place among all pages, or CLOSING_PAGE.
         limit: records requested.
-        total_pages: as reported; None where it was not.
+        total_pages: as reported, in pages of this size; None where it was not.
         has_more: whether records may follow, by the more cautious of what it says and how full it is.
         seconds: from the request to the whole response.
         first, last: the ids at its ends; None when it holds no id.
-        asked_at: Attic Tech's time when it was requested: it was put together at that time or later.
+        asked_at: Attic Tech's clock when it was requested, by the newest Date header until then; None while unknown.
+        answered_at: the same when it had come.
+        newest: the newest `updatedAt` in it, up to the end of the range.
         unshown: by the id of an estimate, the columns that its record does not show.
         evidence: which paths to the columns its records show.
     """
@@ -71,7 +62,9 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[PlacedProblem, ...]
     first: RecordId | None
     last: RecordId | None
-    asked_at: SourceTime
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    newest: datetime | None = None
     unshown: Mapping[int, tuple[str, ...]] = {}
     evidence: frozenset[Path] = frozenset()
 
@@ -80,11 +73,34 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         """How many records the response contained, mapped or not."""
         return len(self.rows) + len(self.problems)
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its ids are numbers, whose order is known; so are those of a response without any."""
+        return not isinstance(self.first, str) and not isinstance(self.last, str)
+
 
 def map_page(
-    body: PageBody, *, page: int, limit: int, size_bytes: int, seconds: float, asked_at: SourceTime
+    body: PageBody,
+    *,
+    page: int,
+    limit: int,
+    size_bytes: int,
+    seconds: float,
+    end: datetime,
+    asked_at: datetime | None = None,
+    answered_at: datetime | None = None,
 ) -> FetchedPage:
-    """Map every record of a page; `page` and `limit` are what was requested.
+    """Map every record of a page.
+
+    Args:
+        body: as it came.
+        page: its place among all pages, or CLOSING_PAGE.
+        limit: records requested.
+        size_bytes: of the body.
+        seconds: from the request to the whole response.
+        end: the last instant of the range.
+        asked_at: the server's clock at the request.
+        answered_at: the server's clock at the response.
 
     Raises:
         SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.
@@ -96,7 +112,7 @@ def map_page(
         page=page,
         limit=limit,
         total_pages=body.total_pages,
-        has_more=bool(body.has_next_page) or len(body.docs) >= limit,
+        has_more=bool(body.has_next_page) or len(body.docs) >= _find_limit(body, limit),
         size_bytes=size_bytes,
         seconds=seconds,
         rows=rows,
@@ -110,6 +126,20 @@ def map_page(
         first=ids[0] if ids else None,
         last=ids[-1] if ids else None,
         asked_at=asked_at,
+        answered_at=answered_at,
+        newest=_find_newest(rows, end),
+    )
+
+
+def _find_limit(body: PageBody, limit: int) -> int:
+    """Find how many records there can be: a server may give fewer than are requested, and says so."""
+    return min(limit, body.limit) if isinstance(body.limit, int) and body.limit > 0 else limit
+
+
+def _find_newest(rows: Iterable[Row], end: datetime) -> datetime | None:
+    """Find the newest stamp; one beyond the range is of an estimate that has left it, or of no real time at all."""
+    return max(
+        (row.at_updated_date for row in rows if row.at_updated_date and row.at_updated_date <= end), default=None
     )
 
 
@@ -126,19 +156,9 @@ def _read_ids(docs: tuple[msgspec.Raw, ...], rows: Sequence[Row], page: int) -> 
     return [identity for raw in docs if (identity := parse_record_id(raw)) is not None]
 
 
-def compute_later(time: SourceTime, *, clock: datetime | None, page: FetchedPage | None = None) -> SourceTime:
-    """Advance the time by a response. A stamp ahead of the server's own clock proves nothing, and is cut to that."""
-    shown = max((moment for moment in (time.clock, clock) if moment), default=None)
-    return SourceTime(clock=shown, stamp=compute_stamp(time, page) if page else time.stamp)
-
-
-def compute_stamp(asked_at: SourceTime, page: FetchedPage) -> datetime | None:
-    """Compute how late it was, at least, by the records' own stamps when a page was put together."""
-    stamps = [row.at_updated_date for row in page.rows if row.at_updated_date]
-    newest = max(stamps, default=None)
-    if newest and asked_at.clock:
-        newest = min(newest, asked_at.clock)
-    return max((stamp for stamp in (asked_at.stamp, newest) if stamp), default=None)
+def compute_later(*times: datetime | None) -> datetime | None:
+    """Find the latest of some times; None where none is known."""
+    return max((time for time in times if time), default=None)
 
 
 def is_below(identity: RecordId, bound: RecordId | None) -> bool:

@@ -112,16 +112,21 @@ class EstimateStore(Protocol):
         """Record a refusal, and drop all that is staged: the sync has failed."""
         ...
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
-        """Stage rows; the same estimate may come more than once, and its newest version counts."""
+    @property
+    def staged(self) -> int:
+        """How many rows have been staged so far."""
         ...
 
-    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
-        """Stage rows of a closing pass and count the estimates among them that were not staged in that form before."""
+    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
+        """Stage rows; the same estimate may come more than once, and the last one to come counts."""
+        ...
+
+    async def count_changes(self, known: int) -> int:
+        """Count the estimates staged after the first `known` rows that were not staged in that form before."""
         ...
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
-        """Drop what is staged of estimates whose newest version is broken, and count the others.
+        """Drop what is staged of estimates whose last version is broken, and count the others.
 
         Args:
             hidden: the columns that no record shows.

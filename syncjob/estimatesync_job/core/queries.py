@@ -29,6 +29,10 @@ _POPULATED: Final[Mapping[str, type[Polymorphic]]] = {
 """What is read of the documents that a record refers to, by the names that their collections have at Attic Tech. Of a
 collection with another name whole documents are shown."""
 
+OVERLAP: Final = timedelta(minutes=5)
+"""How far a stamp may be behind the server's clock when the change becomes visible: clocks of several servers, those in
+front of Attic Tech among them, and transactions that commit late."""
+
 _TICK: Final = timedelta(milliseconds=1)
 """Attic Tech keeps milliseconds; both ends of its filter are included."""
 
@@ -89,9 +93,9 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids that no page has covered: all below one, and above another unless that is None; both ends are excluded."""
+    """Ids that no page has covered: those between two, both of them excluded; None where it is open."""
 
-    below: RecordId
+    below: RecordId | None
     above: RecordId | None
 
 
@@ -100,17 +104,17 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         limit: records requested at most.
-        changed_since: in the range, and changed at or after this instant; None for none of these.
-        left_since: changed at or after this instant to a date beyond the range, and created before its end.
+        since: in the range, and changed at or after this instant; or changed since then to a date beyond the range, and
+            created before its end. None: everything in the range, and whatever may ever have left it.
         gaps: in the range, and with an id within one of these.
-        below: only ids below this one: where the response before it ended.
+        below, above: only ids between these two, both of them excluded: a segment of all ids, or what is left of it.
     """
 
     limit: int
-    changed_since: datetime | None
-    left_since: datetime | None
-    gaps: tuple[Gap, ...]
+    since: datetime | None
+    gaps: tuple[Gap, ...] = ()
     below: RecordId | None = None
+    above: RecordId | None = None
 
 
 def build_page_query(query: PageQuery, *, bounds: DayBounds) -> Mapping[str, str]:
@@ -127,14 +131,13 @@ def build_page_query(query: PageQuery, *, bounds: DayBounds) -> Mapping[str, str
 
 def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[str, str]:
     """Build the query string of a closing pass; it continues by id instead of offset, so that nothing can shift."""
-    cursor = {} if query.below is None else {"where[id][less_than]": str(query.below)}
     return {
         "limit": str(query.limit),
         "page": "1",
         "depth": str(DEPTH),
         "sort": SORT,
         "where[updatedAt][greater_than_equal]": format_timestamp(bounds.start),
-        **cursor,
+        **{f"where{condition}": value for condition, value in _build_between(query.below, query.above).items()},
         **{
             f"where[or][{number}]{condition}": value
             for number, branch in enumerate(_build_branches(query, bounds))
@@ -144,13 +147,18 @@ def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[st
 
 
 def _build_branches(query: ChangesQuery, bounds: DayBounds) -> Iterator[Mapping[str, str]]:
-    end = format_timestamp(bounds.end)
-    in_range = {"[updatedAt][less_than_equal]": end}
-    if query.changed_since:
-        yield {"[updatedAt][greater_than_equal]": format_timestamp(query.changed_since), **in_range}
-    if query.left_since:
-        left_since = max(query.left_since, bounds.end + _TICK)
-        yield {"[updatedAt][greater_than_equal]": format_timestamp(left_since), "[createdAt][less_than_equal]": end}
+    since, after = query.since or bounds.start, bounds.end + _TICK
+    in_range = {"[updatedAt][less_than_equal]": format_timestamp(bounds.end)}
+    yield {"[updatedAt][greater_than_equal]": format_timestamp(max(since, bounds.start)), **in_range}
+    # What is created later was never in the range; of the creation, too, only some server's clock is known.
+    yield {
+        "[updatedAt][greater_than_equal]": format_timestamp(max(since, after)),
+        "[createdAt][less_than_equal]": format_timestamp(bounds.end + OVERLAP),
+    }
     for gap in query.gaps:
-        above = {} if gap.above is None else {"[id][greater_than]": str(gap.above)}
-        yield {"[id][less_than]": str(gap.below), **above, **in_range}
+        yield {**_build_between(gap.below, gap.above), **in_range}
+
+
+def _build_between(below: RecordId | None, above: RecordId | None) -> Mapping[str, str]:
+    bounds = {"[id][less_than]": below, "[id][greater_than]": above}
+    return {condition: str(value) for condition, value in bounds.items() if value is not None}

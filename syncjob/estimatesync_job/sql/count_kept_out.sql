@@ -37,7 +37,7 @@ SELECT
             FROM (
                 SELECT DISTINCT ON (attic_tech_estimate_id) *
                 FROM staging
-                ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
+                ORDER BY attic_tech_estimate_id, arrival DESC
             ) AS newest
             JOIN estimate ON estimate.attic_tech_estimate_id = newest.attic_tech_estimate_id
             LEFT JOIN branch ON branch.id = estimate.branch_id

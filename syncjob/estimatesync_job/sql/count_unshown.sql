@@ -3,7 +3,7 @@
 WITH newest AS (
     SELECT DISTINCT ON (attic_tech_estimate_id) attic_tech_estimate_id, unshown
     FROM staging
-    ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
+    ORDER BY attic_tech_estimate_id, arrival DESC
 ),
 unshown AS (
     SELECT newest.attic_tech_estimate_id, unshown_columns.name

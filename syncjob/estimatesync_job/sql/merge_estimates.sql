@@ -1,8 +1,9 @@
--- Of an estimate that came more than once, the newest version counts, and of equal ones the last to arrive.
+-- Of an estimate that came more than once, the last one to arrive counts: a closing pass is asked after all pages, and
+-- stamps are by the clocks of several servers.
 WITH newest AS (
     SELECT DISTINCT ON (attic_tech_estimate_id) *
     FROM staging
-    ORDER BY attic_tech_estimate_id, at_updated_date DESC NULLS LAST, arrival DESC
+    ORDER BY attic_tech_estimate_id, arrival DESC
 ),
 -- Few names for many estimates: read once and hashed, not looked up for each estimate.
 branches AS MATERIALIZED (SELECT id, name FROM branch),

@@ -18,7 +18,14 @@ from estimatesync_processes.forked_process import start_program
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_records, running_sample
 
 NOW = datetime(2025, 10, 16, 14, tzinfo=UTC)
+BEHIND = datetime.now(UTC).replace(microsecond=0) - NOW
 WAIT_SECONDS = 60.0
+
+
+@pytest.fixture
+def read_clock() -> Callable[[], datetime]:
+    """Read the sample's clock, which began to run at NOW: what changes meanwhile is stamped by it."""
+    return lambda: datetime.now(UTC) - BEHIND
 
 
 def wait_until(is_so: Callable[[], bool], *, describe: Callable[[], str] = str) -> None:
@@ -116,9 +123,9 @@ def jobs(database_url: str, tmp_path: Path) -> Iterator[Jobs]:
 
 
 @pytest.fixture
-def sample() -> Iterator[RunningSample]:
+def sample(read_clock: Callable[[], datetime]) -> Iterator[RunningSample]:
     """Friendly and empty; tests fill and spoil it."""
-    with running_sample(SampleConfig()) as served:
+    with running_sample(SampleConfig(clock=read_clock)) as served:
         yield served
 
 

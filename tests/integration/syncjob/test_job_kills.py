@@ -24,6 +24,7 @@ from estimatesync_contract.status import Results
 from estimatesync_job.adapters.attic_tech import open_attic_tech
 from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.log import create_log
+from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import DatabaseUnavailableError, SyncError
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.settings import Settings, parse_settings
@@ -280,8 +281,8 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
             open_source=open_attic_tech(settings, log=log),
             open_store=open_postgres(settings, answer_seconds=answer_seconds),
             log=log,
-            start=settings.day_bounds.start,
             plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
+            passes=PassPolicy(),
             max_skipped_percent=settings.max_skipped_percent,
             max_unshown_percent=settings.max_unshown_percent,
             credentials=Credentials(url="", email="", password="", retry=""),

@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from threading import Thread
 from typing import Any
@@ -149,14 +149,16 @@ def test_no_record_is_skipped_where_none_may_be(jobs: Any, sample: RunningSample
     assert query("SELECT count(*) FROM botzilla.estimate") == [0]
 
 
-def test_retry_after_may_be_a_date(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+def test_retry_after_may_be_a_date(
+    jobs: Any, sample: RunningSample, fill: Fill, read_clock: Callable[[], datetime]
+) -> None:
     fill(3)
     asked: list[float] = []
 
     def on_request(request: Request) -> Fault | None:
         if request.path == PAGE:
             asked.append(time.monotonic())
-        later = format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+        later = format_datetime(read_clock() + timedelta(seconds=3), usegmt=True)
         return Response(status=429, headers={"Retry-After": later}) if len(asked) == 1 else None
 
     sample.on_request = on_request

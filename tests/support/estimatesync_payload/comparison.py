@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 Related = Mapping[str, Mapping[int, Document]]
 """The documents behind each relation, by their ids."""
 
-_OVERLAP: Final = timedelta(seconds=60)
+_OVERLAP: Final = timedelta(minutes=5)
 _CENT: Final = Decimal("0.01")
 _STORED: Final = sql.SQL("""
     SELECT attic_tech_estimate_id, estimate.name, customer_name, customer_email, customer_phone, customer_address,

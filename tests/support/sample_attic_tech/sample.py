@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from random import Random
 from threading import Lock, RLock
 from typing import Any
@@ -172,7 +173,7 @@ class SampleConfig:
         token_lifetime: how long a login lasts; Payload's default is two hours.
         shuffle_ties: orders records of equal sort values differently in each listing, as PostgreSQL is free to do.
         on_request: called before each answer; may edit the store, may return a fault.
-        clock: the time for tokens, aware.
+        clock: the time for tokens and the Date header, aware.
     """
 
     records: Sequence[Record] = ()
@@ -220,7 +221,11 @@ class RunningSample:
         with self._lock:
             self.requests.append(request)
             fault = self.on_request(request) if self.on_request else None
-            return apply_fault(fault, self._answer(request))
+            return self._date(apply_fault(fault, self._answer(request)))
+
+    def _date(self, response: Response) -> Response:
+        dated = {"Date": format_datetime(self._config.clock(), usegmt=True)}
+        return replace(response, headers=dated | dict(response.headers))
 
     def _answer(self, request: Request) -> Response:
         endpoint = self._endpoints.get((request.method, request.path.rstrip("/")))

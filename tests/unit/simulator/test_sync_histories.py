@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pytest
-from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, SourceTime
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
 from estimatesync_job.core.ports import Source, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
@@ -112,7 +112,7 @@ class Believing:
         response = await self.source.fetch_changes(query)
         return FetchedPage(
             page=CLOSING_PAGE, limit=response.limit, total_pages=1, has_more=False, size_bytes=0, seconds=0.0, rows=(),
-            problems=(), first=None, last=None, asked_at=SourceTime(clock=response.asked_at.clock),
+            problems=(), first=None, last=None, asked_at=response.asked_at,
         )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ import httpx
 import msgspec
 import pytest
 from estimatesync_job.adapters.attic_tech import AtticTech
-from estimatesync_job.core.coverage import MAX_RECORDS, MAX_STALLED, FetchState, PassResult, next_result, next_state
+from estimatesync_job.core.closing_pass import PassResult, next_result
+from estimatesync_job.core.coverage import MAX_RECORDS, MAX_STALLED, FetchState, next_state
 from estimatesync_job.core.errors import SourceInvalidError, SyncError
 from estimatesync_job.core.page_plan import build_plan
-from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.ports import Level
 from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
@@ -123,7 +124,7 @@ def test_what_fits_is_read(body: bytes, coding: str) -> None:
 def build_page(page: int, last: int, *, total_pages: int | None = None, records: int = 1) -> FetchedPage:
     return FetchedPage(
         page=page, limit=100, total_pages=total_pages, has_more=True, size_bytes=1, seconds=0.1, rows=(),
-        problems=(None,) * records, first=last + 9, last=last, asked_at=SourceTime(),  # type: ignore[arg-type] # counted only
+        problems=(None,) * records, first=last + 9, last=last,  # type: ignore[arg-type] # counted only
     )  # fmt: skip
 
 
@@ -138,7 +139,7 @@ def test_more_records_than_there_can_be_are_refused_whatever_is_announced(total_
 
 def test_more_records_than_there_can_be_are_refused_in_a_closing_pass() -> None:
     with pytest.raises(SourceInvalidError, match="reads at most"):
-        next_result(PassResult(queries=1, records=MAX_RECORDS), build_page(0, 900, records=1), new_or_changed=0)
+        next_result(PassResult(queries=1, since=None, records=MAX_RECORDS), build_page(0, 900, records=1))
 
 
 def test_pages_that_get_no_further_are_read_by_id_instead() -> None:

@@ -1,16 +1,18 @@
 """One broken record is one skipped record, never more: whatever its bytes are, the others of its page are rows."""
 
 from contextlib import nullcontext
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from estimatesync_job.core.errors import RecordInvalidError, TransientSourceError
 from estimatesync_job.core.invalid_records import InvalidRecords
-from estimatesync_job.core.pages import FetchedPage, SourceTime, map_page
+from estimatesync_job.core.pages import FetchedPage, map_page
 from estimatesync_job.core.record_split import find_id, split_page
 from estimatesync_job.core.responses import Response, parse_page_response
 from estimatesync_job.core.rows import Row, map_record
 
+NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 DEEP = b"[" * 3000 + b"]" * 3000
 DEEP_OBJECT = b'{"a":' * 3000 + b"1" + b"}" * 3000
 
@@ -19,7 +21,7 @@ def read_page(*records: bytes) -> FetchedPage:
     body = b'{"totalPages":1,"docs":[' + b", ".join(records) + b'],"page":1}'
     response = Response(status=200, headers={"content-type": "application/json"}, body=body)
     content = parse_page_response(response, number=1)
-    return map_page(content, page=1, limit=9, size_bytes=len(body), seconds=0.1, asked_at=SourceTime())
+    return map_page(content, page=1, limit=9, size_bytes=len(body), seconds=0.1, end=NOON)
 
 
 @pytest.mark.parametrize(

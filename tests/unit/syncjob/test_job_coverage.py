@@ -6,22 +6,12 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
-from estimatesync_job.core.coverage import (
-    GAPS_PER_QUERY,
-    FetchState,
-    PassResult,
-    compute_earlier,
-    find_gap,
-    find_tail,
-    is_proof,
-    next_result,
-    next_state,
-    plan_pass,
-)
+from estimatesync_job.core.coverage import FetchState, compute_earlier, find_gap, find_tail, next_state
 from estimatesync_job.core.page_plan import build_plan
-from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import (
     FIELDS_QUERY,
+    OVERLAP,
     ChangesQuery,
     DayBounds,
     Gap,
@@ -53,7 +43,8 @@ def build_page(
     has_more: bool = False,
     records: int = 1,
     ends: tuple[RecordId | None, RecordId | None] = (5, 5),
-    asked_at: SourceTime | None = None,
+    asked_at: datetime | None = None,
+    newest: datetime | None = None,
 ) -> FetchedPage:
     return FetchedPage(
         page=number,
@@ -66,7 +57,9 @@ def build_page(
         problems=(),
         first=ends[0],
         last=ends[1],
-        asked_at=asked_at or SourceTime(),
+        asked_at=asked_at,
+        answered_at=NOON,
+        newest=newest,
     )
 
 
@@ -127,33 +120,53 @@ def test_without_a_total_pages_are_read_as_long_as_they_reach_further_down(
     assert state.is_over is not goes_on
 
 
-def test_a_state_remembers_the_earliest_reading() -> None:
+def test_a_state_remembers_when_the_first_page_was_asked_for() -> None:
     pages = (
-        build_page(1, asked_at=SourceTime(clock=NOON, stamp=NOON - MINUTE)),
-        build_page(2, asked_at=SourceTime(clock=NOON - MINUTE, stamp=NOON)),
+        build_page(1, asked_at=NOON),
+        build_page(2, asked_at=NOON - MINUTE),
         build_page(3, records=0, ends=(None, None)),
     )
     state = START_OF_READING
 
-    for page in pages:
-        state = next_state(state, page)
+    states = [state := next_state(state, page) for page in pages]
 
+    assert [state.began_at for state in states] == [NOON, NOON - MINUTE, None]
     assert (state.pages, state.records, state.edge, state.is_at_end) == (3, 2, pages[1], True)
-    assert state.read_since == SourceTime(clock=NOON - MINUTE, stamp=NOON - MINUTE)
 
 
 @pytest.mark.parametrize(
-    ("clock", "stamp"),
+    ("newest", "is_contradicted"),
     [
-        pytest.param(NOON, NOON - MINUTE, id="what-the-clock-had-passed-was-there"),
-        pytest.param(NOON - 2 * MINUTE, NOON - 2 * MINUTE, id="what-it-had-not-passed-may-have-come-later"),
-        pytest.param(None, NOON - 99 * MINUTE, id="without-a-clock-only-the-page-gives-the-time"),
+        pytest.param(None, False, id="no-stamp"),
+        pytest.param(NOON + OVERLAP, False, id="as-far-as-clocks-differ"),
+        pytest.param(NOON + OVERLAP + MINUTE / 60, True, id="further"),
     ],
 )
-def test_pages_asked_for_together_share_the_newest_stamp(clock: datetime | None, stamp: datetime) -> None:
-    old = build_page(asked_at=SourceTime(clock=clock, stamp=NOON - 99 * MINUTE))
+def test_a_stamp_may_contradict_the_clock_once_and_for_all(
+    newest: datetime | None, is_contradicted: bool  # noqa: FBT001 - a table's column
+) -> None:  # fmt: skip
+    state = next_state(START_OF_READING, build_page(1, newest=newest))
 
-    assert compute_earlier(None, old, newest=NOON - MINUTE).stamp == stamp
+    assert next_state(state, build_page(2, newest=NOON)).is_clock_contradicted is is_contradicted
+
+
+def test_a_single_text_among_the_ids_makes_them_texts() -> None:
+    state = next_state(START_OF_READING, build_page(1, ends=(5, 5)))
+
+    assert state.is_numbered
+    assert not next_state(next_state(state, build_page(2, ends=("4", "x"))), build_page(3)).is_numbered
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "earlier"),
+    [
+        pytest.param(NOON, NOON - MINUTE, NOON - MINUTE, id="both-known"),
+        pytest.param(NOON, None, None, id="unknown-is-earliest"),
+        pytest.param(None, NOON, None, id="unknown-stays-so"),
+    ],
+)
+def test_the_earlier_of_two_times(one: datetime | None, other: datetime | None, earlier: datetime | None) -> None:
+    assert compute_earlier(one, other) == earlier
 
 
 @pytest.mark.parametrize(
@@ -168,50 +181,24 @@ def test_pages_asked_for_together_share_the_newest_stamp(clock: datetime | None,
 )
 def test_a_gap_is_what_may_lie_between_two_pages(last: RecordId, first: RecordId | None, gap: Gap | None) -> None:
     assert find_gap(build_page(1, ends=(12, last)), build_page(2, ends=(first, 1))) == gap
-    assert find_gap(None, build_page(2, ends=(first, 1))) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "gap"),
+    [
+        pytest.param(9, Gap(below=None, above=9), id="all-above"),
+        pytest.param(None, None, id="no-id"),
+    ],
+)
+def test_what_lies_above_the_first_page_is_a_gap_for_new_ids_may_have_old_stamps(
+    first: RecordId | None, gap: Gap | None
+) -> None:
+    assert find_gap(None, build_page(1, ends=(first, 1))) == gap
 
 
 def test_what_lies_below_the_last_page_is_a_gap_whatever_the_totals_say() -> None:
     assert find_tail(build_page(ends=(9, 4))) == Gap(below=4, above=None)
-    assert find_tail(None) is None
-
-
-def test_a_pass_asks_for_changes_once_and_for_gaps_in_parts() -> None:
-    gaps = [Gap(below=number, above=number - 2) for number in range(100, 60, -1)]
-    since = SourceTime(clock=NOON, stamp=NOON - MINUTE)
-
-    first, *others = plan_pass(gaps, since=since, limit=5, start=START)
-
-    assert (first.changed_since, first.left_since, first.limit) == (NOON - 2 * MINUTE, NOON - MINUTE, 100)
-    assert {(query.changed_since, query.left_since) for query in others} == {(None, None)}
-    assert [gap for query in (first, *others) for gap in query.gaps] == gaps
-    assert max(len(query.gaps) for query in (first, *others)) == GAPS_PER_QUERY
-
-
-def test_without_any_stamp_the_whole_range_may_have_changed() -> None:
-    (query,) = plan_pass([], since=SourceTime(), limit=500, start=START)
-
-    assert query == ChangesQuery(limit=500, changed_since=START, left_since=None, gaps=())
-
-
-@pytest.mark.parametrize(
-    ("queries", "new_or_changed", "proves"),
-    [
-        pytest.param(1, (5,), True, id="one-answer-is-one-instant"),
-        pytest.param(1, (0, 0), True, id="nothing-new-since-it-began"),
-        pytest.param(1, (0, 1), False, id="several-answers"),
-        pytest.param(2, (0, 0), False, id="gaps-in-several-queries"),
-    ],
-)
-def test_what_proves_that_nothing_is_missing(
-    queries: int, new_or_changed: tuple[int, ...], proves: bool  # noqa: FBT001 - a table's column
-) -> None:  # fmt: skip
-    result = PassResult(queries=queries)
-
-    for number in new_or_changed:
-        result = next_result(result, build_page(), new_or_changed=number)
-
-    assert is_proof(result) is proves
+    assert find_tail(None) == Gap(below=None, above=None)
 
 
 def test_the_fields_that_are_asked_for_leave_every_row_as_it_is() -> None:
@@ -244,10 +231,10 @@ def test_a_page_is_asked_for_in_an_order_that_edits_do_not_change() -> None:
 def test_a_closing_pass_asks_for_what_changed_left_or_was_not_covered() -> None:
     query = ChangesQuery(
         limit=100,
-        changed_since=NOON,
-        left_since=NOON,
-        gaps=(Gap(below=9, above=7), Gap(below=4, above=None)),
+        since=NOON,
+        gaps=(Gap(below=None, above=40), Gap(below=9, above=7), Gap(below=4, above=None)),
         below=50,
+        above=3,
     )
 
     assert build_changes_query(query, bounds=BOUNDS) == {
@@ -257,13 +244,26 @@ def test_a_closing_pass_asks_for_what_changed_left_or_was_not_covered() -> None:
         "sort": "-id",
         "where[updatedAt][greater_than_equal]": "2025-09-01T00:00:00.000Z",
         "where[id][less_than]": "50",
+        "where[id][greater_than]": "3",
         "where[or][0][updatedAt][greater_than_equal]": "2025-10-16T12:00:00.000Z",
         "where[or][0][updatedAt][less_than_equal]": "2025-10-16T23:59:59.999Z",
         "where[or][1][updatedAt][greater_than_equal]": "2025-10-17T00:00:00.000Z",
-        "where[or][1][createdAt][less_than_equal]": "2025-10-16T23:59:59.999Z",
-        "where[or][2][id][less_than]": "9",
-        "where[or][2][id][greater_than]": "7",
+        "where[or][1][createdAt][less_than_equal]": "2025-10-17T00:04:59.999Z",
+        "where[or][2][id][greater_than]": "40",
         "where[or][2][updatedAt][less_than_equal]": "2025-10-16T23:59:59.999Z",
-        "where[or][3][id][less_than]": "4",
+        "where[or][3][id][less_than]": "9",
+        "where[or][3][id][greater_than]": "7",
         "where[or][3][updatedAt][less_than_equal]": "2025-10-16T23:59:59.999Z",
+        "where[or][4][id][less_than]": "4",
+        "where[or][4][updatedAt][less_than_equal]": "2025-10-16T23:59:59.999Z",
     }
+
+
+@pytest.mark.parametrize("since", [None, START - MINUTE])
+def test_without_a_clock_a_closing_pass_asks_for_everything_and_for_what_may_ever_have_left(
+    since: datetime | None,
+) -> None:
+    parameters = build_changes_query(ChangesQuery(limit=100, since=since), bounds=BOUNDS)
+
+    assert parameters["where[or][0][updatedAt][greater_than_equal]"] == "2025-09-01T00:00:00.000Z"
+    assert parameters["where[or][1][updatedAt][greater_than_equal]"] == "2025-10-17T00:00:00.000Z"

@@ -2,7 +2,7 @@
 
 import pytest
 from estimatesync_job.core.page_plan import PagePlan, build_plan, next_plan
-from estimatesync_job.core.pages import FetchedPage, SourceTime
+from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.core.rows import Row, map_record
 from msgspec import Raw
@@ -31,7 +31,6 @@ def build_page(
         problems=(),
         first=5,
         last=5,
-        asked_at=SourceTime(),
     )
 
 
@@ -107,4 +106,53 @@ def test_pages_of_several_sizes_leave_nothing_out_and_read_nothing_twice(ahead: 
     assert offsets == [sum(query.limit for query in queries[:count]) for count in range(len(queries))]
     assert offsets[-1] < 12_300 <= plan.total_records == offsets[-1] + queries[-1].limit
     assert [query.page for query in queries] == list(range(1, plan.total_pages + 1))
+    assert max(query.limit for query in queries) == 800
+
+
+@pytest.mark.parametrize(
+    ("second", "sizes"),
+    [
+        pytest.param(
+            build_page(2, seconds=0.05),
+            [(100, 8), (100, 9), (100, 1), (200, 1), (400, 1), (800, 247)],
+            id="quicker-so-larger",
+        ),
+        pytest.param(
+            build_page(2, seconds=0.2), [(100, 8), (100, 9), (100, 1), (200, 1), (400, 495)], id="where-pages-join"
+        ),
+        pytest.param(build_page(2, seconds=2.0), [(100, 8), (100, 1992)], id="as-slow"),
+        pytest.param(build_page(2, seconds=0.05, record_bytes=45_000), [(100, 8), (100, 1992)], id="heavy"),
+        pytest.param(build_page(1960, seconds=0.05), [(100, 8), (100, 1992)], id="few-are-left"),
+        pytest.param(build_page(1999, seconds=0.05), [(100, 8), (100, 1992)], id="none-are-left"),
+    ],
+)
+def test_pages_grow_after_a_cold_start_behind_what_may_have_been_requested(
+    second: FetchedPage, sizes: list[tuple[int, int]]
+) -> None:
+    cold = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=2000, seconds=2.0))
+
+    plan = plan_after(cold, second)
+
+    assert list_sizes(plan) == sizes
+    assert [plan.build_query(page) for page in range(1, 18)] == [cold.build_query(page) for page in range(1, 18)]
+    assert plan_after(plan, build_page(3, seconds=2.0)) == plan
+
+
+def test_a_size_that_a_person_has_chosen_does_not_grow() -> None:
+    plan = plan_after(build_plan(page_size=100, ahead=8), build_page(total_pages=2000, seconds=2.0))
+
+    assert plan_after(plan, build_page(2)) == plan
+
+
+@pytest.mark.parametrize("taken", [2, 3, 5, 40])
+@pytest.mark.parametrize("ahead", [1, 3, 8, 32])
+def test_pages_that_grow_leave_nothing_out_and_read_nothing_twice(ahead: int, taken: int) -> None:
+    plan = plan_after(build_plan(page_size=None, ahead=ahead), build_page(total_pages=323, seconds=2.0))
+
+    plan = plan_after(plan_after(plan, build_page(taken, seconds=0.4)), build_page(taken + 1))
+
+    queries = [plan.build_query(page) for page in range(1, plan.total_pages + 1)]
+    offsets = [(query.number - 1) * query.limit for query in queries]
+    assert offsets == [sum(query.limit for query in queries[:count]) for count in range(len(queries))]
+    assert offsets[-1] < 32_300 <= offsets[-1] + queries[-1].limit
     assert max(query.limit for query in queries) == 800

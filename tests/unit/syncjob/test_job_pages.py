@@ -5,22 +5,14 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from estimatesync_job.core.errors import SourceInvalidError
-from estimatesync_job.core.pages import (
-    FetchedPage,
-    PageBody,
-    SourceTime,
-    compute_later,
-    compute_stamp,
-    format_problem,
-    map_page,
-)
+from estimatesync_job.core.pages import FetchedPage, PageBody, compute_later, format_problem, map_page
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 
 def map_body(body: bytes, *, page: int = 2, limit: int = 100) -> FetchedPage:
     answer = msgspec.json.decode(body, type=PageBody)
-    return map_page(answer, page=page, limit=limit, size_bytes=len(body), seconds=0.1, asked_at=SourceTime(clock=NOON))
+    return map_page(answer, page=page, limit=limit, size_bytes=len(body), seconds=0.1, end=NOON)
 
 
 def test_rows_and_problems_of_a_page_are_kept_apart_and_counted_together() -> None:
@@ -57,39 +49,42 @@ def test_a_page_in_another_order_is_refused_by_its_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "limit", "has_more"),
+    ("says", "asked", "given", "has_more"),
     [
-        pytest.param(b"true", 9, True, id="it-says-so"),
-        pytest.param(b"false", 9, False, id="it-says-not"),
-        pytest.param(b"false", 1, True, id="it-says-not-but-is-full"),
-        pytest.param(b"null", 9, False, id="nothing-said"),
-        pytest.param(b"null", 1, True, id="nothing-said-but-full"),
+        pytest.param(b"true", 9, b"9", True, id="it-says-so"),
+        pytest.param(b"false", 9, b"9", False, id="it-says-not"),
+        pytest.param(b"false", 1, b"1", True, id="it-says-not-but-is-full"),
+        pytest.param(b"false", 9, b"1", True, id="it-says-not-but-is-as-full-as-it-may-be"),
+        pytest.param(b"null", 9, b"9", False, id="nothing-said"),
+        pytest.param(b"null", 1, b"1", True, id="nothing-said-but-full"),
+        pytest.param(b"false", 9, b"0", False, id="no-limit"),
+        pytest.param(b"false", 9, b'"9"', False, id="no-number-as-a-limit"),
     ],
 )
 def test_more_may_follow_by_the_more_cautious_of_two_signs(
-    says: bytes, limit: int, has_more: bool  # noqa: FBT001 - a table's column
+    says: bytes, asked: int, given: bytes, has_more: bool  # noqa: FBT001 - a table's column
 ) -> None:  # fmt: skip
-    assert map_body(b'{"docs":[{"id":1}],"hasNextPage":%s}' % says, limit=limit).has_more is has_more
+    page = map_body(b'{"docs":[{"id":1}],"limit":%s,"hasNextPage":%s}' % (given, says), limit=asked)
+
+    assert page.has_more is has_more
 
 
 @pytest.mark.parametrize(
-    ("clock", "stamp", "expected"),
+    ("stamps", "newest"),
     [
-        pytest.param(None, "2025-10-16T13:00:00Z", NOON + timedelta(hours=1), id="no-clock"),
-        pytest.param(NOON, "2025-10-16T11:00:00Z", NOON - timedelta(hours=1), id="behind-the-clock"),
-        pytest.param(NOON, "2025-10-16T13:00:00Z", NOON, id="ahead-of-the-clock"),
+        pytest.param(["2025-10-16T11:00:00Z", "2025-10-16T10:00:00Z"], NOON - timedelta(hours=1), id="the-newest"),
+        pytest.param(
+            ["2025-10-16T12:00:01Z", "2025-10-16T10:00:00Z"], NOON - timedelta(hours=2), id="not-beyond-the-end"
+        ),
+        pytest.param([None], None, id="none"),
     ],
 )
-def test_the_newest_stamp_gives_the_time_unless_it_is_ahead_of_the_clock(
-    clock: datetime | None, stamp: str, expected: datetime
-) -> None:
-    page = map_body(msgspec.json.encode({"docs": [{"id": 2, "updatedAt": stamp}, {"id": 1}]}))
+def test_the_newest_stamp_is_that_of_the_range(stamps: list[str | None], newest: datetime | None) -> None:
+    docs = [{"id": 9 - number, "updatedAt": stamp} for number, stamp in enumerate(stamps)]
 
-    assert compute_stamp(SourceTime(clock=clock), page) == expected
-    assert compute_later(SourceTime(clock=clock), clock=None, page=page) == SourceTime(clock=clock, stamp=expected)
+    assert map_body(msgspec.json.encode({"docs": docs})).newest == newest
 
 
 def test_time_never_goes_back() -> None:
-    time = SourceTime(clock=NOON, stamp=NOON)
-
-    assert compute_later(time, clock=NOON - timedelta(hours=1), page=map_body(b'{"docs":[]}')) == time
+    assert compute_later(NOON, NOON - timedelta(hours=1), None) == NOON
+    assert compute_later(None) is None

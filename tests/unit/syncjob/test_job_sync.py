@@ -11,6 +11,7 @@ import pytest
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.refused_login import Credentials, RefusedLogin
 from estimatesync_contract.status import Results, UnshownFields
+from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
     FieldsUnshownError,
@@ -21,9 +22,9 @@ from estimatesync_job.core.errors import (
     SyncError,
 )
 from estimatesync_job.core.page_plan import build_plan
-from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, SourceTime, map_page
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, map_page
 from estimatesync_job.core.ports import Level, Staged, StoredRun, Transferred
-from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.queries import OVERLAP, ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.sync import Sync
@@ -31,6 +32,7 @@ from msgspec import Raw
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 CREDENTIALS = Credentials(url="http://sample.example", email="sync@attic-tech.example", password="made-up", retry="")
+WITHOUT_PAUSES = PassPolicy(first_pause=0.0, longest_pause=0.0)
 COMMITTED = StoredRun(
     results=Results(total_fetched=9, new_estimates=4, updated_estimates=5, total_processed=9), complete_as_of=NOON
 )
@@ -65,6 +67,7 @@ class ScriptedSource:
     max_in_flight: int = 0
     asked: list[int] = field(default_factory=list)
     queries: list[ChangesQuery] = field(default_factory=list)
+    answered_at: datetime = NOON
 
     async def login(self) -> None:
         await asyncio.sleep(0)
@@ -93,13 +96,16 @@ class ScriptedSource:
 
     def _map(self, records: list[bytes], page: int, total_pages: int | None = None) -> FetchedPage:
         answer = PageBody(docs=tuple(Raw(record) for record in records), total_pages=total_pages)
-        return map_page(answer, page=page, limit=3, size_bytes=1024, seconds=0.1, asked_at=SourceTime(clock=NOON))
+        return map_page(
+            answer, page=page, limit=3, size_bytes=1024, seconds=0.1, end=NOON, asked_at=NOON,
+            answered_at=self.answered_at,
+        )  # fmt: skip
 
 
 @dataclass
 class ListStore:
     committed: StoredRun | None = None
-    staged: list[Sequence[Row]] = field(default_factory=list)
+    rows: list[Sequence[Row]] = field(default_factory=list)
     merged: int | None = None
     unshown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     is_closed: bool = False
@@ -109,18 +115,20 @@ class ListStore:
     def encoding(self) -> str:
         return "UTF8"
 
+    @property
+    def staged(self) -> int:
+        return sum(map(len, self.rows))
+
     async def fetch_committed_run(self) -> StoredRun | None:
         return self.committed
 
     async def write_rows(self, rows: Sequence[Row], unshown: Mapping[int, tuple[str, ...]]) -> None:
         self.unshown |= unshown
-        self.staged.append(rows)
+        self.rows.append(rows)
 
-    async def write_changes(self, rows: Sequence[Row], unshown: Mapping[int, tuple[str, ...]]) -> int:
-        self.unshown |= unshown
-        new_or_changed = [row for row in rows if not any(row in staged for staged in self.staged)]
-        self.staged.append(rows)
-        return len(new_or_changed)
+    async def count_changes(self, known: int) -> int:
+        rows = [row for staged in self.rows for row in staged]
+        return len({row.attic_tech_estimate_id for row in rows[known:] if row not in rows[:known]})
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
         return self.refused
@@ -129,8 +137,8 @@ class ListStore:
         self.refused = refusal
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
-        self.staged = [[row for row in rows if row.attic_tech_estimate_id not in broken] for rows in self.staged]
-        ids = {row.attic_tech_estimate_id for rows in self.staged for row in rows}
+        self.rows = [[row for row in rows if row.attic_tech_estimate_id not in broken] for rows in self.rows]
+        ids = {row.attic_tech_estimate_id for rows in self.rows for row in rows}
         columns = {column: len(ids) for column in hidden if column in RELATIONS}
         for number in ids & self.unshown.keys():
             columns |= {column: columns.get(column, 0) + 1 for column in self.unshown[number]}
@@ -169,13 +177,14 @@ def run_sync(
     max_skipped_percent: int = 1,
     max_unshown_percent: int = 100,
     credentials: Credentials = CREDENTIALS,
+    passes: PassPolicy = WITHOUT_PAUSES,
 ) -> StoredRun:
     sync = Sync(
         open_source=nullcontext(source),
         open_store=store.open(),
         log=log or ListLog(),
-        start=datetime(2025, 9, 1, tzinfo=UTC),
         plan=build_plan(page_size=3, ahead=concurrency),
+        passes=passes,
         max_skipped_percent=max_skipped_percent,
         max_unshown_percent=max_unshown_percent,
         credentials=credentials,
@@ -192,7 +201,7 @@ def test_pages_are_fetched_side_by_side_and_few_wait_to_be_stored(concurrency: i
     run_sync(source, store, concurrency=concurrency)
 
     assert concurrency <= source.max_in_flight <= 2 * concurrency
-    assert ([len(rows) for rows in store.staged], store.merged) == ([2] * 6 + [0], 12)
+    assert ([len(rows) for rows in store.rows], store.merged) == ([2] * 6, 12)
 
 
 def test_pages_are_logged_in_order_even_if_they_arrive_out_of_order() -> None:
@@ -225,7 +234,7 @@ def test_a_listing_that_grows_is_not_followed_but_looked_into_behind_its_last_pa
     run_sync(source, ListStore(), concurrency=2)
 
     assert source.asked == [1, 2]
-    assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(3, None)]
+    assert [(gap.below, gap.above) for gap in source.queries[0].gaps] == [(None, 4), (3, None)]
 
 
 def test_a_listing_that_announces_too_many_pages_ends_with_the_first_empty_one() -> None:
@@ -246,25 +255,42 @@ def test_what_a_closing_pass_brings_is_stored_counted_and_logged() -> None:
     assert "🔁 [SYNC] Changed or appeared meanwhile: 1 estimates" in log.lines
 
 
-def test_a_pass_of_several_answers_is_followed_by_another_until_one_brings_nothing_new() -> None:
-    full = [b'{"id":9}', b'{"id":8}', b'{"id":7}']
-    source = ScriptedSource(totals=[1], changes=[full, [b'{"id":6}'], full, [b'{"id":6}']])
+@pytest.mark.parametrize(
+    ("record", "asked_below"),
+    [
+        pytest.param(b'{"id":%d}', [None, 7], id="numbers-prove-it-at-once"),
+        pytest.param(b'{"id":"%d"}', [None, "7", None, "7"], id="texts-only-if-nothing-is-new"),
+    ],
+)
+def test_a_pass_of_several_answers_is_continued_below_the_last_id(
+    record: bytes, asked_below: list[int | str | None]
+) -> None:
+    answers = [[record % 9, record % 8, record % 7], [record % 6]]
+    source = ScriptedSource(totals=[1], changes=[*answers, *answers])
 
     stored = run_sync(source, ListStore())
 
-    assert [query.below for query in source.queries] == [None, 7, None, 7]
+    assert [query.below for query in source.queries] == asked_below
     assert stored.results.total_fetched == 6
 
 
-def test_a_source_that_changes_faster_than_it_is_read_ends_the_sync_with_a_reason() -> None:
-    flood = [[b'{"id":%d}' % number for number in (n + 2, n + 1, n)] for n in range(900, 100, -3)]
-    pairs = [page for head in flood for page in (head, [])]
+def test_ids_that_are_no_numbers_end_the_sync_with_a_reason_when_its_time_is_over_and_they_still_change() -> None:
     store = ListStore()
+    changes = [[b'{"id":"9"}', b'{"id":"8"}', b'{"id":"7"}'], [b'{"id":"6"}']]
 
-    with pytest.raises(SourceChangingError, match="faster than it can be read"):
-        run_sync(ScriptedSource(totals=[1], changes=pairs), store)
+    with pytest.raises(SourceChangingError, match=r"not numbers.*1 closing passes.*in a quieter hour"):
+        run_sync(ScriptedSource(totals=[1], changes=changes), store, passes=PassPolicy(seconds=0.0))
 
     assert store.merged is None
+
+
+def test_a_stamp_ahead_of_the_clock_lets_nothing_rely_on_the_clock() -> None:
+    ahead = with_relations(9, updatedAt="2025-10-16T12:00:00Z")
+    source = ScriptedSource(totals=[1], changes=[[ahead]], answered_at=NOON - 2 * OVERLAP)
+
+    run_sync(source, ListStore())
+
+    assert [query.since for query in source.queries] == [NOON - OVERLAP, None]
 
 
 @pytest.mark.parametrize(
@@ -372,7 +398,7 @@ def test_an_estimate_whose_newest_version_is_broken_is_skipped_and_counted_once(
 
     counts = stored.results
     assert (counts.total_fetched, counts.total_processed, counts.skipped_estimates) == (2, 1, 1)
-    assert [row.attic_tech_estimate_id for rows in store.staged for row in rows] == [1]
+    assert [row.attic_tech_estimate_id for rows in store.rows for row in rows] == [1]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import httpx
 import msgspec
 import pytest
 from estimatesync_job.adapters.attic_tech import AtticTech
 from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SourceUnavailableError, SyncError
+from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.ports import Level
 from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
@@ -98,6 +100,25 @@ def test_two_tokens_that_no_answer_accepts_are_a_missing_right(status: int, kind
         read_pages(gate)
 
     assert gate.logins == 2
+
+
+def test_the_clock_is_that_of_answers_and_not_of_errors_in_front_of_them() -> None:
+    responses = [
+        httpx.Response(502, headers={"Date": "Thu, 16 Oct 2025 13:00:00 GMT"}),
+        httpx.Response(200, headers={"Date": "Thu, 16 Oct 2025 12:00:00 GMT"}, json={"token": "t"}),
+        httpx.Response(200, headers={"Date": "Thu, 16 Oct 2025 11:59:59 GMT"}, json={"docs": []}),
+    ]
+
+    async def read() -> FetchedPage:
+        transport = httpx.MockTransport(lambda _: responses.pop(0))
+        async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.attic_tech_url) as client:
+            source = AtticTech(client, SETTINGS, policy=RetryPolicy(first_delay=0.0), log=SilentLog())
+            await source.login()
+            return await source.fetch_page(PageQuery(page=1, number=1, limit=1))
+
+    page = asyncio.run(read())
+
+    assert page.asked_at == page.answered_at == datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 
 def test_a_right_that_is_lost_half_way_ends_after_so_many_logins_and_may_be_retried() -> None:

@@ -1,16 +1,19 @@
 """A record whose text the database cannot hold is one skipped record, with its place and its cure."""
 
 import json
+from datetime import UTC, datetime
 
-from estimatesync_job.core.pages import FetchedPage, PageBody, SourceTime, map_page
+from estimatesync_job.core.pages import FetchedPage, PageBody, map_page
 from estimatesync_job.core.unstorable import leave_out_unstorable
 from msgspec import Raw
+
+NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 
 def build_page(*records: dict[str, object]) -> FetchedPage:
     docs = tuple(Raw(json.dumps(record).encode()) for record in records)
     body = PageBody(docs=docs, total_pages=1, page=1, has_next_page=False)
-    return map_page(body, page=3, limit=100, size_bytes=1, seconds=0.1, asked_at=SourceTime())
+    return map_page(body, page=3, limit=100, size_bytes=1, seconds=0.1, end=NOON)
 
 
 PAGE = build_page(

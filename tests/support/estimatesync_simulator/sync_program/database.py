@@ -75,6 +75,10 @@ class Transaction:
     def encoding(self) -> str:
         return "UTF8"
 
+    @property
+    def staged(self) -> int:
+        return len(self._staged)
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Transaction"]:
         """Connect as long as there is hope, and roll back at the end what is not committed."""
@@ -117,16 +121,14 @@ class Transaction:
         await self._work(Step.STAGE)
         self._staged.extend(row for row in rows if row.attic_tech_estimate_id not in unshown)
 
-    async def write_changes(self, rows: Sequence[Row], unshown: Unshown) -> int:
-        if not rows:
-            return 0
-        known = set(self._staged)
-        await self.write_rows(rows, unshown)
-        await self._work(Step.COUNT)
-        return len({row.attic_tech_estimate_id for row in rows if row not in known})
+    async def count_changes(self, known: int) -> int:
+        before, after = set(self._staged[:known]), self._staged[known:]
+        if after:
+            await self._work(Step.COUNT)
+        return len({row.attic_tech_estimate_id for row in after if row not in before})
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
-        """Drop what is staged of estimates whose newest version is broken; of no others is anything hidden here."""
+        """Drop what is staged of estimates whose last version is broken; of no others is anything hidden here."""
         await self._work(Step.FINISH)
         dropped = {*broken} if hidden is not None else set()
         self._staged[:] = [row for row in self._staged if row.attic_tech_estimate_id not in dropped]
@@ -199,12 +201,8 @@ class Transaction:
 
 
 def merge_rows(stored: dict[int, Row], staged: Iterable[Row]) -> tuple[dict[int, Row], Results]:
-    """Merge as `merge_estimates.sql` does: the newest version counts, and of equal ones the last to arrive."""
-    newest: dict[int, Row] = {}
-    for row in staged:
-        known = newest.get(row.attic_tech_estimate_id)
-        if known is None or not _is_older(row, known):
-            newest[row.attic_tech_estimate_id] = row
+    """Merge as `merge_estimates.sql` does: the last version to arrive counts."""
+    newest = {row.attic_tech_estimate_id: row for row in staged}
     new = newest.keys() - stored.keys()
     changed = {
         number: row

@@ -11,6 +11,7 @@ import msgspec
 from estimatesync_contract.attic_tech import LOGIN_PATH
 from estimatesync_contract.refused_login import Credentials
 from estimatesync_job.adapters.attic_tech import AtticTech
+from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Level, Log, StoredRun
@@ -117,8 +118,8 @@ class Pod:
             open_source=self._open_source(log),
             open_store=self._transaction.open(),
             log=log,
-            start=self._settings.day_bounds.start,
             plan=build_plan(page_size=self._page_size, ahead=history.concurrency),
+            passes=PassPolicy(seconds=TIMEOUT_SECONDS),
             max_skipped_percent=history.max_skipped_percent,
             max_unshown_percent=0,
             credentials=Credentials(

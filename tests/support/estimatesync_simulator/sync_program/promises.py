@@ -26,7 +26,6 @@ CAUSES: Final[Mapping[Reason, frozenset[Effect]]] = {
     Reason.LOGIN_FAILED: frozenset({Effect.PASSWORD, Effect.UNAUTHORIZED, Effect.FORBIDDEN}),
     Reason.SOURCE_INVALID: frozenset({Effect.FORBIDDEN}),
     Reason.SOURCE_UNAVAILABLE: frozenset({Effect.SOURCE_OUTAGE, *PASSING}),
-    Reason.SOURCE_CHANGING: frozenset({Effect.IMPORT}),
     Reason.RECORD_INVALID: frozenset({Effect.BROKEN}),
     Reason.DATABASE_REFUSED: frozenset({Effect.REFUSED}),
     Reason.DATABASE_UNAVAILABLE: frozenset({Effect.DATABASE_OUTAGE, Effect.LOST_REQUEST, Effect.LOST_ANSWER}),
@@ -110,7 +109,7 @@ def _judge_completeness(world: World, commit: Commit) -> Iterator[str]:
             may_lack = number in world.source.gone | world.source.broken
             if not may_lack and (row is None or _read_version(row) < version):
                 yield f"estimate {number} was there {when} in version {version}; stored is {row and row.crew_notes}"
-    known = {number for _, versions in world.source.seen for number in versions} | world.source.edited
+    known = {number for _, versions in world.source.seen for number in versions} | world.source.passing
     for number in commit.after.keys() - commit.before.keys() - known:
         yield f"estimate {number} was never in the range"
 

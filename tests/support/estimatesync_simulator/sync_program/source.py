@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
+from estimatesync_job.core.queries import OVERLAP
 from sample_attic_tech import Request, RunningSample, SampleConfig
 from sample_attic_tech.records import format_timestamp
 from sample_attic_tech.sample import RecordStore
@@ -30,10 +31,11 @@ _IMPORTED_AT_ONCE: Final = 110
 _IMPORTED: Final = 10
 """Estimates that it creates between two answers after that."""
 _IMPORTED_AT_MOST: Final = 1500
-"""More than ten closing passes take; a sync that reads ever more would take all the time of the simulation."""
+"""Many times what the source holds otherwise; what goes on for ever would take all the time of the simulation."""
 
 _MIDNIGHT: Final = datetime(2025, 10, 16, tzinfo=UTC)
 _LONG_AGO: Final = timedelta(days=100)
+_WEEKS_AGO: Final = timedelta(days=20)
 
 
 class Source:
@@ -42,13 +44,14 @@ class Source:
     Attributes:
         seen: before each answer, the clock and the version of each estimate in the range; the first entry is the start.
         requests: answered so far.
-        edited, gone, broken: the ids that were ever edited; deleted, or given an older date; given no price.
+        passing: the ids of what may have been in the range for a moment: ever edited, or created shortly after its end.
+        gone, broken: the ids of what was deleted, or given an older date; given no price.
     """
 
     def __init__(self, history: History, *, now: Callable[[], float], tell: Callable[[str], None]) -> None:
         """Fill it; `now` are the simulated seconds, and `tell` takes what happens."""
         self.seen: Final[list[tuple[datetime, Mapping[int, int]]]] = []
-        self.edited: Final[set[int]] = set()
+        self.passing: Final[set[int]] = set()
         self.gone: Final[set[int]] = set()
         self.broken: Final[set[int]] = set()
         self.requests = 0
@@ -142,9 +145,11 @@ class Source:
         return {"Date": self.read_clock().strftime("%a, %d %b %Y %H:%M:%S GMT")}
 
     def _import(self) -> None:
+        """Create estimates, every second of which keeps the times that it had elsewhere."""
         for _ in range(_IMPORTED if self._imported else _IMPORTED_AT_ONCE):
             self._imported += 1
-            self._store(_IDS + self._imported, created_at=self.read_clock(), updated_at=self.read_clock())
+            stamp = self.read_clock() - (_WEEKS_AGO if self._imported % 2 else timedelta(0))
+            self._store(_IDS + self._imported, created_at=stamp, updated_at=stamp)
 
     def _note(self) -> None:
         self.seen.append((self.read_clock(), self.list_versions()))
@@ -178,7 +183,7 @@ class Source:
         before = datetime.fromisoformat(self.store.read(record_id)["updatedAt"])
         stamp = max(self.read_clock() - timedelta(seconds=late), before)
         self.store.update(record_id, {"updatedAt": format_timestamp(stamp)} | self._build_version() | fields)
-        self.edited.add(record_id)
+        self.passing.add(record_id)
 
     def _insert(self, *, created_at: datetime, updated_at: datetime) -> None:
         taken = {record["id"] for record in self.store.read_all()} | self.gone
@@ -188,6 +193,8 @@ class Source:
     def _store(self, record_id: int, *, created_at: datetime, updated_at: datetime) -> None:
         times = {"createdAt": format_timestamp(created_at), "updatedAt": format_timestamp(updated_at)}
         self.store.insert({"id": record_id} | _RELATIONS | times | self._build_version())
+        if created_at <= END + OVERLAP:
+            self.passing.add(record_id)
 
     def _build_version(self) -> dict[str, str]:
         self._versions += 1
