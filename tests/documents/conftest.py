@@ -32,7 +32,8 @@ START_SECONDS = 90.0
 # What `make` would begin with, if it were newer than the environments that the copy borrows.
 OLD = ("pyproject.toml", "requirements/dev.txt", "requirements/docs.txt")
 BORROWED = (".venv", ".venv-docs")
-LEFT_OUT = (".git", ".venv*", ".local", ".env", "build", "dist", "__pycache__", ".*_cache", ".hypothesis")
+# What is compiled already comes along, but for what is just being written.
+LEFT_OUT = (".git", ".venv*", ".local", ".env", "build", "dist", ".*_cache", ".hypothesis", "*.pyc.*", "*-pytest-*")
 SERVER: Final = "127.0.0.1:8080"
 SAMPLE: Final = "127.0.0.1:8090"
 WEBHOOK: Final = "127.0.0.1:8091"

@@ -60,12 +60,25 @@ _GUNICORN: Final = Program(
 )
 _CLIENT: Final = Program(
     command=("estimatesync",),
-    modules=("estimatesync_client.command_line",),
+    # With what it loads only when it asks or writes.
+    modules=(
+        "estimatesync_client.command_line",
+        "httpx",
+        "httpcore",
+        "anyio._backends._asyncio",
+        "pydantic_core",
+        "rich.markdown",
+    ),
     cold=frozenset({"TYPER_USE_RICH"}),
 )
 
 PROGRAMS: Final[Mapping[str, Program]] = {
-    "sync": Program(command=("-m", "estimatesync_job"), modules=("estimatesync_job.main",), cold=_PSYCOPG),
+    "sync": Program(
+        command=("-m", "estimatesync_job"),
+        # The HTTP client is loaded while the database answers.
+        modules=("estimatesync_job.main", "estimatesync_job.adapters.attic_tech"),
+        cold=_PSYCOPG,
+    ),
     "one machine": Program(
         command=("-m", "estimatesync_local"),
         modules=("estimatesync_local.main",),

@@ -32,6 +32,9 @@ LONGEST_FIRST: Final = (
     "tests/e2e/product/",
     "tests/documents/",
     "tests/e2e/",
+    # The few of the unit tests that keep a processor busy for long.
+    "tests/unit/syncjob/test_job_completeness.py",
+    "tests/unit/simulator/",
     "tests/integration/",
     "tests/",
 )
