@@ -221,7 +221,9 @@ def _decode(response: Response, shape: type[Shape]) -> Shape:
     try:
         return msgspec.json.decode(strip_byte_order_mark(response.body), type=shape)
     except msgspec.ValidationError as error:
-        raise SourceInvalidError(f"Attic Tech sent JSON of an unknown shape: {error}") from error
+        said = _quote(response)
+        what = f"an error in place of what was asked for: {said}" if said else f"JSON of an unknown shape: {error}"
+        raise SourceInvalidError(f"Attic Tech sent {what}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TransientSourceError("the answer is cut short or malformed JSON") from error
 

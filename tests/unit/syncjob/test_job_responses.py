@@ -110,6 +110,13 @@ def test_a_token_is_refused_whether_fields_are_named_or_not(status: int) -> None
         pytest.param(build_answer(content_type=""), TransientSourceError, "missing", id="no-content-type"),
         pytest.param(build_answer(body=b'{"docs":null}'), SourceInvalidError, "unknown shape", id="no-documents"),
         pytest.param(build_answer(body=b"[]"), SourceInvalidError, "unknown shape", id="not-an-object"),
+        pytest.param(build_answer(body=b"{}"), SourceInvalidError, "unknown shape", id="an-empty-object"),
+        pytest.param(
+            build_refusal(200, "Something went wrong."),
+            SourceInvalidError,
+            "an error in place of what was asked for: Something went wrong",
+            id="an-error-as-a-success",
+        ),
         pytest.param(build_answer(body=b'{"docs":[],"page":2}'), SourceInvalidError, "sent page 2", id="another-page"),
         pytest.param(build_challenge(403), TransientSourceError, "bot check", id="challenge"),
         pytest.param(build_challenge(401), TransientSourceError, "sign-in page", id="sign-in-page"),
