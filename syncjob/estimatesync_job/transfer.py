@@ -61,11 +61,17 @@ class ClosingPass:
     """One closing pass, its requests under way as far as they may be."""
 
     def __init__(
-        self, queries: Iterable[ChangesQuery], requests: OrderedRequests[ChangesQuery], *, cuts: Sequence[int]
+        self,
+        queries: Iterable[ChangesQuery],
+        requests: OrderedRequests[ChangesQuery],
+        *,
+        cuts: Sequence[int],
+        is_numbered: bool,
     ) -> None:
         self._queries: Final = list(queries)
         self._requests: Final = requests
         self._cuts: Final = cuts
+        self._is_numbered: Final = is_numbered
         self._send()
 
     async def store(self, store: EstimateStore, *, note: Callable[[FetchedPage], None]) -> PassResult:
@@ -74,7 +80,7 @@ class ClosingPass:
         Raises:
             SyncError: Not everything could be read.
         """
-        result = PassResult(queries=len(self._queries), since=self._queries[0].since)
+        result = PassResult(queries=len(self._queries), since=self._queries[0].since, is_numbered=self._is_numbered)
         # Grows while it is read.
         for query in self._queries:
             response = leave_out_unstorable(await self._requests.take(), encoding=store.encoding)
@@ -92,11 +98,11 @@ class ClosingPass:
 
 @asynccontextmanager
 async def open_closing_pass(
-    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int], max_pending: int
+    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int], is_numbered: bool, max_pending: int
 ) -> AsyncIterator[ClosingPass]:
     """Begin a pass; leaving the block abandons every pending request."""
     async with open_requests(source.fetch_changes, max_pending=max_pending) as requests:
-        yield ClosingPass(queries, requests, cuts=cuts)
+        yield ClosingPass(queries, requests, cuts=cuts, is_numbered=is_numbered)
 
 
 class Transfer:
@@ -161,16 +167,19 @@ class Transfer:
             limit=state.plan.page_size + (0 if state.is_over else state.plan.series[-1].limit),
             is_numbered=state.is_numbered,
         )
-        return await self._begin_pass(queries)
+        return await self._begin_pass(queries, is_numbered=state.is_numbered)
 
     async def _begin_next_pass(self, result: PassResult, *, limit: int) -> ClosingPass:
         """Begin to ask for what has changed since the last pass began, or come above all ids of the pages."""
         clock = None if result.is_clock_contradicted else result.began_at
         above = [gap for gap in self._gaps if gap.below is None] or [Gap(below=None, above=None)]
-        return await self._begin_pass(plan_pass(above, clock=clock, limit=limit, is_numbered=result.is_numbered))
+        queries = plan_pass(above, clock=clock, limit=limit, is_numbered=result.is_numbered)
+        return await self._begin_pass(queries, is_numbered=result.is_numbered)
 
-    async def _begin_pass(self, queries: Iterable[ChangesQuery]) -> ClosingPass:
-        closing_pass = open_closing_pass(self._source, queries, cuts=self._cuts, max_pending=self._concurrency)
+    async def _begin_pass(self, queries: Iterable[ChangesQuery], *, is_numbered: bool) -> ClosingPass:
+        closing_pass = open_closing_pass(
+            self._source, queries, cuts=self._cuts, is_numbered=is_numbered, max_pending=self._concurrency
+        )
         return await self._passes.enter_async_context(closing_pass)
 
     async def _store_page(self, page: FetchedPage, state: FetchState) -> None:

@@ -214,7 +214,7 @@ class AtticTech:
             seconds=seconds,
             end=self._settings.day_bounds.end,
             asked_at=asked_at,
-            answered_at=self._clock,
+            answered_at=parse_http_date(response.headers.get("date")),
         )
 
     async def _exchange(self, request: httpx.Request, *, max_bytes: int, advice: str) -> Response:

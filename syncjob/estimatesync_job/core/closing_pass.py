@@ -54,8 +54,8 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
         responses: how many it took.
         records: how many these contained.
         began_at: no later than the first of the responses, by Attic Tech's clock; None while unknown.
-        is_numbered: whether the ids are numbers.
-        is_clock_contradicted: whether a stamp says that the clock is wrong.
+        is_numbered: whether all ids are numbers, those of the pages among them.
+        is_clock_contradicted: whether a stamp or another clock says that the clock is wrong.
     """
 
     queries: int
@@ -119,7 +119,7 @@ def _get_lowest(gap: Gap) -> float:
     return -math.inf if gap.above is None else _to_number(gap.above)
 
 
-def _to_number(identity: RecordId) -> float:
+def _to_number(identity: RecordId) -> int:
     return int(identity)
 
 
@@ -161,16 +161,24 @@ def plan_continuations(query: ChangesQuery, response: FetchedPage, *, cuts: Sequ
     if response.last is None or not is_below(response.last, query.below):
         raise SourceInvalidError("Attic Tech does not continue a listing below an id (where[id][less_than]).")
     rest = msgspec.structs.replace(query, below=response.last)
-    return tuple(_cut(rest, _choose_cuts(rest, response, cuts))) if response.is_numbered else (rest,)
+    return (
+        tuple(_cut(rest, _choose_cuts(rest, response, cuts)))
+        if response.is_numbered and _has_numbers(rest)
+        else (rest,)
+    )
+
+
+def _has_numbers(query: ChangesQuery) -> bool:
+    ends = (query.below, query.above, *(end for gap in query.gaps for end in (gap.below, gap.above)))
+    return not any(isinstance(end, str) for end in ends)
 
 
 def _check_ids(query: ChangesQuery, response: FetchedPage) -> None:
     first, last = response.first, response.last
     if not isinstance(first, int) or not isinstance(last, int):
         return
-    if (query.below is not None and first >= int(query.below)) or (
-        query.above is not None and last <= int(query.above)
-    ):
+    below, above = query.below, query.above
+    if (isinstance(below, int) and first >= below) or (isinstance(above, int) and last <= above):
         raise SourceInvalidError(
             "Attic Tech does not keep to the ids that it is asked for (where[id][less_than], where[id][greater_than])."
         )

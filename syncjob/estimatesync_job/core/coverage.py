@@ -33,7 +33,7 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
         records: read so far.
         edge: the newest page that had an id.
         began_at: Attic Tech's clock when the first of the pages was requested; None while unknown.
-        is_clock_contradicted: whether a stamp on any page says that this clock is wrong.
+        is_clock_contradicted: whether a stamp on any page, or another clock, says that this clock is wrong.
         is_numbered: whether the ids are numbers.
         is_at_end: an empty page was met.
         stalled: pages in a row that reached no further down.
@@ -111,8 +111,14 @@ def compute_earlier(one: datetime | None, other: datetime | None) -> datetime | 
 
 
 def is_clock_contradicted(page: FetchedPage) -> bool:
-    """Whether a stamp is further ahead of the Date header than any two clocks should be: neither can be relied on."""
-    return bool(page.newest and page.answered_at and page.newest > page.answered_at + OVERLAP)
+    """Whether two clocks are further apart than any two should be: then none can be relied on.
+
+    A stamp may be ahead of the response's Date header, or that one behind what another response has shown before.
+    """
+    if page.answered_at is None:
+        return False
+    earliest = page.answered_at + OVERLAP
+    return bool((page.newest and page.newest > earliest) or (page.asked_at and page.asked_at > earliest))
 
 
 def find_gap(edge: FetchedPage | None, page: FetchedPage) -> Gap | None:

@@ -46,7 +46,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         seconds: from the request to the whole response.
         first, last: the ids at its ends; None when it holds no id.
         asked_at: Attic Tech's clock when it was requested, by the newest Date header until then; None while unknown.
-        answered_at: the same when it had come.
+        answered_at: the server's clock by its own Date header; None without one.
         newest: the newest `updatedAt` in it, up to the end of the range.
         unshown: by the id of an estimate, the columns that its record does not show.
         evidence: which paths to the columns its records show.
@@ -100,7 +100,7 @@ def map_page(
         seconds: from the request to the whole response.
         end: the last instant of the range.
         asked_at: the server's clock at the request.
-        answered_at: the server's clock at the response.
+        answered_at: the server's clock by the response itself.
 
     Raises:
         SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.

@@ -46,7 +46,10 @@ SELECT
             WHERE
                 estimate.last_sync_uid <> %(sync_uid)s
                 AND (
-                    (newest.at_updated_date < estimate.at_updated_date) IS NOT TRUE
+                    (
+                        newest.at_updated_date < estimate.at_updated_date
+                        AND estimate.last_synced_at >= transaction_timestamp()
+                    ) IS NOT TRUE
                     OR starts_with(estimate.last_sync_uid, 'import:')
                 )
                 AND (

@@ -62,10 +62,15 @@ changed AS (
     FROM source
     WHERE
         estimate.attic_tech_estimate_id = source.attic_tech_estimate_id
-        -- A sync that fetched before another one, and merges after it, must not bring old versions back. A row that no
-        -- sync has written yet came from an import, whose times may be wrong.
+        -- A sync that fetched before another one, and merges after it, must not bring old versions back. What another
+        -- one wrote before this transaction began, which is before the login, has been read again since: then the stamps
+        -- say nothing, for they are by several clocks. A row that no sync has written yet came from an import, whose
+        -- times may be wrong.
         AND (
-            (source.at_updated_date < estimate.at_updated_date) IS NOT TRUE
+            (
+                source.at_updated_date < estimate.at_updated_date
+                AND estimate.last_synced_at >= transaction_timestamp()
+            ) IS NOT TRUE
             OR starts_with(estimate.last_sync_uid, 'import:')
         )
         AND (

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
@@ -338,13 +339,34 @@ def test_an_edit_of_every_kind_is_found(jobs: Any, sample: RunningSample, query:
 
 
 def test_an_older_version_never_replaces_a_newer_one(
-    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, database_url: str
 ) -> None:
+    """Another sync has read later, and merges while this one waits to."""
     (record,) = fill(1)
     jobs.run(sample)
     sample.store.update(record["id"], build_older_version(record) | {"name": "older"})
+    with psycopg.connect(database_url, options="-c search_path=botzilla") as another:
+        another.execute("SELECT pg_advisory_xact_lock(hashtextextended('estimatesync merge ' || current_schema(), 0))")
+        job = jobs.start(sample)
+        job.wait_for("Saving estimates to the database")
+        another.execute(
+            "UPDATE estimate SET name = 'newer', last_synced_at = statement_timestamp(), last_sync_uid = 'x'"
+        )
+    job.wait()
+
+    assert job.result.results.unchanged_estimates == 1
+    assert query("SELECT name FROM botzilla.estimate") == ["newer"]
+
+
+def test_what_is_read_later_is_stored_though_its_stamp_is_older(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+) -> None:
+    """The clock of the server where it was edited last is behind, or that of the one before was ahead."""
+    (record,) = fill(1)
+    jobs.run(sample)
+    sample.store.update(record["id"], build_older_version(record) | {"name": "edited later"})
 
     job = jobs.run(sample)
 
-    assert job.result.results.unchanged_estimates == 1
-    assert query("SELECT name FROM botzilla.estimate") != ["older"]
+    assert (job.result.results.updated_estimates, job.result.results.unchanged_estimates) == (1, 0)
+    assert query("SELECT name FROM botzilla.estimate") == ["edited later"]

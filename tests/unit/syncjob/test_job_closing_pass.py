@@ -176,6 +176,15 @@ def test_a_text_is_continued_below_itself_and_never_twice() -> None:
         plan_continuations(query, build_response("9", "8"), cuts=())
 
 
+def test_numbers_after_a_text_are_continued_without_a_cut() -> None:
+    query = ChangesQuery(limit=200, since=NOON, gaps=(Gap(below="x", above=None),), below="draft-7")
+    response = build_response(2000, 1801, records=200, total_pages=10)
+
+    (following,) = plan_continuations(query, response, cuts=PAGES_OF_100)
+
+    assert (following.below, following.gaps) == (1801, query.gaps)
+
+
 EVERYTHING = ChangesQuery(limit=200, since=NOON)
 PAGES_OF_100 = tuple(range(2000, 0, -100))
 """The highest ids of pages, where no number is free."""

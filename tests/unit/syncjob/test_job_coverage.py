@@ -150,6 +150,19 @@ def test_a_stamp_may_contradict_the_clock_once_and_for_all(
     assert next_state(state, build_page(2, newest=NOON)).is_clock_contradicted is is_contradicted
 
 
+@pytest.mark.parametrize(
+    ("asked_at", "is_contradicted"),
+    [
+        pytest.param(NOON + OVERLAP, False, id="as-far-as-clocks-differ"),
+        pytest.param(NOON + OVERLAP + MINUTE / 60, True, id="further"),
+    ],
+)
+def test_a_response_may_contradict_the_clock_of_the_one_before(
+    asked_at: datetime, is_contradicted: bool  # noqa: FBT001 - a table's column
+) -> None:  # fmt: skip
+    assert next_state(START_OF_READING, build_page(1, asked_at=asked_at)).is_clock_contradicted is is_contradicted
+
+
 def test_a_single_text_among_the_ids_makes_them_texts() -> None:
     state = next_state(START_OF_READING, build_page(1, ends=(5, 5)))
 

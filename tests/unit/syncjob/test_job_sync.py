@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.refused_login import Credentials, RefusedLogin
 from estimatesync_contract.status import Results, UnshownFields
-from estimatesync_job.core.closing_pass import PassPolicy
+from estimatesync_job.core.closing_pass import PassPolicy, PassResult, is_proof
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
     FieldsUnshownError,
@@ -28,6 +28,7 @@ from estimatesync_job.core.queries import OVERLAP, ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.sync import Sync
+from estimatesync_job.transfer import open_closing_pass
 from msgspec import Raw
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
@@ -67,7 +68,6 @@ class ScriptedSource:
     max_in_flight: int = 0
     asked: list[int] = field(default_factory=list)
     queries: list[ChangesQuery] = field(default_factory=list)
-    answered_at: datetime = NOON
 
     async def login(self) -> None:
         await asyncio.sleep(0)
@@ -97,8 +97,8 @@ class ScriptedSource:
     def _map(self, records: list[bytes], page: int, total_pages: int | None = None) -> FetchedPage:
         answer = PageBody(docs=tuple(Raw(record) for record in records), total_pages=total_pages)
         return map_page(
-            answer, page=page, limit=3, size_bytes=1024, seconds=0.1, end=NOON, asked_at=NOON,
-            answered_at=self.answered_at,
+            answer, page=page, limit=3, size_bytes=1024, seconds=0.1, end=NOON + timedelta(days=1), asked_at=NOON,
+            answered_at=NOON,
         )  # fmt: skip
 
 
@@ -284,9 +284,22 @@ def test_ids_that_are_no_numbers_end_the_sync_with_a_reason_when_its_time_is_ove
     assert store.merged is None
 
 
+def test_a_pass_that_brings_no_ids_does_not_make_numbers_of_the_texts_on_the_pages() -> None:
+    queries = (ChangesQuery(limit=3, since=NOON),) * 2
+
+    async def store() -> PassResult:
+        closing_pass = open_closing_pass(ScriptedSource(totals=[1]), queries, cuts=(), is_numbered=False, max_pending=2)
+        async with closing_pass as begun:
+            return await begun.store(ListStore(), note=lambda _: None)
+
+    result = asyncio.run(store())
+
+    assert (result.responses, is_proof(result, new_or_changed=0)) == (2, False)
+
+
 def test_a_stamp_ahead_of_the_clock_lets_nothing_rely_on_the_clock() -> None:
-    ahead = with_relations(9, updatedAt="2025-10-16T12:00:00Z")
-    source = ScriptedSource(totals=[1], changes=[[ahead]], answered_at=NOON - 2 * OVERLAP)
+    ahead = with_relations(9, updatedAt="2025-10-16T12:05:01Z")
+    source = ScriptedSource(totals=[1], changes=[[ahead]])
 
     run_sync(source, ListStore())
 

@@ -68,6 +68,7 @@ class Transaction:
         self._meet: Final = meet
         self._die: Final = die
         self._staged: Final[list[Row]] = []
+        self._at_begin: dict[int, Row] = {}
         self._is_cut = False
         self._has_lock = False
 
@@ -92,6 +93,7 @@ class Transaction:
                     raise
             await asyncio.sleep(_CONNECT_SECONDS)
             self._is_cut = False
+        self._at_begin = self._database.estimates
         try:
             yield self
         finally:
@@ -147,7 +149,7 @@ class Transaction:
 
     async def _commit(self, transferred: Transferred) -> StoredRun:
         run = self._database.find_run(self._uid)
-        merged, results = merge_rows(self._database.estimates, self._staged)
+        merged, results = merge_rows(self._database.estimates, self._staged, at_begin=self._at_begin)
         try:
             fault = await self._begin(Step.COMMIT)
             if run is None:
@@ -200,14 +202,18 @@ class Transaction:
             raise DatabaseUnavailableError("PostgreSQL is not available: the answer was lost.")
 
 
-def merge_rows(stored: dict[int, Row], staged: Iterable[Row]) -> tuple[dict[int, Row], Results]:
-    """Merge as `merge_estimates.sql` does: the last version to arrive counts."""
+def merge_rows(
+    stored: dict[int, Row], staged: Iterable[Row], *, at_begin: dict[int, Row]
+) -> tuple[dict[int, Row], Results]:
+    """Merge as `merge_estimates.sql` does: the last version to arrive counts, unless a newer one is stored since."""
     newest = {row.attic_tech_estimate_id: row for row in staged}
     new = newest.keys() - stored.keys()
     changed = {
         number: row
         for number, row in newest.items()
-        if number in stored and row != stored[number] and not _is_older(row, stored[number])
+        if number in stored
+        and row != stored[number]
+        and not (stored[number] is not at_begin.get(number) and _is_older(row, stored[number]))
     }
     merged = stored | {number: newest[number] for number in new} | changed
     updated = len(newest) - len(new)

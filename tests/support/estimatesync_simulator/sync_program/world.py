@@ -198,7 +198,7 @@ class World:
         if self.database.lock.locked():
             return
         before = self.database.estimates
-        self.database.estimates, results = merge_rows(before, self.list_rows())
+        self.database.estimates, results = merge_rows(before, self.list_rows(), at_begin=before)
         run = StoredRun(results=results, complete_as_of=self.source.read_clock())
         self.database.commits.append(
             Commit(uid=RIVAL_UID, pod=RIVAL, before=before, after=self.database.estimates, run=run)
