@@ -308,9 +308,12 @@ def _read_customer(*places: object) -> _Customer:
     Args:
         places: the owner of the property, and the client, as decoded; UNSHOWN where the place itself is not shown.
     """
-    found = [(read_relation(place, Client), find_document_id(place)) for place in places]
-    known = {each for customer, each in found if customer is not UNSHOWN and each is not None}
-    customers = [customer for customer, each in found if not (customer is UNSHOWN and each in known)]
+    customers = [read_relation(place, Client) for place in places]
+    if UNSHOWN in customers:
+        ids = [find_document_id(place) for place in places]
+        found = list(zip(customers, ids, strict=True))
+        known = {each for customer, each in found if customer is not UNSHOWN and each is not None}
+        customers = [customer for customer, each in found if not (customer is UNSHOWN and each in known)]
     texts = [_find_text(customers, read) for read in (_map_customer_name, _map_email, _map_phone)]
     (name, email, phone), certain = zip(*texts, strict=True)
     return _Customer(name=name, email=email, phone=phone, is_certain=all(certain))

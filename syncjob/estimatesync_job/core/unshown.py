@@ -50,6 +50,15 @@ PATHS: Final[Mapping[str, tuple[Path, ...]]] = {
 }
 """Where each column's value may come from."""
 
+
+def _build_steps(path: Path) -> tuple[tuple[str, Path, Path], ...]:
+    ends = range(1, len(path) + 1)
+    return tuple((path[end - 1], path[:end], (*path[:end], OBJECT) if end < len(path) else ()) for end in ends)
+
+
+_STEPS: Final = {column: tuple(map(_build_steps, paths)) for column, paths in PATHS.items()}
+"""Each path step by step: an attribute, what it proves if it is there, and what it proves if it is an object."""
+
 FIELDS: Final[Mapping[str, str]] = {
     "customer_name": "client",
     "customer_email": "client.email",
@@ -128,24 +137,18 @@ def _unwrap(value: object) -> object:
 def find_evidence(record: msgspec.Struct, columns: Iterable[str]) -> Iterator[Path]:
     """Find which of the paths to these columns a record shows, and where it has objects on them."""
     for column in columns:
-        for path in PATHS[column]:
-            yield from _follow(record, path)
-
-
-def _follow(record: msgspec.Struct, path: Path) -> Iterator[Path]:
-    place: msgspec.Struct = record
-    for depth, name in enumerate(path, start=1):
-        value = getattr(place, name)
-        if value is msgspec.UNSET:
-            return
-        yield path[:depth]
-        if depth == len(path):
-            return
-        found = read_relation(value, msgspec.Struct)
-        if found is None or found is UNSHOWN:
-            return
-        place = found
-        yield (*path[:depth], OBJECT)
+        for steps in _STEPS[column]:
+            place = record
+            for name, shown, populated in steps:
+                value = getattr(place, name)
+                if value is msgspec.UNSET:
+                    break
+                yield shown
+                found = read_relation(value, msgspec.Struct) if populated else None
+                if found is None or found is UNSHOWN:
+                    break
+                place = found
+                yield populated
 
 
 def has_leaf(column: str, evidence: AbstractSet[Path]) -> bool:
