@@ -253,8 +253,8 @@ CAUSES: Final = (
     ),
     Cause(
         reason=Reason.SOURCE_CHANGING,
-        happened="Attic Tech changed faster than it could be read",
-        cure="Start a new sync at a quieter hour, or narrow the date range",
+        happened="Estimates whose ids are not numbers changed until the sync's time was over",
+        cure="Start a new sync at a quieter hour, or with a longer timeoutSeconds",
     ),
     Cause(
         reason=Reason.FIELDS_UNSHOWN,

@@ -16,6 +16,7 @@ from estimatesync_contract.timestamps import format_timestamp
 from estimatesync_job.core.closing_pass import (
     PassPolicy,
     PassResult,
+    compute_limit,
     compute_pause,
     is_proof,
     next_result,
@@ -164,7 +165,7 @@ class Transfer:
         queries = plan_pass(
             (*self._gaps, find_tail(state.edge)),
             clock=None if state.is_clock_contradicted else state.began_at,
-            limit=state.plan.page_size + (0 if state.is_over else state.plan.series[-1].limit),
+            limit=compute_limit(state),
             is_numbered=state.is_numbered,
         )
         return await self._begin_pass(queries, is_numbered=state.is_numbered)
@@ -217,9 +218,10 @@ class Transfer:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
             if is_proof(result, new_or_changed=changes):
                 return await self._end(state.pages, result.began_at)
-            passes += 1
-            await self._pause(passes)
-            closing_pass = await self._begin_next_pass(result, limit=state.plan.page_size)
+            if not result.is_numbered:
+                passes += 1
+                await self._pause(passes)
+            closing_pass = await self._begin_next_pass(result, limit=compute_limit(state))
 
     async def _pause(self, passes: int) -> None:
         """Wait before another pass.
@@ -233,7 +235,7 @@ class Transfer:
             raise SourceChangingError(
                 "Attic Tech changes faster than it can be read: its ids are not numbers, so that only a moment without "
                 f"a change proves that nothing is missing, and {passes} closing passes until the end of this sync's "
-                "time found none. Nothing was stored; sync again in a quieter hour, or fewer days at once."
+                "time found none. Nothing was stored; sync again in a quieter hour, or raise timeoutSeconds."
             )
         await asyncio.sleep(pause)
 

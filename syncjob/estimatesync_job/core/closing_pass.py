@@ -15,14 +15,15 @@ from typing import Final
 import msgspec
 from estimatesync_contract.backoff import compute_backoff
 
-from estimatesync_job.core.coverage import check_size, compute_earlier, is_clock_contradicted
+from estimatesync_job.core.coverage import FetchState, check_size, compute_earlier, is_clock_contradicted
 from estimatesync_job.core.errors import SourceInvalidError
+from estimatesync_job.core.page_plan import MAX_PAGE_BYTES
 from estimatesync_job.core.pages import FetchedPage, is_below
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, Gap
 from estimatesync_job.core.rows import RecordId
 
 MIN_LIMIT: Final = 100
-"""Records that a closing pass asks for at least: more may have changed than fits into a tiny page."""
+"""Records that a closing pass asks for where they are light: more may have changed than fits into a tiny page."""
 
 GAPS_PER_QUERY: Final = 18
 """With two more conditions, the 20 that a query string's list may have by default, in some 4 KB."""
@@ -67,6 +68,17 @@ class PassResult(msgspec.Struct, frozen=True, kw_only=True):
     is_clock_contradicted: bool = False
 
 
+def compute_limit(state: FetchState) -> int:
+    """Compute how many records a response of a closing pass may hold: the last page and a few more, or as many as fit.
+
+    Several responses are in memory at once, so heavy records are asked for in small numbers, however many have changed.
+    """
+    last = state.plan.series[-1].limit
+    wanted = max(state.plan.page_size + (0 if state.is_over else last), MIN_LIMIT)
+    fitting = MAX_PAGE_BYTES * state.records // state.size_bytes if state.size_bytes else wanted
+    return min(wanted, max(fitting, last + last // 10 + 1))
+
+
 def plan_pass(
     gaps: Sequence[Gap], *, clock: datetime | None, limit: int, is_numbered: bool
 ) -> tuple[ChangesQuery, ...]:
@@ -75,10 +87,9 @@ def plan_pass(
     Args:
         gaps: the ids that no page has covered.
         clock: Attic Tech's, when the reading of what may have changed began; None where it cannot be relied on.
-        limit: records expected in one response at most; more are requested if that is little.
+        limit: records requested at most.
         is_numbered: whether the ids are numbers. Of others only the server knows the order, so that they cannot be cut.
     """
-    limit = max(limit, MIN_LIMIT)
     if clock is None:
         return (ChangesQuery(limit=limit, since=None),)
     everything = ChangesQuery(limit=limit, since=clock - OVERLAP)

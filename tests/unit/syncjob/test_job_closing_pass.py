@@ -9,13 +9,16 @@ from estimatesync_job.core.closing_pass import (
     MIN_LIMIT,
     PassPolicy,
     PassResult,
+    compute_limit,
     compute_pause,
     is_proof,
     next_result,
     plan_continuations,
     plan_pass,
 )
+from estimatesync_job.core.coverage import FetchState
 from estimatesync_job.core.errors import SourceInvalidError
+from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, Gap
 from estimatesync_job.core.rows import RecordId, Row, map_record
@@ -63,7 +66,26 @@ def test_few_gaps_are_one_request_over_all_ids() -> None:
 
     queries = plan_pass(gaps, clock=NOON, limit=5, is_numbered=True)
 
-    assert queries == (ChangesQuery(limit=MIN_LIMIT, since=NOON - OVERLAP, gaps=gaps),)
+    assert queries == (ChangesQuery(limit=5, since=NOON - OVERLAP, gaps=gaps),)
+
+
+@pytest.mark.parametrize(
+    ("page_size", "pages", "record_bytes", "limit"),
+    [
+        pytest.param(100, 16, 450, 200, id="the-last-page-and-as-many-that-have-changed"),
+        pytest.param(100, 17, 450, 100, id="no-page-is-to-come"),
+        pytest.param(10, 17, 450, MIN_LIMIT, id="tiny-pages"),
+        pytest.param(100, 16, 45_000, 111, id="heavy-records"),
+        pytest.param(10, 16, 300_000, 16, id="heavy-records-on-tiny-pages"),
+        pytest.param(100, 16, 300_000, 111, id="the-last-page-fits-at-least"),
+        pytest.param(100, 16, 0, 200, id="no-size"),
+    ],
+)
+def test_a_pass_asks_for_what_fits_into_memory(page_size: int, pages: int, record_bytes: int, limit: int) -> None:
+    plan = build_plan(page_size=page_size, ahead=17)
+    state = FetchState(plan=plan, pages=pages, records=50, size_bytes=50 * record_bytes)
+
+    assert compute_limit(state) == limit
 
 
 def test_many_gaps_are_segments_that_join_and_each_asks_for_what_has_changed_or_left_among_its_ids() -> None:
