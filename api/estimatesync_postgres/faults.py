@@ -138,10 +138,8 @@ _POOLER_PHRASES: Final = (
     ("Tenant or user not found", Kind.REFUSED, _NO_TENANT),
     ("no such database", Kind.REFUSED, _NO_TENANT),
     ("no such user", Kind.REFUSED, _NO_TENANT),
-    # What the server behind the pooler has said to it, of which the code is lost.
-    ("authentication failed for user", Kind.REFUSED, _POOLER_LOGIN),
     ("is not currently accepting connections", Kind.REFUSED, _CLOSED),
-    ('role "', Kind.REFUSED, _POOLER_LOGIN),
+    ('role "', Kind.REFUSED, _NO_USER),
     ('" does not exist', Kind.REFUSED, _MISSING),
     ("connect failed", Kind.UNAVAILABLE, _POOLER_WAIT),
     ("connect timeout", Kind.UNAVAILABLE, _POOLER_WAIT),
@@ -168,6 +166,12 @@ _POOLER_PHRASES: Final = (
     ("wait_timeout", Kind.UNAVAILABLE, _POOLER_WAIT),
 )
 """PgBouncer's, Supavisor's and Neon's."""
+
+_BEHIND_POOLER: Final = (
+    ("authentication failed for user", Kind.REFUSED, _POOLER_LOGIN),
+    ('role "', Kind.REFUSED, _POOLER_LOGIN),
+)
+"""What a server says to a pooler, which passes it on with a code of its own; without that code a server may speak."""
 
 _LIBPQ_PHRASES: Final = (
     ("root certificate file", Kind.REFUSED, _NO_AUTHORITY),
@@ -267,7 +271,7 @@ def _build_setting_cause(text: str) -> str:
 def _decide_refusal(text: str, refusal: Refusal) -> tuple[Kind, str]:
     code = refusal.sqlstate
     if code[:2] in _POOLER_CODES:
-        return _find_phrase(text, _POOLER_PHRASES) or (Kind.UNAVAILABLE, _BROKEN)
+        return _find_phrase(text, (*_BEHIND_POOLER, *_POOLER_PHRASES)) or (Kind.UNAVAILABLE, _BROKEN)
     if code == _NO_ACCESS and refusal.routine in _ROUTINES:
         return _ROUTINES[refusal.routine]
     return _REFUSALS.get(code) or _REFUSALS.get(code[:2]) or (Kind.UNAVAILABLE, _SPOKE)
@@ -303,7 +307,7 @@ def _decide_state(sqlstate: str, routine: str, text: str) -> tuple[Kind, str]:
         return decided
     # A pooler in transaction mode looks for a server only when there is work.
     is_pooler = not routine and sqlstate[:2] in _POOLER_CODES
-    if is_pooler and (decided := _find_phrase(text, _POOLER_PHRASES)):
+    if is_pooler and (decided := _find_phrase(text, (*_BEHIND_POOLER, *_POOLER_PHRASES))):
         return decided
     for prefix in (sqlstate, sqlstate[:3], sqlstate[:2]):
         if decided := _STATES.get(prefix):

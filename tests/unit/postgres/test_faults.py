@@ -179,6 +179,23 @@ def test_a_pooler_whose_code_says_little_is_decided_by_its_words(code: str, said
 
 
 @pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        pytest.param('password authentication failed for user "x"', "user or password", id="password"),
+        pytest.param('role "x" does not exist', "may not log in", id="user"),
+        pytest.param('database "x" does not exist', "Create it", id="database"),
+        pytest.param('database "x" is not currently accepting connections', "ALLOW_CONNECTIONS", id="closed"),
+    ],
+)
+def test_a_server_whose_code_cannot_be_read_is_not_taken_for_a_pooler(said: str, cure: str) -> None:
+    fault = decide_connection_fault(f"connection to server failed: FATAL:  {said}", variable="DATABASE_URL")
+
+    assert fault.kind is REFUSED
+    assert cure in fault.text
+    assert "pooler" not in fault.text
+
+
+@pytest.mark.parametrize(
     ("said", "kind", "cure"),
     [
         pytest.param("query_wait_timeout", UNAVAILABLE, "or none that is free", id="waited"),
