@@ -164,7 +164,7 @@ class KubernetesJobs:
         self._snapshots.drop(build_job_name(sync.uid))
         with translate_failures(f"deleting the pod of {sync.name}"):
             job = await self._fetch_job(sync)
-            for pod in list_left(job, await self._fetch_pods(sync)) if job else ():
+            for pod in list_left(job, await self._fetch_pods(sync), sync_uid=sync.uid) if job else ():
                 path = build_path("v1", self._namespace, "pods", pod["metadata"]["name"])
                 with suppress(NotFoundError):
                     await self._client.delete(path, propagation="Background", uid=pod["metadata"]["uid"])

@@ -212,9 +212,10 @@ def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
     return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
 
 
-def list_left(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
-    """The pods of this very job in which the sync has ended, and others go on."""
-    return [pod for pod in list_own(job, pods) if has_ended(pod) and list_companions(pod)]
+def list_left(job: Raw, pods: Sequence[Raw], *, sync_uid: str) -> list[Raw]:
+    """The pods of this very job in which the sync has failed, and others go on."""
+    left = (pod for pod in list_own(job, pods) if has_ended(pod) and list_companions(pod))
+    return [pod for pod in left if not find_committed(get_terminated(pod).get("message"), sync_uid=sync_uid)]
 
 
 def needs_pods(job: Raw) -> bool:

@@ -29,7 +29,7 @@ from estimatesync_contract.status import (
 )
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import Outcome
+from estimatesync_operator.core.outcomes import Outcome, may_follow
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import compute_redelivery_token
 
@@ -343,6 +343,8 @@ def format_created(sync: EstimateSync) -> str:
 def format_run(sync: EstimateSync, job: JobObservation, progress: Progress | None) -> str:
     """A job without a run is described as when it was created, so that nothing has to be written about it."""
     again = f" (run {job.failed_runs + 1})" if job.failed_runs else ""
+    if job.companions and not may_follow(job, sync):
+        return "The last run has failed; the end of its log is being read"
     if job.companions:
         return f"Run {job.failed_runs + 1} has failed; the next one follows once {', '.join(job.companions)} has ended"
     if progress is None and job.state is JobState.PENDING:

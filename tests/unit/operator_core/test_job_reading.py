@@ -435,6 +435,21 @@ SIDECAR_FAILED = {"terminated": {"exitCode": 1}}
 
 
 @pytest.mark.parametrize(
+    ("pod", "is_left"),
+    [
+        pytest.param(_shared(FAILED, {"mesh": RUNNING}), True, id="failed, and a sidecar goes on"),
+        pytest.param(_shared(FAILED, {"mesh": RUNNING}, deletion="2025-10-16T14:15:10Z"), False, id="being deleted"),
+        pytest.param(_shared(DONE, {"mesh": RUNNING}), False, id="stored everything, and a sidecar goes on"),
+        pytest.param(_shared(RUNNING, {"mesh": RUNNING}), False, id="at work"),
+        pytest.param(_pod(FAILED, phase="Failed"), False, id="failed alone"),
+        pytest.param(_shared(FAILED, {"mesh": RUNNING}, owner="another"), False, id="of another job"),
+    ],
+)
+def test_only_a_pod_that_failed_beside_others_is_in_the_way_of_the_next(pod: Raw, *, is_left: bool) -> None:
+    assert job_observation.list_left(_job(), [pod], sync_uid="uid-a") == ([pod] if is_left else [])
+
+
+@pytest.mark.parametrize(
     ("pods", "companions", "is_misjudged"),
     [
         pytest.param([_pod(DONE)], (), False, id="alone"),

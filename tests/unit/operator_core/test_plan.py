@@ -351,15 +351,27 @@ def test_a_failure_whose_pod_goes_on_is_tried_again_or_ends_the_sync_as_if_the_p
         assert (plan.status.phase, plan.status.log, plan.status.owes_callback) == (Phase.FAILED, log, True)
 
 
-def test_a_run_whose_pod_is_in_the_way_of_the_next_one_is_told(
-    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any], finished_job: Finished
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        pytest.param(10, "Run 1 has failed; the next one follows once mesh has ended", id="another follows"),
+        pytest.param(20, "The last run has failed; the end of its log is being read", id="none follows"),
+    ],
+)
+def test_a_run_whose_pod_goes_on_is_told(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    finished_job: Finished,
+    exit_code: int,
+    words: str,
 ) -> None:
-    job = _ended_run(finished_job, NO_ANSWER, **COMPANY, exit_code=10)
+    job = _ended_run(finished_job, NO_ANSWER, **COMPANY, exit_code=exit_code)
 
     plan = build_plan(make_sync("a", **running), Seen(job=job, companions_since=NOW), now=NOW, settings=settings)
 
     assert plan.status is not None
-    assert plan.status.message == "Run 1 has failed; the next one follows once mesh has ended"
+    assert plan.status.message == words
 
 
 STOPPED_BY_NODE = ResultError(reason=Reason.INTERRUPTED, message="was stopped", retryable=True)
