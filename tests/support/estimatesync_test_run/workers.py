@@ -16,6 +16,7 @@ ONE_BY_ONE: Final = (
     "tests/integration/api/",
     "tests/integration/client/",
     "tests/integration/local/",
+    "tests/integration/processes/",
     "tests/integration/syncjob/",
 )
 TOGETHER: Final = {
