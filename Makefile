@@ -101,14 +101,15 @@ node-programs: $(INSTALLED) ## Build what a real node runs, unless it is in the 
 oldest-programs: $(INSTALLED) ## Build the oldest supported Kubernetes, unless it is in the cache
 	@ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m estimatesync_cluster build --purpose tests >/dev/null
 
-# The checks run beside the tests, which mostly wait; what they say is shown at the end.
+# What takes longer than a second runs beside the tests, which mostly wait; what it says is shown at the end.
 CHECK_LOG = build/check.log
+CHECK_TYPES_AND_LAYERS = $(BIN)/mypy && $(BIN)/mypy tests/benchmarks && $(BIN)/lint-imports
 .PHONY: test
-test: programs $(DOCS_INSTALLED) ## Run every check and every test
+test: programs lint $(DOCS_INSTALLED) ## Run every check and every test
 	@mkdir -p build
-	@$(MAKE) --no-print-directory check >$(CHECK_LOG) 2>&1 & checking=$$!; \
+	@{ $(CHECK_TYPES_AND_LAYERS); } >$(CHECK_LOG) 2>&1 & checking=$$!; trap "kill $$checking 2>/dev/null; exit 130" INT TERM; \
 	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS); code=$$?; \
-	wait $$checking && echo "make check: passed" || { cat $(CHECK_LOG); echo "make check: FAILED"; code=1; }; exit $$code
+	wait $$checking && echo "types and layers: passed" || { cat $(CHECK_LOG); echo "types or layers: FAILED"; code=1; }; exit $$code
 
 # What a version of Kubernetes can change: the definition and its rules, the chart's objects, rights, Jobs and their pods.
 OLDEST_TESTS := tests/e2e/oldest $(addprefix tests/e2e/chart/, test_chart_on_cluster.py test_hardened_on_cluster.py \
@@ -220,12 +221,13 @@ $(PEER_INSTALLED): requirements/bench.txt $(INSTALLED)
 	@touch $@
 
 .PHONY: check
-check: $(INSTALLED) ## Lint, check types and the layers
+check: lint ## Lint, check types and the layers
+	$(CHECK_TYPES_AND_LAYERS)
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check formatting and lint alone, in a second
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy
-	$(BIN)/mypy tests/benchmarks
-	$(BIN)/lint-imports
 
 .PHONY: format
 format: $(INSTALLED) ## Format the code

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,13 @@ def test_a_signal_reaches_it_and_its_end_is_noticed(number: signal.Signals, code
         assert process.stdout is not None
         assert "Starting" in process.stdout.readline()
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0)
+            process.communicate(timeout=0)
 
         process.send_signal(number)
+        said, _ = process.communicate(timeout=WAIT_SECONDS)
 
         assert process.wait(WAIT_SECONDS) == process.poll() == code
+        assert ("told to stop" in said) == (number == signal.SIGTERM)
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
 
@@ -173,8 +176,9 @@ def test_a_server_ends_with_what_has_started_it() -> None:
 import os, signal, subprocess, sys
 from pathlib import Path
 from estimatesync_processes.forked_process import start_program
-process = start_program({SYNC!r}, env={PATH!r}, stdout=subprocess.DEVNULL)
+process = start_program({SYNC!r}, env={AT_WORK!r}, stdout=subprocess.DEVNULL)
 print(Path(f"/proc/{{process.pid}}/stat").read_text().rpartition(")")[2].split()[1], flush=True)
+process.kill()
 process.wait()
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -184,3 +188,23 @@ os.kill(os.getpid(), signal.SIGKILL)
     while Path(f"/proc/{server}/cmdline").exists() and Path(f"/proc/{server}/cmdline").read_bytes():
         assert time.monotonic() < deadline, "the server lives on"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_has_no_descriptor_but_its_own() -> None:
+    with ExitStack() as stack:
+        processes = [stack.enter_context(start(SYNC, AT_WORK)) for _ in range(12)]
+        # Their descriptors in the server are free again: those of the next process lie below those of the lasting ones.
+        for process in processes[:6]:
+            process.kill()
+            process.wait(WAIT_SECONDS)
+
+        last = stack.enter_context(start(SYNC, AT_WORK))
+        assert last.stdout is not None
+        last.stdout.readline()
+        kinds = [entry.readlink().name.partition(":")[0] for entry in Path(f"/proc/{last.pid}/fd").iterdir()]
+        for process in (*processes, last):
+            process.kill()
+
+    # An event loop has a pair of its own, and a try to connect one more at the most.
+    assert kinds.count("socket") <= 3

@@ -5,9 +5,10 @@ the new process is to have. On that other socket the request follows as a line o
 process id, and at the end with the exit code and the seconds of the processor. When FD is closed the server ends; what
 it has forked lives on, as children of a process do that ends.
 
-A forked process differs from a fresh one in this: its parent is this server, and `sys.flags` are this server's. What
-the system shows of it, command line and environment, is its own on Linux: the server has room for both, which the
-process fills. Nothing is forked from a server that has threads.
+A forked process differs from a fresh one in this: its parent is this server; `sys.flags`, the umask and the limits of
+resources are those that this server has had since its start. What the system shows of it, command line and environment,
+is its own on Linux: the server has room for both, which the process fills. Nothing is forked from a server that has
+threads.
 """
 
 import ctypes
@@ -87,7 +88,7 @@ def _serve(control: socket.socket) -> Start | None:
             pid = os.fork()
             if pid == 0:
                 for connection in (control, answers, *running.values()):
-                    connection.detach()
+                    connection.close()
                 _take_over(start, descriptors[1:])
                 return start
             for each in descriptors[1:]:

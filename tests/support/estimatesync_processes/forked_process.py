@@ -60,6 +60,8 @@ class ForkedProcess:
         self._answers = answers
         self._received = b""
         self._turn = threading.Lock()
+        self._readers: list[threading.Thread] = []
+        self._outputs: dict[IO[Any] | None, Any] = {}
         self.pid = int(self._read_line(None) or b"0")
 
     def poll(self) -> int | None:
@@ -103,23 +105,23 @@ class ForkedProcess:
 
     def communicate(self, input: str | bytes | None = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002 - Popen's name
         """Write the input, and return all that comes from the pipes of standard output and error, after the end."""
-        outputs: dict[IO[Any] | None, Any] = {}
-
-        def read(pipe: IO[Any]) -> None:
-            with pipe:
-                outputs[pipe] = pipe.read()
-
-        readers = [threading.Thread(target=read, args=(pipe,)) for pipe in (self.stdout, self.stderr) if pipe]
-        for reader in readers:
-            reader.start()
-        if self.stdin:
+        if not self._readers:
+            pipes = [pipe for pipe in (self.stdout, self.stderr) if pipe]
+            self._readers = [threading.Thread(target=self._read_all, args=(pipe,), daemon=True) for pipe in pipes]
+            for reader in self._readers:
+                reader.start()
+        if self.stdin and not self.stdin.closed:
             with self.stdin:
                 if input:
                     self.stdin.write(input)
         self.wait(timeout)
-        for reader in readers:
+        for reader in self._readers:
             reader.join(timeout)
-        return outputs.get(self.stdout), outputs.get(self.stderr)
+        return self._outputs.get(self.stdout), self._outputs.get(self.stderr)
+
+    def _read_all(self, pipe: IO[Any]) -> None:
+        with pipe:
+            self._outputs[pipe] = pipe.read()
 
     def _read_line(self, timeout: float | None) -> bytes | None:
         """Read the next line of the server; None when there is none in time."""

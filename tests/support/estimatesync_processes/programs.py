@@ -40,7 +40,8 @@ _PROMETHEUS: Final = frozenset(
 )
 _FALCON: Final = frozenset({"FALCON_CUSTOM_HTTP_METHODS", "FALCON_DECORATE_ON_REQUEST"})
 _AIOHTTP: Final = frozenset(
-    {"AIOHTTP_NOSENDFILE", "PYDANTIC_DISABLE_PLUGINS", "SSLKEYLOGFILE"}
+    # It makes its TLS context when it is imported.
+    {"AIOHTTP_NOSENDFILE", "PYDANTIC_DISABLE_PLUGINS", "SSLKEYLOGFILE", "SSL_CERT_DIR", "SSL_CERT_FILE"}
     | {f"{library}_NO_EXTENSIONS" for library in ("AIOHTTP", "FROZENLIST", "MULTIDICT", "PROPCACHE", "YARL")}
 )
 _KUBECONFIG: Final = ("kubernetes.aio.config.kube_config",)
