@@ -379,6 +379,12 @@ SYNC_MAX_PAGE_MEGABYTES: Final = IntegerSetting(
     minimum=1,
     maximum=2000,
 )
+SYNC_SELECT_FIELDS: Final = FlagSetting(
+    name=env.SYNC_SELECT_FIELDS,
+    meaning="Ask Attic Tech for the fields that become columns, not for whole estimates: far fewer bytes, but a value "
+    "that it computes from other fields may be stored wrong, without a word. Try it as docs/operating.md says",
+    default="false",
+)
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
     meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",

@@ -15,6 +15,7 @@ from estimatesync_contract.settings import (
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_SELECT_FIELDS,
     TIME_ZONE,
     ChoiceSetting,
     IntegerSetting,
@@ -164,6 +165,7 @@ PROGRAM_SETTINGS: Final = (
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
     SYNC_MAX_PAGE_MEGABYTES,
+    SYNC_SELECT_FIELDS,
     SYNC_LOGIN_RETRY,
     SYNC_LOG_FORMAT,
 )
@@ -323,6 +325,7 @@ def read_program_environment(reader: SettingsReader) -> dict[str, str]:
         env.SYNC_MAX_SKIPPED_PERCENT: str(reader.read(SYNC_MAX_SKIPPED_PERCENT)),
         env.SYNC_MAX_UNSHOWN_PERCENT: str(reader.read(SYNC_MAX_UNSHOWN_PERCENT)),
         env.SYNC_MAX_PAGE_MEGABYTES: str(reader.read(SYNC_MAX_PAGE_MEGABYTES)),
+        env.SYNC_SELECT_FIELDS: str(reader.read(SYNC_SELECT_FIELDS)).lower(),
         env.SYNC_LOGIN_RETRY: reader.read(SYNC_LOGIN_RETRY),
         env.DATABASE_WAIT_SECONDS: str(reader.read(DATABASE_WAIT_SECONDS)),
     }

@@ -23,6 +23,7 @@ from estimatesync_contract.settings import (
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_SELECT_FIELDS,
     ChoiceSetting,
     IntegerSetting,
     ParsedSetting,
@@ -113,7 +114,8 @@ TERMINATION_MESSAGE_PATH: Final = TextSetting(
 SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
     *(SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
-    *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES, SYNC_LOGIN_RETRY),
+    *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
+    *(SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
     *(DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
     *(LOG_FORMAT, TRACEPARENT, TERMINATION_MESSAGE_PATH),
@@ -134,6 +136,7 @@ class Settings:
         timeout_seconds: after which the sync is ended from outside; None when that is not known.
         max_skipped_percent: of the records, how many may be left out because they cannot become rows.
         max_unshown_percent: of the estimates, how many may lack a field that Attic Tech does not show.
+        selects_fields: whether just the fields that become columns are asked for.
         login_retry: a person's word to try refused credentials once more, by any change.
         max_page_bytes: of a page, unpacked.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
@@ -151,6 +154,7 @@ class Settings:
     max_skipped_percent: int
     max_unshown_percent: int
     max_page_bytes: int
+    selects_fields: bool
     login_retry: str
     attic_tech_url: str
     attic_tech_proxy: str | None = field(default=None, repr=False)
@@ -180,6 +184,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
         max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
         max_unshown_percent=reader.read(SYNC_MAX_UNSHOWN_PERCENT),
+        selects_fields=reader.read(SYNC_SELECT_FIELDS),
         login_retry=reader.read(SYNC_LOGIN_RETRY),
         max_page_bytes=reader.read(SYNC_MAX_PAGE_MEGABYTES) * 1_000_000,
         attic_tech_url=attic_tech_url,

@@ -92,6 +92,8 @@ class Arena:
             authority=self._authority,
             database_url=self._database_url.format(database),
         )
+        if self.scenario.honours_select:
+            environment["SYNC_SELECT_FIELDS"] = "true"
         usage = measure(contender.command, environment=environment, directory=directory)
         seen = self._control("seen")
         self._postgres.check_rows(database, contender.table, count=self.scenario.records, generation=load)

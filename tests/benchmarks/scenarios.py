@@ -11,7 +11,8 @@ class Scenario:
     Attributes:
         fixed_ms: what a list call takes, whatever it returns.
         record_ms: what each of its records adds to that.
-        honours_select: whether it leaves out what is not asked for, and is quicker by the share of bytes.
+        honours_select: whether it leaves out what is not asked for, and is quicker by the share of bytes;
+            EstimateSync, whose choice that is, then asks for fields.
         at_once: how many list calls the source works on at a time, the others waiting; 0 for any number.
         round_trip_ms: how far away the database is.
         rounds: how often every contender runs both loads.

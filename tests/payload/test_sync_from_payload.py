@@ -29,13 +29,16 @@ DEADLINE_SECONDS = 600.0
 PAGE_SIZES = (10, 100, 30)
 
 
+@pytest.mark.parametrize("selects_fields", ["false", "true"])
 @pytest.mark.parametrize("version", ["payload", "payload_2"])
-def test_a_still_payload_is_stored_as_it_is(syncs: Any, version: str, request: pytest.FixtureRequest) -> None:
+def test_a_still_payload_is_stored_as_it_is(
+    syncs: Any, version: str, selects_fields: str, request: pytest.FixtureRequest
+) -> None:
     served: RunningPayload = request.getfixturevalue(version)
     with PayloadClient(served, WORKER) as client:
         documents, related = client.read_all(ESTIMATES, depth=0), read_related(client)
 
-    run = syncs.run(served)
+    run = syncs.run(served, SYNC_SELECT_FIELDS=selects_fields)
 
     assert run.exit_code == 0, run.output
     expected = {document["id"]: build_row(to_columns(document), related) for document in documents}

@@ -99,7 +99,7 @@ class AtticTech:
         self._login_lock: Final = asyncio.Lock()
         self._token = Token(text="", expires_at=None)
         self._has_listed = False
-        self._names_fields = True
+        self._names_fields = settings.selects_fields
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
         self._clock = compute_later()

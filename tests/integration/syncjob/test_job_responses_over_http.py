@@ -1,6 +1,7 @@
 """Attic Tech answers oddly, slowly or reluctantly: the right result, or an error that says what to do."""
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -78,15 +79,57 @@ def test_all_records_are_stored_whatever_else_the_page_says(
     assert len(sample.requests) < 40
 
 
-def test_only_the_fields_of_columns_are_asked_for(jobs: Any, sample: RunningSample, fill: Fill) -> None:
+@pytest.mark.parametrize(
+    ("chosen", "kilobytes"),
+    [
+        pytest.param({}, r"9\d\d", id="whole-records-by-default"),
+        pytest.param({"SYNC_SELECT_FIELDS": "true"}, r"1\d", id="the-fields-of-columns-where-chosen"),
+    ],
+)
+def test_a_deployment_chooses_what_is_asked_for(
+    jobs: Any, sample: RunningSample, fill: Fill, chosen: dict[str, str], kilobytes: str
+) -> None:
     fill(20, padding_bytes=45_000)
 
-    job = jobs.run(sample)
+    job = jobs.run(sample, **chosen)
 
     assert job.process.returncode == 0
     assert job.result.results.total_processed == 20
-    assert "(900KB)" not in job.output
-    assert "Response received for page 1 (1" in job.output
+    assert re.search(rf"Response received for page 1 \({kilobytes}KB\)", job.output)
+    lists = [request.query_string for request in sample.requests if request.path == PAGE]
+    assert [("select" in query, "populate" in query) for query in lists] == [(bool(chosen),) * 2] * len(lists)
+
+
+def test_the_same_is_stored_from_the_fields_of_columns_as_from_whole_records(
+    jobs: Any, sample: RunningSample, fill: Fill
+) -> None:
+    fill(120)
+
+    whole = jobs.run(sample)
+    slim = jobs.run(sample, SYNC_SELECT_FIELDS="true")
+
+    assert (whole.result.results.new_estimates, slim.result.results.unchanged_estimates) == (120, 120)
+
+
+def test_a_value_that_is_computed_from_other_fields_shows_in_the_counts_and_is_right_after_a_sync_of_whole_records(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+) -> None:
+    fill(20)
+    names = "SELECT name FROM botzilla.estimate ORDER BY attic_tech_estimate_id"
+    lacking = {"name": "undefined undefined"}
+
+    jobs.run(sample)
+    true = query(names)
+    spoil(sample, lambda page: page | {"docs": [record | lacking for record in page["docs"]]})
+    slim = jobs.run(sample, SYNC_SELECT_FIELDS="true")
+    sample.on_request = None
+    wrong = query(names)
+    whole = jobs.run(sample)
+
+    assert (slim.result.results.unchanged_estimates, slim.result.results.total_processed) == (0, 20)
+    assert wrong == ["undefined undefined"] * 20
+    assert whole.result.results.unchanged_estimates == 0
+    assert query(names) == true
 
 
 @pytest.mark.parametrize(
@@ -102,7 +145,7 @@ def test_whole_records_are_asked_for_where_single_fields_are_refused(
     fill(135)
     sample.on_request = lambda request: refusal if "select" in request.query_string else None
 
-    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="2")
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="2", SYNC_SELECT_FIELDS="true")
 
     assert job.process.returncode == 0
     assert query("SELECT count(*) FROM botzilla.estimate") == [135]

@@ -37,6 +37,7 @@ def test_two_settings_are_enough() -> None:
         "SYNC_MAX_SKIPPED_PERCENT": "1",
         "SYNC_MAX_UNSHOWN_PERCENT": "20",
         "SYNC_MAX_PAGE_MEGABYTES": "100",
+        "SYNC_SELECT_FIELDS": "false",
         "SYNC_LOGIN_RETRY": "",
         "DATABASE_WAIT_SECONDS": "45",
         "SYNC_TIME_ZONE": "UTC",
