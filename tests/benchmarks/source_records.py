@@ -28,7 +28,8 @@ _BASE: Final = (
     '"true_cost":%d.25,"retail_cost":%d.5,"final_price":%d.75,"sub_services_retail_cost":%d,"discount_provided":%d.1,'
     '"labor_hours":%d.5,"crew_notes":"Gate %d\\nDog","payment_method":"card",'
     '"tax_details":{"final_price_after_taxes":%d.75},"branch":{"name":"Area %d"},"user":{"name":"Seller %d"},'
-    '"client":{"fullName":"Client %d","email":"client%d@example.com"},"property":{"address":"%d Elm Street"}'
+    '"client":{"fullName":"Client %d","email":"client%d@example.com"},'
+    '"property":{"address":"%d Elm Street","client":null}'
 )
 _SERVICE: Final = '{"id":1,"name":"Fibreglass batt R-38","unit_price":41.75,"quantity":12,"tags":["attic","blown"]}'
 

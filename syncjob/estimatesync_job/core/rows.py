@@ -33,9 +33,9 @@ from estimatesync_job.core.unshown import (
     Path,
     Polymorphic,
     Unshown,
-    find_document_id,
+    find_document_key,
     find_evidence,
-    has_leaf,
+    is_settled,
     read_relation,
 )
 
@@ -215,7 +215,7 @@ def map_records(docs: Iterable[msgspec.Raw]) -> MappedRecords:
         # Usually the first record shows all there is.
         if unseen and record is not _NOT_A_RECORD:
             evidence.update(find_evidence(record, unseen))
-            unseen = tuple(column for column in unseen if not has_leaf(column, evidence))
+            unseen = tuple(column for column in unseen if not is_settled(column, evidence))
     return MappedRecords(results=tuple(results), unshown=unshown, evidence=frozenset(evidence))
 
 
@@ -303,17 +303,17 @@ def _read_customer(*places: object) -> _Customer:
 
     Where one place is not shown, a field may be another customer's. Then none of them is certain, for half of one
     customer is not to stand beside half of another: all stay as they are stored, and a new estimate gets what is shown.
-    A customer who is an id in one place and populated in the other is shown.
+    A customer who is an id in one place and shown in the other is shown.
 
     Args:
         places: the owner of the property, and the client, as decoded; UNSHOWN where the place itself is not shown.
     """
     customers = [read_relation(place, Client) for place in places]
     if UNSHOWN in customers:
-        ids = [find_document_id(place) for place in places]
-        found = list(zip(customers, ids, strict=True))
-        known = {each for customer, each in found if customer is not UNSHOWN and each is not None}
-        customers = [customer for customer, each in found if not (customer is UNSHOWN and each in known)]
+        keys = [find_document_key(place) for place in places]
+        found = list(zip(customers, keys, strict=True))
+        known = {key for customer, key in found if isinstance(customer, Client) and key and _shows_text(customer)}
+        customers = [customer for customer, key in found if not (customer is UNSHOWN and key in known)]
     texts = [_find_text(customers, read) for read in (_map_customer_name, _map_email, _map_phone)]
     (name, email, phone), certain = zip(*texts, strict=True)
     return _Customer(name=name, email=email, phone=phone, is_certain=all(certain))
@@ -330,6 +330,12 @@ def _find_text(
         elif customer is not None and (text := read(customer)):
             return text, is_certain
     return None, is_certain
+
+
+def _shows_text(client: Client) -> bool:
+    """Whether more is shown than who it is; a field that is null is shown."""
+    parts = (client.full_name, client.first_name, client.last_name, client.email, client.phone, client.phone_number)
+    return any(part is not UNSET for part in parts)
 
 
 def _map_customer_name(client: Client) -> str | None:

@@ -50,6 +50,9 @@ PATHS: Final[Mapping[str, tuple[Path, ...]]] = {
 }
 """Where each column's value may come from."""
 
+_FIRST_PLACES: Final = {column: _OWNER for column, paths in PATHS.items() if paths[0][: len(_OWNER)] == _OWNER}
+"""A customer's columns have two places: who is not shown in the first may be another than who is in the second."""
+
 
 def _build_steps(path: Path) -> tuple[tuple[str, Path, Path], ...]:
     ends = range(1, len(path) + 1)
@@ -116,22 +119,30 @@ def read_relation(value: object, shape: type[Shape]) -> Shape | Literal[Unshown.
     return None if value is None or value is msgspec.UNSET or value == "" else UNSHOWN
 
 
-def find_document_id(value: object) -> str | None:
-    """Find the id of what a relation leads to, in whatever way it is written; None where it is not there."""
-    value = _unwrap(value)
+def find_document_key(value: object) -> tuple[str | None, str] | None:
+    """Find the collection, where it is named, and the id of what a relation leads to; None where there is no id.
+
+    Ids are counted by collection: where only one of two relations names its own, the same id may be two documents.
+    """
+    collection, value = _unwrap_named(value)
     found = getattr(value, "id", None) if isinstance(value, msgspec.Struct) else value
-    return str(found) if isinstance(found, int | str) and not isinstance(found, bool) else None
+    return (collection, str(found)) if isinstance(found, int | str) and not isinstance(found, bool) else None
 
 
 def _unwrap(value: object) -> object:
-    """Take a relation out of its list, and of `{relationTo, value}`."""
+    return _unwrap_named(value)[1]
+
+
+def _unwrap_named(value: object) -> tuple[str | None, object]:
+    """Take a relation out of its list, and of `{relationTo, value}`, which names its collection."""
+    collection = None
     while True:
         if isinstance(value, list):
             value = value[0] if value else None
         elif isinstance(value, Polymorphic) and isinstance(value.relation_to, str):
-            value = getattr(value, "value", None)
+            collection, value = value.relation_to, getattr(value, "value", None)
         else:
-            return value
+            return collection, value
 
 
 def find_evidence(record: msgspec.Struct, columns: Iterable[str]) -> Iterator[Path]:
@@ -151,9 +162,10 @@ def find_evidence(record: msgspec.Struct, columns: Iterable[str]) -> Iterator[Pa
                 yield populated
 
 
-def has_leaf(column: str, evidence: AbstractSet[Path]) -> bool:
-    """Whether some record shows where a column's value would stand, even if it is null there."""
-    return any(path in evidence for path in PATHS[column])
+def is_settled(column: str, evidence: AbstractSet[Path]) -> bool:
+    """Whether it is certain that some record shows a column, so that others need not be looked at."""
+    place = _FIRST_PLACES.get(column)
+    return _has_leaf(column, evidence) and (place is None or place in evidence)
 
 
 def find_hidden(evidence: AbstractSet[Path]) -> tuple[str, ...]:
@@ -164,8 +176,14 @@ def find_hidden(evidence: AbstractSet[Path]) -> tuple[str, ...]:
     return tuple(
         column
         for column, paths in PATHS.items()
-        if not has_leaf(column, evidence) and any(_is_hidden(path, evidence) for path in paths)
+        if _is_hidden(_FIRST_PLACES.get(column, ()), evidence)
+        or (not _has_leaf(column, evidence) and any(_is_hidden(path, evidence) for path in paths))
     )
+
+
+def _has_leaf(column: str, evidence: AbstractSet[Path]) -> bool:
+    """Whether some record shows where a column's value would stand, even if it is null there."""
+    return any(path in evidence for path in PATHS[column])
 
 
 def _is_hidden(path: Path, evidence: AbstractSet[Path]) -> bool:

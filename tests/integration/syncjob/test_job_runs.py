@@ -311,14 +311,15 @@ def test_an_edit_of_every_kind_is_found(jobs: Any, sample: RunningSample, query:
         "updatedAt": "2025-10-01T00:00:00Z", "true_cost": 1,
         "retail_cost": 1, "final_price": 1, "sub_services_retail_cost": 1, "discount_provided": 1,
         "labor_hours": 1, "crew_notes": "a", "payment_method": "a", "tax_details": {"final_price_after_taxes": 1},
-        "branch": {"name": "a"}, "user": {"name": "a"}, "property": {"address": "a"},
+        "branch": {"name": "a"}, "user": {"name": "a"}, "property": {"address": "a", "client": None},
         "client": {"fullName": "a", "email": "a", "phone": "a"},
     }  # fmt: skip
     edits: list[dict[str, Any]] = [
         {"name": "b"}, {"status": "won"}, {"createdAt": "2025-10-02T00:00:00Z"}, {"updatedAt": "2025-10-02T00:00:00Z"},
         {"true_cost": 2}, {"retail_cost": 2}, {"final_price": 2}, {"sub_services_retail_cost": 2},
         {"discount_provided": 2}, {"labor_hours": 2}, {"crew_notes": None}, {"payment_method": "b"},
-        {"tax_details": None}, {"branch": {"name": "b"}}, {"user": None}, {"property": {"address": "b"}},
+        {"tax_details": None}, {"branch": {"name": "b"}}, {"user": None},
+        {"property": {"address": "b", "client": None}},
         {"client": {"fullName": "b", "email": "a", "phone": "a"}},
         {"client": {"fullName": "a", "email": "b", "phone": "a"}},
         {"client": {"fullName": "a", "email": "a", "phone": "b"}},

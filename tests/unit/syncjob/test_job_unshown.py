@@ -17,6 +17,8 @@ SHOWN: dict[str, Any] = {
     "property": {"id": 6, "address": "1 Elm St", "client": {"id": 5, "fullName": "Ana"}},
 }
 CUSTOMER = ("customer_name", "customer_email", "customer_phone")
+ANA = {"id": 5, "fullName": "Ana"}
+OF_A_KIND = {"relationTo": "clients", "value": 5}
 
 WHOLE = {"id": 6, "fullName": "Eva", "email": "e@example.com", "phone": "2"}
 
@@ -70,7 +72,20 @@ def test_a_relation_is_shown_none_or_not_shown(branch: object, name: str | None,
         pytest.param({"property": 6}, (*CUSTOMER, "customer_address"), id="the-client-may-not-be-the-owner"),
         pytest.param({"client": 5}, (), id="the-client-is-the-owner"),
         pytest.param({"client": "5"}, (), id="the-client-is-the-owner-by-a-text"),
-        pytest.param({"client": {"relationTo": "clients", "value": 5}}, (), id="the-client-is-the-owner-of-a-kind"),
+        pytest.param({"client": OF_A_KIND}, CUSTOMER, id="the-client-may-be-of-another-kind-than-the-owner"),
+        pytest.param(
+            {"client": OF_A_KIND, "property": {"client": {"relationTo": "firms", "value": ANA}}},
+            CUSTOMER,
+            id="the-client-is-of-another-kind-than-the-owner",
+        ),
+        pytest.param(
+            {"client": OF_A_KIND, "property": {"client": {"relationTo": "clients", "value": ANA}}},
+            (),
+            id="the-client-is-the-owner-of-a-kind",
+        ),
+        pytest.param({"client": 5, "property": {"client": {"id": 5}}}, CUSTOMER, id="the-owner-shows-an-id-alone"),
+        pytest.param({"client": {"id": 5}, "property": {"client": 5}}, CUSTOMER, id="the-client-shows-an-id-alone"),
+        pytest.param({"client": 5, "property": {"client": {"id": 5, "email": None}}}, (), id="the-owner-has-no-mail"),
         pytest.param({"client": 7}, CUSTOMER, id="mail-and-phone-may-be-another-clients"),
         pytest.param({"client": 7, "property": {"address": "x", "client": WHOLE}}, (), id="the-owner-has-all"),
         pytest.param({"property": {"address": "x", "client": 5}}, (), id="the-owner-is-the-client"),
@@ -97,7 +112,7 @@ def without(record: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in names}
 
 
-ANA = {"id": 5}
+NOBODY = {"id": 5}
 
 
 @pytest.mark.parametrize(
@@ -110,12 +125,17 @@ ANA = {"id": 5}
         pytest.param([SHOWN | {"branch": {"id": 3}}] * 2, {"branch_name"}, id="name-absent-everywhere"),
         pytest.param([SHOWN | {"branch": {"id": 3}}, SHOWN | {"branch": None}], {"branch_name"}, id="name-or-null"),
         pytest.param([SHOWN | {"branch": 3}] * 2, set(), id="ids-are-noted-for-each-record"),
-        pytest.param([without(SHOWN, "property")] * 2, {"customer_address"}, id="property-absent"),
+        pytest.param([without(SHOWN, "property")] * 2, {*CUSTOMER, "customer_address"}, id="property-absent"),
+        pytest.param([SHOWN | {"property": {"address": "x"}}] * 2, {*CUSTOMER}, id="owner-absent"),
+        pytest.param([SHOWN | {"property": {"address": "x"}}, SHOWN], set(), id="owner-absent-in-one-record"),
+        pytest.param([SHOWN | {"property": None}, SHOWN], set(), id="owner-shown-behind-a-client"),
+        pytest.param([SHOWN | {"property": {"address": "x"}}, SHOWN | {"property": 6}], {*CUSTOMER},
+                     id="owner-absent-where-its-property-is-shown"),
         pytest.param([without(SHOWN, "client", "property")] * 2, {*CUSTOMER, "customer_address"}, id="both-absent"),
-        pytest.param([SHOWN | {"client": None, "property": {"address": "x", "client": ANA}}] * 2, {*CUSTOMER},
+        pytest.param([SHOWN | {"client": None, "property": {"address": "x", "client": NOBODY}}] * 2, {*CUSTOMER},
                      id="customer-without-fields"),
         pytest.param([SHOWN | {"client": None, "property": None}] * 2, set(), id="no-customers"),
-        pytest.param([SHOWN | {"client": ANA | {"email": None}, "property": None}] * 2,
+        pytest.param([SHOWN | {"client": NOBODY | {"email": None}, "property": None}] * 2,
                      {"customer_name", "customer_phone"}, id="some-fields-of-a-customer"),
     ],
 )  # fmt: skip
