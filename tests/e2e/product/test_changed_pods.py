@@ -107,10 +107,10 @@ def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives
     with run_scenario() as scenario, changing_pods(SIDECAR):
         scenario.apply("meshed")
 
-        status = scenario.wait_finished("meshed")["status"]
+        scenario.wait_until("its pod", lambda: len(list_sync_pods(scenario)) == 1)
         (pod,) = list_sync_pods(scenario)
         assert [each["name"] for each in pod["spec"]["containers"]] == ["mesh-proxy", "sync"]
-        assert pod["status"]["phase"] == "Running"
+        status = scenario.wait_finished("meshed")["status"]
         assert (status["phase"], status["results"]["newEstimates"]) == ("Succeeded", 230)
         assert scenario.wait_callback("meshed")["status"] == "success"
 
@@ -154,8 +154,6 @@ def test_a_permanent_failure_beside_a_sidecar_that_goes_on_is_told_at_once(
         scenario.apply("meshed")
 
         status = scenario.wait_finished("meshed")["status"]
-        (pod,) = list_sync_pods(scenario)
-        assert pod["status"]["phase"] == "Running"
         assert (status["phase"], status["reason"]) == ("Failed", "ConfigurationInvalid")
         assert status["log"]
         scenario.wait_until("neither pod nor job", lambda: not list_sync_pods(scenario) and scenario.count_jobs() == 0)

@@ -248,14 +248,16 @@ def test_a_database_that_freezes_at_any_step_is_given_up_and_the_report_is_true(
     assert len(outcomes) > 12
 
 
-@pytest.mark.parametrize("step", [3, 8, 11])
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0], ids=["first", "middle", "commit"])
 def test_a_sync_that_is_stopped_while_its_database_is_frozen_ends_within_its_grace(
-    jobs: Any, sample: RunningSample, fill: Fill, eventually: Eventually, proxy: Proxy, proxied_url: str, step: int
+    jobs: Any, sample: RunningSample, fill: Fill, eventually: Eventually, proxy: Proxy, proxied_url: str, place: float
 ) -> None:
     fill(3)
     jobs.run(sample)
+    jobs.run(sample, DATABASE_URL=proxied_url)
+    commit = next(number for number, step in enumerate(proxy.steps, 1) if b"COMMIT" in step)
     frozen, thawed = Event(), Event()
-    proxy.arm(step, "before", lambda: frozen.set() or thawed.wait())
+    proxy.arm(1 + round(place * (commit - 1)), "before", lambda: frozen.set() or thawed.wait())
     job = jobs.start(sample, DATABASE_URL=proxied_url)
     eventually(frozen.is_set)
 
