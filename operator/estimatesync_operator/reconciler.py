@@ -35,6 +35,7 @@ from estimatesync_operator.core.ports import (
     JobRefusedError,
     JobRunner,
     NoMeter,
+    RunKeptError,
     SyncStore,
     UnreadableSyncError,
 )
@@ -176,11 +177,20 @@ class Reconciler:
         elif plan.action is Action.STOP_JOB:
             await self._jobs.stop(sync)
         elif plan.action is Action.STOP_RUN:
-            await self._jobs.stop_run(sync)
+            return await self._stop_run(sync, seen, plan)
         elif plan.action is Action.SEND_CALLBACK:
             await self._delivery.deliver(sync)
         elif plan.action is Action.DELETE_SYNC:
             await self._store.delete(sync)
+        return plan
+
+    async def _stop_run(self, sync: EstimateSync, seen: Seen, plan: Plan) -> Plan:
+        if plan.pod is None:
+            raise ValueError("a run is stopped by its pod")
+        try:
+            await self._jobs.stop_run(sync, plan.pod)
+        except RunKeptError:
+            return self._plan(sync, msgspec.structs.replace(seen, may_stop_run=False))
         return plan
 
     async def _plan_again(self, sync: EstimateSync, seen: Seen, error: Exception) -> Plan:

@@ -5,6 +5,7 @@ A job that the watch has just shown is good for one observation: what came a mom
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -12,22 +13,35 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
 from estimatesync_contract.spec import DateRange
 from estimatesync_kubernetes.client import KubernetesClient, Propagation, Query, build_path
-from estimatesync_kubernetes.errors import AlreadyExistsError, NotFoundError, NotInstalledError, StatusError
+from estimatesync_kubernetes.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    NotInstalledError,
+    StatusError,
+)
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
 from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
     JobObservation,
+    PodIdentity,
     find_event_source,
     is_left_by,
     is_stray,
-    list_left,
     list_own,
     needs_pods,
     observe_job,
 )
-from estimatesync_operator.core.ports import BackendUnavailableError, Clock, JobNameTakenError, JobRefusedError
+from estimatesync_operator.core.ports import (
+    BackendUnavailableError,
+    Clock,
+    JobNameTakenError,
+    JobRefusedError,
+    RunKeptError,
+)
 
 Raw = dict[str, Any]
 
@@ -156,18 +170,23 @@ class KubernetesJobs:
         with translate_failures(f"deleting the job of {sync.name}"):
             await self._delete(build_job_name(sync.uid), "Foreground")
 
-    async def stop_run(self, sync: EstimateSync) -> None:
+    async def stop_run(self, sync: EstimateSync, pod: PodIdentity) -> None:
         """A pod that is deleted counts as a failure of its job once nothing of it runs.
 
         https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-replacement-policy
         """
         self._snapshots.drop(build_job_name(sync.uid))
         with translate_failures(f"deleting the pod of {sync.name}"):
-            job = await self._fetch_job(sync)
-            for pod in list_left(job, await self._fetch_pods(sync), sync_uid=sync.uid) if job else ():
-                path = build_path("v1", self._namespace, "pods", pod["metadata"]["name"])
-                with suppress(NotFoundError):
-                    await self._client.delete(path, propagation="Background", uid=pod["metadata"]["uid"])
+            path = build_path("v1", self._namespace, "pods", pod.name)
+            try:
+                await self._client.delete(path, propagation="Background", uid=pod.uid)
+            except (NotFoundError, ConflictError):
+                # It is gone; another may have its name.
+                return
+            except ForbiddenError as error:
+                if error.code == HTTPStatus.FORBIDDEN:
+                    raise RunKeptError(error.explanation) from error
+                raise
 
     async def remove_leftovers(self, name: str) -> None:
         """The garbage collector would do it, but may take half a minute to learn of a new kind."""

@@ -100,6 +100,13 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
+class PodIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod, and no other that may have its name later."""
+
+    name: str
+    uid: str
+
+
 class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     """One observation of a job. The fields about a run describe the newest one that has ended, or is stuck."""
 
@@ -113,6 +120,8 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     """When that run ended, by its node's clock."""
     companions: tuple[str, ...] = ()
     """Other containers of that run's pod that go on: its job takes no notice of its end before theirs."""
+    ended_pod: PodIdentity | None = None
+    """That run's pod."""
     is_misjudged: bool = False
     """The run has stored everything, and its job counts it as a failure, is about to, or has begun another."""
     exit_code: int | None = None
@@ -210,12 +219,6 @@ def is_ending(job: Raw) -> bool:
 def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
     """The pods of this very job, the oldest first."""
     return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
-
-
-def list_left(job: Raw, pods: Sequence[Raw], *, sync_uid: str) -> list[Raw]:
-    """The pods of this very job in which the sync has failed, and others go on."""
-    left = (pod for pod in list_own(job, pods) if has_ended(pod) and list_companions(pod))
-    return [pod for pod in left if not find_committed(get_terminated(pod).get("message"), sync_uid=sync_uid)]
 
 
 def needs_pods(job: Raw) -> bool:
@@ -317,6 +320,7 @@ def add_end(observation: JobObservation, pods: Sequence[Raw], *, sync_uid: str) 
         exit_code=terminated.get("exitCode"),
         ended_at=parse_time(terminated.get("finishedAt")),
         companions=list_companions(pod),
+        ended_pod=PodIdentity(name=pod["metadata"]["name"], uid=pod["metadata"]["uid"]),
         is_misjudged=bool(committed) and (is_failing(pod) or pod is not pods[-1]),
         container_reason=find_node_reason(pod) or terminated.get("reason") or (failed_init and FAILED_INIT),
         node_message=pod.get("status", {}).get("message") or failed_init,

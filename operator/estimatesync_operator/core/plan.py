@@ -15,7 +15,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
 from estimatesync_operator.core import lifecycle
-from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.job_observation import JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.outcomes import (
     CANCELLED,
     Outcome,
@@ -36,6 +36,7 @@ _FAR_TICK: Final = timedelta(minutes=5)
 """The same for a sync further back, or suspended: the loss does little harm there."""
 _STALLED_TICK: Final = timedelta(seconds=15)
 _STOPPING_TICK: Final = timedelta(seconds=1)
+_KEPT: Final = " (no other run followed: the operator's Role does not let it delete the pod of this one)"
 
 
 class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """The newest pod of an earlier pass, which may not be on record."""
     companions_since: datetime | None = None
     """Since when the job's companions have been seen, by the clock of the pass; None while there are none."""
+    may_stop_run: bool = True
+    """False where the operator was just not allowed to delete a pod."""
 
 
 class Action(StrEnum):
@@ -84,7 +87,7 @@ class Action(StrEnum):
 
     CREATE_JOB = "create the job"
     STOP_JOB = "delete the job"
-    STOP_RUN = "delete the newest pod of the job, so that another may follow"
+    STOP_RUN = "delete the pod of the run that has failed, so that another may follow"
     SEND_CALLBACK = "send the callback, and record the attempt"
     DELETE_SYNC = "delete the sync"
 
@@ -93,6 +96,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The action first, then the status; None leaves it as it is."""
 
     action: Action | None = None
+    pod: PodIdentity | None = None
+    """The one to delete, where the action is STOP_RUN."""
     status: EstimateSyncStatus | None = None
     requeue_after: timedelta | None = None
     moves_queue: bool = False
@@ -163,14 +168,18 @@ def _plan_unnoticed_failure(
     """Do what the job would do about a run that has failed, if its pod ended with it.
 
     The last run ends the sync at once, as soon as its log is kept; before another one the pod has a moment to end by
-    itself. A run that a lost node has ended says nothing yet: that blocks the sync.
+    itself. Where the pod may not be deleted, no other can follow. A run that a lost node has ended says nothing yet:
+    that blocks the sync.
     """
     outcome = judge_unnoticed_failure(job, sync)
     if outcome.reason not in ENDS:
         return None
     has_had_time = _has_had_time(seen, now)
+    if may_follow(job, sync) and not seen.may_stop_run:
+        return _plan_end(sync, msgspec.structs.replace(outcome, message=outcome.message + _KEPT), seen, now, settings)
     if may_follow(job, sync):
-        return Plan(action=Action.STOP_RUN, requeue_after=_STOPPING_TICK) if has_had_time else None
+        stop = Plan(action=Action.STOP_RUN, pod=job.ended_pod, requeue_after=_STOPPING_TICK)
+        return stop if has_had_time else None
     return _plan_end(sync, outcome, seen, now, settings) if seen.log or has_had_time else None
 
 
@@ -217,7 +226,10 @@ def _plan_going_on(
     if job.blocker:
         gives_way = gives_slot_back(sync, now=now, patience=settings.stuck_limit)
         return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings), moves_queue=gives_way)
-    return Plan(status=status, requeue_after=min(seen.next_reading, settings.progress_interval))
+    tick = min(seen.next_reading, settings.progress_interval)
+    if seen.companions_since is not None and not _has_had_time(seen, now):
+        tick = min(tick, seen.companions_since + lifecycle.COMPANION_TIME - now)
+    return Plan(status=status, requeue_after=tick)
 
 
 def _plan_refused(sync: EstimateSync, seen: Seen, why: str, now: datetime, settings: ReconcilerSettings) -> Plan:

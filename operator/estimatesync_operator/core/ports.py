@@ -9,7 +9,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 
-from estimatesync_operator.core.job_observation import JobObservation
+from estimatesync_operator.core.job_observation import JobObservation, PodIdentity
 
 
 class StaleSyncError(Exception):
@@ -22,6 +22,10 @@ class UnreadableSyncError(Exception):
 
 class JobRefusedError(Exception):
     """The job will not be taken (quota, admission, rights); the message says by whom and why. Asking again may help."""
+
+
+class RunKeptError(Exception):
+    """The run may not be ended, for lack of a right: asking again does not help."""
 
 
 class JobNameTakenError(Exception):
@@ -91,8 +95,12 @@ class JobRunner(Protocol):
         `observe` answers STOPPING until nothing runs any more, and then ABSENT.
         """
 
-    async def stop_run(self, sync: EstimateSync) -> None:
-        """Have the newest run of the job end, as one that has failed; one that is gone already is fine."""
+    async def stop_run(self, sync: EstimateSync, pod: PodIdentity) -> None:
+        """Have the run in this pod end, as one that has failed; one that is gone already is fine.
+
+        Raises:
+            RunKeptError: That is not allowed.
+        """
 
     async def remove_leftovers(self, name: str) -> None:
         """Remove the jobs that a sync of this name has left; called when there is no such sync (any more)."""

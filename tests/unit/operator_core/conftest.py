@@ -14,13 +14,14 @@ from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.job_manifest import JobSettings
-from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.plan import ReconcilerSettings, Result
 from estimatesync_operator.core.ports import (
     BackendUnavailableError,
     CallbackAttempt,
     JobNameTakenError,
     JobRefusedError,
+    RunKeptError,
     StaleSyncError,
     SyncEvent,
     UnreadableSyncError,
@@ -57,7 +58,8 @@ class World:
         self.created: list[str] = []
         self.stopped: list[str] = []
         self.leftovers_removed: list[str] = []
-        self.stopped_runs: list[str] = []
+        self.stopped_runs: list[PodIdentity] = []
+        self.keeps_runs = False
         self.events: list[tuple[str, str]] = []
         self.sent: list[tuple[str, bytes]] = []
         self.answers: list[CallbackAttempt] = []
@@ -136,8 +138,11 @@ class World:
         self.stopped.append(sync.name)
         self.observations.pop(sync.name, None)
 
-    async def stop_run(self, sync: EstimateSync) -> None:
-        self.stopped_runs.append(sync.name)
+    async def stop_run(self, sync: EstimateSync, pod: PodIdentity) -> None:
+        assert sync.status.phase is Phase.RUNNING
+        if self.keeps_runs:
+            raise RunKeptError("pods is forbidden")
+        self.stopped_runs.append(pod)
 
     async def remove_leftovers(self, name: str) -> None:
         self.leftovers_removed.append(name)

@@ -11,6 +11,7 @@ from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
     JobObservation,
     JobState,
+    PodIdentity,
     find_event_source,
     is_left_by,
     is_stray,
@@ -435,18 +436,19 @@ SIDECAR_FAILED = {"terminated": {"exitCode": 1}}
 
 
 @pytest.mark.parametrize(
-    ("pod", "is_left"),
+    ("pods", "second"),
     [
-        pytest.param(_shared(FAILED, {"mesh": RUNNING}), True, id="failed, and a sidecar goes on"),
-        pytest.param(_shared(FAILED, {"mesh": RUNNING}, deletion="2025-10-16T14:15:10Z"), False, id="being deleted"),
-        pytest.param(_shared(DONE, {"mesh": RUNNING}), False, id="stored everything, and a sidecar goes on"),
-        pytest.param(_shared(RUNNING, {"mesh": RUNNING}), False, id="at work"),
-        pytest.param(_pod(FAILED, phase="Failed"), False, id="failed alone"),
-        pytest.param(_shared(FAILED, {"mesh": RUNNING}, owner="another"), False, id="of another job"),
+        pytest.param([_shared(RUNNING, {"mesh": RUNNING})], None, id="none has ended"),
+        pytest.param([_shared(FAILED, {"mesh": RUNNING}, second=2)], 2, id="failed, and a sidecar goes on"),
+        pytest.param([_pod(FAILED, phase="Failed"), _shared(FAILED, {}, second=2)], 2, id="the newest that failed"),
+        pytest.param([_shared(FAILED, {"mesh": RUNNING}), _shared(RUNNING, {}, second=2)], 1, id="before another run"),
+        pytest.param([_shared(DONE, {"mesh": RUNNING}), _shared(FAILED, {}, second=2)], 1, id="stored everything"),
     ],
 )
-def test_only_a_pod_that_failed_beside_others_is_in_the_way_of_the_next(pod: Raw, *, is_left: bool) -> None:
-    assert job_observation.list_left(_job(), [pod], sync_uid="uid-a") == ([pod] if is_left else [])
+def test_the_pod_of_the_run_that_is_judged_is_known_by_name_and_uid(pods: list[Raw], second: int | None) -> None:
+    expected = None if second is None else PodIdentity(name=f"pod-{second}", uid=f"uid-pod-{second}")
+
+    assert observe_job(_job(), pods, owner_uid="uid-a").ended_pod == expected
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from estimatesync_contract.status import (
     QueuePlace,
     build_progress,
 )
-from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.outcomes import compute_end
 from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Seen, build_plan
 from estimatesync_operator.core.queue_order import QueueDecision
@@ -302,9 +302,12 @@ def test_a_success_is_told_at_once_where_its_job_would_not_tell_it(
 
 
 NO_ANSWER = ResultError(reason=Reason.SOURCE_UNAVAILABLE, message="no answer", retryable=True)
-COMPANY = {"companions": ("mesh",), "ended_at": NOW - timedelta(hours=1)}
+ENDED_POD = PodIdentity(name="pod", uid="uid-pod")
+COMPANY = {"companions": ("mesh",), "ended_at": NOW - timedelta(hours=1), "ended_pod": ENDED_POD}
 END = (None, "SourceUnavailable", AT_ONCE)
 GOES_ON = (None, "Running", INTERVAL)
+NOT_YET = (None, "Running", SOON)
+"""However seldom the log of a run at work is read."""
 NEXT_RUN = (Action.STOP_RUN, None, SOON)
 LINE = ("a line",)
 
@@ -312,7 +315,7 @@ LINE = ("a line",)
 @pytest.mark.parametrize(
     ("seen", "seconds", "log", "expected"),
     [
-        pytest.param({}, 29, LINE, GOES_ON, id="its pod may end by itself, and another run follows"),
+        pytest.param({}, 29, LINE, NOT_YET, id="its pod may end by itself, and another run follows"),
         pytest.param({}, 30, LINE, NEXT_RUN, id="its pod is in the way of another run"),
         pytest.param({}, 30, (), NEXT_RUN, id="also if its log cannot be read"),
         pytest.param({"ended_at": None}, 30, LINE, NEXT_RUN, id="also if nobody knows when it ended"),
@@ -320,10 +323,10 @@ LINE = ("a line",)
         pytest.param({"failed_runs": 1}, 30, LINE, NEXT_RUN, id="the second of three"),
         pytest.param({"companions": ()}, None, LINE, GOES_ON, id="its pod has ended, or is about to"),
         pytest.param({"failed_runs": 2}, 0, LINE, END, id="the last of three"),
-        pytest.param({"failed_runs": 2}, 29, (), GOES_ON, id="the last of three, and its log cannot be read yet"),
+        pytest.param({"failed_runs": 2}, 29, (), NOT_YET, id="the last of three, and its log cannot be read yet"),
         pytest.param({"failed_runs": 2}, 30, (), END, id="the last of three, and its log cannot be read"),
         pytest.param({"exit_code": 20}, 0, LINE, END, id="no run can do better"),
-        pytest.param({"exit_code": 20}, 29, (), GOES_ON, id="no run can do better, and its log cannot be read yet"),
+        pytest.param({"exit_code": 20}, 29, (), NOT_YET, id="no run can do better, and its log cannot be read yet"),
         pytest.param({"exit_code": 20}, 30, (), END, id="no run can do better, and its log cannot be read"),
         pytest.param({"exit_code": 0}, 0, LINE, END, id="its job would take it for a success"),
     ],
@@ -346,9 +349,23 @@ def test_a_failure_whose_pod_goes_on_is_tried_again_or_ends_the_sync_as_if_the_p
     plan = build_plan(sync, found, now=NOW, settings=settings)
 
     assert _outline(plan) == expected
+    assert plan.pod == (ENDED_POD if expected is NEXT_RUN else None)
     if expected is END:
         assert plan.status is not None
         assert (plan.status.phase, plan.status.log, plan.status.owes_callback) == (Phase.FAILED, log, True)
+
+
+def test_a_run_that_failed_is_not_looked_at_again_before_its_time_or_without_pause(
+    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any], finished_job: Finished
+) -> None:
+    seldom = timedelta(seconds=600)
+    settings = msgspec.structs.replace(settings, progress_interval=seldom)
+    job = _ended_run(finished_job, NO_ANSWER, **COMPANY, exit_code=10)
+
+    found = (Seen(job=job, next_reading=seldom, companions_since=NOW - timedelta(seconds=age)) for age in (0, 10))
+    plans = [build_plan(make_sync("a", **running), each, now=NOW, settings=settings) for each in found]
+
+    assert [plan.requeue_after for plan in plans] == [timedelta(seconds=30), timedelta(seconds=20)]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
-from estimatesync_operator.core.job_observation import JobObservation, JobState
+from estimatesync_operator.core.job_observation import JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.plan import Result
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt, StaleSyncError
 from estimatesync_operator.reconciler import Reconciler
@@ -961,12 +961,36 @@ def test_the_companions_of_a_failed_run_get_their_time_whatever_the_clock_of_the
     reasons = []
     for pod, seconds in (("one", 0), ("one", 29), ("two", 29), ("two", 58), ("two", 59)):
         world.time = NOW + timedelta(seconds=seconds)
-        world.observations["a"] = msgspec.structs.replace(seen, pod_name=pod)
+        judged = PodIdentity(name=pod, uid=f"uid-{pod}")
+        world.observations["a"] = msgspec.structs.replace(seen, pod_name=pod, ended_pod=judged)
         reconcile_until_idle(reconciler, "a")
         reasons.append(world.syncs["a"].status.reason)
 
     assert reasons == [Reason.RUNNING] * 5
-    assert (world.stopped_runs, world.stopped) == (["a"], [])
+    assert (world.stopped_runs, world.stopped) == ([PodIdentity(name="two", uid="uid-two")], [])
+
+
+def test_a_failed_run_whose_pod_may_not_be_deleted_is_the_last(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+) -> None:
+    world.add("a", **running)
+    world.keeps_runs = True
+    failed = msgspec.structs.replace(finished_job("a", NO_ANSWER), state=JobState.PENDING, exit_code=10)
+    pod = PodIdentity(name="one", uid="uid-one")
+    world.observations["a"] = msgspec.structs.replace(failed, companions=("mesh",), pod_name="one", ended_pod=pod)
+    reconciler = make_reconciler()
+
+    reconcile_until_idle(reconciler, "a")
+    world.time = NOW + timedelta(seconds=30)
+    reconcile_until_idle(reconciler, "a")
+
+    status = world.syncs["a"].status
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.SOURCE_UNAVAILABLE)
+    assert (status.message or "").startswith("no answer (no other run followed: the operator's Role")
 
 
 def test_the_last_run_beside_a_sidecar_that_goes_on_ends_its_sync_at_once_with_its_log(

@@ -1,4 +1,7 @@
-"""A job at work for a sync that has ended is remembered until it is stopped, whichever calls fail meanwhile."""
+"""A job at work for a sync that has ended is remembered until it is stopped, whichever calls fail meanwhile.
+
+Of a sync at work, one pod may be deleted: the very one that was judged.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +15,8 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_job_name
 from estimatesync_operator.adapters.jobs import JobSnapshots, KubernetesJobs
 from estimatesync_operator.core.job_manifest import JobSettings
-from estimatesync_operator.core.ports import BackendUnavailableError
+from estimatesync_operator.core.job_observation import PodIdentity
+from estimatesync_operator.core.ports import BackendUnavailableError, RunKeptError
 from estimatesync_simulator.api_server import Problem, Request
 from estimatesync_simulator.connection import connect
 
@@ -77,3 +81,41 @@ def test_a_stray_that_was_shown_once_is_stopped_once(
 
     assert passes == [*(None for _ in failing), True, False]
     assert server.deletions == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        pytest.param(None, None, id="deleted"),
+        pytest.param(404, None, id="gone already"),
+        pytest.param(409, None, id="another has its name"),
+        pytest.param(403, RunKeptError, id="an older Role"),
+        pytest.param(401, BackendUnavailableError, id="a token that has expired"),
+        pytest.param(500, BackendUnavailableError, id="a bad moment"),
+    ],
+)
+def test_the_pod_that_was_judged_is_deleted_and_no_other(
+    make_sync: Callable[..., EstimateSync],
+    make_job_settings: Callable[..., JobSettings],
+    code: int | None,
+    error: type[Exception] | None,
+) -> None:
+    requests: list[Request] = []
+
+    async def answer(request: Request) -> bytes:
+        requests.append(request)
+        if code is not None:
+            raise Problem(code, "Reason", "a sentence", name=request.name)
+        return b"{}"
+
+    snapshots = JobSnapshots(lambda: 0.0)
+    jobs = KubernetesJobs(connect(answer), "ns", make_job_settings(), snapshots=snapshots, clock=Clock())
+    raised = None
+    try:
+        asyncio.run(jobs.stop_run(make_sync(), PodIdentity(name="pod-1", uid="uid-1")))
+    except (RunKeptError, BackendUnavailableError) as found:
+        raised = type(found)
+
+    assert raised is error
+    assert {(each.method, each.resource, each.name) for each in requests} == {("DELETE", "pods", "pod-1")}
+    assert all(each.body["preconditions"] == {"uid": "uid-1"} for each in requests)

@@ -19,7 +19,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.job_environment import TERMINATION_MESSAGE_PATH, build_job_environment
 from estimatesync_contract.names import build_job_name
 from estimatesync_contract.spec import DateRange
-from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.ports import BackendUnavailableError, Clock
 
 from estimatesync_local.adapters import job_files, run_processes
@@ -281,7 +281,7 @@ class ProcessJobs:
         """End the job. Its log stays readable until the sync is deleted."""
         await self._controller.remove(build_job_name(sync.uid))
 
-    async def stop_run(self, sync: EstimateSync) -> None:
+    async def stop_run(self, sync: EstimateSync, pod: PodIdentity) -> None:
         """Nothing to do: a run of one machine is one process, which nothing can outlive."""
 
     async def remove_leftovers(self, name: str) -> None:
