@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -23,8 +24,13 @@ from estimatesync_contract.tls_trust import UNREADABLE
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
 from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
-from estimatesync_job.core.errors import ConfigurationError, SourceUnavailableError, TransientSourceError
-from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, compute_later, format_place, map_page
+from estimatesync_job.core.errors import (
+    ConfigurationError,
+    SourceInvalidError,
+    SourceUnavailableError,
+    TransientSourceError,
+)
+from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, compute_later, format_place, map_page
 from estimatesync_job.core.ports import Log
 from estimatesync_job.core.queries import (
     FIELDS_QUERY,
@@ -34,11 +40,12 @@ from estimatesync_job.core.queries import (
     build_page_query,
 )
 from estimatesync_job.core.responses import (
-    FieldsRefusedError,
+    FieldsDoubtedError,
     Response,
     Token,
     TokenRefusedError,
     build_access_error,
+    may_refuse_fields,
     parse_page_response,
     parse_token,
 )
@@ -72,6 +79,16 @@ class _Request:
     parameters: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """A page as it came; when it was asked for by the server's clock, and how long it took."""
+
+    response: Response
+    content: PageBody
+    asked_at: datetime | None
+    seconds: float
+
+
 class _StaleTokenError(Exception):
     """A request was refused with this token; the session may have a newer one by now."""
 
@@ -100,6 +117,7 @@ class AtticTech:
         self._token = Token(text="", expires_at=None)
         self._has_listed = False
         self._names_fields = settings.selects_fields
+        self._were_fields_accepted = False
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
         self._clock = compute_later()
@@ -146,18 +164,9 @@ class AtticTech:
                 fetched = await self._fetch_once(request)
             except _StaleTokenError as stale:
                 await self._renew(stale, request.page)
-            except FieldsRefusedError as refusal:
-                self._give_up_fields(refusal)
             else:
                 self._has_listed, self._vain_renewals = True, 0
                 return fetched
-
-    def _give_up_fields(self, refusal: FieldsRefusedError) -> None:
-        """Ask for whole records from now on; of the requests in flight only the first to be refused says so."""
-        if self._names_fields:
-            self._names_fields = False
-            message = f"⚠️ [SYNC] Attic Tech refuses to be asked for single fields ({refusal}): asking for whole records"
-            self._log.write("whole_records", message, level="warning")
 
     async def _fetch_once(self, request: _Request) -> FetchedPage:
         what = format_place(request.page)
@@ -195,27 +204,68 @@ class AtticTech:
         # A login is quicker than any page, so it would set a measure that no page meets.
         async with self._limiter.slot():
             await self._retries.wait_while_paused()
-            token, names_fields = self._token, self._names_fields
-            headers = {"Authorization": f"Bearer {token.text}"}
-            parameters = {**asked.parameters, **(FIELDS_QUERY if names_fields else {})}
-            request = self._client.build_request("GET", ESTIMATES_PATH, params=parameters, headers=headers)
-            asked_at, started = self._clock, asyncio.get_running_loop().time()
-            response = await self._exchange(request, max_bytes=self._settings.max_page_bytes, advice=_PAGE_ADVICE)
-            seconds = asyncio.get_running_loop().time() - started
+            token = self._token
             try:
-                content = parse_page_response(response, number=asked.number, names_fields=names_fields)
+                answer = await self._send_in_either_way(asked, token)
             except TokenRefusedError as refusal:
                 raise _StaleTokenError(token, refusal) from refusal
         return map_page(
-            content,
+            answer.content,
             page=asked.page,
             limit=int(asked.parameters["limit"]),
-            size_bytes=len(response.body),
-            seconds=seconds,
+            size_bytes=len(answer.response.body),
+            seconds=answer.seconds,
             end=self._settings.day_bounds.end,
-            asked_at=asked_at,
-            answered_at=parse_http_date(response.headers.get("date")),
+            asked_at=answer.asked_at,
+            answered_at=parse_http_date(answer.response.headers.get("date")),
         )
+
+    async def _send_in_either_way(self, asked: _Request, token: Token) -> _Answer:
+        """Name fields where that is chosen; where these may be what is refused, ask for whole records at once.
+
+        If whole records fail, too, fields are not the cause: they are named again, and that failure counts.
+        """
+        if not self._names_fields:
+            return await self._send(asked, token, names_fields=False)
+        try:
+            answer = await self._send(asked, token, names_fields=True)
+        except FieldsDoubtedError as doubt:
+            answer = await self._send(asked, token, names_fields=False)
+            self._give_up_fields(doubt)
+        else:
+            self._were_fields_accepted = True
+        return answer
+
+    async def _send(self, asked: _Request, token: Token, *, names_fields: bool) -> _Answer:
+        """Send it once.
+
+        Raises:
+            FieldsDoubtedError: Whole records may be sent.
+            TokenRefusedError: Log in again.
+            TransientSourceError: Another attempt may help.
+            SourceInvalidError: It would not.
+        """
+        parameters = {**asked.parameters, **(FIELDS_QUERY if names_fields else {})}
+        headers = {"Authorization": f"Bearer {token.text}"}
+        request = self._client.build_request("GET", ESTIMATES_PATH, params=parameters, headers=headers)
+        asked_at, started = self._clock, asyncio.get_running_loop().time()
+        response: Response | None = None
+        try:
+            response = await self._exchange(request, max_bytes=self._settings.max_page_bytes, advice=_PAGE_ADVICE)
+            seconds = asyncio.get_running_loop().time() - started
+            content = parse_page_response(response, number=asked.number)
+        except (TokenRefusedError, TransientSourceError, SourceInvalidError) as fault:
+            if names_fields and may_refuse_fields(response, were_accepted=self._were_fields_accepted):
+                raise FieldsDoubtedError(str(fault).rstrip(".")) from fault
+            raise
+        return _Answer(response=response, content=content, asked_at=asked_at, seconds=seconds)
+
+    def _give_up_fields(self, doubt: FieldsDoubtedError) -> None:
+        """Ask for whole records from now on; of the requests in flight only the first to be refused says so."""
+        if self._names_fields:
+            self._names_fields = False
+            message = f"⚠️ [SYNC] Attic Tech refuses to be asked for fields ({doubt}): asking for whole records"
+            self._log.write("whole_records", message, level="warning")
 
     async def _exchange(self, request: httpx.Request, *, max_bytes: int, advice: str) -> Response:
         try:

@@ -3,8 +3,8 @@
 The size of a page may be configured. Otherwise pages begin with 100 records and become larger where there are many and
 the server is quick: a thousand small records cost hardly more than a hundred, and each request costs both sides. They
 become smaller where records are heavy, for the sake of memory. The first page decides, for most are requested soon
-after it. Where a later one is quicker, as after a cold start, those that are still to be requested grow. `coverage`
-keeps the plan with what has been read.
+after it. Where a later one is quicker, as after a cold start, those that are still to be requested grow; where it is
+far too heavy, they shrink. `coverage` keeps the plan with what has been read.
 """
 
 from collections.abc import Iterator
@@ -112,7 +112,7 @@ def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) ->
         edge: the newest page before it that had an id.
     """
     if plan.is_settled:
-        return _enlarge(plan, page) if plan.is_adaptive else plan
+        return _resize(plan, page) if plan.is_adaptive else plan
     first = plan.series[0]
     if page.page == 1 and page.total_pages is not None:
         series = tuple(_plan_series(plan, page, total=max(page.total_pages, 1)))
@@ -130,8 +130,12 @@ def _plan_series(plan: PagePlan, page: FetchedPage, *, total: int) -> Iterator[S
     yield from _plan_rest(plan, asked + 1, offset=asked * first.limit, end=total * first.limit, wanted=wanted)
 
 
-def _enlarge(plan: PagePlan, page: FetchedPage) -> PagePlan:
-    """Plan larger pages behind all that may have been requested, if this one says that they suit."""
+def _resize(plan: PagePlan, page: FetchedPage) -> PagePlan:
+    """Plan larger pages behind all that may have been requested, if this one says that they suit, or smaller ones.
+
+    Records that are suddenly whole, because fields are refused, weigh many times as much as those before. The size then
+    stays: pages that were asked for with fields may still arrive, and are light.
+    """
     last = page.page - 1 + plan.max_pending
     kept = [
         msgspec.structs.replace(series, pages=min(series.pages, last - series.first_page + 1))
@@ -140,11 +144,11 @@ def _enlarge(plan: PagePlan, page: FetchedPage) -> PagePlan:
     ]
     offset, end = kept[-1].offset + kept[-1].limit * kept[-1].pages, plan.total_records
     wanted = choose_size(plan, page, pages_left=(end - offset) // plan.page_size)
-    if wanted <= plan.series[-1].limit:
+    is_too_heavy = page.size_bytes > MAX_PAGE_BYTES and wanted < plan.series[-1].limit
+    if wanted <= plan.series[-1].limit and not is_too_heavy:
         return plan
-    return msgspec.structs.replace(
-        plan, series=(*kept, *_plan_rest(plan, last + 1, offset=offset, end=end, wanted=wanted))
-    )
+    series = (*kept, *_plan_rest(plan, last + 1, offset=offset, end=end, wanted=wanted))
+    return msgspec.structs.replace(plan, is_adaptive=not is_too_heavy, series=series)
 
 
 def _plan_rest(plan: PagePlan, number: int, *, offset: int, end: int, wanted: int) -> Iterator[Series]:

@@ -28,16 +28,13 @@ LOGIN_FAILED: Final = "Login to Attic Tech failed: "
 INVALID_CREDENTIALS: Final = "Invalid credentials"
 _TOKEN_REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _LOGIN_REFUSALS: Final = frozenset({HTTPStatus.BAD_REQUEST, *_TOKEN_REFUSALS})
-_FIELD_REFUSALS: Final = frozenset({
+_LENGTH_REFUSALS: Final = frozenset({
     HTTPStatus.BAD_REQUEST,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_ACCEPTABLE,
     HTTPStatus.REQUEST_URI_TOO_LONG,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
 })  # fmt: skip
-"""How a server that knows no such parameter, one that allows no long line, and a firewall that takes `select` for SQL
-may answer; a token that is refused has been told apart before."""
+"""How a server may answer that allows no long line: a closing pass asks in a longer one than the pages."""
+_UNRELATED_TO_FIELDS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 _TRANSIENT: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _OWN_PAGES: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.INTERNAL_SERVER_ERROR})
 _CREDENTIAL_WORDS: Final = ("incorrect", "invalid", "credential")
@@ -86,11 +83,8 @@ class TokenRefusedError(Exception):
         self.status = status
 
 
-class FieldsRefusedError(Exception):
-    """A request that names fields is refused; `attic_tech` asks for whole records from then on."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"HTTP {status}")
+class FieldsDoubtedError(Exception):
+    """A request that names fields has failed, perhaps because of them; `attic_tech` finds out without them."""
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -161,24 +155,34 @@ def _parse_expiry(exp: object) -> datetime | None:
         return None
 
 
-def parse_page_response(response: Response, *, number: int | None, names_fields: bool = False) -> PageBody:
-    """Read one page.
+def may_refuse_fields(response: Response | None, *, were_accepted: bool) -> bool:
+    """Whether a request that names fields may have failed because of them, and whole records be sent.
+
+    A server that knows no such parameter, a hook that lacks a field, and a firewall that takes `select` for SQL fail in
+    whatever way they like, as long as nothing has shown that they let such a request pass.
 
     Args:
-        response: its response.
-        number: the one that was requested, None where none was.
-        names_fields: whether the request named the fields that it wants.
+        response: None where none has come.
+        were_accepted: whether another request that named them has been answered with a page.
+    """
+    if response is None:
+        return not were_accepted
+    if were_accepted:
+        return response.status in _LENGTH_REFUSALS
+    asks_to_wait = response.status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in response.headers
+    return response.status not in _UNRELATED_TO_FIELDS and not asks_to_wait
+
+
+def parse_page_response(response: Response, *, number: int | None) -> PageBody:
+    """Read one page; `number` is the one that was requested, None where none was.
 
     Raises:
         TokenRefusedError: Log in again.
-        FieldsRefusedError: Ask for whole records.
         TransientSourceError: Another attempt may help.
         SourceInvalidError: Not a page, or not the requested one.
     """
     if response.status in _TOKEN_REFUSALS and not response.is_foreign:
         raise TokenRefusedError(response.status)
-    if names_fields and response.status in _FIELD_REFUSALS:
-        raise FieldsRefusedError(response.status)
     _check_status(response)
     content = _decode_page(response)
     if number is not None and content.page not in {None, number}:

@@ -20,7 +20,7 @@ from estimatesync_job.core.errors import SourceUnavailableError
 from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.settings import parse_settings
-from sample_attic_tech import Delay, Fault, Request, Response, RunningSample, SampleConfig, running_sample
+from sample_attic_tech import Delay, Fault, Request, Reset, Response, RunningSample, SampleConfig, running_sample
 from sample_attic_tech.listing import parse_find_query
 from sample_attic_tech.server import build_json_response
 
@@ -132,25 +132,93 @@ def test_a_value_that_is_computed_from_other_fields_shows_in_the_counts_and_is_r
     assert query(names) == true
 
 
+FORBIDDEN = build_json_response({"errors": [{"message": "You are not allowed to perform this action."}]}, status=403)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
-        pytest.param(build_json_response({"errors": [{"message": "Unknown parameter: select"}]}, status=400), id="400"),
-        pytest.param(Response(status=403, headers={"Content-Type": "text/html"}, body=b"<html>"), id="firewall"),
+        *(
+            pytest.param(
+                build_json_response({"errors": [{"message": "Something went wrong."}]}, status=status), id=text
+            )
+            for status, text in [(400, "unknown-parameter"), (403, "forbidden"), (422, "invalid"), (500, "broken-hook")]
+        ),
+        *(
+            pytest.param(
+                Response(status=status, headers={"Content-Type": "text/html"}, body=b"<html>"), id=f"page-{status}"
+            )
+            for status in (200, 403, 404, 405, 406, 414, 431)
+        ),
+        pytest.param(Reset(), id="closed-connection"),
     ],
 )
-def test_whole_records_are_asked_for_where_single_fields_are_refused(
-    jobs: Any, sample: RunningSample, fill: Fill, query: Query, refusal: Response
+def test_whole_records_are_asked_for_where_fields_are_refused(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, refusal: Fault
 ) -> None:
     fill(135)
     sample.on_request = lambda request: refusal if "select" in request.query_string else None
 
     job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="2", SYNC_SELECT_FIELDS="true")
 
-    assert job.process.returncode == 0
+    assert job.process.returncode == 0, job.output
     assert query("SELECT count(*) FROM botzilla.estimate") == [135]
     assert job.output.count("asking for whole records") == 1
+    assert "Attempt 2" not in job.output
+    assert job.output.count("Logging in") == 1
     assert sum("select" in request.query_string for request in sample.requests) <= 2
+
+
+def test_an_account_without_rights_is_named_where_fields_are_asked_for(jobs: Any, sample: RunningSample) -> None:
+    sample.on_request = lambda request: FORBIDDEN if request.path == PAGE else None
+
+    job = jobs.run(sample, SYNC_SELECT_FIELDS="true")
+
+    assert job.result.error.reason is Reason.SOURCE_INVALID
+    assert "does not let it list estimates (HTTP 403)" in job.result.error.message
+    assert "asking for whole records" not in job.output
+
+
+def test_a_failure_that_whole_records_share_is_not_blamed_on_fields(
+    jobs: Any, sample: RunningSample, fill: Fill
+) -> None:
+    fill(30)
+    failures = iter([Response(status=502)] * 2)
+    sample.on_request = lambda request: next(failures, None) if request.path == PAGE else None
+
+    job = jobs.run(sample, SYNC_SELECT_FIELDS="true", SYNC_CONCURRENCY="1")
+
+    asked = ["select" in request.query_string for request in sample.requests if request.path == PAGE]
+    assert (job.process.returncode, job.result.results.total_processed) == (0, 30)
+    assert asked == [True, False, *[True] * (len(asked) - 2)]
+    assert "asking for whole records" not in job.output
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_given_up"),
+    [
+        pytest.param(Response(status=403, headers={"Content-Type": "text/html"}, body=b"<html>"), False, id="firewall"),
+        pytest.param(Response(status=414), True, id="line-too-long"),
+    ],
+)
+def test_fields_that_were_accepted_are_given_up_for_the_length_of_a_request_alone(
+    jobs: Any, sample: RunningSample, fill: Fill, refusal: Fault, *, is_given_up: bool
+) -> None:
+    fill(135)
+    refused: list[Request] = []
+
+    def refuse_page_9_once(request: Request) -> Fault | None:
+        if request.parameters.get("page") != "9" or refused:
+            return None
+        refused.append(request)
+        return refusal
+
+    sample.on_request = refuse_page_9_once
+    job = jobs.run(sample, SYNC_PAGE_SIZE="10", SYNC_CONCURRENCY="2", SYNC_SELECT_FIELDS="true")
+
+    assert (job.process.returncode, job.result.results.total_processed) == (0, 135)
+    assert ("asking for whole records" in job.output) is is_given_up
+    assert ("Attempt 2" in job.output) is not is_given_up
 
 
 def test_a_page_in_another_order_ends_it_by_name(jobs: Any, sample: RunningSample, fill: Fill) -> None:

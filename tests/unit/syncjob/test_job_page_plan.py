@@ -138,6 +138,17 @@ def test_pages_grow_after_a_cold_start_behind_what_may_have_been_requested(
     assert plan_after(plan, build_page(3, seconds=2.0)) == plan
 
 
+def test_pages_shrink_behind_what_may_have_been_requested_where_records_turn_heavy_and_stay_small() -> None:
+    light = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=2000))
+
+    plan = plan_after(light, build_page(10, records=800, record_bytes=45_000))
+
+    assert list_sizes(light) == [(100, 8), (800, 249)]
+    assert list_sizes(plan) == [(100, 8), (800, 17), (100, 1856)]
+    assert plan.total_records == light.total_records
+    assert plan_after(plan, build_page(11, records=800)) == plan
+
+
 def test_a_size_that_a_person_has_chosen_does_not_grow() -> None:
     plan = plan_after(build_plan(page_size=100, ahead=8), build_page(total_pages=2000, seconds=2.0))
 

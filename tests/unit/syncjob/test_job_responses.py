@@ -12,11 +12,11 @@ from estimatesync_job.core.errors import (
     TransientSourceError,
 )
 from estimatesync_job.core.responses import (
-    FieldsRefusedError,
     Response,
     Token,
     TokenRefusedError,
     build_access_error,
+    may_refuse_fields,
     parse_page_response,
     parse_token,
 )
@@ -68,26 +68,26 @@ def test_a_token_says_when_it_expires(exp: bytes, clock: datetime | None, has_ex
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "doubted"),
     [
-        pytest.param(build_refusal(400, "The following path cannot be selected: crew_notes"), id="unknown-field"),
-        pytest.param(build_challenge(403), id="firewall-that-takes-it-for-sql"),
-        pytest.param(build_answer(414, b"", content_type=""), id="line-too-long"),
-        pytest.param(build_answer(431, b"", content_type=""), id="head-too-large"),
+        pytest.param(build_refusal(400, "The following path cannot be selected: name"), "always", id="bad-request"),
+        pytest.param(build_refusal(401, "Please log in"), "never", id="expired-token"),
+        pytest.param(build_refusal(403, "Forbidden"), "at first", id="forbidden"),
+        pytest.param(build_challenge(403), "at first", id="firewall"),
+        pytest.param(build_challenge(200), "at first", id="blocked-with-success"),
+        pytest.param(build_answer(414, b"", content_type=""), "always", id="line-too-long"),
+        pytest.param(build_answer(429), "never", id="too-many-requests"),
+        pytest.param(build_answer(431, b"", content_type=""), "always", id="head-too-large"),
+        pytest.param(build_answer(500), "at first", id="a-hook-that-fails"),
+        pytest.param(build_answer(503, retry_after="30"), "never", id="that-asks-to-wait"),
+        pytest.param(None, "at first", id="closed-connection"),
     ],
 )
-def test_a_refusal_of_named_fields_is_told_from_one_of_the_request(answer: Response) -> None:
-    with pytest.raises(FieldsRefusedError):
-        parse_page_response(answer, number=1, names_fields=True)
-
-    with pytest.raises(SyncError):
-        parse_page_response(answer, number=1)
-
-
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_token_is_refused_whether_fields_are_named_or_not(status: int) -> None:
-    with pytest.raises(TokenRefusedError):
-        parse_page_response(build_refusal(status, "You are not allowed"), number=1, names_fields=True)
+def test_fields_are_in_doubt_until_they_are_accepted_and_then_only_by_their_length(
+    answer: Response | None, doubted: str
+) -> None:
+    assert may_refuse_fields(answer, were_accepted=False) is (doubted != "never")
+    assert may_refuse_fields(answer, were_accepted=True) is (doubted == "always")
 
 
 @pytest.mark.parametrize(
