@@ -267,8 +267,9 @@ def test_retry_after_may_be_a_date(
     asked: list[float] = []
 
     def on_request(request: Request) -> Fault | None:
-        if request.path == PAGE:
-            asked.append(time.monotonic())
+        if request.path != PAGE or request.parameters.get("page") != "1":
+            return None
+        asked.append(time.monotonic())
         later = format_datetime(read_clock() + timedelta(seconds=3), usegmt=True)
         return Response(status=429, headers={"Retry-After": later}) if len(asked) == 1 else None
 
