@@ -79,7 +79,7 @@ async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) ->
     """
     paths = Paths(directory=settings.directory)
     stopping = _catch_signals()
-    with _locked_directory(paths.directory):
+    with _locked_directory(paths.directory, has_postgres=settings.database_url is None):
         await wait_for_previous_api(paths.directory / "api.lock")
         with open_listener(settings.address) as listener:
             async with _database(settings, paths) as database_url, single_instance(database_url):
@@ -114,11 +114,11 @@ async def _wait_for_end(stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> 
 
 
 @contextmanager
-def _locked_directory(directory: Path) -> Iterator[None]:
+def _locked_directory(directory: Path, *, has_postgres: bool) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             make_directory(directory)
-            if (foreign := find_foreign_path(directory)) is not None:
+            if (foreign := find_foreign_path(directory, has_postgres=has_postgres)) is not None:
                 raise PermissionError(format_refusal(foreign, directory))
             stack.enter_context(file_lock.locked(directory / "supervisor.lock"))
         except BlockingIOError as error:

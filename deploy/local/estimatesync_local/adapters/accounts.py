@@ -13,10 +13,12 @@ import shlex
 import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from estimatesync_contract.names import build_job_name
 
 from estimatesync_local.adapters.own_files import give_directory
 from estimatesync_local.core.errors import AccountError
@@ -159,27 +161,44 @@ def format_refusal(path: Path, directory: Path) -> str:
     return f"another account made {path}. As root, run `{move}`"
 
 
-def find_foreign_path(directory: Path) -> Path | None:
+def find_foreign_path(directory: Path, *, has_postgres: bool) -> Path | None:
     """Find what another account made of a directory of everything, such as an earlier start by root; None for nothing.
 
+    Only what the server would have to use is looked at: a mount has folders of its own. A server may be at work there.
     Root finds nothing: what it opens there, it checks one by one.
+
+    Args:
+        directory: the one of everything.
+        has_postgres: the database is the embedded one.
 
     Raises:
         PermissionError: We may not even look.
     """
-    if (ours := os.geteuid()) == 0:
+    if os.geteuid() == 0:
         return None
-    if directory.lstat().st_uid != ours and directory.stat().st_uid != ours:
-        return directory
-    worked_in = (directory / "jobs", directory / "postgres")
-    files = (directory / "supervisor.lock", directory / "api.lock")
-    within = (path for folder in worked_in if os.access(folder, os.R_OK) for path in folder.iterdir())
-    candidates = (path for path in (*worked_in, *files, *within) if os.path.lexists(path))
-    foreign = next((path for path in candidates if path.lstat().st_uid != ours), None)
     key = directory / "api-key"
+    foreign = next((path for path in _list_used(directory, has_postgres=has_postgres) if _is_foreign(path)), None)
     # A key that somebody put there for us to read is fine.
     is_closed = os.path.lexists(key) and not os.access(key, os.R_OK)
     return key if foreign is None and is_closed else foreign
+
+
+def _list_used(directory: Path, *, has_postgres: bool) -> Iterator[Path]:
+    jobs, postgres = directory / "jobs", directory / "postgres"
+    yield from (directory, jobs, directory / "supervisor.lock", directory / "api.lock")
+    if has_postgres:
+        # All else in there is made anew at each start.
+        yield from (postgres, postgres / "data")
+    if os.access(jobs, os.R_OK):
+        yield from jobs.glob(build_job_name("*"))
+
+
+def _is_foreign(path: Path) -> bool:
+    """A link to what is ours is fine, and so is one of ours."""
+    try:
+        return os.geteuid() not in {path.lstat().st_uid, path.stat().st_uid}
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _find_account(name: str | int) -> Account | None:
