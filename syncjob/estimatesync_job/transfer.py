@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Final
 
+import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.timestamps import format_timestamp
 
@@ -44,8 +45,8 @@ async def read_pages(source: Source, plan: PagePlan) -> AsyncGenerator[ReadPage,
     Raises:
         SyncError: A page cannot be read.
     """
-    await source.login()
-    state = FetchState(plan=plan)
+    # A page may be asked for again and again, and what changes meanwhile has changed since the login.
+    state = FetchState(plan=plan, began_at=await source.login())
     async with open_requests(source.fetch_page, max_pending=plan.max_pending) as requests:
         requests.send(plan.build_query, last=1)
         if not await requests.is_answered_within(plan.first_page_wait_seconds):
@@ -210,9 +211,13 @@ class Transfer:
     async def _close(self, state: FetchState, closing_pass: ClosingPass) -> Transferred:
         """Store what a pass brings; where that does not prove that this is all, ask again in a while."""
         passes = 0
+        is_contradicted = state.is_clock_contradicted
         while True:
             known = self._store.staged
             result = await closing_pass.store(self._store, note=self._note)
+            # A clock that any response contradicts is relied on no more, whichever passes follow.
+            is_contradicted = is_contradicted or result.is_clock_contradicted
+            result = msgspec.structs.replace(result, is_clock_contradicted=is_contradicted)
             changes = await self._store.count_changes(known)
             if changes:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)

@@ -124,8 +124,8 @@ class AtticTech:
         self._limiter: Final = AdaptiveLimiter(settings.concurrency)
         self._retries: Final = Retries(policy, log=log, seconds=settings.timeout_seconds or math.inf)
 
-    async def login(self) -> None:
-        """Get a token.
+    async def login(self) -> datetime | None:
+        """Get a token, and say what Attic Tech's clock showed then; None where its answers have no Date.
 
         Raises:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
@@ -133,6 +133,7 @@ class AtticTech:
         self._log.write("logging_in", log_lines.LOGGING_IN)
         self._token = await self._retries.run("The login", self._request_token)
         self._log.write("logged_in", log_lines.LOGGED_IN)
+        return self._clock
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
         """Request one page and map its records.

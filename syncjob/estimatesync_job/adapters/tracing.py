@@ -5,6 +5,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import Final
 
 from estimatesync_contract.refused_login import RefusedLogin
@@ -52,9 +53,9 @@ class TracedSource:
         self._source: Final = source
         self._tracer: Final = tracer
 
-    async def login(self) -> None:
+    async def login(self) -> datetime | None:
         with self._tracer.span(SpanName.LOGIN, kind=SpanKind.CLIENT):
-            await self._source.login()
+            return await self._source.login()
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
         with self._tracer.span(SpanName.FETCH_PAGE, kind=SpanKind.CLIENT) as span:

@@ -33,7 +33,7 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
         records: read so far.
         size_bytes: of the pages read so far.
         edge: the newest page that had an id.
-        began_at: Attic Tech's clock when the first of the pages was requested; None while unknown.
+        began_at: Attic Tech's clock before the first of the pages was requested; None while unknown.
         is_clock_contradicted: whether a stamp on any page, or another clock, says that this clock is wrong.
         is_numbered: whether the ids are numbers.
         is_at_end: an empty page was met.
@@ -81,7 +81,7 @@ def next_state(state: FetchState, page: FetchedPage) -> FetchState:
         records=records,
         size_bytes=state.size_bytes + page.size_bytes,
         edge=state.edge if page.last is None else page,
-        began_at=compute_earlier(state.began_at, page.asked_at) if state.pages else page.asked_at,
+        began_at=compute_earlier(state.began_at, page.asked_at),
         is_clock_contradicted=state.is_clock_contradicted or is_clock_contradicted(page),
         is_numbered=state.is_numbered and page.is_numbered,
         is_at_end=not page.records,

@@ -55,6 +55,7 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
         is_adaptive: whether the sync chooses the size.
         is_settled: whether the number is known.
         series: all of them, without a seam in between.
+        heaviest: bytes of a record, on average over the page on which that was most.
         sizes, few_pages: SIZES and FEW_PAGES.
         first_page_wait_seconds: how long to wait for the first page before the others are requested.
     """
@@ -63,6 +64,7 @@ class PagePlan(msgspec.Struct, frozen=True, kw_only=True):
     is_adaptive: bool
     is_settled: bool
     series: tuple[Series, ...]
+    heaviest: float = 0.0
     sizes: tuple[int, ...] = SIZES
     few_pages: int = FEW_PAGES
     first_page_wait_seconds: float = FIRST_PAGE_WAIT_SECONDS
@@ -111,6 +113,8 @@ def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) ->
         page: the one that has been read.
         edge: the newest page before it that had an id.
     """
+    if page.records:
+        plan = msgspec.structs.replace(plan, heaviest=max(plan.heaviest, page.size_bytes / page.records))
     if plan.is_settled:
         return _resize(plan, page) if plan.is_adaptive else plan
     first = plan.series[0]
@@ -154,7 +158,8 @@ def _resize(plan: PagePlan, page: FetchedPage) -> PagePlan:
 def _plan_rest(plan: PagePlan, number: int, *, offset: int, end: int, wanted: int) -> Iterator[Series]:
     """Plan pages from an offset on; sizes grow where pages still join."""
     while offset < end:
-        limit = wanted if offset % wanted == 0 else next(size for size in plan.sizes if offset % size == 0)
+        fitting = (size for size in plan.sizes if size <= wanted and offset % size == 0)
+        limit = wanted if offset % wanted == 0 else next(fitting)
         pages = -(-(end - offset) // limit) if limit == wanted else 1
         yield Series(first_page=number, offset=offset, limit=limit, pages=pages)
         number, offset = number + pages, offset + limit * pages
@@ -168,10 +173,11 @@ def _reaches_further(edge: FetchedPage | None, page: FetchedPage) -> bool:
 
 
 def choose_size(plan: PagePlan, page: FetchedPage, *, pages_left: int) -> int:
-    """Choose the size of the other pages by the weight and the time of the first one's records."""
+    """Choose the size of the other pages by the time of this one's records, and the weight of the heaviest so far."""
     if not page.records:
         return plan.page_size
-    bytes_each, seconds_each = page.size_bytes / page.records, page.seconds / page.records
+    bytes_each = max(plan.heaviest, page.size_bytes / page.records)
+    seconds_each = page.seconds / page.records
     for size in plan.sizes:
         is_larger = size > plan.page_size
         if is_larger and (pages_left <= plan.few_pages or size * seconds_each > MAX_LARGER_PAGE_SECONDS):

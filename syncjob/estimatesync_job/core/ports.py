@@ -28,8 +28,12 @@ class Log(Protocol):
 class Source(Protocol):
     """Attic Tech. Each call retries by itself and raises a SyncError once that does not help."""
 
-    async def login(self) -> None:
-        """Get the token for the other calls; a token that expires later is renewed automatically."""
+    async def login(self) -> datetime | None:
+        """Get the token for the other calls; a token that expires later is renewed automatically.
+
+        Returns:
+            Attic Tech's clock at that time, before anything was read; None while unknown.
+        """
         ...
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:

@@ -1,5 +1,5 @@
--- Of an estimate that came more than once, the last one to arrive counts: a closing pass is asked after all pages, and
--- stamps are by the clocks of several servers.
+-- Of an estimate that came more than once, the last one to arrive counts: a closing pass is stored after all pages,
+-- and stamps are by the clocks of several servers.
 WITH newest AS (
     SELECT DISTINCT ON (attic_tech_estimate_id) *
     FROM staging

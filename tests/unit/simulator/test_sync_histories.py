@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import pytest
@@ -102,8 +103,8 @@ class Believing:
 
     source: Source
 
-    async def login(self) -> None:
-        await self.source.login()
+    async def login(self) -> datetime | None:
+        return await self.source.login()
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
         return await self.source.fetch_page(query)

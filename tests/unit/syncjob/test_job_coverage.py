@@ -33,7 +33,7 @@ ROW = map_record(Raw(b'{"id":5}'))
 assert isinstance(ROW, Row)
 
 
-START_OF_READING = FetchState(plan=build_plan(page_size=100, ahead=2))
+START_OF_READING = FetchState(plan=build_plan(page_size=100, ahead=2), began_at=NOON)
 
 
 def build_page(

@@ -69,10 +69,11 @@ class ScriptedSource:
     asked: list[int] = field(default_factory=list)
     queries: list[ChangesQuery] = field(default_factory=list)
 
-    async def login(self) -> None:
+    async def login(self) -> datetime:
         await asyncio.sleep(0)
         if self.login_error:
             raise self.login_error
+        return NOON
 
     async def fetch_page(self, query: PageQuery) -> FetchedPage:
         page = query.page
