@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
 from estimatesync_contract import log_lines
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL, SYNC_ID, SYNC_UID, TRACEPARENT
@@ -118,21 +118,33 @@ async def _sync_until_stopped(settings: Settings, log: Log, tracer: Tracer) -> S
     Raises:
         SyncError: Nothing was stored.
     """
-    sync = _create_sync(settings, log, tracer)
+    ends_at = asyncio.get_running_loop().time() + (settings.timeout_seconds or math.inf)
+    loading = asyncio.create_task(asyncio.to_thread(_load_source, settings, log, ends_at=ends_at))
+    sync = _create_sync(settings, log, tracer, loading)
     run = asyncio.create_task(sync.run())
+    # What cannot be loaded is wrong for good: no database that cannot be reached is waited for.
+    loading.add_done_callback(lambda _: run.cancel() if _find_fault(loading) else None)
     with _stop_signals() as stop:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({run, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not run.done():
             run.cancel()
             await asyncio.wait({run}, timeout=STOP_SECONDS)
-    fault = run.exception() if run.done() and not run.cancelled() else None
     if sync.stored is not None:
         return sync.stored
+    if not stop.is_set():
+        # A database that refuses at once must not hide what is wrong with the settings.
+        await asyncio.wait({loading})
+    fault = _find_fault(loading) or _find_fault(run)
     if fault is None or stop.is_set():
         outcome = "Nothing was stored" if run.done() else "What it had not committed is undone"
         raise InterruptedSyncError(f"The sync was told to stop before it had finished. {outcome}.")
     raise fault
+
+
+def _find_fault(task: asyncio.Task[Any]) -> BaseException | None:
+    """Find what a task has failed with, if it has ended on its own."""
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 @contextmanager
@@ -148,8 +160,8 @@ def _stop_signals() -> Iterator[asyncio.Event]:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
-def _create_sync(settings: Settings, log: Log, tracer: Tracer) -> Sync:
-    open_source: OpenSource = _open_loaded(asyncio.create_task(asyncio.to_thread(_load_source, settings, log)))
+def _create_sync(settings: Settings, log: Log, tracer: Tracer, loading: asyncio.Task[OpenSource]) -> Sync:
+    open_source: OpenSource = _open_loaded(loading)
     open_store: OpenStore = open_postgres(settings)
     return Sync(
         open_source=open_traced_source(open_source, tracer) if tracer.is_on else open_source,
@@ -177,7 +189,7 @@ async def _open_loaded(loading: asyncio.Task[OpenSource]) -> AsyncIterator[Sourc
         yield source
 
 
-def _load_source(settings: Settings, log: Log) -> OpenSource:
+def _load_source(settings: Settings, log: Log, *, ends_at: float) -> OpenSource:
     """Load the HTTP client, in a thread: meanwhile the database is connected to and answers.
 
     Raises:
@@ -185,7 +197,7 @@ def _load_source(settings: Settings, log: Log) -> OpenSource:
     """
     with _absent("click"):
         from estimatesync_job.adapters.attic_tech import create_client, open_attic_tech  # noqa: PLC0415 - see above
-    return open_attic_tech(settings, log=log, client=create_client(settings))
+    return open_attic_tech(settings, log=log, client=create_client(settings), ends_at=ends_at)
 
 
 @contextmanager

@@ -109,6 +109,7 @@ class AtticTech:
         policy: RetryPolicy,
         log: Log,
         exchange_seconds: float = EXCHANGE_SECONDS,
+        ends_at: float = math.inf,
     ) -> None:
         self._client: Final = client
         self._settings: Final = settings
@@ -122,7 +123,7 @@ class AtticTech:
         self._exchange_seconds: Final = exchange_seconds
         self._clock = compute_later()
         self._limiter: Final = AdaptiveLimiter(settings.concurrency)
-        self._retries: Final = Retries(policy, log=log, seconds=settings.timeout_seconds or math.inf)
+        self._retries: Final = Retries(policy, log=log, ends_at=ends_at)
 
     async def login(self) -> datetime | None:
         """Get a token, and say what Attic Tech's clock showed then; None where its answers have no Date.
@@ -305,15 +306,25 @@ async def open_attic_tech(
     client: httpx.AsyncClient | None = None,
     policy: RetryPolicy | None = None,
     exchange_seconds: float = EXCHANGE_SECONDS,
+    ends_at: float = math.inf,
 ) -> AsyncIterator[AtticTech]:
     """Open a session; nothing is sent yet.
+
+    By the loop's clock, the sync must have ended at `ends_at`: no attempt is made that would come later.
 
     Raises:
         ConfigurationError: The authorities to trust cannot be read.
     """
     give_large_bodies_back()
     async with client or create_client(settings) as opened:
-        yield AtticTech(opened, settings, policy=policy or RetryPolicy(), log=log, exchange_seconds=exchange_seconds)
+        yield AtticTech(
+            opened,
+            settings,
+            policy=policy or RetryPolicy(),
+            log=log,
+            exchange_seconds=exchange_seconds,
+            ends_at=ends_at,
+        )
 
 
 def create_client(settings: Settings) -> httpx.AsyncClient:

@@ -26,12 +26,12 @@ class Retries:
         clock: the server's clock, once it is known; a Retry-After date is counted from it.
     """
 
-    def __init__(self, policy: RetryPolicy, *, log: Log, seconds: float) -> None:
-        """Begin; `seconds` from now the sync must have ended."""
+    def __init__(self, policy: RetryPolicy, *, log: Log, ends_at: float) -> None:
+        """Begin; by the loop's clock, the sync must have ended at `ends_at`."""
         self.clock: datetime | None = None
         self._policy: Final = policy
         self._log: Final = log
-        self._deadline: Final = asyncio.get_running_loop().time() + seconds
+        self._deadline: Final = ends_at
         self._paused_until = 0.0
 
     async def run(self, what: str, send: Callable[[], Awaitable[T]]) -> T:

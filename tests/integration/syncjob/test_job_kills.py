@@ -29,7 +29,7 @@ from estimatesync_job.core.errors import DatabaseUnavailableError, SyncError
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.settings import Settings, parse_settings
 from estimatesync_job.sync import Sync
-from sample_attic_tech import RunningSample
+from sample_attic_tech import Response, RunningSample
 
 Eventually = Callable[[Callable[[], bool]], None]
 Fill = Callable[..., list[dict[str, Any]]]
@@ -331,4 +331,23 @@ def test_a_database_that_comes_back_in_time_is_waited_for(
 
     assert job.wait() == 0
     assert job.result.results.new_estimates == 3
+    again.close()
+
+
+def test_what_the_database_was_waited_for_is_time_that_the_sync_has_no_more(
+    jobs: Any, sample: RunningSample, proxy: Proxy, proxied_url: str, postgres_data: Path
+) -> None:
+    (server,) = postgres_data.glob(".s.PGSQL.*[0-9]")
+    sample.on_request = lambda _: Response(status=429, headers={"Retry-After": "58"})
+    proxy.close()
+
+    job = jobs.start(sample, DATABASE_URL=proxied_url, DATABASE_WAIT_SECONDS="25", SYNC_TIMEOUT_SECONDS="60")
+    job.wait_for("Starting estimate fetch process")
+    time.sleep(3)
+    again = Proxy(server, proxy.port)
+    job.wait()
+
+    assert job.result.error.reason is Reason.SOURCE_UNAVAILABLE
+    assert "Raise timeoutSeconds" in job.result.error.message
+    assert len(sample.requests) == 1
     again.close()

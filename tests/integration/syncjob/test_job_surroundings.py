@@ -9,16 +9,26 @@ import pytest
 from estimatesync_contract.causes import Reason
 from sample_attic_tech import RunningSample
 
+DOWN = "postgresql://u:made-up@127.0.0.1:1/d"
 
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        pytest.param({}, id="database"),
+        pytest.param({"DATABASE_URL": DOWN, "DATABASE_WAIT_SECONDS": "0"}, id="database-that-is-down"),
+        pytest.param({"DATABASE_URL": DOWN, "DATABASE_WAIT_SECONDS": "3600"}, id="database-that-is-waited-for"),
+    ],
+)
 @pytest.mark.parametrize("content", [pytest.param(None, id="no file"), pytest.param("not a certificate", id="garbage")])
 def test_authorities_that_cannot_be_read_are_a_matter_of_settings(
-    jobs: Any, sample: RunningSample, tmp_path: Path, content: str | None
+    jobs: Any, sample: RunningSample, tmp_path: Path, content: str | None, database: dict[str, str]
 ) -> None:
     authorities = tmp_path / "ca.crt"
     if content is not None:
         authorities.write_text(content)
 
-    job = jobs.run(sample, SSL_CERT_FILE=str(authorities))
+    job = jobs.run(sample, SSL_CERT_FILE=str(authorities), **database)
 
     assert job.process.returncode == 20
     assert job.result.error.reason is Reason.CONFIGURATION_INVALID

@@ -194,7 +194,9 @@ class Pod:
     async def _open_source(self, log: Log) -> AsyncIterator[SourcePort]:
         transport = httpx.MockTransport(self._answer)
         async with httpx.AsyncClient(transport=transport, base_url=self._settings.attic_tech_url) as client:
-            yield self._world.wrap_source(AtticTech(client, self._settings, policy=RetryPolicy(), log=log))
+            ends_at = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
+            source = AtticTech(client, self._settings, policy=RetryPolicy(), log=log, ends_at=ends_at)
+            yield self._world.wrap_source(source)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         if asyncio.get_running_loop().time() < self._quiet_until:
