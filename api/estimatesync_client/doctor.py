@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Final
 
 import httpx
+from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.timestamps import format_timestamp
 
 from estimatesync_client.adapters.callback_probe import check_callback
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error, open_client
-from estimatesync_client.adapters.database_probe import check_database, read_refused_login
+from estimatesync_client.adapters.database_probe import check_database
 from estimatesync_client.adapters.http_api import HttpApi
 from estimatesync_client.adapters.server_probe import check_key, check_server, check_store, is_usable
 from estimatesync_client.adapters.source_probe import check_source
@@ -24,7 +25,6 @@ from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
 from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
 from estimatesync_client.settings import (
     ApiKey,
-    DatabaseSettings,
     DeploymentSettings,
     SourceSettings,
     parse_address,
@@ -84,14 +84,14 @@ def _examine_without_server(deployment: DeploymentSettings) -> Iterator[Finding]
 
 def _examine_deployment(deployment: DeploymentSettings, seen: Mapping[Check, Finding]) -> Iterator[Finding]:
     source, database, callback = deployment.source, deployment.database, deployment.callback
-    yield combine_findings(_check_source(source, database) if source else None, seen[Check.SOURCE])
-    yield combine_findings(check_database(database) if database else None, seen[Check.DATABASE])
+    stored, refusal = check_database(database) if database else (None, None)
+    yield combine_findings(_check_source(source, refusal) if source else None, seen[Check.SOURCE])
+    yield combine_findings(stored, seen[Check.DATABASE])
     yield combine_findings(check_callback(callback) if callback else None, seen[Check.CALLBACK])
 
 
-def _check_source(source: SourceSettings, database: DatabaseSettings | None) -> Finding:
+def _check_source(source: SourceSettings, refusal: RefusedLogin | None) -> Finding:
     """Try a login, unless it is known to be refused: a few more of these, and the account is locked."""
-    refusal = read_refused_login(database) if database else None
     if refusal is None or not refusal.is_of(source.credentials):
         return check_source(source)
     return build_finding(

@@ -4,7 +4,7 @@
 """
 
 import asyncio
-from typing import Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import msgspec
 from estimatesync_contract.database_url import check_database_url
@@ -14,6 +14,9 @@ from estimatesync_postgres.text_encodings import COMPLETE
 
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
 
 _DEFAULTS: Final = {"connect_timeout": 5, "application_name": "estimatesync-doctor"}
 _CURE: Final = "Check DATABASE_URL and the server"
@@ -52,37 +55,26 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     hidden_tables: tuple[str, ...] = ()
 
 
-def check_database(target: DatabaseSettings) -> Finding:
-    """Connect, and read the rights of the user."""
+def check_database(target: DatabaseSettings) -> tuple[Finding, RefusedLogin | None]:
+    """Read the rights of the user, and which credentials Attic Tech has refused; None where that cannot be told.
+
+    It takes one connection: a server, or who watches over it, may lock out whose password is refused too often.
+    """
     try:
         check_database_url(target.url)
     except ValueError as fault:
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_URL_UNUSABLE, detail=fault)
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_URL_UNUSABLE, detail=fault), None
     try:
         import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
         from estimatesync_postgres.connection import read_fault  # noqa: PLC0415 - it stands on the driver
     except ImportError:
-        return build_finding(Check.DATABASE, Diagnosis.NO_DRIVER)
+        return build_finding(Check.DATABASE, Diagnosis.NO_DRIVER), None
     try:
-        rights = asyncio.run(_fetch_rights(target))
+        rights, refusal = asyncio.run(_fetch(target))
     except psycopg.Error as error:
         detail, _, cure = read_fault(error, schema=target.schema).text.partition(". ")
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=detail, cure=cure or _CURE)
-    return decide_rights(rights, schema=target.schema)
-
-
-def read_refused_login(target: DatabaseSettings) -> RefusedLogin | None:
-    """Read which credentials Attic Tech has refused; None where that cannot be told."""
-    try:
-        check_database_url(target.url)
-        import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
-    except (ValueError, ImportError):
-        return None
-    try:
-        return asyncio.run(_fetch_refused_login(target))
-    except psycopg.Error:
-        # The check of the database says what is wrong, if anything is: there may be no table yet.
-        return None
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=detail, cure=cure or _CURE), None
+    return decide_rights(rights, schema=target.schema), refusal
 
 
 def decide_rights(rights: Rights, *, schema: str) -> Finding:
@@ -116,21 +108,26 @@ def _diagnose(rights: Rights) -> Diagnosis:
     return next((diagnosis for is_so, diagnosis in faults if is_so), Diagnosis.DATABASE_READY)
 
 
-async def _fetch_refused_login(target: DatabaseSettings) -> RefusedLogin | None:
+async def _fetch(target: DatabaseSettings) -> tuple[Rights, RefusedLogin | None]:
+    import psycopg  # noqa: PLC0415 - another part's driver, which may not be there
     from estimatesync_postgres.connection import create_connection  # noqa: PLC0415 - it stands on the driver
     from estimatesync_postgres.refused_login import fetch_refused_login  # noqa: PLC0415 - the same
 
     async with await create_connection(target.url, defaults=_DEFAULTS) as connection:
-        return await fetch_refused_login(connection, schema=target.schema)
+        rights = await _fetch_rights(connection, target)
+        try:
+            refusal = await fetch_refused_login(connection, schema=target.schema)
+        except psycopg.Error:
+            # There may be no table yet, or one that this user may not read.
+            refusal = None
+    return rights, refusal
 
 
-async def _fetch_rights(target: DatabaseSettings) -> Rights:
-    from estimatesync_postgres.connection import create_connection  # noqa: PLC0415 - it stands on the driver
-    from estimatesync_postgres.hindrances import fetch_hindrances  # noqa: PLC0415 - the same
+async def _fetch_rights(connection: "AsyncConnection[Any]", target: DatabaseSettings) -> Rights:
+    from estimatesync_postgres.hindrances import fetch_hindrances  # noqa: PLC0415 - it stands on the driver
 
-    async with await create_connection(target.url, defaults=_DEFAULTS) as connection:
-        row = await (await connection.execute(_QUERY, {"schema": target.schema})).fetchone()
-        hindrances = await fetch_hindrances(connection, schema=target.schema, tables=SYNC_TABLES)
+    row = await (await connection.execute(_QUERY, {"schema": target.schema})).fetchone()
+    hindrances = await fetch_hindrances(connection, schema=target.schema, tables=SYNC_TABLES)
     if row is None:
         raise RuntimeError("SELECT without FROM gives one row")
     database, user, encoding, is_read_only, can_create_schema, has_schema, *in_schema = row

@@ -1,9 +1,12 @@
 """What doctor tries itself: a real login, a real database, a real handshake; and every way in which these fail."""
 
 import socket
+import socketserver
 import ssl
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -297,6 +300,38 @@ def test_what_stands_between_a_sync_and_its_tables_is_found(
 
     assert finding["verdict"] == verdict
     assert said in finding["cause"].replace(role, "doctor")
+
+
+class RefusingDatabase(socketserver.ThreadingTCPServer):
+    """Refuses every password, and counts the logins."""
+
+    daemon_threads = True
+    logins = 0
+
+
+class RefusedSession(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        (length,) = struct.unpack("!i", self.rfile.read(4))
+        self.rfile.read(length - 4)
+        assert isinstance(self.server, RefusingDatabase)
+        self.server.logins += 1
+        fields = b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed\0Rauth_failed\0\0"
+        self.wfile.write(b"E" + struct.pack("!i", len(fields) + 4) + fields)
+
+
+def test_a_password_that_the_database_refuses_is_tried_once_and_once_more_to_learn_why(
+    examine: Callable[..., Any], login: dict[str, str]
+) -> None:
+    with RefusingDatabase(("127.0.0.1", 0), RefusedSession) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"postgresql://me:{SECRET}@127.0.0.1:{server.server_address[1]}/x?sslmode=disable&gssencmode=disable"
+        try:
+            finding = examine("database", DATABASE_URL=url, **login)
+        finally:
+            server.shutdown()
+
+    assert "refuses the user or password" in finding["cause"] + finding["cure"]
+    assert server.logins == 2
 
 
 @pytest.mark.parametrize(
