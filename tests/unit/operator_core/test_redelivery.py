@@ -7,6 +7,8 @@ import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, Phase
+from estimatesync_operator.core.lifecycle import compute_final_status
+from estimatesync_operator.core.outcomes import CANCELLED
 from estimatesync_operator.core.retention import compute_redelivery, compute_redelivery_token, is_redelivery_requested
 
 MakeSync = Callable[..., EstimateSync]
@@ -38,6 +40,17 @@ def test_every_new_value_is_one_request(make_sync: MakeSync, value: str, served:
 
 def test_a_sync_that_has_not_ended_has_no_callback_to_redeliver(make_sync: MakeSync) -> None:
     assert not is_redelivery_requested(_annotate(make_sync("a", phase=Phase.RUNNING), "1"))
+
+
+@pytest.mark.parametrize("has_target", [True, False])
+def test_a_request_that_came_too_early_is_served_by_the_first_delivery(
+    make_sync: MakeSync, has_target: bool  # noqa: FBT001 - a column
+) -> None:  # fmt: skip
+    early = _annotate(make_sync("a", phase=Phase.RUNNING, start_time=AT), "1")
+
+    status = compute_final_status(early, CANCELLED, now=AT, job=None, environment="e", has_target=has_target)
+
+    assert not is_redelivery_requested(msgspec.structs.replace(early, status=status))
 
 
 def test_a_long_value_is_remembered_by_its_digest(make_sync: MakeSync) -> None:
