@@ -50,8 +50,9 @@ PATHS: Final[Mapping[str, tuple[Path, ...]]] = {
 }
 """Where each column's value may come from."""
 
-_FIRST_PLACES: Final = {column: _OWNER for column, paths in PATHS.items() if paths[0][: len(_OWNER)] == _OWNER}
-"""A customer's columns have two places: who is not shown in the first may be another than who is in the second."""
+_FIRST_PLACES: Final = {column: _OWNER[:1] for column, paths in PATHS.items() if paths[0][: len(_OWNER)] == _OWNER}
+"""A customer's columns have two places: who is not shown in the first may be another than who is in the second. That no
+property has an owner is no sign of that: there are systems in which only the estimate names a customer."""
 
 
 def _build_steps(path: Path) -> tuple[tuple[str, Path, Path], ...]:
