@@ -23,7 +23,7 @@ from estimatesync_postgres.hindrances import FIND_HINDRANCES, Hindrances, build_
 from estimatesync_postgres.refused_login import READ_REFUSED_LOGIN, build_refused_login
 from estimatesync_postgres.session import CONFIGURE, build_configuration, configure_transaction, say_how_to_begin
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
-from psycopg.errors import UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
 from estimatesync_job.core.database_errors import build_database_error
@@ -377,10 +377,18 @@ async def open_postgres(settings: Settings, *, answer_seconds: float = ANSWER_SE
 
 async def _open_transaction(connection: AsyncConnection, settings: Settings) -> Opening:
     """Begin, and only where tables or columns are missing write them first: looking for them costs no message."""
-    with suppress(UndefinedTable, UndefinedColumn):
+    try:
         opening = await _fetch_opening(connection, settings)
         if opening.is_migrated:
             return opening
+    except (UndefinedTable, UndefinedColumn):
+        pass
+    except InsufficientPrivilege:
+        # A view without rights, or policies with row_security off: what stands in the way is then the cause.
+        await connection.rollback()
+        await begin(connection, settings.database_schema)
+        await refuse_hindrances(connection, settings.database_schema)
+        raise
     await connection.rollback()
     await begin(connection, settings.database_schema)
     await refuse_hindrances(connection, settings.database_schema)

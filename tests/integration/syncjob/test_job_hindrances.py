@@ -151,12 +151,14 @@ def test_variables_of_the_environment_change_nothing(
         ),
     ],
 )
+@pytest.mark.parametrize("row_security", ["on", "off"])
 def test_row_level_security_is_named_before_anything_is_lost(
-    query: Query, database_url: str, role: str, table: str, policies: str
+    query: Query, database_url: str, role: str, table: str, policies: str, row_security: str
 ) -> None:
     sync(database_url, *ROWS)
     grant(query, role)
     query(f"ALTER TABLE botzilla.{table} ENABLE ROW LEVEL SECURITY; {policies}")
+    query(f"ALTER ROLE {role} SET row_security = {row_security}")
 
     with pytest.raises(DatabaseRefusedError, match=f"row-level security may hide rows of {table} in schema botzilla"):
         sync(of_role(database_url, role), *ROWS)
