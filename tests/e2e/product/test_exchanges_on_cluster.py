@@ -24,7 +24,10 @@ def test_a_real_api_server_answers_as_the_table_says(
     async def run() -> object:
         client, _ = await create_api_client(kubeconfig=str(cluster.kubeconfig))
         async with KubernetesClient(client, timeout_seconds=SECONDS) as kubernetes, asyncio.timeout(SECONDS):
-            return await exchange.happen(build_laboratory(kubernetes, make_namespace()))
+            outcome = await exchange.happen(build_laboratory(kubernetes, make_namespace()))
+        # https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown: TLS ends after the session has.
+        await asyncio.sleep(0.25)
+        return outcome
 
     cluster.define(CRD)
 

@@ -16,7 +16,7 @@ from estimatesync_operator.callback.settings import CallbackSettings
 from estimatesync_operator.core.ports import CallbackAttempt
 from sample_attic_tech.receiver import running_receiver
 
-MANY = 500
+MANY = 200
 HOLE = "black-hole.test"
 SYNCS = [EstimateSync(metadata=Metadata(name=f"est-{number}", uid=f"u{number}")) for number in range(MANY)]
 REFERENCE = SecretKeyRef(name="alive", key="url")

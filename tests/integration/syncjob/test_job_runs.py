@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
-from sample_attic_tech import RunningSample, build_older_version
+from estimatesync_contract.timestamps import format_timestamp
+from sample_attic_tech import Request, RunningSample, build_older_version
 
 Fill = Callable[..., list[dict[str, Any]]]
 Query = Callable[..., list[Any]]
@@ -187,27 +188,24 @@ def test_no_text_is_too_long_and_nul_is_dropped(jobs: Any, sample: RunningSample
 
 
 def test_of_an_estimate_that_comes_twice_the_newest_version_counts_once(
-    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, read_clock: Callable[[], datetime]
 ) -> None:
-    records = fill(20)
-    moved = {"id": records[0]["id"], "createdAt": "2025-10-16T13:00:00.000Z", "updatedAt": "2025-10-16T13:59:00.000Z"}
+    """It is edited when its page is asked for, and again when the closing pass asks what has changed."""
+    edited = fill(30)[15]["id"]
+    edits = {"2": "with its page", "of a pass": "with the pass"}
 
-    def move_to_the_end(request: Any) -> None:
-        if request.parameters.get("page") == "2":
-            sample.store.update(records[0]["id"], moved | {"name": "edited meanwhile"})
+    def edit(request: Request) -> None:
+        page = "of a pass" if "%5Bor%5D" in request.query_string else request.parameters.get("page", "")
+        if name := edits.pop(page, None):
+            sample.store.update(edited, {"name": name, "updatedAt": format_timestamp(read_clock())})
 
-    sample.store.update(records[0]["id"], {"createdAt": "2025-01-01T00:00:00.000Z"})
-    sample.on_request = move_to_the_end
+    sample.on_request = edit
     job = jobs.run(sample, SYNC_PAGE_SIZE="10")
 
     results = job.result.results
-    assert results.new_estimates == results.total_processed
-    assert query("SELECT count(*), count(DISTINCT attic_tech_estimate_id) FROM botzilla.estimate") == [
-        (results.total_processed, results.total_processed)
-    ]
-    assert query("SELECT name FROM botzilla.estimate WHERE attic_tech_estimate_id = %s", records[0]["id"]) == [
-        "edited meanwhile"
-    ]
+    assert (results.new_estimates, results.total_processed) == (30, 30)
+    assert query("SELECT count(*), count(DISTINCT attic_tech_estimate_id) FROM botzilla.estimate") == [(30, 30)]
+    assert query("SELECT name FROM botzilla.estimate WHERE attic_tech_estimate_id = %s", edited) == ["with the pass"]
 
 
 def test_memory_does_not_grow_with_the_number_of_estimates(jobs: Any, sample: RunningSample, fill: Fill) -> None:
