@@ -149,6 +149,12 @@ def test_pages_shrink_behind_what_may_have_been_requested_where_records_turn_hea
     assert plan_after(plan, build_page(11, records=800)) == plan
 
 
+def test_one_light_page_among_heavy_ones_lets_no_page_grow() -> None:
+    heavy = plan_after(build_plan(page_size=None, ahead=8), build_page(total_pages=2000, record_bytes=45_000))
+
+    assert plan_after(heavy, build_page(3, record_bytes=1_000)) == heavy
+
+
 def test_a_size_that_a_person_has_chosen_does_not_grow() -> None:
     plan = plan_after(build_plan(page_size=100, ahead=8), build_page(total_pages=2000, seconds=2.0))
 
