@@ -130,19 +130,21 @@ browser: $(INSTALLED) ## Make sure that there is a Chromium for the tests of the
 	@$(BIN)/python -m estimatesync_demo.browsers >/dev/null || { apt-get update --quiet=2 && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium fonts-noto-color-emoji; }
 
+# $(call install_for_tests,program,package)
+define install_for_tests
+@test -x $(1) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
+    || { echo "there is no $(1): its tests are skipped" >&2; exit 1; }
+@test -x $(1) || { apt-get update --quiet=2 && \
+    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $(2); }
+endef
+
 .PHONY: oldest-postgres
 oldest-postgres: ## Make sure that there is the oldest PostgreSQL that is supported, for the tests (apt, as root on Debian)
-	@test -x /usr/lib/postgresql/15/bin/postgres || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
-	    || { echo "PostgreSQL 15 is not in /usr/lib/postgresql/15: its tests are skipped" >&2; exit 1; }
-	@test -x /usr/lib/postgresql/15/bin/postgres || { apt-get update --quiet=2 && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends postgresql-15; }
+	$(call install_for_tests,/usr/lib/postgresql/15/bin/postgres,postgresql-15)
 
 .PHONY: pgbouncer
 pgbouncer: ## Make sure that there is a PgBouncer for its tests (apt, as root on Debian)
-	@test -x /usr/sbin/pgbouncer || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; } \
-	    || { echo "there is no /usr/sbin/pgbouncer: its tests are skipped" >&2; exit 1; }
-	@test -x /usr/sbin/pgbouncer || { apt-get update --quiet=2 && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends pgbouncer; }
+	$(call install_for_tests,/usr/sbin/pgbouncer,pgbouncer)
 
 .PHONY: screenshots
 screenshots: $(INSTALLED) ## Take the pictures of the status page in docs/images again
