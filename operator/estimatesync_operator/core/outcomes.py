@@ -75,19 +75,22 @@ def find_success(job: JobObservation, sync: EstimateSync) -> Outcome | None:
 
 def judge_unnoticed_failure(job: JobObservation, sync: EstimateSync) -> Outcome:
     """Judge a run that has failed beside containers that go on, as its job will once they have ended."""
-    is_last = job.exit_code not in {ExitCode.PERMANENT, ExitCode.DONE}
     counted = msgspec.structs.replace(
         job,
         state=JobState.FAILED,
         failed_runs=job.failed_runs + 1,
-        failure_reason=_RETRIES_EXHAUSTED if is_last else None,
+        failure_reason=_RETRIES_EXHAUSTED if _is_retryable(job) else None,
     )
     return compute_outcome(counted, sync)
 
 
 def may_follow(job: JobObservation, sync: EstimateSync) -> bool:
     """Return whether another run may follow the one that has failed, once its pod has ended."""
-    return job.exit_code not in {ExitCode.PERMANENT, ExitCode.DONE} and job.failed_runs < sync.spec.max_retries
+    return _is_retryable(job) and job.failed_runs < sync.spec.max_retries
+
+
+def _is_retryable(job: JobObservation) -> bool:
+    return job.exit_code not in {ExitCode.PERMANENT, ExitCode.DONE}
 
 
 def _judge_own_end(sync: EstimateSync, given_up_after: timedelta | None) -> Outcome | None:

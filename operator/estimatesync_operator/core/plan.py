@@ -175,12 +175,11 @@ def _plan_unnoticed_failure(
     if outcome.reason not in ENDS:
         return None
     has_had_time = _has_had_time(seen, now)
-    if may_follow(job, sync) and not seen.may_stop_run:
+    if not may_follow(job, sync):
+        return _plan_end(sync, outcome, seen, now, settings) if seen.log or has_had_time else None
+    if not seen.may_stop_run:
         return _plan_end(sync, msgspec.structs.replace(outcome, message=outcome.message + _KEPT), seen, now, settings)
-    if may_follow(job, sync):
-        stop = Plan(action=Action.STOP_RUN, pod=job.ended_pod, requeue_after=_STOPPING_TICK)
-        return stop if has_had_time else None
-    return _plan_end(sync, outcome, seen, now, settings) if seen.log or has_had_time else None
+    return Plan(action=Action.STOP_RUN, pod=job.ended_pod, requeue_after=_STOPPING_TICK) if has_had_time else None
 
 
 def _has_ended(job: JobObservation, *, is_ending: bool, now: datetime, limit: timedelta) -> bool:
