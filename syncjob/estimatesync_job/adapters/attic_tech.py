@@ -121,7 +121,7 @@ class AtticTech:
         self._were_fields_accepted = False
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
-        self._clock = compute_later()
+        self._clock: datetime | None = None
         self._limiter: Final = AdaptiveLimiter(settings.concurrency)
         self._retries: Final = Retries(policy, log=log, ends_at=ends_at)
 

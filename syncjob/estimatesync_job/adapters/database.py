@@ -377,21 +377,21 @@ async def open_postgres(settings: Settings, *, answer_seconds: float = ANSWER_SE
 
 async def _open_transaction(connection: AsyncConnection, settings: Settings) -> Opening:
     """Begin, and only where tables or columns are missing write them first: looking for them costs no message."""
+    refused: InsufficientPrivilege | None = None
     try:
         opening = await _fetch_opening(connection, settings)
         if opening.is_migrated:
             return opening
     except (UndefinedTable, UndefinedColumn):
         pass
-    except InsufficientPrivilege:
-        # A view without rights, or policies with row_security off: what stands in the way is then the cause.
-        await connection.rollback()
-        await begin(connection, settings.database_schema)
-        await refuse_hindrances(connection, settings.database_schema)
-        raise
+    except InsufficientPrivilege as error:
+        refused = error
     await connection.rollback()
     await begin(connection, settings.database_schema)
+    # A view without rights, or policies with row_security off, are what a missing right comes from.
     await refuse_hindrances(connection, settings.database_schema)
+    if refused:
+        raise refused
     await write_migrations(connection, schema=settings.database_schema)
     return await _fetch_opening(connection, settings)
 
