@@ -120,7 +120,7 @@ async def _sync_until_stopped(settings: Settings, log: Log, tracer: Tracer) -> S
     """
     ends_at = asyncio.get_running_loop().time() + (settings.timeout_seconds or math.inf)
     loading = asyncio.create_task(asyncio.to_thread(_load_source, settings, log, ends_at=ends_at))
-    sync = _create_sync(settings, log, tracer, loading)
+    sync = _create_sync(settings, log, tracer, loading, ends_at=ends_at)
     run = asyncio.create_task(sync.run())
     # What cannot be loaded is wrong for good: no database that cannot be reached is waited for.
     loading.add_done_callback(lambda _: run.cancel() if _find_fault(loading) else None)
@@ -160,7 +160,9 @@ def _stop_signals() -> Iterator[asyncio.Event]:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
-def _create_sync(settings: Settings, log: Log, tracer: Tracer, loading: asyncio.Task[OpenSource]) -> Sync:
+def _create_sync(
+    settings: Settings, log: Log, tracer: Tracer, loading: asyncio.Task[OpenSource], *, ends_at: float
+) -> Sync:
     open_source: OpenSource = _open_loaded(loading)
     open_store: OpenStore = open_postgres(settings)
     return Sync(
@@ -168,7 +170,7 @@ def _create_sync(settings: Settings, log: Log, tracer: Tracer, loading: asyncio.
         open_store=open_traced_store(open_store, tracer) if tracer.is_on else open_store,
         log=log,
         plan=build_plan(page_size=settings.page_size, ahead=settings.concurrency),
-        passes=PassPolicy(seconds=settings.timeout_seconds or math.inf),
+        passes=PassPolicy(ends_at=ends_at),
         max_skipped_percent=settings.max_skipped_percent,
         max_unshown_percent=settings.max_unshown_percent,
         credentials=Credentials(

@@ -125,7 +125,6 @@ class Transfer:
         self._store: Final = store
         self._log: Final = log
         self._policy: Final = passes
-        self._ends_at: Final = asyncio.get_running_loop().time() + passes.seconds
         self._concurrency: Final = concurrency
         self._invalid: Final = InvalidRecords(max_percent=max_skipped_percent)
         self._max_unshown_percent: Final = max_unshown_percent
@@ -234,7 +233,7 @@ class Transfer:
         Raises:
             SourceChangingError: There is no time left for one.
         """
-        remaining = self._ends_at - asyncio.get_running_loop().time()
+        remaining = self._policy.ends_at - asyncio.get_running_loop().time()
         pause = compute_pause(self._policy, passes=passes, remaining=remaining)
         if pause is None:
             raise SourceChangingError(

@@ -33,11 +33,11 @@ _FEW_RESPONSES: Final = 2
 
 
 class PassPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long passes go on that prove nothing, in seconds; `seconds` is the sync's own time, infinite if not known."""
+    """How long passes go on that prove nothing: pauses in seconds, and by the loop's clock the end of all."""
 
     first_pause: float = 1.0
     longest_pause: float = 60.0
-    seconds: float = math.inf
+    ends_at: float = math.inf
 
 
 def compute_pause(policy: PassPolicy, *, passes: int, remaining: float) -> float | None:
@@ -112,7 +112,7 @@ def _merge(gaps: Sequence[Gap]) -> Iterator[Gap]:
     for gap in sorted(gaps, key=_get_highest, reverse=True):
         if merged is None:
             merged = gap
-        elif merged.above is None or _get_highest(gap) > _to_number(merged.above):
+        elif merged.above is None or _get_highest(gap) > int(merged.above):
             lowest = min(_get_lowest(merged), _get_lowest(gap))
             merged = Gap(below=merged.below, above=None if math.isinf(lowest) else int(lowest))
         else:
@@ -123,15 +123,11 @@ def _merge(gaps: Sequence[Gap]) -> Iterator[Gap]:
 
 
 def _get_highest(gap: Gap) -> float:
-    return math.inf if gap.below is None else _to_number(gap.below)
+    return math.inf if gap.below is None else int(gap.below)
 
 
 def _get_lowest(gap: Gap) -> float:
-    return -math.inf if gap.above is None else _to_number(gap.above)
-
-
-def _to_number(identity: RecordId) -> int:
-    return int(identity)
+    return -math.inf if gap.above is None else int(gap.above)
 
 
 def _cut(query: ChangesQuery, ids: Sequence[int]) -> Iterator[ChangesQuery]:

@@ -280,7 +280,7 @@ def test_ids_that_are_no_numbers_end_the_sync_with_a_reason_when_its_time_is_ove
     changes = [[b'{"id":"9"}', b'{"id":"8"}', b'{"id":"7"}'], [b'{"id":"6"}']]
 
     with pytest.raises(SourceChangingError, match=r"not numbers.*1 closing passes.*in a quieter hour"):
-        run_sync(ScriptedSource(totals=[1], changes=changes), store, passes=PassPolicy(seconds=0.0))
+        run_sync(ScriptedSource(totals=[1], changes=changes), store, passes=PassPolicy(ends_at=0.0))
 
     assert store.merged is None
 

@@ -114,12 +114,13 @@ class Pod:
         """Be the program's main: sync until told to stop, then report."""
         history = self._world.history
         log: Log = self
+        ends_at = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
         sync = Sync(
-            open_source=self._open_source(log),
+            open_source=self._open_source(log, ends_at=ends_at),
             open_store=self._transaction.open(),
             log=log,
             plan=build_plan(page_size=self._page_size, ahead=history.concurrency),
-            passes=PassPolicy(seconds=TIMEOUT_SECONDS),
+            passes=PassPolicy(ends_at=ends_at),
             max_skipped_percent=history.max_skipped_percent,
             max_unshown_percent=0,
             credentials=Credentials(
@@ -191,10 +192,9 @@ class Pod:
         return fault
 
     @asynccontextmanager
-    async def _open_source(self, log: Log) -> AsyncIterator[SourcePort]:
+    async def _open_source(self, log: Log, *, ends_at: float) -> AsyncIterator[SourcePort]:
         transport = httpx.MockTransport(self._answer)
         async with httpx.AsyncClient(transport=transport, base_url=self._settings.attic_tech_url) as client:
-            ends_at = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
             source = AtticTech(client, self._settings, policy=RetryPolicy(), log=log, ends_at=ends_at)
             yield self._world.wrap_source(source)
 
