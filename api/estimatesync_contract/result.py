@@ -60,7 +60,8 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         pages: of the range, as read; absent where an earlier run has stored it all.
         skipped_ids: which estimates were skipped, the first few of them.
         unshown: what Attic Tech does not show; None when that is nothing.
-        complete_as_of: by Attic Tech's clock, when the closing pass began: nothing in the range up to it is missing.
+        complete_as_of: by Attic Tech's clock, when the closing pass began: nothing in the range up to it is missing;
+            absent where its clock does not show.
     """
 
     sync_uid: str

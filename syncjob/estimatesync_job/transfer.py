@@ -24,7 +24,7 @@ from estimatesync_job.core.closing_pass import (
     plan_continuations,
     plan_pass,
 )
-from estimatesync_job.core.coverage import FetchState, find_gap, find_tail, next_state
+from estimatesync_job.core.coverage import FetchState, are_dates_contradicted, find_gap, find_tail, next_state
 from estimatesync_job.core.errors import SourceChangingError
 from estimatesync_job.core.invalid_records import MAX_NAMED, InvalidRecords, format_name, format_problem_place
 from estimatesync_job.core.page_plan import PagePlan
@@ -133,6 +133,7 @@ class Transfer:
         self._gaps: Final[list[Gap]] = []
         self._cuts: Final[list[int]] = []
         self._passes: Final = AsyncExitStack()
+        self._are_dates_contradicted = False
 
     async def run(self, first: Awaitable[ReadPage], pages: AsyncGenerator[ReadPage, None]) -> Transferred:
         """Stage every estimate of the range; the first page has been requested already.
@@ -200,6 +201,7 @@ class Transfer:
 
     def _note(self, page: FetchedPage) -> None:
         self._evidence.update(page.evidence)
+        self._are_dates_contradicted = self._are_dates_contradicted or are_dates_contradicted(page)
         self._note_unshown(page)
         for placed in self._invalid.add(page):
             problem = placed.problem
@@ -221,7 +223,9 @@ class Transfer:
             if changes:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
             if is_proof(result, new_or_changed=changes):
-                return await self._end(state.pages, result.began_at)
+                # Where clocks differ, nobody knows which one says when the pass began.
+                began_at = None if self._are_dates_contradicted else result.began_at
+                return await self._end(state.pages, began_at)
             if not result.is_numbered:
                 passes += 1
                 await self._pause(passes)

@@ -118,10 +118,14 @@ def is_clock_contradicted(page: FetchedPage) -> bool:
 
     A stamp may be ahead of the response's Date header, or that one behind what another response has shown before.
     """
-    if page.answered_at is None:
-        return False
-    earliest = page.answered_at + OVERLAP
-    return bool((page.newest and page.newest > earliest) or (page.asked_at and page.asked_at > earliest))
+    return are_dates_contradicted(page) or bool(
+        page.answered_at and page.newest and page.newest > page.answered_at + OVERLAP
+    )
+
+
+def are_dates_contradicted(page: FetchedPage) -> bool:
+    """Whether the Date header of a response is behind that of one before it: then neither tells the time."""
+    return bool(page.answered_at and page.asked_at and page.asked_at > page.answered_at + OVERLAP)
 
 
 def find_gap(edge: FetchedPage | None, page: FetchedPage) -> Gap | None:

@@ -52,7 +52,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         results: its counts.
         pages: of the range, as read; None where another process has read them.
         complete_as_of: by Attic Tech's clock, the instant up to which nothing in the range is missing; None when
-            its responses carry no date.
+            its responses carry no date, or dates that contradict one another.
         unshown: what Attic Tech does not show; None when that is nothing.
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
     """

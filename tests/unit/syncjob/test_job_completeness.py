@@ -546,9 +546,10 @@ def test_a_clock_that_the_last_page_contradicts_proves_nothing(place: int) -> No
     ahead = {number: SKEW for number in range(40) if number != 4}
     story = tell({place: Event(kind="edit", target=6)}, ages=AGES * 8, concurrency=2, ahead=ahead)
 
-    world, table, _ = run_story(story)
+    world, table, stored = run_story(story)
 
     assert list_missing(world, table, world.passes_began[-1] - 1) == []
+    assert stored.complete_as_of is None
 
 
 @pytest.mark.parametrize("start", range(4, 8))
