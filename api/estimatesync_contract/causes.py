@@ -31,6 +31,7 @@ class Reason(StrEnum):
     SOURCE_UNAVAILABLE = "SourceUnavailable"
     SOURCE_INVALID = "SourceInvalid"
     SOURCE_CHANGING = "SourceChanging"
+    SOURCE_EMPTY = "SourceEmpty"
     FIELDS_UNSHOWN = "FieldsUnshown"
     RECORD_INVALID = "RecordInvalid"
     DATABASE_UNAVAILABLE = "DatabaseUnavailable"
@@ -255,6 +256,11 @@ CAUSES: Final = (
         reason=Reason.SOURCE_CHANGING,
         happened="Estimates whose ids are not numbers changed until the sync's time was over",
         cure="Start a new sync at a quieter hour, or with a longer timeoutSeconds",
+    ),
+    Cause(
+        reason=Reason.SOURCE_EMPTY,
+        happened="Attic Tech shows fewer estimates than there must be",
+        cure="Check what the account of ATTIC_TECH_EMAIL may read; if there are so few, lower SYNC_MIN_ESTIMATES",
     ),
     Cause(
         reason=Reason.FIELDS_UNSHOWN,

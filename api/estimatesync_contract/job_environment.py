@@ -3,7 +3,7 @@
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DateRange
+from estimatesync_contract.spec import DateRange, is_default_range
 
 SYNC_ID: Final = "SYNC_ID"
 SYNC_UID: Final = "SYNC_UID"
@@ -18,6 +18,7 @@ SYNC_LOGIN_RETRY: Final = "SYNC_LOGIN_RETRY"
 SYNC_MAX_PAGE_MEGABYTES: Final = "SYNC_MAX_PAGE_MEGABYTES"
 SYNC_MAX_UNSHOWN_PERCENT: Final = "SYNC_MAX_UNSHOWN_PERCENT"
 SYNC_SELECT_FIELDS: Final = "SYNC_SELECT_FIELDS"
+SYNC_MIN_ESTIMATES: Final = "SYNC_MIN_ESTIMATES"
 ATTIC_TECH_URL: Final = "ATTIC_TECH_URL"
 DATABASE_SCHEMA: Final = "DATABASE_SCHEMA"
 DATABASE_WAIT_SECONDS: Final = "DATABASE_WAIT_SECONDS"
@@ -36,11 +37,16 @@ SECRET_VARIABLES: Final = (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, DATABASE_URL)
 def build_job_environment(
     sync: EstimateSync, date_range: DateRange, *, traceparent: str | None = None
 ) -> dict[str, str]:
-    """The variables that come from the sync itself; deployment settings and secrets are added by who runs the job."""
+    """The variables that come from the sync itself; deployment settings and secrets are added by who runs the job.
+
+    They win over the settings: days that a person has chosen may hold as few estimates as they like.
+    """
     chosen = {} if sync.spec.page_size is None else {SYNC_PAGE_SIZE: str(sync.spec.page_size)}
     traced = {} if traceparent is None else {TRACEPARENT: traceparent}
+    unbounded = {} if _has_default_range(sync, date_range) else {SYNC_MIN_ESTIMATES: "0"}
     return {
         **chosen,
+        **unbounded,
         **traced,
         SYNC_ID: sync.name,
         SYNC_UID: sync.uid,
@@ -49,3 +55,8 @@ def build_job_environment(
         SYNC_CONCURRENCY: str(sync.spec.concurrency),
         SYNC_TIMEOUT_SECONDS: str(sync.spec.timeout_seconds),
     }
+
+
+def _has_default_range(sync: EstimateSync, date_range: DateRange) -> bool:
+    created = sync.metadata.creation_timestamp
+    return sync.spec.date_range is None or (created is not None and is_default_range(date_range, created.date()))

@@ -365,6 +365,14 @@ SYNC_MAX_UNSHOWN_PERCENT: Final = IntegerSetting(
     minimum=0,
     maximum=100,
 )
+SYNC_MIN_ESTIMATES: Final = IntegerSetting(
+    name=env.SYNC_MIN_ESTIMATES,
+    meaning="Estimates that the default days hold at least; a sync of these that finds fewer stores nothing and fails, "
+    "because Attic Tech shows its account too little. 0: as few as there are",
+    default="0",
+    minimum=0,
+    maximum=1_000_000,
+)
 SYNC_LOGIN_RETRY: Final = TextSetting(
     name=env.SYNC_LOGIN_RETRY,
     meaning="Any text, such as today's date. Once Attic Tech has refused a login, no sync tries the same credentials "

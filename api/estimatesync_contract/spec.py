@@ -28,6 +28,11 @@ def compute_default_range(today: date) -> DateRange:
     return DateRange(start=today - timedelta(days=DEFAULT_RANGE_DAYS), end=today)
 
 
+def is_default_range(days: DateRange, day: date) -> bool:
+    """Whether these are the days that a sync gets which is asked for on this day, in whatever time zone."""
+    return days == compute_default_range(days.end) and abs(days.end - day) <= timedelta(days=1)
+
+
 class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One key of one Secret in the sync's own namespace."""
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
 from estimatesync_contract.spec import DateRange
@@ -120,6 +120,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unchanged_estimates: Annotated[Count, Meta(description="Those of the updated that were equal already.")] = 0
     skipped_estimates: Annotated[Count, Meta(description="Estimates that cannot be stored; the log names them.")] = 0
     total_processed: Annotated[Count, Meta(description="New and updated together.")] = 0
+    previous_total_fetched: (
+        Annotated[Count, Meta(description="Estimates that the sync before had read, of as many days up to about here.")]
+        | UnsetType
+    ) = UNSET
 
 
 class UnshownFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

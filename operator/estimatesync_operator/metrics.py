@@ -16,7 +16,8 @@ from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.status import CallbackStatus, EstimateSyncStatus, Phase
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from msgspec import UNSET
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
@@ -46,6 +47,13 @@ class OperatorMetrics:
         self.registry.register(_CacheCollector(cache, health))
         self._finished = self._count("syncs_finished", "Syncs that have ended.", "phase", "reason")
         self._records = self._count("records", "Estimates fetched: new, changed, equal, or skipped.", "kind")
+        self._fetched = Gauge(
+            "fetched_estimates",
+            "Estimates that the newest succeeded sync has read, and the sync before it of as many days.",
+            ("sync",),
+            namespace="estimatesync",
+            registry=self.registry,
+        )
         self._attempts = self._count("callback_attempts", "Attempts to deliver a callback.", "outcome")
         self._passes = self._count("reconcile", "Reconcile passes.", "result")
         self._errors = self._count("reconcile_errors", "Passes that had to be repeated.", "kind")
@@ -93,6 +101,9 @@ class OperatorMetrics:
             self._records.labels("changed").inc(changed)
             self._records.labels("unchanged").inc(results.unchanged_estimates)
             self._records.labels("skipped").inc(results.skipped_estimates)
+            if results.previous_total_fetched is not UNSET:
+                self._fetched.labels("newest").set(results.total_fetched)
+                self._fetched.labels("previous").set(results.previous_total_fetched)
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, namespace="estimatesync", registry=self.registry)

@@ -173,6 +173,7 @@ def _create_sync(
         passes=PassPolicy(ends_at=ends_at),
         max_skipped_percent=settings.max_skipped_percent,
         max_unshown_percent=settings.max_unshown_percent,
+        min_estimates=settings.min_estimates,
         credentials=Credentials(
             url=settings.attic_tech_url,
             email=settings.attic_tech_email,

@@ -23,6 +23,7 @@ from estimatesync_contract.settings import (
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_MIN_ESTIMATES,
     SYNC_SELECT_FIELDS,
     ChoiceSetting,
     IntegerSetting,
@@ -115,7 +116,7 @@ SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
     *(SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
     *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
-    *(SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY),
+    *(SYNC_MIN_ESTIMATES, SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
     *(DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
     *(LOG_FORMAT, TRACEPARENT, TERMINATION_MESSAGE_PATH),
@@ -138,6 +139,7 @@ class Settings:
         max_unshown_percent: of the estimates, how many may lack a field that Attic Tech does not show.
         selects_fields: whether just the fields that become columns are asked for.
         login_retry: a person's word to try refused credentials once more, by any change.
+        min_estimates: fewer than so many are taken for a fault of what Attic Tech shows.
         max_page_bytes: of a page, unpacked.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
@@ -153,6 +155,7 @@ class Settings:
     timeout_seconds: int | None
     max_skipped_percent: int
     max_unshown_percent: int
+    min_estimates: int
     max_page_bytes: int
     selects_fields: bool
     login_retry: str
@@ -184,6 +187,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
         max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
         max_unshown_percent=reader.read(SYNC_MAX_UNSHOWN_PERCENT),
+        min_estimates=reader.read(SYNC_MIN_ESTIMATES),
         selects_fields=reader.read(SYNC_SELECT_FIELDS),
         login_retry=reader.read(SYNC_LOGIN_RETRY),
         max_page_bytes=reader.read(SYNC_MAX_PAGE_MEGABYTES) * 1_000_000,

@@ -15,7 +15,7 @@ from estimatesync_contract.refused_login import SALT_BYTES, Credentials, Refused
 from estimatesync_contract.status import Results
 
 from estimatesync_job.core.closing_pass import PassPolicy
-from estimatesync_job.core.errors import CredentialsRefusedError, SyncError
+from estimatesync_job.core.errors import CredentialsRefusedError, SourceEmptyError, SyncError
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
 from estimatesync_job.core.refused_login import check_refusal
@@ -40,6 +40,7 @@ class Sync:
         max_skipped_percent: int,
         max_unshown_percent: int,
         credentials: Credentials,
+        min_estimates: int = 0,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -49,6 +50,7 @@ class Sync:
         self._passes: Final = passes
         self._max_skipped_percent: Final = max_skipped_percent
         self._max_unshown_percent: Final = max_unshown_percent
+        self._min_estimates: Final = min_estimates
         self._credentials: Final = credentials
 
     async def run(self) -> None:
@@ -68,6 +70,7 @@ class Sync:
                 # The database knows whether these credentials have been refused: nothing is tried before.
                 check_refusal(await store.fetch_refused_login(), self._credentials)
                 transferred = await self._transfer(source, store, pages)
+                self._require_estimates(transferred.records)
                 self.stored = await self._merge(store, transferred)
             else:
                 self._log.write("already_stored", "🔁 [SYNC] An earlier process of this sync has stored its estimates")
@@ -83,6 +86,19 @@ class Sync:
             with suppress(SyncError):
                 await store.write_refused_login(self._build_refusal(error))
             raise
+
+    def _require_estimates(self, found: int) -> None:
+        """Take a source that shows next to nothing for what it is: a right that was lost, or another Attic Tech.
+
+        Raises:
+            SourceEmptyError: There are fewer than there must be.
+        """
+        if found < self._min_estimates:
+            raise SourceEmptyError(
+                f"Attic Tech shows too few estimates: {found} in these days, where there must be at least "
+                f"{self._min_estimates}. Nothing was stored; check what the account of ATTIC_TECH_EMAIL may read, and "
+                "ATTIC_TECH_URL. If there are so few, lower SYNC_MIN_ESTIMATES."
+            )
 
     def _build_refusal(self, error: CredentialsRefusedError) -> RefusedLogin:
         salt = secrets.token_bytes(SALT_BYTES)

@@ -76,8 +76,8 @@ def use_operator_metrics() -> OperatorMetrics:
     cache.upsert(sync)
     health.note_event("estimatesyncs", now=NOW)
     metrics = OperatorMetrics(cache, health)
-    delivered = CallbackStatus(state=CallbackState.DELIVERED, attempts=1)
-    done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, results=Results(), callback=delivered)
+    delivered, counts = CallbackStatus(state=CallbackState.DELIVERED, attempts=1), Results(previous_total_fetched=0)
+    done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, results=counts, callback=delivered)
     metrics.record_change(sync, done)
     metrics.record_pass("defect", 0.1)
     return metrics

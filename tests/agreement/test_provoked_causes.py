@@ -61,6 +61,7 @@ PROVOKED = {
         f"{JOB_TESTS}/test_job_changing_source.py"
         "::test_ids_that_are_no_numbers_and_change_until_the_syncs_time_is_over_change_no_row_and_may_be_retried"
     ),
+    Reason.SOURCE_EMPTY: f"{JOB_TESTS}/test_job_few_estimates.py::test_too_few_estimates_change_no_row",
     Reason.FIELDS_UNSHOWN: f"{JOB_TESTS}/test_job_unshown_fields.py::test_too_much_that_is_not_shown_changes_no_row",
     Reason.RECORD_INVALID: f"{JOB_TESTS}/test_job_runs.py::test_a_record_that_cannot_be_stored_stores_nothing_at_all",
     Reason.DATABASE_UNAVAILABLE: f"{CAUSES_TEST}::test_retries_that_run_out_are_counted_in_the_cause",

@@ -5,7 +5,7 @@ yet, because Make.com learns the fields from its first sample. Names are spelt a
 """
 
 from datetime import date, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -121,6 +121,9 @@ class ResultsBody(Body, frozen=True, kw_only=True):
     unchanged_estimates: Annotated[int, Meta(ge=0, description="How many of the updated were equal already.")]
     skipped_estimates: Count
     total_processed: Count
+    previous_total_fetched: Annotated[
+        Count | None, Meta(description="What the sync before had fetched, of as many days up to about these.")
+    ]
 
 
 class UnshownBody(Body, frozen=True, kw_only=True):
@@ -283,7 +286,11 @@ def _to_progress_body(progress: Progress | None) -> ProgressBody | None:
 
 
 def _to_results_body(results: Results | None) -> ResultsBody | None:
-    return ResultsBody(**msgspec.structs.asdict(results)) if results else None
+    if results is None:
+        return None
+    counts = msgspec.structs.asdict(results)
+    shown: dict[str, Any] = {name: None if count is UNSET else count for name, count in counts.items()}
+    return ResultsBody(**shown)
 
 
 def _to_callback_body(callback: CallbackStatus) -> CallbackBody:

@@ -55,7 +55,12 @@ _FINISHED: Final = EstimateSync(
         duration_seconds=487,
         progress=build_progress(page=17, total_pages=17, fetched=1609),
         results=Results(
-            total_fetched=1609, new_estimates=45, updated_estimates=1564, unchanged_estimates=1500, total_processed=1609
+            total_fetched=1609,
+            new_estimates=45,
+            updated_estimates=1564,
+            unchanged_estimates=1500,
+            total_processed=1609,
+            previous_total_fetched=1597,
         ),
         callback=CallbackStatus(
             state=CallbackState.DELIVERED,

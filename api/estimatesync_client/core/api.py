@@ -64,6 +64,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     updated_estimates: int = 0
     unchanged_estimates: int = 0
     skipped_estimates: int = 0
+    previous_total_fetched: int | None = None
 
 
 class Unshown(msgspec.Struct, frozen=True, kw_only=True):

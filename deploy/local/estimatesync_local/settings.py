@@ -33,6 +33,7 @@ from estimatesync_contract.settings import (
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_MIN_ESTIMATES,
     SYNC_SELECT_FIELDS,
     IntegerSetting,
     ParsedSetting,
@@ -115,6 +116,7 @@ LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
         *(
             SYNC_MAX_SKIPPED_PERCENT,
             SYNC_MAX_UNSHOWN_PERCENT,
+            SYNC_MIN_ESTIMATES,
             SYNC_MAX_PAGE_MEGABYTES,
             SYNC_SELECT_FIELDS,
             SYNC_LOGIN_RETRY,

@@ -152,6 +152,8 @@ def _succeed(result: SyncResult) -> Outcome:
     message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
     if counts.skipped_estimates:
         message += f", Skipped: {counts.skipped_estimates}"
+    if (before := counts.previous_total_fetched) and counts.total_fetched < before / 2:
+        message += f". Attic Tech has shown {counts.total_fetched} estimates, and {before} the time before"
     if (unshown := result.unshown) is not None:
         fields = ", ".join(unshown.fields)
         message += f". Attic Tech does not show {fields} of {unshown.estimates}: what is stored of these is kept"

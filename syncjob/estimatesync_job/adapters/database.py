@@ -342,7 +342,8 @@ class PostgresStore:
 def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
     if row is None:
         return None
-    fetched, new, updated, unchanged, skipped, unshown, processed, complete_as_of, skipped_ids, unshown_fields = row
+    fetched, new, updated, unchanged, skipped, unshown, processed, *others = row
+    complete_as_of, skipped_ids, unshown_fields, previous = others
     results = Results(
         total_fetched=fetched,
         new_estimates=new,
@@ -350,6 +351,7 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
         unchanged_estimates=unchanged,
         skipped_estimates=skipped,
         total_processed=processed,
+        previous_total_fetched=msgspec.UNSET if previous is None else previous,
     )
     return StoredRun(
         results=results,

@@ -8,6 +8,7 @@ SyncError
 ├── SourceUnavailableError    source   retryable  Attic Tech cannot answer now
 │   └── TransientSourceError  source   retryable  one request failed; the next may not
 ├── SourceChangingError       source   retryable  ids that are no numbers change faster than they can be read
+├── SourceEmptyError          account  permanent  Attic Tech shows fewer estimates than there must be
 ├── FieldsUnshownError        account  permanent  Attic Tech does not show what the rows need
 ├── RecordInvalidError        record   permanent  a record cannot become a row
 ├── DatabaseRefusedError      database permanent  PostgreSQL refuses
@@ -52,6 +53,10 @@ class SourceChangingError(SyncError):
     """Until its time was over, each closing pass over ids that are no numbers found more changes."""
 
 
+class SourceEmptyError(SyncError):
+    """Attic Tech shows fewer estimates than there must be; the message says how many."""
+
+
 class TransientSourceError(SourceUnavailableError):
     """One request failed in a way that the next may not."""
 
@@ -94,6 +99,7 @@ _OUTCOMES: Final[tuple[tuple[type[SyncError], Reason, ExitCode], ...]] = (
     (SourceInvalidError, Reason.SOURCE_INVALID, ExitCode.PERMANENT),
     (SourceUnavailableError, Reason.SOURCE_UNAVAILABLE, ExitCode.RETRYABLE),
     (SourceChangingError, Reason.SOURCE_CHANGING, ExitCode.RETRYABLE),
+    (SourceEmptyError, Reason.SOURCE_EMPTY, ExitCode.PERMANENT),
     (FieldsUnshownError, Reason.FIELDS_UNSHOWN, ExitCode.PERMANENT),
     (RecordInvalidError, Reason.RECORD_INVALID, ExitCode.PERMANENT),
     (DatabaseRefusedError, Reason.DATABASE_REFUSED, ExitCode.PERMANENT),

@@ -101,14 +101,23 @@ counts AS (
 INSERT INTO sync_run (
     uid, sync_name, start_date, end_date,
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, committed_at, complete_as_of,
-    skipped_estimates, skipped_ids, unshown_estimates, unshown_fields
+    skipped_estimates, skipped_ids, unshown_estimates, unshown_fields, previous_total_fetched
 )
 SELECT
     %(sync_uid)s, %(sync_name)s, %(start_date)s, %(end_date)s,
     processed + %(skipped)s, inserted, processed - inserted, processed - inserted - changed, processed,
     statement_timestamp(), %(complete_as_of)s, %(skipped)s, %(skipped_ids)s::text[],
-    %(unshown)s, %(unshown_fields)s::text[]
+    %(unshown)s, %(unshown_fields)s::text[],
+    (
+        SELECT run.total_fetched
+        FROM sync_run AS run
+        WHERE
+            run.end_date - run.start_date = %(end_date)s - %(start_date)s
+            AND run.end_date BETWEEN %(end_date)s - 7 AND %(end_date)s + 7
+        ORDER BY run.committed_at DESC
+        LIMIT 1
+    )
 FROM counts
 RETURNING
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates,
-    unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields
+    unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields, previous_total_fetched

@@ -141,6 +141,7 @@ RULES: Final[dict[str, Schema]] = {
     "sync.databaseWaitSeconds": _bounds(shared.DATABASE_WAIT_SECONDS),
     "sync.maxSkippedPercent": _bounds(shared.SYNC_MAX_SKIPPED_PERCENT),
     "sync.maxUnshownPercent": _bounds(shared.SYNC_MAX_UNSHOWN_PERCENT),
+    "sync.minEstimates": _bounds(shared.SYNC_MIN_ESTIMATES),
     "sync.maxPageMegabytes": _bounds(shared.SYNC_MAX_PAGE_MEGABYTES),
     "sync.loginRetry": {"type": "string", "maxLength": 64},
     "sync.logFormat": _choices(operator.SYNC_LOG_FORMAT),

@@ -222,7 +222,7 @@ _PROGRAM_ERRORS: Final = {
     Fate.SIDECAR_ON_LOST_NODE: (Reason.INTERRUPTED,),
     Fate.FAILS_FOR_GOOD: (
         *(Reason.LOGIN_FAILED, Reason.SOURCE_INVALID, Reason.RECORD_INVALID, Reason.DATABASE_REFUSED),
-        *(Reason.CONFIGURATION_INVALID, Reason.FIELDS_UNSHOWN),
+        *(Reason.CONFIGURATION_INVALID, Reason.FIELDS_UNSHOWN, Reason.SOURCE_EMPTY),
     ),
 }
 CELLS: Final = tuple((point, fault) for point in Point for fault in CALL_FAULTS if can_meet(point, fault))

@@ -1,14 +1,16 @@
 import json
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
 
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+OTHER_DAYS = DateRange(start=date(2025, 10, 1), end=date(2025, 10, 16))
 MakeSettings = Callable[..., JobSettings]
 
 SPEC = EstimateSyncSpec(page_size=50, concurrency=2, timeout_seconds=900, max_retries=1)
@@ -170,6 +172,28 @@ def test_a_deployment_cannot_shadow_what_the_sync_says(
     (container,) = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]["containers"]
 
     assert [v["value"] for v in container["env"] if v["name"] == "SYNC_UID"] == ["uid-a"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "bound"),
+    [
+        pytest.param(EstimateSyncSpec(), "500", id="nobody has chosen the days"),
+        pytest.param(EstimateSyncSpec(date_range=RANGE), "500", id="the default days, as the API writes them down"),
+        pytest.param(EstimateSyncSpec(date_range=OTHER_DAYS), "0", id="chosen days"),
+    ],
+)
+def test_only_the_default_days_must_have_a_number_of_estimates(
+    make_sync: Callable[..., EstimateSync], make_job_settings: MakeSettings, spec: EstimateSyncSpec, bound: str
+) -> None:
+    sync = make_sync("a")
+    metadata = msgspec.structs.replace(sync.metadata, creation_timestamp=datetime(2025, 10, 16, 14, tzinfo=UTC))
+    sync = msgspec.structs.replace(sync, metadata=metadata, spec=spec)
+    settings = make_job_settings(environment={"SYNC_MIN_ESTIMATES": "500"})
+
+    job = build_job_manifest(sync, spec.date_range or RANGE, settings)
+
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert [v["value"] for v in container["env"] if v["name"] == "SYNC_MIN_ESTIMATES"] == [bound]
 
 
 def test_the_result_is_read_from_the_file_alone_and_memory_is_bounded(container: dict[str, Any]) -> None:

@@ -97,6 +97,19 @@ def test_an_end_is_counted_with_its_records_and_its_time(instruments: Instrument
     assert kinds == {"new": 45, "changed": 64, "unchanged": 1500}
 
 
+def test_a_drop_shows_as_soon_as_there_is_something_to_compare_to(
+    instruments: Instruments, make_sync: MakeSync
+) -> None:
+    first = Results(total_fetched=1609)
+    for results in (first, Results(total_fetched=7, previous_total_fetched=1609), first):
+        done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason="Succeeded", duration_seconds=1, results=results)
+        before = [instruments.read("fetched_estimates", sync=sync) for sync in ("newest", "previous")]
+        instruments.metrics.record_change(make_sync("a", phase=Phase.RUNNING), done)
+
+    assert before == [7, 1609]
+    assert [instruments.read("fetched_estimates", sync=sync) for sync in ("newest", "previous")] == [7, 1609]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [

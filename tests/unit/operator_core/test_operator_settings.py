@@ -36,6 +36,7 @@ def test_two_settings_are_enough() -> None:
         "LOG_FORMAT": "text",
         "SYNC_MAX_SKIPPED_PERCENT": "1",
         "SYNC_MAX_UNSHOWN_PERCENT": "20",
+        "SYNC_MIN_ESTIMATES": "0",
         "SYNC_MAX_PAGE_MEGABYTES": "100",
         "SYNC_SELECT_FIELDS": "false",
         "SYNC_LOGIN_RETRY": "",

@@ -16,6 +16,7 @@ from estimatesync_operator.core.outcomes import (
     judge_unnoticed_failure,
     may_follow,
 )
+from msgspec import UNSET, UnsetType
 
 MakeSync = Callable[..., EstimateSync]
 Finished = Callable[..., JobObservation]
@@ -59,6 +60,30 @@ def test_a_success_says_what_was_left_out(
     outcome = compute_outcome(job, make_sync("a"))
 
     assert (outcome.message, outcome.unshown) == (message, unshown)
+
+
+@pytest.mark.parametrize(
+    ("fetched", "previous", "words"),
+    [
+        pytest.param(
+            7, 1609, "New: 7, Updated: 0. Attic Tech has shown 7 estimates, and 1609 the time before", id="drop"
+        ),
+        pytest.param(805, 1609, "New: 805, Updated: 0", id="half as many"),
+        pytest.param(7, 0, "New: 7, Updated: 0", id="more"),
+        pytest.param(7, UNSET, "New: 7, Updated: 0", id="the first of such days"),
+    ],
+)
+def test_a_success_says_that_far_fewer_estimates_were_shown(
+    make_sync: MakeSync, fetched: int, previous: int | UnsetType, words: str
+) -> None:
+    results = Results(total_fetched=fetched, new_estimates=fetched, previous_total_fetched=previous)
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    result = SyncResult(sync_uid="uid-a", date_range=days, results=results, seconds=1.0)
+    job = JobObservation(state=JobState.SUCCEEDED, termination_message=build_result_bytes(result).decode())
+
+    outcome = compute_outcome(job, make_sync("a"))
+
+    assert (outcome.message, outcome.results) == (words, results)
 
 
 @pytest.mark.parametrize(

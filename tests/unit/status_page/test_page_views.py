@@ -32,6 +32,7 @@ from estimatesync_contract.status import (
     ConditionStatus,
     ConditionType,
     QueuePlace,
+    Results,
     build_progress,
 )
 
@@ -340,6 +341,20 @@ def test_a_sync_that_wants_no_callback_announces_none(make_sync: Make, english: 
             ["Fetched: 1,609", "New: 45", "Updated: 1,564", "Of these, unchanged: 1,500", "Skipped: 0"],
             False,
             id="succeeded",
+        ),
+        pytest.param(
+            "succeeded",
+            {"results": Results(total_fetched=7, new_estimates=7, previous_total_fetched=1609)},
+            [
+                "Fetched: 7",
+                "New: 7",
+                "Updated: 0",
+                "Of these, unchanged: 0",
+                "Skipped: 0",
+                "Fetched the time before: 1,609",
+            ],
+            False,
+            id="succeeded, with something to compare to",
         ),
         pytest.param("failed", {"progress": PAGE}, [], False, id="failed: nothing is stored"),
     ],

@@ -9,6 +9,7 @@ from typing import Final
 from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase, Progress, QueuePlace
+from msgspec import UNSET
 
 from estimatesync_api.core.listing import find_phase
 from estimatesync_api.core.problems import ApiError
@@ -33,6 +34,7 @@ _COUNTS: Final = (
     ("updated_estimates", "counts.updated"),
     ("unchanged_estimates", "counts.unchanged"),
     ("skipped_estimates", "counts.skipped"),
+    ("previous_total_fetched", "counts.previous"),
 )
 _MAX_SQUARES: Final = 240
 _MAX_COLUMNS: Final = 40
@@ -215,7 +217,7 @@ def _format_queue_place(queue: QueuePlace, localizer: Localizer) -> str:
 def _build_counts(sync: EstimateSync, localizer: Localizer) -> tuple[Field, ...]:
     results, progress = sync.status.results, sync.status.progress
     if results is not None and find_phase(sync) is Phase.SUCCEEDED:
-        counts = [(key, getattr(results, name)) for name, key in _COUNTS]
+        counts = [(key, count) for name, key in _COUNTS if (count := getattr(results, name)) is not UNSET]
         return tuple(Field(name=localizer.translate(key), text=localizer.format_number(count)) for key, count in counts)
     if progress is not None and not sync.is_finished:
         fetched = localizer.format_number(progress.fetched)
