@@ -34,7 +34,7 @@ from estimatesync_tracing.setup import NO_TRACER, create_tracer
 from estimatesync_tracing.spans import Tracer
 
 from estimatesync_operator.adapters.events import KubernetesEvents
-from estimatesync_operator.adapters.jobs import JobSnapshots, KubernetesJobs
+from estimatesync_operator.adapters.jobs import JobSnapshots, KubernetesJobs, check_job_settings
 from estimatesync_operator.adapters.kubernetes_api import open_kubernetes
 from estimatesync_operator.adapters.sync_store import KubernetesSyncStore, NotServedError
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
@@ -205,6 +205,7 @@ async def run_operator(
         BackendUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes() as client:
+        await check_job_settings(client, settings.namespace, settings.job)
         cache, health = SyncCache(default_ttl=settings.reconciler.default_ttl), WatchHealth()
         metrics = OperatorMetrics(cache, health)
         sender = HttpCallbackSender(

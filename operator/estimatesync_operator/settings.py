@@ -30,7 +30,8 @@ from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHO
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
 from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
-from estimatesync_operator.core.job_manifest import JobSettings
+from estimatesync_operator.core.job_manifest import JobSettings, find_conflicts
+from estimatesync_operator.core.job_template import JobTemplate, parse_job_template
 from estimatesync_operator.core.plan import ReconcilerSettings
 
 MAX_SUSPENDED_SECONDS: Final = 31_536_000
@@ -205,11 +206,23 @@ SYNC_TRACE_HEADERS_SECRET: Final = TextSetting(
     name="SYNC_TRACE_HEADERS_SECRET",
     meaning="Name of a Secret whose `OTEL_EXPORTER_OTLP_HEADERS` sync pods send to the collector",
 )
-SYNC_CPU_REQUEST: Final = TextSetting(name="SYNC_CPU_REQUEST", meaning="CPU request of a sync pod", default="100m")
-SYNC_MEMORY_REQUEST: Final = TextSetting(
-    name="SYNC_MEMORY_REQUEST", meaning="Memory request of a sync pod", default="128Mi"
+SYNC_JOB_TEMPLATE: Final = ParsedSetting[JobTemplate](
+    name="SYNC_JOB_TEMPLATE",
+    meaning="What the job of a sync has in addition, as a Job in JSON: labels and annotations of the job and its pod;"
+    " of the pod `affinity`, `topologySpreadConstraints`, `runtimeClassName`, `initContainers` (native sidecars, too),"
+    " `volumes` and the users of `securityContext`; of the container `sync` its `resources`, `env` and `volumeMounts`",
+    default="{}",
+    parser=parse_job_template,
 )
-SYNC_MEMORY_LIMIT: Final = TextSetting(name="SYNC_MEMORY_LIMIT", meaning="Memory limit of a sync pod", default="512Mi")
+SYNC_CPU_REQUEST: Final = TextSetting(
+    name="SYNC_CPU_REQUEST", meaning="CPU request of a sync pod, unless the template has `resources`", default="100m"
+)
+SYNC_MEMORY_REQUEST: Final = TextSetting(
+    name="SYNC_MEMORY_REQUEST", meaning="The same for its memory request", default="128Mi"
+)
+SYNC_MEMORY_LIMIT: Final = TextSetting(
+    name="SYNC_MEMORY_LIMIT", meaning="The same for its memory limit", default="512Mi"
+)
 SYNC_NODE_SELECTOR: Final = ParsedSetting[dict[str, str]](
     name="SYNC_NODE_SELECTOR",
     meaning="Labels that its node must have, `key=value,key=value`",
@@ -238,7 +251,8 @@ SYNC_NO_PROXY: Final = TextSetting(
 _PROXIES: Final = (SYNC_HTTPS_PROXY, SYNC_HTTP_PROXY, SYNC_NO_PROXY)
 JOB_SETTINGS: Final = (
     *(SYNC_IMAGE, SYNC_IMAGE_PULL_POLICY, SYNC_IMAGE_PULL_SECRETS, SYNC_SERVICE_ACCOUNT, SYNC_CREDENTIALS_SECRET),
-    *(SYNC_CA_CONFIG_MAP, SYNC_TRACE_HEADERS_SECRET, SYNC_CPU_REQUEST, SYNC_MEMORY_REQUEST, SYNC_MEMORY_LIMIT),
+    *(SYNC_CA_CONFIG_MAP, SYNC_TRACE_HEADERS_SECRET, SYNC_JOB_TEMPLATE),
+    *(SYNC_CPU_REQUEST, SYNC_MEMORY_REQUEST, SYNC_MEMORY_LIMIT),
     *(SYNC_NODE_SELECTOR, SYNC_TOLERATIONS, SYNC_PRIORITY_CLASS, *_PROXIES),
 )
 """What only a cluster's jobs have."""
@@ -295,7 +309,7 @@ def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
 
 
 def _read_job_settings(reader: SettingsReader, tracing: TracingSettings) -> JobSettings:
-    return JobSettings(
+    settings = JobSettings(
         image=reader.read(SYNC_IMAGE),
         image_pull_policy=reader.read(SYNC_IMAGE_PULL_POLICY),
         service_account=reader.read(SYNC_SERVICE_ACCOUNT),
@@ -305,12 +319,16 @@ def _read_job_settings(reader: SettingsReader, tracing: TracingSettings) -> JobS
         tolerations=reader.read(SYNC_TOLERATIONS),
         priority_class=reader.read(SYNC_PRIORITY_CLASS),
         authorities=reader.read(SYNC_CA_CONFIG_MAP),
-        cpu_request=reader.read(SYNC_CPU_REQUEST),
-        memory_request=reader.read(SYNC_MEMORY_REQUEST),
-        memory_limit=reader.read(SYNC_MEMORY_LIMIT),
+        resources={
+            "requests": {"cpu": reader.read(SYNC_CPU_REQUEST), "memory": reader.read(SYNC_MEMORY_REQUEST)},
+            "limits": {"memory": reader.read(SYNC_MEMORY_LIMIT)},
+        },
+        template=reader.read(SYNC_JOB_TEMPLATE),
         environment={**_read_proxies(reader), **read_program_environment(reader), **tracing.public_variables},
         trace_headers_secret=reader.read(SYNC_TRACE_HEADERS_SECRET),
     )
+    reader.faults += [f"{SYNC_JOB_TEMPLATE.name} {conflict}" for conflict in find_conflicts(settings)]
+    return settings
 
 
 def _read_proxies(reader: SettingsReader) -> dict[str, str]:

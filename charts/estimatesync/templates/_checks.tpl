@@ -57,6 +57,13 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $old, $place := include "estimatesync.oldResources" . | fromYaml -}}
+{{- $amounts := get ($.Values.sync.resources | default dict) $place.group | default dict -}}
+{{- $given := get $amounts $place.name | toString -}}
+{{- if and (get $.Values.sync $old) (not (has $given (list "" $place.default (toString (get $.Values.sync $old))))) -}}
+{{- $faults = append $faults (printf "sync.%s: it is the old name of sync.resources.%s.%s, which says something else; remove it" $old $place.group $place.name) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- $faults = append $faults "ingress.host: set the host name under which the API is published" -}}
 {{- end -}}
@@ -96,6 +103,13 @@
 {{- end -}}
 {{- if and .Values.admissionPolicy.enabled (semverCompare "<1.30.0-0" .Capabilities.KubeVersion.Version) -}}
 {{- $faults = append $faults (printf "admissionPolicy.enabled: it needs Kubernetes 1.30, and this is %s" .Capabilities.KubeVersion.Version) -}}
+{{- end -}}
+{{- if .Values.admissionPolicy.enabled -}}
+{{- range .Values.sync.extraVolumes -}}
+{{- if not (include "estimatesync.policyVolume" .) -}}
+{{- $faults = append $faults (printf "sync.extraVolumes: admissionPolicy.enabled allows emptyDir, configMap, secret, persistentVolumeClaim and csi; %s is none of these" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if $faults -}}
 {{- fail (printf "\n\nThese values need attention:\n  - %s\n" (join "\n  - " $faults)) -}}

@@ -133,3 +133,14 @@ left out, as the API server does: whoever compares, such as Argo CD, would see a
 {{- define "estimatesync.leastReplicas" -}}
 {{- ternary .Values.api.autoscaling.minReplicas .Values.api.replicas .Values.api.autoscaling.enabled -}}
 {{- end -}}
+
+{{/* The old names that are among the values, each with what it is called now, as a list. */}}
+{{- define "estimatesync.oldNames" -}}
+{{- $notes := list -}}
+{{- range $old, $place := include "estimatesync.oldResources" . | fromYaml -}}
+{{- if get $.Values.sync $old -}}
+{{- $notes = append $notes (printf "sync.%s is sync.resources.%s.%s now" $old $place.group $place.name) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $notes -}}
+{{- end -}}

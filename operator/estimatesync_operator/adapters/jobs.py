@@ -1,8 +1,9 @@
-"""Kubernetes Jobs as the runner of syncs.
+"""Kubernetes Jobs as the runner of syncs, and whether the API server would take such a job at all.
 
 A job that the watch has just shown is good for one observation: what came a moment ago need not be fetched again.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -11,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import JOB_LABEL_SELECTOR, LABEL_SYNC, SYNC_CONTAINER, build_job_name
+from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.spec import DateRange
 from estimatesync_kubernetes.client import KubernetesClient, Propagation, Query, build_path
 from estimatesync_kubernetes.errors import (
@@ -23,7 +25,7 @@ from estimatesync_kubernetes.errors import (
 )
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
-from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
+from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest, build_sample_manifest
 from estimatesync_operator.core.job_observation import (
     ABSENT_JOB,
     JobObservation,
@@ -43,12 +45,19 @@ from estimatesync_operator.core.ports import (
     RunKeptError,
 )
 
+logger = logging.getLogger(__name__)
+
 Raw = dict[str, Any]
 
 _FRESH_SECONDS: Final = 1.0
 _PURGE_ABOVE: Final = 100
 _REFUSAL_CODES: Final = frozenset({400, 403, 404, 422, 500})
 """500 is what an admission webhook that does not answer looks like: people must see it, and it must have an end."""
+
+_STRICT: Final = {"fieldValidation": "Strict"}
+"""An unknown field is refused, where the API server would drop it: a misspelt one would have no effect."""
+_FOR_GOOD: Final = (" is invalid: ", "strict decoding error: ")
+"""How the API server begins what it will never take; a policy, a quota or a webhook may think otherwise tomorrow."""
 
 _LOG_TAIL_LINES: Final = 200
 """Enough to find the newest page lines when 32 pages are in flight."""
@@ -92,6 +101,26 @@ def _is_fresh(seen_at: float, now: float) -> bool:
 def is_refusal(error: StatusError) -> bool:
     """Distinguish a job that is refused from an API server, or a proxy before it, that has a bad moment."""
     return error.code in _REFUSAL_CODES and not isinstance(error, NotInstalledError)
+
+
+async def check_job_settings(client: KubernetesClient, namespace: str, settings: JobSettings) -> None:
+    """Have the API server judge the job of a sync that there is not, and store none.
+
+    Raises:
+        SettingsError: It would never take such a job.
+        BackendUnavailableError: That is not known yet.
+    """
+    sample = build_sample_manifest(settings, namespace)
+    with translate_failures("checking what jobs are made of"):
+        try:
+            path = build_path("batch/v1", namespace, "jobs")
+            await client.create(path, sample, {**_STRICT, "dryRun": "All"})
+        except StatusError as error:
+            if any(words in error.message for words in _FOR_GOOD):
+                raise SettingsError([f"The API server takes no job like this: {error.message}"]) from error
+            if not is_refusal(error):
+                raise
+            logger.warning("the API server would not take the job of a sync now: %s", error.explanation)
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -138,7 +167,7 @@ class KubernetesJobs:
         manifest = build_job_manifest(sync, date_range, self._settings, traceparent=self._format_trace(sync))
         with translate_failures(f"creating the job of {sync.name}"):
             try:
-                await self._client.create(self._path(), manifest)
+                await self._client.create(self._path(), manifest, _STRICT)
             except AlreadyExistsError as error:
                 raise JobNameTakenError(sync.name) from error
             except StatusError as error:

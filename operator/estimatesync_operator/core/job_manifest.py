@@ -4,11 +4,12 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
+from datetime import date
 from typing import Any, Final
 
 import msgspec
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import (
     API_VERSION,
     KIND,
@@ -21,8 +22,10 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.result import ExitCode
-from estimatesync_contract.spec import DateRange
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_tracing.settings import HEADERS
+
+from estimatesync_operator.core.job_template import AddedMetadata, JobTemplate
 
 _UNPRIVILEGED_USER: Final = 65532
 _GRACE_SECONDS: Final = 10
@@ -33,6 +36,17 @@ _AUTHORITIES_FILE: Final = f"{_AUTHORITIES_PATH}/ca.crt"
 _AUTHORITY_VARIABLES: Final = ("SSL_CERT_FILE", "PGSSLROOTCERT")
 """What httpx and libpq read; the second counts for `sslmode=verify-full` when DATABASE_URL names no sslrootcert."""
 
+_POD_SECURITY: Final = {
+    "runAsNonRoot": True,
+    "runAsUser": _UNPRIVILEGED_USER,
+    "runAsGroup": _UNPRIVILEGED_USER,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_CONTAINER_SECURITY: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 _POD_FAILURE_POLICY: Final = {
     "rules": [
         {
@@ -64,9 +78,10 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: the cluster's default."""
     authorities: str
     """Name of the ConfigMap whose ca.crt holds the certificate authorities to trust; empty: the usual ones."""
-    cpu_request: str
-    memory_request: str
-    memory_limit: str
+    resources: dict[str, Any]
+    """As in a container, where the template says nothing about them."""
+    template: JobTemplate = JobTemplate()
+    """What the deployment adds."""
     environment: dict[str, str]
     """Deployment settings of the sync program: source URL, database schema, log format, time zone, traces."""
     trace_headers_secret: str
@@ -83,7 +98,7 @@ def build_job_manifest(
         "metadata": {
             "name": build_job_name(sync.uid),
             "namespace": sync.metadata.namespace,
-            "labels": _build_labels(sync),
+            **_build_metadata(sync, settings.template.metadata),
             "ownerReferences": [_build_owner(sync)],
         },
         "spec": {
@@ -92,20 +107,51 @@ def build_job_manifest(
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": _POD_FAILURE_POLICY,
             "template": {
-                "metadata": {"labels": _build_labels(sync)},
+                "metadata": _build_metadata(sync, settings.template.pod.metadata),
                 "spec": _build_pod_spec(settings, env.build_job_environment(sync, date_range, traceparent=traceparent)),
             },
         },
     }
 
 
-def _build_labels(sync: EstimateSync) -> dict[str, str]:
-    return {
+def build_sample_manifest(settings: JobSettings, namespace: str) -> dict[str, Any]:
+    """Build the Job of a sync that there is not, with all that one may have: to be judged, never to be stored."""
+    metadata = Metadata(name="sample", namespace=namespace, uid="00000000-0000-0000-0000-000000000000")
+    day = date(2025, 1, 1)
+    sync = EstimateSync(metadata=metadata, spec=EstimateSyncSpec(page_size=100))
+    return build_job_manifest(sync, DateRange(start=day, end=day), settings, traceparent="00-0-0-00")
+
+
+def find_conflicts(settings: JobSettings) -> list[str]:
+    """Find what the template names that the operator's own job has already; each completes `NAME …`."""
+    pod = build_sample_manifest(settings, "")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    kinds = (
+        ("variable", "name", container["env"]),
+        ("volume", "name", pod["volumes"]),
+        ("mount path", "mountPath", container["volumeMounts"]),
+        ("init container", "name", pod.get("initContainers", [])),
+    )
+    return [
+        f"must not set the {kind} {name}, which is set already"
+        for kind, key, items in kinds
+        for name in _list_repeated([each.get(key) for each in items])
+    ]
+
+
+def _list_repeated(names: list[Any]) -> list[Any]:
+    return list(dict.fromkeys(name for place, name in enumerate(names) if name in names[:place]))
+
+
+def _build_metadata(sync: EstimateSync, added: AddedMetadata) -> dict[str, Any]:
+    own = {
         LABEL_NAME: MANAGED_BY,
         LABEL_COMPONENT: "sync",
         LABEL_MANAGED_BY: MANAGED_BY,
         LABEL_SYNC: sync.name,
     }
+    annotations = {"annotations": added.annotations} if added.annotations else {}
+    return {"labels": {**added.labels, **own}, **annotations}
 
 
 def _build_owner(sync: EstimateSync) -> dict[str, Any]:
@@ -114,6 +160,7 @@ def _build_owner(sync: EstimateSync) -> dict[str, Any]:
 
 
 def _build_pod_spec(settings: JobSettings, own: dict[str, str]) -> dict[str, Any]:
+    added = settings.template.pod.spec
     return {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account,
@@ -122,25 +169,30 @@ def _build_pod_spec(settings: JobSettings, own: dict[str, str]) -> dict[str, Any
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "nodeSelector": settings.node_selector,
         **_build_placement(settings),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _UNPRIVILEGED_USER,
-            "runAsGroup": _UNPRIVILEGED_USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": added.security_context.merge_into(_POD_SECURITY),
         "containers": [_build_container(settings, own)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *_build_authority_volumes(settings)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *_build_authority_volumes(settings), *added.volumes],
     }
 
 
 def _build_placement(settings: JobSettings) -> dict[str, Any]:
     """Only what a deployment chose: an empty priority class is refused, an empty list is noise."""
+    added = settings.template.pod.spec
     choices = {
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
         "tolerations": settings.tolerations,
         "priorityClassName": settings.priority_class,
+        "affinity": added.affinity,
+        "topologySpreadConstraints": list(added.topology_spread_constraints),
+        "runtimeClassName": added.runtime_class_name,
+        "initContainers": [_complete_init_container(each) for each in added.init_containers],
     }
     return {field: choice for field, choice in choices.items() if choice}
+
+
+def _complete_init_container(container: dict[str, Any]) -> dict[str, Any]:
+    """Restrict it like the sync's own, except for what it says itself; Pod Security has the last word."""
+    return {**container, "securityContext": {**_CONTAINER_SECURITY, **container.get("securityContext", {})}}
 
 
 def _build_authority_volumes(settings: JobSettings) -> list[dict[str, Any]]:
@@ -152,6 +204,7 @@ def _build_container(settings: JobSettings, own: dict[str, str]) -> dict[str, An
     trust = dict.fromkeys(_AUTHORITY_VARIABLES, _AUTHORITIES_FILE) if settings.authorities else {}
     variables = {**settings.environment, **trust, **own}
     mounts = [{"name": _AUTHORITIES, "mountPath": _AUTHORITIES_PATH, "readOnly": True}] if settings.authorities else []
+    added = settings.template.pod.spec.container
     return {
         "name": SYNC_CONTAINER,
         "image": settings.image,
@@ -161,18 +214,16 @@ def _build_container(settings: JobSettings, own: dict[str, str]) -> dict[str, An
             *({"name": name, "value": value} for name, value in sorted(variables.items())),
             *(_build_secret_variable(name, settings.credentials_secret) for name in env.SECRET_VARIABLES),
             *_build_trace_headers(settings),
+            *added.env,
         ],
-        "resources": {
-            "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
-            "limits": {"memory": settings.memory_limit},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "resources": settings.resources if added.resources is None else added.resources,
+        "securityContext": _CONTAINER_SECURITY,
         "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *mounts],  # noqa: S108 - the pod's own emptyDir
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+            *mounts,
+            *added.volume_mounts,
+        ],
     }
 
 

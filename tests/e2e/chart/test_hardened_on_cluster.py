@@ -9,6 +9,20 @@ import pytest
 
 PROFILE = Path(__file__).parents[3] / "charts" / "estimatesync" / "values-hardened.yaml"
 OTHER_WEBHOOK = "other-webhook"
+WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
+SIDECAR = {
+    "name": "proxy",
+    "image": "estimatesync-sync:0.1.0",
+    "imagePullPolicy": "IfNotPresent",
+    "restartPolicy": "Always",
+    "command": ["python", "-c", WAIT],
+    "env": [{"name": "PORT", "value": "5432"}],
+}
+BESIDE = {
+    "extraEnv": [{"name": "TAKEN", "valueFrom": {"secretKeyRef": {"name": "certificate", "key": "key"}}}],
+    "extraVolumes": [{"name": "certificate", "secret": {"secretName": "certificate"}}],
+}
+"""What a release may add to its sync pods: the policy allows it, and nothing like it."""
 
 
 def create_secret(release: Any, name: str, **values: str) -> None:
@@ -31,6 +45,8 @@ def hardened(release: Any, receiver: Any, callers: list[str]) -> Any:
     create_secret(release, "estimatesync-callback", MAKE_SYNC_CALLBACK_WEBHOOK_URL=callback["url"])
     create_secret(release, OTHER_WEBHOOK, url=f"{receiver.url}/other", unused="")
     release.values["callback"] = {"allowHttp": True, "allowPrivateTargets": True, "allowedSecrets": [OTHER_WEBHOOK]}
+    create_secret(release, "certificate", key="made up")
+    release.values["sync"] |= BESIDE
     release.values["networkPolicy"]["apiFrom"] = [{"ipBlock": {"cidr": f"{each}/32"}} for each in callers]
     release.printed = release.deploy("install", f"--values={PROFILE}")
     return release
@@ -53,10 +69,15 @@ def try_job(hardened: Any) -> Callable[[dict[str, Any]], str]:
 
 @pytest.fixture
 def ordinary_job(hardened: Any) -> dict[str, Any]:
-    """The job of a sync, as the operator sent it."""
-    name = hardened.post().json()["sync_id"]
-    hardened.wait_status(name, "succeeded")
-    (job,) = json.loads(hardened.kubectl("get", "jobs", "--output=json"))["items"]
+    """The job of a sync, as the operator sent it, with a sidecar (which the test kubelet does not run)."""
+    hardened.values["sync"]["initContainers"] = [SIDECAR]
+    hardened.deploy("upgrade", f"--values={PROFILE}")
+    hardened.post()
+
+    def read_jobs() -> list[dict[str, Any]]:
+        return list(json.loads(hardened.kubectl("get", "jobs", "--output=json"))["items"])
+
+    (job,) = hardened.wait_until("the job", read_jobs)
     metadata = {"name": "another", "ownerReferences": job["metadata"]["ownerReferences"]}
     # The API server adds labels with the job's name and uid, which another job must not have.
     labels = {name: value for name, value in job["metadata"]["labels"].items() if name.startswith("app.")}
@@ -107,6 +128,10 @@ def set_variable(name: str, value: str) -> Callable[[dict[str, Any]], None]:
     return lambda job: job["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": name, "value": value})
 
 
+def change_sidecar(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda job: job["spec"]["template"]["spec"]["initContainers"][0].update(fields)
+
+
 def change_security(**fields: Any) -> Callable[[dict[str, Any]], None]:
     return lambda job: job["spec"]["template"]["spec"]["containers"][0]["securityContext"].update(fields)
 
@@ -124,6 +149,7 @@ CALLBACK_SECRET = {"secretKeyRef": {"name": "estimatesync-callback", "key": "MAK
 CREDENTIAL = {"secretKeyRef": {"name": "estimatesync-credentials", "key": "ATTIC_TECH_PASSWORD"}}
 TOKEN = {"sources": [{"serviceAccountToken": {"path": "token"}}]}
 RUN_A_SHELL = {"exec": {"command": ["sh", "-c", "id"]}}
+AS_ROOT = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsUser": 0}
 FOREIGN_JOBS = [
     ("another image", change_container(image="busybox"), "runs the sync program's image"),
     ("another program", change_container(command=["sh", "-c", "id"]), "runs the sync program"),
@@ -165,6 +191,16 @@ FOREIGN_JOBS = [
     ("a second container", lambda job: job["spec"]["template"]["spec"]["containers"].append(SECOND), "one container"),
     ("a container before it", change_pod(initContainers=[SECOND]), "one container"),
     ("a second container", change_pod(ephemeralContainers=[SECOND]), "not allowed in pod template"),
+    ("another sidecar", change_sidecar(image="busybox"), "runs the sync program's image"),
+    ("a sidecar of another name", change_sidecar(name="sync-too"), "one container"),
+    ("a sidecar at other work", change_sidecar(command=["sh"]), "runs the sync program"),
+    ("a sidecar told more", change_sidecar(args=["x"]), "runs the sync program"),
+    ("a sidecar's probe", change_sidecar(livenessProbe=RUN_A_SHELL), "runs the sync program"),
+    ("a sidecar's variable", change_sidecar(env=[{"name": "PORT", "value": "1"}]), "variables of a sync"),
+    ("a sidecar's Secret", change_sidecar(env=[{"name": "PORT", "valueFrom": CALLBACK_SECRET}]), "no other Secret"),
+    ("a sidecar as root", change_sidecar(securityContext=AS_ROOT), "runs unprivileged"),
+    ("a sidecar without limits", change_sidecar(securityContext={}), "nothing of the node"),
+    ("the login in its place", add_variable(CREDENTIAL, name="TAKEN"), "reads no other Secret"),
     ("without an owner", lambda job: job["metadata"].pop("ownerReferences"), "belongs to an EstimateSync"),
 ]
 

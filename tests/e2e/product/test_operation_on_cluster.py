@@ -107,3 +107,22 @@ def test_an_operator_whose_metrics_port_is_taken_ends_with_what_to_do(run_scenar
 
     assert "METRICS_PORT names a port that cannot be listened on" in str(ended.value)
     assert "Traceback" not in str(ended.value)
+
+
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        pytest.param({"affinity": {"nodeAfinity": {}}}, "spec.template.spec.affinity.nodeAfinity", id="a typo"),
+        pytest.param({"runtimeClassName": "No Name"}, "spec.template.spec.runtimeClassName: Invalid", id="no name"),
+    ],
+)
+def test_an_operator_whose_jobs_could_never_be_taken_says_so_at_its_start(
+    run_scenario: Callable[..., Any], pod: dict[str, Any], words: str
+) -> None:
+    template = json.dumps({"spec": {"template": {"spec": pod}}})
+
+    with pytest.raises(ComponentError) as caught, run_scenario(with_api=False, SYNC_JOB_TEMPLATE=template):
+        pass
+
+    assert "The API server takes no job like this" in str(caught.value)
+    assert words in str(caught.value)

@@ -19,6 +19,7 @@ from estimatesync_contract.crd import build_crd
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange
 from estimatesync_operator.core.job_manifest import build_job_manifest
+from estimatesync_operator.core.job_template import JobTemplate, parse_job_template
 from estimatesync_operator.main import read_settings
 
 ROOT = Path(__file__).parents[3]
@@ -49,9 +50,20 @@ def test_the_operator_of_a_default_release_is_the_operator_of_the_default_settin
     names = {"SYNC_SERVICE_ACCOUNT": "release-estimatesync-sync"}
     names["SYNC_CREDENTIALS_SECRET"] = "release-estimatesync-credentials"
 
-    read = read_settings(read_environment(render(), "operator"))
+    operator, callback = read_settings(read_environment(render(), "operator"))
 
-    assert read == read_settings({**bare, **names})
+    # What it adds to jobs says in another place what two settings say, too.
+    template = operator.job.template
+    resources = template.pod.spec.container.resources
+    assert (template, resources) == (parse_job_template(build_template(resources)), operator.job.resources)
+    bare_job = msgspec.structs.replace(operator.job, template=JobTemplate())
+    bare_operator = msgspec.structs.replace(operator, job=bare_job)
+    assert (bare_operator, callback) == read_settings({**bare, **names})
+
+
+def build_template(resources: Any) -> str:
+    container = {"name": "sync", "resources": resources}
+    return json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
 
 
 def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., Any]) -> None:
@@ -61,6 +73,8 @@ def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., A
 
     # An empty endpoint switches traces off, each part has its own name in them, and there is one protocol.
     left_out = {"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_PROTOCOL"}
+    # The template of the jobs has them.
+    left_out |= {"SYNC_CPU_REQUEST", "SYNC_MEMORY_REQUEST", "SYNC_MEMORY_LIMIT"}
     assert environment.asked - environment.keys() == left_out
     # For kopf, and for people who inspect the pod.
     assert environment.keys() - environment.asked == {"POD_IP", "POD_ID"}
@@ -89,22 +103,37 @@ def test_a_release_has_the_rights_that_the_end_to_end_tests_run_with(render: Cal
 def test_the_admission_policy_takes_every_variable_that_a_job_can_have(render: Callable[..., Any]) -> None:
     network = {"httpsProxy": "http://p:1", "httpProxy": "http://p:2", "noProxy": "db", "caConfigMap": "authorities"}
     tracing = {**TRACING["tracing"], "resourceAttributes": {"team": "estimates"}}
-    rendered = render({"admissionPolicy": {"enabled": True}, "network": network, "tracing": tracing})
+    sync = {
+        "extraEnv": [
+            {"name": "PGAPPNAME", "value": "estimates"},
+            {"name": "PGSSLKEY", "valueFrom": {"secretKeyRef": {"name": "certificate", "key": "tls.key"}}},
+        ],
+        "extraVolumes": [{"name": "certificate", "secret": {"secretName": "certificate"}}],
+    }
+    rendered = render({"admissionPolicy": {"enabled": True}, "network": network, "tracing": tracing, "sync": sync})
     operator, _ = read_settings(read_environment(rendered, "operator"))
-    sync = msgspec.convert({"metadata": {"name": "a", "uid": "u"}, "spec": {"pageSize": 50}}, EstimateSync)
+    small = msgspec.convert({"metadata": {"name": "a", "uid": "u"}, "spec": {"pageSize": 50}}, EstimateSync)
     days = DateRange(start=date(2025, 9, 1), end=date(2025, 9, 2))
 
-    job = build_job_manifest(sync, days, operator.job, traceparent="00-1-1-01")
+    job = build_job_manifest(small, days, operator.job, traceparent="00-1-1-01")
 
     variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    given = {each["name"]: each["value"] for each in variables if "value" in each}
+    given = {each["name"]: name_source(each) for each in variables}
     policy = rendered.find("ValidatingAdmissionPolicy")["spec"]
     rules = {each["name"]: each["expression"] for each in policy["variables"]}
-    fixed, free = json.loads(rules["fixed"]), yaml.safe_load(rules["free"])
-    assert {name: value for name, value in given.items() if name not in free} == fixed
+    fixed, free = json.loads(rules["fixed"])["sync"], yaml.safe_load(rules["free"])
+    assert {name: source for name, source in given.items() if name not in free} == fixed
     assert set(free) - given.keys() == {"OTEL_SDK_DISABLED"}
-    (secrets,) = (each["expression"] for each in policy["validations"] if "no other Secret" in each["message"])
-    assert [name for name in (each["name"] for each in variables) if name not in given and name not in secrets] == []
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    assert [each["name"] for each in volumes] == [each.split()[0] for each in json.loads(rules["volumes"])]
+
+
+def name_source(variable: dict[str, Any]) -> str:
+    """Where a variable's value is from, as the policy compares it."""
+    if "value" in variable:
+        return f"={variable['value']}"
+    reference = variable["valueFrom"]["secretKeyRef"]
+    return f"Secret {reference['name']}/{reference['key']}"
 
 
 def test_the_operator_reads_only_the_secrets_that_are_named(render: Callable[..., Any]) -> None:
@@ -160,3 +189,55 @@ def test_the_limit_of_suspended_jobs_reaches_the_operator(
     environment = read_environment(render({"settings": {"suspendedSeconds": given}}), "operator")
 
     assert read_settings(environment)[0].reconciler.suspended_limit == expected
+
+
+POD_VALUES: dict[str, Any] = {
+    "jobLabels": {"kueue.x-k8s.io/queue-name": "batch"},
+    "jobAnnotations": {"note": "job"},
+    "podLabels": {"team": "estimates"},
+    "podAnnotations": {"note": "pod"},
+    "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [{"topologyKey": "kubernetes.io/hostname", "maxSkew": 1}],
+    "runtimeClassName": "gvisor",
+    "resources": {"limits": {"ephemeral-storage": "1Gi"}},
+    "extraEnv": [{"name": "PGAPPNAME", "value": "$(POD_NAME)"}],
+    "extraVolumes": [{"name": "certificate", "secret": {"secretName": "certificate"}}],
+    "extraVolumeMounts": [{"name": "certificate", "mountPath": "/certificate"}],
+    "initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always", "args": ["--port=$(PORT)"]}],
+}
+
+
+def test_what_a_release_says_about_sync_pods_reaches_their_jobs(render: Callable[..., Any]) -> None:
+    rendered = render({"commonLabels": {"owner": "crm", "team": "all"}, "sync": POD_VALUES})
+    environment = read_environment(rendered, "operator")
+
+    template = read_settings(environment)[0].job.template
+
+    pod, container = template.pod.spec, template.pod.spec.container
+    assert template.metadata.labels == {"owner": "crm", "team": "all", "kueue.x-k8s.io/queue-name": "batch"}
+    assert template.pod.metadata.labels == {"owner": "crm", "team": "estimates"}
+    assert (template.metadata.annotations, template.pod.metadata.annotations) == ({"note": "job"}, {"note": "pod"})
+    assert (pod.affinity, pod.runtime_class_name) == (POD_VALUES["affinity"], "gvisor")
+    assert [*pod.topology_spread_constraints] == POD_VALUES["topologySpreadConstraints"]
+    assert ([*pod.init_containers], [*pod.volumes]) == (POD_VALUES["initContainers"], POD_VALUES["extraVolumes"])
+    assert [*container.env] == POD_VALUES["extraEnv"]
+    assert [*container.volume_mounts] == POD_VALUES["extraVolumeMounts"]
+    assert container.resources == {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
+    }
+    # Kubernetes would replace it in a variable, by what the operator's own pod is called.
+    assert "$" not in environment["SYNC_JOB_TEMPLATE"]
+
+
+@pytest.mark.parametrize("given", ["cpuRequest", "memoryRequest", "memoryLimit"])
+def test_old_names_of_resources_work(render: Callable[..., Any], given: str) -> None:
+    rendered = render({"sync": {given: "1234Mi"}})
+
+    resources = read_settings(read_environment(rendered, "operator"))[0].job.template.pod.spec.container.resources
+
+    expected = {"cpuRequest": "100m", "memoryRequest": "128Mi", "memoryLimit": "512Mi", given: "1234Mi"}
+    assert resources == {
+        "requests": {"cpu": expected["cpuRequest"], "memory": expected["memoryRequest"]},
+        "limits": {"memory": expected["memoryLimit"]},
+    }

@@ -33,7 +33,13 @@ EVERYTHING: dict[str, Any] = {
     "networkPolicy": {"enabled": True},
     "tracing": {"endpoint": "http://collector.test:4318", "headersSecret": "collector"},
     "callback": {"allowedSecrets": ["other-webhook"]},
-    "sync": {"tolerations": [{"key": "batch", "operator": "Exists"}], "nodeSelector": {"pool": "batch", "zone": "a"}},
+    "sync": {
+        "tolerations": [{"key": "batch", "operator": "Exists"}],
+        "nodeSelector": {"pool": "batch", "zone": "a"},
+        "jobLabels": {"kueue.x-k8s.io/queue-name": "batch"},
+        "initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}],
+        "extraVolumes": [{"name": "proxy", "emptyDir": {}}],
+    },
 }
 POLICY = "ValidatingAdmissionPolicy"
 MAKE = {"make": "made-up-key-0123456789"}
@@ -356,8 +362,8 @@ def test_the_secret_of_the_collector_reaches_the_parts_and_the_jobs_by_name(rend
     for part in ("api", "operator"):
         assert {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": headers} in pods[f"release-estimatesync-{part}"]
     assert {"name": "SYNC_TRACE_HEADERS_SECRET", "value": "collector"} in pods["release-estimatesync-operator"]
-    rules = [rule["expression"] for rule in rendered.find("ValidatingAdmissionPolicy")["spec"]["validations"]]
-    assert any("""? "collector" : "release-estimatesync-credentials")""" in rule for rule in rules)
+    rules = {each["name"]: each["expression"] for each in rendered.find(POLICY)["spec"]["variables"]}
+    assert "Secret collector/OTEL_EXPORTER_OTLP_HEADERS" in json.loads(rules["fixed"])["sync"].values()
 
 
 @pytest.mark.parametrize("has_page", [True, False])
@@ -449,6 +455,28 @@ REFUSALS = [
     pytest.param({"metrics": {"port": 0, "serviceMonitor": ON}}, "a ServiceMonitor needs", id="no port to scrape"),
     pytest.param({"sync": {"databaseSchema": "pg_sync"}}, "'/sync/databaseSchema'", id="a schema of PostgreSQL's own"),
     pytest.param({"sync": {"tolerations": [{"opertor": "Exists"}]}}, "'/sync/tolerations/0'", id="a typo far below"),
+    pytest.param(
+        {"sync": {"resources": {"limits": {"memory": "512 MB"}}}}, "'/sync/resources/limits/memory'", id="no quantity"
+    ),
+    pytest.param({"sync": {"resources": {"limit": {}}}}, "'limit' not allowed", id="no resources"),
+    pytest.param(
+        {"sync": {"memoryLimit": "1Gi", "resources": {"limits": {"memory": "2Gi"}}}},
+        "sync.memoryLimit: it is the old name of sync.resources.limits.memory, which says something else",
+        id="two limits",
+    ),
+    pytest.param({"sync": {"jobLabels": ANOTHER_NAME}}, "'/sync/jobLabels/app", id="a job that is not found"),
+    pytest.param({"sync": {"initContainers": [{"name": "proxy"}]}}, "missing property 'image'", id="no image"),
+    pytest.param({"sync": {"extraVolumes": [{"secret": {}}]}}, "'/sync/extraVolumes/0'", id="a volume of no name"),
+    pytest.param(
+        {"sync": {"extraVolumeMounts": [{"name": "a", "mountpath": "/a"}]}},
+        "'/sync/extraVolumeMounts/0'",
+        id="a mount with a typo",
+    ),
+    pytest.param(
+        {"admissionPolicy": {"enabled": True}, "sync": {"extraVolumes": [{"name": "node", "hostPath": {"path": "/"}}]}},
+        "persistentVolumeClaim and csi; node is none of these",
+        id="a volume that the policy refuses",
+    ),
     pytest.param({"test": {"url": "sync.test"}}, "'/test/url'", id="a host for an address"),
     pytest.param({"metrics": {"prometheusRule": {"runbookUrl": "a: b"}}}, "'/metrics/prometheusRule", id="no link"),
     pytest.param({"api": {"service": {"nodePort": 30080}}}, "set api.service.type to NodePort", id="a port of no node"),
@@ -531,6 +559,15 @@ def test_the_notes_do_not_warn_on_any_other_cluster(render_notes: Callable[..., 
 
     assert "is installed in" in notes
     assert "WARNING" not in notes
+
+
+def test_the_notes_name_what_is_called_otherwise_now(render_notes: Callable[..., str]) -> None:
+    assert "Old names" not in render_notes()
+
+    notes = render_notes("--set=sync.memoryLimit=1Gi,sync.cpuRequest=250m")
+
+    assert "sync.memoryLimit is sync.resources.limits.memory now" in notes
+    assert "sync.cpuRequest is sync.resources.requests.cpu now" in notes
 
 
 def test_a_cluster_whose_jobs_know_no_failure_policy_is_refused(render: Callable[..., Any]) -> None:

@@ -17,6 +17,8 @@ from estimatesync_chart.values_file import ChartValue
 
 Schema = dict[str, Any]
 
+PARTS: Final = ("api", "operator", "sync")
+
 TEXT: Final[Schema] = {"type": "string"}
 TEXTS: Final[Schema] = {"type": "object", "additionalProperties": TEXT}
 _OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
@@ -53,6 +55,44 @@ _VARIABLES: Final[Schema] = {
 _PORTS: Final[Schema] = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}}
 _DIGEST: Final[Schema] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _QUANTITY: Final[Schema] = {"type": "string", "pattern": r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"}
+# A number is read as its text.
+_AMOUNTS: Final[Schema] = {"type": "object", "additionalProperties": {"anyOf": [_QUANTITY, {"type": "number"}]}}
+_RESOURCES: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "requests": _AMOUNTS,
+        "limits": _AMOUNTS,
+        "claims": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    },
+}
+_NAMED: Final[Schema] = {
+    "type": "array",
+    "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string", "minLength": 1}}},
+}
+_CONTAINERS: Final[Schema] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "image"],
+        "properties": {"name": {"type": "string", "minLength": 1}, "image": {"type": "string", "minLength": 1}},
+    },
+}
+_MOUNTS: Final[Schema] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "mountPath"],
+        "additionalProperties": False,
+        "properties": {
+            **dict.fromkeys(
+                ("name", "mountPath", "subPath", "subPathExpr", "mountPropagation", "recursiveReadOnly"), TEXT
+            ),
+            "readOnly": {"type": "boolean"},
+        },
+    },
+}
+_NO_QUANTITY: Final[Schema] = {"anyOf": [{"enum": [""]}, _QUANTITY]}
 _PERCENT_OR_COUNT: Final[Schema] = {"anyOf": [_COUNT, {"type": "string", "pattern": "^[0-9]+%$"}]}
 # A pattern quotes what it refuses: those of secrets are in the chart's templates/_checks.tpl, which does not.
 _KEYS: Final[Schema] = {
@@ -145,12 +185,21 @@ RULES: Final[dict[str, Schema]] = {
     "sync.maxPageMegabytes": _bounds(shared.SYNC_MAX_PAGE_MEGABYTES),
     "sync.loginRetry": {"type": "string", "maxLength": 64},
     "sync.logFormat": _choices(operator.SYNC_LOG_FORMAT),
-    "sync.cpuRequest": _QUANTITY,
-    "sync.memoryRequest": _QUANTITY,
-    "sync.memoryLimit": _QUANTITY,
+    "sync.resources": _RESOURCES,
+    "sync.cpuRequest": _NO_QUANTITY,
+    "sync.memoryRequest": _NO_QUANTITY,
+    "sync.memoryLimit": _NO_QUANTITY,
     "sync.nodeSelector": _LABELS,
     "sync.priorityClassName": _NAME,
+    "sync.runtimeClassName": _NAME,
     "sync.tolerations": _TOLERATIONS,
+    "sync.topologySpreadConstraints": _OBJECTS,
+    "sync.podLabels": _MORE_LABELS,
+    "sync.jobLabels": _MORE_LABELS,
+    "sync.extraEnv": _VARIABLES,
+    "sync.extraVolumes": _NAMED,
+    "sync.extraVolumeMounts": _MOUNTS,
+    "sync.initContainers": _CONTAINERS,
     "network.caConfigMap": _NAME,
     "network.httpsProxy": _ADDRESS,
     "network.httpProxy": _ADDRESS,
@@ -180,7 +229,7 @@ RULES: Final[dict[str, Schema]] = {
     "test.url": _ADDRESS,
     "test.seconds": _between(1, 86_400),
 }
-FREE: Final = frozenset({"api.resources", "operator.resources", "api.affinity", "operator.affinity"})
+FREE: Final = frozenset({"api.resources", "operator.resources", *(f"{part}.affinity" for part in PARTS)})
 """Kubernetes' own structures: its API server checks them."""
 
 

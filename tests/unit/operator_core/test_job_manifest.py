@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
-from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest
+from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest, find_conflicts
+from estimatesync_operator.core.job_template import parse_job_template
 
 RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 OTHER_DAYS = DateRange(start=date(2025, 10, 1), end=date(2025, 10, 16))
@@ -123,15 +124,13 @@ def test_image_and_requests_are_those_of_the_deployment(
     settings = make_job_settings(
         image="registry.example/job:1",
         image_pull_policy="Always",
-        cpu_request="1m",
-        memory_request="2Mi",
-        memory_limit="3Mi",
+        resources={"limits": {"memory": "3Mi"}},
     )
 
     (container,) = build_job_manifest(make_sync("a"), RANGE, settings)["spec"]["template"]["spec"]["containers"]
 
     assert (container["image"], container["imagePullPolicy"]) == ("registry.example/job:1", "Always")
-    assert container["resources"] == {"requests": {"cpu": "1m", "memory": "2Mi"}, "limits": {"memory": "3Mi"}}
+    assert container["resources"] == {"limits": {"memory": "3Mi"}}
 
 
 def test_secrets_are_named_never_held(container: dict[str, Any]) -> None:
@@ -255,3 +254,91 @@ def test_a_job_that_is_not_traced_gets_no_tracing_variables(container: dict[str,
 
 def test_what_a_deployment_does_not_choose_is_left_to_the_cluster(pod: dict[str, Any]) -> None:
     assert not {"imagePullSecrets", "tolerations", "priorityClassName"} & set(pod)
+
+
+PROXY = {"name": "sql-proxy", "image": "registry.test/sql-proxy:2", "restartPolicy": "Always"}
+TEMPLATE = {
+    "metadata": {"labels": {"kueue.x-k8s.io/queue-name": "batch"}, "annotations": {"note": "job"}},
+    "spec": {
+        "template": {
+            "metadata": {"labels": {"team": "crm"}, "annotations": {"note": "pod"}},
+            "spec": {
+                "affinity": {"podAntiAffinity": {"made": "up"}},
+                "topologySpreadConstraints": [{"topologyKey": "zone"}],
+                "runtimeClassName": "gvisor",
+                "securityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": 2000},
+                "initContainers": [{**PROXY, "securityContext": {"readOnlyRootFilesystem": False}}],
+                "volumes": [{"name": "certificates", "secret": {"secretName": "certificates"}}],
+                "containers": [
+                    {
+                        "name": "sync",
+                        "resources": {"requests": {"ephemeral-storage": "1Gi"}},
+                        "env": [{"name": "PGAPPNAME", "value": "estimates"}],
+                        "volumeMounts": [{"name": "certificates", "mountPath": "/certificates"}],
+                    }
+                ],
+            },
+        }
+    },
+}
+
+
+def test_a_deployment_adds_to_job_and_pod_and_overrides_nothing(
+    make_sync: Callable[..., EstimateSync], make_job_settings: MakeSettings
+) -> None:
+    bare = build_job_manifest(make_sync("a"), RANGE, make_job_settings())
+
+    job = build_job_manifest(
+        make_sync("a"), RANGE, make_job_settings(template=parse_job_template(json.dumps(TEMPLATE)))
+    )
+
+    added, pod, own = TEMPLATE["spec"]["template"]["spec"], job["spec"]["template"], bare["spec"]["template"]
+    assert job["metadata"]["labels"] == {**bare["metadata"]["labels"], "kueue.x-k8s.io/queue-name": "batch"}
+    assert pod["metadata"]["labels"] == {**own["metadata"]["labels"], "team": "crm"}
+    assert (job["metadata"]["annotations"], pod["metadata"]["annotations"]) == ({"note": "job"}, {"note": "pod"})
+    assert {name: pod["spec"].pop(name) for name in ("affinity", "topologySpreadConstraints", "runtimeClassName")} == {
+        name: added[name] for name in ("affinity", "topologySpreadConstraints", "runtimeClassName")
+    }
+    assert pod["spec"].pop("securityContext") == {
+        "runAsNonRoot": True,
+        "fsGroup": 2000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    (proxy,) = pod["spec"].pop("initContainers")
+    restrictions = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert proxy == {**PROXY, "securityContext": {**restrictions, "readOnlyRootFilesystem": False}}
+    (container,), (before,) = pod["spec"].pop("containers"), own["spec"].pop("containers")
+    theirs = added["containers"][0]
+    assert container == {
+        **before,
+        "resources": theirs["resources"],
+        "env": before["env"] + theirs["env"],
+        "volumeMounts": before["volumeMounts"] + theirs["volumeMounts"],
+    }
+    assert pod["spec"].pop("volumes") == own["spec"].pop("volumes") + added["volumes"]
+    assert own["spec"].pop("securityContext")["runAsUser"] == 65532
+    assert pod["spec"] == own["spec"]
+
+
+def test_what_a_deployment_sets_twice_is_found(make_job_settings: MakeSettings) -> None:
+    pod = {
+        "initContainers": [PROXY, PROXY],
+        "volumes": [{"name": "authorities"}],
+        "containers": [
+            {
+                "name": "sync",
+                "env": [{"name": "SYNC_PAGE_SIZE"}, {"name": "MINE"}, {"name": "MINE"}, {"name": "TRACEPARENT"}],
+                "volumeMounts": [{"mountPath": "/tmp"}],  # noqa: S108 - the pod's own
+            }
+        ],
+    }
+    template = parse_job_template(json.dumps({"spec": {"template": {"spec": pod}}}))
+
+    assert find_conflicts(make_job_settings()) == []
+    assert find_conflicts(make_job_settings(template=template, authorities="company-ca")) == [
+        f"must not set the {what}, which is set already"
+        for what in (
+            *("variable SYNC_PAGE_SIZE", "variable MINE", "variable TRACEPARENT"),
+            *("volume authorities", "mount path /tmp", "init container sql-proxy"),
+        )
+    ]

@@ -92,7 +92,8 @@ def test_sync_pods_are_set_from_the_environment() -> None:
     ).job
 
     assert job.node_selector == {"pool": "batch", "example.com/zone": "a"}
-    assert (job.image_pull_policy, job.credentials_secret, job.memory_limit) == ("Never", "attic-tech", "1Gi")
+    assert (job.image_pull_policy, job.credentials_secret) == ("Never", "attic-tech")
+    assert job.resources == {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
     assert job.environment["LOG_FORMAT"] == "json"
 
 
@@ -110,6 +111,62 @@ def test_sync_pods_are_set_from_the_environment() -> None:
         pytest.param("SYNC_IMAGE_PULL_POLICY", "Sometimes", "Always, IfNotPresent, Never", id="unknown policy"),
         pytest.param("SYNC_LOG_FORMAT", "xml", "json, text", id="unknown format"),
         pytest.param("SYNC_NODE_SELECTOR", "pool", "key=value", id="half a label"),
+        pytest.param("SYNC_JOB_TEMPLATE", "{", "must be a Job in JSON, such as", id="no JSON"),
+        pytest.param("SYNC_JOB_TEMPLATE", '{"spec": 1}', "Expected `object`, got `int` - at `$.spec`", id="no Job"),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"restartPolicy": "OnFailure"}}}}',
+            "unknown field `restartPolicy` - at `$.spec.template.spec`",
+            id="a field of our own",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"containers": [{"name": "sync", "command": ["sh"]}]}}}}',
+            "unknown field `command` - at `$.spec.template.spec.containers[0]`",
+            id="another program",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"containers": [{"name": "proxy"}]}}}}',
+            "Invalid enum value 'proxy'",
+            id="another container",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"securityContext": {"runAsNonRoot": false}}}}}',
+            "unknown field `runAsNonRoot`",
+            id="fewer restrictions",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"securityContext": {"runAsUser": 0}}}}}',
+            "Expected `int` >= 1",
+            id="root",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"metadata": {"labels": {"botzilla.io/sync": "x"}}}',
+            "must not set the label botzilla.io/sync",
+            id="a label by which jobs are found",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"initContainers": [{"name": "sync"}]}}}}',
+            "must not name an init container sync",
+            id="two of a name",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"containers": [{"name": "sync", "env": [{"name": "DATABASE_URL"}]}]}}}}',
+            "must not set the variable DATABASE_URL",
+            id="a variable of our own",
+        ),
+        pytest.param(
+            "SYNC_JOB_TEMPLATE",
+            '{"spec": {"template": {"spec": {"volumes": [{"name": "tmp"}]}}}}',
+            "must not set the volume tmp",
+            id="a volume of our own",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_what_it_takes(name: str, value: str, words: str) -> None:

@@ -59,7 +59,7 @@ def test_the_log_of_a_sync_is_read_with_kubectl(release: Any, sample: Any) -> No
 
 
 def test_a_pod_over_its_memory_limit_is_killed_and_the_sync_says_so(release: Any) -> None:
-    release.values["sync"].update(memoryRequest="12Mi", memoryLimit="24Mi")
+    release.values["sync"]["resources"] = {"requests": {"memory": "12Mi"}, "limits": {"memory": "24Mi"}}
     release.deploy("install")
 
     apply(release, "greedy", maxRetries=0)
