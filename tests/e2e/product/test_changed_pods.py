@@ -115,7 +115,7 @@ def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives
         assert scenario.wait_callback("meshed")["status"] == "success"
 
         scenario.wait_until("no pod", lambda: not list_sync_pods(scenario))
-        assert scenario.count_jobs() == 0
+        scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
         kept = scenario.get_sync("meshed")["status"]
         assert (kept["phase"], kept["callback"]["attempts"]) == ("Succeeded", 1)
         assert any("Background synchronization finished. New: 230" in line for line in kept["log"])
