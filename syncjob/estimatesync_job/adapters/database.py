@@ -40,6 +40,8 @@ _WORK: Final[Mapping[str, str]] = {
     # their few names, as a planner would that knows no temporary table.
     "work_mem": "32MB",
     "enable_mergejoin": "off",
+    # What such a planner takes for expensive is compiled, which takes longer than it saves.
+    "jit": "off",
 }
 
 ANSWER_SECONDS: Final = 630.0
@@ -57,6 +59,7 @@ _OPEN: Final = b";".join([
 ])  # fmt: skip
 """All that a sync asks before it logs in, in one message: the server may be far away."""
 
+_DELETE_SUPERSEDED: Final = b";".join([read_sql(name) for name in ("delete_superseded", "count_staged")])
 _BEGIN_MERGE: Final = b";".join([
     read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names")
 ])  # fmt: skip
@@ -228,12 +231,13 @@ class PostgresStore:
         return int(row[0]) if row else 0
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
-        """Drop what is staged of broken estimates, and count the others and what is not shown of them."""
+        """Drop what is staged of broken estimates and in older versions; count the rest, and what it does not show."""
         await self._end_copy()
         with self._working():
             if broken:
                 await self._connection.execute(read_sql("delete_broken"), {"broken": list(broken)})
-            cursor = await self._connection.execute(read_sql("count_staged"))
+            cursor = await self._connection.execute(_DELETE_SUPERSEDED)
+            cursor.nextset()
             estimates, has_unshown = await cursor.fetchone() or (0, False)
             if not estimates or not (has_unshown or hidden):
                 return Staged(estimates=estimates)

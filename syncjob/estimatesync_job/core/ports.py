@@ -130,7 +130,7 @@ class EstimateStore(Protocol):
         ...
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
-        """Drop what is staged of estimates whose last version is broken, and count the others.
+        """Drop what is staged of estimates whose last version is broken, and older versions; count what is left.
 
         Args:
             hidden: the columns that no record shows.

@@ -1,24 +1,52 @@
--- Of an estimate that came more than once, the last one to arrive counts: a closing pass is stored after all pages,
--- and stamps are by the clocks of several servers.
-WITH newest AS (
-    SELECT DISTINCT ON (attic_tech_estimate_id) *
-    FROM staging
-    ORDER BY attic_tech_estimate_id, arrival DESC
-),
 -- Few names for many estimates: read once and hashed, not looked up for each estimate.
-branches AS MATERIALIZED (SELECT id, name FROM branch),
+WITH branches AS MATERIALIZED (SELECT id, name FROM branch),
 sales_persons AS MATERIALIZED (SELECT id, name FROM sales_person),
 statuses AS MATERIALIZED (SELECT id, name FROM estimate_status),
+-- What is new or has changed; each estimate is looked up once.
 source AS MATERIALIZED (
     SELECT
-        newest.*,
+        staging.*,
         branches.id AS branch_id,
         sales_persons.id AS sales_person_id,
-        statuses.id AS status_id
-    FROM newest
-    LEFT JOIN branches ON branches.name = newest.branch_name
-    LEFT JOIN sales_persons ON sales_persons.name = newest.sales_person_name
-    LEFT JOIN statuses ON statuses.name = newest.status_name
+        statuses.id AS status_id,
+        estimate.id AS stored_id
+    FROM staging
+    LEFT JOIN branches ON branches.name = staging.branch_name
+    LEFT JOIN sales_persons ON sales_persons.name = staging.sales_person_name
+    LEFT JOIN statuses ON statuses.name = staging.status_name
+    LEFT JOIN estimate ON estimate.attic_tech_estimate_id = staging.attic_tech_estimate_id
+    WHERE
+        estimate.id IS NULL
+        -- A sync that fetched before another one, and merges after it, must not bring old versions back. What another
+        -- one wrote before this transaction began, which is before the login, has been read again since: then the stamps
+        -- say nothing, for they are by several clocks. A row that no sync has written yet came from an import, whose
+        -- times may be wrong.
+        OR (
+            (
+                (
+                    staging.at_updated_date < estimate.at_updated_date
+                    AND estimate.last_synced_at >= transaction_timestamp()
+                ) IS NOT TRUE
+                OR starts_with(estimate.last_sync_uid, 'import:')
+            )
+            AND (
+                estimate.name, estimate.customer_name, estimate.customer_email, estimate.customer_phone,
+                estimate.customer_address,
+                estimate.price, estimate.retail_cost, estimate.final_price, estimate.sub_service_retail_cost,
+                estimate.discount, estimate.final_price_after_taxes,
+                estimate.attic_tech_hours, estimate.crew_notes, estimate.payment_method, estimate.at_created_date,
+                estimate.at_updated_date,
+                estimate.branch_id, estimate.sales_person_id, estimate.status_id
+            ) IS DISTINCT FROM (
+                staging.name, staging.customer_name, staging.customer_email, staging.customer_phone,
+                staging.customer_address,
+                staging.price, staging.retail_cost, staging.final_price, staging.sub_service_retail_cost,
+                staging.discount, staging.final_price_after_taxes,
+                staging.attic_tech_hours, staging.crew_notes, staging.payment_method, staging.at_created_date,
+                staging.at_updated_date,
+                branches.id, sales_persons.id, statuses.id
+            )
+        )
 ),
 inserted AS (
     INSERT INTO estimate (
@@ -37,9 +65,7 @@ inserted AS (
         branch_id, sales_person_id, status_id,
         statement_timestamp(), statement_timestamp(), %(sync_uid)s, %(sync_uid)s
     FROM source
-    WHERE NOT EXISTS (
-        SELECT FROM estimate WHERE estimate.attic_tech_estimate_id = source.attic_tech_estimate_id
-    )
+    WHERE stored_id IS NULL
     RETURNING 1
 ),
 changed AS (
@@ -61,40 +87,12 @@ changed AS (
     )
     FROM source
     WHERE
-        estimate.attic_tech_estimate_id = source.attic_tech_estimate_id
-        -- A sync that fetched before another one, and merges after it, must not bring old versions back. What another
-        -- one wrote before this transaction began, which is before the login, has been read again since: then the stamps
-        -- say nothing, for they are by several clocks. A row that no sync has written yet came from an import, whose
-        -- times may be wrong.
-        AND (
-            (
-                source.at_updated_date < estimate.at_updated_date
-                AND estimate.last_synced_at >= transaction_timestamp()
-            ) IS NOT TRUE
-            OR starts_with(estimate.last_sync_uid, 'import:')
-        )
-        AND (
-            estimate.name, estimate.customer_name, estimate.customer_email, estimate.customer_phone,
-            estimate.customer_address,
-            estimate.price, estimate.retail_cost, estimate.final_price, estimate.sub_service_retail_cost,
-            estimate.discount, estimate.final_price_after_taxes,
-            estimate.attic_tech_hours, estimate.crew_notes, estimate.payment_method, estimate.at_created_date,
-            estimate.at_updated_date,
-            estimate.branch_id, estimate.sales_person_id, estimate.status_id
-        ) IS DISTINCT FROM (
-            source.name, source.customer_name, source.customer_email, source.customer_phone,
-            source.customer_address,
-            source.price, source.retail_cost, source.final_price, source.sub_service_retail_cost,
-            source.discount, source.final_price_after_taxes,
-            source.attic_tech_hours, source.crew_notes, source.payment_method, source.at_created_date,
-            source.at_updated_date,
-            source.branch_id, source.sales_person_id, source.status_id
-        )
+        estimate.id = source.stored_id
     RETURNING 1
 ),
-counts AS (
+counts AS MATERIALIZED (
     SELECT
-        (SELECT count(*) FROM source) AS processed,
+        (SELECT count(*) FROM staging) AS processed,
         (SELECT count(*) FROM inserted) AS inserted,
         (SELECT count(*) FROM changed) AS changed
 )
