@@ -177,7 +177,7 @@ CAUSES: Final = (
         reason=Reason.DEADLINE_EXCEEDED,
         happened="The sync did not finish within {seconds} seconds",
         general="The sync did not finish in time",
-        cure="Raise timeoutSeconds or narrow the date range",
+        cure="Raise timeoutSeconds (for every sync: SYNC_TIMEOUT_SECONDS) or narrow the date range",
     ),
     Cause(
         reason=Reason.OUT_OF_MEMORY,

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from estimatesync_contract.names import API_VERSION, KIND
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DEFAULT_OPTIONS, EstimateSyncSpec, Options, resolve_options
 from estimatesync_contract.status import EstimateSyncStatus, Time
 
 
@@ -43,6 +43,11 @@ class EstimateSync(msgspec.Struct, frozen=True, kw_only=True):
     def uid(self) -> str:
         """What derived names are made from: unlike the name, it is never used twice."""
         return self.metadata.uid
+
+    @property
+    def options(self) -> Options:
+        """How it runs: as on record, else as its spec says, which then has all that was without a default once."""
+        return self.status.options or resolve_options(self.spec, DEFAULT_OPTIONS)
 
     @property
     def is_finished(self) -> bool:

@@ -41,7 +41,8 @@ def build_job_environment(
 
     They win over the settings: days that a person has chosen may hold as few estimates as they like.
     """
-    chosen = {} if sync.spec.page_size is None else {SYNC_PAGE_SIZE: str(sync.spec.page_size)}
+    options = sync.options
+    chosen = {} if options.page_size is None else {SYNC_PAGE_SIZE: str(options.page_size)}
     traced = {} if traceparent is None else {TRACEPARENT: traceparent}
     unbounded = {} if _has_default_range(sync, date_range) else {SYNC_MIN_ESTIMATES: "0"}
     return {
@@ -52,8 +53,8 @@ def build_job_environment(
         SYNC_UID: sync.uid,
         SYNC_START_DATE: date_range.start.isoformat(),
         SYNC_END_DATE: date_range.end.isoformat(),
-        SYNC_CONCURRENCY: str(sync.spec.concurrency),
-        SYNC_TIMEOUT_SECONDS: str(sync.spec.timeout_seconds),
+        SYNC_CONCURRENCY: str(options.concurrency),
+        SYNC_TIMEOUT_SECONDS: str(options.timeout_seconds),
     }
 
 

@@ -12,8 +12,38 @@ DATA_KEY_PATTERN: Final = r"^[-._a-zA-Z0-9]+$"
 DEFAULT_TTL_SECONDS: Final = 604_800
 """A week: what the operator takes for a sync that names no ttlSecondsAfterFinished."""
 MAX_TTL_SECONDS: Final = 31_536_000
+DEFAULT_CONCURRENCY: Final = 8
+DEFAULT_TIMEOUT_SECONDS: Final = 3600
+DEFAULT_MAX_RETRIES: Final = 2
+MAX_PAGE_SIZE: Final = 1000
+MAX_CONCURRENCY: Final = 32
+MAX_TIMEOUT_SECONDS: Final = 604_800
+MAX_MAX_RETRIES: Final = 10
+
+PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE)]
+Concurrency = Annotated[int, Meta(ge=1, le=MAX_CONCURRENCY)]
+TimeoutSeconds = Annotated[int, Meta(ge=1, le=MAX_TIMEOUT_SECONDS)]
+MaxRetries = Annotated[int, Meta(ge=0, le=MAX_MAX_RETRIES)]
+
+_WHEN_ABSENT: Final = "when absent, what the operator is set to: unless it is set,"
 SHORTEST_DEFAULT_TTL_SECONDS: Final = 86_400
 """An Idempotency-Key is remembered as long as its sync exists, and is promised to be remembered for a day."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How a sync runs, once all of it is settled: by its spec, or by the deployment where the spec says nothing."""
+
+    page_size: Annotated[
+        PageSize | None, Meta(description="Records asked for in one request; absent: 100 or what suits the records.")
+    ] = None
+    concurrency: Annotated[Concurrency, Meta(description="Pages in flight at most.")]
+    timeout_seconds: Annotated[TimeoutSeconds, Meta(description="For the whole sync, retries included.")]
+    max_retries: Annotated[MaxRetries, Meta(description="Pods after the first one.")]
+
+
+DEFAULT_OPTIONS: Final = Options(
+    concurrency=DEFAULT_CONCURRENCY, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, max_retries=DEFAULT_MAX_RETRIES
+)
 
 
 class DateRange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -62,12 +92,22 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
         Meta(description="Days to sync, both included; the last 45 days when absent, resolved into the status."),
     ] = None
     page_size: Annotated[
-        Annotated[int, Meta(ge=1, le=1000)] | None,
-        Meta(description="Records asked for in one request; when absent, 100 or what suits the records."),
+        PageSize | None,
+        Meta(
+            description="Records asked for in one request; when absent, what the operator is set to: unless it is set,"
+            " 100 or what suits the records."
+        ),
     ] = None
-    concurrency: Annotated[int, Meta(ge=1, le=32, description="Pages in flight at most.")] = 8
-    timeout_seconds: Annotated[int, Meta(ge=1, le=604_800, description="For the whole sync, retries included.")] = 3600
-    max_retries: Annotated[int, Meta(ge=0, le=10, description="Pods after the first one.")] = 2
+    concurrency: Annotated[
+        Concurrency | None, Meta(description=f"Pages in flight at most; {_WHEN_ABSENT} {DEFAULT_CONCURRENCY}.")
+    ] = None
+    timeout_seconds: Annotated[
+        TimeoutSeconds | None,
+        Meta(description=f"For the whole sync, retries included; {_WHEN_ABSENT} {DEFAULT_TIMEOUT_SECONDS}."),
+    ] = None
+    max_retries: Annotated[
+        MaxRetries | None, Meta(description=f"Pods after the first one; {_WHEN_ABSENT} {DEFAULT_MAX_RETRIES}.")
+    ] = None
     ttl_seconds_after_finished: Annotated[
         Annotated[int, Meta(ge=0, le=MAX_TTL_SECONDS)] | None,
         Meta(
@@ -80,3 +120,9 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     suspend: Annotated[bool, Meta(description="true keeps a sync that has not started waiting, outside the queue.")] = (
         False
     )
+
+
+def resolve_options(spec: EstimateSyncSpec, defaults: Options) -> Options:
+    """Settle how a sync runs: what its spec leaves open, a deployment decides."""
+    chosen = {field: value for field in Options.__struct_fields__ if (value := getattr(spec, field)) is not None}
+    return msgspec.structs.replace(defaults, **chosen)

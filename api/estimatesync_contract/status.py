@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
-from estimatesync_contract.spec import DateRange
+from estimatesync_contract.spec import DateRange, Options
 
 MESSAGE_MAX_LENGTH: Final = 1024
 """Also the longest message that an Event may carry."""
@@ -191,6 +191,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     reason: Annotated[ReasonName | None, Meta(description="Why the sync is where it is, in one word.")] = None
     message: Annotated[Message | None, Meta(description="The same for people, with what to do.")] = None
     date_range: Annotated[DateRange | None, Meta(description="The days that are synced, both included.")] = None
+    options: Annotated[
+        Options | None, Meta(description="How the sync runs: as its spec says, else as the operator is set to.")
+    ] = None
     queue: Annotated[
         QueuePlace | None, Meta(description="The position in the queue; absent unless the sync is queued.")
     ] = None

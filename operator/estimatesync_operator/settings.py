@@ -26,7 +26,19 @@ from estimatesync_contract.settings import (
     parse_whole_number,
     split_list,
 )
-from estimatesync_contract.spec import DEFAULT_TTL_SECONDS, MAX_TTL_SECONDS, SHORTEST_DEFAULT_TTL_SECONDS
+from estimatesync_contract.spec import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_MAX_RETRIES,
+    DEFAULT_TIMEOUT_SECONDS,
+    DEFAULT_TTL_SECONDS,
+    MAX_CONCURRENCY,
+    MAX_MAX_RETRIES,
+    MAX_PAGE_SIZE,
+    MAX_TIMEOUT_SECONDS,
+    MAX_TTL_SECONDS,
+    SHORTEST_DEFAULT_TTL_SECONDS,
+    Options,
+)
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
 from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
@@ -92,10 +104,41 @@ PROGRESS_SECONDS: Final = IntegerSetting(
     minimum=1,
     maximum=3600,
 )
+SYNC_PAGE_SIZE: Final = IntegerSetting(
+    name=env.SYNC_PAGE_SIZE,
+    meaning="Records that a sync asks for in one request, unless its spec says otherwise; by default 100, or what suits"
+    " the records",
+    minimum=1,
+    maximum=MAX_PAGE_SIZE,
+)
+SYNC_CONCURRENCY: Final = IntegerSetting(
+    name=env.SYNC_CONCURRENCY,
+    meaning="Pages in flight at most, unless a sync's spec says otherwise",
+    default=str(DEFAULT_CONCURRENCY),
+    minimum=1,
+    maximum=MAX_CONCURRENCY,
+)
+SYNC_TIMEOUT_SECONDS: Final = IntegerSetting(
+    name=env.SYNC_TIMEOUT_SECONDS,
+    meaning="How long a sync may take, retries included, unless its spec says otherwise",
+    default=str(DEFAULT_TIMEOUT_SECONDS),
+    unit="seconds",
+    minimum=1,
+    maximum=MAX_TIMEOUT_SECONDS,
+)
+SYNC_MAX_RETRIES: Final = IntegerSetting(
+    name="SYNC_MAX_RETRIES",
+    meaning="How many times a sync that fails is tried again, unless its spec says otherwise",
+    default=str(DEFAULT_MAX_RETRIES),
+    minimum=0,
+    maximum=MAX_MAX_RETRIES,
+)
+_OPTIONS: Final = (SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS, SYNC_MAX_RETRIES)
 RECONCILER_SETTINGS: Final = (
     TIME_ZONE,
     ENVIRONMENT,
     MAX_ACTIVE_SYNCS,
+    *_OPTIONS,
     TTL_SECONDS_AFTER_FINISHED,
     PROGRESS_SECONDS,
 )
@@ -305,6 +348,12 @@ def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
         suspended_limit=reader.read(SUSPENDED_SECONDS),
         max_evictions=reader.read(MAX_EVICTIONS),
         default_ttl=timedelta(seconds=reader.read(TTL_SECONDS_AFTER_FINISHED)),
+        default_options=Options(
+            page_size=reader.read(SYNC_PAGE_SIZE) or None,
+            concurrency=reader.read(SYNC_CONCURRENCY),
+            timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS),
+            max_retries=reader.read(SYNC_MAX_RETRIES),
+        ),
     )
 
 

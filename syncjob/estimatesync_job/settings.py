@@ -32,7 +32,13 @@ from estimatesync_contract.settings import (
     TextSetting,
     parse_time_zone,
 )
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import (
+    DEFAULT_CONCURRENCY,
+    MAX_CONCURRENCY,
+    MAX_PAGE_SIZE,
+    MAX_TIMEOUT_SECONDS,
+    DateRange,
+)
 
 from estimatesync_job.core.errors import ConfigurationError
 from estimatesync_job.core.queries import DayBounds, compute_day_bounds
@@ -83,14 +89,14 @@ SYNC_PAGE_SIZE: Final = IntegerSetting(
     name=env.SYNC_PAGE_SIZE,
     meaning="Records asked for in one request; by default 100, or what suits the records",
     minimum=1,
-    maximum=1000,
+    maximum=MAX_PAGE_SIZE,
 )
 SYNC_CONCURRENCY: Final = IntegerSetting(
     name=env.SYNC_CONCURRENCY,
     meaning="Pages in flight at most",
-    default=str(EstimateSyncSpec().concurrency),
+    default=str(DEFAULT_CONCURRENCY),
     minimum=1,
-    maximum=32,
+    maximum=MAX_CONCURRENCY,
 )
 SYNC_TIMEOUT_SECONDS: Final = IntegerSetting(
     name=env.SYNC_TIMEOUT_SECONDS,
@@ -98,7 +104,7 @@ SYNC_TIMEOUT_SECONDS: Final = IntegerSetting(
     default="0",
     unit="seconds",
     minimum=0,
-    maximum=604_800,
+    maximum=MAX_TIMEOUT_SECONDS,
 )
 LOG_FORMAT: Final = ChoiceSetting(
     name=env.LOG_FORMAT,

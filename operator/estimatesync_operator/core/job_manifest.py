@@ -102,8 +102,8 @@ def build_job_manifest(
             "ownerReferences": [_build_owner(sync)],
         },
         "spec": {
-            "backoffLimit": sync.spec.max_retries,
-            "activeDeadlineSeconds": sync.spec.timeout_seconds,
+            "backoffLimit": sync.options.max_retries,
+            "activeDeadlineSeconds": sync.options.timeout_seconds,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": _POD_FAILURE_POLICY,
             "template": {

@@ -12,7 +12,7 @@ import msgspec
 from estimatesync_contract.causes import BLOCKERS, HOLDS, Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, to_status_object
 from estimatesync_contract.names import build_callback_id, build_job_name
-from estimatesync_contract.spec import DateRange, compute_default_range
+from estimatesync_contract.spec import DateRange, Options, compute_default_range, resolve_options
 from estimatesync_contract.status import (
     KEPT_LINE_MAX_LENGTH,
     KEPT_LOG_LINES,
@@ -50,13 +50,14 @@ Raw = dict[str, Any]
 
 
 def compute_queue_status(
-    sync: EstimateSync, queue: QueueDecision, *, now: datetime, time_zone: ZoneInfo
+    sync: EstimateSync, queue: QueueDecision, *, now: datetime, time_zone: ZoneInfo, default_options: Options
 ) -> EstimateSyncStatus:
-    """Give a sync its slot, or say why it waits; its range is fixed from the first time on.
+    """Give a sync its slot, or say why it waits; its range and its options are fixed from the first time on.
 
     The job's name is on record before the job is.
     """
     date_range = sync.status.date_range or _resolve_range(sync, now=now, time_zone=time_zone)
+    options = sync.status.options or resolve_options(sync.spec, default_options)
     if not queue.may_start:
         return _build_status(
             sync,
@@ -65,6 +66,7 @@ def compute_queue_status(
             reason=queue.reason,
             message=queue.message,
             date_range=date_range,
+            options=options,
             queue=queue.place,
         )
     return _build_status(
@@ -74,6 +76,7 @@ def compute_queue_status(
         reason=queue.reason,
         message=queue.message,
         date_range=date_range,
+        options=options,
         queue=None,
         job_name=build_job_name(sync.uid),
         start_time=_compute_start(sync, now),
@@ -209,7 +212,7 @@ def compute_give_up_time(sync: EstimateSync) -> datetime:
     start = sync.status.start_time
     if start is None:
         raise ValueError("a running sync has a start time")
-    return start + timedelta(seconds=sync.spec.timeout_seconds)
+    return start + timedelta(seconds=sync.options.timeout_seconds)
 
 
 def compute_stop_time(sync: EstimateSync) -> datetime | None:

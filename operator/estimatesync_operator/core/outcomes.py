@@ -86,7 +86,7 @@ def judge_unnoticed_failure(job: JobObservation, sync: EstimateSync) -> Outcome:
 
 def may_follow(job: JobObservation, sync: EstimateSync) -> bool:
     """Return whether another run may follow the one that has failed, once its pod has ended."""
-    return _is_retryable(job) and job.failed_runs < sync.spec.max_retries
+    return _is_retryable(job) and job.failed_runs < sync.options.max_retries
 
 
 def _is_retryable(job: JobObservation) -> bool:
@@ -123,7 +123,7 @@ def _judge_deadline(sync: EstimateSync) -> Outcome:
     """A deadline deletes the pod and its message: the cause is the job's, or the blocker that stood until then."""
     if sync.status.stalled_since:
         return fail(Reason(str(sync.status.reason)), message=sync.status.message or "")
-    return fail(Reason.DEADLINE_EXCEEDED, seconds=sync.spec.timeout_seconds)
+    return fail(Reason.DEADLINE_EXCEEDED, seconds=sync.options.timeout_seconds)
 
 
 def _judge_result(job: JobObservation, sync_uid: str) -> Outcome:

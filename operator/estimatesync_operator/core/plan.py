@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.causes import ENDS, HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import DEFAULT_OPTIONS, Options
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
 from estimatesync_operator.core import lifecycle
@@ -53,6 +54,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_evictions: int
     default_ttl: timedelta
     """How long a finished sync stays that names no ttlSecondsAfterFinished."""
+    default_options: Options = DEFAULT_OPTIONS
+    """How a sync runs whose spec leaves it open."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +129,9 @@ def _plan_waiting(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
         return _plan_end(sync, CANCELLED, seen, now, settings)
     if queue is None:
         raise ValueError("a waiting sync is planned with a queue decision")
-    status = lifecycle.compute_queue_status(sync, queue, now=now, time_zone=settings.time_zone)
+    status = lifecycle.compute_queue_status(
+        sync, queue, now=now, time_zone=settings.time_zone, default_options=settings.default_options
+    )
     if queue.may_start:
         return Plan(status=status, requeue_after=AT_ONCE, moves_queue=True)
     is_near = queue.place is not None and queue.place.exact
@@ -210,7 +215,7 @@ def _compute_limit(sync: EstimateSync, settings: ReconcilerSettings) -> timedelt
     if sync.status.reason not in HOLDS:
         return settings.stuck_limit
     if settings.suspended_limit is None:
-        return timedelta(seconds=sync.spec.timeout_seconds)
+        return timedelta(seconds=sync.options.timeout_seconds)
     return settings.suspended_limit or None
 
 

@@ -28,3 +28,30 @@ def test_an_object_that_cannot_be_read_is_reported_once_and_does_not_affect_othe
     log = scenario.product.operator_log.read_text()
     assert log.count("EstimateSync odd is passed over") <= 2
     assert "Traceback" not in log
+
+
+def preview(scenario: Any) -> dict[str, Any]:
+    """The spec that the API server would store for an empty one."""
+    sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "probe"}}
+    arguments = ("create", "--dry-run=server", "--output=json", "--filename=-")
+    return dict(json.loads(scenario.product.kubectl(*arguments, stdin=json.dumps(sync)))["spec"])
+
+
+def test_a_sync_that_was_stored_with_the_defaults_of_an_earlier_definition_goes_on(scenario: Any) -> None:
+    path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
+    defaults = {"concurrency": 8, "timeoutSeconds": 1800, "maxRetries": 1}
+    crd = "customresourcedefinition/estimatesyncs.botzilla.io"
+    patch = [{"op": "add", "path": f"{path}/{name}/default", "value": value} for name, value in defaults.items()]
+    scenario.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(patch)}")
+    scenario.wait_until("a default", lambda: preview(scenario).keys() >= defaults.keys())
+    scenario.apply("stored", suspend=True)
+    patch = [{"op": "remove", "path": f"{path}/{name}/default"} for name in defaults]
+    scenario.product.kubectl("patch", crd, "--type=json", f"--patch={json.dumps(patch)}")
+    scenario.wait_until("no default", lambda: not preview(scenario).keys() & defaults.keys())
+
+    scenario.apply("stored", suspend=False)
+
+    ended = scenario.wait_finished("stored")
+    assert ended["status"]["phase"] == "Succeeded"
+    assert defaults.items() <= ended["spec"].items()
+    assert ended["status"]["options"] == defaults

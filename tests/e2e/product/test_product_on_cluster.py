@@ -106,6 +106,20 @@ def test_a_sync_applied_with_kubectl_runs_like_a_posted_one(scenario: Any) -> No
     assert scenario.wait_callback("by-hand")["results"]["total_processed"] == 230
 
 
+def test_what_a_spec_leaves_open_is_settled_by_the_deployment_and_stays(run_scenario: Any) -> None:
+    operator = {"SYNC_CONCURRENCY": "3", "SYNC_PAGE_SIZE": "40", "SYNC_TIMEOUT_SECONDS": "900", "SYNC_MAX_RETRIES": "0"}
+    with run_scenario(with_api=False, **operator) as scenario:
+        scenario.apply("settled", maxRetries=1)
+
+        options = scenario.wait_finished("settled")["status"]["options"]
+        assert options == {"concurrency": 3, "pageSize": 40, "timeoutSeconds": 900, "maxRetries": 1}
+        (job,) = scenario.find_all("Job")
+        assert (job["spec"]["activeDeadlineSeconds"], job["spec"]["backoffLimit"]) == (900, 1)
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        variables = {each["name"]: each.get("value") for each in container["env"]}
+        assert (variables["SYNC_CONCURRENCY"], variables["SYNC_PAGE_SIZE"]) == ("3", "40")
+
+
 def test_a_deleted_sync_leaves_no_job_and_no_process(scenario: Any) -> None:
     with scenario.pages_held():
         name = scenario.post().json()["sync_id"]
@@ -232,7 +246,11 @@ def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dic
     ("before", "after", "message"),
     [
         pytest.param({"pageSize": 10}, {"pageSize": 20}, "pageSize cannot be changed", id="a number"),
-        pytest.param({}, {"maxRetries": 0}, "maxRetries cannot be changed", id="a default"),
+        pytest.param({"maxRetries": 0}, {"maxRetries": 1}, "maxRetries cannot be changed", id="what may be left open"),
+        *(
+            pytest.param({}, {name: 1}, f"{name} cannot be added or removed", id=f"{name} added")
+            for name in ("concurrency", "timeoutSeconds", "maxRetries")
+        ),
         pytest.param(
             {},
             {"dateRange": {"start": "2025-03-01", "end": "2025-03-02"}},

@@ -224,17 +224,14 @@ def test_a_run_that_was_killed_is_repeated_with_right_counts(
     assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 2
 
 
-def test_a_sync_over_its_time_limit_says_so(server: Server, receiver: Receiver, database_url: str) -> None:
+def test_a_sync_over_the_time_limit_of_the_machine_says_so(server: Server, receiver: Receiver) -> None:
+    server.environment |= {"SYNC_TIMEOUT_SECONDS": "1", "SYNC_PAGE_SIZE": "1", "SYNC_CONCURRENCY": "1"}
     server.start()
 
-    with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "INSERT INTO estimatesync_local.sync (name, spec) VALUES ('slow', %s)",
-            ('{"timeoutSeconds": 1, "pageSize": 1, "concurrency": 1}',),
-        )
+    slow = server.post()
     (delivery,) = receiver.wait_for(1, WAIT_SECONDS)
 
-    assert server.get("slow")["reason"] == "DeadlineExceeded"
+    assert server.get(slow)["reason"] == "DeadlineExceeded"
     assert "did not finish within 1 seconds" in json.loads(delivery.body)["error"]
 
 

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
@@ -9,7 +10,7 @@ from estimatesync_contract.estimate_sync import (
     to_object,
     to_status_object,
 )
-from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec, SecretKeyRef
+from estimatesync_contract.spec import DEFAULT_OPTIONS, CallbackSpec, EstimateSyncSpec, Options, SecretKeyRef
 from estimatesync_contract.status import EstimateSyncStatus, Phase, build_progress, truncate_message
 
 RAW = {
@@ -34,9 +35,17 @@ def test_an_object_from_the_api_server_is_read_and_unknown_fields_are_passed_ove
 
     assert (sync.name, sync.uid, sync.metadata.generation) == ("est-abc", "u-1", 2)
     assert sync.metadata.creation_timestamp == datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
-    assert (sync.spec.page_size, sync.spec.concurrency) == (50, 8)
+    assert (sync.spec.page_size, sync.spec.concurrency) == (50, None)
     assert sync.spec.callback == CallbackSpec(url_secret_ref=SecretKeyRef(name="hooks", key="make"))
     assert sync.status.phase is Phase.RUNNING
+
+
+def test_a_sync_runs_as_is_on_record_else_as_its_spec_says() -> None:
+    recorded = Options(concurrency=1, timeout_seconds=2, max_retries=3)
+    begun = msgspec.structs.replace(parse_estimate_sync(RAW), status=EstimateSyncStatus(options=recorded))
+
+    assert begun.options == recorded
+    assert parse_estimate_sync(RAW).options == msgspec.structs.replace(DEFAULT_OPTIONS, page_size=50)
 
 
 def test_what_is_written_reads_back_the_same() -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -7,7 +8,7 @@ import msgspec
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import DEFAULT_OPTIONS, DateRange, EstimateSyncSpec, Options
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -55,7 +56,9 @@ def _finish(sync: EstimateSync, outcome: Outcome = SUCCESS, **changes: Any) -> E
 def test_the_default_range_ends_today_where_the_business_is(
     make_sync: MakeSync, zone: str, start: date, end: date
 ) -> None:
-    status = lifecycle.compute_queue_status(make_sync(), NOT_YET, now=NOW, time_zone=ZoneInfo(zone))
+    status = lifecycle.compute_queue_status(
+        make_sync(), NOT_YET, now=NOW, time_zone=ZoneInfo(zone), default_options=DEFAULT_OPTIONS
+    )
 
     assert status.date_range == DateRange(start=start, end=end)
 
@@ -64,7 +67,7 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
     asked = DateRange(start=date(2025, 1, 1), end=date(2025, 1, 2))
     sync = make_sync(generation=4, spec=EstimateSyncSpec(date_range=asked))
 
-    status = lifecycle.compute_queue_status(sync, NOT_YET, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(sync, NOT_YET, now=NOW, time_zone=UTC_ZONE, default_options=DEFAULT_OPTIONS)
 
     assert (status.phase, status.date_range, status.observed_generation) == (Phase.QUEUED, asked, 4)
     assert len(status.conditions) == 5
@@ -73,7 +76,7 @@ def test_a_range_that_was_asked_for_is_kept(make_sync: MakeSync) -> None:
 def test_a_slot_is_recorded_with_the_job_name_and_a_whole_second(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED, age=1)
 
-    status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE, default_options=DEFAULT_OPTIONS)
 
     assert (status.phase, status.job_name) == (Phase.RUNNING, "estimatesync-uid-a")
     assert status.start_time == NOW.replace(microsecond=0)
@@ -81,7 +84,9 @@ def test_a_slot_is_recorded_with_the_job_name_and_a_whole_second(make_sync: Make
 
 def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED)
-    started = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    started = lifecycle.compute_queue_status(
+        sync, MY_TURN, now=NOW, time_zone=UTC_ZONE, default_options=DEFAULT_OPTIONS
+    )
     running = make_sync(**{name: getattr(started, name) for name in started.__struct_fields__})
 
     ended = lifecycle.compute_final_status(
@@ -93,7 +98,9 @@ def test_no_sync_starts_before_it_is_created_nor_ends_before_it_starts(make_sync
 
 
 def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
-    status = lifecycle.compute_queue_status(make_sync(phase=Phase.QUEUED), NOT_YET, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(
+        make_sync(phase=Phase.QUEUED), NOT_YET, now=NOW, time_zone=UTC_ZONE, default_options=DEFAULT_OPTIONS
+    )
 
     assert (status.phase, status.message, status.job_name) == (Phase.QUEUED, "Position 2", None)
 
@@ -262,9 +269,21 @@ def test_a_sync_that_was_never_reconciled_is_a_defect(
 def test_a_range_does_not_move_while_a_sync_waits(make_sync: MakeSync) -> None:
     sync = make_sync(phase=Phase.QUEUED, date_range=DateRange(start=date(2025, 1, 1), end=date(2025, 2, 14)))
 
-    status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE)
+    status = lifecycle.compute_queue_status(sync, MY_TURN, now=NOW, time_zone=UTC_ZONE, default_options=DEFAULT_OPTIONS)
 
     assert status.date_range == sync.status.date_range
+
+
+def test_what_a_spec_leaves_open_the_deployment_decides_once(make_sync: MakeSync) -> None:
+    small = Options(page_size=20, concurrency=1, timeout_seconds=60, max_retries=5)
+    spec = EstimateSyncSpec(max_retries=0, timeout_seconds=900)
+    settle = partial(lifecycle.compute_queue_status, queue=NOT_YET, now=NOW, time_zone=UTC_ZONE)
+
+    status = settle(make_sync(spec=spec), default_options=small)
+    later = settle(make_sync(spec=spec, options=status.options), default_options=DEFAULT_OPTIONS)
+
+    assert status.options == Options(page_size=20, concurrency=1, timeout_seconds=900, max_retries=0)
+    assert later.options == status.options
 
 
 def test_a_job_that_was_just_created_needs_no_second_word(make_sync: MakeSync, running: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from estimatesync_contract.settings import SettingsError, SettingsReader
+from estimatesync_contract.spec import Options
 from estimatesync_operator.core.plan import ReconcilerSettings
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
@@ -67,6 +68,10 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         SUSPENDED_SECONDS="0",
         MAX_EVICTIONS="2",
         TTL_SECONDS_AFTER_FINISHED="86400",
+        SYNC_PAGE_SIZE="50",
+        SYNC_CONCURRENCY="2",
+        SYNC_TIMEOUT_SECONDS="7200",
+        SYNC_MAX_RETRIES="0",
     )
 
     assert settings.reconciler == ReconcilerSettings(
@@ -78,6 +83,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         suspended_limit=timedelta(0),
         max_evictions=2,
         default_ttl=timedelta(days=1),
+        default_options=Options(page_size=50, concurrency=2, timeout_seconds=7200, max_retries=0),
     )
     assert settings.job.environment["SYNC_TIME_ZONE"] == "America/New_York"
 

@@ -272,7 +272,7 @@ def _build_technical_details(sync: EstimateSync, localizer: Localizer) -> tuple[
         "technical_details.pod": status.pod_name,
         "technical_details.callback_id": status.callback.id if status.callback else "",
         "technical_details.runs": str(status.runs) if status.runs else "",
-        "technical_details.limit": str(sync.spec.timeout_seconds),
+        "technical_details.limit": str(sync.options.timeout_seconds),
     }
     return tuple(Field(name=localizer.translate(key), text=text) for key, text in known.items() if text)
 

@@ -267,8 +267,8 @@ class ProcessJobs:
             sync_name=sync.name,
             sync_uid=sync.uid,
             created_at=self._clock.now(),
-            timeout_seconds=sync.spec.timeout_seconds,
-            max_retries=sync.spec.max_retries,
+            timeout_seconds=sync.options.timeout_seconds,
+            max_retries=sync.options.max_retries,
             environment=build_job_environment(sync, date_range, traceparent=self._format_trace(sync)),
         )
         await self._controller.create(build_job_name(sync.uid), record)
