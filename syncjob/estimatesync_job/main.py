@@ -200,6 +200,8 @@ def _load_source(settings: Settings, log: Log, *, ends_at: float) -> OpenSource:
     """
     with _absent("click"):
         from estimatesync_job.adapters.attic_tech import create_client, open_attic_tech  # noqa: PLC0415 - see above
+    # httpcore looks for it with each lock that it takes, in all folders as long as it is in none.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # None is what Python takes for absent
     return open_attic_tech(settings, log=log, client=create_client(settings), ends_at=ends_at)
 
 

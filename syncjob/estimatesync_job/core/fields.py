@@ -20,6 +20,10 @@ _NUMBER_LIMIT: Final = Decimal(10) ** 10
 """What numeric(12,2) can hold: amounts below this."""
 _MONEY_LIMIT: Final = _NUMBER_LIMIT - _CENT / 2
 """The same before rounding."""
+_SURE_DIGITS: Final = 7
+"""A number that is written with no more characters is small enough, and has no more than six places."""
+_SURE_EXPONENT: Final = 9
+"""A number whose first digit stands for less than this power of ten is small enough."""
 
 _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 
@@ -67,6 +71,8 @@ def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - an
     number = value if isinstance(value, Decimal) else _parse_decimal(field, value)
     if number is None:
         return None
+    if len(text := str(number)) <= _SURE_DIGITS and "E" not in text:
+        return number
     if not -_NUMBER_LIMIT < number < _NUMBER_LIMIT:
         raise _build_size_fault(field)
     rounded = number.quantize(_SIX_PLACES, ROUND_HALF_UP)
@@ -80,7 +86,7 @@ def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any
     number = value if isinstance(value, Decimal) else _parse_decimal(field, value)
     if number is None:
         return None
-    if not -_MONEY_LIMIT < number < _MONEY_LIMIT:
+    if number.adjusted() >= _SURE_EXPONENT and not -_MONEY_LIMIT < number < _MONEY_LIMIT:
         raise _build_size_fault(field)
     return number.quantize(_CENT, ROUND_HALF_UP)
 

@@ -119,7 +119,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _CUSTOMER_COLUMNS: Final = ("customer_name", "customer_email", "customer_phone")
-_NO_PROPERTY: Final = Property()
 _NO_TAXES: Final = TaxDetails()
 _NOT_A_RECORD: Final = Record()
 _ID_DECODER: Final = msgspec.json.Decoder(_Identified)
@@ -212,9 +211,9 @@ def map_records(docs: Iterable[msgspec.Raw]) -> MappedRecords:
         results.append(result)
         if isinstance(result, Row) and columns:
             unshown[result.attic_tech_estimate_id] = columns
-        # Usually the first record shows all there is.
-        if unseen and record is not _NOT_A_RECORD:
-            evidence.update(find_evidence(record, unseen))
+        # Usually the first record shows all there is, and others nothing new.
+        if unseen and record is not _NOT_A_RECORD and not evidence.issuperset(found := find_evidence(record, unseen)):
+            evidence |= found
             unseen = tuple(column for column in unseen if not is_settled(column, evidence))
     return MappedRecords(results=tuple(results), unshown=unshown, evidence=frozenset(evidence))
 
@@ -256,37 +255,41 @@ def _describe(error: Exception) -> str:
 
 def _build_row(record: Record) -> tuple[Row, tuple[str, ...]]:
     place = read_relation(record.property, Property)
-    customer = _read_customer(UNSHOWN if place is UNSHOWN else (place or _NO_PROPERTY).client, record.client)
+    owner, address = (place.client, parse_text(place.address)) if isinstance(place, Property) else (place, place)
+    customer = _read_customer(owner, record.client)
+    branch, sales_person, status = _map_name(record.branch), _map_name(record.user), _map_status(record.status)
     taxes = record.tax_details if isinstance(record.tax_details, TaxDetails) else _NO_TAXES
-    texts: dict[str, Text] = {
-        "customer_address": UNSHOWN if place is UNSHOWN else parse_text((place or _NO_PROPERTY).address),
-        "branch_name": _map_name(record.branch),
-        "sales_person_name": _map_name(record.user),
-        "status_name": _map_status(record.status),
-    }
-    shown = {column: None if value is UNSHOWN else value for column, value in texts.items()}
+    # By place, which takes half the time, and in the order of the columns.
     row = Row(
-        attic_tech_estimate_id=parse_id("id", record.id),
-        name=parse_text(record.name) or UNNAMED,
-        customer_name=customer.name,
-        customer_email=customer.email,
-        customer_phone=customer.phone,
-        customer_address=shown["customer_address"],
-        price=parse_money("true_cost", record.true_cost),
-        retail_cost=parse_money("retail_cost", record.retail_cost),
-        final_price=parse_money("final_price", record.final_price),
-        sub_service_retail_cost=parse_money("sub_services_retail_cost", record.sub_services_retail_cost),
-        discount=parse_money("discount_provided", record.discount_provided),
-        final_price_after_taxes=parse_money("tax_details.final_price_after_taxes", taxes.final_price_after_taxes),
-        attic_tech_hours=parse_number("labor_hours", record.labor_hours),
-        crew_notes=parse_text(record.crew_notes),
-        payment_method=parse_text(record.payment_method),
-        at_created_date=parse_instant("createdAt", record.created_at),
-        at_updated_date=parse_instant("updatedAt", record.updated_at),
-        branch_name=shown["branch_name"],
-        sales_person_name=shown["sales_person_name"],
-        status_name=shown["status_name"] or PENDING,
+        parse_id("id", record.id),
+        parse_text(record.name) or UNNAMED,
+        customer.name,
+        customer.email,
+        customer.phone,
+        None if address is UNSHOWN else address,
+        parse_money("true_cost", record.true_cost),
+        parse_money("retail_cost", record.retail_cost),
+        parse_money("final_price", record.final_price),
+        parse_money("sub_services_retail_cost", record.sub_services_retail_cost),
+        parse_money("discount_provided", record.discount_provided),
+        parse_money("tax_details.final_price_after_taxes", taxes.final_price_after_taxes),
+        parse_number("labor_hours", record.labor_hours),
+        parse_text(record.crew_notes),
+        parse_text(record.payment_method),
+        parse_instant("createdAt", record.created_at),
+        parse_instant("updatedAt", record.updated_at),
+        None if branch is UNSHOWN else branch,
+        None if sales_person is UNSHOWN else sales_person,
+        PENDING if status is UNSHOWN else status or PENDING,
     )
+    if customer.is_certain and UNSHOWN not in (address, branch, sales_person, status):
+        return row, ()
+    texts = {
+        "customer_address": address,
+        "branch_name": branch,
+        "sales_person_name": sales_person,
+        "status_name": status,
+    }
     unshown = tuple(column for column, value in texts.items() if value is UNSHOWN)
     return row, unshown if customer.is_certain else (*_CUSTOMER_COLUMNS, *unshown)
 
@@ -314,9 +317,10 @@ def _read_customer(*places: object) -> _Customer:
         found = list(zip(customers, keys, strict=True))
         known = {key for customer, key in found if isinstance(customer, Client) and key and _shows_text(customer)}
         customers = [customer for customer, key in found if not (customer is UNSHOWN and key in known)]
-    texts = [_find_text(customers, read) for read in (_map_customer_name, _map_email, _map_phone)]
-    (name, email, phone), certain = zip(*texts, strict=True)
-    return _Customer(name=name, email=email, phone=phone, is_certain=all(certain))
+    name, is_name_certain = _find_text(customers, _map_customer_name)
+    email, is_email_certain = _find_text(customers, _map_email)
+    phone, is_phone_certain = _find_text(customers, _map_phone)
+    return _Customer(name, email, phone, is_name_certain and is_email_certain and is_phone_certain)
 
 
 def _find_text(
@@ -339,8 +343,10 @@ def _shows_text(client: Client) -> bool:
 
 
 def _map_customer_name(client: Client) -> str | None:
+    if name := parse_text(client.full_name):
+        return name
     parts = (parse_text(client.first_name), parse_text(client.last_name))
-    return parse_text(client.full_name) or " ".join(part for part in parts if part) or None
+    return " ".join(part for part in parts if part) or None
 
 
 def _map_email(client: Client) -> str | None:

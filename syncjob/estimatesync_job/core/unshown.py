@@ -7,10 +7,11 @@ none.
 `rows` reads relations through `read_relation` and `pages` collects what its records show; `transfer` decides by both.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from typing import Final, Literal, TypeVar
+from functools import cache
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -55,13 +56,39 @@ _FIRST_PLACES: Final = {column: _OWNER[:1] for column, paths in PATHS.items() if
 property has an owner is no sign of that: there are systems in which only the estimate names a customer."""
 
 
-def _build_steps(path: Path) -> tuple[tuple[str, Path, Path], ...]:
-    ends = range(1, len(path) + 1)
-    return tuple((path[end - 1], path[:end], (*path[:end], OBJECT) if end < len(path) else ()) for end in ends)
+class _Step(NamedTuple):
+    """One attribute on the paths to some columns.
+
+    Attributes:
+        shown: what it proves if it is there.
+        populated: what it proves if it is an object.
+        following: the steps from that object on.
+    """
+
+    name: str
+    shown: Path
+    populated: Path
+    following: "tuple[_Step, ...]"
 
 
-_STEPS: Final = {column: tuple(map(_build_steps, paths)) for column, paths in PATHS.items()}
-"""Each path step by step: an attribute, what it proves if it is there, and what it proves if it is an object."""
+@cache
+def _build_steps(columns: tuple[str, ...]) -> tuple[_Step, ...]:
+    """Put the paths to columns together, so that each place on them is looked at once."""
+    return _join(tuple(path for column in columns for path in PATHS[column]), ())
+
+
+def _join(paths: Sequence[Path], begin: Path) -> tuple[_Step, ...]:
+    names = dict.fromkeys(path[0] for path in paths if path)
+    return tuple(
+        _Step(
+            name=name,
+            shown=(*begin, name),
+            populated=(*begin, name, OBJECT),
+            following=_join([path[1:] for path in paths if path and path[0] == name], (*begin, name)),
+        )
+        for name in names
+    )
+
 
 FIELDS: Final[Mapping[str, str]] = {
     "customer_name": "client",
@@ -114,10 +141,14 @@ def read_relation(value: object, shape: type[Shape]) -> Shape | Literal[Unshown.
     Returns:
         The document; None where there is none; UNSHOWN where there is one of which only an id is shown.
     """
+    if value is None or value is msgspec.UNSET:
+        return None
+    if isinstance(value, shape) and (not isinstance(value, Polymorphic) or value.relation_to is msgspec.UNSET):
+        return value
     value = _unwrap(value)
     if isinstance(value, shape):
         return value
-    return None if value is None or value is msgspec.UNSET or value == "" else UNSHOWN
+    return None if value is None or value == "" else UNSHOWN
 
 
 def find_document_key(value: object) -> tuple[str | None, str] | None:
@@ -146,21 +177,25 @@ def _unwrap_named(value: object) -> tuple[str | None, object]:
             return collection, value
 
 
-def find_evidence(record: msgspec.Struct, columns: Iterable[str]) -> Iterator[Path]:
+def find_evidence(record: msgspec.Struct, columns: tuple[str, ...]) -> AbstractSet[Path]:
     """Find which of the paths to these columns a record shows, and where it has objects on them."""
-    for column in columns:
-        for steps in _STEPS[column]:
-            place = record
-            for name, shown, populated in steps:
-                value = getattr(place, name)
-                if value is msgspec.UNSET:
-                    break
-                yield shown
-                found = read_relation(value, msgspec.Struct) if populated else None
-                if found is None or found is UNSHOWN:
-                    break
-                place = found
-                yield populated
+    evidence: set[Path] = set()
+    _collect(record, _build_steps(columns), evidence)
+    return evidence
+
+
+def _collect(place: msgspec.Struct, steps: Iterable[_Step], evidence: set[Path]) -> None:
+    for name, shown, populated, following in steps:
+        value = getattr(place, name)
+        if value is msgspec.UNSET:
+            continue
+        evidence.add(shown)
+        if value is None or not following:
+            continue
+        found = read_relation(value, msgspec.Struct)
+        if isinstance(found, msgspec.Struct):
+            evidence.add(populated)
+            _collect(found, following, evidence)
 
 
 def is_settled(column: str, evidence: AbstractSet[Path]) -> bool:

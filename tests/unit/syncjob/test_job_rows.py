@@ -145,7 +145,9 @@ def test_the_customer_is_the_owner_and_else_the_client(
         pytest.param("-1.005", "-1.01", id="negative-half-a-cent"),
         pytest.param('"1250.50"', "1250.50", id="text"),
         pytest.param("9999999999.99", "9999999999.99", id="largest"),
+        pytest.param("999999999.995", "1000000000.00", id="as-many-digits-as-are-sure-to-fit"),
         pytest.param("1e2", "100.00", id="exponent"),
+        pytest.param("0e99", "0.00", id="zero-with-an-exponent"),
     ],
 )
 def test_money_is_exact_to_the_cent(value: str, price: str) -> None:
@@ -161,6 +163,8 @@ def test_money_is_exact_to_the_cent(value: str, price: str) -> None:
         pytest.param("16.25", "16.25", id="as-it-is"),
         pytest.param("1e-99999", "0.000000", id="too-fine-for-a-column"),
         pytest.param("0.0000005", "0.000001", id="half-away-from-zero"),
+        pytest.param("0.00001", "0.00001", id="short-and-fine"),
+        pytest.param("1e-7", "0.000000", id="short-and-too-fine"),
         pytest.param("1e1", "10.000000", id="exponent"),
         pytest.param('"1e0"', "1", id="no-exponent"),
     ],
