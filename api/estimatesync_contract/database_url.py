@@ -22,6 +22,12 @@ _HOST: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:/?,\[]*)(?::(?P<port>[^/?,]*)
 _PORT_MAX: Final = 65_535
 _LABEL_MAX: Final = 63
 
+IN_THE_URL: Final = frozenset({
+    *("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service"),
+    *("sslpassword", "sslkeylogfile", "oauth_client_id", "oauth_client_secret"),
+})  # fmt: skip
+"""Where the database is and who asks, and secrets: parameters beside the URL are neither."""
+
 LIBPQ_PARAMETERS: Final = frozenset({
     *("service", "user", "password", "passfile", "channel_binding", "connect_timeout", "dbname", "host", "hostaddr"),
     *("port", "client_encoding", "options", "application_name", "fallback_application_name", "keepalives"),
@@ -111,6 +117,37 @@ def check_database_url(text: str) -> str:
     if faults:
         raise ValueError(f"cannot be used: {'; '.join(faults)}")
     return text
+
+
+def check_parameters(text: str) -> str:
+    """Return parameters as they are, if they may be added to a URL: `sslmode=verify-full&sslrootcert=system`.
+
+    Raises:
+        ValueError: They may not; the message completes `NAME …` and repeats no value.
+    """
+    faults = list(_find_parameter_faults(_split(f"?{text}")))
+    faults += [f"{name} belongs in the URL" for name in _list_names(text) if name in IN_THE_URL]
+    if faults:
+        raise ValueError(f"cannot be used: {'; '.join(faults)}")
+    return text
+
+
+def add_parameters(url: str, parameters: str) -> str:
+    """Add parameters, both checked, to a URL; they take the place of its own of the same names.
+
+    Raises:
+        ValueError: They cannot be used together; the message completes `NAME …` and repeats no value.
+    """
+    if not parameters:
+        return url
+    place, _, own = url.partition("?")
+    added = set(_list_names(parameters))
+    kept = [pair for pair in own.split("&") if pair and unquote(pair.partition("=")[0]) not in added]
+    return check_database_url(f"{place}?{'&'.join([*kept, parameters])}")
+
+
+def _list_names(parameters: str) -> list[str]:
+    return [unquote(pair.partition("=")[0]) for pair in parameters.split("&") if pair]
 
 
 def _split(rest: str) -> _Parts:

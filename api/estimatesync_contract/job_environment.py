@@ -20,6 +20,7 @@ SYNC_MAX_UNSHOWN_PERCENT: Final = "SYNC_MAX_UNSHOWN_PERCENT"
 SYNC_SELECT_FIELDS: Final = "SYNC_SELECT_FIELDS"
 SYNC_MIN_ESTIMATES: Final = "SYNC_MIN_ESTIMATES"
 ATTIC_TECH_URL: Final = "ATTIC_TECH_URL"
+DATABASE_PARAMETERS: Final = "DATABASE_PARAMETERS"
 DATABASE_SCHEMA: Final = "DATABASE_SCHEMA"
 DATABASE_WAIT_SECONDS: Final = "DATABASE_WAIT_SECONDS"
 LOG_FORMAT: Final = "LOG_FORMAT"
@@ -31,7 +32,7 @@ ATTIC_TECH_EMAIL: Final = "ATTIC_TECH_EMAIL"
 ATTIC_TECH_PASSWORD: Final = "ATTIC_TECH_PASSWORD"  # noqa: S105 - the variable's name, not its value
 DATABASE_URL: Final = "DATABASE_URL"
 SECRET_VARIABLES: Final = (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, DATABASE_URL)
-"""These reach the program by secretKeyRef only, each under the key of the same name."""
+"""These reach the program by secretKeyRef only, as a rule under the key of the same name."""
 
 
 def build_job_environment(

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.database_url import check_database_url
+from estimatesync_contract.database_url import check_database_url, check_parameters
 
 _HOST_MAX_LENGTH: Final = 253
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
@@ -332,6 +332,12 @@ DATABASE_URL: Final = DatabaseUrlSetting(
     cure=_SECRET_CURE,
     is_required=True,
     is_secret=True,
+)
+DATABASE_PARAMETERS: Final = ParsedSetting[str](
+    name=env.DATABASE_PARAMETERS,
+    meaning="Parameters that are added to the URL of the database, as after its `?`: "
+    "`sslmode=verify-full&sslrootcert=system`. They take the place of its own of the same names",
+    parser=check_parameters,
 )
 DATABASE_SCHEMA: Final = TextSetting(
     name=env.DATABASE_SCHEMA,

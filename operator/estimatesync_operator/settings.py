@@ -1,5 +1,6 @@
 """The operator's settings: the table by which they are read when it starts, and the values they become."""
 
+import re
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from estimatesync_contract import job_environment as env
 from estimatesync_contract.proxies import parse_proxy_url
 from estimatesync_contract.settings import (
     ATTIC_TECH_URL,
+    DATABASE_PARAMETERS,
     DATABASE_SCHEMA,
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
@@ -27,10 +29,12 @@ from estimatesync_contract.settings import (
     split_list,
 )
 from estimatesync_contract.spec import (
+    DATA_KEY_PATTERN,
     DEFAULT_CONCURRENCY,
     DEFAULT_MAX_RETRIES,
     DEFAULT_TIMEOUT_SECONDS,
     DEFAULT_TTL_SECONDS,
+    DNS_SUBDOMAIN_PATTERN,
     MAX_CONCURRENCY,
     MAX_MAX_RETRIES,
     MAX_PAGE_SIZE,
@@ -38,6 +42,7 @@ from estimatesync_contract.spec import (
     MAX_TTL_SECONDS,
     SHORTEST_DEFAULT_TTL_SECONDS,
     Options,
+    SecretKeyRef,
 )
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
@@ -58,6 +63,19 @@ def _parse_labels(text: str) -> dict[str, str]:
     if any("=" not in pair for pair in pairs):
         raise ValueError("must look like key=value,key=value")
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _parse_secret_keys(text: str) -> dict[str, SecretKeyRef]:
+    references = {}
+    for entry in split_list(text):
+        variable, _, place = entry.partition("=")
+        secret, _, key = place.partition("/")
+        if variable not in env.SECRET_VARIABLES:
+            raise ValueError(f"must begin each entry with one of {', '.join(env.SECRET_VARIABLES)}, and a =")
+        if not (re.fullmatch(DNS_SUBDOMAIN_PATTERN, secret) and re.fullmatch(DATA_KEY_PATTERN, key)):
+            raise ValueError(f"must name a Secret and its key for {variable}: {variable}=secret/key")
+        references[variable] = SecretKeyRef(name=secret, key=key)
+    return references
 
 
 def _parse_suspended(text: str) -> timedelta | None:
@@ -242,6 +260,12 @@ SYNC_CREDENTIALS_SECRET: Final = TextSetting(
     meaning="Name of the Secret with `ATTIC_TECH_EMAIL`, `ATTIC_TECH_PASSWORD` and `DATABASE_URL`",
     default="estimatesync-credentials",
 )
+SYNC_SECRET_KEYS: Final = ParsedSetting[dict[str, SecretKeyRef]](
+    name="SYNC_SECRET_KEYS",
+    meaning="Which of these three are elsewhere, with the Secret and its key: `DATABASE_URL=cluster-app/uri`, separated"
+    " by commas",
+    parser=_parse_secret_keys,
+)
 SYNC_CA_CONFIG_MAP: Final = TextSetting(
     name="SYNC_CA_CONFIG_MAP", meaning="Name of a ConfigMap whose `ca.crt` sync pods check certificates against"
 )
@@ -293,9 +317,10 @@ SYNC_NO_PROXY: Final = TextSetting(
 )
 _PROXIES: Final = (SYNC_HTTPS_PROXY, SYNC_HTTP_PROXY, SYNC_NO_PROXY)
 JOB_SETTINGS: Final = (
-    *(SYNC_IMAGE, SYNC_IMAGE_PULL_POLICY, SYNC_IMAGE_PULL_SECRETS, SYNC_SERVICE_ACCOUNT, SYNC_CREDENTIALS_SECRET),
+    *(SYNC_IMAGE, SYNC_IMAGE_PULL_POLICY, SYNC_IMAGE_PULL_SECRETS, SYNC_SERVICE_ACCOUNT),
+    *(SYNC_CREDENTIALS_SECRET, SYNC_SECRET_KEYS),
     *(SYNC_CA_CONFIG_MAP, SYNC_TRACE_HEADERS_SECRET, SYNC_JOB_TEMPLATE),
-    *(SYNC_CPU_REQUEST, SYNC_MEMORY_REQUEST, SYNC_MEMORY_LIMIT),
+    *(SYNC_CPU_REQUEST, SYNC_MEMORY_REQUEST, SYNC_MEMORY_LIMIT, DATABASE_PARAMETERS),
     *(SYNC_NODE_SELECTOR, SYNC_TOLERATIONS, SYNC_PRIORITY_CLASS, *_PROXIES),
 )
 """What only a cluster's jobs have."""
@@ -362,7 +387,7 @@ def _read_job_settings(reader: SettingsReader, tracing: TracingSettings) -> JobS
         image=reader.read(SYNC_IMAGE),
         image_pull_policy=reader.read(SYNC_IMAGE_PULL_POLICY),
         service_account=reader.read(SYNC_SERVICE_ACCOUNT),
-        credentials_secret=reader.read(SYNC_CREDENTIALS_SECRET),
+        secrets=_read_secrets(reader),
         image_pull_secrets=reader.read(SYNC_IMAGE_PULL_SECRETS),
         node_selector=reader.read(SYNC_NODE_SELECTOR),
         tolerations=reader.read(SYNC_TOLERATIONS),
@@ -373,11 +398,27 @@ def _read_job_settings(reader: SettingsReader, tracing: TracingSettings) -> JobS
             "limits": {"memory": reader.read(SYNC_MEMORY_LIMIT)},
         },
         template=reader.read(SYNC_JOB_TEMPLATE),
-        environment={**_read_proxies(reader), **read_program_environment(reader), **tracing.public_variables},
+        environment={
+            **_read_parameters(reader),
+            **_read_proxies(reader),
+            **read_program_environment(reader),
+            **tracing.public_variables,
+        },
         trace_headers_secret=reader.read(SYNC_TRACE_HEADERS_SECRET),
     )
     reader.faults += [f"{SYNC_JOB_TEMPLATE.name} {conflict}" for conflict in find_conflicts(settings)]
     return settings
+
+
+def _read_secrets(reader: SettingsReader) -> dict[str, SecretKeyRef]:
+    secret = reader.read(SYNC_CREDENTIALS_SECRET)
+    own = {name: SecretKeyRef(name=secret, key=name) for name in env.SECRET_VARIABLES}
+    return {**own, **reader.read(SYNC_SECRET_KEYS)}
+
+
+def _read_parameters(reader: SettingsReader) -> dict[str, str]:
+    parameters = reader.read(DATABASE_PARAMETERS)
+    return {DATABASE_PARAMETERS.name: parameters} if parameters else {}
 
 
 def _read_proxies(reader: SettingsReader) -> dict[str, str]:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_contract import job_environment as env
+from estimatesync_contract.database_url import add_parameters
 from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import (
     ATTIC_TECH_EMAIL,
     ATTIC_TECH_PASSWORD,
     ATTIC_TECH_URL,
+    DATABASE_PARAMETERS,
     DATABASE_SCHEMA,
     DATABASE_URL,
     DATABASE_WAIT_SECONDS,
@@ -124,7 +126,7 @@ SYNC_SETTINGS: Final = (
     *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
     *(SYNC_MIN_ESTIMATES, SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
-    *(DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
+    *(DATABASE_URL, DATABASE_PARAMETERS, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
     *(LOG_FORMAT, TRACEPARENT, TERMINATION_MESSAGE_PATH),
 )
 
@@ -201,7 +203,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         attic_tech_proxy=_find_proxy(environment, attic_tech_url, reader.faults),
         attic_tech_email=reader.read(ATTIC_TECH_EMAIL),
         attic_tech_password=reader.read(ATTIC_TECH_PASSWORD),
-        database_url=reader.read(DATABASE_URL),
+        database_url=_read_database_url(reader),
         database_schema=reader.read(DATABASE_SCHEMA),
         database_wait_seconds=reader.read(DATABASE_WAIT_SECONDS),
     )
@@ -234,6 +236,15 @@ def _find_proxy(environment: Mapping[str, str], url: str, faults: list[str]) -> 
     except ProxyFaultError as error:
         faults.append(str(error))
         return None
+
+
+def _read_database_url(reader: SettingsReader) -> str:
+    url, parameters = reader.read(DATABASE_URL), reader.read(DATABASE_PARAMETERS)
+    try:
+        return add_parameters(url, parameters) if url else ""
+    except ValueError as error:
+        reader.faults.append(f"{DATABASE_URL.name} with {DATABASE_PARAMETERS.name} {error}")
+        return ""
 
 
 def _read_range(reader: SettingsReader) -> DateRange:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from estimatesync_contract.spec import EstimateSyncSpec
+from estimatesync_contract.spec import DEFAULT_CONCURRENCY
 from source_records import FIRST_DAY, LAST_DAY
 
 _HERE: Final = Path(__file__).parent
-_SPEC: Final = EstimateSyncSpec()
 OUR_PYTHON: Final = _HERE.parents[1] / ".venv-sync" / "bin" / "python"
 PEER_PYTHON: Final = _HERE.parents[1] / ".venv-bench" / "bin" / "python"
 
@@ -35,7 +34,7 @@ class Contender:
     words: str = ""
 
 
-def build_ours(*, page_size: int | None = None, concurrency: int = _SPEC.concurrency) -> Contender:
+def build_ours(*, page_size: int | None = None, concurrency: int = DEFAULT_CONCURRENCY) -> Contender:
     """The sync program; with its defaults unless given others."""
     chosen = {} if page_size is None else {"SYNC_PAGE_SIZE": str(page_size)}
     return Contender(

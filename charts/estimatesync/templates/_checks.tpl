@@ -26,11 +26,21 @@
 {{- $faults = append $faults "apiKeys: the same name must not be in keys and in readOnlyKeys" -}}
 {{- end -}}
 {{- $credentials := list -}}
+{{- $elsewhere := ne .Values.database.existingSecret.name "" -}}
 {{- range tuple "email" "password" "databaseUrl" -}}
 {{- if get $.Values.credentials . -}}
 {{- $credentials = append $credentials . -}}
-{{- else if not $.Values.credentials.existingSecret -}}
+{{- else if not (or $.Values.credentials.existingSecret (and (eq . "databaseUrl") $elsewhere)) -}}
 {{- $faults = append $faults (printf "credentials.%s: set it, or name an existingSecret that holds the login of Attic Tech and the database" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $elsewhere .Values.credentials.databaseUrl -}}
+{{- $faults = append $faults "credentials.databaseUrl: database.existingSecret has the URL; remove one of the two" -}}
+{{- end -}}
+{{- range $part := tuple "apiKeys" "credentials" "callback" -}}
+{{- $names := values (get $.Values $part).secretKeys -}}
+{{- if ne (len $names) (len (uniq $names)) -}}
+{{- $faults = append $faults (printf "%s.secretKeys: two of them are the same" $part) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.credentials.existingSecret $credentials -}}

@@ -45,6 +45,25 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }
 {{- .Values.credentials.existingSecret | default (printf "%s-credentials" (include "estimatesync.fullname" .)) -}}
 {{- end -}}
 
+{{/* Where sync pods find what is secret: by variable, the Secret and its key. */}}
+{{- define "estimatesync.secretKeys" -}}
+{{- $credentials := include "estimatesync.credentialsSecret" . -}}
+{{- $keys := .Values.credentials.secretKeys -}}
+{{- $database := .Values.database.existingSecret -}}
+ATTIC_TECH_EMAIL: {{ printf "%s/%s" $credentials $keys.email | quote }}
+ATTIC_TECH_PASSWORD: {{ printf "%s/%s" $credentials $keys.password | quote }}
+DATABASE_URL: {{ ternary (printf "%s/%s" $database.name $database.key) (printf "%s/%s" $credentials $keys.databaseUrl) (ne $database.name "") | quote }}
+{{- end -}}
+
+{{/* As after the question mark of a URL. */}}
+{{- define "estimatesync.databaseParameters" -}}
+{{- $pairs := list -}}
+{{- range $name, $value := .Values.database.parameters -}}
+{{- $pairs = append $pairs (printf "%s=%s" $name (toString $value | urlquery | replace "+" "%20")) -}}
+{{- end -}}
+{{- join "&" $pairs -}}
+{{- end -}}
+
 {{- define "estimatesync.callbackSecret" -}}
 {{- .Values.callback.existingSecret | default (printf "%s-callback" (include "estimatesync.fullname" .)) -}}
 {{- end -}}

@@ -22,7 +22,7 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.result import ExitCode
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, SecretKeyRef
 from estimatesync_tracing.settings import HEADERS
 
 from estimatesync_operator.core.job_template import AddedMetadata, JobTemplate
@@ -69,7 +69,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     image_pull_policy: str
     service_account: str
-    credentials_secret: str
+    secrets: dict[str, SecretKeyRef]
+    """Where the value of each variable of `env.SECRET_VARIABLES` is."""
     image_pull_secrets: tuple[str, ...]
     node_selector: dict[str, str]
     tolerations: list[dict[str, Any]]
@@ -212,7 +213,7 @@ def _build_container(settings: JobSettings, own: dict[str, str]) -> dict[str, An
         "command": _COMMAND,
         "env": [
             *({"name": name, "value": value} for name, value in sorted(variables.items())),
-            *(_build_secret_variable(name, settings.credentials_secret) for name in env.SECRET_VARIABLES),
+            *(_build_secret_variable(name, settings.secrets[name]) for name in env.SECRET_VARIABLES),
             *_build_trace_headers(settings),
             *added.env,
         ],
@@ -234,5 +235,5 @@ def _build_trace_headers(settings: JobSettings) -> list[dict[str, Any]]:
     return [{"name": HEADERS.name, "valueFrom": {"secretKeyRef": reference}}] if secret else []
 
 
-def _build_secret_variable(name: str, secret: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": name}}}
+def _build_secret_variable(name: str, reference: SecretKeyRef) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": reference.name, "key": reference.key}}}

@@ -255,6 +255,50 @@ def test_secrets_of_yours_take_the_place_of_the_charts(render: Callable[..., Any
     ]["containers"][0]["env"]
 
 
+SECRET_VALUES: dict[str, Any] = {
+    "apiKeys": {"existingSecret": "keys", "existingReadOnly": True, "secretKeys": {"keys": "rw", "readOnlyKeys": "ro"}},
+    "credentials": {"existingSecret": "login", "secretKeys": {"email": "user", "password": "pass"}},
+    "database": {"existingSecret": {"name": "pg-app"}, "parameters": {"sslmode": "verify-full", "options": "-c a=b"}},
+    "callback": {
+        "existingSecret": "hook",
+        "secretKeys": {"url": "target", "signingSecrets": "signatures", "makeApiKey": "make"},
+    },
+}
+
+
+def test_the_keys_of_your_secrets_are_called_what_you_say(render: Callable[..., Any]) -> None:
+    rendered = render({**SECRET_VALUES, "admissionPolicy": {"enabled": True}}, base={})
+
+    api, operator, test = (pod["containers"][0]["env"] for _, pod in rendered.iterate_pods())
+    references = [each["valueFrom"]["secretKeyRef"] for each in (*operator, *test) if "secretKeyRef" in str(each)]
+    assert {(each["name"], each["key"]) for each in references} == {
+        *(("hook", key) for key in ("target", "signatures", "make")),
+        ("keys", "rw"),
+    }
+    values = {each["name"]: each.get("value") for each in (*api, *operator)}
+    assert values["API_KEYS_FILE"].endswith("/rw")
+    assert values["READ_ONLY_API_KEYS_FILE"].endswith("/ro")
+    places = "ATTIC_TECH_EMAIL=login/user,ATTIC_TECH_PASSWORD=login/pass,DATABASE_URL=pg-app/uri"
+    assert values["SYNC_SECRET_KEYS"] == places
+    assert values["DATABASE_PARAMETERS"] == "options=-c%20a%3Db&sslmode=verify-full"
+    (fixed,) = (each for each in rendered.find(POLICY)["spec"]["variables"] if each["name"] == "fixed")
+    assert json.loads(fixed["expression"])["sync"]["DATABASE_URL"] == "Secret pg-app/uri"
+
+
+def test_a_secret_of_the_chart_has_the_keys_that_its_parts_read(render: Callable[..., Any]) -> None:
+    values = {
+        part: {"secretKeys": SECRET_VALUES[part]["secretKeys"]} for part in ("apiKeys", "credentials", "callback")
+    }
+
+    keys = {each["metadata"]["name"]: each["data"].keys() for each in render(values).list("Secret")}
+
+    assert keys == {
+        "release-estimatesync-api-keys": {"rw"},
+        "release-estimatesync-credentials": {"user", "pass", "DATABASE_URL"},
+        "release-estimatesync-callback": {"target", "signatures", "make"},
+    }
+
+
 @pytest.mark.parametrize(("existing", "needed"), [("", set()), ("hook", {"MAKE_SYNC_CALLBACK_WEBHOOK_URL"})])
 def test_only_who_names_a_secret_for_callbacks_must_have_its_url(
     render: Callable[..., Any], existing: str, needed: set[str]
@@ -445,6 +489,16 @@ REFUSALS = [
     pytest.param({"callback": {"existingSecret": "x"}}, "makeApiKey belong in the existing", id="two callbacks"),
     pytest.param({"apiKeys": {"existingSecret": "x"}}, "readOnlyKeys belong in the existing", id="keys twice"),
     pytest.param({"credentials": {"existingSecret": "x"}}, "databaseUrl belong in the existing", id="two logins"),
+    pytest.param(
+        {"database": {"existingSecret": {"name": "pg"}}}, "database.existingSecret has the URL", id="two URLs"
+    ),
+    pytest.param({"database": {"parameters": {"password": "x"}}}, "'password' not allowed", id="no parameter"),
+    pytest.param({"credentials": {"secretKeys": {"email": "a/b"}}}, "'/credentials/secretKeys/email'", id="no key"),
+    pytest.param(
+        {"credentials": {"secretKeys": {"email": "a", "password": "a"}}},
+        "credentials.secretKeys: two of them are the same",
+        id="one key for two",
+    ),
     pytest.param({"apiKeys": {"existingReadOnly": True}}, "apiKeys.existingReadOnly: it needs", id="keys of no Secret"),
     pytest.param(
         {"apiKeys": {"readOnlyKeys": MAKE}}, "name must not be in keys and in readOnlyKeys", id="one key twice"

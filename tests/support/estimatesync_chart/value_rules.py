@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from estimatesync_api import settings as api
 from estimatesync_contract import settings as shared
+from estimatesync_contract.database_url import IN_THE_URL, LIBPQ_PARAMETERS
 from estimatesync_contract.settings import IntegerSetting, Setting
+from estimatesync_contract.spec import DATA_KEY_PATTERN
 from estimatesync_operator import settings as operator
 from estimatesync_tracing import settings as tracing
 
@@ -100,6 +102,13 @@ _KEYS: Final[Schema] = {
     "additionalProperties": False,
     "patternProperties": {"^[A-Za-z][A-Za-z0-9_-]{0,31}$": {"type": "string", "minLength": 16}},
 }
+_SECRET_KEY: Final[Schema] = {"type": "string", "pattern": DATA_KEY_PATTERN}
+_SECRET_KEYS: Final = (
+    *("apiKeys.secretKeys.keys", "apiKeys.secretKeys.readOnlyKeys", "database.existingSecret.key"),
+    *(f"credentials.secretKeys.{name}" for name in ("email", "password", "databaseUrl")),
+    *(f"callback.secretKeys.{name}" for name in ("url", "signingSecrets", "makeApiKey")),
+)
+_TEXT_OR_NUMBER: Final[Schema] = {"anyOf": [TEXT, {"type": "integer"}]}
 _ADDRESS: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
 
@@ -138,6 +147,13 @@ RULES: Final[dict[str, Schema]] = {
     "api.foregroundSeconds": _bounds(api.FOREGROUND_SECONDS),
     "api.statusPage.sessionHours": _bounds(api.STATUS_PAGE_SESSION_HOURS),
     "credentials.existingSecret": _NAME,
+    "database.existingSecret.name": _NAME,
+    **dict.fromkeys(_SECRET_KEYS, _SECRET_KEY),
+    "database.parameters": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": dict.fromkeys(sorted(LIBPQ_PARAMETERS - IN_THE_URL), _TEXT_OR_NUMBER),
+    },
     "callback.existingSecret": _NAME,
     "callback.signingSecrets": {"type": "array", "items": TEXT},
     "callback.allowedSecrets": _NAMES,

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import pytest
-from estimatesync_contract.database_url import LIBPQ_PARAMETERS, check_database_url
+from estimatesync_contract.database_url import (
+    LIBPQ_PARAMETERS,
+    add_parameters,
+    check_database_url,
+    check_parameters,
+)
 from estimatesync_contract.settings import SettingsError
 from estimatesync_import.settings import parse_settings as parse_import_settings
 from estimatesync_job.core.errors import ConfigurationError
@@ -135,3 +140,44 @@ def test_no_part_repeats_a_value_of_a_url_that_it_refuses(url: str, said: str) -
 
     assert [said for text in told if said in text] == [said] * len(told)
     assert not [secret for secret in SECRETS for text in told if secret in text]
+
+
+@pytest.mark.parametrize(
+    ("url", "parameters", "expected"),
+    [
+        pytest.param("postgresql://u:p@h/d", "", "postgresql://u:p@h/d", id="none"),
+        pytest.param(
+            "postgresql://u:p@h/d?", "sslmode=require", "postgresql://u:p@h/d?sslmode=require", id="the first"
+        ),
+        pytest.param(
+            "postgresql://u:p%3F@h/d?sslmode=disable&application_name=a",
+            "sslmode=verify-full&sslrootcert=system",
+            "postgresql://u:p%3F@h/d?application_name=a&sslmode=verify-full&sslrootcert=system",
+            id="in the place of its own",
+        ),
+    ],
+)
+def test_parameters_are_added_to_a_url(url: str, parameters: str, expected: str) -> None:
+    assert add_parameters(url, check_parameters(parameters) if parameters else "") == expected
+
+
+def test_parameters_that_contradict_a_url_are_refused() -> None:
+    with pytest.raises(ValueError, match="sslrootcert=system needs sslmode=verify-full"):
+        add_parameters("postgresql://h/d?sslmode=require", "sslrootcert=system")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        pytest.param("sslmode", "parameter 1 after the \\? is not a name, one =", id="half a parameter"),
+        pytest.param("sslmode=strict", "sslmode must be one of", id="no choice"),
+        pytest.param("currentSchema=x", "currentSchema is JDBC's", id="another driver's"),
+        pytest.param("host=made-up.test", "host belongs in the URL", id="another place"),
+        pytest.param("connect_timeout=5&password=made-up", "password belongs in the URL", id="a secret"),
+    ],
+)
+def test_parameters_that_cannot_be_added_are_explained_without_their_values(parameters: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        check_parameters(parameters)
+
+    assert "made-up" not in str(caught.value)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, SecretKeyRef
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest, find_conflicts
 from estimatesync_operator.core.job_template import parse_job_template
 
@@ -14,13 +14,14 @@ RANGE = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 OTHER_DAYS = DateRange(start=date(2025, 10, 1), end=date(2025, 10, 16))
 MakeSettings = Callable[..., JobSettings]
 
+SECRETS = {name: SecretKeyRef(name="attic-tech", key=name) for name in ("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD")}
 SPEC = EstimateSyncSpec(page_size=50, concurrency=2, timeout_seconds=900, max_retries=1)
 
 
 @pytest.fixture
 def settings(make_job_settings: MakeSettings) -> JobSettings:
     return make_job_settings(
-        credentials_secret="attic-tech",
+        secrets={**SECRETS, "DATABASE_URL": SecretKeyRef(name="cluster-app", key="uri")},
         node_selector={"pool": "batch"},
         environment={"ATTIC_TECH_URL": "https://attic.test", "DATABASE_SCHEMA": "botzilla"},
     )
@@ -137,8 +138,12 @@ def test_secrets_are_named_never_held(container: dict[str, Any]) -> None:
     secret = [variable for variable in container["env"] if "valueFrom" in variable]
 
     assert secret == [
-        {"name": name, "valueFrom": {"secretKeyRef": {"name": "attic-tech", "key": name}}}
-        for name in ("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD", "DATABASE_URL")
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": place, "key": key}}}
+        for name, place, key in (
+            ("ATTIC_TECH_EMAIL", "attic-tech", "ATTIC_TECH_EMAIL"),
+            ("ATTIC_TECH_PASSWORD", "attic-tech", "ATTIC_TECH_PASSWORD"),
+            ("DATABASE_URL", "cluster-app", "uri"),
+        )
     ]
     assert all(set(variable) == {"name", "value"} for variable in container["env"] if variable not in secret)
 

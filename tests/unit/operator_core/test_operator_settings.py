@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from estimatesync_contract.settings import SettingsError, SettingsReader
-from estimatesync_contract.spec import Options
+from estimatesync_contract.spec import Options, SecretKeyRef
 from estimatesync_operator.core.plan import ReconcilerSettings
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
@@ -92,13 +92,20 @@ def test_sync_pods_are_set_from_the_environment() -> None:
     job = _read(
         SYNC_IMAGE_PULL_POLICY="Never",
         SYNC_CREDENTIALS_SECRET="attic-tech",
+        SYNC_SECRET_KEYS="DATABASE_URL=cluster-app/uri",
+        DATABASE_PARAMETERS="sslmode=verify-full",
         SYNC_NODE_SELECTOR="pool=batch, example.com/zone=a",
         SYNC_MEMORY_LIMIT="1Gi",
         SYNC_LOG_FORMAT="json",
     ).job
 
     assert job.node_selector == {"pool": "batch", "example.com/zone": "a"}
-    assert (job.image_pull_policy, job.credentials_secret) == ("Never", "attic-tech")
+    assert job.image_pull_policy == "Never"
+    assert job.secrets == {
+        **{name: SecretKeyRef(name="attic-tech", key=name) for name in ("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD")},
+        "DATABASE_URL": SecretKeyRef(name="cluster-app", key="uri"),
+    }
+    assert job.environment["DATABASE_PARAMETERS"] == "sslmode=verify-full"
     assert job.resources == {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
     assert job.environment["LOG_FORMAT"] == "json"
 
@@ -117,6 +124,13 @@ def test_sync_pods_are_set_from_the_environment() -> None:
         pytest.param("SYNC_IMAGE_PULL_POLICY", "Sometimes", "Always, IfNotPresent, Never", id="unknown policy"),
         pytest.param("SYNC_LOG_FORMAT", "xml", "json, text", id="unknown format"),
         pytest.param("SYNC_NODE_SELECTOR", "pool", "key=value", id="half a label"),
+        pytest.param(
+            "SYNC_SECRET_KEYS", "DATABASE_URI=a/b", "must begin each entry with one of ATTIC_TECH", id="no name"
+        ),
+        pytest.param(
+            "SYNC_SECRET_KEYS", "DATABASE_URL=a", "must name a Secret and its key for DATABASE_URL", id="no key"
+        ),
+        pytest.param("DATABASE_PARAMETERS", "sslmode=strict", "sslmode must be one of", id="no mode"),
         pytest.param("SYNC_JOB_TEMPLATE", "{", "must be a Job in JSON, such as", id="no JSON"),
         pytest.param("SYNC_JOB_TEMPLATE", '{"spec": 1}', "Expected `object`, got `int` - at `$.spec`", id="no Job"),
         pytest.param(
