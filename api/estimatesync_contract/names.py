@@ -37,7 +37,9 @@ ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
 
 SYNC_CONTAINER: Final = "sync"
 
-SYNC_TABLES: Final = ("branch", "estimate", "estimate_status", "refused_login", "sales_person", "sync_run")
+SYNC_TABLES: Final = (
+    *("branch", "estimate", "estimate_status", "failed_run", "refused_login", "sales_person", "sync_run"),
+)
 """What a sync writes to, in the schema that DATABASE_SCHEMA names."""
 
 API_BASE_PATH: Final = "/api/automations/estimates"

@@ -15,7 +15,13 @@ from estimatesync_contract.refused_login import SALT_BYTES, Credentials, Refused
 from estimatesync_contract.status import Results
 
 from estimatesync_job.core.closing_pass import PassPolicy
-from estimatesync_job.core.errors import CredentialsRefusedError, SourceEmptyError, SyncError
+from estimatesync_job.core.errors import (
+    CredentialsRefusedError,
+    DatabaseUnavailableError,
+    SourceEmptyError,
+    SyncError,
+    build_failure,
+)
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
 from estimatesync_job.core.refused_login import check_refusal
@@ -60,11 +66,19 @@ class Sync:
             SyncError: Nothing was stored, unless `stored` is set.
         """
         self._log.write("starting", log_lines.STARTING)
-        async with (
-            self._open_store as store,
-            self._open_source as source,
-            aclosing(read_pages(source, self._plan)) as pages,
-        ):
+        async with self._open_store as store:
+            try:
+                await self._run(store)
+            except Exception as error:
+                # A server that lacks disk space may be brought down by one more commit.
+                if self.stored is None and not isinstance(error, DatabaseUnavailableError):
+                    # Whatever becomes of the record, it must not hide the cause.
+                    with suppress(Exception):
+                        await store.write_failed_run(build_failure(error).error)
+                raise
+
+    async def _run(self, store: EstimateStore) -> None:
+        async with self._open_source as source, aclosing(read_pages(source, self._plan)) as pages:
             self.stored = await store.fetch_committed_run()
             if self.stored is None:
                 # The database knows whether these credentials have been refused: nothing is tried before.

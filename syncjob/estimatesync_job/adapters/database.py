@@ -16,7 +16,8 @@ import msgspec
 import psycopg
 from estimatesync_contract.names import SYNC_TABLES
 from estimatesync_contract.refused_login import RefusedLogin
-from estimatesync_contract.status import Results, UnshownFields
+from estimatesync_contract.result import ResultError
+from estimatesync_contract.status import Results, UnshownFields, truncate_message
 from estimatesync_postgres.connection import FaultError, SilenceError, create_connection, read_encoding, read_fault
 from estimatesync_postgres.faults import build_hidden_rows, build_kept_out, build_view
 from estimatesync_postgres.hindrances import FIND_HINDRANCES, Hindrances, build_hindrances, fetch_hindrances
@@ -48,6 +49,9 @@ ANSWER_SECONDS: Final = 630.0
 """For one piece of work. Longer than the server lets the merge's statements take (`lock_merge`), so that its own rule
 comes first: a server that is silent for this long has stopped, while its machine still keeps the connection open."""
 
+FAILURE_SECONDS: Final = 2.0
+"""For the record of a failed run, which nobody waits for: the failure itself is reported in any case."""
+
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
 _OPEN: Final = b";".join([
@@ -61,10 +65,11 @@ _OPEN: Final = b";".join([
 
 _DELETE_SUPERSEDED: Final = b";".join([read_sql(name) for name in ("delete_superseded", "count_staged")])
 _BEGIN_MERGE: Final = b";".join([
-    read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names")
+    read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names", "delete_old_runs")
 ])  # fmt: skip
 _BEGIN_MERGE_UNSHOWN: Final = b";".join([
-    read_sql(name) for name in ("lock_merge", "read_committed_run", "keep_unshown", "insert_missing_names")
+    read_sql(name)
+    for name in ("lock_merge", "read_committed_run", "keep_unshown", "insert_missing_names", "delete_old_runs")
 ])  # fmt: skip
 
 # The errors that psycopg raises say what it warns of as well; without a handler the warnings would bypass our log.
@@ -207,6 +212,25 @@ class PostgresStore:
             await self._connection.rollback()
             await begin(self._connection, self._settings.database_schema)
             await self._connection.execute(read_sql("write_refused_login"), msgspec.structs.asdict(refusal))
+            await self._connection.commit()
+
+    async def write_failed_run(self, error: ResultError) -> None:
+        """Undo the transaction, and commit nothing but why the run has failed."""
+        schema, settings = self._settings.database_schema, self._settings
+        parameters = {
+            "sync_uid": settings.sync_uid,
+            "sync_name": settings.sync_id,
+            "start_date": settings.date_range.start,
+            "end_date": settings.date_range.end,
+            "reason": error.reason,
+            "message": truncate_message(error.message),
+        }
+        with translated_errors(schema), answered(self._connection, within=FAILURE_SECONDS):
+            self._copy = None
+            await self._copying.aclose()
+            await self._connection.rollback()
+            await begin(self._connection, schema)
+            await self._connection.execute(read_sql("write_failed_run"), parameters)
             await self._connection.commit()
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:

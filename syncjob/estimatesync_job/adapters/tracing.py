@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from estimatesync_contract.refused_login import RefusedLogin
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.status import Results
 from estimatesync_tracing.context import format_span_id, format_trace_id
 from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
@@ -90,6 +91,9 @@ class TracedStore:
 
     async def write_refused_login(self, refusal: RefusedLogin) -> None:
         await self._store.write_refused_login(refusal)
+
+    async def write_failed_run(self, error: ResultError) -> None:
+        await self._store.write_failed_run(error)
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):

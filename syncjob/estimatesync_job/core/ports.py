@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 from estimatesync_contract.refused_login import RefusedLogin
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.status import Results, UnshownFields
 
 from estimatesync_job.core.pages import FetchedPage
@@ -114,6 +115,10 @@ class EstimateStore(Protocol):
 
     async def write_refused_login(self, refusal: RefusedLogin) -> None:
         """Record a refusal, and drop all that is staged: the sync has failed."""
+        ...
+
+    async def write_failed_run(self, error: ResultError) -> None:
+        """Record why the run has failed, and drop all that is staged."""
         ...
 
     @property

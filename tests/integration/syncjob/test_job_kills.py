@@ -177,6 +177,7 @@ class Trial:
             updated_estimates=total - 1,
             unchanged_estimates=total - 3,
             total_processed=total,
+            previous_total_fetched=total - 1,
         )
 
     def read_names(self, schema: str = "botzilla") -> list[Any]:

@@ -36,7 +36,12 @@ def test_1609_estimates_of_which_1564_are_known_in_older_versions(
 
     assert (first.process.returncode, job.process.returncode) == (0, 0)
     assert job.result.results == Results(
-        total_fetched=1609, new_estimates=45, updated_estimates=1564, unchanged_estimates=0, total_processed=1609
+        total_fetched=1609,
+        new_estimates=45,
+        updated_estimates=1564,
+        unchanged_estimates=0,
+        total_processed=1609,
+        previous_total_fetched=1564,
     )
     assert job.result.error is None
     assert job.lines[-1] == "✅ Background synchronization finished. New: 45, Updated: 1564."
@@ -58,7 +63,12 @@ def test_a_second_sync_of_the_same_rewrites_no_row(jobs: Any, sample: RunningSam
     job = jobs.run(sample)
 
     assert job.result.results == Results(
-        total_fetched=250, new_estimates=0, updated_estimates=250, unchanged_estimates=250, total_processed=250
+        total_fetched=250,
+        new_estimates=0,
+        updated_estimates=250,
+        unchanged_estimates=250,
+        total_processed=250,
+        previous_total_fetched=250,
     )
     assert query(versions) == before
 

@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.refused_login import Credentials, RefusedLogin
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.status import Results, UnshownFields
 from estimatesync_job.core.closing_pass import PassPolicy, PassResult, is_proof
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
+    DatabaseUnavailableError,
     FieldsUnshownError,
     LoginFailedError,
     RecordInvalidError,
@@ -111,6 +114,7 @@ class ListStore:
     unshown: dict[int, tuple[str, ...]] = field(default_factory=dict)
     is_closed: bool = False
     refused: RefusedLogin | None = None
+    failed: list[ResultError] = field(default_factory=list)
 
     @property
     def encoding(self) -> str:
@@ -136,6 +140,9 @@ class ListStore:
 
     async def write_refused_login(self, refusal: RefusedLogin) -> None:
         self.refused = refusal
+
+    async def write_failed_run(self, error: ResultError) -> None:
+        self.failed.append(error)
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
         self.rows = [[row for row in rows if row.attic_tech_estimate_id not in broken] for rows in self.rows]
@@ -471,3 +478,33 @@ def test_little_that_is_not_shown_is_kept_as_it_is_and_logged(records: list[byte
     assert [each for each in log.lines if "shown by" in each or "only an id" in each] == [line]
     assert stored.unshown
     assert stored.unshown.estimates > 0
+
+
+def test_a_failure_is_recorded_with_its_cause() -> None:
+    store = ListStore()
+
+    with pytest.raises(SourceUnavailableError):
+        run_sync(ScriptedSource(totals=[3] * 3, broken_page=2), store)
+
+    assert [(error.reason, error.message) for error in store.failed] == [(Reason.SOURCE_UNAVAILABLE, "gone")]
+
+
+def test_a_record_that_cannot_be_written_hides_no_cause() -> None:
+    class FullStore(ListStore):
+        async def write_failed_run(self, error: ResultError) -> None:
+            raise RuntimeError(error.message)
+
+    with pytest.raises(SourceUnavailableError, match="gone"):
+        run_sync(ScriptedSource(totals=[3] * 3, broken_page=2), FullStore())
+
+
+def test_a_database_that_is_not_available_is_not_written_to_once_more() -> None:
+    class GoneStore(ListStore):
+        async def count_changes(self, known: int) -> int:
+            raise DatabaseUnavailableError(f"No space left on device after {known} rows")
+
+    store = GoneStore()
+    with pytest.raises(DatabaseUnavailableError):
+        run_sync(ScriptedSource(totals=[1]), store)
+
+    assert store.failed == []

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 import msgspec
 from estimatesync_contract.refused_login import RefusedLogin
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.status import Results
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
@@ -117,6 +118,9 @@ class Transaction:
         if not self._is_cut:
             self._database.refusal = refusal
             self._staged.clear()
+
+    async def write_failed_run(self, error: ResultError) -> None:
+        """Keep nothing of it: no promise is about failed runs."""
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
         """Stage rows; this source shows all that it has, so that `unshown` is empty."""
