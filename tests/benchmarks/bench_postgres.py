@@ -53,6 +53,18 @@ class Postgres:
         if found != expected:
             raise ContenderError(f"{table} holds {found} (rows, ids, sum of prices) instead of {expected}")
 
+    def check_untouched(self, database: str, table: str, *, sync_uid: str) -> None:
+        """Make sure that a sync has written no row.
+
+        Raises:
+            ContenderError: It has.
+        """
+        query = sql.SQL("SELECT count(*) FROM {} WHERE last_sync_uid = %s").format(sql.Identifier(*table.split(".")))
+        with psycopg.connect(self._build_local_url(database)) as connection:
+            found = connection.execute(query, [sync_uid]).fetchone()
+        if found != (0,):
+            raise ContenderError(f"{table}: {found} rows were written although nothing had changed")
+
     @contextmanager
     def reached_over(self, round_trip_ms: float) -> Iterator[str]:
         """Give the URL of a database, with `{}` for its name, at this distance."""

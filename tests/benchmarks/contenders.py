@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from estimatesync_contract.spec import DEFAULT_CONCURRENCY
-from source_records import FIRST_DAY, LAST_DAY
 
 _HERE: Final = Path(__file__).parent
 OUR_PYTHON: Final = _HERE.parents[1] / ".venv-sync" / "bin" / "python"
@@ -68,16 +68,19 @@ def build_peer(*, page_size: int, workers: int = 16) -> Contender:
     )
 
 
-def build_environment(contender: Contender, *, source_url: str, authority: Path, database_url: str) -> dict[str, str]:
+def build_environment(
+    contender: Contender, *, source_url: str, authority: Path, database_url: str, days: tuple[date, date]
+) -> dict[str, str]:
     """Build the whole environment of one run: the sync program's own variables, which the others read, too."""
+    first, last = days
     return {
         "PATH": "/usr/bin:/bin",
         "SSL_CERT_FILE": str(authority),
         "REQUESTS_CA_BUNDLE": str(authority),
         "SYNC_ID": "benchmark",
         "SYNC_UID": str(uuid4()),
-        "SYNC_START_DATE": FIRST_DAY.date().isoformat(),
-        "SYNC_END_DATE": LAST_DAY.date().isoformat(),
+        "SYNC_START_DATE": first.isoformat(),
+        "SYNC_END_DATE": last.isoformat(),
         "ATTIC_TECH_URL": source_url,
         "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
         "ATTIC_TECH_PASSWORD": "made-up-password",

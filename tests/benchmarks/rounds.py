@@ -8,17 +8,18 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
 import msgspec
 from bench_postgres import Postgres
-from contenders import Contender, build_environment
+from contenders import OURS, Contender, build_environment
 from processes import Usage, measure, serving
-from scenarios import Scenario
-from source_records import GENERATIONS
+from scenarios import GENERATIONS, SHARED_LOADS, LoadKind, Scenario
+from source_records import FIRST_DAY, LAST_DAY
 from source_server import CONTROL_PATH
 
 _HERE: Final = Path(__file__).parent
@@ -29,14 +30,14 @@ class Load:
     """One process, measured.
 
     Attributes:
-        load: 1 into an empty database, 2 with every record changed.
+        load: what has happened at the source before it; the first is into an empty database.
         start_seconds: from the start of the process to its first request.
         max_in_flight: list calls that the source had before it at the same time.
     """
 
     contender: str
     words: str
-    load: int
+    load: LoadKind
     wall_seconds: float
     cpu_seconds: float
     peak_megabytes: float
@@ -66,7 +67,7 @@ class Arena:
         self._context: Final = ssl.create_default_context(cafile=str(authority))
         self._directory: Final = directory
 
-    def run(self, contender: Contender, *, loads: Sequence[int] = GENERATIONS) -> list[Load]:
+    def run(self, contender: Contender, *, loads: Sequence[LoadKind] = SHARED_LOADS) -> list[Load]:
         """Run the loads of one contender, one after the other, and check what each has stored."""
         database = "bench"
         self._postgres.create_database(database)
@@ -81,22 +82,26 @@ class Arena:
 
     def try_out(self, candidate: Contender, *, tries: int = 2) -> float:
         """Run some first loads and say what the best of them took, in seconds."""
-        return min(self.run(candidate, loads=(1,))[0].wall_seconds for _ in range(tries))
+        return min(self.run(candidate, loads=(LoadKind.FIRST,))[0].wall_seconds for _ in range(tries))
 
-    def _run_load(self, contender: Contender, load: int, database: str, directory: Path) -> Load:
-        self._control(f"generation/{load}")
+    def _run_load(self, contender: Contender, load: LoadKind, database: str, directory: Path) -> Load:
+        generation = GENERATIONS[load]
+        self._control(f"generation/{generation}")
         self._postgres.checkpoint()
         environment = build_environment(
             contender,
             source_url=self._source_url,
             authority=self._authority,
             database_url=self._database_url.format(database),
+            days=_find_days(load),
         )
         if self.scenario.honours_select:
             environment["SYNC_SELECT_FIELDS"] = "true"
         usage = measure(contender.command, environment=environment, directory=directory)
         seen = self._control("seen")
-        self._postgres.check_rows(database, contender.table, count=self.scenario.records, generation=load)
+        self._postgres.check_rows(database, contender.table, count=self.scenario.records, generation=generation)
+        if load is LoadKind.UNCHANGED:
+            self._postgres.check_untouched(database, contender.table, sync_uid=environment["SYNC_UID"])
         return _build_load(contender, load, usage, seen)
 
     def _control(self, action: str) -> Any:
@@ -104,7 +109,15 @@ class Arena:
             return msgspec.json.decode(answer.read())
 
 
-def _build_load(contender: Contender, load: int, usage: Usage, seen: Any) -> Load:
+def _find_days(load: LoadKind) -> tuple[date, date]:
+    """Find the days that hold the stamps of all records."""
+    if load is not LoadKind.MOMENT:
+        return FIRST_DAY.date(), LAST_DAY.date()
+    today = datetime.now(UTC).date()
+    return today - timedelta(days=1), today
+
+
+def _build_load(contender: Contender, load: LoadKind, usage: Usage, seen: Any) -> Load:
     return Load(
         contender=contender.name,
         words=contender.words,
@@ -121,15 +134,8 @@ def _build_load(contender: Contender, load: int, usage: Usage, seen: Any) -> Loa
 @contextmanager
 def open_arena(scenario: Scenario, *, postgres: Postgres, certificate: Path, authority: Path) -> Iterator[Arena]:
     """Start what the scenario needs."""
-    numbers = (
-        scenario.records,
-        scenario.mean_bytes,
-        scenario.fixed_ms,
-        scenario.record_ms,
-        scenario.at_once,
-        float(scenario.honours_select),
-    )
-    source = (sys.executable, str(_HERE / "source_server.py"), str(certificate), *map(str, numbers))
+    text = msgspec.json.encode(asdict(scenario)).decode()
+    source = (sys.executable, str(_HERE / "source_server.py"), str(certificate), text)
     with serving(source) as answer, postgres.reached_over(scenario.round_trip_ms) as database_url:
         yield Arena(
             scenario,
@@ -144,12 +150,12 @@ def open_arena(scenario: Scenario, *, postgres: Postgres, certificate: Path, aut
 def run_rounds(
     arena: Arena, contenders: Sequence[Contender], *, rounds: int, report: Callable[[str], None]
 ) -> list[Load]:
-    """Let everyone run in turn, both loads at a time."""
+    """Let everyone run in turn, all loads at a time."""
     loads: list[Load] = []
     for number in range(1, rounds + 1):
         for contender in contenders:
-            measured = arena.run(contender)
+            measured = arena.run(contender, loads=arena.scenario.own_loads if contender.name == OURS else SHARED_LOADS)
             loads += measured
-            seconds = " and ".join(f"{load.wall_seconds:.2f} s" for load in measured)
+            seconds = ", ".join(f"{load.wall_seconds:.2f} s" for load in measured)
             report(f"{arena.scenario.name}, round {number} of {rounds}: {contender.name} {seconds}")
     return loads

@@ -13,12 +13,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 FIRST_ID: Final = 4_200
-ID_STEP: Final = 3
 FIRST_DAY: Final = datetime(2025, 9, 1, tzinfo=UTC)
 LAST_DAY: Final = datetime(2025, 10, 16, tzinfo=UTC)
-GENERATIONS: Final = (1, 2)
-"""The second one holds the same estimates, every one of them edited."""
-
 _STATUSES: Final = ("draft", "sent", "approved", "rejected", "scheduled", "completed", "invoiced", "paid")
 _BRANCHES: Final = 12
 _SELLERS: Final = 40
@@ -44,18 +40,30 @@ class Records:
     updated: list[str]
 
 
-def build_records(count: int, *, mean_bytes: int, generation: int) -> Records:
-    """Build a generation; sizes vary by a quarter around the mean, never below what the fields themselves take."""
+def build_records(
+    count: int, *, mean_bytes: int, generation: int, id_step: int = 3, edited_at: datetime | None = None
+) -> Records:
+    """Build a generation: each holds the same estimates, every one of them edited since the one before.
+
+    Sizes vary by a quarter around the mean, never below what the fields themselves take.
+
+    Args:
+        count: of records.
+        mean_bytes: of a record.
+        generation: from 1.
+        id_step: from one id to the next.
+        edited_at: of all; None where one is edited after the other, within the days of the range.
+    """
     step = (LAST_DAY - FIRST_DAY - timedelta(days=1)) / max(1, count)
     created = [_format(FIRST_DAY + step * index) for index in range(count)]
     edited = timedelta(hours=2 * generation)
-    updated = [_format(FIRST_DAY + edited + step * index) for index in range(count)]
+    updated = [_format(edited_at or FIRST_DAY + edited + step * index) for index in range(count)]
+    ids = range(FIRST_ID, FIRST_ID + id_step * count, id_step)
     documents = [
-        _build_document(index, created[index], updated[index], generation, mean_bytes) for index in range(count)
+        _build_document(index, number, created[index], updated[index], generation, mean_bytes)
+        for index, number in enumerate(ids)
     ]
-    return Records(
-        documents=documents, ids=range(FIRST_ID, FIRST_ID + ID_STEP * count, ID_STEP), created=created, updated=updated
-    )
+    return Records(documents=documents, ids=ids, created=created, updated=updated)
 
 
 def build_price(index: int, generation: int) -> Decimal:
@@ -134,8 +142,8 @@ def _build_dollars(index: int, generation: int) -> int:
     return 1_000 + index % 9_000 + generation
 
 
-def _build_document(index: int, created: str, updated: str, generation: int, mean_bytes: int) -> bytes:
-    number, price = FIRST_ID + ID_STEP * index, _build_dollars(index, generation)
+def _build_document(index: int, number: int, created: str, updated: str, generation: int, mean_bytes: int) -> bytes:
+    price = _build_dollars(index, generation)
     head = _BASE % (
         *(number, number, _STATUSES[(index + generation) % len(_STATUSES)], created, updated),
         *(price, price, price, index % 700, index % 90, index % 60, index % 10_000, price),

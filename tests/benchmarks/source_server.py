@@ -2,7 +2,7 @@
 
 A thread per connection and blocking sockets: encryption and sending leave the interpreter's lock to the others, and a
 body goes out in one call. The runner starts it, reads `{"url": …}` from its output, switches generations and reads
-what it saw. Run: `python source_server.py CERTIFICATE COUNT MEAN_BYTES FIXED_MS RECORD_MS AT_ONCE HONOURS_SELECT`.
+what it saw. Run: `python source_server.py CERTIFICATE SCENARIO`, the scenario as JSON.
 """
 
 import json
@@ -13,15 +13,18 @@ import threading
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from typing import Final
 from urllib.parse import parse_qsl
 
-from source_records import GENERATIONS, Records, build_answer, build_records
+from scenarios import GENERATIONS, LoadKind, Scenario
+from source_records import Records, build_answer, build_records
 
 TOKEN: Final = "made-up-token"
 CONTROL_PATH: Final = "/_benchmark/"
 """`generation/N` switches and forgets what was seen; `seen` answers it."""
+_SINCE_EDITED: Final = timedelta(minutes=10)
 
 
 @dataclass(kw_only=True)
@@ -40,16 +43,14 @@ class Source:
     """What all connections share.
 
     Attributes:
-        selected: the same records with nothing but the fields that a sync asks for; empty where `select` is ignored.
         places: taken while a list call is being worked on, if the scenario limits how many are.
+        generations: built so far; each is served as it is, and with nothing but the fields that a sync asks for.
     """
 
-    generations: dict[int, Records]
-    fixed_seconds: float
-    record_seconds: float
+    scenario: Scenario
     places: AbstractContextManager[object]
-    selected: dict[int, Records] = field(default_factory=dict)
-    generation: int = GENERATIONS[0]
+    generations: dict[int, tuple[Records, Records]] = field(default_factory=dict)
+    generation: int = GENERATIONS[LoadKind.FIRST]
     seen: Seen = field(default_factory=Seen)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,23 +67,44 @@ class Source:
 
     def _control(self, action: str) -> bytes:
         if action.startswith("generation/"):
-            self.generation, self.seen = int(action.removeprefix("generation/")), Seen()
+            self._switch(int(action.removeprefix("generation/")))
         return json.dumps(vars(self.seen)).encode()
+
+    def _switch(self, generation: int) -> None:
+        is_moment = generation == GENERATIONS[LoadKind.MOMENT]
+        if generation not in self.generations or is_moment:
+            edited_at = datetime.now(UTC) - _SINCE_EDITED if is_moment else None
+            self.generations[generation] = (
+                self._build(generation, self.scenario.mean_bytes, edited_at),
+                self._build(generation, 0, edited_at),
+            )
+        self.generation, self.seen = generation, Seen()
+
+    def _build(self, generation: int, mean_bytes: int, edited_at: datetime | None) -> Records:
+        """Build the records; those of a source that ignores `select` are built once."""
+        count = self.scenario.records if mean_bytes or self.scenario.honours_select else 0
+        return build_records(
+            count, mean_bytes=mean_bytes, generation=generation, id_step=self.scenario.id_step, edited_at=edited_at
+        )
 
     def _list(self, query: dict[str, str]) -> bytes:
         with self.lock:
             self.seen.list_calls += 1
+            fixed_ms = self.scenario.fixed_ms
+            if self.scenario.first_ms and self.seen.list_calls == 1:
+                fixed_ms = self.scenario.first_ms
             self.seen.in_flight += 1
             self.seen.max_in_flight = max(self.seen.max_in_flight, self.seen.in_flight)
         with self.places:
-            body, records = build_answer(self.generations[self.generation], query)
-            record_seconds = self.record_seconds
-            if self.selected and any(name.startswith("select[") for name in query):
+            whole, selected = self.generations[self.generation]
+            body, records = build_answer(whole, query)
+            record_ms = self.scenario.record_ms
+            if self.scenario.honours_select and any(name.startswith("select[") for name in query):
                 whole_bytes = len(body)
-                body, records = build_answer(self.selected[self.generation], query)
-                record_seconds *= len(body) / whole_bytes
-            if seconds := self.fixed_seconds + record_seconds * records:
-                time.sleep(seconds)
+                body, records = build_answer(selected, query)
+                record_ms *= len(body) / whole_bytes
+            if milliseconds := fixed_ms + record_ms * records:
+                time.sleep(milliseconds / 1000)
         with self.lock:
             self.seen.records += records
             self.seen.in_flight -= 1
@@ -118,19 +140,11 @@ def _build_head(length: int) -> bytes:
 
 
 def main() -> None:
-    """Build both generations, listen on a free port, and say where."""
-    certificate, *numbers = sys.argv[1:]
-    count, mean_bytes, fixed_ms, record_ms, at_once, honours_select = (float(number) for number in numbers)
-    whole, selected = (
-        {generation: build_records(int(count), mean_bytes=size, generation=generation) for generation in GENERATIONS}
-        for size in (int(mean_bytes), 0)
-    )
+    """Listen on a free port, and say where; records are built when a generation is asked for, before a load."""
+    certificate, text = sys.argv[1:]
+    scenario = Scenario(**json.loads(text))
     source = Source(
-        generations=whole,
-        selected=selected if honours_select else {},
-        fixed_seconds=fixed_ms / 1000,
-        record_seconds=record_ms / 1000,
-        places=threading.Semaphore(int(at_once)) if at_once else nullcontext(),
+        scenario=scenario, places=threading.Semaphore(scenario.at_once) if scenario.at_once else nullcontext()
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

@@ -9,13 +9,15 @@ from figures import Setting, Table, compute_rows, find_missed_goals
 from picture import build_picture
 from report import build_report
 from rounds import Load
-from scenarios import Scenario
+from scenarios import LoadKind, Scenario
 
 SCENARIO = Scenario(name="S9", records=10, mean_bytes=500, max_seconds=0.5, max_times_limit=1.15, min_times_peer=2.0)
 AT = datetime(2025, 10, 16, 14, tzinfo=UTC)
 
 
-def build_load(contender: str, seconds: float, *, load: int = 1, megabytes: float = 50.0, start: float = 0.12) -> Load:
+def build_load(
+    contender: str, seconds: float, *, load: LoadKind = LoadKind.FIRST, megabytes: float = 50.0, start: float = 0.12
+) -> Load:
     return Load(
         contender=contender,
         words="as it is",
@@ -30,7 +32,7 @@ def build_load(contender: str, seconds: float, *, load: int = 1, megabytes: floa
 
 
 def build_table(*loads: Load, scenario: Scenario = SCENARIO) -> Table:
-    second = [build_load(name, 1.0, load=2) for name in (OURS, LIMIT, PEER)]
+    second = [build_load(name, 1.0, load=LoadKind.CHANGED) for name in (OURS, LIMIT, PEER)]
     settings = [Setting(scenario="S9", page_size=100, concurrency=4, seconds=1.5)]
     return Table(loads={scenario: [*loads, *second]}, settings=settings)
 
@@ -66,6 +68,26 @@ def test_memory_is_a_goal_where_sizes_grow() -> None:
     row, _ = compute_rows(build_table(*loads, scenario=large))
 
     assert find_missed_goals(row) == ["130 MB > 90 MB"]
+
+
+@pytest.mark.parametrize(
+    ("load", "seconds", "missed"),
+    [
+        pytest.param(LoadKind.UNCHANGED, 0.6, [], id="unchanged"),
+        pytest.param(LoadKind.UNCHANGED, 0.7, ["0.70 × every record changed > 0.6 ×"], id="unchanged-but-slow"),
+        pytest.param(LoadKind.MOMENT, 0.44, [], id="moment"),
+        pytest.param(LoadKind.MOMENT, 0.5, ["1.25 × first load > 1.1 ×"], id="moment-but-slow"),
+    ],
+)
+def test_what_only_the_sync_program_loads_is_held_against_its_other_loads(
+    load: LoadKind, seconds: float, missed: list[str]
+) -> None:
+    scenario = Scenario(name="S9", records=10, mean_bytes=500, max_seconds=0.1, max_times_changed=0.6)
+    loads = [build_load(OURS, 0.4), build_load(LIMIT, 0.4), build_load(OURS, seconds, load=load)]
+
+    *_, row = compute_rows(build_table(*loads, scenario=scenario))
+
+    assert (row.load, find_missed_goals(row)) == (load, missed)
 
 
 def test_the_document_lists_missed_goals_first_and_leaves_no_cell_empty() -> None:

@@ -1,6 +1,7 @@
 """The benchmark's source answers as Attic Tech would, though it only cuts slices."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -70,6 +71,17 @@ def test_an_edit_changes_every_record_and_no_id() -> None:
     assert [record["id"] for record in edited] == [record["id"] for record in DECODED]
     assert all(new["updatedAt"] > old["updatedAt"] for new, old in zip(edited, DECODED, strict=True))
     assert [record["true_cost"] for record in edited] == [float(build_price(index, 2)) for index in range(COUNT)]
+
+
+def test_every_record_may_be_edited_in_one_moment() -> None:
+    moment = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+
+    edited = build_records(COUNT, mean_bytes=700, generation=3, id_step=1_000, edited_at=moment)
+
+    assert set(edited.updated) == {"2025-10-16T14:09:00.000Z"}
+    assert edited.ids[1] - edited.ids[0] == 1_000
+    _, found = build_answer(edited, {"where[updatedAt][greater_than_equal]": "2025-10-16T14:09:00.001Z"})
+    assert found == 0
 
 
 def test_sizes_vary_around_the_mean() -> None:
