@@ -39,6 +39,7 @@ from estimatesync_operator.adapters.kubernetes_api import open_kubernetes
 from estimatesync_operator.adapters.sync_store import KubernetesSyncStore, NotServedError
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
+from estimatesync_operator.callback.files import CallbackFiles, read_files
 from estimatesync_operator.callback.sender import HttpCallbackSender
 from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
 from estimatesync_operator.core.ports import (
@@ -111,11 +112,13 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", operator.namespace, target)
     _shell.resources = AsyncExitStack()
     _shell.handlers = asyncio.get_running_loop().create_future()
-    _shell.opening = asyncio.create_task(_open(operator, callback), name="opening")
+    _shell.opening = asyncio.create_task(
+        _open(operator, CallbackFiles(old_names.environment, callback)), name="opening"
+    )
     await asyncio.wait({_shell.opening}, timeout=_START_SECONDS)
 
 
-async def _open(operator: OperatorSettings, callback: CallbackSettings) -> None:
+async def _open(operator: OperatorSettings, callback: CallbackFiles) -> None:
     """Try until the API server answers; when a person must act first, end the program with what to do."""
     not_served: NotServedError | None = None
     while True:
@@ -187,7 +190,8 @@ def read_settings(
     Raises:
         SettingsError: Some cannot be used; the error lists all of them.
     """
-    reader = SettingsReader(environ, faults=faults)
+    merged, unreadable = read_files(environ)
+    reader = SettingsReader(merged, faults=[*faults, *unreadable])
     settings = read_operator_settings(reader), read_callback_settings(reader)
     reader.raise_faults()
     return settings
@@ -195,7 +199,7 @@ def read_settings(
 
 @asynccontextmanager
 async def run_operator(
-    settings: OperatorSettings, callback: CallbackSettings, tracer: Tracer
+    settings: OperatorSettings, callback: CallbackFiles, tracer: Tracer
 ) -> AsyncIterator[WatchHandlers]:
     """Run everything but the watch for as long as the context lasts; watch events go to the handlers it yields.
 
@@ -209,7 +213,10 @@ async def run_operator(
         cache, health = SyncCache(default_ttl=settings.reconciler.default_ttl), WatchHealth()
         metrics = OperatorMetrics(cache, health)
         sender = HttpCallbackSender(
-            callback, KubernetesSecrets(client), trace_headers=partial(build_trace_headers, tracer)
+            callback.read(),
+            KubernetesSecrets(client),
+            trace_headers=partial(build_trace_headers, tracer),
+            read_settings=callback.read,
         )
         reconciling = run_reconciler(
             client, settings, callbacks=sender, cache=cache, health=health, tracer=tracer, metrics=metrics

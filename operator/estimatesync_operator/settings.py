@@ -46,6 +46,7 @@ from estimatesync_contract.spec import (
 )
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
+from estimatesync_operator.callback.files import CALLBACK_FILES
 from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
 from estimatesync_operator.core.job_manifest import JobSettings, find_conflicts
 from estimatesync_operator.core.job_template import JobTemplate, parse_job_template
@@ -326,7 +327,7 @@ JOB_SETTINGS: Final = (
 """What only a cluster's jobs have."""
 
 OPERATOR_SETTINGS: Final = (
-    *(*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *JOB_SETTINGS, *PROGRAM_SETTINGS),
+    *(*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *CALLBACK_FILES, *JOB_SETTINGS, *PROGRAM_SETTINGS),
     *TRACING_SETTINGS,
 )
 

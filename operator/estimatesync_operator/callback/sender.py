@@ -81,6 +81,7 @@ class HttpCallbackSender:
         resolve: Resolve | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_headers: TraceHeaders = dict,
+        read_settings: Callable[[], CallbackSettings] | None = None,
     ) -> None:
         """Prepare for sending.
 
@@ -90,11 +91,13 @@ class HttpCallbackSender:
             resolve: Called once per attempt; what it returns is checked and connected to.
             ssl_context: Which certificates are trusted; by default SSL_CERT_FILE or certifi's.
             trace_headers: Called for each attempt; by default there are none.
+            read_settings: Called before each attempt for what applies then; by default `settings` stay.
 
         Raises:
             SettingsError: The certificates cannot be read.
         """
         self._settings = settings
+        self._read_settings = read_settings or (lambda: settings)
         self._secrets = secrets
         self._resolve = resolve or SharedLookups()
         self._trace_headers = trace_headers
@@ -103,10 +106,12 @@ class HttpCallbackSender:
 
     async def has_target(self, sync: EstimateSync) -> bool:
         """Return whether a URL is configured. One named by a sync counts even if it cannot be read: that is a fault."""
+        self._settings = self._read_settings()
         return sync.spec.callback.url_secret_ref is not None or self._settings.default_url is not None
 
     async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
         """Make one attempt: a POST of exactly these bytes. Never raises."""
+        self._settings = self._read_settings()
         try:
             target = parse_target(await self._read_url(sync), allow_insecure=self._settings.allow_insecure)
             headers = self._build_headers(target, callback_id=callback_id, now=now, body=body)
