@@ -10,6 +10,7 @@ SYNC_UID: Final = "SYNC_UID"
 SYNC_START_DATE: Final = "SYNC_START_DATE"
 SYNC_END_DATE: Final = "SYNC_END_DATE"
 SYNC_TIME_ZONE: Final = "SYNC_TIME_ZONE"
+SYNC_MODE: Final = "SYNC_MODE"
 SYNC_PAGE_SIZE: Final = "SYNC_PAGE_SIZE"
 SYNC_CONCURRENCY: Final = "SYNC_CONCURRENCY"
 SYNC_TIMEOUT_SECONDS: Final = "SYNC_TIMEOUT_SECONDS"
@@ -44,11 +45,13 @@ def build_job_environment(
     """
     options = sync.options
     chosen = {} if options.page_size is None else {SYNC_PAGE_SIZE: str(options.page_size)}
+    mode = {} if sync.spec.mode is None else {SYNC_MODE: sync.spec.mode.value}
     traced = {} if traceparent is None else {TRACEPARENT: traceparent}
     unbounded = {} if _has_default_range(sync, date_range) else {SYNC_MIN_ESTIMATES: "0"}
     return {
         **chosen,
         **unbounded,
+        **mode,
         **traced,
         SYNC_ID: sync.name,
         SYNC_UID: sync.uid,

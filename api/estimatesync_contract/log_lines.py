@@ -50,6 +50,16 @@ def format_changes(news: int) -> str:
     return f"🔁 [SYNC] Changed or appeared meanwhile: {news} estimates"
 
 
+def format_changes_since(instant: str, sync: str) -> str:
+    """Only what has changed is asked for, on top of what an earlier sync has stored."""
+    return f"🔍 [SYNC] Asking only for what has changed since {instant}, on top of sync {sync}"
+
+
+def format_whole(why: str) -> str:
+    """Changes were asked for, and the whole range is read."""
+    return f"🔍 [SYNC] Asking for the whole range: {why}"
+
+
 def format_skipped(name: str, problem: str, place: str) -> str:
     """A record that cannot become a row is left out."""
     return f"⚠️ [SYNC] Estimate {name} is skipped: {problem} ({place})"

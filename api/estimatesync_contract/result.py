@@ -7,12 +7,12 @@ https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-fa
 import re
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from estimatesync_contract.causes import Reason
-from estimatesync_contract.spec import DateRange
+from estimatesync_contract.spec import DateRange, Mode
 from estimatesync_contract.status import Results, Time, UnshownFields, truncate_message
 
 RESULT_MAX_BYTES: Final = 4096
@@ -60,6 +60,8 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         pages: of the range, as read; absent where an earlier run has stored it all.
         skipped_ids: which estimates were skipped, the first few of them.
         unshown: what Attic Tech does not show; None when that is nothing.
+        mode: how it was done, where only changes were asked for; None otherwise.
+        whole_because: why everything was read, where only changes were asked for.
         complete_as_of: by Attic Tech's clock, when the closing pass began: nothing in the range up to it is missing;
             absent where its clock does not show.
     """
@@ -72,14 +74,19 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     complete_as_of: Time | None = None
     skipped_ids: tuple[str, ...] = ()
     unshown: UnshownFields | None = None
+    mode: Mode | None = None
+    whole_because: str | None = None
     error: ResultError | None = None
 
 
+_AMONG_THE_COUNTS: Final = ("unshown", "mode", "whole_because")
 _REASON_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 
 
 class _WrittenCounts(Results, frozen=True, kw_only=True, rename="camel"):
     unshown: UnshownFields | msgspec.UnsetType = msgspec.UNSET
+    mode: Mode | msgspec.UnsetType = msgspec.UNSET
+    whole_because: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _WrittenResult(SyncResult, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -89,14 +96,15 @@ class _WrittenResult(SyncResult, frozen=True, kw_only=True, rename="camel", omit
 
 
 def _to_written(result: SyncResult) -> _WrittenResult:
-    counts = _WrittenCounts(**msgspec.structs.asdict(result.results), unshown=result.unshown or msgspec.UNSET)
-    return _WrittenResult(**{**msgspec.structs.asdict(result), "results": counts, "unshown": None})
+    new: dict[str, Any] = {name: getattr(result, name) or msgspec.UNSET for name in _AMONG_THE_COUNTS}
+    counts = _WrittenCounts(**msgspec.structs.asdict(result.results), **new)
+    return _WrittenResult(**{**msgspec.structs.asdict(result), "results": counts, **dict.fromkeys(new)})
 
 
 def _from_written(written: _WrittenResult) -> SyncResult:
     counts = msgspec.structs.asdict(written.results)
-    unshown = counts.pop("unshown") or None
-    return SyncResult(**{**msgspec.structs.asdict(written), "results": Results(**counts), "unshown": unshown})
+    new = {name: counts.pop(name) or None for name in _AMONG_THE_COUNTS}
+    return SyncResult(**{**msgspec.structs.asdict(written), "results": Results(**counts), **new})
 
 
 def build_result_bytes(result: SyncResult) -> bytes:

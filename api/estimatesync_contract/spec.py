@@ -1,6 +1,7 @@
 """What a person asks for: the spec of an EstimateSync, with the bounds and defaults that the CRD enforces."""
 
 from datetime import date, timedelta
+from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
@@ -63,6 +64,13 @@ def is_default_range(days: DateRange, day: date) -> bool:
     return days == compute_default_range(days.end) and abs(days.end - day) <= timedelta(days=1)
 
 
+class Mode(StrEnum):
+    """How much of its days a sync asks for."""
+
+    WHOLE = "Whole"
+    CHANGES = "Changes"
+
+
 class SecretKeyRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One key of one Secret in the sync's own namespace."""
 
@@ -90,6 +98,13 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     date_range: Annotated[
         DateRange | None,
         Meta(description="Days to sync, both included; the last 45 days when absent, resolved into the status."),
+    ] = None
+    mode: Annotated[
+        Mode | None,
+        Meta(
+            description="Whole, as when absent: all estimates of these days. Changes: those that have changed since an"
+            " earlier sync, where one serves; otherwise, and at least every seven days, all of them."
+        ),
     ] = None
     page_size: Annotated[
         PageSize | None,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
-from estimatesync_contract.spec import DateRange, Options
+from estimatesync_contract.spec import DateRange, Mode, Options
 
 MESSAGE_MAX_LENGTH: Final = 1024
 """Also the longest message that an Event may carry."""
@@ -193,6 +193,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     date_range: Annotated[DateRange | None, Meta(description="The days that are synced, both included.")] = None
     options: Annotated[
         Options | None, Meta(description="How the sync runs: as its spec says, else as the operator is set to.")
+    ] = None
+    mode: Annotated[
+        Mode | None, Meta(description="Whether all estimates of these days were read, or those that had changed.")
     ] = None
     queue: Annotated[
         QueuePlace | None, Meta(description="The position in the queue; absent unless the sync is queued.")

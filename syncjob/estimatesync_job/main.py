@@ -23,6 +23,7 @@ from estimatesync_contract.proxies import format_skipped_exceptions
 from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.result import ExitCode, SyncResult, build_result_bytes
 from estimatesync_contract.settings import SettingsReader
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results
 from estimatesync_contract.tls_trust import name_system_authorities
 from estimatesync_tracing.context import parse_traceparent
@@ -37,7 +38,14 @@ from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, SyncError, build_failure
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.ports import Log, OpenSource, OpenStore, Source, StoredRun
-from estimatesync_job.settings import Settings, parse_identity, parse_log_format, parse_result_path, parse_settings
+from estimatesync_job.settings import (
+    Settings,
+    parse_identity,
+    parse_log_format,
+    parse_mode,
+    parse_result_path,
+    parse_settings,
+)
 from estimatesync_job.sync import Sync
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -180,6 +188,7 @@ def _create_sync(
             password=settings.attic_tech_password,
             retry=settings.login_retry,
         ),
+        mode=settings.mode,
     )
 
 
@@ -224,6 +233,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         return
     sync_uid, date_range = identity
     error, stored = (outcome.error, _NOTHING_STORED) if isinstance(outcome, Failure) else (None, outcome)
+    is_of_changes = error is None and parse_mode(environment) is Mode.CHANGES
     result = SyncResult(
         sync_uid=sync_uid,
         date_range=date_range,
@@ -233,6 +243,8 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         complete_as_of=stored.complete_as_of,
         skipped_ids=stored.skipped_ids,
         unshown=stored.unshown,
+        mode=stored.mode if is_of_changes else None,
+        whole_because=stored.whole_because,
         error=error,
     )
     path = parse_result_path(environment)

@@ -40,6 +40,7 @@ from estimatesync_contract.spec import (
     MAX_PAGE_SIZE,
     MAX_TIMEOUT_SECONDS,
     DateRange,
+    Mode,
 )
 
 from estimatesync_job.core.errors import ConfigurationError
@@ -87,6 +88,13 @@ SYNC_TIME_ZONE: Final = ParsedSetting[tzinfo](
     default="UTC",
     parser=_parse_time_zone,
 )
+SYNC_MODE: Final = ChoiceSetting(
+    name=env.SYNC_MODE,
+    meaning="`Whole`: all estimates of these days; `Changes`: those that have changed since an earlier sync, where one"
+    " serves",
+    default=Mode.WHOLE,
+    choices=tuple(Mode),
+)
 SYNC_PAGE_SIZE: Final = IntegerSetting(
     name=env.SYNC_PAGE_SIZE,
     meaning="Records asked for in one request; by default 100, or what suits the records",
@@ -122,7 +130,7 @@ TERMINATION_MESSAGE_PATH: Final = TextSetting(
 )
 SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
-    *(SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
+    *(SYNC_MODE, SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
     *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
     *(SYNC_MIN_ESTIMATES, SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
@@ -140,6 +148,7 @@ class Settings:
         sync_uid: identifies the sync permanently; a uid that is committed already is not synced again.
         date_range: whole days, as asked for.
         day_bounds: the same as instants.
+        mode: whether all of these days are asked for, or what has changed.
         page_size: records asked for in one request, 1…1000; None lets the sync choose.
         concurrency: pages in flight at most, 1…32.
         timeout_seconds: after which the sync is ended from outside; None when that is not known.
@@ -158,6 +167,7 @@ class Settings:
     sync_uid: str
     date_range: DateRange
     day_bounds: DayBounds
+    mode: Mode
     page_size: int | None
     concurrency: int
     timeout_seconds: int | None
@@ -190,6 +200,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         sync_uid=reader.read(SYNC_UID),
         date_range=date_range,
         day_bounds=_read_bounds(reader, date_range),
+        mode=Mode(reader.read(SYNC_MODE)),
         page_size=reader.read(SYNC_PAGE_SIZE) or None,
         concurrency=reader.read(SYNC_CONCURRENCY),
         timeout_seconds=reader.read(SYNC_TIMEOUT_SECONDS) or None,
@@ -218,6 +229,11 @@ def parse_identity(environment: Mapping[str, str]) -> tuple[str, DateRange] | No
     reader = SettingsReader(environment)
     sync_uid, date_range = reader.read(SYNC_UID), _read_range(reader)
     return None if reader.faults else (sync_uid, date_range)
+
+
+def parse_mode(environment: Mapping[str, str]) -> Mode:
+    """Read the mode leniently."""
+    return Mode(SettingsReader(environment).read(SYNC_MODE))
 
 
 def parse_log_format(environment: Mapping[str, str]) -> str:

@@ -4,7 +4,6 @@
 """
 
 import secrets
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -12,9 +11,12 @@ from typing import Final
 import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.refused_login import SALT_BYTES, Credentials, RefusedLogin
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results
+from estimatesync_contract.timestamps import format_timestamp
 
-from estimatesync_job.core.closing_pass import PassPolicy
+from estimatesync_job.core.base import find_whole_reason
+from estimatesync_job.core.closing_pass import PassPolicy, compute_changes_limit
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
     DatabaseUnavailableError,
@@ -25,7 +27,7 @@ from estimatesync_job.core.errors import (
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
 from estimatesync_job.core.refused_login import check_refusal
-from estimatesync_job.transfer import ReadPage, Transfer, read_pages
+from estimatesync_job.transfer import Transfer, read_pages
 
 
 class Sync:
@@ -47,6 +49,7 @@ class Sync:
         max_unshown_percent: int,
         credentials: Credentials,
         min_estimates: int = 0,
+        mode: Mode = Mode.WHOLE,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -58,6 +61,7 @@ class Sync:
         self._max_unshown_percent: Final = max_unshown_percent
         self._min_estimates: Final = min_estimates
         self._credentials: Final = credentials
+        self._mode: Final = mode
 
     async def run(self) -> None:
         """Sync, or find what this sync has stored already; either way `stored` is set as soon as it is known.
@@ -78,23 +82,25 @@ class Sync:
                 raise
 
     async def _run(self, store: EstimateStore) -> None:
-        async with self._open_source as source, aclosing(read_pages(source, self._plan)) as pages:
+        async with self._open_source as source:
             self.stored = await store.fetch_committed_run()
             if self.stored is None:
                 # The database knows whether these credentials have been refused: nothing is tried before.
                 check_refusal(await store.fetch_refused_login(), self._credentials)
-                transferred = await self._transfer(source, store, pages)
-                self._require_estimates(transferred.records)
+                transferred = await self._transfer(source, store)
+                if not transferred.base:
+                    self._require_estimates(transferred.records)
                 self.stored = await self._merge(store, transferred)
             else:
                 self._log.write("already_stored", "🔁 [SYNC] An earlier process of this sync has stored its estimates")
             self._log_finished(self.stored.results)
 
-    async def _transfer(
-        self, source: Source, store: EstimateStore, pages: AsyncGenerator[ReadPage, None]
-    ) -> Transferred:
+    async def _transfer(self, source: Source, store: EstimateStore) -> Transferred:
         try:
-            return await self._build_transfer(source, store).run(anext(pages), pages)
+            clock = await source.login()
+            if self._mode is Mode.WHOLE:
+                return await self._read_whole(source, store, clock)
+            return await self._read_changes(source, store, clock)
         except CredentialsRefusedError as error:
             # A database that cannot take it must not hide the cause.
             with suppress(SyncError):
@@ -119,7 +125,28 @@ class Sync:
         digest = self._credentials.compute_digest(salt)
         return RefusedLogin(salt=salt, digest=digest, refused_at=datetime.now(UTC), said=str(error))
 
-    def _build_transfer(self, source: Source, store: EstimateStore) -> Transfer:
+    async def _read_changes(self, source: Source, store: EstimateStore, clock: datetime | None) -> Transferred:
+        """Read what has changed since an earlier sync; everything, where there is none or that proves nothing."""
+        earlier = await store.fetch_earlier_sync()
+        why = find_whole_reason(earlier, clock=clock)
+        if earlier and clock and not why:
+            instant = format_timestamp(earlier.since)
+            message = log_lines.format_changes_since(instant, earlier.sync_name)
+            self._log.write("changes_since", message, since=instant, base=earlier.sync_name)
+            transfer, limit = self._build_transfer(source, store, clock), compute_changes_limit(self._plan)
+            changes = await transfer.read_changes(earlier, clock=clock, limit=limit)
+            if isinstance(changes, Transferred):
+                return changes
+            why = changes
+        self._log.write("whole", log_lines.format_whole(why or ""), why=why or "")
+        whole = await self._read_whole(source, store, clock)
+        return msgspec.structs.replace(whole, whole_because=why)
+
+    async def _read_whole(self, source: Source, store: EstimateStore, clock: datetime | None) -> Transferred:
+        async with aclosing(read_pages(source, self._plan, clock=clock)) as pages:
+            return await self._build_transfer(source, store, clock).run(anext(pages), pages)
+
+    def _build_transfer(self, source: Source, store: EstimateStore, clock: datetime | None) -> Transfer:
         return Transfer(
             source,
             store,
@@ -128,6 +155,7 @@ class Sync:
             concurrency=self._plan.ahead,
             max_skipped_percent=self._max_skipped_percent,
             max_unshown_percent=self._max_unshown_percent,
+            clock=clock,
         )
 
     async def _merge(self, store: EstimateStore, transferred: Transferred) -> StoredRun:

@@ -14,6 +14,13 @@ import msgspec
 from estimatesync_contract import log_lines
 from estimatesync_contract.timestamps import format_timestamp
 
+from estimatesync_job.core.base import (
+    MAX_ASKED_AGAIN,
+    EarlierSync,
+    find_base_obstacle,
+    find_doubt,
+    find_highest_old_id,
+)
 from estimatesync_job.core.closing_pass import (
     PassPolicy,
     PassResult,
@@ -21,6 +28,7 @@ from estimatesync_job.core.closing_pass import (
     compute_pause,
     is_proof,
     next_result,
+    plan_changes,
     plan_continuations,
     plan_pass,
 )
@@ -39,14 +47,19 @@ ReadPage = tuple[FetchedPage, FetchState]
 """A page, and how far everything has been read with it."""
 
 
-async def read_pages(source: Source, plan: PagePlan) -> AsyncGenerator[ReadPage, None]:
-    """Log in, then read the pages of the range side by side, and yield them in order.
+async def read_pages(source: Source, plan: PagePlan, *, clock: datetime | None) -> AsyncGenerator[ReadPage, None]:
+    """Read the pages of the range side by side, and yield them in order.
+
+    Args:
+        source: logged in to.
+        plan: which pages.
+        clock: Attic Tech's, as the login was answered: a page may be asked for again and again, and what changes
+            meanwhile has changed since then.
 
     Raises:
         SyncError: A page cannot be read.
     """
-    # A page may be asked for again and again, and what changes meanwhile has changed since the login.
-    state = FetchState(plan=plan, began_at=await source.login())
+    state = FetchState(plan=plan, began_at=clock)
     async with open_requests(source.fetch_page, max_pending=plan.max_pending) as requests:
         requests.send(plan.build_query, last=1)
         if not await requests.is_answered_within(plan.first_page_wait_seconds):
@@ -67,7 +80,7 @@ class ClosingPass:
         queries: Iterable[ChangesQuery],
         requests: OrderedRequests[ChangesQuery],
         *,
-        cuts: Sequence[int],
+        cuts: Sequence[int] | None,
         is_numbered: bool,
     ) -> None:
         self._queries: Final = list(queries)
@@ -100,7 +113,7 @@ class ClosingPass:
 
 @asynccontextmanager
 async def open_closing_pass(
-    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int], is_numbered: bool, max_pending: int
+    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int] | None, is_numbered: bool, max_pending: int
 ) -> AsyncIterator[ClosingPass]:
     """Begin a pass; leaving the block abandons every pending request."""
     async with open_requests(source.fetch_changes, max_pending=max_pending) as requests:
@@ -120,7 +133,9 @@ class Transfer:
         concurrency: int,
         max_skipped_percent: int,
         max_unshown_percent: int,
+        clock: datetime | None,
     ) -> None:
+        """Begin with a source that is logged in to; `clock` is what it showed then."""
         self._source: Final = source
         self._store: Final = store
         self._log: Final = log
@@ -134,6 +149,37 @@ class Transfer:
         self._cuts: Final[list[int]] = []
         self._passes: Final = AsyncExitStack()
         self._are_dates_contradicted = False
+        self._clock: Final = clock
+        self._highest_id: int | None = None
+        self._responses = 0
+        self._changed = 0
+
+    async def read_changes(self, base: EarlierSync, *, clock: datetime, limit: int) -> Transferred | str:
+        """Stage what has changed since an earlier sync: a closing pass that no pages go before.
+
+        Returns:
+            Why it proves nothing, where everything must be read after all.
+
+        Raises:
+            SyncError: Not everything could be read.
+        """
+        queries = plan_changes(base.gaps, since=base.since, clock=clock, limit=limit)
+        async with self._passes:
+            closing_pass = await self._begin_pass(queries, cuts=None, is_numbered=True)
+            result = await closing_pass.store(self._store, note=self._note_changes)
+        if result.is_clock_contradicted:
+            return "a stamp or a response contradicts Attic Tech's clock"
+        if not result.is_numbered:
+            return "the ids are no numbers"
+        hidden, staged = await self._finish_staging()
+        lost = staged.unshown.columns
+        if doubt := find_doubt(base, hidden=hidden, lost=lost, evidence=self._evidence):
+            return doubt
+        transferred = self._end(
+            result, pages=result.responses, hidden=hidden, staged=staged, known=base.whole_estimates
+        )
+        highest_id = max(base.highest_id or 0, transferred.highest_id or 0) or None
+        return msgspec.structs.replace(transferred, base=base, highest_id=highest_id)
 
     async def run(self, first: Awaitable[ReadPage], pages: AsyncGenerator[ReadPage, None]) -> Transferred:
         """Stage every estimate of the range; the first page has been requested already.
@@ -169,18 +215,20 @@ class Transfer:
             limit=compute_limit(state),
             is_numbered=state.is_numbered,
         )
-        return await self._begin_pass(queries, is_numbered=state.is_numbered)
+        return await self._begin_pass(queries, cuts=self._cuts, is_numbered=state.is_numbered)
 
     async def _begin_next_pass(self, result: PassResult, *, limit: int) -> ClosingPass:
         """Begin to ask for what has changed since the last pass began, or come above all ids of the pages."""
         clock = None if result.is_clock_contradicted else result.began_at
         above = [gap for gap in self._gaps if gap.below is None] or [Gap(below=None, above=None)]
         queries = plan_pass(above, clock=clock, limit=limit, is_numbered=result.is_numbered)
-        return await self._begin_pass(queries, is_numbered=result.is_numbered)
+        return await self._begin_pass(queries, cuts=self._cuts, is_numbered=result.is_numbered)
 
-    async def _begin_pass(self, queries: Iterable[ChangesQuery], *, is_numbered: bool) -> ClosingPass:
+    async def _begin_pass(
+        self, queries: Iterable[ChangesQuery], *, cuts: Sequence[int] | None, is_numbered: bool
+    ) -> ClosingPass:
         closing_pass = open_closing_pass(
-            self._source, queries, cuts=self._cuts, is_numbered=is_numbered, max_pending=self._concurrency
+            self._source, queries, cuts=cuts, is_numbered=is_numbered, max_pending=self._concurrency
         )
         return await self._passes.enter_async_context(closing_pass)
 
@@ -199,9 +247,23 @@ class Transfer:
         if page.page == total_pages and page.records < page.limit:
             self._log.write("last_page", log_lines.format_last_page(page.records, page.limit), page=page.page)
 
+    def _note_changes(self, response: FetchedPage) -> None:
+        """Show the responses of a sync of changes as its pages."""
+        self._note(response)
+        self._responses += 1
+        self._changed += response.records
+        page = msgspec.structs.replace(response, page=self._responses)
+        self._log_page(page, max(self._responses, response.total_pages or 1))
+        message = log_lines.format_page_complete(self._responses, self._changed)
+        self._log.write("page_complete", message, page=self._responses, fetched=self._changed)
+
     def _note(self, page: FetchedPage) -> None:
         self._evidence.update(page.evidence)
         self._are_dates_contradicted = self._are_dates_contradicted or are_dates_contradicted(page)
+        highest = find_highest_old_id(
+            ((row.attic_tech_estimate_id, row.at_created_date) for row in page.rows), clock=self._clock
+        )
+        self._highest_id = max(self._highest_id or 0, highest or 0) or None
         self._note_unshown(page)
         for placed in self._invalid.add(page):
             problem = placed.problem
@@ -223,9 +285,11 @@ class Transfer:
             if changes:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
             if is_proof(result, new_or_changed=changes):
+                hidden, staged = await self._finish_staging()
                 # Where clocks differ, nobody knows which one says when the pass began.
                 began_at = None if self._are_dates_contradicted else result.began_at
-                return await self._end(state.pages, began_at)
+                result = msgspec.structs.replace(result, began_at=began_at)
+                return self._end(result, pages=state.pages, hidden=hidden, staged=staged)
             if not result.is_numbered:
                 passes += 1
                 await self._pause(passes)
@@ -247,14 +311,24 @@ class Transfer:
             )
         await asyncio.sleep(pause)
 
-    async def _end(self, pages: int, complete_as_of: datetime | None) -> Transferred:
+    async def _finish_staging(self) -> tuple[tuple[str, ...], Staged]:
+        """Find the columns that no record shows, and count what is staged."""
         hidden = find_hidden(self._evidence)
-        staged = await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
+        return hidden, await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
+
+    def _end(
+        self, result: PassResult, *, pages: int, hidden: tuple[str, ...], staged: Staged, known: int | None = None
+    ) -> Transferred:
+        """Judge what is staged, of what a pass has proved; `known` estimates are in the range in all.
+
+        Raises:
+            SyncError: Too much of it is broken, or not shown.
+        """
         records = staged.estimates + self._invalid.count
-        self._invalid.check(records)
+        self._invalid.check(max(records, known or 0))
         self._log_skipped_total(records)
-        self._judge_unshown(staged, hidden)
-        if complete_as_of:
+        self._judge_unshown(staged, hidden, estimates=max(staged.estimates, known or 0))
+        if complete_as_of := result.began_at:
             instant = format_timestamp(complete_as_of)
             message = log_lines.format_complete_as_of(instant)
             self._log.write("complete_as_of", message, complete_as_of=instant)
@@ -266,6 +340,14 @@ class Transfer:
             complete_as_of=complete_as_of,
             hidden=hidden,
             unshown=staged.unshown,
+            highest_id=self._highest_id,
+            ask_again=self._invalid.numbers[:MAX_ASKED_AGAIN],
+            no_base_because=find_base_obstacle(
+                complete_as_of=complete_as_of,
+                is_clock_contradicted=result.is_clock_contradicted,
+                is_numbered=result.is_numbered,
+                invalid=self._invalid,
+            ),
         )
 
     def _note_unshown(self, page: FetchedPage) -> None:
@@ -275,8 +357,8 @@ class Transfer:
                 message = log_lines.format_only_id(format_fields(unsaid), str(identity))
                 self._log.write("only_id", message, level="warning", record_id=str(identity), page=page.page)
 
-    def _judge_unshown(self, staged: Staged, hidden: Sequence[str]) -> None:
-        unshown, estimates = staged.unshown, staged.estimates
+    def _judge_unshown(self, staged: Staged, hidden: Sequence[str], *, estimates: int) -> None:
+        unshown = staged.unshown
         if any(column in unshown.columns for column in hidden):
             message = log_lines.format_unshown(unshown.estimates, estimates, ", ".join(unshown.fields))
             self._log.write("unshown", message, level="warning", unshown=unshown.estimates, records=estimates)

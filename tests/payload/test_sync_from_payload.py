@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from estimatesync_contract.causes import Reason
+from estimatesync_contract.spec import Mode
 from estimatesync_job.core.closing_pass import GAPS_PER_QUERY
 from estimatesync_payload.client import PayloadClient
 from estimatesync_payload.comparison import Related, build_row, read_related, read_stored, to_columns
@@ -98,6 +99,40 @@ def test_what_leaves_days_that_have_ended_is_stored_all_the_same(
 
     for run in runs:
         check(run)
+
+
+@pytest.mark.parametrize("per_second", [1, 15, 60])
+def test_nothing_is_missing_in_a_chain_of_syncs_of_changes(
+    syncs: Any,
+    payload: RunningPayload,
+    at_work: AtWork,
+    check: Callable[..., None],
+    count_changed: Callable[[Any], int],
+    per_second: int,
+) -> None:
+    with at_work(per_second):
+        whole = syncs.run(payload)
+        while_at_work = [syncs.run(payload, schema=whole.schema, SYNC_MODE="Changes") for _ in range(3)]
+    afterwards = syncs.run(payload, schema=whole.schema, SYNC_MODE="Changes")
+
+    for run in (*while_at_work, afterwards):
+        assert (run.exit_code, run.result and run.result.mode) == (0, Mode.CHANGES), run.output
+        check(run, first=whole)
+        assert run.result.results.total_fetched <= count_changed(run)
+        assert run.closing_requests <= 2 + 2 * -(-run.result.results.total_fetched // 100)
+
+
+def test_nothing_is_missing_of_days_that_have_ended_after_a_sync_of_changes(
+    syncs: Any, payload: RunningPayload, at_work: AtWork, check: Callable[..., None]
+) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+
+    with at_work(15):
+        whole = syncs.run(payload, last_day=yesterday)
+        changes = syncs.run(payload, last_day=yesterday, schema=whole.schema, SYNC_MODE="Changes")
+
+    assert changes.result.mode is Mode.CHANGES
+    check(changes, first=whole)
 
 
 def test_an_import_is_in_progress(

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_contract.timestamps import format_timestamp
 
@@ -48,6 +49,8 @@ class _CallbackBody(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     environment: str | None
     sync_id: str
+    mode: str | msgspec.UnsetType | None = msgspec.UNSET
+    """How it was done; only there where changes were asked for, so that no other scenario meets a new field."""
 
 
 def build_callback_body(sync: EstimateSync) -> bytes:
@@ -70,6 +73,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
         error=error,
         environment=status.callback.environment if status.callback else None,
         sync_id=sync.name,
+        mode=_build_mode(sync) if sync.spec.mode is Mode.CHANGES else msgspec.UNSET,
     )
     return msgspec.json.encode(body)
 
@@ -80,6 +84,10 @@ def _build_error(status: EstimateSyncStatus) -> str | None:
     if status.phase is Phase.CANCELLED:
         return _CANCELLED
     return status.message or _NO_CAUSE
+
+
+def _build_mode(sync: EstimateSync) -> str | None:
+    return sync.status.mode.lower() if sync.status.mode else None
 
 
 def _build_results(results: Results | None) -> _Results:

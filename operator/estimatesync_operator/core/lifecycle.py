@@ -180,6 +180,7 @@ def compute_final_status(
         progress=_complete_progress(sync, outcome),
         results=outcome.results,
         unshown=outcome.unshown,
+        mode=outcome.mode,
         callback=_build_callback(sync, environment=environment, has_target=has_target),
         log=_shorten_log(log) or sync.status.log,
     )

@@ -10,6 +10,7 @@ import msgspec
 from estimatesync_contract.causes import Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, find_committed, parse_result
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Phase, Results, UnshownFields
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
@@ -31,6 +32,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     results: Results = Results()
     pages: int | None = None
     unshown: UnshownFields | None = None
+    mode: Mode | None = None
 
 
 CANCELLED: Final = Outcome(phase=Phase.CANCELLED, reason=Reason.CANCELLED, message=format_cause(Reason.CANCELLED))
@@ -154,6 +156,10 @@ def _succeed(result: SyncResult) -> Outcome:
         message += f", Skipped: {counts.skipped_estimates}"
     if (before := counts.previous_total_fetched) and counts.total_fetched < before / 2:
         message += f". Attic Tech has shown {counts.total_fetched} estimates, and {before} the time before"
+    if result.mode is Mode.CHANGES:
+        message += ". Only what had changed was read"
+    elif result.whole_because:
+        message += f". The whole range was read: {result.whole_because}"
     if (unshown := result.unshown) is not None:
         fields = ", ".join(unshown.fields)
         message += f". Attic Tech does not show {fields} of {unshown.estimates}: what is stored of these is kept"
@@ -164,6 +170,8 @@ def _succeed(result: SyncResult) -> Outcome:
         results=counts,
         pages=result.pages,
         unshown=unshown,
+        # A program of an earlier version does not say, and knows nothing else.
+        mode=result.mode or Mode.WHOLE,
     )
 
 

@@ -17,6 +17,7 @@ import psycopg
 from estimatesync_contract.names import SYNC_TABLES
 from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.result import ResultError
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results, UnshownFields, truncate_message
 from estimatesync_postgres.connection import FaultError, SilenceError, create_connection, read_encoding, read_fault
 from estimatesync_postgres.faults import build_hidden_rows, build_kept_out, build_view
@@ -27,6 +28,7 @@ from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
 from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
+from estimatesync_job.core.base import MAX_WHOLE_AGE, EarlierSync, compute_settings_digest
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
@@ -62,6 +64,10 @@ _OPEN: Final = b";".join([
     read_sql("create_staging"),
 ])  # fmt: skip
 """All that a sync asks before it logs in, in one message: the server may be far away."""
+
+_OPEN_FOR_CHANGES: Final = _OPEN.replace(
+    read_sql("create_staging"), b";".join([read_sql("find_base"), read_sql("create_staging")])
+)
 
 _DELETE_SUPERSEDED: Final = b";".join([read_sql(name) for name in ("delete_superseded", "count_staged")])
 _BEGIN_MERGE: Final = b";".join([
@@ -173,6 +179,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     run: StoredRun | None
     refusal: RefusedLogin | None
     is_migrated: bool
+    earlier: EarlierSync | None
 
 
 class PostgresStore:
@@ -200,6 +207,10 @@ class PostgresStore:
     async def fetch_committed_run(self) -> StoredRun | None:
         """Say what this sync had committed as the transaction began."""
         return self._opening.run
+
+    async def fetch_earlier_sync(self) -> EarlierSync | None:
+        """Say which sync was the newest that this one may rest on as the transaction began."""
+        return self._opening.earlier
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
         """Say what was the newest refusal of a login as the transaction began."""
@@ -317,6 +328,7 @@ class PostgresStore:
         return int(row[0]) if row else 0
 
     async def _fetch_merged_run(self, transferred: Transferred) -> StoredRun | None:
+        base = transferred.base
         return await self._fetch_run(
             "merge_estimates",
             sync_uid=self._settings.sync_uid,
@@ -328,6 +340,17 @@ class PostgresStore:
             skipped_ids=list(transferred.skipped_ids),
             unshown=transferred.unshown.estimates,
             unshown_fields=list(transferred.unshown.fields),
+            mode=(Mode.CHANGES if base else Mode.WHOLE).value,
+            whole_because=transferred.whole_because,
+            base_uid=base.uid if base else None,
+            whole_uid=base.whole_uid if base else None,
+            range_start=self._settings.day_bounds.start,
+            range_end=self._settings.day_bounds.end,
+            settings_digest=_compute_settings_digest(self._settings),
+            highest_id=transferred.highest_id,
+            ask_again=list(transferred.ask_again),
+            hidden_columns=list(base.hidden if base else transferred.hidden),
+            no_base_because=transferred.no_base_because,
         )
 
     @contextmanager
@@ -371,7 +394,7 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
     if row is None:
         return None
     fetched, new, updated, unchanged, skipped, unshown, processed, *others = row
-    complete_as_of, skipped_ids, unshown_fields, previous = others
+    complete_as_of, skipped_ids, unshown_fields, previous, mode, whole_because = others
     results = Results(
         total_fetched=fetched,
         new_estimates=new,
@@ -386,7 +409,14 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
         complete_as_of=complete_as_of,
         skipped_ids=tuple(skipped_ids),
         unshown=UnshownFields(estimates=unshown, fields=tuple(unshown_fields)) if unshown else None,
+        mode=Mode(mode),
+        whole_because=whole_because,
     )
+
+
+def _build_earlier_sync(row: tuple[Any, ...]) -> EarlierSync:
+    values = dict(zip(EarlierSync.__struct_fields__, row, strict=True))
+    return EarlierSync(**values | {"ask_again": tuple(values["ask_again"]), "hidden": tuple(values["hidden"])})
 
 
 @asynccontextmanager
@@ -439,13 +469,33 @@ async def _fetch_opening(connection: AsyncConnection, settings: Settings) -> Ope
         "sync_uid": settings.sync_uid,
     }
     cursor = AsyncClientCursor(connection)
-    await cursor.execute(_OPEN, parameters)
+    if settings.mode is Mode.CHANGES:
+        await cursor.execute(_OPEN_FOR_CHANGES, parameters | _build_base_parameters(settings))
+    else:
+        await cursor.execute(_OPEN, parameters)
     hindrances, versions, runs, refusals = [await _fetch_following(cursor) for _ in range(4)]
+    earlier = await _fetch_following(cursor) if settings.mode is Mode.CHANGES else []
     _refuse(build_hindrances(hindrances), schema)
     return Opening(
         run=_build_run(next(iter(runs), None)),
         refusal=build_refused_login(refusals),
         is_migrated=not find_missing({version for (version,) in versions}),
+        earlier=_build_earlier_sync(earlier[0]) if earlier else None,
+    )
+
+
+def _build_base_parameters(settings: Settings) -> dict[str, object]:
+    return {
+        "range_start": settings.day_bounds.start,
+        "range_end": settings.day_bounds.end,
+        "settings_digest": _compute_settings_digest(settings),
+        "max_whole_age": MAX_WHOLE_AGE,
+    }
+
+
+def _compute_settings_digest(settings: Settings) -> str:
+    return compute_settings_digest(
+        url=settings.attic_tech_url, email=settings.attic_tech_email, selects_fields=settings.selects_fields
     )
 
 

@@ -15,6 +15,7 @@ from estimatesync_tracing.context import format_span_id, format_trace_id
 from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
 from estimatesync_tracing.spans import Attribute, Span, SpanKind, SpanName, Tracer
 
+from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.ports import (
     EstimateStore,
@@ -85,6 +86,9 @@ class TracedStore:
 
     async def fetch_committed_run(self) -> StoredRun | None:
         return await self._store.fetch_committed_run()
+
+    async def fetch_earlier_sync(self) -> EarlierSync | None:
+        return await self._store.fetch_earlier_sync()
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
         return await self._store.fetch_refused_login()

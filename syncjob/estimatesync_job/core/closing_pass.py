@@ -17,7 +17,7 @@ from estimatesync_contract.backoff import compute_backoff
 
 from estimatesync_job.core.coverage import FetchState, check_size, compute_earlier, is_clock_contradicted
 from estimatesync_job.core.errors import SourceInvalidError
-from estimatesync_job.core.page_plan import MAX_PAGE_BYTES
+from estimatesync_job.core.page_plan import MAX_PAGE_BYTES, PagePlan
 from estimatesync_job.core.pages import FetchedPage, is_below
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, Gap
 from estimatesync_job.core.rows import RecordId
@@ -30,6 +30,10 @@ GAPS_PER_QUERY: Final = 18
 
 _FEW_RESPONSES: Final = 2
 """Up to so many more are read one after the other, for each cut costs a request where it turns out to be wrong."""
+
+
+_MAX_CUTS: Final = 1000
+"""At once; how much is left is only what the server says."""
 
 
 class PassPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +83,11 @@ def compute_limit(state: FetchState) -> int:
     return min(wanted, max(fitting, last + last // 10 + 1))
 
 
+def compute_changes_limit(plan: PagePlan) -> int:
+    """Compute how many records a response may hold where no page has said how heavy they are."""
+    return max(plan.page_size, MIN_LIMIT)
+
+
 def plan_pass(
     gaps: Sequence[Gap], *, clock: datetime | None, limit: int, is_numbered: bool
 ) -> tuple[ChangesQuery, ...]:
@@ -96,6 +105,22 @@ def plan_pass(
     if not is_numbered:
         groups = list(_group(gaps)) or [()]
         return tuple(msgspec.structs.replace(everything, gaps=group) for group in groups)
+    return _plan_segments(everything, gaps)
+
+
+def plan_changes(gaps: Sequence[Gap], *, since: datetime, clock: datetime, limit: int) -> tuple[ChangesQuery, ...]:
+    """Plan the requests of a pass that no pages go before: what has changed since an earlier sync, or lies in a gap.
+
+    Args:
+        gaps: between numbers.
+        since: what the earlier sync may not have seen has no older stamp.
+        clock: Attic Tech's, as the login was answered; what leaves the range does so later.
+        limit: records requested at most.
+    """
+    return _plan_segments(ChangesQuery(limit=limit, since=since, left_since=clock - OVERLAP), gaps)
+
+
+def _plan_segments(everything: ChangesQuery, gaps: Sequence[Gap]) -> tuple[ChangesQuery, ...]:
     merged = tuple(_merge(gaps))
     *ends, _ = [group[-1].above for group in _group(merged)] or [None]
     return tuple(_cut(msgspec.structs.replace(everything, gaps=merged), [end for end in ends if isinstance(end, int)]))
@@ -148,7 +173,9 @@ def _clip(gap: Gap, *, below: RecordId | None, above: RecordId | None) -> Gap | 
     return Gap(below=highest, above=lowest)
 
 
-def plan_continuations(query: ChangesQuery, response: FetchedPage, *, cuts: Sequence[int]) -> tuple[ChangesQuery, ...]:
+def plan_continuations(
+    query: ChangesQuery, response: FetchedPage, *, cuts: Sequence[int] | None
+) -> tuple[ChangesQuery, ...]:
     """Plan the requests that continue a response, from the last id in it; none when there is no more.
 
     Count and documents are statements of their own, so a response is the last one when it is empty, or when it is not
@@ -157,7 +184,8 @@ def plan_continuations(query: ChangesQuery, response: FetchedPage, *, cuts: Sequ
     Args:
         query: what was asked.
         response: its response.
-        cuts: ids at which much can be cut, descending, about as many records from one to the next.
+        cuts: ids at which much can be cut, descending, about as many records from one to the next; None where nothing
+            is known of the ids.
 
     Raises:
         SourceInvalidError: It contains other ids than were asked for, or none to continue from.
@@ -167,12 +195,18 @@ def plan_continuations(query: ChangesQuery, response: FetchedPage, *, cuts: Sequ
         return ()
     if response.last is None or not is_below(response.last, query.below):
         raise SourceInvalidError("Attic Tech does not continue a listing below an id (where[id][less_than]).")
-    rest = msgspec.structs.replace(query, below=response.last)
+    rest = msgspec.structs.replace(query, below=response.last, limit=_compute_fitting(query, response))
     return (
         tuple(_cut(rest, _choose_cuts(rest, response, cuts)))
         if response.is_numbered and _has_numbers(rest)
         else (rest,)
     )
+
+
+def _compute_fitting(query: ChangesQuery, response: FetchedPage) -> int:
+    """Compute how many records a response may hold if they are as heavy as those of this one."""
+    is_too_heavy = response.size_bytes > MAX_PAGE_BYTES
+    return max(1, query.limit * MAX_PAGE_BYTES // response.size_bytes) if is_too_heavy else query.limit
 
 
 def _has_numbers(query: ChangesQuery) -> bool:
@@ -191,21 +225,33 @@ def _check_ids(query: ChangesQuery, response: FetchedPage) -> None:
         )
 
 
-def _choose_cuts(rest: ChangesQuery, response: FetchedPage, cuts: Sequence[int]) -> Sequence[int]:
+def _choose_cuts(rest: ChangesQuery, response: FetchedPage, cuts: Sequence[int] | None) -> Sequence[int]:
     """Choose where to cut the rest, so that each segment fits into a response if it goes on being as dense as this one.
 
     How much is left is what the server says, which nothing depends on but the number of requests.
     """
     first, last = int(response.first or 0), int(response.last or 0)
     lowest = -math.inf if rest.above is None else int(rest.above)
+    remaining = (response.total_pages or 1) - 1
+    if cuts is None:
+        return _choose_even_cuts(first, last, remaining=remaining, lowest=max(lowest, 0))
     passed = sum(last <= cut <= first for cut in cuts)
     ahead = [cut for cut in cuts if lowest < cut < last]
-    remaining = (response.total_pages or 1) - 1
     if not passed or remaining <= _FEW_RESPONSES:
         return ()
     # A quarter less than fits, for a response that is just full is not known to be the last.
     stride = max(1, passed * 3 // 4)
     return ahead[stride::stride][: -(-remaining * passed // stride)]
+
+
+def _choose_even_cuts(first: int, last: int, *, remaining: int, lowest: float) -> Sequence[int]:
+    """Choose them as if the ids went on being as dense."""
+    if remaining <= _FEW_RESPONSES:
+        return ()
+    width = first - last + 1
+    stride = max(1, width * 3 // 4)
+    cuts = range(last - stride, last - stride - width * remaining, -stride)[:_MAX_CUTS]
+    return [cut for cut in cuts if cut > lowest]
 
 
 def next_result(result: PassResult, response: FetchedPage) -> PassResult:

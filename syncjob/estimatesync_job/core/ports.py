@@ -8,8 +8,10 @@ from typing import Literal, Protocol
 import msgspec
 from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.result import ResultError
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results, UnshownFields
 
+from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
 from estimatesync_job.core.rows import Row
@@ -56,9 +58,13 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
             its responses carry no date, or dates that contradict one another.
         unshown: what Attic Tech does not show; None when that is nothing.
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
+        mode: whether all of its days were read, or what had changed.
+        whole_because: why all were, where only changes were asked for.
     """
 
     results: Results
+    mode: Mode = Mode.WHOLE
+    whole_because: str | None = None
     pages: int | None = None
     complete_as_of: datetime | None = None
     skipped_ids: tuple[str, ...] = ()
@@ -86,6 +92,11 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
         skipped_ids, complete_as_of: as in StoredRun.
         hidden: the columns that no record shows.
         unshown: what is not shown of the others.
+        base: the sync of whose days only changes were read; None where everything was.
+        whole_because: as in StoredRun.
+        highest_id: an id below which none is still to appear; None where none is known.
+        ask_again: the ids of broken estimates, which the next sync asks for.
+        no_base_because: why no later sync may rest on this one; None where one may.
     """
 
     pages: int
@@ -95,6 +106,11 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
     complete_as_of: datetime | None
     hidden: tuple[str, ...] = ()
     unshown: UnshownCounts = UnshownCounts()
+    base: EarlierSync | None = None
+    whole_because: str | None = None
+    highest_id: int | None = None
+    ask_again: tuple[int, ...] = ()
+    no_base_because: str | None = None
 
 
 class EstimateStore(Protocol):
@@ -107,6 +123,13 @@ class EstimateStore(Protocol):
 
     async def fetch_committed_run(self) -> StoredRun | None:
         """Read what this sync has committed, even in an earlier process; None before that."""
+        ...
+
+    async def fetch_earlier_sync(self) -> EarlierSync | None:
+        """Read the newest sync that this one may rest on, or the one that comes closest; None without any.
+
+        It is looked for only where changes are asked for.
+        """
         ...
 
     async def fetch_refused_login(self) -> RefusedLogin | None:

@@ -106,12 +106,14 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
         limit: records requested at most.
         since: in the range, and changed at or after this instant; or changed since then to a date beyond the range, and
             created before its end. None: everything in the range, and whatever may ever have left it.
+        left_since: instead of `since`, for what changed to a date beyond the range; None: the same.
         gaps: in the range, and with an id within one of these.
         below, above: only ids between these two, both of them excluded: a segment of all ids, or what is left of it.
     """
 
     limit: int
     since: datetime | None
+    left_since: datetime | None = None
     gaps: tuple[Gap, ...] = ()
     below: RecordId | None = None
     above: RecordId | None = None
@@ -152,7 +154,7 @@ def _build_branches(query: ChangesQuery, bounds: DayBounds) -> Iterator[Mapping[
     yield {"[updatedAt][greater_than_equal]": format_timestamp(max(since, bounds.start)), **in_range}
     # What is created later was never in the range; of the creation, too, only some server's clock is known.
     yield {
-        "[updatedAt][greater_than_equal]": format_timestamp(max(since, after)),
+        "[updatedAt][greater_than_equal]": format_timestamp(max(query.left_since or since, after)),
         "[createdAt][less_than_equal]": format_timestamp(bounds.end + OVERLAP),
     }
     for gap in query.gaps:

@@ -41,6 +41,9 @@ from estimatesync_job.core.unshown import (
 
 _ID_LENGTH: Final = 40
 
+MAPPING_VERSION: Final = 1
+"""What another mapping has stored is read again. A test notices when this must be raised."""
+
 UNNAMED: Final = "Unnamed Estimate"
 PENDING: Final = "pending"
 

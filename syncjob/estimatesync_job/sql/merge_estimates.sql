@@ -99,7 +99,9 @@ counts AS MATERIALIZED (
 INSERT INTO sync_run (
     uid, sync_name, start_date, end_date,
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, committed_at, complete_as_of,
-    skipped_estimates, skipped_ids, unshown_estimates, unshown_fields, previous_total_fetched
+    skipped_estimates, skipped_ids, unshown_estimates, unshown_fields, previous_total_fetched,
+    mode, whole_because, base_uid, whole_uid, range_start, range_end, settings_digest, highest_id, ask_again,
+    hidden_columns, no_base_because
 )
 SELECT
     %(sync_uid)s, %(sync_name)s, %(start_date)s, %(end_date)s,
@@ -110,12 +112,18 @@ SELECT
         SELECT run.total_fetched
         FROM sync_run AS run
         WHERE
-            run.end_date - run.start_date = %(end_date)s - %(start_date)s
+            run.mode = 'Whole'
+            AND %(mode)s = 'Whole'
+            AND run.end_date - run.start_date = %(end_date)s - %(start_date)s
             AND run.end_date BETWEEN %(end_date)s - 7 AND %(end_date)s + 7
         ORDER BY run.committed_at DESC
         LIMIT 1
-    )
+    ),
+    %(mode)s, %(whole_because)s, %(base_uid)s, coalesce(%(whole_uid)s, %(sync_uid)s), %(range_start)s, %(range_end)s,
+    sha256(convert_to(%(sync_uid)s || %(settings_digest)s, 'UTF8')), %(highest_id)s, %(ask_again)s::bigint[],
+    %(hidden_columns)s::text[], %(no_base_because)s
 FROM counts
 RETURNING
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates,
-    unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields, previous_total_fetched
+    unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields, previous_total_fetched,
+    mode, whole_because

@@ -258,6 +258,8 @@ def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dic
             id="a range added",
         ),
         pytest.param({}, {"pageSize": 10}, "pageSize cannot be added or removed", id="a size added"),
+        pytest.param({"mode": "Whole"}, {"mode": "Changes"}, "mode cannot be changed", id="another mode"),
+        pytest.param({"mode": "Changes"}, {}, "mode cannot be added or removed", id="a mode removed"),
         pytest.param(
             {"callback": {"enabled": True}}, {"callback": {"enabled": False}}, "callback cannot be changed", id="nested"
         ),

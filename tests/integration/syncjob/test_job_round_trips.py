@@ -5,6 +5,7 @@ import struct
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.settings import parse_settings
 
@@ -46,11 +47,13 @@ class Proxy:
         await writer.wait_closed()
 
 
-def test_tables_that_are_there_are_opened_in_one_round_trip_after_begin(database_url: str) -> None:
+@pytest.mark.parametrize("mode", ["Whole", "Changes"])
+def test_tables_that_are_there_are_opened_in_one_round_trip_after_begin(database_url: str, mode: str) -> None:
     settings = parse_settings(
         {
             "SYNC_ID": "est-1",
             "SYNC_UID": "uid-1",
+            "SYNC_MODE": mode,
             "SYNC_START_DATE": "2025-01-01",
             "SYNC_END_DATE": "2025-10-16",
             "ATTIC_TECH_EMAIL": "a@b.example",

@@ -1,4 +1,5 @@
 from datetime import date
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from estimatesync_contract.result import (
     build_result_bytes,
     parse_result,
 )
-from estimatesync_contract.spec import DateRange
+from estimatesync_contract.spec import DateRange, Mode
 from estimatesync_contract.status import Results, UnshownFields
 
 RESULT = SyncResult(
@@ -30,9 +31,17 @@ FIELDS_OF_0_1_0 = {"syncUid", "dateRange", "results", "seconds", "pages", "compl
 """It refuses a result with any other, and takes any among the counts."""
 
 
-@pytest.mark.parametrize("unshown", [None, UnshownFields(estimates=3, fields=("branch",))])
-def test_one_version_reads_what_the_program_of_another_wrote(unshown: UnshownFields | None) -> None:
-    result = msgspec.structs.replace(RESULT, unshown=unshown, pages=17)
+@pytest.mark.parametrize(
+    "new",
+    [
+        {},
+        {"unshown": UnshownFields(estimates=3, fields=("branch",))},
+        {"mode": Mode.CHANGES},
+        {"mode": Mode.WHOLE, "whole_because": "the last sync of the whole range is a week old"},
+    ],
+)
+def test_one_version_reads_what_the_program_of_another_wrote(new: dict[str, Any]) -> None:
+    result = msgspec.structs.replace(RESULT, pages=17, **new)
 
     written = build_result_bytes(result)
     newer = written.replace(b'{"syncUid"', b'{"notYetInvented":{"a":1},"syncUid"')

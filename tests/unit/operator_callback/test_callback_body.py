@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_operator.callback.body import UnfinishedSyncError, build_callback_body
 
@@ -27,6 +28,27 @@ def test_success_is_the_seeds_payload_byte_for_byte(succeeded: EstimateSync) -> 
     body = build_callback_body(succeeded)
 
     assert body == SEED_SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("asked", "done", "key"),
+    [
+        pytest.param(Mode.CHANGES, Mode.CHANGES, b',"mode":"changes"}', id="changes"),
+        pytest.param(Mode.CHANGES, Mode.WHOLE, b',"mode":"whole"}', id="whole-after-all"),
+        pytest.param(Mode.CHANGES, None, b',"mode":null}', id="failed"),
+        pytest.param(Mode.WHOLE, Mode.WHOLE, b"}", id="whole"),
+        pytest.param(None, Mode.WHOLE, b"}", id="no-word"),
+    ],
+)
+def test_the_mode_is_told_only_where_changes_were_asked_for(
+    succeeded: EstimateSync, asked: Mode | None, done: Mode | None, key: bytes
+) -> None:
+    """Make.com learns a scenario's fields once: no other meets a new one."""
+    asked_for = msgspec.structs.replace(succeeded, spec=msgspec.structs.replace(succeeded.spec, mode=asked))
+
+    body = build_callback_body(replace_status(asked_for, mode=done))
+
+    assert body == SEED_SUCCESS[:-1] + key
 
 
 def test_attempts_under_way_do_not_change_the_bytes(succeeded: EstimateSync) -> None:

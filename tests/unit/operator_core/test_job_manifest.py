@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec, SecretKeyRef
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode, SecretKeyRef
 from estimatesync_operator.core.job_manifest import JobSettings, build_job_manifest, find_conflicts
 from estimatesync_operator.core.job_template import parse_job_template
 
@@ -15,7 +15,7 @@ OTHER_DAYS = DateRange(start=date(2025, 10, 1), end=date(2025, 10, 16))
 MakeSettings = Callable[..., JobSettings]
 
 SECRETS = {name: SecretKeyRef(name="attic-tech", key=name) for name in ("ATTIC_TECH_EMAIL", "ATTIC_TECH_PASSWORD")}
-SPEC = EstimateSyncSpec(page_size=50, concurrency=2, timeout_seconds=900, max_retries=1)
+SPEC = EstimateSyncSpec(mode=Mode.CHANGES, page_size=50, concurrency=2, timeout_seconds=900, max_retries=1)
 
 
 @pytest.fixture
@@ -161,6 +161,7 @@ def test_the_program_gets_its_input_from_the_sync_and_its_surroundings_from_the_
             "SYNC_UID": "uid-a",
             "SYNC_START_DATE": "2025-09-01",
             "SYNC_END_DATE": "2025-10-16",
+            "SYNC_MODE": "Changes",
             "SYNC_PAGE_SIZE": "50",
             "SYNC_CONCURRENCY": "2",
             "ATTIC_TECH_URL": "https://attic.test",

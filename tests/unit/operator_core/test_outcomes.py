@@ -6,7 +6,7 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import Condition, ConditionStatus, Phase, Results, UnshownFields
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import (
@@ -60,6 +60,35 @@ def test_a_success_says_what_was_left_out(
     outcome = compute_outcome(job, make_sync("a"))
 
     assert (outcome.message, outcome.unshown) == (message, unshown)
+
+
+@pytest.mark.parametrize(
+    ("mode", "why", "shown", "words"),
+    [
+        pytest.param(None, None, Mode.WHOLE, "New: 1, Updated: 2", id="as-always"),
+        pytest.param(
+            Mode.CHANGES, None, Mode.CHANGES, "New: 1, Updated: 2. Only what had changed was read", id="changes"
+        ),
+        pytest.param(
+            Mode.WHOLE,
+            "the last sync of the whole range is a week old",
+            Mode.WHOLE,
+            "New: 1, Updated: 2. The whole range was read: the last sync of the whole range is a week old",
+            id="whole-after-all",
+        ),
+    ],
+)
+def test_a_success_says_how_it_was_done(
+    make_sync: MakeSync, mode: Mode | None, why: str | None, shown: Mode, words: str
+) -> None:
+    results = Results(new_estimates=1, updated_estimates=2)
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    result = SyncResult(sync_uid="uid-a", date_range=days, results=results, seconds=1.0, mode=mode, whole_because=why)
+    job = JobObservation(state=JobState.SUCCEEDED, termination_message=build_result_bytes(result).decode())
+
+    outcome = compute_outcome(job, make_sync("a"))
+
+    assert (outcome.mode, outcome.message) == (shown, words)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,10 @@ import httpx
 import msgspec
 import pytest
 from estimatesync_contract.refused_login import Credentials, RefusedLogin
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results
 from estimatesync_job.adapters.attic_tech import AtticTech
+from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.closing_pass import GAPS_PER_QUERY, PassPolicy
 from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
@@ -129,10 +131,6 @@ def format_time(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def is_in_range(record: Mapping[str, Any]) -> bool:
-    return START <= datetime.fromisoformat(record["updatedAt"]) <= END
-
-
 @dataclass
 class World:
     """The source with its own clock, and a record of every state that a request could see.
@@ -156,15 +154,34 @@ class World:
     given: int = 0
     passing: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
+    days_on: timedelta = timedelta(0)
+    script: Sequence[tuple[timedelta, Sequence[Event]]] = ()
+    earlier_requests: int = 0
 
     def __post_init__(self) -> None:
         self.rng = Random(self.story.seed)  # noqa: S311 - an order, not a secret
         self.clock = self.story.clock
+        self.script = self.story.script
         self.sample = RunningSample(SampleConfig(on_request=self._let_things_happen, shuffle_ties=True))
         created = self.clock - timedelta(days=100) if self.story.created is None else END + self.story.created
         for age in self.story.ages:
             self._insert(self._pick_free_id(), created_at=created, updated_at=self.clock - age)
         self._record_state()
+
+    def begin_another_sync(self, *, days: int, script: Sequence[tuple[timedelta, Sequence[Event]]]) -> None:
+        """Let a sync of days begin that are so many later than the first one's, with a script of its own."""
+        self.days_on = timedelta(days=days)
+        self.script = script
+        self.earlier_requests = len(self.sample.requests)
+        self.seen_states, self.passes_began, self.given = [], [], 0
+        self._record_state()
+
+    @property
+    def end(self) -> datetime:
+        return END + self.days_on
+
+    def _is_in_range(self, record: Mapping[str, Any]) -> bool:
+        return START + self.days_on <= datetime.fromisoformat(record["updatedAt"]) <= self.end
 
     def _pick_free_id(self) -> int:
         taken = {record["id"] for record in self.sample.store.read_all()} | self.deleted
@@ -184,34 +201,36 @@ class World:
     def _record_state(self) -> None:
         records = self.sample.store.read_all()
         self.seen_states.append(
-            (self.clock, {record["id"]: int(record["crew_notes"]) for record in records if is_in_range(record)})
+            (self.clock, {record["id"]: int(record["crew_notes"]) for record in records if self._is_in_range(record)})
         )
 
     def _let_things_happen(self, request: Request) -> None:
-        number = len(self.sample.requests) - 1
+        number = len(self.sample.requests) - 1 - self.earlier_requests
         if "%5Bor%5D" in request.query_string:
             self.passes_began.append(len(self.seen_states))
             if "where%5Bid%5D%5Bless_than%5D" not in request.query_string:
                 self.last_pass_began = len(self.seen_states)
-        step, events = self.story.script[number] if number < len(self.story.script) else (timedelta(seconds=1), ())
+        step, events = self.script[number] if number < len(self.script) else (timedelta(seconds=1), ())
         self.clock += step
         for event in events:
-            self._happen(event)
+            self.happen(event)
         self._record_state()
 
-    def _happen(self, event: Event) -> None:
+    def happen(self, event: Event) -> None:
         stamp = self.clock - event.late
         if event.kind == "insert":
             record_id = self._pick_free_id()
             self._insert(record_id, created_at=stamp, updated_at=stamp)
-            if stamp <= END + OVERLAP:
+            if stamp <= self.end + OVERLAP:
                 self.passing.add(record_id)
             return
         if event.kind == "import":
             long_ago = self.story.clock - timedelta(days=20 + event.target % 40)
             self._insert(self._pick_new_id(), created_at=long_ago, updated_at=long_ago)
             return
-        wanted = [record for record in self.sample.store.read_all() if is_in_range(record) != (event.kind == "enter")]
+        wanted = [
+            record for record in self.sample.store.read_all() if self._is_in_range(record) != (event.kind == "enter")
+        ]
         if not wanted:
             return
         record_id = sorted(record["id"] for record in wanted)[event.target % len(wanted)]
@@ -279,6 +298,9 @@ class Table:
     """Staging and merge as PostgreSQL does them: the last version to arrive counts."""
 
     rows: list[Row] = field(default_factory=list)
+    stored: int = 0
+    earlier: EarlierSync | None = None
+    transferred: Transferred | None = None
 
     @property
     def staged(self) -> int:
@@ -299,6 +321,9 @@ class Table:
         before = set(self.rows[:known])
         return len({row.attic_tech_estimate_id for row in self.rows[known:] if row not in before})
 
+    async def fetch_earlier_sync(self) -> EarlierSync | None:
+        return self.earlier
+
     async def fetch_refused_login(self) -> RefusedLogin | None:
         return None
 
@@ -308,10 +333,17 @@ class Table:
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
         assert hidden is not None
         assert not broken
-        return Staged(estimates=len(self.versions))
+        return Staged(estimates=len({row.attic_tech_estimate_id for row in self.rows[self.stored :]}))
 
     async def merge(self, transferred: Transferred) -> StoredRun:
-        return StoredRun(results=Results(total_fetched=transferred.records), complete_as_of=transferred.complete_as_of)
+        self.transferred = transferred
+        self.stored = len(self.rows)
+        return StoredRun(
+            results=Results(total_fetched=transferred.records),
+            complete_as_of=transferred.complete_as_of,
+            mode=Mode.CHANGES if transferred.base else Mode.WHOLE,
+            whole_because=transferred.whole_because,
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Table"]:
@@ -349,7 +381,8 @@ class WithoutClosingPass:
 
 def open_source(world: World) -> AbstractAsyncContextManager[AtticTech]:
     chosen = parse_settings({
-        "SYNC_ID": "s", "SYNC_UID": "u", "SYNC_START_DATE": "2025-09-01", "SYNC_END_DATE": "2025-10-16",
+        "SYNC_ID": "s", "SYNC_UID": "u", "SYNC_START_DATE": f"{START + world.days_on:%Y-%m-%d}",
+        "SYNC_END_DATE": f"{world.end:%Y-%m-%d}",
         "SYNC_CONCURRENCY": str(world.story.concurrency),
         "ATTIC_TECH_URL": "http://sample.example", "ATTIC_TECH_EMAIL": "sync@attic-tech.example",
         "ATTIC_TECH_PASSWORD": "made-up-password", "DATABASE_URL": "postgresql://nowhere",
@@ -382,19 +415,29 @@ def run_story(
     story: Story, change: Callable[[Any], AbstractAsyncContextManager[Source]] = lambda opening: opening
 ) -> tuple[World, Table, StoredRun]:
     world, table = World(story), Table()
+    return world, table, run_sync(world, table, change)
+
+
+def run_sync(
+    world: World,
+    table: Table,
+    change: Callable[[Any], AbstractAsyncContextManager[Source]] = lambda opening: opening,
+    mode: Mode = Mode.WHOLE,
+) -> StoredRun:
     sync = Sync(
         open_source=change(open_source(world)),
         open_store=table.open(),
         log=SilentLog(),
-        plan=plan_story(story),
+        plan=plan_story(world.story),
         passes=PassPolicy(first_pause=0.0, longest_pause=0.0),
         max_skipped_percent=0,
         max_unshown_percent=0,
         credentials=Credentials(url="http://sample.example", email="", password="", retry=""),
+        mode=mode,
     )
     asyncio.run(sync.run())
     assert sync.stored
-    return world, table, sync.stored
+    return sync.stored
 
 
 def list_missing(world: World, table: Table, state: int) -> list[str]:
@@ -464,7 +507,8 @@ MOMENT: Final = timedelta(milliseconds=1)
 
 def tell(events: Mapping[int, Event], **fields: Any) -> Story:
     """Tell of what happens before which answers; that to the login is number 0, that to page 1 is number 1."""
-    script = [(MOMENT, [events[number]] if number in events else []) for number in range(max(events) + 1)]
+    numbers = range(max(events, default=-1) + 1)
+    script = [(MOMENT, [events[number]] if number in events else []) for number in numbers]
     return Story(
         **({"clock": CLOCKS[0], "ages": AGES * 6, "page_size": 2, "concurrency": 1, "script": script} | fields)
     )
@@ -597,3 +641,231 @@ def test_nothing_is_missing_in_any_order_of_any_two_events(clock: datetime, firs
                 clock=clock, ages=ages, script=script, page_size=2, concurrency=1, max_records=2, counts_early=True
             )
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """What comes between a sync and one of changes, and what happens while that is at work.
+
+    Attributes:
+        pause: until the next one begins, after its events.
+        days: by how many its range begins and ends later.
+        events: between the two, one after the other, `pause` apart in all.
+        script: of the sync of changes, as in Story.
+    """
+
+    pause: timedelta
+    days: int
+    events: Sequence[Event]
+    script: Sequence[tuple[timedelta, Sequence[Event]]] = ()
+
+
+EVENTS_BETWEEN: Final = st.one_of(EVENTS, st.builds(Event, kind=st.just("edit"), late=st.just(-timedelta(hours=20))))
+NIGHTS: Final = st.lists(
+    st.builds(
+        Night,
+        pause=st.sampled_from([timedelta(seconds=2), timedelta(minutes=4), timedelta(hours=1), timedelta(hours=24)]),
+        days=st.sampled_from((0, 0, 1)),
+        events=st.lists(EVENTS_BETWEEN, max_size=5),
+        script=st.lists(st.tuples(STEPS, st.lists(EVENTS, max_size=3)), max_size=12),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def build_earlier(world: World, transferred: Transferred, *, ended: datetime, end: datetime) -> EarlierSync | None:
+    """Find the base as `find_base.sql` does, where the last sync is the only one."""
+    complete_as_of = transferred.complete_as_of
+    if complete_as_of is None or end < min(world.end, complete_as_of - OVERLAP):
+        return None
+    return EarlierSync(
+        uid="base", sync_name="base", whole_uid="base",
+        complete_as_of=complete_as_of, highest_id=transferred.highest_id, ask_again=transferred.ask_again, hidden=(),
+        age=world.clock - ended, has_same_settings=True, whole_age=world.clock - ended,
+        whole_estimates=transferred.records, no_base_because=transferred.no_base_because,
+    )  # fmt: skip
+
+
+def spend_night(
+    world: World, table: Table, night: Night, change: Callable[[EarlierSync], EarlierSync] = lambda earlier: earlier
+) -> StoredRun:
+    """Let a sync of changes follow the last one."""
+    ended, end = world.clock, world.end
+    for event in night.events:
+        world.clock += night.pause / (len(night.events) + 1)
+        world.happen(event)
+    world.clock = ended + night.pause
+    world.begin_another_sync(days=night.days + world.days_on.days, script=night.script)
+    assert table.transferred
+    earlier = build_earlier(world, table.transferred, ended=ended, end=end)
+    table.earlier = earlier and change(earlier)
+    return run_sync(world, table, mode=Mode.CHANGES)
+
+
+def list_missing_of_night(world: World, table: Table, stored: StoredRun) -> list[str]:
+    """List what is missing of all states up to the first answer of the pass, and as of the instant that is told."""
+    assert stored.complete_as_of
+    states = {find_state(world, stored.complete_as_of), *range(world.passes_began[0])}
+    return [missing for state in sorted(states) for missing in list_missing(world, table, state)]
+
+
+def build_tellable(story: Story) -> Story:
+    """Take what a sync of changes must read everything for out of a story."""
+    return Story(**(vars(story) | {"has_texts": False, "has_date": True}))
+
+
+@settings(MANY, max_examples=400)
+@given(story=STORIES, nights=NIGHTS)
+def test_nothing_is_missing_after_nights_of_changes(story: Story, nights: Sequence[Night]) -> None:
+    world, table, _ = run_story(build_tellable(story))
+
+    for night in nights:
+        stored = spend_night(world, table, night)
+
+        assert list_missing_of_night(world, table, stored) == []
+        assert (stored.mode is Mode.CHANGES) is (stored.whole_because is None)
+
+
+@settings(MANY, max_examples=60)
+@given(story=STORIES, night=NIGHTS.map(lambda nights: nights[0]))
+def test_without_a_clock_or_numbers_everything_is_read(story: Story, night: Night) -> None:
+    for untold in ({"has_date": False}, {"has_texts": True, "has_date": True}):
+        world, table, _ = run_story(Story(**(vars(story) | untold)))
+
+        stored = spend_night(world, table, night)
+
+        assert stored.mode is Mode.WHOLE or not table.rows
+        proven = 1 if story.has_texts or "has_texts" in untold else world.passes_began[0]
+        assert [missing for state in range(proven) for missing in list_missing(world, table, state)] == []
+
+
+def replaced(**fields: Any) -> Callable[[EarlierSync], EarlierSync]:
+    return lambda earlier: msgspec.structs.replace(earlier, **fields)
+
+
+def shifted(by: timedelta) -> Callable[[EarlierSync], EarlierSync]:
+    return lambda earlier: msgspec.structs.replace(earlier, complete_as_of=earlier.complete_as_of + by)
+
+
+@pytest.mark.parametrize(
+    ("event", "change"),
+    [
+        pytest.param(Event(kind="edit", late=OVERLAP), shifted(timedelta(seconds=3)), id="a-shorter-overlap"),
+        pytest.param(Event(kind="import"), replaced(highest_id=10_000), id="no-ids-above-the-highest"),
+    ],
+)
+def test_with_less_than_is_asked_for_a_sync_of_changes_loses_estimates(
+    event: Event, change: Callable[[EarlierSync], EarlierSync]
+) -> None:
+    night = Night(pause=timedelta(seconds=2), days=0, events=[event])
+    asked, less = tell_still(), tell_still()
+
+    stored = [spend_night(*asked, night), spend_night(*less, night, change)]
+
+    assert [each.mode for each in stored] == [Mode.CHANGES, Mode.CHANGES]
+    assert list_missing_of_night(*asked, stored[0]) == []
+    assert len(list_missing_of_night(*less, stored[1])) > 0
+
+
+QUIET: Final = Night(pause=timedelta(hours=24), days=1, events=())
+
+
+def tell_still(**fields: Any) -> tuple[World, Table]:
+    world, table, _ = run_story(tell({}, ages=AGES * 30, page_size=10, **fields))
+    return world, table
+
+
+def test_a_quiet_night_is_a_login_and_one_request() -> None:
+    world, table = tell_still()
+    before = len(world.sample.requests)
+
+    stored = spend_night(world, table, QUIET)
+
+    assert stored.mode is Mode.CHANGES
+    assert (stored.results.total_fetched, len(world.sample.requests) - before) == (0, 2)
+    assert list_missing_of_night(world, table, stored) == []
+
+
+def test_a_sync_of_changes_is_the_base_of_the_next() -> None:
+    world, table = tell_still()
+
+    for number in range(3):
+        edits = [Event(kind="edit", target=number), Event(kind="import"), Event(kind="insert")]
+        stored = spend_night(world, table, Night(pause=timedelta(hours=24), days=1, events=edits))
+
+        # The range moves on, too: what has just been edited is in it for the next night as well.
+        assert (stored.mode, stored.results.total_fetched) == (Mode.CHANGES, 3)
+        assert list_missing_of_night(world, table, stored) == []
+
+
+def test_what_comes_late_under_a_lower_id_is_asked_for_by_its_id() -> None:
+    """Ids are given in order, but an import of many commits after what was created meanwhile."""
+    world, table = World(tell({}, ages=AGES * 6)), Table()
+    world._insert(HIGHEST + 20, created_at=world.clock - timedelta(minutes=1), updated_at=world.clock)  # noqa: SLF001
+    run_sync(world, table)
+    assert max(table.versions) == HIGHEST + 20
+    world._insert(HIGHEST + 10, created_at=START, updated_at=START + timedelta(days=9))  # noqa: SLF001
+
+    stored = spend_night(world, table, Night(pause=timedelta(hours=1), days=0, events=()))
+
+    assert stored.mode is Mode.CHANGES
+    assert list_missing_of_night(world, table, stored) == []
+
+
+@pytest.mark.parametrize("place", range(1, 9))
+def test_what_leaves_while_changes_are_read_is_stored(place: int) -> None:
+    """The range has ended: what was edited into it since the base may leave it again before its segment is read."""
+    edits = [Event(kind="edit", target=target, late=timedelta(days=5)) for target in range(12)]
+    leave = (MOMENT, [Event(kind="edit", target=11)])
+    script = [(MOMENT, []) if number != place else leave for number in range(9)]
+    world, table = tell_still(clock=CLOCKS[2], max_records=2)
+    assert table.transferred
+    assert table.transferred.complete_as_of
+    earlier = table.transferred.complete_as_of - timedelta(days=6)
+    table.transferred = msgspec.structs.replace(table.transferred, complete_as_of=earlier)
+    table.earlier = None
+
+    stored = spend_night(world, table, Night(pause=timedelta(seconds=2), days=0, events=edits, script=script))
+
+    assert stored.mode is Mode.CHANGES
+    assert list_missing_of_night(world, table, stored) == []
+
+
+@pytest.mark.parametrize("max_records", [2, 7, 1000])
+def test_much_that_has_changed_is_read_side_by_side(max_records: int) -> None:
+    world, table, _ = run_story(tell({0: Event(kind="edit")}, ages=AGES * 60, page_size=10, concurrency=8))
+    world.story = Story(**(vars(world.story) | {"max_records": max_records}))
+    edits = [Event(kind="edit", target=target) for target in range(60)]
+
+    stored = spend_night(world, table, Night(pause=timedelta(hours=24), days=1, events=edits))
+
+    assert stored.mode is Mode.CHANGES
+    assert list_missing_of_night(world, table, stored) == []
+    assert len(world.passes_began) <= 2 * -(-60 // max_records)
+
+
+def test_a_clock_that_is_contradicted_has_everything_read_and_is_no_base() -> None:
+    world, table = tell_still()
+    # Its stamp is beyond the base's range, and in the next one's, but ahead of the clock.
+    ahead = Event(kind="edit", target=3, late=-timedelta(hours=16))
+
+    for pause in (timedelta(hours=20), timedelta(seconds=2)):
+        stored = spend_night(world, table, Night(pause=pause, days=1, events=[ahead]))
+
+        assert stored.mode is Mode.WHOLE
+        assert list_missing_of_night(world, table, stored) == []
+        assert table.transferred
+        assert table.transferred.no_base_because
+
+
+def test_a_clock_that_has_been_set_back_has_everything_read() -> None:
+    """It was an hour ahead, with nothing to compare it to, so that stamps of the hour after are older than its time."""
+    world, table, _ = run_story(tell({0: Event(kind="edit")}, ahead=dict.fromkeys(range(20), timedelta(hours=1))))
+    world.story = tell({})
+    edit = Night(pause=timedelta(minutes=30), days=0, events=[Event(kind="edit", target=2)])
+
+    stored = spend_night(world, table, edit)
+
+    assert (stored.mode, stored.whole_because) == (Mode.WHOLE, "since sync base, Attic Tech's clock has been set back")
+    assert list_missing_of_night(world, table, stored) == []

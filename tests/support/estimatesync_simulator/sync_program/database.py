@@ -14,6 +14,7 @@ import msgspec
 from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.status import Results
+from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.rows import Row
@@ -110,6 +111,9 @@ class Transaction:
     async def fetch_committed_run(self) -> StoredRun | None:
         await self._work(Step.READ_RUN)
         return self._database.find_run(self._uid)
+
+    async def fetch_earlier_sync(self) -> EarlierSync | None:
+        return None
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
         return self._database.refusal
