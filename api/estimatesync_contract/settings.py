@@ -9,11 +9,12 @@ the end of this module.
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from estimatesync_contract import job_environment as env
 from estimatesync_contract.database_url import check_database_url, check_parameters
@@ -33,8 +34,7 @@ class SettingsError(Exception):
         self.faults = faults
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting(Generic[T_co]):
+class Setting(msgspec.Struct, Generic[T_co], frozen=True, kw_only=True):
     """One environment variable; the subclasses know how to parse it.
 
     Attributes:
@@ -69,8 +69,7 @@ class Setting(Generic[T_co]):
         return self.parse(self.default)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TextSetting(Setting[str]):
+class TextSetting(Setting[str], frozen=True, kw_only=True):
     """A text, such as a name or a path.
 
     Attributes:
@@ -94,8 +93,7 @@ class TextSetting(Setting[str]):
         return self.default
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChoiceSetting(TextSetting):
+class ChoiceSetting(TextSetting, frozen=True, kw_only=True):
     """One of `choices`."""
 
     def parse(self, text: str) -> str:
@@ -104,8 +102,7 @@ class ChoiceSetting(TextSetting):
         raise ValueError(f"must be one of {', '.join(sorted(self.choices))}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class UrlSetting(TextSetting):
+class UrlSetting(TextSetting, frozen=True, kw_only=True):
     """An http(s) URL without credentials and query; a slash at the end is dropped."""
 
     example: str
@@ -118,16 +115,14 @@ class UrlSetting(TextSetting):
         return text.rstrip("/")
 
 
-@dataclass(frozen=True, kw_only=True)
-class DatabaseUrlSetting(TextSetting):
+class DatabaseUrlSetting(TextSetting, frozen=True, kw_only=True):
     """The connection URL of a PostgreSQL database."""
 
     def parse(self, text: str) -> str:
         return check_database_url(text)
 
 
-@dataclass(frozen=True, kw_only=True)
-class IntegerSetting(Setting[int]):
+class IntegerSetting(Setting[int], frozen=True, kw_only=True):
     """A whole number within bounds, both included; 0 when there is neither a value nor a default."""
 
     minimum: int
@@ -140,8 +135,7 @@ class IntegerSetting(Setting[int]):
         return int(self.default or 0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FlagSetting(Setting[bool]):
+class FlagSetting(Setting[bool], frozen=True, kw_only=True):
     """`true` or `false`, in any case."""
 
     choices: tuple[str, ...] = ("false", "true")
@@ -152,16 +146,14 @@ class FlagSetting(Setting[bool]):
         raise ValueError("must be true or false")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TimeZoneSetting(Setting[ZoneInfo]):
+class TimeZoneSetting(Setting[ZoneInfo], frozen=True, kw_only=True):
     """An IANA time zone."""
 
     def parse(self, text: str) -> ZoneInfo:
         return parse_time_zone(text)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ParsedSetting(Setting[T_co]):
+class ParsedSetting(Setting[T_co], frozen=True, kw_only=True):
     """A value in a form that only one setting has.
 
     Attributes:

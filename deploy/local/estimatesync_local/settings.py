@@ -6,13 +6,14 @@ and is taken from their tables; what differs is said here.
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Final
 
 import estimatesync_api.settings
+import msgspec
 from dotenv import dotenv_values
 from estimatesync_api.core.access import KEY_MIN_LENGTH
 from estimatesync_api.settings import (
@@ -67,13 +68,15 @@ def _parse_bind(text: str) -> Address:
         raise ValueError("must be an address and a port, for example 127.0.0.1:8080 or 0.0.0.0:8080") from None
 
 
-ATTIC_TECH_EMAIL: Final = replace(shared.ATTIC_TECH_EMAIL, cure="give the e-mail address of the Attic Tech login")
-ATTIC_TECH_PASSWORD: Final = replace(
+ATTIC_TECH_EMAIL: Final = msgspec.structs.replace(
+    shared.ATTIC_TECH_EMAIL, cure="give the e-mail address of the Attic Tech login"
+)
+ATTIC_TECH_PASSWORD: Final = msgspec.structs.replace(
     shared.ATTIC_TECH_PASSWORD,
     meaning="Its password. Keep the quotes in `.env`: without them, # or a space would end it",
     cure="give the password of that login",
 )
-DATABASE_URL: Final = replace(
+DATABASE_URL: Final = msgspec.structs.replace(
     shared.DATABASE_URL,
     meaning="`postgresql://user:password@host:5432/database`; in a password, `@` is written `%40`, `/` `%2F` and `%` "
     "`%25`. Without it, EstimateSync starts its own PostgreSQL in LOCAL_DIRECTORY",
@@ -85,7 +88,7 @@ BIND: Final = ParsedSetting(
     default="127.0.0.1:8080",
     parser=_parse_bind,
 )
-API_KEYS: Final = replace(
+API_KEYS: Final = msgspec.structs.replace(
     estimatesync_api.settings.API_KEYS,
     meaning=f"{estimatesync_api.settings.API_KEYS.meaning}. Without any, one is generated and kept in "
     "LOCAL_DIRECTORY/api-key",

@@ -1,14 +1,15 @@
 """The import's settings: the table by which the commands read where the two databases are."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from estimatesync_contract import legacy_settings
 from estimatesync_contract.settings import DATABASE_SCHEMA, DatabaseUrlSetting, SettingsReader
 from estimatesync_contract.settings import DATABASE_URL as SYNC_DATABASE_URL
 
-DATABASE_URL: Final = replace(SYNC_DATABASE_URL, cure="it names the database that syncs write to")
+DATABASE_URL: Final = msgspec.structs.replace(SYNC_DATABASE_URL, cure="it names the database that syncs write to")
 OLD_DATABASE_URL: Final = DatabaseUrlSetting(
     name=legacy_settings.OLD_DATABASE_URL,
     meaning="The database with the old table, if it is a different one; a user that can read it is enough",
