@@ -74,6 +74,15 @@
 {{- $faults = append $faults (printf "sync.%s: it is the old name of sync.resources.%s.%s, which says something else; remove it" $old $place.group $place.name) -}}
 {{- end -}}
 {{- end -}}
+{{- range $part := tuple "api" "operator" "sync" -}}
+{{- $account := (get $.Values $part).serviceAccount -}}
+{{- if not (or $account.create $account.name) -}}
+{{- $faults = append $faults (printf "%s.serviceAccount.name: name the account that exists, or let the chart create one" $part) -}}
+{{- end -}}
+{{- if and (ne $part "sync") (eq (include "estimatesync.serviceAccount" (dict "root" $ "part" $part)) (include "estimatesync.serviceAccount" (dict "root" $ "part" "sync"))) -}}
+{{- $faults = append $faults (printf "sync.serviceAccount.name: it is the account of %s, whose rights sync pods must not have" $part) -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
 {{- $faults = append $faults "ingress.host: set the host name under which the API is published" -}}
 {{- end -}}

@@ -68,6 +68,11 @@ DATABASE_URL: {{ ternary (printf "%s/%s" $database.name $database.key) (printf "
 {{- .Values.callback.existingSecret | default (printf "%s-callback" (include "estimatesync.fullname" .)) -}}
 {{- end -}}
 
+{{/* Arguments: dict root part. */}}
+{{- define "estimatesync.serviceAccount" -}}
+{{- (get .root.Values .part).serviceAccount.name | default (printf "%s-%s" (include "estimatesync.fullname" .root) .part) -}}
+{{- end -}}
+
 {{- define "estimatesync.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -159,6 +164,11 @@ left out, as the API server does: whoever compares, such as Argo CD, would see a
 {{- range $old, $place := include "estimatesync.oldResources" . | fromYaml -}}
 {{- if get $.Values.sync $old -}}
 {{- $notes = append $notes (printf "sync.%s is sync.resources.%s.%s now" $old $place.group $place.name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $part := tuple "api" "operator" "sync" -}}
+{{- if (get $.Values $part).serviceAccountAnnotations -}}
+{{- $notes = append $notes (printf "%s.serviceAccountAnnotations is %s.serviceAccount.annotations now" $part $part) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $notes -}}

@@ -100,12 +100,13 @@ def test_secrets_are_in_secrets_alone(render: Callable[..., Any], values: dict[s
 
 
 @pytest.mark.parametrize("values", PROFILES)
-def test_nothing_is_cluster_wide_but_the_definition_and_the_policy(
+def test_nothing_is_cluster_wide_but_the_policy_and_the_definition_with_its_roles(
     render: Callable[..., Any], values: dict[str, Any]
 ) -> None:
     kinds = {each["kind"] for each in render(values).objects}
 
-    assert not {"ClusterRole", "ClusterRoleBinding", "Namespace"} & kinds
+    assert not {"ClusterRoleBinding", "Namespace"} & kinds
+    assert "ClusterRole" not in {each["kind"] for each in render({**values, "crd": {"enabled": False}}).objects}
     assert ("ValidatingAdmissionPolicy" in kinds) == bool(values)
 
 
@@ -115,7 +116,7 @@ def test_every_other_object_says_which_namespace_it_is_for(render: Callable[...,
 
     cluster_wide = {each["kind"] for each in objects if "namespace" not in each["metadata"]}
     assert {each["metadata"].get("namespace", "estimates") for each in objects} == {"estimates"}
-    assert cluster_wide == {"CustomResourceDefinition", POLICY, f"{POLICY}Binding"}
+    assert cluster_wide == {"CustomResourceDefinition", "ClusterRole", POLICY, f"{POLICY}Binding"}
 
 
 @pytest.mark.parametrize("values", PROFILES)
@@ -142,6 +143,41 @@ def test_the_operator_is_never_two(render: Callable[..., Any]) -> None:
 
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert [each["metadata"]["name"] for each in render().list("PodDisruptionBudget")] == ["release-estimatesync-api"]
+
+
+def test_the_clusters_own_roles_learn_of_syncs_as_long_as_there_is_the_definition(render: Callable[..., Any]) -> None:
+    rendered = render()
+
+    for name, grants in (("view", {"view", "edit", "admin"}), ("edit", {"edit", "admin"}), ("admin", {"admin"})):
+        metadata = rendered.find("ClusterRole", f"estimatesyncs-{name}")["metadata"]
+        labels = {label.rpartition("aggregate-to-")[2] for label in metadata["labels"] if "aggregate-to-" in label}
+        assert labels == grants
+        assert metadata["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert render({"rbac": {"aggregateClusterRoles": False}}).list("ClusterRole") == []
+    assert "annotations" not in render({"crd": {"keep": False}}).find("ClusterRole", "-view")["metadata"]
+
+
+def test_rights_and_accounts_may_be_yours(render: Callable[..., Any]) -> None:
+    own = {"serviceAccount": {"create": False, "name": "mine"}}
+
+    rendered = render({"rbac": {"create": False}, "operator": own, "sync": {"serviceAccount": {"name": "other"}}})
+
+    assert rendered.list("Role") == rendered.list("RoleBinding") == []
+    accounts = {each["metadata"]["name"]: each for each in rendered.list("ServiceAccount")}
+    assert accounts.keys() == {"release-estimatesync-api", "other"}
+    assert accounts["other"]["automountServiceAccountToken"] is False
+    pod = rendered.find("Deployment", "-operator")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "mine"
+    assert {"name": "SYNC_SERVICE_ACCOUNT", "value": "other"} in pod["containers"][0]["env"]
+
+
+@pytest.mark.parametrize("part", ["api", "operator", "sync"])
+def test_an_account_has_the_annotations_of_the_new_and_of_the_old_name(render: Callable[..., Any], part: str) -> None:
+    values = {"serviceAccount": {"annotations": {"a": "1"}}, "serviceAccountAnnotations": {"a": "2", "b": "3"}}
+
+    account = render({part: values}).find("ServiceAccount", f"-{part}")
+
+    assert account["metadata"]["annotations"] == {"a": "1", "b": "3"}
 
 
 def test_an_autoscaler_decides_the_replicas_alone(render: Callable[..., Any]) -> None:
@@ -178,7 +214,7 @@ def test_every_object_has_a_name_that_kubernetes_takes_for_a_service(render: Cal
     names = [
         each["metadata"]["name"]
         for each in rendered.objects
-        if each["kind"] not in {"CustomResourceDefinition", POLICY, f"{POLICY}Binding"}
+        if each["kind"] not in {"CustomResourceDefinition", "ClusterRole", POLICY, f"{POLICY}Binding"}
     ]
     assert [name for name in names if not re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)] == []
 
@@ -519,6 +555,12 @@ REFUSALS = [
         "persistentVolumeClaim and csi; node is none of these",
         id="a volume that the policy refuses",
     ),
+    pytest.param({"api": {"serviceAccount": {"create": False}}}, "name the account that exists", id="no account"),
+    pytest.param(
+        {"sync": {"serviceAccount": {"name": "release-estimatesync-operator"}}},
+        "it is the account of operator, whose rights sync pods must not have",
+        id="rights for sync pods",
+    ),
     pytest.param({"test": {"url": "sync.test"}}, "'/test/url'", id="a host for an address"),
     pytest.param({"metrics": {"prometheusRule": {"runbookUrl": "a: b"}}}, "'/metrics/prometheusRule", id="no link"),
     pytest.param({"api": {"service": {"nodePort": 30080}}}, "set api.service.type to NodePort", id="a port of no node"),
@@ -606,10 +648,11 @@ def test_the_notes_do_not_warn_on_any_other_cluster(render_notes: Callable[..., 
 def test_the_notes_name_what_is_called_otherwise_now(render_notes: Callable[..., str]) -> None:
     assert "Old names" not in render_notes()
 
-    notes = render_notes("--set=sync.memoryLimit=1Gi,sync.cpuRequest=250m")
+    notes = render_notes("--set=sync.memoryLimit=1Gi,sync.cpuRequest=250m,api.serviceAccountAnnotations.a=b")
 
     assert "sync.memoryLimit is sync.resources.limits.memory now" in notes
     assert "sync.cpuRequest is sync.resources.requests.cpu now" in notes
+    assert "api.serviceAccountAnnotations is api.serviceAccount.annotations now" in notes
 
 
 def test_a_cluster_whose_jobs_know_no_failure_policy_is_refused(render: Callable[..., Any]) -> None:

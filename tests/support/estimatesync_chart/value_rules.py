@@ -138,6 +138,7 @@ RULES: Final[dict[str, Schema]] = {
     "images.syncDigest": _DIGEST,
     "images.pullPolicy": _choices(operator.SYNC_IMAGE_PULL_POLICY),
     "images.pullSecrets": _NAMES,
+    **{f"{part}.serviceAccount.name": _NAME for part in PARTS},
     "apiKeys.existingSecret": _NAME,
     "apiKeys.keys": _KEYS,
     "apiKeys.readOnlyKeys": _KEYS,

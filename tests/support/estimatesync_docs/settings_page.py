@@ -10,6 +10,7 @@ from estimatesync_contract.settings import IntegerSetting, Setting
 from estimatesync_import.settings import IMPORT_SETTINGS
 from estimatesync_job.settings import SYNC_SETTINGS
 from estimatesync_local.settings import LOCAL_SETTINGS
+from estimatesync_operator.callback.files import CALLBACK_FILES
 from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
 from estimatesync_operator.settings import (
     CLUSTER_SETTINGS,
@@ -61,7 +62,7 @@ def format_settings_page() -> str:
         "## Operator",
         _format_rows((*CLUSTER_SETTINGS, *RECONCILER_SETTINGS)),
         "### Callbacks",
-        _format_rows(CALLBACK_SETTINGS),
+        _format_rows((*CALLBACK_SETTINGS, *CALLBACK_FILES)),
         "### Sync pods",
         _format_rows((*JOB_SETTINGS, *PROGRAM_SETTINGS)),
         "## Traces",
