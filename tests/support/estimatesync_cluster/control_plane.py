@@ -4,6 +4,7 @@ Called by cluster.py. The command lines come first, as pure functions; each flag
 there.
 """
 
+import os
 import shutil
 import socket
 import sys
@@ -291,7 +292,9 @@ def _start_policies(stack: ExitStack, layout: StateLayout, node: RealNode) -> Gu
 
 
 def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> GuardedProcess:
-    return stack.enter_context(guarded(name, command, log=layout.log(name), grace=grace))
+    # Memory is cheaper here than the processor: Go collects garbage a quarter as often, unless told otherwise.
+    environment = {"GOGC": "400", **os.environ}
+    return stack.enter_context(guarded(name, command, log=layout.log(name), grace=grace, environment=environment))
 
 
 def _forget_earlier_attempt(layout: StateLayout) -> None:
