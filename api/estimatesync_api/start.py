@@ -1,8 +1,9 @@
 """The address where a sync is started: reads the request, stores a sync or finds the one that is meant, and answers.
 
 No request is lost or doubled: a repeated Idempotency-Key finds the first request's sync by its name, which the store
-lets be taken only once. A request without a key joins a sync that is active on the same days. Within this process such
-requests wait for each other; two processes may both miss the other's within milliseconds, which only a key rules out.
+lets be taken only once. A request without a key joins a sync that is active on the same days and in the same mode.
+Within this process such requests wait for each other; two processes may both miss the other's within milliseconds,
+which only a key rules out.
 
 Joining is the default because Make.com repeats a request that timed out, with no key of its own: the first one is
 running then, and a second would do it all again.
@@ -19,14 +20,13 @@ from zoneinfo import ZoneInfo
 
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_keyed_sync_name, build_sync_name, build_sync_path
-from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Phase
 from estimatesync_tracing.setup import NO_TRACER
 from estimatesync_tracing.spans import Tracer, find_origin
 from falcon.asgi import Response
 
 from estimatesync_api.adapters.metrics import ApiMetrics
-from estimatesync_api.core.listing import may_be_joined
+from estimatesync_api.core.listing import Work, find_work
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import (
     RETRY_AFTER_SECONDS,
@@ -93,7 +93,7 @@ class SyncStarter:
         self._token = token
         self._repeated_requests = repeated_requests
         self._tracer = tracer
-        self._locks_by_days: WeakValueDictionary[DateRange, asyncio.Lock] = WeakValueDictionary()
+        self._locks_by_work: WeakValueDictionary[Work, asyncio.Lock] = WeakValueDictionary()
 
     def choose_name(self, request: SyncRequest, now: datetime) -> str:
         """Name the sync that will be stored, if one will be."""
@@ -111,21 +111,21 @@ class SyncStarter:
             return await self._start_or_find_keyed(request, name)
         if self._repeated_requests is RepeatedRequests.START:
             return await self._create(request, name)
-        async with self._locks_by_days.setdefault(request.date_range, asyncio.Lock()):
-            return await self._join(request.date_range) or await self._create(request, name)
+        async with self._locks_by_work.setdefault(request.work, asyncio.Lock()):
+            return await self._join(request.work) or await self._create(request, name)
 
-    async def find_active(self, days: DateRange) -> EstimateSync | None:
-        """Find the sync that a request for these days would join; None as well where none is ever joined.
+    async def find_active(self, work: Work) -> EstimateSync | None:
+        """Find the sync that a request for this work would join; None as well where none is ever joined.
 
         Raises:
             StoreUnavailableError: There may be one, but it cannot be read now.
         """
         if self._repeated_requests is RepeatedRequests.START:
             return None
-        name = await self._find_active_name(days)
+        name = await self._find_active_name(work)
         # The name may be outdated: an answer rests on what is stored now.
         sync = await self._store.fetch(name) if name else None
-        return sync if sync and may_be_joined(sync) else None
+        return sync if sync and find_work(sync) == work else None
 
     async def _start_or_find_keyed(self, request: SyncRequest, name: str) -> EstimateSync:
         try:
@@ -146,11 +146,11 @@ class SyncStarter:
         _logger.info("sync=%s stored, for %s to %s", sync.name, days.start, days.end)
         return sync
 
-    async def _join(self, days: DateRange) -> EstimateSync | None:
-        sync = await self.find_active(days)
+    async def _join(self, work: Work) -> EstimateSync | None:
+        sync = await self.find_active(work)
         if sync is not None:
             self._record_repeated(sync)
-            _logger.info("sync=%s is at work on %s to %s already", sync.name, days.start, days.end)
+            _logger.info("sync=%s is at work on %s to %s already", sync.name, work.days.start, work.days.end)
         return sync
 
     def _record_repeated(self, sync: EstimateSync) -> None:
@@ -159,11 +159,12 @@ class SyncStarter:
         if origin := find_origin(sync):
             self._tracer.link(origin)
 
-    async def _find_active_name(self, days: DateRange) -> str | None:
+    async def _find_active_name(self, work: Work) -> str | None:
         try:
-            return await self._store.find_active(days)
+            return await self._store.find_active(work)
         except StoreUnavailableError as error:
             # One sync too many does no harm; one too few would.
+            days = work.days
             _logger.warning("it is not known whether a sync of %s to %s is at work: %s", days.start, days.end, error)
             return None
 
@@ -207,7 +208,7 @@ class StartResource(Resource):
         if request.is_background:
             resp.status = HTTPStatus.ACCEPTED
             resp.retry_after = RETRY_AFTER_SECONDS
-            resp.media = to_accepted_body(sync.name, now, warnings=request.warnings)
+            resp.media = to_accepted_body(sync.name, now, warnings=request.warnings, mode=request.mode)
         else:
             await self._answer_outcome(sync.name, resp)
 

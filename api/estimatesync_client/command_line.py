@@ -22,7 +22,7 @@ from estimatesync_contract.legacy_settings import accept_old_names
 
 from estimatesync_client.adapters.terminal import Output, build_findings, build_hint, build_table, read_now
 from estimatesync_client.app_context import AppContext, get_app_context
-from estimatesync_client.core.api import ListQuery, Server, Started, StartQuery
+from estimatesync_client.core.api import CHANGES, ListQuery, Server, Started, StartQuery
 from estimatesync_client.core.diagnoses import Finding, Verdict
 from estimatesync_client.core.errors import ClientError, Exit, InterruptedWaitError, UnavailableError, UsageError
 from estimatesync_client.core.formatting import strip_control_characters
@@ -102,6 +102,15 @@ ToOption = Annotated[
     datetime | None, typer.Option("--to", formats=[DAY_FORMAT], metavar="DAY", help="Last day; today by default.")
 ]
 
+ChangesOption = Annotated[
+    bool,
+    typer.Option(
+        "--changes",
+        help="Read only what has changed since an earlier sync, where one serves.",
+        show_default=False,
+    ),
+]
+
 
 def show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
     """Show the version and exit."""
@@ -121,6 +130,7 @@ def start(
     *,
     from_: FromOption = None,
     to: ToOption = None,
+    changes: ChangesOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
     idempotency_key: KeyOption = None,
@@ -136,6 +146,7 @@ def start(
     query = StartQuery(
         start_date=f"{from_:{DAY_FORMAT}}" if from_ else None,
         end_date=f"{to:{DAY_FORMAT}}" if to else None,
+        mode=CHANGES if changes else None,
         idempotency_key=idempotency_key or secrets.token_hex(16),
     )
     with app_context.open_server() as server:

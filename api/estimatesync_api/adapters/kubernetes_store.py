@@ -18,7 +18,6 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, to_object
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, PLURAL
 from estimatesync_contract.settings import SettingsError
-from estimatesync_contract.spec import DateRange
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
 from estimatesync_kubernetes.errors import (
@@ -31,7 +30,7 @@ from estimatesync_kubernetes.errors import (
 
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
 from estimatesync_api.adapters.kubernetes_watch import SyncWatch
-from estimatesync_api.core.listing import SyncPage, SyncQuery
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
 from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_api.core.sync_index import SyncIndex
@@ -110,11 +109,11 @@ class KubernetesStore:
             except NotFoundError:
                 return None
 
-    async def find_active(self, days: DateRange) -> str | None:
+    async def find_active(self, work: Work) -> str | None:
         """Ask the index, without waiting for it: the request itself may take long enough."""
         if not self._connection.watch.is_current:
             raise StoreUnavailableError("the list of syncs is not known now")
-        return self._index.find_active(days)
+        return self._index.find_active(work)
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
         await self._connection.watch.require_current()

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import CallbackSpec
+from estimatesync_contract.spec import CallbackSpec, DateRange, Mode
 from estimatesync_contract.status import Phase
 
 from estimatesync_api.core.problems import ApiError, Problem
@@ -63,10 +63,18 @@ def find_phase(sync: EstimateSync) -> Phase:
     return sync.status.phase or Phase.QUEUED
 
 
-def may_be_joined(sync: EstimateSync) -> bool:
-    """True when a request for the same days, without an idempotency key, is answered by this sync."""
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done: of two that are the same, one is enough."""
+
+    days: DateRange
+    mode: Mode = Mode.WHOLE
+
+
+def find_work(sync: EstimateSync) -> Work | None:
+    """Find for which work this sync answers a request without an idempotency key; None for none."""
     spec = sync.spec
-    return not (find_phase(sync).is_final or spec.cancel or spec.suspend) and spec.callback == CallbackSpec()
+    may_be_joined = not (find_phase(sync).is_final or spec.cancel or spec.suspend) and spec.callback == CallbackSpec()
+    return Work(days=spec.date_range, mode=spec.mode or Mode.WHOLE) if may_be_joined and spec.date_range else None
 
 
 def build_page(found: Sequence[EstimateSync], limit: int) -> SyncPage:

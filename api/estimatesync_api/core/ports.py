@@ -5,9 +5,8 @@ from typing import Protocol
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DateRange
 
-from estimatesync_api.core.listing import SyncPage, SyncQuery
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
 
 
 class LogCursor(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +54,8 @@ class SyncStore(Protocol):
         """
         ...
 
-    async def find_active(self, days: DateRange) -> str | None:
-        """Name the newest sync of exactly these days that a request without an idempotency key may join: a hint.
+    async def find_active(self, work: Work) -> str | None:
+        """Name the newest sync of exactly this work that a request without an idempotency key may join: a hint.
 
         It has not ended, is neither to be cancelled nor suspended, and its callback goes where they all go. One that
         was stored within the last moment by another process may be missing.

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import format_finished
-from estimatesync_contract.spec import DateRange
+from estimatesync_contract.spec import DateRange, Mode
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results, UnshownFields
 from estimatesync_contract.timestamps import format_timestamp
 from msgspec import UNSET, Meta, UnsetType
@@ -32,6 +32,8 @@ Day = Annotated[
         extra_json_schema={"format": "date"},
     ),
 ]
+MODES: Final = tuple(mode.lower() for mode in Mode)
+
 Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]
 
 STARTED: Final = "Background synchronization started. This may take several minutes."
@@ -45,12 +47,20 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which days to sync, both included; the last 45 days up to today when neither is given."""
+    """Which days to sync, both included, and how; the last 45 days up to today when neither is given."""
 
     start: Day = msgspec.field(name="startDate", default=None)
     end: Day = msgspec.field(name="endDate", default=None)
     start_alias: Day = msgspec.field(name="start_date", default=None)
     end_alias: Day = msgspec.field(name="end_date", default=None)
+    mode: Annotated[
+        str | None,
+        Meta(
+            description="whole, as when absent: all estimates of these days. changes: those that have changed since an "
+            "earlier sync, where one serves; otherwise, and at least every seven days, all of them.",
+            extra_json_schema={"enum": [*MODES, "", None]},
+        ),
+    ] = None
 
 
 class Answered(Body, frozen=True, kw_only=True):
@@ -66,6 +76,9 @@ class AcceptedBody(Answered, frozen=True, kw_only=True):
     status: Literal["processing"] = "processing"
     timestamp: Instant
     sync_id: SyncId
+    mode: Annotated[Literal["changes"], Meta(description="Only there where changes were asked for.")] | UnsetType = (
+        UNSET
+    )
     warnings: (
         Annotated[
             tuple[str, ...],
@@ -83,6 +96,16 @@ class OutcomeBody(Answered, frozen=True, kw_only=True):
     updated: Count
     log: Log
     sync_id: SyncId
+    mode: (
+        Annotated[
+            str,
+            Meta(
+                description="How it was done; only there where changes were asked for.",
+                extra_json_schema={"enum": list(MODES)},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class FailureBody(Body, frozen=True, kw_only=True):
@@ -160,6 +183,16 @@ class SyncState(Body, frozen=True, kw_only=True):
     completed_at: Instant | None
     duration_seconds: Count | None
     unshown: Annotated[UnshownBody, Meta(description="Absent when that is nothing.")] | UnsetType = UNSET
+    mode: (
+        Annotated[
+            str | None,
+            Meta(
+                description="How it was done, null until it is known; only there where changes were asked for.",
+                extra_json_schema={"enum": [*MODES, None]},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class SyncBody(SyncState, frozen=True, kw_only=True):
@@ -198,9 +231,17 @@ class HealthBody(Body, frozen=True, kw_only=True):
     status: Literal["ok", "ready"]
 
 
-def to_accepted_body(sync_id: str, now: datetime, *, warnings: tuple[str, ...] = ()) -> AcceptedBody:
+def to_accepted_body(
+    sync_id: str, now: datetime, *, warnings: tuple[str, ...] = (), mode: Mode = Mode.WHOLE
+) -> AcceptedBody:
     """The 202 of a sync that is stored and will run; scenarios depend on these fields and their order."""
-    return AcceptedBody(message=STARTED, timestamp=format_timestamp(now), sync_id=sync_id, warnings=warnings or UNSET)
+    return AcceptedBody(
+        message=STARTED,
+        timestamp=format_timestamp(now),
+        sync_id=sync_id,
+        mode="changes" if mode is Mode.CHANGES else UNSET,
+        warnings=warnings or UNSET,
+    )
 
 
 def to_success_body(sync: EstimateSync, log: tuple[str, ...]) -> OutcomeBody:
@@ -212,7 +253,14 @@ def to_success_body(sync: EstimateSync, log: tuple[str, ...]) -> OutcomeBody:
         updated=results.updated_estimates,
         log=list(log),
         sync_id=sync.name,
+        mode=_find_mode(sync) or UNSET,
     )
+
+
+def _find_mode(sync: EstimateSync) -> str | UnsetType | None:
+    if sync.spec.mode is not Mode.CHANGES:
+        return UNSET
+    return sync.status.mode.lower() if sync.status.mode else None
 
 
 def to_failure_body(sync_id: str, error: str, log: tuple[str, ...]) -> FailureBody:
@@ -270,6 +318,7 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         completed_at=_format_optional_time(status.completion_time),
         duration_seconds=status.duration_seconds,
         unshown=_to_unshown_body(status.unshown),
+        mode=_find_mode(sync),
     )
 
 

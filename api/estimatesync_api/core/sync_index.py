@@ -12,10 +12,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import Phase
 
-from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
 
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _REMEMBERED_REMOVALS: Final = 256
@@ -27,8 +26,8 @@ class _Entry(NamedTuple):
     place: _Place
     version: int
     phase: Phase
-    days: DateRange | None
-    """The days of a sync that a request for the same days may join; None for any other."""
+    work: Work | None
+    """What a sync does that a request for the same may join; None for any other."""
     packed: bytes
 
 
@@ -38,7 +37,7 @@ class SyncIndex:
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
         self._places: list[_Place] = []
-        self._active: dict[DateRange, set[_Place]] = {}
+        self._active: dict[Work, set[_Place]] = {}
         # The answer to a write of our own may arrive after the event that the sync has been deleted.
         self._removed: dict[str, int] = {}
         self._encode = msgspec.msgpack.Encoder().encode
@@ -55,8 +54,8 @@ class SyncIndex:
             self._remove_place(known)
         self._entries[sync.name] = entry
         bisect.insort(self._places, entry.place)
-        if entry.days is not None:
-            self._active.setdefault(entry.days, set()).add(entry.place)
+        if entry.work is not None:
+            self._active.setdefault(entry.work, set()).add(entry.place)
 
     def remove(self, name: str, *, version: int) -> None:
         """Forget a sync that was deleted at this version."""
@@ -87,9 +86,9 @@ class SyncIndex:
         entry = self._entries.get(name)
         return self._decode(entry.packed) if entry else None
 
-    def find_active(self, days: DateRange) -> str | None:
-        """Name the newest sync of these days that may be joined."""
-        places = self._active.get(days)
+    def find_active(self, work: Work) -> str | None:
+        """Name the newest sync of this work that may be joined."""
+        places = self._active.get(work)
         return max(places)[1] if places else None
 
     def has_ended(self, name: str) -> bool:
@@ -113,12 +112,11 @@ class SyncIndex:
         status = msgspec.structs.replace(sync.status, conditions=(), log=())
         packed = self._encode(EstimateSync(metadata=kept, spec=sync.spec, status=status))
         version = int(metadata.resource_version) if metadata.resource_version.isdigit() else 0
-        days = sync.spec.date_range if may_be_joined(sync) else None
-        return _Entry((created_at, sync.name), version, find_phase(sync), days, packed)
+        return _Entry((created_at, sync.name), version, find_phase(sync), find_work(sync), packed)
 
     def _remove_place(self, entry: _Entry) -> None:
         del self._places[bisect.bisect_left(self._places, entry.place)]
-        if entry.days is not None:
-            self._active[entry.days].discard(entry.place)
-            if not self._active[entry.days]:
-                del self._active[entry.days]
+        if entry.work is not None:
+            self._active[entry.work].discard(entry.place)
+            if not self._active[entry.work]:
+                del self._active[entry.work]

@@ -20,10 +20,11 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_TRACEPARENT
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec, compute_default_range
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode, compute_default_range
 from estimatesync_contract.status import CallbackState
 from estimatesync_tracing.context import TraceContext, format_traceparent
 
+from estimatesync_api.core.listing import Work
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.core.representation import RequestBody
 
@@ -32,6 +33,8 @@ IDEMPOTENCY_KEY_MAX_LENGTH: Final = 255
 _START_NAMES: Final = ("startDate", "start_date")
 _END_NAMES: Final = ("endDate", "end_date")
 _KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
+_MODE: Final = "mode"
+_MODES: Final = {mode.lower(): mode for mode in Mode}
 _SHOWN_LENGTH: Final = 40
 _BACKGROUND: Final = "background"
 _FOREGROUND_VALUE: Final = "false"
@@ -60,6 +63,12 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     """What of the query was not understood, and what is done instead."""
     idempotency_key: str | None = None
+    mode: Mode = Mode.WHOLE
+
+    @property
+    def work(self) -> Work:
+        """What is to be done."""
+        return Work(days=self.date_range, mode=self.mode)
 
 
 def unpack_body(body: bytes, encoding: str, *, most: int) -> bytes:
@@ -97,7 +106,8 @@ def parse_sync_request(
     Args:
         query: The parameters; the sync runs in the background unless `background` is exactly `false`. What is not
             understood becomes a warning.
-        body: JSON object with startDate and endDate (or start_date, end_date), each optional; a blank body has neither.
+        body: JSON object with startDate and endDate (or start_date, end_date), and mode, each optional; a blank body
+            has none.
         idempotency_key: The header's value, bare or quoted.
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
             before the end.
@@ -106,14 +116,15 @@ def parse_sync_request(
         ApiError: Not JSON, or not valid; every fault is named.
     """
     fields = _parse_body(body)
-    faults = [f"{name}: put it into the JSON body, not into the query" for name in _KNOWN_NAMES if name in query]
+    faults = [f"{name}: put it into the JSON body, not into the query" for name in _find_misplaced(query)]
     faults += [
-        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate and endDate"
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate and mode"
         for name in fields
         if name not in _KNOWN_NAMES
     ]
     start = _parse_day(fields, _START_NAMES, faults)
     end = _parse_day(fields, _END_NAMES, faults)
+    mode = _parse_mode(fields, faults)
     key = _parse_idempotency_key(idempotency_key, faults)
     date_range = _parse_range(start, end, today, faults)
     if faults:
@@ -125,7 +136,13 @@ def parse_sync_request(
         is_background=query.get(_BACKGROUND) != _FOREGROUND_VALUE,
         warnings=_find_warnings(query),
         idempotency_key=key,
+        mode=mode,
     )
+
+
+def _find_misplaced(query: Mapping[str, str | list[str]]) -> list[str]:
+    """Find what was meant for the body. A mode that is none of ours is somebody else's, and was always ignored."""
+    return [name for name in _KNOWN_NAMES if name in query and (name != _MODE or str(query[name]) in _MODES)]
 
 
 def _find_warnings(query: Mapping[str, str | list[str]]) -> tuple[str, ...]:
@@ -139,7 +156,8 @@ def _find_warnings(query: Mapping[str, str | list[str]]) -> tuple[str, ...]:
         warnings.append(f"{_BACKGROUND} was sent several times; {_STAYS_IN_BACKGROUND}")
     elif background != _FOREGROUND_VALUE and background.strip().lower() not in _BACKGROUND_VALUES:
         warnings.append(f"{_BACKGROUND}={_show_value(background)} was not understood; {_STAYS_IN_BACKGROUND}")
-    unknown = [name for name in query if name != _BACKGROUND and name not in _KNOWN_NAMES]
+    misplaced = _find_misplaced(query)
+    unknown = [name for name in query if name != _BACKGROUND and name not in misplaced]
     for name in unknown[:_MOST_WARNINGS]:
         shown = _show_value(name) if query[name] else "a parameter without a value"
         warnings.append(f"{shown} was not understood and has no effect; the only known parameter is {_BACKGROUND}")
@@ -182,6 +200,16 @@ def _parse_day(fields: dict[str, Any], names: tuple[str, str], faults: list[str]
     elif not _FIRST_DAY <= day <= _LAST_DAY:
         faults.append(f"{name}: {day} is not between {_FIRST_DAY} and {_LAST_DAY}")
     return day
+
+
+def _parse_mode(fields: dict[str, Any], faults: list[str]) -> Mode:
+    value = fields.get(_MODE)
+    if _is_blank(value):
+        return Mode.WHOLE
+    mode = _MODES.get(value.strip()) if isinstance(value, str) else None
+    if mode is None:
+        faults.append(f'{_MODE}: {_show(value)} is neither "whole" nor "changes"')
+    return mode or Mode.WHOLE
 
 
 def _is_blank(value: object) -> bool:
@@ -228,7 +256,8 @@ def _show(value: object) -> str:
 
 def compute_request_digest(request: SyncRequest) -> str:
     """Digest what was asked for. How the caller wants to be answered is not part of it, nor are defaults."""
-    asked = msgspec.json.encode([request.asked_start, request.asked_end])
+    chosen = [] if request.mode is Mode.WHOLE else [request.mode]
+    asked = msgspec.json.encode([request.asked_start, request.asked_end, *chosen])
     return hashlib.sha256(asked).hexdigest()
 
 
@@ -242,7 +271,7 @@ def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None =
         metadata=Metadata(
             name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **traced}
         ),
-        spec=EstimateSyncSpec(date_range=request.date_range),
+        spec=EstimateSyncSpec(date_range=request.date_range, mode=None if request.mode is Mode.WHOLE else request.mode),
     )
 
 
@@ -254,14 +283,19 @@ def require_same_request(stored: EstimateSync, request: SyncRequest) -> None:
     """
     if stored.metadata.annotations.get(ANNOTATION_REQUEST_DIGEST) == compute_request_digest(request):
         return
-    then = stored.spec.date_range
-    before = f"{then.start} to {then.end}" if then else "the default days"
-    now = request.date_range
+    before = _describe(stored.spec.date_range, stored.spec.mode or Mode.WHOLE)
+    is_other_mode = request.mode is not (stored.spec.mode or Mode.WHOLE)
     raise ApiError(
         Problem.KEY_REUSED,
-        f"This Idempotency-Key was used for sync {stored.name} ({before}), and this request asks for other dates "
-        f"({now.start} to {now.end}); use a new key for a new sync.",
+        f"This Idempotency-Key was used for sync {stored.name} ({before}), and this request asks for "
+        f"{'something else' if is_other_mode else 'other dates'} ({_describe(request.date_range, request.mode)}); "
+        "use a new key for a new sync.",
     )
+
+
+def _describe(days: DateRange | None, mode: Mode) -> str:
+    named = f"{days.start} to {days.end}" if days else "the default days"
+    return named if mode is Mode.WHOLE else f"changes of {named}"
 
 
 def require_redeliverable(sync: EstimateSync) -> None:

@@ -94,6 +94,7 @@ _LINES: Final = (
 REQUESTS: Final[dict[str, Body]] = {
     "the last 45 days": RequestBody(),
     "chosen days": RequestBody(start="2025-09-01", end="2025-10-16"),
+    "what has changed": RequestBody(mode="changes"),
 }
 ACCEPTED: Final = to_accepted_body(_ID, _ASKED)
 OUTCOME: Final = to_success_body(_FINISHED, _LINES)

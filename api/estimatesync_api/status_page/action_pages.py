@@ -41,7 +41,11 @@ class StartPageResource(Resource):
         """Show the form, with the days of the link that led here or with the default days."""
         page_request = _require_actor(get_page_request(req))
         days = compute_default_range(page_request.now.astimezone(page_request.localizer.time_zone).date())
-        fields = {"from": req.get_param("from") or str(days.start), "to": req.get_param("to") or str(days.end)}
+        fields = {
+            "from": req.get_param("from") or str(days.start),
+            "to": req.get_param("to") or str(days.end),
+            "changes": req.get_param("changes") or "",
+        }
         _show_form(req, resp, fields)
 
     async def on_post(self, req: Request, resp: Response) -> None:
@@ -67,7 +71,7 @@ class StartPageResource(Resource):
     async def _find_active_sync(self, request: SyncRequest) -> EstimateSync | None:
         # When in doubt, start one: one sync too many does no harm, one too few would.
         with suppress(StoreUnavailableError):
-            return await self._starter.find_active(request.date_range)
+            return await self._starter.find_active(request.work)
         return None
 
 
@@ -119,12 +123,13 @@ class RedeliverPageResource(Resource):
 
 
 def _parse_request(fields: dict[str, str], nonce: str, page_request: PageRequest) -> SyncRequest:
-    """Parse the form as the API parses its body; other days in the same form are another request."""
+    """Parse the form as the API parses its body; other days or the other mode in the same form are another request."""
     first, last = fields.get("from", "").strip(), fields.get("to", "").strip()
+    mode = "changes" if fields.get("changes") else ""
     return parse_sync_request(
         query={},
-        body=msgspec.json.encode({"startDate": first, "endDate": last}),
-        idempotency_key=f"page-{nonce}-{first}-{last}",
+        body=msgspec.json.encode({"startDate": first, "endDate": last, "mode": mode}),
+        idempotency_key=f"page-{nonce}-{first}-{last}{mode and f'-{mode}'}",
         today=page_request.now.astimezone(page_request.localizer.time_zone).date(),
     )
 
@@ -146,7 +151,16 @@ def _show_form(
     page_request = get_page_request(req)
     row = build_sync_row(active, page_request.localizer, now=page_request.now) if active else None
     first, last = fields.get("from", ""), fields.get("to", "")
-    send_page(req, resp, "start.html", first=first, last=last, errors=dict(errors), active=row)
+    send_page(
+        req,
+        resp,
+        "start.html",
+        first=first,
+        last=last,
+        changes=bool(fields.get("changes")),
+        errors=dict(errors),
+        active=row,
+    )
 
 
 def _show_confirmation(req: Request, resp: Response, sync: EstimateSync, *, action: str, refusal: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Phase
 from falcon.asgi import Response
 
@@ -104,6 +105,7 @@ class SyncPageResource(Resource):
             flash=page_request.localizer.translate(f"flash.{flash}") if flash in _FLASH_MESSAGES else "",
             log=log,
             days=sync.status.date_range or sync.spec.date_range,
+            is_of_changes=sync.spec.mode is Mode.CHANGES,
             refresh_seconds=REFRESH_SECONDS if is_waiting else 0,
         )
 

@@ -67,8 +67,8 @@ class HttpApi:
 
     def start(self, query: StartQuery) -> Started:
         """The idempotency key makes every retry of the request find the sync of the first one."""
-        days = {"startDate": query.start_date, "endDate": query.end_date}
-        body = {name: day for name, day in days.items() if day}
+        asked = {"startDate": query.start_date, "endDate": query.end_date, "mode": query.mode}
+        body = {name: value for name, value in asked.items() if value}
         headers = {"Idempotency-Key": query.idempotency_key}
         return parse_started(self._request("POST", START_PATH, json=body, headers=headers))
 

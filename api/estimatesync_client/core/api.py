@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Phase
 
 from estimatesync_client.core.errors import NotEstimateSyncError
@@ -16,6 +17,7 @@ from estimatesync_client.core.errors import NotEstimateSyncError
 SUCCEEDED: Final = Phase.SUCCEEDED.lower()
 FAILED: Final = Phase.FAILED.lower()
 CANCELLED: Final = Phase.CANCELLED.lower()
+CHANGES: Final = Mode.CHANGES.lower()
 _FINAL: Final = frozenset(phase.lower() for phase in Phase if phase.is_final)
 
 Document = dict[str, Any]
@@ -23,10 +25,11 @@ Shape = TypeVar("Shape")
 
 
 class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What to sync; days as `YYYY-MM-DD`, the server chooses those that are absent."""
+    """What to sync; days as `YYYY-MM-DD`, the server chooses what is absent."""
 
     start_date: str | None = None
     end_date: str | None = None
+    mode: str | None = None
     idempotency_key: str
 
 
@@ -96,6 +99,7 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     progress: Progress | None = None
     results: Results | None = None
     unshown: Unshown | None = None
+    mode: str | None = None
     callback: Callback | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None

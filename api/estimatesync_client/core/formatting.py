@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Final
 
-from estimatesync_client.core.api import CANCELLED, FAILED, SUCCEEDED, Callback, Progress, Results, Sync
+from estimatesync_contract.spec import Mode
+
+from estimatesync_client.core.api import CANCELLED, CHANGES, FAILED, SUCCEEDED, Callback, Progress, Results, Sync
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "▶", "queued": "…"}
@@ -87,6 +89,7 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
     days, created = sync.date_range, sync.created_at
     fields = (
         ("Days", f"{days.start_date} to {days.end_date}" if days else ""),
+        ("Read", _MODES.get(sync.mode or "", "")),
         ("Pages", _format_progress(sync.progress) if sync.progress else ""),
         ("Requested", f"{format_moment(created)}, {format_age(created, now)} ago" if created else ""),
         ("Started", format_moment(sync.started_at) if sync.started_at else ""),
@@ -94,6 +97,10 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
         ("Callback", _format_callback(sync.callback, now) if sync.callback else ""),
     )
     return tuple((name, text) for name, text in fields if text)
+
+
+_MODES: Final = {CHANGES: "only what had changed", Mode.WHOLE.lower(): "the whole range"}
+"""Told where changes were asked for."""
 
 
 def format_progress_line(sync: Sync) -> str:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import msgspec
 from estimatesync_api.app import create_app
-from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
 from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, to_object
-from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 
 OUTCOME = os.environ.get("SYNC_OUTCOME")
@@ -56,9 +55,9 @@ class FileStore:
             return _finish(sync, Phase(OUTCOME))
         return _finish(sync, Phase(phase.read_text())) if phase.exists() else sync
 
-    async def find_active(self, days: DateRange) -> str | None:
+    async def find_active(self, work: Work) -> str | None:
         page = await self.list_page(SyncQuery(limit=100))
-        found = [sync.name for sync in page.syncs if sync.spec.date_range == days and may_be_joined(sync)]
+        found = [sync.name for sync in page.syncs if find_work(sync) == work]
         return found[0] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:

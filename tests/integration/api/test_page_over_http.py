@@ -232,6 +232,23 @@ def test_a_double_click_starts_one_sync(browser: Browser, server: Server) -> Non
     assert "The sync is stored and will run." in page.text
 
 
+def test_a_tick_asks_only_for_what_has_changed(browser: Browser, server: Server) -> None:
+    """It is another request than the same days without it, also of the same form."""
+    token = browser.read_token("/page/start", "/page/start")
+    whole, changes = ({"token": token, **DAYS}, {"token": token, **DAYS, "changes": "1"})
+
+    sent = [browser.send("/page/start", fields) for fields in (whole, changes, changes)]
+    refused = browser.start(changes="1", to="soon")
+
+    assert [answer.status_code for answer in sent] == [303, 303, 303]
+    stored = [json.loads((server.syncs / f"{name}.json").read_text()) for name in server.stored()]
+    assert sorted(str(sync["spec"].get("mode")) for sync in stored) == ["Changes", "None"]
+    assert len({answer.headers["location"] for answer in sent[1:]}) == 1
+    assert 'value="1" checked' in refused.text
+    assert 'value="1" checked' in browser.get("/page/start?changes=1").text
+    assert 'value="1" checked' not in browser.get("/page/start").text
+
+
 def test_a_sync_that_is_active_on_these_days_is_offered_and_another_one_must_be_confirmed(
     browser: Browser, server: Server
 ) -> None:

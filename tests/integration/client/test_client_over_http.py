@@ -41,6 +41,15 @@ def test_a_start_is_sent_again_with_the_same_key_until_it_is_answered(
     assert ended.err == "The server cannot answer now: Come back later. Retrying for up to 30 s.\n"
 
 
+def test_only_changes_are_asked_for_where_that_is_said(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    server = act((202, STARTED))
+
+    ended = client(server.url).run("start", "--changes")
+
+    assert ended.code == 0
+    assert [json.loads(asked.body) for asked in server.asked] == [{"mode": "changes"}]
+
+
 def test_every_start_has_a_key_of_its_own_unless_one_is_given(
     act: Callable[..., Any], client: Callable[..., Any]
 ) -> None:

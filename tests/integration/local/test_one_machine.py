@@ -131,6 +131,29 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
     assert "/hook" not in server.log
 
 
+def test_changes_are_read_on_top_of_the_whole_sync_before(
+    server: Server, receiver: Receiver, sample: RunningSample, database_url: str
+) -> None:
+    server.start()
+    whole = server.post()
+    receiver.wait_for(1, WAIT_SECONDS)
+    before = len(sample.requests)
+
+    changes = server.post({"mode": "changes"})
+    receiver.wait_for(2, WAIT_SECONDS)
+    status = server.wait_until_delivered(changes)
+
+    assert (status["status"], status["mode"]) == ("succeeded", "changes")
+    assert status["message"].endswith("Only what had changed was read")
+    assert status["results"]["total_fetched"] < RECORDS == count_estimates(database_url)
+    assert len(sample.requests) - before == 2
+    callbacks = {
+        callback["sync_id"]: callback for callback in map(json.loads, (one.body for one in receiver.deliveries))
+    }
+    assert callbacks[changes]["mode"] == "changes"
+    assert "mode" not in callbacks[whole]
+
+
 def test_the_env_file_of_the_first_backend_is_enough(
     tmp_path: Path, server: Server, receiver: Receiver, database_url: str
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase
 from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_api.settings import parse_settings
@@ -199,7 +199,7 @@ class FixtureStore:
     async def fetch(self, name: str) -> EstimateSync | None:
         return self._syncs.get(name)
 
-    async def find_active(self, _days: DateRange) -> str | None:
+    async def find_active(self, _work: Work) -> str | None:
         return None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
-from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, find_phase, may_be_joined
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
 from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
 from falcon.testing import TestClient
 
@@ -75,10 +75,10 @@ class MemoryStore:
                 self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
         return self.syncs.get(name)
 
-    async def find_active(self, days: DateRange) -> str | None:
+    async def find_active(self, work: Work) -> str | None:
         if self.find_fault:
             raise self.find_fault
-        found = [sync.name for sync in self.syncs.values() if sync.spec.date_range == days and may_be_joined(sync)]
+        found = [sync.name for sync in self.syncs.values() if find_work(sync) == work]
         return found[-1] if found else None
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:

@@ -2,9 +2,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from estimatesync_api.core.representation import compute_error, to_accepted_body, to_sync_body
+from estimatesync_api.core.representation import compute_error, to_accepted_body, to_success_body, to_sync_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -102,6 +102,26 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
         "completed_at": "2025-10-16T12:08:07.000Z",
         "duration_seconds": 487,
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "done", "shown"),
+    [
+        pytest.param(None, Mode.WHOLE, None, id="as-always"),
+        pytest.param(Mode.CHANGES, None, {"mode": None}, id="under-way"),
+        pytest.param(Mode.CHANGES, Mode.CHANGES, {"mode": "changes"}, id="changes"),
+        pytest.param(Mode.CHANGES, Mode.WHOLE, {"mode": "whole"}, id="whole-after-all"),
+    ],
+)
+def test_the_mode_is_shown_where_changes_were_asked_for(
+    asked: Mode | None, done: Mode | None, shown: dict[str, str | None] | None
+) -> None:
+    sync = build_sync(msgspec.structs.replace(FINISHED, mode=done))
+    sync = msgspec.structs.replace(sync, spec=msgspec.structs.replace(sync.spec, mode=asked))
+    state, outcome = (msgspec.to_builtins(body) for body in (to_sync_body(sync), to_success_body(sync, ())))
+
+    assert {name: value for name, value in state.items() if name == "mode"} == (shown or {})
+    assert outcome.get("mode") == (shown or {}).get("mode")
 
 
 def test_a_sync_not_yet_reconciled_has_the_same_fields_and_is_queued() -> None:

@@ -11,7 +11,7 @@ import pytest
 from estimatesync_api.core.problems import ApiError, Problem, SyncRefusedError, build_problem_headers
 from estimatesync_api.start import read_body
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from falcon.testing import TestClient
 
@@ -258,6 +258,41 @@ def test_a_request_starts_a_sync_when_it_cannot_be_known_whether_one_is_at_work(
     store.find_fault = unavailable
 
     assert client.simulate_post(URL).json["sync_id"] == NAME
+
+
+def test_changes_are_asked_for_and_answered_as_such(client: TestClient, store: Any) -> None:
+    whole = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
+    changes = client.simulate_post(URL, body='{"mode":"changes"}', headers={"Idempotency-Key": "run-18"})
+
+    assert store.syncs[changes.json["sync_id"]].spec.mode is Mode.CHANGES
+    assert changes.json["mode"] == "changes"
+    assert "mode" not in whole.json
+
+
+def test_a_request_joins_only_a_sync_of_its_own_mode(client: TestClient, store: Any) -> None:
+    bodies = ("", '{"mode":"changes"}', '{"mode":"whole"}', '{"mode":"changes"}')
+    names = []
+    for number, body in enumerate(bodies):
+        names.append(client.simulate_post(URL, body=body).json["sync_id"])
+        if names[-1] == NAME:
+            names[-1] = f"est-{number}"
+            store.syncs[names[-1]] = msgspec.structs.replace(
+                store.syncs[NAME], metadata=msgspec.structs.replace(store.syncs.pop(NAME).metadata, name=names[-1])
+            )
+
+    assert names == ["est-0", "est-1", "est-0", "est-1"]
+
+
+def test_an_idempotency_key_used_for_the_other_mode_is_422_and_names_both(client: TestClient) -> None:
+    client.simulate_post(URL, headers={"Idempotency-Key": "run-17"}, body='{"endDate":"2025-10-01"}')
+
+    result = client.simulate_post(
+        URL, headers={"Idempotency-Key": "run-17"}, body='{"endDate":"2025-10-01","mode":"changes"}'
+    )
+
+    assert (result.status_code, result.json["code"]) == (422, "idempotency_key_reused")
+    assert "(2025-08-17 to 2025-10-01), and this request asks for something else" in result.json["message"]
+    assert "(changes of 2025-08-17 to 2025-10-01)" in result.json["message"]
 
 
 def test_an_idempotency_key_used_for_other_dates_is_422_and_names_them(client: TestClient, store: Any) -> None:

@@ -4,10 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
-from estimatesync_api.core.listing import Place, SyncQuery
+from estimatesync_api.core.listing import Place, SyncQuery, Work
 from estimatesync_api.core.sync_index import SyncIndex
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import Condition, ConditionStatus, ConditionType, EstimateSyncStatus, Phase
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,10 +178,16 @@ def test_the_newest_sync_of_the_same_days_that_is_at_work_is_found_until_it_has_
     index = SyncIndex()
     for sync in syncs:
         index.put(sync)
-    newest = index.find_active(days)
+    newest = index.find_active(Work(days=days))
+    assert index.find_active(Work(days=days, mode=Mode.CHANGES)) is None
     ended = build_sync("b", second=1, version=2, phase=Phase.FAILED)
     index.put(msgspec.structs.replace(ended, spec=EstimateSyncSpec(date_range=days)))
-    next_one = index.find_active(days)
+    next_one = index.find_active(Work(days=days))
     index.remove("a", version=3)
 
-    assert (newest, next_one, index.find_active(days), index.find_active(other)) == ("b", "a", None, None)
+    assert (newest, next_one, index.find_active(Work(days=days)), index.find_active(Work(days=other))) == (
+        "b",
+        "a",
+        None,
+        None,
+    )

@@ -1,11 +1,18 @@
 import gzip
+import hashlib
 import zlib
 from datetime import date
 
 import pytest
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request, unpack_body
-from estimatesync_contract.spec import DateRange
+from estimatesync_api.core.sync_request import (
+    SyncRequest,
+    build_sync,
+    compute_request_digest,
+    parse_sync_request,
+    unpack_body,
+)
+from estimatesync_contract.spec import DateRange, Mode
 
 TODAY = date(2025, 10, 16)
 BODY = b'{"startDate":"2025-09-05"}'
@@ -106,7 +113,7 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         ),
         pytest.param(
             b'{"' + b"x" * 99 + b'":1}',
-            ["x" * 40 + ": unknown field; known are startDate and endDate"],
+            ["x" * 40 + ": unknown field; known are startDate, endDate and mode"],
             id="a long name is not repeated in full",
         ),
         pytest.param(
@@ -130,8 +137,8 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         pytest.param(
             b'{"startdate":"2025-09-01","endDate":"soon","background":false}',
             [
-                "startdate: unknown field; known are startDate and endDate",
-                "background: unknown field; known are startDate and endDate",
+                "startdate: unknown field; known are startDate, endDate and mode",
+                "background: unknown field; known are startDate, endDate and mode",
                 'endDate: "soon" is not a date like 2025-09-01',
             ],
             id="every fault at once",
@@ -182,6 +189,57 @@ def test_a_sync_runs_in_the_background_unless_background_is_exactly_false(
     query: dict[str, str | list[str]], *, is_background: bool
 ) -> None:
     assert parse(query=query).is_background is is_background
+
+
+@pytest.mark.parametrize(
+    ("body", "mode"),
+    [
+        pytest.param(b"", Mode.WHOLE, id="no-body"),
+        pytest.param(b'{"mode":null}', Mode.WHOLE, id="null"),
+        pytest.param(b'{"mode":" "}', Mode.WHOLE, id="an item that is not mapped in Make.com"),
+        pytest.param(b'{"mode":"whole"}', Mode.WHOLE, id="whole"),
+        pytest.param(b'{"mode":"changes"}', Mode.CHANGES, id="changes"),
+        pytest.param(b'{"mode":" changes ","endDate":"2025-10-16"}', Mode.CHANGES, id="blanks"),
+    ],
+)
+def test_the_body_says_how_much_of_the_days_to_read(body: bytes, mode: Mode) -> None:
+    request = parse(body)
+
+    assert (request.mode, request.date_range.end) == (mode, TODAY)
+    assert build_sync(request, name="est-1").spec.mode is (None if mode is Mode.WHOLE else mode)
+
+
+@pytest.mark.parametrize("value", ['"Changes"', '"all"', "true", "7", "[]", '{"a":1}'])
+def test_another_mode_is_refused_with_the_two_that_there_are(value: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse(f'{{"mode":{value}}}'.encode())
+
+    (fault,) = caught.value.faults
+    assert fault.startswith("mode: ")
+    assert fault.endswith('is neither "whole" nor "changes"')
+
+
+@pytest.mark.parametrize(
+    ("value", "is_refused"), [("changes", True), ("whole", True), ("fast", False), (["changes", "x"], False)]
+)
+def test_a_mode_in_the_query_is_refused_if_it_is_one_of_ours(
+    value: str | list[str],
+    is_refused: bool,  # noqa: FBT001 - a column
+) -> None:
+    """Any other has always been ignored."""
+    if is_refused:
+        with pytest.raises(ApiError):
+            parse(query={"mode": value})
+    else:
+        assert parse(query={"mode": value}).mode is Mode.WHOLE
+
+
+def test_the_digest_of_a_request_that_names_no_mode_has_stayed_the_same() -> None:
+    """A key that was used before an upgrade is known after it."""
+    digests = [compute_request_digest(parse(body)) for body in (b"", b'{"mode":"whole"}', b'{"mode":"changes"}')]
+
+    assert digests[0] == digests[1] == hashlib.sha256(b"[null,null]").hexdigest()
+    assert digests[2] != digests[0]
 
 
 def test_dates_in_the_query_are_refused_because_they_would_be_ignored() -> None:

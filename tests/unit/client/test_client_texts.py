@@ -151,6 +151,13 @@ def test_a_callback_says_what_is_known_of_it(
     assert dict(format_fields(build(callback=callback), now))["Callback"] == shown
 
 
+@pytest.mark.parametrize(
+    ("mode", "shown"), [("changes", "only what had changed"), ("whole", "the whole range"), (None, None), ("new", None)]
+)
+def test_the_mode_is_said_in_words(build: Callable[..., Sync], now: datetime, mode: str | None, shown: str) -> None:
+    assert dict(format_fields(build(mode=mode), now)).get("Read") == shown
+
+
 def test_times_are_those_of_the_terminal(build: Callable[..., Sync], now: datetime) -> None:
     sync = build(duration_seconds=None)
     assert sync.created_at

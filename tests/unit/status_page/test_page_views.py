@@ -23,7 +23,7 @@ from estimatesync_api.status_page.core.list_view import (
 from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import (
     CallbackAttemptRecord,
     CallbackState,
@@ -367,6 +367,18 @@ def test_counts_are_those_of_what_is_stored_or_of_what_is_fetched_so_far(
 
     assert [f"{field.name}: {field.text}" for field in detail.counts] == counts
     assert detail.can_be_cancelled is can_be_cancelled
+
+
+def test_counts_say_how_it_was_read_where_changes_were_asked_for(
+    make_sync: Make, english: Localizer, now: datetime
+) -> None:
+    told = []
+    for mode in Mode:
+        sync = make_sync("succeeded", mode=mode)
+        sync = msgspec.structs.replace(sync, spec=msgspec.structs.replace(sync.spec, mode=Mode.CHANGES))
+        told.append(build_sync_detail(sync, english, now=now).counts[-1].text)
+
+    assert told == ["the whole range", "only what had changed"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Final
 
 from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase, Progress, QueuePlace
 from msgspec import UNSET
 
@@ -218,11 +219,18 @@ def _build_counts(sync: EstimateSync, localizer: Localizer) -> tuple[Field, ...]
     results, progress = sync.status.results, sync.status.progress
     if results is not None and find_phase(sync) is Phase.SUCCEEDED:
         counts = [(key, count) for name, key in _COUNTS if (count := getattr(results, name)) is not UNSET]
-        return tuple(Field(name=localizer.translate(key), text=localizer.format_number(count)) for key, count in counts)
+        fields = [Field(name=localizer.translate(key), text=localizer.format_number(count)) for key, count in counts]
+        return (*fields, *_iterate_mode(sync, localizer))
     if progress is not None and not sync.is_finished:
         fetched = localizer.format_number(progress.fetched)
         return (Field(name=localizer.translate("counts.fetched_so_far"), text=fetched),)
     return ()
+
+
+def _iterate_mode(sync: EstimateSync, localizer: Localizer) -> Iterator[Field]:
+    if sync.spec.mode is Mode.CHANGES and sync.status.mode:
+        text = localizer.translate(f"counts.mode_{sync.status.mode.lower()}")
+        yield Field(name=localizer.translate("counts.mode"), text=text)
 
 
 def _build_callback_detail(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> CallbackDetail | None:

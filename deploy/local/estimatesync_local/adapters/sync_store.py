@@ -17,7 +17,7 @@ import estimatesync_api.core.problems as api_problems
 import estimatesync_operator.core.ports as operator_ports
 import msgspec
 import psycopg
-from estimatesync_api.core.listing import SyncPage, SyncQuery, build_page, may_be_joined
+from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_work
 from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import (
@@ -251,9 +251,10 @@ class ApiStore:
         with _api_errors():
             return await self._table.select(name)
 
-    async def find_active(self, days: DateRange) -> str | None:
+    async def find_active(self, work: Work) -> str | None:
         with _api_errors():
-            return next((sync.name for sync in await self._table.select_by_days(days) if may_be_joined(sync)), None)
+            found = await self._table.select_by_days(work.days)
+        return next((sync.name for sync in found if find_work(sync) == work), None)
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
         with _api_errors():
