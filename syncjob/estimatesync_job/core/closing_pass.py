@@ -79,7 +79,8 @@ def compute_limit(state: FetchState) -> int:
     """
     last = state.plan.series[-1].limit
     wanted = max(state.plan.page_size + (0 if state.is_over else last), MIN_LIMIT)
-    fitting = MAX_PAGE_BYTES * state.records // state.size_bytes if state.size_bytes else wanted
+    heaviest = state.plan.heaviest
+    fitting = int(MAX_PAGE_BYTES / heaviest) if heaviest else wanted
     return min(wanted, max(fitting, last + last // 10 + 1))
 
 
@@ -233,10 +234,12 @@ def _choose_cuts(rest: ChangesQuery, response: FetchedPage, cuts: Sequence[int] 
     first, last = int(response.first or 0), int(response.last or 0)
     lowest = -math.inf if rest.above is None else int(rest.above)
     remaining = (response.total_pages or 1) - 1
-    if cuts is None:
+    known = [cut for cut in cuts or () if cut <= first]
+    if not known:
+        # There were no pages, or they end above: a server that gives fewer records than it is asked for leaves a tail.
         return _choose_even_cuts(first, last, remaining=remaining, lowest=max(lowest, 0))
-    passed = sum(last <= cut <= first for cut in cuts)
-    ahead = [cut for cut in cuts if lowest < cut < last]
+    passed = sum(last <= cut for cut in known)
+    ahead = [cut for cut in known if lowest < cut < last]
     if not passed or remaining <= _FEW_RESPONSES:
         return ()
     # A quarter less than fits, for a response that is just full is not known to be the last.

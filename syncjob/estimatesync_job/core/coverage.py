@@ -31,7 +31,6 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
         plan: the pages there are to read.
         pages: read so far, in order.
         records: read so far.
-        size_bytes: of the pages read so far.
         edge: the newest page that had an id.
         began_at: Attic Tech's clock before the first of the pages was requested; None while unknown.
         is_clock_contradicted: whether a stamp on any page, or another clock, says that this clock is wrong.
@@ -43,7 +42,6 @@ class FetchState(msgspec.Struct, frozen=True, kw_only=True):
     plan: PagePlan
     pages: int = 0
     records: int = 0
-    size_bytes: int = 0
     edge: FetchedPage | None = None
     began_at: datetime | None = None
     is_clock_contradicted: bool = False
@@ -79,7 +77,6 @@ def next_state(state: FetchState, page: FetchedPage) -> FetchState:
         plan=plan,
         pages=page.page,
         records=records,
-        size_bytes=state.size_bytes + page.size_bytes,
         edge=state.edge if page.last is None else page,
         began_at=compute_earlier(state.began_at, page.asked_at),
         is_clock_contradicted=state.is_clock_contradicted or is_clock_contradicted(page),

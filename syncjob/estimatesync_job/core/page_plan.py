@@ -119,6 +119,9 @@ def next_plan(plan: PagePlan, page: FetchedPage, *, edge: FetchedPage | None) ->
         return _resize(plan, page) if plan.is_adaptive else plan
     first = plan.series[0]
     if page.page == 1 and page.total_pages is not None:
+        # A server that gives fewer than it is asked for counts in pages of its own size, and gives no larger ones.
+        is_capped = page.has_more and page.records < page.limit
+        plan = msgspec.structs.replace(plan, is_adaptive=plan.is_adaptive and not is_capped)
         series = tuple(_plan_series(plan, page, total=max(page.total_pages, 1)))
         return msgspec.structs.replace(plan, is_settled=True, series=series)
     pages = page.page + plan.ahead if page.has_more and _reaches_further(edge, page) else page.page

@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from estimatesync_job.core.closing_pass import (
     GAPS_PER_QUERY,
@@ -82,8 +83,8 @@ def test_few_gaps_are_one_request_over_all_ids() -> None:
     ],
 )
 def test_a_pass_asks_for_what_fits_into_memory(page_size: int, pages: int, record_bytes: int, limit: int) -> None:
-    plan = build_plan(page_size=page_size, ahead=17)
-    state = FetchState(plan=plan, pages=pages, records=50, size_bytes=50 * record_bytes)
+    plan = msgspec.structs.replace(build_plan(page_size=page_size, ahead=17), heaviest=record_bytes)
+    state = FetchState(plan=plan, pages=pages, records=50)
 
     assert compute_limit(state) == limit
 
@@ -205,6 +206,27 @@ def test_numbers_after_a_text_are_continued_without_a_cut() -> None:
     (following,) = plan_continuations(query, response, cuts=PAGES_OF_100)
 
     assert (following.below, following.gaps) == (1801, query.gaps)
+
+
+@pytest.mark.parametrize(
+    ("above", "total_pages", "segments"),
+    [
+        pytest.param(None, 5, [859, 829, 799, 769, 739, 709], id="a-little-shorter-than-what-came"),
+        pytest.param(800, 5, [859, 829], id="within-the-segment"),
+        pytest.param(None, 10**9, list(range(859, 0, -30)), id="no-more-than-there-are-numbers"),
+        pytest.param(None, 3, [], id="few-are-left"),
+    ],
+)
+def test_much_that_is_left_below_all_pages_is_cut_evenly(
+    above: int | None, total_pages: int, segments: list[int]
+) -> None:
+    query = ChangesQuery(limit=100, since=NOON, above=above)
+    response = build_response(928, 889, records=10, total_pages=total_pages)
+
+    following = plan_continuations(query, response, cuts=(2000, 1000))
+
+    assert [segment.above for segment in following[:-1]] == segments
+    assert (following[0].below, following[-1].above) == (889, above)
 
 
 EVERYTHING = ChangesQuery(limit=200, since=NOON)

@@ -65,6 +65,15 @@ def test_the_first_page_fixes_the_number_of_pages(announced: int, total: int) ->
     assert plan_after(plan, build_page(2, total_pages=99, has_more=True)) == plan
 
 
+def test_a_server_that_gives_fewer_records_than_it_is_asked_for_is_asked_for_no_more() -> None:
+    page = build_page(records=25, total_pages=400, has_more=True)
+
+    plan = plan_after(build_plan(page_size=None, ahead=8), page)
+
+    assert list_sizes(plan) == [(100, 8), (100, 392)]
+    assert plan_after(plan, build_page(2, records=25, seconds=0.0, has_more=True)) == plan
+
+
 def test_without_a_total_there_are_pages_as_long_as_pages_say_so() -> None:
     plan = plan_after(build_plan(page_size=None, ahead=4), build_page(1, has_more=True))
 
