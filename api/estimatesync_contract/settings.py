@@ -387,8 +387,9 @@ SYNC_MAX_PAGE_MEGABYTES: Final = IntegerSetting(
 )
 SYNC_SELECT_FIELDS: Final = FlagSetting(
     name=env.SYNC_SELECT_FIELDS,
-    meaning="Ask Attic Tech for the fields that become columns, not for whole estimates: far fewer bytes, but a value "
-    "that it computes from other fields may be stored wrong, without a word. Try it as docs/operating.md says",
+    meaning="Ask Attic Tech for the fields that become columns, not for whole estimates: far fewer bytes. The "
+    "first ten are compared with whole ones, but in others a value that it computes from other fields may be stored "
+    "wrong, without a word. Try it as docs/operating.md says",
     default="false",
 )
 CALLBACK_URL: Final = TextSetting(

@@ -9,7 +9,7 @@ import math
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -30,7 +30,15 @@ from estimatesync_job.core.errors import (
     SourceUnavailableError,
     TransientSourceError,
 )
-from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, compute_later, format_place, map_page
+from estimatesync_job.core.pages import (
+    CLOSING_PAGE,
+    FetchedPage,
+    PageBody,
+    compute_later,
+    find_differences,
+    format_place,
+    map_page,
+)
 from estimatesync_job.core.ports import Log
 from estimatesync_job.core.queries import (
     FIELDS_QUERY,
@@ -50,6 +58,7 @@ from estimatesync_job.core.responses import (
     parse_token,
 )
 from estimatesync_job.core.retry_delay import RetryPolicy
+from estimatesync_job.core.unshown import FIELDS
 from estimatesync_job.settings import Settings
 
 EXCHANGE_SECONDS: Final = 120.0
@@ -57,6 +66,9 @@ EXCHANGE_SECONDS: Final = 120.0
 
 _MAX_VAIN_RENEWALS: Final = 10
 """Tokens in a row that no answer accepts: on a slow line, some expire before a request arrives."""
+
+_COMPARED: Final = 10
+"""Records of the first response that are asked for whole, too, where fields are named: few, because they are heavy."""
 
 _MAX_LOGIN_BYTES: Final = 10 * MEGABYTE
 """A login's answer holds the user, populated as deep as its collection says."""
@@ -72,21 +84,30 @@ _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """A list request: the page people see, its number for Attic Tech if it has one, and its query string."""
+    """A list request.
+
+    Attributes:
+        page: its place as people see it.
+        number: the page's for Attic Tech, if it has one.
+        parameters: its query string.
+        is_whole: whether it names no fields, even where others do.
+    """
 
     page: int
     number: int | None
     parameters: Mapping[str, str]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """A page as it came; when it was asked for by the server's clock, and how long it took."""
+    """A page as it came; when it was asked for by the server's clock, how long it took, and whether by fields."""
 
     response: Response
     content: PageBody
     asked_at: datetime | None
     seconds: float
+    names_fields: bool
 
 
 class _StaleTokenError(Exception):
@@ -119,6 +140,7 @@ class AtticTech:
         self._has_listed = False
         self._names_fields = settings.selects_fields
         self._were_fields_accepted = False
+        self._comparison: asyncio.Event | None = None
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
         self._clock: datetime | None = None
@@ -145,7 +167,7 @@ class AtticTech:
         page = query.page
         self._log.write("fetching_page", log_lines.format_fetching(page), page=page)
         parameters = build_page_query(query, bounds=self._settings.day_bounds)
-        fetched = await self._fetch_with_valid_token(_Request(page=page, number=query.number, parameters=parameters))
+        fetched = await self._fetch(_Request(page=page, number=query.number, parameters=parameters))
         message = log_lines.format_received(page, fetched.size_bytes)
         self._log.write("page_received", message, page=page, size_bytes=fetched.size_bytes)
         return fetched
@@ -158,7 +180,35 @@ class AtticTech:
         """
         self._log.write("asking_for_changes", log_lines.ASKING_FOR_CHANGES)
         parameters = build_changes_query(query, bounds=self._settings.day_bounds)
-        return await self._fetch_with_valid_token(_Request(page=CLOSING_PAGE, number=None, parameters=parameters))
+        return await self._fetch(_Request(page=CLOSING_PAGE, number=None, parameters=parameters))
+
+    async def _fetch(self, request: _Request) -> FetchedPage:
+        """Fetch a response; what is asked for by fields counts only after some whole records have shown the same.
+
+        Payload leaves fields out before its hooks run, so that a value computed from them is another without them.
+        """
+        if not self._names_fields:
+            return await self._fetch_with_valid_token(request)
+        if self._comparison is None:
+            self._comparison = asyncio.Event()
+            fetched = await self._fetch_and_compare(request)
+            self._comparison.set()
+        else:
+            fetched = await self._fetch_with_valid_token(request)
+            await self._comparison.wait()
+        return fetched if fetched.is_whole or self._names_fields else await self._fetch_with_valid_token(request)
+
+    async def _fetch_and_compare(self, request: _Request) -> FetchedPage:
+        few = replace(request, parameters={**request.parameters, "limit": str(_COMPARED)}, is_whole=True)
+        fetched, whole = await asyncio.gather(self._fetch_with_valid_token(request), self._fetch_with_valid_token(few))
+        differences = None if fetched.is_whole else find_differences(fetched, whole)
+        if differences:
+            fields = ", ".join(sorted(FIELDS.get(column, column) for column in differences))
+            self._give_up_fields(f"shows other values of {fields} where it is asked for fields")
+        elif differences is None:
+            # Where nothing can be compared, little has come, and whole records cost little.
+            self._names_fields = False
+        return fetched
 
     async def _fetch_with_valid_token(self, request: _Request) -> FetchedPage:
         while True:
@@ -220,6 +270,7 @@ class AtticTech:
             end=self._settings.day_bounds.end,
             asked_at=answer.asked_at,
             answered_at=parse_http_date(answer.response.headers.get("date")),
+            is_whole=not answer.names_fields,
         )
 
     async def _send_in_either_way(self, asked: _Request, token: Token) -> _Answer:
@@ -227,13 +278,13 @@ class AtticTech:
 
         If whole records fail, too, fields are not the cause: they are named again, and that failure counts.
         """
-        if not self._names_fields:
+        if not self._names_fields or asked.is_whole:
             return await self._send(asked, token, names_fields=False)
         try:
             answer = await self._send(asked, token, names_fields=True)
         except FieldsDoubtedError as doubt:
             answer = await self._send(asked, token, names_fields=False)
-            self._give_up_fields(doubt)
+            self._give_up_fields(f"refuses to be asked for fields ({doubt})")
         else:
             self._were_fields_accepted = True
         return answer
@@ -260,13 +311,15 @@ class AtticTech:
             if names_fields and may_refuse_fields(response, were_accepted=self._were_fields_accepted):
                 raise FieldsDoubtedError(str(fault).rstrip(".")) from fault
             raise
-        return _Answer(response=response, content=content, asked_at=asked_at, seconds=seconds)
+        return _Answer(
+            response=response, content=content, asked_at=asked_at, seconds=seconds, names_fields=names_fields
+        )
 
-    def _give_up_fields(self, doubt: FieldsDoubtedError) -> None:
+    def _give_up_fields(self, cause: str) -> None:
         """Ask for whole records from now on; of the requests in flight only the first to be refused says so."""
         if self._names_fields:
             self._names_fields = False
-            message = f"⚠️ [SYNC] Attic Tech refuses to be asked for fields ({doubt}): asking for whole records"
+            message = f"⚠️ [SYNC] Attic Tech {cause}: asking for whole records"
             self._log.write("whole_records", message, level="warning")
 
     async def _exchange(self, request: httpx.Request, *, max_bytes: int, advice: str) -> Response:

@@ -50,6 +50,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         newest: the newest `updatedAt` in it, up to the end of the range.
         unshown: by the id of an estimate, the columns that its record does not show.
         evidence: which paths to the columns its records show.
+        is_whole: whether whole records were asked for, and not just fields of them.
     """
 
     page: int
@@ -67,6 +68,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     newest: datetime | None = None
     unshown: Mapping[int, tuple[str, ...]] = {}
     evidence: frozenset[Path] = frozenset()
+    is_whole: bool = True
 
     @property
     def records(self) -> int:
@@ -89,6 +91,7 @@ def map_page(
     end: datetime,
     asked_at: datetime | None = None,
     answered_at: datetime | None = None,
+    is_whole: bool = True,
 ) -> FetchedPage:
     """Map every record of a page.
 
@@ -101,6 +104,7 @@ def map_page(
         end: the last instant of the range.
         asked_at: the server's clock at the request.
         answered_at: the server's clock by the response itself.
+        is_whole: whether whole records were asked for.
 
     Raises:
         SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.
@@ -128,7 +132,34 @@ def map_page(
         asked_at=asked_at,
         answered_at=answered_at,
         newest=_find_newest(rows, end),
+        is_whole=is_whole,
     )
+
+
+def find_differences(one: FetchedPage, other: FetchedPage) -> frozenset[str] | None:
+    """Find what two responses show differently of the same version of an estimate.
+
+    Returns:
+        Columns, and the field of a record that is a row in one of them alone; None where nothing can be compared.
+    """
+    rows, others = _read_versions(one), _read_versions(other)
+    differing = {*_find_faults(one, other), *_find_faults(other, one)}
+    shared = rows.keys() & others.keys()
+    for version in shared:
+        row, again = rows[version], others[version]
+        differing.update(name for name, value, same in zip(row._fields, row, again, strict=True) if value != same)
+        number = row.attic_tech_estimate_id
+        differing.update({*one.unshown.get(number, ())} ^ {*other.unshown.get(number, ())})
+    return frozenset(differing) if shared or differing else None
+
+
+def _find_faults(one: FetchedPage, other: FetchedPage) -> Iterable[str]:
+    shown = {str(row.attic_tech_estimate_id) for row in other.rows}
+    return (placed.problem.field for placed in one.problems if placed.problem.record_id in shown)
+
+
+def _read_versions(page: FetchedPage) -> Mapping[tuple[int, datetime | None], Row]:
+    return {(row.attic_tech_estimate_id, row.at_updated_date): row for row in page.rows}
 
 
 def _find_limit(body: PageBody, limit: int) -> int:

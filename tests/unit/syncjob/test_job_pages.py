@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from estimatesync_job.core.errors import SourceInvalidError
-from estimatesync_job.core.pages import FetchedPage, PageBody, compute_later, format_problem, map_page
+from estimatesync_job.core.pages import (
+    FetchedPage,
+    PageBody,
+    compute_later,
+    find_differences,
+    format_problem,
+    map_page,
+)
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
@@ -88,3 +95,35 @@ def test_the_newest_stamp_is_that_of_the_range(stamps: list[str | None], newest:
 def test_time_never_goes_back() -> None:
     assert compute_later(NOON, NOON - timedelta(hours=1), None) == NOON
     assert compute_later(None) is None
+
+
+def build_response(*records: str) -> FetchedPage:
+    return map_page(
+        PageBody(docs=tuple(msgspec.Raw(record.encode()) for record in records)),
+        page=1, limit=9, size_bytes=1, seconds=0.1, end=NOON,
+    )  # fmt: skip
+
+
+STAMPED = '{"id": 7, "updatedAt": "2025-10-16T12:00:00Z", %s}'
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differences"),
+    [
+        pytest.param('"name": "A"', '"name": "A", "items": [1]', set(), id="the-same-row"),
+        pytest.param('"name": "A", "true_cost": 0', '"name": "B", "true_cost": 5', {"name", "price"}, id="values"),
+        pytest.param('"branch": 3', '"branch": {"name": null}', {"branch_name"}, id="shown-once-though-null"),
+        pytest.param('"true_cost": "x"', '"true_cost": 5', {"true_cost"}, id="no-row-with-fields"),
+        pytest.param('"true_cost": 5', '"true_cost": "x"', {"true_cost"}, id="no-row-as-a-whole"),
+        pytest.param('"name": "A"', '"name": "B", "updatedAt": "2025-10-16T12:00:01Z"', None, id="edited-meanwhile"),
+    ],
+)
+def test_two_responses_differ_in_what_they_show_of_one_version(
+    one: str, other: str, differences: set[str] | None
+) -> None:
+    assert find_differences(build_response(STAMPED % one), build_response(STAMPED % other)) == differences
+
+
+def test_responses_without_an_estimate_in_common_cannot_be_compared() -> None:
+    assert find_differences(build_response('{"id": 7}'), build_response('{"id": 8}')) is None
+    assert find_differences(build_response(), build_response()) is None
