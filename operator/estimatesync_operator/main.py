@@ -1,6 +1,6 @@
 """The operator's kopf shell and its composition root: watch events go to the handlers, the work queue does the rest.
 
-Run it as a module, one replica per namespace:
+Run it as a module, as many replicas as there should be to take over from each other:
 
     kopf run -m estimatesync_operator.main --namespace $NAMESPACE --log-format=json \
         --liveness http://0.0.0.0:8080/healthz
@@ -13,10 +13,11 @@ import asyncio
 import logging
 import os
 import random
+import secrets
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn, Protocol
@@ -36,26 +37,31 @@ from estimatesync_tracing.spans import Tracer
 from estimatesync_operator.adapters.events import KubernetesEvents
 from estimatesync_operator.adapters.jobs import JobSnapshots, KubernetesJobs, check_job_settings
 from estimatesync_operator.adapters.kubernetes_api import open_kubernetes
-from estimatesync_operator.adapters.sync_store import KubernetesSyncStore, NotServedError
+from estimatesync_operator.adapters.lease import KubernetesLease
+from estimatesync_operator.adapters.sync_store import KubernetesSyncStore
 from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, build_trace_headers, trace_ports
 from estimatesync_operator.adapters.webhook_secrets import KubernetesSecrets
 from estimatesync_operator.callback.files import CallbackFiles, read_files
 from estimatesync_operator.callback.sender import HttpCallbackSender
 from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
+from estimatesync_operator.core.lease import Identity
 from estimatesync_operator.core.ports import (
     BackendUnavailableError,
     CallbackSender,
     ChangeMeter,
     Clock,
+    Leadership,
+    NotServedError,
     SystemClock,
 )
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import BLIND_LIMIT, WatchHealth
 from estimatesync_operator.kopf_settings import configure
+from estimatesync_operator.leadership import LeaseHolder
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import ENVIRONMENT, OperatorSettings, read_operator_settings
-from estimatesync_operator.watch_handlers import WatchHandlers
+from estimatesync_operator.watch_handlers import Served, WatchHandlers
 from estimatesync_operator.workqueue import PassOutcome, WorkQueue, install_sync_ids
 
 _START_SECONDS: Final = 5.0
@@ -70,11 +76,23 @@ logger = logging.getLogger(__name__)
 class _Shell:
     """What lives from start-up to clean-up."""
 
-    handlers: asyncio.Future[WatchHandlers]
-    """Events that arrive before they are ready wait for them."""
-    resources: AsyncExitStack
-    tracer: Tracer = NO_TRACER
-    opening: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self.handlers = WatchHandlers(SystemClock())
+        self.tracer: Tracer = NO_TRACER
+        self.state = "waits for the API server"
+        self.has_begun = asyncio.Event()
+        """Set when it stands by, or leads and knows every sync."""
+        self.operation: asyncio.Task[None] | None = None
+
+    def stand_by(self, leader: str) -> None:
+        """Another one leads."""
+        self.state = f"stands by: {leader} leads"
+        self.has_begun.set()
+
+    def begin(self) -> None:
+        """This one leads."""
+        self.state = "leads"
+        self.has_begun.set()
 
 
 _shell = _Shell()
@@ -110,38 +128,24 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     _shell.tracer.open()
     target = format_target(callback.default_url) if callback.default_url else "the webhook that a sync names, if any"
     logger.info("serving the EstimateSyncs of namespace %s; callbacks go to %s", operator.namespace, target)
-    _shell.resources = AsyncExitStack()
-    _shell.handlers = asyncio.get_running_loop().create_future()
-    _shell.opening = asyncio.create_task(
-        _open(operator, CallbackFiles(old_names.environment, callback)), name="opening"
+    _shell.operation = asyncio.create_task(
+        _operate(operator, CallbackFiles(old_names.environment, callback)), name="operation"
     )
-    await asyncio.wait({_shell.opening}, timeout=_START_SECONDS)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_START_SECONDS):
+            await _shell.has_begun.wait()
 
 
-async def _open(operator: OperatorSettings, callback: CallbackFiles) -> None:
-    """Try until the API server answers; when a person must act first, end the program with what to do."""
-    not_served: NotServedError | None = None
-    while True:
-        try:
-            running = run_operator(operator, callback, _shell.tracer)
-            _shell.handlers.set_result(await _shell.resources.enter_async_context(running))
-        except BackendUnavailableError as error:
-            logger.warning("waiting for the API server: %s", error)
-        except NotServedError as error:
-            # An API server that has just started knows no rights for a moment: only a second complaint is believed.
-            if not_served:
-                _exit(error)
-            not_served = error
-            logger.warning("%s. Trying again in %.0f s", error, _START_SECONDS)
-        except SettingsError as error:
-            _exit(error)
-        except Exception as error:
-            # Nothing awaits this task: without this the operator would live on and do nothing.
-            logger.exception("the operator cannot start")
-            raise SystemExit("The operator cannot start, because of an error that it does not know") from error
-        else:
-            return
-        await asyncio.sleep(_START_SECONDS)
+async def _operate(operator: OperatorSettings, callback: CallbackFiles) -> None:
+    """Run until cancelled; when a person must act first, end the program with what to do."""
+    try:
+        await run_operator(operator, callback, _shell)
+    except (NotServedError, SettingsError) as error:
+        _exit(error)
+    except Exception as error:
+        # Nothing awaits this task: without this the operator would live on and do nothing.
+        logger.exception("the operator cannot start")
+        raise SystemExit("The operator cannot start, because of an error that it does not know") from error
 
 
 def _exit(error: Exception) -> NoReturn:
@@ -154,32 +158,30 @@ def _exit(error: Exception) -> NoReturn:
 @kopf.on.probe(id="watch")
 async def _probe(**_: object) -> str:
     """Fail when only a restart can help: any other error would leave the probe without an answer."""
-    if not _shell.handlers.done():
-        return "waits for the API server"
-    blindness = _shell.handlers.result().compute_blindness()
+    blindness = _shell.handlers.compute_blindness()
     if blindness > BLIND_LIMIT:
         raise kopf.PermanentError(f"the watch has not shown our own writes for {blindness.total_seconds():.0f} s")
-    return "shows what is written"
+    return _shell.state
 
 
 @kopf.on.cleanup()
 async def _stop(**_: object) -> None:
-    if _shell.opening is None:
+    if _shell.operation is None:
         return
-    _shell.opening.cancel()
-    await _shell.resources.aclose()
+    _shell.operation.cancel()
+    await asyncio.wait({_shell.operation})
     await asyncio.to_thread(_shell.tracer.close, seconds=_TRACING_SECONDS)
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
 async def _handle_sync(event: kopf.RawEvent, **_: object) -> None:
     """Fires on each change, on deletion, and at start for every sync there is."""
-    (await _shell.handlers).handle_sync(event["type"], dict(event["object"]))
+    _shell.handlers.handle_sync(event["type"], dict(event["object"]))
 
 
 @kopf.on.event("batch", "v1", "jobs")
 async def _handle_job(event: kopf.RawEvent, **_: object) -> None:
-    (await _shell.handlers).handle_job(event["type"], dict(event["object"]))
+    _shell.handlers.handle_job(event["type"], dict(event["object"]))
 
 
 def read_settings(
@@ -197,35 +199,72 @@ def read_settings(
     return settings
 
 
-@asynccontextmanager
-async def run_operator(
-    settings: OperatorSettings, callback: CallbackFiles, tracer: Tracer
-) -> AsyncIterator[WatchHandlers]:
-    """Run everything but the watch for as long as the context lasts; watch events go to the handlers it yields.
+async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shell: _Shell) -> None:
+    """Lead or stand by until cancelled, and try again while the API server does not answer.
 
     Raises:
         NotServedError: A person must act before there is anything to do.
         SettingsError: What a setting names cannot be used.
-        BackendUnavailableError: The API server does not answer yet.
     """
     async with open_kubernetes() as client:
-        await check_job_settings(client, settings.namespace, settings.job)
-        cache, health = SyncCache(default_ttl=settings.reconciler.default_ttl), WatchHealth()
-        metrics = OperatorMetrics(cache, health)
+        metrics = OperatorMetrics()
         sender = HttpCallbackSender(
             callback.read(),
             KubernetesSecrets(client),
-            trace_headers=partial(build_trace_headers, tracer),
+            trace_headers=partial(build_trace_headers, shell.tracer),
             read_settings=callback.read,
         )
-        reconciling = run_reconciler(
-            client, settings, callbacks=sender, cache=cache, health=health, tracer=tracer, metrics=metrics
+        leadership = LeaseHolder(
+            KubernetesLease(client, settings.namespace),
+            Identity(release=settings.release, pod=settings.reporting_instance, process=secrets.token_hex(4)),
+            clock=SystemClock(),
+            monotonic=time.monotonic,
+            on_stand_by=shell.stand_by,
         )
-        async with (
-            reconciling as handlers,
-            serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port),
-        ):
-            yield handlers
+
+        async def serve() -> None:
+            cache, health = SyncCache(default_ttl=settings.reconciler.default_ttl), WatchHealth()
+            reconciling = run_reconciler(
+                client,
+                settings,
+                callbacks=sender,
+                handlers=shell.handlers,
+                leadership=leadership,
+                cache=cache,
+                health=health,
+                tracer=shell.tracer,
+                metrics=metrics,
+            )
+            metrics.show(cache, health)
+            try:
+                async with reconciling:
+                    shell.begin()
+                    await asyncio.Event().wait()
+            finally:
+                metrics.hide()
+
+        async def lead() -> None:
+            await check_job_settings(client, settings.namespace, settings.job)
+            await leadership.lead(serve)
+
+        async with serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port):
+            await _run_patiently(lead)
+
+
+async def _run_patiently(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    not_served: NotServedError | None = None
+    while True:
+        try:
+            await run()
+        except BackendUnavailableError as error:
+            logger.warning("waiting for the API server: %s", error)
+        except NotServedError as error:
+            # An API server that has just started knows no rights for a moment: only a second complaint is believed.
+            if not_served:
+                raise
+            not_served = error
+            logger.warning("%s. Trying again in %.0f s", error, _START_SECONDS)
+        await asyncio.sleep(_START_SECONDS)
 
 
 class Metrics(ChangeMeter, Protocol):
@@ -241,6 +280,8 @@ async def run_reconciler(
     settings: OperatorSettings,
     *,
     callbacks: CallbackSender,
+    handlers: WatchHandlers,
+    leadership: Leadership,
     cache: SyncCache,
     health: WatchHealth,
     tracer: Tracer,
@@ -248,8 +289,10 @@ async def run_reconciler(
     clock: Clock | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
-) -> AsyncIterator[WatchHandlers]:
+) -> AsyncIterator[None]:
     """Join the reconciler with the API server and a work queue, and run both; the simulator runs the same.
+
+    From the context's beginning on the handlers feed them what the watch shows.
 
     Raises:
         NotServedError: A person must act before there is anything to do.
@@ -258,8 +301,7 @@ async def run_reconciler(
     clock = clock or SystemClock()
     snapshots = JobSnapshots(monotonic)
     store = KubernetesSyncStore(client, settings.namespace, cache=cache, health=health, clock=clock)
-    # Which syncs run must be known before the first slot is given.
-    await store.load()
+    handlers.expect()
     ports = trace_ports(TraceablePorts(store=store, callbacks=callbacks, meter=metrics), tracer, clock)
     reconciler = Reconciler(
         store=ports.store,
@@ -277,13 +319,18 @@ async def run_reconciler(
         callbacks=ports.callbacks,
         clock=clock,
         settings=settings.reconciler,
+        leadership=leadership,
         meter=ports.meter,
         jitter=jitter,
     )
-    async with running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue:
-        handlers = WatchHandlers(cache, snapshots, health, queue, clock)
-        handlers.enqueue_all()
-        yield handlers
+    try:
+        # Which syncs run must be known before the first slot is given, from a time at which no one else gave any.
+        unreadable = await store.load()
+        async with running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue:
+            handlers.serve(Served(cache=cache, snapshots=snapshots, health=health, queue=queue), unreadable)
+            yield
+    finally:
+        handlers.stand_by()
 
 
 @asynccontextmanager

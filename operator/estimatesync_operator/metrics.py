@@ -38,13 +38,14 @@ _REPEATED_PASSES: Final = ("stale", "unavailable", "defect")
 
 
 class OperatorMetrics:
-    """A ChangeMeter, and the registry that is served."""
+    """A ChangeMeter, and the registry that is served. Who stands by shows no syncs, which would count twice."""
 
-    def __init__(self, cache: SyncCache, health: WatchHealth) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._collector = _CacheCollector()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self.registry.register(_CacheCollector(cache, health))
+        self.registry.register(self._collector)
         self._finished = self._count("syncs_finished", "Syncs that have ended.", "phase", "reason")
         self._records = self._count("records", "Estimates fetched: new, changed, equal, or skipped.", "kind")
         self._fetched = Gauge(
@@ -61,6 +62,14 @@ class OperatorMetrics:
         self._duration = self._time("sync_duration_seconds", "From a sync's start to its end.", _LONG_BUCKETS)
         self._pass_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
         self._show_zeros()
+
+    def show(self, cache: SyncCache, health: WatchHealth) -> None:
+        """Show these syncs from now on: this process leads."""
+        self._collector.shown = cache, health
+
+    def hide(self) -> None:
+        """Show no syncs: another process may lead."""
+        self._collector.shown = None
 
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
         if after.phase != before.status.phase:
@@ -113,21 +122,25 @@ class OperatorMetrics:
 
 
 class _CacheCollector:
-    def __init__(self, cache: SyncCache, health: WatchHealth) -> None:
-        self._cache = cache
-        self._health = health
+    def __init__(self) -> None:
+        self.shown: tuple[SyncCache, WatchHealth] | None = None
 
     def collect(self) -> Iterator[Metric]:
-        states = self._cache.count_states()
+        leads = int(self.shown is not None)
+        yield GaugeMetricFamily("estimatesync_operator_leader", "1 for who leads, 0 for who stands by.", value=leads)
+        if self.shown is None:
+            return
+        cache, health = self.shown
+        states = cache.count_states()
         syncs = GaugeMetricFamily("estimatesync_syncs", "Syncs that exist.", labels=("phase", "reason"))
         for (phase, reason), count in sorted(states.items()):
             syncs.add_metric((phase or "New", reason), count)
         yield syncs
         length = sum(count for (phase, _), count in states.items() if phase in _WAITING)
         yield GaugeMetricFamily("estimatesync_queue_length", "Syncs that wait for a slot.", value=length)
-        pending = sum(sync.status.owes_callback for sync in self._cache.iterate_live())
+        pending = sum(sync.status.owes_callback for sync in cache.iterate_live())
         yield GaugeMetricFamily("estimatesync_callbacks_pending", "Callbacks to be delivered.", value=pending)
-        yield _build_watch_times(self._health.last_events)
+        yield _build_watch_times(health.last_events)
 
 
 def _build_watch_times(last_events: dict[str, datetime]) -> Metric:

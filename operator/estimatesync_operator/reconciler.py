@@ -34,8 +34,10 @@ from estimatesync_operator.core.ports import (
     JobNameTakenError,
     JobRefusedError,
     JobRunner,
+    Leadership,
     NoMeter,
     RunKeptError,
+    SoleLeader,
     SyncStore,
     UnreadableSyncError,
 )
@@ -86,10 +88,14 @@ class Reconciler:
         callbacks: CallbackSender,
         clock: Clock,
         settings: ReconcilerSettings,
+        leadership: Leadership | None = None,
         meter: ChangeMeter | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Join the ports; `jitter` returns a number in [0, 1) for each callback retry."""
+        """Join the ports; `jitter` returns a number in [0, 1) for each callback retry.
+
+        Without a leadership, this is the only reconciler there is.
+        """
         self._store = store
         self._jobs = jobs
         self._events = events
@@ -97,7 +103,14 @@ class Reconciler:
         self._clock = clock
         self._settings = settings
         self._meter = meter or NoMeter()
-        self._slots = Slots(store, clock, max_active=settings.max_active_syncs, patience=settings.stuck_limit)
+        self._leadership = leadership or SoleLeader()
+        self._slots = Slots(
+            store,
+            clock,
+            leadership=self._leadership,
+            max_active=settings.max_active_syncs,
+            patience=settings.stuck_limit,
+        )
         self._delivery = Delivery(
             store=store, callbacks=callbacks, clock=clock, write=self._write_if_changed, jitter=jitter
         )
@@ -117,6 +130,7 @@ class Reconciler:
             return Result()
 
     async def _make_pass(self, name: str) -> Result:
+        await self._leadership.confirm()
         sync = await self._store.fetch(name)
         if sync is None:
             return await self._clean_up(name)
@@ -168,7 +182,12 @@ class Reconciler:
         return build_plan(sync, seen, now=self._clock.now(), settings=self._settings)
 
     async def _act(self, sync: EstimateSync, seen: Seen, plan: Plan) -> Plan:
-        """Carry out the action; a job that is not created is news, and so there is another plan."""
+        """Carry out the action; a job that is not created is news, and so there is another plan.
+
+        Reading takes time, in which another process may have come to lead.
+        """
+        if plan.action is not None:
+            await self._leadership.confirm()
         if plan.action is Action.CREATE_JOB:
             try:
                 await self._jobs.create(sync, get_date_range(sync))

@@ -204,7 +204,14 @@ METRICS_PORT: Final = IntegerSetting(
     maximum=65_535,
 )
 POD_NAME: Final = TextSetting(
-    name="POD_NAME", meaning="Name under which events are reported", default="estimatesync-operator"
+    name="POD_NAME",
+    meaning="Name under which events are reported and the Lease is held; each of several operators needs its own",
+    default="estimatesync-operator",
+)
+RELEASE_NAME: Final = TextSetting(
+    name="RELEASE_NAME",
+    meaning="The installation that this operator belongs to; a second one in the namespace is refused",
+    default="estimatesync",
 )
 CLUSTER_SETTINGS: Final = (
     NAMESPACE,
@@ -214,6 +221,7 @@ CLUSTER_SETTINGS: Final = (
     BIND_ADDRESS,
     METRICS_PORT,
     POD_NAME,
+    RELEASE_NAME,
 )
 
 SYNC_LOG_FORMAT: Final = ChoiceSetting(
@@ -337,6 +345,7 @@ class OperatorSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str
     reporting_instance: str
+    release: str
     metrics_address: str
     metrics_port: int
     """0: no metrics are served."""
@@ -351,6 +360,7 @@ def read_operator_settings(reader: SettingsReader) -> OperatorSettings:
     return OperatorSettings(
         namespace=reader.read(NAMESPACE),
         reporting_instance=reader.read(POD_NAME),
+        release=reader.read(RELEASE_NAME),
         # As a URL has it, for that is where the liveness probe's address is from.
         metrics_address=reader.read(BIND_ADDRESS).strip("[]"),
         metrics_port=reader.read(METRICS_PORT),

@@ -72,6 +72,17 @@ class JobSnapshots:
         """`monotonic` answers seconds that never go back."""
         self._monotonic = monotonic
         self._snapshots: dict[str, tuple[float, Raw]] = {}
+        self._suspects: set[str] = set()
+
+    def suspect(self, name: str) -> None:
+        """A job was at work when it was last shown, some time ago."""
+        self._suspects.add(name)
+
+    def pop_suspect(self, name: str) -> bool:
+        """Return once for each job whether it was."""
+        is_suspect = name in self._suspects
+        self._suspects.discard(name)
+        return is_suspect
 
     def put(self, job: Raw) -> None:
         """Keep a job for the pass that follows."""
@@ -182,7 +193,8 @@ class KubernetesJobs:
         """
         name = build_job_name(sync.uid)
         shown = self._snapshots.pop_hint(name)
-        if shown is not None and is_stray(shown, owner_uid=sync.uid):
+        was_at_work = self._snapshots.pop_suspect(name)
+        if was_at_work or (shown is not None and is_stray(shown, owner_uid=sync.uid)):
             self._strays.add(name)
         if name not in self._strays:
             return False

@@ -19,15 +19,11 @@ from estimatesync_kubernetes.errors import ConflictError, NotFoundError, StatusE
 
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.lifecycle import compute_invalid_status
-from estimatesync_operator.core.ports import Clock, StaleSyncError, UnreadableSyncError
+from estimatesync_operator.core.ports import Clock, NotServedError, StaleSyncError, UnreadableSyncError
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
 
 logger = logging.getLogger(__name__)
-
-
-class NotServedError(Exception):
-    """EstimateSyncs cannot be served here until a person acts; the message says how."""
 
 
 class KubernetesSyncStore:
@@ -43,8 +39,11 @@ class KubernetesSyncStore:
         self._clock = clock
         self._refused: dict[str, str] = {}
 
-    async def load(self) -> None:
+    async def load(self) -> tuple[str, ...]:
         """List every sync into the cache, once, at start. Only then may slots be given.
+
+        Returns:
+            The names of those that cannot be read, and so are not in the cache.
 
         It also finds out whether there is anything to serve: kopf would wait forever, and log nothing.
 
@@ -52,17 +51,22 @@ class KubernetesSyncStore:
             NotServedError: There is no CustomResourceDefinition, or no right to list.
             BackendUnavailableError: That is not known yet.
         """
+        unreadable = []
         with translate_failures("listing EstimateSyncs"):
             try:
                 async for page in self._client.list_pages(self._path()):
                     for raw in page.items:
-                        # One that cannot be read is left to its own pass; it must not hold up all the others.
-                        with suppress(MalformedSyncError):
-                            self._cache.upsert(parse_estimate_sync(msgspec.json.decode(raw)))
+                        decoded = msgspec.json.decode(raw)
+                        try:
+                            self._cache.upsert(parse_estimate_sync(decoded))
+                        except MalformedSyncError:
+                            # It is left to its own pass, and must not hold up all the others.
+                            unreadable.append(decoded["metadata"]["name"])
             except StatusError as error:
                 if error.code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
                     raise
                 raise NotServedError(_explain_absence(error)) from error
+        return tuple(unreadable)
 
     async def fetch(self, name: str) -> EstimateSync | None:
         sync = self._cache.get(name) or await self._read(name)

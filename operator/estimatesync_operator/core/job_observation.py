@@ -25,6 +25,7 @@ from estimatesync_operator.core.pod_reading import (
     find_wait,
     get_terminated,
     has_ended,
+    has_succeeded,
     is_creating,
     is_failing,
     is_over,
@@ -254,7 +255,8 @@ def _is_suspended(job: Raw) -> bool:
 
 def _may_lack_pods(job: Raw, pods: Sequence[Raw], now: datetime) -> bool:
     status = job.get("status", {})
-    needs_none = _is_suspended(job) or is_ending(job) or any(status.get("uncountedTerminatedPods", {}).values())
+    is_counting = any(status.get("uncountedTerminatedPods", {}).values()) or any(map(has_succeeded, pods))
+    needs_none = _is_suspended(job) or is_ending(job) or is_counting
     is_young = _is_young(job, now, _FIRST_POD_TIME)
     return not is_young and not needs_none and not status.get("ready") and all(map(is_over, pods))
 

@@ -56,6 +56,11 @@ def is_over(pod: Raw) -> bool:
     return _get_phase(pod) in {"Succeeded", "Failed"}
 
 
+def has_succeeded(pod: Raw) -> bool:
+    """Return whether every container of this pod has ended well: its job needs no other."""
+    return _get_phase(pod) == "Succeeded"
+
+
 def is_failing(pod: Raw) -> bool:
     """Return whether its job takes this pod for a failure, or is about to, whatever the sync in it has done."""
     return _get_phase(pod) == "Failed" or (not is_over(pod) and "deletionTimestamp" in pod["metadata"])

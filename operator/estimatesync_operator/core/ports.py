@@ -1,5 +1,6 @@
 """The seams between the reconciler and the world: Kubernetes on one side, the one-machine mode on the other."""
 
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -34,6 +35,61 @@ class JobNameTakenError(Exception):
 
 class BackendUnavailableError(Exception):
     """The API server or the database cannot answer now; the pass is repeated later."""
+
+
+class NotServedError(Exception):
+    """EstimateSyncs cannot be served here until a person acts; the message says how."""
+
+
+class LeaseMovedError(Exception):
+    """The lease is not what it was when it was read: read it again."""
+
+
+class Leadership(Protocol):
+    """Says that this process is the one that acts, and keeps on record which syncs it is starting."""
+
+    @property
+    def starting(self) -> AbstractSet[str]:
+        """The uids of the syncs that hold a slot, and may not be on record as running yet."""
+        ...
+
+    async def confirm(self) -> None:
+        """Return once no other process can lead, which is at once unless the API server has been away."""
+
+    def reserve(self, uid: str) -> None:
+        """Give a sync a slot, for this process."""
+
+    async def publish(self, uid: str) -> bool:
+        """Return once the slot is on record, for whoever leads next; only then is the sync recorded as running.
+
+        False when it has been taken back meanwhile.
+        """
+        ...
+
+    def settle(self, uid: str) -> None:
+        """The sync runs on record, or will not: its slot is where its status says."""
+
+
+class SoleLeader:
+    """A Leadership without rivals: whoever starts two such processes must exclude one of them."""
+
+    def __init__(self) -> None:
+        self._starting: set[str] = set()
+
+    @property
+    def starting(self) -> AbstractSet[str]:
+        return self._starting
+
+    async def confirm(self) -> None: ...
+
+    def reserve(self, uid: str) -> None:
+        self._starting.add(uid)
+
+    async def publish(self, uid: str) -> bool:
+        return uid in self._starting
+
+    def settle(self, uid: str) -> None:
+        self._starting.discard(uid)
 
 
 class SyncStore(Protocol):

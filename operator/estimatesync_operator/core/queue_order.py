@@ -27,12 +27,22 @@ class QueueDecision(msgspec.Struct, frozen=True, kw_only=True):
     place: QueuePlace | None = None
 
 
-def decide_start(sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_active: int) -> QueueDecision:
-    """Decide whether `sync` may start, given every unfinished sync (itself included or not)."""
+_MAY_START: Final = QueueDecision(may_start=True, reason=Reason.STARTING, message="It is this sync's turn")
+
+
+def decide_start(
+    sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_active: int, holds_slot: bool = False
+) -> QueueDecision:
+    """Decide whether `sync` may start, given every unfinished sync (itself included or not).
+
+    One that holds a slot already, which was given to it and may not have been recorded, needs no other.
+    """
     if sync.spec.suspend:
         return QueueDecision(may_start=False, reason=Reason.SUSPENDED, message=_SUSPENDED)
+    if holds_slot:
+        return _MAY_START
     others, key = [other for other in unfinished if other.uid != sync.uid], _age_key(sync)
-    ahead = sum(1 for other in others if _is_waiting(other) and _age_key(other) < key)
+    ahead = sum(1 for other in others if is_waiting(other) and _age_key(other) < key)
     return _decide(ahead, _list_running(others), max_active=max_active)
 
 
@@ -55,7 +65,7 @@ def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tup
         # As in a burst without a bound: a thousand passes over a thousand syncs would cost more than all the rest.
         return ()
     running = _list_running(syncs)
-    waiting = sorted(filter(_is_waiting, syncs), key=_age_key)
+    waiting = sorted(filter(is_waiting, syncs), key=_age_key)
     decisions = ((sync, _decide(ahead, running, max_active=max_active)) for ahead, sync in enumerate(waiting))
     return tuple(sync.name for sync, decision in decisions if sync.status.phase and _is_outdated(sync, decision))
 
@@ -73,7 +83,7 @@ def _list_running(syncs: Iterable[EstimateSync]) -> Sequence[EstimateSync]:
 
 def _decide(ahead: int, running: Sequence[EstimateSync], *, max_active: int) -> QueueDecision:
     if len(running) + ahead < max_active:
-        return QueueDecision(may_start=True, reason=Reason.STARTING, message="It is this sync's turn")
+        return _MAY_START
     place = _build_place(ahead + 1, running)
     return QueueDecision(may_start=False, reason=Reason.QUEUED, message=_format_place(place), place=place)
 
@@ -99,7 +109,8 @@ def _format_place(place: QueuePlace) -> str:
     return f"Position {place.position}{waiting_for}"
 
 
-def _is_waiting(sync: EstimateSync) -> bool:
+def is_waiting(sync: EstimateSync) -> bool:
+    """Return whether a sync waits for a slot."""
     phase = sync.status.phase
     return (phase is None or phase is Phase.QUEUED) and not sync.spec.suspend and not sync.spec.cancel
 

@@ -10,17 +10,22 @@ Finished syncs with nothing left to do shrink to a line, so that thousands of th
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 
 from estimatesync_operator.core.retention import compute_expiry, is_settled
 
+_GONE_REMEMBERED: Final = 1000
+"""More than go during the minutes that a watch may be late."""
+
 State = tuple[str, str]
 """Phase and reason; empty before the first pass."""
 
 
 class _Settled(msgspec.Struct, frozen=True):
+    uid: str
     version: int
     state: State
     expiry: datetime | None
@@ -35,12 +40,15 @@ class SyncCache:
         self._live: dict[str, EstimateSync] = {}
         self._settled: dict[str, _Settled] = {}
         self._stale: set[str] = set()
+        self._gone: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._live) + len(self._settled)
 
     def upsert(self, sync: EstimateSync) -> bool:
-        """Store a version; False when it, or a newer one, is known already."""
+        """Store a version; False when it, or a newer one, is known already, or the sync is known to be gone."""
+        if sync.uid in self._gone:
+            return False
         version = parse_version(sync.metadata.resource_version)
         known = self._get_version(sync.name)
         if known is not None and version < known:
@@ -62,9 +70,15 @@ class SyncCache:
         version = self._get_version(name)
         if version is None or (resource_version and version > parse_version(resource_version)):
             return
-        self._live.pop(name, None)
-        self._settled.pop(name, None)
+        self._bury(self._live.pop(name, None) or self._settled.pop(name, None))
         self._stale.discard(name)
+
+    def _bury(self, known: EstimateSync | _Settled | None) -> None:
+        """A watch that is late still shows a sync that is known to be gone, and its callback would be sent again."""
+        if known is not None:
+            self._gone[known.uid] = None
+        if len(self._gone) > _GONE_REMEMBERED:
+            del self._gone[next(iter(self._gone))]
 
     def remove_others(self, name: str, uid: str) -> None:
         """Forget what is known under this name, unless it is the sync of this uid."""
@@ -120,7 +134,7 @@ class SyncCache:
         self._settled.pop(sync.name, None)
         if is_settled(sync):
             expiry = compute_expiry(sync, default_ttl=self._default_ttl)
-            self._settled[sync.name] = _Settled(version, _get_state(sync), expiry)
+            self._settled[sync.name] = _Settled(sync.uid, version, _get_state(sync), expiry)
         else:
             self._live[sync.name] = sync
 

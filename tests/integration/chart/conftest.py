@@ -134,7 +134,9 @@ def runbooks() -> str:
 def metric_names() -> set[str]:
     """Every name under which Prometheus keeps something of the operator's or the API's."""
     text, _ = ApiMetrics().format("text/plain")
-    families = [*OperatorMetrics(SyncCache(default_ttl=timedelta(days=7)), WatchHealth()).registry.collect()]
+    operator = OperatorMetrics()
+    operator.show(SyncCache(default_ttl=timedelta(days=7)), WatchHealth())
+    families = [*operator.registry.collect()]
     families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
     return {f"{family.name}{suffix}" for family in families for suffix in suffixes.get(family.type, ("",))}

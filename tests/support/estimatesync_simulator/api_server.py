@@ -17,6 +17,7 @@ Raw = dict[str, Any]
 JOBS: Final = "jobs"
 PODS: Final = "pods"
 EVENTS: Final = "events"
+LEASES: Final = "leases"
 FOREGROUND: Final = "foregroundDeletion"
 
 _API_VERSIONS: Final = {PLURAL: ("botzilla.io/v1", "EstimateSync"), JOBS: ("batch/v1", "Job")}
@@ -84,7 +85,7 @@ class ApiServer:
         self._now = now
         self._on_change = on_change
         self._page_size = page_size
-        self._objects: dict[str, dict[str, Raw]] = {PLURAL: {}, JOBS: {}, PODS: {}, EVENTS: {}}
+        self._objects: dict[str, dict[str, Raw]] = {PLURAL: {}, JOBS: {}, PODS: {}, EVENTS: {}, LEASES: {}}
         self._version = 100
         self._uids = 0
         self._oldest_listing = 0
@@ -206,7 +207,8 @@ class ApiServer:
         if request.method == "POST":
             return msgspec.json.encode(self.create(request.resource, request.body))
         if request.method == "PUT":
-            return msgspec.json.encode(self._replace_status(request))
+            replace = self._replace_status if request.subresource else self._replace
+            return msgspec.json.encode(replace(request))
         if request.method == "DELETE":
             options = request.body or {}
             wanted = options.get("preconditions", {})
@@ -247,6 +249,13 @@ class ApiServer:
         if len(rest) > size:
             metadata["continue"] = f"{version}:{_get_name(page[-1])}"
         return {"kind": "List", "metadata": metadata, "items": page}
+
+    def _replace(self, request: Request) -> Raw:
+        before, metadata = self._get(request.resource, request.name)["metadata"], request.body["metadata"]
+        if metadata["resourceVersion"] != before["resourceVersion"]:
+            raise build_conflict(request.name)
+        kept = {name: value for name, value in before.items() if name not in {"labels", "annotations"}}
+        return self.update(request.resource, request.name, metadata={**metadata, **kept}, spec=request.body["spec"])
 
     def _replace_status(self, request: Request) -> Raw:
         before = self._get(request.resource, request.name)

@@ -19,6 +19,7 @@ _SHORT: Final = {
     Effect.LOST_ANSWER: "lost >",
     Effect.LATE_REQUEST: "late",
     Effect.SLOW: "slow",
+    Effect.PAUSE: "pause",
 }
 
 

@@ -38,12 +38,17 @@ class Point(StrEnum):
     RECORD_ATTEMPT = "records the attempt"
     RECORD_LOG = "keeps the log"
     RECORD_MALFORMED = "records that the sync is malformed"
+    READ_LEASE = "reads the lease"
+    TAKE_LEASE = "takes the lease"
+    RENEW_LEASE = "renews the lease"
+    TAKE_SLOT = "takes a slot"
+    RELEASE_LEASE = "gives the lease back"
 
 
 READS: Final = frozenset(
     {
         *(Point.LIST_SYNCS, Point.READ_SYNC, Point.READ_JOB, Point.LIST_PODS, Point.LIST_EVENTS, Point.READ_LOG),
-        Point.LIST_LEFTOVERS,
+        *(Point.LIST_LEFTOVERS, Point.READ_LEASE),
     }
 )
 
@@ -58,6 +63,7 @@ class Effect(StrEnum):
     LOST_ANSWER = "the answer is lost"
     LATE_REQUEST = "the connection breaks, and the request arrives late"
     SLOW = "the answer takes long"
+    PAUSE = "the operator is paused before, and another one stands by"
     CONFLICT = "409"
     GONE = "410"
     THROTTLED = "429"
@@ -65,6 +71,7 @@ class Effect(StrEnum):
     # In the world; while it lasts, `seconds` say how long.
     KILL = "an operator dies"
     SECOND_OPERATOR = "a second operator runs"
+    ROLLOUT = "another operator replaces the first one"
     OUTAGE = "the API server is away"
     LATE_SYNCS = "the watch of syncs is late"
     LATE_JOBS = "the watch of jobs is late"
@@ -89,6 +96,10 @@ CALL_FAULTS: Final = tuple(Effect)[: list(Effect).index(Effect.KILL)]
 WORLD_EFFECTS: Final = tuple(Effect)[list(Effect).index(Effect.KILL) :]
 PEOPLES: Final = frozenset(tuple(Effect)[list(Effect).index(Effect.CANCEL) :])
 """What people do, through the API server."""
+
+
+RIVALS: Final = frozenset({Effect.PAUSE, Effect.SECOND_OPERATOR, Effect.ROLLOUT})
+"""What makes two operators, or of one that does nothing one that another may take over from."""
 
 
 def can_meet(point: Point, fault: Effect) -> bool:
@@ -207,6 +218,11 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     jitter: int | None = None
 
     @property
+    def has_rivals(self) -> bool:
+        """There are two operators for some time, or one that another may take over from."""
+        return any(decision.effect in RIVALS for decision in self.decisions)
+
+    @property
     def size(self) -> int:
         """How much there is to read."""
         runs = sum(len(sync.runs) + len(sync.responses) for sync in self.syncs)
@@ -268,14 +284,16 @@ def _lead_to(point: Point, sync: SyncPlan, rng: random.Random) -> tuple[SyncPlan
         case Point.RECORD_BLOCKER | Point.LIST_EVENTS:
             run = Run(fate=rng.choice(_BLOCKED), seconds=rng.choice((45.0, 200.0)))
             return (msgspec.structs.replace(sync, is_malformed=False, runs=(run, *sync.runs)),)
-        case Point.RECORD_WAITING:
-            return (msgspec.structs.replace(sync, is_malformed=False, is_suspended=True),)
+        case Point.RECORD_WAITING | Point.RECORD_MALFORMED:
+            is_malformed = point is Point.RECORD_MALFORMED
+            return (msgspec.structs.replace(sync, is_malformed=is_malformed, is_suspended=not is_malformed),)
         case Point.RECORD_LOG | Point.STOP_RUN:
             fate = Fate.SIDECAR_STAYS if point is Point.RECORD_LOG else Fate.SIDECAR_STAYS_BEHIND
             usual = msgspec.structs.replace(sync, is_malformed=False, is_suspended=False, ttl=None, max_retries=1)
             return (msgspec.structs.replace(usual, timeout=300, runs=(Run(fate=fate, seconds=200.0),)),)
-        case Point.RECORD_MALFORMED:
-            return (msgspec.structs.replace(sync, is_malformed=True),)
+        case Point.RENEW_LEASE | Point.RELEASE_LEASE:
+            effect = Effect.SECOND_OPERATOR if point is Point.RENEW_LEASE else Effect.ROLLOUT
+            return (sync, *(Decision(effect=effect, at=at, seconds=120.0) for at in (0.0, 2.0, 20.0, 40.0)))
         case _:
             return (sync,)
 

@@ -7,7 +7,7 @@ by the operator's own `main`. What is played: the API server's answers, kopf's w
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar
 
@@ -18,16 +18,21 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import LABEL_MANAGED_BY, LABEL_SYNC, MANAGED_BY, PLURAL
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_contract.status import Phase
+from estimatesync_operator.adapters.lease import KubernetesLease
+from estimatesync_operator.core.lease import Identity, LeaseTiming, parse_lease
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt, NoMeter
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
+from estimatesync_operator.leadership import LeaseHolder
 from estimatesync_operator.main import run_reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
+from estimatesync_operator.watch_handlers import WatchHandlers
 from estimatesync_operator.workqueue import PassOutcome
 from estimatesync_tracing.setup import NO_TRACER
 
 from estimatesync_simulator.api_server import (
     JOBS,
+    LEASES,
     PODS,
     ApiServer,
     Change,
@@ -45,6 +50,8 @@ _TIMEOUT_SECONDS: Final = 30.0
 _RETRY_SECONDS: Final = 5.0
 _LISTING_SECONDS: Final = 0.05
 _TICK_SECONDS: Final = 1e-6
+_PAUSE_SECONDS: Final = 14.0
+"""Longer than a lease lasts."""
 
 STUCK_LIMIT: Final = timedelta(seconds=60)
 MAX_EVICTIONS: Final = 2
@@ -81,6 +88,10 @@ class Surroundings(Protocol):
     def is_away(self) -> bool:
         """Nobody can reach the API server."""
 
+    @property
+    def lease_timing(self) -> LeaseTiming:
+        """How long a lease lasts."""
+
     def answer(self, request: Request) -> bytes:
         """Answer as the API server does. Raises Problem."""
 
@@ -96,8 +107,14 @@ class Surroundings(Protocol):
     def note_late_job(self, sync_name: str) -> None:
         """A request to create a job is still under way, though it has been given up."""
 
-    def note_shown_pods(self, listing: bytes) -> None:
+    def note_shown_pods(self, process: "OperatorProcess", listing: bytes) -> None:
         """An operator that lives has been shown these pods."""
+
+    def note_pause(self) -> None:
+        """An operator does nothing for some time, and is about to go on where it was."""
+
+    def note_attempt(self, process: "OperatorProcess", sync: EstimateSync) -> None:
+        """An operator is about to send a callback."""
 
     def note_jump(self) -> None:
         """A clock has jumped."""
@@ -132,16 +149,29 @@ class _Died(asyncio.CancelledError):
 
 
 class OperatorProcess:
-    """Lives from its making until it is killed."""
+    """Lives from its making until it is killed, or has ended in order."""
 
-    def __init__(self, world: Surroundings, name: str, *, max_active: int, is_second: bool = False) -> None:
+    def __init__(self, world: Surroundings, name: str, pod: str, *, max_active: int, is_second: bool = False) -> None:
         self._world = world
         self.name = name
         self.is_second = is_second
         self.is_alive = True
         self.clock_offset = timedelta()
+        self.identity = Identity(release="estimatesync", pod=pod, process=name)
         self._settings = build_settings(max_active)
         self._watches: dict[str, _Watch] = {}
+        self._client = connect(self.call_api, timeout_seconds=_TIMEOUT_SECONDS)
+        self._leadership = LeaseHolder(
+            KubernetesLease(self._client, "ns"),
+            self.identity,
+            clock=self,
+            monotonic=asyncio.get_running_loop().time,
+            jitter=lambda: 0.5,
+            timing=world.lease_timing,
+        )
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
+        self._missed: list[Callable[[], None]] = []
         self.cache = SyncCache(default_ttl=DEFAULT_TTL)
         world.log(name, "starts")
         self._main = world.spawn(self._run())
@@ -159,6 +189,37 @@ class OperatorProcess:
             self._main.cancel()
             self._world.bury(self)
 
+    def stop(self) -> None:
+        """End in order, as at SIGTERM."""
+        if self.is_alive:
+            self._world.log(self.name, "is told to end")
+            self._main.cancel()
+            self._main.add_done_callback(lambda _: self.kill())
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for some time, and then go on in the middle of everything, as after SIGSTOP and SIGCONT."""
+        self._world.log(self.name, f"is paused for {seconds:.1f} s")
+        self._world.note_pause()
+        self._goes_on.clear()
+        asyncio.get_running_loop().call_later(seconds, self._go_on)
+
+    def relax(self) -> None:
+        """From now on there is no other operator: a lease that lasts long needs few steps."""
+        self._leadership.timing = self._world.lease_timing
+
+    def _go_on(self) -> None:
+        self._goes_on.set()
+        missed, self._missed = self._missed, []
+        for show in missed:
+            show()
+
+    def show(self, handle: Callable[[], None]) -> None:
+        """Have the process see something as soon as it sees anything."""
+        if self._goes_on.is_set():
+            handle()
+        else:
+            self._missed.append(handle)
+
     def see(self, change: Change) -> None:
         """Show a change to the watch."""
         if watch := self._watches.get(change.resource):
@@ -171,34 +232,40 @@ class OperatorProcess:
 
     async def _run(self) -> None:
         """Try until the API server answers, as `main` does."""
+        handlers = WatchHandlers(self)
+        self._watches = {
+            PLURAL: _Watch(self._world, PLURAL, self, handlers.handle_sync),
+            JOBS: _Watch(self._world, JOBS, self, handlers.handle_job),
+        }
+
+        async def serve() -> None:
+            self.cache = SyncCache(default_ttl=DEFAULT_TTL)
+            reconciling = run_reconciler(
+                self._client,
+                self._settings,
+                callbacks=_Callbacks(self),
+                handlers=handlers,
+                leadership=self._leadership,
+                cache=self.cache,
+                health=WatchHealth(),
+                tracer=NO_TRACER,
+                metrics=_Passes(self._world, self.name),
+                clock=self,
+                monotonic=asyncio.get_running_loop().time,
+                jitter=lambda: 0.5,
+            )
+            try:
+                async with reconciling:
+                    await asyncio.Event().wait()
+            finally:
+                self.cache = SyncCache(default_ttl=DEFAULT_TTL)
+
         while True:
             try:
-                await self._serve()
+                await self._leadership.lead(serve)
             except BackendUnavailableError as error:
                 self._world.log(self.name, f"waits for the API server: {error}")
                 await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _serve(self) -> None:
-        self.cache = SyncCache(default_ttl=DEFAULT_TTL)
-        client = connect(self.call_api, timeout_seconds=_TIMEOUT_SECONDS)
-        reconciling = run_reconciler(
-            client,
-            self._settings,
-            callbacks=_Callbacks(self),
-            cache=self.cache,
-            health=WatchHealth(),
-            tracer=NO_TRACER,
-            metrics=_Passes(self._world, self.name),
-            clock=self,
-            monotonic=asyncio.get_running_loop().time,
-            jitter=lambda: 0.5,
-        )
-        async with reconciling as handlers:
-            self._watches = {
-                PLURAL: _Watch(self._world, PLURAL, handlers.handle_sync),
-                JOBS: _Watch(self._world, JOBS, handlers.handle_job),
-            }
-            await asyncio.Event().wait()
 
     async def step(self, point: Point, subject: str, act: Callable[[], _Result]) -> _Result:
         """Make one step towards the world, in which happens whatever is decided for it.
@@ -213,6 +280,11 @@ class OperatorProcess:
         if fault:
             world.note_fault(point, fault.effect)
         effect = fault.effect if fault else None
+        if fault and effect is Effect.PAUSE:
+            if point is Point.CREATE_JOB:
+                world.note_late_job(subject)
+            self.pause(max(fault.seconds, _PAUSE_SECONDS))
+            await self._wait(0.0)
         if effect is Effect.KILL_BEFORE:
             self._die(f"dies before it {what}")
         try:
@@ -245,6 +317,7 @@ class OperatorProcess:
 
     async def _wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+        await self._goes_on.wait()
         if not self.is_alive:
             raise _Died
 
@@ -307,11 +380,12 @@ class OperatorProcess:
             name_point(request, stored), name_subject(request), lambda: self._world.answer(request)
         )
         if (request.method, request.resource) == ("GET", PODS) and not request.name:
-            self._world.note_shown_pods(answer)
+            self._world.note_shown_pods(self, answer)
         return answer
 
     async def call_back(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> CallbackAttempt:
         """Call the receiver: whatever goes wrong is what the attempt came to."""
+        self._world.note_attempt(self, sync)
         try:
             response = await self.step(
                 Point.SEND_CALLBACK, sync.name, lambda: self._world.receive(sync, callback_id, body, now)
@@ -374,9 +448,12 @@ class _Passes(NoMeter):
 class _Watch:
     """One kind's watch, as kopf keeps it: first a listing, then each change in order; what is lost is listed again."""
 
-    def __init__(self, world: Surroundings, resource: str, show: Callable[[str | None, Raw], None]) -> None:
+    def __init__(
+        self, world: Surroundings, resource: str, process: OperatorProcess, show: Callable[[str | None, Raw], None]
+    ) -> None:
         self._world = world
         self._resource = resource
+        self._process = process
         self._show = show
         self._life = 0
         self._is_open = False
@@ -415,6 +492,9 @@ class _Watch:
         loop.call_at(self._newest, self._deliver, self._life, kind, raw)
 
     def _deliver(self, life: int, kind: str | None, raw: bytes) -> None:
+        self._process.show(partial(self._hand_over, life, kind, raw))
+
+    def _hand_over(self, life: int, kind: str | None, raw: bytes) -> None:
         if life == self._life:
             self._show(kind, msgspec.json.decode(raw))
 
@@ -435,6 +515,8 @@ _BY_COLLECTION: Final = {
 
 def name_point(request: Request, stored: Raw | None) -> Point:
     """Say which kind of step a request is; `stored` is the object that it names, as it is now."""
+    if request.resource == LEASES:
+        return Point.READ_LEASE if request.method == "GET" else _name_lease(request.body, stored)
     if not request.name:
         return _BY_COLLECTION[request.method, request.resource]
     if request.method == "DELETE":
@@ -444,6 +526,18 @@ def name_point(request: Request, stored: Raw | None) -> Point:
     if request.resource == PLURAL:
         return Point.READ_SYNC
     return Point.READ_JOB if request.resource == JOBS else Point.READ_LOG
+
+
+_NO_LEASE: Final = {"metadata": {"name": ""}}
+
+
+def _name_lease(body: Raw, stored: Raw | None) -> Point:
+    after, before = parse_lease(msgspec.json.encode(body)), parse_lease(msgspec.json.encode(stored or _NO_LEASE))
+    if not after.holder:
+        return Point.RELEASE_LEASE
+    if after.holder != before.holder:
+        return Point.TAKE_LEASE
+    return Point.TAKE_SLOT if after.starting - before.starting else Point.RENEW_LEASE
 
 
 def _name_deletion(request: Request) -> Point:
@@ -473,7 +567,9 @@ def _name_late_record(status: Raw, before: Raw) -> Point:
 
 
 def name_subject(request: Request) -> str:
-    """Name the sync, or else the object, that a request is about."""
+    """Name the sync, or else the object, that a request is about; there is one lease."""
+    if request.resource == LEASES:
+        return ""
     if request.method == "POST":
         labels = request.body["metadata"].get("labels", {})
         return str(labels.get(LABEL_SYNC) or request.body.get("involvedObject", {}).get("name", ""))

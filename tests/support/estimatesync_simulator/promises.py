@@ -66,7 +66,7 @@ class Promises:
         self._deaths = 0
         self._jumps = 0
         self._requests = 0
-        self._is_single = True
+        self._takeovers = 0
         self._shown: set[str] = set()
         self._had_target = True
         self.broken: list[str] = []
@@ -87,9 +87,10 @@ class Promises:
             if result.error is None:
                 self._shown.add(result.sync_uid)
 
-    def note_second_operator(self) -> None:
-        """Two operators at once both assign slots and may both call back; that is why the chart never runs two."""
-        self._is_single = False
+    def note_takeover(self, *, is_from_the_dead: bool) -> None:
+        """Another operator leads: what the one before was about to record is lost, as if it had died."""
+        self._takeovers += not is_from_the_dead
+        self._shown.clear()
 
     def note_late_job(self, uid: str) -> None:
         """A request to create the job of a sync may arrive when all is over; what it creates is to be stopped."""
@@ -181,7 +182,7 @@ class Promises:
         has_started = uid not in self._running
         self._running[uid] = status
         holders = sum(not self._has_given_way(each) for each in self._running.values())
-        if has_started and holders > self._max_active and self._is_single:
+        if has_started and holders > self._max_active:
             self._break(f"{holders} syncs run at once, {self._max_active} may")
 
     def _has_given_way(self, status: Raw) -> bool:
@@ -228,7 +229,7 @@ class Promises:
         untruths = {
             "its program has not succeeded": phase == Phase.SUCCEEDED and not self._has_succeeded(uid),
             "its counts are others": results != expected,
-            "its result says that all is stored": phase != Phase.SUCCEEDED and self._is_single and uid in self._shown,
+            "its result says that all is stored": phase != Phase.SUCCEEDED and uid in self._shown,
             "nobody has cancelled it": phase == Phase.CANCELLED and not sync["spec"].get("cancel"),
             "nobody has deleted its job": reason == Reason.JOB_DELETED and job not in self._deleted_jobs,
             "nobody has taken the name of its job": reason == Reason.JOB_CONFLICT and job not in self._foreign_jobs,
@@ -265,6 +266,11 @@ class Promises:
         if state in {None, CallbackState.DISABLED}:
             self._break(f"the callback of {name} is forgotten")
 
+    def check_sender(self, sync: EstimateSync, sender: str, *, leader: str) -> None:
+        """Check who is about to send a callback; one that is paused after that may still send it later."""
+        if sender != leader:
+            self._break(f"the callback of {sync.name} is sent by {sender}, though {leader or 'no one'} leads")
+
     def check_callback(
         self, sync: EstimateSync, callback_id: str, body: bytes, response: Response, *, now: datetime
     ) -> None:
@@ -278,7 +284,7 @@ class Promises:
         if len(record.letters) > 1:
             self._break(f"the callback of {sync.name} changes from one attempt to the next")
         excess = len(record.responses) - record.recorded_attempts
-        if self._is_single and excess > self._deaths + self._requests:
+        if excess > self._deaths + self._takeovers + self._requests:
             self._break(f"the callback of {sync.name} is sent again before the last attempt is on record")
         due = sync.status.callback.next_attempt_time if sync.status.callback else None
         if due and now < due:

@@ -15,8 +15,9 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, KIND, LABEL_SYNC, PLURAL, build_job_name
+from estimatesync_operator.core.lease import LEASE_NAME, LeaseTiming
 
-from estimatesync_simulator.api_server import JOBS, PODS, ApiServer, Change, Problem, Raw, Request
+from estimatesync_simulator.api_server import JOBS, LEASES, PODS, ApiServer, Change, Problem, Raw, Request
 from estimatesync_simulator.cluster import Cluster, list_messages
 from estimatesync_simulator.history import PEOPLES, Decision, Effect, History, Point, Response, Run, SyncPlan
 from estimatesync_simulator.loop import SimulatedLoop
@@ -31,6 +32,12 @@ _HORIZON_SECONDS: Final = 4 * _DAY_SECONDS
 """By then every callback has been tried for the last time, although clocks were set back meanwhile."""
 _CALM_SECONDS: Final = 60.0
 """Before that nobody expects the world to be at rest: something may still be decided."""
+
+_RIVALRY_SECONDS: Final = 150.0
+"""In which there may be two operators."""
+_ROLLOUT_SECONDS: Final = 2.0
+_RIVALS_TIMING: Final = LeaseTiming(duration=10.0, deadline=7.0, renewal=3.0, poll=2.5)
+_LONE_TIMING: Final = LeaseTiming(duration=14_400.0, deadline=7200.0, renewal=3600.0, poll=30.0)
 
 _LOGGERS: Final = ("estimatesync_operator", "estimatesync_simulator")
 
@@ -87,6 +94,7 @@ class World:
         self._happenings: dict[Effect, Callable[[Decision], None]] = {
             Effect.KILL: self._kill,
             Effect.SECOND_OPERATOR: self._run_second_operator,
+            Effect.ROLLOUT: self._roll_out,
             Effect.OUTAGE: self._go_away,
             Effect.LATE_SYNCS: partial(self._be_late, PLURAL),
             Effect.LATE_JOBS: partial(self._be_late, JOBS),
@@ -144,6 +152,12 @@ class World:
                 self._loop.call_at(decision.at, self._happen_now, decision)
             else:
                 self._at_calls[decision.point, decision.nth].append(decision)
+        if self._history.has_rivals:
+            self._loop.call_at(_RIVALRY_SECONDS, self._relax)
+
+    def _relax(self) -> None:
+        for operator in self._operators:
+            operator.relax()
 
     def _happen_now(self, decision: Decision) -> None:
         self._undecided -= 1
@@ -197,10 +211,27 @@ class World:
             self._loop.failures.append(f"{type(error).__name__}: {error}")
 
     def _see(self, change: Change) -> None:
+        if change.resource == LEASES:
+            self._note_holder(change)
+            return
         self.promises.check(change, self._find_sync(change.after) if change.resource == JOBS else None)
         self._cluster.see(change)
         for operator in self._operators:
             operator.see(change)
+
+    def _note_holder(self, change: Change) -> None:
+        """One who lives, and no longer leads, may have done what the next one does again."""
+        before, after = _read_holder(change.before), _read_holder(change.after)
+        if before != after:
+            self.promises.note_takeover(is_from_the_dead=not self._is_alive(before))
+
+    def _is_alive(self, holder: str) -> bool:
+        return any(str(operator.identity) == holder for operator in self._operators)
+
+    @property
+    def lease_timing(self) -> LeaseTiming:
+        has_rivals = self._history.has_rivals and self._loop.time() < _RIVALRY_SECONDS
+        return _RIVALS_TIMING if has_rivals else _LONE_TIMING
 
     def _find_sync(self, job: Raw) -> Raw | None:
         return self.server.find(PLURAL, job["metadata"].get("labels", {}).get(LABEL_SYNC, ""))
@@ -231,9 +262,19 @@ class World:
         if sync := self.server.find(PLURAL, sync_name):
             self.promises.note_late_job(sync["metadata"]["uid"])
 
-    def note_shown_pods(self, listing: bytes) -> None:
+    def note_pause(self) -> None:
+        """There is another one then, if there can be."""
+        self._run_second_operator(Decision(effect=Effect.SECOND_OPERATOR, seconds=_RIVALRY_SECONDS))
+
+    def note_shown_pods(self, process: OperatorProcess, listing: bytes) -> None:
+        if str(process.identity) != _read_holder(self.server.find(LEASES, LEASE_NAME)):
+            return
         for message in list_messages(msgspec.json.decode(listing, type=Raw)["items"]):
             self.promises.note_shown_result(message)
+
+    def note_attempt(self, process: OperatorProcess, sync: EstimateSync) -> None:
+        holder = _read_holder(self.server.find(LEASES, LEASE_NAME))
+        self.promises.check_sender(sync, str(process.identity), leader=holder)
 
     def note_jump(self) -> None:
         self.promises.note_jump()
@@ -267,8 +308,12 @@ class World:
             self._loop.call_later(_RESTART_SECONDS, self._start_operator)
 
     def _start_operator(self, *, is_second: bool = False) -> OperatorProcess:
-        name = f"operator-{next(self._operator_numbers)}"
-        process = OperatorProcess(self, name, max_active=self._history.max_active, is_second=is_second)
+        """One that begins alone is the next process of the same pod; beside another one it is another pod."""
+        number = next(self._operator_numbers)
+        pod = f"pod-{number}" if self._operators or is_second else "pod-1"
+        process = OperatorProcess(
+            self, f"operator-{number}", pod, max_active=self._history.max_active, is_second=is_second
+        )
         self._operators.append(process)
         return process
 
@@ -384,10 +429,17 @@ class World:
             self._operators[0].kill()
 
     def _run_second_operator(self, decision: Decision) -> None:
-        if len(self._operators) <= 1:
-            self.promises.note_second_operator()
+        left = _RIVALRY_SECONDS - self._loop.time()
+        if len(self._operators) == 1 and left > 0:
             second = self._start_operator(is_second=True)
-            self._loop.call_later(max(decision.seconds, 1.0), second.kill)
+            self._loop.call_later(min(max(decision.seconds, 1.0), left), second.kill)
+
+    def _roll_out(self, decision: Decision) -> None:  # noqa: ARG002 - as every happening
+        if len(self._operators) == 1 and self._loop.time() < _RIVALRY_SECONDS:
+            (old,) = self._operators
+            old.is_second = True
+            self._start_operator()
+            self._loop.call_later(_ROLLOUT_SECONDS, old.stop)
 
     def _go_away(self, decision: Decision) -> None:
         self.log("API server", f"is away for {decision.seconds:.1f} s")
@@ -424,6 +476,10 @@ class World:
         self.log("person", f"takes the webhook away for {decision.seconds:.1f} s")
         self.promises.note_missing_target()
         self._untargeted_until = self._loop.time() + decision.seconds
+
+
+def _read_holder(lease: Raw | None) -> str:
+    return str((lease or {}).get("spec", {}).get("holderIdentity", ""))
 
 
 def _name(decision: Decision) -> str:

@@ -23,7 +23,8 @@ class Instruments:
     def __init__(self) -> None:
         self.cache = SyncCache(default_ttl=timedelta(days=7))
         self.health = WatchHealth()
-        self.metrics = OperatorMetrics(self.cache, self.health)
+        self.metrics = OperatorMetrics()
+        self.metrics.show(self.cache, self.health)
 
     def read(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"estimatesync_{name}", labels)

@@ -5,7 +5,7 @@ import pytest
 from estimatesync_operator.adapters.jobs import JobSnapshots
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
-from estimatesync_operator.watch_handlers import WatchHandlers
+from estimatesync_operator.watch_handlers import Served, WatchHandlers
 
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 SOON = timedelta(milliseconds=50)
@@ -25,7 +25,10 @@ class Desk:
         self.seconds = 0.0
         self.cache = SyncCache(default_ttl=timedelta(days=7))
         self.snapshots = JobSnapshots(lambda: self.seconds)
-        self.handlers = WatchHandlers(self.cache, self.snapshots, WatchHealth(), self, self)
+        self.handlers = WatchHandlers(self)
+
+    def serve(self) -> None:
+        self.handlers.serve(Served(cache=self.cache, snapshots=self.snapshots, health=WatchHealth(), queue=self))
 
     def now(self) -> datetime:
         return NOW
@@ -36,7 +39,10 @@ class Desk:
 
 @pytest.fixture
 def desk() -> Desk:
-    return Desk()
+    """A desk at work."""
+    desk = Desk()
+    desk.serve()
+    return desk
 
 
 def _sync(version: int, *, ttl: int = 60, **status: Any) -> dict[str, Any]:
@@ -75,7 +81,7 @@ def test_after_the_list_every_sync_is_planned_once(desk: Desk) -> None:
     desk.handlers.handle_sync(None, _sync(1, ttl=3660, **DONE))
     desk.planned.clear()
 
-    desk.handlers.enqueue_all()
+    desk.serve()
 
     assert desk.planned == [("a", timedelta(hours=1))]
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 from estimatesync_contract.causes import Reason
-from estimatesync_simulator.history import Decision, Effect, Fate, History, Point, Run, SyncPlan
+from estimatesync_operator.leadership import LeaseHolder
+from estimatesync_simulator.history import Decision, Effect, Fate, History, Point, Response, Run, SyncPlan
 from estimatesync_simulator.world import run_history
 
 
@@ -58,6 +59,51 @@ from estimatesync_simulator.world import run_history
         pytest.param(
             History(syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.REDELIVER, point=Point.DELETE_SYNC),)),
             id="a callback was requested again while the sync was deleted",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(responses=(Response.MISSING,)),),
+                decisions=(
+                    Decision(effect=Effect.SLOW, point=Point.STOP_JOB, seconds=120.0),
+                    Decision(effect=Effect.CANCEL, at=0.5),
+                    Decision(effect=Effect.DELETE_SYNC, at=31.1),
+                    Decision(effect=Effect.LATE_SYNCS, at=0.1, seconds=120.0),
+                ),
+                jitter=5,
+            ),
+            id="the watch showed a sync that was known to be gone, and its callback was sent again",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(runs=(Run(fate=Fate.NO_IMAGE, seconds=45.0),)),),
+                decisions=(
+                    Decision(effect=Effect.SLOW, point=Point.LIST_EVENTS, seconds=120.0),
+                    Decision(effect=Effect.DELETE_JOB, point=Point.LIST_EVENTS),
+                ),
+                jitter=2,
+            ),
+            id="the pod had said that all is stored, and no one listened because the events did not come",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(), SyncPlan()),
+                decisions=(
+                    Decision(effect=Effect.ERROR, point=Point.TAKE_SLOT),
+                    Decision(effect=Effect.SUSPEND, point=Point.TAKE_SLOT, seconds=40.0),
+                    Decision(effect=Effect.LOST_REQUEST, point=Point.TAKE_SLOT, nth=2),
+                ),
+            ),
+            id="a sync was suspended while its slot could not be recorded, and was never looked at again",
+        ),
+        pytest.param(
+            History(
+                syncs=(SyncPlan(),),
+                decisions=(
+                    Decision(effect=Effect.LOST_REQUEST, point=Point.TAKE_LEASE, nth=2),
+                    Decision(effect=Effect.KILL_BEFORE, point=Point.RECORD_RUNNING),
+                ),
+            ),
+            id="the next process of a pod failed to take its lease, and waited until it lapsed",
         ),
     ],
 )
@@ -174,3 +220,54 @@ def test_a_sidecar_on_a_lost_node_is_not_looked_at_without_pause(seconds: float)
     assert not report.violations
     assert ("Running", "NodeLost") in report.states
     assert report.points[Point.LIST_PODS] < 30
+
+
+PAUSED_WITH_A_SLOT = History(
+    syncs=(SyncPlan(is_suspended=True, runs=(Run(seconds=45.0),)), SyncPlan(at=0.4)),
+    decisions=(
+        Decision(effect=Effect.PAUSE, point=Point.RECORD_START, seconds=25.0),
+        Decision(effect=Effect.RESUME, at=5.0),
+        *(Decision(effect=Effect.ERROR, point=Point.RECORD_WAITING, nth=nth) for nth in range(2, 20)),
+    ),
+)
+"""An older sync is let go, another one leads, and only then does the first one record that the younger sync runs.
+
+No one has written to that sync meanwhile: only the lease can say that it has a slot.
+"""
+
+PAUSED_WITH_A_CALLBACK = History(
+    syncs=(SyncPlan(responses=(Response.ERROR, Response.ERROR)),),
+    decisions=(Decision(effect=Effect.PAUSE, point=Point.RENEW_LEASE, nth=6, seconds=40.0),),
+)
+"""Another one leads, and meanwhile the next attempt becomes due for the first one, too."""
+
+
+@pytest.mark.parametrize("history", [PAUSED_WITH_A_SLOT, PAUSED_WITH_A_CALLBACK], ids=["slot", "callback"])
+def test_a_leader_that_was_paused_does_no_harm(history: History) -> None:
+    report = run_history(history)
+
+    assert not report.violations
+    assert "operator-2 takes the lease" in {line.split(maxsplit=1)[1] for line in report.log}
+
+
+async def do_nothing(*_: object) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("method", "history", "broken"),
+    [
+        pytest.param(
+            "publish", PAUSED_WITH_A_SLOT, "2 syncs run at once, 1 may", id="a slot that no one else knows of"
+        ),
+        pytest.param("confirm", PAUSED_WITH_A_CALLBACK, "the callback of sync-0 is sent by", id="nobody looks again"),
+    ],
+)
+def test_a_leader_that_was_paused_does_harm_where_its_lease_is_not_minded(
+    method: str, history: History, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LeaseHolder, method, do_nothing)
+
+    violations = run_history(history).violations
+
+    assert [violation for violation in violations if violation.startswith(broken)]

@@ -22,7 +22,10 @@ print(len(log), hashlib.sha256("\\n".join(log).encode()).hexdigest())
 PLAIN_LIFE = [
     "operator-1 starts",
     "person creates sync-0",
+    "operator-1 reads the lease → 404",
+    "operator-1 takes the lease",
     "operator-1 lists the syncs",
+    "operator-1 takes a slot",
     "operator-1 records the start of sync-0",
     "operator-1 creates the job of sync-0",
     "job controller creates pod estimatesync-est-1-0, which succeeds",
