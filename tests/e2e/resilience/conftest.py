@@ -41,6 +41,7 @@ POLL_SECONDS = 0.05
 SYNCS = "/apis/botzilla.io/v1/namespaces/{}/estimatesyncs"
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
 PODS = "/api/v1/namespaces/{}/pods"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/{}/leases/estimatesync-operator"
 EVENTS = "/api/v1/namespaces/{}/events"
 
 
@@ -87,6 +88,20 @@ class Operator:
         """SIGKILL; returns when it is gone."""
         self.process.stop(grace=0)
 
+    def stop(self) -> None:
+        """SIGTERM; returns when it has ended."""
+        self.process.stop(grace=GRACE_SECONDS)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the operator itself, which its guard does not see."""
+        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        os.kill(int(child), number)
+
+    def read_state(self) -> str:
+        """What it says of itself where a kubelet asks."""
+        state: str = httpx.get(self.liveness, trust_env=False, timeout=5).json()["watch"]
+        return state
+
     def is_healthy(self) -> bool:
         """Ask as a kubelet would."""
         try:
@@ -120,7 +135,7 @@ class World:
         self._state_dir = state_dir
         self._stack = stack
 
-    def launch_operator(self) -> Operator:
+    def launch_operator(self, **settings: str) -> Operator:
         """Start an operator process without waiting for it."""
         kubeconfig = self._write_kubeconfig()
         liveness = f"http://127.0.0.1:{choose_port()}/healthz"
@@ -129,7 +144,7 @@ class World:
         bare = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         identity = {"KUBECONFIG": str(kubeconfig), "NAMESPACE": self.namespace}
         # Any free port for the metrics: there may be two operators.
-        environment = {**bare, **identity, **self.product.build_operator_settings(), "METRICS_PORT": "0"}
+        environment = {**bare, **identity, **self.product.build_operator_settings(), "METRICS_PORT": "0", **settings}
         process = self._stack.enter_context(
             guarded("operator", command, log=self.operator_log, environment=environment)
         )
@@ -137,11 +152,23 @@ class World:
         self.operators.append(operator)
         return operator
 
-    def start_operator(self) -> Operator:
+    def start_operator(self, **settings: str) -> Operator:
         """Start an operator and wait until it is alive."""
-        operator = self.launch_operator()
+        operator = self.launch_operator(**settings)
         self.wait_until("a live operator", operator.is_healthy)
         return operator
+
+    def start_two(self) -> tuple[Operator, Operator]:
+        """Start two operators: the first one leads, the second one stands by."""
+        first = self.start_operator(POD_NAME="operator-a")
+        self.wait_until("a leader", lambda: self.read_leader() == "operator-a")
+        return first, self.start_operator(POD_NAME="operator-b")
+
+    def read_leader(self) -> str:
+        """Name the pod that leads; empty while none does."""
+        answer = self.client.get(LEASE.format(self.namespace))
+        holder = answer.json()["spec"].get("holderIdentity", "") if answer.status_code == 200 else ""
+        return str(holder).partition("/")[2].rpartition("_")[0]
 
     def kill_operators(self) -> None:
         """SIGKILL every operator there is."""
