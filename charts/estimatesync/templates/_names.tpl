@@ -173,3 +173,17 @@ left out, as the API server does: whoever compares, such as Argo CD, would see a
 {{- end -}}
 {{- toYaml $notes -}}
 {{- end -}}
+
+{{/* The tolerations of a part that stays running. Kubernetes leaves a pod on a lost node for five minutes; whoever names
+the key of a lost node decides that alone. */}}
+{{- define "estimatesync.tolerations" -}}
+{{- $own := . -}}
+{{- $all := list -}}
+{{- range $own -}}{{- $all = append $all (.key | default "") -}}{{- end -}}
+{{- range tuple "node.kubernetes.io/not-ready" "node.kubernetes.io/unreachable" -}}
+{{- if not (or (has . $all) (has "" $all)) -}}
+{{- $own = append $own (dict "key" . "operator" "Exists" "effect" "NoExecute" "tolerationSeconds" 30) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $own -}}
+{{- end -}}

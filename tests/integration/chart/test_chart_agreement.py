@@ -52,7 +52,12 @@ def read_environment(rendered: Any, part: str) -> Reading:
 
 
 def test_the_operator_of_a_default_release_is_the_operator_of_the_default_settings(render: Callable[..., Any]) -> None:
-    bare = {"NAMESPACE": "estimates", "POD_NAME": "pod", "SYNC_IMAGE": "estimatesync-sync:0.1.0"}
+    bare = {
+        "NAMESPACE": "estimates",
+        "POD_NAME": "pod",
+        "RELEASE_NAME": "release",
+        "SYNC_IMAGE": "estimatesync-sync:0.1.0",
+    }
     names = {"SYNC_SERVICE_ACCOUNT": "release-estimatesync-sync"}
     names["SYNC_CREDENTIALS_SECRET"] = "release-estimatesync-credentials"
 

@@ -138,10 +138,11 @@ def test_the_definition_outlives_the_release_unless_one_says_otherwise(render: C
     assert render({"crd": {"enabled": False}}).list("CustomResourceDefinition") == []
 
 
-def test_the_operator_is_never_two(render: Callable[..., Any]) -> None:
+def test_a_single_operator_ends_before_the_next_and_keeps_no_node(render: Callable[..., Any]) -> None:
     spec = render().find("Deployment", "-operator")["spec"]
 
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert "topologySpreadConstraints" not in spec["template"]["spec"]
     assert [each["metadata"]["name"] for each in render().list("PodDisruptionBudget")] == ["release-estimatesync-api"]
 
 
@@ -178,6 +179,41 @@ def test_an_account_has_the_annotations_of_the_new_and_of_the_old_name(render: C
     account = render({part: values}).find("ServiceAccount", f"-{part}")
 
     assert account["metadata"]["annotations"] == {"a": "1", "b": "3"}
+
+
+def test_of_two_operators_one_is_always_there(render: Callable[..., Any]) -> None:
+    chart = render({"operator": {"replicas": 2}})
+    spec, budget = chart.find("Deployment", "-operator")["spec"], chart.find("PodDisruptionBudget", "-operator")["spec"]
+
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]) == (2, {"maxSurge": 1, "maxUnavailable": 0})
+    assert (budget["maxUnavailable"], budget["selector"]) == (1, spec["selector"])
+    spread = [each["topologyKey"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
+    assert spread == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+
+
+LOST_NODE = {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 30}
+
+
+@pytest.mark.parametrize("part", ["api", "operator"])
+@pytest.mark.parametrize(
+    ("tolerations", "seconds"),
+    [
+        pytest.param([], LOST_NODE, id="by default"),
+        pytest.param([{"key": "batch", "operator": "Exists"}], {"batch": None, **LOST_NODE}, id="besides another"),
+        pytest.param(
+            [{"key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 5}],
+            {"node.kubernetes.io/not-ready": 5, "node.kubernetes.io/unreachable": 30},
+            id="as one says",
+        ),
+        pytest.param([{"operator": "Exists"}], {None: None}, id="everything"),
+    ],
+)
+def test_a_lost_node_is_left_soon(
+    render: Callable[..., Any], part: str, tolerations: list[dict[str, Any]], seconds: dict[str | None, int | None]
+) -> None:
+    pod = render({part: {"tolerations": tolerations}}).find("Deployment", f"-{part}")["spec"]["template"]["spec"]
+
+    assert {each.get("key"): each.get("tolerationSeconds") for each in pod["tolerations"]} == seconds
 
 
 def test_an_autoscaler_decides_the_replicas_alone(render: Callable[..., Any]) -> None:

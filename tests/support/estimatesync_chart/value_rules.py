@@ -167,6 +167,7 @@ RULES: Final[dict[str, Schema]] = {
     "settings.ttlSecondsAfterFinished": _bounds(operator.TTL_SECONDS_AFTER_FINISHED),
     "settings.progressSeconds": _bounds(operator.PROGRESS_SECONDS),
     "api.replicas": _between(1, 100),
+    "operator.replicas": _between(1, 10),
     "api.workers": _bounds(api.WEB_CONCURRENCY),
     "api.port": _PORT,
     "api.drainSeconds": _between(0, 120),
