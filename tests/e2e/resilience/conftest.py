@@ -226,6 +226,8 @@ class World:
             for request in list(self.proxy.requests)
             if request.method == "POST"
             and request.path.endswith("/jobs")
+            # What is only checked at the start is not stored.
+            and "dryRun" not in request.query
             and request.is_done
             and name in read_labels(request)
         ]
