@@ -80,6 +80,21 @@ def format_unshown(count: int, estimates: int, fields: str) -> str:
     return f"⚠️ [SYNC] Not shown by Attic Tech, so kept as it is stored: {fields} ({count} of {estimates} estimates)"
 
 
+def format_asking_for_absent(absent: int) -> str:
+    """What is stored and was not listed is asked for by its ids."""
+    return f"🔍 [SYNC] Asking for {absent} stored estimates that were not listed..."
+
+
+def format_deleted(deleted: int) -> str:
+    """They are not there when they are asked for by their ids."""
+    return f"🗑️ [SYNC] No longer at Attic Tech: {deleted} estimates, to be marked as deleted"
+
+
+def format_unmarked(why: str) -> str:
+    """Estimates are not shown, and may be there all the same."""
+    return f"⚠️ [SYNC] No estimate is marked as deleted: {why}"
+
+
 def format_complete_as_of(instant: str) -> str:
     """The closing pass has proved it: by Attic Tech's clock nothing up to this instant is missing."""
     return f"🔒 [SYNC] Nothing is missing up to {instant}, by the clock of Attic Tech"

@@ -62,6 +62,7 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         unshown: what Attic Tech does not show; None when that is nothing.
         mode: how it was done, where only changes were asked for; None otherwise.
         whole_because: why everything was read, where only changes were asked for.
+        unmarked_because: why no estimate was marked as deleted, although some were not shown; part of a sentence.
         complete_as_of: by Attic Tech's clock, when the closing pass began: nothing in the range up to it is missing;
             absent where its clock does not show.
     """
@@ -76,10 +77,11 @@ class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     unshown: UnshownFields | None = None
     mode: Mode | None = None
     whole_because: str | None = None
+    unmarked_because: str | None = None
     error: ResultError | None = None
 
 
-_AMONG_THE_COUNTS: Final = ("unshown", "mode", "whole_because")
+_AMONG_THE_COUNTS: Final = ("unshown", "mode", "whole_because", "unmarked_because")
 _REASON_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 
 
@@ -87,6 +89,7 @@ class _WrittenCounts(Results, frozen=True, kw_only=True, rename="camel"):
     unshown: UnshownFields | msgspec.UnsetType = msgspec.UNSET
     mode: Mode | msgspec.UnsetType = msgspec.UNSET
     whole_because: str | msgspec.UnsetType = msgspec.UNSET
+    unmarked_because: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _WrittenResult(SyncResult, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

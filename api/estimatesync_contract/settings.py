@@ -371,6 +371,23 @@ SYNC_MIN_ESTIMATES: Final = IntegerSetting(
     minimum=0,
     maximum=1_000_000,
 )
+MARK: Final = "mark"
+SYNC_DELETIONS: Final = ChoiceSetting(
+    name=env.SYNC_DELETIONS,
+    meaning="`mark`: a sync asks once more for stored estimates of its days that Attic Tech does not list, and sets "
+    "`deleted_at` of those that are gone; `off`: they stay as they are",
+    default="off",
+    choices=("off", MARK),
+)
+SYNC_MAX_DELETED_PERCENT: Final = IntegerSetting(
+    name=env.SYNC_MAX_DELETED_PERCENT,
+    meaning="Share of the stored estimates of its days that a sync may mark as deleted; with more, it marks none and "
+    "says so. One may always be",
+    default="5",
+    unit="percent",
+    minimum=0,
+    maximum=100,
+)
 SYNC_LOGIN_RETRY: Final = TextSetting(
     name=env.SYNC_LOGIN_RETRY,
     meaning="Any text, such as today's date. Once Attic Tech has refused a login, no sync tries the same credentials "

@@ -120,6 +120,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unchanged_estimates: Annotated[Count, Meta(description="Those of the updated that were equal already.")] = 0
     skipped_estimates: Annotated[Count, Meta(description="Estimates that cannot be stored; the log names them.")] = 0
     total_processed: Annotated[Count, Meta(description="New and updated together.")] = 0
+    deleted_estimates: (
+        Annotated[Count, Meta(description="Estimates marked as deleted; absent where they are not looked for.")]
+        | UnsetType
+    ) = UNSET
     previous_total_fetched: (
         Annotated[Count, Meta(description="Estimates that the sync before had read, of as many days up to about here.")]
         | UnsetType

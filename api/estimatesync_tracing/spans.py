@@ -39,6 +39,7 @@ class SpanName(StrEnum):
     LOGIN = "login"
     FETCH_PAGE = "fetch page"
     FETCH_CHANGES = "fetch changes"
+    FETCH_IDS = "fetch ids"
     CONNECT = "connect database"
     COPY = "copy rows"
     MERGE = "merge"

@@ -182,6 +182,7 @@ def _create_sync(
         max_skipped_percent=settings.max_skipped_percent,
         max_unshown_percent=settings.max_unshown_percent,
         min_estimates=settings.min_estimates,
+        max_deleted_percent=settings.max_deleted_percent,
         credentials=Credentials(
             url=settings.attic_tech_url,
             email=settings.attic_tech_email,
@@ -245,6 +246,7 @@ def _write_result(environment: Mapping[str, str], log: Log, outcome: StoredRun |
         unshown=stored.unshown,
         mode=stored.mode if is_of_changes else None,
         whole_because=stored.whole_because,
+        unmarked_because=stored.unmarked_because,
         error=error,
     )
     path = parse_result_path(environment)

@@ -21,7 +21,10 @@ from estimatesync_contract.settings import (
     DATABASE_URL,
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
+    MARK,
+    SYNC_DELETIONS,
     SYNC_LOGIN_RETRY,
+    SYNC_MAX_DELETED_PERCENT,
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
@@ -132,6 +135,7 @@ SYNC_SETTINGS: Final = (
     *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
     *(SYNC_MODE, SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
     *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
+    *(SYNC_DELETIONS, SYNC_MAX_DELETED_PERCENT),
     *(SYNC_MIN_ESTIMATES, SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY),
     *(ATTIC_TECH_URL, ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD),
     *(DATABASE_URL, DATABASE_PARAMETERS, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
@@ -157,6 +161,7 @@ class Settings:
         selects_fields: whether just the fields that become columns are asked for.
         login_retry: a person's word to try refused credentials once more, by any change.
         min_estimates: fewer than so many are taken for a fault of what Attic Tech shows.
+        max_deleted_percent: of the stored estimates, how many may be marked as deleted; None: none are looked for.
         max_page_bytes: of a page, unpacked.
         database_wait_seconds: how long a database that cannot be reached is waited for at the start.
         attic_tech_url: without a trailing slash.
@@ -174,6 +179,7 @@ class Settings:
     max_skipped_percent: int
     max_unshown_percent: int
     min_estimates: int
+    max_deleted_percent: int | None
     max_page_bytes: int
     selects_fields: bool
     login_retry: str
@@ -207,6 +213,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         max_skipped_percent=reader.read(SYNC_MAX_SKIPPED_PERCENT),
         max_unshown_percent=reader.read(SYNC_MAX_UNSHOWN_PERCENT),
         min_estimates=reader.read(SYNC_MIN_ESTIMATES),
+        max_deleted_percent=_read_max_deleted_percent(reader),
         selects_fields=reader.read(SYNC_SELECT_FIELDS),
         login_retry=reader.read(SYNC_LOGIN_RETRY),
         max_page_bytes=reader.read(SYNC_MAX_PAGE_MEGABYTES) * 1_000_000,
@@ -261,6 +268,11 @@ def _read_database_url(reader: SettingsReader) -> str:
     except ValueError as error:
         reader.faults.append(f"{DATABASE_URL.name} with {DATABASE_PARAMETERS.name} {error}")
         return ""
+
+
+def _read_max_deleted_percent(reader: SettingsReader) -> int | None:
+    percent = reader.read(SYNC_MAX_DELETED_PERCENT)
+    return percent if reader.read(SYNC_DELETIONS) == MARK else None
 
 
 def _read_range(reader: SettingsReader) -> DateRange:

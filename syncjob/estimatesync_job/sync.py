@@ -27,11 +27,12 @@ from estimatesync_job.core.errors import (
 from estimatesync_job.core.page_plan import PagePlan
 from estimatesync_job.core.ports import EstimateStore, Log, OpenSource, OpenStore, Source, StoredRun, Transferred
 from estimatesync_job.core.refused_login import check_refusal
+from estimatesync_job.deletions import find_deletions
 from estimatesync_job.transfer import Transfer, read_pages
 
 
 class Sync:
-    """One run, from the login to the commit.
+    """One run, from the login to the commit; with `max_deleted_percent` it marks what is gone, up to that share.
 
     Attributes:
         stored: what this sync has stored; None until that is certain, and never unset.
@@ -50,6 +51,7 @@ class Sync:
         credentials: Credentials,
         min_estimates: int = 0,
         mode: Mode = Mode.WHOLE,
+        max_deleted_percent: int | None = None,
     ) -> None:
         self.stored: StoredRun | None = None
         self._open_source: Final = open_source
@@ -60,6 +62,7 @@ class Sync:
         self._max_skipped_percent: Final = max_skipped_percent
         self._max_unshown_percent: Final = max_unshown_percent
         self._min_estimates: Final = min_estimates
+        self._max_deleted_percent: Final = max_deleted_percent
         self._credentials: Final = credentials
         self._mode: Final = mode
 
@@ -90,6 +93,7 @@ class Sync:
                 transferred = await self._transfer(source, store)
                 if not transferred.base:
                     self._require_estimates(transferred.records)
+                    transferred = await self._find_deletions(source, store, transferred)
                 self.stored = await self._merge(store, transferred)
             else:
                 self._log.write("already_stored", "🔁 [SYNC] An earlier process of this sync has stored its estimates")
@@ -119,6 +123,12 @@ class Sync:
                 f"{self._min_estimates}. Nothing was stored; check what the account of ATTIC_TECH_EMAIL may read, and "
                 "ATTIC_TECH_URL. If there are so few, lower SYNC_MIN_ESTIMATES."
             )
+
+    async def _find_deletions(self, source: Source, store: EstimateStore, transferred: Transferred) -> Transferred:
+        if self._max_deleted_percent is None:
+            return transferred
+        deletions = await find_deletions(source, store, log=self._log, max_percent=self._max_deleted_percent)
+        return msgspec.structs.replace(transferred, deletions=deletions)
 
     def _build_refusal(self, error: CredentialsRefusedError) -> RefusedLogin:
         salt = secrets.token_bytes(SALT_BYTES)

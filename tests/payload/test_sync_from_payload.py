@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import Mode
@@ -197,3 +198,47 @@ def test_a_wrong_password_is_named_until_the_account_is_locked_and_then_the_lock
     )
     assert "not-this-one" not in "".join(run.output for run in wrong)
     check(unlocked)
+
+
+MARK = {"SYNC_DELETIONS": "mark", "DATABASE_SCHEMA": "marked"}
+
+
+@pytest.mark.parametrize("selects_fields", ["false", "true"])
+@pytest.mark.parametrize("version", ["payload", "payload_2"])
+def test_what_is_deleted_is_marked_and_nothing_else(
+    syncs: Any, version: str, selects_fields: str, request: pytest.FixtureRequest
+) -> None:
+    served: RunningPayload = request.getfixturevalue(version)
+    settings = MARK | {"SYNC_SELECT_FIELDS": selects_fields}
+
+    with PayloadClient(served, WORKER) as client:
+        first = syncs.run(served, **settings)
+        gone = sorted(read_stored(syncs.database_url, "marked"))[5:8]
+        for number in gone:
+            client.delete(ESTIMATES, number)
+        second = syncs.run(served, **settings)
+
+    assert (first.exit_code, second.exit_code) == (0, 0), second.output
+    assert (first.result.results.deleted_estimates, second.result.results.deleted_estimates) == (0, 3), second.output
+    assert read_deleted(syncs.database_url) == gone
+
+
+def test_nothing_that_is_there_is_marked_while_people_work(
+    syncs: Any, payload: RunningPayload, worker: PayloadClient, at_work: AtWork
+) -> None:
+    with at_work(15):
+        runs = [syncs.run(payload, **MARK) for _ in range(3)]
+    last = syncs.run(payload, **MARK)
+
+    assert [(run.exit_code, run.result.unmarked_because) for run in (*runs, last)] == [(0, None)] * 4
+    there = {document["id"] for document in worker.read_all(ESTIMATES, depth=0)}
+    assert there.isdisjoint(read_deleted(syncs.database_url))
+    assert read_stored(syncs.database_url, "marked").keys() - there == {*read_deleted(syncs.database_url)}
+
+
+def read_deleted(database_url: str) -> list[int]:
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT attic_tech_estimate_id FROM marked.estimates WHERE deleted_at IS NOT NULL ORDER BY 1"
+        )
+        return [number for (number,) in rows]

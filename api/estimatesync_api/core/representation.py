@@ -144,6 +144,9 @@ class ResultsBody(Body, frozen=True, kw_only=True):
     unchanged_estimates: Annotated[int, Meta(ge=0, description="How many of the updated were equal already.")]
     skipped_estimates: Count
     total_processed: Count
+    deleted_estimates: Annotated[
+        Count | None, Meta(description="How many were marked as deleted; null where none are looked for.")
+    ]
     previous_total_fetched: Annotated[
         Count | None, Meta(description="What the sync before had fetched, of as many days up to about these.")
     ]

@@ -67,6 +67,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     updated_estimates: int = 0
     unchanged_estimates: int = 0
     skipped_estimates: int = 0
+    deleted_estimates: int | None = None
     previous_total_fetched: int | None = None
 
 

@@ -114,7 +114,8 @@ def _format_results(results: Results) -> str:
     text = f"New: {results.new_estimates}, Updated: {results.updated_estimates}"
     if results.unchanged_estimates:
         text += f" ({results.unchanged_estimates} of them unchanged)"
-    return text + (f", Skipped: {results.skipped_estimates}" if results.skipped_estimates else "")
+    text += f", Skipped: {results.skipped_estimates}" if results.skipped_estimates else ""
+    return text + (f", Deleted: {results.deleted_estimates}" if results.deleted_estimates else "")
 
 
 def _format_progress(progress: Progress) -> str:

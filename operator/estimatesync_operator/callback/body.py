@@ -25,6 +25,8 @@ class _Results(msgspec.Struct, frozen=True, kw_only=True):
     new_estimates: int
     updated_estimates: int
     total_processed: int
+    deleted_estimates: int | msgspec.UnsetType = msgspec.UNSET
+    """Only where deletions are marked, and there always."""
 
 
 class _DateRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +69,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
         event=_EVENT,
         timestamp=format_timestamp(status.completion_time),
         status="success" if error is None else "error",
-        results=_build_results(status.results if error is None else None),
+        results=_build_results(status.results or Results(), has_succeeded=error is None),
         date_range=_build_date_range(status),
         performance=_build_performance(status.duration_seconds or 0),
         error=error,
@@ -90,14 +92,16 @@ def _build_mode(sync: EstimateSync) -> str | None:
     return sync.status.mode.lower() if sync.status.mode else None
 
 
-def _build_results(results: Results | None) -> _Results:
+def _build_results(results: Results, *, has_succeeded: bool) -> _Results:
     """A sync is all or nothing, so one that did not succeed reports zeros."""
-    counts = results or Results()
+    looked = results.deleted_estimates is not msgspec.UNSET
+    counts = results if has_succeeded else Results(deleted_estimates=0 if looked else msgspec.UNSET)
     return _Results(
         total_fetched=counts.total_fetched,
         new_estimates=counts.new_estimates,
         updated_estimates=counts.updated_estimates,
         total_processed=counts.total_processed,
+        deleted_estimates=counts.deleted_estimates,
     )
 
 

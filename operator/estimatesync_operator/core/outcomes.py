@@ -154,6 +154,10 @@ def _succeed(result: SyncResult) -> Outcome:
     message = f"New: {counts.new_estimates}, Updated: {counts.updated_estimates}"
     if counts.skipped_estimates:
         message += f", Skipped: {counts.skipped_estimates}"
+    if counts.deleted_estimates:
+        message += f", Deleted: {counts.deleted_estimates}"
+    if result.unmarked_because:
+        message += f". No estimate was marked as deleted: {result.unmarked_because}"
     if (before := counts.previous_total_fetched) and counts.total_fetched < before / 2:
         message += f". Attic Tech has shown {counts.total_fetched} estimates, and {before} the time before"
     if result.mode is Mode.CHANGES:
@@ -173,6 +177,13 @@ def _succeed(result: SyncResult) -> Outcome:
         # A program of an earlier version does not say, and knows nothing else.
         mode=result.mode or Mode.WHOLE,
     )
+
+
+def count_deletions(outcome: Outcome) -> Outcome:
+    """Count none where nobody has counted: what a callback holds must not depend on how a sync has ended."""
+    if outcome.results.deleted_estimates is not msgspec.UNSET:
+        return outcome
+    return msgspec.structs.replace(outcome, results=msgspec.structs.replace(outcome.results, deleted_estimates=0))
 
 
 def _judge_missing_result(job: JobObservation) -> Outcome:

@@ -22,6 +22,7 @@ from estimatesync_operator.core.outcomes import (
     Outcome,
     compute_end,
     compute_give_up,
+    count_deletions,
     fail,
     find_success,
     judge_unnoticed_failure,
@@ -46,6 +47,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_active_syncs: int
     time_zone: ZoneInfo
     environment: str
+    marks_deletions: bool = False
+    """Whether each callback says how many estimates were marked as deleted."""
     progress_interval: timedelta
     stuck_limit: timedelta
     """How long a blocker may stand, and how long a job may take to end."""
@@ -254,6 +257,8 @@ def _compute_blocked_tick(sync: EstimateSync, now: datetime, settings: Reconcile
 
 
 def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:
+    if settings.marks_deletions:
+        outcome = count_deletions(outcome)
     status = lifecycle.compute_final_status(
         sync, outcome, now=now, job=seen.job, environment=settings.environment, has_target=seen.has_target, log=seen.log
     )

@@ -24,6 +24,7 @@ from estimatesync_contract.tls_trust import UNREADABLE
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
 from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
+from estimatesync_job.core.deletions import FoundIds
 from estimatesync_job.core.errors import (
     ConfigurationError,
     SourceInvalidError,
@@ -32,19 +33,23 @@ from estimatesync_job.core.errors import (
 )
 from estimatesync_job.core.pages import (
     CLOSING_PAGE,
+    IDS_PAGE,
     FetchedPage,
     PageBody,
     compute_later,
     find_differences,
     format_place,
+    map_ids,
     map_page,
 )
 from estimatesync_job.core.ports import Log
 from estimatesync_job.core.queries import (
     FIELDS_QUERY,
     ChangesQuery,
+    IdsQuery,
     PageQuery,
     build_changes_query,
+    build_ids_query,
     build_page_query,
 )
 from estimatesync_job.core.responses import (
@@ -90,7 +95,7 @@ class _Request:
         page: its place as people see it.
         number: the page's for Attic Tech, if it has one.
         parameters: its query string.
-        is_whole: whether it names no fields, even where others do.
+        is_whole: whether it names none of the fields that become columns, even where others do.
     """
 
     page: int
@@ -210,17 +215,36 @@ class AtticTech:
             self._names_fields = False
         return fetched
 
+    async def fetch_ids(self, query: IdsQuery) -> FoundIds:
+        """Request estimates by their ids.
+
+        Raises:
+            SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
+        """
+        parameters = build_ids_query(query)
+        request = _Request(page=IDS_PAGE, number=None, parameters=parameters, is_whole=True)
+        try:
+            answer = await self._ask_with_valid_token(request)
+        except SourceInvalidError:
+            # A server may refuse to be asked for the ids alone, as it may refuse to be asked for other fields.
+            whole = {name: value for name, value in parameters.items() if not name.startswith("select")}
+            answer = await self._ask_with_valid_token(replace(request, parameters=whole))
+        return map_ids(answer.content, limit=int(parameters["limit"]))
+
     async def _fetch_with_valid_token(self, request: _Request) -> FetchedPage:
+        return self._map_page(request, await self._ask_with_valid_token(request))
+
+    async def _ask_with_valid_token(self, request: _Request) -> _Answer:
         while True:
             try:
-                fetched = await self._fetch_once(request)
+                answer = await self._ask_once(request)
             except _StaleTokenError as stale:
                 await self._renew(stale, request.page)
             else:
                 self._has_listed, self._vain_renewals = True, 0
-                return fetched
+                return answer
 
-    async def _fetch_once(self, request: _Request) -> FetchedPage:
+    async def _ask_once(self, request: _Request) -> _Answer:
         what = format_place(request.page)
         return await self._retries.run(what[0].upper() + what[1:], lambda: self._request_page(request))
 
@@ -252,15 +276,17 @@ class AtticTech:
         request = self._client.build_request("POST", LOGIN_PATH, json=credentials)
         return parse_token(await self._exchange(request, max_bytes=_MAX_LOGIN_BYTES, advice=_LOGIN_ADVICE))
 
-    async def _request_page(self, asked: _Request) -> FetchedPage:
+    async def _request_page(self, asked: _Request) -> _Answer:
         # A login is quicker than any page, so it would set a measure that no page meets.
         async with self._limiter.slot():
             await self._retries.wait_while_paused()
             token = self._token
             try:
-                answer = await self._send_in_either_way(asked, token)
+                return await self._send_in_either_way(asked, token)
             except TokenRefusedError as refusal:
                 raise _StaleTokenError(token, refusal) from refusal
+
+    def _map_page(self, asked: _Request, answer: _Answer) -> FetchedPage:
         return map_page(
             answer.content,
             page=asked.page,

@@ -30,6 +30,7 @@ from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTabl
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
 from estimatesync_job.core.base import MAX_WHOLE_AGE, EarlierSync, compute_settings_digest
 from estimatesync_job.core.database_errors import build_database_error
+from estimatesync_job.core.deletions import WITNESSES, Absent, Deletions
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.rows import Row
@@ -282,6 +283,15 @@ class PostgresStore:
         columns = {name: count for name, count in counts.items() if name}
         return Staged(estimates=estimates, unshown=UnshownCounts(estimates=counts.get(None, 0), columns=columns))
 
+    async def fetch_absent(self) -> Absent:
+        """Compare what is stored as of the range with what is staged."""
+        bounds = self._settings.day_bounds
+        parameters = {"start": bounds.start, "end": bounds.end, "witnesses": WITNESSES}
+        with self._working():
+            cursor = await self._connection.execute(read_sql("read_absent"), parameters)
+            estimates, absent, witnesses = await cursor.fetchone() or (0, [], [])
+        return Absent(estimates=estimates, ids=tuple(absent), witnesses=tuple(witnesses))
+
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge what is staged and commit, unless another process of the same sync was faster."""
         await self._end_copy()
@@ -329,6 +339,7 @@ class PostgresStore:
 
     async def _fetch_merged_run(self, transferred: Transferred) -> StoredRun | None:
         base = transferred.base
+        deletions = transferred.deletions or Deletions()
         return await self._fetch_run(
             "merge_estimates",
             sync_uid=self._settings.sync_uid,
@@ -351,6 +362,9 @@ class PostgresStore:
             ask_again=list(transferred.ask_again),
             hidden_columns=list(base.hidden if base else transferred.hidden),
             no_base_because=transferred.no_base_because,
+            marks_deletions=transferred.deletions is not None,
+            gone=list(deletions.ids),
+            unmarked_because=deletions.unmarked_because,
         )
 
     @contextmanager
@@ -394,7 +408,7 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
     if row is None:
         return None
     fetched, new, updated, unchanged, skipped, unshown, processed, *others = row
-    complete_as_of, skipped_ids, unshown_fields, previous, mode, whole_because = others
+    complete_as_of, skipped_ids, unshown_fields, previous, mode, whole_because, deleted, unmarked_because = others
     results = Results(
         total_fetched=fetched,
         new_estimates=new,
@@ -403,6 +417,7 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
         skipped_estimates=skipped,
         total_processed=processed,
         previous_total_fetched=msgspec.UNSET if previous is None else previous,
+        deleted_estimates=msgspec.UNSET if deleted is None else deleted,
     )
     return StoredRun(
         results=results,
@@ -411,6 +426,7 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
         unshown=UnshownFields(estimates=unshown, fields=tuple(unshown_fields)) if unshown else None,
         mode=Mode(mode),
         whole_because=whole_because,
+        unmarked_because=unmarked_because,
     )
 
 

@@ -16,6 +16,7 @@ from estimatesync_tracing.log_fields import SPAN_ID, TRACE_ID
 from estimatesync_tracing.spans import Attribute, Span, SpanKind, SpanName, Tracer
 
 from estimatesync_job.core.base import EarlierSync
+from estimatesync_job.core.deletions import Absent, FoundIds
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.ports import (
     EstimateStore,
@@ -29,7 +30,7 @@ from estimatesync_job.core.ports import (
     Transferred,
     Unshown,
 )
-from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.queries import ChangesQuery, IdsQuery, PageQuery
 from estimatesync_job.core.rows import Row
 
 
@@ -67,6 +68,12 @@ class TracedSource:
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
         with self._tracer.span(SpanName.FETCH_CHANGES, kind=SpanKind.CLIENT) as span:
             return _note_page(span, await self._source.fetch_changes(query))
+
+    async def fetch_ids(self, query: IdsQuery) -> FoundIds:
+        with self._tracer.span(SpanName.FETCH_IDS, kind=SpanKind.CLIENT) as span:
+            found = await self._source.fetch_ids(query)
+            span.note({Attribute.RECORDS: len(found.ids)})
+            return found
 
 
 class TracedStore:
@@ -108,6 +115,9 @@ class TracedStore:
 
     async def finish_staging(self, *, hidden: Sequence[str], broken: Sequence[int]) -> Staged:
         return await self._store.finish_staging(hidden=hidden, broken=broken)
+
+    async def fetch_absent(self) -> Absent:
+        return await self._store.fetch_absent()
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         with self._tracer.span(SpanName.MERGE, kind=SpanKind.CLIENT) as span:

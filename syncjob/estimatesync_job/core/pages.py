@@ -9,12 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
+from estimatesync_job.core.deletions import FoundIds
 from estimatesync_job.core.errors import SourceInvalidError
+from estimatesync_job.core.fields import is_plain_number
 from estimatesync_job.core.rows import RecordId, RecordProblem, Row, map_records, parse_record_id
 from estimatesync_job.core.unshown import Path
 
 CLOSING_PAGE: Final = 0
 """Stands in for the page number of a closing pass's response."""
+
+IDS_PAGE: Final = -1
+"""Stands in for the page number of an answer about ids."""
 
 
 class PageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -116,7 +121,7 @@ def map_page(
         page=page,
         limit=limit,
         total_pages=body.total_pages,
-        has_more=bool(body.has_next_page) or len(body.docs) >= _find_limit(body, limit),
+        has_more=_has_more(body, limit),
         size_bytes=size_bytes,
         seconds=seconds,
         rows=rows,
@@ -162,6 +167,23 @@ def _read_versions(page: FetchedPage) -> Mapping[tuple[int, datetime | None], Ro
     return {(row.attic_tech_estimate_id, row.at_updated_date): row for row in page.rows}
 
 
+def map_ids(body: PageBody, *, limit: int) -> FoundIds:
+    """Read which estimates an answer shows, whatever else it shows of them.
+
+    Raises:
+        SourceInvalidError: It contains what has no id that a row can have.
+    """
+    ids = [parse_record_id(raw) for raw in body.docs]
+    numbers = [int(identity) for identity in ids if identity is not None and is_plain_number(str(identity))]
+    if len(numbers) < len(ids):
+        raise SourceInvalidError("Attic Tech was asked for estimates by their ids, and sent some without.")
+    return FoundIds(ids=frozenset(numbers), is_whole=not _has_more(body, limit))
+
+
+def _has_more(body: PageBody, limit: int) -> bool:
+    return bool(body.has_next_page) or len(body.docs) >= _find_limit(body, limit)
+
+
 def _find_limit(body: PageBody, limit: int) -> int:
     """Find how many records there can be: a server may give fewer than are requested, and says so."""
     return min(limit, body.limit) if isinstance(body.limit, int) and body.limit > 0 else limit
@@ -199,6 +221,8 @@ def is_below(identity: RecordId, bound: RecordId | None) -> bool:
 
 def format_place(page: int) -> str:
     """Name a response for a person."""
+    if page == IDS_PAGE:
+        return "the question for deleted estimates"
     return "the closing pass" if page == CLOSING_PAGE else f"page {page}"
 
 

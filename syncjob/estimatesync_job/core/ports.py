@@ -12,8 +12,9 @@ from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results, UnshownFields
 
 from estimatesync_job.core.base import EarlierSync
+from estimatesync_job.core.deletions import Absent, Deletions, FoundIds
 from estimatesync_job.core.pages import FetchedPage
-from estimatesync_job.core.queries import ChangesQuery, PageQuery
+from estimatesync_job.core.queries import ChangesQuery, IdsQuery, PageQuery
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import UnshownCounts
 
@@ -47,6 +48,10 @@ class Source(Protocol):
         """Request what a closing pass asks for, and map its records."""
         ...
 
+    async def fetch_ids(self, query: IdsQuery) -> FoundIds:
+        """Request estimates by their ids, whenever they were changed."""
+        ...
+
 
 class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a sync has stored.
@@ -60,6 +65,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
         skipped_ids: the records that were left out because they cannot become rows, the first few of them.
         mode: whether all of its days were read, or what had changed.
         whole_because: why all were, where only changes were asked for.
+        unmarked_because: why no estimate was marked as deleted, although some were not shown; part of a sentence.
     """
 
     results: Results
@@ -69,6 +75,7 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     complete_as_of: datetime | None = None
     skipped_ids: tuple[str, ...] = ()
     unshown: UnshownFields | None = None
+    unmarked_because: str | None = None
 
 
 Unshown = Mapping[int, tuple[str, ...]]
@@ -97,6 +104,7 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
         highest_id: an id below which none is still to appear; None where none is known.
         ask_again: the ids of broken estimates, which the next sync asks for.
         no_base_because: why no later sync may rest on this one; None where one may.
+        deletions: what is gone; None where it was not looked for.
     """
 
     pages: int
@@ -111,6 +119,7 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
     highest_id: int | None = None
     ask_again: tuple[int, ...] = ()
     no_base_because: str | None = None
+    deletions: Deletions | None = None
 
 
 class EstimateStore(Protocol):
@@ -164,6 +173,10 @@ class EstimateStore(Protocol):
             hidden: the columns that no record shows.
             broken: the ids of the broken ones.
         """
+        ...
+
+    async def fetch_absent(self) -> Absent:
+        """Read which estimates are stored as of the range and are not staged, after `finish_staging`."""
         ...
 
     async def merge(self, transferred: Transferred) -> StoredRun:

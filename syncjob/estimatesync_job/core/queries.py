@@ -119,6 +119,12 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
     above: RecordId | None = None
 
 
+class IdsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for these estimates, whenever they were changed."""
+
+    ids: tuple[int, ...]
+
+
 def build_page_query(query: PageQuery, *, bounds: DayBounds) -> Mapping[str, str]:
     """Build the query string of one page of the range."""
     return {
@@ -145,6 +151,18 @@ def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[st
             for number, branch in enumerate(_build_branches(query, bounds))
             for condition, value in branch.items()
         },
+    }
+
+
+def build_ids_query(query: IdsQuery) -> Mapping[str, str]:
+    """Build the query string that asks for estimates by their ids, with room for one more: what fills it may be cut."""
+    return {
+        "limit": str(len(query.ids) + 1),
+        "page": "1",
+        "depth": "0",
+        "sort": SORT,
+        "where[id][in]": ",".join(map(str, query.ids)),
+        "select[id]": "true",
     }
 
 

@@ -67,7 +67,7 @@ SELECT CASE WHEN EXISTS (
                     estimate.discount, estimate.final_price_after_taxes,
                     estimate.attic_tech_hours, estimate.crew_notes, estimate.payment_method, estimate.at_created_date,
                     estimate.at_updated_date,
-                    branch.name, sales_person.name, estimate_status.name
+                    branch.name, sales_person.name, estimate_status.name, estimate.deleted_at
                 ) IS DISTINCT FROM (
                     staging.name, staging.customer_name, staging.customer_email, staging.customer_phone,
                     staging.customer_address,
@@ -75,7 +75,7 @@ SELECT CASE WHEN EXISTS (
                     staging.discount, staging.final_price_after_taxes,
                     staging.attic_tech_hours, staging.crew_notes, staging.payment_method, staging.at_created_date,
                     staging.at_updated_date,
-                    staging.branch_name, staging.sales_person_name, staging.status_name
+                    staging.branch_name, staging.sales_person_name, staging.status_name, NULL
                 )
         )
         ELSE 0

@@ -36,7 +36,7 @@ source AS MATERIALIZED (
                 estimate.discount, estimate.final_price_after_taxes,
                 estimate.attic_tech_hours, estimate.crew_notes, estimate.payment_method, estimate.at_created_date,
                 estimate.at_updated_date,
-                estimate.branch_id, estimate.sales_person_id, estimate.status_id
+                estimate.branch_id, estimate.sales_person_id, estimate.status_id, estimate.deleted_at
             ) IS DISTINCT FROM (
                 staging.name, staging.customer_name, staging.customer_email, staging.customer_phone,
                 staging.customer_address,
@@ -44,7 +44,7 @@ source AS MATERIALIZED (
                 staging.discount, staging.final_price_after_taxes,
                 staging.attic_tech_hours, staging.crew_notes, staging.payment_method, staging.at_created_date,
                 staging.at_updated_date,
-                branches.id, sales_persons.id, statuses.id
+                branches.id, sales_persons.id, statuses.id, NULL
             )
         )
 ),
@@ -74,7 +74,7 @@ changed AS (
         name, customer_name, customer_email, customer_phone, customer_address,
         price, retail_cost, final_price, sub_service_retail_cost, discount, final_price_after_taxes,
         attic_tech_hours, crew_notes, payment_method, at_created_date, at_updated_date,
-        branch_id, sales_person_id, status_id,
+        branch_id, sales_person_id, status_id, deleted_at,
         last_synced_at, last_sync_uid
     ) = ROW (
         source.name, source.customer_name, source.customer_email, source.customer_phone, source.customer_address,
@@ -82,7 +82,7 @@ changed AS (
         source.final_price_after_taxes,
         source.attic_tech_hours, source.crew_notes, source.payment_method, source.at_created_date,
         source.at_updated_date,
-        source.branch_id, source.sales_person_id, source.status_id,
+        source.branch_id, source.sales_person_id, source.status_id, NULL,
         statement_timestamp(), %(sync_uid)s
     )
     FROM source
@@ -90,18 +90,30 @@ changed AS (
         estimate.id = source.stored_id
     RETURNING 1
 ),
+deleted AS (
+    UPDATE estimate
+    SET (deleted_at, last_synced_at, last_sync_uid) = ROW (statement_timestamp(), statement_timestamp(), %(sync_uid)s)
+    WHERE
+        attic_tech_estimate_id = ANY(%(gone)s::bigint[])
+        AND deleted_at IS NULL
+        -- What another sync has written since this transaction began, it has seen.
+        AND last_synced_at < transaction_timestamp()
+    RETURNING 1
+),
 counts AS MATERIALIZED (
     SELECT
         (SELECT count(*) FROM staging) AS processed,
         (SELECT count(*) FROM inserted) AS inserted,
-        (SELECT count(*) FROM changed) AS changed
+        (SELECT count(*) FROM changed) AS changed,
+        (SELECT count(*) FROM deleted) AS deleted
 )
 INSERT INTO sync_run (
     uid, sync_name, start_date, end_date,
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, committed_at, complete_as_of,
     skipped_estimates, skipped_ids, unshown_estimates, unshown_fields, previous_total_fetched,
     mode, whole_because, base_uid, whole_uid, range_start, range_end, settings_digest, highest_id, ask_again,
-    hidden_columns, no_base_because
+    hidden_columns, no_base_because,
+    deleted_estimates, unmarked_because
 )
 SELECT
     %(sync_uid)s, %(sync_name)s, %(start_date)s, %(end_date)s,
@@ -121,9 +133,11 @@ SELECT
     ),
     %(mode)s, %(whole_because)s, %(base_uid)s, coalesce(%(whole_uid)s, %(sync_uid)s), %(range_start)s, %(range_end)s,
     sha256(convert_to(%(sync_uid)s || %(settings_digest)s, 'UTF8')), %(highest_id)s, %(ask_again)s::bigint[],
-    %(hidden_columns)s::text[], %(no_base_because)s
+    %(hidden_columns)s::text[], %(no_base_because)s,
+    CASE WHEN %(marks_deletions)s THEN deleted END, %(unmarked_because)s
 FROM counts
 RETURNING
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates,
     unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields, previous_total_fetched,
-    mode, whole_because
+    mode, whole_because,
+    deleted_estimates, unmarked_because

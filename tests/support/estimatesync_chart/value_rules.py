@@ -200,6 +200,8 @@ RULES: Final[dict[str, Schema]] = {
     "sync.maxSkippedPercent": _bounds(shared.SYNC_MAX_SKIPPED_PERCENT),
     "sync.maxUnshownPercent": _bounds(shared.SYNC_MAX_UNSHOWN_PERCENT),
     "sync.minEstimates": _bounds(shared.SYNC_MIN_ESTIMATES),
+    "sync.deletions": _choices(shared.SYNC_DELETIONS),
+    "sync.maxDeletedPercent": _bounds(shared.SYNC_MAX_DELETED_PERCENT),
     "sync.maxPageMegabytes": _bounds(shared.SYNC_MAX_PAGE_MEGABYTES),
     "sync.concurrency": _bounds(operator.SYNC_CONCURRENCY),
     "sync.pageSize": _between(0, operator.SYNC_PAGE_SIZE.maximum),

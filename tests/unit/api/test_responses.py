@@ -87,6 +87,7 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
             "unchanged_estimates": 3,
             "skipped_estimates": 0,
             "total_processed": 1609,
+            "deleted_estimates": None,
             "previous_total_fetched": None,
         },
         "callback": {

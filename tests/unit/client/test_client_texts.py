@@ -75,6 +75,11 @@ def test_control_characters_are_taken_out_and_signs_stay() -> None:
             id="skipped ones",
         ),
         pytest.param(
+            {"results": {"new_estimates": 1, "updated_estimates": 2, "deleted_estimates": 3}},
+            "New: 1, Updated: 2, Deleted: 3",
+            id="deleted ones",
+        ),
+        pytest.param(
             {"status": "failed", "reason": "LoginFailed", "message": "Login failed"},
             "LoginFailed: Login failed",
             id="failure",

@@ -38,6 +38,8 @@ FIELDS_OF_0_1_0 = {"syncUid", "dateRange", "results", "seconds", "pages", "compl
         {"unshown": UnshownFields(estimates=3, fields=("branch",))},
         {"mode": Mode.CHANGES},
         {"mode": Mode.WHOLE, "whole_because": "the last sync of the whole range is a week old"},
+        {"results": Results(deleted_estimates=3)},
+        {"results": Results(deleted_estimates=0), "unmarked_because": "too many are not shown"},
     ],
 )
 def test_one_version_reads_what_the_program_of_another_wrote(new: dict[str, Any]) -> None:

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import Mode
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 from estimatesync_operator.callback.body import UnfinishedSyncError, build_callback_body
+from msgspec import UNSET, UnsetType
 
 SEED_SUCCESS = (
     b'{"event":"sync_estimates_completed","timestamp":"2025-10-16T14:15:30.000Z","status":"success",'
@@ -85,6 +86,27 @@ def test_error_has_zeros_and_the_cause(succeeded: EstimateSync, phase: Phase, me
         "results": ZEROS,
         "performance": {"duration_seconds": 12, "duration_minutes": 0.2},
     }
+
+
+@pytest.mark.parametrize(
+    ("phase", "deleted", "expected"),
+    [
+        pytest.param(Phase.SUCCEEDED, 3, 3, id="some"),
+        pytest.param(Phase.SUCCEEDED, 0, 0, id="none"),
+        pytest.param(Phase.FAILED, 0, 0, id="failed"),
+        pytest.param(Phase.SUCCEEDED, UNSET, None, id="not looked for"),
+        pytest.param(Phase.FAILED, UNSET, None, id="not looked for, and failed"),
+    ],
+)
+def test_deletions_are_counted_wherever_they_are_marked(
+    succeeded: EstimateSync, phase: Phase, deleted: int | UnsetType, expected: int | None
+) -> None:
+    results = Results(total_fetched=1609, deleted_estimates=deleted)
+
+    body = json.loads(build_callback_body(replace_status(succeeded, phase=phase, results=results)))
+
+    assert body["results"].get("deleted_estimates") == expected
+    assert ("deleted_estimates" in body["results"]) == (expected is not None)
 
 
 def test_every_key_is_there_even_when_nothing_is_known(succeeded: EstimateSync) -> None:

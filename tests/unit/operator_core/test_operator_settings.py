@@ -38,6 +38,8 @@ def test_two_settings_are_enough() -> None:
         "SYNC_MAX_SKIPPED_PERCENT": "1",
         "SYNC_MAX_UNSHOWN_PERCENT": "20",
         "SYNC_MIN_ESTIMATES": "0",
+        "SYNC_DELETIONS": "off",
+        "SYNC_MAX_DELETED_PERCENT": "5",
         "SYNC_MAX_PAGE_MEGABYTES": "100",
         "SYNC_SELECT_FIELDS": "false",
         "SYNC_LOGIN_RETRY": "",
@@ -234,3 +236,11 @@ def test_tolerations_that_are_not_a_list_are_a_fault() -> None:
 
     (fault,) = reader.faults
     assert fault.startswith("SYNC_TOLERATIONS must be a JSON list")
+
+
+@pytest.mark.parametrize(("given", "marks"), [("mark", True), ("off", False), ("", False)])
+def test_callbacks_count_deletions_where_the_program_marks_them(given: str, *, marks: bool) -> None:
+    settings = _read(SYNC_DELETIONS=given)
+
+    assert settings.reconciler.marks_deletions is marks
+    assert settings.job.environment["SYNC_DELETIONS"] == ("mark" if marks else "off")

@@ -92,6 +92,25 @@ def test_a_success_says_how_it_was_done(
 
 
 @pytest.mark.parametrize(
+    ("deleted", "because", "message"),
+    [
+        pytest.param(3, None, "New: 45, Updated: 1564, Deleted: 3", id="some"),
+        pytest.param(0, None, "New: 45, Updated: 1564", id="none"),
+        pytest.param(
+            0, "it is odd", "New: 45, Updated: 1564. No estimate was marked as deleted: it is odd", id="in doubt"
+        ),
+    ],
+)
+def test_a_success_says_what_is_gone(make_sync: MakeSync, deleted: int, because: str | None, message: str) -> None:
+    results = Results(new_estimates=45, updated_estimates=1564, deleted_estimates=deleted)
+    days = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
+    result = SyncResult(sync_uid="uid-a", date_range=days, results=results, seconds=1.0, unmarked_because=because)
+    job = JobObservation(state=JobState.SUCCEEDED, termination_message=build_result_bytes(result).decode())
+
+    assert compute_outcome(job, make_sync("a")).message == message
+
+
+@pytest.mark.parametrize(
     ("fetched", "previous", "words"),
     [
         pytest.param(

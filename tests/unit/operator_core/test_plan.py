@@ -7,8 +7,8 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER
-from estimatesync_contract.result import ResultError
-from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
+from estimatesync_contract.result import ResultError, SyncResult, build_result_bytes
+from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -16,12 +16,14 @@ from estimatesync_contract.status import (
     ConditionStatus,
     Phase,
     QueuePlace,
+    Results,
     build_progress,
 )
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.outcomes import compute_end
 from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Seen, build_plan
 from estimatesync_operator.core.queue_order import QueueDecision
+from msgspec import UNSET, UnsetType
 
 MakeSync = Callable[..., EstimateSync]
 Finished = Callable[..., JobObservation]
@@ -613,3 +615,41 @@ def test_progress_is_shown_with_the_next_reading_in_mind(
     assert plan.status is not None
     assert plan.status.progress == progress
     assert plan.requeue_after == timedelta(milliseconds=500)
+
+
+@pytest.mark.parametrize(
+    ("marks", "results", "deleted"),
+    [
+        pytest.param(True, Results(deleted_estimates=3), 3, id="marked"),
+        pytest.param(True, Results(), 0, id="by a version that marks nothing"),
+        pytest.param(True, None, 0, id="failed"),
+        pytest.param(False, Results(), UNSET, id="off"),
+        pytest.param(False, None, UNSET, id="off, and failed"),
+        pytest.param(False, Results(deleted_estimates=3), 3, id="switched off while it ran"),
+    ],
+)
+def test_where_deletions_are_marked_each_end_counts_them(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    *,
+    marks: bool,
+    results: Results | None,
+    deleted: int | UnsetType,
+) -> None:
+    days = DateRange(start=NOW.date(), end=NOW.date())
+    error = None if results else ResultError(reason=Reason.LOGIN_FAILED, message="no", retryable=False)
+    result = SyncResult(sync_uid="uid-a", date_range=days, results=results or Results(), seconds=1.0, error=error)
+    state = JobState.SUCCEEDED if results else JobState.FAILED
+    job = _job(state, termination_message=build_result_bytes(result).decode(), exit_code=0 if results else 20)
+
+    plan = build_plan(
+        make_sync("a", **running),
+        Seen(job=job),
+        now=NOW,
+        settings=msgspec.structs.replace(settings, marks_deletions=marks),
+    )
+
+    assert plan.status is not None
+    assert plan.status.results is not None
+    assert plan.status.results.deleted_estimates == deleted

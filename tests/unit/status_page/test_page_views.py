@@ -356,6 +356,13 @@ def test_a_sync_that_wants_no_callback_announces_none(make_sync: Make, english: 
             False,
             id="succeeded, with something to compare to",
         ),
+        pytest.param(
+            "succeeded",
+            {"results": Results(total_fetched=7, updated_estimates=7, unchanged_estimates=7, deleted_estimates=2)},
+            ["Fetched: 7", "New: 0", "Updated: 7", "Of these, unchanged: 7", "Skipped: 0", "Deleted: 2"],
+            False,
+            id="succeeded, and something is gone",
+        ),
         pytest.param("failed", {"progress": PAGE}, [], False, id="failed: nothing is stored"),
     ],
 )

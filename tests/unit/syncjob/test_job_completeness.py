@@ -21,15 +21,17 @@ import httpx
 import msgspec
 import pytest
 from estimatesync_contract.refused_login import Credentials, RefusedLogin
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Results
 from estimatesync_job.adapters.attic_tech import AtticTech
 from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.closing_pass import GAPS_PER_QUERY, PassPolicy
+from estimatesync_job.core.deletions import Absent, Deletions, FoundIds
 from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
 from estimatesync_job.core.ports import Level, Source, Staged, StoredRun, Transferred, Unshown
-from estimatesync_job.core.queries import OVERLAP, ChangesQuery, PageQuery
+from estimatesync_job.core.queries import OVERLAP, ChangesQuery, IdsQuery, PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
 from estimatesync_job.core.rows import Row
 from estimatesync_job.settings import parse_settings
@@ -141,6 +143,9 @@ class World:
         last_pass_began: how many states had been seen when a pass last began from the top.
         given: records in the answers to these.
         passing: what may have been in the range for a moment: edited, or created no later than shortly after its end.
+        living: for each request what was there then, in the range or not.
+        asked_for_ids: which requests were for estimates by their ids.
+        lost: what was deleted, and may be restored under its id.
     """
 
     story: Story
@@ -157,6 +162,9 @@ class World:
     days_on: timedelta = timedelta(0)
     script: Sequence[tuple[timedelta, Sequence[Event]]] = ()
     earlier_requests: int = 0
+    living: list[set[int]] = field(default_factory=list)
+    asked_for_ids: list[int] = field(default_factory=list)
+    lost: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = Random(self.story.seed)  # noqa: S311 - an order, not a secret
@@ -203,6 +211,7 @@ class World:
         self.seen_states.append(
             (self.clock, {record["id"]: int(record["crew_notes"]) for record in records if self._is_in_range(record)})
         )
+        self.living.append({record["id"] for record in records})
 
     def _let_things_happen(self, request: Request) -> None:
         number = len(self.sample.requests) - 1 - self.earlier_requests
@@ -210,6 +219,8 @@ class World:
             self.passes_began.append(len(self.seen_states))
             if "where%5Bid%5D%5Bless_than%5D" not in request.query_string:
                 self.last_pass_began = len(self.seen_states)
+        if "%5Bin%5D" in request.query_string:
+            self.asked_for_ids.append(len(self.seen_states))
         step, events = self.script[number] if number < len(self.script) else (timedelta(seconds=1), ())
         self.clock += step
         for event in events:
@@ -228,6 +239,10 @@ class World:
             long_ago = self.story.clock - timedelta(days=20 + event.target % 40)
             self._insert(self._pick_new_id(), created_at=long_ago, updated_at=long_ago)
             return
+        if event.kind == "restore":
+            if self.lost:
+                self.sample.store.insert(self.lost.pop(event.target % len(self.lost)))
+            return
         wanted = [
             record for record in self.sample.store.read_all() if self._is_in_range(record) != (event.kind == "enter")
         ]
@@ -235,6 +250,7 @@ class World:
             return
         record_id = sorted(record["id"] for record in wanted)[event.target % len(wanted)]
         if event.kind == "delete":
+            self.lost.append(self.sample.store.read(record_id))
             self.sample.store.delete(record_id)
             self.deleted.add(record_id)
         elif event.kind == "backdate":
@@ -301,6 +317,7 @@ class Table:
     stored: int = 0
     earlier: EarlierSync | None = None
     transferred: Transferred | None = None
+    known: frozenset[int] = frozenset()
 
     @property
     def staged(self) -> int:
@@ -334,6 +351,14 @@ class Table:
         assert hidden is not None
         assert not broken
         return Staged(estimates=len({row.attic_tech_estimate_id for row in self.rows[self.stored :]}))
+
+    async def write_failed_run(self, error: ResultError) -> None:
+        raise AssertionError(error)
+
+    async def fetch_absent(self) -> Absent:
+        read = sorted(self.versions, reverse=True)
+        absent = sorted(self.known - self.versions.keys(), reverse=True)
+        return Absent(estimates=len(self.known), ids=tuple(absent), witnesses=(*read[:5], *read[5:][-4:]))
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         self.transferred = transferred
@@ -378,6 +403,9 @@ class WithoutClosingPass:
             first=None, last=None,
         )  # fmt: skip
 
+    async def fetch_ids(self, query: IdsQuery) -> FoundIds:
+        return await self.source.fetch_ids(query)
+
 
 def open_source(world: World) -> AbstractAsyncContextManager[AtticTech]:
     chosen = parse_settings({
@@ -412,10 +440,15 @@ def plan_story(story: Story) -> PagePlan:
 
 
 def run_story(
-    story: Story, change: Callable[[Any], AbstractAsyncContextManager[Source]] = lambda opening: opening
+    story: Story,
+    change: Callable[[Any], AbstractAsyncContextManager[Source]] = lambda opening: opening,
+    *,
+    max_deleted_percent: int | None = None,
+    stored_before: Callable[[World], frozenset[int]] = lambda _: frozenset(),
 ) -> tuple[World, Table, StoredRun]:
     world, table = World(story), Table()
-    return world, table, run_sync(world, table, change)
+    table.known = stored_before(world)
+    return world, table, run_sync(world, table, change, max_deleted_percent=max_deleted_percent)
 
 
 def run_sync(
@@ -423,6 +456,8 @@ def run_sync(
     table: Table,
     change: Callable[[Any], AbstractAsyncContextManager[Source]] = lambda opening: opening,
     mode: Mode = Mode.WHOLE,
+    *,
+    max_deleted_percent: int | None = None,
 ) -> StoredRun:
     sync = Sync(
         open_source=change(open_source(world)),
@@ -434,6 +469,7 @@ def run_sync(
         max_unshown_percent=0,
         credentials=Credentials(url="http://sample.example", email="", password="", retry=""),
         mode=mode,
+        max_deleted_percent=max_deleted_percent,
     )
     asyncio.run(sync.run())
     assert sync.stored
@@ -499,6 +535,80 @@ def test_without_its_closing_pass_a_sync_loses_estimates() -> None:
     story = find(STORIES, loses, settings=settings(MANY, phases=[Phase.generate]))
 
     check(story)
+
+
+GHOSTS: Final = frozenset({1001, 1002, 1003})
+"""Stored once, and gone since: above all ids that there are."""
+
+
+def list_stored(world: World) -> frozenset[int]:
+    """List what an earlier sync of the range has stored: all that is there, and the ghosts."""
+    (_, versions), *_ = world.seen_states
+    return GHOSTS | versions.keys()
+
+
+def mark(story: Story, *, max_percent: int = 100) -> tuple[World, Table, Deletions]:
+    world, table, _ = run_story(story, max_deleted_percent=max_percent, stored_before=list_stored)
+    assert table.transferred is not None
+    assert table.transferred.deletions is not None
+    return world, table, table.transferred.deletions
+
+
+KINDS: Final = ("delete", "delete", "restore", "restore", "edit", "insert", "import", "backdate")
+CLEARANCES: Final = st.builds(
+    lambda story, script: Story(**(vars(story) | {"script": script})),
+    STORIES,
+    st.lists(
+        st.tuples(
+            STEPS, st.lists(st.builds(Event, kind=st.sampled_from(KINDS), target=st.integers(0, 60)), max_size=4)
+        ),
+        max_size=40,
+    ),
+)
+
+
+@MANY
+@given(story=CLEARANCES)
+def test_what_is_there_whenever_it_is_asked_for_is_never_marked_as_deleted(story: Story) -> None:
+    """Whatever is deleted, restored, edited out of the range or hidden from the listing meanwhile."""
+    world, table, deletions = mark(story)
+
+    asked = [world.living[number] for number in world.asked_for_ids]
+    assert [number for number in deletions.ids if all(number in living for living in asked)] == []
+    assert world.asked_for_ids == [] or min(world.asked_for_ids) > world.last_pass_began
+    if not deletions.unmarked_because:
+        since = world.living[world.last_pass_began - 1 :]
+        gone = {number for number in list_stored(world) if not any(number in living for living in since)}
+        # What was read before it was deleted is the next sync's.
+        assert gone - table.versions.keys() <= {*deletions.ids}
+
+
+def test_a_sync_that_does_not_ask_by_ids_takes_for_deleted_what_has_left_the_range() -> None:
+    """The story that the one above tells apart: without its question, what is absent from the listing is not gone."""
+    leave = Event(kind="edit", target=2)
+    story = tell({0: leave}, clock=CLOCKS[2], page_size=100)
+
+    world, _, deletions = mark(story)
+
+    absent = list_stored(world) - set(world.seen_states[-1][1])
+    assert {*deletions.ids} == GHOSTS < absent
+
+
+@pytest.mark.parametrize(
+    ("max_percent", "ids", "because"),
+    [
+        pytest.param(100, 3, None, id="all"),
+        pytest.param(34, 3, None, id="just as many"),
+        pytest.param(33, 0, "at least 3 of 9 stored estimates are not shown any more", id="too many"),
+    ],
+)
+def test_no_more_is_marked_than_the_bound_allows(max_percent: int, ids: int, because: str | None) -> None:
+    story = tell({0: Event(kind="insert")}, page_size=100)
+
+    _, _, deletions = mark(story, max_percent=max_percent)
+
+    assert len(deletions.ids) == ids
+    assert (deletions.unmarked_because or "")[: len(because or "")] == (because or "")
 
 
 AGES: Final = (timedelta(days=5),)

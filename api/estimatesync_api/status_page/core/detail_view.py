@@ -35,6 +35,7 @@ _COUNTS: Final = (
     ("updated_estimates", "counts.updated"),
     ("unchanged_estimates", "counts.unchanged"),
     ("skipped_estimates", "counts.skipped"),
+    ("deleted_estimates", "counts.deleted"),
     ("previous_total_fetched", "counts.previous"),
 )
 _MAX_SQUARES: Final = 240

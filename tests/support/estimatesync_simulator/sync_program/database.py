@@ -15,6 +15,7 @@ from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.status import Results
 from estimatesync_job.core.base import EarlierSync
+from estimatesync_job.core.deletions import Absent
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.rows import Row
@@ -143,6 +144,10 @@ class Transaction:
         dropped = {*broken} if hidden is not None else set()
         self._staged[:] = [row for row in self._staged if row.attic_tech_estimate_id not in dropped]
         return Staged(estimates=len({row.attic_tech_estimate_id for row in self._staged}))
+
+    async def fetch_absent(self) -> Absent:
+        """Nothing: here deletions are not looked for."""
+        return Absent(estimates=len(self._database.estimates), ids=())
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Commit, which nothing interrupts; where its outcome is unknown, look for it over a new connection."""

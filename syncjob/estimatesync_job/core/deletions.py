@@ -1,0 +1,100 @@
+"""Which stored estimates are gone from Attic Tech, and when an answer is believed that does not show them.
+
+What is stored as of the range and was not read has been deleted, or edited out of the range, or is hidden for now. Each
+is asked for by its id, without days, next to some that have just been read: whatever an answer does not show is gone
+only if it shows these. docs/completeness.md holds the argument; `deletions` does the asking.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+IDS_PER_QUERY: Final = 100
+"""In some 2 KB of a query string, and a few hundred KB of an answer by a server that shows whole estimates."""
+
+WITNESSES: Final = 9
+"""Estimates that have just been read, from the highest id to the lowest. Each question names every fourth of them, the
+first one those at both ends, so that a list that is cut short is noticed."""
+_STRIDE: Final = 4
+
+MAX_VAIN: Final = 3
+"""Answers in a row that say nothing, as while estimates are deleted that were to be seen."""
+
+
+class AbsenceDoubtedError(Exception):
+    """What is not shown may be there all the same; the message says why, as part of a sentence."""
+
+
+class Absent(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database has of the range.
+
+    Attributes:
+        estimates: all that count as living.
+        ids: those of them that were not read.
+        witnesses: ids of some that were, the highest and the lowest among them.
+    """
+
+    estimates: int
+    ids: tuple[int, ...]
+    witnesses: tuple[int, ...] = ()
+
+
+class Deletions(msgspec.Struct, frozen=True, kw_only=True):
+    """What to mark as deleted.
+
+    Attributes:
+        ids: of these estimates.
+        unmarked_because: why none is marked, although some were not shown; part of a sentence.
+    """
+
+    ids: tuple[int, ...] = ()
+    unmarked_because: str | None = None
+
+
+class FoundIds(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer shows: these estimates, and whether it is all that it has to show."""
+
+    ids: frozenset[int]
+    is_whole: bool
+
+
+def plan_batches(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Split what is to be asked for into questions."""
+    for number in range(0, len(ids), IDS_PER_QUERY):
+        yield tuple(ids[number : number + IDS_PER_QUERY])
+
+
+def choose_witnesses(absent: Absent, attempt: int) -> frozenset[int]:
+    """Choose the estimates that the answer to a question must show.
+
+    Raises:
+        AbsenceDoubtedError: There are none.
+    """
+    if not absent.witnesses:
+        raise AbsenceDoubtedError("Attic Tech shows no estimate of these days at all")
+    return frozenset(absent.witnesses[attempt % min(_STRIDE, len(absent.witnesses)) :: _STRIDE])
+
+
+def check_found(found: FoundIds, *, asked: frozenset[int]) -> None:
+    """Make sure that a server keeps to the ids that it is asked for.
+
+    Raises:
+        AbsenceDoubtedError: It shows others.
+    """
+    if not found.ids <= asked:
+        raise AbsenceDoubtedError("Attic Tech does not keep to the ids that it is asked for (where[id][in])")
+
+
+def check_bound(gone: int, absent: Absent, *, max_percent: int) -> None:
+    """Refuse to believe that too many are gone; that a single one is, can always be.
+
+    Raises:
+        AbsenceDoubtedError: There are too many.
+    """
+    if gone > 1 and gone * 100 > absent.estimates * max_percent:
+        raise AbsenceDoubtedError(
+            f"at least {gone} of {absent.estimates} stored estimates are not shown any more, and "
+            f"SYNC_MAX_DELETED_PERCENT allows {max_percent} %. Check what the account of ATTIC_TECH_EMAIL may read; if "
+            "they are deleted, raise it for one sync"
+        )

@@ -1,0 +1,70 @@
+"""Finds out which stored estimates are gone from Attic Tech, after a sync has read everything that there is.
+
+`sync` calls it where deletions are marked, before the merge that marks them. `core.deletions` decides what to believe.
+"""
+
+from estimatesync_contract import log_lines
+
+from estimatesync_job.core.deletions import (
+    MAX_VAIN,
+    AbsenceDoubtedError,
+    Absent,
+    Deletions,
+    check_bound,
+    check_found,
+    choose_witnesses,
+    plan_batches,
+)
+from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SourceUnavailableError
+from estimatesync_job.core.ports import EstimateStore, Log, Source
+from estimatesync_job.core.queries import IdsQuery
+
+
+async def find_deletions(source: Source, store: EstimateStore, *, log: Log, max_percent: int) -> Deletions:
+    """Ask for what is stored and was not read; where that is answered in doubt, nothing counts as deleted.
+
+    What has been read is right in any case, so that no doubt keeps it from being stored.
+
+    Raises:
+        SyncError: The database cannot say what is stored.
+    """
+    absent = await store.fetch_absent()
+    if not absent.ids:
+        return Deletions()
+    message = log_lines.format_asking_for_absent(len(absent.ids))
+    log.write("asking_for_absent", message, absent=len(absent.ids))
+    try:
+        gone = await _find_gone(source, absent, max_percent=max_percent)
+    except (AbsenceDoubtedError, LoginFailedError, SourceInvalidError, SourceUnavailableError) as doubt:
+        why = str(doubt).rstrip(".")
+        log.write("unmarked", log_lines.format_unmarked(why), level="warning", absent=len(absent.ids))
+        return Deletions(unmarked_because=why)
+    if gone:
+        log.write("deleted", log_lines.format_deleted(len(gone)), deleted=len(gone))
+    return Deletions(ids=gone)
+
+
+async def _find_gone(source: Source, absent: Absent, *, max_percent: int) -> tuple[int, ...]:
+    gone: list[int] = []
+    for batch in plan_batches(absent.ids):
+        gone += await _ask(source, absent, batch)
+        check_bound(len(gone), absent, max_percent=max_percent)
+    return tuple(gone)
+
+
+async def _ask(source: Source, absent: Absent, batch: tuple[int, ...]) -> list[int]:
+    """Ask for these until an answer says all: it is whole, and shows what must be there."""
+    unseen, attempt, vain = frozenset(batch), 0, 0
+    while unseen:
+        witnesses = choose_witnesses(absent, attempt)
+        asked = unseen | witnesses
+        found = await source.fetch_ids(IdsQuery(ids=tuple(sorted(asked, reverse=True))))
+        check_found(found, asked=asked)
+        left = unseen - found.ids
+        if found.is_whole and witnesses <= found.ids:
+            return sorted(left)
+        vain = vain + 1 if left == unseen else 0
+        if vain == MAX_VAIN:
+            raise AbsenceDoubtedError("Attic Tech does not show estimates by their ids that it has just listed")
+        unseen, attempt = left, attempt + 1
+    return []
