@@ -22,7 +22,7 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.result import ExitCode
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec, SecretKeyRef
+from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode, SecretKeyRef
 from estimatesync_tracing.settings import HEADERS
 
 from estimatesync_operator.core.job_template import AddedMetadata, JobTemplate
@@ -119,7 +119,7 @@ def build_sample_manifest(settings: JobSettings, namespace: str) -> dict[str, An
     """Build the Job of a sync that there is not, with all that one may have: to be judged, never to be stored."""
     metadata = Metadata(name="sample", namespace=namespace, uid="00000000-0000-0000-0000-000000000000")
     day = date(2025, 1, 1)
-    sync = EstimateSync(metadata=metadata, spec=EstimateSyncSpec(page_size=100))
+    sync = EstimateSync(metadata=metadata, spec=EstimateSyncSpec(mode=Mode.CHANGES, page_size=100))
     return build_job_manifest(sync, DateRange(start=day, end=day), settings, traceparent="00-0-0-00")
 
 

@@ -106,6 +106,23 @@ def test_a_sync_applied_with_kubectl_runs_like_a_posted_one(scenario: Any) -> No
     assert scenario.wait_callback("by-hand")["results"]["total_processed"] == 230
 
 
+def test_changes_are_read_on_top_of_the_whole_sync_before(scenario: Any) -> None:
+    whole = scenario.post().json()["sync_id"]
+    assert scenario.wait_finished(whole)["status"]["mode"] == "Whole"
+
+    answer = scenario.post(json={"mode": "changes"}).json()
+
+    name = answer["sync_id"]
+    sync = scenario.wait_finished(name)
+    assert answer["mode"] == sync["spec"]["mode"].lower() == "changes"
+    assert (sync["status"]["phase"], sync["status"]["mode"]) == ("Succeeded", "Changes")
+    assert sync["status"]["message"].endswith("Only what had changed was read")
+    assert sync["status"]["results"]["newEstimates"] == 0
+    assert scenario.wait_callback(name)["mode"] == "changes"
+    assert "mode" not in scenario.wait_callback(whole)
+    assert scenario.count_estimates() == 230
+
+
 def test_what_a_spec_leaves_open_is_settled_by_the_deployment_and_stays(run_scenario: Any) -> None:
     operator = {"SYNC_CONCURRENCY": "3", "SYNC_PAGE_SIZE": "40", "SYNC_TIMEOUT_SECONDS": "900", "SYNC_MAX_RETRIES": "0"}
     with run_scenario(with_api=False, **operator) as scenario:

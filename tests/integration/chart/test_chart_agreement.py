@@ -125,7 +125,9 @@ def test_the_admission_policy_takes_every_variable_that_a_job_can_have(render: C
     }
     rendered = render({"admissionPolicy": {"enabled": True}, "network": network, "tracing": tracing, "sync": sync})
     operator, _ = read_settings(read_environment(rendered, "operator"))
-    small = msgspec.convert({"metadata": {"name": "a", "uid": "u"}, "spec": {"pageSize": 50}}, EstimateSync)
+    small = msgspec.convert(
+        {"metadata": {"name": "a", "uid": "u"}, "spec": {"mode": "Changes", "pageSize": 50}}, EstimateSync
+    )
     days = DateRange(start=date(2025, 9, 1), end=date(2025, 9, 2))
 
     job = build_job_manifest(small, days, operator.job, traceparent="00-1-1-01")
