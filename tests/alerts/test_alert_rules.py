@@ -22,7 +22,12 @@ def promtool() -> Path:
 
 
 def test_each_alert_fires_when_it_should_and_is_silent_when_all_is_well(promtool: Path, tmp_path: Path) -> None:
-    rules = RULES.read_text().replace("NAMESPACE", "estimates").replace("RUNBOOKS", "docs/alerts.md")
+    rules = (
+        RULES.read_text()
+        .replace("NAMESPACE", "estimates")
+        .replace("THRESHOLD", "0")
+        .replace("RUNBOOKS", "docs/alerts.md")
+    )
     (tmp_path / "rules.yaml").write_text(rules)
     shutil.copy(HERE / "alerts_test.yaml", tmp_path)
 

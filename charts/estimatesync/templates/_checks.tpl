@@ -75,6 +75,11 @@
 {{- end -}}
 {{- end -}}
 {{- range $part := tuple "api" "operator" "sync" -}}
+{{- $old := get $.Values.images (printf "%sDigest" $part) -}}
+{{- $new := (get $.Values $part).image.digest -}}
+{{- if and $old $new (ne $old $new) -}}
+{{- $faults = append $faults (printf "images.%sDigest: it is the old name of %s.image.digest, which says something else; remove it" $part $part) -}}
+{{- end -}}
 {{- $account := (get $.Values $part).serviceAccount -}}
 {{- if not (or $account.create $account.name) -}}
 {{- $faults = append $faults (printf "%s.serviceAccount.name: name the account that exists, or let the chart create one" $part) -}}
@@ -83,7 +88,13 @@
 {{- $faults = append $faults (printf "sync.serviceAccount.name: it is the account of %s, whose rights sync pods must not have" $part) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.ingress.enabled (not .Values.ingress.host) -}}
+{{- /* Go reads an unknown zone as UTC; where it has no zones at all, nothing is known. */ -}}
+{{- $day := toDate "2006-01-02" "2024-07-01" -}}
+{{- $isKnown := or (ne (dateInZone "MST" $day .Values.settings.timeZone) "UTC") (regexMatch "^(Etc/)?(UTC|UCT|Universal|Zulu)$" .Values.settings.timeZone) -}}
+{{- if and (ne (dateInZone "MST" $day "America/New_York") "UTC") (or (not $isKnown) (eq .Values.settings.timeZone "Local")) -}}
+{{- $faults = append $faults (printf "settings.timeZone: %s is not an IANA time zone; write America/New_York, for example" .Values.settings.timeZone) -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not (or .Values.ingress.host .Values.ingress.hosts)) -}}
 {{- $faults = append $faults "ingress.host: set the host name under which the API is published" -}}
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
@@ -108,15 +119,24 @@
 {{- $faults = append $faults "api.autoscaling.minReplicas: more than maxReplicas" -}}
 {{- end -}}
 {{- $resources := .resources | default dict -}}
-{{- if not (or ($resources.requests | default dict).cpu ($resources.limits | default dict).cpu) -}}
+{{- if and .autoscaling.targetCPUUtilizationPercentage (not (or ($resources.requests | default dict).cpu ($resources.limits | default dict).cpu)) -}}
 {{- $faults = append $faults "api.resources.requests.cpu: set it; the autoscaler measures utilization against it" -}}
 {{- end -}}
+{{- end -}}
+{{- if and (ne (toString .podDisruptionBudget.maxUnavailable) "") (has (toString .podDisruptionBudget.maxUnavailable) (list "0" "0%")) -}}
+{{- $faults = append $faults "api.podDisruptionBudget.maxUnavailable: set at least 1, or no node can be drained" -}}
+{{- end -}}
+{{- if and .service.loadBalancerClass (ne .service.type "LoadBalancer") -}}
+{{- $faults = append $faults "api.service.loadBalancerClass: only a Service of type LoadBalancer has one" -}}
+{{- end -}}
+{{- if and .service.externalTrafficPolicy (eq .service.type "ClusterIP") -}}
+{{- $faults = append $faults "api.service.externalTrafficPolicy: a Service of type ClusterIP has none" -}}
 {{- end -}}
 {{- $stay := int (trimSuffix "%" (toString .podDisruptionBudget.minAvailable)) -}}
 {{- if hasSuffix "%" (toString .podDisruptionBudget.minAvailable) -}}
 {{- $stay = div (add (mul $stay $least) 99) 100 -}}
 {{- end -}}
-{{- if and .podDisruptionBudget.enabled (gt $least 1) (ge (int $stay) $least) -}}
+{{- if and .podDisruptionBudget.enabled (eq (toString .podDisruptionBudget.maxUnavailable) "") (gt $least 1) (ge (int $stay) $least) -}}
 {{- $faults = append $faults (printf "api.podDisruptionBudget.minAvailable: set less than the %d replicas, or no node can be drained" $least) -}}
 {{- end -}}
 {{- end -}}

@@ -1,40 +1,74 @@
 {{/* 40 characters leave room for the longest of the endings. A release's name may have dots, a Service's may not. */}}
 {{- define "estimatesync.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains .Chart.Name .Release.Name -}}
+{{- else if contains $name .Release.Name -}}
 {{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "estimatesync.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
 {{- end -}}
 
 {{/* Pods are selected by these, and that stays: a Deployment's selector cannot change. Arguments: dict root part. */}}
 {{- define "estimatesync.selector" -}}
-app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/name: {{ .root.Values.nameOverride | default .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 
 {{- define "estimatesync.labels" -}}
-{{ include "estimatesync.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{ include "estimatesync.ownLabels" . }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- with .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* Arguments: dict root part digest. */}}
+{{- define "estimatesync.ownLabels" -}}
+{{ include "estimatesync.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end -}}
+
+{{/* Without the chart's version: a new chart alone replaces no pod. Arguments: dict root part. */}}
+{{- define "estimatesync.podLabels" -}}
+{{ include "estimatesync.ownLabels" . }}
+{{- with merge (dict) ((get .root.Values .part).podLabels | default dict) (.root.Values.commonLabels | default dict) }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Arguments: dict root part. */}}
 {{- define "estimatesync.image" -}}
 {{- $images := .root.Values.images -}}
-{{- $prefix := empty $images.registry | ternary "" (printf "%s/" (toString $images.registry | trimSuffix "/")) -}}
-{{- if .digest -}}
-{{- printf "%sestimatesync-%s@%s" $prefix .part .digest -}}
+{{- $own := (get .root.Values .part).image -}}
+{{- $registry := (.root.Values.global | default dict).imageRegistry | default $images.registry | default "" | trimSuffix "/" -}}
+{{- $name := printf "%s%s" (ternary "" (printf "%s/" $registry) (eq $registry "")) ($own.repository | default (printf "estimatesync-%s" .part)) -}}
+{{- $digest := $own.digest | default (get $images (printf "%sDigest" .part)) -}}
+{{- if $digest -}}
+{{- printf "%s@%s" $name $digest -}}
 {{- else -}}
-{{- printf "%sestimatesync-%s:%s" $prefix .part ($images.tag | default .root.Chart.AppVersion) -}}
+{{- printf "%s:%s" $name ($own.tag | default $images.tag | default .root.Chart.AppVersion) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Arguments: dict root part. */}}
+{{- define "estimatesync.pullPolicy" -}}
+{{- (get .root.Values .part).image.pullPolicy | default .root.Values.images.pullPolicy -}}
+{{- end -}}
+
+{{/* Names of the Secrets that images are pulled with, each given as a name or as an object with one; as a list. */}}
+{{- define "estimatesync.pullSecretNames" -}}
+{{- $names := list -}}
+{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) (.Values.images.pullSecrets | default list) -}}
+{{- if kindIs "string" . }}{{ $names = append $names . }}{{ else }}{{ $names = append $names .name }}{{ end -}}
+{{- end -}}
+{{- toJson (uniq $names) -}}
 {{- end -}}
 
 {{- define "estimatesync.keysSecret" -}}
@@ -73,28 +107,44 @@ DATABASE_URL: {{ ternary (printf "%s/%s" $database.name $database.key) (printf "
 {{- (get .root.Values .part).serviceAccount.name | default (printf "%s-%s" (include "estimatesync.fullname" .root) .part) -}}
 {{- end -}}
 
+{{/* OpenShift gives each namespace users of its own, and refuses others. Arguments: dict root security. */}}
 {{- define "estimatesync.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- ternary (omit .security "runAsUser" "runAsGroup" "fsGroup") .security (eq (include "estimatesync.isOpenShift" .root) "true") | toYaml -}}
 {{- end -}}
 
-{{- define "estimatesync.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
+{{- define "estimatesync.isOpenShift" -}}
+{{- $openshift := toString .Values.openshift -}}
+{{- ternary (.Capabilities.APIVersions.Has "security.openshift.io/v1" | toString) $openshift (eq $openshift "auto") -}}
 {{- end -}}
 
 {{- define "estimatesync.pullSecrets" -}}
-{{- with .Values.images.pullSecrets }}
+{{- with include "estimatesync.pullSecretNames" . | fromJsonArray }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . | quote }}
   {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What API and operator have in common: who a pod is, and where it runs. Arguments: dict root part grace. */}}
+{{- define "estimatesync.podSettings" -}}
+{{- $values := get .root.Values .part -}}
+serviceAccountName: {{ include "estimatesync.serviceAccount" . | quote }}
+enableServiceLinks: false
+{{- include "estimatesync.pullSecrets" .root }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+terminationGracePeriodSeconds: {{ ternary .grace $values.terminationGracePeriodSeconds (empty $values.terminationGracePeriodSeconds) | int }}
+securityContext: {{- include "estimatesync.podSecurity" (dict "root" .root "security" $values.podSecurityContext) | nindent 2 }}
+tolerations: {{- include "estimatesync.tolerations" $values.tolerations | nindent 2 }}
+{{- range $field := tuple "nodeSelector" "affinity" }}
+{{- with get $values $field }}
+{{ $field }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- with $values.initContainers }}
+initContainers: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
@@ -153,6 +203,13 @@ left out, as the API server does: whoever compares, such as Argo CD, would see a
 {{- toJson $ports -}}
 {{- end -}}
 
+{{/* The hosts of the Ingress, as a list: those of `hosts`, and the one of `host`. */}}
+{{- define "estimatesync.ingressHosts" -}}
+{{- $hosts := .Values.ingress.hosts | default list -}}
+{{- with .Values.ingress.host }}{{ $hosts = prepend $hosts (dict "host" .) }}{{ end -}}
+{{- toYaml $hosts -}}
+{{- end -}}
+
 {{/* How few replicas of the API there may be. */}}
 {{- define "estimatesync.leastReplicas" -}}
 {{- ternary .Values.api.autoscaling.minReplicas .Values.api.replicas .Values.api.autoscaling.enabled -}}
@@ -169,6 +226,11 @@ left out, as the API server does: whoever compares, such as Argo CD, would see a
 {{- range $part := tuple "api" "operator" "sync" -}}
 {{- if (get $.Values $part).serviceAccountAnnotations -}}
 {{- $notes = append $notes (printf "%s.serviceAccountAnnotations is %s.serviceAccount.annotations now" $part $part) -}}
+{{- end -}}
+{{- end -}}
+{{- range $part := tuple "api" "operator" "sync" -}}
+{{- if get $.Values.images (printf "%sDigest" $part) -}}
+{{- $notes = append $notes (printf "images.%sDigest is %s.image.digest now" $part $part) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $notes -}}

@@ -178,7 +178,7 @@ def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(
     troubles.product.stop_operator()
     spans = {"quiet": quiet, "troubled": troubled, "away": troubles.scrape()}
 
-    rules = (CHART / "files" / "alerts.yaml").read_text().replace("NAMESPACE", "estimates")
+    rules = (CHART / "files" / "alerts.yaml").read_text().replace("NAMESPACE", "estimates").replace("THRESHOLD", "0")
     (tmp_path / "rules.yaml").write_text(rules)
     series = sorted({each for samples in spans.values() for each in samples})
     inputs = [{"series": each, "values": build_values(spans, each)} for each in series]

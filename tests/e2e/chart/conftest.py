@@ -238,7 +238,8 @@ def release(
     release = Release(cluster, namespace, helm, values, tmp_path, pods_url)
     yield release
     release.helm("uninstall", "sync", "--wait", "--timeout=60s", "--ignore-not-found")
-    cluster.kubectl("delete", "customresourcedefinition", DEFINITION, "--ignore-not-found")
+    roles = [f"clusterrole/estimatesyncs-{name}" for name in ("view", "edit", "admin")]
+    cluster.kubectl("delete", f"customresourcedefinition/{DEFINITION}", *roles, "--ignore-not-found")
 
 
 @pytest.fixture

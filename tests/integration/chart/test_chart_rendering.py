@@ -598,10 +598,14 @@ REFUSALS = [
         id="rights for sync pods",
     ),
     pytest.param({"test": {"url": "sync.test"}}, "'/test/url'", id="a host for an address"),
-    pytest.param({"metrics": {"prometheusRule": {"runbookUrl": "a: b"}}}, "'/metrics/prometheusRule", id="no link"),
+    pytest.param({"metrics": {"prometheusRule": {"runbookUrl": "a b"}}}, "'/metrics/prometheusRule", id="no link"),
     pytest.param({"api": {"service": {"nodePort": 30080}}}, "set api.service.type to NodePort", id="a port of no node"),
     pytest.param({"api": {"autoscaling": BACKWARDS}}, "minReplicas: more than maxReplicas", id="more than at most"),
-    pytest.param({"api": {"autoscaling": ON, "resources": None}}, "autoscaler measures utilization", id="no measure"),
+    pytest.param(
+        {"api": {"autoscaling": {**ON, "targetCPUUtilizationPercentage": 80}, "resources": None}},
+        "autoscaler measures utilization",
+        id="no measure",
+    ),
     pytest.param({"api": {"podDisruptionBudget": {"minAvailable": 2}}}, "less than the 2 replicas", id="no drain"),
     pytest.param({"api": {"podDisruptionBudget": {"minAvailable": "51%"}}}, "less than the 2", id="no drain by half"),
     pytest.param(

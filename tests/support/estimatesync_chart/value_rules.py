@@ -36,6 +36,7 @@ _OWN_LABELS: Final = (
 )
 _MORE_LABELS: Final[Schema] = {**_LABELS, "properties": dict.fromkeys(_OWN_LABELS, False)}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_POSITIVE: Final[Schema] = {"type": "integer", "minimum": 1}
 # Those of sync pods, the API server would take with any misspelt field, and drop it.
 _TOLERATIONS: Final[Schema] = {
     "type": "array",
@@ -55,7 +56,42 @@ _VARIABLES: Final[Schema] = {
     },
 }
 _PORTS: Final[Schema] = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 65535}}
+_NETWORKS: Final[Schema] = {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}}
+_DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"}
 _DIGEST: Final[Schema] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
+_REGISTRY: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?$",
+}
+_REPOSITORY: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+/[a-z0-9][a-z0-9._-]*)?(/[a-z0-9][a-z0-9._-]*)*)?$",
+}
+_TAG: Final[Schema] = {"type": "string", "pattern": r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"}
+_NAMES_OR_OBJECTS: Final[Schema] = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            _NAMES["items"],
+            {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {"name": _NAMES["items"]},
+            },
+        ]
+    },
+}
+_LABEL_NAME: Final[Schema] = {"type": "string", "pattern": "^([a-z]([-a-z0-9]{0,28}[a-z0-9])?)?$"}
+_USER: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]}
+_PROBE: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        **dict.fromkeys(("periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold"), _POSITIVE),
+        "initialDelaySeconds": _COUNT,
+    },
+}
 _QUANTITY: Final[Schema] = {"type": "string", "pattern": r"^[0-9.]+(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"}
 # A number is read as its text.
 _AMOUNTS: Final[Schema] = {"type": "object", "additionalProperties": {"anyOf": [_QUANTITY, {"type": "number"}]}}
@@ -125,25 +161,70 @@ def _choices(setting: Setting[object]) -> Schema:
 
 
 _PORT: Final = _between(1, 65535)
+ALERTS: Final = (
+    *("EstimateSyncOperatorAbsent", "EstimateSyncDefect", "EstimateSyncQueueStuck", "EstimateSyncFailed"),
+    *("EstimateSyncCallbackFailed", "EstimateSyncCallbacksPending", "EstimateSyncSkippedEstimates"),
+    "EstimateSyncApiKeysFaulty",
+)
+"""A test compares them with the chart's file."""
+_ALERT: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "enabled": {"type": "boolean"},
+        "for": _DURATION,
+        "severity": TEXT,
+        "threshold": {"type": "number", "minimum": 0},
+    },
+}
 RULES: Final[dict[str, Schema]] = {
     "fullnameOverride": {"type": "string", "pattern": "^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$"},
     "commonLabels": _MORE_LABELS,
-    "images.registry": {
-        "type": "string",
-        "pattern": r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*/?)?$",
-    },
-    "images.tag": {"type": "string", "pattern": r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"},
+    "images.registry": _REGISTRY,
+    "images.tag": _TAG,
     "images.apiDigest": _DIGEST,
     "images.operatorDigest": _DIGEST,
     "images.syncDigest": _DIGEST,
     "images.pullPolicy": _choices(operator.SYNC_IMAGE_PULL_POLICY),
-    "images.pullSecrets": _NAMES,
+    "images.pullSecrets": _NAMES_OR_OBJECTS,
+    "global.imageRegistry": _REGISTRY,
+    "global.imagePullSecrets": _NAMES_OR_OBJECTS,
+    "nameOverride": _LABEL_NAME,
+    "namespaceOverride": _NAME,
+    "openshift": {"enum": ["auto", True, False]},
+    **{f"{part}.image.repository": _REPOSITORY for part in PARTS},
+    **{f"{part}.image.tag": _TAG for part in PARTS},
+    **{f"{part}.image.digest": _DIGEST for part in PARTS},
+    **{f"{part}.image.pullPolicy": {"enum": ["", *operator.SYNC_IMAGE_PULL_POLICY.choices]} for part in PARTS},
+    **{
+        f"{part}.{name}": rule
+        for part in ("api", "operator")
+        for name, rule in (
+            ("revisionHistoryLimit", _COUNT),
+            ("terminationGracePeriodSeconds", {"anyOf": [{"enum": [""]}, _between(1, 3600)]}),
+            ("readinessProbe", _PROBE),
+            ("livenessProbe", _PROBE),
+            ("extraContainers", _CONTAINERS),
+            ("initContainers", _CONTAINERS),
+            ("extraVolumes", _NAMED),
+            ("extraVolumeMounts", _MOUNTS),
+        )
+    },
+    "sync.podSecurityContext": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), _USER),
+            "fsGroupChangePolicy": {"enum": ["Always", "OnRootMismatch"]},
+            "supplementalGroups": {"type": "array", "items": _USER},
+        },
+    },
     **{f"{part}.serviceAccount.name": _NAME for part in PARTS},
     "apiKeys.existingSecret": _NAME,
     "apiKeys.keys": _KEYS,
     "apiKeys.readOnlyKeys": _KEYS,
     "api.requestsPerMinute": _bounds(api.REQUESTS_PER_MINUTE),
-    "api.trustedProxies": {"type": "array", "items": {"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}},
+    "api.trustedProxies": _NETWORKS,
     "api.repeatedRequests": _choices(api.REPEATED_REQUESTS),
     "api.foregroundSeconds": _bounds(api.FOREGROUND_SECONDS),
     "api.statusPage.sessionHours": _bounds(api.STATUS_PAGE_SESSION_HOURS),
@@ -180,10 +261,16 @@ RULES: Final[dict[str, Schema]] = {
     "api.service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
     "api.service.port": _PORT,
     "api.service.nodePort": _between(0, 65535),
+    "api.service.externalTrafficPolicy": {"enum": ["", "Cluster", "Local"]},
+    "api.service.ipFamilyPolicy": {"enum": ["", "SingleStack", "PreferDualStack", "RequireDualStack"]},
+    "api.service.ipFamilies": {"type": "array", "items": {"enum": ["IPv4", "IPv6"]}, "maxItems": 2},
+    "api.service.loadBalancerSourceRanges": _NETWORKS,
     "api.podDisruptionBudget.minAvailable": _PERCENT_OR_COUNT,
+    "api.podDisruptionBudget.maxUnavailable": {"anyOf": [{"enum": [""]}, _PERCENT_OR_COUNT]},
+    "api.autoscaling.targetCPU": _QUANTITY,
     "api.autoscaling.minReplicas": _between(1, 100),
     "api.autoscaling.maxReplicas": _between(1, 100),
-    "api.autoscaling.targetCPUUtilizationPercentage": _between(1, 1000),
+    "api.autoscaling.targetCPUUtilizationPercentage": _between(0, 1000),
     "operator.port": _PORT,
     "operator.tolerations": _TOLERATIONS,
     "operator.nodeSelector": _LABELS,
@@ -230,6 +317,31 @@ RULES: Final[dict[str, Schema]] = {
     "ingress.className": _NAME,
     "ingress.host": _HOST,
     "ingress.tlsSecret": _NAME,
+    "ingress.hosts": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["host"],
+            "additionalProperties": False,
+            "properties": {
+                "host": {**_HOST, "minLength": 1},
+                "paths": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["path"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "path": {"type": "string", "pattern": "^/"},
+                            "pathType": {"enum": ["Prefix", "Exact", "ImplementationSpecific"]},
+                        },
+                    },
+                },
+            },
+        },
+    },
+    "ingress.tls": _OBJECTS,
+    "extraObjects": {"type": "array", "items": {"anyOf": [{"type": "object"}, TEXT]}},
     "httpRoute.parentRefs": _OBJECTS,
     "httpRoute.hostnames": {"type": "array", "items": {**_HOST, "minLength": 1}},
     "httpRoute.timeout": {"type": "string", "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
@@ -241,11 +353,20 @@ RULES: Final[dict[str, Schema]] = {
     "networkPolicy.callbackPorts": _PORTS,
     "networkPolicy.syncPorts": {**_PORTS, "minItems": 1},
     "metrics.port": _bounds(operator.METRICS_PORT),
-    "metrics.serviceMonitor.interval": {"type": "string", "pattern": "^([0-9]+(ms|[smhdwy]))+$"},
+    "metrics.serviceMonitor.interval": _DURATION,
+    "metrics.serviceMonitor.scrapeTimeout": {"anyOf": [{"enum": [""]}, _DURATION]},
+    "metrics.serviceMonitor.relabelings": _OBJECTS,
+    "metrics.serviceMonitor.metricRelabelings": _OBJECTS,
+    "metrics.prometheusRule.ruleLabels": TEXTS,
+    "metrics.prometheusRule.alerts": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": dict.fromkeys(ALERTS, _ALERT),
+    },
     "metrics.serviceMonitor.labels": _MORE_LABELS,
     "metrics.prometheusRule.labels": _MORE_LABELS,
     "metrics.dashboard.labels": _MORE_LABELS,
-    "metrics.prometheusRule.runbookUrl": {"type": "string", "pattern": "^[A-Za-z0-9./][!-~]*$"},
+    "metrics.prometheusRule.runbookUrl": {"type": "string", "pattern": "^([A-Za-z0-9./][!-~]*)?$"},
     "tracing.endpoint": {"type": "string", "pattern": "^(https?://[^@/?#]+(/[^@?#]*)?)?$"},
     "tracing.headersSecret": _NAME,
     "tracing.sampler": _choices(tracing.SAMPLER),
@@ -253,7 +374,10 @@ RULES: Final[dict[str, Schema]] = {
     "test.url": _ADDRESS,
     "test.seconds": _between(1, 86_400),
 }
-FREE: Final = frozenset({"api.resources", "operator.resources", *(f"{part}.affinity" for part in PARTS)})
+FREE: Final = frozenset({
+    *("api.resources", "operator.resources", *(f"{part}.affinity" for part in PARTS)),
+    *(f"{part}.{name}" for part in ("api", "operator") for name in ("podSecurityContext", "securityContext")),
+})  # fmt: skip
 """Kubernetes' own structures: its API server checks them."""
 
 
@@ -268,8 +392,9 @@ def build_schema(values: Iterable[ChartValue]) -> Schema:
         branch["properties"][value.path[-1]] = {"description": value.description, **_build_rule(value)}
         if value.default not in ("", [], {}) and value.name not in FREE:
             _require(branch, value.path[-1])
-    # Helm adds the first itself; the second is how a chart of charts leaves this one out (`condition`).
-    root["properties"] |= {"global": {"type": "object"}, "enabled": {"type": "boolean"}}
+    # The first holds what a chart of charts shares among its parts; the second is how it leaves one out (`condition`).
+    root["properties"]["global"]["additionalProperties"] = True
+    root["properties"]["enabled"] = {"type": "boolean"}
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the EstimateSync chart", **root}
 
 
