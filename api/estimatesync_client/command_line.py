@@ -9,6 +9,7 @@ import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from dotenv import dotenv_values
 from estimatesync_contract.env_file import EnvFileError, decode_env_file
 from estimatesync_contract.job_environment import ATTIC_TECH_URL, DATABASE_URL
 from estimatesync_contract.legacy_settings import accept_old_names
+from typer.completion import get_completion_inspect_parameters, shell_complete
 
 from estimatesync_client.adapters.terminal import Output, build_findings, build_hint, build_table, read_now
 from estimatesync_client.app_context import AppContext, get_app_context
@@ -31,8 +33,18 @@ from estimatesync_client.core.problems import URL_VARIABLE
 from estimatesync_client.doctor import examine
 from estimatesync_client.settings import DEFAULT_URL, parse_deployment
 
+PROGRAM: Final = "estimatesync"
 DAY_FORMAT: Final = "%Y-%m-%d"
 _IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}")
+
+
+class Shell(StrEnum):
+    """What `completion` writes for."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
 
 UrlOption = Annotated[
     str, typer.Option("--url", envvar=URL_VARIABLE, metavar="URL", help="Where the API is.", show_envvar=True)
@@ -101,6 +113,10 @@ FromOption = Annotated[
 ToOption = Annotated[
     datetime | None, typer.Option("--to", formats=[DAY_FORMAT], metavar="DAY", help="Last day; today by default.")
 ]
+DaysOption = Annotated[
+    int | None,
+    typer.Option("--days", min=0, max=10_000, metavar="N", help="Begin so many days before the last day."),
+]
 
 ChangesOption = Annotated[
     bool,
@@ -130,6 +146,7 @@ def start(
     *,
     from_: FromOption = None,
     to: ToOption = None,
+    days: DaysOption = None,
     changes: ChangesOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
@@ -141,12 +158,15 @@ def start(
     _require_wait(wait=wait, timeout=timeout)
     if from_ and to and from_ > to:
         raise UsageError("--from is after --to.")
+    if from_ and days is not None:
+        raise UsageError("--from and --days both say where to begin: give one of them.")
     if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
         raise UsageError("--idempotency-key takes 1 to 255 printable ASCII characters.")
     query = StartQuery(
         start_date=f"{from_:{DAY_FORMAT}}" if from_ else None,
         end_date=f"{to:{DAY_FORMAT}}" if to else None,
         mode=CHANGES if changes else None,
+        days=days,
         idempotency_key=idempotency_key or secrets.token_hex(16),
     )
     with app_context.open_server() as server:
@@ -290,6 +310,20 @@ def doctor(
     raise typer.Exit(Exit.FAULT_FOUND.code if has_fault else Exit.DONE.code)
 
 
+def completion(
+    context: typer.Context,
+    *,
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)],
+) -> None:
+    """Print what lets a shell complete commands and options.
+
+    Bash: add `eval "$(estimatesync completion bash)"` to ~/.bashrc. Zsh: the same with zsh in ~/.zshrc, after compinit.
+    Fish: estimatesync completion fish > ~/.config/fish/completions/estimatesync.fish
+    """
+    command = context.find_root().command
+    shell_complete(command, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE", f"source_{shell}")
+
+
 def _read_env_file(path: Path) -> Mapping[str, str | None]:
     """Read a file of settings as `make local` does.
 
@@ -319,7 +353,9 @@ def run() -> int:
     """Run the command line of this process, and return its exit code."""
     app_context = AppContext(os.environ)
     try:
-        app(obj=app_context, prog_name="estimatesync")
+        # Registers the shells, as for the options that Typer would add.
+        get_completion_inspect_parameters()
+        app(obj=app_context, prog_name=PROGRAM)
     except ClientError as error:
         app_context.terminal.write_error(error)
         return error.exit.code
@@ -352,3 +388,4 @@ app.command()(logs)
 app.command()(cancel)
 app.command()(redeliver)
 app.command()(doctor)
+app.command()(completion)

@@ -3,9 +3,11 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from estimatesync_contract.api_keys import iterate_keys
 from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.settings import (
     ATTIC_TECH_EMAIL,
@@ -23,7 +25,7 @@ from estimatesync_contract.settings import (
 )
 
 from estimatesync_client.core.errors import UsageError
-from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
+from estimatesync_client.core.problems import KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
@@ -32,11 +34,17 @@ API_URL: Final = TextSetting(
 )
 API_KEY: Final = TextSetting(
     name=KEY_VARIABLE,
-    meaning="One of the API's keys; there is no option for it, since command lines are public on a machine",
-    is_required=True,
+    meaning=f"One of the API's keys; it, or {KEY_FILE_VARIABLE}, is required. There is no option for it, since command "
+    "lines are public on a machine",
     is_secret=True,
 )
-CLIENT_SETTINGS: Final = (API_URL, API_KEY)
+API_KEY_FILE: Final = TextSetting(
+    name=KEY_FILE_VARIABLE,
+    meaning=f"File that holds the key, or several in the form of API_KEYS, of which the first is used; where "
+    f"{KEY_VARIABLE} is not set",
+)
+API_KEY_NAME: Final = TextSetting(name="ESTIMATESYNC_API_KEY_NAME", meaning="Name of the key to use of that file")
+CLIENT_SETTINGS: Final = (API_URL, API_KEY, API_KEY_FILE, API_KEY_NAME)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +101,11 @@ def parse_key(environment: Mapping[str, str]) -> ApiKey:
     """Parse the key; blanks around it, such as a file's line end, do not matter.
 
     Raises:
-        UsageError: it is not set, or no header can carry it.
+        UsageError: it is not set, its file does not hold it, or no header can carry it.
     """
-    value = SettingsReader(environment).read_text(API_KEY)
+    reader = SettingsReader(environment)
+    file, name = reader.read(API_KEY_FILE), reader.read(API_KEY_NAME)
+    value = reader.read_text(API_KEY) or (_read_key_file(Path(file), name) if file else "")
     if not value:
         raise UsageError(
             f"{KEY_VARIABLE} is not set.",
@@ -106,6 +116,20 @@ def parse_key(environment: Mapping[str, str]) -> ApiKey:
             f"{KEY_VARIABLE} contains characters that no key has.", cure="Copy it again; a key is printable ASCII"
         )
     return ApiKey(value=value)
+
+
+def _read_key_file(file: Path, name: str) -> str:
+    try:
+        text = file.read_text(errors="replace")
+    except OSError as error:
+        raise UsageError(f"{KEY_FILE_VARIABLE}: {file} cannot be read: {error.strerror}.") from error
+    for found, key in iterate_keys(text):
+        if not name or found == name:
+            return key
+    raise UsageError(
+        f"{KEY_FILE_VARIABLE}: {file} holds no key{f' named {name}' if name else ''}.",
+        cure="Write it there as in API_KEYS, one NAME:KEY in each line",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,7 @@ import typer
 from estimatesync_client.command_line import app
 from estimatesync_client.core.diagnoses import Diagnosis
 from estimatesync_client.core.errors import Exit
-from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
-from estimatesync_client.settings import DEFAULT_URL
+from estimatesync_client.settings import CLIENT_SETTINGS, DEFAULT_URL
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "client.md").read_text()
@@ -46,7 +45,7 @@ def test_every_command_is_on_the_page() -> None:
 def test_the_settings_on_the_page_are_those_that_are_read() -> None:
     settings = dict(re.findall(r"^\| `(ESTIMATESYNC_\w+)` \| (\S+) \|", PAGE, re.MULTILINE))
 
-    assert settings == {URL_VARIABLE: f"`{DEFAULT_URL}`", KEY_VARIABLE: "required"}
+    assert settings == {each.name: f"`{each.default}`" if each.default else "none" for each in CLIENT_SETTINGS}
     assert f"#BIND={DEFAULT_URL.removeprefix('http://')}{os.linesep}" in (ROOT / ".env.example").read_text()
 
 

@@ -74,7 +74,7 @@ PARTS = [
 
 def build_silence(settings: Iterable[Setting[object]]) -> dict[str, str]:
     """Build the environment in which only what must be given is given."""
-    needed = {setting.name for setting in settings if setting.is_required} | {"API_KEYS"}
+    needed = {setting.name for setting in settings if setting.is_required} | {"API_KEYS", "ESTIMATESYNC_API_KEY"}
     return {name: GIVEN.get(name, "made-up") for name in needed}
 
 

@@ -1,8 +1,6 @@
 """Who may use the API: keys, the client that presents one, and the decision about each request. Pure.
 
-A text of keys, from a setting or a file, holds one key after the other, separated by commas or line breaks, each as
-`name:key` or just the key. Lines that begin with # are comments. Keys are kept only as digests and compared in constant
-time.
+Keys are kept only as digests and compared in constant time.
 
 Behind a proxy every request comes from the proxy; only a trusted proxy may say for which client, or any caller could
 pass for another.
@@ -18,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
+from estimatesync_contract.api_keys import iterate_keys
+
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.core.rate_limit import RateLimit, RateLimiter
 
@@ -27,7 +27,6 @@ HEADER: Final = "X-API-KEY"
 KEY_MIN_LENGTH: Final = 16
 """Shorter keys can be guessed; 128 random bits are 22 characters of base64 or 32 of hex."""
 
-_NAMED_KEY: Final = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<key>.*)")
 _KEY: Final = re.compile(r"[!-~]+")
 
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -81,10 +80,10 @@ def parse_api_keys(texts: Sequence[KeyText]) -> tuple[tuple[ApiKey, ...], tuple[
     keys: list[ApiKey] = []
     unnamed: Counter[str] = Counter()
     for part in texts:
-        for entry in _split(part.text):
+        for name, text in iterate_keys(part.text):
             prefix = _build_prefix(part)
             unnamed[prefix] += 1
-            if key := _parse_api_key(entry, f"{prefix}{unnamed[prefix]}", part, faults):
+            if key := _parse_api_key(name or f"{prefix}{unnamed[prefix]}", text, part, faults):
                 keys.append(key)
     faults += [
         f"two API keys must not have the same name; there are several named {name}"
@@ -117,20 +116,13 @@ def read_presented_key(header: str) -> str:
     return keys.pop() if len(keys) == 1 else header.strip()
 
 
-def _split(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return [entry.strip() for line in lines for entry in line.split(",") if entry.strip()]
-
-
 def _build_prefix(part: KeyText) -> str:
     """Keys without a name get one from where they stand: `key-1`, `read-only-key-2`, `file-key-1`."""
     kind = "read-only-key-" if part.is_read_only else "key-"
     return f"file-{kind}" if part.source.endswith("_FILE") else kind
 
 
-def _parse_api_key(entry: str, position: str, part: KeyText, faults: list[str]) -> ApiKey | None:
-    named = _NAMED_KEY.fullmatch(entry)
-    name, key = (named["name"], named["key"]) if named else (position, entry)
+def _parse_api_key(name: str, key: str, part: KeyText, faults: list[str]) -> ApiKey | None:
     found = len(faults)
     if len(key) < KEY_MIN_LENGTH:
         faults.append(

@@ -34,6 +34,11 @@ Day = Annotated[
 ]
 MODES: Final = tuple(mode.lower() for mode in Mode)
 
+MAX_DAYS: Final = 10_000
+Days = Annotated[
+    Annotated[int, Meta(ge=0, le=MAX_DAYS)] | None,
+    Meta(description="Days before endDate, instead of startDate; 0: that day alone.", examples=[7]),
+]
 Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]
 
 STARTED: Final = "Background synchronization started. This may take several minutes."
@@ -61,6 +66,7 @@ class RequestBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, o
             extra_json_schema={"enum": [*MODES, "", None]},
         ),
     ] = None
+    days: Days = None
 
 
 class Answered(Body, frozen=True, kw_only=True):

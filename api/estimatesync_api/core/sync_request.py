@@ -14,7 +14,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -26,12 +26,13 @@ from estimatesync_tracing.context import TraceContext, format_traceparent
 
 from estimatesync_api.core.listing import Work
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.core.representation import RequestBody
+from estimatesync_api.core.representation import MAX_DAYS, RequestBody
 
 IDEMPOTENCY_KEY_MAX_LENGTH: Final = 255
 
 _START_NAMES: Final = ("startDate", "start_date")
 _END_NAMES: Final = ("endDate", "end_date")
+_DAYS: Final = "days"
 _KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
 _MODE: Final = "mode"
 _MODES: Final = {mode.lower(): mode for mode in Mode}
@@ -42,6 +43,7 @@ _BACKGROUND_VALUES: Final = frozenset({"", "true", "1", "yes", "on"})
 _STAYS_IN_BACKGROUND: Final = "the sync runs in the background, as only background=false waits for its end"
 _MOST_WARNINGS: Final = 5
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_COUNT: Final = re.compile(r"[0-9]{1,6}")
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
@@ -58,6 +60,7 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The days to sync, defaults filled in."""
     asked_start: date | None = None
     asked_end: date | None = None
+    asked_days: int | None = None
     """What the caller really said: a retry of a request without dates is the same request on the next day, too."""
     is_background: bool = True
     warnings: tuple[str, ...] = ()
@@ -118,21 +121,23 @@ def parse_sync_request(
     fields = _parse_body(body)
     faults = [f"{name}: put it into the JSON body, not into the query" for name in _find_misplaced(query)]
     faults += [
-        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate and mode"
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate, days and mode"
         for name in fields
         if name not in _KNOWN_NAMES
     ]
     start = _parse_day(fields, _START_NAMES, faults)
     end = _parse_day(fields, _END_NAMES, faults)
     mode = _parse_mode(fields, faults)
+    days = _parse_days(fields, start, faults)
     key = _parse_idempotency_key(idempotency_key, faults)
-    date_range = _parse_range(start, end, today, faults)
+    date_range = _parse_range(start, end, days, today, faults)
     if faults:
         raise ApiError(Problem.INVALID_REQUEST, *faults)
     return SyncRequest(
         date_range=date_range,
         asked_start=start,
         asked_end=end,
+        asked_days=days,
         is_background=query.get(_BACKGROUND) != _FOREGROUND_VALUE,
         warnings=_find_warnings(query),
         idempotency_key=key,
@@ -225,11 +230,28 @@ def _parse_date(value: object) -> date | None:
         return None
 
 
-def _parse_range(start: date | None, end: date | None, today: date, faults: list[str]) -> DateRange:
+def _parse_days(fields: dict[str, Any], start: date | None, faults: list[str]) -> int | None:
+    value = fields.get(_DAYS)
+    if _is_blank(value):
+        return None
+    # Make.com sends as text what comes from a text.
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    days = int(text) if _COUNT.fullmatch(text) else -1
+    if not 0 <= days <= MAX_DAYS:
+        faults.append(f"{_DAYS}: {_show(value)} is not a whole number from 0 to {MAX_DAYS}")
+        return None
+    if start is not None:
+        faults.append(f"{_DAYS} and {_START_NAMES[0]} both say where to begin; send one of them")
+    return days
+
+
+def _parse_range(start: date | None, end: date | None, days: int | None, today: date, faults: list[str]) -> DateRange:
     last = end or today
     if faults:
         return DateRange(start=last, end=last)
-    first = start or compute_default_range(last).start
+    first = start or (compute_default_range(last).start if days is None else last - timedelta(days=days))
+    if days is not None and first < _FIRST_DAY:
+        faults.append(f"{_DAYS}: {days} days before {last} is before {_FIRST_DAY}")
     if first > last:
         then = f"endDate {last}" if end else f"today, {last}; send endDate as well"
         faults.append(f"startDate {first} is after {then}")
@@ -257,7 +279,8 @@ def _show(value: object) -> str:
 def compute_request_digest(request: SyncRequest) -> str:
     """Digest what was asked for. How the caller wants to be answered is not part of it, nor are defaults."""
     chosen = [] if request.mode is Mode.WHOLE else [request.mode]
-    asked = msgspec.json.encode([request.asked_start, request.asked_end, *chosen])
+    begin = [] if request.asked_days is None else [request.asked_days]
+    asked = msgspec.json.encode([request.asked_start, request.asked_end, *chosen, *begin])
     return hashlib.sha256(asked).hexdigest()
 
 

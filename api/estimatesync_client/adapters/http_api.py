@@ -67,8 +67,9 @@ class HttpApi:
 
     def start(self, query: StartQuery) -> Started:
         """The idempotency key makes every retry of the request find the sync of the first one."""
-        asked = {"startDate": query.start_date, "endDate": query.end_date, "mode": query.mode}
-        body = {name: value for name, value in asked.items() if value}
+        days = {"startDate": query.start_date, "endDate": query.end_date, "days": query.days}
+        asked = {**days, "mode": query.mode}
+        body = {name: value for name, value in asked.items() if value is not None}
         headers = {"Idempotency-Key": query.idempotency_key}
         return parse_started(self._request("POST", START_PATH, json=body, headers=headers))
 

@@ -29,6 +29,8 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     start_date: str | None = None
     end_date: str | None = None
+    days: int | None = None
+    """So many days before the end, instead of a start."""
     mode: str | None = None
     idempotency_key: str
 

@@ -141,7 +141,7 @@ class Diagnosis(Enum):
     SEEN_FAILING = (_FAULT, "{detail}, {age} ago in {sync_id}", "{cure}")
     NO_EVIDENCE = (
         _UNKNOWN,
-        "no recent sync got far enough to tell",
+        "its settings are not known here, and no recent sync got far enough to tell",
         "Start one: estimatesync start --wait; or give doctor the settings to try: --env-file .env",
     )
     NOT_TRIED = (_UNKNOWN, "not tried: {detail}", "")

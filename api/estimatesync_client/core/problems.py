@@ -21,6 +21,7 @@ from estimatesync_client.core.formatting import strip_control_characters
 
 URL_VARIABLE: Final = "ESTIMATESYNC_URL"
 KEY_VARIABLE: Final = "ESTIMATESYNC_API_KEY"
+KEY_FILE_VARIABLE: Final = f"{KEY_VARIABLE}_FILE"
 
 _TRANSIENT: Final = frozenset(
     {

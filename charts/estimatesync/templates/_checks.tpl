@@ -150,6 +150,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $faults = concat $faults (include "estimatesync.scheduleFaults" . | fromJsonArray) -}}
 {{- if $faults -}}
 {{- fail (printf "\n\nThese values need attention:\n  - %s\n" (join "\n  - " $faults)) -}}
 {{- end -}}

@@ -70,6 +70,8 @@ class Rendered:
         for each in self.objects:
             if each["kind"] == "Deployment":
                 yield each["metadata"]["name"], each["spec"]["template"]["spec"]
+            if each["kind"] == "CronJob":
+                yield each["metadata"]["name"], each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
             if each["kind"] == "Pod":
                 yield each["metadata"]["name"], each["spec"]
 

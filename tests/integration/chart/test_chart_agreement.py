@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import yaml
 from estimatesync_api.settings import API_SETTINGS
-from estimatesync_chart.main import build_readme, build_schema_file
+from estimatesync_chart.main import build_readme, build_schema_file, build_time_zones
 from estimatesync_chart.value_rules import RULES
 from estimatesync_chart.values_file import parse_values
 from estimatesync_cluster.product_processes import read_rules
@@ -102,6 +102,23 @@ def test_the_chart_can_set_every_setting_of_the_api(render: Callable[..., Any]) 
     assert table - left_out == table & read_environment(render(keys), "api").keys()
 
 
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        pytest.param("0.0.0.0", "http://127.0.0.1:9090", id="every address"),  # noqa: S104 - nothing is opened
+        pytest.param("[::]", "http://[::1]:9090", id="every address of both kinds"),
+        pytest.param("$(POD_IP)", "http://$(POD_IP):9090", id="the pod's own"),
+    ],
+)
+def test_the_command_line_in_an_api_pod_has_that_pod_and_its_key(
+    render: Callable[..., Any], address: str, url: str
+) -> None:
+    environment = read_environment(render({"api": {"bindAddress": address, "port": 9090}}), "api")
+
+    assert environment["ESTIMATESYNC_URL"] == url
+    assert environment["ESTIMATESYNC_API_KEY_FILE"] == environment["API_KEYS_FILE"]
+
+
 @pytest.mark.parametrize("part", ["api", "operator"])
 def test_a_release_has_the_rights_that_the_end_to_end_tests_run_with(render: Callable[..., Any], part: str) -> None:
     role, binding = (render().find(kind, f"-{part}") for kind in ("Role", "RoleBinding"))
@@ -165,6 +182,7 @@ def test_readme_and_schema_are_those_of_the_values(chart: Path) -> None:
     readme = (chart / "README.md").read_text()
     assert build_readme(readme, values) == readme
     assert build_schema_file(values) == (chart / "values.schema.json").read_text()
+    assert build_time_zones() == (chart / "files" / "time-zones.txt").read_text()
     assert RULES.keys() <= {each.name for each in parse_values(values)}
 
 

@@ -33,6 +33,7 @@ EVERYTHING: dict[str, Any] = {
     "networkPolicy": {"enabled": True},
     "tracing": {"endpoint": "http://collector.test:4318", "headersSecret": "collector"},
     "callback": {"allowedSecrets": ["other-webhook"]},
+    "schedules": [{"name": "nightly", "cron": "0 3 * * *", "timeZone": "America/Chicago", "days": 7}],
     "sync": {
         "tolerations": [{"key": "batch", "operator": "Exists"}],
         "nodeSelector": {"pool": "batch", "zone": "a"},
@@ -73,11 +74,9 @@ def list_faults(pod: dict[str, Any]) -> list[str]:
 def test_every_pod_is_restricted(render: Callable[..., Any], values: dict[str, Any]) -> None:
     rendered = render(values)
 
-    assert {name: list_faults(pod) for name, pod in rendered.iterate_pods()} == {
-        "release-estimatesync-api": [],
-        "release-estimatesync-operator": [],
-        "release-estimatesync-test": [],
-    }
+    parts = {"api", "operator", "test", *(each["name"] for each in values.get("schedules", []))}
+    faults = {name: list_faults(pod) for name, pod in rendered.iterate_pods()}
+    assert faults == {f"release-estimatesync-{part}": [] for part in parts}
 
 
 @pytest.mark.parametrize("values", PROFILES)
@@ -351,6 +350,7 @@ def test_the_keys_of_your_secrets_are_called_what_you_say(render: Callable[..., 
     assert files == {
         "API_KEYS_FILE": "rw",
         "READ_ONLY_API_KEYS_FILE": "ro",
+        "ESTIMATESYNC_API_KEY_FILE": "rw",
         "CALLBACK_SIGNING_SECRETS_FILE": "signatures",
         "MAKE_SYNC_CALLBACK_WEBHOOK_URL_FILE": "target",
         "CALLBACK_MAKE_API_KEY_FILE": "make",

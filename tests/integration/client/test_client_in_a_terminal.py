@@ -145,3 +145,28 @@ def test_without_the_extra_the_program_says_how_to_get_it(environment: dict[str,
 
     assert ended.returncode == 1
     assert ended.stderr == "typer is not installed. Install the client: pip install 'estimatesync[client]'\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [pytest.param("can", "cancel", id="a command"), pytest.param("start --da", "--days", id="an option")],
+)
+def test_bash_completes_what_the_program_has(typed: str, offered: str) -> None:
+    words = ("estimatesync", *typed.split())
+    script = (
+        'eval "$(estimatesync completion bash)"; '
+        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+        '_estimatesync_completion estimatesync; echo "${COMPREPLY[@]}"'
+    )
+    environment = {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
+
+    ended = subprocess.run(["/bin/bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert ended.stdout.split() == [offered]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_are_told_how_to_complete(shell: str) -> None:
+    ended = subprocess.run([PROGRAM, "completion", shell], capture_output=True, text=True, check=True)
+
+    assert "_ESTIMATESYNC_COMPLETE" in ended.stdout

@@ -1,6 +1,7 @@
-"""Writes the chart's README.md and values.schema.json: `python -m estimatesync_chart` (make chart-readme)."""
+"""Writes the chart's README.md, values.schema.json and list of time zones: `python -m estimatesync_chart`."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +13,12 @@ _BEGIN: Final = "<!-- values: made from values.yaml, `make chart-readme` -->\n"
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     values = (CHART / "values.yaml").read_text()
     readme = CHART / "README.md"
     readme.write_text(build_readme(readme.read_text(), values))
     (CHART / "values.schema.json").write_text(build_schema_file(values))
+    (CHART / "files" / "time-zones.txt").write_text(build_time_zones())
 
 
 def build_readme(readme: str, values: str) -> str:
@@ -30,3 +32,8 @@ def build_readme(readme: str, values: str) -> str:
 def build_schema_file(values: str) -> str:
     """Build the schema as it is written."""
     return json.dumps(build_schema(parse_values(values)), indent=2, ensure_ascii=False) + "\n"
+
+
+def build_time_zones() -> str:
+    """List the time zones of the pinned IANA database; `Factory` is the one of a clock that nobody has set."""
+    return "".join(f"{zone}\n" for zone in files("tzdata").joinpath("zones").read_text().split() if zone != "Factory")

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from estimatesync_api import settings as api
+from estimatesync_api.core.representation import MAX_DAYS, MODES
 from estimatesync_contract import settings as shared
 from estimatesync_contract.database_url import IN_THE_URL, LIBPQ_PARAMETERS
+from estimatesync_contract.schedules import CRON_PATTERN, SCHEDULE_NAME_MAX_LENGTH, SCHEDULE_NAME_PATTERN
 from estimatesync_contract.settings import IntegerSetting, Setting
 from estimatesync_contract.spec import DATA_KEY_PATTERN
 from estimatesync_operator import settings as operator
@@ -145,6 +147,22 @@ _SECRET_KEYS: Final = (
     *(f"callback.secretKeys.{name}" for name in ("url", "signingSecrets", "makeApiKey")),
 )
 _TEXT_OR_NUMBER: Final[Schema] = {"anyOf": [TEXT, {"type": "integer"}]}
+_SCHEDULES: Final[Schema] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "cron"],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"type": "string", "maxLength": SCHEDULE_NAME_MAX_LENGTH, "pattern": SCHEDULE_NAME_PATTERN},
+            "cron": {"type": "string", "pattern": CRON_PATTERN},
+            "timeZone": TEXT,
+            "days": {"type": "integer", "minimum": 0, "maximum": MAX_DAYS},
+            "mode": {"enum": list(MODES)},
+            "suspend": {"type": "boolean"},
+        },
+    },
+}
 _ADDRESS: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
 
@@ -223,6 +241,8 @@ RULES: Final[dict[str, Schema]] = {
     "apiKeys.existingSecret": _NAME,
     "apiKeys.keys": _KEYS,
     "apiKeys.readOnlyKeys": _KEYS,
+    "apiKeys.scheduleKey": {"type": "string", "pattern": "^([A-Za-z][A-Za-z0-9_-]{0,31})?$"},
+    "schedules": _SCHEDULES,
     "api.requestsPerMinute": _bounds(api.REQUESTS_PER_MINUTE),
     "api.trustedProxies": _NETWORKS,
     "api.repeatedRequests": _choices(api.REPEATED_REQUESTS),

@@ -53,6 +53,11 @@ def parse(body: bytes = b"", *, query: dict[str, str | list[str]] | None = None,
             b'{"startDate":"2999-12-31","endDate":"2999-12-31"}', ("2999-12-31", "2999-12-31"), id="the last day"
         ),
         pytest.param(b'\xef\xbb\xbf{"endDate":"2025-10-16"}', DEFAULT, id="byte order mark"),
+        pytest.param(b'{"days":45}', DEFAULT, id="as many days as by default"),
+        pytest.param(b'{"days":"7"}', ("2025-10-09", "2025-10-16"), id="days as Make.com sends what was a text"),
+        pytest.param(b'{"days":0}', ("2025-10-16", "2025-10-16"), id="today alone"),
+        pytest.param(b'{"days":2,"endDate":"2024-03-01"}', ("2024-02-28", "2024-03-01"), id="days before an end"),
+        pytest.param(b'{"days":null}', DEFAULT, id="days that are not mapped"),
     ],
 )
 def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]) -> None:
@@ -113,8 +118,27 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         ),
         pytest.param(
             b'{"' + b"x" * 99 + b'":1}',
-            ["x" * 40 + ": unknown field; known are startDate, endDate and mode"],
+            ["x" * 40 + ": unknown field; known are startDate, endDate, days and mode"],
             id="a long name is not repeated in full",
+        ),
+        *(
+            pytest.param(
+                b'{"days":%s}' % value,
+                [f"days: {value.decode()} is not a whole number from 0 to 10000"],
+                id=f"days are {value.decode()}",
+            )
+            for value in (b"-1", b"7.5", b"true", b'"a week"', b"10001", b'"1e3"', b'"1234567"')
+        ),
+        pytest.param(b'{"days":[7]}', ["days: a list is not a whole number from 0 to 10000"], id="days are a list"),
+        pytest.param(
+            b'{"days":7,"start_date":"2025-10-01"}',
+            ["days and startDate both say where to begin; send one of them"],
+            id="two beginnings",
+        ),
+        pytest.param(
+            b'{"days":7,"endDate":"1970-01-05"}',
+            ["days: 7 days before 1970-01-05 is before 1970-01-01"],
+            id="days before the first day",
         ),
         pytest.param(
             b'{"endDate":"9999-12-31"}', ["endDate: 9999-12-31 is not between 1970-01-01 and 2999-12-31"], id="too late"
@@ -137,8 +161,8 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         pytest.param(
             b'{"startdate":"2025-09-01","endDate":"soon","background":false}',
             [
-                "startdate: unknown field; known are startDate, endDate and mode",
-                "background: unknown field; known are startDate, endDate and mode",
+                "startdate: unknown field; known are startDate, endDate, days and mode",
+                "background: unknown field; known are startDate, endDate, days and mode",
                 'endDate: "soon" is not a date like 2025-09-01',
             ],
             id="every fault at once",

@@ -1,5 +1,7 @@
 """The address and the key: what is taken, what is refused, and that no key is ever shown."""
 
+from pathlib import Path
+
 import pytest
 from estimatesync_client.core.errors import UsageError
 from estimatesync_client.settings import DEFAULT_URL, parse_address, parse_key
@@ -50,6 +52,47 @@ def test_a_key_is_read_without_the_line_end_of_its_file_and_never_shown() -> Non
 
     assert key.value == "made-up-key-0123456789"
     assert "made-up" not in repr(key)
+
+
+KEYS = "# the callers\nmake:made-up-key-0123456789\n\nschedules:made-up-key-9876543210,made-up-key-without-name\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        pytest.param("made-up-key-0123456789\n", "", "made-up-key-0123456789", id="a key alone"),
+        pytest.param(KEYS, "", "made-up-key-0123456789", id="the first of several"),
+        pytest.param(KEYS, "schedules", "made-up-key-9876543210", id="the named one"),
+    ],
+)
+def test_a_key_is_found_in_the_file_that_the_api_reads_its_own_from(
+    tmp_path: Path, text: str, name: str, expected: str
+) -> None:
+    file = tmp_path / "API_KEYS"
+    file.write_text(text)
+    environment = {"ESTIMATESYNC_API_KEY_FILE": str(file), "ESTIMATESYNC_API_KEY_NAME": name}
+
+    assert parse_key(environment).value == expected
+    assert parse_key({**environment, "ESTIMATESYNC_API_KEY": "made-up-key-that-wins"}).value == "made-up-key-that-wins"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(None, "cannot be read: No such file or directory", id="no file"),
+        pytest.param("# nothing yet\n", "holds no key named night", id="nothing in it"),
+        pytest.param(KEYS, "holds no key named night", id="another name"),
+    ],
+)
+def test_a_file_without_the_key_is_named_and_not_shown(tmp_path: Path, text: str | None, said: str) -> None:
+    file = tmp_path / "API_KEYS"
+    if text is not None:
+        file.write_text(text)
+
+    with pytest.raises(UsageError, match=said) as raised:
+        parse_key({"ESTIMATESYNC_API_KEY_FILE": str(file), "ESTIMATESYNC_API_KEY_NAME": "night"})
+
+    assert "made-up-key" not in f"{raised.value.message}{raised.value.cure}"
 
 
 @pytest.mark.parametrize(
