@@ -79,7 +79,7 @@ def find_whole_reason(earlier: EarlierSync | None, *, clock: datetime | None) ->
         clock: Attic Tech's, as the login was answered.
     """
     if earlier is None:
-        return "no earlier sync has read these days from the first one on"
+        return "no sync of the last two weeks has read these days from the first one on"
     name = f"sync {earlier.sync_name}"
     is_old = earlier.whole_age is None or earlier.whole_age > MAX_WHOLE_AGE
     # Stamps of since then may be older than those that would be asked for.

@@ -15,7 +15,9 @@ SELECT
 FROM sync_run AS run
 LEFT JOIN sync_run AS whole ON whole.uid = run.whole_uid
 WHERE
-    run.range_start <= %(range_start)s
+    -- A chain ends within days; no more rows are looked at than that takes, however many there are.
+    run.committed_at > transaction_timestamp() - interval '14 days'
+    AND run.range_start <= %(range_start)s
     -- Up to its own end, less what is asked for again in any case (OVERLAP).
     AND run.range_end >= least(%(range_end)s, run.complete_as_of - interval '5 minutes')
     AND run.complete_as_of IS NOT NULL

@@ -53,7 +53,7 @@ def test_a_quiet_night_is_two_requests_and_rewrites_no_row(
     requests, job = count_requests(sample, run, SYNC_START_DATE="2025-01-02", SYNC_END_DATE="2025-10-17")
 
     assert first.result.mode is Mode.WHOLE
-    assert first.result.whole_because == "no earlier sync has read these days from the first one on"
+    assert first.result.whole_because == "no sync of the last two weeks has read these days from the first one on"
     assert (job.result.mode, job.result.whole_because) == (Mode.CHANGES, None)
     assert (requests, job.result.results.total_fetched, job.result.pages) == (2, 0, 1)
     assert job.result.complete_as_of >= first.result.complete_as_of
@@ -89,7 +89,11 @@ def test_changes_are_stored_on_top_through_a_chain(
 @pytest.mark.parametrize(
     ("statement", "changes", "why"),
     [
-        ("SELECT", {"SYNC_START_DATE": "2024-12-31"}, "no earlier sync has read these days from the first one on"),
+        (
+            "SELECT",
+            {"SYNC_START_DATE": "2024-12-31"},
+            "no sync of the last two weeks has read these days from the first one on",
+        ),
         ("SELECT", {"SYNC_SELECT_FIELDS": "true"}, "the settings or the version of this program have changed"),
         ("UPDATE botzilla.sync_run SET uid = 'another', whole_uid = 'another'", {}, "the version of this program"),
         (
@@ -103,7 +107,7 @@ def test_changes_are_stored_on_top_through_a_chain(
             {},
             "of sync est-20251016-140900000-k3x9q, the ids were no numbers",
         ),
-        ("UPDATE botzilla.sync_run SET range_start = NULL", {}, "no earlier sync has read these days"),
+        ("UPDATE botzilla.sync_run SET range_start = NULL", {}, "no sync of the last two weeks has read these days"),
         (
             "UPDATE botzilla.sync_run SET complete_as_of = complete_as_of + interval '1 hour'",
             {},

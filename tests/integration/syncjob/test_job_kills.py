@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Literal
@@ -21,6 +22,7 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.status import Results
+from estimatesync_contract.timestamps import format_timestamp
 from estimatesync_job.adapters.attic_tech import open_attic_tech
 from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.log import create_log
@@ -225,6 +227,39 @@ def test_at_every_step_the_tables_are_untouched_or_right_and_the_successor_repor
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
+def test_a_sync_of_changes_that_dies_at_any_step_leaves_its_successor_what_it_would_have_stored(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str,
+    read_clock: Callable[[], datetime], when: When,
+) -> None:  # fmt: skip
+    """Only what is committed is a base: what a dead one has read is read again."""
+    record, *_ = fill(30)
+    jobs.run(sample)
+    name, step = "", 0
+    while len(proxy.steps) >= step:
+        step, before, name = step + 1, name, f"changed {step}"
+        sample.store.update(record["id"], {"name": name, "updatedAt": format_timestamp(read_clock())})
+        variables = {"SYNC_UID": str(uuid4()), "SYNC_MODE": "Changes"}
+        proxy.arm(step, when, kill_newest(jobs))
+
+        jobs.start(sample, DATABASE_URL=proxied_url, **variables).wait()
+        eventually(lambda: query(RUNNING) == [0])
+        between = query("SELECT name FROM botzilla.estimate WHERE attic_tech_estimate_id = %s", record["id"])
+        successor = sync_here(jobs.build_environment(sample, **variables))
+
+        assert before == "" or between[0] in {before, name}, step
+        assert query("SELECT name FROM botzilla.estimate WHERE attic_tech_estimate_id = %s", record["id"]) == [name], (
+            step
+        )
+        assert (successor.total_fetched, successor.updated_estimates, successor.unchanged_estimates) == (1, 1, 0), step
+    runs = "FROM botzilla.sync_run AS run LEFT JOIN botzilla.sync_run AS base ON base.uid = run.base_uid"
+    assert query(f"SELECT run.mode, base.uid IS NULL {runs} GROUP BY 1, 2 ORDER BY 1") == [
+        ("Changes", False),
+        ("Whole", True),
+    ]
+    assert step > 10
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_a_database_that_freezes_at_any_step_is_given_up_and_the_report_is_true(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query, eventually: Eventually, proxy: Proxy, proxied_url: str,
     when: When,
@@ -289,6 +324,7 @@ async def sync_with(settings: Settings, *, answer_seconds: float) -> tuple[Resul
             max_skipped_percent=settings.max_skipped_percent,
             max_unshown_percent=settings.max_unshown_percent,
             credentials=Credentials(url="", email="", password="", retry=""),
+            mode=settings.mode,
         )
         try:
             await sync.run()

@@ -54,7 +54,9 @@ def test_it_is_said_why_everything_must_be_read(changes: dict[str, Any], clock: 
 
 
 def test_without_an_earlier_sync_everything_must_be_read() -> None:
-    assert find_whole_reason(None, clock=NOON) == "no earlier sync has read these days from the first one on"
+    assert (
+        find_whole_reason(None, clock=NOON) == "no sync of the last two weeks has read these days from the first one on"
+    )
 
 
 def test_what_decides_what_is_stored_is_told_apart() -> None:
