@@ -150,6 +150,7 @@ def test_a_table_of_another_program_keeps_its_name_until_it_gives_way(
     query(statement[1])
     jobs.run(sample)
     assert query("SELECT count(*) FROM botzilla.estimates") == [30]
+    assert [dict(query(COLUMNS, f"botzilla.{view}")) for view in PROMISED] == [read_columns(view) for view in PROMISED]
 
 
 def test_no_migration_can_take_a_column_from_a_view(jobs: Any, sample: RunningSample, query: Query) -> None:
