@@ -26,17 +26,20 @@ Schema = dict[str, Any]
 
 _MUTABLE_FIELDS: Final = frozenset({"cancel", "suspend"})
 
+SELECTABLE: Final = (".status.phase", ".status.reason")
+"""What `kubectl get --field-selector` knows. Kubernetes has it since 1.32: the chart leaves it out on older servers."""
 _COLUMNS: Final = (
     ("Phase", "string", ".status.phase", 0),
+    ("Reason", "string", ".status.reason", 0),
     ("Progress", "string", ".status.progress.text", 0),
     ("Fetched", "integer", ".status.progress.fetched", 0),
     ("New", "integer", ".status.results.newEstimates", 0),
     ("Updated", "integer", ".status.results.updatedEstimates", 0),
     ("Callback", "string", ".status.callback.state", 0),
-    ("Duration", "integer", ".status.durationSeconds", 0),
+    ("Duration", "string", ".status.duration", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Start", "string", ".status.dateRange.start", 1),
-    ("End", "string", ".status.dateRange.end", 1),
+    ("From", "string", ".status.dateRange.start", 1),
+    ("To", "string", ".status.dateRange.end", 1),
     ("Job", "string", ".status.jobName", 1),
     ("Message", "string", ".status.message", 1),
 )
@@ -70,6 +73,7 @@ def _build_version() -> Schema:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": path} for path in SELECTABLE],
         "additionalPrinterColumns": [_build_column(*column) for column in _COLUMNS],
         "schema": {"openAPIV3Schema": _build_root_schema()},
     }

@@ -210,6 +210,7 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     start_time: Annotated[Time | None, Meta(description="When the sync got its slot.")] = None
     completion_time: Annotated[Time | None, Meta(description="When the sync ended.")] = None
     duration_seconds: Annotated[Count | None, Meta(description="From the start to the end.")] = None
+    duration: Annotated[str, Meta(max_length=32, description="The same for people, such as 8m7s.")] | None = None
     progress: Annotated[Progress | None, Meta(description="How far the newest pod has come.")] = None
     results: Annotated[Results | None, Meta(description="What was stored; all zero when the sync failed.")] = None
     unshown: Annotated[
@@ -261,6 +262,14 @@ def build_progress(*, page: int, total_pages: int, fetched: int) -> Progress:
     shown_total = max(total_pages, page)
     percent = 100 * page // shown_total if shown_total else 0
     return Progress(page=page, total_pages=shown_total, fetched=fetched, percent=percent, text=f"{page}/{shown_total}")
+
+
+def format_duration(seconds: int) -> str:
+    """Write a duration as Go does: `8m7s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def truncate_message(text: str, *, length: int = MESSAGE_MAX_LENGTH) -> str:

@@ -25,6 +25,7 @@ from estimatesync_contract.status import (
     Phase,
     Progress,
     build_progress,
+    format_duration,
     truncate_message,
 )
 
@@ -168,6 +169,7 @@ def compute_final_status(
     """
     start = sync.status.start_time or now
     completion = max(_whole_second(_find_end_time(job, outcome, start, now)), start)
+    seconds = int((completion - _whole_second(start)).total_seconds())
     status = _build_status(
         sync,
         now=now,
@@ -176,7 +178,8 @@ def compute_final_status(
         message=outcome.message,
         queue=None,
         completion_time=completion,
-        duration_seconds=int((completion - _whole_second(start)).total_seconds()),
+        duration_seconds=seconds,
+        duration=format_duration(seconds),
         progress=_complete_progress(sync, outcome),
         results=outcome.results,
         unshown=outcome.unshown,

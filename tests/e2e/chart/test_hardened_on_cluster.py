@@ -90,7 +90,7 @@ def test_a_sync_runs_under_the_hardened_profile_which_holds_no_secret(
 ) -> None:
     assert "would violate PodSecurity" not in hardened.printed
     kinds = hardened.kubectl("get", "networkpolicies,poddisruptionbudgets", "--output=name").split()
-    assert len(kinds) == 4
+    assert len(kinds) == 5
 
     name = hardened.post().json()["sync_id"]
     hardened.wait_status(name, "succeeded")

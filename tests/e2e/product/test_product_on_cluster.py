@@ -1,5 +1,6 @@
 """The product as its users meet it: POST or kubectl in, rows, status and callback out; nothing simulated in between."""
 
+import re
 from typing import Any
 
 import httpx
@@ -37,8 +38,16 @@ def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
         "total_processed": 230,
     }
     shown = scenario.product.kubectl("get", "esync", name).splitlines()
-    assert shown[0].split() == ["NAME", "PHASE", "PROGRESS", "FETCHED", "NEW", "UPDATED", "CALLBACK", "DURATION", "AGE"]
-    assert shown[1].split()[:7] == [name, "Succeeded", "3/3", "230", "230", "0", "Delivered"]
+    assert shown[0].split() == [
+        *("NAME", "PHASE", "REASON", "PROGRESS", "FETCHED", "NEW", "UPDATED", "CALLBACK", "DURATION", "AGE")
+    ]
+    assert shown[1].split()[:8] == [name, "Succeeded", "Succeeded", "3/3", "230", "230", "0", "Delivered"]
+    assert re.fullmatch(r"(\d+m)?\d+s", shown[1].split()[8])
+    selected = [
+        scenario.product.kubectl("get", "esync", f"--field-selector=status.{field}", "--output=name").split()
+        for field in ("phase=Succeeded", "reason=Succeeded", "phase=Failed")
+    ]
+    assert selected == [[f"estimatesync.botzilla.io/{name}"]] * 2 + [[]]
     described = scenario.product.kubectl("describe", "estimatesync", name)
     for reason in ("Starting", "JobCreated", "Succeeded", "CallbackDelivered"):
         assert described.count(f" {reason} ") == 1, described

@@ -145,6 +145,13 @@ def test_a_single_operator_ends_before_the_next_and_keeps_no_node(render: Callab
     assert [each["metadata"]["name"] for each in render().list("PodDisruptionBudget")] == ["release-estimatesync-api"]
 
 
+@pytest.mark.parametrize(("version", "count"), [("v1.31.14-gke.1", 0), ("v1.32.0-eks-1", 2), ("v1.36.3", 2)])
+def test_an_older_server_gets_no_selectable_fields(render: Callable[..., Any], version: str, count: int) -> None:
+    (served,) = render({}, f"--kube-version={version}").find("CustomResourceDefinition")["spec"]["versions"]
+
+    assert len(served.get("selectableFields", [])) == count
+
+
 def test_the_clusters_own_roles_learn_of_syncs_as_long_as_there_is_the_definition(render: Callable[..., Any]) -> None:
     rendered = render()
 

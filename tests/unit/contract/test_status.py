@@ -3,7 +3,14 @@
 from datetime import UTC, datetime
 
 import pytest
-from estimatesync_contract.status import Condition, ConditionStatus, ConditionType, EstimateSyncStatus, Phase
+from estimatesync_contract.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    EstimateSyncStatus,
+    Phase,
+    format_duration,
+)
 
 SINCE = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -44,3 +51,10 @@ def test_a_sync_is_stalled_while_a_known_blocker_stands(
 )
 def test_a_job_is_pending_until_it_has_been_created(reason: str, *, expected: bool) -> None:
     assert EstimateSyncStatus(phase=Phase.RUNNING, reason=reason).is_job_pending is expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (59, "59s"), (60, "1m"), (487, "8m7s"), (3600, "1h"), (3667, "1h1m7s")]
+)
+def test_a_duration_is_written_as_go_does(seconds: int, text: str) -> None:
+    assert format_duration(seconds) == text

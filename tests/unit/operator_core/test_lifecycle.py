@@ -176,20 +176,22 @@ def test_a_blocker_is_remembered_while_the_job_is_ending(make_sync: MakeSync, ru
 
 
 @pytest.mark.parametrize(
-    ("seconds_after_start", "duration"),
+    ("seconds_after_start", "duration", "text"),
     [
-        pytest.param(487, 487, id="as the job says"),
-        pytest.param(-5, 0, id="a clock that is behind ours"),
+        pytest.param(487, 487, "8m7s", id="as the job says"),
+        pytest.param(-5, 0, "0s", id="a clock that is behind ours"),
     ],
 )
 def test_the_end_comes_from_the_job_and_never_before_the_start(
-    make_sync: MakeSync, running: dict[str, Any], seconds_after_start: int, duration: int
+    make_sync: MakeSync, running: dict[str, Any], seconds_after_start: int, duration: int, text: str
 ) -> None:
     sync = make_sync(**running)
     finished_at = running["start_time"] + timedelta(seconds=seconds_after_start)
     job = JobObservation(state=JobState.SUCCEEDED, finished_at=finished_at)
 
-    assert _finish(sync, job=job).duration_seconds == duration
+    ended = _finish(sync, job=job)
+
+    assert (ended.duration_seconds, ended.duration) == (duration, text)
 
 
 def test_a_success_shows_all_its_pages(make_sync: MakeSync, running: dict[str, Any]) -> None:
