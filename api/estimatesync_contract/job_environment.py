@@ -37,6 +37,16 @@ DATABASE_URL: Final = "DATABASE_URL"
 SECRET_VARIABLES: Final = (ATTIC_TECH_EMAIL, ATTIC_TECH_PASSWORD, DATABASE_URL)
 """These reach the program by secretKeyRef only, as a rule under the key of the same name."""
 
+PROGRAM_VARIABLES: Final = (
+    *(SYNC_ID, SYNC_UID, SYNC_START_DATE, SYNC_END_DATE, SYNC_TIME_ZONE),
+    *(SYNC_MODE, SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS),
+    *(SYNC_MAX_SKIPPED_PERCENT, SYNC_MAX_UNSHOWN_PERCENT, SYNC_MAX_PAGE_MEGABYTES),
+    *(SYNC_MIN_ESTIMATES, SYNC_SELECT_FIELDS, SYNC_LOGIN_RETRY, SYNC_DELETIONS, SYNC_MAX_DELETED_PERCENT),
+    *(ATTIC_TECH_URL, DATABASE_PARAMETERS, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
+    *(LOG_FORMAT, TRACEPARENT, TERMINATION_MESSAGE_PATH, *SECRET_VARIABLES),
+)
+"""All that the program is set by: the operator's to set, whether the job of a sync has it or not."""
+
 
 def build_job_environment(
     sync: EstimateSync, date_range: DateRange, *, traceparent: str | None = None

@@ -14,6 +14,7 @@ import pytest
 from estimatesync_api.settings import API_SETTINGS
 from estimatesync_api.settings import parse_settings as parse_api_settings
 from estimatesync_client.settings import CLIENT_SETTINGS, parse_key
+from estimatesync_contract.job_environment import PROGRAM_VARIABLES
 from estimatesync_contract.proxies import PROXY_VARIABLES
 from estimatesync_contract.settings import IntegerSetting, Setting
 from estimatesync_docs.main import GENERATED
@@ -130,6 +131,10 @@ def find_fault(read: Read, environment: dict[str, str]) -> str:
     except Exception as error:  # noqa: BLE001 - each part has its own
         return str(error)
     return ""
+
+
+def test_what_the_sync_program_is_set_by_is_what_an_operator_keeps_for_itself() -> None:
+    assert {setting.name for setting in SYNC_SETTINGS} == {*PROGRAM_VARIABLES}
 
 
 def test_secrets_are_marked_as_such() -> None:

@@ -4,7 +4,9 @@ https://kubernetes.io/docs/concepts/workloads/controllers/job/
 https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 """
 
+from collections.abc import Iterable
 from datetime import date
+from posixpath import normpath
 from typing import Any, Final
 
 import msgspec
@@ -116,32 +118,44 @@ def build_job_manifest(
 
 
 def build_sample_manifest(settings: JobSettings, namespace: str) -> dict[str, Any]:
-    """Build the Job of a sync that there is not, with all that one may have: to be judged, never to be stored."""
+    """Build the Job of a sync that there is not, with every variable that one may have: to be judged, never stored."""
     metadata = Metadata(name="sample", namespace=namespace, uid="00000000-0000-0000-0000-000000000000")
-    day = date(2025, 1, 1)
-    sync = EstimateSync(metadata=metadata, spec=EstimateSyncSpec(mode=Mode.CHANGES, page_size=100))
-    return build_job_manifest(sync, DateRange(start=day, end=day), settings, traceparent="00-0-0-00")
+    days = DateRange(start=date(2025, 1, 1), end=date(2025, 1, 1))
+    sync = EstimateSync(metadata=metadata, spec=EstimateSyncSpec(date_range=days, mode=Mode.WHOLE, page_size=100))
+    return build_job_manifest(sync, days, settings, traceparent="00-0-0-00")
 
 
 def find_conflicts(settings: JobSettings) -> list[str]:
-    """Find what the template names that the operator's own job has already; each completes `NAME …`."""
-    pod = build_sample_manifest(settings, "")["spec"]["template"]["spec"]
+    """Find what the template names twice, or as the operator does, for any sync; each completes `NAME …`."""
+    own = build_sample_manifest(msgspec.structs.replace(settings, template=JobTemplate()), "")
+    pod, added = own["spec"]["template"]["spec"], settings.template.pod.spec
     (container,) = pod["containers"]
-    kinds = (
-        ("variable", "name", container["env"]),
-        ("volume", "name", pod["volumes"]),
-        ("mount path", "mountPath", container["volumeMounts"]),
-        ("init container", "name", pod.get("initContainers", [])),
+    variables = [*env.PROGRAM_VARIABLES, *_list_texts(container["env"], "name")]
+    kinds: tuple[tuple[str, list[str], list[str]], ...] = (
+        ("variable", variables, _list_texts(added.container.env, "name")),
+        ("volume", _list_texts(pod["volumes"], "name"), _list_texts(added.volumes, "name")),
+        ("mount path", _list_paths(container["volumeMounts"]), _list_paths(added.container.volume_mounts)),
+        ("init container", [], _list_texts(added.init_containers, "name")),
     )
     return [
         f"must not set the {kind} {name}, which is set already"
-        for kind, key, items in kinds
-        for name in _list_repeated([each.get(key) for each in items])
+        for kind, taken, names in kinds
+        for name in _list_repeated(taken, names)
     ]
 
 
-def _list_repeated(names: list[Any]) -> list[Any]:
-    return list(dict.fromkeys(name for place, name in enumerate(names) if name in names[:place]))
+def _list_texts(items: Iterable[dict[str, Any]], field: str) -> list[str]:
+    """What is no text, the API server refuses."""
+    return [text for item in items if isinstance(text := item.get(field), str)]
+
+
+def _list_paths(mounts: Iterable[dict[str, Any]]) -> list[str]:
+    """A kubelet takes `tmp`, `/tmp/` and `//tmp` for `/tmp`."""
+    return [normpath(f"/{path.lstrip('/')}") for path in _list_texts(mounts, "mountPath")]
+
+
+def _list_repeated(taken: list[str], names: list[str]) -> list[str]:
+    return list(dict.fromkeys(name for place, name in enumerate(names) if name in {*taken, *names[:place]}))
 
 
 def _build_metadata(sync: EstimateSync, added: AddedMetadata) -> dict[str, Any]:
@@ -193,7 +207,7 @@ def _build_placement(settings: JobSettings) -> dict[str, Any]:
 
 def _complete_init_container(container: dict[str, Any]) -> dict[str, Any]:
     """Restrict it like the sync's own, except for what it says itself; Pod Security has the last word."""
-    return {**container, "securityContext": {**_CONTAINER_SECURITY, **container.get("securityContext", {})}}
+    return {**container, "securityContext": {**_CONTAINER_SECURITY, **(container.get("securityContext") or {})}}
 
 
 def _build_authority_volumes(settings: JobSettings) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ from estimatesync_chart.value_rules import RULES
 from estimatesync_chart.values_file import parse_values
 from estimatesync_cluster.product_processes import read_rules
 from estimatesync_contract.crd import build_crd
-from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DateRange
-from estimatesync_operator.core.job_manifest import build_job_manifest
+from estimatesync_contract.job_environment import PROGRAM_VARIABLES
+from estimatesync_operator.core.job_manifest import build_sample_manifest
 from estimatesync_operator.core.job_template import JobTemplate, parse_job_template
 from estimatesync_operator.main import read_settings
 
@@ -140,17 +139,16 @@ def test_the_admission_policy_takes_every_variable_that_a_job_can_have(render: C
         ],
         "extraVolumes": [{"name": "certificate", "secret": {"secretName": "certificate"}}],
     }
-    rendered = render({"admissionPolicy": {"enabled": True}, "network": network, "tracing": tracing, "sync": sync})
+    database = {"parameters": {"sslmode": "verify-full"}}
+    others = {"network": network, "tracing": tracing, "database": database}
+    rendered = render({"admissionPolicy": {"enabled": True}, "sync": sync, **others})
     operator, _ = read_settings(read_environment(rendered, "operator"))
-    small = msgspec.convert(
-        {"metadata": {"name": "a", "uid": "u"}, "spec": {"mode": "Changes", "pageSize": 50}}, EstimateSync
-    )
-    days = DateRange(start=date(2025, 9, 1), end=date(2025, 9, 2))
 
-    job = build_job_manifest(small, days, operator.job, traceparent="00-1-1-01")
+    job = build_sample_manifest(operator.job, "estimates")
 
     variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
     given = {each["name"]: name_source(each) for each in variables}
+    assert {*PROGRAM_VARIABLES} - given.keys() == {"TERMINATION_MESSAGE_PATH"}
     policy = rendered.find("ValidatingAdmissionPolicy")["spec"]
     rules = {each["name"]: each["expression"] for each in policy["variables"]}
     fixed, free = json.loads(rules["fixed"])["sync"], yaml.safe_load(rules["free"])

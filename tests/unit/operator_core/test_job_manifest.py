@@ -333,8 +333,8 @@ def test_what_a_deployment_sets_twice_is_found(make_job_settings: MakeSettings) 
         "containers": [
             {
                 "name": "sync",
-                "env": [{"name": "SYNC_PAGE_SIZE"}, {"name": "MINE"}, {"name": "MINE"}, {"name": "TRACEPARENT"}],
-                "volumeMounts": [{"mountPath": "/tmp"}],  # noqa: S108 - the pod's own
+                "env": [{"name": "MINE"}, {"name": "MINE"}, {"name": "SSL_CERT_FILE"}, {"name": ["none"]}, {}, {}],
+                "volumeMounts": [{"mountPath": "/mine"}, {"mountPath": "/mine/"}],
             }
         ],
     }
@@ -344,7 +344,43 @@ def test_what_a_deployment_sets_twice_is_found(make_job_settings: MakeSettings) 
     assert find_conflicts(make_job_settings(template=template, authorities="company-ca")) == [
         f"must not set the {what}, which is set already"
         for what in (
-            *("variable SYNC_PAGE_SIZE", "variable MINE", "variable TRACEPARENT"),
-            *("volume authorities", "mount path /tmp", "init container sql-proxy"),
+            *("variable MINE", "variable SSL_CERT_FILE"),
+            *("volume authorities", "mount path /mine", "init container sql-proxy"),
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "variable", ["SYNC_MODE", "SYNC_PAGE_SIZE", "TRACEPARENT", "TERMINATION_MESSAGE_PATH", "DATABASE_PARAMETERS"]
+)
+def test_what_the_program_is_set_by_is_the_operators_even_where_a_job_does_not_have_it(
+    make_job_settings: MakeSettings, variable: str
+) -> None:
+    container = {"name": "sync", "env": [{"name": variable, "value": "theirs"}]}
+    template = parse_job_template(json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}}))
+
+    assert find_conflicts(make_job_settings(template=template)) == [
+        f"must not set the variable {variable}, which is set already"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/tmp", "/tmp/", "//tmp", "tmp", "/var/../tmp"])  # noqa: S108 - the pod's own
+def test_a_path_is_taken_however_it_is_written(make_job_settings: MakeSettings, path: str) -> None:
+    container = {"name": "sync", "volumeMounts": [{"name": "theirs", "mountPath": path}]}
+    template = parse_job_template(json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}}))
+
+    assert find_conflicts(make_job_settings(template=template)) == [
+        "must not set the mount path /tmp, which is set already"
+    ]
+
+
+def test_an_init_container_without_a_security_context_is_restricted(
+    make_sync: Callable[..., EstimateSync], make_job_settings: MakeSettings
+) -> None:
+    pod = {"initContainers": [{**PROXY, "securityContext": None}]}
+    template = parse_job_template(json.dumps({"spec": {"template": {"spec": pod}}}))
+
+    job = build_job_manifest(make_sync("a"), RANGE, make_job_settings(template=template))
+
+    (container,) = job["spec"]["template"]["spec"]["initContainers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
