@@ -22,11 +22,11 @@ _HOST: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:/?,\[]*)(?::(?P<port>[^/?,]*)
 _PORT_MAX: Final = 65_535
 _LABEL_MAX: Final = 63
 
-IN_THE_URL: Final = frozenset({
+ONLY_IN_THE_URL: Final = frozenset({
     *("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service"),
-    *("sslpassword", "sslkeylogfile", "oauth_client_id", "oauth_client_secret"),
+    *("sslpassword", "sslkeylogfile", "scram_client_key", "scram_server_key", "oauth_client_id", "oauth_client_secret"),
 })  # fmt: skip
-"""Where the database is and who asks, and secrets: parameters beside the URL are neither."""
+"""What must not be among the parameters that are added to a URL: where the database is, who asks, and secrets."""
 
 LIBPQ_PARAMETERS: Final = frozenset({
     *("service", "user", "password", "passfile", "channel_binding", "connect_timeout", "dbname", "host", "hostaddr"),
@@ -126,7 +126,7 @@ def check_parameters(text: str) -> str:
         ValueError: They may not; the message completes `NAME …` and repeats no value.
     """
     faults = list(_find_parameter_faults(_split(f"?{text}")))
-    faults += [f"{name} belongs in the URL" for name in _list_names(text) if name in IN_THE_URL]
+    faults += [f"{name} belongs in the URL" for name in _list_names(text) if name in ONLY_IN_THE_URL]
     if faults:
         raise ValueError(f"cannot be used: {'; '.join(faults)}")
     return text
@@ -140,7 +140,9 @@ def add_parameters(url: str, parameters: str) -> str:
     """
     if not parameters:
         return url
-    place, _, own = url.partition("?")
+    # Not from the first `?` on, which may be one of the password.
+    own = _split(url.partition("://")[2]).parameters
+    place = url.removesuffix(own).removesuffix("?")
     added = set(_list_names(parameters))
     kept = [pair for pair in own.split("&") if pair and unquote(pair.partition("=")[0]) not in added]
     return check_database_url(f"{place}?{'&'.join([*kept, parameters])}")

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.database_url import check_database_url, check_parameters
+from estimatesync_contract.database_url import add_parameters, check_database_url, check_parameters
 
 _HOST_MAX_LENGTH: Final = 253
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
@@ -422,3 +422,13 @@ CALLBACK_ALLOW_PRIVATE_TARGETS: Final = FlagSetting(
     meaning="Accept a webhook on this machine or in a private network",
     default="false",
 )
+
+
+def read_database_url(reader: SettingsReader, setting: Setting[str] = DATABASE_URL) -> str:
+    """Read where the database is, with the parameters that are set beside its URL; faults are left in the reader."""
+    url, parameters = reader.read(setting), reader.read(DATABASE_PARAMETERS)
+    try:
+        return add_parameters(url, parameters) if url else ""
+    except ValueError as error:
+        reader.faults.append(f"{setting.name} with {DATABASE_PARAMETERS.name} {error}")
+        return ""

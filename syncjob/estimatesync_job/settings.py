@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_contract import job_environment as env
-from estimatesync_contract.database_url import add_parameters
 from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.settings import (
     ATTIC_TECH_EMAIL,
@@ -36,6 +35,7 @@ from estimatesync_contract.settings import (
     SettingsReader,
     TextSetting,
     parse_time_zone,
+    read_database_url,
 )
 from estimatesync_contract.spec import (
     DEFAULT_CONCURRENCY,
@@ -221,7 +221,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         attic_tech_proxy=_find_proxy(environment, attic_tech_url, reader.faults),
         attic_tech_email=reader.read(ATTIC_TECH_EMAIL),
         attic_tech_password=reader.read(ATTIC_TECH_PASSWORD),
-        database_url=_read_database_url(reader),
+        database_url=read_database_url(reader),
         database_schema=reader.read(DATABASE_SCHEMA),
         database_wait_seconds=reader.read(DATABASE_WAIT_SECONDS),
     )
@@ -259,15 +259,6 @@ def _find_proxy(environment: Mapping[str, str], url: str, faults: list[str]) -> 
     except ProxyFaultError as error:
         faults.append(str(error))
         return None
-
-
-def _read_database_url(reader: SettingsReader) -> str:
-    url, parameters = reader.read(DATABASE_URL), reader.read(DATABASE_PARAMETERS)
-    try:
-        return add_parameters(url, parameters) if url else ""
-    except ValueError as error:
-        reader.faults.append(f"{DATABASE_URL.name} with {DATABASE_PARAMETERS.name} {error}")
-        return ""
 
 
 def _read_max_deleted_percent(reader: SettingsReader) -> int | None:

@@ -6,7 +6,13 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract import legacy_settings
-from estimatesync_contract.settings import DATABASE_SCHEMA, DatabaseUrlSetting, SettingsReader
+from estimatesync_contract.settings import (
+    DATABASE_PARAMETERS,
+    DATABASE_SCHEMA,
+    DatabaseUrlSetting,
+    SettingsReader,
+    read_database_url,
+)
 from estimatesync_contract.settings import DATABASE_URL as SYNC_DATABASE_URL
 
 DATABASE_URL: Final = msgspec.structs.replace(SYNC_DATABASE_URL, cure="it names the database that syncs write to")
@@ -15,7 +21,7 @@ OLD_DATABASE_URL: Final = DatabaseUrlSetting(
     meaning="The database with the old table, if it is a different one; a user that can read it is enough",
     is_secret=True,
 )
-IMPORT_SETTINGS: Final = (DATABASE_URL, DATABASE_SCHEMA, OLD_DATABASE_URL)
+IMPORT_SETTINGS: Final = (DATABASE_URL, DATABASE_PARAMETERS, DATABASE_SCHEMA, OLD_DATABASE_URL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +50,8 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
     reader = SettingsReader(environment, faults=faults)
-    url = reader.read(DATABASE_URL)
-    databases = Databases(
-        url=url,
-        schema=reader.read(DATABASE_SCHEMA),
-        old_url=reader.read(OLD_DATABASE_URL) or url,
-    )
+    url, old_url = read_database_url(reader, DATABASE_URL), reader.read(OLD_DATABASE_URL)
+    is_other = bool(old_url) and old_url != reader.read(DATABASE_URL)
+    databases = Databases(url=url, schema=reader.read(DATABASE_SCHEMA), old_url=old_url if is_other else url)
     reader.raise_faults()
     return databases

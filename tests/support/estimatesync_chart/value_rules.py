@@ -10,7 +10,7 @@ from typing import Any, Final
 from estimatesync_api import settings as api
 from estimatesync_api.core.representation import MAX_DAYS, MODES
 from estimatesync_contract import settings as shared
-from estimatesync_contract.database_url import IN_THE_URL, LIBPQ_PARAMETERS
+from estimatesync_contract.database_url import LIBPQ_PARAMETERS, ONLY_IN_THE_URL
 from estimatesync_contract.schedules import CRON_PATTERN, SCHEDULE_NAME_MAX_LENGTH, SCHEDULE_NAME_PATTERN
 from estimatesync_contract.settings import IntegerSetting, Setting
 from estimatesync_contract.spec import DATA_KEY_PATTERN
@@ -254,7 +254,7 @@ RULES: Final[dict[str, Schema]] = {
     "database.parameters": {
         "type": "object",
         "additionalProperties": False,
-        "properties": dict.fromkeys(sorted(LIBPQ_PARAMETERS - IN_THE_URL), _TEXT_OR_NUMBER),
+        "properties": dict.fromkeys(sorted(LIBPQ_PARAMETERS - ONLY_IN_THE_URL), _TEXT_OR_NUMBER),
     },
     "callback.existingSecret": _NAME,
     "callback.signingSecrets": {"type": "array", "items": TEXT},

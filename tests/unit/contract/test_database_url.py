@@ -155,10 +155,31 @@ def test_no_part_repeats_a_value_of_a_url_that_it_refuses(url: str, said: str) -
             "postgresql://u:p%3F@h/d?application_name=a&sslmode=verify-full&sslrootcert=system",
             id="in the place of its own",
         ),
+        pytest.param(
+            "postgresql://u?:p?x=1&y@h/d?sslmode=disable",
+            "sslmode=verify-full",
+            "postgresql://u?:p?x=1&y@h/d?sslmode=verify-full",
+            id="to a login that holds a question mark",
+        ),
     ],
 )
 def test_parameters_are_added_to_a_url(url: str, parameters: str, expected: str) -> None:
     assert add_parameters(url, check_parameters(parameters) if parameters else "") == expected
+
+
+@pytest.mark.parametrize("url", USABLE)
+def test_parameters_that_are_added_are_what_libpq_reads_in_addition(url: str) -> None:
+    added = {b"application_name": b"added", b"connect_timeout": b"7"}
+
+    result = add_parameters(url, "application_name=added&connect_timeout=7")
+
+    before, after = (read_options(each) for each in (url, result))
+    assert after == before | added
+
+
+def read_options(url: str) -> dict[bytes, bytes | None]:
+    """What libpq takes a URL for."""
+    return {option.keyword: option.val for option in pq.Conninfo.parse(url.encode())}
 
 
 def test_parameters_that_contradict_a_url_are_refused() -> None:
@@ -174,6 +195,8 @@ def test_parameters_that_contradict_a_url_are_refused() -> None:
         pytest.param("currentSchema=x", "currentSchema is JDBC's", id="another driver's"),
         pytest.param("host=made-up.test", "host belongs in the URL", id="another place"),
         pytest.param("connect_timeout=5&password=made-up", "password belongs in the URL", id="a secret"),
+        pytest.param("scram_client_key=made-up", "scram_client_key belongs in the URL", id="a key that logs in"),
+        pytest.param("scram_server_key=made-up", "scram_server_key belongs in the URL", id="a server's key"),
     ],
 )
 def test_parameters_that_cannot_be_added_are_explained_without_their_values(parameters: str, words: str) -> None:
@@ -181,3 +204,19 @@ def test_parameters_that_cannot_be_added_are_explained_without_their_values(para
         check_parameters(parameters)
 
     assert "made-up" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "expected"),
+    [
+        pytest.param("", "postgresql://h/d?sslmode=verify-full", id="in the same database"),
+        pytest.param("postgresql://h/d", "postgresql://h/d?sslmode=verify-full", id="in the same, named twice"),
+        pytest.param("postgresql://other/d", "postgresql://other/d", id="in another, with parameters of its own"),
+    ],
+)
+def test_parameters_beside_the_url_bind_an_import_too(old: str, expected: str) -> None:
+    databases = parse_import_settings(
+        {"DATABASE_URL": "postgresql://h/d", "DATABASE_PARAMETERS": "sslmode=verify-full", "OLD_DATABASE_URL": old}
+    )
+
+    assert (databases.url, databases.old_url) == ("postgresql://h/d?sslmode=verify-full", expected)
