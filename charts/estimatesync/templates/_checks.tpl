@@ -88,12 +88,6 @@
 {{- $faults = append $faults (printf "sync.serviceAccount.name: it is the account of %s, whose rights sync pods must not have" $part) -}}
 {{- end -}}
 {{- end -}}
-{{- /* Go reads an unknown zone as UTC; where it has no zones at all, nothing is known. */ -}}
-{{- $day := toDate "2006-01-02" "2024-07-01" -}}
-{{- $isKnown := or (ne (dateInZone "MST" $day .Values.settings.timeZone) "UTC") (regexMatch "^(Etc/)?(UTC|UCT|Universal|Zulu)$" .Values.settings.timeZone) -}}
-{{- if and (ne (dateInZone "MST" $day "America/New_York") "UTC") (or (not $isKnown) (eq .Values.settings.timeZone "Local")) -}}
-{{- $faults = append $faults (printf "settings.timeZone: %s is not an IANA time zone; write America/New_York, for example" .Values.settings.timeZone) -}}
-{{- end -}}
 {{- if and .Values.ingress.enabled (not (or .Values.ingress.host .Values.ingress.hosts)) -}}
 {{- $faults = append $faults "ingress.host: set the host name under which the API is published" -}}
 {{- end -}}
