@@ -216,6 +216,7 @@ def test_what_is_deleted_is_marked_and_nothing_else(
         gone = sorted(read_stored(syncs.database_url, "marked"))[5:8]
         for number in gone:
             client.delete(ESTIMATES, number)
+        let_time_pass(syncs.database_url)
         second = syncs.run(served, **settings)
 
     assert (first.exit_code, second.exit_code) == (0, 0), second.output
@@ -226,14 +227,23 @@ def test_what_is_deleted_is_marked_and_nothing_else(
 def test_nothing_that_is_there_is_marked_while_people_work(
     syncs: Any, payload: RunningPayload, worker: PayloadClient, at_work: AtWork
 ) -> None:
+    runs = []
     with at_work(15):
-        runs = [syncs.run(payload, **MARK) for _ in range(3)]
+        for _ in range(3):
+            runs.append(syncs.run(payload, **MARK))
+            let_time_pass(syncs.database_url)
     last = syncs.run(payload, **MARK)
 
     assert [(run.exit_code, run.result.unmarked_because) for run in (*runs, last)] == [(0, None)] * 4
     there = {document["id"] for document in worker.read_all(ESTIMATES, depth=0)}
     assert there.isdisjoint(read_deleted(syncs.database_url))
     assert read_stored(syncs.database_url, "marked").keys() - there == {*read_deleted(syncs.database_url)}
+
+
+def let_time_pass(database_url: str) -> None:
+    """What has just been stored is not marked."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE marked.estimate SET last_synced_at = last_synced_at - interval '6 minutes'")
 
 
 def read_deleted(database_url: str) -> list[int]:

@@ -33,6 +33,7 @@ from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.deletions import WITNESSES, Absent, Deletions
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
+from estimatesync_job.core.queries import OVERLAP
 from estimatesync_job.core.rows import Row
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.settings import Settings
@@ -243,6 +244,7 @@ class PostgresStore:
             await self._connection.rollback()
             await begin(self._connection, schema)
             await self._connection.execute(read_sql("write_failed_run"), parameters)
+            await self._connection.execute(read_sql("delete_old_runs"))
             await self._connection.commit()
 
     async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
@@ -286,7 +288,7 @@ class PostgresStore:
     async def fetch_absent(self) -> Absent:
         """Compare what is stored as of the range with what is staged."""
         bounds = self._settings.day_bounds
-        parameters = {"start": bounds.start, "end": bounds.end, "witnesses": WITNESSES}
+        parameters = {"start": bounds.start, "end": bounds.end, "overlap": OVERLAP, "witnesses": WITNESSES}
         with self._working():
             cursor = await self._connection.execute(read_sql("read_absent"), parameters)
             estimates, absent, witnesses = await cursor.fetchone() or (0, [], [])
@@ -364,6 +366,7 @@ class PostgresStore:
             no_base_because=transferred.no_base_because,
             marks_deletions=transferred.deletions is not None,
             gone=list(deletions.ids),
+            overlap=OVERLAP,
             unmarked_because=deletions.unmarked_because,
         )
 

@@ -96,8 +96,9 @@ deleted AS (
     WHERE
         attic_tech_estimate_id = ANY(%(gone)s::bigint[])
         AND deleted_at IS NULL
-        -- What another sync has written since this transaction began, it has seen.
-        AND last_synced_at < transaction_timestamp()
+        -- What a sync has written since shortly before this transaction began, it has seen: a server that lags may not
+        -- have shown it to this one yet.
+        AND last_synced_at < transaction_timestamp() - %(overlap)s
     RETURNING 1
 ),
 counts AS MATERIALIZED (

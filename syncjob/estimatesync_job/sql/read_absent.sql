@@ -9,6 +9,8 @@ SELECT
         WHERE
             at_updated_date BETWEEN %(start)s AND %(end)s
             AND deleted_at IS NULL
+            -- As the merge asks once more.
+            AND last_synced_at < transaction_timestamp() - %(overlap)s
             AND NOT EXISTS (
                 SELECT FROM staging WHERE staging.attic_tech_estimate_id = estimate.attic_tech_estimate_id
             )

@@ -1,7 +1,7 @@
 """Estimates that are gone from Attic Tech are marked, and never one that is there: on PostgreSQL, over HTTP."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -14,6 +14,7 @@ from sample_attic_tech.listing import query as list_page
 
 Fill = Callable[..., list[dict[str, Any]]]
 Query = Callable[..., list[Any]]
+Store = Callable[..., None]
 MARK = {"SYNC_DELETIONS": "mark"}
 ENDED = MARK | {"SYNC_END_DATE": "2025-10-10"}
 """Of days that have ended: what is edited now is in them no more."""
@@ -30,6 +31,17 @@ def count_questions(sample: RunningSample) -> int:
 
 
 @pytest.fixture
+def store(jobs: Any, sample: RunningSample, query: Query) -> Callable[..., None]:
+    """Sync, and let some time pass: what has just been stored is not marked."""
+
+    def sync(**changes: str) -> None:
+        jobs.run(sample, **changes)
+        query("UPDATE botzilla.estimate SET last_synced_at = last_synced_at - interval '6 minutes'")
+
+    return sync
+
+
+@pytest.fixture
 def ids(sample: RunningSample, fill: Fill) -> list[int]:
     """The ids of 60 estimates, ascending."""
     records = fill(60)
@@ -39,9 +51,9 @@ def ids(sample: RunningSample, fill: Fill) -> list[int]:
 
 
 def test_what_is_gone_is_marked_and_loses_the_mark_when_it_comes_back(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
 ) -> None:
-    jobs.run(sample, **MARK)
+    store(**MARK)
     lost = [sample.store.read(number) for number in (ids[0], ids[30], ids[59])]
     for record in lost:
         sample.store.delete(record["id"])
@@ -63,9 +75,9 @@ def test_what_is_gone_is_marked_and_loses_the_mark_when_it_comes_back(
 
 
 def test_by_default_nothing_is_looked_for_and_nothing_marked(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
 ) -> None:
-    jobs.run(sample)
+    store()
     sample.store.delete(ids[0])
 
     job = jobs.run(sample)
@@ -165,10 +177,11 @@ def test_what_is_there_or_may_be_is_never_marked(
     sample: RunningSample,
     ids: list[int],
     query: Query,
+    store: Store,
     spoil: Callable[[RunningSample, list[int]], None],
     because: str | None,
 ) -> None:
-    jobs.run(sample, **ENDED)
+    store(**ENDED)
     spoil(sample, ids)
 
     job = jobs.run(sample, **ENDED)
@@ -184,9 +197,9 @@ def test_what_is_there_or_may_be_is_never_marked(
 
 
 def test_a_server_that_refuses_to_be_asked_for_ids_alone_is_asked_for_whole_estimates(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
 ) -> None:
-    jobs.run(sample, **MARK)
+    store(**MARK)
     sample.store.delete(ids[7])
     sample.on_request = lambda request: (
         Response(status=400, headers=JSON, body=b"{}") if "select" in request.query_string else None
@@ -198,9 +211,9 @@ def test_a_server_that_refuses_to_be_asked_for_ids_alone_is_asked_for_whole_esti
 
 
 def test_a_server_that_gives_few_at_a_time_is_asked_until_all_is_said(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
 ) -> None:
-    jobs.run(sample, **ENDED)
+    store(**ENDED)
     edit_out(sample, ids)
     for number in (ids[10], ids[11]):
         sample.store.delete(number)
@@ -213,8 +226,10 @@ def test_a_server_that_gives_few_at_a_time_is_asked_until_all_is_said(
     assert query(DELETED) == [ids[10], ids[11]]
 
 
-def test_an_estimate_that_is_broken_is_there(jobs: Any, sample: RunningSample, ids: list[int], query: Query) -> None:
-    jobs.run(sample, **MARK)
+def test_an_estimate_that_is_broken_is_there(
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
+) -> None:
+    store(**MARK)
     sample.store.update(ids[3], {"true_cost": "9" * 40})
 
     job = jobs.run(sample, **MARK, SYNC_MAX_SKIPPED_PERCENT="100")
@@ -222,25 +237,32 @@ def test_an_estimate_that_is_broken_is_there(jobs: Any, sample: RunningSample, i
     assert (job.process.returncode, query(DELETED)) == (0, [])
 
 
-def test_what_another_sync_has_written_since_this_one_began_is_not_marked(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query
+def test_what_a_sync_has_written_just_before_this_one_began_or_since_is_not_marked(
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
 ) -> None:
-    jobs.run(sample, **MARK)
-    for number in ids[:2]:
+    store(**MARK)
+    for number in ids[:3]:
         sample.store.delete(number)
-    later = "UPDATE botzilla.estimate SET last_synced_at = %s WHERE attic_tech_estimate_id = %s"
-    query(later, datetime(2999, 1, 1, tzinfo=UTC), ids[0])
+    written = "UPDATE botzilla.estimate SET last_synced_at = now() - %s WHERE attic_tech_estimate_id = %s"
+    query(written, timedelta(minutes=4), ids[0])
+
+    def write_meanwhile(request: Request) -> None:
+        if asks_by_ids(request):
+            query(written, timedelta(0), ids[1])
+
+    sample.on_request = write_meanwhile
 
     job = jobs.run(sample, **MARK)
 
-    assert query(DELETED) == [ids[1]]
+    assert query(DELETED) == [ids[2]]
+    assert "Asking for 2 stored estimates" in job.output
     assert job.result.results.deleted_estimates == 1
 
 
 def test_only_estimates_of_the_days_are_looked_for(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
 ) -> None:
-    jobs.run(sample, **MARK)
+    store(**MARK)
     sample.store.delete(ids[0])
 
     job = jobs.run(sample, **MARK, SYNC_START_DATE="2024-01-01", SYNC_END_DATE="2024-12-31")
