@@ -209,10 +209,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shel
     async with open_kubernetes() as client:
         metrics = OperatorMetrics()
         sender = HttpCallbackSender(
-            callback.read(),
-            KubernetesSecrets(client),
-            trace_headers=partial(build_trace_headers, shell.tracer),
-            read_settings=callback.read,
+            callback.read, KubernetesSecrets(client), trace_headers=partial(build_trace_headers, shell.tracer)
         )
         leadership = LeaseHolder(
             KubernetesLease(client, settings.namespace),

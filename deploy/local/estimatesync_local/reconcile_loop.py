@@ -68,7 +68,9 @@ class ReconcileLoop:
             clock=clock,
             settings=ControllerSettings(backoff=Backoff(first_delay=settings.retry_delay)),
         )
-        sender = HttpCallbackSender(settings.callback, NoSecrets(), trace_headers=partial(build_trace_headers, tracer))
+        sender = HttpCallbackSender(
+            lambda: settings.callback, NoSecrets(), trace_headers=partial(build_trace_headers, tracer)
+        )
         ports = trace_ports(TraceablePorts(store=self._store, callbacks=sender, meter=NoMeter()), tracer, clock)
         reconciler = Reconciler(
             store=ports.store,

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, Protocol
@@ -70,34 +71,43 @@ class SecretReader(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Post:
+    """One attempt, with the settings that applied when it began: they may change while it is under way."""
+
+    settings: CallbackSettings
+    target: CallbackTarget
+    headers: Mapping[str, str]
+    body: bytes
+    deadline: float
+    """As the event loop's clock counts."""
+
+
 class HttpCallbackSender:
     """A CallbackSender. Its errors name at most the scheme and the host of a URL."""
 
     def __init__(
         self,
-        settings: CallbackSettings,
+        read_settings: Callable[[], CallbackSettings],
         secrets: SecretReader,
         *,
         resolve: Resolve | None = None,
         ssl_context: ssl.SSLContext | None = None,
         trace_headers: TraceHeaders = dict,
-        read_settings: Callable[[], CallbackSettings] | None = None,
     ) -> None:
         """Prepare for sending.
 
         Args:
-            settings: What `read_callback_settings` read.
+            read_settings: Called before each attempt for what applies to it.
             secrets: Where the URLs of syncs that name a Secret are read, at each attempt.
             resolve: Called once per attempt; what it returns is checked and connected to.
             ssl_context: Which certificates are trusted; by default SSL_CERT_FILE or certifi's.
             trace_headers: Called for each attempt; by default there are none.
-            read_settings: Called before each attempt for what applies then; by default `settings` stay.
 
         Raises:
             SettingsError: The certificates cannot be read.
         """
-        self._settings = settings
-        self._read_settings = read_settings or (lambda: settings)
+        self._read_settings = read_settings
         self._secrets = secrets
         self._resolve = resolve or SharedLookups()
         self._trace_headers = trace_headers
@@ -106,16 +116,21 @@ class HttpCallbackSender:
 
     async def has_target(self, sync: EstimateSync) -> bool:
         """Return whether a URL is configured. One named by a sync counts even if it cannot be read: that is a fault."""
-        self._settings = self._read_settings()
-        return sync.spec.callback.url_secret_ref is not None or self._settings.default_url is not None
+        return sync.spec.callback.url_secret_ref is not None or self._read_settings().default_url is not None
 
     async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
         """Make one attempt: a POST of exactly these bytes. Never raises."""
-        self._settings = self._read_settings()
+        settings = self._read_settings()
         try:
-            target = parse_target(await self._read_url(sync), allow_insecure=self._settings.allow_insecure)
-            headers = self._build_headers(target, callback_id=callback_id, now=now, body=body)
-            return await self._post(target, headers=headers, body=body, now=now)
+            target = parse_target(await self._read_url(sync, settings), allow_insecure=settings.allow_insecure)
+            post = _Post(
+                settings=settings,
+                target=target,
+                headers=self._build_headers(target, settings, callback_id=callback_id, now=now, body=body),
+                body=body,
+                deadline=asyncio.get_running_loop().time() + settings.total_seconds,
+            )
+            return await self._send(post, now=now)
         except TargetRefusedError as error:
             return CallbackAttempt(error=str(error), is_refused=True)
         except BackendUnavailableError:
@@ -123,20 +138,22 @@ class HttpCallbackSender:
         except Exception as error:  # noqa: BLE001 - a delivery that breaks the reconciler would stop every sync
             return CallbackAttempt(error=f"the callback could not be sent: unexpected {type(error).__name__}")
 
-    async def _read_url(self, sync: EstimateSync) -> str:
+    async def _read_url(self, sync: EstimateSync, settings: CallbackSettings) -> str:
         ref = sync.spec.callback.url_secret_ref
         if ref is None:
-            return self._settings.default_url or _refuse(f"no callback URL is configured; set {CALLBACK_URL.name}")
-        if ref.name not in self._settings.allowed_secrets:
+            return settings.default_url or _refuse(f"no callback URL is configured; set {CALLBACK_URL.name}")
+        if ref.name not in settings.allowed_secrets:
             _refuse(f"Secret {ref.name} is not allowed for callbacks; add it to {ALLOWED_SECRETS.name}")
         url = await self._secrets.read(sync.metadata.namespace, ref.name, ref.key)
         return url or _refuse(f"Secret {ref.name} has no callback URL under the key {ref.key}; add it")
 
-    def _build_headers(self, target: CallbackTarget, *, callback_id: str, now: datetime, body: bytes) -> dict[str, str]:
+    def _build_headers(
+        self, target: CallbackTarget, settings: CallbackSettings, *, callback_id: str, now: datetime, body: bytes
+    ) -> dict[str, str]:
         """An answer in plain bytes is asked for, so that a small one cannot unpack into a big one."""
         return {
             "host": target.host_header,
-            "user-agent": self._settings.user_agent,
+            "user-agent": settings.user_agent,
             "content-type": "application/json",
             "accept-encoding": "identity",
             **self._trace_headers(),
@@ -144,63 +161,49 @@ class HttpCallbackSender:
                 callback_id=callback_id,
                 now=now,
                 body=body,
-                signing_keys=self._settings.signing_keys,
-                make_api_key=self._settings.make_api_key,
+                signing_keys=settings.signing_keys,
+                make_api_key=settings.make_api_key,
             ),
         }
 
-    async def _post(
-        self, target: CallbackTarget, *, headers: Mapping[str, str], body: bytes, now: datetime
-    ) -> CallbackAttempt:
-        deadline = asyncio.get_running_loop().time() + self._settings.total_seconds
+    async def _send(self, post: _Post, *, now: datetime) -> CallbackAttempt:
         try:
             async with httpx.AsyncHTTPTransport(verify=self._ssl_context, trust_env=False) as transport:
-                async with asyncio.timeout_at(deadline):
-                    addresses = await self._resolve_addresses(target)
-                    response = await self._send_to_first(
-                        transport, target, addresses, headers=headers, body=body, deadline=deadline
-                    )
-                excerpt = await _read_excerpt(response, deadline=deadline)
+                async with asyncio.timeout_at(post.deadline):
+                    response = await self._send_to_first(transport, post, await self._resolve_addresses(post))
+                excerpt = await _read_excerpt(response, deadline=post.deadline)
         except (httpx.TransportError, OSError) as error:
-            return CallbackAttempt(error=f"{target.origin}: {format_fault(error)}")
+            return CallbackAttempt(error=f"{post.target.origin}: {format_fault(error)}")
         return CallbackAttempt(
             status_code=response.status_code,
             retry_after=parse_retry_after(response.headers.get("retry-after"), now=now),
-            body_excerpt=format_excerpt(excerpt, secrets=(*target.secrets, self._settings.make_api_key or "")),
+            body_excerpt=format_excerpt(excerpt, secrets=(*post.target.secrets, post.settings.make_api_key or "")),
         )
 
-    async def _resolve_addresses(self, target: CallbackTarget) -> tuple[Address, ...]:
-        resolved = await self._resolve(target.host, target.port)
-        addresses = decide_addresses(resolved, allow_private=self._settings.allow_private)
-        return self._memory.order(target, addresses)[:_MAX_ADDRESSES]
+    async def _resolve_addresses(self, post: _Post) -> tuple[Address, ...]:
+        resolved = await self._resolve(post.target.host, post.target.port)
+        addresses = decide_addresses(resolved, allow_private=post.settings.allow_private)
+        return self._memory.order(post.target, addresses)[:_MAX_ADDRESSES]
 
     async def _send_to_first(
-        self,
-        transport: httpx.AsyncHTTPTransport,
-        target: CallbackTarget,
-        addresses: Sequence[Address],
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        deadline: float,
+        self, transport: httpx.AsyncHTTPTransport, post: _Post, addresses: Sequence[Address]
     ) -> httpx.Response:
         """Try the addresses in turn until one connects; once it has, its outcome is the outcome."""
         loop = asyncio.get_running_loop()
         for number, address in enumerate(addresses, start=1):
             seconds = compute_connect_seconds(
-                deadline - loop.time(), left=len(addresses) - number + 1, settings=self._settings
+                post.deadline - loop.time(), left=len(addresses) - number + 1, settings=post.settings
             )
-            request = self._build_request(target, address, headers, body, connect_seconds=seconds)
             try:
-                response = await transport.handle_async_request(request)
+                response = await transport.handle_async_request(_build_request(post, address, connect_seconds=seconds))
             except _CONNECT_ERRORS:
                 if number == len(addresses):
                     raise
                 continue
             except (httpx.TransportError, asyncio.CancelledError):
-                self._memory.note_failure(target, address)
+                self._memory.note_failure(post.target, address)
                 raise
-            self._note_answer(target, address, response)
+            self._note_answer(post.target, address, response)
             return response
         raise httpx.ConnectError("the name has no address")
 
@@ -211,24 +214,18 @@ class HttpCallbackSender:
         else:
             self._memory.note_failure(target, address)
 
-    def _build_request(
-        self,
-        target: CallbackTarget,
-        address: Address,
-        headers: Mapping[str, str],
-        body: bytes,
-        *,
-        connect_seconds: float,
-    ) -> httpx.Request:
-        """Address the request to what was checked; the name stays in the Host header, in SNI and in the certificate."""
-        timeout = httpx.Timeout(self._settings.total_seconds, connect=connect_seconds)
-        return httpx.Request(
-            "POST",
-            httpx.URL(scheme=target.scheme, host=str(address), port=target.port, raw_path=target.path.encode("ascii")),
-            headers=headers,
-            content=body,
-            extensions={"timeout": timeout.as_dict(), "sni_hostname": target.server_name},
-        )
+
+def _build_request(post: _Post, address: Address, *, connect_seconds: float) -> httpx.Request:
+    """Address the request to what was checked; the name stays in the Host header, in SNI and in the certificate."""
+    target = post.target
+    timeout = httpx.Timeout(post.settings.total_seconds, connect=connect_seconds)
+    return httpx.Request(
+        "POST",
+        httpx.URL(scheme=target.scheme, host=str(address), port=target.port, raw_path=target.path.encode("ascii")),
+        headers=post.headers,
+        content=post.body,
+        extensions={"timeout": timeout.as_dict(), "sni_hostname": target.server_name},
+    )
 
 
 def _create_ssl_context() -> ssl.SSLContext:

@@ -77,7 +77,7 @@ def build_sender(dead_url: str, live_url: str, resolver: Resolver) -> HttpCallba
     settings = CallbackSettings(
         default_url=dead_url, allow_insecure=True, allow_private=True, allowed_secrets=frozenset({"alive"})
     )
-    return HttpCallbackSender(settings, OneSecret(live_url), resolve=SharedLookups(resolver))
+    return HttpCallbackSender(lambda: settings, OneSecret(live_url), resolve=SharedLookups(resolver))
 
 
 def test_a_target_that_never_answers_delays_no_other(silent_port: int) -> None:

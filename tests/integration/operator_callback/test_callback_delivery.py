@@ -1,5 +1,6 @@
 """One attempt over real sockets: what arrives, what the answers become, and that nothing can hold the operator up."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from socket import create_server, socket
 from typing import Protocol
 
 import pytest
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.settings import SettingsReader
 from estimatesync_operator.callback.sender import HttpCallbackSender, SecretReader
 from estimatesync_operator.callback.settings import CallbackSettings, read_callback_settings
@@ -73,7 +75,7 @@ def test_receiver_gets_the_exact_bytes_and_can_verify_them(send: Send, no_secret
             CALLBACK_SIGNING_SECRETS=SECRET,
             CALLBACK_MAKE_API_KEY="made-up-key",
         )
-        attempt = send(HttpCallbackSender(settings, no_secrets))
+        attempt = send(HttpCallbackSender(lambda: settings, no_secrets))
         [delivery] = receiver.deliveries
 
     assert attempt == CallbackAttempt(status_code=200, body_excerpt="Accepted")
@@ -120,7 +122,7 @@ def test_answer_becomes_the_attempt(
     send: Send, no_secrets: SecretReader, answer: Response, expected: CallbackAttempt
 ) -> None:
     with running_receiver([answer]) as receiver:
-        attempt = send(HttpCallbackSender(build_settings(f"{receiver.url}/s3cret-path"), no_secrets))
+        attempt = send(HttpCallbackSender(lambda: build_settings(f"{receiver.url}/s3cret-path"), no_secrets))
         deliveries = len(receiver.deliveries)
 
     assert attempt == expected
@@ -135,7 +137,7 @@ def test_headers_that_trickle_end_with_the_total_time(send: Send, no_secrets: Se
             time.sleep(0.02)
 
     port, start = serve(trickle), time.monotonic()
-    attempt = send(HttpCallbackSender(build_hasty_settings(port), no_secrets))
+    attempt = send(HttpCallbackSender(lambda: build_hasty_settings(port), no_secrets))
 
     assert attempt == CallbackAttempt(error="http://127.0.0.1: it did not answer in time")
     assert time.monotonic() - start < 5
@@ -151,7 +153,7 @@ def test_delivery_counts_although_the_rest_of_the_answer_trickles(
             time.sleep(0.02)
 
     port, start = serve(trickle), time.monotonic()
-    attempt = send(HttpCallbackSender(build_hasty_settings(port), no_secrets))
+    attempt = send(HttpCallbackSender(lambda: build_hasty_settings(port), no_secrets))
 
     assert attempt == CallbackAttempt(status_code=200, body_excerpt="Accepted")
     assert time.monotonic() - start < 5
@@ -165,7 +167,7 @@ def test_endless_answer_is_cut_short(send: Send, no_secrets: SecretReader, serve
         while sum(sent) < 200_000_000:
             sent.append(connection.send(ENDLESS_CHUNK))
 
-    attempt = send(HttpCallbackSender(build_settings(f"http://127.0.0.1:{serve(flood)}/"), no_secrets))
+    attempt = send(HttpCallbackSender(lambda: build_settings(f"http://127.0.0.1:{serve(flood)}/"), no_secrets))
 
     assert (attempt.status_code, attempt.body_excerpt) == (500, "x" * 200)
     assert sum(sent) < 50_000_000
@@ -188,18 +190,39 @@ def test_broken_answer_is_an_error_that_quotes_nothing(
         connection.sendall(answer)
 
     port = serve(answer_badly)
-    attempt = send(HttpCallbackSender(build_settings(f"http://127.0.0.1:{port}/s3cret"), no_secrets))
+    attempt = send(HttpCallbackSender(lambda: build_settings(f"http://127.0.0.1:{port}/s3cret"), no_secrets))
 
     assert attempt.status_code is None
     assert says in (attempt.error or "")
     assert "s3cret" not in str(attempt)
 
 
+def test_what_a_receiver_repeats_is_hidden_although_another_key_applies_by_then(
+    send: Send, no_secrets: SecretReader, serve: Serve
+) -> None:
+    def repeat(connection: socket) -> None:
+        received = b""
+        while not received.endswith(BODY) and (part := connection.recv(65_536)):
+            received += part
+        current["key"] = "made-up-new-key"
+        asyncio.run(sender.has_target(EstimateSync(metadata=Metadata(name="another", uid="1"))))
+        (key,) = (line for line in received.split(b"\r\n") if line.lower().startswith(b"x-make-apikey"))
+        connection.sendall(b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\nwrong " + key)
+
+    current = {"key": "made-up-old-key"}
+    url = f"http://127.0.0.1:{serve(repeat)}/s3cret"
+    sender = HttpCallbackSender(lambda: build_settings(url, CALLBACK_MAKE_API_KEY=current["key"]), no_secrets)
+
+    attempt = send(sender)
+
+    assert attempt == CallbackAttempt(status_code=401, body_excerpt="wrong x-make-apikey: …")
+
+
 def test_closed_port_is_an_error_that_may_pass(send: Send, no_secrets: SecretReader) -> None:
     with running_receiver() as receiver:
         url = receiver.url
 
-    attempt = send(HttpCallbackSender(build_settings(f"{url}/s3cret"), no_secrets))
+    attempt = send(HttpCallbackSender(lambda: build_settings(f"{url}/s3cret"), no_secrets))
 
     assert attempt.error == "http://127.0.0.1: the connection failed (Connection refused)"
     assert not attempt.is_refused
@@ -208,9 +231,11 @@ def test_closed_port_is_an_error_that_may_pass(send: Send, no_secrets: SecretRea
 def test_loopback_is_refused_unless_allowed(send: Send, no_secrets: SecretReader) -> None:
     with running_receiver() as receiver:
         url = receiver.url.replace("127.0.0.1", "localhost")
-        refused = send(HttpCallbackSender(build_settings(url, CALLBACK_ALLOW_PRIVATE_TARGETS="false"), no_secrets))
+        refused = send(
+            HttpCallbackSender(lambda: build_settings(url, CALLBACK_ALLOW_PRIVATE_TARGETS="false"), no_secrets)
+        )
         before = len(receiver.deliveries)
-        allowed = send(HttpCallbackSender(build_settings(url), no_secrets))
+        allowed = send(HttpCallbackSender(lambda: build_settings(url), no_secrets))
 
     assert refused.is_refused
     assert "loopback" in (refused.error or "")
@@ -226,7 +251,7 @@ def test_name_is_looked_up_once_and_only_the_checked_address_is_called(
     with running_receiver() as receiver:
         port = receiver.url.rpartition(":")[2]
         settings = build_settings(f"http://hooks.example.test:{port}/s3cret")
-        attempt = send(HttpCallbackSender(settings, no_secrets, resolve=rebinding))
+        attempt = send(HttpCallbackSender(lambda: settings, no_secrets, resolve=rebinding))
         [delivery] = receiver.deliveries
 
     assert attempt.status_code == 200
@@ -239,7 +264,7 @@ def test_one_bad_address_refuses_the_name_although_private_ones_are_allowed(
 ) -> None:
     with running_receiver() as receiver:
         resolve = resolver(["127.0.0.1", "169.254.169.254"])
-        attempt = send(HttpCallbackSender(build_settings(receiver.url), no_secrets, resolve=resolve))
+        attempt = send(HttpCallbackSender(lambda: build_settings(receiver.url), no_secrets, resolve=resolve))
         deliveries = len(receiver.deliveries)
 
     assert attempt.is_refused
@@ -252,7 +277,7 @@ def test_next_address_is_tried_when_the_first_cannot_be_reached(
 ) -> None:
     with running_receiver() as receiver:
         resolve = resolver(["::1", "127.0.0.1", "127.0.0.2"])
-        attempt = send(HttpCallbackSender(build_settings(receiver.url), no_secrets, resolve=resolve))
+        attempt = send(HttpCallbackSender(lambda: build_settings(receiver.url), no_secrets, resolve=resolve))
         deliveries = len(receiver.deliveries)
 
     assert attempt.status_code == 200
@@ -269,7 +294,7 @@ def test_a_good_address_is_reached_behind_three_that_swallow_everything_and_is_r
             stack.enter_context(full_listener(address, port))
         resolve = resolver([*dead, "127.0.0.1"], [*dead, "127.0.0.1"])
         sender = HttpCallbackSender(
-            build_settings(receiver.url.replace("127.0.0.1", "x.test")), no_secrets, resolve=resolve
+            lambda: build_settings(receiver.url.replace("127.0.0.1", "x.test")), no_secrets, resolve=resolve
         )
 
         first, began = send(sender), time.monotonic()
@@ -291,7 +316,9 @@ def test_an_address_that_connects_gets_the_only_request(
     resolve = resolver(["127.0.0.1", "127.0.0.2"])
     with create_server(("127.0.0.2", port)) as second:
         second.settimeout(0.2)
-        attempt = send(HttpCallbackSender(build_settings(f"http://x.test:{port}/"), no_secrets, resolve=resolve))
+        attempt = send(
+            HttpCallbackSender(lambda: build_settings(f"http://x.test:{port}/"), no_secrets, resolve=resolve)
+        )
         with pytest.raises(TimeoutError):
             second.accept()
 
@@ -343,7 +370,7 @@ def test_an_address_that_fails_is_not_the_first_at_the_next_attempt(
 
     with running_receiver(host="127.0.0.2", port=port):
         resolve = resolver(*[["127.0.0.1", "127.0.0.2"]] * 3)
-        sender = HttpCallbackSender(settings, no_secrets, resolve=resolve)
+        sender = HttpCallbackSender(lambda: settings, no_secrets, resolve=resolve)
         codes = [send(sender).status_code for _ in range(3)]
 
     assert codes == expected
@@ -355,7 +382,7 @@ def test_an_address_that_was_reached_is_checked_again_at_each_attempt(
     with running_receiver() as receiver:
         url = receiver.url.replace("127.0.0.1", "x.test")
         resolve = resolver(["127.0.0.1"], ["169.254.169.254", "127.0.0.1"], ["127.0.0.2"])
-        sender = HttpCallbackSender(build_settings(url), no_secrets, resolve=resolve)
+        sender = HttpCallbackSender(lambda: build_settings(url), no_secrets, resolve=resolve)
         attempts = [send(sender) for _ in range(3)]
         deliveries = len(receiver.deliveries)
 
@@ -370,7 +397,7 @@ def test_proxies_of_the_environment_are_ignored(
     with running_receiver() as proxy, running_receiver() as receiver:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
-        attempt = send(HttpCallbackSender(build_settings(receiver.url), no_secrets))
+        attempt = send(HttpCallbackSender(lambda: build_settings(receiver.url), no_secrets))
         counts = (len(proxy.deliveries), len(receiver.deliveries))
 
     assert attempt.status_code == 200
@@ -383,7 +410,7 @@ def test_path_is_in_no_log_line_at_any_level(
     caplog.set_level(logging.DEBUG)
 
     with running_receiver() as receiver:
-        attempt = send(HttpCallbackSender(build_settings(f"{receiver.url}/s3cret"), no_secrets))
+        attempt = send(HttpCallbackSender(lambda: build_settings(f"{receiver.url}/s3cret"), no_secrets))
 
     assert attempt.status_code == 200
     assert caplog.records

@@ -63,7 +63,7 @@ def test_certificate_is_checked_against_the_name_although_an_address_is_called(
     port = serve(receiver.handle)
 
     sender = HttpCallbackSender(
-        build_settings(port, host), no_secrets, resolve=resolver(["127.0.0.1"]), ssl_context=trust(authority)
+        lambda: build_settings(port, host), no_secrets, resolve=resolver(["127.0.0.1"]), ssl_context=trust(authority)
     )
     attempt = send(sender)
 
@@ -80,7 +80,9 @@ def test_certificate_for_anything_else_is_refused_before_the_path_is_sent(
     receiver = TlsReceiver(authority.issue_cert(name))
     settings = build_settings(serve(receiver.handle))
 
-    sender = HttpCallbackSender(settings, no_secrets, resolve=resolver(["127.0.0.1"]), ssl_context=trust(authority))
+    sender = HttpCallbackSender(
+        lambda: settings, no_secrets, resolve=resolver(["127.0.0.1"]), ssl_context=trust(authority)
+    )
     attempt = send(sender)
 
     assert "its certificate is not trusted (Hostname mismatch" in (attempt.error or "")
@@ -95,7 +97,7 @@ def test_unknown_authority_is_refused_by_default(
     receiver = TlsReceiver(authority.issue_cert(HOST))
     settings = build_settings(serve(receiver.handle))
 
-    attempt = send(HttpCallbackSender(settings, no_secrets, resolve=resolver(["127.0.0.1"])))
+    attempt = send(HttpCallbackSender(lambda: settings, no_secrets, resolve=resolver(["127.0.0.1"])))
 
     assert "its certificate is not trusted" in (attempt.error or "")
     assert b"".join(receiver.requests) == b""
@@ -114,7 +116,7 @@ def test_authority_of_ssl_cert_file_is_trusted(
 
     with authority.cert_pem.tempfile() as bundle:
         monkeypatch.setenv("SSL_CERT_FILE", bundle)
-        attempt = send(HttpCallbackSender(settings, no_secrets, resolve=resolver(["127.0.0.1"])))
+        attempt = send(HttpCallbackSender(lambda: settings, no_secrets, resolve=resolver(["127.0.0.1"])))
 
     assert attempt.status_code == 202
 
@@ -127,6 +129,6 @@ def test_port_that_does_not_speak_tls_is_named_as_such(
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     settings = build_settings(serve(speak_plain))
-    attempt = send(HttpCallbackSender(settings, no_secrets, resolve=resolver(["127.0.0.1"])))
+    attempt = send(HttpCallbackSender(lambda: settings, no_secrets, resolve=resolver(["127.0.0.1"])))
 
     assert "it may not speak https at this port" in (attempt.error or "")

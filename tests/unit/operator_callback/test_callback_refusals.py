@@ -46,7 +46,7 @@ def send(
     secrets: dict[tuple[str, str, str], str | Exception] | None = None,
     resolve: Resolve = resolve_private,
 ) -> CallbackAttempt:
-    sender = HttpCallbackSender(settings, FakeSecrets(secrets), resolve=resolve)
+    sender = HttpCallbackSender(lambda: settings, FakeSecrets(secrets), resolve=resolve)
     return asyncio.run(sender.send(sync, body=b"{}", callback_id="msg_6f1c", now=NOW))
 
 
@@ -66,7 +66,7 @@ def test_target_is_the_default_or_the_named_one(
 ) -> None:
     sync = naming(succeeded, secret) if secret else succeeded
 
-    has_target = asyncio.run(HttpCallbackSender(settings, FakeSecrets()).has_target(sync))
+    has_target = asyncio.run(HttpCallbackSender(lambda: settings, FakeSecrets()).has_target(sync))
 
     assert has_target is expected
 
