@@ -80,7 +80,7 @@ class ClosingPass:
         queries: Iterable[ChangesQuery],
         requests: OrderedRequests[ChangesQuery],
         *,
-        cuts: Sequence[int] | None,
+        cuts: Sequence[int],
         is_numbered: bool,
     ) -> None:
         self._queries: Final = list(queries)
@@ -113,7 +113,7 @@ class ClosingPass:
 
 @asynccontextmanager
 async def open_closing_pass(
-    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int] | None, is_numbered: bool, max_pending: int
+    source: Source, queries: Iterable[ChangesQuery], *, cuts: Sequence[int], is_numbered: bool, max_pending: int
 ) -> AsyncIterator[ClosingPass]:
     """Begin a pass; leaving the block abandons every pending request."""
     async with open_requests(source.fetch_changes, max_pending=max_pending) as requests:
@@ -165,7 +165,7 @@ class Transfer:
         """
         queries = plan_changes(base.gaps, since=base.since, clock=clock, limit=limit)
         async with self._passes:
-            closing_pass = await self._begin_pass(queries, cuts=None, is_numbered=True)
+            closing_pass = await self._begin_pass(queries, is_numbered=True)
             result = await closing_pass.store(self._store, note=self._note_changes)
         if result.is_clock_contradicted:
             return "a stamp or a response contradicts Attic Tech's clock"
@@ -175,11 +175,8 @@ class Transfer:
         lost = staged.unshown.columns
         if doubt := find_doubt(base, hidden=hidden, lost=lost, evidence=self._evidence):
             return doubt
-        transferred = self._end(
-            result, pages=result.responses, hidden=hidden, staged=staged, known=base.whole_estimates
-        )
-        highest_id = max(base.highest_id or 0, transferred.highest_id or 0) or None
-        return msgspec.structs.replace(transferred, base=base, highest_id=highest_id)
+        self._note_id(base.highest_id)
+        return self._end(result, pages=result.responses, hidden=hidden, staged=staged, base=base)
 
     async def run(self, first: Awaitable[ReadPage], pages: AsyncGenerator[ReadPage, None]) -> Transferred:
         """Stage every estimate of the range; the first page has been requested already.
@@ -215,20 +212,18 @@ class Transfer:
             limit=compute_limit(state),
             is_numbered=state.is_numbered,
         )
-        return await self._begin_pass(queries, cuts=self._cuts, is_numbered=state.is_numbered)
+        return await self._begin_pass(queries, is_numbered=state.is_numbered)
 
     async def _begin_next_pass(self, result: PassResult, *, limit: int) -> ClosingPass:
         """Begin to ask for what has changed since the last pass began, or come above all ids of the pages."""
         clock = None if result.is_clock_contradicted else result.began_at
         above = [gap for gap in self._gaps if gap.below is None] or [Gap(below=None, above=None)]
         queries = plan_pass(above, clock=clock, limit=limit, is_numbered=result.is_numbered)
-        return await self._begin_pass(queries, cuts=self._cuts, is_numbered=result.is_numbered)
+        return await self._begin_pass(queries, is_numbered=result.is_numbered)
 
-    async def _begin_pass(
-        self, queries: Iterable[ChangesQuery], *, cuts: Sequence[int] | None, is_numbered: bool
-    ) -> ClosingPass:
+    async def _begin_pass(self, queries: Iterable[ChangesQuery], *, is_numbered: bool) -> ClosingPass:
         closing_pass = open_closing_pass(
-            self._source, queries, cuts=cuts, is_numbered=is_numbered, max_pending=self._concurrency
+            self._source, queries, cuts=self._cuts, is_numbered=is_numbered, max_pending=self._concurrency
         )
         return await self._passes.enter_async_context(closing_pass)
 
@@ -260,10 +255,8 @@ class Transfer:
     def _note(self, page: FetchedPage) -> None:
         self._evidence.update(page.evidence)
         self._are_dates_contradicted = self._are_dates_contradicted or are_dates_contradicted(page)
-        highest = find_highest_old_id(
-            ((row.attic_tech_estimate_id, row.at_created_date) for row in page.rows), clock=self._clock
-        )
-        self._highest_id = max(self._highest_id or 0, highest or 0) or None
+        ids = ((row.attic_tech_estimate_id, row.at_created_date) for row in page.rows)
+        self._note_id(find_highest_old_id(ids, clock=self._clock))
         self._note_unshown(page)
         for placed in self._invalid.add(page):
             problem = placed.problem
@@ -312,22 +305,29 @@ class Transfer:
         await asyncio.sleep(pause)
 
     async def _finish_staging(self) -> tuple[tuple[str, ...], Staged]:
-        """Find the columns that no record shows, and count what is staged."""
-        hidden = find_hidden(self._evidence)
+        """Find the columns that no record shows, if there are records, and count what is staged."""
+        hidden = find_hidden(self._evidence) if self._store.staged else ()
         return hidden, await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
 
     def _end(
-        self, result: PassResult, *, pages: int, hidden: tuple[str, ...], staged: Staged, known: int | None = None
+        self,
+        result: PassResult,
+        *,
+        pages: int,
+        hidden: tuple[str, ...],
+        staged: Staged,
+        base: EarlierSync | None = None,
     ) -> Transferred:
-        """Judge what is staged, of what a pass has proved; `known` estimates are in the range in all.
+        """Judge what is staged, of what a pass has proved; as a part of all that a base has read, where there is one.
 
         Raises:
             SyncError: Too much of it is broken, or not shown.
         """
         records = staged.estimates + self._invalid.count
-        self._invalid.check(max(records, known or 0))
+        known = (base.whole_estimates if base else 0) or 0
+        self._invalid.check(max(records, known))
         self._log_skipped_total(records)
-        self._judge_unshown(staged, hidden, estimates=max(staged.estimates, known or 0))
+        self._judge_unshown(staged, hidden, estimates=max(staged.estimates, known))
         if complete_as_of := result.began_at:
             instant = format_timestamp(complete_as_of)
             message = log_lines.format_complete_as_of(instant)
@@ -340,15 +340,20 @@ class Transfer:
             complete_as_of=complete_as_of,
             hidden=hidden,
             unshown=staged.unshown,
+            base=base,
             highest_id=self._highest_id,
             ask_again=self._invalid.numbers[:MAX_ASKED_AGAIN],
             no_base_because=find_base_obstacle(
                 complete_as_of=complete_as_of,
                 is_clock_contradicted=result.is_clock_contradicted,
                 is_numbered=result.is_numbered,
+                has_old_id=self._highest_id is not None or not staged.estimates,
                 invalid=self._invalid,
             ),
         )
+
+    def _note_id(self, highest: int | None) -> None:
+        self._highest_id = max(self._highest_id or 0, highest or 0) or None
 
     def _note_unshown(self, page: FetchedPage) -> None:
         for identity, columns in page.unshown.items():

@@ -95,7 +95,12 @@ def find_whole_reason(earlier: EarlierSync | None, *, clock: datetime | None) ->
 
 
 def find_base_obstacle(
-    *, complete_as_of: datetime | None, is_clock_contradicted: bool, is_numbered: bool, invalid: InvalidRecords
+    *,
+    complete_as_of: datetime | None,
+    is_clock_contradicted: bool,
+    is_numbered: bool,
+    has_old_id: bool,
+    invalid: InvalidRecords,
 ) -> str | None:
     """Find why no later sync may rest on one that ends now; None where one may. It completes `of sync NAME, …`."""
     if complete_as_of is None:
@@ -104,6 +109,8 @@ def find_base_obstacle(
         return "stamps or responses contradicted Attic Tech's clock"
     if not is_numbered:
         return "the ids were no numbers"
+    if not has_old_id:
+        return "no estimate is known to have been created more than five minutes before"
     if len(invalid.numbers) < invalid.count or invalid.count > MAX_ASKED_AGAIN:
         return f"{invalid.count} broken estimates would have to be asked for again"
     return None

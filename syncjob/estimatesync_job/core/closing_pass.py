@@ -31,7 +31,6 @@ GAPS_PER_QUERY: Final = 18
 _FEW_RESPONSES: Final = 2
 """Up to so many more are read one after the other, for each cut costs a request where it turns out to be wrong."""
 
-
 _MAX_CUTS: Final = 1000
 """At once; how much is left is only what the server says."""
 
@@ -174,9 +173,7 @@ def _clip(gap: Gap, *, below: RecordId | None, above: RecordId | None) -> Gap | 
     return Gap(below=highest, above=lowest)
 
 
-def plan_continuations(
-    query: ChangesQuery, response: FetchedPage, *, cuts: Sequence[int] | None
-) -> tuple[ChangesQuery, ...]:
+def plan_continuations(query: ChangesQuery, response: FetchedPage, *, cuts: Sequence[int]) -> tuple[ChangesQuery, ...]:
     """Plan the requests that continue a response, from the last id in it; none when there is no more.
 
     Count and documents are statements of their own, so a response is the last one when it is empty, or when it is not
@@ -185,8 +182,8 @@ def plan_continuations(
     Args:
         query: what was asked.
         response: its response.
-        cuts: ids at which much can be cut, descending, about as many records from one to the next; None where nothing
-            is known of the ids.
+        cuts: ids at which much can be cut, descending, about as many records from one to the next, as far as any are
+            known.
 
     Raises:
         SourceInvalidError: It contains other ids than were asked for, or none to continue from.
@@ -226,7 +223,7 @@ def _check_ids(query: ChangesQuery, response: FetchedPage) -> None:
         )
 
 
-def _choose_cuts(rest: ChangesQuery, response: FetchedPage, cuts: Sequence[int] | None) -> Sequence[int]:
+def _choose_cuts(rest: ChangesQuery, response: FetchedPage, cuts: Sequence[int]) -> Sequence[int]:
     """Choose where to cut the rest, so that each segment fits into a response if it goes on being as dense as this one.
 
     How much is left is what the server says, which nothing depends on but the number of requests.
@@ -234,7 +231,7 @@ def _choose_cuts(rest: ChangesQuery, response: FetchedPage, cuts: Sequence[int] 
     first, last = int(response.first or 0), int(response.last or 0)
     lowest = -math.inf if rest.above is None else int(rest.above)
     remaining = (response.total_pages or 1) - 1
-    known = [cut for cut in cuts or () if cut <= first]
+    known = [cut for cut in cuts if cut <= first]
     if not known:
         # There were no pages, or they end above: a server that gives fewer records than it is asked for leaves a tail.
         return _choose_even_cuts(first, last, remaining=remaining, lowest=max(lowest, 0))

@@ -10,10 +10,13 @@ import pytest
 from estimatesync_job.core.base import (
     EarlierSync,
     compute_settings_digest,
+    find_base_obstacle,
     find_doubt,
     find_highest_old_id,
     find_whole_reason,
 )
+from estimatesync_job.core.invalid_records import InvalidRecords
+from estimatesync_job.core.pages import FetchedPage, PlacedProblem
 from estimatesync_job.core.queries import OVERLAP, Gap
 from estimatesync_job.core.rows import MAPPING_VERSION, RecordProblem, map_record
 from estimatesync_job.core.unshown import PATHS
@@ -68,6 +71,49 @@ def test_what_decides_what_is_stored_is_told_apart() -> None:
     }
 
     assert len(digests) == 8
+
+
+FINE: dict[str, Any] = {
+    "complete_as_of": NOON, "is_clock_contradicted": False, "is_numbered": True, "has_old_id": True,
+    "invalid": InvalidRecords(max_percent=100),
+}  # fmt: skip
+
+
+def build_invalid(*names: str) -> InvalidRecords:
+    invalid = InvalidRecords(max_percent=100)
+    problems = tuple(
+        PlacedProblem(
+            page=1,
+            position=1,
+            problem=RecordProblem(record_id=name, has_id=True, field="final_price", problem="is no number"),
+        )
+        for name in names
+    )
+    page = FetchedPage(
+        page=1, limit=100, total_pages=1, has_more=False, size_bytes=1, seconds=0.1, rows=(), problems=problems,
+        first=None, last=None,
+    )  # fmt: skip
+    invalid.add(page)
+    return invalid
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        pytest.param({}, None, id="none"),
+        pytest.param({"complete_as_of": None}, "it is not known up to when it is complete", id="no-clock"),
+        pytest.param({"is_clock_contradicted": True}, "contradicted Attic Tech's clock", id="wrong-clock"),
+        pytest.param({"is_numbered": False}, "the ids were no numbers", id="texts"),
+        pytest.param({"has_old_id": False}, "no estimate is known to have been created", id="no-old-id"),
+        pytest.param({"invalid": build_invalid("7", "9")}, None, id="a-few-broken"),
+        pytest.param({"invalid": build_invalid("7", "seven")}, "2 broken estimates would have to be", id="no-number"),
+        pytest.param({"invalid": build_invalid(*map(str, range(51)))}, "51 broken estimates", id="many-broken"),
+    ],
+)
+def test_what_speaks_against_a_base_is_said_when_it_ends(changes: dict[str, Any], why: str | None) -> None:
+    found = find_base_obstacle(**FINE | changes)
+
+    assert (found is None) if why is None else (found and why in found)
 
 
 @pytest.mark.parametrize(
