@@ -61,6 +61,7 @@ from estimatesync_operator.settings import (
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
 from estimatesync_local.core.address import Address, parse_address
+from estimatesync_local.core.schedules import Schedule, parse_schedules
 
 
 def _parse_bind(text: str) -> Address:
@@ -103,6 +104,12 @@ RETRY_SECONDS: Final = IntegerSetting(
     minimum=1,
     maximum=360,
 )
+SCHEDULES: Final = ParsedSetting(
+    name="SCHEDULES",
+    meaning="Syncs that start by themselves, separated by semicolons: `nightly 0 3 * * *; weekly 0 4 * * SUN "
+    "days=400`. Each is a name, the five fields of cron and, if need be, `days=`, `mode=changes`, `timeZone=`",
+    parser=parse_schedules,
+)
 LOCAL_DIRECTORY: Final = TextSetting(
     name="LOCAL_DIRECTORY",
     meaning="Directory for everything: jobs and their logs, PostgreSQL, the key. A relative path starts at the "
@@ -117,7 +124,7 @@ LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
     # Syncs of one machine cannot name a Secret, so there is none to allow.
     "Callback": tuple(each for each in CALLBACK_SETTINGS if each is not ALLOWED_SECRETS),
     "Syncs": (
-        *(*RECONCILER_SETTINGS, RETRY_SECONDS),
+        *(*RECONCILER_SETTINGS, RETRY_SECONDS, SCHEDULES),
         *(
             SYNC_MAX_SKIPPED_PERCENT,
             SYNC_MAX_UNSHOWN_PERCENT,
@@ -159,6 +166,7 @@ class Settings:
     """The API's settings, in its own variables."""
     workers: int
     retry_delay: timedelta
+    schedules: tuple[Schedule, ...]
     reconciler: ReconcilerSettings
     callback: CallbackSettings
     tracing: TracingSettings
@@ -236,6 +244,7 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
         api=_read_api_settings(reader, current_directory),
         workers=reader.read(WEB_CONCURRENCY),
         retry_delay=timedelta(seconds=reader.read(RETRY_SECONDS)),
+        schedules=reader.read(SCHEDULES),
         reconciler=read_reconciler_settings(reader),
         callback=read_callback_settings(reader),
         tracing=read_tracing_settings(reader),

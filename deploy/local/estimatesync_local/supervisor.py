@@ -1,9 +1,9 @@
 """Starts everything in order, keeps it running, and stops it in reverse order. Called by `main`.
 
 The order matters: the directory first, so that two servers never share it; then the address, so that a port that is
-taken is reported at once; then the database, the reconcile loop and the API. A server that is stopped ends its syncs'
-runs, which begin again at the next start; one that is killed leaves PostgreSQL and the runs behind, and the next one
-adopts them.
+taken is reported at once; then the database, the reconcile loop, the API and the schedules. A server that is stopped
+ends its syncs' runs, which begin again at the next start; one that is killed leaves PostgreSQL and the runs behind, and
+the next one adopts them.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from estimatesync_local.api import JOBS_DIRECTORY
 from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_previous_api
 from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
 from estimatesync_local.reconcile_loop import running_reconcile_loop
+from estimatesync_local.schedule_loop import running_schedules
 from estimatesync_local.settings import Settings
 
 _DATABASE_POLL_SECONDS: Final = 5.0
@@ -87,9 +88,12 @@ async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) ->
                 async with (
                     running_reconcile_loop(settings, database_url=database_url, jobs_directory=paths.jobs) as work,
                     _api(listener, paths, environment) as upkeep,
+                    running_schedules(
+                        settings.schedules, zone=settings.reconciler.time_zone, database_url=database_url
+                    ) as scheduled,
                 ):
                     announce(_build_ready(settings, paths, listener, database_url))
-                    await _wait_for_end(stopping, work, upkeep)
+                    await _wait_for_end(stopping, work, upkeep, *scheduled)
 
 
 def _catch_signals() -> asyncio.Event:

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -129,6 +129,26 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
     assert PASSWORD not in server.log
     assert KEY not in server.log
     assert "/hook" not in server.log
+
+
+def test_a_start_that_was_missed_while_the_server_was_down_is_made_once(
+    server: Server, receiver: Receiver, database_url: str
+) -> None:
+    server.environment |= {"SCHEDULES": "often * * * * * days=30"}
+    server.start()
+    server.stop()
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE estimatesync_local.schedule SET handled_until = now() - interval '2 minutes'")
+        # As after a time that a run of this test may have met.
+        connection.execute("DELETE FROM estimatesync_local.sync")
+
+    server.start()
+    (delivery, *_) = receiver.wait_for(1, WAIT_SECONDS)
+
+    callback = json.loads(delivery.body)
+    days = callback["date_range"]
+    assert date.fromisoformat(days["end_date"]) - date.fromisoformat(days["start_date"]) == timedelta(days=30)
+    assert f"sync={callback['sync_id']} schedule=often stored for" in server.log
 
 
 def test_changes_are_read_on_top_of_the_whole_sync_before(
