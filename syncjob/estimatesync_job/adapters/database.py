@@ -58,18 +58,16 @@ FAILURE_SECONDS: Final = 2.0
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
-_OPEN: Final = b";".join([
+_READS: Final = (
     CONFIGURE.encode(),
     FIND_HINDRANCES.encode(),
     *(read_sql(f"read_{name}") for name in ("applied_versions", "committed_run")),
     READ_REFUSED_LOGIN.encode(),
-    read_sql("create_staging"),
-])  # fmt: skip
+)
+_OPEN: Final = b";".join([*_READS, read_sql("create_staging")])
 """All that a sync asks before it logs in, in one message: the server may be far away."""
 
-_OPEN_FOR_CHANGES: Final = _OPEN.replace(
-    read_sql("create_staging"), b";".join([read_sql("find_base"), read_sql("create_staging")])
-)
+_OPEN_FOR_CHANGES: Final = b";".join([*_READS, read_sql("find_base"), read_sql("create_staging")])
 
 _DELETE_SUPERSEDED: Final = b";".join([read_sql(name) for name in ("delete_superseded", "count_staged")])
 _BEGIN_MERGE: Final = b";".join([
