@@ -44,6 +44,11 @@ def test_helm_test_makes_a_round_trip(release: Any) -> None:
     release.values["test"] = {"url": release.find_pod_urls()[0]}
     release.deploy("upgrade")
 
+    assert "Succeeded" in release.helm("test", "sync", "--timeout=90s")
+    assert json.loads(release.kubectl("get", "esync", "--output=json"))["items"] == []
+    release.values["test"]["mode"] = "round-trip"
+    release.deploy("upgrade")
+
     printed = release.helm("test", "sync", "--timeout=90s")
 
     assert "Phase:" in printed

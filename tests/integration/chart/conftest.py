@@ -116,8 +116,8 @@ def render_notes(render: Callable[..., Rendered], tmp_path: Path) -> Callable[..
     shutil.copytree(CHART, quoting)
     (quoting / "templates" / "quotation.yaml").write_text(QUOTATION)
 
-    def run(*arguments: str) -> str:
-        return str(render({}, *arguments, chart=quoting).find("ConfigMap", "quotation")["data"]["notes"])
+    def run(*arguments: str, base: dict[str, Any] = MADE_UP) -> str:
+        return str(render({}, *arguments, base=base, chart=quoting).find("ConfigMap", "quotation")["data"]["notes"])
 
     return run
 

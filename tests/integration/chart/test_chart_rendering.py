@@ -692,6 +692,21 @@ def test_the_notes_do_not_warn_on_any_other_cluster(render_notes: Callable[..., 
     assert "WARNING" not in notes
 
 
+def test_the_notes_say_how_to_read_the_keys_and_what_is_open(render_notes: Callable[..., str]) -> None:
+    notes = render_notes("--set=callback.allowHttp=true,sync.atticTechUrl=http://attic.test")
+
+    assert "kubectl get secret release-estimatesync-api-keys --namespace estimates" in notes
+    assert "jsonpath='{.data.API_KEYS}' | base64 --decode" in notes
+    for words in ("networkPolicy.enabled is off", "are among the values", "sent unencrypted", "which starts no sync"):
+        assert words in notes
+    assert "made-up" not in notes
+    assert "with a real sync" in render_notes("--set=test.mode=round-trip")
+
+
+def test_the_notes_of_the_hardened_profile_warn_of_nothing(render_notes: Callable[..., str], chart: Any) -> None:
+    assert "Open, and" not in render_notes(f"--values={chart / 'values-hardened.yaml'}", base={})
+
+
 def test_the_notes_name_what_is_called_otherwise_now(render_notes: Callable[..., str]) -> None:
     assert "Old names" not in render_notes()
 

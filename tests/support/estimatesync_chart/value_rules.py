@@ -391,6 +391,7 @@ RULES: Final[dict[str, Schema]] = {
     "tracing.headersSecret": _NAME,
     "tracing.sampler": _choices(tracing.SAMPLER),
     "tracing.samplerArgument": {"type": "number", "minimum": 0, "maximum": 1},
+    "test.mode": {"enum": ["reach", "round-trip"]},
     "test.url": _ADDRESS,
     "test.seconds": _between(1, 86_400),
 }
