@@ -49,8 +49,7 @@ from estimatesync_contract.spec import (
 )
 from estimatesync_tracing.settings import TRACING_SETTINGS, TracingSettings, read_tracing_settings
 
-from estimatesync_operator.callback.files import CALLBACK_FILES
-from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
+from estimatesync_operator.callback.settings import CALLBACK_FILES, CALLBACK_SETTINGS
 from estimatesync_operator.core.job_manifest import JobSettings, find_conflicts
 from estimatesync_operator.core.job_template import JobTemplate, parse_job_template
 from estimatesync_operator.core.plan import ReconcilerSettings

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from estimatesync_contract.settings import CALLBACK_URL, SettingsReader, TextSetting
+from estimatesync_contract.settings import SettingsReader
 
 from estimatesync_operator.callback.settings import (
+    CALLBACK_FILES,
     MAKE_API_KEY,
     SIGNING_SECRETS,
     CallbackSettings,
@@ -20,17 +21,6 @@ from estimatesync_operator.callback.settings import (
 
 CHECK_SECONDS: Final = 1.0
 
-_IN_FILES: Final = (CALLBACK_URL, SIGNING_SECRETS, MAKE_API_KEY)
-CALLBACK_FILES: Final = (
-    TextSetting(
-        name=f"{CALLBACK_URL.name}_FILE",
-        meaning="A file with the URL, in the place of the setting; a change takes effect within a second",
-    ),
-    TextSetting(name=f"{SIGNING_SECRETS.name}_FILE", meaning="The same for the signing secrets; it need not exist"),
-    TextSetting(name=f"{MAKE_API_KEY.name}_FILE", meaning="The same for this key; it need not exist"),
-)
-_REQUIRED_FILE: Final = CALLBACK_FILES[0]
-
 logger = logging.getLogger(__name__)
 
 _Identity = tuple[int, int, int] | None
@@ -38,24 +28,33 @@ _Identity = tuple[int, int, int] | None
 
 def read_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
     """Put what is in the files in the place of the settings, and find what is wrong with them; no value is repeated."""
-    texts: dict[str, str] = {}
-    faults = []
-    for setting, file in zip(_IN_FILES, CALLBACK_FILES, strict=True):
-        path = environ.get(file.name, "").strip()
-        if not path:
-            continue
-        if environ.get(setting.name, "").strip():
-            faults.append(f"{file.name} is set, and {setting.name}, too: remove one of them")
-        try:
-            texts[setting.name] = Path(path).read_text()
-        except FileNotFoundError as error:
-            if file is _REQUIRED_FILE:
-                faults.append(f"{file.name} must name a readable file: {path}: {error.strerror}")
-        except (OSError, ValueError) as error:
-            words = error.strerror if isinstance(error, OSError) else "it is not text"
-            faults.append(f"{file.name} must name a readable file: {path}: {words}")
-    filled = {name: text for name, text in texts.items() if text.strip()}
+    named = [(file, path) for file in CALLBACK_FILES if (path := environ.get(file.name, "").strip())]
+    faults = [
+        f"{file.name} is set, and {file.content.name}, too: remove one of them"
+        for file, _ in named
+        if environ.get(file.content.name, "").strip()
+    ]
+    filled = {}
+    for file, path in named:
+        text, fault = _read_text(path, must_say=file.is_content_required)
+        if fault:
+            faults.append(f"{file.name} must name a readable file: {path}: {fault}")
+        elif text.strip():
+            filled[file.content.name] = text
     return {**environ, **filled} if filled else environ, faults
+
+
+def _read_text(path: str, *, must_say: bool) -> tuple[str, str]:
+    """Return the text, and what is wrong with it."""
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError as error:
+        return "", str(error.strerror) if must_say else ""
+    except OSError as error:
+        return "", str(error.strerror)
+    except ValueError:
+        return "", "it is not text"
+    return text, "it is empty" if must_say and not text.strip() else ""
 
 
 class CallbackFiles:
@@ -95,8 +94,14 @@ class CallbackFiles:
         if reader.faults:
             logger.error("the callback's settings stay as they were: %s", "; ".join(reader.faults))
             return
-        self._settings = settings
+        before, self._settings = self._settings, settings
         logger.info("the callback's settings were read again")
+        for name, had, has in (
+            (SIGNING_SECRETS.name, before.signing_keys, settings.signing_keys),
+            (MAKE_API_KEY.name, before.make_api_key, settings.make_api_key),
+        ):
+            if had and not has:
+                logger.warning("callbacks are sent without %s from now on: its file is empty or gone", name)
 
     def _identify(self) -> tuple[_Identity, ...]:
         return tuple(_identify(path) for path in self._paths)

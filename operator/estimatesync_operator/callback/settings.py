@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from estimatesync_contract.callback_url import TargetRefusedError, parse_target
 from estimatesync_contract.settings import (
@@ -10,6 +10,7 @@ from estimatesync_contract.settings import (
     CALLBACK_ALLOW_PRIVATE_TARGETS,
     CALLBACK_URL,
     ParsedSetting,
+    Setting,
     SettingsReader,
     TextSetting,
 )
@@ -61,6 +62,36 @@ ALLOWED_SECRETS: Final = ParsedSetting[frozenset[str]](
     meaning="Names of the Secrets that a sync may take its own URL from (`spec.callback.urlSecretRef`), "
     "separated by commas",
     parser=_parse_secret_names,
+)
+
+
+class FileSetting(TextSetting, frozen=True, kw_only=True):
+    """A file in the place of another setting, such as one key of a mounted Secret.
+
+    Attributes:
+        content: the setting that the file holds.
+        is_content_required: the file must be there, and not empty; another that is not there, or empty, sets nothing.
+    """
+
+    content: Setting[Any]
+    is_content_required: bool = False
+
+
+CALLBACK_FILES: Final = (
+    FileSetting(
+        name=f"{CALLBACK_URL.name}_FILE",
+        meaning="A file with the URL, in the place of the setting; a change takes effect within a second",
+        content=CALLBACK_URL,
+        is_content_required=True,
+    ),
+    FileSetting(
+        name=f"{SIGNING_SECRETS.name}_FILE",
+        meaning="The same for the signing secrets; it need not exist",
+        content=SIGNING_SECRETS,
+    ),
+    FileSetting(
+        name=f"{MAKE_API_KEY.name}_FILE", meaning="The same for this key; it need not exist", content=MAKE_API_KEY
+    ),
 )
 CALLBACK_SETTINGS: Final = (
     *(CALLBACK_URL, SIGNING_SECRETS, MAKE_API_KEY),

@@ -1,7 +1,6 @@
 """The chart says what the programs and the manifests say."""
 
 import json
-import os
 import tomllib
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,8 +45,8 @@ def read_environment(rendered: Any, part: str) -> Reading:
     pod = rendered.find("Deployment", f"-{part}")["spec"]["template"]["spec"]
     variables = pod["containers"][0]["env"]
     values = {each["name"]: each.get("value", PLACES.get(each["name"], "")) for each in variables}
-    # What is mounted, is not here: as if it were empty.
-    return Reading({name: os.devnull if MOUNTED in value else value for name, value in values.items()})
+    # What is mounted, is not here.
+    return Reading({name: "" if MOUNTED in value else value for name, value in values.items()})
 
 
 def test_the_operator_of_a_default_release_is_the_operator_of_the_default_settings(render: Callable[..., Any]) -> None:

@@ -367,6 +367,37 @@ def test_the_keys_of_your_secrets_are_called_what_you_say(render: Callable[..., 
     assert json.loads(fixed["expression"])["sync"]["DATABASE_URL"] == "Secret pg-app/uri"
 
 
+@pytest.mark.parametrize(
+    ("callback", "path"),
+    [
+        pytest.param({"url": ""}, "", id="no callbacks"),
+        pytest.param(
+            {"url": "https://hook.test/x"}, "/etc/estimatesync/callback/MAKE_SYNC_CALLBACK_WEBHOOK_URL", id="URL"
+        ),
+        pytest.param(
+            {
+                "url": "",
+                "signingSecrets": [],
+                "makeApiKey": "",
+                "existingSecret": "hook",
+                "secretKeys": {"url": "target"},
+            },
+            "/etc/estimatesync/callback/target",
+            id="a Secret of yours",
+        ),
+    ],
+)
+def test_a_url_must_be_in_its_file_where_there_are_callbacks(
+    render: Callable[..., Any], callback: dict[str, Any], path: str
+) -> None:
+    pod = render({"callback": callback}).find("Deployment", "-operator")["spec"]["template"]["spec"]
+
+    (variable,) = (
+        each for each in pod["containers"][0]["env"] if each["name"] == "MAKE_SYNC_CALLBACK_WEBHOOK_URL_FILE"
+    )
+    assert variable.get("value", "") == path
+
+
 def test_a_secret_of_the_chart_has_the_keys_that_its_parts_read(render: Callable[..., Any]) -> None:
     values = {
         part: {"secretKeys": SECRET_VALUES[part]["secretKeys"]} for part in ("apiKeys", "credentials", "callback")

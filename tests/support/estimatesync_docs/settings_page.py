@@ -10,8 +10,7 @@ from estimatesync_contract.settings import IntegerSetting, Setting
 from estimatesync_import.settings import IMPORT_SETTINGS
 from estimatesync_job.settings import SYNC_SETTINGS
 from estimatesync_local.settings import LOCAL_SETTINGS
-from estimatesync_operator.callback.files import CALLBACK_FILES
-from estimatesync_operator.callback.settings import CALLBACK_SETTINGS
+from estimatesync_operator.callback.settings import CALLBACK_FILES, CALLBACK_SETTINGS
 from estimatesync_operator.settings import (
     CLUSTER_SETTINGS,
     JOB_SETTINGS,

@@ -9,6 +9,7 @@ from estimatesync_operator.callback.files import CHECK_SECONDS, CallbackFiles
 from estimatesync_operator.main import read_settings
 
 URL = "https://hook.test/s3cret"
+SIGNING_SECRET = "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="
 REQUIRED = {"NAMESPACE": "ns", "SYNC_IMAGE": "image:1"}
 
 
@@ -30,6 +31,13 @@ class Mounted:
         new = self.directory / "new"
         new.write_text(text)
         new.replace(self.directory / name)
+
+    def replace(self, name: str, text: str | None) -> None:
+        """Write it, or remove it."""
+        if text is None:
+            (self.directory / name).unlink()
+        else:
+            self.write(name, text)
 
     def open(self) -> CallbackFiles:
         _, callback = read_settings(self.environ)
@@ -55,10 +63,25 @@ def test_a_change_applies_from_the_next_look_on(mounted: Mounted) -> None:
     assert (files.read().default_url, files.read().make_api_key) == ("https://hook.test/another", "made-up-key")
 
 
-def test_an_empty_file_is_no_webhook(mounted: Mounted) -> None:
-    mounted.write("url", "\n")
+@pytest.mark.parametrize(("name", "named"), [("signing", "CALLBACK_SIGNING_SECRETS"), ("key", "CALLBACK_MAKE_API_KEY")])
+@pytest.mark.parametrize("text", [pytest.param("\n", id="emptied"), pytest.param(None, id="removed")])
+def test_what_is_no_longer_sent_with_callbacks_is_said(
+    mounted: Mounted, caplog: pytest.LogCaptureFixture, name: str, named: str, text: str | None
+) -> None:
+    mounted.write("signing", SIGNING_SECRET)
+    mounted.write("key", "made-up-key")
+    files = mounted.open()
+    before = files.read()
+    assert before.signing_keys
+    assert before.make_api_key
 
-    assert mounted.open().read().default_url is None
+    mounted.replace(name, text)
+    mounted.seconds += CHECK_SECONDS
+    after = files.read()
+
+    assert [bool(after.signing_keys), bool(after.make_api_key)] == [name != "signing", name != "key"]
+    (record,) = caplog.records
+    assert (record.levelname, named in record.getMessage()) == ("WARNING", True)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +90,7 @@ def test_an_empty_file_is_no_webhook(mounted: Mounted) -> None:
         pytest.param("url", "s3cret no url", id="no URL"),
         pytest.param("signing", "s3cret no signature", id="no signing secret"),
         pytest.param("url", None, id="no file"),
+        pytest.param("url", " \n", id="an empty file"),
     ],
 )
 def test_what_cannot_be_used_changes_nothing_and_is_said_without_its_value(
@@ -74,10 +98,7 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_without_its_value(
 ) -> None:
     files = mounted.open()
 
-    if text is None:
-        (mounted.directory / name).unlink()
-    else:
-        mounted.write(name, text)
+    mounted.replace(name, text)
     mounted.seconds += CHECK_SECONDS
     with caplog.at_level(logging.ERROR):
         assert files.read().default_url == URL
@@ -89,8 +110,9 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_without_its_value(
     assert "s3cret" not in record.getMessage()
 
 
-def test_a_file_of_the_url_must_be_there_at_the_start(mounted: Mounted) -> None:
-    (mounted.directory / "url").unlink()
+@pytest.mark.parametrize("text", [None, "\n"])
+def test_a_file_of_the_url_must_be_there_and_hold_it_at_the_start(mounted: Mounted, text: str | None) -> None:
+    mounted.replace("url", text)
 
     with pytest.raises(SettingsError, match="MAKE_SYNC_CALLBACK_WEBHOOK_URL_FILE must name a readable file"):
         mounted.open()
