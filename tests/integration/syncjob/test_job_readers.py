@@ -110,8 +110,9 @@ def test_a_failure_that_cannot_be_recorded_is_the_same_failure(
     assert query("SELECT outcome FROM botzilla.sync_runs") == ["Succeeded"]
 
 
-def test_a_sync_removes_what_is_older_than_400_days_of_the_records_of_runs(
-    jobs: Any, sample: RunningSample, query: Query
+@pytest.mark.parametrize("newest", [pytest.param({}, id="good"), pytest.param({"SYNC_MIN_ESTIMATES": "1"}, id="bad")])
+def test_a_run_removes_what_is_older_than_400_days_of_the_records_of_runs(
+    jobs: Any, sample: RunningSample, query: Query, newest: dict[str, str]
 ) -> None:
     for number in range(2):
         jobs.run(sample, SYNC_ID=f"good-{number}")
@@ -128,7 +129,7 @@ def test_a_sync_removes_what_is_older_than_400_days_of_the_records_of_runs(
             f"bad-{number}",
         )
 
-    jobs.run(sample, SYNC_ID="newest")
+    jobs.run(sample, SYNC_ID="newest", **newest)
 
     assert sorted(query("SELECT sync_name FROM botzilla.sync_runs")) == ["bad-0", "good-0", "newest"]
 
