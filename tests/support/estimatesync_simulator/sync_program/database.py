@@ -7,7 +7,7 @@ by `tests/integration/syncjob`. What a step meets is decided by the world.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 import msgspec
@@ -34,13 +34,20 @@ Die = Callable[[], NoReturn]
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """A commit: whose, the tables before and after it, the counts that it recorded."""
+    """A commit: whose, the tables before and after it, the counts that it recorded.
+
+    Attributes:
+        transferred: what it was made of; None for one of which nothing more is known.
+        at: by the loop's clock.
+    """
 
     uid: str
     pod: str
     before: dict[int, Row]
     after: dict[int, Row]
     run: StoredRun
+    transferred: Transferred | None = None
+    at: float = 0.0
 
 
 class Database:
@@ -114,7 +121,25 @@ class Transaction:
         return self._database.find_run(self._uid)
 
     async def fetch_earlier_sync(self) -> EarlierSync | None:
-        return None
+        """Find the newest one; all are whole, and of the same days and settings."""
+        found = next((commit for commit in reversed(self._database.commits) if commit.transferred), None)
+        if found is None or found.transferred is None or found.transferred.complete_as_of is None:
+            return None
+        transferred, age = found.transferred, timedelta(seconds=asyncio.get_running_loop().time() - found.at)
+        return EarlierSync(
+            uid=found.uid,
+            sync_name=found.pod,
+            whole_uid=found.uid,
+            complete_as_of=found.transferred.complete_as_of,
+            highest_id=transferred.highest_id,
+            ask_again=transferred.ask_again,
+            hidden=transferred.hidden,
+            age=age,
+            has_same_settings=True,
+            whole_age=age,
+            whole_estimates=transferred.records,
+            no_base_because=transferred.no_base_because,
+        )
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
         return self._database.refusal
@@ -167,7 +192,7 @@ class Transaction:
             fault = await self._begin(Step.COMMIT)
             if run is None:
                 run = _build_run(transferred, results)
-                self._apply(merged, run)
+                self._apply(merged, run, transferred)
             self._end(fault)
         except DatabaseUnavailableError as error:
             self.roll_back()
@@ -176,9 +201,12 @@ class Transaction:
         self.roll_back()
         return run
 
-    def _apply(self, merged: dict[int, Row], run: StoredRun) -> None:
+    def _apply(self, merged: dict[int, Row], run: StoredRun, transferred: Transferred) -> None:
         before, self._database.estimates = self._database.estimates, merged
-        commit = Commit(uid=self._uid, pod=self._pod, before=before, after=merged, run=run)
+        at = asyncio.get_running_loop().time()
+        commit = Commit(
+            uid=self._uid, pod=self._pod, before=before, after=merged, run=run, transferred=transferred, at=at
+        )
         self._database.commits.append(commit)
 
     async def _confirm(self, fault: DatabaseUnavailableError) -> None:

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 from estimatesync_contract.attic_tech import LOGIN_PATH
 from estimatesync_contract.refused_login import Credentials
+from estimatesync_contract.spec import Mode
 from estimatesync_job.adapters.attic_tech import AtticTech
 from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import Failure, InterruptedSyncError, build_failure
@@ -87,7 +88,16 @@ class Pod:
         over: set once Kubernetes takes it for ended.
     """
 
-    def __init__(self, name: str, uid: str, world: Surroundings, *, page_size: int, login_retry: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        uid: str,
+        world: Surroundings,
+        *,
+        page_size: int,
+        login_retry: str = "",
+        mode: Mode = Mode.WHOLE,
+    ) -> None:
         self.name: Final = name
         self.uid: Final = uid
         self.outcome: StoredRun | Failure | None = None
@@ -98,6 +108,7 @@ class Pod:
         self.over: Final = asyncio.Event()
         self._page_size: Final = page_size
         self._login_retry: Final = login_retry
+        self._mode: Final = mode
         self._world: Final = world
         self._is_stopped: Final = asyncio.Event()
         self._in_flight = 0
@@ -126,6 +137,7 @@ class Pod:
             credentials=Credentials(
                 url=self._settings.attic_tech_url, email=EMAIL, password=PASSWORD, retry=self._login_retry
             ),
+            mode=self._mode,
         )
         run = asyncio.ensure_future(sync.run())
         stopped = asyncio.ensure_future(self._is_stopped.wait())

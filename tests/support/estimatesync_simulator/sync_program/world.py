@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.result import ExitCode
+from estimatesync_contract.spec import Mode
 from estimatesync_job.core.errors import Failure
 from estimatesync_job.core.ports import Source as SourcePort
 from estimatesync_job.core.ports import StoredRun
@@ -255,7 +256,10 @@ class World:
         self._is_calm = True
         self.source_away_until = self.database.away_until = 0.0
         self.source.come_to_rest()
-        self.calm = Pod("next sync", NEXT_UID, self, page_size=100, login_retry="the password is right again")
+        # What the sync says of itself, whatever it went through, must be enough to read just what has changed since.
+        mode = (Mode.WHOLE, Mode.CHANGES)[self.history.seed % 2]
+        retry = "the password is right again"
+        self.calm = Pod("next sync", NEXT_UID, self, page_size=100, login_retry=retry, mode=mode)
         await self.calm.run()
 
     def _clean_up(self) -> None:
