@@ -264,6 +264,10 @@ reference: $(INSTALLED) ## Generate docs/reference, .env.example and the tables 
 bench-api: $(INSTALLED) ## Measure the API on a real API server (about 10 minutes)
 	$(BIN)/python tests/benchmarks/bench_api.py
 
+.PHONY: bench-operator
+bench-operator: $(INSTALLED) ## Measure the operator with many syncs on a real API server (about 10 minutes)
+	$(BIN)/python tests/benchmarks/bench_operator_scale.py
+
 # Sphinx reads the pages and nothing of the product, so that this needs no other environment than its own.
 .PHONY: docs
 docs: $(DOCS_INSTALLED) ## Build the documentation's site into build/site; a broken link is an error

@@ -51,6 +51,8 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.chunk_size = 500
     # Only our own jobs travel, instead of every job of the namespace.
     settings.watching.label_selectors["batch", "v1", "jobs"] = JOB_LABEL_SELECTOR
+    # Seconds. Until its worker ends, kopf holds an object that it has shown: at start, all that are listed meanwhile.
+    settings.queueing.idle_timeout = 0.1
     # Seconds for one call.
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10

@@ -103,6 +103,8 @@ class LeaseHolder:
                 await asyncio.wait({serving, renewing}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 is_lost = renewing.done()
+                if is_lost:
+                    self._valid_until = float("-inf")
                 await _end(serving)
                 await _end(renewing)
                 self._valid_until = float("-inf")

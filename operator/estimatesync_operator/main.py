@@ -67,6 +67,9 @@ from estimatesync_operator.workqueue import PassOutcome, WorkQueue, install_sync
 _START_SECONDS: Final = 5.0
 """For the list of all syncs at start, which then goes on in the background; and between two tries at a server."""
 
+_DRAIN_SECONDS: Final = 0.5
+"""For the passes under way at the end: a callback that is cut off is sent again by whoever leads next."""
+
 _TRACING_SECONDS: Final = 2.0
 """For the spans that are still to be sent at the end."""
 
@@ -234,9 +237,12 @@ async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shel
             )
             metrics.show(cache, health)
             try:
-                async with reconciling:
+                async with reconciling as queue:
                     shell.begin()
-                    await asyncio.Event().wait()
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        await queue.drain(_DRAIN_SECONDS)
             finally:
                 metrics.hide()
 
@@ -286,7 +292,7 @@ async def run_reconciler(
     clock: Clock | None = None,
     monotonic: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[WorkQueue]:
     """Join the reconciler with the API server and a work queue, and run both; the simulator runs the same.
 
     From the context's beginning on the handlers feed them what the watch shows.
@@ -325,7 +331,7 @@ async def run_reconciler(
         unreadable = await store.load()
         async with running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue:
             handlers.serve(Served(cache=cache, snapshots=snapshots, health=health, queue=queue), unreadable)
-            yield
+            yield queue
     finally:
         handlers.stand_by()
 

@@ -15,10 +15,11 @@ from estimatesync_contract.status import EstimateSyncStatus, Phase
 
 from estimatesync_operator.callback.delivery import Delivery
 from estimatesync_operator.core.events import build_events
-from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation
+from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.core.lifecycle import compute_stop_time, get_date_range
 from estimatesync_operator.core.outcomes import find_success
 from estimatesync_operator.core.plan import (
+    AT_ONCE,
     Action,
     Plan,
     ReconcilerSettings,
@@ -72,7 +73,13 @@ def _recall_success(sync: EstimateSync, job: JobObservation, memory: _Memory) ->
     if find_success(job, sync):
         memory.committed = job.termination_message or ""
         return job
-    known = msgspec.structs.replace(job, termination_message=memory.committed, is_misjudged=True)
+    is_misjudged = job.state is not JobState.SUCCEEDED
+    known = msgspec.structs.replace(
+        job,
+        termination_message=memory.committed,
+        is_misjudged=is_misjudged,
+        pod_name=job.pod_name or memory.pod_name,
+    )
     return known if find_success(known, sync) else job
 
 
@@ -156,8 +163,9 @@ class Reconciler:
 
     async def _observe_job(self, sync: EstimateSync, seen: Seen) -> Seen:
         """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""
-        job, now, progress = await self._jobs.observe(sync), self._clock.now(), None
-        memory = self._memory.setdefault(sync.name, _Memory(next_reading=now))
+        memory = self._memory.setdefault(sync.name, _Memory(next_reading=self._clock.now()))
+        job = await self._jobs.observe(sync, has_result=bool(memory.committed))
+        now, progress = self._clock.now(), None
         if job.termination_message or memory.committed:
             job = _recall_success(sync, job, memory)
         is_left = bool(job.companions) and not find_success(job, sync)
@@ -198,10 +206,16 @@ class Reconciler:
         elif plan.action is Action.STOP_RUN:
             return await self._stop_run(sync, seen, plan)
         elif plan.action is Action.SEND_CALLBACK:
-            await self._delivery.deliver(sync)
+            return self._plan_rest(await self._delivery.deliver(sync), seen)
         elif plan.action is Action.DELETE_SYNC:
             await self._store.delete(sync)
         return plan
+
+    def _plan_rest(self, sync: EstimateSync, seen: Seen) -> Plan:
+        """Plan what follows a delivery from the sync as recorded: the cache keeps no more of one that is settled."""
+        rest = self._plan(sync, seen)
+        is_due = seen.has_stray or rest.action is not None or rest.status is not None
+        return Plan(requeue_after=AT_ONCE if is_due else rest.requeue_after)
 
     async def _stop_run(self, sync: EstimateSync, seen: Seen, plan: Plan) -> Plan:
         if plan.pod is None:
@@ -219,18 +233,22 @@ class Reconciler:
             return self._plan(sync, msgspec.structs.replace(seen, refusal=str(error)))
         return await self._act(sync, found, self._plan(sync, found))
 
-    async def _write_if_changed(self, sync: EstimateSync, status: EstimateSyncStatus | None) -> None:
+    async def _write_if_changed(self, sync: EstimateSync, status: EstimateSyncStatus | None) -> EstimateSync:
         """Write, then record what changed: an event that is recorded twice would be worse than none.
+
+        Returns:
+            The sync as it is stored then.
 
         Raises:
             StaleSyncError: The sync has moved on since it was read; nothing was written.
         """
         if status is None or status == sync.status:
-            return
-        await self._store.write_status(sync, status)
+            return sync
+        written = await self._store.write_status(sync, status)
         self._meter.record_change(sync, status)
         for event in build_events(sync.status, status):
             await self._events.emit(sync, event)
+        return written
 
     async def _clean_up(self, name: str) -> Result:
         """Remove what a sync that is gone has left."""

@@ -85,6 +85,12 @@ class WorkQueue:
         self._cancel_timer(name)
         self._timers[name] = loop.call_at(when, self.add, name)
 
+    async def drain(self, seconds: float) -> None:
+        """Begin no pass any more, and let those under way end within this time: what they do would be done again."""
+        self._is_closed = True
+        if self._running:
+            await asyncio.wait(tuple(self._running.values()), timeout=seconds)
+
     async def run(self) -> None:
         """Run until cancelled, then end every pass: the next start picks up whatever is left undone."""
         try:

@@ -31,6 +31,7 @@ from estimatesync_operator.core.job_observation import (
     JobObservation,
     PodIdentity,
     find_event_source,
+    is_complete,
     is_left_by,
     is_stray,
     list_own,
@@ -160,12 +161,13 @@ class KubernetesJobs:
         self._clock = clock
         self._strays: set[str] = set()
 
-    async def observe(self, sync: EstimateSync) -> JobObservation:
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:
         with translate_failures(f"reading the job of {sync.name}"):
             job = self._snapshots.pop(build_job_name(sync.uid)) or await self._fetch_job(sync)
             if job is None:
                 return ABSENT_JOB
-            pods = await self._fetch_pods(sync) if needs_pods(job) else ()
+            is_told = has_result and is_complete(job)
+            pods = await self._fetch_pods(sync) if needs_pods(job) and not is_told else ()
             source = find_event_source(job, list_own(job, pods), now=self._clock.now())
             events = await self._fetch_events(source) if source else ()
         observation = observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())

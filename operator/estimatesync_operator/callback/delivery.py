@@ -21,8 +21,8 @@ from estimatesync_operator.core.ports import CallbackSender, Clock, StaleSyncErr
 _FAILURES_RECORDED_AT_ONCE: Final = 8
 """Hundreds of attempts may fail in the same second, and the record of a delivery must not wait behind them."""
 
-Write = Callable[[EstimateSync, EstimateSyncStatus], Awaitable[None]]
-"""Writes a status. Raises StaleSyncError."""
+Write = Callable[[EstimateSync, EstimateSyncStatus], Awaitable[EstimateSync]]
+"""Writes a status, and answers the sync as stored. Raises StaleSyncError."""
 
 
 class Delivery:
@@ -44,8 +44,8 @@ class Delivery:
         """Drop what is remembered of a sync that is gone."""
         self._unrecorded.pop(name, None)
 
-    async def deliver(self, sync: EstimateSync) -> None:
-        """Make the attempt that is due, and record it.
+    async def deliver(self, sync: EstimateSync) -> EstimateSync:
+        """Make the attempt that is due, and record it; answer the sync as it is then.
 
         Raises:
             StaleSyncError: The status has moved on meanwhile.
@@ -56,8 +56,9 @@ class Delivery:
             raise ValueError("a sync that owes a callback has a delivery record")
         delivery = await self._attempt(sync, callback, self._clock.now())
         async with nullcontext() if delivery.state is CallbackState.DELIVERED else self._failures:
-            await self._record(sync, delivery)
+            recorded = await self._record(sync, delivery)
         self.forget(sync.name)
+        return recorded
 
     async def _attempt(self, sync: EstimateSync, callback: CallbackStatus, now: datetime) -> CallbackStatus:
         before, delivery = self._unrecorded.get(sync.name, (None, callback))
@@ -70,13 +71,13 @@ class Delivery:
         self._unrecorded[sync.name] = callback, delivery
         return delivery
 
-    async def _record(self, sync: EstimateSync, delivery: CallbackStatus) -> None:
+    async def _record(self, sync: EstimateSync, delivery: CallbackStatus) -> EstimateSync:
         """Write an attempt down even if the object was touched meanwhile: a label must not cause a second attempt."""
         status = compute_delivery_status(sync, delivery, now=self._clock.now())
         try:
-            await self._write(sync, status)
+            return await self._write(sync, status)
         except StaleSyncError:
             fresh = await self._store.fetch(sync.name)
             if fresh is None or fresh.status != sync.status:
                 raise
-            await self._write(fresh, status)
+            return await self._write(fresh, status)

@@ -248,6 +248,11 @@ def has_finished(job: Raw) -> bool:
     return _find_job_condition(job, "Complete", "Failed") is not None
 
 
+def is_complete(job: Raw) -> bool:
+    """Return whether the job has succeeded, and nothing of it runs."""
+    return _find_job_condition(job, "Complete") is not None
+
+
 def _is_suspended(job: Raw) -> bool:
     """A job that is deleted is past that."""
     return bool(job.get("spec", {}).get("suspend")) and "deletionTimestamp" not in job["metadata"]

@@ -37,6 +37,10 @@ _QUEUE_TICK: Final = timedelta(seconds=30)
 _FAR_TICK: Final = timedelta(minutes=5)
 """The same for a sync further back, or suspended: the loss does little harm there."""
 _STALLED_TICK: Final = timedelta(seconds=15)
+_BEGINNING: Final = JobObservation(state=JobState.PENDING)
+"""A job of which nothing is known yet."""
+_PENDING_TICK: Final = timedelta(seconds=5)
+"""A job whose pod begins to work says so; this is for one whose pod cannot, and does not say so."""
 _STOPPING_TICK: Final = timedelta(seconds=1)
 _KEPT: Final = " (no other run followed: the operator's Role does not let it delete the pod of this one)"
 
@@ -146,7 +150,8 @@ def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
         return _plan_refused(sync, seen, seen.refusal, now, settings)
     if seen.job is None:
         status = lifecycle.compute_created_status(sync, now=now)
-        return Plan(action=Action.CREATE_JOB, status=status, requeue_after=settings.progress_interval)
+        tick = max(settings.progress_interval, _PENDING_TICK)
+        return Plan(action=Action.CREATE_JOB, status=status, requeue_after=tick)
     if seen.job.state is JobState.ABSENT and sync.status.is_job_pending and not sync.spec.cancel:
         return Plan(requeue_after=AT_ONCE)
     return _plan_job(sync, seen, seen.job, now, settings)
@@ -234,6 +239,8 @@ def _plan_going_on(
         gives_way = gives_slot_back(sync, now=now, patience=settings.stuck_limit)
         return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings), moves_queue=gives_way)
     tick = min(seen.next_reading, settings.progress_interval)
+    if job == _BEGINNING:
+        tick = max(tick, _PENDING_TICK)
     if seen.companions_since is not None and not _has_had_time(seen, now):
         tick = min(tick, seen.companions_since + lifecycle.COMPANION_TIME - now)
     return Plan(status=status, requeue_after=tick)

@@ -126,8 +126,12 @@ class SyncStore(Protocol):
 class JobRunner(Protocol):
     """Runs the one job of a sync. Raises BackendUnavailableError from any call that cannot be answered now."""
 
-    async def observe(self, sync: EstimateSync) -> JobObservation:
-        """Observe the job named in the sync's status."""
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:
+        """Observe the job named in the sync's status.
+
+        `has_result` says that a run has reported that everything is stored: of a job that has succeeded, no more is
+        asked.
+        """
         ...
 
     async def create(self, sync: EstimateSync, date_range: DateRange) -> None:

@@ -116,7 +116,7 @@ class World:
     async def delete(self, sync: EstimateSync) -> None:
         self.syncs.pop(sync.name, None)
 
-    async def observe(self, sync: EstimateSync) -> JobObservation:
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:  # noqa: ARG002 - as is
         if self.touch_during_observe:
             self.touch(sync.name)
         return self.observations.get(sync.name, ABSENT_JOB)

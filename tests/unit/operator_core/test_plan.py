@@ -34,6 +34,7 @@ LONG_AGO = NOW - LIMIT
 JUST_NOW = NOW - timedelta(seconds=59)
 CANCEL = {"spec": EstimateSyncSpec(cancel=True)}
 AT_ONCE, SOON, INTERVAL, SELDOM = (timedelta(seconds=seconds) for seconds in (0, 1, 2, 15))
+AT_FIRST = timedelta(seconds=5)
 STOP = Action.STOP_JOB
 
 
@@ -74,7 +75,7 @@ RECOVERED = {**_stalled(LONG_AGO, "Running", status=ConditionStatus.FALSE)}
 @pytest.mark.parametrize(
     ("status", "job", "expected"),
     [
-        pytest.param({"reason": "Starting"}, None, (Action.CREATE_JOB, "Running", INTERVAL), id="the first time"),
+        pytest.param({"reason": "Starting"}, None, (Action.CREATE_JOB, "Running", AT_FIRST), id="the first time"),
         pytest.param({"reason": "Starting"}, ABSENT_JOB, (None, None, AT_ONCE), id="its name was free again"),
         pytest.param(_stalled(LONG_AGO, "JobRefused"), ABSENT_JOB, (None, None, AT_ONCE), id="refused: tried again"),
         pytest.param({"reason": "Starting", **CANCEL}, ABSENT_JOB, (None, "Cancelled", AT_ONCE), id="cancelled early"),

@@ -62,7 +62,7 @@ def test_a_new_sync_gets_its_range_a_slot_and_one_job(
     assert (str(status.date_range.start), str(status.date_range.end)) == ("2025-09-01", "2025-10-16")
     assert status.job_name == "estimatesync-uid-a"
     assert world.created == ["a"]
-    assert result.requeue_after == timedelta(seconds=2)
+    assert result.requeue_after == timedelta(seconds=5)
     assert [reason for _, reason in world.events] == ["Starting", "JobCreated"]
 
 

@@ -230,3 +230,28 @@ def test_closing_cancels_running_and_scheduled_reconciles_and_accepts_no_more() 
 )
 def test_pauses_double_up_to_half_a_minute(failures: int, seconds: float) -> None:
     assert next_retry_delay(failures) == timedelta(seconds=seconds)
+
+
+def test_draining_lets_a_pass_end_and_begins_no_other() -> None:
+    asyncio.run(drain())
+
+
+async def drain() -> None:
+    passes, may_end = list[str](), asyncio.Event()
+
+    async def reconcile(name: str) -> Result:
+        passes.append(name)
+        await may_end.wait()
+        passes.append(f"{name} ended")
+        return Result(requeue_after=timedelta(0))
+
+    queue = WorkQueue(reconcile)
+    queue.add("sync")
+    await asyncio.sleep(0)
+    draining = asyncio.create_task(queue.drain(60))
+    await asyncio.sleep(0)
+    queue.add("other")
+    may_end.set()
+    await draining
+
+    assert passes == ["sync", "sync ended"]

@@ -253,7 +253,7 @@ class ProcessJobs:
         self._clock = clock
         self._format_trace = format_trace
 
-    async def observe(self, sync: EstimateSync) -> JobObservation:
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:  # noqa: ARG002 - a look costs nothing here
         job = await self._controller.read(build_job_name(sync.uid))
         if job is None:
             return ABSENT_JOB
