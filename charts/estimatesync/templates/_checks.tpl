@@ -143,9 +143,51 @@
 {{- $faults = append $faults (printf "sync.extraVolumes: admissionPolicy.enabled allows emptyDir, configMap, secret, persistentVolumeClaim and csi; %s is none of these" .name) -}}
 {{- end -}}
 {{- end -}}
+{{- $variables := dict "sync.extraEnv" .Values.sync.extraEnv -}}
+{{- range .Values.sync.initContainers -}}
+{{- $_ := set $variables (printf "sync.initContainers: %s" .name) .env -}}
+{{- if .envFrom -}}
+{{- $faults = append $faults (printf "sync.initContainers: %s has envFrom, which admissionPolicy.enabled refuses; name each variable under env" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $place, $list := $variables -}}
+{{- range $name, $from := include "estimatesync.policyVariables" $list | fromYaml -}}
+{{- if not $from -}}
+{{- $faults = append $faults (printf "%s: admissionPolicy.enabled allows value, secretKeyRef, configMapKeyRef and fieldRef; the variable %s has none of these" $place $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $faults = concat $faults (include "estimatesync.scheduleFaults" . | fromJsonArray) -}}
 {{- if $faults -}}
 {{- fail (printf "\n\nThese values need attention:\n  - %s\n" (join "\n  - " $faults)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* What a schema cannot say of schedules, as a list. */}}
+{{- define "estimatesync.scheduleFaults" -}}
+{{- $faults := list -}}
+{{- $name := include "estimatesync.fullname" . -}}
+{{- $zones := splitList "\n" (.Files.Get "files/time-zones.txt") -}}
+{{- if not (has .Values.settings.timeZone $zones) -}}
+{{- $faults = append $faults (printf "settings.timeZone: %s is not an IANA time zone; write America/New_York, for example" .Values.settings.timeZone) -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range $place, $schedule := .Values.schedules -}}
+{{- $names = append $names .name -}}
+{{- if gt (len (printf "%s-%s" $name .name)) 52 -}}
+{{- $faults = append $faults (printf "schedules[%d].name: %s-%s is longer than the 52 characters that the name of a CronJob may have" $place $name .name) -}}
+{{- end -}}
+{{- if and .timeZone (not (has .timeZone $zones)) -}}
+{{- $faults = append $faults (printf "schedules[%d].timeZone: %s is not an IANA time zone; write America/New_York, for example" $place .timeZone) -}}
+{{- end -}}
+{{- end -}}
+{{- if ne (len $names) (len (uniq $names)) -}}
+{{- $faults = append $faults "schedules: two of them have the same name" -}}
+{{- end -}}
+{{- $key := .Values.apiKeys.scheduleKey -}}
+{{- if and $key (not .Values.apiKeys.existingSecret) (not (hasKey (.Values.apiKeys.keys | default dict) $key)) -}}
+{{- $faults = append $faults (printf "apiKeys.scheduleKey: apiKeys.keys has no key named %s" $key) -}}
+{{- end -}}
+{{- toJson $faults -}}
 {{- end -}}

@@ -249,3 +249,84 @@ the key of a lost node decides that alone. */}}
 {{- end -}}
 {{- toYaml $own -}}
 {{- end -}}
+
+{{/* What every job of a sync has besides what the operator gives it, as a Job: the operator merges it, and refuses what is its own. */}}
+{{- define "estimatesync.jobTemplate" -}}
+{{- $common := .Values.commonLabels | default dict -}}
+{{- with .Values.sync -}}
+metadata:
+  labels: {{- merge (dict) (.jobLabels | default dict) $common | toYaml | nindent 4 }}
+  annotations: {{- .jobAnnotations | default dict | toYaml | nindent 4 }}
+spec:
+  template:
+    metadata:
+      labels: {{- merge (dict) (.podLabels | default dict) $common | toYaml | nindent 8 }}
+      annotations: {{- .podAnnotations | default dict | toYaml | nindent 8 }}
+    spec:
+      affinity: {{- .affinity | default dict | toYaml | nindent 8 }}
+      topologySpreadConstraints: {{- .topologySpreadConstraints | default list | toYaml | nindent 8 }}
+      runtimeClassName: {{ .runtimeClassName | default "" | quote }}
+      securityContext: {{- include "estimatesync.syncSecurity" $ | nindent 8 }}
+      initContainers: {{- .initContainers | default list | toYaml | nindent 8 }}
+      volumes: {{- .extraVolumes | default list | toYaml | nindent 8 }}
+      containers:
+        - name: sync
+          resources: {{- include "estimatesync.syncResources" $ | nindent 12 }}
+          env: {{- .extraEnv | default list | toYaml | nindent 12 }}
+          volumeMounts: {{- .extraVolumeMounts | default list | toYaml | nindent 12 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The users of sync pods, where they are not the usual ones; on OpenShift, null leaves them to the cluster. */}}
+{{- define "estimatesync.syncSecurity" -}}
+{{- $security := deepCopy (.Values.sync.podSecurityContext | default dict) -}}
+{{- if eq (include "estimatesync.isOpenShift" .) "true" -}}
+{{- range tuple "runAsUser" "runAsGroup" -}}
+{{- if not (hasKey $security .) }}{{ $_ := set $security . nil }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $security -}}
+{{- end -}}
+
+{{/* The three old names take precedence: who set them has not asked for anything else. */}}
+{{- define "estimatesync.syncResources" -}}
+{{- $resources := deepCopy (.Values.sync.resources | default dict) -}}
+{{- range $old, $place := include "estimatesync.oldResources" . | fromYaml -}}
+{{- with get $.Values.sync $old -}}
+{{- $amounts := get $resources $place.group | default dict -}}
+{{- $_ := set $resources $place.group (set $amounts $place.name .) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
+{{/* The old names, what they became, and its default. */}}
+{{- define "estimatesync.oldResources" -}}
+cpuRequest: {group: requests, name: cpu, default: 100m}
+memoryRequest: {group: requests, name: memory, default: 128Mi}
+memoryLimit: {group: limits, name: memory, default: 512Mi}
+{{- end -}}
+
+{{/* A list of variables as the admission policy compares them: by name, with where the value is from; empty, where it is from
+what the policy does not know. */}}
+{{- define "estimatesync.policyVariables" -}}
+{{- $variables := dict -}}
+{{- range . -}}
+{{- $from := .valueFrom | default dict -}}
+{{- $words := ternary "" (printf "=%s" (.value | default "")) (gt (len $from) 0) -}}
+{{- with $from.secretKeyRef -}}{{- $words = printf "Secret %s/%s" .name .key -}}{{- end -}}
+{{- with $from.configMapKeyRef -}}{{- $words = printf "ConfigMap %s/%s" .name .key -}}{{- end -}}
+{{- with $from.fieldRef -}}{{- $words = printf "field %s" .fieldPath -}}{{- end -}}
+{{- $_ := set $variables .name $words -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end -}}
+
+{{/* A volume as the admission policy compares it; of a kind that it does not know, empty. */}}
+{{- define "estimatesync.policyVolume" -}}
+{{- if hasKey . "emptyDir" }}emptyDir{{ end -}}
+{{- with .configMap }}ConfigMap {{ .name }}{{ end -}}
+{{- with .secret }}Secret {{ .secretName }}{{ end -}}
+{{- with .persistentVolumeClaim }}PersistentVolumeClaim {{ .claimName }}{{ end -}}
+{{- with .csi }}{{- if not .nodePublishSecretRef }}csi {{ .driver }} {{ (.volumeAttributes | default dict).secretProviderClass }}{{ end }}{{ end -}}
+{{- end -}}

@@ -556,6 +556,7 @@ def test_a_chart_of_charts_may_have_this_one_under_a_condition(render: Callable[
 
 
 TWICE = [{"name": "EXTRA", "value": "1"}, {"name": "EXTRA", "value": "2"}]
+OWN_MEMORY = {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
 ANOTHER_NAME = {"app.kubernetes.io/name": "other"}
 REFUSALS = [
     pytest.param(
@@ -628,6 +629,29 @@ REFUSALS = [
         {"admissionPolicy": {"enabled": True}, "sync": {"extraVolumes": [{"name": "node", "hostPath": {"path": "/"}}]}},
         "persistentVolumeClaim and csi; node is none of these",
         id="a volume that the policy refuses",
+    ),
+    pytest.param(
+        {"admissionPolicy": {"enabled": True}, "sync": {"extraEnv": [OWN_MEMORY]}},
+        "sync.extraEnv: admissionPolicy.enabled allows value, secretKeyRef, configMapKeyRef and fieldRef; the variable",
+        id="a variable that the policy refuses",
+    ),
+    pytest.param(
+        {
+            "admissionPolicy": {"enabled": True},
+            "sync": {"initContainers": [{"name": "proxy", "image": "proxy:1", "env": [OWN_MEMORY]}]},
+        },
+        "sync.initContainers: proxy: admissionPolicy.enabled allows value",
+        id="a variable of an init container that the policy refuses",
+    ),
+    pytest.param(
+        {
+            "admissionPolicy": {"enabled": True},
+            "sync": {
+                "initContainers": [{"name": "proxy", "image": "proxy:1", "envFrom": [{"secretRef": {"name": "a"}}]}]
+            },
+        },
+        "sync.initContainers: proxy has envFrom, which admissionPolicy.enabled refuses",
+        id="variables that the policy refuses",
     ),
     pytest.param({"api": {"serviceAccount": {"create": False}}}, "name the account that exists", id="no account"),
     pytest.param(
