@@ -91,19 +91,23 @@ def queueing(scenario: Any) -> Iterator[Callable[[], None]]:
 
 
 def test_a_queue_holds_a_sync_by_a_label_of_its_job_and_no_deadline_runs_meanwhile(run_scenario: Any) -> None:
-    operator = {"SYNC_JOB_TEMPLATE": IN_A_QUEUE, "SUSPENDED_SECONDS": "0", "STUCK_SECONDS": "2"}
-    may_run = timedelta(seconds=15)
+    operator = {"SYNC_JOB_TEMPLATE": IN_A_QUEUE, "SUSPENDED_SECONDS": "0", "STUCK_SECONDS": "1"}
     with run_scenario(with_api=False, **operator) as scenario, queueing(scenario) as admit:
         with scenario.pages_held():
-            scenario.apply("queued", timeoutSeconds=int(may_run.total_seconds()))
+            scenario.apply("queued")
             since = datetime.fromisoformat(scenario.wait_reason("queued", "JobSuspended")["status"]["startTime"])
             scenario.wait_until("no pod", lambda: not scenario.find_all("Pod"))
-            scenario.wait_until("the end of its time", lambda: datetime.now(UTC) > since + may_run)
+            # Longer than any other blocker may stand.
+            scenario.wait_until("the limit of others", lambda: datetime.now(UTC) > since + timedelta(seconds=4))
         held = scenario.get_sync("queued")["status"]
         assert (held["phase"], held["reason"]) == ("Running", "JobSuspended")
         assert held["message"].startswith("The job of the sync is suspended")
+        released = datetime.now(UTC).replace(microsecond=0)
 
         admit()
 
         ended = scenario.wait_finished("queued")["status"]
         assert (ended["phase"], ended["results"]["totalProcessed"]) == ("Succeeded", 230)
+        (job,) = scenario.find_all("Job")
+        # From this time on, activeDeadlineSeconds has counted.
+        assert datetime.fromisoformat(job["status"]["startTime"]) >= released

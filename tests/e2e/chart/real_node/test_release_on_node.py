@@ -171,3 +171,36 @@ def test_budget_lets_one_replica_go_at_a_time(release: Any) -> None:
 
     assert "Success" in evict(first)
     assert "disruption budget" in evict(second)
+
+
+WAIT_FOR_THE_END = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
+
+
+def test_a_native_sidecar_runs_beside_a_sync_and_ends_after_it(release: Any) -> None:
+    sidecar = {
+        "name": "proxy",
+        "image": "estimatesync-sync:0.1.0",
+        "restartPolicy": "Always",
+        "command": ["python", "-c", WAIT_FOR_THE_END],
+    }
+    release.values["sync"]["initContainers"] = [sidecar]
+    release.deploy("install")
+
+    name = release.post().json()["sync_id"]
+    release.wait_status(name, "succeeded")
+
+    selector = f"--selector=botzilla.io/sync={name}"
+
+    def read_pod() -> dict[str, Any]:
+        (pod,) = json.loads(release.kubectl("get", "pods", selector, "--output=json"))["items"]
+        return dict(pod)
+
+    release.wait_until("its end", lambda: read_pod()["status"]["phase"] == "Succeeded")
+    pod = read_pod()
+    (beside,) = pod["status"]["initContainerStatuses"]
+    (own,) = pod["status"]["containerStatuses"]
+    started = beside["state"]["terminated"]["startedAt"]
+    assert started <= own["state"]["terminated"]["startedAt"]
+    assert own["state"]["terminated"]["finishedAt"] <= beside["state"]["terminated"]["finishedAt"]
+    # Restricted as the sync's own, since it says nothing about it: the namespace enforces that.
+    assert pod["spec"]["initContainers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
