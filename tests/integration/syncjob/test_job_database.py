@@ -238,6 +238,22 @@ def test_a_sync_that_is_stopped_half_way_stores_nothing_and_another_process_comp
     assert second.result.results.new_estimates == 60
 
 
+def test_a_pod_that_fails_after_another_of_the_same_sync_has_committed_leaves_its_success_on_record(
+    jobs: Any, slow_sample: RunningSample, query: Query
+) -> None:
+    job = jobs.start(slow_sample, SYNC_PAGE_SIZE="10", SYNC_MIN_ESTIMATES="61")
+    job.wait_for("Page 2 complete")
+    job.process.send_signal(signal.SIGSTOP)
+    other = jobs.run(slow_sample, SYNC_UID=job.uid)
+
+    job.process.send_signal(signal.SIGCONT)
+
+    assert job.wait() == 20
+    assert job.result.error.reason is Reason.SOURCE_EMPTY
+    assert other.result.results.new_estimates == 60
+    assert query("SELECT outcome FROM botzilla.sync_runs") == ["Succeeded"]
+
+
 def test_a_sync_that_waits_for_a_lock_stops_at_once(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query, database_url: str, eventually: Eventually
 ) -> None:
