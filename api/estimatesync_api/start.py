@@ -196,6 +196,7 @@ class StartResource(Resource):
             body=await read_body(req),
             idempotency_key=req.get_header("Idempotency-Key"),
             today=now.astimezone(self._time_zone).date(),
+            caller=req.context.key_name or "",
         )
         name = self._starter.choose_name(request, now)
         # Known to the log before it is stored: after a timeout, the name is how a person finds out whether it was.

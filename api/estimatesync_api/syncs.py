@@ -75,7 +75,8 @@ class CancelResource(Resource):
         if sync.is_finished:
             resp.media = to_request_body(CANCEL_TOO_LATE, sync)
             return
-        sync = require_found(await self._store.request_cancel(name), req)
+        if not sync.spec.cancel:
+            sync = require_found(await self._store.request_cancel(name, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(CANCEL_REQUESTED, sync)
 
@@ -93,7 +94,7 @@ class RedeliverResource(Resource):
         name = require_sync_name(sync_id)
         require_redeliverable(require_found(await self._store.fetch(name), req))
         token = f"{format_timestamp(self._clock())}-{self._token()}"
-        sync = require_found(await self._store.request_redelivery(name, token), req)
+        sync = require_found(await self._store.request_redelivery(name, token, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
 

@@ -35,6 +35,12 @@ ANNOTATION_REDELIVER: Final = f"{GROUP}/redeliver"
 ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
 """On a sync whose request was traced: the place of that request in its trace, as a W3C traceparent."""
 
+ANNOTATION_STARTED_BY: Final = f"{GROUP}/started-by"
+ANNOTATION_CANCELLED_BY: Final = f"{GROUP}/cancelled-by"
+ANNOTATION_REDELIVERED_BY: Final = f"{GROUP}/redelivered-by"
+"""On a sync: the name of the API key of whoever asked for it, never the key; the API does not see who uses kubectl."""
+ACTOR_ANNOTATIONS: Final = (ANNOTATION_STARTED_BY, ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY)
+
 SYNC_CONTAINER: Final = "sync"
 
 SYNC_TABLES: Final = (

@@ -16,7 +16,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, to_object
-from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, PLURAL
+from estimatesync_contract.names import (
+    ANNOTATION_CANCELLED_BY,
+    ANNOTATION_REDELIVER,
+    ANNOTATION_REDELIVERED_BY,
+    API_VERSION,
+    PLURAL,
+)
 from estimatesync_contract.settings import SettingsError
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
@@ -123,13 +129,15 @@ class KubernetesStore:
         await self._connection.watch.require_current()
         return self._index.select(query)
 
-    async def request_cancel(self, name: str) -> EstimateSync | None:
+    async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         """Set the one field of the spec that stops a sync."""
-        return await self._patch(name, {"spec": {"cancel": True}})
+        annotations = {ANNOTATION_CANCELLED_BY: by}
+        return await self._patch(name, {"metadata": {"annotations": annotations}, "spec": {"cancel": True}})
 
-    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
         """Set the annotation that the operator watches for."""
-        return await self._patch(name, {"metadata": {"annotations": {ANNOTATION_REDELIVER: token}}})
+        annotations = {ANNOTATION_REDELIVER: token, ANNOTATION_REDELIVERED_BY: by}
+        return await self._patch(name, {"metadata": {"annotations": annotations}})
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read the tail of each of the job's pods."""

@@ -81,15 +81,15 @@ class SyncStore(Protocol):
         """
         ...
 
-    async def request_cancel(self, name: str) -> EstimateSync | None:
-        """Ask for a sync to be stopped, and answer it; None when there is none. Asking twice changes nothing.
+    async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
+        """Ask for a sync to be stopped, and answer it; None when there is none. `by` is who asks.
 
         Raises:
             StoreUnavailableError: The store cannot take it now.
         """
         ...
 
-    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
         """Ask for a finished sync's callback to be sent again; a new `token` is a new request.
 
         Raises:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import format_finished
+from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
 from estimatesync_contract.spec import DateRange, Mode
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results, UnshownFields
 from estimatesync_contract.timestamps import format_timestamp
@@ -39,6 +40,16 @@ Days = Annotated[
     Annotated[int, Meta(ge=0, le=MAX_DAYS)] | None,
     Meta(description="Days before endDate, instead of startDate; 0: that day alone.", examples=[7]),
 ]
+Actor = (
+    Annotated[
+        str,
+        Meta(
+            description="Whoever asked for it through the API: the name of a key, or of a schedule; or absent.",
+            examples=["make"],
+        ),
+    ]
+    | UnsetType
+)
 Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]
 
 STARTED: Final = "Background synchronization started. This may take several minutes."
@@ -202,6 +213,9 @@ class SyncState(Body, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    started_by: Actor = UNSET
+    cancelled_by: Actor = UNSET
+    redelivered_by: Actor = UNSET
 
 
 class SyncBody(SyncState, frozen=True, kw_only=True):
@@ -328,6 +342,9 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         duration_seconds=status.duration_seconds,
         unshown=_to_unshown_body(status.unshown),
         mode=_find_mode(sync),
+        started_by=sync.metadata.annotations.get(ANNOTATION_STARTED_BY, UNSET),
+        cancelled_by=sync.metadata.annotations.get(ANNOTATION_CANCELLED_BY, UNSET),
+        redelivered_by=sync.metadata.annotations.get(ANNOTATION_REDELIVERED_BY, UNSET),
     )
 
 

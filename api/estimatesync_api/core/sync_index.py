@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.names import ACTOR_ANNOTATIONS
 from estimatesync_contract.status import Phase
 
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
@@ -108,7 +109,8 @@ class SyncIndex:
     def _build_entry(self, sync: EstimateSync) -> _Entry:
         metadata = sync.metadata
         created_at = (metadata.creation_timestamp or _BEGINNING).astimezone(UTC)
-        kept = Metadata(name=sync.name, uid=sync.uid, creation_timestamp=created_at)
+        actors = {name: who for name in ACTOR_ANNOTATIONS if (who := metadata.annotations.get(name))}
+        kept = Metadata(name=sync.name, uid=sync.uid, creation_timestamp=created_at, annotations=actors)
         status = msgspec.structs.replace(sync.status, conditions=(), log=())
         packed = self._encode(EstimateSync(metadata=kept, spec=sync.spec, status=status))
         version = int(metadata.resource_version) if metadata.resource_version.isdigit() else 0

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_TRACEPARENT
+from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_STARTED_BY, ANNOTATION_TRACEPARENT
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode, compute_default_range
 from estimatesync_contract.status import CallbackState
 from estimatesync_tracing.context import TraceContext, format_traceparent
@@ -67,6 +67,8 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What of the query was not understood, and what is done instead."""
     idempotency_key: str | None = None
     mode: Mode = Mode.WHOLE
+    caller: str = ""
+    """Who asks: the name of an API key, or of a schedule."""
 
     @property
     def work(self) -> Work:
@@ -102,7 +104,7 @@ def unpack_body(body: bytes, encoding: str, *, most: int) -> bytes:
 
 
 def parse_sync_request(
-    *, query: Mapping[str, str | list[str]], body: bytes, idempotency_key: str | None, today: date
+    *, query: Mapping[str, str | list[str]], body: bytes, idempotency_key: str | None, today: date, caller: str = ""
 ) -> SyncRequest:
     """Read a request.
 
@@ -114,6 +116,7 @@ def parse_sync_request(
         idempotency_key: The header's value, bare or quoted.
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
             before the end.
+        caller: Who asks.
 
     Raises:
         ApiError: Not JSON, or not valid; every fault is named.
@@ -142,6 +145,7 @@ def parse_sync_request(
         warnings=_find_warnings(query),
         idempotency_key=key,
         mode=mode,
+        caller=caller,
     )
 
 
@@ -289,11 +293,10 @@ def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None =
 
     Its days are fixed now: they must not depend on when the operator looks.
     """
-    traced = {ANNOTATION_TRACEPARENT: format_traceparent(origin)} if origin else {}
+    known = {ANNOTATION_TRACEPARENT: format_traceparent(origin)} if origin else {}
+    known |= {ANNOTATION_STARTED_BY: request.caller} if request.caller else {}
     return EstimateSync(
-        metadata=Metadata(
-            name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **traced}
-        ),
+        metadata=Metadata(name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **known}),
         spec=EstimateSyncSpec(date_range=request.date_range, mode=None if request.mode is Mode.WHOLE else request.mode),
     )
 

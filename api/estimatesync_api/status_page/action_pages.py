@@ -57,7 +57,7 @@ class StartPageResource(Resource):
             resp.status = HTTPStatus.BAD_REQUEST
             _show_form(req, resp, fields, errors=errors)
             return
-        request = _parse_request(fields, nonce, page_request)
+        request = _parse_request(fields, nonce, page_request, caller=req.context.key_name or "")
         name = self._starter.choose_name(request, self._clock())
         active = None if fields.get("again") else await self._find_active_sync(request)
         if active is not None and active.name != name:
@@ -96,7 +96,8 @@ class CancelPageResource(Resource):
         if sync.is_finished:
             _redirect_to_sync(resp, name, "too_late")
             return
-        require_found(await self._store.request_cancel(name), req)
+        if not sync.spec.cancel:
+            require_found(await self._store.request_cancel(name, by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "cancelled")
 
 
@@ -118,11 +119,11 @@ class RedeliverPageResource(Resource):
         _, nonce = await read_sealed_form(req)
         name = require_sync_name(sync_id)
         require_redeliverable(require_found(await self._store.fetch(name), req))
-        require_found(await self._store.request_redelivery(name, f"page-{nonce}"), req)
+        require_found(await self._store.request_redelivery(name, f"page-{nonce}", by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "redelivered")
 
 
-def _parse_request(fields: dict[str, str], nonce: str, page_request: PageRequest) -> SyncRequest:
+def _parse_request(fields: dict[str, str], nonce: str, page_request: PageRequest, *, caller: str) -> SyncRequest:
     """Parse the form as the API parses its body; other days or the other mode in the same form are another request."""
     first, last = fields.get("from", "").strip(), fields.get("to", "").strip()
     mode = "changes" if fields.get("changes") else ""
@@ -131,6 +132,7 @@ def _parse_request(fields: dict[str, str], nonce: str, page_request: PageRequest
         body=msgspec.json.encode({"startDate": first, "endDate": last, "mode": mode}),
         idempotency_key=f"page-{nonce}-{first}-{last}{mode and f'-{mode}'}",
         today=page_request.now.astimezone(page_request.localizer.time_zone).date(),
+        caller=caller,
     )
 
 

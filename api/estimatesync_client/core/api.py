@@ -103,6 +103,9 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     results: Results | None = None
     unshown: Unshown | None = None
     mode: str | None = None
+    started_by: str | None = None
+    cancelled_by: str | None = None
+    redelivered_by: str | None = None
     callback: Callback | None = None
     created_at: datetime | None = None
     started_at: datetime | None = None

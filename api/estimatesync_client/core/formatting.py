@@ -92,6 +92,14 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
         ("Read", _MODES.get(sync.mode or "", "")),
         ("Pages", _format_progress(sync.progress) if sync.progress else ""),
         ("Requested", f"{format_moment(created)}, {format_age(created, now)} ago" if created else ""),
+        *(
+            (name, f"by {strip_control_characters(who)}" if who else "")
+            for name, who in (
+                ("Asked for", sync.started_by),
+                ("Cancelled", sync.cancelled_by),
+                ("Sent again", sync.redelivered_by),
+            )
+        ),
         ("Started", format_moment(sync.started_at) if sync.started_at else ""),
         ("Ended", _format_end(sync)),
         ("Callback", _format_callback(sync.callback, now) if sync.callback else ""),

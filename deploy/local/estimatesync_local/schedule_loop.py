@@ -75,7 +75,8 @@ class ScheduleLoop:
         name = build_keyed_sync_name(key)
         today = time.astimezone(self._zone).date()
         try:
-            request = parse_sync_request(query={}, body=schedule.body, idempotency_key=key, today=today)
+            caller = f"schedule {schedule.name}"
+            request = parse_sync_request(query={}, body=schedule.body, idempotency_key=key, today=today, caller=caller)
             await self._store.create(build_sync(request, name=name))
         except SyncExistsError:
             return

@@ -70,6 +70,8 @@ def test_a_callback_is_asked_for_by_the_annotation_that_the_operator_knows(api: 
 
     assert (too_early.status, too_early.body["code"]) == (409, "sync_not_finished")
     assert len(values) == 2
+    asked = {name: who for name, who in api.stored()[0]["metadata"]["annotations"].items() if name.endswith("-by")}
+    assert asked == {"botzilla.io/started-by": "make", "botzilla.io/redelivered-by": "make"}
 
 
 def build_pod(name: str, uid: str, script: str) -> str:

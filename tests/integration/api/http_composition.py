@@ -68,11 +68,11 @@ class FileStore:
         found = [await self.fetch(name) for name in names]
         return build_page([sync for sync in found if sync and find_phase(sync) in query.phases], query.limit)
 
-    async def request_cancel(self, name: str) -> EstimateSync | None:
+    async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         (self._directory / f"{name}.phase").write_text("Cancelled")
         return await self.fetch(name)
 
-    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         (self._directory / f"{name}.redeliver").write_text(token)
         return await self.fetch(name)
 

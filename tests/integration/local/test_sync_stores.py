@@ -271,7 +271,7 @@ def test_a_deletion_is_on_record_for_some_months_with_whatever_tool_it_was_made(
 def test_a_sync_that_something_is_asked_of_is_not_deleted_as_it_was_before(migrated_url: str) -> None:
     async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
         old = await api.create(build_sync())
-        asked = await api.request_redelivery("est-1", "monday")
+        asked = await api.request_redelivery("est-1", "monday", by="make")
         with pytest.raises(StaleSyncError):
             await reconciler.delete(old)
         assert asked is not None
@@ -285,8 +285,8 @@ def test_a_sync_that_something_is_asked_of_is_not_deleted_as_it_was_before(migra
 def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync(pageSize=7)))
 
-    answers = [use(migrated_url, lambda api, _: api.request_cancel("est-1")) for _ in range(2)]
-    missing = use(migrated_url, lambda api, _: api.request_cancel("est-2"))
+    answers = [use(migrated_url, lambda api, _: api.request_cancel("est-1", by="make")) for _ in range(2)]
+    missing = use(migrated_url, lambda api, _: api.request_cancel("est-2", by="make"))
 
     assert [(s.spec.cancel, s.spec.page_size, s.metadata.generation) for s in answers if s] == [(True, 7, 2)] * 2
     assert missing is None
@@ -295,11 +295,15 @@ def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_u
 def test_a_redelivery_is_an_annotation_that_keeps_the_others(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync()))
 
-    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", "token"))
-    missing = use(migrated_url, lambda api, _: api.request_redelivery("est-2", "token"))
+    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", "token", by="make"))
+    missing = use(migrated_url, lambda api, _: api.request_redelivery("est-2", "token", by="make"))
 
     assert answer is not None
-    assert answer.metadata.annotations == {"botzilla.io/request-digest": "d", "botzilla.io/redeliver": "token"}
+    assert answer.metadata.annotations == {
+        "botzilla.io/request-digest": "d",
+        "botzilla.io/redeliver": "token",
+        "botzilla.io/redelivered-by": "make",
+    }
     assert missing is None
 
 
@@ -387,9 +391,9 @@ def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_
             sync = await api.create(build_sync())
             assert await heard.get() == "est-1"
             await reconciler.write_status(sync, QUEUED)
-            await api.request_cancel("est-1")
+            await api.request_cancel("est-1", by="make")
             assert await heard.get() == "est-1"
-            await api.request_redelivery("est-1", "token")
+            await api.request_redelivery("est-1", "token", by="make")
             assert await heard.get() == "est-1"
             await asyncio.to_thread(break_connections, migrated_url)
             assert await heard.get() == "(connected)"

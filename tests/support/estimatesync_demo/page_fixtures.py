@@ -210,10 +210,10 @@ class FixtureStore:
             raise StoreUnavailableError
         return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
 
-    async def request_cancel(self, name: str) -> EstimateSync | None:
+    async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         return self._syncs.get(name)
 
-    async def request_redelivery(self, name: str, _token: str) -> EstimateSync | None:
+    async def request_redelivery(self, name: str, _token: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         return self._syncs.get(name)
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
 from falcon.testing import TestClient
@@ -95,14 +96,20 @@ class MemoryStore:
             raise self.create_fault
         return build_page([sync for sync in self.syncs.values() if find_phase(sync) in query.phases], query.limit)
 
-    async def request_cancel(self, name: str) -> EstimateSync | None:
+    async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         sync = self.syncs[name]
         spec = msgspec.structs.replace(sync.spec, cancel=True)
-        self.syncs[name] = msgspec.structs.replace(sync, spec=spec)
+        annotations = {**sync.metadata.annotations, ANNOTATION_CANCELLED_BY: by}
+        metadata = msgspec.structs.replace(sync.metadata, annotations=annotations)
+        self.syncs[name] = msgspec.structs.replace(sync, spec=spec, metadata=metadata)
         return self.syncs[name]
 
-    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
         self.redeliveries.append((name, token))
+        sync = self.syncs[name]
+        annotations = {**sync.metadata.annotations, ANNOTATION_REDELIVERED_BY: by}
+        metadata = msgspec.structs.replace(sync.metadata, annotations=annotations)
+        self.syncs[name] = msgspec.structs.replace(sync, metadata=metadata)
         return self.syncs[name]
 
     async def read_log_part(self, _sync: EstimateSync, cursor: LogCursor | None) -> LogPart:

@@ -170,3 +170,18 @@ def test_whether_to_follow_must_be_said_plainly(
     store.syncs["est-1"] = make_sync("est-1", RUNNING)
 
     assert client.simulate_get(f"{SYNCS}/est-1/logs", query_string=query).status_code == status
+
+
+def test_who_asked_is_on_the_sync_and_the_first_who_cancelled_stays(client: TestClient, store: Any) -> None:
+    name = client.simulate_post("/sync-estimates").json["sync_id"]
+    before = client.simulate_get(f"{SYNCS}/{name}").json
+    client.simulate_post(f"{SYNCS}/{name}/cancel")
+    other = {"X-API-KEY": "made-up-key-before"}
+    client.simulate_post(f"{SYNCS}/{name}/cancel", headers=other)
+
+    after = client.simulate_get(f"{SYNCS}/{name}").json
+
+    assert (before["started_by"], "cancelled_by" in before) == ("make", False)
+    assert (after["started_by"], after["cancelled_by"]) == ("make", "make")
+    assert store.syncs[name].metadata.annotations["botzilla.io/cancelled-by"] == "make"
+    assert "made-up-key" not in str(after)

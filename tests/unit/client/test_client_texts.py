@@ -211,3 +211,12 @@ def test_errors_and_findings_keep_their_indent_when_they_are_long() -> None:
     assert found[1].startswith("                 → Compare")
     assert found[2].startswith("                   ")
     assert all(len(line) <= 80 for line in found)
+
+
+def test_who_asked_is_shown_without_control_characters(build: Callable[..., Sync], now: datetime) -> None:
+    sync = build(started_by="make", cancelled_by="schedule\x1b[31m", redelivered_by="night")
+
+    fields = dict(format_fields(sync, now))
+
+    assert (fields["Asked for"], fields["Sent again"]) == ("by make", "by night")
+    assert "\x1b" not in fields["Cancelled"]

@@ -8,6 +8,7 @@ from typing import Final
 
 from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
 from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase, Progress, QueuePlace
 from msgspec import UNSET
@@ -271,9 +272,12 @@ def _build_attempt_row(
 
 def _build_technical_details(sync: EstimateSync, localizer: Localizer) -> tuple[Field, ...]:
     """List what helps to go on with other tools, such as `kubectl`."""
-    status = sync.status
+    status, annotations = sync.status, sync.metadata.annotations
     known = {
         "technical_details.name": sync.name,
+        "technical_details.started_by": annotations.get(ANNOTATION_STARTED_BY),
+        "technical_details.cancelled_by": annotations.get(ANNOTATION_CANCELLED_BY),
+        "technical_details.redelivered_by": annotations.get(ANNOTATION_REDELIVERED_BY),
         "technical_details.uid": sync.uid,
         "technical_details.reason": status.reason,
         "technical_details.message": status.message,

@@ -26,7 +26,12 @@ from estimatesync_contract.estimate_sync import (
     parse_estimate_sync,
     to_object,
 )
-from estimatesync_contract.names import ANNOTATION_REDELIVER, build_job_name
+from estimatesync_contract.names import (
+    ANNOTATION_CANCELLED_BY,
+    ANNOTATION_REDELIVER,
+    ANNOTATION_REDELIVERED_BY,
+    build_job_name,
+)
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 from psycopg.rows import DictRow
@@ -60,7 +65,9 @@ WHERE (phase IS NULL OR phase IN ('Queued', 'Running')) AND spec -> 'dateRange' 
 ORDER BY created_at DESC, name DESC
 """
 _CANCEL: Final = """
-UPDATE estimatesync_local.sync SET spec = spec || '{"cancel": true}' WHERE name = %(name)s RETURNING *
+UPDATE estimatesync_local.sync
+SET spec = spec || '{"cancel": true}', annotations = annotations || %(annotations)s::jsonb
+WHERE name = %(name)s RETURNING *
 """
 _ANNOTATE: Final = """
 UPDATE estimatesync_local.sync SET annotations = annotations || %(annotations)s::jsonb WHERE name = %(name)s RETURNING *
@@ -160,9 +167,9 @@ class SyncTable:
             rows = await (await connection.execute(_SELECT_BY_DAYS, {"days": _format(days)})).fetchall()
         return tuple(map_row(row) for row in rows)
 
-    async def cancel(self, name: str) -> EstimateSync | None:
-        """Request that a sync is stopped; None when there is no such row."""
-        return await self._change(_CANCEL, {"name": name})
+    async def cancel(self, name: str, annotations: Mapping[str, str]) -> EstimateSync | None:
+        """Request that a sync is stopped, and add annotations; None when there is no such row."""
+        return await self._change(_CANCEL, {"name": name, "annotations": _format(dict(annotations))})
 
     async def annotate(self, name: str, annotations: Mapping[str, str]) -> EstimateSync | None:
         """Add annotations to a sync; None when there is no such row."""
@@ -264,15 +271,15 @@ class ApiStore:
         with _api_errors():
             return build_page(await self._table.select_newest(query), query.limit)
 
-    async def request_cancel(self, name: str) -> EstimateSync | None:
+    async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         """Set the field of the spec; a trigger notifies the reconciler."""
         with _api_errors():
-            return await self._table.cancel(name)
+            return await self._table.cancel(name, {ANNOTATION_CANCELLED_BY: by})
 
-    async def request_redelivery(self, name: str, token: str) -> EstimateSync | None:
+    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
         """Set the annotation; a trigger notifies the reconciler."""
         with _api_errors():
-            return await self._table.annotate(name, {ANNOTATION_REDELIVER: token})
+            return await self._table.annotate(name, {ANNOTATION_REDELIVER: token, ANNOTATION_REDELIVERED_BY: by})
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         return await asyncio.to_thread(read_run_tails, self._jobs_directory / build_job_name(sync.uid))
