@@ -26,7 +26,7 @@ KINDS = {
     "NetworkPolicy": {
         "networkPolicy": {
             "enabled": True,
-            "apiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}],
+            "apiFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}],
             "metricsFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
         }
     },
