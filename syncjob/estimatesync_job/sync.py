@@ -16,7 +16,7 @@ from estimatesync_contract.status import Results
 from estimatesync_contract.timestamps import format_timestamp
 
 from estimatesync_job.core.base import find_whole_reason
-from estimatesync_job.core.closing_pass import PassPolicy, compute_changes_limit
+from estimatesync_job.core.closing_pass import PassPolicy
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
     DatabaseUnavailableError,
@@ -138,25 +138,31 @@ class Sync:
     async def _read_changes(self, source: Source, store: EstimateStore, clock: datetime | None) -> Transferred:
         """Read what has changed since an earlier sync; everything, where there is none or that proves nothing."""
         earlier = await store.fetch_earlier_sync()
-        why = find_whole_reason(earlier, clock=clock)
+        why, contradicted_by = find_whole_reason(earlier, clock=clock), None
         if earlier and clock and not why:
             instant = format_timestamp(earlier.since)
             message = log_lines.format_changes_since(instant, earlier.sync_name)
             self._log.write("changes_since", message, since=instant, base=earlier.sync_name)
-            transfer, limit = self._build_transfer(source, store, clock), compute_changes_limit(self._plan)
-            changes = await transfer.read_changes(earlier, clock=clock, limit=limit)
+            transfer = self._build_transfer(source, store, clock)
+            changes = await transfer.read_changes(earlier, clock=clock, limit=self._plan.page_size)
             if isinstance(changes, Transferred):
                 return changes
-            why = changes
+            why, contradicted_by = changes, transfer if transfer.is_clock_contradicted else None
         self._log.write("whole", log_lines.format_whole(why or ""), why=why or "")
-        whole = await self._read_whole(source, store, clock)
+        whole = await self._read_whole(source, store, clock, contradicted_by=contradicted_by)
         return msgspec.structs.replace(whole, whole_because=why)
 
-    async def _read_whole(self, source: Source, store: EstimateStore, clock: datetime | None) -> Transferred:
+    async def _read_whole(
+        self, source: Source, store: EstimateStore, clock: datetime | None, *, contradicted_by: Transfer | None = None
+    ) -> Transferred:
+        clock = None if contradicted_by else clock
         async with aclosing(read_pages(source, self._plan, clock=clock)) as pages:
-            return await self._build_transfer(source, store, clock).run(anext(pages), pages)
+            transfer = self._build_transfer(source, store, clock, contradicted_by=contradicted_by)
+            return await transfer.run(anext(pages), pages)
 
-    def _build_transfer(self, source: Source, store: EstimateStore, clock: datetime | None) -> Transfer:
+    def _build_transfer(
+        self, source: Source, store: EstimateStore, clock: datetime | None, *, contradicted_by: Transfer | None = None
+    ) -> Transfer:
         return Transfer(
             source,
             store,
@@ -166,6 +172,7 @@ class Sync:
             max_skipped_percent=self._max_skipped_percent,
             max_unshown_percent=self._max_unshown_percent,
             clock=clock,
+            contradicted_by=contradicted_by,
         )
 
     async def _merge(self, store: EstimateStore, transferred: Transferred) -> StoredRun:

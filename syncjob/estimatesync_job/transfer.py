@@ -16,6 +16,7 @@ from estimatesync_contract.timestamps import format_timestamp
 
 from estimatesync_job.core.base import (
     MAX_ASKED_AGAIN,
+    MAX_PARTIAL,
     EarlierSync,
     find_base_obstacle,
     find_doubt,
@@ -121,7 +122,12 @@ async def open_closing_pass(
 
 
 class Transfer:
-    """One reading of the range."""
+    """One reading of the range.
+
+    Attributes:
+        is_clock_contradicted: whether what has changed has shown that Attic Tech's clock cannot be relied on.
+        are_dates_contradicted: whether two of its clocks were seen to differ.
+    """
 
     def __init__(
         self,
@@ -134,8 +140,12 @@ class Transfer:
         max_skipped_percent: int,
         max_unshown_percent: int,
         clock: datetime | None,
+        contradicted_by: "Transfer | None" = None,
     ) -> None:
-        """Begin with a source that is logged in to; `clock` is what it showed then."""
+        """Begin with a source that is logged in to; `clock` is what it showed then.
+
+        A reading before this one may have found that the clock is contradicted.
+        """
         self._source: Final = source
         self._store: Final = store
         self._log: Final = log
@@ -145,11 +155,14 @@ class Transfer:
         self._max_unshown_percent: Final = max_unshown_percent
         self._evidence: Final[set[Path]] = set()
         self._said: Final[set[str]] = set()
+        self._shown: Final[set[int]] = set()
         self._gaps: Final[list[Gap]] = []
         self._cuts: Final[list[int]] = []
         self._passes: Final = AsyncExitStack()
-        self._are_dates_contradicted = False
+        self.is_clock_contradicted = contradicted_by is not None
+        self.are_dates_contradicted: bool = contradicted_by is not None and contradicted_by.are_dates_contradicted
         self._clock: Final = clock
+        self._base: EarlierSync | None = None
         self._highest_id: int | None = None
         self._responses = 0
         self._changed = 0
@@ -163,20 +176,34 @@ class Transfer:
         Raises:
             SyncError: Not everything could be read.
         """
+        self._base = base
         queries = plan_changes(base.gaps, since=base.since, clock=clock, limit=limit)
         async with self._passes:
             closing_pass = await self._begin_pass(queries, is_numbered=True)
             result = await closing_pass.store(self._store, note=self._note_changes)
         if result.is_clock_contradicted:
+            self.is_clock_contradicted = True
             return "a stamp or a response contradicts Attic Tech's clock"
         if not result.is_numbered:
             return "the ids are no numbers"
-        hidden, staged = await self._finish_staging()
-        lost = staged.unshown.columns
-        if doubt := find_doubt(base, hidden=hidden, lost=lost, evidence=self._evidence):
+        self._shown.update(self._invalid.numbers)
+        if lost := [number for number in base.witnesses if number not in self._shown]:
+            return f"Attic Tech does not show estimate {lost[0]}, which it showed before"
+        hidden = find_hidden(self._evidence)
+        # What the base's records did not show, none of these shows either, though it may seem to be none.
+        kept = tuple(dict.fromkeys((*base.hidden, *hidden)))
+        staged = await self._store.finish_staging(hidden=kept, broken=self._invalid.numbers)
+        doubt = find_doubt(
+            base,
+            hidden=hidden,
+            evidence=self._evidence,
+            partial=frozenset(staged.partial),
+            complete=frozenset(self._shown.difference(staged.partial, self._invalid.numbers)),
+        )
+        if doubt:
             return doubt
         self._note_id(base.highest_id)
-        return self._end(result, pages=result.responses, hidden=hidden, staged=staged, base=base)
+        return self._end(result, pages=result.responses, hidden=kept, staged=staged, base=base)
 
     async def run(self, first: Awaitable[ReadPage], pages: AsyncGenerator[ReadPage, None]) -> Transferred:
         """Stage every estimate of the range; the first page has been requested already.
@@ -245,6 +272,7 @@ class Transfer:
     def _note_changes(self, response: FetchedPage) -> None:
         """Show the responses of a sync of changes as its pages."""
         self._note(response)
+        self._shown.update(row.attic_tech_estimate_id for row in response.rows)
         self._responses += 1
         self._changed += response.records
         page = msgspec.structs.replace(response, page=self._responses)
@@ -254,9 +282,10 @@ class Transfer:
 
     def _note(self, page: FetchedPage) -> None:
         self._evidence.update(page.evidence)
-        self._are_dates_contradicted = self._are_dates_contradicted or are_dates_contradicted(page)
+        self.are_dates_contradicted = self.are_dates_contradicted or are_dates_contradicted(page)
         ids = ((row.attic_tech_estimate_id, row.at_created_date) for row in page.rows)
-        self._note_id(find_highest_old_id(ids, clock=self._clock))
+        since = self._base.since if self._base else None
+        self._note_id(find_highest_old_id(ids, clock=self._clock, since=since))
         self._note_unshown(page)
         for placed in self._invalid.add(page):
             problem = placed.problem
@@ -267,7 +296,7 @@ class Transfer:
     async def _close(self, state: FetchState, closing_pass: ClosingPass) -> Transferred:
         """Store what a pass brings; where that does not prove that this is all, ask again in a while."""
         passes = 0
-        is_contradicted = state.is_clock_contradicted
+        is_contradicted = self.is_clock_contradicted or state.is_clock_contradicted
         while True:
             known = self._store.staged
             result = await closing_pass.store(self._store, note=self._note)
@@ -278,9 +307,10 @@ class Transfer:
             if changes:
                 self._log.write("changes", log_lines.format_changes(changes), records=changes)
             if is_proof(result, new_or_changed=changes):
-                hidden, staged = await self._finish_staging()
+                hidden = find_hidden(self._evidence) if self._store.staged else ()
+                staged = await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
                 # Where clocks differ, nobody knows which one says when the pass began.
-                began_at = None if self._are_dates_contradicted else result.began_at
+                began_at = None if self.are_dates_contradicted else result.began_at
                 result = msgspec.structs.replace(result, began_at=began_at)
                 return self._end(result, pages=state.pages, hidden=hidden, staged=staged)
             if not result.is_numbered:
@@ -304,11 +334,6 @@ class Transfer:
             )
         await asyncio.sleep(pause)
 
-    async def _finish_staging(self) -> tuple[tuple[str, ...], Staged]:
-        """Find the columns that no record shows, if there are records, and count what is staged."""
-        hidden = find_hidden(self._evidence) if self._store.staged else ()
-        return hidden, await self._store.finish_staging(hidden=hidden, broken=self._invalid.numbers)
-
     def _end(
         self,
         result: PassResult,
@@ -318,13 +343,13 @@ class Transfer:
         staged: Staged,
         base: EarlierSync | None = None,
     ) -> Transferred:
-        """Judge what is staged, of what a pass has proved; as a part of all that a base has read, where there is one.
+        """Judge what is staged, of what a pass has proved; as a part of all that is stored, where there is a base.
 
         Raises:
             SyncError: Too much of it is broken, or not shown.
         """
         records = staged.estimates + self._invalid.count
-        known = (base.whole_estimates if base else 0) or 0
+        known = base.stored_estimates if base else 0
         self._invalid.check(max(records, known))
         self._log_skipped_total(records)
         self._judge_unshown(staged, hidden, estimates=max(staged.estimates, known))
@@ -342,7 +367,7 @@ class Transfer:
             unshown=staged.unshown,
             base=base,
             highest_id=self._highest_id,
-            ask_again=self._invalid.numbers[:MAX_ASKED_AGAIN],
+            ask_again=(*self._invalid.numbers[:MAX_ASKED_AGAIN], *staged.partial[-MAX_PARTIAL:]),
             no_base_because=find_base_obstacle(
                 complete_as_of=complete_as_of,
                 is_clock_contradicted=result.is_clock_contradicted,

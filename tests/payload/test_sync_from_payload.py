@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import Mode
+from estimatesync_job.core.base import MAX_WITNESSES
 from estimatesync_job.core.closing_pass import GAPS_PER_QUERY
 from estimatesync_payload.client import PayloadClient
 from estimatesync_payload.comparison import Related, build_row, read_related, read_stored, to_columns
@@ -117,9 +118,13 @@ def test_nothing_is_missing_in_a_chain_of_syncs_of_changes(
     afterwards = syncs.run(payload, schema=whole.schema, SYNC_MODE="Changes")
 
     for run in (*while_at_work, afterwards):
-        assert (run.exit_code, run.result and run.result.mode) == (0, Mode.CHANGES), run.output
+        assert run.exit_code == 0, run.output
         check(run, first=whole)
-        assert run.result.results.total_fetched <= count_changed(run)
+        # Somebody may have deleted an estimate that must be shown.
+        if run.result.mode is Mode.WHOLE:
+            assert "which it showed before" in run.result.whole_because
+            continue
+        assert run.result.results.total_fetched <= count_changed(run) + MAX_WITNESSES
         assert run.closing_requests <= 2 + 2 * -(-run.result.results.total_fetched // 100)
 
 
@@ -132,7 +137,8 @@ def test_nothing_is_missing_of_days_that_have_ended_after_a_sync_of_changes(
         whole = syncs.run(payload, last_day=yesterday)
         changes = syncs.run(payload, last_day=yesterday, schema=whole.schema, SYNC_MODE="Changes")
 
-    assert changes.result.mode is Mode.CHANGES
+    # One that must be shown may have left these days.
+    assert changes.result.mode is Mode.CHANGES or "which it showed before" in changes.result.whole_because
     check(changes, first=whole)
 
 

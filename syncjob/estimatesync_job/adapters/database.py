@@ -28,7 +28,7 @@ from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
 from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
 
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
-from estimatesync_job.core.base import MAX_WHOLE_AGE, EarlierSync, compute_settings_digest
+from estimatesync_job.core.base import MAX_WHOLE_AGE, MAX_WITNESSES, EarlierSync, compute_settings_digest
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.deletions import WITNESSES, Absent, Deletions
 from estimatesync_job.core.errors import DatabaseUnavailableError
@@ -274,14 +274,15 @@ class PostgresStore:
                 await self._connection.execute(read_sql("delete_broken"), {"broken": list(broken)})
             cursor = await self._connection.execute(_DELETE_SUPERSEDED)
             cursor.nextset()
-            estimates, has_unshown = await cursor.fetchone() or (0, False)
-            if not estimates or not (has_unshown or hidden):
+            estimates, partial = await cursor.fetchone() or (0, [])
+            if not estimates or not (partial or hidden):
                 return Staged(estimates=estimates)
             parameters = {"hidden": list(hidden), "relations": list(RELATIONS)}
             cursor = await self._connection.execute(read_sql("count_unshown"), parameters)
             counts: dict[str | None, int] = dict(await cursor.fetchall())
         columns = {name: count for name, count in counts.items() if name}
-        return Staged(estimates=estimates, unshown=UnshownCounts(estimates=counts.get(None, 0), columns=columns))
+        unshown = UnshownCounts(estimates=counts.get(None, 0), columns=columns)
+        return Staged(estimates=estimates, unshown=unshown, partial=tuple(partial))
 
     async def fetch_absent(self) -> Absent:
         """Compare what is stored as of the range with what is staged."""
@@ -360,6 +361,8 @@ class PostgresStore:
             settings_digest=_compute_settings_digest(self._settings),
             highest_id=transferred.highest_id,
             ask_again=list(transferred.ask_again),
+            witnesses=list(base.witnesses if base else ()),
+            max_witnesses=MAX_WITNESSES,
             hidden_columns=list(base.hidden if base else transferred.hidden),
             no_base_because=transferred.no_base_because,
             marks_deletions=transferred.deletions is not None,
@@ -433,7 +436,7 @@ def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
 
 def _build_earlier_sync(row: tuple[Any, ...]) -> EarlierSync:
     values = dict(zip(EarlierSync.__struct_fields__, row, strict=True))
-    return EarlierSync(**values | {"ask_again": tuple(values["ask_again"]), "hidden": tuple(values["hidden"])})
+    return EarlierSync(**values | {name: tuple(values[name]) for name in ("ask_again", "witnesses", "hidden")})
 
 
 @asynccontextmanager

@@ -23,6 +23,12 @@ MAX_WHOLE_AGE: Final = timedelta(days=6, hours=12)
 MAX_ASKED_AGAIN: Final = 50
 """Broken estimates that the next sync asks for by their ids. Where there are more, it reads everything."""
 
+MAX_PARTIAL: Final = 26
+"""Estimates not shown in full that the next sync asks for, too: with the others, in two requests."""
+
+MAX_WITNESSES: Final = 8
+"""Estimates that a pass of changes must show, by their ids: one for each of so many branches."""
+
 
 class EarlierSync(msgspec.Struct, frozen=True, kw_only=True):
     """A committed sync that covered the days in question, from their start up to its own end.
@@ -32,12 +38,16 @@ class EarlierSync(msgspec.Struct, frozen=True, kw_only=True):
         whole_uid: the whole sync that it rests on, through others or itself.
         complete_as_of: nothing in its range is missing up to then, by Attic Tech's clock.
         highest_id: an id below which none has appeared since; None where none is known.
-        ask_again: the ids of the estimates that were broken.
+        ask_again: the ids of the estimates that were broken, or not shown in full.
+        witnesses: ids of estimates that were read, and that an account that still sees all goes on to see.
         hidden: the columns that no record showed.
         age: since its commit, by the database's clock.
         has_same_settings: whether it stored by the same rules from the same place.
-        whole_age, whole_estimates: of the sync of `whole_uid`, since its commit and in all; None where it is unknown.
+        whole_age: of the sync of `whole_uid`, since its commit; None where it is unknown.
         no_base_because: what speaks against it since it ended; None for nothing.
+        other_sync: one that has stored by other rules or from another place since then; None without any.
+        crossing_sync: one that was at work while another stored its estimates, since then; None without any.
+        stored_estimates: how many are stored as of the days in question.
     """
 
     uid: str
@@ -46,12 +56,15 @@ class EarlierSync(msgspec.Struct, frozen=True, kw_only=True):
     complete_as_of: datetime
     highest_id: int | None
     ask_again: tuple[int, ...]
+    witnesses: tuple[int, ...]
     hidden: tuple[str, ...]
     age: timedelta
     has_same_settings: bool
     whole_age: timedelta | None
-    whole_estimates: int | None
     no_base_because: str | None
+    other_sync: str | None
+    crossing_sync: str | None
+    stored_estimates: int
 
     @property
     def since(self) -> datetime:
@@ -60,8 +73,8 @@ class EarlierSync(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """The ids that are asked for whatever their stamps: newer ones, for an import keeps stamps, and broken ones."""
-        again = (Gap(below=number + 1, above=number - 1) for number in self.ask_again)
+        """The ids that are asked for whatever their stamps: newer ones, for an import keeps stamps, and chosen ones."""
+        again = (Gap(below=number + 1, above=number - 1) for number in (*self.witnesses, *self.ask_again))
         return (Gap(below=None, above=self.highest_id), *again)
 
 
@@ -88,6 +101,15 @@ def find_whole_reason(earlier: EarlierSync | None, *, clock: datetime | None) ->
         (not earlier.has_same_settings, f"since {name}, the settings or the version of this program have changed"),
         (earlier.no_base_because is not None, f"of {name}, {earlier.no_base_because}"),
         (is_old, "the last sync of the whole range is a week old"),
+        (
+            earlier.other_sync is not None,
+            f"sync {earlier.other_sync} has stored with other settings or another version since the last whole one",
+        ),
+        (
+            earlier.crossing_sync is not None,
+            f"sync {earlier.crossing_sync} was at work while another one stored its estimates",
+        ),
+        (not earlier.witnesses, f"of {name}, no estimate is known that must be among those of these days"),
         (clock is None, "Attic Tech does not say what time it is (Date)"),
         (is_set_back, f"since {name}, Attic Tech's clock has been set back"),
     )
@@ -117,28 +139,50 @@ def find_base_obstacle(
 
 
 def find_doubt(
-    earlier: EarlierSync, *, hidden: Collection[str], lost: Collection[str], evidence: AbstractSet[Path]
+    earlier: EarlierSync,
+    *,
+    hidden: Collection[str],
+    evidence: AbstractSet[Path],
+    partial: frozenset[int],
+    complete: frozenset[int],
 ) -> str | None:
     """Find why few records leave open what Attic Tech shows; None where they do not.
 
     Args:
         earlier: the base.
         hidden: the columns that none of the records shows.
-        lost: those of which a stored value would be lost if they were none.
         evidence: what the records show.
+        partial: the ids of those that are not shown in full.
+        complete: the ids of those that are.
     """
-    doubtful = {column for column in hidden if column in lost and column not in earlier.hidden}
+    doubtful = {column for column in hidden if column not in earlier.hidden}
     shown = {column for column in earlier.hidden if is_settled(column, evidence)}
     if doubtful or shown:
         return f"few records do not tell whether Attic Tech shows {format_fields(doubtful | shown)}"
+    if lost := partial.intersection(earlier.witnesses):
+        return f"Attic Tech no longer shows estimate {min(lost)} in full"
+    # There may be more of which something was not shown than are asked for.
+    regained = complete.intersection(earlier.ask_again) if len(earlier.ask_again) >= MAX_PARTIAL else ()
+    if regained:
+        return f"Attic Tech shows estimate {min(regained)} in full again"
     return None
 
 
-def find_highest_old_id(ids: Iterable[tuple[int, datetime | None]], *, clock: datetime | None) -> int | None:
+def find_highest_old_id(
+    ids: Iterable[tuple[int, datetime | None]], *, clock: datetime | None, since: datetime | None = None
+) -> int | None:
     """Find the first of some descending ids whose estimate was created so long ago that no lower id is still to come.
 
-    Ids are given in order, but become visible in the order of commits.
+    Ids are given in order, but become visible in the order of commits. What was created before `since` and is new all
+    the same comes from an import, which may be at work: the date of its creation says nothing about its id.
     """
     if clock is None:
         return None
-    return next((number for number, created in ids if created and created < clock - OVERLAP), None)
+    return next(
+        (
+            number
+            for number, created in ids
+            if created and created < clock - OVERLAP and (not since or created >= since)
+        ),
+        None,
+    )

@@ -17,7 +17,7 @@ from estimatesync_contract.backoff import compute_backoff
 
 from estimatesync_job.core.coverage import FetchState, check_size, compute_earlier, is_clock_contradicted
 from estimatesync_job.core.errors import SourceInvalidError
-from estimatesync_job.core.page_plan import MAX_PAGE_BYTES, PagePlan
+from estimatesync_job.core.page_plan import MAX_PAGE_BYTES
 from estimatesync_job.core.pages import FetchedPage, is_below
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, Gap
 from estimatesync_job.core.rows import RecordId
@@ -81,11 +81,6 @@ def compute_limit(state: FetchState) -> int:
     heaviest = state.plan.heaviest
     fitting = int(MAX_PAGE_BYTES / heaviest) if heaviest else wanted
     return min(wanted, max(fitting, last + last // 10 + 1))
-
-
-def compute_changes_limit(plan: PagePlan) -> int:
-    """Compute how many records a response may hold where no page has said how heavy they are."""
-    return max(plan.page_size, MIN_LIMIT)
 
 
 def plan_pass(

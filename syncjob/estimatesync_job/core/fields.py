@@ -50,6 +50,11 @@ def parse_id(field: str, value: Any) -> int:  # noqa: ANN401 - any JSON value
     return value
 
 
+def is_storable_id(text: str) -> bool:
+    """Return whether a text is the id that an estimate may have in the tables."""
+    return len(text) <= _ID_MAX_LENGTH and is_plain_number(text) and int(text) < _BIGINT_LIMIT
+
+
 def is_plain_number(text: str) -> bool:
     """Return whether a text is a whole number as it is usually written, without a sign and zeros in front."""
     return text.isascii() and text.isdecimal() and (text == "0" or not text.startswith("0"))

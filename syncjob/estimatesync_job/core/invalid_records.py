@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from estimatesync_job.core.errors import RecordInvalidError
-from estimatesync_job.core.fields import is_plain_number
+from estimatesync_job.core.fields import is_storable_id
 from estimatesync_job.core.pages import FetchedPage, PlacedProblem, format_place, format_problem
 
 MAX_NAMED: Final = 10
@@ -28,7 +28,7 @@ class InvalidRecords:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The ids that estimates may have, of all of them."""
-        return tuple(int(name) for name in self._problems if is_plain_number(name))
+        return tuple(int(name) for name in self._problems if is_storable_id(name))
 
     @property
     def ids(self) -> tuple[str, ...]:

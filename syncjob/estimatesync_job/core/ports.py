@@ -83,10 +83,17 @@ Unshown = Mapping[int, tuple[str, ...]]
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
-    """What has been staged: distinct estimates, and what is not shown of them."""
+    """What has been staged.
+
+    Attributes:
+        estimates: distinct ones.
+        unshown: what is not shown of them.
+        partial: the ids of those that are not shown in full, though others are.
+    """
 
     estimates: int
     unshown: UnshownCounts = UnshownCounts()
+    partial: tuple[int, ...] = ()
 
 
 class Transferred(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +109,7 @@ class Transferred(msgspec.Struct, frozen=True, kw_only=True):
         base: the sync of whose days only changes were read; None where everything was.
         whole_because: as in StoredRun.
         highest_id: an id below which none is still to appear; None where none is known.
-        ask_again: the ids of broken estimates, which the next sync asks for.
+        ask_again: the ids of estimates that are broken or not shown in full, which the next sync asks for.
         no_base_because: why no later sync may rest on this one; None where one may.
         deletions: what is gone; None where it was not looked for.
     """

@@ -113,7 +113,7 @@ INSERT INTO sync_run (
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, total_processed, committed_at, complete_as_of,
     skipped_estimates, skipped_ids, unshown_estimates, unshown_fields, previous_total_fetched,
     mode, whole_because, base_uid, whole_uid, range_start, range_end, settings_digest, highest_id, ask_again,
-    hidden_columns, no_base_because,
+    witnesses, hidden_columns, no_base_because, was_alone,
     deleted_estimates, unmarked_because
 )
 SELECT
@@ -134,7 +134,33 @@ SELECT
     ),
     %(mode)s, %(whole_because)s, %(base_uid)s, coalesce(%(whole_uid)s, %(sync_uid)s), %(range_start)s, %(range_end)s,
     sha256(convert_to(%(sync_uid)s || %(settings_digest)s, 'UTF8')), %(highest_id)s, %(ask_again)s::bigint[],
-    %(hidden_columns)s::text[], %(no_base_because)s,
+    CASE
+        WHEN %(base_uid)s::text IS NOT NULL THEN %(witnesses)s::bigint[]
+        ELSE ARRAY(
+            -- Of each branch, for an account may see some of them alone, the one that shows most; and none that leaves
+            -- the range of the next nights, if there is another.
+            SELECT (max(ARRAY[
+                (at_updated_date >= %(range_start)s + interval '7 days')::integer,
+                num_nonnulls(
+                    name, customer_name, customer_email, customer_phone, customer_address,
+                    price, retail_cost, final_price, sub_service_retail_cost, discount, final_price_after_taxes,
+                    attic_tech_hours, crew_notes, payment_method, branch_name, sales_person_name
+                ),
+                attic_tech_estimate_id
+            ]))[3]
+            FROM staging
+            WHERE unshown IS NULL AND at_updated_date BETWEEN %(range_start)s AND %(range_end)s
+            GROUP BY branch_name
+            ORDER BY count(*) DESC
+            LIMIT %(max_witnesses)s
+        )
+    END,
+    %(hidden_columns)s::text[],
+    -- What was found out while this sync was at work.
+    coalesce(%(no_base_because)s, (SELECT run.no_base_because FROM sync_run AS run WHERE run.uid = %(base_uid)s)),
+    NOT EXISTS (
+        SELECT FROM sync_run AS run WHERE run.committed_at BETWEEN transaction_timestamp() AND statement_timestamp()
+    ),
     CASE WHEN %(marks_deletions)s THEN deleted END, %(unmarked_because)s
 FROM counts
 RETURNING

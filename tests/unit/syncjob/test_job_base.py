@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_job.core.base import (
+    MAX_PARTIAL,
     EarlierSync,
     compute_settings_digest,
     find_base_obstacle,
@@ -26,14 +27,17 @@ DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 EARLIER = EarlierSync(
     uid="u-1", sync_name="est-1", whole_uid="u-0", complete_as_of=NOON - DAY, highest_id=900, ask_again=(7, 30),
-    hidden=(), age=DAY - timedelta(minutes=1), has_same_settings=True, whole_age=DAY, whole_estimates=1609,
-    no_base_because=None,
+    witnesses=(800, 500), hidden=(), age=DAY - timedelta(minutes=1), has_same_settings=True, whole_age=DAY,
+    no_base_because=None, other_sync=None, crossing_sync=None, stored_estimates=1609,
 )  # fmt: skip
 
 
 def test_what_may_have_changed_or_appeared_is_asked_for() -> None:
     assert EARLIER.since == NOON - DAY - OVERLAP
-    assert EARLIER.gaps == (Gap(below=None, above=900), Gap(below=8, above=6), Gap(below=31, above=29))
+    assert EARLIER.gaps == (
+        Gap(below=None, above=900),
+        *(Gap(below=number + 1, above=number - 1) for number in (800, 500, 7, 30)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,9 @@ def test_what_may_have_changed_or_appeared_is_asked_for() -> None:
         pytest.param({"whole_age": timedelta(days=6, hours=11)}, NOON, None, id="nearly-a-week"),
         pytest.param({"whole_age": timedelta(days=6, hours=13)}, NOON, "is a week old", id="a-week"),
         pytest.param({"whole_age": None}, NOON, "is a week old", id="whole-one-forgotten"),
+        pytest.param({"other_sync": "est-2"}, NOON, "sync est-2 has stored with other settings", id="other-sync"),
+        pytest.param({"crossing_sync": "est-2"}, NOON, "sync est-2 was at work while another", id="crossing-sync"),
+        pytest.param({"witnesses": ()}, NOON, "no estimate is known that must be", id="no-witnesses"),
         pytest.param({}, None, "does not say what time it is", id="no-clock"),
         pytest.param({}, NOON - timedelta(minutes=6), None, id="clocks-differ"),
         pytest.param({}, NOON - timedelta(minutes=6) - SECOND, "has been set back", id="set-back"),
@@ -130,28 +137,46 @@ def test_only_ids_that_are_old_enough_bound_those_to_come(
     assert find_highest_old_id(ids, clock=clock) == highest
 
 
+def test_an_imported_estimate_says_nothing_about_the_ids_that_are_to_come() -> None:
+    ids = [(9, NOON - 2 * DAY), (8, NOON - timedelta(hours=1)), (7, NOON - timedelta(hours=2))]
+
+    assert find_highest_old_id(ids, clock=NOON, since=NOON - DAY) == 8
+
+
 @pytest.mark.parametrize(
-    ("before", "hidden", "lost", "is_shown", "words"),
+    ("before", "hidden", "partial", "is_shown", "words"),
     [
-        pytest.param((), ("crew_notes",), (), False, None, id="nothing-to-lose"),
-        pytest.param((), ("crew_notes",), ("crew_notes",), False, "shows crew_notes", id="or-lost"),
-        pytest.param(("crew_notes",), ("crew_notes",), ("crew_notes",), False, None, id="hidden-as-before"),
+        pytest.param((), ("crew_notes",), (), False, "shows crew_notes", id="or-hidden"),
+        pytest.param(("crew_notes",), ("crew_notes",), (), False, None, id="hidden-as-before"),
         pytest.param(("crew_notes",), (), (), True, "shows crew_notes", id="shown-now"),
+        pytest.param((), (), (1, 7), False, None, id="others-in-part"),
+        pytest.param((), (), (1, 500), False, "estimate 500 in full", id="a-witness-in-part"),
     ],
 )
 def test_few_records_decide_nothing_about_what_is_shown(
     before: tuple[str, ...],
     hidden: tuple[str, ...],
-    lost: tuple[str, ...],
+    partial: tuple[int, ...],
     is_shown: bool,  # noqa: FBT001 - a column
     words: str | None,
 ) -> None:
     earlier = msgspec.structs.replace(EARLIER, hidden=before)
     evidence = frozenset(PATHS["crew_notes"] if is_shown else ())
 
-    doubt = find_doubt(earlier, hidden=hidden, lost=lost, evidence=evidence)
+    doubt = find_doubt(
+        earlier, hidden=hidden, evidence=evidence, partial=frozenset(partial), complete=frozenset({7, 30})
+    )
 
     assert (doubt is None) if words is None else (doubt and words in doubt)
+
+
+@pytest.mark.parametrize("again", [3, MAX_PARTIAL])
+def test_one_of_too_many_that_is_shown_in_full_again_has_all_read(again: int) -> None:
+    earlier = msgspec.structs.replace(EARLIER, ask_again=tuple(range(1, again + 1)))
+
+    doubt = find_doubt(earlier, hidden=(), evidence=frozenset(), partial=frozenset({1}), complete=frozenset({2, 3}))
+
+    assert doubt == ("Attic Tech shows estimate 2 in full again" if again == MAX_PARTIAL else None)
 
 
 VALUES = (

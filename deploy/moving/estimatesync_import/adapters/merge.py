@@ -234,5 +234,6 @@ async def _apply(connection: AsyncConnection, mapping: Mapping, mapped: Sequence
     if keep_ids:
         await connection.execute(read_sql("advance_ids"))
     await connection.execute(build_update(mapped), parameters)
+    await connection.execute(read_sql("refuse_bases"))
     await connection.execute(read_sql("create_id_map"))
     await connection.execute(read_sql("write_id_map"), {"old_table": mapping.old.label})

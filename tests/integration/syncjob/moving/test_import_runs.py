@@ -304,3 +304,24 @@ def test_an_import_waits_for_the_merge_of_a_sync_and_sees_what_it_has_stored(
     assert process.returncode == 0
     assert [line.split()[0] for line in output.splitlines()[1:5]] == ["0", "0", "1", "1"]
     assert query("SELECT name FROM botzilla.estimate ORDER BY attic_tech_estimate_id") == ["Attic", "new name"]
+
+
+def test_a_sync_of_changes_after_an_import_reads_everything(
+    sample: RunningSample,
+    fill: Callable[..., list[Record]],
+    camel_case: Callable[[list[Record]], list[Row]],
+    mapping_file: MappingFile,
+    run_import: Run,
+    jobs: Any,
+) -> None:
+    """What the import has got wrong has not changed at Attic Tech."""
+    camel_case(fill(60))
+    mapping = str(mapping_file())
+    jobs.run(sample)
+
+    imported = run_import("run", "--mapping", mapping)
+    synced = [jobs.run(sample, SYNC_MODE="Changes").result for _ in range(2)]
+
+    assert imported.returncode == 0
+    assert "an import has written rows since" in synced[0].whole_because
+    assert synced[1].whole_because is None

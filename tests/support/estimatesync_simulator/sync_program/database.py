@@ -133,12 +133,15 @@ class Transaction:
             complete_as_of=found.transferred.complete_as_of,
             highest_id=transferred.highest_id,
             ask_again=transferred.ask_again,
+            witnesses=transferred.base.witnesses if transferred.base else tuple(found.after)[:2],
             hidden=transferred.hidden,
             age=age,
             has_same_settings=True,
             whole_age=age,
-            whole_estimates=transferred.records,
             no_base_because=transferred.no_base_because,
+            other_sync=None,
+            crossing_sync=None,
+            stored_estimates=len(found.after),
         )
 
     async def fetch_refused_login(self) -> RefusedLogin | None:
