@@ -134,6 +134,39 @@ def test_a_run_removes_what_is_older_than_400_days_of_the_records_of_runs(
     assert sorted(query("SELECT sync_name FROM botzilla.sync_runs")) == ["bad-0", "good-0", "newest"]
 
 
+REFERS = "CREATE TABLE public.notes (uid text REFERENCES botzilla.sync_run {}); INSERT INTO public.notes VALUES ('old')"
+REFUSES = (
+    "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'kept'; END$$;"
+    " CREATE TRIGGER keep BEFORE DELETE ON botzilla.{} FOR EACH ROW EXECUTE FUNCTION keep()"
+)
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    [
+        pytest.param(REFERS.format(""), id="a reference"),
+        pytest.param(REFERS.format("DEFERRABLE INITIALLY DEFERRED"), id="a reference that is looked at on commit"),
+        pytest.param(REFUSES.format("sync_run"), id="a trigger on good runs"),
+        pytest.param(REFUSES.format("failed_run"), id="a trigger on bad runs"),
+    ],
+)
+def test_old_runs_that_somebody_keeps_hinder_no_sync(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, obstacle: str
+) -> None:
+    fill(30)
+    jobs.run(sample, SYNC_UID="old")
+    jobs.run(sample, SYNC_UID="old-bad", SYNC_MIN_ESTIMATES="31")
+    query("UPDATE botzilla.sync_run SET committed_at = now() - interval '401 days'")
+    query("UPDATE botzilla.failed_run SET failed_at = now() - interval '401 days'")
+    query(obstacle)
+
+    bad = jobs.run(sample, SYNC_UID="bad", SYNC_MIN_ESTIMATES="31")
+    good = jobs.run(sample, SYNC_UID="good")
+
+    assert (bad.result.error.reason, good.process.returncode) == (Reason.SOURCE_EMPTY, 0), good.output
+    assert sorted(query("SELECT uid FROM botzilla.sync_runs")) == ["bad", "good", "old", "old-bad"]
+
+
 def test_a_table_of_another_program_keeps_its_name_until_it_gives_way(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query
 ) -> None:
