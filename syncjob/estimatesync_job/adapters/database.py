@@ -25,7 +25,7 @@ from estimatesync_postgres.hindrances import FIND_HINDRANCES, Hindrances, build_
 from estimatesync_postgres.refused_login import READ_REFUSED_LOGIN, build_refused_login
 from estimatesync_postgres.session import CONFIGURE, build_configuration, configure_transaction, say_how_to_begin
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncCopy, sql
-from psycopg.errors import InsufficientPrivilege, UndefinedColumn, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, LockNotAvailable, UndefinedColumn, UndefinedTable
 
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
 from estimatesync_job.core.base import MAX_WHOLE_AGE, MAX_WITNESSES, EarlierSync, compute_settings_digest
@@ -57,6 +57,11 @@ FAILURE_SECONDS: Final = 2.0
 """For the record of a failed run, which nobody waits for: the failure itself is reported in any case."""
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
+
+_MIGRATION_SECONDS: Final = 540.0
+"""How long syncs of an earlier version may keep a migration waiting; less than ANSWER_SECONDS."""
+
+_WAIT_BRIEFLY: Final = "SET LOCAL lock_timeout = '1s'"
 
 _READS: Final = (
     CONFIGURE.encode(),
@@ -472,8 +477,29 @@ async def _open_transaction(connection: AsyncConnection, settings: Settings) -> 
     await refuse_hindrances(connection, settings.database_schema)
     if refused:
         raise refused
-    await write_migrations(connection, schema=settings.database_schema)
+    await _migrate(connection, settings.database_schema)
     return await _fetch_opening(connection, settings)
+
+
+async def _migrate(connection: AsyncConnection, schema: str) -> None:
+    """Write what is missing, in short attempts: whoever waits for a lock on a table holds up all that come after it.
+
+    A sync that is at work has read the tables, and keeps its locks to its end.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _MIGRATION_SECONDS
+    while True:
+        try:
+            await connection.execute(_WAIT_BRIEFLY)
+            await write_migrations(connection, schema=schema)
+        except LockNotAvailable:
+            if loop.time() > deadline:
+                raise
+        else:
+            return
+        await connection.rollback()
+        await asyncio.sleep(_SECONDS_BETWEEN_CONNECTS)
+        await begin(connection, schema)
 
 
 async def _fetch_opening(connection: AsyncConnection, settings: Settings) -> Opening:

@@ -344,3 +344,25 @@ def test_two_over_overlapping_ranges_at_once_lose_nothing(
     assert sum(counts.new_estimates for counts in results) == 150
     assert sum(counts.updated_estimates for counts in results) == len(set(early) & set(late))
     assert query("SELECT count(*) FROM botzilla.estimate") == [150]
+
+
+def test_a_migration_that_waits_for_a_running_sync_holds_up_nobody_else(
+    jobs: Any, sample: RunningSample, fill: Callable[..., object], query: Callable[..., list[Any]], database_url: str,
+    eventually: Callable[[Callable[[], bool]], None],
+) -> None:  # fmt: skip
+    fill(20)
+    jobs.run(sample)
+    query("DELETE FROM botzilla.sync_schema_version WHERE version = 9")
+    waiting = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
+
+    with psycopg.connect(database_url) as running, psycopg.connect(database_url) as reader:
+        running.execute("SELECT FROM botzilla.sync_run")
+        job = jobs.start(sample)
+        eventually(lambda: query(waiting) == [1])
+        reader.execute("SET lock_timeout = '20s'")
+        reader.execute("SELECT FROM botzilla.sync_run")
+        reader.rollback()
+        eventually(lambda: query(waiting) == [1])
+
+    assert job.wait() == 0, job.output
+    assert query("SELECT count(*) FROM botzilla.sync_schema_version WHERE version = 9") == [1]
