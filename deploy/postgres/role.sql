@@ -16,6 +16,18 @@
 SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format(
     '%I writes the tables, so it cannot be the role that only reads: choose another one (--set=reader=…)', :'role')))
 WHERE :'reader' = :'role' \gexec
+-- What a role is that others use already is for them to decide, and it would not only read.
+SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format(
+    '%I may do more than read (%s), so it cannot be the role that only reads: choose another one (--set=reader=…)',
+    reader.rolname, may.what)))
+FROM pg_catalog.pg_roles AS reader, LATERAL (VALUES
+    (reader.rolsuper, 'SUPERUSER'), (reader.rolcreatedb, 'CREATEDB'), (reader.rolcreaterole, 'CREATEROLE'),
+    (reader.rolreplication, 'REPLICATION'), (reader.rolbypassrls, 'BYPASSRLS'),
+    (EXISTS (
+        SELECT FROM pg_catalog.pg_roles AS writer
+        WHERE writer.rolname = :'role' AND pg_catalog.pg_has_role(reader.oid, writer.oid, 'MEMBER')
+    ), format('a member of %I', :'role'))) AS may (is_so, what)
+WHERE reader.rolname = :'reader' AND may.is_so LIMIT 1 \gexec
 SELECT format('CREATE ROLE %I LOGIN', wanted.name)
 FROM (VALUES (:'role'), (:'reader')) AS wanted (name)
 WHERE wanted.name <> '' AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted.name) \gexec

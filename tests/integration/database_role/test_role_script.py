@@ -112,6 +112,26 @@ def test_a_reader_reads_the_views_and_nothing_else(postgres_url: str, role_url: 
                 connection.execute(sql.SQL(statement))
 
 
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [("SUPERUSER", "SUPERUSER"), ("CREATEDB", "CREATEDB"), ("IN ROLE {}", "a member of")],
+    ids=["superuser", "creates-databases", "member"],
+)
+def test_a_role_that_may_do_more_is_no_reader_and_keeps_its_rights(
+    postgres_url: str, role_url: str, rights: str, told: str
+) -> None:
+    place, reader = urlsplit(role_url), f"reader_{uuid4().hex[:8]}"
+    role = str(place.username)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {reader} LOGIN {rights.format(role)}".encode())
+        attributes = "SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = %s"
+        before = connection.execute(attributes, [reader]).fetchone()
+
+        run_script(postgres_url, database=place.path[1:], role=role, reader=reader, refusal=told)
+
+        assert connection.execute(attributes, [reader]).fetchone() == before
+
+
 def test_the_role_that_writes_is_no_reader(postgres_url: str, role_url: str) -> None:
     place = urlsplit(role_url)
     role = str(place.username)
