@@ -113,7 +113,7 @@ class LeaseHolder:
             for task in (serving, renewing):
                 if not task.cancelled():
                     task.result()
-            logger.warning("another operator leads now: %s", self.holder or "the lease has been deleted")
+            logger.warning("leading no more; the lease was last seen with %s", self.holder or "nobody")
 
     # The reconciler's port.
 
@@ -167,7 +167,7 @@ class LeaseHolder:
         return False
 
     async def _renew(self) -> None:
-        """Return once the lease is another's."""
+        """Return once the lease is another's, or has lapsed because the API server refuses to renew it."""
         pause, is_moved = self.timing.renewal, False
         while True:
             with suppress(TimeoutError):
@@ -183,7 +183,13 @@ class LeaseHolder:
                 pause, is_moved = 0.0, True
             except (BackendUnavailableError, NotServedError) as error:
                 logger.warning("the lease cannot be renewed now: %s", error)
+                # A server that is away is away for all; one that refuses may let another operator lead, or none.
+                if isinstance(error, NotServedError) and self._has_lapsed():
+                    return
                 pause = self.timing.poll
+
+    def _has_lapsed(self) -> bool:
+        return self._monotonic() >= self._valid_until - self.timing.deadline + self.timing.duration
 
     async def _is_still_ours(self) -> bool:
         """Read the lease: a renewal whose answer was lost, or a person's label, moves it, too."""

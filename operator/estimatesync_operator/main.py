@@ -67,6 +67,9 @@ from estimatesync_operator.workqueue import PassOutcome, WorkQueue, install_sync
 _START_SECONDS: Final = 5.0
 """For the list of all syncs at start, which then goes on in the background; and between two tries at a server."""
 
+_COMPLAINT_SECONDS: Final = 60.0
+"""Two complaints further apart are not one: a try that fails takes a few calls and the look at another's renewal."""
+
 _DRAIN_SECONDS: Final = 0.5
 """For the passes under way at the end: a callback that is cut off is sent again by whoever leads next."""
 
@@ -76,29 +79,36 @@ _TRACING_SECONDS: Final = 2.0
 logger = logging.getLogger(__name__)
 
 
-class _Shell:
+class Shell:
     """What lives from start-up to clean-up."""
 
     def __init__(self) -> None:
         self.handlers = WatchHandlers(SystemClock())
         self.tracer: Tracer = NO_TRACER
-        self.state = "waits for the API server"
+        self.is_leading: Callable[[], bool] = lambda: False
         self.has_begun = asyncio.Event()
         """Set when it stands by, or leads and knows every sync."""
         self.operation: asyncio.Task[None] | None = None
+        self._leader = ""
+
+    @property
+    def state(self) -> str:
+        if self.is_leading():
+            return "leads"
+        return f"stands by: {self._leader} leads" if self._leader else "waits for the API server"
 
     def stand_by(self, leader: str) -> None:
         """Another one leads."""
-        self.state = f"stands by: {leader} leads"
+        self._leader = leader
         self.has_begun.set()
 
     def begin(self) -> None:
         """This one leads."""
-        self.state = "leads"
+        self._leader = ""
         self.has_begun.set()
 
 
-_shell = _Shell()
+_shell = Shell()
 
 
 @kopf.on.login()
@@ -202,7 +212,7 @@ def read_settings(
     return settings
 
 
-async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shell: _Shell) -> None:
+async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shell: Shell) -> None:
     """Lead or stand by until cancelled, and try again while the API server does not answer.
 
     Raises:
@@ -221,6 +231,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shel
             monotonic=time.monotonic,
             on_stand_by=shell.stand_by,
         )
+        shell.is_leading = lambda: leadership.is_leading
 
         async def serve() -> None:
             cache, health = SyncCache(default_ttl=settings.reconciler.default_ttl), WatchHealth()
@@ -235,7 +246,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shel
                 tracer=shell.tracer,
                 metrics=metrics,
             )
-            metrics.show(cache, health)
+            metrics.show(cache, health, is_leading=shell.is_leading)
             try:
                 async with reconciling as queue:
                     shell.begin()
@@ -251,21 +262,28 @@ async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shel
             await leadership.lead(serve)
 
         async with serve_metrics(metrics.registry, address=settings.metrics_address, port=settings.metrics_port):
-            await _run_patiently(lead)
+            await run_patiently(lead)
 
 
-async def _run_patiently(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    not_served: NotServedError | None = None
+async def run_patiently(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run again whatever may pass by itself.
+
+    Raises:
+        NotServedError: Two tries in a row have complained.
+    """
+    loop = asyncio.get_running_loop()
+    complained_at = float("-inf")
     while True:
         try:
             await run()
         except BackendUnavailableError as error:
             logger.warning("waiting for the API server: %s", error)
         except NotServedError as error:
-            # An API server that has just started knows no rights for a moment: only a second complaint is believed.
-            if not_served:
+            # An API server that has just started knows no rights for a moment: only a second complaint is believed,
+            # and only soon after the first, for it may have led for months in between.
+            if loop.time() - complained_at < _COMPLAINT_SECONDS:
                 raise
-            not_served = error
+            complained_at = loop.time()
             logger.warning("%s. Trying again in %.0f s", error, _START_SECONDS)
         await asyncio.sleep(_START_SECONDS)
 

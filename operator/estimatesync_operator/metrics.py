@@ -6,7 +6,7 @@ No label holds the name of a sync, so there are as many series as there are reas
 The metrics are served from the operator's own event loop, so that nothing is read while it changes.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
@@ -63,9 +63,9 @@ class OperatorMetrics:
         self._pass_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
         self._show_zeros()
 
-    def show(self, cache: SyncCache, health: WatchHealth) -> None:
-        """Show these syncs from now on: this process leads."""
-        self._collector.shown = cache, health
+    def show(self, cache: SyncCache, health: WatchHealth, *, is_leading: Callable[[], bool]) -> None:
+        """Show these syncs from now on, at each scrape at which this process leads."""
+        self._collector.shown = cache, health, is_leading
 
     def hide(self) -> None:
         """Show no syncs: another process may lead."""
@@ -123,14 +123,15 @@ class OperatorMetrics:
 
 class _CacheCollector:
     def __init__(self) -> None:
-        self.shown: tuple[SyncCache, WatchHealth] | None = None
+        self.shown: tuple[SyncCache, WatchHealth, Callable[[], bool]] | None = None
 
     def collect(self) -> Iterator[Metric]:
-        leads = int(self.shown is not None)
+        shown = self.shown if self.shown is not None and self.shown[2]() else None
+        leads = int(shown is not None)
         yield GaugeMetricFamily("estimatesync_operator_leader", "1 for who leads, 0 for who stands by.", value=leads)
-        if self.shown is None:
+        if shown is None:
             return
-        cache, health = self.shown
+        cache, health, _ = shown
         states = cache.count_states()
         syncs = GaugeMetricFamily("estimatesync_syncs", "Syncs that exist.", labels=("phase", "reason"))
         for (phase, reason), count in sorted(states.items()):

@@ -76,7 +76,7 @@ def use_operator_metrics() -> OperatorMetrics:
     cache.upsert(sync)
     health.note_event("estimatesyncs", now=NOW)
     metrics = OperatorMetrics()
-    metrics.show(cache, health)
+    metrics.show(cache, health, is_leading=lambda: True)
     delivered, counts = CallbackStatus(state=CallbackState.DELIVERED, attempts=1), Results(previous_total_fetched=0)
     done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, results=counts, callback=delivered)
     metrics.record_change(sync, done)

@@ -137,7 +137,7 @@ def metric_names() -> set[str]:
     """Every name under which Prometheus keeps something of the operator's or the API's."""
     text, _ = ApiMetrics().format("text/plain")
     operator = OperatorMetrics()
-    operator.show(SyncCache(default_ttl=timedelta(days=7)), WatchHealth())
+    operator.show(SyncCache(default_ttl=timedelta(days=7)), WatchHealth(), is_leading=lambda: True)
     families = [*operator.registry.collect()]
     families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

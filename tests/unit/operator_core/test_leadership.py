@@ -23,6 +23,8 @@ class World:
         self.lease: Lease | None = None
         self.version = 0
         self.is_away = False
+        self.refused: set[str] = set()
+        """Pods that have lost the right to the lease."""
         self.writes: list[tuple[float, str]] = []
         self.log: list[tuple[float, str]] = []
 
@@ -53,6 +55,7 @@ class Operator:
 
     def __init__(self, world: World, me: Identity) -> None:
         self.world = world
+        self.pod = me.pod
         self.is_reachable = asyncio.Event()
         self.is_reachable.set()
         self.holder = LeaseHolder(self, me, clock=world, monotonic=world.loop.time, jitter=lambda: 0.0)
@@ -78,6 +81,8 @@ class Operator:
         await self.is_reachable.wait()
         if self.world.is_away:
             raise BackendUnavailableError("away")
+        if self.pod in self.world.refused:
+            raise NotServedError("no right to leases")
 
     async def read(self) -> Lease | None:
         await self._meet()
@@ -208,6 +213,32 @@ def test_while_the_api_server_is_away_the_leader_waits_and_then_goes_on(world: W
 
     assert confirmed.done()
     assert leader.is_serving
+
+
+def test_a_leader_that_may_renew_no_longer_ends_with_what_it_lacks_and_another_one_follows(world: World) -> None:
+    first, second = world.enter("a"), world.enter("b")
+    world.run(30)
+    world.refused.add("a")
+
+    world.run(8)
+    assert (first.is_serving, first.holder.is_leading) == (True, False)
+    world.run(7)
+
+    assert (first.is_serving, second.is_serving) == (False, True)
+    assert str(first.error) == "no right to leases"
+
+
+def test_a_right_that_lacks_for_a_moment_costs_nothing(world: World) -> None:
+    leader = world.enter("a")
+    world.run(30)
+    world.refused.add("a")
+    world.run(8)
+    world.refused.clear()
+
+    world.run(5)
+
+    assert (leader.is_serving, leader.holder.is_leading) == (True, True)
+    assert world.holders() == ["shop/a"]
 
 
 def test_a_label_on_the_lease_costs_nothing(world: World) -> None:

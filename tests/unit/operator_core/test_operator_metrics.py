@@ -23,8 +23,9 @@ class Instruments:
     def __init__(self) -> None:
         self.cache = SyncCache(default_ttl=timedelta(days=7))
         self.health = WatchHealth()
+        self.is_leading = True
         self.metrics = OperatorMetrics()
-        self.metrics.show(self.cache, self.health)
+        self.metrics.show(self.cache, self.health, is_leading=lambda: self.is_leading)
 
     def read(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"estimatesync_{name}", labels)
@@ -163,3 +164,11 @@ def test_the_page_can_be_written_and_holds_no_name_of_a_sync(instruments: Instru
 
     assert "process_resident_memory_bytes" in page
     assert "secret-name" not in page
+
+
+def test_who_cannot_renew_its_lease_leads_no_more_and_shows_no_syncs(instruments: Instruments) -> None:
+    assert (instruments.read("operator_leader"), instruments.read("queue_length")) == (1, 0)
+
+    instruments.is_leading = False
+
+    assert (instruments.read("operator_leader"), instruments.read("queue_length")) == (0, None)
