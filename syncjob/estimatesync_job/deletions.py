@@ -14,6 +14,7 @@ from estimatesync_job.core.deletions import (
     check_found,
     choose_witnesses,
     plan_batches,
+    plan_question,
 )
 from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, SourceUnavailableError
 from estimatesync_job.core.ports import EstimateStore, Log, Source
@@ -57,11 +58,11 @@ async def _ask(source: Source, absent: Absent, batch: tuple[int, ...]) -> list[i
     unseen, attempt, vain = frozenset(batch), 0, 0
     while unseen:
         witnesses = choose_witnesses(absent, attempt)
-        asked = unseen | witnesses
-        found = await source.fetch_ids(IdsQuery(ids=tuple(sorted(asked, reverse=True))))
+        asked = plan_question(unseen, witnesses)
+        found = await source.fetch_ids(IdsQuery(ids=asked))
         check_found(found, asked=asked)
         left = unseen - found.ids
-        if found.is_whole and witnesses <= found.ids:
+        if found.is_whole and found.ids.issuperset(witnesses):
             return sorted(left)
         vain = vain + 1 if left == unseen else 0
         if vain == MAX_VAIN:

@@ -5,7 +5,7 @@ is asked for by its id, without days, next to some that have just been read: wha
 only if it shows these. docs/completeness.md holds the argument; `deletions` does the asking.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -14,9 +14,7 @@ IDS_PER_QUERY: Final = 100
 """In some 2 KB of a query string, and a few hundred KB of an answer by a server that shows whole estimates."""
 
 WITNESSES: Final = 9
-"""Estimates that have just been read, from the highest id to the lowest. Each question names every fourth of them, the
-first one those at both ends, so that a list that is cut short is noticed."""
-_STRIDE: Final = 4
+"""Estimates that have just been read, from the highest id to the lowest: each question names two others of them."""
 
 MAX_VAIN: Final = 3
 """Answers in a row that say nothing, as while estimates are deleted that were to be seen."""
@@ -65,24 +63,31 @@ def plan_batches(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
         yield tuple(ids[number : number + IDS_PER_QUERY])
 
 
-def choose_witnesses(absent: Absent, attempt: int) -> frozenset[int]:
-    """Choose the estimates that the answer to a question must show.
+def choose_witnesses(absent: Absent, attempt: int) -> tuple[int, ...]:
+    """Choose two estimates that the answer to a question must show; where only one was read, that one.
 
     Raises:
         AbsenceDoubtedError: There are none.
     """
     if not absent.witnesses:
         raise AbsenceDoubtedError("Attic Tech shows no estimate of these days at all")
-    return frozenset(absent.witnesses[attempt % min(_STRIDE, len(absent.witnesses)) :: _STRIDE])
+    pair = attempt % max(len(absent.witnesses) // 2, 1)
+    return tuple(dict.fromkeys((absent.witnesses[pair], absent.witnesses[-1 - pair])))
 
 
-def check_found(found: FoundIds, *, asked: frozenset[int]) -> None:
+def plan_question(ids: Iterable[int], witnesses: tuple[int, ...]) -> tuple[int, ...]:
+    """Put what is asked for between the witnesses, and never at the end, where a list that is cut short is cut."""
+    *before, last = witnesses
+    return (*before, *sorted(ids, reverse=True), last)
+
+
+def check_found(found: FoundIds, *, asked: Iterable[int]) -> None:
     """Make sure that a server keeps to the ids that it is asked for.
 
     Raises:
         AbsenceDoubtedError: It shows others.
     """
-    if not found.ids <= asked:
+    if not found.ids.issubset(asked):
         raise AbsenceDoubtedError("Attic Tech does not keep to the ids that it is asked for (where[id][in])")
 
 

@@ -120,7 +120,7 @@ class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IdsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One request for these estimates, whenever they were changed."""
+    """One request for these estimates, whenever they were changed; they are named in this order."""
 
     ids: tuple[int, ...]
 

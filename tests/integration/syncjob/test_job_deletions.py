@@ -139,6 +139,31 @@ def read_first_id_alone(sample: RunningSample, ids: list[int]) -> None:
     sample.on_request = on_request
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3])
+@pytest.mark.parametrize(("total", "out"), [(3, [0]), (5, [0]), (5, [3]), (60, [0, 1, 2])])
+def test_a_server_that_cuts_the_list_of_ids_has_nothing_marked(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, store: Store, total: int, out: list[int], cut: int
+) -> None:
+    numbers = sorted(record["id"] for record in fill(total))
+    for place, number in enumerate(numbers):
+        sample.store.update(number, {"updatedAt": f"2025-09-{1 + place % 30:02}T00:00:00.000Z"})
+    store(**ENDED)
+    for place in out:
+        sample.store.update(numbers[place], {"updatedAt": "2025-10-12T00:00:00.000Z"})
+
+    def on_request(request: Request) -> Fault | None:
+        if not asks_by_ids(request):
+            return None
+        read = {int(text) for text in parse_qs(request.query_string)["where[id][in]"][0].split(",")[:cut]}
+        return answer(sample, request, lambda record: record["id"] in read)
+
+    sample.on_request = on_request
+
+    jobs.run(sample, **ENDED)
+
+    assert (query(DELETED), count_questions(sample) > 0) == ([], True)
+
+
 def answer_nothing(sample: RunningSample, ids: list[int]) -> None:
     edit_out(sample, ids)
     sample.on_request = lambda request: answer(sample, request, lambda _: False) if asks_by_ids(request) else None

@@ -20,16 +20,16 @@ from estimatesync_job.deletions import find_deletions
 from msgspec import Raw
 
 WITNESSES = (90, 80, 70, 60, 50, 40, 30, 20, 10)
-Answer = Callable[[frozenset[int]], FoundIds]
+Answer = Callable[[tuple[int, ...]], FoundIds]
 
 
 def show(*living: int, is_whole: bool = True) -> Answer:
     """Show these of what is asked for, and every witness."""
-    return lambda asked: FoundIds(ids=asked & {*living, *WITNESSES}, is_whole=is_whole)
+    return lambda asked: FoundIds(ids=frozenset(asked) & {*living, *WITNESSES}, is_whole=is_whole)
 
 
 def show_no_witness(*living: int) -> Answer:
-    return lambda asked: FoundIds(ids=asked & {*living}, is_whole=True)
+    return lambda asked: FoundIds(ids=frozenset(asked) & {*living}, is_whole=True)
 
 
 def show_only(*ids: int) -> Answer:
@@ -42,18 +42,18 @@ class Sample:
 
     absent: Absent
     answers: list[Answer | SyncError] = field(default_factory=lambda: [show()])
-    asked: list[frozenset[int]] = field(default_factory=list)
+    asked: list[tuple[int, ...]] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
 
     async def fetch_absent(self) -> Absent:
         return self.absent
 
     async def fetch_ids(self, query: IdsQuery) -> FoundIds:
-        self.asked.append(frozenset(query.ids))
+        self.asked.append(query.ids)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, SyncError):
             raise answer
-        return answer(frozenset(query.ids))
+        return answer(query.ids)
 
     def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:
         assert message
@@ -79,7 +79,7 @@ def test_what_is_not_shown_next_to_the_witnesses_at_both_ends_is_gone() -> None:
     sample = Sample(lack(7, 8, 9), [show(8)])
 
     assert sample.find() == Deletions(ids=(7, 9))
-    assert sample.asked == [{7, 8, 9, 90, 50, 10}]
+    assert sample.asked == [(90, 9, 8, 7, 10)]
     assert sample.actions == ["asking_for_absent", "deleted"]
 
 
@@ -94,21 +94,21 @@ def test_many_are_asked_for_in_turn() -> None:
     sample = Sample(lack(*ids, estimates=1000))
 
     assert sample.find() == Deletions(ids=ids)
-    assert [len(asked - {*WITNESSES}) for asked in sample.asked] == [IDS_PER_QUERY, IDS_PER_QUERY, 1]
+    assert [len({*asked} - {*WITNESSES}) for asked in sample.asked] == [IDS_PER_QUERY, IDS_PER_QUERY, 1]
 
 
 def test_a_witness_that_is_gone_itself_is_replaced_by_another() -> None:
-    sample = Sample(lack(7), [show_only(90, 10), show_only(80, 40)])
+    sample = Sample(lack(7), [show_only(90), show_only(80, 20)])
 
     assert sample.find() == Deletions(ids=(7,))
-    assert sample.asked == [{7, 90, 50, 10}, {7, 80, 40}]
+    assert sample.asked == [(90, 7, 10), (80, 7, 20)]
 
 
 def test_an_answer_that_is_not_all_is_continued_with_what_it_has_not_shown() -> None:
     sample = Sample(lack(7, 8, 9), [show(9, is_whole=False), show(8, is_whole=False), show()])
 
     assert sample.find() == Deletions(ids=(7,))
-    assert [asked - {*WITNESSES} for asked in sample.asked] == [{7, 8, 9}, {7, 8}, {7}]
+    assert [{*asked} - {*WITNESSES} for asked in sample.asked] == [{7, 8, 9}, {7, 8}, {7}]
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,26 @@ def test_without_a_witness_nothing_is_asked() -> None:
 @pytest.mark.parametrize("witnesses", [(5,), (6, 5), (6, 5, 4)])
 def test_few_witnesses_are_asked_for_again_and_again(witnesses: tuple[int, ...]) -> None:
     sample = Sample(
-        lack(7, witnesses=witnesses), [show_only(), show_only(), lambda asked: show_only(*asked - {7})(asked)]
+        lack(7, witnesses=witnesses), [show_only(), show_only(), lambda asked: show_only(*{*asked} - {7})(asked)]
     )
 
     assert sample.find() == Deletions(ids=(7,))
-    assert all(asked & {*witnesses} for asked in sample.asked)
+    assert all({*asked} & {*witnesses} for asked in sample.asked)
+
+
+@pytest.mark.parametrize("absent", [(1, 2, 3), (14, 15, 16), (97, 98, 99), (1, 15, 99)])
+@pytest.mark.parametrize("witnesses", [tuple(range(10 * count, 0, -10)) for count in range(1, 11)])
+def test_a_list_that_is_cut_anywhere_has_nothing_marked_that_is_there(
+    witnesses: tuple[int, ...], absent: tuple[int, ...]
+) -> None:
+    def find_by(part: slice) -> Deletions:
+        """Everything is there; only this part of the list is read."""
+        return Sample(lack(*absent, witnesses=witnesses), [lambda asked: show_only(*asked[part])(asked)]).find()
+
+    for count in range(len(absent) + 3):
+        assert find_by(slice(count)).ids == ()
+        if len(witnesses) > 1:
+            assert find_by(slice(count, None)).ids == ()
 
 
 @pytest.mark.parametrize(
