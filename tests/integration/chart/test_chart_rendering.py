@@ -137,10 +137,17 @@ def test_the_definition_outlives_the_release_unless_one_says_otherwise(render: C
     assert render({"crd": {"enabled": False}}).list("CustomResourceDefinition") == []
 
 
-def test_a_single_operator_ends_before_the_next_and_keeps_no_node(render: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_operators_of_two_versions_never_run_beside_each_other(render: Callable[..., Any], replicas: int) -> None:
+    spec = render({"operator": {"replicas": replicas}}).find("Deployment", "-operator")["spec"]
+
+    assert (spec["replicas"], spec["strategy"]) == (replicas, {"type": "Recreate"})
+
+
+def test_a_single_operator_keeps_no_node(render: Callable[..., Any]) -> None:
     spec = render().find("Deployment", "-operator")["spec"]
 
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["replicas"] == 1
     assert "topologySpreadConstraints" not in spec["template"]["spec"]
     assert [each["metadata"]["name"] for each in render().list("PodDisruptionBudget")] == ["release-estimatesync-api"]
 
@@ -187,11 +194,11 @@ def test_an_account_has_the_annotations_of_the_new_and_of_the_old_name(render: C
     assert account["metadata"]["annotations"] == {"a": "1", "b": "3"}
 
 
-def test_of_two_operators_one_is_always_there(render: Callable[..., Any]) -> None:
+def test_of_two_operators_no_drained_node_takes_both(render: Callable[..., Any]) -> None:
     chart = render({"operator": {"replicas": 2}})
     spec, budget = chart.find("Deployment", "-operator")["spec"], chart.find("PodDisruptionBudget", "-operator")["spec"]
 
-    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]) == (2, {"maxSurge": 1, "maxUnavailable": 0})
+    assert spec["replicas"] == 2
     assert (budget["maxUnavailable"], budget["selector"]) == (1, spec["selector"])
     spread = [each["topologyKey"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
     assert spread == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
