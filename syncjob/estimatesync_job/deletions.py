@@ -3,6 +3,10 @@
 `sync` calls it where deletions are marked, before the merge that marks them. `core.deletions` decides what to believe.
 """
 
+import asyncio
+import math
+from typing import Final
+
 from estimatesync_contract import log_lines
 
 from estimatesync_job.core.deletions import (
@@ -20,11 +24,17 @@ from estimatesync_job.core.errors import LoginFailedError, SourceInvalidError, S
 from estimatesync_job.core.ports import EstimateStore, Log, Source
 from estimatesync_job.core.queries import IdsQuery
 
+TIME_SHARE: Final = 0.25
+"""Of the time that is left when asking begins: the rest is for storing what has been read."""
 
-async def find_deletions(source: Source, store: EstimateStore, *, log: Log, max_percent: int) -> Deletions:
+
+async def find_deletions(
+    source: Source, store: EstimateStore, *, log: Log, max_percent: int, ends_at: float = math.inf
+) -> Deletions:
     """Ask for what is stored and was not read; where that is answered in doubt, nothing counts as deleted.
 
-    What has been read is right in any case, so that no doubt keeps it from being stored.
+    What has been read is right in any case, so that no doubt keeps it from being stored. By the loop's clock, the sync
+    must have ended at `ends_at`.
 
     Raises:
         SyncError: The database cannot say what is stored.
@@ -34,10 +44,13 @@ async def find_deletions(source: Source, store: EstimateStore, *, log: Log, max_
         return Deletions()
     message = log_lines.format_asking_for_absent(len(absent.ids))
     log.write("asking_for_absent", message, absent=len(absent.ids))
+    within = max(0.0, ends_at - asyncio.get_running_loop().time()) * TIME_SHARE
     try:
-        gone = await _find_gone(source, absent, max_percent=max_percent)
-    except (AbsenceDoubtedError, LoginFailedError, SourceInvalidError, SourceUnavailableError) as doubt:
-        why = str(doubt).rstrip(".")
+        async with asyncio.timeout(None if math.isinf(within) else within):
+            gone = await _find_gone(source, absent, max_percent=max_percent)
+    except (AbsenceDoubtedError, LoginFailedError, SourceInvalidError, SourceUnavailableError, TimeoutError) as doubt:
+        late = f"asking took longer than {within:.0f} s, and the rest of timeoutSeconds is for what was read"
+        why = late if isinstance(doubt, TimeoutError) else str(doubt).rstrip(".")
         log.write("unmarked", log_lines.format_unmarked(why), level="warning", absent=len(absent.ids))
         return Deletions(unmarked_because=why)
     if gone:

@@ -127,7 +127,9 @@ class Sync:
     async def _find_deletions(self, source: Source, store: EstimateStore, transferred: Transferred) -> Transferred:
         if self._max_deleted_percent is None:
             return transferred
-        deletions = await find_deletions(source, store, log=self._log, max_percent=self._max_deleted_percent)
+        deletions = await find_deletions(
+            source, store, log=self._log, max_percent=self._max_deleted_percent, ends_at=self._passes.ends_at
+        )
         return msgspec.structs.replace(transferred, deletions=deletions)
 
     def _build_refusal(self, error: CredentialsRefusedError) -> RefusedLogin:

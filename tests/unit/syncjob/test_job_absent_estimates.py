@@ -1,6 +1,7 @@
 """What an answer must show before anything that it does not show counts as deleted."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -61,8 +62,12 @@ class Sample:
         assert fields
         self.actions.append(action)
 
-    def find(self, *, max_percent: int = 100) -> Deletions:
-        return asyncio.run(find_deletions(self, self, log=self, max_percent=max_percent))  # type: ignore[arg-type]  # what it needs of them
+    def find(self, *, max_percent: int = 100, seconds_left: float = math.inf) -> Deletions:
+        async def find() -> Deletions:
+            ends_at = asyncio.get_running_loop().time() + seconds_left
+            return await find_deletions(self, self, log=self, max_percent=max_percent, ends_at=ends_at)  # type: ignore[arg-type]  # what it needs of them
+
+        return asyncio.run(find())
 
 
 def lack(*ids: int, estimates: int = 100, witnesses: Sequence[int] = WITNESSES) -> Absent:
@@ -131,6 +136,18 @@ def test_in_doubt_nothing_is_marked(answers: list[Answer | SyncError], because: 
     assert deletions.ids == ()
     assert because in str(deletions.unmarked_because)
     assert len(sample.asked) == questions
+    assert sample.actions == ["asking_for_absent", "unmarked"]
+
+
+def test_an_answer_that_does_not_come_leaves_time_to_store_what_was_read() -> None:
+    class Silent(Sample):
+        async def fetch_ids(self, query: IdsQuery) -> FoundIds:
+            await asyncio.Event().wait()
+            return await super().fetch_ids(query)
+
+    sample = Silent(lack(7))
+
+    assert "asking took longer than 0 s" in str(sample.find(seconds_left=0.1).unmarked_because)
     assert sample.actions == ["asking_for_absent", "unmarked"]
 
 
