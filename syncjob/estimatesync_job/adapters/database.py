@@ -66,22 +66,13 @@ _WAIT_BRIEFLY: Final = "SET LOCAL lock_timeout = '1s'"
 _READS: Final = (
     CONFIGURE.encode(),
     FIND_HINDRANCES.encode(),
-    *(read_sql(f"read_{name}") for name in ("applied_versions", "committed_run")),
+    read_sql("read_applied_versions", "read_committed_run"),
     READ_REFUSED_LOGIN.encode(),
 )
 _OPEN: Final = b";".join([*_READS, read_sql("create_staging")])
 """All that a sync asks before it logs in, in one message: the server may be far away."""
 
-_OPEN_FOR_CHANGES: Final = b";".join([*_READS, read_sql("find_base"), read_sql("create_staging")])
-
-_DELETE_SUPERSEDED: Final = b";".join([read_sql(name) for name in ("delete_superseded", "count_staged")])
-_BEGIN_MERGE: Final = b";".join([
-    read_sql(name) for name in ("lock_merge", "read_committed_run", "insert_missing_names", "delete_old_runs")
-])  # fmt: skip
-_BEGIN_MERGE_UNSHOWN: Final = b";".join([
-    read_sql(name)
-    for name in ("lock_merge", "read_committed_run", "keep_unshown", "insert_missing_names", "delete_old_runs")
-])  # fmt: skip
+_OPEN_FOR_CHANGES: Final = b";".join([*_READS, read_sql("find_base", "create_staging")])
 
 # The errors that psycopg raises say what it warns of as well; without a handler the warnings would bypass our log.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
@@ -277,7 +268,7 @@ class PostgresStore:
         with self._working():
             if broken:
                 await self._connection.execute(read_sql("delete_broken"), {"broken": list(broken)})
-            cursor = await self._connection.execute(_DELETE_SUPERSEDED)
+            cursor = await self._connection.execute(read_sql("delete_superseded", "count_staged"))
             cursor.nextset()
             estimates, partial = await cursor.fetchone() or (0, [])
             if not estimates or not (partial or hidden):
@@ -319,12 +310,13 @@ class PostgresStore:
             await self._copying.aclose()
 
     async def _begin_merge(self, transferred: Transferred) -> StoredRun | None:
-        """Take the lock, look for a run of this sync, keep what is not shown, and add missing names, all at once."""
+        """Take the lock, and say what this sync has stored; in the same message get ready to merge, and tidy up."""
         cursor = AsyncClientCursor(self._connection)
         parameters = {"sync_uid": self._settings.sync_uid, "hidden": list(transferred.hidden)}
         # What no estimate lost when it was counted, another sync may have stored since.
-        is_unshown = bool(transferred.unshown.estimates or transferred.hidden)
-        await cursor.execute(_BEGIN_MERGE_UNSHOWN if is_unshown else _BEGIN_MERGE, parameters)
+        keep = ["keep_unshown"] if transferred.unshown.estimates or transferred.hidden else []
+        statements = ("lock_merge", "read_committed_run", *keep, "insert_missing_names", "delete_old_runs")
+        await cursor.execute(read_sql(*statements), parameters)
         cursor.nextset()
         return _build_run(await cursor.fetchone())
 

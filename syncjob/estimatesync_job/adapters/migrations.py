@@ -33,9 +33,9 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     sql: bytes
 
 
-def read_sql(name: str, *, package: str = _THIS_PACKAGE) -> bytes:
-    """Read the statement of this name."""
-    return (files(package) / "sql" / f"{name}.sql").read_bytes()
+def read_sql(*names: str, package: str = _THIS_PACKAGE) -> bytes:
+    """Read the statements of these names, to be sent in one message."""
+    return b";".join((files(package) / "sql" / f"{name}.sql").read_bytes() for name in names)
 
 
 def read_migrations(package: str = _THIS_PACKAGE) -> tuple[Migration, ...]:
