@@ -105,6 +105,21 @@ def test_a_second_release_in_the_namespace_is_refused_in_one_sentence(world: Any
     assert world.list_lasting_faults("sync", promise()) == []
 
 
+def test_a_leader_that_loses_its_right_to_the_lease_leads_no_more_and_ends_by_naming_it(world: Any) -> None:
+    leader = world.start_operator(POD_NAME="operator-a")
+    world.wait_until("its state", lambda: leader.read_state() == "leads")
+    role = json.loads(world.product.kubectl("get", "role", "estimatesync-operator", "--output=json"))
+    role["rules"] = [rule for rule in role["rules"] if "leases" not in rule["resources"]]
+
+    world.product.kubectl("replace", "--filename=-", stdin=json.dumps(role))
+
+    world.wait_until("its state", lambda: leader.read_state() == "waits for the API server")
+    world.wait_until("its end", leader.process.has_ended, seconds=90)
+    assert leader.process.exit_code == 1
+    log = world.operator_log.read_text()
+    assert "\nThe operator may not get leases of coordination.k8s.io: grant its Role in this namespace" in log
+
+
 def test_the_lease_says_who_leads_and_names_no_sync_that_runs(world: Any) -> None:
     world.start_operator(POD_NAME="operator-a")
     world.create_sync("sync")
