@@ -86,8 +86,8 @@ def format_asking_for_absent(absent: int) -> str:
 
 
 def format_deleted(deleted: int) -> str:
-    """They are not there when they are asked for by their ids."""
-    return f"🗑️ [SYNC] No longer at Attic Tech: {deleted} estimates, to be marked as deleted"
+    """They were not there when they were asked for by their ids."""
+    return f"🗑️ [SYNC] No longer at Attic Tech: {deleted} estimates, now marked as deleted"
 
 
 def format_unmarked(why: str) -> str:

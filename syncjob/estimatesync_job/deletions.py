@@ -51,11 +51,8 @@ async def find_deletions(
     except (AbsenceDoubtedError, LoginFailedError, SourceInvalidError, SourceUnavailableError, TimeoutError) as doubt:
         late = f"asking took longer than {within:.0f} s, and the rest of timeoutSeconds is for what was read"
         why = late if isinstance(doubt, TimeoutError) else str(doubt).rstrip(".")
-        log.write("unmarked", log_lines.format_unmarked(why), level="warning", absent=len(absent.ids))
-        return Deletions(unmarked_because=why)
-    if gone:
-        log.write("deleted", log_lines.format_deleted(len(gone)), deleted=len(gone))
-    return Deletions(ids=gone)
+        return Deletions(absent=len(absent.ids), unmarked_because=why)
+    return Deletions(absent=len(absent.ids), ids=gone)
 
 
 async def _find_gone(source: Source, absent: Absent, *, max_percent: int) -> tuple[int, ...]:

@@ -181,7 +181,17 @@ class Sync:
         records = transferred.records
         self._log.write("fetch_complete", log_lines.format_fetch_complete(records), fetched=records)
         self._log.write("saving", log_lines.SAVING)
-        return msgspec.structs.replace(await store.merge(transferred), pages=transferred.pages)
+        stored = await store.merge(transferred)
+        if transferred.deletions:
+            self._log_deletions(stored, absent=transferred.deletions.absent)
+        return msgspec.structs.replace(stored, pages=transferred.pages)
+
+    def _log_deletions(self, stored: StoredRun, *, absent: int) -> None:
+        """Say what the merge has made of it: it marks nothing that another sync may have seen meanwhile."""
+        if why := stored.unmarked_because:
+            self._log.write("unmarked", log_lines.format_unmarked(why), level="warning", absent=absent)
+        elif deleted := stored.results.deleted_estimates:
+            self._log.write("deleted", log_lines.format_deleted(deleted), deleted=deleted)
 
     def _log_finished(self, results: Results) -> None:
         message = log_lines.format_finished(results.new_estimates, results.updated_estimates)

@@ -30,7 +30,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable, UndefinedCol
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
 from estimatesync_job.core.base import MAX_WHOLE_AGE, MAX_WITNESSES, EarlierSync, compute_settings_digest
 from estimatesync_job.core.database_errors import build_database_error
-from estimatesync_job.core.deletions import WITNESSES, Absent, Deletions
+from estimatesync_job.core.deletions import CROSSED, WITNESSES, Absent, Deletions
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import OVERLAP
@@ -366,6 +366,7 @@ class PostgresStore:
             gone=list(deletions.ids),
             overlap=OVERLAP,
             unmarked_because=deletions.unmarked_because,
+            crossed_because=CROSSED,
         )
 
     @contextmanager

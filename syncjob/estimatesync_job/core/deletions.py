@@ -20,6 +20,9 @@ MAX_VAIN: Final = 3
 """Answers in a row that say nothing, as while estimates are deleted that were to be seen."""
 
 
+CROSSED: Final = "another sync of whole days was stored while this one was at work, and may have seen them"
+
+
 class AbsenceDoubtedError(Exception):
     """What is not shown may be there all the same; the message says why, as part of a sentence."""
 
@@ -42,10 +45,12 @@ class Deletions(msgspec.Struct, frozen=True, kw_only=True):
     """What to mark as deleted.
 
     Attributes:
-        ids: of these estimates.
+        absent: how many estimates were asked for.
+        ids: those of them that are gone.
         unmarked_because: why none is marked, although some were not shown; part of a sentence.
     """
 
+    absent: int = 0
     ids: tuple[int, ...] = ()
     unmarked_because: str | None = None
 

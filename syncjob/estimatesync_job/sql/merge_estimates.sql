@@ -90,6 +90,13 @@ changed AS (
         estimate.id = source.stored_id
     RETURNING 1
 ),
+-- A whole sync that was committed since this one began has seen what there was, even where it changed nothing.
+crossing AS MATERIALIZED (
+    SELECT EXISTS (
+        SELECT FROM sync_run AS run
+        WHERE run.mode = 'Whole' AND run.committed_at BETWEEN transaction_timestamp() AND statement_timestamp()
+    ) AS is_crossed
+),
 deleted AS (
     UPDATE estimate
     SET (deleted_at, last_synced_at, last_sync_uid) = ROW (statement_timestamp(), statement_timestamp(), %(sync_uid)s)
@@ -99,6 +106,7 @@ deleted AS (
         -- What a sync has written since shortly before this transaction began, it has seen: a server that lags may not
         -- have shown it to this one yet.
         AND last_synced_at < transaction_timestamp() - %(overlap)s
+        AND NOT (SELECT is_crossed FROM crossing)
     RETURNING 1
 ),
 counts AS MATERIALIZED (
@@ -161,8 +169,12 @@ SELECT
     NOT EXISTS (
         SELECT FROM sync_run AS run WHERE run.committed_at BETWEEN transaction_timestamp() AND statement_timestamp()
     ),
-    CASE WHEN %(marks_deletions)s THEN deleted END, %(unmarked_because)s
-FROM counts
+    CASE WHEN %(marks_deletions)s THEN deleted END,
+    CASE
+        WHEN is_crossed AND cardinality(%(gone)s::bigint[]) > 0 THEN %(crossed_because)s::text
+        ELSE %(unmarked_because)s::text
+    END
+FROM counts, crossing
 RETURNING
     total_fetched, new_estimates, updated_estimates, unchanged_estimates, skipped_estimates,
     unshown_estimates, total_processed, complete_as_of, skipped_ids, unshown_fields, previous_total_fetched,

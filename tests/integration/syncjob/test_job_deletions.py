@@ -1,7 +1,9 @@
 """Estimates that are gone from Attic Tech are marked, and never one that is there: on PostgreSQL, over HTTP."""
 
+import signal
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Event
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -281,7 +283,40 @@ def test_what_a_sync_has_written_just_before_this_one_began_or_since_is_not_mark
 
     assert query(DELETED) == [ids[2]]
     assert "Asking for 2 stored estimates" in job.output
+    assert "No longer at Attic Tech: 1 estimates" in job.output
     assert job.result.results.deleted_estimates == 1
+
+
+def test_what_another_sync_has_seen_meanwhile_is_not_marked_even_if_it_changed_nothing(
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
+) -> None:
+    store(**MARK)
+    lost = [sample.store.read(number) for number in ids[:2]]
+    for record in lost:
+        sample.store.delete(record["id"])
+    asked = Event()
+
+    def stop_before_the_answer(request: Request) -> Fault | None:
+        if not asks_by_ids(request):
+            return None
+        jobs.started[-1].process.send_signal(signal.SIGSTOP)
+        asked.set()
+        return answer(sample, request, lambda _: True)
+
+    sample.on_request = stop_before_the_answer
+    job = jobs.start(sample, **MARK)
+    assert asked.wait(60)
+    sample.on_request = lambda _: None
+    for record in lost:
+        sample.store.insert(record)
+    other = jobs.run(sample, **MARK, SYNC_ID="est-20251016-140900000-k3x9z")
+    job.process.send_signal(signal.SIGCONT)
+    job.wait()
+
+    assert (other.process.returncode, other.result.results.unchanged_estimates) == (0, 60)
+    assert (job.process.returncode, query(DELETED), job.result.results.deleted_estimates) == (0, [], 0)
+    assert "another sync of whole days was stored while this one was at work" in job.result.unmarked_because
+    assert "No longer at Attic Tech" not in job.output
 
 
 def test_only_estimates_of_the_days_are_looked_for(
