@@ -4,7 +4,8 @@ The log ends with its cluster. Where ESTIMATESYNC_AUDIT_DIRECTORY names a direct
 that the calls of many clusters, one after another, can be judged together.
 
 Where a test, or an uninstall, takes an account's role or binding away, its calls are denied from then on, as they must
-be; so the log also records changes of roles and bindings. Both have the account's own name.
+be; so the log also records changes of roles and bindings. Both have the account's own name, or that without the
+release's: the operator's are called alike in every release.
 
 https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
@@ -40,9 +41,6 @@ POLICY = {
 _RIGHTS = frozenset({"roles", "rolebindings"})
 _SETTLING = timedelta(seconds=2)
 """Until the API server's authorizer has heard of a role or binding that was written."""
-
-_Account = tuple[str, str]
-"""Namespace and name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +112,7 @@ def _is_withdrawn(denied: ApiCall, changes: Iterable[ApiCall]) -> bool:
     """Decide whether a role or binding of the caller was away when it was denied, or had only just been written."""
     missing: set[str] = set()
     for change in changes:
-        if (change.namespace, change.name) != _get_account(denied):
+        if not _is_of(change, denied):
             continue
         if change.verb == "delete" and change.received <= denied.answered:
             missing.add(change.resource)
@@ -123,7 +121,7 @@ def _is_withdrawn(denied: ApiCall, changes: Iterable[ApiCall]) -> bool:
     return bool(missing)
 
 
-def _get_account(call: ApiCall) -> _Account:
-    """Read `system:serviceaccount:NAMESPACE:NAME`."""
+def _is_of(change: ApiCall, call: ApiCall) -> bool:
+    """Decide whether the role or binding is that of the caller, which is `system:serviceaccount:NAMESPACE:NAME`."""
     *_, namespace, name = call.user.split(":")
-    return namespace, name
+    return change.namespace == namespace and f"-{name}".endswith(f"-{change.name}")

@@ -30,6 +30,10 @@ def refuse(*, at: float) -> ApiCall:
         pytest.param([], True, id="it never had the right"),
         pytest.param([change("delete", "rolebindings", at=10)], False, id="its binding was taken away"),
         pytest.param([change("delete", "roles", at=10)], False, id="its role was taken away"),
+        pytest.param(
+            [change("delete", "roles", at=10, name="operator")], False, id="its role without the release's name was"
+        ),
+        pytest.param([change("delete", "roles", at=10, name="tor")], True, id="one whose name ends likewise was"),
         pytest.param([change("delete", "roles", at=20.05)], False, id="while it was asking"),
         pytest.param([change("delete", "roles", at=30)], True, id="only later"),
         pytest.param([change("delete", "roles", at=10, name="sync-api")], True, id="another's was"),
