@@ -216,3 +216,31 @@ def test_a_customer_who_is_erased_as_the_page_says_stays_erased_if_attic_tech_ha
     query(erase)
     jobs.run(sample)
     assert query(ERASED) == [len(ids)]
+
+
+def test_a_sync_that_read_a_customer_before_brings_him_back_so_the_page_lets_it_end_first(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query, database_url: str, eventually: Callable[..., None]
+) -> None:
+    fill(30)
+    statement = re.search(r"```sql\n(.*?);\n```", PAGE, re.DOTALL)
+    assert statement
+    jobs.run(sample)
+    (email,) = query("SELECT min(customer_email) FROM botzilla.estimates")
+    ids = query("SELECT attic_tech_estimate_id FROM botzilla.estimates WHERE customer_email = %s", email)
+    erase = statement[1].replace("sam@example.com", email)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+    with psycopg.connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('estimatesync merge botzilla', 0))")
+        job = jobs.start(sample)
+        eventually(lambda: query(waiting) == [1])
+        for record in ids:
+            sample.store.update(record, {"name": "erased", "crew_notes": None, "client": None, "property": None})
+        query(erase)
+    assert job.wait() == 0
+    assert query(ERASED) == [0]
+
+    assert PAGE.index("Then wait until every sync has ended that began before you did") < PAGE.index(statement[0])
+    query(erase)
+    jobs.run(sample, SYNC_END_DATE="2099-01-01")
+    assert query(ERASED) == [len(ids)]
