@@ -61,7 +61,8 @@ _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 _MIGRATION_SECONDS: Final = 540.0
 """How long syncs of an earlier version may keep a migration waiting; less than ANSWER_SECONDS."""
 
-_WAIT_BRIEFLY: Final = "SET LOCAL lock_timeout = '1s'"
+_WAIT_BRIEFLY: Final = "SET LOCAL lock_timeout = '900ms'"
+"""Others queue behind who waits; and less than PostgreSQL waits before it looks for a deadlock, and ends somebody."""
 
 _READS: Final = (
     CONFIGURE.encode(),
