@@ -1,6 +1,7 @@
-"""Finds out which stored estimates are gone from Attic Tech, after a sync has read everything that there is.
+"""Finds out which stored estimates are gone from Attic Tech, and which are marked and are not.
 
-`sync` calls it where deletions are marked, before the merge that marks them. `core.deletions` decides what to believe.
+`sync` calls it where deletions are marked, after everything has been read and before the merge that marks them.
+`core.deletions` decides what to believe.
 """
 
 import asyncio
@@ -40,19 +41,32 @@ async def find_deletions(
         SyncError: The database cannot say what is stored.
     """
     absent = await store.fetch_absent()
-    if not absent.ids:
+    asked = len(absent.ids) + len(absent.marked)
+    if not asked:
         return Deletions()
-    message = log_lines.format_asking_for_absent(len(absent.ids))
-    log.write("asking_for_absent", message, absent=len(absent.ids))
+    log.write("asking_for_absent", log_lines.format_asking_for_absent(asked), absent=asked)
+    shown: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
+    why: str | None = None
     within = max(0.0, ends_at - asyncio.get_running_loop().time()) * TIME_SHARE
     try:
         async with asyncio.timeout(None if math.isinf(within) else within):
+            shown = await _find_shown(source, absent)
             gone = await _find_gone(source, absent, max_percent=max_percent)
     except (AbsenceDoubtedError, LoginFailedError, SourceInvalidError, SourceUnavailableError, TimeoutError) as doubt:
         late = f"asking took longer than {within:.0f} s, and the rest of timeoutSeconds is for what was read"
         why = late if isinstance(doubt, TimeoutError) else str(doubt).rstrip(".")
-        return Deletions(absent=len(absent.ids), unmarked_because=why)
-    return Deletions(absent=len(absent.ids), ids=gone)
+    return Deletions(absent=len(absent.ids), ids=gone, shown=shown, unmarked_because=why)
+
+
+async def _find_shown(source: Source, absent: Absent) -> tuple[int, ...]:
+    """Ask once for what is marked: what is shown needs no witness, and what is not keeps its mark."""
+    shown: set[int] = set()
+    for batch in plan_batches(absent.marked):
+        found = await source.fetch_ids(IdsQuery(ids=batch))
+        check_found(found, asked=batch)
+        shown |= found.ids
+    return tuple(sorted(shown))
 
 
 async def _find_gone(source: Source, absent: Absent, *, max_percent: int) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ from psycopg.errors import InsufficientPrivilege, LockNotAvailable, UndefinedCol
 from estimatesync_job.adapters.migrations import find_missing, read_sql, write_migrations
 from estimatesync_job.core.base import MAX_WHOLE_AGE, MAX_WITNESSES, EarlierSync, compute_settings_digest
 from estimatesync_job.core.database_errors import build_database_error
-from estimatesync_job.core.deletions import CROSSED, WITNESSES, Absent, Deletions
+from estimatesync_job.core.deletions import CROSSED, MAX_MARKED, WITNESSES, Absent, Deletions
 from estimatesync_job.core.errors import DatabaseUnavailableError
 from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
 from estimatesync_job.core.queries import OVERLAP
@@ -284,11 +284,17 @@ class PostgresStore:
     async def fetch_absent(self) -> Absent:
         """Compare what is stored as of the range with what is staged."""
         bounds = self._settings.day_bounds
-        parameters = {"start": bounds.start, "end": bounds.end, "overlap": OVERLAP, "witnesses": WITNESSES}
+        parameters = {
+            "start": bounds.start,
+            "end": bounds.end,
+            "overlap": OVERLAP,
+            "witnesses": WITNESSES,
+            "max_marked": MAX_MARKED,
+        }
         with self._working():
             cursor = await self._connection.execute(read_sql("read_absent"), parameters)
-            estimates, absent, witnesses = await cursor.fetchone() or (0, [], [])
-        return Absent(estimates=estimates, ids=tuple(absent), witnesses=tuple(witnesses))
+            estimates, absent, witnesses, marked = await cursor.fetchone() or (0, [], [], [])
+        return Absent(estimates=estimates, ids=tuple(absent), witnesses=tuple(witnesses), marked=tuple(marked))
 
     async def merge(self, transferred: Transferred) -> StoredRun:
         """Merge what is staged and commit, unless another process of the same sync was faster."""
@@ -365,6 +371,7 @@ class PostgresStore:
             no_base_because=transferred.no_base_because,
             marks_deletions=transferred.deletions is not None,
             gone=list(deletions.ids),
+            shown=list(deletions.shown),
             overlap=OVERLAP,
             unmarked_because=deletions.unmarked_because,
             crossed_because=CROSSED,

@@ -16,6 +16,9 @@ IDS_PER_QUERY: Final = 100
 WITNESSES: Final = 9
 """Estimates that have just been read, from the highest id to the lowest: each question names two others of them."""
 
+MAX_MARKED: Final = 300
+"""Of the marked estimates, those that were marked last: each sync asks whether one of them is there all the same."""
+
 MAX_VAIN: Final = 3
 """Answers in a row that say nothing, as while estimates are deleted that were to be seen."""
 
@@ -34,24 +37,28 @@ class Absent(msgspec.Struct, frozen=True, kw_only=True):
         estimates: all that count as living.
         ids: those of them that were not read.
         witnesses: ids of some that were, the highest and the lowest among them.
+        marked: ids of some that were not read and are marked as deleted, whatever their days.
     """
 
     estimates: int
     ids: tuple[int, ...]
     witnesses: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
 
 
 class Deletions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to mark as deleted.
+    """What to mark as deleted, and what no longer.
 
     Attributes:
-        absent: how many estimates were asked for.
+        absent: how many estimates that count as living were not read.
         ids: those of them that are gone.
+        shown: those that are marked, and there all the same.
         unmarked_because: why none is marked, although some were not shown; part of a sentence.
     """
 
     absent: int = 0
     ids: tuple[int, ...] = ()
+    shown: tuple[int, ...] = ()
     unmarked_because: str | None = None
 
 

@@ -109,6 +109,14 @@ deleted AS (
         AND NOT (SELECT is_crossed FROM crossing)
     RETURNING 1
 ),
+restored AS (
+    UPDATE estimate
+    SET (deleted_at, last_synced_at, last_sync_uid) = ROW (NULL, statement_timestamp(), %(sync_uid)s)
+    WHERE
+        attic_tech_estimate_id = ANY(%(shown)s::bigint[])
+        -- A sync that has marked it since this one began may have asked for it later.
+        AND deleted_at < transaction_timestamp()
+),
 counts AS MATERIALIZED (
     SELECT
         (SELECT count(*) FROM staging) AS processed,

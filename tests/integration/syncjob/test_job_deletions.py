@@ -21,6 +21,7 @@ MARK = {"SYNC_DELETIONS": "mark"}
 ENDED = MARK | {"SYNC_END_DATE": "2025-10-10"}
 """Of days that have ended: what is edited now is in them no more."""
 DELETED = "SELECT attic_tech_estimate_id FROM botzilla.estimates WHERE deleted_at IS NOT NULL ORDER BY 1"
+ESTIMATES = "/api/job-estimates"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -89,6 +90,27 @@ def test_by_default_nothing_is_looked_for_and_nothing_marked(
     assert job.result.results.deleted_estimates is UNSET
 
 
+def test_a_mark_goes_even_when_the_days_have_moved_on(
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
+) -> None:
+    store(**MARK)
+    sample.store.delete(ids[30])
+    sample.on_request = lambda request: (
+        answer(sample, request, lambda record: record["id"] != ids[0]) if request.path == ESTIMATES else None
+    )
+    jobs.run(sample, **MARK)
+    marked = query(DELETED)
+    query("UPDATE botzilla.estimate SET deleted_at = deleted_at - interval '6 minutes'")
+    sample.on_request = lambda _: None
+
+    shown = jobs.run(sample, **MARK, SYNC_START_DATE="2025-10-01")
+
+    assert marked == [ids[0], ids[30]]
+    assert query(DELETED) == [ids[30]]
+    assert query("SELECT last_sync_uid FROM botzilla.estimate WHERE attic_tech_estimate_id = %s", ids[0]) == [shown.uid]
+    assert shown.result.unmarked_because is None
+
+
 def hide(listed: int, shown: int) -> Callable[[RunningSample, list[int]], None]:
     """Hide so many estimates from the listing, and all but `shown` of them when they are asked for by their ids."""
 
@@ -96,7 +118,7 @@ def hide(listed: int, shown: int) -> Callable[[RunningSample, list[int]], None]:
         hidden = {*ids[:listed]}
 
         def on_request(request: Request) -> Fault | None:
-            if request.path != "/api/job-estimates":
+            if request.path != ESTIMATES:
                 return None
             left = hidden - {*ids[:shown]} if asks_by_ids(request) else hidden
             return answer(sample, request, lambda record: record["id"] not in left)

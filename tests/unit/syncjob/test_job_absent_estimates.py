@@ -70,8 +70,8 @@ class Sample:
         return asyncio.run(find())
 
 
-def lack(*ids: int, estimates: int = 100, witnesses: Sequence[int] = WITNESSES) -> Absent:
-    return Absent(estimates=estimates, ids=ids, witnesses=tuple(witnesses))
+def lack(*ids: int, estimates: int = 100, witnesses: Sequence[int] = WITNESSES, marked: tuple[int, ...] = ()) -> Absent:
+    return Absent(estimates=estimates, ids=ids, witnesses=tuple(witnesses), marked=marked)
 
 
 def test_where_everything_was_read_nothing_is_asked() -> None:
@@ -149,6 +149,29 @@ def test_an_answer_that_does_not_come_leaves_time_to_store_what_was_read() -> No
 
     assert "asking took longer than 0 s" in str(sample.find(seconds_left=0.1).unmarked_because)
     assert sample.actions == ["asking_for_absent"]
+
+
+def test_what_is_marked_and_shown_is_there_and_what_is_not_shown_stays_marked() -> None:
+    sample = Sample(lack(marked=(7, 8, 9)), [show_no_witness(8)])
+
+    assert sample.find() == Deletions(shown=(8,))
+    assert sample.asked == [(7, 8, 9)]
+
+
+@pytest.mark.parametrize(
+    ("absent", "answers"),
+    [
+        pytest.param(lack(*range(1, 50), marked=(77,)), [show(77)], id="too many are gone"),
+        pytest.param(lack(6, marked=(77,), witnesses=()), [show(77)], id="no witness"),
+        pytest.param(lack(6, marked=(77,)), [show(77), SourceUnavailableError("It is away.")], id="no answer"),
+    ],
+)
+def test_a_doubt_about_what_is_gone_is_none_about_what_is_shown(
+    absent: Absent, answers: list[Answer | SyncError]
+) -> None:
+    deletions = Sample(absent, answers).find(max_percent=5)
+
+    assert (deletions.ids, deletions.shown, bool(deletions.unmarked_because)) == ((), (77,), True)
 
 
 def test_without_a_witness_nothing_is_asked() -> None:
