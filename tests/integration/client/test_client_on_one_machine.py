@@ -109,7 +109,7 @@ def test_a_failure_its_cause_and_its_cure(server: ServerProcess, tmp_path: Path,
         r" +→ Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
         examined.out,
     )
-    assert "?  database      no recent sync" in examined.out
+    assert "?  database      its settings are not known here, and no recent sync got far enough" in examined.out
 
     env_file = tmp_path / "corrected.env"
     settings = server.environment | {"ATTIC_TECH_PASSWORD": PASSWORD}
