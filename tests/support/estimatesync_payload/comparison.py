@@ -84,10 +84,11 @@ def _find_faults(
     row: Row | None, versions: Sequence[EstimateVersion], related: Related, span: SyncSpan
 ) -> Iterator[str]:
     since = [version for version in versions if version.until > span.began_at]
-    is_due = _is_in_range_at(span.complete_as_of, versions, span)
+    # What is deleted before it is read, nobody can read; and what was stored of it stays.
+    is_gone = _is_deleted(since, span)
+    is_due = not is_gone and _is_in_range_at(span.complete_as_of, versions, span)
     if row is None:
-        # What is deleted before it is read, nobody can read.
-        if (is_due or _is_in_range_at(span.began_at, versions, span)) and not _is_deleted(since, span):
+        if is_due or (not is_gone and _is_in_range_at(span.began_at, versions, span)):
             yield f"is missing, though it was in the range {'at the end' if is_due else 'when the sync began'}"
         return
     allowed = [version for version in since if version.until > span.complete_as_of or not is_due]

@@ -75,6 +75,15 @@ LEFT = build_document("left", updated_at=BEYOND)
         pytest.param([(LONG_AGO, OLD), (seconds(3), None)], OLD, None, id="read before it was deleted"),
         pytest.param([(LONG_AGO, OLD), (seconds(5.5), None)], None, None, id="deleted just after the end"),
         pytest.param([(LONG_AGO, OLD), (seconds(9), None)], None, "is missing", id="deleted when all was over"),
+        pytest.param(
+            [(LONG_AGO, OLD), (seconds(3), NEW), (seconds(5.5), None)], OLD, None, id="deleted before a change was read"
+        ),
+        pytest.param(
+            [(LONG_AGO, OLD), (seconds(3), NEW), (seconds(9), None)],
+            OLD,
+            "is stored as none of",
+            id="a change is missing",
+        ),
         pytest.param([(LONG_AGO, OLD), (seconds(-1), None)], OLD, "is stored as none of", id="deleted long before"),
         pytest.param([(LONG_AGO, OLD), (seconds(3), LEFT)], LEFT, None, id="left the range"),
         pytest.param([(LONG_AGO, OLD), (seconds(3), LEFT)], None, "when the sync began", id="left and is missing"),
