@@ -31,6 +31,7 @@ def build_block(text: str, *, until: str = "") -> Block:
         pytest.param("$ (exit 7)\n$ echo $?\n7", id="exit code that is asked for"),
         pytest.param("$ echo http://127.0.0.1:8080/\nhttp://127.0.0.1:8080/", id="address of the page"),
         pytest.param("$ echo est-1111 is started\nest-2222 is started\n$ echo again est-2222\n…", id="id of this run"),
+        pytest.param("$ echo took 2s\ntook 8m7s", id="a duration of this run"),
         pytest.param("$ cat", id="no input"),
     ],
 )

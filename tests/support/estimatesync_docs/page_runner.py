@@ -24,7 +24,7 @@ _SPANS: Final = re.compile(
     rf"(?P<sync>{SYNC_ID})"
     rf"|(?P<any> *…\s*)"
     rf"|(?P<time>\d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?Z?)?)"
-    rf"|(?P<span>\b{_NUMBER} ?(?:ms|min|[smhd])\b(?:{_NUMBER}[smh])?)"
+    rf"|(?P<span>\b{_NUMBER} ?(?:ms|min|[smhd])(?:{_NUMBER}[smh])*\b)"
     rf"|(?P<bar>[━╸╺]+)"
     rf"|(?P<number>{_NUMBER})"
     rf"|(?P<blank>\s+)"
