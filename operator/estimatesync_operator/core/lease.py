@@ -95,7 +95,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     def hold(self, me: Identity, starting: Collection[str], *, now: datetime, timing: LeaseTiming) -> "Lease":
         """Take or renew it; the version stays, so that the write is refused if another one came before."""
-        moment = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        moment = _format_micro_time(now)
         is_renewal = self.holder == str(me)
         transitions = self.spec.lease_transitions or 0
         spec = _Spec(
@@ -109,7 +109,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
     def release(self, starting: Collection[str], *, now: datetime) -> "Lease":
         """Give it up: the next one that looks may lead at once."""
-        moment = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        moment = _format_micro_time(now)
         spec = msgspec.structs.replace(self.spec, holder_identity=None, renew_time=moment)
         return Lease(metadata=self._name_starting(starting), spec=spec)
 
@@ -117,6 +117,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         others = {name: text for name, text in self.metadata.annotations.items() if name != _STARTING}
         mine = {_STARTING: " ".join(sorted(starting))} if starting else {}
         return msgspec.structs.replace(self.metadata, annotations={**others, **mine})
+
+
+def _format_micro_time(instant: datetime) -> str:
+    """Write an instant in UTC as Kubernetes' MicroTime, whose microseconds must all be there."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_lease(body: bytes) -> Lease:

@@ -22,7 +22,6 @@ MAX_MARKED: Final = 300
 MAX_VAIN: Final = 3
 """Answers in a row that say nothing, as while estimates are deleted that were to be seen."""
 
-
 CROSSED: Final = "another sync of whole days was stored while this one was at work, and may have seen them"
 
 
