@@ -85,6 +85,7 @@ class EmbeddedPostgres:
         try:
             self._folder.take()
             self._run("pg_ctl", "stop", "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+            self._wait_for_end()
         except (OSError, LookupError) as error:
             raise PostgresError(f"PostgreSQL in {self._folder.path} cannot be stopped: {error}") from error
         self._folder.remove_distant_socket()
@@ -110,6 +111,14 @@ class EmbeddedPostgres:
                 raise PostgresError(f"An earlier PostgreSQL neither answers nor ends.\n{self._folder.read_log_tail()}")
             time.sleep(_POLL_SECONDS)
         return False
+
+    def _wait_for_end(self) -> None:
+        # pg_ctl goes by the file with the process id, which the server removes a moment before it ends.
+        end = time.monotonic() + _STOP_SECONDS
+        while self.is_running():
+            if time.monotonic() >= end:
+                raise PostgresError(f"PostgreSQL in {self._folder.path} does not end.\n{self._folder.read_log_tail()}")
+            time.sleep(_POLL_SECONDS)
 
     def _answers(self) -> bool:
         try:
