@@ -24,7 +24,7 @@ from estimatesync_cluster.daemon import (
 )
 from estimatesync_cluster.definitions import find_definitions
 from estimatesync_cluster.errors import ClusterError
-from estimatesync_cluster.programs import KIND, Binaries, find_binaries, find_go_tool, find_helm
+from estimatesync_cluster.programs import GLUA, KIND, Binaries, find_binaries, find_go_tool, find_helm
 from estimatesync_cluster.real_node import (
     check_machine,
     find_node_tools,
@@ -114,6 +114,7 @@ def _build(settings: argparse.Namespace) -> int:
     if settings.purpose == "tests":
         print(find_helm(report=report))
         print(find_go_tool(KIND, environ=os.environ, report=report))
+        print(find_go_tool(GLUA, environ=os.environ, report=report))
         print(*find_definitions(environ=os.environ, report=report).values(), sep="\n")
     if settings.purpose == "node":
         print(find_helm(report=report))
