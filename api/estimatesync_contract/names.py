@@ -38,7 +38,8 @@ ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
 ANNOTATION_STARTED_BY: Final = f"{GROUP}/started-by"
 ANNOTATION_CANCELLED_BY: Final = f"{GROUP}/cancelled-by"
 ANNOTATION_REDELIVERED_BY: Final = f"{GROUP}/redelivered-by"
-"""On a sync: the name of the API key of whoever asked for it, never the key; the API does not see who uses kubectl."""
+"""On a sync: who asked for it. The name of an API key, never the key; `user` and a Kubernetes user, whom the chart's
+admission policy writes down, since the API does not see who uses kubectl; or `schedule` and its name on one machine."""
 ACTOR_ANNOTATIONS: Final = (ANNOTATION_STARTED_BY, ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY)
 
 SYNC_CONTAINER: Final = "sync"

@@ -44,7 +44,7 @@ Actor = (
     Annotated[
         str,
         Meta(
-            description="Whoever asked for it through the API: the name of a key, or of a schedule; or absent.",
+            description="Whoever asked for it: the name of a key; or `user` or `schedule` and a name; or absent.",
             examples=["make"],
         ),
     ]

@@ -1,12 +1,14 @@
 """What users of other charts take for granted: images, names, pods, Services and monitoring as they want them."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 from estimatesync_chart.value_rules import ALERTS
+from estimatesync_contract.names import ACTOR_ANNOTATIONS, ANNOTATION_REDELIVER
 
 DIGEST = f"sha256:{'1' * 64}"
 PARTS = ("api", "operator")
@@ -298,3 +300,46 @@ REFUSALS = [
 def test_what_cannot_work_is_refused(render: Callable[..., Any], values: dict[str, Any], words: str) -> None:
     with pytest.raises(Exception, match=words.replace("'", ".")):
         render(values)
+
+
+KNOWS_USERS = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+
+
+@pytest.mark.parametrize(
+    ("values", "arguments", "is_there"),
+    [
+        pytest.param({}, (KNOWS_USERS,), True, id="by default"),
+        pytest.param({}, (), False, id="an older cluster"),
+        pytest.param({"admissionPolicy": {"recordUsers": False}}, (KNOWS_USERS,), False, id="switched off"),
+        pytest.param({"crd": {"enabled": False}}, (KNOWS_USERS,), False, id="without rights in the whole cluster"),
+        pytest.param(
+            {"crd": {"enabled": False}, "admissionPolicy": {"enabled": True}},
+            (KNOWS_USERS,),
+            True,
+            id="a second release",
+        ),
+    ],
+)
+def test_the_users_of_kubectl_are_recorded_where_the_cluster_can(
+    render: Callable[..., Any], values: dict[str, Any], arguments: tuple[str, ...], *, is_there: bool
+) -> None:
+    rendered = render(values, *arguments)
+
+    assert (
+        len(rendered.list("MutatingAdmissionPolicy"))
+        == len(rendered.list("MutatingAdmissionPolicyBinding"))
+        == is_there
+    )
+
+
+def test_the_policy_writes_what_the_api_writes_and_leaves_the_api_alone(render: Callable[..., Any]) -> None:
+    account = {"api": {"serviceAccount": {"create": False, "name": "theirs"}}}
+
+    rendered = render(account, KNOWS_USERS)
+
+    policy = rendered.find("MutatingAdmissionPolicy")
+    assert set(re.findall(r"'(botzilla\.io/[\w-]+-by)'", json.dumps(policy))) == set(ACTOR_ANNOTATIONS)
+    assert f"'{ANNOTATION_REDELIVER}' in variables.now" in json.dumps(policy)
+    (condition,) = policy["spec"]["matchConditions"]
+    assert condition["expression"].endswith("!= 'system:serviceaccount:estimates:theirs'")
+    assert rendered.find("MutatingAdmissionPolicyBinding")["spec"]["policyName"] == policy["metadata"]["name"]
