@@ -1,28 +1,37 @@
-"""Schedules on a real API server: Kubernetes takes their CronJobs, and a job of one starts a sync once."""
+"""Schedules on a real control plane: its CronJob controller starts what was due, and each time has one sync."""
 
 import base64
 import json
 import subprocess
 import sys
-import time
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from estimatesync_contract.names import build_keyed_sync_name
 
 NAME = "sync-estimatesync-nightly"
+ZONE = "America/Chicago"
 
 
-def start_job(release: Any, name: str) -> None:
-    """Make a job as the CronJob controller does, from the CronJob's template."""
-    arguments = ("create", "job", name, f"--from=cronjob/{NAME}", "--dry-run=client", "--output=json")
-    job = json.loads(release.kubectl(*arguments))
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    for variable in container["env"]:
-        if variable["name"] == "ESTIMATESYNC_URL":
-            # A Service has a name and an address only where nodes have a network.
-            variable["value"] = release.find_pod_urls()[0]
-    release.kubectl("create", "--filename=-", stdin=json.dumps(job))
-    release.kubectl("wait", "--for=condition=complete", f"job/{name}", "--timeout=60s")
+def patch(release: Any, change: dict[str, Any], *arguments: str) -> None:
+    release.kubectl("patch", "cronjob", NAME, "--type=merge", f"--patch={json.dumps(change)}", *arguments)
+
+
+def pass_over(release: Any) -> None:
+    """Have the controller find that the last start was hours ago, as after a control plane that was away."""
+    patch(
+        release,
+        {"status": {"lastScheduleTime": f"{datetime.now(UTC) - timedelta(hours=5):%Y-%m-%dT%H:%M:%SZ}"}},
+        "--subresource=status",
+    )
+
+
+def wait_job(release: Any, name: str) -> None:
+    release.wait_until(f"the job {name}", lambda: release.kubectl("get", "job", name, "--ignore-not-found"))
+    release.kubectl("wait", "--for=condition=complete", f"job/{name}", "--timeout=90s")
 
 
 def list_syncs(release: Any) -> list[dict[str, Any]]:
@@ -30,23 +39,37 @@ def list_syncs(release: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_schedule_starts_a_sync_of_its_days_once_for_each_time(release: Any) -> None:
-    schedule = {"name": "nightly", "cron": "0 3 * * *", "timeZone": "America/Chicago", "days": 7, "suspend": True}
-    release.values["schedules"] = [schedule]
+@pytest.fixture
+def missed(release: Any) -> datetime:
+    """A release whose nightly sync was due ten minutes ago; it is suspended until the test resumes it."""
+    due = datetime.now(UTC) - timedelta(minutes=10)
+    there = due.astimezone(ZoneInfo(ZONE))
+    schedule = {"cron": f"{there.minute} {there.hour} * * *", "timeZone": ZONE, "days": 7, "suspend": True}
+    release.values["schedules"] = [{"name": "nightly", **schedule}]
     release.deploy("install")
-    minutes = int(time.time()) // 60
+    # A Service has a name and an address only where nodes have a network.
+    release.kubectl("set", "env", f"cronjob/{NAME}", f"ESTIMATESYNC_URL={release.find_pod_urls()[0]}")
+    pass_over(release)
+    return due
 
-    start_job(release, f"{NAME}-{minutes}")
+
+def test_the_controller_starts_a_sync_of_the_schedules_days_once_for_each_time(release: Any, missed: datetime) -> None:
+    job = f"{NAME}-{int(missed.timestamp()) // 60}"
+
+    patch(release, {"spec": {"suspend": False}})
+    wait_job(release, job)
     (sync,) = list_syncs(release)
-    # Whoever made the job of that minute anew, such as a controller that did not see that there was one.
-    release.kubectl("delete", "job", f"{NAME}-{minutes}")
-    start_job(release, f"{NAME}-{minutes}")
+    # A controller that did not see that it had started this one already.
+    release.kubectl("delete", "job", job)
+    pass_over(release)
+    wait_job(release, job)
     again = [each["metadata"]["name"] for each in list_syncs(release)]
-    start_job(release, f"{NAME}-{minutes + 1}")
+    release.kubectl("create", "job", "by-hand", f"--from=cronjob/{NAME}")
+    wait_job(release, "by-hand")
 
     days = sync["spec"]["dateRange"]
     release.wait_status(sync["metadata"]["name"], "succeeded")
-    assert again == [sync["metadata"]["name"]]
+    assert again == [sync["metadata"]["name"]] == [build_keyed_sync_name(f"schedule/{job}")]
     assert len(list_syncs(release)) == 2
     assert date.fromisoformat(days["end"]) - date.fromisoformat(days["start"]) == timedelta(days=7)
 
