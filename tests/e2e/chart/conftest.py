@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
+import yaml
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
 from estimatesync_cluster.programs import find_helm
@@ -183,6 +185,13 @@ def pod_database_url(database_url: str, machine: str) -> Iterator[str]:
         return
     with relaying(machine, build_socket_path(database_url)) as port:
         yield build_pod_database_url(database_url, host=machine, port=port)
+
+
+@pytest.fixture(scope="session")
+def shown_objects() -> list[dict[str, Any]]:
+    """The objects for other tools that `docs/install.md` shows."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (CHART.parents[1] / "docs" / "install.md").read_text(), re.DOTALL)
+    return [each for block in blocks for each in yaml.safe_load_all(block) if "kind" in each]
 
 
 @pytest.fixture(scope="session")

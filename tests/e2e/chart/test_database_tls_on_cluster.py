@@ -89,12 +89,16 @@ def build_url(database_url: str, machine: str, tls_port: int) -> Callable[[str],
 
 
 @pytest.fixture
-def deploy(release: Any) -> Callable[[str, trustme.CA], None]:
+def deploy(release: Any, shown_objects: list[dict[str, Any]]) -> Callable[[str, trustme.CA], None]:
+    """Install with authorities in the ConfigMap that trust-manager makes of the page's Bundle."""
+    (bundle,) = (each for each in shown_objects if each["kind"] == "Bundle")
+    name, key = bundle["metadata"]["name"], bundle["spec"]["target"]["configMap"]["key"]
+
     def run(url: str, trusted: trustme.CA) -> None:
         pem = trusted.cert_pem.bytes().decode()
-        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "company-ca"}}
-        release.kubectl("apply", "--filename=-", stdin=json.dumps({**config_map, "data": {"ca.crt": pem}}))
-        release.values["network"] = {"caConfigMap": "company-ca"}
+        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {key: pem}}
+        release.kubectl("apply", "--filename=-", stdin=json.dumps(config_map))
+        release.values["network"] = {"caConfigMap": name}
         release.values["credentials"]["databaseUrl"] = url
         release.deploy("install")
 

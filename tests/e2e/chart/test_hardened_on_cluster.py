@@ -1,6 +1,7 @@
 """The hardened profile as docs/install.md has it: Secrets made beforehand, everything closed, and a sync runs."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,18 +32,40 @@ def create_secret(release: Any, name: str, **values: str) -> None:
 
 
 @pytest.fixture
-def hardened(release: Any, receiver: Any, callers: list[str]) -> Any:
-    """A release of the profile; nothing secret is among its values, and the test calls the API in the proxy's place."""
+def store(release: Any) -> dict[str, str]:
+    """What the store of the page's ExternalSecrets holds, by property; nothing secret stays among the values."""
     keys, credentials, callback = (release.values.pop(name) for name in ("apiKeys", "credentials", "callback"))
-    create_secret(release, "estimatesync-api-keys", API_KEYS=f"make:{keys['keys']['make']}")
-    create_secret(
-        release,
-        "estimatesync-credentials",
-        ATTIC_TECH_EMAIL=credentials["email"],
-        ATTIC_TECH_PASSWORD=credentials["password"],
-        DATABASE_URL=credentials["databaseUrl"],
-    )
-    create_secret(release, "estimatesync-callback", MAKE_SYNC_CALLBACK_WEBHOOK_URL=callback["url"])
+    return {
+        "api-key-make": keys["keys"]["make"],
+        "api-key-people": "made-up-key-of-people-012345",
+        "attic-tech-email": credentials["email"],
+        "attic-tech-password": credentials["password"],
+        "database-url": credentials["databaseUrl"],
+        "make-webhook": callback["url"],
+        "signing-secret": "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE=",
+    }
+
+
+def create_external_secrets(release: Any, shown_objects: list[dict[str, Any]], store: dict[str, str]) -> None:
+    """Play External Secrets: make the Secrets that the page's objects ask for."""
+    for each in shown_objects:
+        if each["kind"] == "ExternalSecret":
+            data = {entry["secretKey"]: store[entry["remoteRef"]["property"]] for entry in each["spec"]["data"]}
+            template = each["spec"].get("target", {}).get("template", {}).get("data")
+            filled = {key: fill(text, data) for key, text in template.items()} if template else data
+            create_secret(release, each["metadata"]["name"], **filled)
+
+
+def fill(text: str, data: dict[str, str]) -> str:
+    return re.sub(r"{{ \.(\w+) }}", lambda found: data[found[1]], text)
+
+
+@pytest.fixture
+def hardened(
+    release: Any, receiver: Any, callers: list[str], shown_objects: list[dict[str, Any]], store: dict[str, str]
+) -> Any:
+    """A release of the profile; nothing secret is among its values, and the test calls the API in the proxy's place."""
+    create_external_secrets(release, shown_objects, store)
     create_secret(release, OTHER_WEBHOOK, url=f"{receiver.url}/other", unused="")
     release.values["callback"] = {"allowHttp": True, "allowPrivateTargets": True, "allowedSecrets": [OTHER_WEBHOOK]}
     create_secret(release, "certificate", key="made up")

@@ -180,6 +180,30 @@ def test_the_api_server_takes_the_objects_of_every_example(release: Any, definit
     assert answer.count("serverside-applied") == len(list(yaml.safe_load_all(manifest))), answer
 
 
+def test_the_api_server_takes_the_objects_of_other_tools_that_the_page_shows(
+    cluster: Any,
+    namespace: str,
+    definitions: None,  # noqa: ARG001 - they come first
+    shown_objects: list[dict[str, Any]],
+) -> None:
+    kinds = {"ExternalSecret", "Bundle"}
+    # The namespaces of the page are not there.
+    objects = [
+        {
+            **each,
+            "metadata": {**each["metadata"], **({"namespace": namespace} if "namespace" in each["metadata"] else {})},
+        }
+        for each in shown_objects
+        if each["kind"] in kinds
+    ]
+    arguments = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-")
+
+    answer = cluster.kubectl(*arguments, stdin=yaml.safe_dump_all(objects), check=False)
+
+    assert {each["kind"] for each in objects} == kinds
+    assert answer.stdout.count("serverside-applied") == len(objects), answer.stderr
+
+
 def find_taken(objects: Any, apply: Callable[[str], str]) -> Iterator[str]:
     """Misspell a field in one object of each kind; name those that the API server takes nevertheless."""
     for kind, each in {each["kind"]: each for each in objects if each["kind"] in KINDS}.items():

@@ -1,4 +1,4 @@
-"""The chart takes the values that `docs/install.md` shows, those inside of Argo CD's and Flux's objects, too."""
+"""The chart takes the values that `docs/install.md` shows, and what other tools make by the objects that it shows."""
 
 import re
 from collections.abc import Callable
@@ -12,6 +12,14 @@ PAGE = (Path(__file__).parents[3] / "docs" / "install.md").read_text()
 BEGIN = PAGE.partition("## One values file, and an https address")[2].partition("\n## ")[0]
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", BEGIN, re.DOTALL)]
 WHOLE, INGRESS, APPLICATION, HELM_RELEASE = BLOCKS
+OTHERS = [
+    each
+    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    for each in yaml.safe_load_all(block)
+    if "kind" in each and each not in BLOCKS
+]
+SECRETS = [each for each in OTHERS if each["kind"] == "ExternalSecret"]
+(BUNDLE,) = (each for each in OTHERS if each["kind"] == "Bundle")
 
 
 @pytest.mark.parametrize(
@@ -37,3 +45,41 @@ def test_the_values_of_the_page_end_at_its_address(render: Callable[..., Any]) -
     assert [rule["host"] for rule in ingress["rules"]] == ["estimates.example.com"]
     assert ingress["tls"] == [{"hosts": ["estimates.example.com"], "secretName": "estimates-tls"}]
     assert all(f"https://{host}/" in BEGIN for host in route["hostnames"])
+
+
+def list_keys(secret: dict[str, Any]) -> set[str]:
+    """The keys that the Secret of an ExternalSecret has: those of the template, if there is one."""
+    template = secret["spec"].get("target", {}).get("template")
+    return set(template["data"]) if template else {each["secretKey"] for each in secret["spec"]["data"]}
+
+
+def test_the_external_secrets_make_what_the_first_values_name(chart: Path) -> None:
+    defaults = yaml.safe_load((chart / "values.yaml").read_text())
+    made = {each["metadata"]["name"]: list_keys(each) for each in SECRETS}
+
+    parts = ("apiKeys", "credentials", "callback")
+    assert made.keys() == {WHOLE[part]["existingSecret"] for part in parts}
+    for part in parts:
+        keys, wanted = made[WHOLE[part]["existingSecret"]], defaults[part]["secretKeys"]
+        assert keys <= set(wanted.values())
+        needed = {"apiKeys": ["keys"], "credentials": ["email", "password", "databaseUrl"], "callback": ["url"]}[part]
+        assert {wanted[name] for name in needed} <= keys
+    for each in SECRETS:
+        template = each["spec"].get("target", {}).get("template", {}).get("data", {})
+        used = set(re.findall(r"{{ \.(\w+) }}", "".join(template.values())))
+        assert used in ({entry["secretKey"] for entry in each["spec"]["data"]}, set())
+
+
+def test_the_bundle_is_the_config_map_of_the_authorities(render: Callable[..., Any]) -> None:
+    values = yaml.safe_load(re.findall(r"```yaml\n(network: .*?)```", PAGE, re.DOTALL)[0])
+    assert values["network"]["caConfigMap"] == BUNDLE["metadata"]["name"]
+
+    operator = render(values).find("Deployment", "-operator")["spec"]["template"]["spec"]
+
+    variables = {each["name"]: each.get("value", "") for each in operator["containers"][0]["env"]}
+    (authorities,) = (
+        each for each in operator["volumes"] if each.get("configMap", {}).get("name") == BUNDLE["metadata"]["name"]
+    )
+    (mount,) = (each for each in operator["containers"][0]["volumeMounts"] if each["name"] == authorities["name"])
+    assert variables["SSL_CERT_FILE"] == f"{mount['mountPath']}/{BUNDLE['spec']['target']['configMap']['key']}"
+    assert {"useDefaultCAs": True} in BUNDLE["spec"]["sources"]

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions of others that the chart has objects for: the Gateway API's and the Prometheus operator's.
+"""CustomResourceDefinitions of others: of those for which the chart has objects, or the documentation shows some.
 
 They lie in the Go modules that tests/support/go/definitions pins, and `go` checks each against its go.sum. Nothing is
 compiled. For tests that send those objects to an API server which knows every field of them.
@@ -17,6 +17,8 @@ from estimatesync_cluster.programs import GO_MODULES, compute_cache_root
 _PINNED = GO_MODULES / "definitions"
 _GATEWAY = "sigs.k8s.io/gateway-api"
 _PROMETHEUS = "github.com/prometheus-operator/prometheus-operator"
+_SECRETS = "github.com/external-secrets/external-secrets"
+_TRUST = "github.com/cert-manager/trust-manager"
 DEFINITIONS = {
     "httproutes.gateway.networking.k8s.io": (
         _GATEWAY,
@@ -30,6 +32,8 @@ DEFINITIONS = {
         _PROMETHEUS,
         "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
     ),
+    "externalsecrets.external-secrets.io": (_SECRETS, "config/crds/bases/external-secrets.io_externalsecrets.yaml"),
+    "bundles.trust.cert-manager.io": (_TRUST, "deploy/crds/trust.cert-manager.io_bundles.yaml"),
 }
 
 
