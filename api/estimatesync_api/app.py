@@ -100,6 +100,7 @@ def create_app(
         waiter,
         time_zone=settings.time_zone,
         foreground_seconds=settings.foreground_seconds,
+        features=settings.features,
         clock=clock,
     )
     app.add_route(START_PATH, start)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from estimatesync_contract.callback_url import is_target_name
 from estimatesync_contract.settings import (
     TIME_ZONE,
     ChoiceSetting,
@@ -18,10 +19,12 @@ from estimatesync_contract.settings import (
     TextSetting,
     split_list,
 )
+from estimatesync_contract.spec import TARGET_NAME_MAX_LENGTH
 from estimatesync_kubernetes import pod_environment
 from estimatesync_tracing.settings import TracingSettings, read_tracing_settings
 
 from estimatesync_api.core.access import KeyText, Network, parse_api_keys
+from estimatesync_api.core.sync_request import Features
 
 
 class RepeatedRequests(StrEnum):
@@ -36,6 +39,13 @@ def _parse_networks(text: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(word) for word in split_list(text))
     except ValueError:
         raise ValueError("must be networks separated by commas, for example 10.0.0.0/8") from None
+
+
+def _parse_target_names(text: str) -> tuple[str, ...]:
+    names = tuple(split_list(text))
+    if not all(is_target_name(name) for name in names):
+        raise ValueError(f"must be names of a-z, 0-9 and -, at most {TARGET_NAME_MAX_LENGTH} characters each")
+    return names
 
 
 API_KEYS: Final = TextSetting(
@@ -87,6 +97,11 @@ FOREGROUND_SECONDS: Final = IntegerSetting(
     minimum=0,
     maximum=86_400,
 )
+CALLBACK_TARGET_NAMES: Final = ParsedSetting[tuple[str, ...]](
+    name="CALLBACK_TARGET_NAMES",
+    meaning="Names of the operator's CALLBACK_TARGETS, which a request may name as `callback`, separated by commas",
+    parser=_parse_target_names,
+)
 STATUS_PAGE: Final = FlagSetting(name="STATUS_PAGE", meaning="Serve the status page at `/`", default="true")
 STATUS_PAGE_SESSION_HOURS: Final = IntegerSetting(
     name="STATUS_PAGE_SESSION_HOURS",
@@ -130,7 +145,7 @@ SERVICE_ACCOUNT_DIRECTORY: Final = TextSetting(
     default=pod_environment.SERVICE_ACCOUNT_DIRECTORY,
 )
 API_SETTINGS: Final = (
-    *(*KEY_SETTINGS, *REQUEST_SETTINGS, TIME_ZONE, *SERVER_SETTINGS),
+    *(*KEY_SETTINGS, *REQUEST_SETTINGS, CALLBACK_TARGET_NAMES, TIME_ZONE, *SERVER_SETTINGS),
     *(NAMESPACE, KUBECONFIG, SERVICE_ACCOUNT_DIRECTORY),
 )
 
@@ -171,6 +186,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     repeated_requests: RepeatedRequests
     foreground_seconds: int
+    features: Features
     has_status_page: bool
     session_hours: int
     namespace: str | None
@@ -194,6 +210,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         trusted_proxies=reader.read(TRUSTED_PROXIES),
         repeated_requests=RepeatedRequests(reader.read(REPEATED_REQUESTS)),
         foreground_seconds=reader.read(FOREGROUND_SECONDS),
+        features=Features(targets=reader.read(CALLBACK_TARGET_NAMES)),
         has_status_page=reader.read(STATUS_PAGE),
         session_hours=reader.read(STATUS_PAGE_SESSION_HOURS),
         namespace=reader.read(NAMESPACE) or None,

@@ -1,7 +1,7 @@
 """The address where a sync is started: reads the request, stores a sync or finds the one that is meant, and answers.
 
 No request is lost or doubled: a repeated Idempotency-Key finds the first request's sync by its name, which the store
-lets be taken only once. A request without a key joins a sync that is active on the same days and in the same mode.
+lets be taken only once. A request without a key joins an active sync of the same days, mode and callback targets.
 Within this process such requests wait for each other; two processes may both miss the other's within milliseconds,
 which only a key rules out.
 
@@ -37,6 +37,7 @@ from estimatesync_api.core.problems import (
 )
 from estimatesync_api.core.representation import compute_error, to_accepted_body, to_failure_body, to_success_body
 from estimatesync_api.core.sync_request import (
+    Features,
     SyncRequest,
     build_sync,
     parse_sync_request,
@@ -180,6 +181,7 @@ class StartResource(Resource):
         *,
         time_zone: ZoneInfo,
         foreground_seconds: int,
+        features: Features,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -187,6 +189,7 @@ class StartResource(Resource):
         self._waiter = waiter
         self._time_zone = time_zone
         self._foreground_seconds = foreground_seconds
+        self._features = features
         self._clock = clock
 
     async def on_post(self, req: Request, resp: Response) -> None:
@@ -197,6 +200,7 @@ class StartResource(Resource):
             idempotency_key=req.get_header("Idempotency-Key"),
             today=now.astimezone(self._time_zone).date(),
             caller=req.context.key_name or "",
+            features=self._features,
         )
         name = self._starter.choose_name(request, now)
         # Known to the log before it is stored: after a timeout, the name is how a person finds out whether it was.

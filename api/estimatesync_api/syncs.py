@@ -26,8 +26,9 @@ from estimatesync_api.core.representation import (
     to_request_body,
     to_sync_body,
 )
-from estimatesync_api.core.sync_request import require_redeliverable
+from estimatesync_api.core.sync_request import parse_redelivery, require_redeliverable
 from estimatesync_api.request import Request, Resource
+from estimatesync_api.start import read_body
 
 
 class SyncListResource(Resource):
@@ -90,10 +91,14 @@ class RedeliverResource(Resource):
         self._token = token
 
     async def on_post(self, req: Request, resp: Response, sync_id: str) -> None:
-        """Request a delivery; each request is one more."""
+        """Request a delivery, or of several those that the body names; each request is one more."""
         name = require_sync_name(sync_id)
-        require_redeliverable(require_found(await self._store.fetch(name), req))
+        body = await read_body(req)
+        found = require_found(await self._store.fetch(name), req)
+        require_redeliverable(found)
+        targets = parse_redelivery(body, found)
         token = f"{format_timestamp(self._clock())}-{self._token()}"
+        token = f"{token}/{','.join(targets)}" if targets else token
         sync = require_found(await self._store.request_redelivery(name, token, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(REDELIVERY_REQUESTED, sync)

@@ -128,6 +128,12 @@ ChangesOption = Annotated[
 ]
 
 
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option("--callback", metavar="NAME", help="A callback target by name; again for several."),
+]
+
+
 def show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
     """Show the version and exit."""
     if is_asked:
@@ -148,6 +154,7 @@ def start(
     to: ToOption = None,
     days: DaysOption = None,
     changes: ChangesOption = False,
+    callback: TargetOption = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
     idempotency_key: KeyOption = None,
@@ -167,6 +174,7 @@ def start(
         end_date=f"{to:{DAY_FORMAT}}" if to else None,
         mode=CHANGES if changes else None,
         days=days,
+        targets=tuple(callback or ()),
         idempotency_key=idempotency_key or secrets.token_hex(16),
     )
     with app_context.open_server() as server:
@@ -249,12 +257,18 @@ def cancel(context: typer.Context, *, sync_id: SyncArgument, output: OutputOptio
     app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)
 
 
-def redeliver(context: typer.Context, *, sync_id: SyncArgument, output: OutputOption = Output.TEXT) -> None:
-    """Send the callback of a finished sync again."""
+def redeliver(
+    context: typer.Context,
+    *,
+    sync_id: SyncArgument,
+    callback: TargetOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Send the callback of a finished sync again; of several, all or those of the targets that are named."""
     app_context = get_app_context(context, output)
     with app_context.open_server() as server:
         sync = find_sync(server, sync_id)
-        acted = server.redeliver(sync.sync_id)
+        acted = server.redeliver(sync.sync_id, callback or ())
     hint = f"estimatesync status {sync.sync_id}"
     app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)
 

@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from estimatesync_contract.spec import DEFAULT_TARGET, TARGET_NAME_PATTERN
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _URL_MAX_LENGTH: Final = 8192
 _URL_PATTERN: Final = re.compile(r"[!-\[\]-~]+")
@@ -73,6 +75,30 @@ _GLOBAL_IPV6_NETWORK: Final = IPv6Network("2000::/3")
 """All that IANA has given out as global unicast; the rest of IPv6 is special or unassigned."""
 
 _IPV4_MASK: Final = 0xFFFF_FFFF
+
+
+def split_targets(text: str) -> dict[str, str]:
+    """Read named targets, each `name=place`, separated by commas, blanks or line ends; the places stay unchecked.
+
+    Raises:
+        ValueError: Not such a list; the message completes `NAME …`, and holds no place.
+    """
+    targets: dict[str, str] = {}
+    for number, entry in enumerate(text.replace(",", " ").split(), start=1):
+        name, _, place = entry.partition("=")
+        if not place or not is_target_name(name):
+            raise ValueError(f"cannot be used: entry {number} is not like billing=https://hook.example.com/…")
+        if name in targets:
+            raise ValueError(f"cannot be used: {name} is there twice")
+        if name == DEFAULT_TARGET:
+            raise ValueError(f"cannot be used: {DEFAULT_TARGET} is the name of the webhook of all other syncs")
+        targets[name] = place
+    return targets
+
+
+def is_target_name(text: str) -> bool:
+    """Return whether a callback target may have this name."""
+    return re.fullmatch(TARGET_NAME_PATTERN, text) is not None
 
 
 class TargetRefusedError(ValueError):

@@ -30,7 +30,8 @@ ANNOTATION_REQUEST_DIGEST: Final = f"{GROUP}/request-digest"
 """On a sync that was posted: a digest of what was asked for, by which a repeated request is known."""
 
 ANNOTATION_REDELIVER: Final = f"{GROUP}/redeliver"
-"""On a finished sync: any value that was not there before has its callback sent again, under the same id."""
+"""On a finished sync: any value that was not there before has its callbacks sent again, under the same ids; with
+`/billing,crm` at its end, those of these targets."""
 
 ANNOTATION_TRACEPARENT: Final = f"{GROUP}/traceparent"
 """On a sync whose request was traced: the place of that request in its trace, as a W3C traceparent."""
@@ -60,9 +61,12 @@ def build_job_name(sync_uid: str) -> str:
     return f"estimatesync-{sync_uid}"
 
 
-def build_callback_id(sync_uid: str) -> str:
-    """Name the one callback a sync may ever have (the `webhook-id` of Standard Webhooks)."""
-    return f"msg_{sync_uid}"
+def build_callback_id(sync_uid: str, target: str | None = None) -> str:
+    """Name the one callback a sync may ever have for a target (the `webhook-id` of Standard Webhooks).
+
+    `target` is None for the webhook that is not named.
+    """
+    return f"msg_{sync_uid}_{target}" if target else f"msg_{sync_uid}"
 
 
 def build_sync_name(created_at: datetime, token: str) -> str:

@@ -20,6 +20,14 @@ MAX_PAGE_SIZE: Final = 1000
 MAX_CONCURRENCY: Final = 32
 MAX_TIMEOUT_SECONDS: Final = 604_800
 MAX_MAX_RETRIES: Final = 10
+MAX_CALLBACK_TARGETS: Final = 8
+"""Of one sync: each has its record in the status."""
+DEFAULT_TARGET: Final = "default"
+"""Names the webhook of every sync that names no target."""
+TARGET_NAME_MAX_LENGTH: Final = 32
+TARGET_NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"
+
+TargetName = Annotated[str, Meta(min_length=1, max_length=TARGET_NAME_MAX_LENGTH, pattern=TARGET_NAME_PATTERN)]
 
 PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE)]
 Concurrency = Annotated[int, Meta(ge=1, le=MAX_CONCURRENCY)]
@@ -90,6 +98,14 @@ class CallbackSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
             description="Holds the webhook's URL; the operator's own URL when absent. Must be allowed by the operator."
         ),
     ] = None
+    targets: Annotated[
+        tuple[TargetName, ...],
+        Meta(
+            max_length=MAX_CALLBACK_TARGETS,
+            description="Names of the webhooks that get the outcome, as the operator knows them; the default one when"
+            " absent, which is named default.",
+        ),
+    ] = ()
 
 
 class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

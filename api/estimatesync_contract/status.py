@@ -8,7 +8,13 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
-from estimatesync_contract.spec import DateRange, Mode, Options
+from estimatesync_contract.spec import (
+    MAX_CALLBACK_TARGETS,
+    TARGET_NAME_MAX_LENGTH,
+    DateRange,
+    Mode,
+    Options,
+)
 
 MESSAGE_MAX_LENGTH: Final = 1024
 """Also the longest message that an Event may carry."""
@@ -50,7 +56,7 @@ class Phase(StrEnum):
 
 
 class CallbackState(StrEnum):
-    """Where the one callback of a sync is. Delivered, Failed and Disabled are final."""
+    """Where a callback of a sync is. Delivered, Failed and Disabled are final."""
 
     PENDING = "Pending"
     RETRYING = "Retrying"
@@ -62,6 +68,15 @@ class CallbackState(StrEnum):
     def is_final(self) -> bool:
         """True when no further attempt will be made."""
         return self in {CallbackState.DELIVERED, CallbackState.FAILED, CallbackState.DISABLED}
+
+
+_WORST_FIRST: Final = (
+    CallbackState.FAILED,
+    CallbackState.RETRYING,
+    CallbackState.PENDING,
+    CallbackState.DISABLED,
+    CallbackState.DELIVERED,
+)
 
 
 class ConditionType(StrEnum):
@@ -155,6 +170,12 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     """The delivery record. `id` and `environment` are fixed before the first attempt, so every attempt is the same."""
 
     state: Annotated[CallbackState, Meta(description="Delivered, Failed and Disabled are final.")]
+    target: (
+        Annotated[
+            str, Meta(max_length=TARGET_NAME_MAX_LENGTH, description="The webhook's name; absent for one without.")
+        ]
+        | None
+    ) = None
     id: Annotated[str, Meta(max_length=128, description="The header webhook-id of every attempt.")] | None = None
     environment: Annotated[str, Meta(max_length=64, description="Sent along with every attempt.")] | None = None
     attempts: Annotated[Count, Meta(description="Attempts made so far.")] = 0
@@ -216,7 +237,13 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     unshown: Annotated[
         UnshownFields | None, Meta(description="What Attic Tech does not show; absent when that is nothing.")
     ] = None
-    callback: Annotated[CallbackStatus | None, Meta(description="The delivery of the callback that is owed.")] = None
+    callback: Annotated[
+        CallbackStatus | None, Meta(description="The delivery of the callback that is owed; of several, the first.")
+    ] = None
+    callbacks: Annotated[
+        tuple[CallbackStatus, ...],
+        Meta(max_length=MAX_CALLBACK_TARGETS, description="All deliveries, where targets were named."),
+    ] = ()
     log: Annotated[
         tuple[Annotated[str, Meta(max_length=KEPT_LINE_MAX_LENGTH)], ...],
         Meta(max_length=KEPT_LOG_LINES, description="The end of its log, if its pod had to be removed."),
@@ -252,9 +279,34 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         return next(since, None)
 
     @property
+    def deliveries(self) -> tuple[CallbackStatus, ...]:
+        """The record of each callback, in the order of their targets; empty until the sync has ended."""
+        return self.callbacks or ((self.callback,) if self.callback else ())
+
+    @property
+    def next_delivery(self) -> CallbackStatus | None:
+        """The callback whose next attempt is due first; None when none is owed (any more)."""
+        owed = (each for each in self.deliveries if not each.state.is_final)
+        return min(owed, key=lambda each: (each.next_attempt_time is not None, each.next_attempt_time), default=None)
+
+    @property
     def owes_callback(self) -> bool:
-        """True while another attempt to deliver the callback is to be made."""
-        return self.callback is not None and not self.callback.state.is_final
+        """True while another attempt to deliver a callback is to be made."""
+        return self.next_delivery is not None
+
+    @property
+    def worst_delivery(self) -> CallbackStatus | None:
+        """The callback that stands for all: one that was given up before one under way, and delivered only if all are.
+
+        None until the sync has ended.
+        """
+        return min(self.deliveries, key=lambda each: _WORST_FIRST.index(each.state), default=None)
+
+
+def build_delivery_fields(deliveries: tuple[CallbackStatus, ...]) -> dict[str, object]:
+    """Build the two fields of a status that record deliveries; the first stands in both where targets are named."""
+    is_named = any(each.target for each in deliveries)
+    return {"callback": deliveries[0] if deliveries else None, "callbacks": deliveries if is_named else ()}
 
 
 def build_progress(*, page: int, total_pages: int, fetched: int) -> Progress:

@@ -74,8 +74,10 @@ class OperatorMetrics:
     def record_change(self, before: EstimateSync, after: EstimateSyncStatus) -> None:
         if after.phase != before.status.phase:
             self._record_phase(before, after)
-        if after.callback is not None and _has_attempt(before.status.callback, after.callback):
-            self._attempts.labels(after.callback.state.lower()).inc()
+        known = {each.target: each for each in before.status.deliveries}
+        for delivery in after.deliveries:
+            if _has_attempt(known.get(delivery.target), delivery):
+                self._attempts.labels(delivery.state.lower()).inc()
 
     def record_pass(self, outcome: str, seconds: float) -> None:
         self._passes.labels(outcome).inc()

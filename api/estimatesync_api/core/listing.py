@@ -68,13 +68,18 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     days: DateRange
     mode: Mode = Mode.WHOLE
+    targets: frozenset[str] = frozenset()
+    """Where the outcome goes, by name; the default webhook when empty."""
 
 
 def find_work(sync: EstimateSync) -> Work | None:
     """Find for which work this sync answers a request without an idempotency key; None for none."""
     spec = sync.spec
-    may_be_joined = not (find_phase(sync).is_final or spec.cancel or spec.suspend) and spec.callback == CallbackSpec()
-    return Work(days=spec.date_range, mode=spec.mode or Mode.WHOLE) if may_be_joined and spec.date_range else None
+    targets = spec.callback.targets
+    is_usual = spec.callback == CallbackSpec(targets=targets)
+    if find_phase(sync).is_final or spec.cancel or spec.suspend or not is_usual or spec.date_range is None:
+        return None
+    return Work(days=spec.date_range, mode=spec.mode or Mode.WHOLE, targets=frozenset(targets))
 
 
 def build_page(found: Sequence[EstimateSync], limit: int) -> SyncPage:

@@ -57,8 +57,8 @@ class SyncStore(Protocol):
     async def find_active(self, work: Work) -> str | None:
         """Name the newest sync of exactly this work that a request without an idempotency key may join: a hint.
 
-        It has not ended, is neither to be cancelled nor suspended, and its callback goes where they all go. One that
-        was stored within the last moment by another process may be missing.
+        It has not ended, and is neither to be cancelled nor suspended. One that was stored within the last moment by
+        another process may be missing.
 
         Raises:
             StoreUnavailableError: The store cannot answer now.
@@ -90,7 +90,9 @@ class SyncStore(Protocol):
         ...
 
     async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
-        """Ask for a finished sync's callback to be sent again; a new `token` is a new request.
+        """Ask for a finished sync's callbacks to be sent again; a new `token` is a new request.
+
+        `/` and names of targets at its end ask for these alone.
 
         Raises:
             StoreUnavailableError: The store cannot take it now.

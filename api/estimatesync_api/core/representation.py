@@ -78,6 +78,10 @@ class RequestBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         ),
     ] = None
     days: Days = None
+    callback: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(description="Where the outcome goes: the name of a callback target, or several.", examples=["billing"]),
+    ] = None
 
 
 class Answered(Body, frozen=True, kw_only=True):
@@ -179,6 +183,7 @@ class UnshownBody(Body, frozen=True, kw_only=True):
 class CallbackBody(Body, frozen=True, kw_only=True):
     """Whether the outcome has reached the webhook."""
 
+    target: Annotated[str, Meta(description="Its name; absent for one without.")] | UnsetType = UNSET
     state: Annotated[str, Meta(extra_json_schema={"enum": list(CALLBACK_STATES)})]
     attempts: Count
     last_attempt_at: Instant | None
@@ -197,11 +202,14 @@ class SyncState(Body, frozen=True, kw_only=True):
     date_range: RangeBody | None
     progress: ProgressBody | None
     results: ResultsBody | None
-    callback: CallbackBody | None
+    callback: Annotated[CallbackBody | None, Meta(description="Of several, the first.")]
     created_at: Instant | None
     started_at: Instant | None
     completed_at: Instant | None
     duration_seconds: Count | None
+    callbacks: (
+        Annotated[list[CallbackBody], Meta(description="All; only there where targets were named.")] | UnsetType
+    ) = UNSET
     unshown: Annotated[UnshownBody, Meta(description="Absent when that is nothing.")] | UnsetType = UNSET
     mode: (
         Annotated[
@@ -340,6 +348,7 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         started_at=_format_optional_time(status.start_time),
         completed_at=_format_optional_time(status.completion_time),
         duration_seconds=status.duration_seconds,
+        callbacks=[_to_callback_body(each) for each in status.callbacks] or UNSET,
         unshown=_to_unshown_body(status.unshown),
         mode=_find_mode(sync),
         started_by=sync.metadata.annotations.get(ANNOTATION_STARTED_BY, UNSET),
@@ -370,6 +379,7 @@ def _to_results_body(results: Results | None) -> ResultsBody | None:
 
 def _to_callback_body(callback: CallbackStatus) -> CallbackBody:
     return CallbackBody(
+        target=callback.target or UNSET,
         state=callback.state.lower(),
         attempts=callback.attempts,
         last_attempt_at=_format_optional_time(callback.last_attempt_time),

@@ -20,7 +20,15 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_STARTED_BY, ANNOTATION_TRACEPARENT
-from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode, compute_default_range
+from estimatesync_contract.spec import (
+    DEFAULT_TARGET,
+    MAX_CALLBACK_TARGETS,
+    CallbackSpec,
+    DateRange,
+    EstimateSyncSpec,
+    Mode,
+    compute_default_range,
+)
 from estimatesync_contract.status import CallbackState
 from estimatesync_tracing.context import TraceContext, format_traceparent
 
@@ -35,6 +43,7 @@ _END_NAMES: Final = ("endDate", "end_date")
 _DAYS: Final = "days"
 _KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
 _MODE: Final = "mode"
+_CALLBACK: Final = "callback"
 _MODES: Final = {mode.lower(): mode for mode in Mode}
 _SHOWN_LENGTH: Final = 40
 _BACKGROUND: Final = "background"
@@ -53,6 +62,16 @@ _NOT_GZIP: Final = "The body is not whole gzip, though Content-Encoding says so.
 _PRINTABLE: Final = re.compile(r"[ -~]+")
 
 
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment has switched on for requests."""
+
+    targets: tuple[str, ...] = ()
+    """Names of callback targets."""
+
+
+NO_FEATURES: Final = Features()
+
+
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the caller wants, with defaults filled in."""
 
@@ -67,13 +86,15 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What of the query was not understood, and what is done instead."""
     idempotency_key: str | None = None
     mode: Mode = Mode.WHOLE
+    targets: tuple[str, ...] = ()
+    """Where the outcome goes, by name; the default webhook when empty."""
     caller: str = ""
     """Who asks: the name of an API key, or of a schedule."""
 
     @property
     def work(self) -> Work:
         """What is to be done."""
-        return Work(days=self.date_range, mode=self.mode)
+        return Work(days=self.date_range, mode=self.mode, targets=frozenset(self.targets))
 
 
 def unpack_body(body: bytes, encoding: str, *, most: int) -> bytes:
@@ -104,19 +125,26 @@ def unpack_body(body: bytes, encoding: str, *, most: int) -> bytes:
 
 
 def parse_sync_request(
-    *, query: Mapping[str, str | list[str]], body: bytes, idempotency_key: str | None, today: date, caller: str = ""
+    *,
+    query: Mapping[str, str | list[str]],
+    body: bytes,
+    idempotency_key: str | None,
+    today: date,
+    caller: str = "",
+    features: Features = NO_FEATURES,
 ) -> SyncRequest:
     """Read a request.
 
     Args:
         query: The parameters; the sync runs in the background unless `background` is exactly `false`. What is not
             understood becomes a warning.
-        body: JSON object with startDate and endDate (or start_date, end_date), and mode, each optional; a blank body
-            has none.
+        body: JSON object with startDate and endDate (or start_date, end_date), days, mode and callback, each optional;
+            a blank body has none.
         idempotency_key: The header's value, bare or quoted.
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
             before the end.
         caller: Who asks.
+        features: What is switched on.
 
     Raises:
         ApiError: Not JSON, or not valid; every fault is named.
@@ -124,13 +152,14 @@ def parse_sync_request(
     fields = _parse_body(body)
     faults = [f"{name}: put it into the JSON body, not into the query" for name in _find_misplaced(query)]
     faults += [
-        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate, days and mode"
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate, days, mode and callback"
         for name in fields
         if name not in _KNOWN_NAMES
     ]
     start = _parse_day(fields, _START_NAMES, faults)
     end = _parse_day(fields, _END_NAMES, faults)
     mode = _parse_mode(fields, faults)
+    targets = _parse_targets(fields, features.targets, faults)
     days = _parse_days(fields, start, faults)
     key = _parse_idempotency_key(idempotency_key, faults)
     date_range = _parse_range(start, end, days, today, faults)
@@ -145,13 +174,15 @@ def parse_sync_request(
         warnings=_find_warnings(query),
         idempotency_key=key,
         mode=mode,
+        targets=targets,
         caller=caller,
     )
 
 
 def _find_misplaced(query: Mapping[str, str | list[str]]) -> list[str]:
-    """Find what was meant for the body. A mode that is none of ours is somebody else's, and was always ignored."""
-    return [name for name in _KNOWN_NAMES if name in query and (name != _MODE or str(query[name]) in _MODES)]
+    """Find what was meant for the body. What has a common name may be somebody else's, and was always ignored."""
+    names = [name for name in _KNOWN_NAMES if name != _CALLBACK and name in query]
+    return [name for name in names if name != _MODE or str(query[name]) in _MODES]
 
 
 def _find_warnings(query: Mapping[str, str | list[str]]) -> tuple[str, ...]:
@@ -221,6 +252,28 @@ def _parse_mode(fields: dict[str, Any], faults: list[str]) -> Mode:
     return mode or Mode.WHOLE
 
 
+def _parse_targets(fields: dict[str, Any], known: tuple[str, ...], faults: list[str]) -> tuple[str, ...]:
+    """The default webhook alone is what a request without targets means as well."""
+    targets = parse_target_names(fields, faults)
+    exist = (DEFAULT_TARGET, *known)
+    if unknown := [name for name in targets if name not in exist]:
+        faults.append(f"{_CALLBACK}: {_show(unknown[0])} is not one of the targets here: {', '.join(exist)}")
+    if len(targets) > MAX_CALLBACK_TARGETS:
+        faults.append(f"{_CALLBACK}: send at most {MAX_CALLBACK_TARGETS} names")
+    return () if targets == (DEFAULT_TARGET,) else targets
+
+
+def parse_target_names(fields: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
+    """Read `callback`, one name or a list of names, each once; what else it is becomes a fault."""
+    value = fields.get(_CALLBACK)
+    given = value if isinstance(value, list) else [] if _is_blank(value) else [value]
+    names = [name.strip() for name in given if isinstance(name, str)]
+    if len(names) < len(given):
+        faults.append(f"{_CALLBACK}: send the name of a target, or a list of names")
+        return ()
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def _is_blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
@@ -284,7 +337,8 @@ def compute_request_digest(request: SyncRequest) -> str:
     """Digest what was asked for. How the caller wants to be answered is not part of it, nor are defaults."""
     chosen = [] if request.mode is Mode.WHOLE else [request.mode]
     begin = [] if request.asked_days is None else [request.asked_days]
-    asked = msgspec.json.encode([request.asked_start, request.asked_end, *chosen, *begin])
+    goes = [sorted(request.targets)] if request.targets else []
+    asked = msgspec.json.encode([request.asked_start, request.asked_end, *chosen, *begin, *goes])
     return hashlib.sha256(asked).hexdigest()
 
 
@@ -297,7 +351,11 @@ def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None =
     known |= {ANNOTATION_STARTED_BY: request.caller} if request.caller else {}
     return EstimateSync(
         metadata=Metadata(name=name, annotations={ANNOTATION_REQUEST_DIGEST: compute_request_digest(request), **known}),
-        spec=EstimateSyncSpec(date_range=request.date_range, mode=None if request.mode is Mode.WHOLE else request.mode),
+        spec=EstimateSyncSpec(
+            date_range=request.date_range,
+            mode=None if request.mode is Mode.WHOLE else request.mode,
+            callback=CallbackSpec(targets=request.targets),
+        ),
     )
 
 
@@ -311,10 +369,11 @@ def require_same_request(stored: EstimateSync, request: SyncRequest) -> None:
         return
     before = _describe(stored.spec.date_range, stored.spec.mode or Mode.WHOLE)
     is_other_mode = request.mode is not (stored.spec.mode or Mode.WHOLE)
+    is_same = stored.spec.date_range == request.date_range or is_other_mode
     raise ApiError(
         Problem.KEY_REUSED,
         f"This Idempotency-Key was used for sync {stored.name} ({before}), and this request asks for "
-        f"{'something else' if is_other_mode else 'other dates'} ({_describe(request.date_range, request.mode)}); "
+        f"{'something else' if is_same else 'other dates'} ({_describe(request.date_range, request.mode)}); "
         "use a new key for a new sync.",
     )
 
@@ -332,6 +391,23 @@ def require_redeliverable(sync: EstimateSync) -> None:
     """
     if not sync.is_finished:
         raise ApiError(Problem.NOT_FINISHED)
-    callback = sync.status.callback
-    if not sync.spec.callback.enabled or callback is None or callback.state is CallbackState.DISABLED:
+    is_sent = any(each.state is not CallbackState.DISABLED for each in sync.status.deliveries)
+    if not sync.spec.callback.enabled or not is_sent:
         raise ApiError(Problem.NO_CALLBACK)
+
+
+def parse_redelivery(body: bytes, sync: EstimateSync) -> tuple[str, ...]:
+    """Read which callbacks of a finished sync to send again: the names of their targets, empty for all.
+
+    Raises:
+        ApiError: There is no such callback, or the body is not valid.
+    """
+    fields = _parse_body(body)
+    faults = [f"{name[:_SHOWN_LENGTH]}: unknown field; known is {_CALLBACK}" for name in fields if name != _CALLBACK]
+    targets = parse_target_names(fields, faults)
+    exist = tuple(each.target or DEFAULT_TARGET for each in sync.status.deliveries)
+    if unknown := [name for name in targets if name not in exist]:
+        faults.append(f"{_CALLBACK}: {_show(unknown[0])} is not a target of this sync: {', '.join(exist)}")
+    if faults:
+        raise ApiError(Problem.INVALID_REQUEST, *faults)
+    return targets

@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -68,7 +68,7 @@ class HttpApi:
     def start(self, query: StartQuery) -> Started:
         """The idempotency key makes every retry of the request find the sync of the first one."""
         days = {"startDate": query.start_date, "endDate": query.end_date, "days": query.days}
-        asked = {**days, "mode": query.mode}
+        asked = {**days, "mode": query.mode, "callback": list(query.targets) or None}
         body = {name: value for name, value in asked.items() if value is not None}
         headers = {"Idempotency-Key": query.idempotency_key}
         return parse_started(self._request("POST", START_PATH, json=body, headers=headers))
@@ -104,8 +104,9 @@ class HttpApi:
     def cancel(self, sync_id: str) -> Acted:
         return parse_acted(self._request("POST", f"{_build_path(sync_id)}/cancel"))
 
-    def redeliver(self, sync_id: str) -> Acted:
-        return parse_acted(self._request("POST", f"{_build_path(sync_id)}/redeliver"))
+    def redeliver(self, sync_id: str, targets: Sequence[str] = ()) -> Acted:
+        body = {"callback": list(targets)} if targets else None
+        return parse_acted(self._request("POST", f"{_build_path(sync_id)}/redeliver", json=body))
 
     def _request(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
         response = self._send_patiently(method, path, patience=patience, **options)

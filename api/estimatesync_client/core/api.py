@@ -4,7 +4,7 @@ Unlike the API's own types, responses are lenient: a newer server may send more 
 this version does not know stay in `document`, the response as it came, for `--output json`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -32,6 +32,8 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
     days: int | None = None
     """So many days before the end, instead of a start."""
     mode: str | None = None
+    targets: tuple[str, ...] = ()
+    """Where the outcome goes, by name."""
     idempotency_key: str
 
 
@@ -84,6 +86,7 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """How far the delivery of the callback is."""
 
     state: str
+    target: str = ""
     attempts: int = 0
     last_attempt_at: datetime | None = None
     next_attempt_at: datetime | None = None
@@ -107,6 +110,8 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     cancelled_by: str | None = None
     redelivered_by: str | None = None
     callback: Callback | None = None
+    callbacks: tuple[Callback, ...] = ()
+    """All, where targets were named."""
     created_at: datetime | None = None
     started_at: datetime | None = None
     completed_at: datetime | None = None
@@ -117,6 +122,11 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     def is_finished(self) -> bool:
         """True when the outcome will never change again."""
         return self.status in _FINAL
+
+    @property
+    def deliveries(self) -> tuple[Callback, ...]:
+        """Each callback, as far as there is one yet."""
+        return self.callbacks or ((self.callback,) if self.callback else ())
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +218,6 @@ class Server(Protocol):
         """Request that a sync stops."""
         ...
 
-    def redeliver(self, sync_id: str) -> Acted:
-        """Request that the callback of a finished sync is sent again."""
+    def redeliver(self, sync_id: str, targets: Sequence[str] = ()) -> Acted:
+        """Request that the callbacks of a finished sync are sent again: all, or those of these targets."""
         ...

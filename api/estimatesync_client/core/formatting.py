@@ -69,7 +69,7 @@ def format_row(sync: Sync, now: datetime) -> tuple[str, ...]:
         sync.progress.text if sync.progress else "-",
         str(results.new_estimates) if results else "-",
         str(results.updated_estimates) if results else "-",
-        _CALLBACK_SIGNS.get(sync.callback.state, "?") if sync.callback else "-",
+        "".join(_CALLBACK_SIGNS.get(each.state, "?") for each in sync.deliveries) or "-",
         format_age(sync.created_at, now),
     )
 
@@ -102,7 +102,7 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
         ),
         ("Started", format_moment(sync.started_at) if sync.started_at else ""),
         ("Ended", _format_end(sync)),
-        ("Callback", _format_callback(sync.callback, now) if sync.callback else ""),
+        *((f"Callback {each.target}".rstrip(), _format_callback(each, now)) for each in sync.deliveries),
     )
     return tuple((name, text) for name, text in fields if text)
 

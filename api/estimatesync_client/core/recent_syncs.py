@@ -61,8 +61,8 @@ def decide_database(syncs: Iterable[Sync], now: datetime) -> Finding:
 def decide_callback(syncs: Iterable[Sync], now: datetime) -> Finding:
     """Decide by the newest sync whose callback was tried, or is disabled; newest first."""
     for sync in syncs:
-        if sync.callback and sync.callback.state != "pending":
-            return _decide_delivery(sync, sync.callback, now)
+        if tried := [each for each in sync.deliveries if each.state != "pending"]:
+            return _decide_delivery(sync, min(tried, key=lambda each: each.state == "delivered"), now)
     return build_finding(Check.CALLBACK, Diagnosis.NO_EVIDENCE)
 
 

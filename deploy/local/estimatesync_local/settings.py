@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import estimatesync_api.settings
+import estimatesync_operator.callback.settings
 import msgspec
 from dotenv import dotenv_values
 from estimatesync_api.core.access import KEY_MIN_LENGTH
 from estimatesync_api.settings import (
+    CALLBACK_TARGET_NAMES,
     KEY_FILES,
     KEY_SETTINGS,
     REQUEST_SETTINGS,
@@ -48,6 +50,7 @@ from estimatesync_contract.settings import (
 from estimatesync_operator.callback.settings import (
     ALLOWED_SECRETS,
     CALLBACK_SETTINGS,
+    TARGETS,
     CallbackSettings,
     read_callback_settings,
 )
@@ -96,6 +99,11 @@ API_KEYS: Final = msgspec.structs.replace(
     meaning=f"{estimatesync_api.settings.API_KEYS.meaning}. Without any, one is generated and kept in "
     "LOCAL_DIRECTORY/api-key",
 )
+CALLBACK_TARGETS: Final = msgspec.structs.replace(
+    estimatesync_operator.callback.settings.TARGETS,
+    meaning="Further webhooks by name, which a request may name as `callback`: `billing=https://…`, separated by "
+    "commas",
+)
 RETRY_SECONDS: Final = IntegerSetting(
     name="RETRY_SECONDS",
     meaning="Time before a failed run is repeated; doubles with each failure, up to 6 minutes",
@@ -122,7 +130,9 @@ LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
     "Database": (DATABASE_URL, DATABASE_SCHEMA, DATABASE_WAIT_SECONDS),
     "API": (BIND, *_KEY_SETTINGS, *REQUEST_SETTINGS, WEB_CONCURRENCY),
     # Syncs of one machine cannot name a Secret, so there is none to allow.
-    "Callback": tuple(each for each in CALLBACK_SETTINGS if each is not ALLOWED_SECRETS),
+    "Callback": tuple(
+        CALLBACK_TARGETS if each is TARGETS else each for each in CALLBACK_SETTINGS if each is not ALLOWED_SECRETS
+    ),
     "Syncs": (
         *(*RECONCILER_SETTINGS, RETRY_SECONDS, SCHEDULES),
         *(
@@ -237,16 +247,17 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
         SettingsError: Something is missing or wrong; all of it is in the message.
     """
     reader = SettingsReader(environment, only=SETTING_NAMES, faults=faults)
+    callback = read_callback_settings(reader)
     settings = Settings(
         directory=current_directory / reader.read(LOCAL_DIRECTORY),
         address=reader.read(BIND),
         database_url=reader.read(DATABASE_URL) or None,
-        api=_read_api_settings(reader, current_directory),
+        api=_read_api_settings(reader, current_directory, targets=callback.targets),
         workers=reader.read(WEB_CONCURRENCY),
         retry_delay=timedelta(seconds=reader.read(RETRY_SECONDS)),
         schedules=reader.read(SCHEDULES),
         reconciler=read_reconciler_settings(reader),
-        callback=read_callback_settings(reader),
+        callback=callback,
         tracing=read_tracing_settings(reader),
         program_environment=_read_program_environment(reader),
         machine_environment={name: environment[name] for name in PASSED_ON if environment.get(name)},
@@ -259,10 +270,14 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
     return settings
 
 
-def _read_api_settings(reader: SettingsReader, current_directory: Path) -> dict[str, str]:
+def _read_api_settings(
+    reader: SettingsReader, current_directory: Path, *, targets: Mapping[str, str]
+) -> dict[str, str]:
     own = {each.name: text for each in (*_KEY_SETTINGS, *REQUEST_SETTINGS) if (text := reader.read_text(each))}
     # The API has another working directory.
     own |= {each.name: str(current_directory / own[each.name]) for each in KEY_FILES if each.name in own}
+    # It knows the names of the targets, and not where they are.
+    own |= {CALLBACK_TARGET_NAMES.name: ",".join(targets)} if targets else {}
     try:
         estimatesync_api.settings.parse_settings({**({} if _has_keys(own) else _PLACEHOLDER_KEY), **own})
     except SettingsError as error:

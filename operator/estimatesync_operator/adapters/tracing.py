@@ -143,15 +143,17 @@ class TracedCallbacks:
     async def has_target(self, sync: EstimateSync) -> bool:
         return await self._sender.has_target(sync)
 
-    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
-        number = 1 + (sync.status.callback.attempts if sync.status.callback else 0)
+    async def send(
+        self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
+    ) -> CallbackAttempt:
+        number = 1 + sum(each.attempts for each in sync.status.deliveries if each.target == target)
         with self._tracer.span(
             SpanName.CALLBACK,
             kind=SpanKind.CLIENT,
             parent=build_span_context(sync, SpanName.SYNC, sample=self._tracer.samples),
             attributes={Attribute.SYNC_ID: sync.name, Attribute.ATTEMPT: number},
         ) as span:
-            attempt = await self._sender.send(sync, body=body, callback_id=callback_id, now=now)
+            attempt = await self._sender.send(sync, body=body, callback_id=callback_id, now=now, target=target)
             if attempt.status_code is not None:
                 span.note({Attribute.STATUS: attempt.status_code})
             if attempt.status_code not in _SUCCESS_CODES:

@@ -73,7 +73,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
         date_range=_build_date_range(status),
         performance=_build_performance(status.duration_seconds or 0),
         error=error,
-        environment=status.callback.environment if status.callback else None,
+        environment=next((each.environment for each in status.deliveries if each.environment), None),
         sync_id=sync.name,
         mode=_build_mode(sync) if sync.spec.mode is Mode.CHANGES else msgspec.UNSET,
     )

@@ -1,4 +1,4 @@
-"""Delivers the callback of a finished sync: one attempt, recorded once.
+"""Delivers the callbacks of a finished sync: one attempt at a time, recorded once.
 
 The reconciler calls it when an attempt is due. An attempt that could not be recorded is not made again: it is recorded
 as soon as writing works.
@@ -51,9 +51,9 @@ class Delivery:
             StaleSyncError: The status has moved on meanwhile.
             BackendUnavailableError: The attempt could not be recorded; call again.
         """
-        callback = sync.status.callback
+        callback = sync.status.next_delivery
         if callback is None:
-            raise ValueError("a sync that owes a callback has a delivery record")
+            raise ValueError("there is no callback to deliver")
         delivery = await self._attempt(sync, callback, self._clock.now())
         async with nullcontext() if delivery.state is CallbackState.DELIVERED else self._failures:
             recorded = await self._record(sync, delivery)
@@ -65,7 +65,7 @@ class Delivery:
         if before == callback:
             return delivery
         attempt = await self._callbacks.send(
-            sync, body=build_callback_body(sync), callback_id=callback.id or "", now=now
+            sync, body=build_callback_body(sync), callback_id=callback.id or "", now=now, target=callback.target
         )
         delivery = compute_callback_status(callback, attempt, now=self._clock.now(), jitter=self._jitter())
         self._unrecorded[sync.name] = callback, delivery

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from estimatesync_contract.callback_url import split_targets
 from estimatesync_contract.settings import SettingsReader
 
 from estimatesync_operator.callback.settings import (
     CALLBACK_FILES,
     MAKE_API_KEY,
     SIGNING_SECRETS,
+    TARGETS,
     CallbackSettings,
     read_callback_settings,
 )
@@ -34,7 +36,8 @@ def read_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]
         for file, _ in named
         if environ.get(file.content.name, "").strip()
     ]
-    filled = {}
+    filled, missing = _read_target_files(environ)
+    faults += missing
     for file, path in named:
         text, fault = _read_text(path, must_say=file.is_content_required)
         if fault:
@@ -42,6 +45,28 @@ def read_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]
         elif text.strip():
             filled[file.content.name] = text
     return {**environ, **filled} if filled else environ, faults
+
+
+def _read_target_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Put URLs in the place of the files that the named targets are in; what cannot be read sets nothing."""
+    files = _find_target_files(environ)
+    if not files:
+        return {}, []
+    targets, faults = split_targets(environ[TARGETS.name]), []
+    for name, path in files.items():
+        text, fault = _read_text(path, must_say=True)
+        targets[name] = text.strip()
+        if fault:
+            faults.append(f"{TARGETS.name} must name a readable file for {name}: {path}: {fault}")
+    return {TARGETS.name: " ".join(f"{name}={url}" for name, url in targets.items() if url)}, faults
+
+
+def _find_target_files(environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        targets = split_targets(environ.get(TARGETS.name, ""))
+    except ValueError:
+        return {}
+    return {name: place for name, place in targets.items() if place.startswith("/")}
 
 
 def _read_text(path: str, *, must_say: bool) -> tuple[str, str]:
@@ -72,7 +97,8 @@ class CallbackFiles:
         self._settings = settings
         self._monotonic = monotonic
         self._checked_at = monotonic()
-        self._paths = tuple(Path(path) for file in CALLBACK_FILES if (path := environ.get(file.name, "").strip()))
+        own = (path for file in CALLBACK_FILES if (path := environ.get(file.name, "").strip()))
+        self._paths = tuple(Path(path) for path in (*own, *_find_target_files(environ).values()))
         self._identities = self._identify()
 
     def read(self) -> CallbackSettings:

@@ -33,9 +33,10 @@ from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_operator.callback.addresses import AddressMemory, compute_connect_seconds
-from estimatesync_operator.callback.settings import ALLOWED_SECRETS, CallbackSettings
+from estimatesync_operator.callback.settings import ALLOWED_SECRETS, TARGETS, CallbackSettings
 from estimatesync_operator.callback.signature import build_callback_headers
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt
+from estimatesync_operator.core.retention import is_named
 
 TraceHeaders = Callable[[], Mapping[str, str]]
 """Builds the headers that name the trace a request is part of."""
@@ -118,15 +119,18 @@ class HttpCallbackSender:
         """Return whether a URL is configured. One named by a sync counts even if it cannot be read: that is a fault."""
         return sync.spec.callback.url_secret_ref is not None or self._read_settings().default_url is not None
 
-    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+    async def send(
+        self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
+    ) -> CallbackAttempt:
         """Make one attempt: a POST of exactly these bytes. Never raises."""
         settings = self._read_settings()
         try:
-            target = parse_target(await self._read_url(sync, settings), allow_insecure=settings.allow_insecure)
+            url = await self._read_url(sync, settings, target)
+            place = parse_target(url, allow_insecure=settings.allow_insecure)
             post = _Post(
                 settings=settings,
-                target=target,
-                headers=self._build_headers(target, settings, callback_id=callback_id, now=now, body=body),
+                target=place,
+                headers=self._build_headers(place, settings, callback_id=callback_id, now=now, body=body),
                 body=body,
                 deadline=asyncio.get_running_loop().time() + settings.total_seconds,
             )
@@ -138,7 +142,11 @@ class HttpCallbackSender:
         except Exception as error:  # noqa: BLE001 - a delivery that breaks the reconciler would stop every sync
             return CallbackAttempt(error=f"the callback could not be sent: unexpected {type(error).__name__}")
 
-    async def _read_url(self, sync: EstimateSync, settings: CallbackSettings) -> str:
+    async def _read_url(self, sync: EstimateSync, settings: CallbackSettings, target: str | None) -> str:
+        if target is not None and is_named(target):
+            return settings.targets.get(target) or _refuse(
+                f"no callback target is named {target}; add it to {TARGETS.name}"
+            )
         ref = sync.spec.callback.url_secret_ref
         if ref is None:
             return settings.default_url or _refuse(f"no callback URL is configured; set {CALLBACK_URL.name}")

@@ -1,10 +1,11 @@
 """The callback's settings: the table by which they are read when the operator starts, and the values they become."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from estimatesync_contract.callback_url import TargetRefusedError, parse_target
+from estimatesync_contract.callback_url import TargetRefusedError, parse_target, split_targets
 from estimatesync_contract.settings import (
     CALLBACK_ALLOW_HTTP,
     CALLBACK_ALLOW_PRIVATE_TARGETS,
@@ -57,6 +58,13 @@ MAKE_API_KEY: Final = TextSetting(
     pattern="[ -~]*",
     rule="cannot be used: it must be one line of printable ASCII characters",
 )
+TARGETS: Final = ParsedSetting[Mapping[str, str]](
+    name="CALLBACK_TARGETS",
+    meaning="Further webhooks by name, which a request may name as `callback`: `billing=https://…`, separated by "
+    "commas; in the place of a URL, the path of a file with it, which is read again when it changes",
+    is_secret=True,
+    parser=split_targets,
+)
 ALLOWED_SECRETS: Final = ParsedSetting[frozenset[str]](
     name="CALLBACK_ALLOWED_SECRETS",
     meaning="Names of the Secrets that a sync may take its own URL from (`spec.callback.urlSecretRef`), "
@@ -95,7 +103,7 @@ CALLBACK_FILES: Final = (
 )
 CALLBACK_SETTINGS: Final = (
     *(CALLBACK_URL, SIGNING_SECRETS, MAKE_API_KEY),
-    *(CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
+    *(TARGETS, CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
 )
 
 
@@ -105,6 +113,8 @@ class CallbackSettings:
 
     default_url: str | None = field(default=None, repr=False)
     """The webhook of every sync that names none; None: such syncs have no callback."""
+    targets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Further webhooks by name."""
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """One signature each; several while secrets are rotated."""
     make_api_key: str | None = field(default=None, repr=False)
@@ -127,6 +137,7 @@ def read_callback_settings(reader: SettingsReader) -> CallbackSettings:
     allow_insecure = reader.read(CALLBACK_ALLOW_HTTP)
     return CallbackSettings(
         default_url=_read_url(reader, allow_insecure=allow_insecure),
+        targets=_read_targets(reader, allow_insecure=allow_insecure),
         signing_keys=reader.read(SIGNING_SECRETS),
         make_api_key=reader.read(MAKE_API_KEY) or None,
         allow_insecure=allow_insecure,
@@ -142,3 +153,13 @@ def _read_url(reader: SettingsReader, *, allow_insecure: bool) -> str | None:
     except TargetRefusedError as error:
         reader.faults.append(f"{CALLBACK_URL.name} cannot be used: {error}")
         return None
+
+
+def _read_targets(reader: SettingsReader, *, allow_insecure: bool) -> Mapping[str, str]:
+    targets = reader.read(TARGETS)
+    for name, url in targets.items():
+        try:
+            parse_target(url, allow_insecure=allow_insecure)
+        except TargetRefusedError as error:
+            reader.faults.append(f"{TARGETS.name} cannot be used: {name}: {error}")
+    return targets

@@ -1,6 +1,7 @@
 """The Events of a sync, derived from two versions of its status: what changed happened, what did not, did not."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from estimatesync_contract.causes import Reason
@@ -20,7 +21,9 @@ _ORDINARY_REASONS: Final = frozenset({Reason.QUEUED, Reason.SUSPENDED, Reason.ST
 
 def build_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> tuple[SyncEvent, ...]:
     """Every transition between two statuses, oldest first; nothing when only progress or a queue position moved."""
-    return (*_build_phase_events(before, after), *_build_callback_events(before.callback, after.callback))
+    known = {each.target: each for each in before.deliveries}
+    callbacks = (_build_callback_events(known.get(each.target), each) for each in after.deliveries)
+    return (*_build_phase_events(before, after), *chain.from_iterable(callbacks))
 
 
 def _build_phase_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> Iterator[SyncEvent]:
@@ -34,8 +37,8 @@ def _build_phase_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -
         yield SyncEvent(type=EventType.WARNING, reason=after.reason or "", message=after.message or "")
 
 
-def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus | None) -> Iterator[SyncEvent]:
-    if after is None or after.state is CallbackState.PENDING:
+def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus) -> Iterator[SyncEvent]:
+    if after.state is CallbackState.PENDING:
         return
     if before is not None and (before.attempts, before.state) == (after.attempts, after.state):
         return
@@ -50,6 +53,7 @@ def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus 
 def _describe(callback: CallbackStatus) -> str:
     if callback.state is CallbackState.DISABLED:
         return callback.last_error or ""
+    to = f" to {callback.target}" if callback.target else ""
     outcome = callback.last_error or f"HTTP {callback.last_status_code}"
     again = f"; next attempt at {callback.next_attempt_time:%H:%M:%S} UTC" if callback.next_attempt_time else ""
-    return f"Attempt {callback.attempts}: {outcome}{again}"
+    return f"Attempt {callback.attempts}{to}: {outcome}{again}"

@@ -24,6 +24,7 @@ from estimatesync_contract.status import (
     EstimateSyncStatus,
     Phase,
     Progress,
+    build_delivery_fields,
     build_progress,
     format_duration,
     truncate_message,
@@ -32,7 +33,7 @@ from estimatesync_contract.status import (
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import Outcome, may_follow
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import compute_redelivery_token
+from estimatesync_operator.core.retention import compute_redelivery_token, is_named
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"
@@ -184,7 +185,7 @@ def compute_final_status(
         results=outcome.results,
         unshown=outcome.unshown,
         mode=outcome.mode,
-        callback=_build_callback(sync, environment=environment, has_target=has_target),
+        **build_delivery_fields(_begin_deliveries(sync, environment=environment, has_target=has_target)),
         log=_shorten_log(log) or sync.status.log,
     )
     if job is None or job.pod_name is None:
@@ -201,9 +202,11 @@ def _find_end_time(job: JobObservation | None, outcome: Outcome, start: datetime
     return now
 
 
-def compute_delivery_status(sync: EstimateSync, callback: CallbackStatus, *, now: datetime) -> EstimateSyncStatus:
-    """Record a delivery attempt."""
-    return _build_status(sync, now=now, callback=callback)
+def compute_delivery_status(sync: EstimateSync, *changed: CallbackStatus, now: datetime) -> EstimateSyncStatus:
+    """Record what has become of deliveries; those of other targets stay as they are."""
+    fresh = {each.target: each for each in changed}
+    deliveries = tuple(fresh.get(each.target, each) for each in sync.status.deliveries)
+    return _build_status(sync, now=now, **build_delivery_fields(deliveries))
 
 
 def compute_acknowledged_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
@@ -249,15 +252,28 @@ def _resolve_range(sync: EstimateSync, *, now: datetime, time_zone: ZoneInfo) ->
     return sync.spec.date_range or compute_default_range(now.astimezone(time_zone).date())
 
 
-def _build_callback(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
-    """A request to deliver again that came too early is served by the first delivery."""
-    token = compute_redelivery_token(sync)
-    if not sync.spec.callback.enabled or not has_target:
-        why = NO_TARGET if sync.spec.callback.enabled else NOT_WANTED
-        return CallbackStatus(state=CallbackState.DISABLED, last_error=why, redelivery=token)
-    return CallbackStatus(
-        state=CallbackState.PENDING, id=build_callback_id(sync.uid), environment=environment, redelivery=token
-    )
+def _begin_deliveries(sync: EstimateSync, *, environment: str, has_target: bool) -> tuple[CallbackStatus, ...]:
+    """A request to deliver again that came too early is served by the first delivery.
+
+    `has_target` speaks of the webhook without a name; a name counts even if nothing is behind it now: that is a fault.
+    """
+    wanted, token = sync.spec.callback, compute_redelivery_token(sync)
+    deliveries = []
+    for target in wanted.targets or (None,):
+        if not wanted.enabled or not (has_target or is_named(target)):
+            why = NO_TARGET if wanted.enabled else NOT_WANTED
+            disabled = CallbackStatus(state=CallbackState.DISABLED, target=target, last_error=why, redelivery=token)
+            deliveries.append(disabled)
+            continue
+        pending = CallbackStatus(
+            state=CallbackState.PENDING,
+            target=target,
+            id=build_callback_id(sync.uid, target),
+            environment=environment,
+            redelivery=token,
+        )
+        deliveries.append(pending)
+    return tuple(deliveries)
 
 
 def _complete_progress(sync: EstimateSync, outcome: Outcome) -> Progress | None:
@@ -309,7 +325,7 @@ def _build_condition(kind: ConditionType, status: EstimateSyncStatus, now: datet
 
 
 def _build_callback_condition(status: EstimateSyncStatus, now: datetime) -> Condition:
-    callback = status.callback or CallbackStatus(state=CallbackState.PENDING)
+    callback = status.worst_delivery or CallbackStatus(state=CallbackState.PENDING)
     return Condition(
         type=ConditionType.CALLBACK_DELIVERED,
         status=_judge_callback(callback.state),

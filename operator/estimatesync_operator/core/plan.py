@@ -69,7 +69,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What a pass has found outside the sync itself."""
 
     has_target: bool = True
-    """There is a webhook that a callback could go to."""
+    """There is a webhook that a callback could go to for which the sync names no target."""
     queue: QueueDecision | None = None
     """Whether the sync may start, if it waits."""
     job: JobObservation | None = None
@@ -98,7 +98,7 @@ class Action(StrEnum):
     CREATE_JOB = "create the job"
     STOP_JOB = "delete the job"
     STOP_RUN = "delete the pod of the run that has failed, so that another may follow"
-    SEND_CALLBACK = "send the callback, and record the attempt"
+    SEND_CALLBACK = "send the callback that is due, and record the attempt"
     DELETE_SYNC = "delete the sync"
 
 
@@ -301,10 +301,10 @@ def _plan_delivery(sync: EstimateSync, seen: Seen, now: datetime, settings: Reco
     if sync.status.observed_generation != sync.metadata.generation:
         return Plan(status=lifecycle.compute_acknowledged_status(sync, now=now), requeue_after=AT_ONCE)
     if is_redelivery_requested(sync):
-        callback = compute_redelivery(sync, environment=settings.environment, has_target=seen.has_target)
-        return Plan(status=lifecycle.compute_delivery_status(sync, callback, now=now), requeue_after=AT_ONCE)
-    if sync.status.callback is not None and sync.status.owes_callback:
-        due = sync.status.callback.next_attempt_time or now
+        deliveries = compute_redelivery(sync, environment=settings.environment, has_target=seen.has_target)
+        return Plan(status=lifecycle.compute_delivery_status(sync, *deliveries, now=now), requeue_after=AT_ONCE)
+    if delivery := sync.status.next_delivery:
+        due = delivery.next_attempt_time or now
         return Plan(requeue_after=due - now) if now < due else Plan(action=Action.SEND_CALLBACK, requeue_after=AT_ONCE)
     expiry = compute_expiry(sync, default_ttl=settings.default_ttl)
     if expiry is None:

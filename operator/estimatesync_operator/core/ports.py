@@ -220,10 +220,12 @@ class CallbackSender(Protocol):
     """Posts callbacks. The URL is looked up at each attempt, so that a corrected secret works at once."""
 
     async def has_target(self, sync: EstimateSync) -> bool:
-        """Return whether a webhook URL is configured for this sync."""
+        """Return whether a webhook URL is configured for this sync, apart from the targets that it names."""
         ...
 
-    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+    async def send(
+        self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
+    ) -> CallbackAttempt:
         """Make one attempt. Never raises: whatever goes wrong is the outcome of the attempt."""
         ...
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_callback_id
+from estimatesync_contract.spec import DEFAULT_TARGET
 from estimatesync_contract.status import CallbackState, CallbackStatus
 
 _TOKEN_MAX_LENGTH: Final = 64
@@ -44,23 +45,42 @@ def compute_redelivery_token(sync: EstimateSync) -> str | None:
 
 
 def is_redelivery_requested(sync: EstimateSync) -> bool:
-    """Return whether another delivery of a finished sync's callback is requested."""
-    callback, token = sync.status.callback, compute_redelivery_token(sync)
-    return sync.is_finished and callback is not None and token is not None and token != callback.redelivery
+    """Return whether another delivery of a finished sync's callbacks is requested."""
+    token = compute_redelivery_token(sync)
+    return sync.is_finished and token is not None and any(each.redelivery != token for each in sync.status.deliveries)
 
 
-def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool) -> CallbackStatus:
-    """Begin the delivery again: same id, and the whole schedule of attempts; the earlier attempts stay on record.
+def is_named(target: str | None) -> bool:
+    """Return whether a target is another webhook than the one of all syncs that name none."""
+    return target not in {None, DEFAULT_TARGET}
 
-    A callback that had no target gets one if there is one by now; one that the sync never wanted stays away.
+
+def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool) -> tuple[CallbackStatus, ...]:
+    """Begin deliveries again: same ids, and the whole schedule of attempts; the earlier attempts stay on record.
+
+    A callback that had no target gets one if there is one by now; one that the sync never wanted stays away, and one
+    that was not asked for again stays as it is.
     """
-    callback = sync.status.callback or CallbackStatus(state=CallbackState.DISABLED)
-    if not sync.spec.callback.enabled or not has_target:
-        return msgspec.structs.replace(callback, redelivery=compute_redelivery_token(sync))
-    return CallbackStatus(
-        state=CallbackState.PENDING,
-        id=callback.id or build_callback_id(sync.uid),
-        environment=callback.environment or environment,
-        redelivery=compute_redelivery_token(sync),
-        history=callback.history,
+    deliveries, token = sync.status.deliveries, compute_redelivery_token(sync)
+    environment = next((each.environment for each in deliveries if each.environment), environment)
+    chosen = _find_chosen_targets(sync)
+    return tuple(
+        CallbackStatus(
+            state=CallbackState.PENDING,
+            target=each.target,
+            id=each.id or build_callback_id(sync.uid, each.target),
+            environment=environment,
+            redelivery=token,
+            history=each.history,
+        )
+        if each.target in chosen and sync.spec.callback.enabled and (has_target or is_named(each.target))
+        else msgspec.structs.replace(each, redelivery=token)
+        for each in deliveries
     )
+
+
+def _find_chosen_targets(sync: EstimateSync) -> frozenset[str | None]:
+    """All, unless the request ends with names of some of them."""
+    targets = frozenset(each.target for each in sync.status.deliveries)
+    names = frozenset(sync.metadata.annotations.get(ANNOTATION_REDELIVER, "").rpartition("/")[2].split(","))
+    return (targets & names) or targets

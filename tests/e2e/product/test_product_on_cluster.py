@@ -5,9 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sample_attic_tech.receiver import running_receiver
 
 START = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
+WEBHOOK_PATH = "/made-up-webhook-path"
 
 
 def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
@@ -54,6 +56,46 @@ def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
     log = scenario.product.kubectl("logs", f"job/{scenario.get_sync(name)['status']['jobName']}").splitlines()
     assert log[0].endswith("[SYNC] Starting estimate fetch process")
     assert log[-1] == "✅ Background synchronization finished. New: 230, Updated: 0."
+
+
+def test_the_outcome_goes_to_the_targets_that_a_request_names(run_scenario: Any) -> None:
+    with running_receiver() as billing:
+        targets = f"billing={billing.url}{WEBHOOK_PATH}-of-billing"
+        with run_scenario(api={"CALLBACK_TARGET_NAMES": "billing"}, CALLBACK_TARGETS=targets) as scenario:
+            name = scenario.post(json={"callback": ["default", "billing"]}).json()["sync_id"]
+            unknown = scenario.post(json={"callback": "crm"})
+
+            scenario.product.kubectl(
+                "wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s"
+            )
+            status = scenario.get_sync(name)["status"]
+            (sent,), (default,) = billing.deliveries, scenario.receiver.deliveries
+            again = "botzilla.io/redeliver=monday/billing"
+            scenario.product.kubectl("annotate", "estimatesync", name, again)
+            billing.wait_for(2, 90)
+            scenario.wait_until(
+                "the record of it",
+                lambda: [len(each["history"]) for each in scenario.get_sync(name)["status"]["callbacks"]] == [1, 2],
+            )
+
+            assert sent.body == default.body
+            uid = scenario.get_sync(name)["metadata"]["uid"]
+            assert [each.headers["webhook-id"] for each in (default, *billing.deliveries)] == [
+                f"msg_{uid}_default",
+                *[f"msg_{uid}_billing"] * 2,
+            ]
+            assert [(each["target"], each["state"]) for each in status["callbacks"]] == [
+                ("default", "Delivered"),
+                ("billing", "Delivered"),
+            ]
+            assert status["callback"] == status["callbacks"][0]
+            assert (unknown.status_code, unknown.json()["message"]) == (
+                400,
+                'callback: "crm" is not one of the targets here: default, billing',
+            )
+            assert len(scenario.receiver.deliveries) == 1
+            everything = scenario.product.kubectl("get", "estimatesyncs,events", "--output=yaml")
+            assert WEBHOOK_PATH not in everything + scenario.product.operator_log.read_text()
 
 
 def test_a_foreground_post_waits_for_the_end_and_returns_the_outcome(scenario: Any) -> None:
@@ -259,6 +301,17 @@ def test_no_secret_is_to_be_found_anywhere(scenario: Any) -> None:
             "spec.callback.urlSecretRef.name in body should match",
             id="bad secret name",
         ),
+        pytest.param(
+            {"callback": {"targets": ["Billing"]}},
+            "spec.callback.targets[0] in body should match",
+            id="bad target name",
+        ),
+        pytest.param({"callback": {"targets": ["billing", "billing"]}}, "Duplicate value", id="a target twice"),
+        pytest.param(
+            {"callback": {"targets": ["billing"], "urlSecretRef": {"name": "hooks", "key": "k"}}},
+            "callback: name targets or a urlSecretRef, not both",
+            id="targets and a Secret",
+        ),
     ],
 )
 def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dict[str, Any], message: str) -> None:
@@ -288,6 +341,12 @@ def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dic
         pytest.param({"mode": "Changes"}, {}, "mode cannot be added or removed", id="a mode removed"),
         pytest.param(
             {"callback": {"enabled": True}}, {"callback": {"enabled": False}}, "callback cannot be changed", id="nested"
+        ),
+        pytest.param(
+            {"callback": {"targets": ["billing"]}},
+            {"callback": {"targets": ["crm"]}},
+            "callback cannot be changed",
+            id="another target",
         ),
         pytest.param({"cancel": True}, {"cancel": False}, "cancel cannot be taken back", id="cancel taken back"),
     ],

@@ -405,6 +405,26 @@ def test_a_url_must_be_in_its_file_where_there_are_callbacks(
     assert variable.get("value", "") == path
 
 
+def test_each_target_has_a_file_of_its_own_and_the_api_knows_only_its_name(render: Callable[..., Any]) -> None:
+    targets = {"crm": {"name": "hooks", "key": "CRM_URL"}, "billing": {"name": "other", "key": "url"}}
+    release = render({"callback": {"targets": targets}})
+    api, operator = (
+        release.find("Deployment", part)["spec"]["template"]["spec"] for part in ("estimatesync-api", "-operator")
+    )
+
+    told = {each["name"]: each.get("value") for pod in (api, operator) for each in pod["containers"][0]["env"]}
+    folder = "/etc/estimatesync/callback-targets"
+    assert told["CALLBACK_TARGET_NAMES"] == "billing,crm"
+    assert told["CALLBACK_TARGETS"] == f"billing={folder}/billing,crm={folder}/crm"
+    (volume,) = (each for each in operator["volumes"] if each["name"] == "callback-targets")
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "other", "items": [{"key": "url", "path": "billing"}]}},
+        {"secret": {"name": "hooks", "items": [{"key": "CRM_URL", "path": "crm"}]}},
+    ]
+    (mount,) = (each for each in operator["containers"][0]["volumeMounts"] if each["name"] == "callback-targets")
+    assert mount["mountPath"] == folder
+
+
 def test_a_secret_of_the_chart_has_the_keys_that_its_parts_read(render: Callable[..., Any]) -> None:
     values = {
         part: {"secretKeys": SECRET_VALUES[part]["secretKeys"]} for part in ("apiKeys", "credentials", "callback")
@@ -610,6 +630,12 @@ REFUSALS = [
         {"apiKeys": {"readOnlyKeys": MAKE}}, "name must not be in keys and in readOnlyKeys", id="one key twice"
     ),
     pytest.param({"callback": {"url": "http://hook.test"}}, "does not start with https://", id="an open callback"),
+    pytest.param(
+        {"callback": {"targets": {"Billing": {"name": "a", "key": "b"}}}},
+        "'/callback/targets'",
+        id="no name of a target",
+    ),
+    pytest.param({"callback": {"targets": {"crm": {"name": "a"}}}}, "'/callback/targets/crm'", id="a target's key"),
     pytest.param({"metrics": {"port": 8080}}, "metrics.port: operator.port is the same", id="one port for two"),
     pytest.param({"metrics": {"port": 0, "prometheusRule": ON}}, "operator is absent", id="alerts without metrics"),
     pytest.param({"metrics": {"port": 0, "serviceMonitor": ON}}, "a ServiceMonitor needs", id="no port to scrape"),

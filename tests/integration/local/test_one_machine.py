@@ -23,6 +23,7 @@ from estimatesync_local.adapters.file_lock import is_held
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.server import Response
 
 WAIT_SECONDS = 60.0
 RECORDS = 230
@@ -33,8 +34,11 @@ KEY = "made-up-key-of-this-test"
 class Server(ServerProcess):
     """A server that is asked for syncs."""
 
-    def post(self, body: dict[str, str] | None = None) -> str:
-        answer = httpx.post(f"{self.url}{START_PATH}", headers={"X-API-KEY": KEY}, json=body or {}, trust_env=False)
+    def send(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return httpx.post(f"{self.url}{path}", headers={"X-API-KEY": KEY}, json=body, trust_env=False)
+
+    def post(self, body: dict[str, Any] | None = None) -> str:
+        answer = self.send(START_PATH, body or {})
         assert answer.status_code == 202, answer.text
         return str(answer.json()["sync_id"])
 
@@ -129,6 +133,34 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
     assert PASSWORD not in server.log
     assert KEY not in server.log
     assert "/hook" not in server.log
+
+
+def test_the_outcome_goes_to_the_targets_that_a_request_names(server: Server, receiver: Receiver) -> None:
+    server.environment["CALLBACK_TARGETS"] = f"billing={receiver.url}/s3cret-billing, crm={receiver.url}/s3cret-crm"
+    receiver.answers = [Response(status=500)]
+    server.start()
+
+    sync_id = server.post({"callback": ["crm", "billing"]})
+    deliveries = receiver.wait_for(3, WAIT_SECONDS)
+    server.until(lambda: all(each["state"] == "delivered" for each in server.get(sync_id)["callbacks"]))
+    again = server.send(f"{SYNCS_PATH}/{sync_id}/redeliver", {"callback": "billing"})
+    once_more = receiver.wait_for(4, WAIT_SECONDS)[-1]
+    refused = server.send(START_PATH, {"callback": "https://hook.test/"})
+
+    paths = ["/s3cret-crm", "/s3cret-billing", "/s3cret-crm"]
+    assert [each.path for each in deliveries] == paths
+    assert len({each.body for each in deliveries}) == 1
+    ids = [each.headers["webhook-id"].rpartition("_")[2] for each in deliveries]
+    assert ids == ["crm", "billing", "crm"]
+    status = server.get(sync_id)
+    assert [(each["target"], each["attempts"]) for each in status["callbacks"]] == [("crm", 2), ("billing", 1)]
+    assert status["callback"] == status["callbacks"][0]
+    assert again.status_code == 202
+    assert (once_more.path, once_more.headers["webhook-id"]) == ("/s3cret-billing", deliveries[1].headers["webhook-id"])
+    assert refused.status_code == 400
+    assert "is not one of the targets here: default, billing, crm" in refused.json()["message"]
+    assert server.stop() == 0
+    assert "s3cret" not in server.log
 
 
 def test_a_start_that_was_missed_while_the_server_was_down_is_made_once(

@@ -13,7 +13,7 @@ from estimatesync_contract import settings as shared
 from estimatesync_contract.database_url import LIBPQ_PARAMETERS, ONLY_IN_THE_URL
 from estimatesync_contract.schedules import CRON_PATTERN, SCHEDULE_NAME_MAX_LENGTH, SCHEDULE_NAME_PATTERN
 from estimatesync_contract.settings import IntegerSetting, Setting
-from estimatesync_contract.spec import DATA_KEY_PATTERN
+from estimatesync_contract.spec import DATA_KEY_PATTERN, DEFAULT_TARGET, TARGET_NAME_PATTERN
 from estimatesync_operator import settings as operator
 from estimatesync_tracing import settings as tracing
 
@@ -163,6 +163,20 @@ _SCHEDULES: Final[Schema] = {
         },
     },
 }
+# Not by propertyNames, whose faults Helm reports at another path.
+_TARGETS: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {DEFAULT_TARGET: False},
+    "patternProperties": {
+        TARGET_NAME_PATTERN: {
+            "type": "object",
+            "required": ["name", "key"],
+            "additionalProperties": False,
+            "properties": {"name": _NAMES["items"], "key": {"type": "string", "pattern": DATA_KEY_PATTERN}},
+        }
+    },
+}
 _ADDRESS: Final[Schema] = {"type": "string", "pattern": "^(https?://.+)?$"}
 
 
@@ -258,6 +272,7 @@ RULES: Final[dict[str, Schema]] = {
     },
     "callback.existingSecret": _NAME,
     "callback.signingSecrets": {"type": "array", "items": TEXT},
+    "callback.targets": _TARGETS,
     "callback.allowedSecrets": _NAMES,
     "settings.environment": {"type": "string", "minLength": 1, "maxLength": operator.ENVIRONMENT.max_length},
     "settings.timeZone": {"type": "string", "minLength": 1},

@@ -175,6 +175,8 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     max_retries: int = 1
     ttl: int | None = None
     wants_callback: bool = True
+    targets: tuple[str, ...] = ()
+    """Names of webhooks, which all answer in turn; the one without a name when empty."""
     is_suspended: bool = False
     is_malformed: bool = False
     runs: tuple[Run, ...] = ()
@@ -249,6 +251,7 @@ _BLOCKED: Final = (
     *(Fate.NO_LIMIT, Fate.GATED, Fate.INIT_STUCK),
 )
 _DURATIONS: Final = (0.2, 3.0, 15.0, 40.0, 120.0)
+_TARGETS: Final = ((), (), ("default", "billing"), ("billing",), ("crm", "default", "billing"))
 _BUSY_SECONDS: Final = 60.0
 """In which everything is begun; what is begun may last longer."""
 
@@ -259,8 +262,10 @@ def generate_history(seed: int) -> History:
     point, fault = CELLS[seed % len(CELLS)]
     syncs = tuple(_generate_sync(rng) for _ in range(rng.choice((1, 1, 2, 2, 3))))
     first, *others = _lead_to(point, syncs[0], rng)
+    # Drawn apart, so that all else of a history is as it would be with one webhook.
+    draw = random.Random(-seed)  # noqa: S311 - likewise
     return History(
-        syncs=(first, *syncs[1:]),
+        syncs=tuple(msgspec.structs.replace(sync, targets=draw.choice(_TARGETS)) for sync in (first, *syncs[1:])),
         decisions=(
             Decision(effect=fault, point=point, seconds=rng.choice(_DURATIONS)),
             *others,

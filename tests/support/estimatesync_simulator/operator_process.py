@@ -137,7 +137,7 @@ class Surroundings(Protocol):
     def has_target(self) -> bool:
         """Return whether there is a webhook."""
 
-    def receive(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> Response:
+    def receive(self, sync: EstimateSync, target: str | None, callback_id: str, body: bytes, now: datetime) -> Response:
         """Take a callback as the receiver does."""
 
     def bury(self, process: "OperatorProcess") -> None:
@@ -383,12 +383,14 @@ class OperatorProcess:
             self._world.note_shown_pods(self, answer)
         return answer
 
-    async def call_back(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> CallbackAttempt:
+    async def call_back(
+        self, sync: EstimateSync, target: str | None, callback_id: str, body: bytes, now: datetime
+    ) -> CallbackAttempt:
         """Call the receiver: whatever goes wrong is what the attempt came to."""
         self._world.note_attempt(self, sync)
         try:
             response = await self.step(
-                Point.SEND_CALLBACK, sync.name, lambda: self._world.receive(sync, callback_id, body, now)
+                Point.SEND_CALLBACK, sync.name, lambda: self._world.receive(sync, target, callback_id, body, now)
             )
         except (Problem, aiohttp.ClientError, TimeoutError) as error:
             code = error.code if isinstance(error, Problem) else None
@@ -417,8 +419,10 @@ class _Callbacks:
     async def has_target(self, sync: EstimateSync) -> bool:  # noqa: ARG002 - the port's
         return self._process.note_target()
 
-    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
-        return await self._process.call_back(sync, callback_id, body, now)
+    async def send(
+        self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
+    ) -> CallbackAttempt:
+        return await self._process.call_back(sync, target, callback_id, body, now)
 
 
 def _build_attempt(response: Response) -> CallbackAttempt:

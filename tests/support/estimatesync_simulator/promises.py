@@ -24,7 +24,7 @@ from estimatesync_simulator.history import Response
 from estimatesync_simulator.operator_process import STUCK_LIMIT, compute_now
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
-_MAY_CHANGE: Final = frozenset({"callback", "conditions", "log", "observedGeneration"})
+_MAY_CHANGE: Final = frozenset({"callback", "callbacks", "conditions", "log", "observedGeneration"})
 """Of a final status: how far its callback is, what of the spec has been seen, and a log that would get lost."""
 _LAST_RESPONSES: Final = frozenset({Response.GONE})
 """After which no further attempt makes sense."""
@@ -37,6 +37,16 @@ FINAL_REASONS: Final = frozenset(Reason) - {
 }
 
 
+class _Delivery(msgspec.Struct, kw_only=True):
+    """What is known of one callback of a sync, apart from what it says itself."""
+
+    letters: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
+    responses: list[Response] = msgspec.field(default_factory=list)
+    recorded_attempts: int = 0
+    has_settled: bool = False
+    """It has been delivered or given up once; a repetition may end with the sync's time."""
+
+
 class _Record(msgspec.Struct, kw_only=True):
     """What is known of one sync, apart from what it says itself."""
 
@@ -45,11 +55,11 @@ class _Record(msgspec.Struct, kw_only=True):
     is_deleted_by_person: bool = False
     may_have_stray: bool = False
     final: Raw | None = None
-    letters: set[tuple[str, bytes]] = msgspec.field(default_factory=set)
-    responses: list[Response] = msgspec.field(default_factory=list)
-    recorded_attempts: int = 0
-    has_settled: bool = False
-    """Its callback has been delivered or given up once; a repetition may end with the sync's time."""
+    deliveries: dict[str | None, _Delivery] = msgspec.field(default_factory=dict)
+    """By target."""
+
+    def get_delivery(self, target: str | None) -> _Delivery:
+        return self.deliveries.setdefault(target, _Delivery())
 
 
 class Promises:
@@ -194,15 +204,17 @@ class Promises:
 
     def _check_deletion(self, sync: Raw) -> None:
         status, name = sync.get("status", {}), sync["metadata"]["name"]
-        callback = status.get("callback") or {}
-        if self._get(sync["metadata"]["uid"]).is_deleted_by_person:
+        record = self._get(sync["metadata"]["uid"])
+        if record.is_deleted_by_person:
             return
         if status.get("phase") not in _FINAL:
             self._break(f"{name} is deleted before its end")
         elif is_redelivery_requested(parse_estimate_sync(sync)):
             self._break(f"{name} is deleted though its callback was requested again")
-        elif not self._get(sync["metadata"]["uid"]).has_settled and not CallbackState(callback["state"]).is_final:
-            self._break(f"{name} is deleted with its callback still owed")
+        for target, callback in _list_callbacks(status).items():
+            is_settled = record.get_delivery(target).has_settled or CallbackState(callback["state"]).is_final
+            if not is_settled:
+                self._break(f"{name} is deleted with its callback still owed")
 
     def _check_end(self, sync: Raw) -> None:
         """A new end has a cause that is true, and the callback is owed from the same write on."""
@@ -215,10 +227,12 @@ class Promises:
             return
         if asyncio.get_running_loop().time() > _PATIENCE_SECONDS * (1 + self._jumps):
             self._break(f"{name} ends much too late")
-        callback = status.get("callback") or {}
-        is_wanted = sync["spec"].get("callback", {}).get("enabled", True)
-        if is_wanted and self._had_target and callback.get("state") != CallbackState.PENDING:
-            self._break(f"{name} ends without owing its callback")
+        wanted, owed = sync["spec"].get("callback", {}), _list_callbacks(status)
+        for target in wanted.get("targets") or [None]:
+            has_target = self._had_target or target not in {None, "default"}
+            is_owed = owed.get(target, {}).get("state") == CallbackState.PENDING
+            if wanted.get("enabled", True) and has_target and not is_owed:
+                self._break(f"{name} ends without owing its callback")
 
     def _find_untruth(self, sync: Raw) -> str | None:
         """Compare an end with what the world knows of it."""
@@ -242,16 +256,16 @@ class Promises:
         changed = {field for field in {*before, *status} if before.get(field) != status.get(field)} - _MAY_CHANGE
         if changed:
             self._break(f"{name} has ended, and its {', '.join(sorted(changed))} changes: {_describe(sync)}")
-        old, new = before.get("callback") or {}, status.get("callback") or {}
-        if old == new:
-            return
-        if old.get("id") and old["id"] != new.get("id"):
-            self._break(f"the callback of {name} has another id")
-        record = self._get(sync["metadata"]["uid"])
-        record.recorded_attempts += max(new.get("attempts", 0) - old.get("attempts", 0), 0)
-        self._check_delivery(name, old, new, record)
+        earlier, later = _list_callbacks(before), _list_callbacks(status)
+        for target, old in earlier.items():
+            new, record = later.get(target, {}), self._get(sync["metadata"]["uid"]).get_delivery(target)
+            if old.get("id") and old["id"] != new.get("id"):
+                self._break(f"the callback of {name} has another id")
+            record.recorded_attempts += max(new.get("attempts", 0) - old.get("attempts", 0), 0)
+            if old != new:
+                self._check_delivery(name, old, new, record)
 
-    def _check_delivery(self, name: str, old: Raw, new: Raw, record: _Record) -> None:
+    def _check_delivery(self, name: str, old: Raw, new: Raw, record: _Delivery) -> None:
         state = new.get("state")
         record.has_settled |= state in {CallbackState.DELIVERED, CallbackState.FAILED}
         if old.get("redelivery") == new.get("redelivery") and old.get("attempts", 0) > new.get("attempts", 0):
@@ -272,13 +286,20 @@ class Promises:
             self._break(f"the callback of {sync.name} is sent by {sender}, though {leader or 'no one'} leads")
 
     def check_callback(
-        self, sync: EstimateSync, callback_id: str, body: bytes, response: Response, *, now: datetime
+        self,
+        sync: EstimateSync,
+        target: str | None,
+        callback_id: str,
+        body: bytes,
+        response: Response,
+        *,
+        now: datetime,
     ) -> None:
-        """Check an attempt as the receiver sees it."""
-        record = self._get(sync.uid)
-        if record.final is None:
+        """Check an attempt as the receiver of a target sees it."""
+        if self._get(sync.uid).final is None:
             self._break(f"the callback of {sync.name} is sent before the end is on record")
-        if callback_id != build_callback_id(sync.uid):
+        record = self._get(sync.uid).get_delivery(target)
+        if callback_id != build_callback_id(sync.uid, target):
             self._break(f"the callback of {sync.name} has the id {callback_id}")
         record.letters.add((callback_id, body))
         if len(record.letters) > 1:
@@ -286,7 +307,7 @@ class Promises:
         excess = len(record.responses) - record.recorded_attempts
         if excess > self._deaths + self._takeovers + self._requests:
             self._break(f"the callback of {sync.name} is sent again before the last attempt is on record")
-        due = sync.status.callback.next_attempt_time if sync.status.callback else None
+        due = next((each.next_attempt_time for each in sync.status.deliveries if each.target == target), None)
         if due and now < due:
             self._break(f"the callback of {sync.name} is sent before it is due")
         record.responses.append(response)
@@ -305,6 +326,12 @@ class Promises:
 
     def _break(self, what: str) -> None:
         self.broken.append(what)
+
+
+def _list_callbacks(status: Raw) -> dict[str | None, Raw]:
+    """By target; the first of several stands in both fields."""
+    first = status.get("callback")
+    return {each.get("target"): each for each in status.get("callbacks") or ([first] if first else [])}
 
 
 def _describe(sync: Raw) -> str:

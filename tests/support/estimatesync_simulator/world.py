@@ -292,13 +292,13 @@ class World:
     def has_target(self) -> bool:
         return self._loop.time() >= self._untargeted_until
 
-    def receive(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> Response:
+    def receive(self, sync: EstimateSync, target: str | None, callback_id: str, body: bytes, now: datetime) -> Response:
         self._answered[sync.name] += 1
         plan, number = self._plans.get(sync.name), self._answered[sync.name]
         responses = plan.responses if plan else ()
         response = responses[number - 1] if number <= len(responses) else Response.OK
         self.log("receiver", f"takes {callback_id} of {sync.name}: {response}")
-        self.promises.check_callback(sync, callback_id, body, response, now=now)
+        self.promises.check_callback(sync, target, callback_id, body, response, now=now)
         return response
 
     def bury(self, process: OperatorProcess) -> None:
@@ -334,6 +334,8 @@ class World:
             spec["ttlSecondsAfterFinished"] = plan.ttl
         if not plan.wants_callback:
             spec["callback"] = {"enabled": False}
+        elif plan.targets:
+            spec["callback"] = {"targets": list(plan.targets)}
         if plan.is_suspended:
             spec["suspend"] = True
             self._loop.call_later(_CALM_SECONDS, self._change_spec, name, {"suspend": False}, "lets it go on")

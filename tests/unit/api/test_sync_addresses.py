@@ -8,7 +8,7 @@ import pytest
 from estimatesync_api.core.listing import SyncQuery
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, build_delivery_fields
 from falcon.testing import TestClient
 
 SYNCS = "/api/automations/estimates/syncs"
@@ -85,6 +85,55 @@ def test_each_redelivery_is_a_new_request(client: TestClient, store: Any, make_s
     assert (result.status_code, result.json["sync"]["sync_id"]) == (202, "est-1")
     assert result.json["message"] == "The callback will be sent again, with the same id and body."
     assert store.redeliveries == [("est-1", "2025-10-17T02:30:15.007Z-k3x9q")]
+
+
+OF_TARGETS = EstimateSyncStatus(
+    phase=Phase.SUCCEEDED,
+    **build_delivery_fields(
+        tuple(CallbackStatus(state=CallbackState.FAILED, target=target) for target in ("billing", "crm"))
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "end"),
+    [
+        ("", ""),
+        ('{"callback":null}', ""),
+        ('{"callback":"crm"}', "/crm"),
+        ('{"callback":["crm","billing"]}', "/crm,billing"),
+    ],
+)
+def test_a_redelivery_may_be_of_some_targets(
+    client: TestClient, store: Any, make_sync: MakeSync, body: str, end: str
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", OF_TARGETS)
+
+    result = client.simulate_post(f"{SYNCS}/est-1/redeliver", body=body)
+
+    assert result.status_code == 202
+    assert [each["target"] for each in result.json["sync"]["callbacks"]] == ["billing", "crm"]
+    assert store.redeliveries == [("est-1", f"2025-10-17T02:30:15.007Z-k3x9q{end}")]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (OF_TARGETS, '{"callback":"default"}', 'callback: "default" is not a target of this sync: billing, crm'),
+        (NOT_DELIVERED, '{"callback":"crm"}', 'callback: "crm" is not a target of this sync: default'),
+        (OF_TARGETS, '{"targets":"crm"}', "targets: unknown field; known is callback"),
+        (OF_TARGETS, "[]", "The body must be a JSON object."),
+    ],
+)
+def test_a_redelivery_of_what_there_is_not_is_refused(
+    client: TestClient, store: Any, make_sync: MakeSync, status: EstimateSyncStatus, body: str, message: str
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", status)
+
+    result = client.simulate_post(f"{SYNCS}/est-1/redeliver", body=body)
+
+    assert (result.status_code, result.json["message"]) == (400, message)
+    assert store.redeliveries == []
 
 
 @pytest.mark.parametrize(

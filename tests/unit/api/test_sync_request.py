@@ -1,11 +1,13 @@
 import gzip
 import hashlib
+import re
 import zlib
 from datetime import date
 
 import pytest
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.core.sync_request import (
+    Features,
     SyncRequest,
     build_sync,
     compute_request_digest,
@@ -118,7 +120,7 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         ),
         pytest.param(
             b'{"' + b"x" * 99 + b'":1}',
-            ["x" * 40 + ": unknown field; known are startDate, endDate, days and mode"],
+            ["x" * 40 + ": unknown field; known are startDate, endDate, days, mode and callback"],
             id="a long name is not repeated in full",
         ),
         *(
@@ -161,8 +163,8 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         pytest.param(
             b'{"startdate":"2025-09-01","endDate":"soon","background":false}',
             [
-                "startdate: unknown field; known are startDate, endDate, days and mode",
-                "background: unknown field; known are startDate, endDate, days and mode",
+                "startdate: unknown field; known are startDate, endDate, days, mode and callback",
+                "background: unknown field; known are startDate, endDate, days, mode and callback",
                 'endDate: "soon" is not a date like 2025-09-01',
             ],
             id="every fault at once",
@@ -386,3 +388,74 @@ def test_a_body_that_cannot_be_unpacked_is_refused(encoding: str, packed: bytes,
         unpack_body(packed, encoding, most=100)
 
     assert caught.value.problem is problem
+
+
+FEATURES = Features(targets=("billing", "crm"))
+
+
+def parse_with_targets(body: bytes) -> SyncRequest:
+    return parse_sync_request(query={}, body=body, idempotency_key=None, today=TODAY, features=FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("callback", "targets"),
+    [
+        pytest.param("null", (), id="not mapped"),
+        pytest.param('""', (), id="blank"),
+        pytest.param("[]", (), id="none"),
+        pytest.param('"billing"', ("billing",), id="one"),
+        pytest.param('[" crm ","billing","crm",""]', ("crm", "billing"), id="several, each once"),
+        pytest.param('"default"', (), id="the default one alone is as without"),
+        pytest.param('["default","billing"]', ("default", "billing"), id="the default one and another"),
+    ],
+)
+def test_the_outcome_goes_to_the_targets_that_are_named(callback: str, targets: tuple[str, ...]) -> None:
+    request = parse_with_targets(f'{{"callback":{callback}}}'.encode())
+
+    assert request.targets == targets
+    assert build_sync(request, name="est-1").spec.callback.targets == targets
+
+
+@pytest.mark.parametrize(
+    ("callback", "fault"),
+    [
+        ('"bill"', 'callback: "bill" is not one of the targets here: default, billing, crm'),
+        ('["crm","https://hook.test/x"]', 'callback: "https://hook.test/x" is not one of the targets here: '),
+        ("7", "callback: send the name of a target, or a list of names"),
+        ("[7]", "callback: send the name of a target, or a list of names"),
+        ('{"url":"https://hook.test"}', "callback: send the name of a target, or a list of names"),
+    ],
+)
+def test_only_targets_that_exist_can_be_named(callback: str, fault: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(fault)):
+        parse_with_targets(f'{{"callback":{callback}}}'.encode())
+
+
+def test_where_no_targets_are_set_the_default_one_is_the_only_one() -> None:
+    with pytest.raises(ApiError, match=r'"billing" is not one of the targets here: default$'):
+        parse(b'{"callback":"billing"}')
+
+
+def test_other_targets_are_another_request_and_another_work() -> None:
+    plain, billing, both, turned = (
+        parse_with_targets(body)
+        for body in (
+            b"",
+            b'{"callback":"billing"}',
+            b'{"callback":["billing","crm"]}',
+            b'{"callback":["crm","billing"]}',
+        )
+    )
+
+    assert len({compute_request_digest(each) for each in (plain, billing, both)}) == 3
+    assert compute_request_digest(both) == compute_request_digest(turned)
+    assert len({each.work for each in (plain, billing, both)}) == 3
+    assert both.work == turned.work
+
+
+def test_a_callback_in_the_query_is_somebody_elses_and_was_always_ignored() -> None:
+    request = parse(query={"callback": "jQuery123"})
+
+    assert request.warnings == (
+        "callback was not understood and has no effect; the only known parameter is background",
+    )

@@ -1,6 +1,6 @@
 """Builders of what the API answers, and a server by hand at the client's own seam."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ class FakeServer:
     def cancel(self, sync_id: str) -> Acted:
         raise NotImplementedError
 
-    def redeliver(self, sync_id: str) -> Acted:
+    def redeliver(self, sync_id: str, targets: Sequence[str] = ()) -> Acted:
         raise NotImplementedError
 
 

@@ -123,3 +123,41 @@ def test_a_setting_is_either_in_a_file_or_not(mounted: Mounted) -> None:
 
     with pytest.raises(SettingsError, match="remove one of them"):
         mounted.open()
+
+
+def test_each_target_may_have_its_url_in_a_file_which_is_read_again(mounted: Mounted, tmp_path: Path) -> None:
+    mounted.write("billing", f"{URL}/billing\n")
+    mounted.environ["CALLBACK_TARGETS"] = f"billing={tmp_path}/billing, crm={URL}/crm"
+    files = mounted.open()
+    assert files.read().targets == {"billing": f"{URL}/billing", "crm": f"{URL}/crm"}
+
+    mounted.write("billing", f"{URL}/another")
+    mounted.seconds += CHECK_SECONDS
+
+    assert files.read().targets == {"billing": f"{URL}/another", "crm": f"{URL}/crm"}
+
+
+@pytest.mark.parametrize(
+    ("targets", "fault"),
+    [
+        pytest.param("billing={}/none", "must name a readable file for billing: {}/none: No such", id="no file"),
+        pytest.param("billing", "cannot be used: entry 1 is not like billing=https://", id="no place"),
+        pytest.param("Billing=https://a.test/s3cret", "cannot be used: entry 1 is not like billing=", id="no name"),
+        pytest.param(
+            "crm=https://a.test/s3cret,crm=https://b.test/s3cret", "cannot be used: crm is there twice", id="twice"
+        ),
+        pytest.param("default=https://a.test/s3cret", "default is the name of the webhook of all other", id="default"),
+        pytest.param("crm=ftp://a.test/s3cret", "cannot be used: crm: ", id="no URL"),
+        pytest.param("crm=http://a.test/s3cret", "cannot be used: crm: ", id="without TLS"),
+    ],
+)
+def test_targets_that_cannot_be_used_are_named_and_their_urls_are_not(
+    mounted: Mounted, tmp_path: Path, targets: str, fault: str
+) -> None:
+    mounted.environ["CALLBACK_TARGETS"] = targets.format(tmp_path)
+
+    with pytest.raises(SettingsError) as error:
+        mounted.open()
+
+    assert fault.format(tmp_path, tmp_path) in str(error.value)
+    assert "s3cret" not in str(error.value)

@@ -45,9 +45,10 @@ def send(
     settings: CallbackSettings = ALLOWED,
     secrets: dict[tuple[str, str, str], str | Exception] | None = None,
     resolve: Resolve = resolve_private,
+    target: str | None = None,
 ) -> CallbackAttempt:
     sender = HttpCallbackSender(lambda: settings, FakeSecrets(secrets), resolve=resolve)
-    return asyncio.run(sender.send(sync, body=b"{}", callback_id="msg_6f1c", now=NOW))
+    return asyncio.run(sender.send(sync, body=b"{}", callback_id="msg_6f1c", now=NOW, target=target))
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,24 @@ def test_slow_name_server_ends_with_the_total_time(succeeded: EstimateSync) -> N
     attempt = send(succeeded, CallbackSettings(default_url=URL, total_seconds=0.05), resolve=resolve_never)
 
     assert attempt == CallbackAttempt(error="https://hooks.example.test: it did not answer in time")
+
+
+def test_a_target_that_is_not_known_here_is_refused_with_what_to_set(succeeded: EstimateSync) -> None:
+    attempt = send(succeeded, target="billing")
+
+    assert attempt.is_refused
+    assert attempt.error == "no callback target is named billing; add it to CALLBACK_TARGETS"
+
+
+@pytest.mark.parametrize(("target", "host"), [("billing", "billing.test"), ("default", "hooks.example.test")])
+def test_a_named_target_goes_to_its_own_host(succeeded: EstimateSync, target: str, host: str) -> None:
+    asked = []
+
+    async def resolve(name: str, _port: int) -> Sequence[str]:
+        asked.append(name)
+        return ["10.0.0.1"]
+
+    settings = CallbackSettings(default_url=URL, targets={"billing": "https://billing.test/s3cret"})
+    send(succeeded, settings, resolve=resolve, target=target)
+
+    assert asked == [host]

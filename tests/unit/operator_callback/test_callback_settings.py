@@ -58,6 +58,7 @@ def test_all_faults_are_reported_at_once_and_show_no_value() -> None:
                 "MAKE_SYNC_CALLBACK_WEBHOOK_URL": "http://make.example/s3cret",
                 "CALLBACK_SIGNING_SECRETS": f"{encode(FIRST)} s3cret!",
                 "CALLBACK_MAKE_API_KEY": "s3cret\nkey",
+                "CALLBACK_TARGETS": "crm=https://make.example/fine,s3cret",
                 "CALLBACK_ALLOW_HTTP": "s3cret",
                 "CALLBACK_ALLOW_PRIVATE_TARGETS": "1",
                 "CALLBACK_ALLOWED_SECRETS": "fine,S3cret",

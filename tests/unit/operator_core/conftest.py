@@ -62,6 +62,7 @@ class World:
         self.keeps_runs = False
         self.events: list[tuple[str, str]] = []
         self.sent: list[tuple[str, bytes]] = []
+        self.targets: list[str | None] = []
         self.answers: list[CallbackAttempt] = []
         self.refusal: str | None = None
         self.names_taken: set[str] = set()
@@ -156,7 +157,10 @@ class World:
     async def has_target(self, sync: EstimateSync) -> bool:
         return self.target_configured and sync.spec.callback.enabled
 
-    async def send(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+    async def send(
+        self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
+    ) -> CallbackAttempt:
+        self.targets.append(target)
         assert now == self.time
         self.sent.append((callback_id, body))
         if self.touch_during_send:

@@ -9,7 +9,7 @@ import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, ConditionStatus, Phase
 from estimatesync_operator.core.job_observation import JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.plan import Result
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt, StaleSyncError
@@ -154,6 +154,74 @@ def test_a_failed_delivery_is_tried_again_with_the_same_id_and_body(
     assert world.syncs["a"].status.callback.state is CallbackState.DELIVERED
     assert len(world.sent) == 3
     assert len(set(world.sent)) == 1
+
+
+def test_each_target_has_its_own_id_attempts_and_schedule(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+) -> None:
+    spec = EstimateSyncSpec(callback=CallbackSpec(targets=("billing", "default", "crm")))
+    world.add("a", spec=spec, **running)
+    world.observations["a"] = finished_job("a")
+    world.answers = [
+        CallbackAttempt(error="connection refused"),
+        CallbackAttempt(status_code=410),
+        CallbackAttempt(status_code=200),
+    ]
+    reconciler = make_reconciler()
+
+    result = reconcile_until_idle(reconciler, "a")
+    status = world.syncs["a"].status
+    assert [(each.target, each.state) for each in status.callbacks] == [
+        ("billing", CallbackState.RETRYING),
+        ("default", CallbackState.FAILED),
+        ("crm", CallbackState.DELIVERED),
+    ]
+    assert status.callback == status.callbacks[0]
+    assert {each.type: each.reason for each in status.conditions}["CallbackDelivered"] == "Failed"
+    assert status.owes_callback
+
+    world.time += result.requeue_after or timedelta(0)
+    reconcile_until_idle(reconciler, "a")
+
+    status = world.syncs["a"].status
+    assert [(each.state, each.attempts) for each in status.callbacks] == [
+        (CallbackState.DELIVERED, 2),
+        (CallbackState.FAILED, 1),
+        (CallbackState.DELIVERED, 1),
+    ]
+    assert [id_ for id_, _ in world.sent] == [
+        *("msg_uid-a_billing", "msg_uid-a_default", "msg_uid-a_crm"),
+        "msg_uid-a_billing",
+    ]
+    assert world.targets == ["billing", "default", "crm", "billing"]
+    assert len({body for _, body in world.sent}) == 1
+    assert [reason for _, reason in world.events if reason.startswith("Callback")] == [
+        *("CallbackRetrying", "CallbackFailed", "CallbackDelivered", "CallbackDelivered"),
+    ]
+
+
+def test_callbacks_are_delivered_only_if_all_are(
+    world: World,
+    make_reconciler: Make,
+    reconcile_until_idle: ReconcileUntilIdle,
+    finished_job: Finished,
+    running: dict[str, Any],
+) -> None:
+    spec = EstimateSyncSpec(callback=CallbackSpec(targets=("default", "billing")))
+    world.add("a", spec=spec, **running)
+    world.observations["a"] = finished_job("a")
+    world.target_configured = False
+
+    reconcile_until_idle(make_reconciler(), "a")
+
+    status = world.syncs["a"].status
+    assert [each.state for each in status.callbacks] == [CallbackState.DISABLED, CallbackState.DELIVERED]
+    condition = next(each for each in status.conditions if each.type == "CallbackDelivered")
+    assert (condition.status, condition.reason) == (ConditionStatus.FALSE, "Disabled")
 
 
 def test_a_label_set_during_a_delivery_does_not_cause_a_second_one(

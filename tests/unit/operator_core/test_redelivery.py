@@ -6,7 +6,13 @@ import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
-from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, CallbackStatus, Phase
+from estimatesync_contract.status import (
+    CallbackAttemptRecord,
+    CallbackState,
+    CallbackStatus,
+    Phase,
+    build_delivery_fields,
+)
 from estimatesync_operator.core.lifecycle import compute_final_status
 from estimatesync_operator.core.outcomes import CANCELLED
 from estimatesync_operator.core.retention import compute_redelivery, compute_redelivery_token, is_redelivery_requested
@@ -72,7 +78,7 @@ def test_a_value_of_up_to_64_characters_is_remembered_as_it_is(
 def test_a_callback_that_had_no_target_gets_an_id_and_its_environment(make_sync: MakeSync) -> None:
     sync = _annotate(_finished(make_sync, state=CallbackState.DISABLED), "1")
 
-    callback = compute_redelivery(sync, environment="e", has_target=True)
+    (callback,) = compute_redelivery(sync, environment="e", has_target=True)
 
     assert callback == CallbackStatus(state=CallbackState.PENDING, id="msg_uid-a", environment="e", redelivery="1")
 
@@ -85,7 +91,7 @@ def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: Ma
     }
     sync = _annotate(_finished(make_sync, id="msg_1", environment="e", **before), "1")
 
-    callback = compute_redelivery(sync, environment="other", has_target=True)
+    (callback,) = compute_redelivery(sync, environment="other", has_target=True)
 
     assert callback == CallbackStatus(
         state=CallbackState.PENDING, id="msg_1", environment="e", redelivery="1", history=before["history"]
@@ -103,9 +109,49 @@ def test_a_request_that_cannot_be_met_is_seen_and_changes_nothing_else(
     disabled = CallbackStatus(state=CallbackState.DISABLED, last_error="why")
     sync = _annotate(make_sync("a", phase=Phase.FAILED, spec=spec, callback=disabled), "1")
 
-    callback = compute_redelivery(sync, environment="e", has_target=has_target)
+    (callback,) = compute_redelivery(sync, environment="e", has_target=has_target)
 
     assert callback == msgspec.structs.replace(disabled, redelivery="1")
     assert not is_redelivery_requested(
         msgspec.structs.replace(sync, status=msgspec.structs.replace(sync.status, callback=callback))
     )
+
+
+def _of_targets(make_sync: MakeSync, value: str, **states: CallbackState) -> EstimateSync:
+    deliveries = tuple(
+        CallbackStatus(state=state, target=target, id=f"msg_{target}", environment="e", attempts=3)
+        for target, state in states.items()
+    )
+    return _annotate(make_sync("a", phase=Phase.SUCCEEDED, **build_delivery_fields(deliveries)), value)
+
+
+@pytest.mark.parametrize(
+    ("value", "pending"),
+    [
+        pytest.param("monday", {"default", "billing", "crm"}, id="all"),
+        pytest.param("monday/crm", {"crm"}, id="one"),
+        pytest.param("monday/crm,default", {"crm", "default"}, id="some"),
+        pytest.param("monday/elsewhere", {"default", "billing", "crm"}, id="what is no name of a target"),
+    ],
+)
+def test_a_request_may_name_the_targets_whose_callbacks_are_sent_again(
+    make_sync: MakeSync, value: str, pending: set[str]
+) -> None:
+    failed = CallbackState.FAILED
+    sync = _of_targets(make_sync, value, default=failed, billing=failed, crm=failed)
+
+    deliveries = compute_redelivery(sync, environment="other", has_target=True)
+
+    assert {each.target for each in deliveries if each.state is CallbackState.PENDING} == pending
+    assert {each.redelivery for each in deliveries} == {value}
+    assert {(each.target, each.id) for each in deliveries} == {
+        (name, f"msg_{name}") for name in ("default", "billing", "crm")
+    }
+
+
+def test_a_named_target_needs_no_webhook_for_all_other_syncs(make_sync: MakeSync) -> None:
+    sync = _of_targets(make_sync, "monday", default=CallbackState.DISABLED, billing=CallbackState.FAILED)
+
+    deliveries = compute_redelivery(sync, environment="e", has_target=False)
+
+    assert [each.state for each in deliveries] == [CallbackState.DISABLED, CallbackState.PENDING]

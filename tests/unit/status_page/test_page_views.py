@@ -446,9 +446,8 @@ def test_the_technical_details_name_what_other_tools_call_it(
 def test_the_callback_shows_its_attempts_and_its_last_answer(
     make_sync: Make, english: Localizer, now: datetime, state: str, fields: list[str], error: str
 ) -> None:
-    callback = build_sync_detail(make_sync(state), english, now=now).callback
+    (callback,) = build_sync_detail(make_sync(state), english, now=now).callbacks
 
-    assert callback is not None
     assert [f"{each.name}: {each.moment.text if each.moment else each.text}" for each in callback.fields] == fields
     assert callback.error == error
 
@@ -456,7 +455,32 @@ def test_the_callback_shows_its_attempts_and_its_last_answer(
 def test_before_a_callback_is_owed_there_is_nothing_to_show_of_it(
     make_sync: Make, english: Localizer, now: datetime
 ) -> None:
-    assert build_sync_detail(make_sync("running"), english, now=now).callback is None
+    assert build_sync_detail(make_sync("running"), english, now=now).callbacks == ()
+
+
+def test_each_target_has_its_own_callback_and_the_worst_stands_for_all(
+    make_sync: Make, english: Localizer, now: datetime
+) -> None:
+    callbacks = tuple(
+        CallbackStatus(state=state, target=target, id=f"msg_1_{target}", attempts=1)
+        for target, state in (("billing", CallbackState.DELIVERED), ("crm", CallbackState.FAILED))
+    )
+    sync = make_sync("succeeded", callback=callbacks[0], callbacks=callbacks)
+
+    detail = build_sync_detail(sync, english, now=now)
+
+    assert [(each.target, each.badge.word if each.badge else "") for each in detail.callbacks] == [
+        ("billing", "Delivered"),
+        ("crm", "Given up"),
+    ]
+    assert detail.row.callback is not None
+    assert detail.row.callback.word == "Given up"
+    assert [step.title for step in detail.timeline[-2:]] == [
+        "Callback delivered: billing",
+        "Delivery of the callback was given up: crm",
+    ]
+    shown = {each.name: each.text for each in detail.technical_details}
+    assert shown["webhook-id of the callback"] == "msg_1_billing, msg_1_crm"
 
 
 @pytest.mark.parametrize(
@@ -590,9 +614,8 @@ def test_every_attempt_is_shown_newest_first_and_a_reason_only_where_it_differs(
     )
     callback = CallbackStatus(state=CallbackState.RETRYING, attempts=3, last_error="HTTP 503: busy", history=history)
 
-    callback_detail = build_sync_detail(make_sync("succeeded", callback=callback), english, now=now).callback
+    (callback_detail,) = build_sync_detail(make_sync("succeeded", callback=callback), english, now=now).callbacks
 
-    assert callback_detail is not None
     assert [(each.badge.word, each.answer, each.why) for each in callback_detail.attempts] == [
         ("Delivered", "HTTP 200", ""),
         ("Not accepted", "HTTP 503", ""),
@@ -601,9 +624,9 @@ def test_every_attempt_is_shown_newest_first_and_a_reason_only_where_it_differs(
 
 
 def test_only_what_can_be_sent_again_has_the_button(make_sync: Make, english: Localizer, now: datetime) -> None:
-    shown = {state: build_sync_detail(make_sync(state), english, now=now).callback for state in ("failed", "cancelled")}
+    shown = {state: build_sync_detail(make_sync(state), english, now=now) for state in ("failed", "cancelled")}
 
-    assert {state: each.can_be_sent for state, each in shown.items() if each} == {"failed": True, "cancelled": False}
+    assert {state: each.can_be_redelivered for state, each in shown.items()} == {"failed": True, "cancelled": False}
 
 
 @pytest.mark.parametrize(

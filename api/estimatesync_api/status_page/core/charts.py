@@ -313,4 +313,4 @@ def _seconds(sync: EstimateSync) -> int:
 
 
 def _has_failed_callback(sync: EstimateSync) -> bool:
-    return sync.status.callback is not None and sync.status.callback.state is CallbackState.FAILED
+    return any(each.state is CallbackState.FAILED for each in sync.status.deliveries)

@@ -10,7 +10,14 @@ from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
 from estimatesync_contract.spec import Mode
-from estimatesync_contract.status import CallbackAttemptRecord, CallbackState, Phase, Progress, QueuePlace
+from estimatesync_contract.status import (
+    CallbackAttemptRecord,
+    CallbackState,
+    CallbackStatus,
+    Phase,
+    Progress,
+    QueuePlace,
+)
 from msgspec import UNSET
 
 from estimatesync_api.core.listing import find_phase
@@ -22,6 +29,7 @@ from estimatesync_api.status_page.core.list_view import (
     Diagnosis,
     Field,
     SyncRow,
+    build_delivery_badge,
     build_diagnosis,
     build_sync_row,
     format_sync_duration,
@@ -91,13 +99,14 @@ class AttemptRow:
 
 @dataclass(frozen=True, kw_only=True)
 class CallbackDetail:
-    """The delivery of the callback, with its attempts."""
+    """The delivery of a callback, with its attempts; `target` and `badge` are there where targets were named."""
 
+    target: str
+    badge: Badge | None
     fields: tuple[Field, ...]
     attempts: tuple[AttemptRow, ...]
     """The newest first."""
     error: str
-    can_be_sent: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +119,10 @@ class SyncDetail:
     progress_grid: ProgressGrid | None
     counts: tuple[Field, ...]
     timeline: tuple[TimelineStep, ...]
-    callback: CallbackDetail | None
+    callbacks: tuple[CallbackDetail, ...]
     technical_details: tuple[Field, ...]
     can_be_cancelled: bool
+    can_be_redelivered: bool
 
 
 def build_sync_detail(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> SyncDetail:
@@ -124,9 +134,10 @@ def build_sync_detail(sync: EstimateSync, localizer: Localizer, *, now: datetime
         progress_grid=build_progress_grid(sync.status.progress) if find_phase(sync) is Phase.RUNNING else None,
         counts=_build_counts(sync, localizer),
         timeline=build_timeline(sync, localizer, now=now),
-        callback=_build_callback_detail(sync, localizer, now=now),
+        callbacks=tuple(_build_callback_detail(each, localizer, now=now) for each in sync.status.deliveries),
         technical_details=_build_technical_details(sync, localizer),
         can_be_cancelled=not sync.is_finished and not sync.spec.cancel,
+        can_be_redelivered=can_be_redelivered(sync),
     )
 
 
@@ -235,13 +246,12 @@ def _iterate_mode(sync: EstimateSync, localizer: Localizer) -> Iterator[Field]:
         yield Field(name=localizer.translate("counts.mode"), text=text)
 
 
-def _build_callback_detail(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> CallbackDetail | None:
-    callback = sync.status.callback
-    if callback is None:
-        return None
+def _build_callback_detail(callback: CallbackStatus, localizer: Localizer, *, now: datetime) -> CallbackDetail:
+    target = callback.target or ""
+    badge = build_delivery_badge(callback, localizer) if target else None
     if callback.state is CallbackState.DISABLED:
         disabled = localizer.translate("callback.disabled")
-        return CallbackDetail(fields=(), attempts=(), error=disabled, can_be_sent=False)
+        return CallbackDetail(target=target, badge=badge, fields=(), attempts=(), error=disabled)
     fields = [Field(name=localizer.translate("callback.made"), text=localizer.format_number(callback.attempts))]
     for key, moment in (("callback.last", callback.last_attempt_time), ("callback.next", callback.next_attempt_time)):
         if moment is not None:
@@ -250,8 +260,7 @@ def _build_callback_detail(sync: EstimateSync, localizer: Localizer, *, now: dat
         fields.append(Field(name=localizer.translate("callback.answer"), text=f"HTTP {callback.last_status_code}"))
     error = callback.last_error or ""
     attempts = tuple(_build_attempt_row(each, localizer, now=now, newest=error) for each in reversed(callback.history))
-    can_be_sent = can_be_redelivered(sync)
-    return CallbackDetail(fields=tuple(fields), attempts=attempts, error=error, can_be_sent=can_be_sent)
+    return CallbackDetail(target=target, badge=badge, fields=tuple(fields), attempts=attempts, error=error)
 
 
 def _build_attempt_row(
@@ -283,7 +292,7 @@ def _build_technical_details(sync: EstimateSync, localizer: Localizer) -> tuple[
         "technical_details.message": status.message,
         "technical_details.job": status.job_name,
         "technical_details.pod": status.pod_name,
-        "technical_details.callback_id": status.callback.id if status.callback else "",
+        "technical_details.callback_id": ", ".join(each.id for each in status.deliveries if each.id),
         "technical_details.runs": str(status.runs) if status.runs else "",
         "technical_details.limit": str(sync.options.timeout_seconds),
     }
@@ -348,12 +357,15 @@ def _iterate_end_steps(sync: EstimateSync, localizer: Localizer, now: datetime) 
 
 
 def _iterate_callback_steps(sync: EstimateSync, localizer: Localizer, now: datetime) -> Iterator[TimelineStep]:
-    callback = sync.status.callback
-    if callback is None:
-        if sync.spec.callback.enabled and not sync.is_finished:
-            yield TimelineStep(tone="next", title=localizer.translate("timeline.callback_next"))
-        return
+    if not sync.status.deliveries and sync.spec.callback.enabled and not sync.is_finished:
+        yield TimelineStep(tone="next", title=localizer.translate("timeline.callback_next"))
+    for callback in sync.status.deliveries:
+        yield from _iterate_delivery_steps(callback, localizer, now)
+
+
+def _iterate_delivery_steps(callback: CallbackStatus, localizer: Localizer, now: datetime) -> Iterator[TimelineStep]:
     title = localizer.translate(f"timeline.callback.{callback.state.lower()}")
+    title = f"{title}: {callback.target}" if callback.target else title
     # The timeline marks the step that is under way, where the badge in the list only says that it waits.
     tone = "now" if callback.state is CallbackState.PENDING else CALLBACK_TONES[callback.state]
     if callback.state is CallbackState.DISABLED:

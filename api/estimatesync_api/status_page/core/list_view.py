@@ -10,7 +10,7 @@ from typing import Final
 
 from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import CallbackState, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 
 from estimatesync_api.core.listing import find_phase
 from estimatesync_api.status_page.core.addresses import build_sync_address
@@ -127,10 +127,13 @@ def build_phase_badge(sync: EstimateSync, localizer: Localizer) -> Badge:
 
 
 def build_callback_badge(sync: EstimateSync, localizer: Localizer) -> Badge | None:
-    """Name the state of the callback; None while none is owed."""
-    callback = sync.status.callback
-    if callback is None:
-        return None
+    """Name the state of the callback, of several the worst; None while none is owed."""
+    callback = sync.status.worst_delivery
+    return build_delivery_badge(callback, localizer) if callback else None
+
+
+def build_delivery_badge(callback: CallbackStatus, localizer: Localizer) -> Badge:
+    """Name the state of one callback."""
     word = localizer.translate(f"callback.state.{callback.state.lower()}")
     return Badge(tone=CALLBACK_TONES[callback.state], word=word)
 
@@ -199,7 +202,7 @@ def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | N
     ended = next((each for each in newest if find_phase(each) in {Phase.SUCCEEDED, Phase.FAILED}), None)
     if ended and find_phase(ended) is Phase.FAILED:
         return "failed", ended
-    if ended and ended.status.callback and ended.status.callback.state is CallbackState.FAILED:
+    if ended and ended.status.worst_delivery and ended.status.worst_delivery.state is CallbackState.FAILED:
         return "undelivered", ended
     return "well", None
 
