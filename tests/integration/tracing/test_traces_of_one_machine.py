@@ -158,8 +158,6 @@ def test_a_collector_that_is_away_costs_the_traces_alone(
     for key in ("1", "2"):
         sync = machine.wait_delivered(machine.post(**{"Idempotency-Key": key}))
         assert (sync["status"], sync["results"]["total_fetched"]) == ("succeeded", 230)
-        # The program's end waits for its last spans, at most so long.
-        assert sync["duration_seconds"] < 8
     machine.until(lambda: machine.log.count("traces cannot be delivered") == 2)
     machine.stop()
 
