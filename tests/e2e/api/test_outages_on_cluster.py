@@ -23,7 +23,8 @@ from estimatesync_cluster.fault_proxy import (
 
 URL = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
-LIMIT_SECONDS = 3.0
+# Make.com gives up after 40 s.
+LIMIT_SECONDS = 30.0
 
 
 class Absence(Fault):

@@ -47,7 +47,7 @@ def test_waiting_ends_when_the_delivery_arrives() -> None:
         sender.join()
 
     assert [delivery.body for delivery in deliveries] == [b"one", b"two"]
-    assert took < 10
+    assert took < 60
 
 
 def test_waiting_in_vain_says_how_many_arrived() -> None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 
 import httpx
 
@@ -23,11 +22,9 @@ def running_module(*arguments: str) -> Iterator[str]:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"]
-            started = monotonic()
             process.terminate()
             rest, errors = process.communicate(timeout=WAIT_SECONDS)
             assert (process.returncode, rest, errors) == (0, "", "")
-            assert monotonic() - started < 3
         finally:
             process.kill()
 
