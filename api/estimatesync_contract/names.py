@@ -41,6 +41,8 @@ ANNOTATION_CANCELLED_BY: Final = f"{GROUP}/cancelled-by"
 ANNOTATION_REDELIVERED_BY: Final = f"{GROUP}/redelivered-by"
 """On a sync: who asked for it. The name of an API key, never the key; `user` and a Kubernetes user, whom the chart's
 admission policy writes down, since the API does not see who uses kubectl; or `schedule` and its name on one machine."""
+ANNOTATION_SUSPENDED_BY: Final = f"{GROUP}/suspended-by"
+"""On a sync that `spec.suspend` holds: `user` and the Kubernetes user who set it; the API cannot."""
 ACTOR_ANNOTATIONS: Final = (ANNOTATION_STARTED_BY, ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY)
 
 SYNC_CONTAINER: Final = "sync"

@@ -40,14 +40,14 @@ def read_names(release: Any, sync: str) -> dict[str, str]:
     annotations = json.loads(release.kubectl("get", "esync", sync, "--output=json"))["metadata"].get("annotations", {})
     return {
         what: annotations[BY.format(what)]
-        for what in ("started", "cancelled", "redelivered")
+        for what in ("started", "cancelled", "redelivered", "suspended")
         if BY.format(what) in annotations
     }
 
 
 def test_who_asked_is_on_the_sync_and_in_the_answers_of_the_api(recording: Any) -> None:
     act(recording, "jane@example.com", "create", "--filename=-", stdin=json.dumps(build_sync("by-hand")))
-    assert read_names(recording, "by-hand") == {"started": "user jane@example.com"}
+    assert read_names(recording, "by-hand") == dict.fromkeys(("started", "suspended"), "user jane@example.com")
     act(recording, "bob", "patch", "esync", "by-hand", "--type=merge", '--patch={"spec":{"cancel":true}}')
     recording.wait_status("by-hand", "cancelled")
     act(recording, "eve", "annotate", "esync", "by-hand", "botzilla.io/redeliver=once")
@@ -60,7 +60,7 @@ def test_who_asked_is_on_the_sync_and_in_the_answers_of_the_api(recording: Any) 
     httpx.post(url, headers={"X-API-KEY": key}, trust_env=False, timeout=30).raise_for_status()
 
     names = {"started": "user jane@example.com", "cancelled": "user bob", "redelivered": "user eve"}
-    assert read_names(recording, "by-hand") == names
+    assert read_names(recording, "by-hand") == {**names, "suspended": "user jane@example.com"}
     answer = recording.get("by-hand")
     assert {what: answer[f"{what}_by"] for what in names} == names
     assert read_names(recording, posted) == {"started": "make", "redelivered": "make"}
@@ -72,7 +72,11 @@ def test_nobody_writes_another_name_and_who_applies_the_same_again_changes_nothi
     act(recording, "mallory", "create", "--filename=-", stdin=forged)
     for change in ("started-by=make", "started-by-", "cancelled-by=make"):
         act(recording, "trudy", "annotate", "--overwrite", "esync", "theirs", f"botzilla.io/{change}")
-        assert read_names(recording, "theirs") == {"started": "user mallory"}
+        assert read_names(recording, "theirs") == dict.fromkeys(("started", "suspended"), "user mallory")
+    for is_held, names in ((False, {}), (True, {"suspended": "user peggy"})):
+        change = json.dumps({"spec": {"suspend": is_held}})
+        act(recording, "peggy", "patch", "esync", "theirs", "--type=merge", f"--patch={change}")
+        assert read_names(recording, "theirs") == {"started": "user mallory", **names}
 
     text = json.dumps(build_sync("from-git"))
     arguments = ("apply", "--server-side", "--field-manager=flux", "--filename=-")
@@ -83,4 +87,4 @@ def test_nobody_writes_another_name_and_who_applies_the_same_again_changes_nothi
     act(recording, "another", *arguments, stdin=text)
 
     after = read(recording, "from-git", "{.metadata.resourceVersion}")
-    assert (after, read_names(recording, "from-git")) == (before, {"started": "user flux"})
+    assert (after, read_names(recording, "from-git")) == (before, dict.fromkeys(("started", "suspended"), "user flux"))

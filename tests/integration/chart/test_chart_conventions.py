@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from estimatesync_chart.value_rules import ALERTS
-from estimatesync_contract.names import ACTOR_ANNOTATIONS, ANNOTATION_REDELIVER
+from estimatesync_contract.names import ACTOR_ANNOTATIONS, ANNOTATION_REDELIVER, ANNOTATION_SUSPENDED_BY
 
 DIGEST = f"sha256:{'1' * 64}"
 PARTS = ("api", "operator")
@@ -338,7 +338,10 @@ def test_the_policy_writes_what_the_api_writes_and_leaves_the_api_alone(render: 
     rendered = render(account, KNOWS_USERS)
 
     policy = rendered.find("MutatingAdmissionPolicy")
-    assert set(re.findall(r"'(botzilla\.io/[\w-]+-by)'", json.dumps(policy))) == set(ACTOR_ANNOTATIONS)
+    assert set(re.findall(r"'(botzilla\.io/[\w-]+-by)'", json.dumps(policy))) == {
+        *ACTOR_ANNOTATIONS,
+        ANNOTATION_SUSPENDED_BY,
+    }
     assert f"'{ANNOTATION_REDELIVER}' in variables.now" in json.dumps(policy)
     (condition,) = policy["spec"]["matchConditions"]
     assert condition["expression"].endswith("!= 'system:serviceaccount:estimates:theirs'")
