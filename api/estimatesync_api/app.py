@@ -37,7 +37,13 @@ from estimatesync_api.request import Request
 from estimatesync_api.settings import Settings
 from estimatesync_api.start import StartResource, SyncStarter
 from estimatesync_api.status_page.routes import add_status_page
-from estimatesync_api.syncs import CancelResource, RedeliverResource, SyncListResource, SyncResource
+from estimatesync_api.syncs import (
+    CancelResource,
+    RedeliverAllResource,
+    RedeliverResource,
+    SyncListResource,
+    SyncResource,
+)
 from estimatesync_api.waiter import Pause, SyncWaiter
 
 Asgi = falcon.asgi.App[Request, falcon.asgi.Response]
@@ -147,6 +153,8 @@ def _add_sync_routes(
     one = f"{SYNCS_PATH}/{{sync_id}}"
     app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone))
     app.add_route(one, SyncResource(store))
+    redeliver_all = RedeliverAllResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
+    app.add_route(f"{SYNCS_PATH}/redeliver", redeliver_all)
     app.add_route(f"{one}/logs", LogResource(store, pause=pause))
     app.add_route(f"{one}/cancel", CancelResource(store))
     app.add_route(f"{one}/redeliver", RedeliverResource(store, clock=clock, token=token))

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from estimatesync_contract.callback_url import is_target_name
 from estimatesync_contract.settings import (
+    SYNC_METADATA,
     TIME_ZONE,
     ChoiceSetting,
     FlagSetting,
@@ -145,7 +146,7 @@ SERVICE_ACCOUNT_DIRECTORY: Final = TextSetting(
     default=pod_environment.SERVICE_ACCOUNT_DIRECTORY,
 )
 API_SETTINGS: Final = (
-    *(*KEY_SETTINGS, *REQUEST_SETTINGS, CALLBACK_TARGET_NAMES, TIME_ZONE, *SERVER_SETTINGS),
+    *(*KEY_SETTINGS, *REQUEST_SETTINGS, CALLBACK_TARGET_NAMES, SYNC_METADATA, TIME_ZONE, *SERVER_SETTINGS),
     *(NAMESPACE, KUBECONFIG, SERVICE_ACCOUNT_DIRECTORY),
 )
 
@@ -210,7 +211,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         trusted_proxies=reader.read(TRUSTED_PROXIES),
         repeated_requests=RepeatedRequests(reader.read(REPEATED_REQUESTS)),
         foreground_seconds=reader.read(FOREGROUND_SECONDS),
-        features=Features(targets=reader.read(CALLBACK_TARGET_NAMES)),
+        features=Features(targets=reader.read(CALLBACK_TARGET_NAMES), has_metadata=reader.read(SYNC_METADATA)),
         has_status_page=reader.read(STATUS_PAGE),
         session_hours=reader.read(STATUS_PAGE_SESSION_HOURS),
         namespace=reader.read(NAMESPACE) or None,

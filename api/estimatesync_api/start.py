@@ -1,7 +1,7 @@
 """The address where a sync is started: reads the request, stores a sync or finds the one that is meant, and answers.
 
 No request is lost or doubled: a repeated Idempotency-Key finds the first request's sync by its name, which the store
-lets be taken only once. A request without a key joins an active sync of the same days, mode and callback targets.
+lets be taken only once. A request without a key joins an active sync of the same days, mode, targets and metadata.
 Within this process such requests wait for each other; two processes may both miss the other's within milliseconds,
 which only a key rules out.
 
@@ -24,6 +24,7 @@ from estimatesync_contract.status import Phase
 from estimatesync_tracing.setup import NO_TRACER
 from estimatesync_tracing.spans import Tracer, find_origin
 from falcon.asgi import Response
+from msgspec import UNSET
 
 from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_api.core.listing import Work, find_work
@@ -213,7 +214,13 @@ class StartResource(Resource):
         if request.is_background:
             resp.status = HTTPStatus.ACCEPTED
             resp.retry_after = RETRY_AFTER_SECONDS
-            resp.media = to_accepted_body(sync.name, now, warnings=request.warnings, mode=request.mode)
+            resp.media = to_accepted_body(
+                sync.name,
+                now,
+                warnings=request.warnings,
+                mode=request.mode,
+                metadata=request.metadata if self._features.has_metadata else UNSET,
+            )
         else:
             await self._answer_outcome(sync.name, resp)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import falcon
@@ -12,7 +13,6 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import SYNC_NAME_MAX_LENGTH
 from estimatesync_contract.spec import DNS_SUBDOMAIN_PATTERN
-from estimatesync_contract.timestamps import format_timestamp
 from falcon.asgi import Response
 
 from estimatesync_api.core.listing import parse_sync_query
@@ -23,12 +23,23 @@ from estimatesync_api.core.representation import (
     CANCEL_TOO_LATE,
     REDELIVERY_REQUESTED,
     to_list_body,
+    to_redelivered_body,
     to_request_body,
     to_sync_body,
 )
-from estimatesync_api.core.sync_request import parse_redelivery, require_redeliverable
+from estimatesync_api.core.sync_request import (
+    build_redelivery_token,
+    list_failed_targets,
+    parse_redelivery,
+    parse_redelivery_filter,
+    require_redeliverable,
+)
 from estimatesync_api.request import Request, Resource
 from estimatesync_api.start import read_body
+from estimatesync_api.waiter import Pause
+
+REDELIVERY_PAUSE: Final = 0.1
+"""Seconds: ten callbacks in a second are a third of what Make.com takes."""
 
 
 class SyncListResource(Resource):
@@ -97,11 +108,46 @@ class RedeliverResource(Resource):
         found = require_found(await self._store.fetch(name), req)
         require_redeliverable(found)
         targets = parse_redelivery(body, found)
-        token = f"{format_timestamp(self._clock())}-{self._token()}"
-        token = f"{token}/{','.join(targets)}" if targets else token
+        token = build_redelivery_token(self._clock(), self._token(), targets)
         sync = require_found(await self._store.request_redelivery(name, token, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
+
+
+class RedeliverAllResource(Resource):
+    """POST: send all callbacks again that were given up."""
+
+    def __init__(
+        self,
+        store: SyncStore,
+        *,
+        time_zone: ZoneInfo,
+        clock: Callable[[], datetime],
+        token: Callable[[], str],
+        pause: Pause,
+    ) -> None:
+        self._store = store
+        self._time_zone = time_zone
+        self._clock = clock
+        self._token = token
+        self._pause = pause
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        """Look at a hundred syncs that have ended, and request the deliveries one after the other.
+
+        A moment lies between two of them, because a receiver that has been away for a night may get hundreds.
+        """
+        page = await self._store.list_page(parse_redelivery_filter(await read_body(req), time_zone=self._time_zone))
+        requested: list[str] = []
+        for sync in page.syncs:
+            if targets := list_failed_targets(sync):
+                if requested:
+                    await self._pause(REDELIVERY_PAUSE)
+                token = build_redelivery_token(self._clock(), self._token(), targets)
+                await self._store.request_redelivery(sync.name, token, by=req.context.key_name or "")
+                requested.append(sync.name)
+        resp.status = HTTPStatus.ACCEPTED
+        resp.media = to_redelivered_body(requested, page.end)
 
 
 def require_sync_name(text: str) -> str:

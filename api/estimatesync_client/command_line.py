@@ -7,14 +7,15 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import typer
 from dotenv import dotenv_values
 from estimatesync_contract.env_file import EnvFileError, decode_env_file
@@ -28,13 +29,15 @@ from estimatesync_client.core.api import CHANGES, ListQuery, Server, Started, St
 from estimatesync_client.core.diagnoses import Finding, Verdict
 from estimatesync_client.core.errors import ClientError, Exit, InterruptedWaitError, UnavailableError, UsageError
 from estimatesync_client.core.formatting import strip_control_characters
-from estimatesync_client.core.lookup import LATEST, fetch_syncs, find_sync
+from estimatesync_client.core.lookup import LATEST, MAX_PAGE, fetch_syncs, find_sync
 from estimatesync_client.core.problems import URL_VARIABLE
 from estimatesync_client.doctor import examine
 from estimatesync_client.settings import DEFAULT_URL, parse_deployment
 
 PROGRAM: Final = "estimatesync"
 DAY_FORMAT: Final = "%Y-%m-%d"
+_AGE: Final = re.compile(r"(?P<count>[0-9]{1,4})(?P<unit>[hd])")
+_AGE_UNITS: Final = {"h": "hours", "d": "days"}
 _IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}")
 
 
@@ -61,6 +64,13 @@ PatienceOption = Annotated[
 SyncArgument = Annotated[
     str, typer.Argument(metavar="ID", help=f"The sync's id, the start of one, or {LATEST}.", show_default=False)
 ]
+OptionalSyncArgument = Annotated[
+    str, typer.Argument(metavar="[ID]", help=f"The sync's id, the start of one, or {LATEST}.", show_default=False)
+]
+FailedOption = Annotated[
+    bool,
+    typer.Option("--failed", help="All that were given up, within --since and --until.", show_default=False),
+]
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", help="Text for people, or one JSON document.", case_sensitive=False)
 ]
@@ -84,7 +94,8 @@ StatusOption = Annotated[
     typer.Option("--status", "-s", metavar="STATUS", help="Only these: queued, running, succeeded, failed, cancelled."),
 ]
 SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="Requested on or after this day or instant.")
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Requested on or after this day or instant, or 2d ago."),
 ]
 UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="TIME", help="Requested up to this day (all of it) or instant.")
@@ -134,6 +145,12 @@ TargetOption = Annotated[
 ]
 
 
+MetadataOption = Annotated[
+    list[str] | None,
+    typer.Option("--metadata", metavar="NAME=TEXT", help="Comes back with the callback; again for several."),
+]
+
+
 def show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
     """Show the version and exit."""
     if is_asked:
@@ -155,6 +172,7 @@ def start(
     days: DaysOption = None,
     changes: ChangesOption = False,
     callback: TargetOption = None,
+    metadata: MetadataOption = None,
     wait: WaitOption = False,
     timeout: TimeoutOption = None,
     idempotency_key: KeyOption = None,
@@ -175,6 +193,7 @@ def start(
         mode=CHANGES if changes else None,
         days=days,
         targets=tuple(callback or ()),
+        metadata=_parse_metadata(metadata or ()),
         idempotency_key=idempotency_key or secrets.token_hex(16),
     )
     with app_context.open_server() as server:
@@ -184,6 +203,18 @@ def start(
             app_context.wait_for_end(server, started.sync_id, timeout=timeout)
         hint = f"estimatesync status {started.sync_id} --wait"
         app_context.terminal.write_result(build_hint(f"{started.sync_id} started.", hint), started.document)
+
+
+def _parse_metadata(pairs: Iterable[str]) -> dict[str, str]:
+    """Read pairs like `order=4711`; what stands behind the first sign is a text.
+
+    Raises:
+        UsageError: One is no pair.
+    """
+    split = [pair.partition("=") for pair in pairs]
+    if not all(name and sign for name, sign, _ in split):
+        raise UsageError("--metadata takes a name and a text, such as order=4711.")
+    return {name: text for name, _, text in split}
 
 
 def list_syncs(
@@ -198,7 +229,13 @@ def list_syncs(
 ) -> None:
     """List syncs, the newest first."""
     app_context = get_app_context(context, output)
-    query = ListQuery(limit=limit, statuses=tuple(status or ()), since=since, until=until, cursor=cursor)
+    query = ListQuery(
+        limit=limit,
+        statuses=tuple(status or ()),
+        since=_resolve_age(since),
+        until=_resolve_age(until),
+        cursor=cursor,
+    )
     with app_context.open_server() as server:
         page = fetch_syncs(server, query)
     document = {"success": True, "syncs": [sync.document for sync in page.syncs], "next_cursor": page.next_cursor}
@@ -260,17 +297,50 @@ def cancel(context: typer.Context, *, sync_id: SyncArgument, output: OutputOptio
 def redeliver(
     context: typer.Context,
     *,
-    sync_id: SyncArgument,
+    sync_id: OptionalSyncArgument = "",
     callback: TargetOption = None,
+    failed: FailedOption = False,
+    since: SinceOption = None,
+    until: UntilOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Send the callback of a finished sync again; of several, all or those of the targets that are named."""
+    """Send the callback of a finished sync again; of several, all or those of the targets that are named.
+
+    With --failed, send all callbacks again that were given up.
+    """
     app_context = get_app_context(context, output)
+    if failed == bool(sync_id) or (failed and callback) or (not failed and (since or until)):
+        raise UsageError("redeliver takes an ID, and --callback if need be; or --failed, with --since and --until.")
+    if failed:
+        _redeliver_failed(app_context, ListQuery(limit=MAX_PAGE, since=_resolve_age(since), until=_resolve_age(until)))
+        return
     with app_context.open_server() as server:
         sync = find_sync(server, sync_id)
         acted = server.redeliver(sync.sync_id, callback or ())
     hint = f"estimatesync status {sync.sync_id}"
     app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)
+
+
+def _redeliver_failed(app_context: AppContext, query: ListQuery) -> None:
+    """Go on until the server has looked at all; what a broken connection leaves out, the next try finds."""
+    sync_ids: list[str] = []
+    with app_context.open_server() as server:
+        while True:
+            answer = server.redeliver_failed(query)
+            sync_ids += answer.sync_ids
+            if answer.next_cursor is None:
+                break
+            query = msgspec.structs.replace(query, cursor=answer.next_cursor)
+    text = "\n".join([*sync_ids, f"Syncs whose callbacks will be sent again: {len(sync_ids)}."])
+    app_context.terminal.write_result(build_hint(text, ""), {"success": True, "sync_ids": sync_ids})
+
+
+def _resolve_age(text: str | None) -> str | None:
+    """Write what is so long ago, such as 2d or 12h, as an instant; anything else is the server's to read."""
+    if text is None or not (age := _AGE.fullmatch(text)):
+        return text
+    past = timedelta(**{_AGE_UNITS[age["unit"]]: int(age["count"])})
+    return f"{read_now() - past:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _read_lines(app_context: AppContext, server: Server, name: str, *, follow: bool) -> Iterator[str]:

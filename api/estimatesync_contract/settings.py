@@ -409,6 +409,12 @@ SYNC_SELECT_FIELDS: Final = FlagSetting(
     "wrong, without a word. Try it as docs/operating.md says",
     default="false",
 )
+SYNC_METADATA: Final = FlagSetting(
+    name="SYNC_METADATA",
+    meaning="Take `metadata` with a request, and give them back in the 202, the status and the callback, which then "
+    "always have this field, null if there are none",
+    default="false",
+)
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
     meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",

@@ -27,6 +27,12 @@ DEFAULT_TARGET: Final = "default"
 TARGET_NAME_MAX_LENGTH: Final = 32
 TARGET_NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$"
 
+METADATA_MAX_LENGTH: Final = 2048
+"""In bytes of JSON."""
+NO_METADATA: Final = "null"
+
+MetadataFields = dict[str, str | int | float | bool | None]
+
 TargetName = Annotated[str, Meta(min_length=1, max_length=TARGET_NAME_MAX_LENGTH, pattern=TARGET_NAME_PATTERN)]
 
 PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE)]
@@ -147,10 +153,46 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
         ),
     ] = None
     callback: CallbackSpec = CallbackSpec()
+    metadata: (
+        Annotated[
+            str,
+            Meta(
+                max_length=METADATA_MAX_LENGTH,
+                description="What the callback says besides: a JSON object of texts, numbers, true, false and null, as"
+                " text, so that it comes back as it was sent.",
+            ),
+        ]
+        | None
+    ) = None
     cancel: Annotated[bool, Meta(description="true stops the sync and keeps its record.")] = False
     suspend: Annotated[bool, Meta(description="true keeps a sync that has not started waiting, outside the queue.")] = (
         False
     )
+
+    def __post_init__(self) -> None:
+        """Refuse metadata that no callback could carry.
+
+        Raises:
+            ValueError: They are not what `metadata` describes.
+        """
+        if self.metadata is not None:
+            parse_metadata(self.metadata)
+
+
+def parse_metadata(text: str) -> MetadataFields:
+    """Read metadata as they are stored.
+
+    Raises:
+        ValueError: Not JSON, not flat, or too long; the message quotes nothing.
+    """
+    if len(text.encode()) > METADATA_MAX_LENGTH:
+        raise ValueError(f"metadata: send at most {METADATA_MAX_LENGTH} bytes")
+    try:
+        return msgspec.json.decode(text, type=MetadataFields)
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError(
+            "metadata: send an object of texts, numbers, true, false and null, without lists or objects in it"
+        ) from None
 
 
 def resolve_options(spec: EstimateSyncSpec, defaults: Options) -> Options:

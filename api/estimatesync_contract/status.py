@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from estimatesync_contract.causes import BLOCKERS, ENDS, Reason
 from estimatesync_contract.spec import (
     MAX_CALLBACK_TARGETS,
+    METADATA_MAX_LENGTH,
     TARGET_NAME_MAX_LENGTH,
     DateRange,
     Mode,
@@ -237,6 +238,16 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     unshown: Annotated[
         UnshownFields | None, Meta(description="What Attic Tech does not show; absent when that is nothing.")
     ] = None
+    metadata: (
+        Annotated[
+            str,
+            Meta(
+                max_length=METADATA_MAX_LENGTH,
+                description="What the callback says besides, as JSON; null where the operator is set to say it always.",
+            ),
+        ]
+        | None
+    ) = None
     callback: Annotated[
         CallbackStatus | None, Meta(description="The delivery of the callback that is owed; of several, the first.")
     ] = None

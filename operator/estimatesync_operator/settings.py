@@ -20,6 +20,7 @@ from estimatesync_contract.settings import (
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_METADATA,
     SYNC_MIN_ESTIMATES,
     SYNC_SELECT_FIELDS,
     TIME_ZONE,
@@ -158,6 +159,7 @@ _OPTIONS: Final = (SYNC_PAGE_SIZE, SYNC_CONCURRENCY, SYNC_TIMEOUT_SECONDS, SYNC_
 RECONCILER_SETTINGS: Final = (
     TIME_ZONE,
     ENVIRONMENT,
+    SYNC_METADATA,
     MAX_ACTIVE_SYNCS,
     *_OPTIONS,
     TTL_SECONDS_AFTER_FINISHED,
@@ -383,6 +385,7 @@ def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
         max_active_syncs=reader.read(MAX_ACTIVE_SYNCS),
         time_zone=reader.read(TIME_ZONE),
         environment=reader.read(ENVIRONMENT),
+        has_metadata=reader.read(SYNC_METADATA),
         marks_deletions=reader.read(SYNC_DELETIONS) == MARK,
         progress_interval=timedelta(seconds=reader.read(PROGRESS_SECONDS)),
         stuck_limit=timedelta(seconds=reader.read(STUCK_SECONDS)),

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import CallbackSpec, DateRange, Mode
+from estimatesync_contract.spec import CallbackSpec, DateRange, MetadataFields, Mode, parse_metadata
 from estimatesync_contract.status import Phase
 
 from estimatesync_api.core.problems import ApiError, Problem
@@ -26,6 +26,8 @@ PAGE_LIMIT_DEFAULT: Final = 20
 PAGE_LIMIT_MAX: Final = 100
 
 Query = Mapping[str, str | list[str]]
+
+FINAL_PHASES: Final = frozenset(phase for phase in Phase if phase.is_final)
 
 _KNOWN_NAMES: Final = ("limit", "cursor", "status", "since", "until")
 _PHASES: Final = {phase.lower(): phase for phase in Phase}
@@ -70,6 +72,13 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.WHOLE
     targets: frozenset[str] = frozenset()
     """Where the outcome goes, by name; the default webhook when empty."""
+    metadata: str = ""
+    """What the callback says besides, as JSON whose order says nothing."""
+
+
+def sort_metadata(fields: MetadataFields | None) -> str:
+    """Write metadata so that the same fields make the same text."""
+    return msgspec.json.encode(fields, order="deterministic").decode() if fields else ""
 
 
 def find_work(sync: EstimateSync) -> Work | None:
@@ -79,7 +88,8 @@ def find_work(sync: EstimateSync) -> Work | None:
     is_usual = spec.callback == CallbackSpec(targets=targets)
     if find_phase(sync).is_final or spec.cancel or spec.suspend or not is_usual or spec.date_range is None:
         return None
-    return Work(days=spec.date_range, mode=spec.mode or Mode.WHOLE, targets=frozenset(targets))
+    metadata = sort_metadata(parse_metadata(spec.metadata)) if spec.metadata else ""
+    return Work(days=spec.date_range, mode=spec.mode or Mode.WHOLE, targets=frozenset(targets), metadata=metadata)
 
 
 def build_page(found: Sequence[EstimateSync], limit: int) -> SyncPage:

@@ -4,6 +4,7 @@ Answers are made of these types, and `/openapi.json` shows them. Every field is 
 yet, because Make.com learns the fields from its first sample. Names are spelt as in the callback: snake_case.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -11,12 +12,19 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import format_finished
 from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
-from estimatesync_contract.spec import DateRange, Mode
+from estimatesync_contract.spec import (
+    METADATA_MAX_LENGTH,
+    NO_METADATA,
+    DateRange,
+    MetadataFields,
+    Mode,
+    parse_metadata,
+)
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results, UnshownFields
 from estimatesync_contract.timestamps import format_timestamp
 from msgspec import UNSET, Meta, UnsetType
 
-from estimatesync_api.core.listing import SyncPage, find_phase, format_cursor
+from estimatesync_api.core.listing import Place, SyncPage, find_phase, format_cursor
 from estimatesync_api.core.problems import ApiError
 
 STATUSES: Final = tuple(phase.lower() for phase in Phase)
@@ -50,12 +58,21 @@ Actor = (
     ]
     | UnsetType
 )
+GivenMetadata = (
+    Annotated[MetadataFields | None, Meta(description="As they were sent; only there where the deployment takes them.")]
+    | UnsetType
+)
 Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]
 
 STARTED: Final = "Background synchronization started. This may take several minutes."
 CANCEL_REQUESTED: Final = "The sync will be stopped."
 CANCEL_TOO_LATE: Final = "The sync had ended already."
 REDELIVERY_REQUESTED: Final = "The callback will be sent again, with the same id and body."
+
+
+FilterMoment = Annotated[
+    str | None, Meta(description="As in the list of syncs.", examples=["2025-09-01", "2025-09-01T14:00:00Z"])
+]
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +95,35 @@ class RequestBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         ),
     ] = None
     days: Days = None
+    metadata: Annotated[
+        MetadataFields | None,
+        Meta(
+            description="What the 202, the status and the callback give back, where the deployment takes it; at most"
+            f" {METADATA_MAX_LENGTH} bytes of JSON.",
+            examples=[{"order": 4711, "team": "billing"}],
+        ),
+    ] = None
     callback: Annotated[
         str | tuple[str, ...] | None,
         Meta(description="Where the outcome goes: the name of a callback target, or several.", examples=["billing"]),
     ] = None
+
+
+class RedeliveryBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Whose callback to send again; all of the sync's when absent."""
+
+    callback: Annotated[
+        str | tuple[str, ...] | None,
+        Meta(description="The name of a callback target of the sync, or several.", examples=["billing"]),
+    ] = None
+
+
+class RedeliveryFilterBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Whose callbacks to send again, of those that were given up; all when absent."""
+
+    since: FilterMoment = None
+    until: FilterMoment = None
+    cursor: Annotated[str | None, Meta(description="The next_cursor of the answer before.")] = None
 
 
 class Answered(Body, frozen=True, kw_only=True):
@@ -100,6 +142,7 @@ class AcceptedBody(Answered, frozen=True, kw_only=True):
     mode: Annotated[Literal["changes"], Meta(description="Only there where changes were asked for.")] | UnsetType = (
         UNSET
     )
+    metadata: GivenMetadata = UNSET
     warnings: (
         Annotated[
             tuple[str, ...],
@@ -221,6 +264,7 @@ class SyncState(Body, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    metadata: GivenMetadata = UNSET
     started_by: Actor = UNSET
     cancelled_by: Actor = UNSET
     redelivered_by: Actor = UNSET
@@ -246,6 +290,16 @@ class SyncRequestedBody(Answered, frozen=True, kw_only=True):
     sync: SyncState
 
 
+class RedeliveredBody(Answered, frozen=True, kw_only=True):
+    """Which syncs' callbacks will be sent again, of those that were looked at."""
+
+    message: str
+    sync_ids: list[str]
+    next_cursor: Annotated[
+        str | None, Meta(description="Sent as cursor, it goes on with earlier syncs, if there are more.")
+    ]
+
+
 class ProblemBody(Body, frozen=True, kw_only=True, omit_defaults=True):
     """Why a request was not answered as asked."""
 
@@ -263,7 +317,12 @@ class HealthBody(Body, frozen=True, kw_only=True):
 
 
 def to_accepted_body(
-    sync_id: str, now: datetime, *, warnings: tuple[str, ...] = (), mode: Mode = Mode.WHOLE
+    sync_id: str,
+    now: datetime,
+    *,
+    warnings: tuple[str, ...] = (),
+    mode: Mode = Mode.WHOLE,
+    metadata: MetadataFields | UnsetType | None = UNSET,
 ) -> AcceptedBody:
     """The 202 of a sync that is stored and will run; scenarios depend on these fields and their order."""
     return AcceptedBody(
@@ -271,6 +330,7 @@ def to_accepted_body(
         timestamp=format_timestamp(now),
         sync_id=sync_id,
         mode="changes" if mode is Mode.CHANGES else UNSET,
+        metadata=metadata,
         warnings=warnings or UNSET,
     )
 
@@ -332,6 +392,12 @@ def to_request_body(message: str, sync: EstimateSync) -> SyncRequestedBody:
     return SyncRequestedBody(message=message, sync=to_sync_state(sync))
 
 
+def to_redelivered_body(sync_ids: Sequence[str], end: Place | None) -> RedeliveredBody:
+    """The answer to a request for all callbacks that were given up."""
+    message = f"Syncs whose callbacks will be sent again: {len(sync_ids)}."
+    return RedeliveredBody(message=message, sync_ids=list(sync_ids), next_cursor=format_cursor(end))
+
+
 def to_sync_state(sync: EstimateSync) -> SyncState:
     """One sync. One that the operator has not seen yet is queued. Nothing about where it runs is shown."""
     status = sync.status
@@ -351,10 +417,18 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         callbacks=[_to_callback_body(each) for each in status.callbacks] or UNSET,
         unshown=_to_unshown_body(status.unshown),
         mode=_find_mode(sync),
+        metadata=_find_metadata(sync),
         started_by=sync.metadata.annotations.get(ANNOTATION_STARTED_BY, UNSET),
         cancelled_by=sync.metadata.annotations.get(ANNOTATION_CANCELLED_BY, UNSET),
         redelivered_by=sync.metadata.annotations.get(ANNOTATION_REDELIVERED_BY, UNSET),
     )
+
+
+def _find_metadata(sync: EstimateSync) -> MetadataFields | UnsetType | None:
+    text = sync.status.metadata or sync.spec.metadata
+    if text is None:
+        return UNSET
+    return None if text == NO_METADATA else parse_metadata(text)
 
 
 def _to_unshown_body(unshown: UnshownFields | None) -> UnshownBody | UnsetType:

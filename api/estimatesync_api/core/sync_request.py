@@ -13,28 +13,33 @@ is `ttlSecondsAfterFinished` after its end, by default a week, unless someone de
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping
-from datetime import date, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_STARTED_BY, ANNOTATION_TRACEPARENT
+from estimatesync_contract.settings import SYNC_METADATA
 from estimatesync_contract.spec import (
     DEFAULT_TARGET,
     MAX_CALLBACK_TARGETS,
     CallbackSpec,
     DateRange,
     EstimateSyncSpec,
+    MetadataFields,
     Mode,
     compute_default_range,
+    parse_metadata,
 )
 from estimatesync_contract.status import CallbackState
+from estimatesync_contract.timestamps import format_timestamp
 from estimatesync_tracing.context import TraceContext, format_traceparent
 
-from estimatesync_api.core.listing import Work
+from estimatesync_api.core.listing import FINAL_PHASES, PAGE_LIMIT_MAX, SyncQuery, Work, parse_sync_query, sort_metadata
 from estimatesync_api.core.problems import ApiError, Problem
-from estimatesync_api.core.representation import MAX_DAYS, RequestBody
+from estimatesync_api.core.representation import MAX_DAYS, RedeliveryFilterBody, RequestBody
 
 IDEMPOTENCY_KEY_MAX_LENGTH: Final = 255
 
@@ -44,6 +49,8 @@ _DAYS: Final = "days"
 _KNOWN_NAMES: Final = tuple(field.encode_name for field in msgspec.structs.fields(RequestBody))
 _MODE: Final = "mode"
 _CALLBACK: Final = "callback"
+_METADATA: Final = "metadata"
+_FILTER_NAMES: Final = RedeliveryFilterBody.__struct_fields__
 _MODES: Final = {mode.lower(): mode for mode in Mode}
 _SHOWN_LENGTH: Final = 40
 _BACKGROUND: Final = "background"
@@ -67,6 +74,8 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
 
     targets: tuple[str, ...] = ()
     """Names of callback targets."""
+    has_metadata: bool = False
+    """Metadata are taken, and given back."""
 
 
 NO_FEATURES: Final = Features()
@@ -88,13 +97,17 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.WHOLE
     targets: tuple[str, ...] = ()
     """Where the outcome goes, by name; the default webhook when empty."""
+    metadata: MetadataFields | None = None
+    """What the callback says besides."""
     caller: str = ""
     """Who asks: the name of an API key, or of a schedule."""
 
     @property
     def work(self) -> Work:
         """What is to be done."""
-        return Work(days=self.date_range, mode=self.mode, targets=frozenset(self.targets))
+        return Work(
+            days=self.date_range, mode=self.mode, targets=frozenset(self.targets), metadata=sort_metadata(self.metadata)
+        )
 
 
 def unpack_body(body: bytes, encoding: str, *, most: int) -> bytes:
@@ -138,8 +151,8 @@ def parse_sync_request(
     Args:
         query: The parameters; the sync runs in the background unless `background` is exactly `false`. What is not
             understood becomes a warning.
-        body: JSON object with startDate and endDate (or start_date, end_date), days, mode and callback, each optional;
-            a blank body has none.
+        body: JSON object with startDate and endDate (or start_date, end_date), days, mode, callback and metadata, each
+            optional; a blank body has none.
         idempotency_key: The header's value, bare or quoted.
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
             before the end.
@@ -152,7 +165,7 @@ def parse_sync_request(
     fields = _parse_body(body)
     faults = [f"{name}: put it into the JSON body, not into the query" for name in _find_misplaced(query)]
     faults += [
-        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate, days, mode and callback"
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are startDate, endDate, days, mode, callback and metadata"
         for name in fields
         if name not in _KNOWN_NAMES
     ]
@@ -160,6 +173,7 @@ def parse_sync_request(
     end = _parse_day(fields, _END_NAMES, faults)
     mode = _parse_mode(fields, faults)
     targets = _parse_targets(fields, features.targets, faults)
+    metadata = _parse_metadata(fields, faults, is_taken=features.has_metadata)
     days = _parse_days(fields, start, faults)
     key = _parse_idempotency_key(idempotency_key, faults)
     date_range = _parse_range(start, end, days, today, faults)
@@ -175,13 +189,14 @@ def parse_sync_request(
         idempotency_key=key,
         mode=mode,
         targets=targets,
+        metadata=metadata,
         caller=caller,
     )
 
 
 def _find_misplaced(query: Mapping[str, str | list[str]]) -> list[str]:
     """Find what was meant for the body. What has a common name may be somebody else's, and was always ignored."""
-    names = [name for name in _KNOWN_NAMES if name != _CALLBACK and name in query]
+    names = [name for name in _KNOWN_NAMES if name not in {_CALLBACK, _METADATA} and name in query]
     return [name for name in names if name != _MODE or str(query[name]) in _MODES]
 
 
@@ -263,6 +278,21 @@ def _parse_targets(fields: dict[str, Any], known: tuple[str, ...], faults: list[
     return () if targets == (DEFAULT_TARGET,) else targets
 
 
+def _parse_metadata(fields: dict[str, Any], faults: list[str], *, is_taken: bool) -> MetadataFields | None:
+    """Nothing of them is repeated: they are the caller's own, and errors are logged."""
+    value = fields.get(_METADATA)
+    if _is_blank(value) or value == {}:
+        return None
+    if not is_taken:
+        faults.append(f"{_METADATA}: not taken here; set {SYNC_METADATA.name}, or leave the field out")
+        return None
+    try:
+        return parse_metadata(msgspec.json.encode(value).decode())
+    except ValueError as fault:
+        faults.append(str(fault))
+        return None
+
+
 def parse_target_names(fields: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:
     """Read `callback`, one name or a list of names, each once; what else it is becomes a fault."""
     value = fields.get(_CALLBACK)
@@ -338,7 +368,9 @@ def compute_request_digest(request: SyncRequest) -> str:
     chosen = [] if request.mode is Mode.WHOLE else [request.mode]
     begin = [] if request.asked_days is None else [request.asked_days]
     goes = [sorted(request.targets)] if request.targets else []
-    asked = msgspec.json.encode([request.asked_start, request.asked_end, *chosen, *begin, *goes])
+    says = [request.metadata] if request.metadata else []
+    parts = [request.asked_start, request.asked_end, *chosen, *begin, *goes, *says]
+    asked = msgspec.json.encode(parts, order="deterministic")
     return hashlib.sha256(asked).hexdigest()
 
 
@@ -355,6 +387,7 @@ def build_sync(request: SyncRequest, *, name: str, origin: TraceContext | None =
             date_range=request.date_range,
             mode=None if request.mode is Mode.WHOLE else request.mode,
             callback=CallbackSpec(targets=request.targets),
+            metadata=msgspec.json.encode(request.metadata).decode() if request.metadata else None,
         ),
     )
 
@@ -394,6 +427,37 @@ def require_redeliverable(sync: EstimateSync) -> None:
     is_sent = any(each.state is not CallbackState.DISABLED for each in sync.status.deliveries)
     if not sync.spec.callback.enabled or not is_sent:
         raise ApiError(Problem.NO_CALLBACK)
+
+
+def parse_redelivery_filter(body: bytes, *, time_zone: ZoneInfo) -> SyncQuery:
+    """Read whose callbacks to send again, of those that were given up: `since`, `until`, and `cursor` to go on.
+
+    Raises:
+        ApiError: The body is not valid.
+    """
+    fields = _parse_body(body)
+    faults = [
+        f"{name[:_SHOWN_LENGTH]}: unknown field; known are {', '.join(_FILTER_NAMES)}"
+        for name in fields
+        if name not in _FILTER_NAMES
+    ]
+    faults += [f"{name}: send a text" for name in _FILTER_NAMES if not isinstance(fields.get(name), str | None)]
+    if faults:
+        raise ApiError(Problem.INVALID_REQUEST, *faults)
+    known = {name: value for name, value in fields.items() if not _is_blank(value)}
+    query = parse_sync_query(known, time_zone=time_zone)
+    return msgspec.structs.replace(query, limit=PAGE_LIMIT_MAX, phases=FINAL_PHASES)
+
+
+def list_failed_targets(sync: EstimateSync) -> tuple[str, ...]:
+    """Name the targets whose callback was given up; blank for one without a name."""
+    return tuple(each.target or "" for each in sync.status.deliveries if each.state is CallbackState.FAILED)
+
+
+def build_redelivery_token(moment: datetime, token: str, targets: Iterable[str] = ()) -> str:
+    """Write a request for another delivery, of these targets' callbacks, or of all."""
+    named = ",".join(each for each in targets if each)
+    return f"{format_timestamp(moment)}-{token}" + (f"/{named}" if named else "")
 
 
 def parse_redelivery(body: bytes, sync: EstimateSync) -> tuple[str, ...]:

@@ -56,7 +56,8 @@ def _build_operation(operation: Operation) -> Schema:
         built["security"] = []
     if operation.request:
         examples = {name: {"value": _format(body)} for name, body in operation.request_examples.items()}
-        content = {_JSON: {"schema": _refer(operation.request), "examples": examples}}
+        schema = {"anyOf": [_refer(operation.request), {"type": "null"}]}
+        content = {_JSON: {"schema": schema, "examples": examples}}
         built["requestBody"] = {"required": False, "content": content}
     return {name: value for name, value in built.items() if value or name == "security"}
 

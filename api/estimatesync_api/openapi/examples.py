@@ -30,10 +30,13 @@ from estimatesync_api.core.representation import (
     CANCEL_REQUESTED,
     REDELIVERY_REQUESTED,
     Body,
+    RedeliveryBody,
+    RedeliveryFilterBody,
     RequestBody,
     to_accepted_body,
     to_failure_body,
     to_list_body,
+    to_redelivered_body,
     to_request_body,
     to_success_body,
     to_sync_body,
@@ -105,3 +108,9 @@ LIST: Final = to_list_body(SyncPage(syncs=(_FINISHED,), end=Place(created_at=_AS
 LOG: Final = "\n".join(_LINES)
 CANCELLED: Final = to_request_body(CANCEL_REQUESTED, _RUNNING)
 REDELIVERED: Final = to_request_body(REDELIVERY_REQUESTED, _FINISHED)
+REDELIVERED_ALL: Final = to_redelivered_body([_ID], None)
+REDELIVERIES: Final[dict[str, Body]] = {
+    "all of the sync": RedeliveryBody(),
+    "that of one target": RedeliveryBody(callback="billing"),
+}
+REDELIVERY_FILTERS: Final[dict[str, Body]] = {"since yesterday": RedeliveryFilterBody(since="2025-10-15")}

@@ -14,6 +14,9 @@ from estimatesync_api.core.representation import (
     FailureBody,
     HealthBody,
     OutcomeBody,
+    RedeliveredBody,
+    RedeliveryBody,
+    RedeliveryFilterBody,
     RequestBody,
     SyncBody,
     SyncListBody,
@@ -37,6 +40,16 @@ ANY_REQUEST: Final[Problems] = (
 
 ANY_CHANGE: Final[Problems] = (*ANY_REQUEST, Problem.KEY_READ_ONLY)
 """How any request that changes something may be refused."""
+
+_ANY_BODY: Final[Problems] = (
+    Problem.INVALID_JSON,
+    Problem.INVALID_REQUEST,
+    Problem.BODY_INCOMPLETE,
+    Problem.BODY_TOO_LARGE,
+    Problem.ENCODING_UNSUPPORTED,
+    Problem.BODY_TOO_SLOW,
+)
+"""How any body may be refused."""
 
 _TEXT: Final = "text/plain"
 
@@ -136,14 +149,9 @@ def _build_start(path: str, name: str) -> Operation:
         },
         problems=(
             *ANY_CHANGE,
-            Problem.INVALID_JSON,
-            Problem.INVALID_REQUEST,
-            Problem.BODY_INCOMPLETE,
-            Problem.BODY_TOO_LARGE,
-            Problem.ENCODING_UNSUPPORTED,
+            *_ANY_BODY,
             Problem.KEY_REUSED,
             Problem.SYNC_REFUSED,
-            Problem.BODY_TOO_SLOW,
             Problem.RESTARTING,
             Problem.STILL_RUNNING,
         ),
@@ -244,8 +252,22 @@ OPERATIONS: Final = (
         summary="Send a finished sync's callback again",
         text="With the same id and body. Each request is one more delivery.",
         parameters=(_SYNC_ID,),
+        request=RedeliveryBody,
+        request_examples=examples.REDELIVERIES,
         answers={202: Answer(text="It will be sent.", body=SyncRequestedBody, example=examples.REDELIVERED)},
-        problems=(*ANY_CHANGE, Problem.SYNC_NOT_FOUND, Problem.NOT_FINISHED, Problem.NO_CALLBACK),
+        problems=(*ANY_CHANGE, *_ANY_BODY, Problem.SYNC_NOT_FOUND, Problem.NOT_FINISHED, Problem.NO_CALLBACK),
+    ),
+    Operation(
+        method="post",
+        path=f"{SYNCS_PATH}/redeliver",
+        name="redeliver_failed_callbacks",
+        summary="Send all callbacks again that were given up",
+        text="Of a hundred syncs that have ended, the newest first, within since and until; next_cursor goes on. With "
+        "the same ids and bodies, ten in a second.",
+        request=RedeliveryFilterBody,
+        request_examples=examples.REDELIVERY_FILTERS,
+        answers={202: Answer(text="They will be sent.", body=RedeliveredBody, example=examples.REDELIVERED_ALL)},
+        problems=(*ANY_CHANGE, *_ANY_BODY),
     ),
     Operation(
         method="get",

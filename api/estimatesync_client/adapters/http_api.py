@@ -18,11 +18,13 @@ from estimatesync_client.adapters.connection import classify_error
 from estimatesync_client.core.api import (
     Acted,
     ListQuery,
+    Redelivered,
     Started,
     StartQuery,
     Sync,
     SyncPage,
     parse_acted,
+    parse_redelivered,
     parse_started,
     parse_sync,
     parse_sync_page,
@@ -68,7 +70,12 @@ class HttpApi:
     def start(self, query: StartQuery) -> Started:
         """The idempotency key makes every retry of the request find the sync of the first one."""
         days = {"startDate": query.start_date, "endDate": query.end_date, "days": query.days}
-        asked = {**days, "mode": query.mode, "callback": list(query.targets) or None}
+        asked = {
+            **days,
+            "mode": query.mode,
+            "callback": list(query.targets) or None,
+            "metadata": query.metadata or None,
+        }
         body = {name: value for name, value in asked.items() if value is not None}
         headers = {"Idempotency-Key": query.idempotency_key}
         return parse_started(self._request("POST", START_PATH, json=body, headers=headers))
@@ -107,6 +114,11 @@ class HttpApi:
     def redeliver(self, sync_id: str, targets: Sequence[str] = ()) -> Acted:
         body = {"callback": list(targets)} if targets else None
         return parse_acted(self._request("POST", f"{_build_path(sync_id)}/redeliver", json=body))
+
+    def redeliver_failed(self, query: ListQuery) -> Redelivered:
+        wanted = {"since": query.since, "until": query.until, "cursor": query.cursor}
+        body = {name: value for name, value in wanted.items() if value}
+        return parse_redelivered(self._request("POST", f"{SYNCS_PATH}/redeliver", json=body))
 
     def _request(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
         response = self._send_patiently(method, path, patience=patience, **options)

@@ -34,6 +34,8 @@ class StartQuery(msgspec.Struct, frozen=True, kw_only=True):
     mode: str | None = None
     targets: tuple[str, ...] = ()
     """Where the outcome goes, by name."""
+    metadata: dict[str, str] = {}
+    """What the callback says besides."""
     idempotency_key: str
 
 
@@ -106,6 +108,7 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     results: Results | None = None
     unshown: Unshown | None = None
     mode: str | None = None
+    metadata: dict[str, str | int | float | bool | None] | None = None
     started_by: str | None = None
     cancelled_by: str | None = None
     redelivered_by: str | None = None
@@ -144,6 +147,13 @@ class Acted(msgspec.Struct, frozen=True, kw_only=True):
     document: Document = {}
 
 
+class Redelivered(msgspec.Struct, frozen=True, kw_only=True):
+    """The response to a request for all callbacks that were given up: of which syncs, and where to go on."""
+
+    sync_ids: tuple[str, ...]
+    next_cursor: str | None = None
+
+
 class SyncPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some syncs, newest first, and where the next page begins."""
 
@@ -169,6 +179,11 @@ def parse_started(body: Document) -> Started:
 def parse_acted(body: Document) -> Acted:
     """Parse the response to a cancel or a redeliver."""
     return _convert({**body, "document": body}, Acted)
+
+
+def parse_redelivered(body: Document) -> Redelivered:
+    """Parse the response to a request for all callbacks that were given up."""
+    return _convert(body, Redelivered)
 
 
 def parse_sync_page(body: Document) -> SyncPage:
@@ -220,4 +235,8 @@ class Server(Protocol):
 
     def redeliver(self, sync_id: str, targets: Sequence[str] = ()) -> Acted:
         """Request that the callbacks of a finished sync are sent again: all, or those of these targets."""
+        ...
+
+    def redeliver_failed(self, query: ListQuery) -> Redelivered:
+        """Request that callbacks are sent again that were given up, of the next syncs of the query."""
         ...

@@ -1,5 +1,6 @@
 """Numbers, times and syncs as text: short for a table, in full for a single sync. `adapters.terminal` lays it out."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -90,6 +91,7 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
     fields = (
         ("Days", f"{days.start_date} to {days.end_date}" if days else ""),
         ("Read", _MODES.get(sync.mode or "", "")),
+        ("Metadata", _format_metadata(sync.metadata or {})),
         ("Pages", _format_progress(sync.progress) if sync.progress else ""),
         ("Requested", f"{format_moment(created)}, {format_age(created, now)} ago" if created else ""),
         *(
@@ -124,6 +126,10 @@ def _format_results(results: Results) -> str:
         text += f" ({results.unchanged_estimates} of them unchanged)"
     text += f", Skipped: {results.skipped_estimates}" if results.skipped_estimates else ""
     return text + (f", Deleted: {results.deleted_estimates}" if results.deleted_estimates else "")
+
+
+def _format_metadata(metadata: Mapping[str, object]) -> str:
+    return strip_control_characters(", ".join(f"{name}={value}" for name, value in metadata.items()))
 
 
 def _format_progress(progress: Progress) -> str:

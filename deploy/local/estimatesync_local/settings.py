@@ -38,6 +38,7 @@ from estimatesync_contract.settings import (
     SYNC_MAX_PAGE_MEGABYTES,
     SYNC_MAX_SKIPPED_PERCENT,
     SYNC_MAX_UNSHOWN_PERCENT,
+    SYNC_METADATA,
     SYNC_MIN_ESTIMATES,
     SYNC_SELECT_FIELDS,
     IntegerSetting,
@@ -278,6 +279,7 @@ def _read_api_settings(
     own |= {each.name: str(current_directory / own[each.name]) for each in KEY_FILES if each.name in own}
     # It knows the names of the targets, and not where they are.
     own |= {CALLBACK_TARGET_NAMES.name: ",".join(targets)} if targets else {}
+    own |= {SYNC_METADATA.name: "true"} if reader.read(SYNC_METADATA) else {}
     try:
         estimatesync_api.settings.parse_settings({**({} if _has_keys(own) else _PLACEHOLDER_KEY), **own})
     except SettingsError as error:

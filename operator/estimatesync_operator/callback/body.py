@@ -53,6 +53,8 @@ class _CallbackBody(msgspec.Struct, frozen=True, kw_only=True):
     sync_id: str
     mode: str | msgspec.UnsetType | None = msgspec.UNSET
     """How it was done; only there where changes were asked for, so that no other scenario meets a new field."""
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """As they were sent; only where the deployment takes them, and there always."""
 
 
 def build_callback_body(sync: EstimateSync) -> bytes:
@@ -76,6 +78,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
         environment=next((each.environment for each in status.deliveries if each.environment), None),
         sync_id=sync.name,
         mode=_build_mode(sync) if sync.spec.mode is Mode.CHANGES else msgspec.UNSET,
+        metadata=msgspec.Raw(status.metadata.encode()) if status.metadata else msgspec.UNSET,
     )
     return msgspec.json.encode(body)
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.causes import ENDS, HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import DEFAULT_OPTIONS, Options
+from estimatesync_contract.spec import DEFAULT_OPTIONS, NO_METADATA, Options
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
 from estimatesync_operator.core import lifecycle
@@ -51,6 +51,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_active_syncs: int
     time_zone: ZoneInfo
     environment: str
+    has_metadata: bool = False
+    """Whether each callback has metadata, null where none were sent."""
     marks_deletions: bool = False
     """Whether each callback says how many estimates were marked as deleted."""
     progress_interval: timedelta
@@ -125,9 +127,17 @@ def build_plan(sync: EstimateSync, seen: Seen, *, now: datetime, settings: Recon
     """Decide everything about one pass."""
     if sync.is_finished:
         return _plan_finished(sync, seen, now, settings)
-    if sync.status.phase is Phase.RUNNING:
-        return _plan_running(sync, seen, now, settings)
-    return _plan_waiting(sync, seen, now, settings)
+    is_running = sync.status.phase is Phase.RUNNING
+    plan = (_plan_running if is_running else _plan_waiting)(sync, seen, now, settings)
+    return _record_metadata(sync, plan) if settings.has_metadata else plan
+
+
+def _record_metadata(sync: EstimateSync, plan: Plan) -> Plan:
+    """With the end at the latest: what a callback says does not change with the settings."""
+    if plan.status is None:
+        return plan
+    metadata = plan.status.metadata or sync.spec.metadata or NO_METADATA
+    return msgspec.structs.replace(plan, status=msgspec.structs.replace(plan.status, metadata=metadata))
 
 
 def _plan_waiting(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan:

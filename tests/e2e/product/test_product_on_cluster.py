@@ -1,5 +1,6 @@
 """The product as its users meet it: POST or kubectl in, rows, status and callback out; nothing simulated in between."""
 
+import json
 import re
 from typing import Any
 
@@ -61,8 +62,11 @@ def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
 def test_the_outcome_goes_to_the_targets_that_a_request_names(run_scenario: Any) -> None:
     with running_receiver() as billing:
         targets = f"billing={billing.url}{WEBHOOK_PATH}-of-billing"
-        with run_scenario(api={"CALLBACK_TARGET_NAMES": "billing"}, CALLBACK_TARGETS=targets) as scenario:
-            name = scenario.post(json={"callback": ["default", "billing"]}).json()["sync_id"]
+        api = {"CALLBACK_TARGET_NAMES": "billing", "SYNC_METADATA": "true"}
+        with run_scenario(api=api, CALLBACK_TARGETS=targets, SYNC_METADATA="true") as scenario:
+            metadata = {"team": "made-up-team", "order": 4711, "urgent": None}
+            accepted = scenario.post(json={"callback": ["default", "billing"], "metadata": metadata}).json()
+            name = accepted["sync_id"]
             unknown = scenario.post(json={"callback": "crm"})
 
             scenario.product.kubectl(
@@ -79,6 +83,11 @@ def test_the_outcome_goes_to_the_targets_that_a_request_names(run_scenario: Any)
             )
 
             assert sent.body == default.body
+            assert accepted["metadata"] == json.loads(sent.body)["metadata"] == metadata
+            assert json.loads(status["metadata"]) == metadata
+            assert (
+                "made-up-team" not in scenario.product.operator_log.read_text() + scenario.product.api_log.read_text()
+            )
             uid = scenario.get_sync(name)["metadata"]["uid"]
             assert [each.headers["webhook-id"] for each in (default, *billing.deliveries)] == [
                 f"msg_{uid}_default",
@@ -348,6 +357,7 @@ def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dic
             "callback cannot be changed",
             id="another target",
         ),
+        pytest.param({"metadata": "{}"}, {"metadata": '{"a":1}'}, "metadata cannot be changed", id="other metadata"),
         pytest.param({"cancel": True}, {"cancel": False}, "cancel cannot be taken back", id="cancel taken back"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from estimatesync_demo.server_process import ServerProcess, build_sample_settings
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.server import Response
 
 WAIT_SECONDS = 60.0
 RECORDS = 230
@@ -91,6 +92,36 @@ def test_a_success_from_start_to_redelivery(
     assert first.body == second.body
     examined = program.run("doctor", "-o", "json")
     assert (examined.code, set(check(examined.document).values())) == (0, {"ok"}), examined.out
+
+
+def test_all_callbacks_that_were_given_up_are_sent_again_at_once(
+    server: ServerProcess, receiver: Receiver, client: Callable[..., Any]
+) -> None:
+    server.environment |= {"CALLBACK_TARGETS": f"billing={receiver.url}/billing", "SYNC_METADATA": "true"}
+    receiver.answers = [Response(status=410), Response(status=410)]
+    server.start()
+    program = client(server.url)
+    named = program.run("start", "--wait", "--callback", "billing", "--metadata", "order=4711", "-o", "json")
+    receiver.wait_for(1, WAIT_SECONDS)
+    plain = program.run("start", "--wait", "-o", "json")
+    receiver.wait_for(2, WAIT_SECONDS)
+    names = [plain.document["sync_id"], named.document["sync_id"]]
+    for name in names:
+        server.until(
+            lambda name=name: program.run("status", name, "-o", "json").document["callback"]["state"] == "failed"
+        )
+
+    again = program.run("redeliver", "--failed", "--since", "2d", "-o", "json")
+
+    assert (again.code, again.document["sync_ids"]) == (0, names)
+    deliveries = receiver.wait_for(4, WAIT_SECONDS)
+    assert len({(each.path, each.headers["webhook-id"], each.body) for each in deliveries}) == 2
+    server.until(lambda: program.run("list").out.count("✔") == len(names))
+    shown = program.run("status", names[1]).out
+    assert re.search(r"Metadata +order=4711\n", shown)
+    assert re.search(r"Callback billing +delivered", shown)
+    assert program.run("redeliver", "--failed").out == "✔ Syncs whose callbacks will be sent again: 0.\n"
+    assert program.run("redeliver", "--failed", names[0]).code == 2
 
 
 def test_a_failure_its_cause_and_its_cure(server: ServerProcess, tmp_path: Path, client: Callable[..., Any]) -> None:

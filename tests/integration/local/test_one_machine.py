@@ -136,11 +136,14 @@ def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: R
 
 
 def test_the_outcome_goes_to_the_targets_that_a_request_names(server: Server, receiver: Receiver) -> None:
+    server.environment["SYNC_METADATA"] = "true"
     server.environment["CALLBACK_TARGETS"] = f"billing={receiver.url}/s3cret-billing, crm={receiver.url}/s3cret-crm"
     receiver.answers = [Response(status=500)]
     server.start()
 
-    sync_id = server.post({"callback": ["crm", "billing"]})
+    metadata = {"team": "s3cret", "order": 4711, "urgent": None}
+    accepted = server.send(START_PATH, {"callback": ["crm", "billing"], "metadata": metadata}).json()
+    sync_id = accepted["sync_id"]
     deliveries = receiver.wait_for(3, WAIT_SECONDS)
     server.until(lambda: all(each["state"] == "delivered" for each in server.get(sync_id)["callbacks"]))
     again = server.send(f"{SYNCS_PATH}/{sync_id}/redeliver", {"callback": "billing"})
@@ -157,6 +160,8 @@ def test_the_outcome_goes_to_the_targets_that_a_request_names(server: Server, re
     assert status["callback"] == status["callbacks"][0]
     assert again.status_code == 202
     assert (once_more.path, once_more.headers["webhook-id"]) == ("/s3cret-billing", deliveries[1].headers["webhook-id"])
+    bodies = [json.loads(each.body) for each in deliveries]
+    assert [each["metadata"] for each in (accepted, status, *bodies)] == [metadata] * 5
     assert refused.status_code == 400
     assert "is not one of the targets here: default, billing, crm" in refused.json()["message"]
     assert server.stop() == 0

@@ -93,6 +93,7 @@ def test_what_is_an_instant_a_day_an_id_or_a_count_is_described_as_such() -> Non
     assert accepted["sync_id"]["examples"] == ["est-20251016-140900000-k3x9q2ab"]
     assert asked.pop("mode")["enum"] == ["whole", "changes", "", None]
     assert asked.pop("days")["examples"] == [7]
+    assert asked.pop("metadata")["examples"] == [{"order": 4711, "team": "billing"}]
     assert asked.pop("callback")["examples"] == ["billing"]
     assert {name: (field["format"], field["examples"], field["default"]) for name, field in asked.items()} == (
         dict.fromkeys(("startDate", "endDate", "start_date", "end_date"), ("date", ["2025-09-01"], None))

@@ -116,6 +116,56 @@ def test_a_redelivery_may_be_of_some_targets(
     assert store.redeliveries == [("est-1", f"2025-10-17T02:30:15.007Z-k3x9q{end}")]
 
 
+def test_all_callbacks_that_were_given_up_are_sent_again_one_after_the_other(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    delivered = CallbackStatus(state=CallbackState.DELIVERED, target="billing")
+    half = EstimateSyncStatus(
+        phase=Phase.FAILED,
+        **build_delivery_fields((delivered, CallbackStatus(state=CallbackState.FAILED, target="crm"))),
+    )
+    retrying = EstimateSyncStatus(phase=Phase.FAILED, callback=CallbackStatus(state=CallbackState.RETRYING))
+    statuses = {"est-1": NOT_DELIVERED, "est-2": half, "est-3": retrying, "est-4": NOT_CALLED_BACK, "est-5": RUNNING}
+    store.syncs = {name: make_sync(name, status) for name, status in statuses.items()}
+
+    result = client.simulate_post(f"{SYNCS}/redeliver", body='{"since":"2025-10-01","until":null}')
+
+    assert (result.status_code, result.json) == (
+        202,
+        {
+            "success": True,
+            "message": "Syncs whose callbacks will be sent again: 2.",
+            "sync_ids": ["est-1", "est-2"],
+            "next_cursor": None,
+        },
+    )
+    token = "2025-10-17T02:30:15.007Z-k3x9q"
+    assert store.redeliveries == [("est-1", token), ("est-2", f"{token}/crm")]
+    (query,) = store.queries
+    assert (query.limit, query.since is None, query.until) == (100, False, None)
+    assert query.phases == {Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"since":"yesterday"}', "since: send a date like 2025-09-01 or an instant like 2025-09-01T14:00:00Z"),
+        ('{"since":7}', "since: send a text"),
+        ('{"failed":true}', "failed: unknown field; known are since, until, cursor"),
+        ('{"cursor":"?"}', "cursor: send the next_cursor of the page before, or none"),
+    ],
+)
+def test_a_filter_that_is_not_understood_sends_nothing(
+    client: TestClient, store: Any, make_sync: MakeSync, body: str, message: str
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", NOT_DELIVERED)
+
+    result = client.simulate_post(f"{SYNCS}/redeliver", body=body)
+
+    assert (result.status_code, result.json["message"]) == (400, message)
+    assert store.redeliveries == []
+
+
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [

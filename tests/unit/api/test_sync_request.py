@@ -5,6 +5,7 @@ import zlib
 from datetime import date
 
 import pytest
+from estimatesync_api.core.listing import find_work
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.core.sync_request import (
     Features,
@@ -120,7 +121,7 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         ),
         pytest.param(
             b'{"' + b"x" * 99 + b'":1}',
-            ["x" * 40 + ": unknown field; known are startDate, endDate, days, mode and callback"],
+            ["x" * 40 + ": unknown field; known are startDate, endDate, days, mode, callback and metadata"],
             id="a long name is not repeated in full",
         ),
         *(
@@ -163,8 +164,8 @@ def test_the_body_says_which_days_to_sync(body: bytes, expected: tuple[str, str]
         pytest.param(
             b'{"startdate":"2025-09-01","endDate":"soon","background":false}',
             [
-                "startdate: unknown field; known are startDate, endDate, days, mode and callback",
-                "background: unknown field; known are startDate, endDate, days, mode and callback",
+                "startdate: unknown field; known are startDate, endDate, days, mode, callback and metadata",
+                "background: unknown field; known are startDate, endDate, days, mode, callback and metadata",
                 'endDate: "soon" is not a date like 2025-09-01',
             ],
             id="every fault at once",
@@ -390,10 +391,10 @@ def test_a_body_that_cannot_be_unpacked_is_refused(encoding: str, packed: bytes,
     assert caught.value.problem is problem
 
 
-FEATURES = Features(targets=("billing", "crm"))
+FEATURES = Features(targets=("billing", "crm"), has_metadata=True)
 
 
-def parse_with_targets(body: bytes) -> SyncRequest:
+def parse_with_features(body: bytes) -> SyncRequest:
     return parse_sync_request(query={}, body=body, idempotency_key=None, today=TODAY, features=FEATURES)
 
 
@@ -410,7 +411,7 @@ def parse_with_targets(body: bytes) -> SyncRequest:
     ],
 )
 def test_the_outcome_goes_to_the_targets_that_are_named(callback: str, targets: tuple[str, ...]) -> None:
-    request = parse_with_targets(f'{{"callback":{callback}}}'.encode())
+    request = parse_with_features(f'{{"callback":{callback}}}'.encode())
 
     assert request.targets == targets
     assert build_sync(request, name="est-1").spec.callback.targets == targets
@@ -428,7 +429,7 @@ def test_the_outcome_goes_to_the_targets_that_are_named(callback: str, targets: 
 )
 def test_only_targets_that_exist_can_be_named(callback: str, fault: str) -> None:
     with pytest.raises(ApiError, match=re.escape(fault)):
-        parse_with_targets(f'{{"callback":{callback}}}'.encode())
+        parse_with_features(f'{{"callback":{callback}}}'.encode())
 
 
 def test_where_no_targets_are_set_the_default_one_is_the_only_one() -> None:
@@ -438,7 +439,7 @@ def test_where_no_targets_are_set_the_default_one_is_the_only_one() -> None:
 
 def test_other_targets_are_another_request_and_another_work() -> None:
     plain, billing, both, turned = (
-        parse_with_targets(body)
+        parse_with_features(body)
         for body in (
             b"",
             b'{"callback":"billing"}',
@@ -459,3 +460,54 @@ def test_a_callback_in_the_query_is_somebody_elses_and_was_always_ignored() -> N
     assert request.warnings == (
         "callback was not understood and has no effect; the only known parameter is background",
     )
+
+
+@pytest.mark.parametrize("metadata", ["null", '""', "{}"])
+def test_no_metadata_are_none(metadata: str) -> None:
+    assert parse(f'{{"metadata":{metadata}}}'.encode()).metadata is None
+
+
+def test_metadata_are_stored_as_they_were_sent() -> None:
+    sent = '{"order":12345678901234567890123,"team":"Büro \\"A\\"","share":0.5,"urgent":true,"note":null}'
+    request = parse_with_features(f'{{"metadata":{sent}}}'.encode())
+
+    assert build_sync(request, name="est-1").spec.metadata == sent
+
+
+@pytest.mark.parametrize(
+    ("metadata", "fault"),
+    [
+        pytest.param('{"a":["s3cret"]}', "metadata: send an object of texts, numbers, true, false and null", id="list"),
+        pytest.param('{"a":{"b":"s3cret"}}', "metadata: send an object of texts, numbers", id="object"),
+        pytest.param('"s3cret"', "metadata: send an object of texts, numbers", id="text"),
+        pytest.param('["s3cret"]', "metadata: send an object of texts, numbers", id="no object"),
+        pytest.param(f'{{"s3cret":"{"é" * 1020}"}}', "metadata: send at most 2048 bytes", id="too long"),
+    ],
+)
+def test_metadata_that_no_callback_could_carry_are_refused_and_not_repeated(metadata: str, fault: str) -> None:
+    with pytest.raises(ApiError) as error:
+        parse_with_features(f'{{"metadata":{metadata}}}'.encode())
+
+    assert str(error.value).startswith(fault)
+    assert "s3cret" not in str(error.value)
+
+
+def test_metadata_up_to_the_limit_are_taken() -> None:
+    assert parse_with_features(f'{{"metadata":{{"a":"{"x" * 2040}"}}}}'.encode()).metadata
+
+
+def test_where_metadata_are_not_taken_the_error_says_what_to_set() -> None:
+    with pytest.raises(ApiError, match=r"^metadata: not taken here; set SYNC_METADATA, or leave the field out$"):
+        parse(b'{"metadata":{"order":4711}}')
+
+
+def test_other_metadata_are_another_request_and_another_work() -> None:
+    plain, one, other, turned = (
+        parse_with_features(f'{{"metadata":{metadata}}}'.encode())
+        for metadata in ("{}", '{"a":1,"b":"x"}', '{"a":"1","b":"x"}', '{"b":"x","a":1}')
+    )
+
+    assert len({compute_request_digest(each) for each in (plain, one, other)}) == 3
+    assert compute_request_digest(one) == compute_request_digest(turned)
+    assert len({each.work for each in (plain, one, other)}) == 3
+    assert one.work == turned.work == find_work(build_sync(one, name="est-1"))

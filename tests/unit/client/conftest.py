@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from estimatesync_client.core.api import Acted, ListQuery, Started, StartQuery, Sync, SyncPage, parse_sync
+from estimatesync_client.core.api import Acted, ListQuery, Redelivered, Started, StartQuery, Sync, SyncPage, parse_sync
 from estimatesync_client.core.errors import NotFoundError
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
@@ -75,6 +75,9 @@ class FakeServer:
         raise NotImplementedError
 
     def redeliver(self, sync_id: str, targets: Sequence[str] = ()) -> Acted:
+        raise NotImplementedError
+
+    def redeliver_failed(self, query: ListQuery) -> Redelivered:
         raise NotImplementedError
 
 

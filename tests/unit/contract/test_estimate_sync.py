@@ -109,3 +109,9 @@ def test_progress_is_shown_as_one_text_and_never_above_100_percent(
 def test_a_long_message_is_cut_visibly_and_put_on_one_line() -> None:
     assert truncate_message("two\nlines") == "two lines"
     assert truncate_message("x" * 2000) == "x" * 1023 + "…"
+
+
+@pytest.mark.parametrize("metadata", ["", "[]", "{", '{"a":[]}', '{"a":NaN}', f'{{"a":"{"é" * 1030}"}}'])
+def test_metadata_that_no_callback_could_carry_make_a_sync_malformed(metadata: str) -> None:
+    with pytest.raises(MalformedSyncError, match=r"metadata: send .* at `\$\.spec`"):
+        parse_estimate_sync({"metadata": {"name": "a"}, "spec": {"metadata": metadata}})

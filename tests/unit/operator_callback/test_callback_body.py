@@ -164,3 +164,18 @@ def test_unfinished_sync_has_no_body(succeeded: EstimateSync, changes: dict[str,
 
     with pytest.raises(UnfinishedSyncError, match="has not finished"):
         build_callback_body(sync)
+
+
+@pytest.mark.parametrize("metadata", ['{"b":1,"a":"é"}', "null"])
+def test_metadata_come_back_as_they_were_sent(succeeded: EstimateSync, metadata: str) -> None:
+    status = msgspec.structs.replace(succeeded.status, metadata=metadata)
+
+    body = build_callback_body(msgspec.structs.replace(succeeded, status=status))
+
+    assert body.endswith(f',"metadata":{metadata}}}'.encode())
+
+
+def test_without_the_setting_no_scenario_meets_the_field(succeeded: EstimateSync) -> None:
+    spec = msgspec.structs.replace(succeeded.spec, metadata='{"a":1}')
+
+    assert b"metadata" not in build_callback_body(msgspec.structs.replace(succeeded, spec=spec))

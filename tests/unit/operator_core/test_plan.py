@@ -654,3 +654,34 @@ def test_where_deletions_are_marked_each_end_counts_them(
     assert plan.status is not None
     assert plan.status.results is not None
     assert plan.status.results.deleted_estimates == deleted
+
+
+@pytest.mark.parametrize(
+    ("has_metadata", "sent", "expected"),
+    [
+        pytest.param(True, '{"order":4711}', '{"order":4711}', id="sent"),
+        pytest.param(True, None, "null", id="none"),
+        pytest.param(False, '{"order":4711}', None, id="not switched on"),
+    ],
+)
+def test_what_the_callback_says_of_metadata_is_on_record_with_the_end(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    has_metadata: bool,  # noqa: FBT001 - a table's column
+    sent: str | None,
+    expected: str | None,
+) -> None:
+    own = msgspec.structs.replace(settings, has_metadata=has_metadata)
+    waiting = make_sync(spec=EstimateSyncSpec(cancel=True, metadata=sent))
+
+    ended = build_plan(waiting, Seen(), now=NOW, settings=own).status
+
+    assert ended is not None
+    assert (ended.phase, ended.metadata) == (Phase.CANCELLED, expected)
+    # After that it stays, whatever the settings are then.
+    later = msgspec.structs.replace(settings, has_metadata=not has_metadata)
+    finished = msgspec.structs.replace(waiting, status=ended)
+    finished.metadata.annotations[ANNOTATION_REDELIVER] = "monday"
+    again = build_plan(finished, Seen(), now=NOW, settings=later).status
+    assert again is not None
+    assert again.metadata == expected

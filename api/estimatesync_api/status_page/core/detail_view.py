@@ -293,6 +293,7 @@ def _build_technical_details(sync: EstimateSync, localizer: Localizer) -> tuple[
         "technical_details.job": status.job_name,
         "technical_details.pod": status.pod_name,
         "technical_details.callback_id": ", ".join(each.id for each in status.deliveries if each.id),
+        "technical_details.metadata": status.metadata or sync.spec.metadata,
         "technical_details.runs": str(status.runs) if status.runs else "",
         "technical_details.limit": str(sync.options.timeout_seconds),
     }
