@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final
@@ -30,6 +30,7 @@ from estimatesync_api.core.representation import (
 from estimatesync_api.core.sync_request import (
     build_redelivery_token,
     list_failed_targets,
+    name_targets,
     parse_redelivery,
     parse_redelivery_filter,
     require_redeliverable,
@@ -108,10 +109,27 @@ class RedeliverResource(Resource):
         found = require_found(await self._store.fetch(name), req)
         require_redeliverable(found)
         targets = parse_redelivery(body, found)
-        token = build_redelivery_token(self._clock(), self._token(), targets)
+        token = name_targets(build_redelivery_token(self._clock(), self._token()), targets)
         sync = require_found(await self._store.request_redelivery(name, token, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
+
+
+async def request_failed_again(
+    store: SyncStore, syncs: Sequence[EstimateSync], *, token: str, by: str, pause: Pause
+) -> list[str]:
+    """Request the callbacks again that were given up, of these syncs, one after the other; name the syncs.
+
+    A moment lies between two of them, because a receiver that has been away for a night may get hundreds.
+    """
+    requested: list[str] = []
+    for sync in syncs:
+        if targets := list_failed_targets(sync):
+            if requested:
+                await pause(REDELIVERY_PAUSE)
+            await store.request_redelivery(sync.name, name_targets(token, targets), by=by)
+            requested.append(sync.name)
+    return requested
 
 
 class RedeliverAllResource(Resource):
@@ -133,19 +151,11 @@ class RedeliverAllResource(Resource):
         self._pause = pause
 
     async def on_post(self, req: Request, resp: Response) -> None:
-        """Look at a hundred syncs that have ended, and request the deliveries one after the other.
-
-        A moment lies between two of them, because a receiver that has been away for a night may get hundreds.
-        """
+        """Look at a hundred syncs that have ended."""
         page = await self._store.list_page(parse_redelivery_filter(await read_body(req), time_zone=self._time_zone))
-        requested: list[str] = []
-        for sync in page.syncs:
-            if targets := list_failed_targets(sync):
-                if requested:
-                    await self._pause(REDELIVERY_PAUSE)
-                token = build_redelivery_token(self._clock(), self._token(), targets)
-                await self._store.request_redelivery(sync.name, token, by=req.context.key_name or "")
-                requested.append(sync.name)
+        token = build_redelivery_token(self._clock(), self._token())
+        by = req.context.key_name or ""
+        requested = await request_failed_again(self._store, page.syncs, token=token, by=by, pause=self._pause)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_redelivered_body(requested, page.end)
 

@@ -454,10 +454,15 @@ def list_failed_targets(sync: EstimateSync) -> tuple[str, ...]:
     return tuple(each.target or "" for each in sync.status.deliveries if each.state is CallbackState.FAILED)
 
 
-def build_redelivery_token(moment: datetime, token: str, targets: Iterable[str] = ()) -> str:
-    """Write a request for another delivery, of these targets' callbacks, or of all."""
+def build_redelivery_token(moment: datetime, token: str) -> str:
+    """Name a request for another delivery."""
+    return f"{format_timestamp(moment)}-{token}"
+
+
+def name_targets(token: str, targets: Iterable[str]) -> str:
+    """Have a request be about these targets' callbacks alone; about all if there are none."""
     named = ",".join(each for each in targets if each)
-    return f"{format_timestamp(moment)}-{token}" + (f"/{named}" if named else "")
+    return f"{token}/{named}" if named else token
 
 
 def parse_redelivery(body: bytes, sync: EstimateSync) -> tuple[str, ...]:

@@ -14,18 +14,20 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import compute_default_range
 from falcon.asgi import Response
 
+from estimatesync_api.core.listing import FINAL_PHASES, PAGE_LIMIT_MAX, SyncQuery
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem, StoreUnavailableError
 from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request, require_redeliverable
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.start import SyncStarter
-from estimatesync_api.status_page.core.addresses import build_sync_address
+from estimatesync_api.status_page.core.addresses import HOME, build_sync_address
 from estimatesync_api.status_page.core.detail_view import can_be_redelivered
 from estimatesync_api.status_page.core.error_messages import find_start_errors
 from estimatesync_api.status_page.core.list_view import build_sync_row
 from estimatesync_api.status_page.page_request import PageRequest, get_page_request, read_sealed_form
 from estimatesync_api.status_page.rendering import redirect, send_page
-from estimatesync_api.syncs import require_found, require_sync_name
+from estimatesync_api.syncs import request_failed_again, require_found, require_sync_name
+from estimatesync_api.waiter import Pause
 
 
 class StartPageResource(Resource):
@@ -121,6 +123,23 @@ class RedeliverPageResource(Resource):
         require_redeliverable(require_found(await self._store.fetch(name), req))
         require_found(await self._store.request_redelivery(name, f"page-{nonce}", by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "redelivered")
+
+
+class RedeliverFailedResource(Resource):
+    """POST: request all callbacks again that were given up, of the newest syncs."""
+
+    access = Access.SESSION
+
+    def __init__(self, store: SyncStore, *, pause: Pause) -> None:
+        self._store = store
+        self._pause = pause
+
+    async def on_post(self, req: Request, resp: Response) -> None:
+        _, nonce = await read_sealed_form(req)
+        page = await self._store.list_page(SyncQuery(limit=PAGE_LIMIT_MAX, phases=FINAL_PHASES))
+        by = req.context.key_name or ""
+        await request_failed_again(self._store, page.syncs, token=f"page-{nonce}", by=by, pause=self._pause)
+        redirect(resp, f"{HOME}?flash=redelivered_all")
 
 
 def _parse_request(fields: dict[str, str], nonce: str, page_request: PageRequest, *, caller: str) -> SyncRequest:

@@ -14,6 +14,7 @@ from estimatesync_api.settings import Settings
 from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.action_pages import (
     CancelPageResource,
+    RedeliverFailedResource,
     RedeliverPageResource,
     StartPageResource,
 )
@@ -50,6 +51,7 @@ def add_status_page(
     app.add_route(addresses.LANGUAGE, LanguageResource())
     app.add_route(addresses.ASSET, AssetResource())
     app.add_route(addresses.START, StartPageResource(starter, clock=clock))
+    app.add_route(addresses.REDELIVER_FAILED, RedeliverFailedResource(store, pause=pause))
     app.add_route(addresses.SYNC, SyncPageResource(store))
     app.add_route(f"{addresses.SYNC}/{addresses.LOG_STEP}", PageLogResource(store, pause=pause))
     app.add_route(f"{addresses.SYNC}/{addresses.CANCEL_STEP}", CancelPageResource(store))

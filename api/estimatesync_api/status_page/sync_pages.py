@@ -30,6 +30,7 @@ _PAGE_SIZE: Final = 20
 _SUMMARY_SIZE: Final = 40
 """The newest syncs that the summary and the strip are built from."""
 _FLASH_MESSAGES: Final = frozenset({"started", "cancelled", "too_late", "redelivered"})
+_HOME_FLASH_MESSAGES: Final = frozenset({"redelivered_all"})
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class HomeResource(Resource):
             time_zone=page_request.localizer.time_zone,
         )
         page = await self._store.list_page(query)
+        flash = req.get_param("flash") or ""
         newest = (await self._store.list_page(SyncQuery(limit=_SUMMARY_SIZE))).syncs
         send_page(
             req,
@@ -61,6 +63,7 @@ class HomeResource(Resource):
             cursor=cursor,
             status=status,
             filters=_FILTERS,
+            flash=page_request.localizer.translate(f"flash.{flash}") if flash in _HOME_FLASH_MESSAGES else "",
             summary=build_summary(newest, page_request.localizer, now=page_request.now),
             strip=build_strip(newest, page_request.localizer),
             refresh_seconds=_choose_refresh(newest),

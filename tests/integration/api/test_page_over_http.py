@@ -356,6 +356,27 @@ def test_a_callback_is_sent_again_once_for_each_form(browser: Browser, server: S
     assert (server.syncs / "est-1.redeliver").read_text() != first
 
 
+def test_what_was_not_delivered_is_sent_again_with_one_button(
+    browser: Browser, open_browser: Callable[[], Browser], server: Server
+) -> None:
+    failed, delivered = {"state": "Failed", "target": "crm"}, {"state": "Delivered", "target": "billing"}
+    for name, callbacks in (("est-1", [failed]), ("est-2", [delivered, failed]), ("est-3", [delivered])):
+        store(server, name, phase="Succeeded", completionTime="2025-10-16T14:15:30Z", callbacks=callbacks)
+    action = "/page/redeliver"
+    looked = open_browser().sign_in(READ_ONLY_KEY).get("/").text
+    token = browser.read_token("/", action)
+
+    sent = browser.send(action, {"token": token})
+
+    assert "The callbacks of 2 syncs were not delivered." in looked
+    assert action not in looked
+    assert sent.headers["location"] == "/?flash=redelivered_all"
+    nonce = token.partition(".")[0]
+    asked = {file.stem: file.read_text() for file in server.syncs.glob("*.redeliver")}
+    assert asked == dict.fromkeys(("est-1", "est-2"), f"page-{nonce}/crm")
+    assert "What was not delivered will be sent again, with the same ids." in browser.get(sent.headers["location"]).text
+
+
 def test_a_read_only_key_sees_everything_and_no_button(
     open_browser: Callable[[], Browser], browser: Browser, server: Server
 ) -> None:

@@ -14,6 +14,7 @@ SYNC: Final = f"{BASE}/syncs/{{sync_id}}"
 ASSET: Final = f"{BASE}/assets/{{name}}"
 CANCEL_STEP: Final = "cancel"
 REDELIVER_STEP: Final = "redeliver"
+REDELIVER_FAILED: Final = f"{BASE}/redeliver"
 LOG_STEP: Final = "log"
 
 _NEXT_MAX_LENGTH: Final = 512

@@ -92,6 +92,8 @@ class Summary:
     trouble: SyncRow | None
     """The sync to look at, if something is wrong."""
     last_success: SyncRow | None
+    undelivered: str
+    """How many of them have callbacks that were given up; blank for none."""
 
 
 def build_sync_row(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> SyncRow:
@@ -191,7 +193,13 @@ def build_summary(newest: Sequence[EstimateSync], localizer: Localizer, *, now: 
         activity=_format_activity(newest, localizer),
         trouble=build_sync_row(sync, localizer, now=now) if sync else None,
         last_success=build_sync_row(success, localizer, now=now) if success else None,
+        undelivered=_format_undelivered(newest, localizer),
     )
+
+
+def _format_undelivered(newest: Sequence[EstimateSync], localizer: Localizer) -> str:
+    count = sum(any(each.state is CallbackState.FAILED for each in sync.status.deliveries) for sync in newest)
+    return localizer.format_count("list.undelivered", count) if count else ""
 
 
 def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | None]:
