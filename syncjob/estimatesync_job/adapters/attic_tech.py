@@ -45,6 +45,7 @@ from estimatesync_job.core.pages import (
 from estimatesync_job.core.ports import Log
 from estimatesync_job.core.queries import (
     FIELDS_QUERY,
+    IDS_FIELDS_QUERY,
     ChangesQuery,
     IdsQuery,
     PageQuery,
@@ -95,13 +96,13 @@ class _Request:
         page: its place as people see it.
         number: the page's for Attic Tech, if it has one.
         parameters: its query string.
-        is_whole: whether it names none of the fields that become columns, even where others do.
+        fields: the part of the query string that names fields, where the sync names any; empty for whole records.
     """
 
     page: int
     number: int | None
     parameters: Mapping[str, str]
-    is_whole: bool = False
+    fields: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ class AtticTech:
         self._token = Token(text="", expires_at=None)
         self._has_listed = False
         self._names_fields = settings.selects_fields
-        self._were_fields_accepted = False
+        self._accepted_fields: list[Mapping[str, str]] = []
         self._comparison: asyncio.Event | None = None
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
@@ -172,7 +173,9 @@ class AtticTech:
         page = query.page
         self._log.write("fetching_page", log_lines.format_fetching(page), page=page)
         parameters = build_page_query(query, bounds=self._settings.day_bounds)
-        fetched = await self._fetch(_Request(page=page, number=query.number, parameters=parameters))
+        fetched = await self._fetch(
+            _Request(page=page, number=query.number, parameters=parameters, fields=FIELDS_QUERY)
+        )
         message = log_lines.format_received(page, fetched.size_bytes)
         self._log.write("page_received", message, page=page, size_bytes=fetched.size_bytes)
         return fetched
@@ -185,7 +188,7 @@ class AtticTech:
         """
         self._log.write("asking_for_changes", log_lines.ASKING_FOR_CHANGES)
         parameters = build_changes_query(query, bounds=self._settings.day_bounds)
-        return await self._fetch(_Request(page=CLOSING_PAGE, number=None, parameters=parameters))
+        return await self._fetch(_Request(page=CLOSING_PAGE, number=None, parameters=parameters, fields=FIELDS_QUERY))
 
     async def _fetch(self, request: _Request) -> FetchedPage:
         """Fetch a response; what is asked for by fields counts only after some whole records have shown the same.
@@ -204,7 +207,7 @@ class AtticTech:
         return fetched if fetched.is_whole or self._names_fields else await self._fetch_with_valid_token(request)
 
     async def _fetch_and_compare(self, request: _Request) -> FetchedPage:
-        few = replace(request, parameters={**request.parameters, "limit": str(_COMPARED)}, is_whole=True)
+        few = replace(request, parameters={**request.parameters, "limit": str(_COMPARED)}, fields={})
         fetched, whole = await asyncio.gather(self._fetch_with_valid_token(request), self._fetch_with_valid_token(few))
         differences = None if fetched.is_whole else find_differences(fetched, whole)
         if differences:
@@ -222,13 +225,8 @@ class AtticTech:
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
         """
         parameters = build_ids_query(query)
-        request = _Request(page=IDS_PAGE, number=None, parameters=parameters, is_whole=True)
-        try:
-            answer = await self._ask_with_valid_token(request)
-        except SourceInvalidError:
-            # A server may refuse to be asked for the ids alone, as it may refuse to be asked for other fields.
-            whole = {name: value for name, value in parameters.items() if not name.startswith("select")}
-            answer = await self._ask_with_valid_token(replace(request, parameters=whole))
+        request = _Request(page=IDS_PAGE, number=None, parameters=parameters, fields=IDS_FIELDS_QUERY)
+        answer = await self._ask_with_valid_token(request)
         return map_ids(answer.content, limit=int(parameters["limit"]))
 
     async def _fetch_with_valid_token(self, request: _Request) -> FetchedPage:
@@ -304,7 +302,7 @@ class AtticTech:
 
         If whole records fail, too, fields are not the cause: they are named again, and that failure counts.
         """
-        if not self._names_fields or asked.is_whole:
+        if not (self._names_fields and asked.fields):
             return await self._send(asked, token, names_fields=False)
         try:
             answer = await self._send(asked, token, names_fields=True)
@@ -312,7 +310,7 @@ class AtticTech:
             answer = await self._send(asked, token, names_fields=False)
             self._give_up_fields(f"refuses to be asked for fields ({doubt})")
         else:
-            self._were_fields_accepted = True
+            self._accepted_fields.append(asked.fields)
         return answer
 
     async def _send(self, asked: _Request, token: Token, *, names_fields: bool) -> _Answer:
@@ -324,7 +322,7 @@ class AtticTech:
             TransientSourceError: Another attempt may help.
             SourceInvalidError: It would not.
         """
-        parameters = {**asked.parameters, **(FIELDS_QUERY if names_fields else {})}
+        parameters = {**asked.parameters, **(asked.fields if names_fields else {})}
         headers = {"Authorization": f"Bearer {token.text}"}
         request = self._client.build_request("GET", ESTIMATES_PATH, params=parameters, headers=headers)
         asked_at, started = self._clock, asyncio.get_running_loop().time()
@@ -334,7 +332,7 @@ class AtticTech:
             seconds = asyncio.get_running_loop().time() - started
             content = parse_page_response(response, number=asked.number)
         except (TokenRefusedError, TransientSourceError, SourceInvalidError) as fault:
-            if names_fields and may_refuse_fields(response, were_accepted=self._were_fields_accepted):
+            if names_fields and may_refuse_fields(response, were_accepted=asked.fields in self._accepted_fields):
                 raise FieldsDoubtedError(str(fault).rstrip(".")) from fault
             raise
         return _Answer(

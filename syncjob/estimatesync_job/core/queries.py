@@ -154,6 +154,10 @@ def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[st
     }
 
 
+IDS_FIELDS_QUERY: Final[Mapping[str, str]] = {"select[id]": "true"}
+"""The same where estimates are asked for by their ids: of these, nothing else is read."""
+
+
 def build_ids_query(query: IdsQuery) -> Mapping[str, str]:
     """Build the query string that asks for estimates by their ids, with room for one more: what fills it may be cut."""
     return {
@@ -162,7 +166,6 @@ def build_ids_query(query: IdsQuery) -> Mapping[str, str]:
         "depth": "0",
         "sort": SORT,
         "where[id][in]": ",".join(map(str, query.ids)),
-        "select[id]": "true",
     }
 
 

@@ -245,18 +245,39 @@ def test_what_is_there_or_may_be_is_never_marked(
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "selects_fields", "alone"),
+    [
+        pytest.param(400, "true", 1, id="refused"),
+        pytest.param(500, "true", 1, id="failed"),
+        pytest.param(400, "false", 0, id="not-asked"),
+    ],
+)
 def test_a_server_that_refuses_to_be_asked_for_ids_alone_is_asked_for_whole_estimates(
-    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store
+    jobs: Any,
+    sample: RunningSample,
+    ids: list[int],
+    query: Query,
+    store: Store,
+    status: int,
+    selects_fields: str,
+    alone: int,
 ) -> None:
     store(**MARK)
     sample.store.delete(ids[7])
-    sample.on_request = lambda request: (
-        Response(status=400, headers=JSON, body=b"{}") if "select" in request.query_string else None
-    )
+    refused: list[Request] = []
 
-    jobs.run(sample, **MARK)
+    def on_request(request: Request) -> Fault | None:
+        if not (asks_by_ids(request) and "select" in request.query_string):
+            return None
+        refused.append(request)
+        return Response(status=status, headers=JSON, body=b"{}")
 
-    assert query(DELETED) == [ids[7]]
+    sample.on_request = on_request
+
+    jobs.run(sample, **MARK, SYNC_SELECT_FIELDS=selects_fields)
+
+    assert (query(DELETED), len(refused)) == ([ids[7]], alone)
 
 
 def test_a_server_that_gives_few_at_a_time_is_asked_until_all_is_said(
