@@ -104,7 +104,7 @@ class ClosingPass:
             self._send()
             note(response)
             if response.rows:
-                await store.write_rows(response.rows, response.unshown)
+                await store.write_rows(response.rows)
             result = next_result(result, response)
         return result
 
@@ -259,7 +259,7 @@ class Transfer:
         self._log_page(page, max(state.plan.total_pages, page.page))
         self._note(page)
         self._invalid.check(max(state.plan.total_records, state.records))
-        await self._store.write_rows(page.rows, page.unshown)
+        await self._store.write_rows(page.rows)
         message = log_lines.format_page_complete(page.page, state.records)
         self._log.write("page_complete", message, page=page.page, fetched=state.records)
 
@@ -272,7 +272,7 @@ class Transfer:
     def _note_changes(self, response: FetchedPage) -> None:
         """Show the responses of a sync of changes as its pages."""
         self._note(response)
-        self._shown.update(row.attic_tech_estimate_id for row in response.rows)
+        self._shown.update(response.rows.ids)
         self._responses += 1
         self._changed += response.records
         page = msgspec.structs.replace(response, page=self._responses)
@@ -381,7 +381,7 @@ class Transfer:
         self._highest_id = max(self._highest_id or 0, highest or 0) or None
 
     def _note_unshown(self, page: FetchedPage) -> None:
-        for identity, columns in page.unshown.items():
+        for identity, columns in page.rows.unshown.items():
             if unsaid := [column for column in columns if column not in self._said]:
                 self._said.update(unsaid)
                 message = log_lines.format_only_id(format_fields(unsaid), str(identity))

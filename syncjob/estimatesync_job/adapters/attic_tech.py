@@ -22,7 +22,7 @@ from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
-from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
+from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, LargeReads, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.deletions import FoundIds
 from estimatesync_job.core.errors import (
@@ -34,8 +34,8 @@ from estimatesync_job.core.errors import (
 from estimatesync_job.core.pages import (
     CLOSING_PAGE,
     IDS_PAGE,
+    AnyPageBody,
     FetchedPage,
-    PageBody,
     compute_later,
     find_differences,
     format_place,
@@ -110,7 +110,7 @@ class _Answer:
     """A page as it came; when it was asked for by the server's clock, how long it took, and whether by fields."""
 
     response: Response
-    content: PageBody
+    content: AnyPageBody
     asked_at: datetime | None
     seconds: float
     names_fields: bool
@@ -145,7 +145,7 @@ class AtticTech:
         self._token = Token(text="", expires_at=None)
         self._has_listed = False
         self._names_fields = settings.selects_fields
-        self._accepted_fields: list[Mapping[str, str]] = []
+        self._accepted_fields: Final[list[Mapping[str, str]]] = []
         self._comparison: asyncio.Event | None = None
         self._vain_renewals = 0
         self._exchange_seconds: Final = exchange_seconds
@@ -310,7 +310,8 @@ class AtticTech:
             answer = await self._send(asked, token, names_fields=False)
             self._give_up_fields(f"refuses to be asked for fields ({doubt})")
         else:
-            self._accepted_fields.append(asked.fields)
+            if asked.fields not in self._accepted_fields:
+                self._accepted_fields.append(asked.fields)
         return answer
 
     async def _send(self, asked: _Request, token: Token, *, names_fields: bool) -> _Answer:
@@ -410,14 +411,19 @@ def create_client(settings: Settings) -> httpx.AsyncClient:
     Raises:
         ConfigurationError: The authorities to trust cannot be read.
     """
-    return httpx.AsyncClient(
+    transport = httpx.AsyncHTTPTransport(
         verify=_create_tls_context(),
-        # The settings know the proxy; httpx would read the environment by itself, and break on what it cannot read.
         proxy=settings.attic_tech_proxy,
+        limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
+    )
+    # httpcore takes a backend, but httpx has no way to pass one on (https://github.com/encode/httpx/pull/3749).
+    transport._pool._network_backend = LargeReads()  # noqa: SLF001 - see above
+    return httpx.AsyncClient(
+        transport=transport,
+        # The settings know the proxy; httpx would read the environment by itself, and break on what it cannot read.
         trust_env=False,
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
-        limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
         headers={
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,

@@ -28,10 +28,9 @@ from estimatesync_job.core.ports import (
     Staged,
     StoredRun,
     Transferred,
-    Unshown,
 )
 from estimatesync_job.core.queries import ChangesQuery, IdsQuery, PageQuery
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.rows import Rows
 
 
 class TracedLog:
@@ -106,9 +105,9 @@ class TracedStore:
     async def write_failed_run(self, error: ResultError) -> None:
         await self._store.write_failed_run(error)
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
+    async def write_rows(self, rows: Rows) -> None:
         with self._tracer.span(SpanName.COPY, kind=SpanKind.CLIENT, attributes={Attribute.RECORDS: len(rows)}):
-            await self._store.write_rows(rows, unshown)
+            await self._store.write_rows(rows)
 
     async def count_changes(self, known: int) -> int:
         return await self._store.count_changes(known)

@@ -12,13 +12,13 @@ import msgspec
 from msgspec import UNSET
 
 _BIGINT_LIMIT: Final = 2**63
-_CENT: Final = Decimal("0.01")
+CENT: Final = Decimal("0.01")
 _SIX_PLACES: Final = Decimal("0.000001")
 _ID_MAX_LENGTH: Final = 20
 _PLAIN_EXPONENTS: Final = range(-6, 1)
 _NUMBER_LIMIT: Final = Decimal(10) ** 10
 """What numeric(12,2) can hold: amounts below this."""
-_MONEY_LIMIT: Final = _NUMBER_LIMIT - _CENT / 2
+_MONEY_LIMIT: Final = _NUMBER_LIMIT - CENT / 2
 """The same before rounding."""
 _SURE_DIGITS: Final = 7
 """A number that is written with no more characters is small enough, and has no more than six places."""
@@ -68,7 +68,9 @@ def parse_text(value: Any) -> str | None:  # noqa: ANN401 - any JSON value
     if value is None or value is UNSET:
         return None
     text: str = value if isinstance(value, str) else _JSON.encode(value).decode()
-    return text.replace("\0", "").strip() or None
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text.strip() or None
 
 
 def parse_number(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
@@ -93,7 +95,7 @@ def parse_money(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any
         return None
     if number.adjusted() >= _SURE_EXPONENT and not -_MONEY_LIMIT < number < _MONEY_LIMIT:
         raise _build_size_fault(field)
-    return number.quantize(_CENT, ROUND_HALF_UP)
+    return number.quantize(CENT, ROUND_HALF_UP)
 
 
 def _parse_decimal(field: str, value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value

@@ -41,8 +41,8 @@ class InvalidRecords:
         A record that was invalid and came again as a row has been corrected meanwhile.
         """
         if self._problems:
-            for row in page.rows:
-                self._problems.pop(str(row.attic_tech_estimate_id), None)
+            for number in page.rows.ids:
+                self._problems.pop(str(number), None)
         return tuple(self._add_problems(page.problems))
 
     def _add_problems(self, problems: tuple[PlacedProblem, ...]) -> Iterator[PlacedProblem]:

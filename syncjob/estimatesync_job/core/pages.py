@@ -5,15 +5,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from estimatesync_job.core.deletions import FoundIds
 from estimatesync_job.core.errors import SourceInvalidError
 from estimatesync_job.core.fields import is_plain_number
-from estimatesync_job.core.rows import RecordId, RecordProblem, Row, map_records, parse_record_id
+from estimatesync_job.core.rows import Document, RecordId, RecordProblem, Row, Rows, find_record_id, map_records
 from estimatesync_job.core.unshown import Path
+
+Doc = TypeVar("Doc")
 
 CLOSING_PAGE: Final = 0
 """Stands in for the page number of a closing pass's response."""
@@ -22,14 +25,28 @@ IDS_PAGE: Final = -1
 """Stands in for the page number of an answer about ids."""
 
 
-class PageBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One page as Payload sends it; the documents stay raw until each is mapped."""
+class PageBody(msgspec.Struct, Generic[Doc], frozen=True, kw_only=True, rename="camel"):
+    """One page as Payload sends it; its documents are decoded, or raw where one of them cannot be."""
 
-    docs: tuple[msgspec.Raw, ...]
+    docs: tuple[Doc, ...]
     limit: Any = None
     total_pages: int | None = None
     page: int | None = None
     has_next_page: bool | None = None
+
+
+AnyPageBody = PageBody[Document] | PageBody[msgspec.Raw]
+
+_PAGES: Final = msgspec.json.Decoder(PageBody[Document], float_hook=Decimal)
+
+
+def decode_page(body: bytes | bytearray) -> PageBody[Document]:
+    """Decode a page and its documents in one pass.
+
+    Raises:
+        Exception: One of UNREADABLE: it is no page, or a part of it is not well formed.
+    """
+    return _PAGES.decode(body)
 
 
 class PlacedProblem(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +70,6 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
         asked_at: Attic Tech's clock when it was requested, by the newest Date header until then; None while unknown.
         answered_at: the server's clock by its own Date header; None without one.
         newest: the newest `updatedAt` in it, up to the end of the range.
-        unshown: by the id of an estimate, the columns that its record does not show.
         evidence: which paths to the columns its records show.
         is_whole: whether whole records were asked for, and not just fields of them.
     """
@@ -64,14 +80,13 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool
     size_bytes: int
     seconds: float
-    rows: tuple[Row, ...]
+    rows: Rows
     problems: tuple[PlacedProblem, ...]
     first: RecordId | None
     last: RecordId | None
     asked_at: datetime | None = None
     answered_at: datetime | None = None
     newest: datetime | None = None
-    unshown: Mapping[int, tuple[str, ...]] = {}
     evidence: frozenset[Path] = frozenset()
     is_whole: bool = True
 
@@ -87,7 +102,7 @@ class FetchedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def map_page(
-    body: PageBody,
+    body: AnyPageBody,
     *,
     page: int,
     limit: int,
@@ -115,8 +130,7 @@ def map_page(
         SourceInvalidError: The ids do not descend, so nothing could be proved about those between two pages.
     """
     mapped = map_records(body.docs)
-    rows = tuple(result for result in mapped.results if isinstance(result, Row))
-    ids = _read_ids(body.docs, rows, page)
+    ids = _read_ids(body.docs, mapped.rows, page)
     return FetchedPage(
         page=page,
         limit=limit,
@@ -124,19 +138,17 @@ def map_page(
         has_more=_has_more(body, limit),
         size_bytes=size_bytes,
         seconds=seconds,
-        rows=rows,
+        rows=mapped.rows,
         problems=tuple(
-            PlacedProblem(page=page, position=position, problem=result)
-            for position, result in enumerate(mapped.results, start=1)
-            if isinstance(result, RecordProblem)
+            PlacedProblem(page=page, position=position, problem=problem)
+            for position, problem in mapped.problems.items()
         ),
-        unshown=mapped.unshown,
         evidence=mapped.evidence,
         first=ids[0] if ids else None,
         last=ids[-1] if ids else None,
         asked_at=asked_at,
         answered_at=answered_at,
-        newest=_find_newest(rows, end),
+        newest=_find_newest(mapped.rows, end),
         is_whole=is_whole,
     )
 
@@ -154,12 +166,12 @@ def find_differences(one: FetchedPage, other: FetchedPage) -> frozenset[str] | N
         row, again = rows[version], others[version]
         differing.update(name for name, value, same in zip(row._fields, row, again, strict=True) if value != same)
         number = row.attic_tech_estimate_id
-        differing.update({*one.unshown.get(number, ())} ^ {*other.unshown.get(number, ())})
+        differing.update({*one.rows.unshown.get(number, ())} ^ {*other.rows.unshown.get(number, ())})
     return frozenset(differing) if shared or differing else None
 
 
 def _find_faults(one: FetchedPage, other: FetchedPage) -> Iterable[str]:
-    shown = {str(row.attic_tech_estimate_id) for row in other.rows}
+    shown = {str(number) for number in other.rows.ids}
     return (placed.problem.field for placed in one.problems if placed.problem.record_id in shown)
 
 
@@ -167,46 +179,43 @@ def _read_versions(page: FetchedPage) -> Mapping[tuple[int, datetime | None], Ro
     return {(row.attic_tech_estimate_id, row.at_updated_date): row for row in page.rows}
 
 
-def map_ids(body: PageBody, *, limit: int) -> FoundIds:
+def map_ids(body: AnyPageBody, *, limit: int) -> FoundIds:
     """Read which estimates an answer shows, whatever else it shows of them.
 
     Raises:
         SourceInvalidError: It contains what has no id that a row can have.
     """
-    ids = [parse_record_id(raw) for raw in body.docs]
+    ids = [find_record_id(raw) for raw in body.docs]
     numbers = [int(identity) for identity in ids if identity is not None and is_plain_number(str(identity))]
     if len(numbers) < len(ids):
         raise SourceInvalidError("Attic Tech was asked for estimates by their ids, and sent some without.")
     return FoundIds(ids=frozenset(numbers), is_whole=not _has_more(body, limit))
 
 
-def _has_more(body: PageBody, limit: int) -> bool:
+def _has_more(body: AnyPageBody, limit: int) -> bool:
     return bool(body.has_next_page) or len(body.docs) >= _find_limit(body, limit)
 
 
-def _find_limit(body: PageBody, limit: int) -> int:
+def _find_limit(body: AnyPageBody, limit: int) -> int:
     """Find how many records there can be: a server may give fewer than are requested, and says so."""
     return min(limit, body.limit) if isinstance(body.limit, int) and body.limit > 0 else limit
 
 
-def _find_newest(rows: Iterable[Row], end: datetime) -> datetime | None:
+def _find_newest(rows: Rows, end: datetime) -> datetime | None:
     """Find the newest stamp; one beyond the range is of an estimate that has left it, or of no real time at all."""
-    return max(
-        (row.at_updated_date for row in rows if row.at_updated_date and row.at_updated_date <= end), default=None
-    )
+    return max((updated for updated in rows.updated if updated and updated <= end), default=None)
 
 
-def _read_ids(docs: tuple[msgspec.Raw, ...], rows: Sequence[Row], page: int) -> list[RecordId]:
+def _read_ids(docs: Sequence[Document | msgspec.Raw], rows: Rows, page: int) -> list[RecordId]:
     """Read the ids in the order sent. Texts are taken as sorted, for only the server knows how it sorts them."""
     if not docs:
         return []
-    ends = [parse_record_id(docs[0]), parse_record_id(docs[-1])]
+    ends = [find_record_id(docs[0]), find_record_id(docs[-1])]
     if all(isinstance(end, int) for end in ends):
-        numbers = [row.attic_tech_estimate_id for row in rows]
-        if numbers != sorted(numbers, reverse=True):
+        if rows.ids != sorted(rows.ids, reverse=True):
             raise SourceInvalidError(f"Attic Tech did not sort {format_place(page)} by id, as it was asked to.")
         return [end for end in ends if end is not None]
-    return [identity for raw in docs if (identity := parse_record_id(raw)) is not None]
+    return [identity for raw in docs if (identity := find_record_id(raw)) is not None]
 
 
 def compute_later(*times: datetime | None) -> datetime | None:

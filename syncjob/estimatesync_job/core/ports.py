@@ -1,6 +1,6 @@
 """The seams between the sync and the world: Attic Tech, PostgreSQL and the log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal, Protocol
@@ -15,7 +15,7 @@ from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.deletions import Absent, Deletions, FoundIds
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import ChangesQuery, IdsQuery, PageQuery
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.rows import Rows
 from estimatesync_job.core.unshown import UnshownCounts
 
 Level = Literal["info", "warning", "error"]
@@ -76,10 +76,6 @@ class StoredRun(msgspec.Struct, frozen=True, kw_only=True):
     skipped_ids: tuple[str, ...] = ()
     unshown: UnshownFields | None = None
     unmarked_because: str | None = None
-
-
-Unshown = Mapping[int, tuple[str, ...]]
-"""By the id of an estimate, the columns that its record does not show."""
 
 
 class Staged(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +161,7 @@ class EstimateStore(Protocol):
         """How many rows have been staged so far."""
         ...
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
+    async def write_rows(self, rows: Rows) -> None:
         """Stage rows; the same estimate may come more than once, and the last one to come counts."""
         ...
 

@@ -5,6 +5,7 @@ front of Attic Tech answers, too: a web page in place of JSON is never taken for
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -21,8 +22,9 @@ from estimatesync_job.core.errors import (
     SourceInvalidError,
     TransientSourceError,
 )
-from estimatesync_job.core.pages import PageBody
+from estimatesync_job.core.pages import AnyPageBody, PageBody, decode_page
 from estimatesync_job.core.record_split import split_page, strip_byte_order_mark
+from estimatesync_job.core.rows import UNREADABLE
 
 LOGIN_FAILED: Final = "Login to Attic Tech failed: "
 INVALID_CREDENTIALS: Final = "Invalid credentials"
@@ -173,7 +175,7 @@ def may_refuse_fields(response: Response | None, *, were_accepted: bool) -> bool
     return response.status not in _UNRELATED_TO_FIELDS and not asks_to_wait
 
 
-def parse_page_response(response: Response, *, number: int | None) -> PageBody:
+def parse_page_response(response: Response, *, number: int | None) -> AnyPageBody:
     """Read one page; `number` is the one that was requested, None where none was.
 
     Raises:
@@ -240,16 +242,18 @@ def _format_foreign(response: Response) -> str:
     )
 
 
-def _decode_page(response: Response) -> PageBody:
-    """Decode a page; where one of its records is broken, each is left to be judged by itself."""
+def _decode_page(response: Response) -> AnyPageBody:
+    """Decode a page; where one of its records is broken, each is left raw, to be judged by itself."""
+    with suppress(*UNREADABLE):
+        return decode_page(strip_byte_order_mark(response.body))
     try:
-        return _decode(response, PageBody)
+        return _decode(response, PageBody[msgspec.Raw])
     except TransientSourceError:
         split = split_page(bytes(response.body))
         if split is None:
             raise
     rest, records = split
-    page = _decode(msgspec.structs.replace(response, body=rest), PageBody)
+    page = _decode(msgspec.structs.replace(response, body=rest), PageBody[msgspec.Raw])
     return msgspec.structs.replace(page, docs=tuple(map(msgspec.Raw, records)))
 
 

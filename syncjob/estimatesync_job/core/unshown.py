@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -19,6 +20,9 @@ from estimatesync_job.core.errors import FieldsUnshownError
 
 ENOUGH: Final = 10
 """With fewer estimates nothing fails a sync: one deleted person would be a fifth of them, and all values are kept."""
+
+ABSENT: Final = msgspec.Raw(b"null")
+"""A number that a record does not have; one that is null is another object."""
 
 Path = tuple[str, ...]
 """The attributes of a record that lead to a value; one that ends with OBJECT says that there is an object."""
@@ -143,7 +147,7 @@ def read_relation(value: object, shape: type[Shape]) -> Shape | Literal[Unshown.
     """
     if value is None or value is msgspec.UNSET:
         return None
-    if isinstance(value, shape) and (not isinstance(value, Polymorphic) or value.relation_to is msgspec.UNSET):
+    if isinstance(value, shape) and getattr(value, "relation_to", msgspec.UNSET) is msgspec.UNSET:
         return value
     value = _unwrap(value)
     if isinstance(value, shape):
@@ -177,25 +181,37 @@ def _unwrap_named(value: object) -> tuple[str | None, object]:
             return collection, value
 
 
-def find_evidence(record: msgspec.Struct, columns: tuple[str, ...]) -> AbstractSet[Path]:
-    """Find which of the paths to these columns a record shows, and where it has objects on them."""
+def find_evidence(records: Sequence[msgspec.Struct]) -> frozenset[Path]:
+    """Find which paths to the columns some records show, and where they have objects on them.
+
+    Usually the first record shows all there is. The others are only looked at for what it leaves open, one attribute of
+    all of them after the other, which takes a fifth of the time that one record after the other does.
+    """
     evidence: set[Path] = set()
-    _collect(record, _build_steps(columns), evidence)
-    return evidence
+    open_columns = tuple(PATHS)
+    for some in (records[:1], records[1:]):
+        _collect(some, _build_steps(open_columns), evidence)
+        open_columns = tuple(column for column in open_columns if not is_settled(column, evidence))
+        if not open_columns:
+            break
+    return frozenset(evidence)
 
 
-def _collect(place: msgspec.Struct, steps: Iterable[_Step], evidence: set[Path]) -> None:
+def _collect(places: Sequence[msgspec.Struct], steps: Iterable[_Step], evidence: set[Path]) -> None:
     for name, shown, populated, following in steps:
-        value = getattr(place, name)
-        if value is msgspec.UNSET:
+        values = [
+            value for value in map(attrgetter(name), places) if value is not msgspec.UNSET and value is not ABSENT
+        ]
+        if not values:
             continue
         evidence.add(shown)
-        if value is None or not following:
+        if not following:
             continue
-        found = read_relation(value, msgspec.Struct)
-        if isinstance(found, msgspec.Struct):
+        related = (read_relation(value, msgspec.Struct) for value in values if value is not None)
+        documents = [document for document in related if isinstance(document, msgspec.Struct)]
+        if documents:
             evidence.add(populated)
-            _collect(found, following, evidence)
+            _collect(documents, following, evidence)
 
 
 def is_settled(column: str, evidence: AbstractSet[Path]) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from estimatesync_postgres.text_encodings import COMPLETE, can_hold
 
 from estimatesync_job.core.pages import FetchedPage, PlacedProblem
-from estimatesync_job.core.rows import RecordProblem, Row
+from estimatesync_job.core.rows import RecordProblem, Row, pack_rows
 
 
 def leave_out_unstorable(page: FetchedPage, *, encoding: str) -> FetchedPage:
@@ -25,7 +25,7 @@ def leave_out_unstorable(page: FetchedPage, *, encoding: str) -> FetchedPage:
     ]
     return msgspec.structs.replace(
         page,
-        rows=tuple(row for place, row in _find_places(page) if place not in problems),
+        rows=pack_rows((row for place, row in _find_places(page) if place not in problems), page.rows.unshown),
         problems=tuple(sorted((*page.problems, *placed), key=lambda each: each.position)),
     )
 

@@ -20,4 +20,4 @@ COPY staging (
     sales_person_name,
     status_name,
     unshown
-) FROM STDIN
+) FROM STDIN WITH (NULL '')

@@ -17,7 +17,7 @@ from estimatesync_job.adapters.database import open_postgres
 from estimatesync_job.adapters.migrations import read_migrations, read_sql
 from estimatesync_job.core.errors import DatabaseRefusedError
 from estimatesync_job.core.ports import StoredRun, Transferred
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.rows import Row, pack_rows
 from estimatesync_job.settings import parse_settings
 from psycopg import sql
 
@@ -79,7 +79,7 @@ def sync(url: str, *rows: tuple[str, str, str], uid: str = "") -> StoredRun:
             stored = await store.fetch_committed_run()
             if stored is not None:
                 return stored
-            await store.write_rows([build_row(*row) for row in rows], {})
+            await store.write_rows(pack_rows(build_row(*row) for row in rows))
             transferred = Transferred(pages=1, records=len(rows), skipped=0, skipped_ids=(), complete_as_of=NOON)
             return await store.merge(transferred)
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.status import Results
 from estimatesync_contract.timestamps import format_timestamp
+from estimatesync_job.core.rows import Row, map_record
 from sample_attic_tech import Request, RunningSample, build_older_version
 
 Fill = Callable[..., list[dict[str, Any]]]
@@ -195,6 +197,35 @@ def test_no_text_is_too_long_and_nul_is_dropped(jobs: Any, sample: RunningSample
         "SELECT e.name, crew_notes, b.name, p.name FROM botzilla.estimate e JOIN botzilla.branch b ON b.id = branch_id"
         " JOIN botzilla.sales_person p ON p.id = sales_person_id"
     ) == [(endless, "ab\t\\N", endless, endless)]
+
+
+def test_what_postgresql_reads_is_what_the_mapping_has_read(
+    jobs: Any, sample: RunningSample, fill: Fill, query: Query
+) -> None:
+    values = [
+        {
+            "crew_notes": "\\N",
+            "payment_method": "\\.",
+            "true_cost": 1.005,
+            "labor_hours": 0.000001,
+            "client": {"phone": "{}"},
+        },
+        {"crew_notes": "a\r\n\tb\\", "true_cost": -1.005, "final_price": 999999999.995, "name": "NULL", "client": None},
+        {"crew_notes": '"', "true_cost": 0, "retail_cost": "12.345", "labor_hours": 1e-7, "discount_provided": 1e9},
+        {"crew_notes": "\b\v\f 🏠", "updatedAt": "2025-10-16T02:00:00+02:00", "createdAt": "2025-09-01", "name": None},
+    ]
+    records = [record | changed for record, changed in zip(fill(len(values)), values, strict=True)]
+    for record in records:
+        sample.store.update(record["id"], record)
+
+    job = jobs.run(sample)
+
+    assert job.process.returncode == 0
+    rows = [map_record(msgspec.Raw(msgspec.json.encode(record))) for record in records]
+    columns = [name for name in Row._fields if not name.endswith("_name") or name == "customer_name"]
+    assert query(f"SELECT {', '.join(columns)} FROM botzilla.estimate ORDER BY attic_tech_estimate_id") == sorted(  # noqa: S608 - our own names
+        tuple(getattr(row, column) for column in columns) for row in rows
+    )
 
 
 def test_of_an_estimate_that_comes_twice_the_newest_version_counts_once(

@@ -6,16 +6,15 @@ That the simulator notices when it does not is shown by programs that are broken
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import pytest
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
-from estimatesync_job.core.ports import Source, StoredRun, Transferred, Unshown
+from estimatesync_job.core.ports import Source, StoredRun, Transferred
 from estimatesync_job.core.queries import ChangesQuery, PageQuery
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.rows import Rows
 from estimatesync_simulator.main import SYNC
 from estimatesync_simulator.sync_program.coverage import Coverage
 from estimatesync_simulator.sync_program.database import Transaction
@@ -112,8 +111,8 @@ class Believing:
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
         response = await self.source.fetch_changes(query)
         return FetchedPage(
-            page=CLOSING_PAGE, limit=response.limit, total_pages=1, has_more=False, size_bytes=0, seconds=0.0, rows=(),
-            problems=(), first=None, last=None, asked_at=response.asked_at,
+            page=CLOSING_PAGE, limit=response.limit, total_pages=1, has_more=False, size_bytes=0, seconds=0.0,
+            rows=Rows(), problems=(), first=None, last=None, asked_at=response.asked_at,
         )  # fmt: skip
 
 
@@ -144,8 +143,8 @@ class Believes(Transaction):
 class InParts(Transaction):
     """Writes rows as they come, and not in one transaction."""
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
-        await super().write_rows(rows, unshown)
+    async def write_rows(self, rows: Rows) -> None:
+        await super().write_rows(rows)
         self._database.estimates |= {row.attic_tech_estimate_id: row for row in rows}
 
 

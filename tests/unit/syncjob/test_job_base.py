@@ -19,7 +19,7 @@ from estimatesync_job.core.base import (
 from estimatesync_job.core.invalid_records import InvalidRecords
 from estimatesync_job.core.pages import FetchedPage, PlacedProblem
 from estimatesync_job.core.queries import OVERLAP, Gap
-from estimatesync_job.core.rows import MAPPING_VERSION, RecordProblem, map_record
+from estimatesync_job.core.rows import MAPPING_VERSION, RecordProblem, Rows, map_record
 from estimatesync_job.core.unshown import PATHS
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
@@ -97,7 +97,7 @@ def build_invalid(*names: str) -> InvalidRecords:
         for name in names
     )
     page = FetchedPage(
-        page=1, limit=100, total_pages=1, has_more=False, size_bytes=1, seconds=0.1, rows=(), problems=problems,
+        page=1, limit=100, total_pages=1, has_more=False, size_bytes=1, seconds=0.1, rows=Rows(), problems=problems,
         first=None, last=None,
     )  # fmt: skip
     invalid.add(page)

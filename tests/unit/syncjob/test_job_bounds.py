@@ -18,6 +18,7 @@ from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.ports import Level
 from estimatesync_job.core.queries import PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
+from estimatesync_job.core.rows import Rows
 from estimatesync_job.settings import parse_settings
 
 SETTINGS = parse_settings({
@@ -123,7 +124,7 @@ def test_what_fits_is_read(body: bytes, coding: str) -> None:
 
 def build_page(page: int, last: int, *, total_pages: int | None = None, records: int = 1) -> FetchedPage:
     return FetchedPage(
-        page=page, limit=100, total_pages=total_pages, has_more=True, size_bytes=1, seconds=0.1, rows=(),
+        page=page, limit=100, total_pages=total_pages, has_more=True, size_bytes=1, seconds=0.1, rows=Rows(),
         problems=(None,) * records, first=last + 9, last=last,  # type: ignore[arg-type] # counted only
     )  # fmt: skip
 

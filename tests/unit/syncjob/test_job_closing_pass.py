@@ -22,7 +22,7 @@ from estimatesync_job.core.errors import SourceInvalidError
 from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, Gap
-from estimatesync_job.core.rows import RecordId, Row, map_record
+from estimatesync_job.core.rows import RecordId, Row, map_record, pack_rows
 from msgspec import Raw
 
 NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
@@ -48,7 +48,7 @@ def build_response(
         has_more=has_more,
         size_bytes=2,
         seconds=0.1,
-        rows=(ROW,) * records,
+        rows=pack_rows((ROW,) * records),
         problems=(),
         first=first,
         last=last,

@@ -30,10 +30,10 @@ from estimatesync_job.core.closing_pass import GAPS_PER_QUERY, PassPolicy
 from estimatesync_job.core.deletions import Absent, Deletions, FoundIds
 from estimatesync_job.core.page_plan import PagePlan, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
-from estimatesync_job.core.ports import Level, Source, Staged, StoredRun, Transferred, Unshown
+from estimatesync_job.core.ports import Level, Source, Staged, StoredRun, Transferred
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, IdsQuery, PageQuery
 from estimatesync_job.core.retry_delay import RetryPolicy
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.rows import Row, Rows
 from estimatesync_job.settings import parse_settings
 from estimatesync_job.sync import Sync
 from hypothesis import HealthCheck, Phase, example, find, given, settings
@@ -331,8 +331,8 @@ class Table:
     async def fetch_committed_run(self) -> StoredRun | None:
         return None
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
-        assert not unshown
+    async def write_rows(self, rows: Rows) -> None:
+        assert not rows.unshown
         self.rows += rows
 
     async def count_changes(self, known: int) -> int:
@@ -401,8 +401,8 @@ class WithoutClosingPass:
     async def fetch_changes(self, query: ChangesQuery) -> FetchedPage:
         assert query
         return FetchedPage(
-            page=CLOSING_PAGE, limit=1, total_pages=1, has_more=False, size_bytes=0, seconds=0.0, rows=(), problems=(),
-            first=None, last=None,
+            page=CLOSING_PAGE, limit=1, total_pages=1, has_more=False, size_bytes=0, seconds=0.0, rows=Rows(),
+            problems=(), first=None, last=None,
         )  # fmt: skip
 
     async def fetch_ids(self, query: IdsQuery) -> FoundIds:

@@ -19,7 +19,7 @@ from estimatesync_job.core.queries import (
     build_changes_query,
     build_page_query,
 )
-from estimatesync_job.core.rows import RecordId, Row, map_record, map_records
+from estimatesync_job.core.rows import RecordId, Row, map_record, map_records, pack_rows
 from msgspec import Raw
 from sample_attic_tech import build_records
 from sample_attic_tech.listing import parse_find_query
@@ -53,7 +53,7 @@ def build_page(
         has_more=has_more,
         size_bytes=2,
         seconds=0.1,
-        rows=(ROW,) * records,
+        rows=pack_rows((ROW,) * records),
         problems=(),
         first=ends[0],
         last=ends[1],

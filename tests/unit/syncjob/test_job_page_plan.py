@@ -4,7 +4,7 @@ import pytest
 from estimatesync_job.core.page_plan import PagePlan, build_plan, next_plan
 from estimatesync_job.core.pages import FetchedPage
 from estimatesync_job.core.queries import PageQuery
-from estimatesync_job.core.rows import Row, map_record
+from estimatesync_job.core.rows import Row, map_record, pack_rows
 from msgspec import Raw
 
 ROW = map_record(Raw(b'{"id":5}'))
@@ -27,7 +27,7 @@ def build_page(
         has_more=has_more,
         size_bytes=records * record_bytes,
         seconds=seconds,
-        rows=(ROW,) * records,
+        rows=pack_rows((ROW,) * records),
         problems=(),
         first=5,
         last=5,

@@ -18,7 +18,7 @@ NOON = datetime(2025, 10, 16, 12, tzinfo=UTC)
 
 
 def map_body(body: bytes, *, page: int = 2, limit: int = 100) -> FetchedPage:
-    answer = msgspec.json.decode(body, type=PageBody)
+    answer = msgspec.json.decode(body, type=PageBody[msgspec.Raw])
     return map_page(answer, page=page, limit=limit, size_bytes=len(body), seconds=0.1, end=NOON)
 
 

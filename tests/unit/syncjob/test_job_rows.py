@@ -6,7 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_job.core.rows import RecordProblem, Row, map_record
+from estimatesync_job.core.fields import FieldFaultError, parse_instant, parse_money, parse_number
+from estimatesync_job.core.rows import RecordProblem, Row, map_record, map_records, pack_rows, unpack_row
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 RECORD: dict[str, Any] = {
     "id": 4200,
@@ -174,6 +177,78 @@ def test_hours_keep_their_fraction(value: str, hours: str) -> None:
 
     assert isinstance(row, Row)
     assert str(row.attic_tech_hours) == hours
+
+
+@settings(deadline=None)
+@given(number=st.from_regex(r"-?(0|[1-9][0-9]{0,10})(\.[0-9]{1,8})?([eE][+-]?[0-9])?", fullmatch=True))
+@example(number="999999999.999999")
+@example(number="-0.005")
+@example(number="1000000000")
+@example(number="0.0000005")
+def test_a_number_that_is_packed_as_it_stands_is_the_one_that_its_parser_reads(number: str) -> None:
+    row = map_text(f'{{"id":1,"true_cost":{number},"labor_hours":{number},"tax_details":{{}},"retail_cost":null}}')
+
+    try:
+        expected = parse_money("", Decimal(number)), parse_number("", Decimal(number))
+    except FieldFaultError:
+        assert isinstance(row, RecordProblem)
+    else:
+        assert isinstance(row, Row)
+        assert (row.price, row.attic_tech_hours) == expected
+        assert (row.retail_cost, row.final_price_after_taxes) == (None, None)
+
+
+@settings(deadline=None)
+@given(
+    instant=st.datetimes(timezones=st.just(UTC)),
+    form=st.sampled_from(["%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%dT%H:%M:%SZ", "%G-W%V-%uT%H:%M:%S.000Z"]),
+    places=st.sampled_from([6, 3]),
+)
+def test_an_instant_that_is_packed_as_it_stands_is_the_one_that_its_parser_reads(
+    instant: datetime, form: str, places: int
+) -> None:
+    text = instant.strftime(form).zfill(len(form))
+    text = text.replace(f"{instant:%f}Z", f"{instant:%f}"[:places] + "Z")
+
+    row = map_changed(updatedAt=text)
+
+    try:
+        expected = parse_instant("", text)
+    except FieldFaultError:
+        assert isinstance(row, RecordProblem)
+    else:
+        assert isinstance(row, Row)
+        assert row.at_updated_date == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2025-13-01T08:00:00.000Z", "2025-02-30T08:00:00.000Z", "2025-09-01T08:60:00.000Z", "0000-01-01T00:00:00.000Z"],
+)
+def test_a_date_that_looks_plain_and_is_none_never_gets_to_the_database(text: str) -> None:
+    assert isinstance(map_changed(updatedAt=text), RecordProblem)
+
+
+@settings(deadline=None)
+@given(
+    texts=st.lists(st.text(max_size=8), min_size=6, max_size=6), client=st.sampled_from([5, None, {"fullName": "Eva"}])
+)
+def test_what_is_packed_is_unpacked_whatever_its_texts(texts: list[str], client: object) -> None:
+    name, notes, method, address, branch, status = texts
+    changes = {"name": name, "crew_notes": notes, "payment_method": method, "status": status, "client": client}
+    record = RECORD | changes | {"branch": {"name": branch}, "property": {"address": address}}
+
+    mapped = map_records([msgspec.Raw(msgspec.json.encode(record))])
+
+    (row,) = mapped.rows
+    assert unpack_row(pack_rows([row]).packed[0]) == row
+    expected = [text.replace("\0", "").strip() or None for text in texts]
+    assert [row.name, row.crew_notes, row.payment_method, row.customer_address, row.branch_name, row.status_name] == [
+        expected[0] or "Unnamed Estimate", *expected[1:5], expected[5] or "pending",
+    ]  # fmt: skip
+    columns = ("customer_name", "customer_email", "customer_phone") if client == 5 else ()
+    assert mapped.rows.unshown == ({4200: columns} if columns else {})
+    assert mapped.rows.packed[0].endswith(f"\0{{{','.join(columns)}}}" if columns else "\0")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The order of things in a sync, with both of its ends made by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from estimatesync_job.core.page_plan import build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage, PageBody, map_page
 from estimatesync_job.core.ports import Level, Staged, StoredRun, Transferred
 from estimatesync_job.core.queries import OVERLAP, ChangesQuery, PageQuery
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.rows import Row, Rows
 from estimatesync_job.core.unshown import RELATIONS, UnshownCounts
 from estimatesync_job.sync import Sync
 from estimatesync_job.transfer import open_closing_pass
@@ -127,8 +127,8 @@ class ListStore:
     async def fetch_committed_run(self) -> StoredRun | None:
         return self.committed
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Mapping[int, tuple[str, ...]]) -> None:
-        self.unshown |= unshown
+    async def write_rows(self, rows: Rows) -> None:
+        self.unshown |= rows.unshown
         self.rows.append(rows)
 
     async def count_changes(self, known: int) -> int:

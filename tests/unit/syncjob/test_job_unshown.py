@@ -27,8 +27,8 @@ def map_changed(*records: dict[str, Any]) -> tuple[list[Any], list[tuple[str, ..
     """Map records; return the rows, what each does not show, and what none of them shows."""
     docs = [msgspec.Raw(msgspec.json.encode({"id": len(records) - n} | record)) for n, record in enumerate(records)]
     mapped = map_records(docs)
-    rows = [row for row in mapped.results if isinstance(row, Row)]
-    return rows, [mapped.unshown.get(row.attic_tech_estimate_id, ()) for row in rows], find_hidden(mapped.evidence)
+    rows = mapped.rows
+    return [*rows], [rows.unshown.get(number, ()) for number in rows.ids], find_hidden(mapped.evidence)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from estimatesync_contract.status import Results
 from estimatesync_job.core.base import EarlierSync
 from estimatesync_job.core.deletions import Absent
 from estimatesync_job.core.errors import DatabaseRefusedError, DatabaseUnavailableError
-from estimatesync_job.core.ports import Staged, StoredRun, Transferred, Unshown
-from estimatesync_job.core.rows import Row
+from estimatesync_job.core.ports import Staged, StoredRun, Transferred
+from estimatesync_job.core.rows import Row, Rows
 
 from estimatesync_simulator.sync_program.history import Effect, Step
 
@@ -155,10 +155,10 @@ class Transaction:
     async def write_failed_run(self, error: ResultError) -> None:
         """Keep nothing of it: no promise is about failed runs."""
 
-    async def write_rows(self, rows: Sequence[Row], unshown: Unshown) -> None:
-        """Stage rows; this source shows all that it has, so that `unshown` is empty."""
+    async def write_rows(self, rows: Rows) -> None:
+        """Stage rows; this source shows all that it has, so that its `unshown` is empty."""
         await self._work(Step.STAGE)
-        self._staged.extend(row for row in rows if row.attic_tech_estimate_id not in unshown)
+        self._staged.extend(row for row in rows if row.attic_tech_estimate_id not in rows.unshown)
 
     async def count_changes(self, known: int) -> int:
         before, after = set(self._staged[:known]), self._staged[known:]
