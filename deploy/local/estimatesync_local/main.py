@@ -24,6 +24,7 @@ from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, n
 from psycopg import pq
 
 from estimatesync_local.adapters.accounts import give_up_root
+from estimatesync_local.core.address import is_loopback
 from estimatesync_local.core.errors import StartError
 from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
 from estimatesync_local.settings import (
@@ -92,6 +93,8 @@ def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str
     paths, database_url = ready.paths, ready.embedded_database_url
     key_file = shlex.quote(str(paths.api_key))
     key = f"$(cat {key_file})" if ready.is_key_generated else "one of your API_KEYS"
+    is_only_here = is_loopback(urlsplit(ready.url).hostname or "")
+    make = {"Make.com": "cannot reach this address; it needs a public one: docs/make.md"} if is_only_here else {}
     page = {"Page": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
     lines = {
         **page,
@@ -101,6 +104,7 @@ def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str
         "Rows": _format_query(database_url, schema),
         "Sync logs": f"{paths.jobs}/*/runs/*/log",
         "Callback": _format_callback(callback_url),
+        **make,
         "Stop": "Ctrl-C; running syncs start again with the server",
     }
     rows = [f"  {name:<10} {text}" for name, text in lines.items()]

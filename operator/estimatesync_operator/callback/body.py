@@ -12,7 +12,8 @@ from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_contract.timestamps import format_timestamp
 
 _EVENT: Final = "sync_estimates_completed"
-_CANCELLED: Final = "Cancelled"
+CANCELLED: Final = "Cancelled"
+"""What stands in `error` for a sync that was cancelled."""
 _NO_CAUSE: Final = "Synchronization failed."
 
 
@@ -87,7 +88,7 @@ def _build_error(status: EstimateSyncStatus) -> str | None:
     if status.phase is Phase.SUCCEEDED:
         return None
     if status.phase is Phase.CANCELLED:
-        return _CANCELLED
+        return CANCELLED
     return status.message or _NO_CAUSE
 
 

@@ -15,8 +15,9 @@ from sample_attic_tech.receiver import Delivery
 
 SECRET = "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="
 PLACEHOLDER = "PASTE-THE-SIGNING-SECRET-HERE"
-CALLBACKS = [name for name in BLUEPRINTS if name.startswith("callback")]
-SIGNED = [name for name in CALLBACKS if "signed" in name]
+CALLBACKS = [name for name in BLUEPRINTS if name.startswith("callback") and ".es." not in name]
+SPANISH = [name for name in BLUEPRINTS if ".es." in name]
+SIGNED = [name for name in BLUEPRINTS if "signed" in name]
 ONCE = [name for name in CALLBACKS if "once" in name]
 
 SUCCESS_MAIL = """\
@@ -52,6 +53,18 @@ Please check the server logs for more details.
 🔖 Sync: {sync_id}"""
 
 
+CANCELLED_MAIL = """\
+The sync was cancelled before its end. The database is as it was before.
+
+📅 Date Range:
+- Start: {date_range[start_date]}
+- End: {date_range[end_date]}
+
+⏱️ Duration: {performance[duration_minutes]:g} minutes
+
+🔖 Sync: {sync_id}"""
+
+
 def import_callback(account: Any, name: str) -> Simulator:
     replaced = {PLACEHOLDER: SECRET} if name in SIGNED else {}
     simulator: Simulator = account.import_blueprint(name, **replaced)
@@ -83,7 +96,7 @@ def read_as_text(mail: Mapping[str, Any]) -> str:
         pytest.param(
             "timeout", "❌ Sync Estimates Failed", ERROR_MAIL, "did not finish within 1 seconds", id="timeout"
         ),
-        pytest.param("cancelled", "❌ Sync Estimates Failed", ERROR_MAIL, "Cancelled", id="cancelled"),
+        pytest.param("cancelled", "⏹️ Sync Estimates Cancelled", CANCELLED_MAIL, "Cancelled", id="cancelled"),
     ],
 )
 def test_exactly_the_right_mail_comes_out(
@@ -99,6 +112,30 @@ def test_exactly_the_right_mail_comes_out(
     assert (error or "") in (body["error"] or "")
     assert not run.is_failed
     assert run.incomplete == []
+
+
+@pytest.mark.parametrize("name", SPANISH)
+@pytest.mark.parametrize(
+    ("ended", "subject", "line"),
+    [
+        pytest.param(
+            "success", "✅ Sync completado: 230 nuevos, 0 actualizados", "- Estimates nuevos: 230", id="success"
+        ),
+        pytest.param(
+            "login", "❌ Sync fallido", "❌ Error: Login to Attic Tech failed: Invalid credentials", id="login"
+        ),
+        pytest.param("cancelled", "⏹️ Sync cancelado", "⏱️ Duración: ", id="cancelled"),
+    ],
+)
+def test_the_mails_are_there_in_spanish_too(
+    callbacks: dict[str, Delivery], account: Any, name: str, ended: str, subject: str, line: str
+) -> None:
+    run = receive(import_callback(account, name), name, callbacks[ended])
+
+    (mail,) = account.mails
+    assert mail["subject"] == subject
+    assert line in read_as_text(mail)
+    assert not run.is_failed
 
 
 def test_what_others_say_cannot_become_html(callbacks: dict[str, Delivery], account: Any) -> None:

@@ -1,45 +1,120 @@
-"""What the emails say: word for word as the people of the first backend know them, and the sync's id below.
+"""What the emails say: in English word for word as the people of the first backend know them, and the sync's id below.
 
-Both are in English, like the product's log; for another language, the modules are edited after the import.
+For a language that is not here, the modules are edited after the import.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-SUCCESS_SUBJECT: Final = "✅ Sync Estimates Completed - {results.total_processed} estimates"
-SUCCESS_LINES: Final = (
-    "The sync has completed successfully!",
-    "",
-    "📊 Results:",
-    "- Total fetched from Attic Tech: {results.total_fetched}",
-    "- New estimates: {results.new_estimates}",
-    "- Updated estimates: {results.updated_estimates}",
-    "",
+
+class Mail(NamedTuple):
+    """A subject, and the lines of a mail."""
+
+    subject: str
+    lines: tuple[str, ...]
+
+
+_DAYS: Final = (
     "📅 Date Range:",
     "- Start: {date_range.start_date}",
     "- End: {date_range.end_date}",
     "",
-    "⏱️ Performance:",
-    "- Duration: {performance.duration_minutes} minutes",
-    "",
-    "🔖 Sync: {sync_id}",
 )
+_DAYS_ES: Final = (
+    "📅 Rango de fechas:",
+    "- Inicio: {date_range.start_date}",
+    "- Fin: {date_range.end_date}",
+    "",
+)
+_SYNC: Final = ("", "🔖 Sync: {sync_id}")
 
-ERROR_SUBJECT: Final = "❌ Sync Estimates Failed"
-ERROR_LINES: Final = (
-    "The sync has failed with the following error:",
-    "",
-    "❌ Error: {error}",
-    "",
-    "📅 Date Range:",
-    "- Start: {date_range.start_date}",
-    "- End: {date_range.end_date}",
-    "",
-    "⏱️ Duration: {performance.duration_minutes} minutes",
-    "",
-    "Please check the server logs for more details.",
-    "",
-    "🔖 Sync: {sync_id}",
-)
+MAILS: Final[Mapping[str, Mapping[str, Mail]]] = {
+    "en": {
+        "success": Mail(
+            "✅ Sync Estimates Completed - {results.total_processed} estimates",
+            (
+                "The sync has completed successfully!",
+                "",
+                "📊 Results:",
+                "- Total fetched from Attic Tech: {results.total_fetched}",
+                "- New estimates: {results.new_estimates}",
+                "- Updated estimates: {results.updated_estimates}",
+                "",
+                *_DAYS,
+                "⏱️ Performance:",
+                "- Duration: {performance.duration_minutes} minutes",
+                *_SYNC,
+            ),
+        ),
+        "error": Mail(
+            "❌ Sync Estimates Failed",
+            (
+                "The sync has failed with the following error:",
+                "",
+                "❌ Error: {error}",
+                "",
+                *_DAYS,
+                "⏱️ Duration: {performance.duration_minutes} minutes",
+                "",
+                "Please check the server logs for more details.",
+                *_SYNC,
+            ),
+        ),
+        "cancelled": Mail(
+            "⏹️ Sync Estimates Cancelled",
+            (
+                "The sync was cancelled before its end. The database is as it was before.",
+                "",
+                *_DAYS,
+                "⏱️ Duration: {performance.duration_minutes} minutes",
+                *_SYNC,
+            ),
+        ),
+    },
+    "es": {
+        "success": Mail(
+            "✅ Sync completado: {results.new_estimates} nuevos, {results.updated_estimates} actualizados",
+            (
+                "¡La sincronización terminó con éxito!",
+                "",
+                "📊 Resultados:",
+                "- Total leído de Attic Tech: {results.total_fetched}",
+                "- Estimates nuevos: {results.new_estimates}",
+                "- Estimates actualizados: {results.updated_estimates}",
+                "",
+                *_DAYS_ES,
+                "⏱️ Rendimiento:",
+                "- Duración: {performance.duration_minutes} minutos",
+                *_SYNC,
+            ),
+        ),
+        "error": Mail(
+            "❌ Sync fallido",
+            (
+                "La sincronización falló con este error:",
+                "",
+                "❌ Error: {error}",
+                "",
+                *_DAYS_ES,
+                "⏱️ Duración: {performance.duration_minutes} minutos",
+                "",
+                "Revisa los logs del servidor para más detalles.",
+                *_SYNC,
+            ),
+        ),
+        "cancelled": Mail(
+            "⏹️ Sync cancelado",
+            (
+                "La sincronización se canceló antes de terminar. La base de datos está como antes.",
+                "",
+                *_DAYS_ES,
+                "⏱️ Duración: {performance.duration_minutes} minutos",
+                *_SYNC,
+            ),
+        ),
+    },
+}
+"""By language, and by how a sync ends."""
 
 _FIELDS: Final = (
     *("results.total_processed", "results.total_fetched", "results.new_estimates", "results.updated_estimates"),

@@ -9,15 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from estimatesync_contract.names import START_PATH
+from estimatesync_operator.callback.body import CANCELLED
 
-from estimatesync_make.email_templates import (
-    ERROR_LINES,
-    ERROR_SUBJECT,
-    SUCCESS_LINES,
-    SUCCESS_SUBJECT,
-    build_html,
-    build_text,
-)
+from estimatesync_make.email_templates import MAILS, Mail, build_html, build_text
 from estimatesync_make.modules import (
     ADD_RECORD,
     EXIST_RECORD,
@@ -43,7 +37,7 @@ RECIPIENT: Final = "admin@example.com"
 TOLERANCE_SECONDS: Final = 300
 """How old or new a signed callback may be, as Standard Webhooks recommends: a recorded one cannot be played again."""
 
-WEBHOOK_ID, _SIGNATURE, PARSED, _KNOWN, _RECORD, ROUTER_ID, _SUCCESS, _ERROR = range(1, 9)
+WEBHOOK_ID, _SIGNATURE, PARSED, _KNOWN, _RECORD, ROUTER_ID, _SUCCESS, _ERROR, _CANCEL = range(1, 10)
 
 _EVENT: Final = "sync_estimates_completed"
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with is not secret
@@ -111,30 +105,35 @@ def build_memory(body: int) -> list[Module]:
     ]
 
 
-def build_success_mail(body: int) -> Module:
-    """Build the email that says how many estimates are new."""
-    return _build_mail(_SUCCESS, "success", SUCCESS_SUBJECT, SUCCESS_LINES, body=body)
+def build_mails(body: int, language: str) -> list[Module]:
+    """Build one email for each way in which a sync ends; a cancelled one has failed, as far as its status says."""
+    status, error = f"{{{{{body}.status}}}}", f"{{{{{body}.error}}}}"
+    success, failure, cancel = ("success", "error", "cancelled")
+    texts = MAILS[language]
+    return [
+        _build_mail(_SUCCESS, success, texts[success], (status, "text:equal", success), body=body),
+        _build_mail(
+            _ERROR,
+            failure,
+            texts[failure],
+            (status, "text:equal", failure),
+            (error, "text:notequal", CANCELLED),
+            body=body,
+        ),
+        _build_mail(_CANCEL, cancel, texts[cancel], (error, "text:equal", CANCELLED), body=body),
+    ]
 
 
-def build_error_mail(body: int) -> Module:
-    """Build the email that says why a sync has failed."""
-    return _build_mail(_ERROR, "error", ERROR_SUBJECT, ERROR_LINES, body=body)
-
-
-def _build_mail(module_id: int, status: str, subject: str, lines: tuple[str, ...], *, body: int) -> Module:
-    ended = build_filter(
-        status.capitalize(),
-        (f"{{{{{body}.event}}}}", "text:equal", _EVENT),
-        (f"{{{{{body}.status}}}}", "text:equal", status),
-    )
+def _build_mail(module_id: int, name: str, mail: Mail, *conditions: tuple[str, str, str], body: int) -> Module:
+    ended = build_filter(name.capitalize(), (f"{{{{{body}.event}}}}", "text:equal", _EVENT), *conditions)
     mapper = {
         "to": [RECIPIENT],
-        "subject": build_text(subject, body=body),
+        "subject": build_text(mail.subject, body=body),
         "bodyType": "rawHtml",
-        "content": build_html(lines, body=body),
+        "content": build_html(mail.lines, body=body),
     }
     handler = build_break(module_id, count=3, minutes=15)
-    return build_module(module_id, GMAIL, f"Mail: {status}", mapper=mapper, condition=ended, handler=handler)
+    return build_module(module_id, GMAIL, f"Mail: {name}", mapper=mapper, condition=ended, handler=handler)
 
 
 def _build_header(name: str) -> str:
@@ -191,8 +190,8 @@ def _build_request(idempotency_key: str) -> Module:
     )
 
 
-def build_callback(*, is_signed: bool, is_once: bool) -> Blueprint:
-    """Build what reports to people how a sync ended: an email of success or of failure.
+def build_callback(*, is_signed: bool, is_once: bool, language: str = "en") -> Blueprint:
+    """Build what reports to people how a sync ended: an email of success, of failure, or that it was cancelled.
 
     Make.com switches an instant scenario off at its first unhandled error, so every module behind the webhook has a
     handler. What an unauthenticated caller may cause is dropped; what concerns a true callback is kept and tried again.
@@ -201,8 +200,9 @@ def build_callback(*, is_signed: bool, is_once: bool) -> Blueprint:
     flow = [build_module(WEBHOOK_ID, WEBHOOK, "Callback", parameters={"maxResults": 1}, mapper={})]
     flow += build_verification() if is_signed else []
     flow += build_memory(body) if is_once else []
-    routes = ([build_success_mail(body)], [build_error_mail(body)])
-    name = ", ".join(["EstimateSync: how a sync ended", *["signed"] * is_signed, *["each once"] * is_once])
+    routes = [[mail] for mail in build_mails(body, language)]
+    kinds = [*["signed"] * is_signed, *["each once"] * is_once, *["es"] * (language == "es")]
+    name = ", ".join(["EstimateSync: how a sync ended", *kinds])
     return _build_blueprint(
         name,
         "Receives EstimateSync's callback and sends a mail: how many estimates are new, or why the sync has failed.",
@@ -232,9 +232,12 @@ def _build_blueprint(name: str, description: str, flow: list[Module], *, is_inst
 
 BLUEPRINTS: Final[Mapping[str, Blueprint]] = {
     "trigger.blueprint.json": build_trigger(),
-    "callback.blueprint.json": build_callback(is_signed=False, is_once=False),
-    "callback-signed.blueprint.json": build_callback(is_signed=True, is_once=False),
-    "callback-once.blueprint.json": build_callback(is_signed=False, is_once=True),
-    "callback-signed-once.blueprint.json": build_callback(is_signed=True, is_once=True),
+    **{
+        f"callback{kind}{suffix}.blueprint.json": build_callback(
+            is_signed="signed" in kind, is_once="once" in kind, language=language
+        )
+        for language, suffix in (("en", ""), ("es", ".es"))
+        for kind in ("", "-signed", "-once", "-signed-once")
+    },
 }
 """Every file of deploy/make, by its name."""

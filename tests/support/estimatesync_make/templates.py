@@ -291,6 +291,7 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "number:lessorequal": _compare_numbers(lambda left, right: left <= right),
     "text:contain": lambda left, right: format_text(right) in format_text(left),
     "text:equal": lambda left, right: format_text(left) == format_text(right),
+    "text:notequal": lambda left, right: format_text(left) != format_text(right),
 }
 
 VARIABLES: Final = frozenset({"now", "timestamp", "var.scenario.executionId"})

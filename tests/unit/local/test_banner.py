@@ -27,6 +27,21 @@ def test_the_command_to_try_can_be_pasted() -> None:
     ) in banner
 
 
+@pytest.mark.parametrize(
+    ("url", "is_warned"),
+    [
+        ("http://127.0.0.1:8080", True),
+        ("http://[::1]:8080", True),
+        ("http://localhost:8080", True),
+        ("http://192.0.2.7:8080", False),
+    ],
+)
+def test_it_says_where_make_cannot_reach_it(url: str, *, is_warned: bool) -> None:
+    banner = format_banner(replace(build_ready(), url=url), callback_url=None, schema="botzilla")
+
+    assert ("Make.com   cannot reach this address" in banner) is is_warned
+
+
 def test_of_the_webhook_only_the_host_is_shown() -> None:
     banner = format_banner(build_ready(), callback_url=WEBHOOK, schema="botzilla")
 
