@@ -136,6 +136,10 @@ class SyncStarter:
             sync = await self._store.fetch(name)
         if sync is None:
             raise StoreUnavailableError("the sync vanished while its request was repeated")
+        next_name = build_keyed_sync_name(request.idempotency_key or "", is_again=True)
+        if sync.status.retained and name != next_name:
+            # It stays only because none has succeeded since: its time is over, and its key is free.
+            return await self._start_or_find_keyed(request, next_name)
         require_same_request(sync, request)
         self._record_repeated(sync)
         _logger.info("sync=%s asked for again with its Idempotency-Key", name)

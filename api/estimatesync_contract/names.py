@@ -84,9 +84,13 @@ def build_sync_name(created_at: datetime, token: str) -> str:
     return f"est-{moment:%Y%m%d-%H%M%S}{moment.microsecond // 1000:03}-{token}"
 
 
-def build_keyed_sync_name(idempotency_key: str) -> str:
-    """Name the sync of an Idempotency-Key; no dash after `est-`, so it never meets a name made from the time."""
-    return f"est-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}"
+def build_keyed_sync_name(idempotency_key: str, *, is_again: bool = False) -> str:
+    """Name the sync of an Idempotency-Key; no dash after `est-`, so it never meets a name made from the time.
+
+    `is_again` names the next sync of the key, for while one that is past its time still has the name.
+    """
+    digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return f"est-{digest[32:] if is_again else digest[:32]}"
 
 
 def build_sync_path(sync_name: str) -> str:

@@ -415,6 +415,14 @@ SYNC_METADATA: Final = FlagSetting(
     "always have this field, null if there are none",
     default="false",
 )
+STALE_AFTER_HOURS: Final = IntegerSetting(
+    name="STALE_AFTER_HOURS",
+    meaning="Time without a sync that has succeeded, after which the status page and `doctor` say so; 0: never",
+    default="26",
+    unit="hours",
+    minimum=0,
+    maximum=8760,
+)
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
     meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",

@@ -148,8 +148,8 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     ttl_seconds_after_finished: Annotated[
         Annotated[int, Meta(ge=0, le=MAX_TTL_SECONDS)] | None,
         Meta(
-            description="The finished sync and its job are removed after this time;"
-            " when absent, when the operator says: after a week unless it is set otherwise."
+            description="The finished sync and its job are removed after this time, the newest that has succeeded when"
+            " a newer one has; when absent, when the operator says: after a week unless it is set otherwise."
         ),
     ] = None
     callback: CallbackSpec = CallbackSpec()

@@ -259,6 +259,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         tuple[Annotated[str, Meta(max_length=KEPT_LINE_MAX_LENGTH)], ...],
         Meta(max_length=KEPT_LOG_LINES, description="The end of its log, if its pod had to be removed."),
     ] = ()
+    retained: Annotated[
+        bool, Meta(description="The sync is past its time, and stays because none has succeeded since.")
+    ] = False
     conditions: Annotated[
         tuple[Condition, ...],
         Meta(description="Finished, Complete, Failed, Stalled and CallbackDelivered, for kubectl wait."),

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
+from estimatesync_operator.core.retention import Success
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 
@@ -143,7 +144,23 @@ class _CacheCollector:
         yield GaugeMetricFamily("estimatesync_queue_length", "Syncs that wait for a slot.", value=length)
         pending = sum(sync.status.owes_callback for sync in cache.iterate_live())
         yield GaugeMetricFamily("estimatesync_callbacks_pending", "Callbacks to be delivered.", value=pending)
+        given_up = cache.count_given_up_callbacks()
+        yield GaugeMetricFamily("estimatesync_callbacks_given_up", "Callbacks that were given up.", value=given_up)
+        yield from _build_last_success(cache.get_newest_success())
         yield _build_watch_times(health.last_events)
+
+
+def _build_last_success(newest: Success | None) -> Iterator[Metric]:
+    """Nothing while no sync has succeeded, rather than a time that would be the oldest of all."""
+    if newest is not None:
+        moment = newest.completion_time.timestamp()
+        yield GaugeMetricFamily(
+            "estimatesync_last_success_timestamp_seconds", "When a sync has succeeded last.", value=moment
+        )
+        if newest.total_fetched is not None:
+            yield GaugeMetricFamily(
+                "estimatesync_last_success_estimates", "Estimates that it has read.", value=newest.total_fetched
+            )
 
 
 def _build_watch_times(last_events: dict[str, datetime]) -> Metric:

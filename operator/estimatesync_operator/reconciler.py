@@ -43,6 +43,7 @@ from estimatesync_operator.core.ports import (
     UnreadableSyncError,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
+from estimatesync_operator.core.retention import is_kept, may_be_kept
 from estimatesync_operator.slots import Slots
 
 
@@ -156,10 +157,17 @@ class Reconciler:
             stop_time = compute_stop_time(sync) if has_stray and not sync.status.log else None
             is_due = stop_time is not None and stop_time <= self._clock.now()
             log = await self._jobs.read_log_tail(sync) if is_due else ()
-            return Seen(has_target=has_target, queue=queue, has_stray=has_stray, log=log)
+            is_kept = await self._is_kept(sync)
+            return Seen(has_target=has_target, queue=queue, has_stray=has_stray, log=log, is_kept=is_kept)
         if sync.status.is_job_pending and not sync.spec.cancel:
             return Seen(has_target=has_target)
         return await self._observe_job(sync, Seen(has_target=has_target))
+
+    async def _is_kept(self, sync: EstimateSync) -> bool | None:
+        """Look it up only when it matters: on one machine that is a query."""
+        if not may_be_kept(sync, now=self._clock.now(), default_ttl=self._settings.default_ttl):
+            return None
+        return is_kept(sync, await self._store.fetch_newest_success(), now=self._clock.now())
 
     async def _observe_job(self, sync: EstimateSync, seen: Seen) -> Seen:
         """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""

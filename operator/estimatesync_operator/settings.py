@@ -112,7 +112,8 @@ MAX_ACTIVE_SYNCS: Final = IntegerSetting(
 TTL_SECONDS_AFTER_FINISHED: Final = IntegerSetting(
     name="TTL_SECONDS_AFTER_FINISHED",
     meaning="How long a finished sync is kept, and its job with it, unless its spec says otherwise;"
-    " at least a day, because an Idempotency-Key must be remembered that long",
+    " at least a day, because an Idempotency-Key must be remembered that long. The newest that has succeeded stays"
+    " until a newer one has",
     default=str(DEFAULT_TTL_SECONDS),
     unit="seconds",
     minimum=SHORTEST_DEFAULT_TTL_SECONDS,

@@ -74,6 +74,8 @@ def use_operator_metrics() -> OperatorMetrics:
         metadata=Metadata(name="a", uid="u", resource_version="1", creation_timestamp=NOW), status=running
     )
     cache.upsert(sync)
+    ended = EstimateSyncStatus(phase=Phase.SUCCEEDED, completion_time=NOW, results=Results())
+    cache.upsert(EstimateSync(metadata=Metadata(name="b", uid="v", resource_version="1"), status=ended))
     health.note_event("estimatesyncs", now=NOW)
     metrics = OperatorMetrics()
     metrics.show(cache, health, is_leading=lambda: True)

@@ -26,6 +26,7 @@ def test_each_alert_fires_when_it_should_and_is_silent_when_all_is_well(promtool
         RULES.read_text()
         .replace("NAMESPACE", "estimates")
         .replace("THRESHOLD", "0")
+        .replace("STALE_HOURS", "26")
         .replace("RUNBOOKS", "docs/alerts.md")
     )
     (tmp_path / "rules.yaml").write_text(rules)

@@ -20,6 +20,7 @@ from estimatesync_kubernetes.errors import ConflictError, NotFoundError, StatusE
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.lifecycle import compute_invalid_status
 from estimatesync_operator.core.ports import Clock, NotServedError, StaleSyncError, UnreadableSyncError
+from estimatesync_operator.core.retention import Success
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
 
@@ -78,6 +79,9 @@ class KubernetesSyncStore:
             with suppress(UnreadableSyncError):
                 await self._read(name)
         return self._cache.list_unfinished()
+
+    async def fetch_newest_success(self) -> Success | None:
+        return self._cache.get_newest_success()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         """Replace, with the version that was read: absent fields are removed, lists too."""

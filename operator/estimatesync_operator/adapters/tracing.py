@@ -26,6 +26,7 @@ from estimatesync_tracing.spans import (
 )
 
 from estimatesync_operator.core.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
+from estimatesync_operator.core.retention import Success
 
 _WAITING: Final = frozenset({None, Phase.QUEUED})
 _SUCCESS_CODES: Final = range(200, 300)
@@ -111,6 +112,9 @@ class TracedStore:
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         return await self._store.fetch_unfinished()
+
+    async def fetch_newest_success(self) -> Success | None:
+        return await self._store.fetch_newest_success()
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         return await self._store.write_status(sync, status)

@@ -209,6 +209,11 @@ def compute_delivery_status(sync: EstimateSync, *changed: CallbackStatus, now: d
     return _build_status(sync, now=now, **build_delivery_fields(deliveries))
 
 
+def compute_retained_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
+    """Say that the sync stays though its time is over."""
+    return _build_status(sync, now=now, retained=True)
+
+
 def compute_acknowledged_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:
     """Acknowledge a change of the spec that has no effect any more."""
     return _build_status(sync, now=now)

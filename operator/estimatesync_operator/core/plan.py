@@ -29,7 +29,12 @@ from estimatesync_operator.core.outcomes import (
     may_follow,
 )
 from estimatesync_operator.core.queue_order import QueueDecision, gives_slot_back
-from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, is_redelivery_requested
+from estimatesync_operator.core.retention import (
+    compute_expiry,
+    compute_redelivery,
+    get_success,
+    is_redelivery_requested,
+)
 
 AT_ONCE: Final = timedelta(0)
 _QUEUE_TICK: Final = timedelta(seconds=30)
@@ -42,6 +47,8 @@ _BEGINNING: Final = JobObservation(state=JobState.PENDING)
 _PENDING_TICK: Final = timedelta(seconds=5)
 """A job whose pod begins to work says so; this is for one whose pod cannot, and does not say so."""
 _STOPPING_TICK: Final = timedelta(seconds=1)
+_RETAINED_TICK: Final = timedelta(hours=1)
+"""A sync that stays until a newer one has succeeded may stay a little longer."""
 _KEPT: Final = " (no other run followed: the operator's Role does not let it delete the pod of this one)"
 
 
@@ -90,6 +97,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """The newest pod of an earlier pass, which may not be on record."""
     companions_since: datetime | None = None
     """Since when the job's companions have been seen, by the clock of the pass; None while there are none."""
+    is_kept: bool | None = None
+    """The sync stays past its time; None while it was not looked up."""
     may_stop_run: bool = True
     """False where the operator was just not allowed to delete a pod."""
 
@@ -319,4 +328,14 @@ def _plan_delivery(sync: EstimateSync, seen: Seen, now: datetime, settings: Reco
     expiry = compute_expiry(sync, default_ttl=settings.default_ttl)
     if expiry is None:
         return Plan()
-    return Plan(requeue_after=expiry - now) if now < expiry else Plan(action=Action.DELETE_SYNC)
+    return Plan(requeue_after=expiry - now) if now < expiry else _plan_removal(sync, seen, now)
+
+
+def _plan_removal(sync: EstimateSync, seen: Seen, now: datetime) -> Plan:
+    """Remove a sync whose time is over, unless it says when one has succeeded last."""
+    if get_success(sync) is None or seen.is_kept is False:
+        return Plan(action=Action.DELETE_SYNC)
+    if seen.is_kept is None:
+        return Plan(requeue_after=AT_ONCE)
+    status = None if sync.status.retained else lifecycle.compute_retained_status(sync, now=now)
+    return Plan(status=status, requeue_after=_RETAINED_TICK)

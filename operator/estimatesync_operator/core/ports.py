@@ -11,6 +11,7 @@ from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 
 from estimatesync_operator.core.job_observation import JobObservation, PodIdentity
+from estimatesync_operator.core.retention import Success
 
 
 class StaleSyncError(Exception):
@@ -105,6 +106,10 @@ class SyncStore(Protocol):
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         """Read every sync without a final phase, in any order."""
+        ...
+
+    async def fetch_newest_success(self) -> Success | None:
+        """Read which sync has succeeded last, of those that there are."""
         ...
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:

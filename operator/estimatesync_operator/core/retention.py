@@ -3,6 +3,8 @@
 A sync with nothing left to do shrinks to one line in the cache, so ten thousand finished syncs cost nothing. A person
 requests another delivery with an annotation, whose every new value is one request. The operator only remembers which
 value it has served, so it needs no right to remove the annotation.
+
+The newest sync that has succeeded stays until there is a newer one: it says since when there has been silence.
 """
 
 import hashlib
@@ -12,10 +14,40 @@ from typing import Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, build_callback_id
-from estimatesync_contract.spec import DEFAULT_TARGET
-from estimatesync_contract.status import CallbackState, CallbackStatus
+from estimatesync_contract.spec import DEFAULT_TARGET, SHORTEST_DEFAULT_TTL_SECONDS, Mode
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 
 _TOKEN_MAX_LENGTH: Final = 64
+_KEPT_AFTER_THE_NEXT: Final = timedelta(seconds=SHORTEST_DEFAULT_TTL_SECONDS)
+
+
+class Success(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that has succeeded."""
+
+    name: str
+    uid: str
+    completion_time: datetime
+    total_fetched: int | None
+    """None for one that has read only what had changed, which may be nothing."""
+
+    @property
+    def rank(self) -> tuple[datetime, str]:
+        """The order of the ends; equal ones are told apart by the name."""
+        return self.completion_time, self.name
+
+
+def get_success(sync: EstimateSync) -> Success | None:
+    """What a sync that has succeeded says of it; None for any other."""
+    status = sync.status
+    if status.phase is not Phase.SUCCEEDED or status.completion_time is None:
+        return None
+    results = None if status.mode is Mode.CHANGES else status.results
+    return Success(
+        name=sync.name,
+        uid=sync.uid,
+        completion_time=status.completion_time,
+        total_fetched=results.total_fetched if results else None,
+    )
 
 
 def is_settled(sync: EstimateSync) -> bool:
@@ -35,6 +67,22 @@ def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta) -> datetime | 
         return None
     own = sync.spec.ttl_seconds_after_finished
     return completion + (default_ttl if own is None else timedelta(seconds=own))
+
+
+def may_be_kept(sync: EstimateSync, *, now: datetime, default_ttl: timedelta) -> bool:
+    """Return whether it matters which sync has succeeded last: this one has succeeded, and its time is over."""
+    expiry = compute_expiry(sync, default_ttl=default_ttl)
+    return expiry is not None and expiry <= now and get_success(sync) is not None
+
+
+def is_kept(sync: EstimateSync, newest: Success | None, *, now: datetime) -> bool:
+    """Return whether a sync stays past its time: as the one that has succeeded last, and for a day after the next.
+
+    While it stays, its Idempotency-Key has named another sync, which must be found by it for a day.
+    """
+    if newest is None or newest.uid == sync.uid:
+        return newest is not None
+    return sync.status.retained and now < newest.completion_time + _KEPT_AFTER_THE_NEXT
 
 
 def compute_redelivery_token(sync: EstimateSync) -> str | None:

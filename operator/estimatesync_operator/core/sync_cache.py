@@ -14,8 +14,9 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import CallbackState
 
-from estimatesync_operator.core.retention import compute_expiry, is_settled
+from estimatesync_operator.core.retention import Success, compute_expiry, get_success, is_settled
 
 _GONE_REMEMBERED: Final = 1000
 """More than go during the minutes that a watch may be late."""
@@ -29,6 +30,9 @@ class _Settled(msgspec.Struct, frozen=True):
     version: int
     state: State
     expiry: datetime | None
+    success: Success | None
+    has_given_up: bool
+    """Its callback was given up."""
 
 
 class SyncCache:
@@ -41,6 +45,7 @@ class SyncCache:
         self._settled: dict[str, _Settled] = {}
         self._stale: set[str] = set()
         self._gone: dict[str, None] = {}
+        self._newest_success: Success | None = None
 
     def __len__(self) -> int:
         return len(self._live) + len(self._settled)
@@ -72,6 +77,8 @@ class SyncCache:
             return
         self._bury(self._live.pop(name, None) or self._settled.pop(name, None))
         self._stale.discard(name)
+        if self._newest_success is not None and self._newest_success.name == name:
+            self._newest_success = self._find_newest_success()
 
     def _bury(self, known: EstimateSync | _Settled | None) -> None:
         """A watch that is late still shows a sync that is known to be gone, and its callback would be sent again."""
@@ -129,20 +136,44 @@ class SyncCache:
         states.update(_get_state(sync) for sync in self._live.values())
         return states
 
+    def get_newest_success(self) -> Success | None:
+        """The sync that has succeeded last."""
+        return self._newest_success
+
+    def count_given_up_callbacks(self) -> int:
+        """How many syncs there are whose callback was given up, and has not been requested again."""
+        return sum(settled.has_given_up for settled in self._settled.values())
+
     def _store(self, sync: EstimateSync, version: int) -> None:
         self._live.pop(sync.name, None)
         self._settled.pop(sync.name, None)
+        success, newest = get_success(sync), self._newest_success
         if is_settled(sync):
             expiry = compute_expiry(sync, default_ttl=self._default_ttl)
-            self._settled[sync.name] = _Settled(sync.uid, version, _get_state(sync), expiry)
+            self._settled[sync.name] = _Settled(
+                sync.uid, version, _get_state(sync), expiry, success, _has_given_up(sync)
+            )
         else:
             self._live[sync.name] = sync
+        if success is not None and (newest is None or success.rank >= newest.rank):
+            self._newest_success = success
+        elif newest is not None and newest.name == sync.name:
+            # Another sync has taken the name.
+            self._newest_success = self._find_newest_success()
+
+    def _find_newest_success(self) -> Success | None:
+        every = (*(each.success for each in self._settled.values()), *map(get_success, self._live.values()))
+        return max((each for each in every if each is not None), key=lambda each: each.rank, default=None)
 
     def _get_version(self, name: str) -> int | None:
         if live := self._live.get(name):
             return parse_version(live.metadata.resource_version)
         settled = self._settled.get(name)
         return settled.version if settled else None
+
+
+def _has_given_up(sync: EstimateSync) -> bool:
+    return sync.status.callback is not None and sync.status.callback.state is CallbackState.FAILED
 
 
 def parse_version(resource_version: str) -> int:

@@ -11,17 +11,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
-from estimatesync_api.adapters.key_store import POLL_SECONDS
 from estimatesync_cluster.cluster import Cluster
 from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
 from estimatesync_cluster.programs import PROMTOOL, find_go_tool
+from estimatesync_contract.names import SYNCS_PATH
 from prometheus_client.parser import text_string_to_metric_families
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import running_receiver
@@ -33,7 +33,10 @@ RECORDS = 230
 WAIT_SECONDS = 90.0
 # What a Prometheus puts on every sample of a target in a cluster; names are made up.
 TARGET = {"job": "sync-operator-metrics", "pod": "sync-operator-0", "service": "sync-operator-metrics"}
-MINUTES = {"quiet": 10, "troubled": 80, "away": 20}
+FAILING = tuple(f"failing {number}" for number in range(5))
+"""One sample after the other of an API that counts ever more errors."""
+MINUTES = {"quiet": 10, "troubled": 80, **dict.fromkeys(FAILING, 6), "away": 20}
+STALE_HOURS = 1
 (GROUP,) = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["groups"]
 ALERTS = {rule["alert"]: rule for rule in GROUP["rules"]}
 Samples = Mapping[str, float]
@@ -68,6 +71,17 @@ class Troubles:
     def scrape(self) -> Samples:
         """Read the pages of operator and API, as Prometheus does; nothing where nothing answers."""
         return {**scrape(f"{self.product.api_url}/metrics"), **scrape(self.product.metrics_url)}
+
+    def fail_as_api(self) -> Samples:
+        """Have the API, which has no right to the cluster any more, answer one more request with an error."""
+        series = format_series(
+            "estimatesync_api_requests_total", {"method": "GET", "route": "/readyz", "status": "503"}
+        )
+        before, deadline = self.scrape().get(series, 0), time.monotonic() + WAIT_SECONDS
+        while (samples := self.scrape()).get(series, 0) <= before:
+            assert time.monotonic() < deadline, "the API never failed"
+            httpx.get(f"{self.product.api_url}/readyz", trust_env=False, timeout=WAIT_SECONDS)
+        return samples
 
     def wait_for_sample(self, name: str, **labels: str) -> None:
         series, deadline = format_series(name, labels), time.monotonic() + WAIT_SECONDS
@@ -121,6 +135,9 @@ def provoke(troubles: Troubles) -> None:
     # An estimate is left out; Make.com says that the webhook is gone: the callback is given up.
     troubles.apply("skipping")
     troubles.wait_for("skipping", "callback.state", "Failed")
+    # A sync of days that have no estimates is the newest that has succeeded.
+    troubles.apply("empty", dateRange={"start": "2001-01-01", "end": "2001-01-02"})
+    troubles.wait_for("empty", "phase", "Succeeded")
     # A wrong password; and Make.com cannot take the callback now.
     troubles.product.write_credentials(password="another-made-up-password")
     troubles.apply("failing")
@@ -135,9 +152,12 @@ def provoke(troubles: Troubles) -> None:
         "broken", {"phase": "Succeeded", "dateRange": None, "callback": {"state": "Pending", "id": "x"}}
     )
     troubles.wait_for_sample("estimatesync_reconcile_errors_total", kind="defect")
-    # Somebody adds a key that is too short; the API looks at the file at most once a second.
+    # Somebody adds a key that is too short, and somebody sends one that nobody has.
     troubles.keys.write_text("intern:short\n")
-    time.sleep(POLL_SECONDS)
+    wrong = {"X-API-KEY": "made-up-key-that-nobody-has"}
+    answer = httpx.get(f"{troubles.product.api_url}{SYNCS_PATH}", headers=wrong, trust_env=False, timeout=WAIT_SECONDS)
+    assert answer.status_code == 403
+    troubles.wait_for_sample("estimatesync_api_key_faults")
 
 
 def build_values(spans: Mapping[str, Samples], series: str) -> str:
@@ -156,15 +176,20 @@ def build_check(minute: int, firing: set[str]) -> dict[str, Any]:
     return {"expr": expression, "eval_time": f"{minute}m", "exp_samples": samples}
 
 
-API_KEYS = "EstimateSyncApiKeysFaulty"
-AT_ONCE = {"EstimateSyncFailed", "EstimateSyncCallbackFailed", "EstimateSyncSkippedEstimates"}
+AT_ONCE = {
+    *("EstimateSyncFailed", "EstimateSyncCallbackFailed", "EstimateSyncSkippedEstimates", "EstimateSyncKeysRefused"),
+}
+LASTING = {"EstimateSyncApiKeysFaulty", "EstimateSyncEmpty"}
+STUCK = {*LASTING, "EstimateSyncQueueStuck"}
+HOURS = {*STUCK, "EstimateSyncCallbacksPending", "EstimateSyncCallbacksGivenUp", "EstimateSyncStale"}
 FIRING = {
     9: set[str](),
     11: AT_ONCE,
-    20: {*AT_ONCE, "EstimateSyncDefect", API_KEYS},
-    40: {*AT_ONCE, "EstimateSyncQueueStuck", API_KEYS},
-    75: {"EstimateSyncQueueStuck", "EstimateSyncCallbacksPending", API_KEYS},
-    109: {"EstimateSyncOperatorAbsent", API_KEYS},
+    20: {*AT_ONCE, *LASTING, "EstimateSyncDefect"},
+    40: {*AT_ONCE, *STUCK},
+    75: HOURS,
+    119: {*HOURS, "EstimateSyncApiFailing"},
+    139: {"EstimateSyncOperatorAbsent", "EstimateSyncApiAbsent"},
 }
 """By minute: each alert begins when its condition has lasted, and what happened once is over after an hour."""
 
@@ -174,16 +199,21 @@ def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(
 ) -> None:
     quiet = troubles.scrape()
     provoke(troubles)
-    troubled = troubles.scrape()
+    troubled, moment = troubles.scrape(), datetime.now(UTC)
+    troubles.product.kubectl("delete", "rolebinding", "estimatesync-api")
+    failing = {span: troubles.fail_as_api() for span in FAILING}
     troubles.product.stop_operator()
-    spans = {"quiet": quiet, "troubled": troubled, "away": troubles.scrape()}
+    troubles.product.stop_api()
+    spans = {"quiet": quiet, "troubled": troubled, **failing, "away": troubles.scrape()}
 
     rules = (CHART / "files" / "alerts.yaml").read_text().replace("NAMESPACE", "estimates").replace("THRESHOLD", "0")
+    rules = rules.replace("STALE_HOURS", f"{STALE_HOURS}")
     (tmp_path / "rules.yaml").write_text(rules)
     series = sorted({each for samples in spans.values() for each in samples})
     inputs = [{"series": each, "values": build_values(spans, each)} for each in series]
     checks = [build_check(minute, firing) for minute, firing in FIRING.items()]
-    test = {"interval": "1m", "input_series": inputs, "promql_expr_test": checks}
+    start = moment - timedelta(minutes=MINUTES["quiet"])
+    test = {"interval": "1m", "start_timestamp": start.isoformat(), "input_series": inputs, "promql_expr_test": checks}
     content = {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": [test]}
     (tmp_path / "test.yaml").write_text(yaml.safe_dump(content))
     command = [promtool, "test", "rules", "test.yaml"]

@@ -35,8 +35,11 @@ def test_a_sync_costs_a_dozen_calls_apart_from_its_progress(scenario: Any) -> No
 
 def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(scenario: Any) -> None:
     scenario.slow_down(0.5)
-    scenario.apply("short-lived", ttlSecondsAfterFinished=1)
-    scenario.wait_until("nothing left", lambda: not scenario.find_all("EstimateSync") + scenario.find_all("Job"))
+    # One that has succeeded would stay.
+    scenario.apply("kept")
+    scenario.wait_callback("kept")
+    scenario.apply("short-lived", ttlSecondsAfterFinished=1, cancel=True)
+    scenario.wait_until("only one left", lambda: len(scenario.find_all("EstimateSync")) == 1)
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
     scenario.product.kubectl("apply", "--filename=-", stdin=json.dumps(quota))
     scenario.apply("stuck")

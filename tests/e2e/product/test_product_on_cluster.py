@@ -255,15 +255,20 @@ def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(run_scenario: Any) -
 
 
 def test_a_finished_sync_is_removed_after_its_time(scenario: Any) -> None:
-    manifest = (
-        "apiVersion: botzilla.io/v1\nkind: EstimateSync\n"
-        "metadata: {name: short-lived}\nspec: {ttlSecondsAfterFinished: 2}\n"
-    )
+    scenario.product.write_credentials(password=scenario.secrets[0] + "-but-wrong")
 
-    scenario.product.kubectl("apply", "--filename=-", stdin=manifest)
+    scenario.apply("short-lived", ttlSecondsAfterFinished=2)
 
-    scenario.wait_callback("short-lived")
+    assert scenario.wait_callback("short-lived")["status"] == "error"
     scenario.wait_until("nothing left", lambda: not scenario.find_all("EstimateSync") + scenario.find_all("Job"))
+
+
+def test_the_newest_sync_that_has_succeeded_stays_past_its_time(scenario: Any) -> None:
+    scenario.apply("short-lived", ttlSecondsAfterFinished=0)
+
+    scenario.wait_until("kept", lambda: scenario.get_sync("short-lived").get("status", {}).get("retained"))
+    assert scenario.wait_callback("short-lived")["status"] == "success"
+    assert scenario.count_jobs() == 1
     assert scenario.count_estimates() == 230
 
 

@@ -70,9 +70,11 @@ STORIES = (
     # The garbage collector may be faster than the operator.
     Scenario(
         name="expires",
-        spec={"ttlSecondsAfterFinished": 0},
+        # It fails by its deadline: one that has succeeded would stay.
+        spec={"ttlSecondsAfterFinished": 0, "timeoutSeconds": 1, "pageSize": 1, "concurrency": 1},
         end=None,
         first="DELETE estimatesyncs",
+        page_seconds=0.5,
         optional=frozenset({"DELETE jobs"}),
     ),
 )

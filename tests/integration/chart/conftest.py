@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 import yaml
 from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_cluster.programs import find_helm
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
@@ -137,7 +139,10 @@ def metric_names() -> set[str]:
     """Every name under which Prometheus keeps something of the operator's or the API's."""
     text, _ = ApiMetrics().format("text/plain")
     operator = OperatorMetrics()
-    operator.show(SyncCache(default_ttl=timedelta(days=7)), WatchHealth(), is_leading=lambda: True)
+    cache, end = SyncCache(default_ttl=timedelta(days=7)), datetime(2025, 10, 16, tzinfo=UTC)
+    status = EstimateSyncStatus(phase=Phase.SUCCEEDED, completion_time=end, results=Results())
+    cache.upsert(EstimateSync(metadata=Metadata(name="a", uid="u", resource_version="1"), status=status))
+    operator.show(cache, WatchHealth(), is_leading=lambda: True)
     families = [*operator.registry.collect()]
     families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

@@ -246,6 +246,23 @@ def test_alerts_have_other_labels_thresholds_and_addresses_or_are_left_out(rende
     assert (stuck["labels"]["severity"], stuck["for"]) == ("critical", "15m")
 
 
+@pytest.mark.parametrize(
+    ("hours", "ends"),
+    [pytest.param(26, "> 26 * 3600", id="as usual"), pytest.param(100, "> 100 * 3600", id="longer")],
+)
+def test_a_silence_is_as_long_as_the_release_says(render: Callable[..., Any], hours: int, ends: str) -> None:
+    (group,) = render({**RULES, "settings": {"staleAfterHours": hours}}).find("PrometheusRule")["spec"]["groups"]
+
+    (rule,) = (each for each in group["rules"] if each["alert"] == "EstimateSyncStale")
+    assert rule["expr"].endswith(ends)
+
+
+def test_silence_is_no_alert_where_it_is_switched_off(render: Callable[..., Any]) -> None:
+    (group,) = render({**RULES, "settings": {"staleAfterHours": 0}}).find("PrometheusRule")["spec"]["groups"]
+
+    assert set(ALERTS) - {each["alert"] for each in group["rules"]} == {"EstimateSyncStale"}
+
+
 def test_alerts_link_nowhere_unless_runbooks_are_published(render: Callable[..., Any], chart: Any) -> None:
     (group,) = render(RULES).find("PrometheusRule")["spec"]["groups"]
 

@@ -196,7 +196,8 @@ _PORT: Final = _between(1, 65535)
 ALERTS: Final = (
     *("EstimateSyncOperatorAbsent", "EstimateSyncDefect", "EstimateSyncQueueStuck", "EstimateSyncFailed"),
     *("EstimateSyncCallbackFailed", "EstimateSyncCallbacksPending", "EstimateSyncSkippedEstimates"),
-    "EstimateSyncApiKeysFaulty",
+    *("EstimateSyncApiKeysFaulty", "EstimateSyncStale", "EstimateSyncEmpty", "EstimateSyncCallbacksGivenUp"),
+    *("EstimateSyncApiAbsent", "EstimateSyncApiFailing", "EstimateSyncKeysRefused"),
 )
 """A test compares them with the chart's file."""
 _ALERT: Final[Schema] = {
@@ -281,6 +282,7 @@ RULES: Final[dict[str, Schema]] = {
     "settings.suspendedSeconds": {"anyOf": [_between(0, operator.MAX_SUSPENDED_SECONDS), {"enum": [""]}]},
     "settings.maxEvictions": _bounds(operator.MAX_EVICTIONS),
     "settings.ttlSecondsAfterFinished": _bounds(operator.TTL_SECONDS_AFTER_FINISHED),
+    "settings.staleAfterHours": _bounds(shared.STALE_AFTER_HOURS),
     "settings.progressSeconds": _bounds(operator.PROGRESS_SECONDS),
     "api.replicas": _between(1, 100),
     "operator.replicas": _between(1, 10),

@@ -162,8 +162,12 @@ class Product:
         process = self._start(self._api, "api", command, self.api_log, settings)
         process.wait_until(lambda: _is_up(f"{self.api_url}/readyz"), seconds=START_SECONDS)
 
-    def stop(self) -> None:
+    def stop_api(self) -> None:
+        """Stop the API."""
         self._api.close()
+
+    def stop(self) -> None:
+        self.stop_api()
         self._operator.close()
 
     def _start(

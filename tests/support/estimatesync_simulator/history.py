@@ -37,6 +37,7 @@ class Point(StrEnum):
     RECORD_END = "records the end"
     RECORD_ATTEMPT = "records the attempt"
     RECORD_LOG = "keeps the log"
+    RECORD_STAY = "records the stay"
     RECORD_MALFORMED = "records that the sync is malformed"
     READ_LEASE = "reads the lease"
     TAKE_LEASE = "takes the lease"
@@ -250,6 +251,16 @@ _BLOCKED: Final = (
     *(Fate.POD_REFUSED, Fate.UNSCHEDULABLE, Fate.NO_IMAGE, Fate.NO_SECRET, Fate.NO_MOUNT),
     *(Fate.NO_LIMIT, Fate.GATED, Fate.INIT_STUCK),
 )
+_REFUSED: Final = Run(fate=Fate.FAILS_FOR_GOOD, reason=Reason.LOGIN_FAILED)
+_FIRST_RUNS: Final = {
+    Point.READ_LOG: Run(seconds=45.0),
+    Point.RECORD_LOG: Run(fate=Fate.SIDECAR_STAYS, seconds=200.0),
+    Point.STOP_RUN: Run(fate=Fate.SIDECAR_STAYS_BEHIND, seconds=200.0),
+    # The newest that has succeeded stays; any other goes.
+    Point.RECORD_STAY: Run(),
+    **dict.fromkeys((Point.DELETE_SYNC, Point.LIST_LEFTOVERS, Point.DELETE_LEFTOVER), _REFUSED),
+}
+"""What becomes of the first pod in a history that is about one of these steps."""
 _DURATIONS: Final = (0.2, 3.0, 15.0, 40.0, 120.0)
 _TARGETS: Final = ((), (), ("default", "billing"), ("billing",), ("crm", "default", "billing"))
 _BUSY_SECONDS: Final = 60.0
@@ -292,10 +303,9 @@ def _lead_to(point: Point, sync: SyncPlan, rng: random.Random) -> tuple[SyncPlan
         case Point.RECORD_WAITING | Point.RECORD_MALFORMED:
             is_malformed = point is Point.RECORD_MALFORMED
             return (msgspec.structs.replace(sync, is_malformed=is_malformed, is_suspended=not is_malformed),)
-        case Point.RECORD_LOG | Point.STOP_RUN:
-            fate = Fate.SIDECAR_STAYS if point is Point.RECORD_LOG else Fate.SIDECAR_STAYS_BEHIND
+        case _ if point in _FIRST_RUNS:
             usual = msgspec.structs.replace(sync, is_malformed=False, is_suspended=False, ttl=None, max_retries=1)
-            return (msgspec.structs.replace(usual, timeout=300, runs=(Run(fate=fate, seconds=200.0),)),)
+            return (msgspec.structs.replace(usual, timeout=300, runs=(_FIRST_RUNS[point],)),)
         case Point.RENEW_LEASE | Point.RELEASE_LEASE:
             effect = Effect.SECOND_OPERATOR if point is Point.RENEW_LEASE else Effect.ROLLOUT
             return (sync, *(Decision(effect=effect, at=at, seconds=120.0) for at in (0.0, 2.0, 20.0, 40.0)))

@@ -567,6 +567,8 @@ def _name_record(status: Raw, before: Raw) -> Point:
 def _name_late_record(status: Raw, before: Raw) -> Point:
     if before.get("phase") != status["phase"]:
         return Point.RECORD_END
+    if status.get("retained") and not before.get("retained"):
+        return Point.RECORD_STAY
     return Point.RECORD_LOG if status.get("log") and not before.get("log") else Point.RECORD_ATTEMPT
 
 

@@ -16,7 +16,7 @@ from estimatesync_contract.names import PLURAL, build_callback_id, build_job_nam
 from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import CallbackState, Phase, Results
 from estimatesync_operator.callback.policy import MAX_ATTEMPTS
-from estimatesync_operator.core.retention import is_redelivery_requested
+from estimatesync_operator.core.retention import Success, get_success, is_redelivery_requested
 
 from estimatesync_simulator.api_server import JOBS, Change, Raw
 from estimatesync_simulator.cluster import COUNTS, is_newly_deleted
@@ -24,8 +24,9 @@ from estimatesync_simulator.history import Response
 from estimatesync_simulator.operator_process import STUCK_LIMIT, compute_now
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
-_MAY_CHANGE: Final = frozenset({"callback", "callbacks", "conditions", "log", "observedGeneration"})
-"""Of a final status: how far its callback is, what of the spec has been seen, and a log that would get lost."""
+_MAY_CHANGE: Final = frozenset({"callback", "callbacks", "conditions", "log", "observedGeneration", "retained"})
+"""Of a final status: how far its callback is, what of the spec has been seen, a log that would get lost, and that it
+stays."""
 _LAST_RESPONSES: Final = frozenset({Response.GONE})
 """After which no further attempt makes sense."""
 _NOT_SEEN_YET: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
@@ -79,6 +80,7 @@ class Promises:
         self._takeovers = 0
         self._shown: set[str] = set()
         self._had_target = True
+        self._newest_success: Success | None = None
         self.broken: list[str] = []
         self.states: set[tuple[str, str]] = set()
         """Phases and reasons that were on record."""
@@ -183,6 +185,8 @@ class Promises:
         elif phase in _FINAL:
             record.final = status
             self._check_end(sync)
+            if phase == Phase.SUCCEEDED:
+                self._note_success(parse_estimate_sync(sync))
 
     def _count_slots(self, uid: str, status: Raw) -> None:
         """A sync that starts takes the last slot at most; one that was held back for long has given its own away."""
@@ -215,6 +219,13 @@ class Promises:
             is_settled = record.get_delivery(target).has_settled or CallbackState(callback["state"]).is_final
             if not is_settled:
                 self._break(f"{name} is deleted with its callback still owed")
+        if self._newest_success and self._newest_success.uid == sync["metadata"]["uid"]:
+            self._break(f"{name} is deleted, and no newer sync has succeeded")
+
+    def _note_success(self, sync: EstimateSync) -> None:
+        success, newest = get_success(sync), self._newest_success
+        if success and (newest is None or success.rank > newest.rank):
+            self._newest_success = success
 
     def _check_end(self, sync: Raw) -> None:
         """A new end has a cause that is true, and the callback is owed from the same write on."""

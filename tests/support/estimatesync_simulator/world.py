@@ -13,9 +13,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, KIND, LABEL_SYNC, PLURAL, build_job_name
 from estimatesync_operator.core.lease import LEASE_NAME, LeaseTiming
+from estimatesync_operator.core.retention import is_settled
 
 from estimatesync_simulator.api_server import JOBS, LEASES, PODS, ApiServer, Change, Problem, Raw, Request
 from estimatesync_simulator.cluster import Cluster, list_messages
@@ -128,8 +129,9 @@ class World:
         self._loop.run_until(lambda: False, deadline=self._loop.time())
         violations = [*self.promises.broken, *self._loop.failures, *self._defects]
         if not violations:
-            violations += self.promises.list_unkept(self.server.list(PLURAL), self._list_jobs_at_work())
-        if not violations and any(len(operator.cache) for operator in self._operators):
+            left_over = (sync for sync in self.server.list(PLURAL) if not _is_retained(sync))
+            violations += self.promises.list_unkept(left_over, self._list_jobs_at_work())
+        if not violations and self._remembers_others():
             left = {operator.name: operator.cache.list_names() for operator in self._operators}
             violations += [f"an operator remembers syncs that are gone: {left}"] if self._is_clean() else []
         self._end()
@@ -169,11 +171,30 @@ class World:
             return True
         if self._unborn or self._undecided or self._loop.time() < _CALM_SECONDS or not self._operators:
             return False
-        return self._is_clean() and not any(len(operator.cache) for operator in self._operators)
+        return self._is_clean() and not self._remembers_others()
 
     def _is_clean(self) -> bool:
-        left = self.server.list(PLURAL)
-        return not self.server.list(JOBS) and all(_is_malformed(sync) and "status" in sync for sync in left)
+        left = [sync for sync in self.server.list(PLURAL) if not _is_retained(sync)]
+        is_at_rest = not self._list_other_jobs() and not self._list_jobs_at_work()
+        return is_at_rest and all(_is_malformed(sync) and "status" in sync for sync in left)
+
+    def _list_retained(self) -> dict[str, str]:
+        """The uids of the syncs that stay past their time, by name."""
+        left = (sync["metadata"] for sync in self.server.list(PLURAL) if _is_retained(sync))
+        return {metadata["name"]: metadata["uid"] for metadata in left}
+
+    def _list_other_jobs(self) -> list[Raw]:
+        """The jobs of no sync that stays."""
+        staying = {*self._list_retained().values()}
+        return [
+            job
+            for job in self.server.list(JOBS)
+            if not staying & {owner["uid"] for owner in job["metadata"].get("ownerReferences", ())}
+        ]
+
+    def _remembers_others(self) -> bool:
+        """Return whether an operator knows of syncs besides those that stay."""
+        return any({*operator.cache.list_names()} - self._list_retained().keys() for operator in self._operators)
 
     def _end(self) -> None:
         """Cancel what still waits, so that nothing of this world is left to run in the next one."""
@@ -490,6 +511,12 @@ def _name(decision: Decision) -> str:
 
 def _is_malformed(sync: Raw) -> bool:
     return not isinstance(sync["spec"].get("concurrency", 1), int)
+
+
+def _is_retained(sync: Raw) -> bool:
+    """Return whether nothing is left to do about a sync but to keep it."""
+    is_retained = bool((sync.get("status") or {}).get("retained"))
+    return is_retained and is_settled(parse_estimate_sync(sync))
 
 
 def _format_seconds(moment: float) -> str:

@@ -192,6 +192,24 @@ def test_the_same_idempotency_key_names_the_same_sync(client: TestClient, store:
     assert list(store.syncs) == [first.json["sync_id"], other.json["sync_id"]]
 
 
+def test_the_key_of_a_sync_that_only_stays_as_the_last_success_names_a_new_one(client: TestClient, store: Any) -> None:
+    def post() -> str:
+        answer = client.simulate_post(URL, headers={"Idempotency-Key": "nightly"})
+        assert answer.status_code == 202
+        return str(answer.json["sync_id"])
+
+    first = post()
+    assert post() == first
+    retained = msgspec.structs.replace(SUCCEEDED, retained=True)
+    store.syncs[first] = msgspec.structs.replace(store.syncs[first], status=retained)
+
+    second = post()
+
+    assert second != first
+    assert post() == second
+    assert list(store.syncs) == [first, second]
+
+
 def test_a_key_without_dates_still_names_its_sync_when_the_default_days_have_moved_on(
     client: TestClient, store: Any, make_sync: Callable[..., EstimateSync]
 ) -> None:

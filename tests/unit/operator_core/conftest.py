@@ -26,6 +26,7 @@ from estimatesync_operator.core.ports import (
     SyncEvent,
     UnreadableSyncError,
 )
+from estimatesync_operator.core.retention import Success, get_success
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
@@ -91,6 +92,10 @@ class World:
         unfinished = tuple(sync for sync in self.syncs.values() if not sync.is_finished)
         await asyncio.sleep(0)  # where other passes run between a read and the write that follows it
         return unfinished
+
+    async def fetch_newest_success(self) -> Success | None:
+        successes = (success for sync in self.syncs.values() if (success := get_success(sync)))
+        return max(successes, key=lambda each: each.rank, default=None)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         self.writes_under_way += 1

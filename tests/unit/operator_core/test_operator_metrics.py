@@ -2,6 +2,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -53,6 +54,35 @@ def test_syncs_are_counted_by_phase_and_reason_including_settled_ones(
     assert instruments.read("syncs", phase="New", reason="") == 1
     assert instruments.read("queue_length") == 2
     assert instruments.read("callbacks_pending") == 1
+
+
+def test_the_last_success_is_shown_with_its_time_once_there_is_one(
+    instruments: Instruments, make_sync: MakeSync
+) -> None:
+    before = instruments.read("last_success_timestamp_seconds"), instruments.read("last_success_estimates")
+
+    done: dict[str, Any] = {"phase": Phase.SUCCEEDED, "completion_time": NOW, "results": Results(total_fetched=1609)}
+    instruments.cache.upsert(make_sync("a", **done))
+
+    assert before == (None, None)
+    assert instruments.read("last_success_timestamp_seconds") == NOW.timestamp()
+    assert instruments.read("last_success_estimates") == 1609
+
+
+def test_callbacks_that_were_given_up_are_shown_until_they_are_requested_again(
+    instruments: Instruments, make_sync: MakeSync
+) -> None:
+    done: dict[str, Any] = {"phase": Phase.FAILED, "observed_generation": 1, "completion_time": NOW}
+    given_up = make_sync("a", **done, callback=CallbackStatus(state=CallbackState.FAILED))
+    instruments.cache.upsert(given_up)
+    before = instruments.read("callbacks_given_up")
+
+    metadata = msgspec.structs.replace(
+        given_up.metadata, resource_version="2", annotations={"botzilla.io/redeliver": "again"}
+    )
+    instruments.cache.upsert(msgspec.structs.replace(given_up, metadata=metadata))
+
+    assert (before, instruments.read("callbacks_given_up")) == (1, 0)
 
 
 @pytest.mark.parametrize(

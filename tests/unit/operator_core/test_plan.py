@@ -544,7 +544,7 @@ RETRYING = CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW + 
         ),
         pytest.param(DELIVERED, (None, False, timedelta(days=2)), id="kept for the default"),
         pytest.param(
-            {"spec": EstimateSyncSpec(ttl_seconds_after_finished=0), **DELIVERED},
+            {"spec": EstimateSyncSpec(ttl_seconds_after_finished=0), **DELIVERED, "phase": Phase.FAILED},
             (Action.DELETE_SYNC, False, None),
             id="its time is over",
         ),
@@ -563,6 +563,33 @@ def test_a_finished_sync_delivers_its_callback_then_expires(
 
     assert (plan.action, plan.status is not None, plan.requeue_after) == expected
     assert plan.moves_queue is False
+
+
+@pytest.mark.parametrize(
+    ("is_kept", "retained", "expected"),
+    [
+        pytest.param(None, False, (None, False, AT_ONCE), id="which sync is the newest is not known"),
+        pytest.param(False, False, (Action.DELETE_SYNC, False, None), id="a newer one has succeeded in time"),
+        pytest.param(False, True, (Action.DELETE_SYNC, False, None), id="a newer one has succeeded since"),
+        pytest.param(True, False, (None, True, timedelta(hours=1)), id="none has: that it stays is recorded"),
+        pytest.param(True, True, (None, False, timedelta(hours=1)), id="none has, and that is on record"),
+    ],
+)
+def test_the_newest_sync_that_has_succeeded_stays_past_its_time(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    is_kept: bool | None,  # noqa: FBT001 - a table's column
+    retained: bool,  # noqa: FBT001 - a table's column
+    expected: tuple[Action | None, bool, timedelta | None],
+) -> None:
+    succeeded = {"phase": Phase.SUCCEEDED, "reason": "Succeeded", "observed_generation": 1, "completion_time": NOW}
+    spec = EstimateSyncSpec(ttl_seconds_after_finished=0)
+    sync = make_sync(spec=spec, retained=retained, **{**succeeded, **DELIVERED})
+
+    plan = build_plan(sync, Seen(is_kept=is_kept), now=NOW, settings=settings)
+
+    assert (plan.action, plan.status is not None, plan.requeue_after) == expected
+    assert plan.status is None or plan.status.retained
 
 
 @pytest.mark.parametrize(

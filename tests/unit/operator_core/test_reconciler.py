@@ -524,8 +524,31 @@ def test_a_finished_sync_is_removed_after_its_time_and_not_before(
 
     assert result.requeue_after == kept
     world.time += kept
+    world.add("b", phase=Phase.SUCCEEDED, completion_time=world.time)
     reconcile_until_idle(reconciler, "a")
-    assert world.syncs == {}
+    assert list(world.syncs) == ["b"]
+
+
+def test_the_newest_sync_that_has_succeeded_stays_until_a_newer_one_has_for_a_day(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
+    spec = EstimateSyncSpec(ttl_seconds_after_finished=0)
+    world.add("a", spec=spec, phase=Phase.SUCCEEDED, observed_generation=1, completion_time=world.time)
+    world.add("failed", phase=Phase.FAILED, observed_generation=1, completion_time=world.time + timedelta(hours=1))
+    reconciler = make_reconciler()
+
+    world.time += timedelta(days=30)
+    result = reconcile_until_idle(reconciler, "a")
+    assert (result.requeue_after, world.syncs["a"].status.retained) == (timedelta(hours=1), True)
+
+    world.add("b", phase=Phase.SUCCEEDED, observed_generation=1, completion_time=world.time)
+    world.time += timedelta(hours=23)
+    reconcile_until_idle(reconciler, "a")
+    assert "a" in world.syncs
+
+    world.time += timedelta(hours=1)
+    reconcile_until_idle(reconciler, "a")
+    assert "a" not in world.syncs
 
 
 def test_a_finished_sync_stays_while_its_callback_is_under_way(

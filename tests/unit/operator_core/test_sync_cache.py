@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
+from estimatesync_contract.spec import EstimateSyncSpec, Mode
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Results
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 
 MakeSync = Callable[..., EstimateSync]
@@ -153,3 +153,58 @@ def test_stale_syncs_are_named_in_the_same_order_in_every_process(make_sync: Mak
         cache.mark_stale(name)
 
     assert cache.list_stale() == ("a", "b", "c")
+
+
+def test_the_cache_knows_which_sync_has_succeeded_last(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=TTL)
+    later = {**DONE, "completion_time": NOW + timedelta(minutes=1)}
+    owing = {**later, "completion_time": NOW + timedelta(minutes=2), "callback": None}
+    failed = {**later, "completion_time": NOW + timedelta(hours=1), "phase": Phase.FAILED}
+
+    found: list[str | None] = []
+
+    def look() -> None:
+        newest = cache.get_newest_success()
+        found.append(newest.name if newest else None)
+
+    look()
+    for name, status in {"later": later, "done": DONE, "failed": failed, "owing": owing}.items():
+        cache.upsert(version(make_sync(name, **status), 1))
+        look()
+    for name in ("owing", "done", "later"):
+        cache.remove(name)
+        look()
+
+    assert found == [None, "later", "later", "later", "owing", "later", "later", None]
+
+
+def test_a_sync_that_takes_the_name_of_the_newest_that_has_succeeded_is_not_taken_for_it(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=TTL)
+    cache.upsert(version(make_sync("old", **{**DONE, "completion_time": NOW - timedelta(days=1)}), 1))
+    cache.upsert(version(make_sync("new", **DONE), 2))
+    cache.upsert(version(make_sync("new", **RUNNING), 3, uid="another"))
+
+    newest = cache.get_newest_success()
+
+    assert newest is not None
+    assert newest.name == "old"
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        pytest.param(None, 1609, id="of an earlier version"),
+        pytest.param(Mode.WHOLE, 1609, id="whole"),
+        pytest.param(Mode.CHANGES, None, id="changes alone may be none"),
+    ],
+)
+def test_how_many_estimates_there_were_is_known_of_a_whole_sync(
+    make_sync: MakeSync, mode: Mode | None, expected: int | None
+) -> None:
+    cache = SyncCache(default_ttl=TTL)
+    cache.upsert(make_sync("a", **DONE, mode=mode, results=Results(total_fetched=1609)))
+
+    newest = cache.get_newest_success()
+
+    assert newest is not None
+    assert newest.total_fetched == expected

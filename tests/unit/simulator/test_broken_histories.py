@@ -8,6 +8,9 @@ from estimatesync_operator.leadership import LeaseHolder
 from estimatesync_simulator.history import Decision, Effect, Fate, History, Point, Response, Run, SyncPlan
 from estimatesync_simulator.world import run_history
 
+# One that has succeeded is not deleted before the next.
+FAILING = SyncPlan(runs=(Run(fate=Fate.FAILS_FOR_GOOD, reason=Reason.LOGIN_FAILED),))
+
 
 @pytest.mark.parametrize(
     "history",
@@ -20,12 +23,12 @@ from estimatesync_simulator.world import run_history
             id="that a sync is malformed could not be recorded",
         ),
         pytest.param(
-            History(syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.CONFLICT, point=Point.DELETE_SYNC),)),
+            History(syncs=(FAILING,), decisions=(Decision(effect=Effect.CONFLICT, point=Point.DELETE_SYNC),)),
             id="the deletion of an old sync met a conflict",
         ),
         pytest.param(
             History(
-                syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.RELIST, point=Point.DELETE_SYNC, seconds=3.0),)
+                syncs=(FAILING,), decisions=(Decision(effect=Effect.RELIST, point=Point.DELETE_SYNC, seconds=3.0),)
             ),
             id="the watch never showed that a sync was deleted",
         ),
@@ -57,7 +60,7 @@ from estimatesync_simulator.world import run_history
             id="unseen, a malformed sync took the name of one that ran, and kept its slot",
         ),
         pytest.param(
-            History(syncs=(SyncPlan(),), decisions=(Decision(effect=Effect.REDELIVER, point=Point.DELETE_SYNC),)),
+            History(syncs=(FAILING,), decisions=(Decision(effect=Effect.REDELIVER, point=Point.DELETE_SYNC),)),
             id="a callback was requested again while the sync was deleted",
         ),
         pytest.param(

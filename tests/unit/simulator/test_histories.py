@@ -39,10 +39,7 @@ PLAIN_LIFE = [
     "operator-1 sends the callback of sync-0",
     "operator-1 records the attempt of sync-0",
     "operator-1 reads the sync of sync-0",
-    "operator-1 deletes the sync of sync-0",
-    "operator-1 reads the sync of sync-0 → 404",
-    "operator-1 lists leftover jobs of sync-0",
-    "operator-1 deletes a leftover job of estimatesync-est-1",
+    "operator-1 records the stay of sync-0",
 ]
 
 
@@ -70,6 +67,17 @@ def test_a_plain_history_reads_like_the_life_of_a_sync() -> None:
 
     steps = [line.split(maxsplit=1)[1] for line in log]
     assert [step for step in steps if "event" not in step and "progress" not in step] == PLAIN_LIFE
+
+
+def test_a_sync_that_has_succeeded_is_deleted_when_a_newer_one_has() -> None:
+    first, second = SyncPlan(ttl=60), SyncPlan(at=15.0, ttl=60)
+
+    log = run_history(History(syncs=(first, second))).log
+
+    steps = [line.split(maxsplit=1)[1] for line in log]
+    assert "operator-1 deletes the sync of sync-0" in steps
+    assert "operator-1 records the stay of sync-1" in steps
+    assert "operator-1 deletes the sync of sync-1" not in steps
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])

@@ -34,6 +34,7 @@ from estimatesync_contract.names import (
 )
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
+from estimatesync_operator.core.retention import Success, get_success
 from psycopg.rows import DictRow
 
 from estimatesync_local.adapters.database import ReconnectingConnection, describe_error, open_session
@@ -46,6 +47,10 @@ VALUES (%(name)s, %(labels)s::jsonb, %(annotations)s::jsonb, %(spec)s::jsonb) RE
 _SELECT: Final = "SELECT * FROM estimatesync_local.sync WHERE name = %(name)s"
 _SELECT_UNFINISHED: Final = """
 SELECT * FROM estimatesync_local.sync WHERE phase IS NULL OR phase IN ('Queued', 'Running') ORDER BY created_at, name
+"""
+_SELECT_NEWEST_SUCCESS: Final = """
+SELECT * FROM estimatesync_local.sync WHERE phase = 'Succeeded' AND status ? 'completionTime'
+ORDER BY (status ->> 'completionTime')::timestamptz DESC, name COLLATE "C" DESC LIMIT 1
 """
 _SELECT_NEWEST: Final = """
 SELECT * FROM estimatesync_local.sync
@@ -140,6 +145,12 @@ class SyncTable:
         async with self._connection.acquire() as connection:
             rows = await (await connection.execute(_SELECT_UNFINISHED)).fetchall()
         return tuple(map_row(row) for row in rows)
+
+    async def select_newest_success(self) -> EstimateSync | None:
+        """Read the row that has succeeded last."""
+        async with self._connection.acquire() as connection:
+            row = await (await connection.execute(_SELECT_NEWEST_SUCCESS)).fetchone()
+        return None if row is None else map_row(row)
 
     async def select_newest(self, query: SyncQuery) -> tuple[EstimateSync, ...]:
         """Read the rows that the query selects, newest first, and one more than the limit if there are more."""
@@ -302,6 +313,11 @@ class ReconcilerStore:
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         with _reconciler_errors():
             return await self._table.select_unfinished()
+
+    async def fetch_newest_success(self) -> Success | None:
+        with _reconciler_errors():
+            newest = await self._table.select_newest_success()
+        return None if newest is None else get_success(newest)
 
     async def fetch_uids(self) -> dict[str, str]:
         """Read the uid of every sync, by name."""
