@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from estimatesync_contract.callback_url import is_target_name
 from estimatesync_contract.settings import (
+    STALE_AFTER_HOURS,
     SYNC_METADATA,
     TIME_ZONE,
     ChoiceSetting,
@@ -114,7 +116,7 @@ STATUS_PAGE_SESSION_HOURS: Final = IntegerSetting(
 )
 REQUEST_SETTINGS: Final = (
     *(REQUESTS_PER_MINUTE, TRUSTED_PROXIES, REPEATED_REQUESTS, FOREGROUND_SECONDS),
-    *(STATUS_PAGE, STATUS_PAGE_SESSION_HOURS),
+    *(STATUS_PAGE, STATUS_PAGE_SESSION_HOURS, STALE_AFTER_HOURS),
 )
 """What one machine has as well as a cluster."""
 
@@ -190,6 +192,8 @@ class Settings:
     features: Features
     has_status_page: bool
     session_hours: int
+    stale_after: timedelta | None
+    """How long no sync need have succeeded before the status page says so; None: for ever."""
     namespace: str | None
     kubeconfig: str | None
     service_account_directory: Path
@@ -214,6 +218,7 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         features=Features(targets=reader.read(CALLBACK_TARGET_NAMES), has_metadata=reader.read(SYNC_METADATA)),
         has_status_page=reader.read(STATUS_PAGE),
         session_hours=reader.read(STATUS_PAGE_SESSION_HOURS),
+        stale_after=timedelta(hours=hours) if (hours := reader.read(STALE_AFTER_HOURS)) else None,
         namespace=reader.read(NAMESPACE) or None,
         kubeconfig=reader.read(KUBECONFIG) or None,
         service_account_directory=Path(reader.read(SERVICE_ACCOUNT_DIRECTORY)),

@@ -372,7 +372,7 @@ def doctor(
     env_file: EnvFileOption = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Find out what is wrong: server, key, cluster, source login, database, callback target.
+    """Find out what is wrong: server, key, cluster, source login, database, callback target, last success.
 
     Nothing is started, stored or posted. Attic Tech, the database and the webhook are tried from here when their
     settings are in the environment or in --env-file; otherwise doctor goes by recent syncs.

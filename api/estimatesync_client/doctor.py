@@ -4,7 +4,7 @@ Nothing is started, stored or posted. What cannot be tried from here is decided 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
@@ -17,12 +17,18 @@ from estimatesync_client.adapters.database_probe import check_database
 from estimatesync_client.adapters.http_api import HttpApi
 from estimatesync_client.adapters.server_probe import check_key, check_server, check_store, is_usable
 from estimatesync_client.adapters.source_probe import check_source
-from estimatesync_client.core.api import ListQuery
+from estimatesync_client.core.api import SUCCEEDED, ListQuery
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
 from estimatesync_client.core.errors import ClientError, UsageError
 from estimatesync_client.core.formatting import strip_control_characters
 from estimatesync_client.core.problems import KEY_VARIABLE, URL_VARIABLE
-from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
+from estimatesync_client.core.recent_syncs import (
+    combine_findings,
+    decide_callback,
+    decide_database,
+    decide_source,
+    decide_success,
+)
 from estimatesync_client.settings import (
     ApiKey,
     DeploymentSettings,
@@ -63,7 +69,11 @@ def examine(
         checked = key_fault or _try(Check.KEY, lambda: check_key(client))
         yield checked
         yield _try(Check.CLUSTER, lambda: check_store(client))
-        seen = _check_recent_syncs(client, now) if is_usable(checked) else _skip_all("the key has to be accepted first")
+        seen = (
+            _check_recent_syncs(client, now, stale_after=deployment.stale_after)
+            if is_usable(checked)
+            else _skip_all("the key has to be accepted first")
+        )
         yield from _examine_deployment(deployment, seen)
 
 
@@ -88,6 +98,7 @@ def _examine_deployment(deployment: DeploymentSettings, seen: Mapping[Check, Fin
     yield combine_findings(_check_source(source, refusal) if source else None, seen[Check.SOURCE])
     yield combine_findings(stored, seen[Check.DATABASE])
     yield combine_findings(check_callback(callback) if callback else None, seen[Check.CALLBACK])
+    yield seen[Check.SUCCESS]
 
 
 def _check_source(source: SourceSettings, refusal: RefusedLogin | None) -> Finding:
@@ -102,10 +113,13 @@ def _check_source(source: SourceSettings, refusal: RefusedLogin | None) -> Findi
     )
 
 
-def _check_recent_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Mapping[Check, Finding]:
+def _check_recent_syncs(
+    client: httpx.Client, now: Callable[[], datetime], *, stale_after: timedelta | None
+) -> Mapping[Check, Finding]:
     api = HttpApi(client, patience=0, notice=lambda _: None)
     try:
         syncs = api.fetch_page(ListQuery(limit=_RECENT_SYNCS)).syncs
+        succeeded = api.fetch_page(ListQuery(limit=1, statuses=(SUCCEEDED,))).syncs
     except ClientError as error:
         return _skip_all(error.message.removesuffix("."))
     moment = now()
@@ -113,6 +127,7 @@ def _check_recent_syncs(client: httpx.Client, now: Callable[[], datetime]) -> Ma
         Check.SOURCE: decide_source(syncs, moment),
         Check.DATABASE: decide_database(syncs, moment),
         Check.CALLBACK: decide_callback(syncs, moment),
+        Check.SUCCESS: decide_success(next(iter(succeeded), None), moment, stale_after=stale_after),
     }
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from estimatesync_contract.settings import (
     CALLBACK_URL,
     DATABASE_SCHEMA,
     DATABASE_URL,
+    STALE_AFTER_HOURS,
     SYNC_LOGIN_RETRY,
     SettingsReader,
     TextSetting,
@@ -171,13 +173,18 @@ class DeploymentSettings:
     source: SourceSettings | None
     database: DatabaseSettings | None
     callback: CallbackSettings | None
+    stale_after: timedelta | None
+    """How long no sync need have succeeded; None: for ever."""
 
 
 def parse_deployment(environment: Mapping[str, str]) -> DeploymentSettings:
     """Read what is set, unchecked: each probe reports what is wrong with its own."""
     reader = SettingsReader(environment)
     return DeploymentSettings(
-        source=_read_source(reader), database=_read_database(reader), callback=_read_callback(reader)
+        source=_read_source(reader),
+        database=_read_database(reader),
+        callback=_read_callback(reader),
+        stale_after=timedelta(hours=hours) if (hours := reader.read(STALE_AFTER_HOURS)) else None,
     )
 
 

@@ -44,7 +44,7 @@ def add_status_page(
     load_templates()
     app.add_middleware(SessionMiddleware(key_store, access_control, settings, clock=clock))
     app.add_error_handler(FormRefusedError, answer_refused_form)
-    app.add_route(addresses.HOME, HomeResource(store))
+    app.add_route(addresses.HOME, HomeResource(store, stale_after=settings.stale_after))
     app.add_route(addresses.TRENDS, TrendsResource(store))
     app.add_route(addresses.SIGN_IN, SignInResource(authentication, hours=settings.session_hours))
     app.add_route(addresses.SIGN_OUT, SignOutResource())

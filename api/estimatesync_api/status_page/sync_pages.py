@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -40,8 +41,10 @@ class HomeResource(Resource):
 
     access = Access.SESSION
 
-    def __init__(self, store: SyncStore) -> None:
+    def __init__(self, store: SyncStore, *, stale_after: timedelta | None) -> None:
+        """`stale_after` is how long no sync need have succeeded before the summary says so; None: for ever."""
         self._store = store
+        self._stale_after = stale_after
 
     async def on_get(self, req: Request, resp: Response) -> None:
         page_request = get_page_request(req)
@@ -64,10 +67,24 @@ class HomeResource(Resource):
             status=status,
             filters=_FILTERS,
             flash=page_request.localizer.translate(f"flash.{flash}") if flash in _HOME_FLASH_MESSAGES else "",
-            summary=build_summary(newest, page_request.localizer, now=page_request.now),
+            summary=build_summary(
+                newest,
+                page_request.localizer,
+                now=page_request.now,
+                last_success=await self._find_last_success(newest),
+                stale_after=self._stale_after,
+            ),
             strip=build_strip(newest, page_request.localizer),
             refresh_seconds=_choose_refresh(newest),
         )
+
+    async def _find_last_success(self, newest: Sequence[EstimateSync]) -> EstimateSync | None:
+        """Find the newest sync that has succeeded, which may be older than all that the summary is built from."""
+        found = next((sync for sync in newest if sync.status.phase is Phase.SUCCEEDED), None)
+        if found is not None or len(newest) < _SUMMARY_SIZE:
+            return found
+        page = await self._store.list_page(SyncQuery(limit=1, phases=frozenset({Phase.SUCCEEDED})))
+        return page.syncs[0] if page.syncs else None
 
 
 class TrendsResource(Resource):

@@ -32,6 +32,7 @@ class Check(StrEnum):
     SOURCE = "source login"
     DATABASE = "database"
     CALLBACK = "callback"
+    SUCCESS = "last success"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +262,15 @@ class Diagnosis(Enum):
         "none is configured: syncs end without a callback",
         "Set MAKE_SYNC_CALLBACK_WEBHOOK_URL if Make.com should get one",
     )
+
+    # Whether there has been silence.
+    SUCCEEDED_LATELY = (_OK, "{age} ago, in {sync_id}", "")
+    SUCCEEDED_LONG_AGO = (
+        _FAULT,
+        "{age} ago, in {sync_id}: what is stored is as old as that",
+        "Check that the scenario in Make.com, or the schedule, is switched on; what came since: estimatesync list",
+    )
+    NEVER_SUCCEEDED = (_UNKNOWN, "no sync has succeeded yet", "Start one: estimatesync start --wait")
 
     def __init__(self, verdict: Verdict, happened: str, cure: str) -> None:
         self.verdict = verdict

@@ -4,7 +4,7 @@ The API holds none of their credentials, so it cannot check them; but the syncs 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -64,6 +64,15 @@ def decide_callback(syncs: Iterable[Sync], now: datetime) -> Finding:
         if tried := [each for each in sync.deliveries if each.state != "pending"]:
             return _decide_delivery(sync, min(tried, key=lambda each: each.state == "delivered"), now)
     return build_finding(Check.CALLBACK, Diagnosis.NO_EVIDENCE)
+
+
+def decide_success(newest: Sync | None, now: datetime, *, stale_after: timedelta | None) -> Finding:
+    """Decide by the newest sync that has succeeded, however old; `stale_after` is how old it may be, None: any age."""
+    if newest is None or newest.completed_at is None:
+        return build_finding(Check.SUCCESS, Diagnosis.NEVER_SUCCEEDED)
+    is_stale = stale_after is not None and now - newest.completed_at > stale_after
+    diagnosis = Diagnosis.SUCCEEDED_LONG_AGO if is_stale else Diagnosis.SUCCEEDED_LATELY
+    return _build_seen(Check.SUCCESS, diagnosis, newest, now)
 
 
 def combine_findings(tried: Finding | None, seen: Finding) -> Finding:

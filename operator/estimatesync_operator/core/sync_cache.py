@@ -31,8 +31,8 @@ class _Settled(msgspec.Struct, frozen=True):
     state: State
     expiry: datetime | None
     success: Success | None
-    has_given_up: bool
-    """Its callback was given up."""
+    given_up: int
+    """Callbacks that were given up."""
 
 
 class SyncCache:
@@ -141,8 +141,8 @@ class SyncCache:
         return self._newest_success
 
     def count_given_up_callbacks(self) -> int:
-        """How many syncs there are whose callback was given up, and has not been requested again."""
-        return sum(settled.has_given_up for settled in self._settled.values())
+        """How many callbacks were given up, and have not been requested again."""
+        return sum(settled.given_up for settled in self._settled.values())
 
     def _store(self, sync: EstimateSync, version: int) -> None:
         self._live.pop(sync.name, None)
@@ -151,7 +151,7 @@ class SyncCache:
         if is_settled(sync):
             expiry = compute_expiry(sync, default_ttl=self._default_ttl)
             self._settled[sync.name] = _Settled(
-                sync.uid, version, _get_state(sync), expiry, success, _has_given_up(sync)
+                sync.uid, version, _get_state(sync), expiry, success, _count_given_up(sync)
             )
         else:
             self._live[sync.name] = sync
@@ -172,8 +172,8 @@ class SyncCache:
         return settled.version if settled else None
 
 
-def _has_given_up(sync: EstimateSync) -> bool:
-    return sync.status.callback is not None and sync.status.callback.state is CallbackState.FAILED
+def _count_given_up(sync: EstimateSync) -> int:
+    return sum(each.state is CallbackState.FAILED for each in sync.status.deliveries)
 
 
 def parse_version(resource_version: str) -> int:

@@ -57,7 +57,7 @@ def test_a_success_is_started_waited_for_listed_logged_and_delivered_again(scena
     scenario.wait_until("a second delivery", lambda: len(scenario.receiver.deliveries) == 2)
     assert examine(scenario) == (
         0,
-        dict.fromkeys(("server", "API key", "cluster", "source login", "database", "callback"), "ok"),
+        dict.fromkeys(("server", "API key", "cluster", "source login", "database", "callback", "last success"), "ok"),
     )
 
 

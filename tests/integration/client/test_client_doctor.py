@@ -489,7 +489,7 @@ def test_every_check_has_a_line_and_every_fault_a_cure_when_nothing_is_set(
 
     checks = ended.document["checks"]
     assert [found["check"] for found in checks] == [
-        *("server", "API key", "cluster", "source login", "database", "callback"),
+        *("server", "API key", "cluster", "source login", "database", "callback", "last success"),
     ]
     assert all(found["cure"] for found in checks if found["verdict"] == "fault")
     assert ended.document["success"] is False

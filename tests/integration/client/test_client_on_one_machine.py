@@ -240,6 +240,7 @@ def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(
         "source login": "unknown",
         "database": "unknown",
         "callback": "unknown",
+        "last success": "unknown",
     }
     assert client(server.url).run("status", "est-unknown").code == 7
     assert client(server.url).run("logs", "latest").code == 7

@@ -206,12 +206,13 @@ class World:
         self._loop.close()
 
     def _list_jobs_at_work(self) -> dict[str, str]:
-        """Jobs with a pod that runs, by the sync that owns them."""
+        """Jobs with a pod that runs and is not on its way out, by the sync that owns them."""
         jobs = {job["metadata"]["uid"]: job for job in self.server.list(JOBS)}
         at_work = {}
         for pod in self.server.list(PODS):
             job = jobs.get(pod["metadata"]["ownerReferences"][0]["uid"])
-            if job and pod["status"].get("phase") in {"Pending", "Running"}:
+            is_ending = "deletionTimestamp" in pod["metadata"]
+            if job and not is_ending and pod["status"].get("phase") in {"Pending", "Running"}:
                 at_work[job["metadata"]["labels"].get(LABEL_SYNC, "")] = job["metadata"]["name"]
         return at_work
 

@@ -1,13 +1,19 @@
 """What recent syncs show about things that cannot be asked through the API."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from estimatesync_client.core.api import Sync
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
-from estimatesync_client.core.recent_syncs import combine_findings, decide_callback, decide_database, decide_source
+from estimatesync_client.core.recent_syncs import (
+    combine_findings,
+    decide_callback,
+    decide_database,
+    decide_source,
+    decide_success,
+)
 
 Build = Callable[..., Sync]
 
@@ -218,3 +224,25 @@ def test_a_contradiction_is_left_open_and_shown() -> None:
 
     assert finding.verdict is Verdict.UNKNOWN
     assert finding.cause == "me may write; but syncs say: No, 2 h ago in est-1"
+
+
+@pytest.mark.parametrize(
+    ("completed_at", "stale_after", "verdict", "cause"),
+    [
+        pytest.param("2026-11-24T14:00:00Z", 26, Verdict.OK, "2 h ago, in est-1", id="lately"),
+        pytest.param(
+            "2026-11-21T14:00:00Z", 26, Verdict.FAULT, "3 d ago, in est-1: what is stored is as old as that", id="not"
+        ),
+        pytest.param("2026-11-21T14:00:00Z", None, Verdict.OK, "3 d ago, in est-1", id="that may be"),
+        pytest.param(None, 26, Verdict.UNKNOWN, "no sync has succeeded yet", id="never"),
+    ],
+)
+def test_a_silence_is_a_fault(
+    build: Build, now: datetime, completed_at: str | None, stale_after: int | None, verdict: Verdict, cause: str
+) -> None:
+    newest = build("est-1", completed_at=completed_at) if completed_at else None
+
+    limit = timedelta(hours=stale_after) if stale_after else None
+    finding = decide_success(newest, now, stale_after=limit)
+
+    assert (finding.verdict, finding.cause) == (verdict, cause)

@@ -16,6 +16,7 @@ from estimatesync_api.status_page.core.detail_view import (
 from estimatesync_api.status_page.core.list_view import (
     Badge,
     ProgressBar,
+    Summary,
     build_diagnosis,
     build_summary,
     build_sync_row,
@@ -629,6 +630,13 @@ def test_only_what_can_be_sent_again_has_the_button(make_sync: Make, english: Lo
     assert {state: each.can_be_redelivered for state, each in shown.items()} == {"failed": True, "cancelled": False}
 
 
+def sum_up(newest: list[EstimateSync], english: Localizer, now: datetime) -> Summary:
+    success = next((each for each in newest if each.status.phase == "Succeeded"), None)
+    summary = build_summary(newest, english, now=now, last_success=success, stale_after=timedelta(hours=26))
+    assert summary is not None
+    return summary
+
+
 @pytest.mark.parametrize(
     ("states", "tone", "title"),
     [
@@ -642,9 +650,8 @@ def test_only_what_can_be_sent_again_has_the_button(make_sync: Make, english: Lo
 def test_the_summary_names_the_worst_that_is_true_now(
     make_sync: Make, english: Localizer, now: datetime, states: list[str], tone: str, title: str
 ) -> None:
-    summary = build_summary([make_sync(state) for state in states], english, now=now)
+    summary = sum_up([make_sync(state) for state in states], english, now)
 
-    assert summary is not None
     assert (summary.tone, summary.title) == (tone, title)
 
 
@@ -677,9 +684,8 @@ def test_the_summary_says_what_is_going_on_and_where_to_look(
     *, make_sync: Make, english: Localizer, now: datetime, states: list[str], text: str, activity: str,
     trouble: str | None, last_success: str | None,
 ) -> None:  # fmt: skip
-    summary = build_summary([make_sync(s, name=f"est-{n}") for n, s in enumerate(states)], english, now=now)
+    summary = sum_up([make_sync(s, name=f"est-{n}") for n, s in enumerate(states)], english, now)
 
-    assert summary is not None
     assert (summary.text, summary.activity) == (text, activity)
     assert (summary.trouble and summary.trouble.name) == trouble
     assert (summary.last_success and summary.last_success.name) == last_success
@@ -688,14 +694,41 @@ def test_the_summary_says_what_is_going_on_and_where_to_look(
 def test_a_callback_that_was_given_up_is_trouble(make_sync: Make, english: Localizer, now: datetime) -> None:
     sync = make_sync("succeeded", callback=CallbackStatus(state=CallbackState.FAILED, attempts=10))
 
-    summary = build_summary([sync], english, now=now)
+    one = sum_up([sync], english, now)
+    three = sum_up([make_sync("running"), make_sync("succeeded"), sync, make_sync("failed"), sync, sync], english, now)
+
+    assert (one.title, one.tone) == ("A callback was not delivered; Make.com does not know", "stalled")
+    assert (three.title, three.tone) == ("3 callbacks were not delivered; Make.com does not know", "stalled")
+    assert one.text == "Correct what its page says, then send it again there."
+
+
+@pytest.mark.parametrize(
+    ("age", "stale_after", "title"),
+    [
+        pytest.param(timedelta(hours=26), timedelta(hours=26), "All is well", id="just not"),
+        pytest.param(timedelta(hours=26, seconds=1), timedelta(hours=26), "Last success 26 hours ago", id="just"),
+        pytest.param(timedelta(hours=1, seconds=1), timedelta(hours=1), "Last success 1 hour ago", id="an hour"),
+        pytest.param(timedelta(days=3, hours=5), timedelta(hours=26), "Last success 3 days ago", id="days"),
+        pytest.param(timedelta(days=300), None, "All is well", id="switched off"),
+    ],
+)
+def test_a_silence_is_not_called_well(
+    make_sync: Make, english: Localizer, now: datetime, age: timedelta, stale_after: timedelta | None, title: str
+) -> None:
+    old = make_sync("succeeded", completion_time=now - age)
+    later = make_sync("cancelled")
+
+    summary = build_summary([later], english, now=now, last_success=old, stale_after=stale_after)
+    failed = build_summary([make_sync("failed")], english, now=now, last_success=old, stale_after=stale_after)
 
     assert summary is not None
-    assert (summary.title, summary.tone, summary.text) == ("A callback could not be delivered", "stalled", "")
+    assert failed is not None
+    assert (summary.title, failed.title) == (title, "The latest sync failed")
+    assert summary.last_success is not None
 
 
 def test_no_syncs_have_no_summary(english: Localizer, now: datetime) -> None:
-    assert build_summary([], english, now=now) is None
+    assert build_summary([], english, now=now, last_success=None, stale_after=None) is None
 
 
 def test_the_grid_has_a_square_for_each_page() -> None:

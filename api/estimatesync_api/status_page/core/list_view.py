@@ -24,6 +24,9 @@ CALLBACK_TONES: Final = {
     CallbackState.DISABLED: "cancelled",
 }
 
+_HOURS_TOLD: Final = 48
+"""From here on an age is told in days."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Badge:
@@ -178,21 +181,37 @@ def build_diagnosis(sync: EstimateSync, localizer: Localizer) -> Diagnosis | Non
     return Diagnosis(reason=reason, happened=happened, cure=cure, message="" if message == happened else message)
 
 
-def build_summary(newest: Sequence[EstimateSync], localizer: Localizer, *, now: datetime) -> Summary | None:
-    """Sum up the newest syncs, given newest first; None when there are none."""
+def build_summary(
+    newest: Sequence[EstimateSync],
+    localizer: Localizer,
+    *,
+    now: datetime,
+    last_success: EstimateSync | None,
+    stale_after: timedelta | None,
+) -> Summary | None:
+    """Sum up the newest syncs, given newest first; None when there are none.
+
+    Args:
+        newest: The newest syncs.
+        localizer: The language.
+        now: The current time.
+        last_success: The newest sync that has succeeded, however old it is.
+        stale_after: How long none need have succeeded before that is said; None: for ever.
+    """
     if not newest:
         return None
     key, sync = _find_trouble(newest)
-    diagnosis = build_diagnosis(sync, localizer) if sync else None
-    success = next((each for each in newest if find_phase(each) is Phase.SUCCEEDED), None)
+    age = _compute_age(last_success, now)
+    if sync is None and stale_after is not None and age > stale_after:
+        key, sync = "stale", last_success
     is_any_active = any(not each.is_finished for each in newest)
     return Summary(
         tone=("failed" if key == "failed" else "stalled") if sync else ("running" if is_any_active else "succeeded"),
-        title=localizer.translate(f"list.now.{key}"),
-        text=localizer.join([diagnosis.happened, diagnosis.cure]) if diagnosis else "",
+        title=_format_title(key, newest, localizer, age=age),
+        text=_format_trouble(key, sync, localizer),
         activity=_format_activity(newest, localizer),
         trouble=build_sync_row(sync, localizer, now=now) if sync else None,
-        last_success=build_sync_row(success, localizer, now=now) if success else None,
+        last_success=build_sync_row(last_success, localizer, now=now) if last_success else None,
         undelivered=_format_undelivered(newest, localizer),
     )
 
@@ -203,16 +222,44 @@ def _format_undelivered(newest: Sequence[EstimateSync], localizer: Localizer) ->
 
 
 def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | None]:
-    """Find the worst that is true now: a blocker can be removed; of the ends only the newest counts."""
+    """Find the worst that is true now: a blocker can be removed; of the ends only the newest counts.
+
+    A callback that was given up is true until it is sent again.
+    """
     stalled = next((each for each in newest if not each.is_finished and each.status.reason in BLOCKERS), None)
     if stalled:
         return "stalled", stalled
     ended = next((each for each in newest if find_phase(each) in {Phase.SUCCEEDED, Phase.FAILED}), None)
     if ended and find_phase(ended) is Phase.FAILED:
         return "failed", ended
-    if ended and ended.status.worst_delivery and ended.status.worst_delivery.state is CallbackState.FAILED:
-        return "undelivered", ended
-    return "well", None
+    undelivered = next(filter(_count_undelivered, newest), None)
+    return ("undelivered", undelivered) if undelivered else ("well", None)
+
+
+def _count_undelivered(sync: EstimateSync) -> int:
+    return sum(each.state is CallbackState.FAILED for each in sync.status.deliveries)
+
+
+def _compute_age(sync: EstimateSync | None, now: datetime) -> timedelta:
+    """How long ago a sync has ended; nothing while that is not known."""
+    return now - sync.status.completion_time if sync and sync.status.completion_time else timedelta()
+
+
+def _format_title(key: str, newest: Sequence[EstimateSync], localizer: Localizer, *, age: timedelta) -> str:
+    if key == "undelivered":
+        return localizer.format_count("list.now.undelivered", sum(map(_count_undelivered, newest)))
+    if key != "stale":
+        return localizer.translate(f"list.now.{key}")
+    hours = int(age.total_seconds()) // 3600
+    unit, count = ("days", hours // 24) if hours >= _HOURS_TOLD else ("hours", hours)
+    return localizer.format_count(f"list.now.stale.{unit}", count)
+
+
+def _format_trouble(key: str, sync: EstimateSync | None, localizer: Localizer) -> str:
+    if key in {"stale", "undelivered"}:
+        return localizer.translate(f"list.now.{key}_text")
+    diagnosis = build_diagnosis(sync, localizer) if sync else None
+    return localizer.join([diagnosis.happened, diagnosis.cure]) if diagnosis else ""
 
 
 def _format_activity(newest: Sequence[EstimateSync], localizer: Localizer) -> str:
