@@ -88,7 +88,7 @@ class Cluster:
         Raises:
             CommandError: the definition is refused, or not served within half a minute.
         """
-        definition = yaml.safe_load(manifest.read_text())
+        definition = yaml.load(manifest.read_text(), yaml.CSafeLoader)
         name = definition["metadata"]["name"]
         self.api.apply([definition])
         deadline = time.monotonic() + DEFINITION_SECONDS

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +14,7 @@ class Program:
     """A program of this project.
 
     Attributes:
-        command: how a command line begins that starts it: the interpreter and a module, or a console script.
+        commands: how a command line begins that starts it: a module of the interpreter, or a console script.
         modules: what is imported before the fork.
         cold: variables with which it is not forked, because a library reads them when it is imported.
         read_again: modules that read something else when they are imported, and are loaded again after the fork.
@@ -22,7 +22,7 @@ class Program:
             server's alone.
     """
 
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     modules: tuple[str, ...]
     cold: frozenset[str] = frozenset()
     read_again: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ _AIOHTTP: Final = frozenset(
 _KUBECONFIG: Final = ("kubernetes.aio.config.kube_config",)
 
 _GUNICORN: Final = Program(
-    command=("-m", "gunicorn"),
+    commands=(("-m", "gunicorn"), ("gunicorn",)),
     modules=(
         "gunicorn.app.wsgiapp",
         "estimatesync_api.gunicorn_worker",
@@ -60,7 +60,7 @@ _GUNICORN: Final = Program(
     keeps_directory=True,
 )
 _CLIENT: Final = Program(
-    command=("estimatesync",),
+    commands=(("estimatesync",), ("-m", "estimatesync_client")),
     # With what it loads only when it asks or writes.
     modules=(
         "estimatesync_client.command_line",
@@ -75,20 +75,19 @@ _CLIENT: Final = Program(
 
 PROGRAMS: Final[Mapping[str, Program]] = {
     "sync": Program(
-        command=("-m", "estimatesync_job"),
+        commands=(("-m", "estimatesync_job"),),
         # The HTTP client is loaded while the database answers.
         modules=("estimatesync_job.main", "estimatesync_job.adapters.attic_tech"),
         cold=_PSYCOPG,
     ),
     "one machine": Program(
-        command=("-m", "estimatesync_local"),
+        commands=(("-m", "estimatesync_local"),),
         modules=("estimatesync_local.main",),
         cold=_PSYCOPG | _FALCON | _PROMETHEUS,
     ),
     "api": _GUNICORN,
-    "api script": replace(_GUNICORN, command=("gunicorn",)),
     "operator": Program(
-        command=("kopf",),
+        commands=(("kopf",),),
         # Not its main module, which registers handlers.
         modules=(
             "kopf.cli",
@@ -103,7 +102,6 @@ PROGRAMS: Final[Mapping[str, Program]] = {
         read_again=_KUBECONFIG,
     ),
     "client": _CLIENT,
-    "client module": replace(_CLIENT, command=("-m", "estimatesync_client")),
 }
 
 # What the interpreter, the C library and OpenSSL read when a process starts, and never again.
@@ -127,4 +125,5 @@ def _concerns_start(environment: Mapping[str, str]) -> bool:
 
 
 def _is_start(program: Program, words: tuple[str, ...], environment: Mapping[str, str]) -> bool:
-    return words[: len(program.command)] == program.command and not program.cold & environment.keys()
+    is_asked_for = any(words[: len(command)] == command for command in program.commands)
+    return is_asked_for and not program.cold & environment.keys()

@@ -1,12 +1,14 @@
 """Hands tests to the workers of pytest-xdist: the long ones first, so that short ones fill the time at the end.
 
 A file is handed out whole, as its tests share what they started. In some folders each test starts all that it needs,
-and goes to whichever worker is free; elsewhere several files share a cluster, and go to one worker.
+and goes to whichever worker is free; elsewhere several files share a cluster, and go to one worker, which stops that
+cluster after the last of them: until the end of the run it would keep a processor busy for nothing.
 """
 
 from typing import Final
 
 import pytest
+from _pytest.runner import runtestprotocol
 from xdist.scheduler import LoadScopeScheduling
 
 ONE_BY_ONE: Final = (
@@ -46,10 +48,12 @@ class LongestFirst(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        for prefix, together in TOGETHER.items():
-            if path.startswith(prefix):
-                return together
-        return nodeid if path.startswith(ONE_BY_ONE) else path
+        return find_group(nodeid) or (nodeid if path.startswith(ONE_BY_ONE) else path)
+
+
+def find_group(nodeid: str) -> str | None:
+    """Find the name of the files that share a cluster, if a test is in one of them."""
+    return next((together for prefix, together in TOGETHER.items() if nodeid.startswith(prefix)), None)
 
 
 def compute_rank(nodeid: str) -> int:
@@ -64,6 +68,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Sort, on workers only: a run without them keeps the order of the folders, from cheap to dear."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: compute_rank(item.nodeid))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run the last test of a group as the last of all: pytest then ends everything, and begins anew what is needed."""
+    group = find_group(item.nodeid)
+    if nextitem is None or group in {None, find_group(nextitem.nodeid)} or not hasattr(item.config, "workerinput"):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    runtestprotocol(item, nextitem=None)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 @pytest.hookimpl(optionalhook=True)

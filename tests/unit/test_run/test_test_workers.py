@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -5,6 +7,18 @@ import pytest
 from estimatesync_test_run.tiers import OTHER_TIERS, Tier, find_tier, format_row
 from estimatesync_test_run.workers import ONE_BY_ONE, TOGETHER, compute_rank
 
+CONFTEST = """
+import pathlib, pytest
+HAPPENED = pathlib.Path(__file__).with_name("happened")
+@pytest.fixture(scope="session", autouse=True)
+def cluster(request):
+    with HAPPENED.open("a") as file: print("begins", file=file)
+    yield
+    with HAPPENED.open("a") as file: print("ends", file=file)
+@pytest.fixture(autouse=True)
+def test(request):
+    with HAPPENED.open("a") as file: print(request.node.name, file=file)
+"""
 ROOT = Path(__file__).parents[3]
 RIGHTS = "tests/e2e/rights/test_refusals_on_cluster.py::test_no_call_is_refused_for_want_of_a_right[api]"
 
@@ -18,6 +32,36 @@ def test_long_tests_come_before_short_ones_and_the_judgement_of_all_comes_last()
 
 def test_what_the_workers_order_goes_by_exists() -> None:
     assert [path for path in (*ONE_BY_ONE, *TOGETHER) if not (ROOT / path).exists()] == []
+
+
+def test_what_a_group_has_started_ends_with_its_last_test(tmp_path: Path) -> None:
+    for test, path in {
+        "test_1": "tests/e2e/chart/test_a.py",
+        "test_2": "tests/e2e/chart/test_b.py",
+        "test_3": "tests/unit/test_c.py",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(f"def {test}(): pass\n")
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--numprocesses=1",
+            "-pestimatesync_test_run.workers",
+            f"--rootdir={tmp_path}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    happened = (tmp_path / "happened").read_text().split()
+    assert happened == ["begins", "test_1", "test_2", "ends", "begins", "test_3", "ends"]
 
 
 @pytest.mark.parametrize(
