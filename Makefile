@@ -12,8 +12,8 @@ SYNC_VENV := .venv-sync
 SYNC_INSTALLED := $(SYNC_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
-# More than there are processors: most tests wait for something most of the time.
-TEST_WORKERS ?= 6
+# More than the two processors of a usual runner, since tests wait in between; each more imports everything once more.
+TEST_WORKERS ?= 4
 # Every worker reads all tests: what is compiled once serves the others, and the next run.
 unexport PYTHONDONTWRITEBYTECODE
 # Outside the checkout: a fresh clone is checked as fast as an old one.
@@ -117,7 +117,7 @@ OLDEST_TESTS := tests/e2e/oldest $(addprefix tests/e2e/chart/, test_chart_on_clu
     test_suspended_jobs.py test_client_on_cluster.py test_exchanges_on_cluster.py) tests/e2e/rights
 .PHONY: test-oldest
 test-oldest: oldest-programs ## Run the tests that depend on the version of Kubernetes on the oldest supported one
-	ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m pytest $(OLDEST_TESTS)
+	ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m pytest --numprocesses=2 $(OLDEST_TESTS)
 
 .PHONY: test-resilience
 test-resilience: programs ## Kill, cut and delay everything around the operator; takes long, and is not part of `make test`

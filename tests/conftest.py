@@ -95,7 +95,8 @@ def database_url(postgres_url: str) -> Iterator[str]:
     """URL of an empty database that no other test sees, as its owner."""
     name = f"test_{os.getpid()}_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        # Files copied by the system: half of what it costs the server to write each page of the catalogs itself.
+        connection.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(name)))
         yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

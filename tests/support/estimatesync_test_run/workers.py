@@ -5,6 +5,7 @@ and goes to whichever worker is free; elsewhere several files share a cluster, a
 cluster after the last of them: until the end of the run it would keep a processor busy for nothing.
 """
 
+import gc
 from typing import Final
 
 import pytest
@@ -68,6 +69,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Sort, on workers only: a run without them keeps the order of the folders, from cheap to dear."""
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: compute_rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector of garbage from looking at thousands of tests again and again: they stay to the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
