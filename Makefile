@@ -261,12 +261,12 @@ reference: $(INSTALLED) ## Generate docs/reference, .env.example and the tables 
 	$(BIN)/python -m estimatesync_docs
 
 .PHONY: bench-api
-bench-api: $(INSTALLED) ## Measure the API on a real API server (about 10 minutes)
-	$(BIN)/python tests/benchmarks/bench_api.py
+bench-api: $(INSTALLED) ## Measure the API on a real API server, write its part of docs/performance.md (about 10 minutes)
+	$(BIN)/python tests/benchmarks/bench_api.py --write
 
 .PHONY: bench-operator
-bench-operator: $(INSTALLED) ## Measure the operator with many syncs on a real API server (about 10 minutes)
-	$(BIN)/python tests/benchmarks/bench_operator_scale.py
+bench-operator: $(INSTALLED) ## Measure the operator with many syncs on a real API server, write its part of docs/performance.md (about 10 minutes)
+	$(BIN)/python tests/benchmarks/bench_operator_scale.py --write
 
 # Sphinx reads the pages and nothing of the product, so that this needs no other environment than its own.
 .PHONY: docs

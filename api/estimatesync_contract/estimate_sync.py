@@ -67,6 +67,18 @@ def parse_estimate_sync(raw: object) -> EstimateSync:
         raise MalformedSyncError(f"not a valid {KIND}: {error}") from error
 
 
+def decode_estimate_sync(body: bytes | msgspec.Raw) -> EstimateSync:
+    """Read an object as Kubernetes sends it; at once, since a listing may be of thousands.
+
+    Raises:
+        MalformedSyncError: As above.
+    """
+    try:
+        return msgspec.json.decode(body, type=EstimateSync)
+    except msgspec.ValidationError as error:
+        raise MalformedSyncError(f"not a valid {KIND}: {error}") from error
+
+
 def to_object(sync: EstimateSync) -> dict[str, Any]:
     """Write the object as the Kubernetes API takes it (JSON builtins)."""
     return {"apiVersion": API_VERSION, "kind": KIND, **msgspec.to_builtins(sync)}

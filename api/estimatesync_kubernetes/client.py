@@ -160,15 +160,15 @@ class KubernetesClient:
         self, request: _Request, limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         client: Any = self._client  # its types are the generator's
-        prepared = await client.param_serialize(
+        # The body is left to call_api, since it is builtins already, and looking for models in it takes longer.
+        *head, _, parameters = await client.param_serialize(
             request.method,
             request.path,
             query_params=list(request.query.items()),
             header_params={"Accept": f"{_JSON}, */*", "Content-Type": request.media},
-            body=request.body,
             auth_settings=_CREDENTIALS,
         )
-        answer = await client.call_api(*prepared, _request_timeout=limits)
+        answer = await client.call_api(*head, request.body, parameters, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         async with response:
             if response.status >= HTTPStatus.MULTIPLE_CHOICES:

@@ -8,6 +8,7 @@ https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttok
 import os
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 from estimatesync_contract.settings import SettingsError
 from kubernetes.aio.client import ApiClient, Configuration
@@ -34,6 +35,8 @@ async def create_api_client(
     """
     configuration = Configuration()
     configuration.connection_pool_maxsize = connections
+    # Without a proxy, nothing of the environment matters: aiohttp would look for a .netrc at each call, in a thread.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     try:
         if kubeconfig is None and (server := build_server_url(os.environ)):
             namespace = _load_service_account(configuration, server, service_account)

@@ -14,12 +14,13 @@ from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 
 from estimatesync_operator.callback.delivery import Delivery
-from estimatesync_operator.core.events import build_events
+from estimatesync_operator.core.events import build_created_event, build_events
 from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservation, JobState
 from estimatesync_operator.core.lifecycle import compute_stop_time, get_date_range
 from estimatesync_operator.core.outcomes import find_success
 from estimatesync_operator.core.plan import (
     AT_ONCE,
+    FIRST_LOOK,
     Action,
     Plan,
     ReconcilerSettings,
@@ -50,8 +51,11 @@ from estimatesync_operator.slots import Slots
 class _Memory(msgspec.Struct, kw_only=True):
     """What is known of a running sync from an earlier pass; losing it does no harm."""
 
+    uid: str
     next_reading: datetime
     """When its log is read again."""
+    created_at: datetime | None = None
+    """When its job was created here, which is put on record with the next news of it."""
     pod_name: str | None = None
     committed: str = ""
     """The termination message that says that everything is stored."""
@@ -159,9 +163,16 @@ class Reconciler:
             log = await self._jobs.read_log_tail(sync) if is_due else ()
             is_kept = await self._is_kept(sync)
             return Seen(has_target=has_target, queue=queue, has_stray=has_stray, log=log, is_kept=is_kept)
-        if sync.status.is_job_pending and not sync.spec.cancel:
+        created_at = self._recall(sync).created_at
+        if sync.status.is_job_pending and not sync.spec.cancel and created_at is None:
             return Seen(has_target=has_target)
-        return await self._observe_job(sync, Seen(has_target=has_target))
+        return await self._observe_job(sync, Seen(has_target=has_target, created_at=created_at))
+
+    def _recall(self, sync: EstimateSync) -> _Memory:
+        memory = self._memory.get(sync.name)
+        if memory is None or memory.uid != sync.uid:
+            memory = self._memory[sync.name] = _Memory(uid=sync.uid, next_reading=self._clock.now())
+        return memory
 
     async def _is_kept(self, sync: EstimateSync) -> bool | None:
         """Look it up only when it matters: on one machine that is a query."""
@@ -171,8 +182,9 @@ class Reconciler:
 
     async def _observe_job(self, sync: EstimateSync, seen: Seen) -> Seen:
         """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""
-        memory = self._memory.setdefault(sync.name, _Memory(next_reading=self._clock.now()))
-        job = await self._jobs.observe(sync, has_result=bool(memory.committed))
+        memory = self._recall(sync)
+        knows_pod = memory.pod_name is not None
+        job = await self._jobs.observe(sync, has_result=bool(memory.committed), knows_pod=knows_pod)
         now, progress = self._clock.now(), None
         if job.termination_message or memory.committed:
             job = _recall_success(sync, job, memory)
@@ -182,7 +194,7 @@ class Reconciler:
         if memory.next_reading <= now or is_left:
             memory.next_reading = now + self._settings.progress_interval
             if (is_left or job.is_progressing) and not (sync.spec.cancel or sync.status.is_being_ended):
-                log = await self._jobs.read_log_tail(sync)
+                log = await self._jobs.read_log_tail(sync, pod_name=job.pod_name)
                 progress = parse_progress(log)
         return msgspec.structs.replace(
             seen,
@@ -209,6 +221,9 @@ class Reconciler:
                 await self._jobs.create(sync, get_date_range(sync))
             except (JobRefusedError, JobNameTakenError) as error:
                 return await self._plan_again(sync, seen, error)
+            memory, now = self._recall(sync), self._clock.now()
+            memory.created_at, memory.next_reading = now, now + FIRST_LOOK
+            await self._events.emit(sync, build_created_event(sync))
         elif plan.action is Action.STOP_JOB:
             await self._jobs.stop(sync)
         elif plan.action is Action.STOP_RUN:

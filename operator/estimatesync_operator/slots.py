@@ -86,12 +86,13 @@ class Slots:
         """A slot that was recorded while we were reading may be missing from what we read."""
         before = set(self._leadership.starting)
         unfinished = await self._store.fetch_unfinished()
-        waiting = {sync.uid for sync in unfinished if is_waiting(sync)}
+        started = before | self._leadership.starting
+        waiting = {sync.uid for sync in unfinished if sync.uid in started and is_waiting(sync)}
         # Nothing comes of a slot whose sync is gone, suspended or cancelled: it has another version than when it got
         # the slot, so whatever was to record the start is refused.
         for uid in before - waiting:
             self._leadership.settle(uid)
-        starting = (before | self._leadership.starting) & waiting
+        starting = started & waiting
         now = self._clock.now()
         return tuple(
             _as_running(sync) if sync.uid in starting else sync

@@ -18,11 +18,10 @@ from contenders import LIMIT, OURS, PEER, Contender, build_limit, build_ours, bu
 from figures import Setting, Table
 from machine import read_machine
 from picture import build_picture
-from report import build_report
+from report import DOCUMENT, Part, build_report, write_part
 from rounds import Arena, Load, open_arena, run_rounds
 from scenarios import SCENARIOS, Scenario
 
-_DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "performance.md"
 _LIMIT_SETTINGS: Final = ((100, 4), (100, 8), (100, 16), (100, 32), (800, 4), (800, 8))
 """Page sizes and connections to choose from: the pages of a sync begin with the one size and may grow to the other."""
 
@@ -107,14 +106,14 @@ def main() -> None:
                 for setting in bench.try_settings(scenario)
             ],
         )
-        machine = read_machine(postgres.read_version())
+        machine = read_machine(f"PostgreSQL {postgres.read_version()}")
     document: Path = options.out
     document.parent.mkdir(exist_ok=True)
     picture = document.with_suffix(".svg")
     picture.write_text(build_picture(table))
     command = _format_command(sys.argv[1:])
     report = build_report(table, machine=machine, command=command, at=datetime.now(UTC), picture=picture.name)
-    document.write_text(report)
+    write_part(Part.SYNC, report, document)
     _report(f"written: {document}")
 
 
@@ -126,7 +125,7 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--contenders", nargs="+", choices=(OURS, LIMIT, PEER), default=[OURS, LIMIT, PEER])
     parser.add_argument("--rounds", type=int, help="at most, where a scenario has more of its own")
     parser.add_argument("--settings", action="store_true", help="try page sizes and concurrencies, too")
-    parser.add_argument("--out", type=Path, default=_DOCUMENT, help="the document; its picture goes next to it")
+    parser.add_argument("--out", type=Path, default=DOCUMENT, help="the document; its picture goes next to it")
     return parser.parse_args()
 
 

@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from typing import Any
 import aiohttp
 from api_servers import API_KEY, NAMESPACE, Servers, serving
 from bad_requests import START, SYNCS, iterate_bad_requests
+from bench_operator_scale import read_version
 from estimatesync_api.adapters.kubernetes_store import KubernetesStore
 from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
+from machine import read_machine
+from report import Part, build_part, write_part
 
 RATE = 50
 CLIENTS = 8
@@ -33,11 +37,12 @@ KEY = {"X-API-KEY": API_KEY}
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure, print one JSON object, and write the part of the page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=3000, help="of each kind, at 50 a second")
     parser.add_argument("--accepted", type=int, default=10_000, help="syncs, while servers are killed")
     parser.add_argument("--bad", type=int, default=100_000, help="bad requests")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     sizes = parser.parse_args()
     figures: dict[str, Any] = {"load before": os.getloadavg()}
     with (
@@ -52,8 +57,46 @@ def main() -> None:
         figures |= asyncio.run(measure_bad_requests(servers, sizes.bad))
         figures |= asyncio.run(measure_kills(cluster, servers, sizes.accepted))
         figures |= asyncio.run(measure_list(servers))
+        machine = read_machine(read_version(cluster))
     figures["load after"] = os.getloadavg()
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    if sizes.write:
+        rows = iterate_rows(figures)
+        write_part(Part.API, build_part("The API", Part.API, rows, machine=machine, at=datetime.now(UTC)))
+
+
+def iterate_rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The table of the page."""
+    for what, name in (("POST to 202", "POST to 202, ms"), ("bare create by the same client", "bare create, ms")):
+        yield f"{what}, at {RATE} a second: median, 95 %, 99 %", format_places(figures[name]), ""
+    kills = figures["meanwhile"].get("kills", 0)
+    yield (
+        f"POSTs accepted by two servers, of which one was killed {kills} times",
+        f"{figures['accepted while killed']:,}",
+        "",
+    )
+    yield (
+        "of them not stored; stored twice",
+        f"{figures['accepted and not stored']}; {figures['accepted twice']}",
+        "0; 0",
+    )
+    yield "more that were stored, whose response was cut off", f"{figures['stored, answer cut off']}", ""
+    answers = ", ".join(f"{number:,} × {status}" for status, number in figures["bad requests"].items())
+    yield f"{sum(figures['bad requests'].values()):,} bad requests", answers, "no 5xx"
+    first, *_, last = figures["worker meanwhile, MB"]
+    yield "memory of the worker before and after them", f"{first:.0f} MB, {last:.0f} MB", ""
+    for query, places in figures["list, ms"].items():
+        yield f"the list of all these syncs, `{query}`: median, 95 %, 99 %", format_places(places), ""
+    yield (
+        "memory of a worker at rest; with these syncs to list",
+        (f"{max(figures['worker at rest, MB']):.0f} MB; {max(figures['worker, MB']):.0f} MB"),
+        "",
+    )
+
+
+def format_places(places: dict[str, float]) -> str:
+    """Write milliseconds."""
+    return ", ".join(f"{places[name]:.0f} ms" for name in ("median", "p95", "p99"))
 
 
 async def measure_latency(servers: Servers, count: int) -> dict[str, Any]:

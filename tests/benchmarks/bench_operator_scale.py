@@ -26,6 +26,8 @@ from estimatesync_cluster.audit import read_api_calls
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.control_plane import create_admin_client
 from estimatesync_cluster.product_processes import Product, ProductSettings
+from machine import read_machine
+from report import Part, build_part, write_part
 
 THREADS = 8
 REST_SECONDS = 30.0
@@ -41,14 +43,46 @@ SETTINGS = ProductSettings(
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure, print one JSON object, and write the part of the page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, default=1000, help="syncs created together")
     parser.add_argument("--at-rest", type=int, default=10_000, help="finished syncs")
-    sizes = parser.parse_args()
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    options = parser.parse_args()
     with running_cluster() as cluster:
-        figures = {**measure_burst(cluster, sizes.at_once), **measure_rest(cluster, sizes.at_rest)}
+        figures = {**measure_burst(cluster, options.at_once), **measure_rest(cluster, options.at_rest)}
+        machine = read_machine(read_version(cluster))
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    if options.write:
+        rows = iterate_rows(figures)
+        write_part(
+            Part.OPERATOR, build_part("The operator", Part.OPERATOR, rows, machine=machine, at=datetime.now(UTC))
+        )
+
+
+def iterate_rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The table of the page."""
+    count, rest = f"{figures['at_once']:,}", f"{figures['at_rest']:,}"
+    times = ", ".join(f"{number} × {call}" for call, number in figures["calls"].items())
+    yield (
+        f"{count} syncs created at once, without a limit on active syncs: all jobs after",
+        (f"{figures['all_jobs_seconds']} s"),
+        "",
+    )
+    yield f"a bare loop that creates {count} Jobs", f"{figures['bare_loop_seconds']} s", ""
+    yield "the one ÷ the other", f"**{figures['ratio']}**", "≤ 3"
+    yield "calls to the API server until then, for each sync", f"{figures['calls_a_sync']}", ""
+    yield "all of them", times, ""
+    yield "the operator's processor time for each sync until then", f"{figures['milliseconds_a_sync']} ms", ""
+    yield "its peak memory", f"{figures['peak_memory_mb']} MB", ""
+    yield (
+        f"{rest} finished syncs: from the start of the operator to its first reconcile",
+        (f"{figures['restart_to_first_reconcile_seconds']} s"),
+        "≤ 5 s",
+    )
+    yield "its processor time until then", f"{figures['restart_cpu_seconds']} s", ""
+    yield "its peak memory with them", f"{figures['rest_memory_mb']} MB", "≤ 150 MB"
+    yield "share of one core when idle", f"{figures['idle_cpu_percent']} %", ""
 
 
 def measure_burst(cluster: Cluster, count: int) -> dict[str, Any]:
@@ -56,13 +90,15 @@ def measure_burst(cluster: Cluster, count: int) -> dict[str, Any]:
     with installed(cluster) as (product, client):
         product.start_operator()
         names = [f"burst-{number:05}" for number in range(count)]
+        spent = read_cpu_seconds(product)
         began = time.monotonic()
         create_syncs(client, product.namespace, names)
         created = time.monotonic() - began
         jobs = f"/apis/batch/v1/namespaces/{product.namespace}/jobs"
         wait_until(lambda: count_objects(client, jobs) >= count)
         seconds = time.monotonic() - began
-        memory, calls = read_memory(product), count_calls(cluster, product.namespace)
+        spent, memory = read_cpu_seconds(product) - spent, read_memory(product)
+        calls = count_calls(cluster, product.namespace)
     with installed(cluster) as (product, client):
         path = f"/apis/batch/v1/namespaces/{product.namespace}/jobs"
         began = time.monotonic()
@@ -75,6 +111,7 @@ def measure_burst(cluster: Cluster, count: int) -> dict[str, Any]:
         "all_jobs_seconds": round(seconds, 1),
         "bare_loop_seconds": round(bare, 1),
         "ratio": round(seconds / bare, 2),
+        "milliseconds_a_sync": round(1000 * spent / count, 1),
         "peak_memory_mb": memory,
         "calls": calls,
         "calls_a_sync": round(sum(calls.values()) / count, 2),
@@ -93,7 +130,7 @@ def measure_rest(cluster: Cluster, count: int) -> dict[str, Any]:
         product.start_operator()
         path = f"{syncs_path(product.namespace)}/new"
         wait_until(lambda: client.get(path).json().get("status", {}).get("phase") == "Running")
-        first = time.monotonic() - began
+        first, spent = time.monotonic() - began, read_cpu_seconds(product)
         time.sleep(REST_SECONDS)
         before = read_cpu_seconds(product)
         time.sleep(REST_SECONDS)
@@ -101,6 +138,7 @@ def measure_rest(cluster: Cluster, count: int) -> dict[str, Any]:
         return {
             "at_rest": count,
             "restart_to_first_reconcile_seconds": round(first, 1),
+            "restart_cpu_seconds": round(spent, 1),
             "rest_memory_mb": read_memory(product),
             "idle_cpu_percent": round(100 * share, 1),
         }
@@ -121,6 +159,11 @@ def installed(cluster: Cluster) -> Iterator[tuple[Product, httpx.Client]]:
         finally:
             product.stop()
             cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def read_version(cluster: Cluster) -> str:
+    """Name the API server and its version."""
+    return f"Kubernetes {json.loads(cluster.kubectl('get', '--raw=/version').stdout)['gitVersion']}"
 
 
 def create_syncs(client: httpx.Client, namespace: str, names: list[str]) -> None:

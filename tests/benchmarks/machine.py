@@ -5,13 +5,13 @@ import platform
 from pathlib import Path
 
 
-def read_machine(postgres_version: str) -> str:
-    """Read processor, memory, versions and how busy it has been, as one sentence."""
+def read_machine(server: str) -> str:
+    """Read processor, memory, versions (`server` names one) and how busy it has been, as one sentence."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     *_, load = os.getloadavg()
     return (
         f"{os.cpu_count()} × {_read_processor()}, {memory:.0f} GB, {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}, PostgreSQL {postgres_version}, "
+        f"Python {platform.python_version()}, {server}, "
         f"load average {load:.1f} in the last 15 minutes"
     )
 

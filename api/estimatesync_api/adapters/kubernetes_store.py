@@ -14,8 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-from estimatesync_contract.estimate_sync import EstimateSync, Metadata, parse_estimate_sync, to_object
+from estimatesync_contract.estimate_sync import EstimateSync, Metadata, decode_estimate_sync, to_object
 from estimatesync_contract.names import (
     ANNOTATION_CANCELLED_BY,
     ANNOTATION_REDELIVER,
@@ -175,7 +174,7 @@ class KubernetesStore:
 
     def _parse_and_index(self, body: bytes) -> EstimateSync:
         """Read an answer; the list shows it from now on, and not only when the watch does."""
-        sync = parse_estimate_sync(msgspec.json.decode(body))
+        sync = decode_estimate_sync(body)
         self._index.put(sync)
         return sync
 

@@ -1,5 +1,6 @@
 """Events on the EstimateSync, for `kubectl describe`."""
 
+import asyncio
 import logging
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.ports import BackendUnavailableError, Clock, SyncEvent
 
 _COMPONENT: Final = "estimatesync-operator"
+_AT_ONCE: Final = 4
+"""They tell what has happened; in a burst, what has yet to happen goes first."""
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +27,15 @@ class KubernetesEvents:
         self._namespace = namespace
         self._reporting_instance = reporting_instance
         self._clock = clock
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:
         logger.info("%s: %s: %s", sync.name, event.reason, event.message, extra={"sync_id": sync.name})
         try:
             with translate_failures("recording an event"):
-                await self._client.create(build_path("v1", self._namespace, "events"), self._build_event(sync, event))
+                body, path = self._build_event(sync, event), build_path("v1", self._namespace, "events")
+                async with self._turns:
+                    await self._client.create(path, body)
         except BackendUnavailableError as error:
             logger.warning("%s: an event was lost: %s", sync.name, error, extra={"sync_id": sync.name})
 

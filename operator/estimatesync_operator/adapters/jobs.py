@@ -161,14 +161,16 @@ class KubernetesJobs:
         self._clock = clock
         self._strays: set[str] = set()
 
-    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False, knows_pod: bool = False) -> JobObservation:
         with translate_failures(f"reading the job of {sync.name}"):
             job = self._snapshots.pop(build_job_name(sync.uid)) or await self._fetch_job(sync)
             if job is None:
                 return ABSENT_JOB
             is_told = has_result and is_complete(job)
-            pods = await self._fetch_pods(sync) if needs_pods(job) and not is_told else ()
-            source = find_event_source(job, list_own(job, pods), now=self._clock.now())
+            now = self._clock.now()
+            asks_pods = needs_pods(job, now=now, knows_pod=knows_pod) and not is_told
+            pods = await self._fetch_pods(sync) if asks_pods else ()
+            source = find_event_source(job, list_own(job, pods), now=now)
             events = await self._fetch_events(source) if source else ()
         observation = observe_job(job, pods, events, owner_uid=sync.uid, now=self._clock.now())
         if observation.companions or observation.is_misjudged:
@@ -239,12 +241,13 @@ class KubernetesJobs:
                 if is_left_by(job, name):
                     await self._delete(job["metadata"]["name"], "Background")
 
-    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+    async def read_log_tail(self, sync: EstimateSync, *, pod_name: str | None = None) -> tuple[str, ...]:
         """A log that cannot be read only means that no progress is shown."""
         try:
             with translate_failures("reading the log"):
-                pods = await self._fetch_pods(sync)
-                return await self._fetch_log(pods[-1]["metadata"]["name"]) if pods else ()
+                if pod_name is None and (pods := await self._fetch_pods(sync)):
+                    pod_name = pods[-1]["metadata"]["name"]
+                return await self._fetch_log(pod_name) if pod_name else ()
         except BackendUnavailableError:
             return ()
 

@@ -9,6 +9,7 @@ import msgspec
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
     MalformedSyncError,
+    decode_estimate_sync,
     parse_estimate_sync,
     to_object,
 )
@@ -57,12 +58,11 @@ class KubernetesSyncStore:
             try:
                 async for page in self._client.list_pages(self._path()):
                     for raw in page.items:
-                        decoded = msgspec.json.decode(raw)
                         try:
-                            self._cache.upsert(parse_estimate_sync(decoded))
+                            self._cache.upsert(decode_estimate_sync(raw))
                         except MalformedSyncError:
                             # It is left to its own pass, and must not hold up all the others.
-                            unreadable.append(decoded["metadata"]["name"])
+                            unreadable.append(msgspec.json.decode(raw)["metadata"]["name"])
             except StatusError as error:
                 if error.code not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
                     raise
@@ -92,7 +92,7 @@ class KubernetesSyncStore:
             # It may have been written all the same: nothing is decided before the sync has been read again.
             self._cache.mark_stale(sync.name)
             raise
-        written = parse_estimate_sync(msgspec.json.decode(raw))
+        written = decode_estimate_sync(raw)
         self._cache.upsert_written(written)
         self._health.expect(parse_version(written.metadata.resource_version), now=self._clock.now())
         return written

@@ -5,8 +5,10 @@ from itertools import chain
 from typing import Final
 
 from estimatesync_contract.causes import Reason
+from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 
+from estimatesync_operator.core.lifecycle import format_created
 from estimatesync_operator.core.ports import EventType, SyncEvent
 
 _GOOD_PHASES: Final = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.SUCCEEDED})
@@ -20,19 +22,27 @@ _ORDINARY_REASONS: Final = frozenset({Reason.QUEUED, Reason.SUSPENDED, Reason.ST
 
 
 def build_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> tuple[SyncEvent, ...]:
-    """Every transition between two statuses, oldest first; nothing when only progress or a queue position moved."""
+    """Every transition between two statuses, oldest first; nothing when only progress or a queue position moved.
+
+    Nor when a sync has got a slot: its job follows at once, and that is the event.
+    """
     known = {each.target: each for each in before.deliveries}
     callbacks = (_build_callback_events(known.get(each.target), each) for each in after.deliveries)
     return (*_build_phase_events(before, after), *chain.from_iterable(callbacks))
 
 
+def build_created_event(sync: EstimateSync) -> SyncEvent:
+    """The only one that no change of the status tells: the job has just been created."""
+    return SyncEvent(type=EventType.NORMAL, reason="JobCreated", message=format_created(sync))
+
+
 def _build_phase_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> Iterator[SyncEvent]:
-    if after.phase != before.phase:
+    if after.phase != before.phase and after.phase is not Phase.RUNNING:
         kind = EventType.NORMAL if after.phase in _GOOD_PHASES else EventType.WARNING
         yield SyncEvent(type=kind, reason=after.reason or "", message=after.message or "")
     elif after.reason != before.reason and after.reason == Reason.RUNNING:
-        reason = "JobCreated" if before.is_job_pending else "Running"
-        yield SyncEvent(type=EventType.NORMAL, reason=reason, message=after.message or "")
+        if not before.is_job_pending:
+            yield SyncEvent(type=EventType.NORMAL, reason="Running", message=after.message or "")
     elif after.reason != before.reason and after.reason not in _ORDINARY_REASONS:
         yield SyncEvent(type=EventType.WARNING, reason=after.reason or "", message=after.message or "")
 

@@ -140,6 +140,8 @@ class JobObservation(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that counted as failures; those that the cluster ended do not."""
     pod_name: str | None = None
     """The newest pod; None when there is none, or when it was not looked up."""
+    pods: int = 0
+    """How many there are, ended ones included; 0 when they were not looked up."""
 
     @property
     def blocker(self) -> Reason | None:
@@ -192,7 +194,7 @@ def observe_job(
     own = list_own(job, pods)
     observation = add_end(_observe_conditions(job, own), own, sync_uid=owner_uid)
     if own:
-        observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"])
+        observation = msgspec.structs.replace(observation, pod_name=own[-1]["metadata"]["name"], pods=len(own))
     if has_finished(job):
         return observation
     if _is_suspended(job):
@@ -222,12 +224,18 @@ def list_own(job: Raw, pods: Sequence[Raw]) -> list[Raw]:
     return sorted((pod for pod in pods if _is_owned(pod, job["metadata"]["uid"])), key=age_key)
 
 
-def needs_pods(job: Raw) -> bool:
-    """Return whether the pods know more than the job: not before there is one, nor while one is ready and working."""
+def needs_pods(job: Raw, *, now: datetime, knows_pod: bool) -> bool:
+    """Return whether the pods know more than the job: not before there is one, nor while a known one is at work.
+
+    Nor in the moments that the first one takes to begin: what keeps it from that is there afterwards, too.
+    """
     status = job.get("status", {})
     if has_finished(job) or _find_ending_time(job):
         return True
-    return not status.get("ready") and any(status.get(count) for count in _POD_COUNTS)
+    counts = [count for count in _POD_COUNTS if status.get(count)]
+    if not counts or (status.get("ready") and knows_pod):
+        return False
+    return counts != ["active"] or not _is_just_created(job, now)
 
 
 def find_event_source(job: Raw, pods: Sequence[Raw], *, now: datetime) -> str | None:
@@ -263,7 +271,14 @@ def _may_lack_pods(job: Raw, pods: Sequence[Raw], now: datetime) -> bool:
     is_counting = any(status.get("uncountedTerminatedPods", {}).values()) or any(map(has_succeeded, pods))
     needs_none = _is_suspended(job) or is_ending(job) or is_counting
     is_young = _is_young(job, now, _FIRST_POD_TIME)
-    return not is_young and not needs_none and not status.get("ready") and all(map(is_over, pods))
+    has_one = status.get("ready") or (status.get("active") and not pods)
+    return not is_young and not needs_none and not has_one and all(map(is_over, pods))
+
+
+def _is_just_created(job: Raw, now: datetime) -> bool:
+    """By a clock that is behind the API server's, it never is."""
+    created = parse_time(job["metadata"].get("creationTimestamp"))
+    return created is not None and created <= now < created + _FIRST_CONTAINER_TIME
 
 
 def _is_young(thing: Raw, now: datetime, patience: timedelta) -> bool:

@@ -357,10 +357,13 @@ def _keep_time(condition: Condition, before: Condition | None) -> Condition:
 
 
 def count_runs(sync: EstimateSync, job: JobObservation, known_pod: str | None) -> int:
-    """Count the pods that were begun, as far as they were seen: one at a time, so a different one is one more."""
+    """Count the pods that were begun, as far as they were seen: one at a time, so a different one is one more.
+
+    One that begins and is gone within the first moments of its job is not seen.
+    """
     before = sync.status.pod_name or known_pod
     is_another = before is not None and job.pod_name not in {None, before}
-    return max(sync.status.runs or 0, 1) + is_another
+    return max(max(sync.status.runs or 0, 1) + is_another, job.pods)
 
 
 def format_created(sync: EstimateSync) -> str:

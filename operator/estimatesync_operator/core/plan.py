@@ -44,8 +44,10 @@ _FAR_TICK: Final = timedelta(minutes=5)
 _STALLED_TICK: Final = timedelta(seconds=15)
 _BEGINNING: Final = JobObservation(state=JobState.PENDING)
 """A job of which nothing is known yet."""
-_PENDING_TICK: Final = timedelta(seconds=5)
-"""A job whose pod begins to work says so; this is for one whose pod cannot, and does not say so."""
+FIRST_LOOK: Final = timedelta(seconds=5)
+"""A job whose pod begins to work says so; this is for one whose pod cannot, and does not say so.
+
+Until then no log is read, and no pod looked at."""
 _STOPPING_TICK: Final = timedelta(seconds=1)
 _RETAINED_TICK: Final = timedelta(hours=1)
 """A sync that stays until a newer one has succeeded may stay a little longer."""
@@ -83,6 +85,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the sync may start, if it waits."""
     job: JobObservation | None = None
     """None while it was not looked up: a job that was never seen is created first."""
+    created_at: datetime | None = None
+    """When this process created the job; None if another one did, or none has."""
     has_stray: bool = False
     """The sync has ended, and its job is at work."""
     refusal: str | None = None
@@ -168,10 +172,11 @@ def _plan_running(sync: EstimateSync, seen: Seen, now: datetime, settings: Recon
     if seen.refusal is not None:
         return _plan_refused(sync, seen, seen.refusal, now, settings)
     if seen.job is None:
-        status = lifecycle.compute_created_status(sync, now=now)
-        tick = max(settings.progress_interval, _PENDING_TICK)
-        return Plan(action=Action.CREATE_JOB, status=status, requeue_after=tick)
-    if seen.job.state is JobState.ABSENT and sync.status.is_job_pending and not sync.spec.cancel:
+        # A refusal is over; else the first news of the job says as well that it exists.
+        status = lifecycle.compute_created_status(sync, now=now) if sync.status.reason != Reason.STARTING else None
+        return Plan(action=Action.CREATE_JOB, status=status, requeue_after=FIRST_LOOK)
+    is_unmade = sync.status.is_job_pending and seen.created_at is None
+    if seen.job.state is JobState.ABSENT and is_unmade and not sync.spec.cancel:
         return Plan(requeue_after=AT_ONCE)
     return _plan_job(sync, seen, seen.job, now, settings)
 
@@ -258,11 +263,26 @@ def _plan_going_on(
         gives_way = gives_slot_back(sync, now=now, patience=settings.stuck_limit)
         return Plan(status=status, requeue_after=_compute_blocked_tick(sync, now, settings), moves_queue=gives_way)
     tick = min(seen.next_reading, settings.progress_interval)
+    if job.ending_since is not None and find_success(job, sync):
+        # Its end follows in a moment, with all that there is to say.
+        return Plan(requeue_after=tick)
+    if seen.created_at is not None and _has_no_news(sync, status, seen, now):
+        return Plan(requeue_after=min(tick, seen.created_at + FIRST_LOOK - now))
     if job == _BEGINNING:
-        tick = max(tick, _PENDING_TICK)
+        tick = max(tick, FIRST_LOOK)
     if seen.companions_since is not None and not _has_had_time(seen, now):
         tick = min(tick, seen.companions_since + lifecycle.COMPANION_TIME - now)
     return Plan(status=status, requeue_after=tick)
+
+
+def _has_no_news(sync: EstimateSync, status: EstimateSyncStatus, seen: Seen, now: datetime) -> bool:
+    """Return whether a job does in its first moments what every job does: that alone is not worth a write.
+
+    Not by a clock that has been set back: it would take an hour for a moment.
+    """
+    is_new = seen.created_at is not None and seen.created_at <= now < seen.created_at + FIRST_LOOK
+    is_ordinary = status.reason == Reason.RUNNING and seen.progress is None and (status.runs or 1) == 1
+    return is_new and is_ordinary and sync.status.reason == Reason.STARTING
 
 
 def _plan_refused(sync: EstimateSync, seen: Seen, why: str, now: datetime, settings: ReconcilerSettings) -> Plan:

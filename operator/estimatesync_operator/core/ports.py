@@ -131,9 +131,10 @@ class SyncStore(Protocol):
 class JobRunner(Protocol):
     """Runs the one job of a sync. Raises BackendUnavailableError from any call that cannot be answered now."""
 
-    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False, knows_pod: bool = False) -> JobObservation:
         """Observe the job named in the sync's status.
 
+        `knows_pod` says that its pod has been seen: one that is at work need not be looked up again.
         `has_result` says that a run has reported that everything is stored: of a job that has succeeded, no more is
         asked.
         """
@@ -170,8 +171,8 @@ class JobRunner(Protocol):
     async def remove_leftovers(self, name: str) -> None:
         """Remove the jobs that a sync of this name has left; called when there is no such sync (any more)."""
 
-    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
-        """Read the newest lines of the newest run; empty when they cannot be read. Never raises."""
+    async def read_log_tail(self, sync: EstimateSync, *, pod_name: str | None = None) -> tuple[str, ...]:
+        """Read the newest lines of this pod, or of the newest run; empty when they cannot be read. Never raises."""
         ...
 
 

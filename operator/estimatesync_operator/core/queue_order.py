@@ -4,7 +4,7 @@ What a waiting sync shows must change seldom, for each change is a write, and a 
 at every step: only the first few are shown exactly where they are and which syncs they wait for.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from heapq import nsmallest
 from typing import Final
@@ -31,7 +31,7 @@ _MAY_START: Final = QueueDecision(may_start=True, reason=Reason.STARTING, messag
 
 
 def decide_start(
-    sync: EstimateSync, unfinished: Iterable[EstimateSync], *, max_active: int, holds_slot: bool = False
+    sync: EstimateSync, unfinished: Collection[EstimateSync], *, max_active: int, holds_slot: bool = False
 ) -> QueueDecision:
     """Decide whether `sync` may start, given every unfinished sync (itself included or not).
 
@@ -39,7 +39,8 @@ def decide_start(
     """
     if sync.spec.suspend:
         return QueueDecision(may_start=False, reason=Reason.SUSPENDED, message=_SUSPENDED)
-    if holds_slot:
+    if holds_slot or len(unfinished) < max_active:
+        # There is room for all: nobody has to be counted.
         return _MAY_START
     others, key = [other for other in unfinished if other.uid != sync.uid], _age_key(sync)
     ahead = sum(1 for other in others if is_waiting(other) and _age_key(other) < key)
@@ -51,8 +52,10 @@ def gives_slot_back(sync: EstimateSync, *, now: datetime, patience: timedelta) -
 
     Once it is let go it runs beside them, for nobody asks us then.
     """
+    if sync.status.reason not in HOLDS:
+        return False
     since = sync.status.stalled_since
-    return sync.status.reason in HOLDS and since is not None and now >= since + patience
+    return since is not None and now >= since + patience
 
 
 def list_outdated(unfinished: Iterable[EstimateSync], *, max_active: int) -> tuple[str, ...]:

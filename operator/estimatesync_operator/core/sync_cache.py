@@ -42,6 +42,7 @@ class SyncCache:
         """`default_ttl` is how long a finished sync stays that does not set it itself."""
         self._default_ttl = default_ttl
         self._live: dict[str, EstimateSync] = {}
+        self._unfinished: dict[str, EstimateSync] = {}
         self._settled: dict[str, _Settled] = {}
         self._stale: set[str] = set()
         self._gone: dict[str, None] = {}
@@ -75,7 +76,7 @@ class SyncCache:
         version = self._get_version(name)
         if version is None or (resource_version and version > parse_version(resource_version)):
             return
-        self._bury(self._live.pop(name, None) or self._settled.pop(name, None))
+        self._bury(self._pop(name))
         self._stale.discard(name)
         if self._newest_success is not None and self._newest_success.name == name:
             self._newest_success = self._find_newest_success()
@@ -112,9 +113,7 @@ class SyncCache:
 
     def list_unfinished(self) -> tuple[EstimateSync, ...]:
         """Every sync that waits or runs."""
-        return tuple(
-            sync for sync in self._live.values() if not sync.is_finished and not sync.metadata.deletion_timestamp
-        )
+        return tuple(self._unfinished.values())
 
     def list_names(self) -> tuple[str, ...]:
         return (*self._live, *self._settled)
@@ -145,8 +144,7 @@ class SyncCache:
         return sum(settled.given_up for settled in self._settled.values())
 
     def _store(self, sync: EstimateSync, version: int) -> None:
-        self._live.pop(sync.name, None)
-        self._settled.pop(sync.name, None)
+        self._pop(sync.name)
         success, newest = get_success(sync), self._newest_success
         if is_settled(sync):
             expiry = compute_expiry(sync, default_ttl=self._default_ttl)
@@ -155,6 +153,8 @@ class SyncCache:
             )
         else:
             self._live[sync.name] = sync
+            if not sync.is_finished and not sync.metadata.deletion_timestamp:
+                self._unfinished[sync.name] = sync
         if success is not None and (newest is None or success.rank >= newest.rank):
             self._newest_success = success
         elif newest is not None and newest.name == sync.name:
@@ -164,6 +164,10 @@ class SyncCache:
     def _find_newest_success(self) -> Success | None:
         every = (*(each.success for each in self._settled.values()), *map(get_success, self._live.values()))
         return max((each for each in every if each is not None), key=lambda each: each.rank, default=None)
+
+    def _pop(self, name: str) -> EstimateSync | _Settled | None:
+        self._unfinished.pop(name, None)
+        return self._live.pop(name, None) or self._settled.pop(name, None)
 
     def _get_version(self, name: str) -> int | None:
         if live := self._live.get(name):

@@ -246,6 +246,8 @@ def test_a_sync_that_is_drained_again_and_again_ends_by_the_bound_and_changes_no
     with run_scenario(with_api=False, MAX_EVICTIONS="1") as scenario:
         with scenario.pages_held():
             scenario.apply("hunted", maxRetries=0)
+            # From then on its pod is known, and another one counts.
+            scenario.wait_reason("hunted", "Running")
 
             evict(scenario, but=evict(scenario))
 

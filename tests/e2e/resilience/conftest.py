@@ -69,7 +69,7 @@ class Promise:
 
     @property
     def events(self) -> tuple[str, ...]:
-        return ("Starting", "JobCreated", self.phase, "CallbackDelivered")
+        return ("JobCreated", self.phase, "CallbackDelivered")
 
     @property
     def conditions(self) -> dict[str, str]:

@@ -27,13 +27,15 @@ class _Connection:
     async def close(self) -> None: ...
 
     async def param_serialize(
-        self, method: str, path: str, *, query_params: Iterable[tuple[str, str]], body: object, **_: object
-    ) -> tuple[Request]:
-        return (parse_request(method, path, query_params, body),)
+        self, method: str, path: str, *, query_params: Iterable[tuple[str, str]], **_: object
+    ) -> tuple[str, str, Iterable[tuple[str, str]], None, None]:
+        return method, path, query_params, None, None
 
-    async def call_api(self, request: Request, **_: object) -> "_Answer":
+    async def call_api(
+        self, method: str, path: str, query: Iterable[tuple[str, str]], body: object, _: None, **__: object
+    ) -> "_Answer":
         try:
-            return _Answer(HTTPStatus.OK, await self._call(request))
+            return _Answer(HTTPStatus.OK, await self._call(parse_request(method, path, query, body)))
         except Problem as problem:
             wait = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
             return _Answer(problem.code, problem.encode(), wait)

@@ -7,7 +7,7 @@ import pytest
 from contenders import LIMIT, OURS, PEER
 from figures import Setting, Table, compute_rows, find_missed_goals
 from picture import build_picture
-from report import build_report
+from report import Part, build_part, build_report, replace_part
 from rounds import Load
 from scenarios import LoadKind, Scenario
 
@@ -108,3 +108,17 @@ def test_the_picture_is_well_formed_and_shows_every_bar() -> None:
 
     texts = [element.text for element in root.iter() if element.text]
     assert {"0.60 (1.50 × limit)", "0.40"} <= set(texts)
+
+
+def test_each_benchmark_replaces_its_own_part_of_the_page_and_no_other() -> None:
+    operator = build_part("The operator", Part.OPERATOR, [("calls", "8", "≤ 8")], machine="m", at=AT)
+
+    page = replace_part("# Performance\n\nold\n", Part.OPERATOR, operator)
+    page = replace_part(page, Part.API, "## The API\n\nfirst\n")
+    page = replace_part(page, Part.API, "## The API\n\nsecond\n")
+    page = replace_part(page, Part.SYNC, "# Performance\n\nnew\n")
+
+    assert page.startswith("# Performance\n\nnew\n\n<!-- make bench-api -->\n## The API\n\nsecond\n\n<!-- ")
+    assert page.endswith("| calls | 8 | ≤ 8 |\n")
+    assert "old" not in page
+    assert page.count("# The API") == page.count("# The operator") == 1

@@ -122,7 +122,7 @@ class World:
     async def delete(self, sync: EstimateSync) -> None:
         self.syncs.pop(sync.name, None)
 
-    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:  # noqa: ARG002 - as is
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False, knows_pod: bool = False) -> JobObservation:  # noqa: ARG002 - as is
         if self.touch_during_observe:
             self.touch(sync.name)
         return self.observations.get(sync.name, ABSENT_JOB)
@@ -153,7 +153,7 @@ class World:
     async def remove_leftovers(self, name: str) -> None:
         self.leftovers_removed.append(name)
 
-    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+    async def read_log_tail(self, sync: EstimateSync, *, pod_name: str | None = None) -> tuple[str, ...]:  # noqa: ARG002 - as is
         return self.log_tail if sync.name in self.observations else ()
 
     async def emit(self, sync: EstimateSync, event: SyncEvent) -> None:

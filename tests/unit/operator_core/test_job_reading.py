@@ -260,6 +260,7 @@ def test_why_nothing_starts_stands_in_the_events(pods: list[Raw], events: list[R
         pytest.param(_job(active=1), [_pod(CREATING, minute=19, second=55)], "uid-pod-55", id="not for five seconds"),
         pytest.param(_job(active=1), [_pod(CREATING, minute=19, second=56)], None, id="no container yet"),
         pytest.param(_job(active=1, ready=1), [], None, id="one is at work, and was not asked for"),
+        pytest.param(_job(active=1), [], None, id="one begins, and was not asked for"),
         pytest.param(_job(_condition("Complete")), [], None, id="finished"),
         pytest.param(_job(_condition("SuccessCriteriaMet")), [_pod(_ended(0))], None, id="about to finish"),
         pytest.param(
@@ -282,6 +283,10 @@ def test_only_the_object_that_gets_nothing_is_asked_for_its_events(
     [
         pytest.param(_job(), False, id="none yet"),
         pytest.param(_job(active=1, ready=0), True, id="one that may be stuck"),
+        pytest.param(_job(active=1, created="2025-10-16T14:19:55Z"), True, id="one that has had five seconds"),
+        pytest.param(_job(active=1, created="2025-10-16T14:19:56Z"), False, id="the first one, just created"),
+        pytest.param(_job(active=1, created="2025-10-16T14:20:01Z"), True, id="one of the future"),
+        pytest.param(_job(active=1, failed=1, created="2025-10-16T14:19:59Z"), True, id="the second one"),
         pytest.param(_job(active=1, ready=1), False, id="one at work"),
         pytest.param(_job(failed=1, active=0), True, id="one that failed"),
         pytest.param(_job(succeeded=1), True, id="one that succeeded"),
@@ -293,7 +298,18 @@ def test_only_the_object_that_gets_nothing_is_asked_for_its_events(
     ],
 )
 def test_pods_are_asked_for_only_when_they_know_more_than_the_job(job: Raw, *, expected: bool) -> None:
-    assert needs_pods(job) is expected
+    assert needs_pods(job, now=NOW, knows_pod=True) is expected
+
+
+@pytest.mark.parametrize(
+    ("created", "expected"),
+    [
+        pytest.param("2025-10-16T14:19:56Z", False, id="the first one, just created"),
+        pytest.param("2025-10-16T14:19:55Z", True, id="later"),
+    ],
+)
+def test_a_pod_at_work_is_looked_up_once_so_that_another_one_is_noticed(*, created: str, expected: bool) -> None:
+    assert needs_pods(_job(active=1, ready=1, created=created), now=NOW, knows_pod=False) is expected
 
 
 def test_a_ready_pod_that_was_not_asked_for_is_at_work() -> None:

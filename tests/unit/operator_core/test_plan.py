@@ -75,7 +75,8 @@ RECOVERED = {**_stalled(LONG_AGO, "Running", status=ConditionStatus.FALSE)}
 @pytest.mark.parametrize(
     ("status", "job", "expected"),
     [
-        pytest.param({"reason": "Starting"}, None, (Action.CREATE_JOB, "Running", AT_FIRST), id="the first time"),
+        pytest.param({"reason": "Starting"}, None, (Action.CREATE_JOB, None, AT_FIRST), id="the first time"),
+        pytest.param(_stalled(LONG_AGO, "JobRefused"), None, (Action.CREATE_JOB, "Running", AT_FIRST), id="once more"),
         pytest.param({"reason": "Starting"}, ABSENT_JOB, (None, None, AT_ONCE), id="its name was free again"),
         pytest.param(_stalled(LONG_AGO, "JobRefused"), ABSENT_JOB, (None, None, AT_ONCE), id="refused: tried again"),
         pytest.param({"reason": "Starting", **CANCEL}, ABSENT_JOB, (None, "Cancelled", AT_ONCE), id="cancelled early"),
@@ -137,6 +138,46 @@ def test_a_running_sync_goes_on_as_its_record_and_its_job_say(
 
     assert _outline(plan) == expected
     assert plan.moves_queue is (plan.status is not None and plan.status.phase is not Phase.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "seen", "expected"),
+    [
+        pytest.param(4, {}, (None, None, SOON), id="no pod yet"),
+        pytest.param(4, {"job": _job(JobState.ACTIVE)}, (None, None, SOON), id="its pod has begun"),
+        pytest.param(4, {"job": NO_IMAGE}, (None, "ImagePullFailed", SELDOM), id="its pod cannot begin"),
+        pytest.param(
+            4, {"progress": build_progress(page=1, total_pages=2, fetched=9)}, (None, "Running", AT_FIRST), id="a page"
+        ),
+        pytest.param(4, {"job": ABSENT_JOB}, (None, "JobDeleted", AT_ONCE), id="a person deleted it"),
+        pytest.param(5, {}, (None, "Running", AT_FIRST), id="no pod for five seconds"),
+        pytest.param(-60, {}, (None, "Running", AT_FIRST), id="the clock was set back"),
+    ],
+)
+def test_a_job_that_was_just_created_is_put_on_record_with_its_first_news(
+    make_sync: MakeSync,
+    settings: ReconcilerSettings,
+    running: dict[str, Any],
+    seconds: int,
+    seen: dict[str, Any],
+    expected: tuple[Action | None, str | None, timedelta],
+) -> None:
+    sync, created_at = make_sync(**{**running, "reason": "Starting"}), NOW - timedelta(seconds=seconds)
+    found = {"job": JobObservation(state=JobState.PENDING), "next_reading": INTERVAL, **seen}
+
+    plan = build_plan(sync, Seen(created_at=created_at, **found), now=NOW, settings=settings)
+
+    assert _outline(plan) == expected
+
+
+def test_a_run_that_has_succeeded_is_worth_no_write_before_its_end(
+    make_sync: MakeSync, settings: ReconcilerSettings, running: dict[str, Any], finished_job: Any
+) -> None:
+    job = msgspec.structs.replace(finished_job("a"), state=JobState.PENDING, finished_at=None, ending_since=NOW)
+
+    plan = build_plan(make_sync(**running), Seen(job=job, next_reading=INTERVAL), now=NOW, settings=settings)
+
+    assert _outline(plan) == (None, None, INTERVAL)
 
 
 @pytest.mark.parametrize(

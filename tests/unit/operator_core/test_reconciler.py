@@ -58,12 +58,12 @@ def test_a_new_sync_gets_its_range_a_slot_and_one_job(
     result = reconcile_until_idle(make_reconciler(), "a")
 
     status = world.syncs["a"].status
-    assert (status.phase, status.reason) == (Phase.RUNNING, Reason.RUNNING)
+    assert (status.phase, status.reason) == (Phase.RUNNING, Reason.STARTING)
     assert (str(status.date_range.start), str(status.date_range.end)) == ("2025-09-01", "2025-10-16")
     assert status.job_name == "estimatesync-uid-a"
     assert world.created == ["a"]
     assert result.requeue_after == timedelta(seconds=5)
-    assert [reason for _, reason in world.events] == ["Starting", "JobCreated"]
+    assert [reason for _, reason in world.events] == ["JobCreated"]
 
 
 def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
@@ -76,7 +76,42 @@ def test_the_job_is_not_created_again_however_often_a_pass_is_repeated(
         reconcile_until_idle(reconciler, "a")
 
     assert world.created == ["a"]
-    assert len(world.events) == 2
+    assert len(world.events) == 1
+
+
+def test_a_job_is_on_record_with_its_first_news_and_not_created_again_if_it_is_deleted_before(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
+    for name in ("a", "b"):
+        world.add(name)
+    reconciler = make_reconciler(max_active_syncs=2)
+    for name in ("a", "b"):
+        reconcile_until_idle(reconciler, name)
+        reconcile_until_idle(reconciler, name)
+        assert world.syncs[name].status.is_job_pending
+
+    world.time += timedelta(seconds=5)
+    del world.observations["b"]
+    for name in ("a", "b"):
+        reconcile_until_idle(reconciler, name)
+
+    assert world.created == ["a", "b"]
+    assert world.syncs["a"].status.reason == Reason.RUNNING
+    assert world.syncs["b"].status.reason == Reason.JOB_DELETED
+
+
+def test_a_sync_of_the_same_name_gets_a_job_of_its_own(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, running: dict[str, Any]
+) -> None:
+    world.add("a")
+    reconciler = make_reconciler()
+    reconcile_until_idle(reconciler, "a")
+
+    again = world.add("a", **{**running, "reason": "Starting"})
+    world.syncs["a"] = msgspec.structs.replace(again, metadata=msgspec.structs.replace(again.metadata, uid="uid-2"))
+    reconcile_until_idle(reconciler, "a")
+
+    assert world.created == ["a", "a"]
 
 
 def test_a_finished_job_ends_the_sync_and_its_callback_is_delivered_once(
@@ -370,6 +405,7 @@ def test_progress_is_read_from_the_log(
     reconcile_until_idle(reconciler, "a")
     world.observations["a"] = JobObservation(state=JobState.ACTIVE)
     world.log_tail = ("🔍 [SYNC] Page 9/17: 100 estimates", "✅ [SYNC] Page 9 complete. Total so far: 900")
+    world.time += timedelta(seconds=5)
 
     reconcile_until_idle(reconciler, "a")
 

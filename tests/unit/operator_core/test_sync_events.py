@@ -21,18 +21,6 @@ def _callback(state: CallbackState, attempts: int = 0, **fields: Any) -> Estimat
     [
         pytest.param(_status(), _status(Phase.QUEUED, "Queued"), ("Normal", "Queued", "m"), id="new"),
         pytest.param(
-            _status(Phase.QUEUED, "Queued"),
-            _status(Phase.RUNNING, "Starting"),
-            ("Normal", "Starting", "m"),
-            id="started",
-        ),
-        pytest.param(
-            _status(Phase.RUNNING, "Starting"),
-            _status(Phase.RUNNING, "Running"),
-            ("Normal", "JobCreated", "m"),
-            id="job created",
-        ),
-        pytest.param(
             _status(Phase.RUNNING, "ImagePullFailed"),
             _status(Phase.RUNNING, "Running"),
             ("Normal", "Running", "m"),
@@ -127,6 +115,9 @@ def test_a_transition_makes_one_event(
         pytest.param(_status(Phase.QUEUED, "Suspended"), _status(Phase.QUEUED, "Queued"), id="and let go"),
         pytest.param(_status(Phase.RUNNING, "Running"), _status(Phase.RUNNING, "Stopping"), id="being stopped"),
         pytest.param(_status(Phase.RUNNING, "JobRefused"), _status(Phase.RUNNING, "Starting"), id="started again"),
+        pytest.param(_status(Phase.QUEUED, "Queued"), _status(Phase.RUNNING, "Starting"), id="its job follows"),
+        pytest.param(_status(Phase.RUNNING, "Starting"), _status(Phase.RUNNING, "Running"), id="its job was created"),
+        pytest.param(_status(Phase.RUNNING, "JobRefused"), _status(Phase.RUNNING, "Running"), id="and so it was now"),
         pytest.param(
             EstimateSyncStatus(phase=Phase.SUCCEEDED), _callback(CallbackState.PENDING), id="callback on record"
         ),

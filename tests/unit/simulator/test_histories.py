@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from estimatesync_simulator.coverage import Coverage
-from estimatesync_simulator.history import CELLS, History, SyncPlan
+from estimatesync_simulator.history import CELLS, History, Run, SyncPlan
 from estimatesync_simulator.main import OPERATOR
 from estimatesync_simulator.world import run_history
 
@@ -29,7 +29,9 @@ PLAIN_LIFE = [
     "operator-1 records the start of sync-0",
     "operator-1 creates the job of sync-0",
     "job controller creates pod estimatesync-est-1-0, which succeeds",
+    "operator-1 reads the job of estimatesync-est-1",
     "operator-1 lists the pods of estimatesync-est-1",
+    "operator-1 reads the log of estimatesync-est-1-0",
     "node ends pod estimatesync-est-1-0 with exit code 0",
     "job controller says that estimatesync-est-1 is SuccessCriteriaMet: CompletionsReached",
     "operator-1 lists the pods of estimatesync-est-1",
@@ -78,6 +80,25 @@ def test_a_sync_that_has_succeeded_is_deleted_when_a_newer_one_has() -> None:
     assert "operator-1 deletes the sync of sync-0" in steps
     assert "operator-1 records the stay of sync-1" in steps
     assert "operator-1 deletes the sync of sync-1" not in steps
+
+
+def test_a_sync_without_progress_costs_eight_calls_and_its_part_of_a_write_of_the_lease() -> None:
+    log = run_history(History(syncs=(SyncPlan(runs=(Run(seconds=3.0),)),))).log
+
+    steps = [line.split(maxsplit=1)[1] for line in log]
+    start, end = steps.index("operator-1 takes a slot"), steps.index("operator-1 records the attempt of sync-0")
+    assert [step for step in steps[start : end + 2] if step.startswith("operator-1")] == [
+        "operator-1 takes a slot",
+        "operator-1 records the start of sync-0",
+        "operator-1 creates the job of sync-0",
+        "operator-1 emits an event of sync-0",
+        "operator-1 lists the pods of estimatesync-est-1",
+        "operator-1 records the end of sync-0",
+        "operator-1 emits an event of sync-0",
+        "operator-1 sends the callback of sync-0",
+        "operator-1 records the attempt of sync-0",
+        "operator-1 emits an event of sync-0",
+    ]
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])

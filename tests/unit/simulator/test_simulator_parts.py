@@ -89,5 +89,5 @@ def test_a_history_is_told_as_a_log_after_what_was_decided() -> None:
         "  sync-0: max_retries 2\n"
         "  when it creates the job for the 1. time: the operator dies after, 0 s\n"
     )
-    assert "00:00:00.115 operator-1 creates the job of sync-0 and dies\n" in told
-    assert "00:00:03.115 operator-2 starts\n" in told
+    assert "00:00:00.105 operator-1 creates the job of sync-0 and dies\n" in told
+    assert "00:00:03.105 operator-2 starts\n" in told

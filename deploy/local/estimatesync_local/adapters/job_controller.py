@@ -253,7 +253,7 @@ class ProcessJobs:
         self._clock = clock
         self._format_trace = format_trace
 
-    async def observe(self, sync: EstimateSync, *, has_result: bool = False) -> JobObservation:  # noqa: ARG002 - a look costs nothing here
+    async def observe(self, sync: EstimateSync, *, has_result: bool = False, knows_pod: bool = False) -> JobObservation:  # noqa: ARG002 - a look costs nothing here
         job = await self._controller.read(build_job_name(sync.uid))
         if job is None:
             return ABSENT_JOB
@@ -287,7 +287,7 @@ class ProcessJobs:
     async def remove_leftovers(self, name: str) -> None:
         """Nothing to do: the reconcile loop has the jobs of every sync that is gone deleted, by uid."""
 
-    async def read_log_tail(self, sync: EstimateSync) -> tuple[str, ...]:
+    async def read_log_tail(self, sync: EstimateSync, *, pod_name: str | None = None) -> tuple[str, ...]:  # noqa: ARG002 - the newest run is the one
         job = self._directory / build_job_name(sync.uid)
         try:
             return await asyncio.to_thread(job_files.read_newest_log, job, last_bytes=_TAIL_BYTES)

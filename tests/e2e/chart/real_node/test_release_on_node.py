@@ -92,8 +92,10 @@ def test_what_keeps_a_pod_from_starting_ends_the_sync_with_its_cause(
 
 def test_an_evicted_pod_costs_no_retry_and_no_estimate(release: Any, sample: Any, count_estimates: Any) -> None:
     release.deploy("install")
-    slow_down(sample, 1.5)
+    slow_down(sample, 10.0)
     apply(release, "moved", maxRetries=0)
+    # From then on its pod is known, and another one counts.
+    release.wait_until("its first news", lambda: read_sync(release, "moved").get("reason") == "Running")
     pod = release.wait_until("a sync pod", lambda: find_sync_pod(release, "moved"))
 
     eviction = {
@@ -103,6 +105,7 @@ def test_an_evicted_pod_costs_no_retry_and_no_estimate(release: Any, sample: Any
     }
     path = f"/api/v1/namespaces/{release.namespace}/pods/{pod}/eviction"
     release.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+    slow_down(sample, 0.0)
 
     release.wait_until("its end", lambda: read_sync(release, "moved").get("phase") in FINISHED)
     assert read_sync(release, "moved")["phase"] == "Succeeded"
@@ -124,6 +127,31 @@ def test_an_operator_deleted_in_the_middle_loses_nothing_and_sends_one_callback(
     release.wait_until("the callback", lambda: receiver.deliveries)
     release.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s")
     assert len(receiver.deliveries) == 1
+
+
+def read_leader(release: Any) -> str:
+    """Name the pod of the operator that leads; empty while none does."""
+    holder = release.kubectl("get", "lease", "estimatesync-operator", "--output=jsonpath={.spec.holderIdentity}")
+    return str(holder).partition("/")[2].rpartition("_")[0]
+
+
+def test_a_leader_deleted_in_the_middle_leaves_the_sync_to_another_one_which_sends_one_callback(
+    release: Any, sample: Any, receiver: Any
+) -> None:
+    release.values["operator"]["replicas"] = 2
+    release.deploy("install")
+    leader = read_leader(release)
+    slow_down(sample, 1.5)
+    name = release.post().json()["sync_id"]
+    release.wait_until("a sync pod", lambda: find_sync_pod(release, name))
+
+    release.kubectl("delete", "pod", leader, "--force", "--grace-period=0")
+
+    release.wait_until("another leader", lambda: read_leader(release) not in {"", leader})
+    release.wait_status(name, "succeeded")
+    release.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s")
+    assert len(receiver.deliveries) == 1
+    assert len(json.loads(release.kubectl("get", "jobs", "--output=json"))["items"]) == 1
 
 
 def test_a_rollout_of_the_api_is_not_noticed_by_its_callers(release: Any) -> None:
