@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, KIND, LABEL_SYNC, PLURAL, build_job_name
-from estimatesync_operator.core.lease import LEASE_NAME, LeaseTiming
+from estimatesync_operator.core.lease import LEASE_NAME, Identity, LeaseTiming
 from estimatesync_operator.core.retention import is_settled
 
 from estimatesync_simulator.api_server import JOBS, LEASES, PODS, ApiServer, Change, Problem, Raw, Request
@@ -116,6 +116,8 @@ class World:
         }
         self.server = ApiServer(compute_now, self._see)
         self._cluster = Cluster(self.server, now=compute_now, spawn=self.spawn, log=self.log, find_runs=self._find_runs)
+        self._pod = "pod-1"
+        """The pod of who leads, or has led last."""
         self.promises = Promises(
             history.max_active,
             has_succeeded=self._cluster.succeeded.__contains__,
@@ -244,6 +246,7 @@ class World:
     def _note_holder(self, change: Change) -> None:
         """One who lives, and no longer leads, may have done what the next one does again."""
         before, after = _read_holder(change.before), _read_holder(change.after)
+        self._pod = Identity.parse(after).pod or self._pod
         if before != after:
             self.promises.note_takeover(is_from_the_dead=not self._is_alive(before))
 
@@ -332,7 +335,7 @@ class World:
     def _start_operator(self, *, is_second: bool = False) -> OperatorProcess:
         """One that begins alone is the next process of the same pod; beside another one it is another pod."""
         number = next(self._operator_numbers)
-        pod = f"pod-{number}" if self._operators or is_second else "pod-1"
+        pod = f"pod-{number}" if self._operators or is_second else self._pod
         process = OperatorProcess(
             self, f"operator-{number}", pod, max_active=self._history.max_active, is_second=is_second
         )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from estimatesync_simulator.coverage import Coverage
-from estimatesync_simulator.history import CELLS, History, Run, SyncPlan
+from estimatesync_simulator.history import CELLS, Decision, Effect, Fate, History, Point, Run, SyncPlan
 from estimatesync_simulator.main import OPERATOR
 from estimatesync_simulator.world import run_history
 
@@ -99,6 +99,14 @@ def test_a_sync_without_progress_costs_eight_calls_and_its_part_of_a_write_of_th
         "operator-1 records the attempt of sync-0",
         "operator-1 emits an event of sync-0",
     ]
+
+
+def test_an_operator_that_has_replaced_another_and_dies_is_followed_by_the_next_process_of_its_pod() -> None:
+    rollout = Decision(effect=Effect.ROLLOUT, at=40.0, seconds=120.0)
+    death = Decision(effect=Effect.KILL_BEFORE, point=Point.TAKE_SLOT, nth=2)
+    slow = SyncPlan(timeout=150, runs=(Run(fate=Fate.TOO_SLOW),))
+
+    assert not run_history(History(syncs=(slow, SyncPlan()), decisions=(rollout, death))).violations
 
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
