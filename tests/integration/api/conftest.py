@@ -13,7 +13,7 @@ import pytest
 from estimatesync_processes.forked_process import StartedProcess, start_program
 
 API_KEY = "made-up-key-for-http-tests"
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 POLL_SECONDS = 0.02
 FILES = ("--pythonpath", str(Path(__file__).parent))
 

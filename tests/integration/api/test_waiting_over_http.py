@@ -13,7 +13,7 @@ import pytest
 URL = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
 WAITERS = 100
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 
 Answer = tuple[int, http.client.HTTPMessage, dict[str, Any]]
 
