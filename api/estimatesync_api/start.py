@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NoReturn
 from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
@@ -146,11 +146,19 @@ class SyncStarter:
         return sync
 
     async def _create(self, request: SyncRequest, name: str) -> EstimateSync:
+        if request.absences:
+            await self._refuse_unless_stored(name, request.absences)
         sync = await self._store.create(build_sync(request, name=name, origin=self._tracer.find_current()))
         self._metrics.record_started()
         days = request.date_range
         _logger.info("sync=%s stored, for %s to %s", sync.name, days.start, days.end)
         return sync
+
+    async def _refuse_unless_stored(self, name: str, absences: tuple[str, ...]) -> NoReturn:
+        """Let a repeated request find its sync, though what it names has been removed since."""
+        if await self._store.fetch(name) is None:
+            raise ApiError(Problem.INVALID_REQUEST, *absences)
+        raise SyncExistsError(name)
 
     async def _join(self, work: Work) -> EstimateSync | None:
         sync = await self.find_active(work)

@@ -69,7 +69,11 @@ OptionalSyncArgument = Annotated[
 ]
 FailedOption = Annotated[
     bool,
-    typer.Option("--failed", help="All that were given up, within --since and --until.", show_default=False),
+    typer.Option(
+        "--failed",
+        help="All that were given up, of syncs that were requested within --since and --until.",
+        show_default=False,
+    ),
 ]
 OutputOption = Annotated[
     Output, typer.Option("--output", "-o", help="Text for people, or one JSON document.", case_sensitive=False)

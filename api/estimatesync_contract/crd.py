@@ -35,7 +35,8 @@ _COLUMNS: Final = (
     ("Fetched", "integer", ".status.progress.fetched", 0),
     ("New", "integer", ".status.results.newEstimates", 0),
     ("Updated", "integer", ".status.results.updatedEstimates", 0),
-    ("Callback", "string", ".status.callback.state", 0),
+    # Of several targets, the one that is worst off.
+    ("Callback", "string", '.status.conditions[?(@.type=="CallbackDelivered")].reason', 0),
     ("Duration", "string", ".status.duration", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("From", "string", ".status.dateRange.start", 1),

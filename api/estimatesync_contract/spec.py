@@ -159,7 +159,7 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
             Meta(
                 max_length=METADATA_MAX_LENGTH,
                 description="What the callback says besides: a JSON object of texts, numbers, true, false and null, as"
-                " text, so that it comes back as it was sent.",
+                " text; it comes back with the same values.",
             ),
         ]
         | None

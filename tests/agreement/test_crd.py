@@ -8,7 +8,7 @@ import msgspec
 import yaml
 from estimatesync_contract.crd import build_crd, format_crd
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
-from estimatesync_contract.status import EstimateSyncStatus
+from estimatesync_contract.status import ConditionType, EstimateSyncStatus
 
 CRD_FILE = Path(__file__).parents[2] / "charts" / "estimatesync" / "files" / "crd.yaml"
 VERSION = build_crd()["spec"]["versions"][0]
@@ -89,6 +89,13 @@ def test_people_see_the_promised_columns() -> None:
 
     narrow = ["Phase", "Reason", "Progress", "Fetched", "New", "Updated", "Callback", "Duration", "Age"]
     assert columns == [(name, 0) for name in narrow] + [(name, 1) for name in ("From", "To", "Job", "Message")]
+
+
+def test_the_column_of_the_callback_is_about_all_targets() -> None:
+    """`status.callback` is the first of several, which may be delivered while another one is given up."""
+    (path,) = (each["jsonPath"] for each in VERSION["additionalPrinterColumns"] if each["name"] == "Callback")
+
+    assert path == f'.status.conditions[?(@.type=="{ConditionType.CALLBACK_DELIVERED}")].reason'
 
 
 def test_phase_and_reason_can_be_selected() -> None:

@@ -67,6 +67,8 @@ _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
 """zlib's way of saying: with gzip's head and checksum."""
 _NOT_GZIP: Final = "The body is not whole gzip, though Content-Encoding says so."
 _PRINTABLE: Final = re.compile(r"[ -~]+")
+_LARGEST_INTEGER: Final = 2**53 - 1
+"""Up to here all readers of JSON agree on a whole number (RFC 8259 section 6)."""
 
 
 class Features(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +103,8 @@ class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the callback says besides."""
     caller: str = ""
     """Who asks: the name of an API key, or of a schedule."""
+    absences: tuple[str, ...] = ()
+    """Faults of a request with a key that are the deployment's: what it names is not there, or no longer."""
 
     @property
     def work(self) -> Work:
@@ -157,7 +161,8 @@ def parse_sync_request(
         today: The current day in the configured time zone. An absent end is today; an absent start is 45 days
             before the end.
         caller: Who asks.
-        features: What is switched on.
+        features: What is switched on. What is not is a fault; with a key it is left to `absences`, because the sync
+            may be stored already.
 
     Raises:
         ApiError: Not JSON, or not valid; every fault is named.
@@ -172,13 +177,14 @@ def parse_sync_request(
     start = _parse_day(fields, _START_NAMES, faults)
     end = _parse_day(fields, _END_NAMES, faults)
     mode = _parse_mode(fields, faults)
-    targets = _parse_targets(fields, features.targets, faults)
-    metadata = _parse_metadata(fields, faults, is_taken=features.has_metadata)
+    targets = _parse_targets(fields, faults)
+    metadata = _parse_metadata(fields, faults)
     days = _parse_days(fields, start, faults)
     key = _parse_idempotency_key(idempotency_key, faults)
     date_range = _parse_range(start, end, days, today, faults)
-    if faults:
-        raise ApiError(Problem.INVALID_REQUEST, *faults)
+    absences = _find_absences(targets, metadata, features)
+    if faults or (absences and key is None):
+        raise ApiError(Problem.INVALID_REQUEST, *faults, *absences)
     return SyncRequest(
         date_range=date_range,
         asked_start=start,
@@ -191,6 +197,7 @@ def parse_sync_request(
         targets=targets,
         metadata=metadata,
         caller=caller,
+        absences=absences,
     )
 
 
@@ -267,30 +274,38 @@ def _parse_mode(fields: dict[str, Any], faults: list[str]) -> Mode:
     return mode or Mode.WHOLE
 
 
-def _parse_targets(fields: dict[str, Any], known: tuple[str, ...], faults: list[str]) -> tuple[str, ...]:
+def _parse_targets(fields: dict[str, Any], faults: list[str]) -> tuple[str, ...]:
     """The default webhook alone is what a request without targets means as well."""
     targets = parse_target_names(fields, faults)
-    exist = (DEFAULT_TARGET, *known)
-    if unknown := [name for name in targets if name not in exist]:
-        faults.append(f"{_CALLBACK}: {_show(unknown[0])} is not one of the targets here: {', '.join(exist)}")
     if len(targets) > MAX_CALLBACK_TARGETS:
         faults.append(f"{_CALLBACK}: send at most {MAX_CALLBACK_TARGETS} names")
     return () if targets == (DEFAULT_TARGET,) else targets
 
 
-def _parse_metadata(fields: dict[str, Any], faults: list[str], *, is_taken: bool) -> MetadataFields | None:
+def _parse_metadata(fields: dict[str, Any], faults: list[str]) -> MetadataFields | None:
     """Nothing of them is repeated: they are the caller's own, and errors are logged."""
     value = fields.get(_METADATA)
     if _is_blank(value) or value == {}:
         return None
-    if not is_taken:
-        faults.append(f"{_METADATA}: not taken here; set {SYNC_METADATA.name}, or leave the field out")
-        return None
     try:
-        return parse_metadata(msgspec.json.encode(value).decode())
+        metadata = parse_metadata(msgspec.json.encode(value).decode())
     except ValueError as fault:
         faults.append(str(fault))
         return None
+    if any(isinstance(each, int) and abs(each) > _LARGEST_INTEGER for each in metadata.values()):
+        faults.append(f"{_METADATA}: send whole numbers beyond ±{_LARGEST_INTEGER} as text; Make.com would round them")
+    return metadata
+
+
+def _find_absences(targets: tuple[str, ...], metadata: MetadataFields | None, features: Features) -> tuple[str, ...]:
+    """Name what the request relies on and the deployment does not have."""
+    absences = []
+    exist = (DEFAULT_TARGET, *features.targets)
+    if unknown := [name for name in targets if name not in exist]:
+        absences.append(f"{_CALLBACK}: {_show(unknown[0])} is not one of the targets here: {', '.join(exist)}")
+    if metadata and not features.has_metadata:
+        absences.append(f"{_METADATA}: not taken here; set {SYNC_METADATA.name}, or leave the field out")
+    return tuple(absences)
 
 
 def parse_target_names(fields: Mapping[str, Any], faults: list[str]) -> tuple[str, ...]:

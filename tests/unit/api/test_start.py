@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from estimatesync_api.app import create_app
 from estimatesync_api.core.problems import ApiError, Problem, SyncRefusedError, build_problem_headers
+from estimatesync_api.settings import parse_settings
 from estimatesync_api.start import read_body
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec, Mode
@@ -190,6 +192,25 @@ def test_the_same_idempotency_key_names_the_same_sync(client: TestClient, store:
     assert first.json == again.json
     assert first.headers["location"] == again.headers["location"]
     assert list(store.syncs) == [first.json["sync_id"], other.json["sync_id"]]
+
+
+def test_a_key_names_its_sync_even_where_the_target_is_gone_and_metadata_are_no_longer_taken(
+    client: TestClient, store: Any
+) -> None:
+    """Make.com repeats what timed out: a 400 would say that nothing runs."""
+    environment = {"API_KEYS": "make:made-up-key-of-make", "CALLBACK_TARGET_NAMES": "billing", "SYNC_METADATA": "true"}
+    before = TestClient(create_app(parse_settings(environment), store), headers={"x-api-key": "made-up-key-of-make"})
+    headers, body = {"Idempotency-Key": "run-17"}, '{"callback":"billing","metadata":{"order":4711}}'
+    first = before.simulate_post(URL, headers=headers, body=body)
+
+    again = client.simulate_post(URL, headers=headers, body=body)
+    other = client.simulate_post(URL, headers=headers, body=body.replace("4711", "4712"))
+    fresh = client.simulate_post(URL, headers={"Idempotency-Key": "run-18"}, body=body)
+
+    assert (again.status_code, again.json["sync_id"]) == (202, first.json["sync_id"])
+    assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+    assert (fresh.status_code, fresh.json["code"]) == (400, "invalid_request")
+    assert len(store.syncs) == 1
 
 
 def test_the_key_of_a_sync_that_only_stays_as_the_last_success_names_a_new_one(client: TestClient, store: Any) -> None:

@@ -467,8 +467,8 @@ def test_no_metadata_are_none(metadata: str) -> None:
     assert parse(f'{{"metadata":{metadata}}}'.encode()).metadata is None
 
 
-def test_metadata_are_stored_as_they_were_sent() -> None:
-    sent = '{"order":12345678901234567890123,"team":"Büro \\"A\\"","share":0.5,"urgent":true,"note":null}'
+def test_metadata_are_stored_with_the_values_that_were_sent() -> None:
+    sent = '{"order":9007199254740991,"team":"Büro \\"A\\"","share":0.5,"urgent":true,"note":null}'
     request = parse_with_features(f'{{"metadata":{sent}}}'.encode())
 
     assert build_sync(request, name="est-1").spec.metadata == sent
@@ -482,6 +482,10 @@ def test_metadata_are_stored_as_they_were_sent() -> None:
         pytest.param('"s3cret"', "metadata: send an object of texts, numbers", id="text"),
         pytest.param('["s3cret"]', "metadata: send an object of texts, numbers", id="no object"),
         pytest.param(f'{{"s3cret":"{"é" * 1020}"}}', "metadata: send at most 2048 bytes", id="too long"),
+        pytest.param(
+            '{"s3cret":9007199254740992}', "metadata: send whole numbers beyond ±9007199254740991", id="large"
+        ),
+        pytest.param(f'{{"s3cret":-1{"0" * 400}}}', "metadata: send whole numbers beyond ±", id="larger than a double"),
     ],
 )
 def test_metadata_that_no_callback_could_carry_are_refused_and_not_repeated(metadata: str, fault: str) -> None:
@@ -499,6 +503,26 @@ def test_metadata_up_to_the_limit_are_taken() -> None:
 def test_where_metadata_are_not_taken_the_error_says_what_to_set() -> None:
     with pytest.raises(ApiError, match=r"^metadata: not taken here; set SYNC_METADATA, or leave the field out$"):
         parse(b'{"metadata":{"order":4711}}')
+
+
+def test_what_the_deployment_does_not_have_is_left_open_if_a_key_may_name_a_stored_sync() -> None:
+    body = b'{"callback":["crm","gone"],"metadata":{"order":4711}}'
+    before = parse_with_features(body.replace(b"gone", b"billing"))
+
+    after = parse(body.replace(b"gone", b"billing"), key="run-17")
+
+    assert compute_request_digest(after) == compute_request_digest(before)
+    assert after.absences == (
+        'callback: "crm" is not one of the targets here: default',
+        "metadata: not taken here; set SYNC_METADATA, or leave the field out",
+    )
+
+
+def test_every_fault_is_named_at_once_with_a_key_too() -> None:
+    with pytest.raises(ApiError) as error:
+        parse(b'{"days":"x","callback":"crm"}', key="run-17")
+
+    assert [fault.partition(":")[0] for fault in error.value.faults] == ["days", "callback"]
 
 
 def test_other_metadata_are_another_request_and_another_work() -> None:
