@@ -16,6 +16,9 @@ _COMPONENT: Final = "estimatesync-operator"
 _AT_ONCE: Final = 4
 """They tell what has happened; in a burst, what has yet to happen goes first."""
 
+_PATIENCE_SECONDS: Final = 30.0
+"""For an event's turn and its call together. A pass waits for both, and has a callback to send after them."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -34,10 +37,15 @@ class KubernetesEvents:
         try:
             with translate_failures("recording an event"):
                 body, path = self._build_event(sync, event), build_path("v1", self._namespace, "events")
-                async with self._turns:
+                async with asyncio.timeout(_PATIENCE_SECONDS), self._turns:
                     await self._client.create(path, body)
         except BackendUnavailableError as error:
-            logger.warning("%s: an event was lost: %s", sync.name, error, extra={"sync_id": sync.name})
+            self._report_loss(sync, str(error))
+        except TimeoutError:
+            self._report_loss(sync, f"recording an event: it was not done in {_PATIENCE_SECONDS:.0f} s")
+
+    def _report_loss(self, sync: EstimateSync, fault: str) -> None:
+        logger.warning("%s: an event was lost: %s", sync.name, fault, extra={"sync_id": sync.name})
 
     def _build_event(self, sync: EstimateSync, event: SyncEvent) -> dict[str, Any]:
         now = self._clock.now()
