@@ -14,7 +14,7 @@ from estimatesync_contract.estimate_sync import (
     to_object,
 )
 from estimatesync_contract.names import API_VERSION, GROUP, PLURAL
-from estimatesync_contract.status import EstimateSyncStatus
+from estimatesync_contract.status import EstimateSyncStatus, Phase
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.errors import ConflictError, NotFoundError, StatusError
 
@@ -70,7 +70,9 @@ class KubernetesSyncStore:
         return tuple(unreadable)
 
     async def fetch(self, name: str) -> EstimateSync | None:
-        sync = self._cache.get(name) or await self._read(name)
+        sync = self._cache.get(name)
+        if sync is None or _is_held(sync):
+            sync = await self._read(name)
         return None if sync is None or sync.metadata.deletion_timestamp else sync
 
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
@@ -148,6 +150,11 @@ class KubernetesSyncStore:
 
     def _path(self, name: str | None = None, subresource: str | None = None) -> str:
         return build_path(API_VERSION, self._namespace, PLURAL, name, subresource)
+
+
+def _is_held(sync: EstimateSync) -> bool:
+    """Nothing is written about such a sync, so only a look tells that it is gone if the watch was cut meanwhile."""
+    return sync.spec.suspend and sync.status.phase is not Phase.RUNNING and not sync.is_finished
 
 
 def _explain_absence(error: StatusError) -> str:

@@ -60,6 +60,16 @@ FAILING = SyncPlan(runs=(Run(fate=Fate.FAILS_FOR_GOOD, reason=Reason.LOGIN_FAILE
             id="unseen, a malformed sync took the name of one that ran, and kept its slot",
         ),
         pytest.param(
+            History(
+                syncs=(SyncPlan(is_suspended=True),),
+                decisions=(
+                    Decision(effect=Effect.OUTAGE, at=4.7, seconds=40.0),
+                    Decision(effect=Effect.DELETE_SYNC, at=23.0, seconds=120.0),
+                ),
+            ),
+            id="unseen, a sync was deleted that was held",
+        ),
+        pytest.param(
             History(syncs=(FAILING,), decisions=(Decision(effect=Effect.REDELIVER, point=Point.DELETE_SYNC),)),
             id="a callback was requested again while the sync was deleted",
         ),
