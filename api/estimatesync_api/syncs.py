@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -28,9 +29,10 @@ from estimatesync_api.core.representation import (
     to_sync_body,
 )
 from estimatesync_api.core.sync_request import (
+    build_failed_redelivery,
+    build_redelivery,
     build_redelivery_token,
     list_failed_targets,
-    name_targets,
     parse_redelivery,
     parse_redelivery_filter,
     require_redeliverable,
@@ -40,7 +42,7 @@ from estimatesync_api.start import read_body
 from estimatesync_api.waiter import Pause
 
 REDELIVERY_PAUSE: Final = 0.1
-"""Seconds: ten callbacks in a second are a third of what Make.com takes."""
+"""Seconds: ten syncs in a second are a third of what Make.com takes."""
 
 
 class SyncListResource(Resource):
@@ -109,8 +111,8 @@ class RedeliverResource(Resource):
         found = require_found(await self._store.fetch(name), req)
         require_redeliverable(found)
         targets = parse_redelivery(body, found)
-        token = name_targets(build_redelivery_token(self._clock(), self._token()), targets)
-        sync = require_found(await self._store.request_redelivery(name, token, by=req.context.key_name or ""), req)
+        build = partial(build_redelivery, token=build_redelivery_token(self._clock(), self._token()), targets=targets)
+        sync = require_found(await self._store.request_redelivery(name, build, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
 
@@ -120,15 +122,17 @@ async def request_failed_again(
 ) -> list[str]:
     """Request the callbacks again that were given up, of these syncs, one after the other; name the syncs.
 
-    A moment lies between two of them, because a receiver that has been away for a night may get hundreds.
+    A moment lies between two of them, because a receiver that has been away for a night may get hundreds. Each sync is
+    looked at again before: another request, or the first try of this one, may have been there meanwhile.
     """
+    build = partial(build_failed_redelivery, token=token)
     requested: list[str] = []
     for sync in syncs:
-        if targets := list_failed_targets(sync):
+        if list_failed_targets(sync):
             if requested:
                 await pause(REDELIVERY_PAUSE)
-            await store.request_redelivery(sync.name, name_targets(token, targets), by=by)
-            requested.append(sync.name)
+            if await store.request_redelivery(sync.name, build, by=by):
+                requested.append(sync.name)
     return requested
 
 

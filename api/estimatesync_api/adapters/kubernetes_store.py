@@ -27,6 +27,7 @@ from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
 from estimatesync_kubernetes.errors import (
     AlreadyExistsError,
+    ConflictError,
     InvalidObjectError,
     KubernetesError,
     NotFoundError,
@@ -36,12 +37,15 @@ from estimatesync_kubernetes.errors import (
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
 from estimatesync_api.adapters.kubernetes_watch import SyncWatch
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
-from estimatesync_api.core.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_api.core.sync_index import SyncIndex
 
 TIMEOUT_SECONDS: Final = 2.5
 """For each call, so that an API server that hangs becomes a 503 and not a caller's timeout."""
+
+_TRIES: Final = 5
+"""Of changing a sync that changes meanwhile, as it does a few times in a callback's life."""
 
 StoreError = StoreUnavailableError | SyncExistsError | SyncRefusedError
 
@@ -131,12 +135,21 @@ class KubernetesStore:
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         """Set the one field of the spec that stops a sync."""
         annotations = {ANNOTATION_CANCELLED_BY: by}
-        return await self._patch(name, {"metadata": {"annotations": annotations}, "spec": {"cancel": True}})
+        with _store_errors():
+            return await self._patch(name, {"metadata": {"annotations": annotations}, "spec": {"cancel": True}})
 
-    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
-        """Set the annotation that the operator watches for."""
-        annotations = {ANNOTATION_REDELIVER: token, ANNOTATION_REDELIVERED_BY: by}
-        return await self._patch(name, {"metadata": {"annotations": annotations}})
+    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
+        """Set the annotation that the operator watches for, on the version that the request was built of."""
+        for _ in range(_TRIES):
+            found = await self.fetch(name)
+            request = build(found) if found else None
+            if found is None or request is None:
+                return None
+            annotations = {ANNOTATION_REDELIVER: request, ANNOTATION_REDELIVERED_BY: by}
+            metadata = {"resourceVersion": found.metadata.resource_version, "annotations": annotations}
+            with _store_errors(), suppress(ConflictError):
+                return await self._patch(name, {"metadata": metadata})
+        raise StoreUnavailableError("the sync changes too often")
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read the tail of each of the job's pods."""
@@ -164,13 +177,12 @@ class KubernetesStore:
             )
 
     async def _patch(self, name: str, patch: dict[str, Any]) -> EstimateSync | None:
-        with _store_errors():
-            try:
-                return self._parse_and_index(
-                    await self._connection.client.patch(self._build_path(name), patch, _WRITE_OPTIONS)
-                )
-            except NotFoundError:
-                return None
+        try:
+            return self._parse_and_index(
+                await self._connection.client.patch(self._build_path(name), patch, _WRITE_OPTIONS)
+            )
+        except NotFoundError:
+            return None
 
     def _parse_and_index(self, body: bytes) -> EstimateSync:
         """Read an answer; the list shows it from now on, and not only when the watch does."""

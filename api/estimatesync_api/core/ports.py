@@ -1,12 +1,15 @@
 """What the API needs of the store that keeps syncs; the cluster and the one-machine mode each provide one."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
+
+BuildRedelivery = Callable[[EstimateSync], str | None]
+"""Builds the request for a sync's callbacks to be sent again, of the sync as it is now; None: nothing is requested."""
 
 
 class LogCursor(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +92,10 @@ class SyncStore(Protocol):
         """
         ...
 
-    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
-        """Ask for a finished sync's callbacks to be sent again; a new `token` is a new request.
+    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
+        """Ask for a finished sync's callbacks to be sent again, and answer it; None when nothing was asked.
 
-        `/` and names of targets at its end ask for these alone.
+        A sync that changes meanwhile is looked at again, so that no other request is replaced unseen.
 
         Raises:
             StoreUnavailableError: The store cannot take it now.

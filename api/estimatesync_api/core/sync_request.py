@@ -13,7 +13,7 @@ is `ttlSecondsAfterFinished` after its end, by default a week, unless someone de
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_STARTED_BY, ANNOTATION_TRACEPARENT
+from estimatesync_contract.redelivery import find_chosen_targets, is_redelivery_requested, name_targets
 from estimatesync_contract.settings import SYNC_METADATA
 from estimatesync_contract.spec import (
     DEFAULT_TARGET,
@@ -474,10 +475,24 @@ def build_redelivery_token(moment: datetime, token: str) -> str:
     return f"{format_timestamp(moment)}-{token}"
 
 
-def name_targets(token: str, targets: Iterable[str]) -> str:
-    """Have a request be about these targets' callbacks alone; about all if there are none."""
-    named = ",".join(each for each in targets if each)
-    return f"{token}/{named}" if named else token
+def build_redelivery(sync: EstimateSync, token: str, targets: Sequence[str]) -> str:
+    """Build a request about these targets' callbacks, about all if there are none.
+
+    It takes the place of one that is not served yet, and asks for what that one asked for, too.
+    """
+    return name_targets(token, dict.fromkeys((*_list_waiting_targets(sync), *targets)) if targets else ())
+
+
+def build_failed_redelivery(sync: EstimateSync, token: str) -> str | None:
+    """Build a request about the callbacks that were given up; None if there are none that nobody has asked for."""
+    failed = list_failed_targets(sync)
+    return build_redelivery(sync, token, failed) if set(failed).difference(_list_waiting_targets(sync)) else None
+
+
+def _list_waiting_targets(sync: EstimateSync) -> tuple[str, ...]:
+    """Name the targets whose callback is requested again, and not begun again yet; blank for one without a name."""
+    chosen = find_chosen_targets(sync) if is_redelivery_requested(sync) else frozenset()
+    return tuple(each.target or "" for each in sync.status.deliveries if each.target in chosen)
 
 
 def parse_redelivery(body: bytes, sync: EstimateSync) -> tuple[str, ...]:

@@ -263,7 +263,7 @@ OPERATIONS: Final = (
         name="redeliver_failed_callbacks",
         summary="Send all callbacks again that were given up",
         text="Of a hundred syncs that have ended, the newest first, within since and until; next_cursor goes on. With "
-        "the same ids and bodies, ten in a second.",
+        "the same ids and bodies, those of ten syncs in a second; asking twice sends nothing twice.",
         request=RedeliveryFilterBody,
         request_examples=examples.REDELIVERY_FILTERS,
         answers={202: Answer(text="They will be sent.", body=RedeliveredBody, example=examples.REDELIVERED_ALL)},

@@ -7,6 +7,7 @@ name of a redelivery; cancelling twice is the same as cancelling once.
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -17,7 +18,12 @@ from falcon.asgi import Response
 from estimatesync_api.core.listing import FINAL_PHASES, PAGE_LIMIT_MAX, SyncQuery
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import ApiError, Problem, StoreUnavailableError
-from estimatesync_api.core.sync_request import SyncRequest, parse_sync_request, require_redeliverable
+from estimatesync_api.core.sync_request import (
+    SyncRequest,
+    build_redelivery,
+    parse_sync_request,
+    require_redeliverable,
+)
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.core.addresses import HOME, build_sync_address
@@ -121,7 +127,8 @@ class RedeliverPageResource(Resource):
         _, nonce = await read_sealed_form(req)
         name = require_sync_name(sync_id)
         require_redeliverable(require_found(await self._store.fetch(name), req))
-        require_found(await self._store.request_redelivery(name, f"page-{nonce}", by=req.context.key_name or ""), req)
+        build = partial(build_redelivery, token=f"page-{nonce}", targets=())
+        require_found(await self._store.request_redelivery(name, build, by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "redelivered")
 
 

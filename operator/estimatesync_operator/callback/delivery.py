@@ -1,7 +1,7 @@
 """Delivers the callbacks of a finished sync: one attempt at a time, recorded once.
 
 The reconciler calls it when an attempt is due. An attempt that could not be recorded is not made again: it is recorded
-as soon as writing works.
+as soon as writing works, unless another delivery of one of the sync's callbacks is requested meanwhile.
 """
 
 import asyncio

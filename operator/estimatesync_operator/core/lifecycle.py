@@ -12,6 +12,7 @@ import msgspec
 from estimatesync_contract.causes import BLOCKERS, HOLDS, Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, to_status_object
 from estimatesync_contract.names import build_callback_id, build_job_name
+from estimatesync_contract.redelivery import compute_redelivery_token
 from estimatesync_contract.spec import DateRange, Options, compute_default_range, resolve_options
 from estimatesync_contract.status import (
     KEPT_LINE_MAX_LENGTH,
@@ -33,7 +34,7 @@ from estimatesync_contract.status import (
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import Outcome, may_follow
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import compute_redelivery_token, is_named
+from estimatesync_operator.core.retention import is_named
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.causes import ENDS, HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.redelivery import is_redelivery_requested
 from estimatesync_contract.spec import DEFAULT_OPTIONS, NO_METADATA, Options
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
 
@@ -29,12 +30,7 @@ from estimatesync_operator.core.outcomes import (
     may_follow,
 )
 from estimatesync_operator.core.queue_order import QueueDecision, gives_slot_back
-from estimatesync_operator.core.retention import (
-    compute_expiry,
-    compute_redelivery,
-    get_success,
-    is_redelivery_requested,
-)
+from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, get_success
 
 AT_ONCE: Final = timedelta(0)
 _QUEUE_TICK: Final = timedelta(seconds=30)

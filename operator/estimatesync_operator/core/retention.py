@@ -7,17 +7,16 @@ value it has served, so it needs no right to remove the annotation.
 The newest sync that has succeeded stays until there is a newer one: it says since when there has been silence.
 """
 
-import hashlib
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.names import ANNOTATION_REDELIVER, build_callback_id
+from estimatesync_contract.names import build_callback_id
+from estimatesync_contract.redelivery import compute_redelivery_token, find_chosen_targets, is_redelivery_requested
 from estimatesync_contract.spec import DEFAULT_TARGET, SHORTEST_DEFAULT_TTL_SECONDS, Mode
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
 
-_TOKEN_MAX_LENGTH: Final = 64
 _KEPT_AFTER_THE_NEXT: Final = timedelta(seconds=SHORTEST_DEFAULT_TTL_SECONDS)
 
 
@@ -85,19 +84,6 @@ def is_kept(sync: EstimateSync, newest: Success | None, *, now: datetime) -> boo
     return sync.status.retained and now < newest.completion_time + _KEPT_AFTER_THE_NEXT
 
 
-def compute_redelivery_token(sync: EstimateSync) -> str | None:
-    """Name the request that stands on the sync, served or not; a long value is named by its digest."""
-    value = sync.metadata.annotations.get(ANNOTATION_REDELIVER, "")
-    digest_or_value = value if len(value) <= _TOKEN_MAX_LENGTH else hashlib.sha256(value.encode()).hexdigest()
-    return digest_or_value or None
-
-
-def is_redelivery_requested(sync: EstimateSync) -> bool:
-    """Return whether another delivery of a finished sync's callbacks is requested."""
-    token = compute_redelivery_token(sync)
-    return sync.is_finished and token is not None and any(each.redelivery != token for each in sync.status.deliveries)
-
-
 def is_named(target: str | None) -> bool:
     """Return whether a target is another webhook than the one of all syncs that name none."""
     return target not in {None, DEFAULT_TARGET}
@@ -111,7 +97,7 @@ def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool
     """
     deliveries, token = sync.status.deliveries, compute_redelivery_token(sync)
     environment = next((each.environment for each in deliveries if each.environment), environment)
-    chosen = _find_chosen_targets(sync)
+    chosen = find_chosen_targets(sync)
     return tuple(
         CallbackStatus(
             state=CallbackState.PENDING,
@@ -125,10 +111,3 @@ def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool
         else msgspec.structs.replace(each, redelivery=token)
         for each in deliveries
     )
-
-
-def _find_chosen_targets(sync: EstimateSync) -> frozenset[str | None]:
-    """All, unless the request ends with names of some of them."""
-    targets = frozenset(each.target for each in sync.status.deliveries)
-    names = frozenset(sync.metadata.annotations.get(ANNOTATION_REDELIVER, "").rpartition("/")[2].split(","))
-    return (targets & names) or targets

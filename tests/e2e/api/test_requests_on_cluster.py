@@ -1,14 +1,18 @@
 """What callers do with syncs that are there, on a real API server, with the rights of the API's own account."""
 
+import asyncio
 import http.client
 import json
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from estimatesync_api.adapters.kubernetes_store import KubernetesStore
 from estimatesync_cluster.audit import read_api_calls
 from estimatesync_cluster.product_processes import build_rights, read_rules
+from estimatesync_contract.estimate_sync import EstimateSync
 
 URL = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
@@ -72,6 +76,34 @@ def test_a_callback_is_asked_for_by_the_annotation_that_the_operator_knows(api: 
     assert len(values) == 2
     asked = {name: who for name, who in api.stored()[0]["metadata"]["annotations"].items() if name.endswith("-by")}
     assert asked == {"botzilla.io/started-by": "make", "botzilla.io/redelivered-by": "make"}
+
+
+def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_moment(api: Any, kubeconfig: Path) -> None:
+    sync_id = api.ask("POST", URL).body["sync_id"]
+    seen: list[str | None] = []
+
+    def build(sync: EstimateSync) -> str:
+        if not seen:
+            api.kubectl("annotate", f"estimatesync/{sync.name}", "botzilla.io/redeliver=monday/billing")
+        seen.append(sync.metadata.annotations.get("botzilla.io/redeliver"))
+        return f"{seen[-1]},crm"
+
+    async def ask() -> None:
+        store = KubernetesStore(kubeconfig=str(kubeconfig), service_account=Path("unused"), namespace=api.namespace)
+        await store.open()
+        try:
+            assert await store.request_redelivery(sync_id, build, by="make")
+            assert await store.request_redelivery(sync_id, lambda _: None, by="crm") is None
+            assert await store.request_redelivery("est-none", build, by="crm") is None
+        finally:
+            await store.close()
+
+    asyncio.run(ask())
+
+    annotations = api.stored()[0]["metadata"]["annotations"]
+    assert seen == [None, "monday/billing"]
+    assert annotations["botzilla.io/redeliver"] == "monday/billing,crm"
+    assert annotations["botzilla.io/redelivered-by"] == "make"
 
 
 def build_pod(name: str, uid: str, script: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from estimatesync_api.app import create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
-from estimatesync_api.core.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
 from estimatesync_api.core.problems import SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, to_object
@@ -72,9 +72,12 @@ class FileStore:
         (self._directory / f"{name}.phase").write_text("Cancelled")
         return await self.fetch(name)
 
-    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
-        (self._directory / f"{name}.redeliver").write_text(token)
-        return await self.fetch(name)
+    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
+        sync = await self.fetch(name)
+        if sync is None or (request := build(sync)) is None:
+            return None
+        (self._directory / f"{name}.redeliver").write_text(request)
+        return sync
 
     async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
         log = self._directory / f"{sync.name}.log"

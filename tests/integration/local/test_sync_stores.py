@@ -290,7 +290,7 @@ def test_the_sync_that_has_succeeded_last_is_found_by_its_end(migrated_url: str)
 def test_a_sync_that_something_is_asked_of_is_not_deleted_as_it_was_before(migrated_url: str) -> None:
     async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
         old = await api.create(build_sync())
-        asked = await api.request_redelivery("est-1", "monday", by="make")
+        asked = await api.request_redelivery("est-1", lambda _: "monday", by="make")
         with pytest.raises(StaleSyncError):
             await reconciler.delete(old)
         assert asked is not None
@@ -314,8 +314,8 @@ def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_u
 def test_a_redelivery_is_an_annotation_that_keeps_the_others(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync()))
 
-    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", "token", by="make"))
-    missing = use(migrated_url, lambda api, _: api.request_redelivery("est-2", "token", by="make"))
+    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", lambda _: "token", by="make"))
+    missing = use(migrated_url, lambda api, _: api.request_redelivery("est-2", lambda _: "token", by="make"))
 
     assert answer is not None
     assert answer.metadata.annotations == {
@@ -324,6 +324,30 @@ def test_a_redelivery_is_an_annotation_that_keeps_the_others(migrated_url: str) 
         "botzilla.io/redelivered-by": "make",
     }
     assert missing is None
+
+
+def test_a_redelivery_is_built_again_of_a_sync_that_changes_meanwhile(migrated_url: str) -> None:
+    seen: list[str | None] = []
+
+    def build(sync: EstimateSync) -> str:
+        if not seen:
+            with psycopg.connect(migrated_url, autocommit=True) as other:
+                other.execute(
+                    "UPDATE estimatesync_local.sync SET annotations = annotations || %s::jsonb",
+                    ('{"botzilla.io/redeliver": "t/billing"}',),
+                )
+        seen.append(sync.metadata.annotations.get("botzilla.io/redeliver"))
+        return f"{seen[-1]},crm"
+
+    use(migrated_url, lambda api, _: api.create(build_sync()))
+    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", build, by="make"))
+    nothing = use(migrated_url, lambda api, _: api.request_redelivery("est-1", lambda _: None, by="crm"))
+
+    assert seen == [None, "t/billing"]
+    assert answer is not None
+    assert answer.metadata.annotations["botzilla.io/redeliver"] == "t/billing,crm"
+    assert nothing is None
+    assert use(migrated_url, lambda api, _: api.fetch("est-1")) == answer
 
 
 def test_syncs_are_listed_newest_first_in_pages(migrated_url: str) -> None:
@@ -412,7 +436,7 @@ def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_
             await reconciler.write_status(sync, QUEUED)
             await api.request_cancel("est-1", by="make")
             assert await heard.get() == "est-1"
-            await api.request_redelivery("est-1", "token", by="make")
+            await api.request_redelivery("est-1", lambda _: "token", by="make")
             assert await heard.get() == "est-1"
             await asyncio.to_thread(break_connections, migrated_url)
             assert await heard.get() == "(connected)"

@@ -13,10 +13,11 @@ import msgspec
 from estimatesync_contract.causes import HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.names import PLURAL, build_callback_id, build_job_name
+from estimatesync_contract.redelivery import is_redelivery_requested
 from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import CallbackState, Phase, Results
 from estimatesync_operator.callback.policy import MAX_ATTEMPTS
-from estimatesync_operator.core.retention import Success, get_success, is_redelivery_requested
+from estimatesync_operator.core.retention import Success, get_success
 
 from estimatesync_simulator.api_server import JOBS, Change, Raw
 from estimatesync_simulator.cluster import COUNTS, is_newly_deleted

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
-from estimatesync_api.core.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY
+from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVER, ANNOTATION_REDELIVERED_BY
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus
 from falcon.testing import TestClient
@@ -30,6 +30,7 @@ class MemoryStore:
     log_fault: Exception | None = None
     check_fault: Exception | None = None
     while_checking: Callable[[], Awaitable[object]] | None = None
+    after_listing: Callable[[], object] | None = None
     checks: int = 0
     fetches: list[EstimateSyncStatus | Exception | None] = field(default_factory=list)
     """What each coming fetch finds: a new status, an error, or None for a sync that has been deleted."""
@@ -94,7 +95,10 @@ class MemoryStore:
         self.queries.append(query)
         if self.create_fault:
             raise self.create_fault
-        return build_page([sync for sync in self.syncs.values() if find_phase(sync) in query.phases], query.limit)
+        page = build_page([sync for sync in self.syncs.values() if find_phase(sync) in query.phases], query.limit)
+        if self.after_listing:
+            self.after_listing()
+        return page
 
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         sync = self.syncs[name]
@@ -104,10 +108,12 @@ class MemoryStore:
         self.syncs[name] = msgspec.structs.replace(sync, spec=spec, metadata=metadata)
         return self.syncs[name]
 
-    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
-        self.redeliveries.append((name, token))
+    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
         sync = self.syncs[name]
-        annotations = {**sync.metadata.annotations, ANNOTATION_REDELIVERED_BY: by}
+        if (request := build(sync)) is None:
+            return None
+        self.redeliveries.append((name, request))
+        annotations = {**sync.metadata.annotations, ANNOTATION_REDELIVER: request, ANNOTATION_REDELIVERED_BY: by}
         metadata = msgspec.structs.replace(sync.metadata, annotations=annotations)
         self.syncs[name] = msgspec.structs.replace(sync, metadata=metadata)
         return self.syncs[name]

@@ -116,6 +116,60 @@ def test_a_redelivery_may_be_of_some_targets(
     assert store.redeliveries == [("est-1", f"2025-10-17T02:30:15.007Z-k3x9q{end}")]
 
 
+def test_a_request_that_waits_for_the_operator_is_not_lost_to_the_next_one(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    store.syncs["est-1"] = make_sync("est-1", OF_TARGETS)
+
+    for body in ('{"callback":"billing"}', '{"callback":"crm"}', "", '{"callback":"crm"}'):
+        assert client.simulate_post(f"{SYNCS}/est-1/redeliver", body=body).status_code == 202
+
+    token = "2025-10-17T02:30:15.007Z-k3x9q"
+    requests = [f"{token}/billing", f"{token}/billing,crm", token, f"{token}/billing,crm"]
+    assert [request for _, request in store.redeliveries] == requests
+
+
+def test_a_request_that_was_served_is_no_part_of_the_next_one(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    served = tuple(msgspec.structs.replace(each, redelivery="monday") for each in OF_TARGETS.deliveries)
+    sync = make_sync("est-1", msgspec.structs.replace(OF_TARGETS, **build_delivery_fields(served)))
+    annotated = msgspec.structs.replace(sync.metadata, annotations={"botzilla.io/redeliver": "monday"})
+    store.syncs["est-1"] = msgspec.structs.replace(sync, metadata=annotated)
+
+    client.simulate_post(f"{SYNCS}/est-1/redeliver", body='{"callback":"crm"}')
+
+    assert store.redeliveries == [("est-1", "2025-10-17T02:30:15.007Z-k3x9q/crm")]
+
+
+def test_callbacks_that_are_requested_or_sent_already_are_not_sent_again_by_a_second_request_for_all(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    store.syncs = {name: make_sync(name, NOT_DELIVERED) for name in ("est-1", "est-2", "est-3")}
+    delivered = make_sync(
+        "est-2", msgspec.structs.replace(NOT_DELIVERED, callback=CallbackStatus(state=CallbackState.DELIVERED))
+    )
+    store.after_listing = lambda: store.syncs.update({"est-2": delivered})
+
+    first, second = (client.simulate_post(f"{SYNCS}/redeliver") for _ in range(2))
+
+    assert (first.json["sync_ids"], second.json["sync_ids"]) == (["est-1", "est-3"], [])
+    assert [name for name, _ in store.redeliveries] == ["est-1", "est-3"]
+
+
+def test_what_was_requested_of_one_target_leaves_the_others_to_a_request_for_all(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    failed = tuple(CallbackStatus(state=CallbackState.FAILED, target=name) for name in ("billing", "crm"))
+    store.syncs["est-1"] = make_sync("est-1", EstimateSyncStatus(phase=Phase.FAILED, **build_delivery_fields(failed)))
+    client.simulate_post(f"{SYNCS}/est-1/redeliver", body='{"callback":"crm"}')
+
+    client.simulate_post(f"{SYNCS}/redeliver")
+
+    token = "2025-10-17T02:30:15.007Z-k3x9q"
+    assert [request for _, request in store.redeliveries] == [f"{token}/crm", f"{token}/crm,billing"]
+
+
 def test_all_callbacks_that_were_given_up_are_sent_again_one_after_the_other(
     client: TestClient, store: Any, make_sync: MakeSync
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.redelivery import compute_redelivery_token, is_redelivery_requested
 from estimatesync_contract.spec import CallbackSpec, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackAttemptRecord,
@@ -15,7 +16,7 @@ from estimatesync_contract.status import (
 )
 from estimatesync_operator.core.lifecycle import compute_final_status
 from estimatesync_operator.core.outcomes import CANCELLED
-from estimatesync_operator.core.retention import compute_redelivery, compute_redelivery_token, is_redelivery_requested
+from estimatesync_operator.core.retention import compute_redelivery
 
 MakeSync = Callable[..., EstimateSync]
 
@@ -131,7 +132,8 @@ def _of_targets(make_sync: MakeSync, value: str, **states: CallbackState) -> Est
         pytest.param("monday", {"default", "billing", "crm"}, id="all"),
         pytest.param("monday/crm", {"crm"}, id="one"),
         pytest.param("monday/crm,default", {"crm", "default"}, id="some"),
-        pytest.param("monday/elsewhere", {"default", "billing", "crm"}, id="what is no name of a target"),
+        pytest.param("monday/elsewhere,crm", {"crm"}, id="one, and what is no name of a target"),
+        pytest.param("monday/biling", set(), id="none: a mistyped name must not send all"),
     ],
 )
 def test_a_request_may_name_the_targets_whose_callbacks_are_sent_again(
@@ -147,6 +149,13 @@ def test_a_request_may_name_the_targets_whose_callbacks_are_sent_again(
     assert {(each.target, each.id) for each in deliveries} == {
         (name, f"msg_{name}") for name in ("default", "billing", "crm")
     }
+
+
+def test_a_sync_that_names_no_targets_has_one_callback_that_every_request_is_about(make_sync: MakeSync) -> None:
+    for value in ("12/1", "monday/default"):
+        (callback,) = compute_redelivery(_annotate(_finished(make_sync), value), environment="e", has_target=True)
+
+        assert (callback.state, callback.redelivery) == (CallbackState.PENDING, value)
 
 
 def test_a_named_target_needs_no_webhook_for_all_other_syncs(make_sync: MakeSync) -> None:

@@ -18,7 +18,7 @@ import estimatesync_operator.core.ports as operator_ports
 import msgspec
 import psycopg
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_work
-from estimatesync_api.core.ports import LogCursor, LogPart
+from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
@@ -75,7 +75,8 @@ SET spec = spec || '{"cancel": true}', annotations = annotations || %(annotation
 WHERE name = %(name)s RETURNING *
 """
 _ANNOTATE: Final = """
-UPDATE estimatesync_local.sync SET annotations = annotations || %(annotations)s::jsonb WHERE name = %(name)s RETURNING *
+UPDATE estimatesync_local.sync SET annotations = annotations || %(annotations)s::jsonb
+WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_version)s RETURNING *
 """
 _SELECT_NAMES: Final = "SELECT name, uid::text FROM estimatesync_local.sync ORDER BY created_at, name"
 _SELECT_DELETED: Final = "SELECT uid::text FROM estimatesync_local.deleted_sync"
@@ -88,6 +89,8 @@ DELETE FROM estimatesync_local.sync
 WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_version)s
 """
 _CHECK: Final = "SELECT FROM estimatesync_local.sync LIMIT 1"
+_TRIES: Final = 5
+"""Of changing a sync that changes meanwhile, as it does a few times in a callback's life."""
 _LISTEN: Final = "LISTEN estimatesync_local"
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -182,9 +185,9 @@ class SyncTable:
         """Request that a sync is stopped, and add annotations; None when there is no such row."""
         return await self._change(_CANCEL, {"name": name, "annotations": _format(dict(annotations))})
 
-    async def annotate(self, name: str, annotations: Mapping[str, str]) -> EstimateSync | None:
-        """Add annotations to a sync; None when there is no such row."""
-        return await self._change(_ANNOTATE, {"name": name, "annotations": _format(dict(annotations))})
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:
+        """Add annotations to exactly this version; None when that version is gone."""
+        return await self._change(_ANNOTATE, {**_identify(sync), "annotations": _format(dict(annotations))})
 
     async def select_names(self) -> dict[str, str]:
         """Read the uid of every sync, by name."""
@@ -200,20 +203,12 @@ class SyncTable:
 
     async def update_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync | None:
         """Write the status of exactly this version; None when that version is gone."""
-        values = {
-            "name": sync.name,
-            "uid": sync.uid,
-            "resource_version": int(sync.metadata.resource_version),
-            "status": _format(status),
-        }
-        return await self._change(_UPDATE_STATUS, values)
+        return await self._change(_UPDATE_STATUS, {**_identify(sync), "status": _format(status)})
 
     async def delete(self, sync: EstimateSync) -> bool:
         """Remove the row, if it is still exactly this version's; return whether it was."""
-        version = int(sync.metadata.resource_version)
-        values = {"name": sync.name, "uid": sync.uid, "resource_version": version}
         async with self._connection.acquire() as connection:
-            return bool((await connection.execute(_DELETE, values)).rowcount)
+            return bool((await connection.execute(_DELETE, _identify(sync))).rowcount)
 
     async def _change(self, statement: LiteralString, values: dict[str, Any]) -> EstimateSync | None:
         async with self._connection.acquire() as connection:
@@ -237,6 +232,11 @@ def map_row(row: DictRow) -> EstimateSync:
         "annotations": row["annotations"],
     }
     return parse_estimate_sync({"metadata": metadata, "spec": row["spec"], "status": row["status"]})
+
+
+def _identify(sync: EstimateSync) -> dict[str, Any]:
+    """Name exactly this version of a row."""
+    return {"name": sync.name, "uid": sync.uid, "resource_version": int(sync.metadata.resource_version)}
 
 
 def _format(value: Any) -> str:  # noqa: ANN401 - any value of the contract becomes JSON
@@ -287,10 +287,18 @@ class ApiStore:
         with _api_errors():
             return await self._table.cancel(name, {ANNOTATION_CANCELLED_BY: by})
 
-    async def request_redelivery(self, name: str, token: str, *, by: str) -> EstimateSync | None:
-        """Set the annotation; a trigger notifies the reconciler."""
-        with _api_errors():
-            return await self._table.annotate(name, {ANNOTATION_REDELIVER: token, ANNOTATION_REDELIVERED_BY: by})
+    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
+        """Set the annotation, on the version that the request was built of; a trigger notifies the reconciler."""
+        for _ in range(_TRIES):
+            found = await self.fetch(name)
+            request = build(found) if found else None
+            if found is None or request is None:
+                return None
+            with _api_errors():
+                annotations = {ANNOTATION_REDELIVER: request, ANNOTATION_REDELIVERED_BY: by}
+                if changed := await self._table.annotate(found, annotations):
+                    return changed
+        raise api_problems.StoreUnavailableError("the sync changes too often")
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         return await asyncio.to_thread(read_run_tails, self._jobs_directory / build_job_name(sync.uid))
