@@ -75,8 +75,8 @@ _WORST_FIRST: Final = (
     CallbackState.FAILED,
     CallbackState.RETRYING,
     CallbackState.PENDING,
-    CallbackState.DISABLED,
     CallbackState.DELIVERED,
+    CallbackState.DISABLED,
 )
 
 
@@ -312,7 +312,7 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     def worst_delivery(self) -> CallbackStatus | None:
         """The callback that stands for all: one that was given up before one under way, and delivered only if all are.
 
-        None until the sync has ended.
+        One that is disabled stands for all only where there is no other. None until the sync has ended.
         """
         return min(self.deliveries, key=lambda each: _WORST_FIRST.index(each.state), default=None)
 

@@ -9,6 +9,7 @@ from estimatesync_contract.status import (
     ConditionType,
     EstimateSyncStatus,
     Phase,
+    build_delivery_fields,
 )
 from estimatesync_operator.core.lifecycle import apply_conditions
 
@@ -56,6 +57,16 @@ def test_the_callback_condition_is_unknown_until_it_is_decided(state: CallbackSt
     status = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason="Succeeded", callback=CallbackStatus(state=state))
 
     assert _values(status)[ConditionType.CALLBACK_DELIVERED] == expected
+
+
+def test_a_callback_that_is_disabled_keeps_no_other_from_being_delivered() -> None:
+    both = (
+        CallbackStatus(state=CallbackState.DISABLED, target="default"),
+        CallbackStatus(state=CallbackState.DELIVERED, target="billing"),
+    )
+    status = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason="Succeeded", **build_delivery_fields(both))
+
+    assert _values(status)[ConditionType.CALLBACK_DELIVERED] == "True"
 
 
 def test_a_transition_time_moves_only_when_the_condition_turns_over() -> None:
