@@ -53,6 +53,7 @@ from estimatesync_operator.callback.settings import (
     CALLBACK_SETTINGS,
     TARGETS,
     CallbackSettings,
+    find_target_files,
     read_callback_settings,
 )
 from estimatesync_operator.core.plan import ReconcilerSettings
@@ -249,6 +250,10 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
     """
     reader = SettingsReader(environment, only=SETTING_NAMES, faults=faults)
     callback = read_callback_settings(reader)
+    reader.faults += [
+        f"{TARGETS.name} cannot be used: {name}: files are read in a cluster only; give the URL itself"
+        for name in find_target_files(callback.targets)
+    ]
     settings = Settings(
         directory=current_directory / reader.read(LOCAL_DIRECTORY),
         address=reader.read(BIND),

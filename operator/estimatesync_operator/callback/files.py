@@ -1,23 +1,25 @@
 """The callback's settings where some are in files: a Secret that is mounted, whose change shows within a minute or two.
 
 They are read again when a file has changed; what then cannot be used leaves all of them as they were, and is logged.
+The file of a named target is its own: what is wrong with it concerns no other target, not even at the start.
 """
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from estimatesync_contract.callback_url import split_targets
+from estimatesync_contract.callback_url import TargetRefusedError, parse_target
 from estimatesync_contract.settings import SettingsReader
 
 from estimatesync_operator.callback.settings import (
     CALLBACK_FILES,
     MAKE_API_KEY,
     SIGNING_SECRETS,
-    TARGETS,
     CallbackSettings,
+    find_target_files,
     read_callback_settings,
 )
 
@@ -29,15 +31,17 @@ _Identity = tuple[int, int, int] | None
 
 
 def read_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
-    """Put what is in the files in the place of the settings, and find what is wrong with them; no value is repeated."""
+    """Put what is in the files in the place of the settings, and find what is wrong with them; no value is repeated.
+
+    The files of named targets are left to CallbackFiles.
+    """
     named = [(file, path) for file in CALLBACK_FILES if (path := environ.get(file.name, "").strip())]
     faults = [
         f"{file.name} is set, and {file.content.name}, too: remove one of them"
         for file, _ in named
         if environ.get(file.content.name, "").strip()
     ]
-    filled, missing = _read_target_files(environ)
-    faults += missing
+    filled: dict[str, str] = {}
     for file, path in named:
         text, fault = _read_text(path, must_say=file.is_content_required)
         if fault:
@@ -47,26 +51,26 @@ def read_files(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]
     return {**environ, **filled} if filled else environ, faults
 
 
-def _read_target_files(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Put URLs in the place of the files that the named targets are in; what cannot be read sets nothing."""
-    files = _find_target_files(environ)
-    if not files:
-        return {}, []
-    targets, faults = split_targets(environ[TARGETS.name]), []
-    for name, path in files.items():
-        text, fault = _read_text(path, must_say=True)
-        targets[name] = text.strip()
+def _fill_targets(settings: CallbackSettings, known: Mapping[str, str]) -> CallbackSettings:
+    """Put URLs in the place of files; one that cannot be used leaves its target as it was in `known`, and is logged."""
+    targets = dict(settings.targets)
+    for name, path in find_target_files(settings.targets).items():
+        url, fault = _read_url(path, allow_insecure=settings.allow_insecure)
+        targets[name] = url or known.get(name, "")
         if fault:
-            faults.append(f"{TARGETS.name} must name a readable file for {name}: {path}: {fault}")
-    return {TARGETS.name: " ".join(f"{name}={url}" for name, url in targets.items() if url)}, faults
+            state = "stays as it was" if targets[name] else "has no URL, and its callbacks are tried again later"
+            logger.error("callback target %s %s: %s: %s", name, state, path, fault)
+    return dataclasses.replace(settings, targets=targets)
 
 
-def _find_target_files(environ: Mapping[str, str]) -> dict[str, str]:
+def _read_url(path: str, *, allow_insecure: bool) -> tuple[str, str]:
+    """Return a usable URL, and what is wrong with it."""
+    text, fault = _read_text(path, must_say=True)
+    url = text.strip()
     try:
-        targets = split_targets(environ.get(TARGETS.name, ""))
-    except ValueError:
-        return {}
-    return {name: place for name, place in targets.items() if place.startswith("/")}
+        return (url, "") if url and parse_target(url, allow_insecure=allow_insecure) else ("", fault)
+    except TargetRefusedError as error:
+        return "", str(error)
 
 
 def _read_text(path: str, *, must_say: bool) -> tuple[str, str]:
@@ -94,12 +98,13 @@ class CallbackFiles:
     ) -> None:
         """`settings` are those that were just read, `monotonic` answers seconds that never go back."""
         self._environ = environ
-        self._settings = settings
         self._monotonic = monotonic
         self._checked_at = monotonic()
         own = (path for file in CALLBACK_FILES if (path := environ.get(file.name, "").strip()))
-        self._paths = tuple(Path(path) for path in (*own, *_find_target_files(environ).values()))
+        self._paths = tuple(Path(path) for path in (*own, *find_target_files(settings.targets).values()))
+        # Before the files are read: a change in between is then seen at the next look.
         self._identities = self._identify()
+        self._settings = _fill_targets(settings, known={})
 
     def read(self) -> CallbackSettings:
         """Return what applies now."""
@@ -120,7 +125,7 @@ class CallbackFiles:
         if reader.faults:
             logger.error("the callback's settings stay as they were: %s", "; ".join(reader.faults))
             return
-        before, self._settings = self._settings, settings
+        before, self._settings = self._settings, _fill_targets(settings, known=self._settings.targets)
         logger.info("the callback's settings were read again")
         for name, had, has in (
             (SIGNING_SECRETS.name, before.signing_keys, settings.signing_keys),

@@ -144,8 +144,10 @@ class HttpCallbackSender:
 
     async def _read_url(self, sync: EstimateSync, settings: CallbackSettings, target: str | None) -> str:
         if target is not None and is_named(target):
-            return settings.targets.get(target) or _refuse(
-                f"no callback target is named {target}; add it to {TARGETS.name}"
+            if target not in settings.targets:
+                _refuse(f"no callback target is named {target}; add it to {TARGETS.name}")
+            return settings.targets[target] or _refuse(
+                f"callback target {target} has no usable URL; correct the file or the Secret that holds it"
             )
         ref = sync.spec.callback.url_secret_ref
         if ref is None:

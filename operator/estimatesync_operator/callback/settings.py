@@ -61,7 +61,7 @@ MAKE_API_KEY: Final = TextSetting(
 TARGETS: Final = ParsedSetting[Mapping[str, str]](
     name="CALLBACK_TARGETS",
     meaning="Further webhooks by name, which a request may name as `callback`: `billing=https://…`, separated by "
-    "commas; in the place of a URL, the path of a file with it, which is read again when it changes",
+    "commas; in the place of a URL, the absolute path of a file with it, which is read again when it changes",
     is_secret=True,
     parser=split_targets,
 )
@@ -114,7 +114,7 @@ class CallbackSettings:
     default_url: str | None = field(default=None, repr=False)
     """The webhook of every sync that names none; None: such syncs have no callback."""
     targets: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Further webhooks by name."""
+    """Further webhooks by name: their URLs, or absolute paths of files where these are; empty: not usable now."""
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """One signature each; several while secrets are rotated."""
     make_api_key: str | None = field(default=None, repr=False)
@@ -146,6 +146,11 @@ def read_callback_settings(reader: SettingsReader) -> CallbackSettings:
     )
 
 
+def find_target_files(targets: Mapping[str, str]) -> dict[str, str]:
+    """Find the targets whose URL is in a file, and its path."""
+    return {name: place for name, place in targets.items() if place.startswith("/")}
+
+
 def _read_url(reader: SettingsReader, *, allow_insecure: bool) -> str | None:
     url = reader.read(CALLBACK_URL)
     try:
@@ -157,7 +162,10 @@ def _read_url(reader: SettingsReader, *, allow_insecure: bool) -> str | None:
 
 def _read_targets(reader: SettingsReader, *, allow_insecure: bool) -> Mapping[str, str]:
     targets = reader.read(TARGETS)
+    files = find_target_files(targets)
     for name, url in targets.items():
+        if name in files:
+            continue
         try:
             parse_target(url, allow_insecure=allow_insecure)
         except TargetRefusedError as error:

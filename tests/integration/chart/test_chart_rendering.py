@@ -418,8 +418,8 @@ def test_each_target_has_a_file_of_its_own_and_the_api_knows_only_its_name(rende
     assert told["CALLBACK_TARGETS"] == f"billing={folder}/billing,crm={folder}/crm"
     (volume,) = (each for each in operator["volumes"] if each["name"] == "callback-targets")
     assert volume["projected"]["sources"] == [
-        {"secret": {"name": "other", "items": [{"key": "url", "path": "billing"}]}},
-        {"secret": {"name": "hooks", "items": [{"key": "CRM_URL", "path": "crm"}]}},
+        {"secret": {"name": "other", "items": [{"key": "url", "path": "billing"}], "optional": True}},
+        {"secret": {"name": "hooks", "items": [{"key": "CRM_URL", "path": "crm"}], "optional": True}},
     ]
     (mount,) = (each for each in operator["containers"][0]["volumeMounts"] if each["name"] == "callback-targets")
     assert mount["mountPath"] == folder

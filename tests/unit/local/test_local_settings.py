@@ -122,6 +122,15 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
     assert fault.startswith(name)
 
 
+def test_a_file_in_the_place_of_a_targets_url_is_refused_with_what_to_give() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse(CALLBACK_TARGETS="billing=/run/hook,crm=https://hook.example/x")
+
+    assert refusal.value.faults == [
+        "CALLBACK_TARGETS cannot be used: billing: files are read in a cluster only; give the URL itself"
+    ]
+
+
 def test_no_fault_repeats_a_secret() -> None:
     secrets = {
         "API_KEYS": "s3cr3t",

@@ -138,9 +138,53 @@ def test_each_target_may_have_its_url_in_a_file_which_is_read_again(mounted: Mou
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(None, id="no file"),
+        pytest.param(" \n", id="an empty file"),
+        pytest.param("s3cret no url", id="no URL"),
+        pytest.param("http://hook.test/s3cret", id="without TLS"),
+        pytest.param("https://hook.test/s3cret crm=https://thief.test/", id="another target"),
+    ],
+)
+def test_one_target_that_cannot_be_used_keeps_no_other_from_its_callbacks(
+    mounted: Mounted, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str | None
+) -> None:
+    mounted.write("crm", f"{URL}/crm")
+    mounted.write("billing", "to be replaced")
+    mounted.replace("billing", text)
+    mounted.environ["CALLBACK_TARGETS"] = f"billing={tmp_path}/billing,crm={tmp_path}/crm"
+
+    files = mounted.open()
+
+    assert files.read().targets == {"billing": "", "crm": f"{URL}/crm"}
+    (record,) = caplog.records
+    assert "callback target billing has no URL" in record.getMessage()
+    assert "s3cret" not in record.getMessage()
+
+    mounted.write("billing", f"{URL}/billing")
+    mounted.seconds += CHECK_SECONDS
+    assert files.read().targets == {"billing": f"{URL}/billing", "crm": f"{URL}/crm"}
+
+    mounted.replace("billing", text)
+    mounted.write("crm", f"{URL}/another")
+    mounted.seconds += CHECK_SECONDS
+    assert files.read().targets == {"billing": f"{URL}/billing", "crm": f"{URL}/another"}
+    assert "callback target billing stays as it was" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("end", ["?a=1,b=2", "/a,crm=https://thief.test/", "/a,b"])
+def test_a_url_in_a_file_is_taken_as_it_is(mounted: Mounted, tmp_path: Path, end: str) -> None:
+    mounted.write("billing", f"{URL}{end}")
+    mounted.environ["CALLBACK_TARGETS"] = f"billing={tmp_path}/billing,crm={URL}/crm"
+
+    assert mounted.open().read().targets == {"billing": f"{URL}{end}", "crm": f"{URL}/crm"}
+
+
+@pytest.mark.parametrize(
     ("targets", "fault"),
     [
-        pytest.param("billing={}/none", "must name a readable file for billing: {}/none: No such", id="no file"),
         pytest.param("billing", "cannot be used: entry 1 is not like billing=https://", id="no place"),
         pytest.param("Billing=https://a.test/s3cret", "cannot be used: entry 1 is not like billing=", id="no name"),
         pytest.param(

@@ -147,6 +147,13 @@ def test_a_target_that_is_not_known_here_is_refused_with_what_to_set(succeeded: 
     assert attempt.error == "no callback target is named billing; add it to CALLBACK_TARGETS"
 
 
+def test_a_target_whose_url_cannot_be_used_is_refused_with_what_to_correct(succeeded: EstimateSync) -> None:
+    attempt = send(succeeded, CallbackSettings(default_url=URL, targets={"billing": ""}), target="billing")
+
+    assert attempt.is_refused
+    assert attempt.error == "callback target billing has no usable URL; correct the file or the Secret that holds it"
+
+
 @pytest.mark.parametrize(("target", "host"), [("billing", "billing.test"), ("default", "hooks.example.test")])
 def test_a_named_target_goes_to_its_own_host(succeeded: EstimateSync, target: str, host: str) -> None:
     asked = []
