@@ -130,19 +130,30 @@ class SyncStarter:
         return sync if sync and find_work(sync) == work else None
 
     async def _start_or_find_keyed(self, request: SyncRequest, name: str) -> EstimateSync:
-        try:
-            return await self._create(request, name)
-        except SyncExistsError:
-            sync = await self._store.fetch(name)
-        if sync is None:
-            raise StoreUnavailableError("the sync vanished while its request was repeated")
+        """The key has a second name, for while its first sync stays only as the newest that has succeeded.
+
+        The time of such a sync is over, and its key is free; but it may go at any moment, and its name with it. So the
+        second name is looked at first.
+        """
         next_name = build_keyed_sync_name(request.idempotency_key or "", is_again=True)
-        if sync.status.retained and name != next_name:
-            # It stays only because none has succeeded since: its time is over, and its key is free.
-            return await self._start_or_find_keyed(request, next_name)
+        sync = await self._store.fetch(next_name)
+        if sync is not None and not sync.status.retained:
+            return self._take_repeated(request, sync)
+        for free_name in (name, next_name):
+            try:
+                return await self._create(request, free_name)
+            except SyncExistsError:
+                sync = await self._store.fetch(free_name)
+            if sync is None:
+                raise StoreUnavailableError("the sync vanished while its request was repeated")
+            if not sync.status.retained:
+                return self._take_repeated(request, sync)
+        raise StoreUnavailableError("one of two earlier syncs of the Idempotency-Key is about to be removed")
+
+    def _take_repeated(self, request: SyncRequest, sync: EstimateSync) -> EstimateSync:
         require_same_request(sync, request)
         self._record_repeated(sync)
-        _logger.info("sync=%s asked for again with its Idempotency-Key", name)
+        _logger.info("sync=%s asked for again with its Idempotency-Key", sync.name)
         return sync
 
     async def _create(self, request: SyncRequest, name: str) -> EstimateSync:

@@ -119,7 +119,7 @@ def _check_recent_syncs(
     api = HttpApi(client, patience=0, notice=lambda _: None)
     try:
         syncs = api.fetch_page(ListQuery(limit=_RECENT_SYNCS)).syncs
-        succeeded = api.fetch_page(ListQuery(limit=1, statuses=(SUCCEEDED,))).syncs
+        succeeded = api.fetch_page(ListQuery(limit=_RECENT_SYNCS, statuses=(SUCCEEDED,))).syncs
     except ClientError as error:
         return _skip_all(error.message.removesuffix("."))
     moment = now()
@@ -127,7 +127,7 @@ def _check_recent_syncs(
         Check.SOURCE: decide_source(syncs, moment),
         Check.DATABASE: decide_database(syncs, moment),
         Check.CALLBACK: decide_callback(syncs, moment),
-        Check.SUCCESS: decide_success(next(iter(succeeded), None), moment, stale_after=stale_after),
+        Check.SUCCESS: decide_success(succeeded, syncs, moment, stale_after=stale_after),
     }
 
 

@@ -1,6 +1,6 @@
 """What a person sees: the status of an EstimateSync, written only by the reconciler."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -29,6 +29,8 @@ FIELDS_MAX: Final = 32
 """Fields of an estimate that a status lists."""
 QUEUE_NAMES_MAX: Final = 3
 """Names of running syncs that a waiting one lists."""
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far clocks may be apart: an end that is later than now by more was written by a clock that was wrong."""
 
 _INT64_MAX: Final = 2**53 - 1
 """JSON numbers stay exact up to here in every language that reads the status."""
@@ -271,6 +273,11 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     def is_job_pending(self) -> bool:
         """True while the job is still to be created: it is on record by name, and has never been seen."""
         return self.reason in {Reason.STARTING, Reason.JOB_REFUSED}
+
+    def has_succeeded_by(self, now: datetime) -> bool:
+        """Return whether the sync has succeeded, by an end that can be right: no later than now."""
+        is_over = self.completion_time is not None and self.completion_time <= now + CLOCK_TOLERANCE
+        return is_over and self.phase is Phase.SUCCEEDED
 
     @property
     def is_being_ended(self) -> bool:

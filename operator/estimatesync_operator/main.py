@@ -246,7 +246,7 @@ async def run_operator(settings: OperatorSettings, callback: CallbackFiles, shel
                 tracer=shell.tracer,
                 metrics=metrics,
             )
-            metrics.show(cache, health, is_leading=shell.is_leading)
+            metrics.show(cache, health, is_leading=shell.is_leading, clock=SystemClock())
             try:
                 async with reconciling as queue:
                     shell.begin()

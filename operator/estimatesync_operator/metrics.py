@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from estimatesync_operator.core.retention import Success
+from estimatesync_operator.core.ports import Clock
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 
@@ -64,9 +64,9 @@ class OperatorMetrics:
         self._pass_time = self._time("reconcile_duration_seconds", "One reconcile pass.", Histogram.DEFAULT_BUCKETS)
         self._show_zeros()
 
-    def show(self, cache: SyncCache, health: WatchHealth, *, is_leading: Callable[[], bool]) -> None:
+    def show(self, cache: SyncCache, health: WatchHealth, *, is_leading: Callable[[], bool], clock: Clock) -> None:
         """Show these syncs from now on, at each scrape at which this process leads."""
-        self._collector.shown = cache, health, is_leading
+        self._collector.shown = cache, health, is_leading, clock
 
     def hide(self) -> None:
         """Show no syncs: another process may lead."""
@@ -126,7 +126,7 @@ class OperatorMetrics:
 
 class _CacheCollector:
     def __init__(self) -> None:
-        self.shown: tuple[SyncCache, WatchHealth, Callable[[], bool]] | None = None
+        self.shown: tuple[SyncCache, WatchHealth, Callable[[], bool], Clock] | None = None
 
     def collect(self) -> Iterator[Metric]:
         shown = self.shown if self.shown is not None and self.shown[2]() else None
@@ -134,7 +134,7 @@ class _CacheCollector:
         yield GaugeMetricFamily("estimatesync_operator_leader", "1 for who leads, 0 for who stands by.", value=leads)
         if shown is None:
             return
-        cache, health, _ = shown
+        cache, health, _, clock = shown
         states = cache.count_states()
         syncs = GaugeMetricFamily("estimatesync_syncs", "Syncs that exist.", labels=("phase", "reason"))
         for (phase, reason), count in sorted(states.items()):
@@ -146,21 +146,26 @@ class _CacheCollector:
         yield GaugeMetricFamily("estimatesync_callbacks_pending", "Callbacks to be delivered.", value=pending)
         given_up = cache.count_given_up_callbacks()
         yield GaugeMetricFamily("estimatesync_callbacks_given_up", "Callbacks that were given up.", value=given_up)
-        yield from _build_last_success(cache.get_newest_success())
+        yield from _build_last_success(cache, now=clock.now())
         yield _build_watch_times(health.last_events)
 
 
-def _build_last_success(newest: Success | None) -> Iterator[Metric]:
-    """Nothing while no sync has succeeded, rather than a time that would be the oldest of all."""
-    if newest is not None:
-        moment = newest.completion_time.timestamp()
+def _build_last_success(cache: SyncCache, *, now: datetime) -> Iterator[Metric]:
+    """Where no sync has succeeded, the silence began with the oldest that there is; with none, it has not begun."""
+    newest, whole = cache.find_newest_success(now=now), cache.find_newest_whole_success(now=now)
+    moment = newest.completion_time if newest else cache.find_first_creation()
+    if moment is not None:
         yield GaugeMetricFamily(
-            "estimatesync_last_success_timestamp_seconds", "When a sync has succeeded last.", value=moment
+            "estimatesync_last_success_timestamp_seconds",
+            "When a sync has succeeded last; while none has, when the oldest was created.",
+            value=moment.timestamp(),
         )
-        if newest.total_fetched is not None:
-            yield GaugeMetricFamily(
-                "estimatesync_last_success_estimates", "Estimates that it has read.", value=newest.total_fetched
-            )
+    if whole is not None and whole.total_fetched is not None:
+        yield GaugeMetricFamily(
+            "estimatesync_last_success_estimates",
+            "Estimates that the newest whole sync that has succeeded has read.",
+            value=whole.total_fetched,
+        )
 
 
 def _build_watch_times(last_events: dict[str, datetime]) -> Metric:

@@ -176,9 +176,10 @@ class Reconciler:
 
     async def _is_kept(self, sync: EstimateSync) -> bool | None:
         """Look it up only when it matters: on one machine that is a query."""
-        if not may_be_kept(sync, now=self._clock.now(), default_ttl=self._settings.default_ttl):
+        now = self._clock.now()
+        if not may_be_kept(sync, now=now, default_ttl=self._settings.default_ttl):
             return None
-        return is_kept(sync, await self._store.fetch_newest_success(), now=self._clock.now())
+        return is_kept(sync, await self._store.fetch_newest_success(now=now))
 
     async def _observe_job(self, sync: EstimateSync, seen: Seen) -> Seen:
         """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""

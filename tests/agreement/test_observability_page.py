@@ -14,6 +14,7 @@ from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.events import build_created_event, build_events
+from estimatesync_operator.core.ports import SystemClock
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
@@ -78,7 +79,7 @@ def use_operator_metrics() -> OperatorMetrics:
     cache.upsert(EstimateSync(metadata=Metadata(name="b", uid="v", resource_version="1"), status=ended))
     health.note_event("estimatesyncs", now=NOW)
     metrics = OperatorMetrics()
-    metrics.show(cache, health, is_leading=lambda: True)
+    metrics.show(cache, health, is_leading=lambda: True, clock=SystemClock())
     delivered, counts = CallbackStatus(state=CallbackState.DELIVERED, attempts=1), Results(previous_total_fetched=0)
     done = EstimateSyncStatus(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, results=counts, callback=delivered)
     metrics.record_change(sync, done)

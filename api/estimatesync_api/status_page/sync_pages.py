@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -71,20 +71,20 @@ class HomeResource(Resource):
                 newest,
                 page_request.localizer,
                 now=page_request.now,
-                last_success=await self._find_last_success(newest),
+                last_success=await self._find_last_success(newest, page_request.now),
                 stale_after=self._stale_after,
             ),
             strip=build_strip(newest, page_request.localizer),
             refresh_seconds=_choose_refresh(newest),
         )
 
-    async def _find_last_success(self, newest: Sequence[EstimateSync]) -> EstimateSync | None:
+    async def _find_last_success(self, newest: Sequence[EstimateSync], now: datetime) -> EstimateSync | None:
         """Find the newest sync that has succeeded, which may be older than all that the summary is built from."""
-        found = next((sync for sync in newest if sync.status.phase is Phase.SUCCEEDED), None)
+        found = next((sync for sync in newest if sync.status.has_succeeded_by(now)), None)
         if found is not None or len(newest) < _SUMMARY_SIZE:
             return found
-        page = await self._store.list_page(SyncQuery(limit=1, phases=frozenset({Phase.SUCCEEDED})))
-        return page.syncs[0] if page.syncs else None
+        page = await self._store.list_page(SyncQuery(limit=_SUMMARY_SIZE, phases=frozenset({Phase.SUCCEEDED})))
+        return next((sync for sync in page.syncs if sync.status.has_succeeded_by(now)), None)
 
 
 class TrendsResource(Resource):

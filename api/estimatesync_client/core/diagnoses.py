@@ -271,6 +271,11 @@ class Diagnosis(Enum):
         "Check that the scenario in Make.com, or the schedule, is switched on; what came since: estimatesync list",
     )
     NEVER_SUCCEEDED = (_UNKNOWN, "no sync has succeeded yet", "Start one: estimatesync start --wait")
+    NOT_SUCCEEDED_FOR_LONG = (
+        _FAULT,
+        "no sync has succeeded since {sync_id} was requested, {age} ago",
+        "Look why: estimatesync list; then start one: estimatesync start --wait",
+    )
 
     def __init__(self, verdict: Verdict, happened: str, cure: str) -> None:
         self.verdict = verdict

@@ -3,13 +3,14 @@
 The API holds none of their credentials, so it cannot check them; but the syncs have used them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
 from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_contract.status import CLOCK_TOLERANCE
 
 from estimatesync_client.core.api import SUCCEEDED, Callback, Sync
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
@@ -66,13 +67,28 @@ def decide_callback(syncs: Iterable[Sync], now: datetime) -> Finding:
     return build_finding(Check.CALLBACK, Diagnosis.NO_EVIDENCE)
 
 
-def decide_success(newest: Sync | None, now: datetime, *, stale_after: timedelta | None) -> Finding:
-    """Decide by the newest sync that has succeeded, however old; `stale_after` is how old it may be, None: any age."""
-    if newest is None or newest.completed_at is None:
-        return build_finding(Check.SUCCESS, Diagnosis.NEVER_SUCCEEDED)
-    is_stale = stale_after is not None and now - newest.completed_at > stale_after
-    diagnosis = Diagnosis.SUCCEEDED_LONG_AGO if is_stale else Diagnosis.SUCCEEDED_LATELY
-    return _build_seen(Check.SUCCESS, diagnosis, newest, now)
+def decide_success(
+    succeeded: Iterable[Sync], syncs: Sequence[Sync], now: datetime, *, stale_after: timedelta | None
+) -> Finding:
+    """Decide by the newest sync that has succeeded, however old; where there is none, by the oldest of the newest.
+
+    Args:
+        succeeded: syncs that have succeeded, newest first; an end in the future, of a wrong clock, says nothing.
+        syncs: the newest syncs, newest first.
+        now: the current time.
+        stale_after: how old the last success may be; None: any age.
+    """
+    latest = now + CLOCK_TOLERANCE
+    for sync in succeeded:
+        if sync.completed_at is not None and sync.completed_at <= latest:
+            is_stale = stale_after is not None and now - sync.completed_at > stale_after
+            diagnosis = Diagnosis.SUCCEEDED_LONG_AGO if is_stale else Diagnosis.SUCCEEDED_LATELY
+            return _build_seen(Check.SUCCESS, diagnosis, sync, now)
+    first = syncs[-1] if syncs else None
+    if first and first.created_at and stale_after is not None and now - first.created_at > stale_after:
+        details = {"sync_id": first.sync_id, "age": format_age(first.created_at, now)}
+        return build_finding(Check.SUCCESS, Diagnosis.NOT_SUCCEEDED_FOR_LONG, **details)
+    return build_finding(Check.SUCCESS, Diagnosis.NEVER_SUCCEEDED)
 
 
 def combine_findings(tried: Finding | None, seen: Finding) -> Finding:

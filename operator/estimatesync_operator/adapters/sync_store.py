@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -82,8 +83,8 @@ class KubernetesSyncStore:
                 await self._read(name)
         return self._cache.list_unfinished()
 
-    async def fetch_newest_success(self) -> Success | None:
-        return self._cache.get_newest_success()
+    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
+        return self._cache.find_newest_success(now=now)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         """Replace, with the version that was read: absent fields are removed, lists too."""

@@ -113,8 +113,8 @@ class TracedStore:
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         return await self._store.fetch_unfinished()
 
-    async def fetch_newest_success(self) -> Success | None:
-        return await self._store.fetch_newest_success()
+    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
+        return await self._store.fetch_newest_success(now=now)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         return await self._store.write_status(sync, status)

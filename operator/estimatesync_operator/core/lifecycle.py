@@ -195,9 +195,12 @@ def compute_final_status(
 
 
 def _find_end_time(job: JobObservation | None, outcome: Outcome, start: datetime, now: datetime) -> datetime:
-    """By the job's clock, else by that of the node where the sync succeeded, if it can be right, else now."""
+    """By the job's clock, else by that of the node where the sync succeeded, if it can be right, else now.
+
+    An end in the future would be the newest success for as long, and the silence until then unnoticed.
+    """
     if job is not None and job.finished_at is not None:
-        return job.finished_at
+        return min(job.finished_at, now)
     if job is not None and job.ended_at is not None and outcome.phase is Phase.SUCCEEDED:
         return job.ended_at if _whole_second(start) <= job.ended_at <= now else now
     return now

@@ -108,8 +108,8 @@ class SyncStore(Protocol):
         """Read every sync without a final phase, in any order."""
         ...
 
-    async def fetch_newest_success(self) -> Success | None:
-        """Read which sync has succeeded last, of those that there are."""
+    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
+        """Read which sync has succeeded last, of those that there are; an end later than now does not count."""
         ...
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:

@@ -7,17 +7,15 @@ value it has served, so it needs no right to remove the annotation.
 The newest sync that has succeeded stays until there is a newer one: it says since when there has been silence.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_callback_id
 from estimatesync_contract.redelivery import compute_redelivery_token, find_chosen_targets, is_redelivery_requested
-from estimatesync_contract.spec import DEFAULT_TARGET, SHORTEST_DEFAULT_TTL_SECONDS, Mode
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
-
-_KEPT_AFTER_THE_NEXT: Final = timedelta(seconds=SHORTEST_DEFAULT_TTL_SECONDS)
+from estimatesync_contract.spec import DEFAULT_TARGET, Mode
+from estimatesync_contract.status import CLOCK_TOLERANCE, CallbackState, CallbackStatus, Phase
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +32,10 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
         """The order of the ends; equal ones are told apart by the name."""
         return self.completion_time, self.name
 
+    def is_over(self, now: datetime) -> bool:
+        """False for an end that a wrong clock has put in the future, which would be the newest for as long."""
+        return self.completion_time <= now + CLOCK_TOLERANCE
+
 
 def get_success(sync: EstimateSync) -> Success | None:
     """What a sync that has succeeded says of it; None for any other."""
@@ -47,6 +49,12 @@ def get_success(sync: EstimateSync) -> Success | None:
         completion_time=status.completion_time,
         total_fetched=results.total_fetched if results else None,
     )
+
+
+def find_newest(successes: Iterable[Success | None], *, now: datetime) -> Success | None:
+    """Find the one that has ended last."""
+    ended = (each for each in successes if each is not None and each.is_over(now))
+    return max(ended, key=lambda each: each.rank, default=None)
 
 
 def is_settled(sync: EstimateSync) -> bool:
@@ -74,14 +82,9 @@ def may_be_kept(sync: EstimateSync, *, now: datetime, default_ttl: timedelta) ->
     return expiry is not None and expiry <= now and get_success(sync) is not None
 
 
-def is_kept(sync: EstimateSync, newest: Success | None, *, now: datetime) -> bool:
-    """Return whether a sync stays past its time: as the one that has succeeded last, and for a day after the next.
-
-    While it stays, its Idempotency-Key has named another sync, which must be found by it for a day.
-    """
-    if newest is None or newest.uid == sync.uid:
-        return newest is not None
-    return sync.status.retained and now < newest.completion_time + _KEPT_AFTER_THE_NEXT
+def is_kept(sync: EstimateSync, newest: Success | None) -> bool:
+    """Return whether a sync stays past its time: as the one that has succeeded last."""
+    return newest is not None and newest.uid == sync.uid
 
 
 def is_named(target: str | None) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState
 
-from estimatesync_operator.core.retention import Success, compute_expiry, get_success, is_settled
+from estimatesync_operator.core.retention import Success, compute_expiry, find_newest, get_success, is_settled
 
 _GONE_REMEMBERED: Final = 1000
 """More than go during the minutes that a watch may be late."""
@@ -31,6 +31,7 @@ class _Settled(msgspec.Struct, frozen=True):
     state: State
     expiry: datetime | None
     success: Success | None
+    created: datetime | None
     given_up: int
     """Callbacks that were given up."""
 
@@ -47,6 +48,7 @@ class SyncCache:
         self._stale: set[str] = set()
         self._gone: dict[str, None] = {}
         self._newest_success: Success | None = None
+        """By what is on record: an end in the future comes first here."""
 
     def __len__(self) -> int:
         return len(self._live) + len(self._settled)
@@ -135,9 +137,21 @@ class SyncCache:
         states.update(_get_state(sync) for sync in self._live.values())
         return states
 
-    def get_newest_success(self) -> Success | None:
+    def find_newest_success(self, *, now: datetime) -> Success | None:
         """The sync that has succeeded last."""
-        return self._newest_success
+        newest = self._newest_success
+        return newest if newest is None or newest.is_over(now) else find_newest(self._iterate_successes(), now=now)
+
+    def find_newest_whole_success(self, *, now: datetime) -> Success | None:
+        """The sync that has succeeded last of those that have read all estimates of their days."""
+        whole = (each for each in self._iterate_successes() if each.total_fetched is not None)
+        return find_newest(whole, now=now)
+
+    def find_first_creation(self) -> datetime | None:
+        """When the oldest sync on record was created."""
+        live = (sync.metadata.creation_timestamp for sync in self._live.values())
+        every = (*(each.created for each in self._settled.values()), *live)
+        return min((each for each in every if each is not None), default=None)
 
     def count_given_up_callbacks(self) -> int:
         """How many callbacks were given up, and have not been requested again."""
@@ -149,7 +163,13 @@ class SyncCache:
         if is_settled(sync):
             expiry = compute_expiry(sync, default_ttl=self._default_ttl)
             self._settled[sync.name] = _Settled(
-                sync.uid, version, _get_state(sync), expiry, success, _count_given_up(sync)
+                sync.uid,
+                version,
+                _get_state(sync),
+                expiry,
+                success,
+                sync.metadata.creation_timestamp,
+                _count_given_up(sync),
             )
         else:
             self._live[sync.name] = sync
@@ -162,8 +182,11 @@ class SyncCache:
             self._newest_success = self._find_newest_success()
 
     def _find_newest_success(self) -> Success | None:
+        return max(self._iterate_successes(), key=lambda each: each.rank, default=None)
+
+    def _iterate_successes(self) -> Iterator[Success]:
         every = (*(each.success for each in self._settled.values()), *map(get_success, self._live.values()))
-        return max((each for each in every if each is not None), key=lambda each: each.rank, default=None)
+        return (each for each in every if each is not None)
 
     def _pop(self, name: str) -> EstimateSync | _Settled | None:
         self._unfinished.pop(name, None)

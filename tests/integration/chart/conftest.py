@@ -17,6 +17,7 @@ from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_cluster.programs import find_helm
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
+from estimatesync_operator.core.ports import SystemClock
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
@@ -143,7 +144,7 @@ def metric_names() -> set[str]:
     cache, end = SyncCache(default_ttl=timedelta(days=7)), datetime(2025, 10, 16, tzinfo=UTC)
     status = EstimateSyncStatus(phase=Phase.SUCCEEDED, completion_time=end, results=Results())
     cache.upsert(EstimateSync(metadata=Metadata(name="a", uid="u", resource_version="1"), status=status))
-    operator.show(cache, WatchHealth(), is_leading=lambda: True)
+    operator.show(cache, WatchHealth(), is_leading=lambda: True, clock=SystemClock())
     families = [*operator.registry.collect()]
     families += text_string_to_metric_families(text.decode())
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

@@ -72,7 +72,7 @@ class MemoryStore:
             if isinstance(found, Exception):
                 raise found
             if found is None:
-                del self.syncs[name]
+                self.syncs.pop(name, None)
             else:
                 self.syncs[name] = msgspec.structs.replace(self.syncs[name], status=found)
         return self.syncs.get(name)

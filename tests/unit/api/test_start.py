@@ -230,6 +230,17 @@ def test_the_key_of_a_sync_that_only_stays_as_the_last_success_names_a_new_one(c
     assert post() == second
     assert list(store.syncs) == [first, second]
 
+    # A newer one has succeeded, so the first has gone: its name is free, and the second is still the key's sync.
+    gone = store.syncs.pop(first)
+    assert post() == second
+
+    store.syncs[second] = msgspec.structs.replace(store.syncs[second], status=retained)
+    assert post() == post() == first
+
+    store.syncs[first] = gone
+    answer = client.simulate_post(URL, headers={"Idempotency-Key": "nightly"})
+    assert (answer.status_code, list(store.syncs)) == (503, [second, first])
+
 
 def test_a_key_without_dates_still_names_its_sync_when_the_default_days_have_moved_on(
     client: TestClient, store: Any, make_sync: Callable[..., EstimateSync]
@@ -347,7 +358,8 @@ def test_an_idempotency_key_used_for_other_dates_is_422_and_names_them(client: T
 
 def test_a_repeated_request_whose_sync_vanishes_meanwhile_is_503(client: TestClient, store: Any) -> None:
     client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
-    store.fetches = [None]
+    # The second name of the key is looked at first.
+    store.fetches = [None, None]
 
     result = client.simulate_post(URL, headers={"Idempotency-Key": "run-17"})
 

@@ -234,15 +234,41 @@ def test_a_contradiction_is_left_open_and_shown() -> None:
             "2026-11-21T14:00:00Z", 26, Verdict.FAULT, "3 d ago, in est-1: what is stored is as old as that", id="not"
         ),
         pytest.param("2026-11-21T14:00:00Z", None, Verdict.OK, "3 d ago, in est-1", id="that may be"),
-        pytest.param(None, 26, Verdict.UNKNOWN, "no sync has succeeded yet", id="never"),
+        pytest.param("2027-11-21T14:00:00Z", 26, Verdict.OK, "1 h ago, in real", id="a wrong clock"),
     ],
 )
 def test_a_silence_is_a_fault(
-    build: Build, now: datetime, completed_at: str | None, stale_after: int | None, verdict: Verdict, cause: str
+    build: Build, now: datetime, completed_at: str, stale_after: int | None, verdict: Verdict, cause: str
 ) -> None:
-    newest = build("est-1", completed_at=completed_at) if completed_at else None
+    succeeded = [build("est-1", completed_at=completed_at), build("real", completed_at="2026-11-24T15:00:00Z")]
 
     limit = timedelta(hours=stale_after) if stale_after else None
-    finding = decide_success(newest, now, stale_after=limit)
+    finding = decide_success(succeeded, succeeded, now, stale_after=limit)
+
+    assert (finding.verdict, finding.cause) == (verdict, cause)
+
+
+@pytest.mark.parametrize(
+    ("created_at", "stale_after", "verdict", "cause"),
+    [
+        pytest.param(None, 26, Verdict.UNKNOWN, "no sync has succeeded yet", id="a new installation"),
+        pytest.param("2026-11-23T14:30:00Z", 26, Verdict.UNKNOWN, "no sync has succeeded yet", id="begun lately"),
+        pytest.param(
+            "2026-11-21T14:00:00Z",
+            26,
+            Verdict.FAULT,
+            "no sync has succeeded since first was requested, 3 d ago",
+            id="for too long",
+        ),
+        pytest.param("2026-11-21T14:00:00Z", None, Verdict.UNKNOWN, "no sync has succeeded yet", id="that may be"),
+    ],
+)
+def test_that_none_has_ever_succeeded_is_a_fault_once_the_oldest_is_too_old(
+    build: Build, now: datetime, created_at: str | None, stale_after: int | None, verdict: Verdict, cause: str
+) -> None:
+    syncs = [build("last", created_at="2026-11-24T14:00:00Z"), build("first", created_at=created_at)]
+
+    limit = timedelta(hours=stale_after) if stale_after else None
+    finding = decide_success([], syncs if created_at else [], now, stale_after=limit)
 
     assert (finding.verdict, finding.cause) == (verdict, cause)

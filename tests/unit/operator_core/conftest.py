@@ -26,7 +26,7 @@ from estimatesync_operator.core.ports import (
     SyncEvent,
     UnreadableSyncError,
 )
-from estimatesync_operator.core.retention import Success, get_success
+from estimatesync_operator.core.retention import Success, find_newest, get_success
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
@@ -93,9 +93,8 @@ class World:
         await asyncio.sleep(0)  # where other passes run between a read and the write that follows it
         return unfinished
 
-    async def fetch_newest_success(self) -> Success | None:
-        successes = (success for sync in self.syncs.values() if (success := get_success(sync)))
-        return max(successes, key=lambda each: each.rank, default=None)
+    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
+        return find_newest(map(get_success, self.syncs.values()), now=now)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         self.writes_under_way += 1

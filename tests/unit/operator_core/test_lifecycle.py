@@ -180,16 +180,17 @@ def test_a_blocker_is_remembered_while_the_job_is_ending(make_sync: MakeSync, ru
     [
         pytest.param(487, 487, "8m7s", id="as the job says"),
         pytest.param(-5, 0, "0s", id="a clock that is behind ours"),
+        pytest.param(365 * 86_400, 3600, "1h", id="a clock that is ahead of ours"),
     ],
 )
-def test_the_end_comes_from_the_job_and_never_before_the_start(
+def test_the_end_comes_from_the_job_neither_before_the_start_nor_in_the_future(
     make_sync: MakeSync, running: dict[str, Any], seconds_after_start: int, duration: int, text: str
 ) -> None:
     sync = make_sync(**running)
     finished_at = running["start_time"] + timedelta(seconds=seconds_after_start)
     job = JobObservation(state=JobState.SUCCEEDED, finished_at=finished_at)
 
-    ended = _finish(sync, job=job)
+    ended = _finish(sync, job=job, now=running["start_time"] + timedelta(hours=1))
 
     assert (ended.duration_seconds, ended.duration) == (duration, text)
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
@@ -26,7 +27,10 @@ class Instruments:
         self.health = WatchHealth()
         self.is_leading = True
         self.metrics = OperatorMetrics()
-        self.metrics.show(self.cache, self.health, is_leading=lambda: self.is_leading)
+        self.metrics.show(self.cache, self.health, is_leading=lambda: self.is_leading, clock=self)
+
+    def now(self) -> datetime:
+        return NOW
 
     def read(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"estimatesync_{name}", labels)
@@ -67,6 +71,43 @@ def test_the_last_success_is_shown_with_its_time_once_there_is_one(
     assert before == (None, None)
     assert instruments.read("last_success_timestamp_seconds") == NOW.timestamp()
     assert instruments.read("last_success_estimates") == 1609
+
+
+def test_where_no_sync_has_succeeded_the_silence_began_with_the_oldest(
+    instruments: Instruments, make_sync: MakeSync
+) -> None:
+    ended = {"phase": Phase.CANCELLED, "observed_generation": 1, "completion_time": NOW}
+    callback = CallbackStatus(state=CallbackState.DELIVERED)
+    for name, days, status in (("settled", 3, {**ended, "callback": callback}), ("live", 2, {}), ("owing", 4, ended)):
+        sync = make_sync(name, **status)
+        metadata = msgspec.structs.replace(sync.metadata, creation_timestamp=NOW - timedelta(days=days))
+        instruments.cache.upsert(msgspec.structs.replace(sync, metadata=metadata))
+
+    found = [instruments.read("last_success_timestamp_seconds")]
+    for name in ("owing", "settled"):
+        instruments.cache.remove(name)
+        found.append(instruments.read("last_success_timestamp_seconds"))
+
+    assert found == [(NOW - timedelta(days=days)).timestamp() for days in (4, 3, 2)]
+    assert instruments.read("last_success_estimates") is None
+
+
+def test_an_end_in_the_future_is_not_the_last_success(instruments: Instruments, make_sync: MakeSync) -> None:
+    """A sync that a wrong clock has ended would say for as long that all is well."""
+    for name, end in {"real": NOW, "future": NOW + timedelta(days=365)}.items():
+        instruments.cache.upsert(make_sync(name, phase=Phase.SUCCEEDED, completion_time=end))
+
+    assert instruments.read("last_success_timestamp_seconds") == NOW.timestamp()
+
+
+def test_how_many_estimates_there_were_is_known_of_the_last_whole_sync_though_changes_were_read_since(
+    instruments: Instruments, make_sync: MakeSync
+) -> None:
+    for hours, (mode, count) in enumerate([(Mode.WHOLE, 7), (Mode.WHOLE, 0), (Mode.CHANGES, 0), (Mode.CHANGES, 3)]):
+        end = {"phase": Phase.SUCCEEDED, "completion_time": NOW - timedelta(hours=9 - hours)}
+        instruments.cache.upsert(make_sync(f"sync-{hours}", **end, mode=mode, results=Results(total_fetched=count)))
+
+    assert instruments.read("last_success_estimates") == 0
 
 
 def test_callbacks_that_were_given_up_are_shown_until_they_are_requested_again(

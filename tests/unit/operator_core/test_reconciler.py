@@ -123,6 +123,7 @@ def test_a_finished_job_ends_the_sync_and_its_callback_is_delivered_once(
 ) -> None:
     world.add("a", **running)
     world.observations["a"] = finished_job("a")
+    world.time += timedelta(seconds=487)
 
     reconcile_until_idle(make_reconciler(), "a")
     reconcile_until_idle(make_reconciler(), "a")
@@ -565,7 +566,7 @@ def test_a_finished_sync_is_removed_after_its_time_and_not_before(
     assert list(world.syncs) == ["b"]
 
 
-def test_the_newest_sync_that_has_succeeded_stays_until_a_newer_one_has_for_a_day(
+def test_the_newest_sync_that_has_succeeded_stays_until_a_newer_one_has(
     world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
 ) -> None:
     spec = EstimateSyncSpec(ttl_seconds_after_finished=0)
@@ -578,13 +579,36 @@ def test_the_newest_sync_that_has_succeeded_stays_until_a_newer_one_has_for_a_da
     assert (result.requeue_after, world.syncs["a"].status.retained) == (timedelta(hours=1), True)
 
     world.add("b", phase=Phase.SUCCEEDED, observed_generation=1, completion_time=world.time)
-    world.time += timedelta(hours=23)
-    reconcile_until_idle(reconciler, "a")
-    assert "a" in world.syncs
-
-    world.time += timedelta(hours=1)
     reconcile_until_idle(reconciler, "a")
     assert "a" not in world.syncs
+
+
+def test_syncs_that_succeed_more_often_than_they_are_looked_at_do_not_keep_each_other(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
+    spec = EstimateSyncSpec(ttl_seconds_after_finished=3600)
+    reconciler = make_reconciler()
+    for number in range(24):
+        if number % 2 == 0:
+            world.add(f"s{number}", spec=spec, phase=Phase.SUCCEEDED, observed_generation=1, completion_time=world.time)
+        for name in tuple(world.syncs):
+            reconcile_until_idle(reconciler, name)
+        world.time += timedelta(hours=1)
+
+    assert len(world.syncs) == 1
+
+
+def test_an_end_in_the_future_does_not_cost_the_last_success_its_place(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
+    spec = EstimateSyncSpec(ttl_seconds_after_finished=0)
+    for name, end in {"real": world.time, "future": world.time + timedelta(days=365)}.items():
+        world.add(name, spec=spec, phase=Phase.SUCCEEDED, observed_generation=1, completion_time=end)
+
+    world.time += timedelta(days=1)
+    reconcile_until_idle(make_reconciler(), "real")
+
+    assert world.syncs["real"].status.retained
 
 
 def test_a_finished_sync_stays_while_its_callback_is_under_way(

@@ -164,7 +164,7 @@ def test_the_cache_knows_which_sync_has_succeeded_last(make_sync: MakeSync) -> N
     found: list[str | None] = []
 
     def look() -> None:
-        newest = cache.get_newest_success()
+        newest = cache.find_newest_success(now=NOW + timedelta(days=1))
         found.append(newest.name if newest else None)
 
     look()
@@ -178,13 +178,24 @@ def test_the_cache_knows_which_sync_has_succeeded_last(make_sync: MakeSync) -> N
     assert found == [None, "later", "later", "later", "owing", "later", "later", None]
 
 
+def test_an_end_in_the_future_is_the_last_once_its_time_has_come(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=TTL)
+    ends = {"future": NOW + timedelta(minutes=6), "near": NOW + timedelta(minutes=5), "done": NOW}
+    for name, end in ends.items():
+        cache.upsert(version(make_sync(name, **{**DONE, "completion_time": end}), 1))
+
+    found = [cache.find_newest_success(now=NOW + timedelta(minutes=late)) for late in (-1, 0, 1)]
+
+    assert [each and each.name for each in found] == ["done", "near", "future"]
+
+
 def test_a_sync_that_takes_the_name_of_the_newest_that_has_succeeded_is_not_taken_for_it(make_sync: MakeSync) -> None:
     cache = SyncCache(default_ttl=TTL)
     cache.upsert(version(make_sync("old", **{**DONE, "completion_time": NOW - timedelta(days=1)}), 1))
     cache.upsert(version(make_sync("new", **DONE), 2))
     cache.upsert(version(make_sync("new", **RUNNING), 3, uid="another"))
 
-    newest = cache.get_newest_success()
+    newest = cache.find_newest_success(now=NOW + timedelta(days=1))
 
     assert newest is not None
     assert newest.name == "old"
@@ -204,7 +215,7 @@ def test_how_many_estimates_there_were_is_known_of_a_whole_sync(
     cache = SyncCache(default_ttl=TTL)
     cache.upsert(make_sync("a", **DONE, mode=mode, results=Results(total_fetched=1609)))
 
-    newest = cache.get_newest_success()
+    newest = cache.find_newest_success(now=NOW + timedelta(days=1))
 
     assert newest is not None
     assert newest.total_fetched == expected

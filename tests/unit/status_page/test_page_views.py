@@ -727,6 +727,30 @@ def test_a_silence_is_not_called_well(
     assert summary.last_success is not None
 
 
+@pytest.mark.parametrize(
+    ("age", "stale_after", "title"),
+    [
+        pytest.param(timedelta(hours=26), timedelta(hours=26), "All is well", id="just not"),
+        pytest.param(timedelta(hours=26, seconds=1), timedelta(hours=26), "No sync here has succeeded", id="just"),
+        pytest.param(timedelta(days=300), None, "All is well", id="switched off"),
+    ],
+)
+def test_that_none_has_succeeded_since_the_oldest_is_not_called_well(
+    make_sync: Make, english: Localizer, now: datetime, age: timedelta, stale_after: timedelta | None, title: str
+) -> None:
+    newest, oldest = make_sync("cancelled", name="newest"), make_sync("cancelled", name="oldest")
+    metadata = msgspec.structs.replace(oldest.metadata, creation_timestamp=now - age)
+    oldest = msgspec.structs.replace(oldest, metadata=metadata)
+
+    summary = build_summary([newest, oldest], english, now=now, last_success=None, stale_after=stale_after)
+
+    assert summary is not None
+    assert (summary.title, summary.last_success) == (title, None)
+    if title != "All is well":
+        assert (summary.tone, summary.trouble and summary.trouble.name) == ("stalled", "newest")
+        assert summary.text.startswith("All of them were cancelled or have not ended.")
+
+
 def test_no_syncs_have_no_summary(english: Localizer, now: datetime) -> None:
     assert build_summary([], english, now=now, last_success=None, stale_after=None) is None
 

@@ -201,9 +201,9 @@ def build_summary(
     if not newest:
         return None
     key, sync = _find_trouble(newest)
-    age = _compute_age(last_success, now)
+    age = _compute_silence(newest, last_success, now)
     if sync is None and stale_after is not None and age > stale_after:
-        key, sync = "stale", last_success
+        key, sync = ("stale", last_success) if last_success else ("never", newest[0])
     is_any_active = any(not each.is_finished for each in newest)
     return Summary(
         tone=("failed" if key == "failed" else "stalled") if sync else ("running" if is_any_active else "succeeded"),
@@ -240,9 +240,10 @@ def _count_undelivered(sync: EstimateSync) -> int:
     return sum(each.state is CallbackState.FAILED for each in sync.status.deliveries)
 
 
-def _compute_age(sync: EstimateSync | None, now: datetime) -> timedelta:
-    """How long ago a sync has ended; nothing while that is not known."""
-    return now - sync.status.completion_time if sync and sync.status.completion_time else timedelta()
+def _compute_silence(newest: Sequence[EstimateSync], last_success: EstimateSync | None, now: datetime) -> timedelta:
+    """How long ago a sync has succeeded last; where none has, how long ago the oldest of the newest was created."""
+    since = last_success.status.completion_time if last_success else newest[-1].metadata.creation_timestamp
+    return now - since if since else timedelta()
 
 
 def _format_title(key: str, newest: Sequence[EstimateSync], localizer: Localizer, *, age: timedelta) -> str:
@@ -256,7 +257,7 @@ def _format_title(key: str, newest: Sequence[EstimateSync], localizer: Localizer
 
 
 def _format_trouble(key: str, sync: EstimateSync | None, localizer: Localizer) -> str:
-    if key in {"stale", "undelivered"}:
+    if key in {"never", "stale", "undelivered"}:
         return localizer.translate(f"list.now.{key}_text")
     diagnosis = build_diagnosis(sync, localizer) if sync else None
     return localizer.join([diagnosis.happened, diagnosis.cure]) if diagnosis else ""

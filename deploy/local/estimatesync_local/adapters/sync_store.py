@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
@@ -33,7 +34,7 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.spec import DateRange
-from estimatesync_contract.status import EstimateSyncStatus
+from estimatesync_contract.status import CLOCK_TOLERANCE, EstimateSyncStatus
 from estimatesync_operator.core.retention import Success, get_success
 from psycopg.rows import DictRow
 
@@ -49,7 +50,8 @@ _SELECT_UNFINISHED: Final = """
 SELECT * FROM estimatesync_local.sync WHERE phase IS NULL OR phase IN ('Queued', 'Running') ORDER BY created_at, name
 """
 _SELECT_NEWEST_SUCCESS: Final = """
-SELECT * FROM estimatesync_local.sync WHERE phase = 'Succeeded' AND status ? 'completionTime'
+SELECT * FROM estimatesync_local.sync
+WHERE phase = 'Succeeded' AND (status ->> 'completionTime')::timestamptz <= %(latest)s
 ORDER BY (status ->> 'completionTime')::timestamptz DESC, name COLLATE "C" DESC LIMIT 1
 """
 _SELECT_NEWEST: Final = """
@@ -149,10 +151,10 @@ class SyncTable:
             rows = await (await connection.execute(_SELECT_UNFINISHED)).fetchall()
         return tuple(map_row(row) for row in rows)
 
-    async def select_newest_success(self) -> EstimateSync | None:
-        """Read the row that has succeeded last."""
+    async def select_newest_success(self, *, latest: datetime) -> EstimateSync | None:
+        """Read the row that has succeeded last, and not after `latest`."""
         async with self._connection.acquire() as connection:
-            row = await (await connection.execute(_SELECT_NEWEST_SUCCESS)).fetchone()
+            row = await (await connection.execute(_SELECT_NEWEST_SUCCESS, {"latest": latest})).fetchone()
         return None if row is None else map_row(row)
 
     async def select_newest(self, query: SyncQuery) -> tuple[EstimateSync, ...]:
@@ -322,9 +324,9 @@ class ReconcilerStore:
         with _reconciler_errors():
             return await self._table.select_unfinished()
 
-    async def fetch_newest_success(self) -> Success | None:
+    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
         with _reconciler_errors():
-            newest = await self._table.select_newest_success()
+            newest = await self._table.select_newest_success(latest=now + CLOCK_TOLERANCE)
         return None if newest is None else get_success(newest)
 
     async def fetch_uids(self) -> dict[str, str]:
