@@ -240,7 +240,7 @@ def test_each_target_has_its_own_id_attempts_and_schedule(
     ]
 
 
-def test_callbacks_are_delivered_only_if_all_are(
+def test_callbacks_are_delivered_though_one_is_disabled(
     world: World,
     make_reconciler: Make,
     reconcile_until_idle: ReconcileUntilIdle,
@@ -257,7 +257,7 @@ def test_callbacks_are_delivered_only_if_all_are(
     status = world.syncs["a"].status
     assert [each.state for each in status.callbacks] == [CallbackState.DISABLED, CallbackState.DELIVERED]
     condition = next(each for each in status.conditions if each.type == "CallbackDelivered")
-    assert (condition.status, condition.reason) == (ConditionStatus.FALSE, "Disabled")
+    assert (condition.status, condition.reason) == (ConditionStatus.TRUE, "Delivered")
 
 
 def test_a_label_set_during_a_delivery_does_not_cause_a_second_one(
