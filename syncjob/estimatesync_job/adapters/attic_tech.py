@@ -22,7 +22,7 @@ from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
-from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, LargeReads, give_large_bodies_back, read_body
+from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
 from estimatesync_job.core.deletions import FoundIds
 from estimatesync_job.core.errors import (
@@ -411,19 +411,14 @@ def create_client(settings: Settings) -> httpx.AsyncClient:
     Raises:
         ConfigurationError: The authorities to trust cannot be read.
     """
-    transport = httpx.AsyncHTTPTransport(
-        verify=_create_tls_context(),
-        proxy=settings.attic_tech_proxy,
-        limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
-    )
-    # httpcore takes a backend, but httpx has no way to pass one on (https://github.com/encode/httpx/pull/3749).
-    transport._pool._network_backend = LargeReads()  # noqa: SLF001 - see above
     return httpx.AsyncClient(
-        transport=transport,
+        verify=_create_tls_context(),
         # The settings know the proxy; httpx would read the environment by itself, and break on what it cannot read.
+        proxy=settings.attic_tech_proxy,
         trust_env=False,
         base_url=settings.attic_tech_url,
         timeout=_TIMEOUT,
+        limits=httpx.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency),
         headers={
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,

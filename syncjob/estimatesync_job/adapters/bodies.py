@@ -4,12 +4,9 @@ A page that is refused would be just as large the next time, so the cure is said
 """
 
 import ctypes
-import ssl
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-import httpcore
 import httpx
 
 from estimatesync_job.core.errors import SourceInvalidError
@@ -33,54 +30,6 @@ def give_large_bodies_back() -> None:
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-
-
-class LargeReads(httpcore.AnyIOBackend):
-    """Connections that give at once what has arrived.
-
-    anyio reads one TLS record at a time, which is at most 16 KB, and each piece of a body passes through httpcore, h11
-    and httpx: with as much as httpcore asks for (64 KB), reading a page takes half the time.
-    """
-
-    async def connect_tcp(self, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:  # noqa: ANN401 - passed on
-        return _Connection(await super().connect_tcp(*args, **options))
-
-
-class _Connection(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream: Final = stream
-        self._tls: Final[ssl.SSLObject | None] = stream.get_extra_info("ssl_object")
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's own
-        first = await self._stream.read(max_bytes, timeout)
-        if self._tls is None or not first:
-            return first
-        return b"".join((first, *_read_more(self._tls, max_bytes - len(first))))
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's own
-        await self._stream.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's own
-    ) -> httpcore.AsyncNetworkStream:
-        return _Connection(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - httpcore's own
-        return self._stream.get_extra_info(info)
-
-
-def _read_more(tls: ssl.SSLObject, max_bytes: int) -> Iterator[bytes]:
-    """Read the records that have arrived; whatever is wrong with one, the next read waits for it, or fails."""
-    with suppress(ssl.SSLError):
-        while max_bytes and (piece := tls.read(max_bytes)):
-            max_bytes -= len(piece)
-            yield piece
 
 
 async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) -> bytes | bytearray:

@@ -58,6 +58,9 @@ FAILURE_SECONDS: Final = 2.0
 
 _SECONDS_BETWEEN_CONNECTS: Final = 1.0
 
+_ROWS_AT_ONCE: Final = 100
+"""Written together: the text of a whole page of large records would be in memory three times."""
+
 _MIGRATION_SECONDS: Final = 540.0
 """How long syncs of an earlier version may keep a migration waiting; less than ANSWER_SECONDS."""
 
@@ -248,7 +251,8 @@ class PostgresStore:
             if self._copy is None:
                 cursor = await self._copying.enter_async_context(self._connection.cursor())
                 self._copy = await self._copying.enter_async_context(cursor.copy(read_sql("copy_staging")))
-            await self._copy.write(_format_rows(rows))
+            for start in range(0, len(rows.packed), _ROWS_AT_ONCE):
+                await self._copy.write(_format_rows(rows.packed[start : start + _ROWS_AT_ONCE]))
         self._staged += len(rows)
 
     async def count_changes(self, known: int) -> int:
@@ -412,7 +416,7 @@ class PostgresStore:
         return _build_run(await cursor.fetchone())
 
 
-def _format_rows(rows: Rows) -> str:
+def _format_rows(packed_rows: Sequence[str]) -> bytes:
     """Write packed rows in COPY's text format (https://www.postgresql.org/docs/current/sql-copy.html)."""
     return "".join([
         packed
@@ -422,8 +426,8 @@ def _format_rows(rows: Rows) -> str:
         .replace("\r", "\\r")
         .replace("\0", "\t")
         + "\n"
-        for packed in rows.packed
-    ])  # fmt: skip
+        for packed in packed_rows
+    ]).encode()  # fmt: skip
 
 
 def _build_run(row: tuple[Any, ...] | None) -> StoredRun | None:
