@@ -6,15 +6,18 @@
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from estimatesync_contract import log_lines
 
 from estimatesync_job.core.deletions import (
     MAX_VAIN,
+    MAX_WHOLE_IDS,
     AbsenceDoubtedError,
     Absent,
     Deletions,
+    TooManyIdsError,
     check_bound,
     check_found,
     choose_witnesses,
@@ -61,20 +64,35 @@ async def find_deletions(
 
 async def _find_shown(source: Source, absent: Absent) -> tuple[int, ...]:
     """Ask once for what is marked: what is shown needs no witness, and what is not keeps its mark."""
-    shown: set[int] = set()
-    for batch in plan_batches(absent.marked):
+
+    async def ask(batch: tuple[int, ...]) -> Collection[int]:
         found = await source.fetch_ids(IdsQuery(ids=batch))
         check_found(found, asked=batch)
-        shown |= found.ids
+        return found.ids
+
+    shown: set[int] = set()
+    for batch in plan_batches(absent.marked):
+        shown |= {*await _ask_in_parts(ask, batch)}
     return tuple(sorted(shown))
 
 
 async def _find_gone(source: Source, absent: Absent, *, max_percent: int) -> tuple[int, ...]:
     gone: list[int] = []
     for batch in plan_batches(absent.ids):
-        gone += await _ask(source, absent, batch)
+        gone += await _ask_in_parts(lambda part: _ask(source, absent, part), batch)
         check_bound(len(gone), absent, max_percent=max_percent)
     return tuple(gone)
+
+
+async def _ask_in_parts(
+    ask: Callable[[tuple[int, ...]], Awaitable[Collection[int]]], batch: tuple[int, ...]
+) -> list[int]:
+    """Ask for all of these, or for a few at once where that would be too many."""
+    try:
+        return [*await ask(batch)]
+    except TooManyIdsError:
+        parts = plan_batches(batch, size=MAX_WHOLE_IDS - 2)
+        return [number for part in parts for number in await ask(part)]
 
 
 async def _ask(source: Source, absent: Absent, batch: tuple[int, ...]) -> list[int]:

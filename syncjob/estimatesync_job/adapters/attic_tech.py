@@ -24,7 +24,7 @@ from estimatesync_contract.tls_trust import UNREADABLE
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
 from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
-from estimatesync_job.core.deletions import FoundIds
+from estimatesync_job.core.deletions import MAX_WHOLE_IDS, FoundIds, TooManyIdsError
 from estimatesync_job.core.errors import (
     ConfigurationError,
     SourceInvalidError,
@@ -76,6 +76,9 @@ _MAX_VAIN_RENEWALS: Final = 10
 _COMPARED: Final = 10
 """Records of the first response that are asked for whole, too, where fields are named: few, because they are heavy."""
 
+_MAX_IDS_FAILURES: Final = 3
+"""Failures of questions that name `select[id]`, none of them answered yet: one or two may pass by themselves."""
+
 _MAX_LOGIN_BYTES: Final = 10 * MEGABYTE
 """A login's answer holds the user, populated as deep as its collection says."""
 
@@ -96,7 +99,7 @@ class _Request:
         page: its place as people see it.
         number: the page's for Attic Tech, if it has one.
         parameters: its query string.
-        fields: the part of the query string that names fields, where the sync names any; empty for whole records.
+        fields: the part of the query string that names fields; empty for whole records.
     """
 
     page: int
@@ -145,6 +148,8 @@ class AtticTech:
         self._token = Token(text="", expires_at=None)
         self._has_listed = False
         self._names_fields = settings.selects_fields
+        self._names_ids = True
+        self._ids_failures = 0
         self._accepted_fields: Final[list[Mapping[str, str]]] = []
         self._comparison: asyncio.Event | None = None
         self._vain_renewals = 0
@@ -222,10 +227,21 @@ class AtticTech:
         """Request estimates by their ids.
 
         Raises:
+            TooManyIdsError: Whole estimates would come; ask for MAX_WHOLE_IDS at most.
             SyncError: LoginFailed, SourceInvalid or SourceUnavailable.
         """
+        if self._names_ids:
+            try:
+                return await self._fetch_ids(query, fields=IDS_FIELDS_QUERY)
+            except FieldsDoubtedError:
+                self._names_ids = False
+        if len(query.ids) > MAX_WHOLE_IDS:
+            raise TooManyIdsError
+        return await self._fetch_ids(query, fields={})
+
+    async def _fetch_ids(self, query: IdsQuery, *, fields: Mapping[str, str]) -> FoundIds:
         parameters = build_ids_query(query)
-        request = _Request(page=IDS_PAGE, number=None, parameters=parameters, fields=IDS_FIELDS_QUERY)
+        request = _Request(page=IDS_PAGE, number=None, parameters=parameters, fields=fields)
         answer = await self._ask_with_valid_token(request)
         return map_ids(answer.content, limit=int(parameters["limit"]))
 
@@ -300,13 +316,17 @@ class AtticTech:
     async def _send_in_either_way(self, asked: _Request, token: Token) -> _Answer:
         """Name fields where that is chosen; where these may be what is refused, ask for whole records at once.
 
-        If whole records fail, too, fields are not the cause: they are named again, and that failure counts.
+        If whole records fail, too, fields are not the cause: they are named again, and that failure counts. Whole
+        estimates in place of their ids alone are too heavy for that, so that `fetch_ids` decides about these.
         """
-        if not (self._names_fields and asked.fields):
+        asks_for_ids = asked.page == IDS_PAGE
+        if not (asked.fields and (self._names_fields or asks_for_ids)):
             return await self._send(asked, token, names_fields=False)
         try:
             answer = await self._send(asked, token, names_fields=True)
         except FieldsDoubtedError as doubt:
+            if asks_for_ids:
+                raise
             answer = await self._send(asked, token, names_fields=False)
             self._give_up_fields(f"refuses to be asked for fields ({doubt})")
         else:
@@ -333,12 +353,18 @@ class AtticTech:
             seconds = asyncio.get_running_loop().time() - started
             content = parse_page_response(response, number=asked.number)
         except (TokenRefusedError, TransientSourceError, SourceInvalidError) as fault:
-            if names_fields and may_refuse_fields(response, were_accepted=asked.fields in self._accepted_fields):
+            are_doubted = may_refuse_fields(response, were_accepted=asked.fields in self._accepted_fields)
+            if names_fields and are_doubted and not (asked.page == IDS_PAGE and self._may_pass(fault)):
                 raise FieldsDoubtedError(str(fault).rstrip(".")) from fault
             raise
         return _Answer(
             response=response, content=content, asked_at=asked_at, seconds=seconds, names_fields=names_fields
         )
+
+    def _may_pass(self, fault: Exception) -> bool:
+        """Whether a question for ids may succeed just as it is."""
+        self._ids_failures += 1
+        return not isinstance(fault, SourceInvalidError) and self._ids_failures < _MAX_IDS_FAILURES
 
     def _give_up_fields(self, cause: str) -> None:
         """Ask for whole records from now on; of the requests in flight only the first to be refused says so."""

@@ -11,7 +11,10 @@ from typing import Final
 import msgspec
 
 IDS_PER_QUERY: Final = 100
-"""In some 2 KB of a query string, and a few hundred KB of an answer by a server that shows whole estimates."""
+"""In some 2 KB of a query string, and a few KB of an answer: of each estimate, only the id is asked for."""
+
+MAX_WHOLE_IDS: Final = 10
+"""In a question to a server that shows whole estimates only, two witnesses included: each may be a megabyte."""
 
 WITNESSES: Final = 9
 """Estimates that have just been read, from the highest id to the lowest: each question names two others of them."""
@@ -27,6 +30,10 @@ CROSSED: Final = "another sync of whole days was stored while this one was at wo
 
 class AbsenceDoubtedError(Exception):
     """What is not shown may be there all the same; the message says why, as part of a sentence."""
+
+
+class TooManyIdsError(Exception):
+    """Attic Tech shows whole estimates only, so that it is asked for no more than MAX_WHOLE_IDS at once."""
 
 
 class Absent(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +75,10 @@ class FoundIds(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
 
 
-def plan_batches(ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
+def plan_batches(ids: Sequence[int], *, size: int = IDS_PER_QUERY) -> Iterator[tuple[int, ...]]:
     """Split what is to be asked for into questions."""
-    for number in range(0, len(ids), IDS_PER_QUERY):
-        yield tuple(ids[number : number + IDS_PER_QUERY])
+    for number in range(0, len(ids), size):
+        yield tuple(ids[number : number + size])
 
 
 def choose_witnesses(absent: Absent, attempt: int) -> tuple[int, ...]:

@@ -49,7 +49,11 @@ class Source(Protocol):
         ...
 
     async def fetch_ids(self, query: IdsQuery) -> FoundIds:
-        """Request estimates by their ids, whenever they were changed."""
+        """Request estimates by their ids, whenever they were changed.
+
+        Raises:
+            TooManyIdsError: Whole estimates would come; ask for MAX_WHOLE_IDS at most.
+        """
         ...
 
 

@@ -155,7 +155,7 @@ def build_changes_query(query: ChangesQuery, *, bounds: DayBounds) -> Mapping[st
 
 
 IDS_FIELDS_QUERY: Final[Mapping[str, str]] = {"select[id]": "true"}
-"""The same where estimates are asked for by their ids: of these, nothing else is read."""
+"""Of what is asked for by its id, nothing else is read, whether or not pages are asked for by fields."""
 
 
 def build_ids_query(query: IdsQuery) -> Mapping[str, str]:

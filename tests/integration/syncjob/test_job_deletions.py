@@ -245,39 +245,66 @@ def test_what_is_there_or_may_be_is_never_marked(
     ]
 
 
+@pytest.mark.parametrize("selects_fields", ["false", "true"])
 @pytest.mark.parametrize(
-    ("status", "selects_fields", "alone"),
-    [
-        pytest.param(400, "true", 1, id="refused"),
-        pytest.param(500, "true", 1, id="failed"),
-        pytest.param(400, "false", 0, id="not-asked"),
-    ],
+    ("status", "alone"),
+    [pytest.param(400, 1, id="refused"), pytest.param(502, 3, id="failed-again-and-again")],
 )
-def test_a_server_that_refuses_to_be_asked_for_ids_alone_is_asked_for_whole_estimates(
+def test_a_server_that_refuses_to_be_asked_for_ids_alone_is_asked_for_a_few_whole_estimates_at_once(
     jobs: Any,
     sample: RunningSample,
     ids: list[int],
     query: Query,
     store: Store,
     status: int,
-    selects_fields: str,
     alone: int,
+    selects_fields: str,
 ) -> None:
     store(**MARK)
-    sample.store.delete(ids[7])
+    for number in ids[7:37]:
+        sample.store.delete(number)
     refused: list[Request] = []
+    sizes: list[int] = []
 
     def on_request(request: Request) -> Fault | None:
-        if not (asks_by_ids(request) and "select" in request.query_string):
+        if not asks_by_ids(request):
             return None
-        refused.append(request)
-        return Response(status=status, headers=JSON, body=b"{}")
+        if "select[id]" in unquote(request.query_string):
+            refused.append(request)
+            return Response(status=status, headers=JSON, body=b"{}")
+        sizes.append(len(parse_qs(request.query_string)["where[id][in]"][0].split(",")))
+        return None
 
     sample.on_request = on_request
 
-    jobs.run(sample, **MARK, SYNC_SELECT_FIELDS=selects_fields)
+    job = jobs.run(sample, **MARK, SYNC_SELECT_FIELDS=selects_fields, SYNC_MAX_DELETED_PERCENT="100")
 
-    assert (query(DELETED), len(refused)) == ([ids[7]], alone)
+    assert (query(DELETED), len(refused)) == (ids[7:37], alone)
+    assert sizes == [10, 10, 10, 8]
+    assert "asking for whole records" not in job.output
+
+
+@pytest.mark.parametrize("selects_fields", ["false", "true"])
+def test_a_failure_that_passes_does_not_have_whole_estimates_asked_for(
+    jobs: Any, sample: RunningSample, ids: list[int], query: Query, store: Store, selects_fields: str
+) -> None:
+    store(**MARK)
+    sample.store.delete(ids[7])
+    asked: list[bool] = []
+
+    def fail_once(request: Request) -> Fault | None:
+        if not asks_by_ids(request):
+            return None
+        asked.append("select[id]" in unquote(request.query_string))
+        return Response(status=502, headers=JSON, body=b"{}") if len(asked) == 1 else None
+
+    sample.on_request = fail_once
+
+    job = jobs.run(sample, **MARK, SYNC_SELECT_FIELDS=selects_fields)
+
+    assert (query(DELETED), asked) == ([ids[7]], [True, True])
+    assert "Attempt 2" in job.output
+    assert "asking for whole records" not in job.output
 
 
 def test_a_server_that_gives_few_at_a_time_is_asked_until_all_is_said(

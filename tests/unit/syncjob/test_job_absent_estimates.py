@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from estimatesync_job.core.deletions import IDS_PER_QUERY, Absent, Deletions, FoundIds
+from estimatesync_job.core.deletions import IDS_PER_QUERY, MAX_WHOLE_IDS, Absent, Deletions, FoundIds, TooManyIdsError
 from estimatesync_job.core.errors import (
     DatabaseUnavailableError,
     LoginFailedError,
@@ -100,6 +100,27 @@ def test_many_are_asked_for_in_turn() -> None:
 
     assert sample.find() == Deletions(absent=len(ids), ids=ids)
     assert [len({*asked} - {*WITNESSES}) for asked in sample.asked] == [IDS_PER_QUERY, IDS_PER_QUERY, 1]
+
+
+def test_a_server_that_shows_whole_estimates_is_asked_for_few_at_once_each_time_next_to_witnesses() -> None:
+    class Heavy(Sample):
+        async def fetch_ids(self, query: IdsQuery) -> FoundIds:
+            if len(query.ids) > MAX_WHOLE_IDS:
+                raise TooManyIdsError
+            return await super().fetch_ids(query)
+
+    ids, marked = tuple(range(1000, 1000 + IDS_PER_QUERY + 1)), tuple(range(500, 520))
+    sample = Heavy(lack(*ids, marked=marked), [show(500, 519, 1000)])
+
+    assert sample.find() == Deletions(absent=len(ids), ids=ids[1:], shown=(500, 519))
+    assert [asked for asked in sample.asked if asked[0] not in WITNESSES] == [
+        marked[:8],
+        marked[8:16],
+        marked[16:],
+    ]
+    questions = [asked for asked in sample.asked if asked[0] in WITNESSES]
+    assert sorted(number for asked in questions for number in asked[1:-1]) == [*ids]
+    assert all(asked[-1] in WITNESSES for asked in questions)
 
 
 def test_a_witness_that_is_gone_itself_is_replaced_by_another() -> None:
