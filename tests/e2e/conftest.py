@@ -1,15 +1,19 @@
 """The clusters that end-to-end tests run on: our own control planes, or the one ESTIMATESYNC_TEST_KUBECONFIG names."""
 
+import asyncio
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from selectors import BaseSelector, DefaultSelector
+from typing import Any
 
 import pytest
 from estimatesync_cluster.cluster import Cluster, running_cluster
 
 NAMESPACE_SECONDS = 90.0
+CONNECTIONS_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
@@ -52,3 +56,32 @@ def _wait_for_service_account(cluster: Cluster, namespace: str) -> None:
     while cluster.api.find("ServiceAccount", "default", namespace=namespace) is None:
         assert time.monotonic() < deadline, f"namespace {namespace} got no default service account"
         time.sleep(POLL_SECONDS)
+
+
+@pytest.fixture
+def run_async() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """What runs a coroutine until its connections have ended, too: of TLS, aiohttp's `close` only begins the end.
+
+    https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown. Who collects one that is left open is
+    some later test.
+    """
+
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        selector = DefaultSelector()
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            runner.get_loop()
+            idle = len(selector.get_map())
+            result = runner.run(work)
+            runner.run(_wait_for_end(selector, idle))
+        return result
+
+    return run
+
+
+async def _wait_for_end(selector: BaseSelector, idle: int) -> None:
+    deadline = time.monotonic() + CONNECTIONS_SECONDS
+    while (left := len(selector.get_map()) - idle) > 0:
+        assert time.monotonic() < deadline, f"{left} connections do not end"
+        await asyncio.sleep(POLL_SECONDS)
+    # What has left the selector is closed in the loop's next turn.
+    await asyncio.sleep(POLL_SECONDS)

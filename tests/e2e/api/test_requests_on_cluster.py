@@ -1,9 +1,9 @@
 """What callers do with syncs that are there, on a real API server, with the rights of the API's own account."""
 
-import asyncio
 import http.client
 import json
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,9 @@ def test_a_callback_is_asked_for_by_the_annotation_that_the_operator_knows(api: 
     assert asked == {"botzilla.io/started-by": "make", "botzilla.io/redelivered-by": "make"}
 
 
-def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_moment(api: Any, kubeconfig: Path) -> None:
+def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_moment(
+    api: Any, kubeconfig: Path, run_async: Callable[..., Any]
+) -> None:
     sync_id = api.ask("POST", URL).body["sync_id"]
     seen: list[str | None] = []
 
@@ -98,7 +100,7 @@ def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_mom
         finally:
             await store.close()
 
-    asyncio.run(ask())
+    run_async(ask())
 
     annotations = api.stored()[0]["metadata"]["annotations"]
     assert seen == [None, "monday/billing"]

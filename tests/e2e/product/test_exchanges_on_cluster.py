@@ -19,19 +19,16 @@ SECONDS = 60.0
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=lambda exchange: exchange.id)
 def test_a_real_api_server_answers_as_the_table_says(
-    cluster: Cluster, make_namespace: Callable[[], str], exchange: Exchange
+    cluster: Cluster, make_namespace: Callable[[], str], exchange: Exchange, run_async: Callable[..., Any]
 ) -> None:
     async def run() -> object:
         client, _ = await create_api_client(kubeconfig=str(cluster.kubeconfig))
         async with KubernetesClient(client, timeout_seconds=SECONDS) as kubernetes, asyncio.timeout(SECONDS):
-            outcome = await exchange.happen(build_laboratory(kubernetes, make_namespace()))
-        # https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown: TLS ends after the session has.
-        await asyncio.sleep(0.25)
-        return outcome
+            return await exchange.happen(build_laboratory(kubernetes, make_namespace()))
 
     cluster.define(CRD)
 
-    assert asyncio.run(run()) == exchange.outcome
+    assert run_async(run()) == exchange.outcome
 
 
 @pytest.fixture
