@@ -28,6 +28,7 @@ PAGE_LIMIT_MAX: Final = 100
 Query = Mapping[str, str | list[str]]
 
 FINAL_PHASES: Final = frozenset(phase for phase in Phase if phase.is_final)
+"""Those of the syncs that have ended."""
 
 _KNOWN_NAMES: Final = ("limit", "cursor", "status", "since", "until")
 _PHASES: Final = {phase.lower(): phase for phase in Phase}

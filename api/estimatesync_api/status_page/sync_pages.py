@@ -10,7 +10,7 @@ from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import Phase
 from falcon.asgi import Response
 
-from estimatesync_api.core.listing import SyncQuery, format_cursor, parse_sync_query
+from estimatesync_api.core.listing import FINAL_PHASES, SyncQuery, format_cursor, parse_sync_query
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_api.logs import LogResource
@@ -97,8 +97,7 @@ class TrendsResource(Resource):
 
     async def on_get(self, req: Request, resp: Response) -> None:
         page_request = get_page_request(req)
-        ended = frozenset(phase for phase in Phase if phase.is_final)
-        page = await self._store.list_page(SyncQuery(limit=MAX_SYNCS, phases=ended))
+        page = await self._store.list_page(SyncQuery(limit=MAX_SYNCS, phases=FINAL_PHASES))
         send_page(req, resp, "trends.html", trends=build_trends(page.syncs, page_request.localizer))
 
 
