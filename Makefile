@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# The parts that have a lock of their own, because they ship without the others.
+SHIPPED := api operator sync
 SAMPLE_PORT ?= 8090
 WEBHOOK_PORT ?= 8091
 PEER_VENV := .venv-bench
@@ -105,19 +107,24 @@ oldest-programs: $(INSTALLED) ## Build the oldest supported Kubernetes, unless i
 CHECK_LOG = build/check.log
 CHECK_TYPES_AND_LAYERS = $(BIN)/mypy && $(BIN)/mypy tests/benchmarks && $(BIN)/lint-imports
 .PHONY: test
-test: programs lint $(DOCS_INSTALLED) ## Run every check and every test
+test: programs lint check-workflows $(DOCS_INSTALLED) ## Run every check and every test
 	@mkdir -p build
 	@{ $(CHECK_TYPES_AND_LAYERS); } >$(CHECK_LOG) 2>&1 & checking=$$!; trap "kill $$checking 2>/dev/null; exit 130" INT TERM; \
 	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS); code=$$?; \
 	wait $$checking && echo "types and layers: passed" || { cat $(CHECK_LOG); echo "types or layers: FAILED"; code=1; }; exit $$code
 
 # What a version of Kubernetes can change: the definition and its rules, the chart's objects, rights, Jobs and their pods.
-OLDEST_TESTS := tests/e2e/oldest $(addprefix tests/e2e/chart/, test_chart_on_cluster.py test_hardened_on_cluster.py \
+VERSION_TESTS := tests/e2e/oldest $(addprefix tests/e2e/chart/, test_chart_on_cluster.py test_hardened_on_cluster.py \
     test_optional_objects_on_cluster.py) $(addprefix tests/e2e/product/, test_product_on_cluster.py test_causes_on_cluster.py \
     test_suspended_jobs.py test_client_on_cluster.py test_exchanges_on_cluster.py) tests/e2e/rights
 .PHONY: test-oldest
 test-oldest: oldest-programs ## Run the tests that depend on the version of Kubernetes on the oldest supported one
-	ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m pytest --numprocesses=2 $(OLDEST_TESTS)
+	ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m pytest --numprocesses=2 $(VERSION_TESTS)
+
+.PHONY: test-kubernetes
+test-kubernetes: programs ## Run the same tests on the Kubernetes whose programs are in the directory KUBEBUILDER_ASSETS
+	@test -n "$$KUBEBUILDER_ASSETS" || { echo "Say where the programs are: make test-kubernetes KUBEBUILDER_ASSETS=/path" >&2; exit 1; }
+	$(BIN)/python -m pytest --numprocesses=2 $(VERSION_TESTS)
 
 .PHONY: test-resilience
 test-resilience: programs ## Kill, cut and delay everything around the operator; takes long, and is not part of `make test`
@@ -223,13 +230,27 @@ $(PEER_INSTALLED): requirements/bench.txt $(INSTALLED)
 	@touch $@
 
 .PHONY: check
-check: lint ## Lint, check types and the layers
+check: lint check-workflows ## Lint, check types and the layers
 	$(CHECK_TYPES_AND_LAYERS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check formatting and lint alone, in a second
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
+
+# What shellcheck finds depends on whether it is installed, so it is not asked. --offline: no question to GitHub.
+.PHONY: check-workflows
+check-workflows: $(INSTALLED) ## Lint the workflows in .github (actionlint, which is built the first time, and zizmor)
+	@actionlint=$$($(BIN)/python -m estimatesync_cluster build --purpose workflows) && "$$actionlint" -shellcheck= -pyflakes=
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
+
+# Asks the package index's database of vulnerabilities, and so needs the network; the nightly workflow runs it.
+.PHONY: audit
+audit: $(INSTALLED) ## Look up known vulnerabilities of everything that ships (network)
+	@for part in $(SHIPPED); do \
+	    $(BIN)/uvx --quiet --from 'pip-audit~=2.10' pip-audit --strict --require-hashes --disable-pip \
+	        --requirement requirements/$$part.txt || exit 1; \
+	done
 
 .PHONY: format
 format: $(INSTALLED) ## Format the code
@@ -281,19 +302,20 @@ $(DOCS_INSTALLED): requirements/docs.txt
 	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
 	@touch $@
 
+LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(if $(UPGRADE),--upgrade)
 .PHONY: lock
-lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.toml (uv)
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras --group dev \
+lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.toml; UPGRADE=yes takes the newest (uv)
+	$(LOCK) --all-extras --group dev \
 	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
-	for part in api operator sync; do \
-	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra $$part --extra tracing \
+	for part in $(SHIPPED); do \
+	    $(LOCK) --extra $$part --extra tracing \
 	        --constraint requirements/dev.txt --no-emit-package estimatesync --no-header --no-annotate \
 	        pyproject.toml --output-file requirements/$$part.txt || exit 1; \
 	done
-	echo 'hatchling>=1.27' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	echo 'hatchling>=1.27' | $(LOCK) \
 	    --constraint requirements/dev.txt --no-header --no-annotate - --output-file requirements/build.txt
 	for group in bench docs; do \
-	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --group $$group \
+	    $(LOCK) --group $$group \
 	        --no-header --output-file requirements/$$group.txt || exit 1; \
 	done
 

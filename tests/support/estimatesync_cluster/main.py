@@ -24,7 +24,7 @@ from estimatesync_cluster.daemon import (
 )
 from estimatesync_cluster.definitions import find_definitions
 from estimatesync_cluster.errors import ClusterError
-from estimatesync_cluster.programs import GLUA, KIND, Binaries, find_binaries, find_go_tool, find_helm
+from estimatesync_cluster.programs import ACTIONLINT, GLUA, KIND, Binaries, find_binaries, find_go_tool, find_helm
 from estimatesync_cluster.real_node import (
     check_machine,
     find_node_tools,
@@ -110,6 +110,9 @@ def _build(settings: argparse.Namespace) -> int:
 
     So that no test downloads anything, the definitions that tests install are fetched here, too.
     """
+    if settings.purpose == "workflows":
+        print(find_go_tool(ACTIONLINT, environ=os.environ, report=report))
+        return 0
     print(find_binaries(environ=os.environ, report=report).directory)
     if settings.purpose == "tests":
         print(find_helm(report=report))
@@ -162,7 +165,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--purpose",
-        choices=("cluster", "tests", "node"),
+        choices=("cluster", "tests", "node", "workflows"),
         default="cluster",
         help="for build: what the programs are for; default: %(default)s",
     )

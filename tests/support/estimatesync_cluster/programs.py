@@ -51,6 +51,7 @@ HELM = Program(name="helm", module="helm", package="helm.sh/helm/v4/cmd/helm")
 KIND = Program(name="kind", module="kind", package="sigs.k8s.io/kind")
 # The Lua in which Argo CD runs health scripts.
 GLUA = Program(name="glua", module="glua", package="github.com/yuin/gopher-lua/cmd/glua")
+ACTIONLINT = Program(name="actionlint", module="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint")
 PROMTOOL, PROMETHEUS = (
     Program(name=name, module=name, package=f"github.com/prometheus/prometheus/cmd/{name}", tags=("remove_all_sd",))
     for name in ("promtool", "prometheus")
@@ -73,6 +74,7 @@ _VERSIONED_BY = {
     "helm": "helm.sh/helm/v4",
     "kind": "sigs.k8s.io/kind",
     "glua": "github.com/yuin/gopher-lua",
+    "actionlint": "github.com/rhysd/actionlint",
     "promtool": "github.com/prometheus/prometheus",
     "prometheus": "github.com/prometheus/prometheus",
     "node": KUBERNETES_MODULE,
