@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_docs.errors_page import format_errors_page, format_exit_codes_page
+from estimatesync_docs.licences_page import format_licences_page
 from estimatesync_docs.page_tables import fill_tables, format_api_tables, format_causes_tables, format_client_tables
 from estimatesync_docs.resource_page import format_resource_page
 from estimatesync_docs.settings_page import format_env_example, format_settings_page
@@ -22,6 +23,7 @@ GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "docs/reference/resource.md": format_resource_page,
     "docs/reference/errors.md": format_errors_page,
     "docs/reference/exit-codes.md": format_exit_codes_page,
+    "docs/reference/licences.md": format_licences_page,
     ".env.example": format_env_example,
     "docs/api.md": partial(_fill, "docs/api.md", format_api_tables),
     "docs/causes.md": partial(_fill, "docs/causes.md", format_causes_tables),
