@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -62,3 +64,17 @@ def test_the_build_sees_what_is_copied_and_nothing_else() -> None:
     assert ignored[1] == "*"
     assert {"**/.env", "**/__pycache__"} <= set(ignored)
     assert {source for source in sources if not source.startswith("requirements/")} == allowed - {"requirements/*.txt"}
+
+
+@pytest.mark.parametrize("program", ["estimatesync_api.adapters.kubernetes_store", "estimatesync_operator.main"])
+def test_what_is_left_uncompiled_is_never_imported(program: str) -> None:
+    (left_out,) = re.findall(r'UNCOMPILED="(\S+)"', DOCKERFILE)
+    show = f"import sys, {program}; print(*(getattr(each, '__file__', None) or '' for each in [*sys.modules.values()]))"
+
+    loaded = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split()
+
+    client = [path for path in loaded if "/kubernetes/" in path]
+    assert client
+    assert [path for path in client if re.search(left_out, path)] == []
+    folder = Path(client[0].partition("/kubernetes/")[0], "kubernetes")
+    assert {bool(re.search(left_out, str(path))) for path in folder.rglob("v1_pod.py")} == {True}
