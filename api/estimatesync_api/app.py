@@ -152,7 +152,7 @@ def _add_sync_routes(
 ) -> None:
     one = f"{SYNCS_PATH}/{{sync_id}}"
     app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone))
-    app.add_route(one, SyncResource(store))
+    app.add_route(one, SyncResource(store, has_page=settings.has_status_page))
     redeliver_all = RedeliverAllResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
     app.add_route(f"{SYNCS_PATH}/redeliver", redeliver_all)
     app.add_route(f"{one}/logs", LogResource(store, pause=pause))

@@ -39,6 +39,7 @@ from estimatesync_api.core.sync_request import (
 )
 from estimatesync_api.request import Request, Resource
 from estimatesync_api.start import read_body
+from estimatesync_api.status_page.core.addresses import build_sync_address
 from estimatesync_api.waiter import Pause
 
 REDELIVERY_PAUSE: Final = 0.1
@@ -60,8 +61,10 @@ class SyncListResource(Resource):
 class SyncResource(Resource):
     """GET: one sync, as it is now."""
 
-    def __init__(self, store: SyncStore) -> None:
+    def __init__(self, store: SyncStore, *, has_page: bool = False) -> None:
+        """Show syncs of the store; `has_page`: whether a browser can be shown each, too."""
         self._store = store
+        self._has_page = has_page
 
     async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
         """Show the sync, or 304 when the caller already has it like this."""
@@ -69,6 +72,8 @@ class SyncResource(Resource):
         body = msgspec.json.encode(to_sync_body(sync))
         tag = falcon.ETag(hashlib.sha256(body).hexdigest()[:32])
         resp.etag = tag.dumps()
+        if self._has_page:
+            resp.append_link(build_sync_address(sync.name), "alternate", type_hint=falcon.MEDIA_HTML)
         resp.cache_control = ("no-cache",)
         if is_known(tag, req):
             resp.status = HTTPStatus.NOT_MODIFIED

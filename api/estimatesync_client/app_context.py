@@ -33,15 +33,20 @@ class AppContext:
         self.patience: float | None = None
 
     @contextmanager
-    def open_server(self) -> Iterator[Server]:
-        """Connect to the server.
+    def open_server(self, *, is_wait: bool = False) -> Iterator[Server]:
+        """Connect to the server; `is_wait` for a command that takes its time, and waits for a server, too.
 
         Raises:
             UsageError: the address or the key is not usable.
         """
-        patience = REQUEST_PATIENCE if self.patience is None else self.patience
+        patience = WAIT_PATIENCE if is_wait else REQUEST_PATIENCE
         with open_client(parse_address(self.url), parse_key(self.environment)) as client:
-            yield HttpApi(client, patience=patience, notice=self.terminal.write_note)
+            yield HttpApi(
+                client,
+                patience=patience if self.patience is None else self.patience,
+                awaits_server=is_wait or self.patience is not None,
+                notice=self.terminal.write_note,
+            )
 
     def create_waiter(self, server: Server, *, timeout: float | None = None) -> SyncWaiter:
         patience = WAIT_PATIENCE if self.patience is None else self.patience
@@ -59,10 +64,10 @@ class AppContext:
             with self.terminal.watching() as view:
                 sync = self.create_waiter(server, timeout=timeout).wait_for_end(sync_id, view)
         except KeyboardInterrupt:
-            message = f"No longer waiting; {sync_id} goes on."
+            message = f"Stopped waiting. The sync {sync_id} keeps running."
             raise InterruptedWaitError(message, cure=come_back, sync_id=sync_id) from None
         except UnavailableError as error:
-            message = f"{error.message} {sync_id} may go on all the same."
+            message = f"{error.message} The sync {sync_id} may continue all the same."
             raise UnavailableError(message, cure=come_back, code=error.code, sync_id=sync_id) from error
         self.write_sync(sync)
         raise SystemExit(OUTCOMES[sync.status].code)

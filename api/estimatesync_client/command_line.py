@@ -1,19 +1,18 @@
-"""The command line: options, commands, and `run`, which `main` calls.
+"""The command line: the commands, and `run`, which `main` calls.
 
 The docstring of a command is its help. A command that cannot do what it was asked to raises a ClientError.
 """
 
 import os
-import re
 import secrets
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
-from enum import StrEnum
-from importlib.metadata import version
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
 from io import StringIO
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final, NoReturn
 
 import msgspec
 import typer
@@ -25,147 +24,47 @@ from typer.completion import get_completion_inspect_parameters, shell_complete
 
 from estimatesync_client.adapters.terminal import Output, build_findings, build_hint, build_table, read_now
 from estimatesync_client.app_context import AppContext, get_app_context
-from estimatesync_client.core.api import CHANGES, ListQuery, Server, Started, StartQuery
+from estimatesync_client.core.api import CHANGES, ListQuery, Server, Started, StartQuery, Sync, SyncPage
+from estimatesync_client.core.arguments import parse_metadata, parse_moment, parse_statuses
 from estimatesync_client.core.diagnoses import Finding, Verdict
 from estimatesync_client.core.errors import ClientError, Exit, InterruptedWaitError, UnavailableError, UsageError
 from estimatesync_client.core.formatting import strip_control_characters
-from estimatesync_client.core.lookup import LATEST, MAX_PAGE, fetch_syncs, find_sync
-from estimatesync_client.core.problems import URL_VARIABLE
+from estimatesync_client.core.lookup import MAX_PAGE, fetch_syncs, find_sync
 from estimatesync_client.doctor import examine
+from estimatesync_client.options import (
+    ChangesOption,
+    Command,
+    CommandGroup,
+    CursorOption,
+    DaysOption,
+    EnvFileOption,
+    FailedOption,
+    FollowOption,
+    FromOption,
+    KeyOption,
+    LimitOption,
+    MetadataOption,
+    OptionalSyncArgument,
+    OutputOption,
+    PatienceOption,
+    ShellArgument,
+    SinceOption,
+    StatusOption,
+    SyncArgument,
+    TailOption,
+    TargetOption,
+    TimeoutOption,
+    ToOption,
+    UntilOption,
+    UrlOption,
+    VersionOption,
+    WaitOption,
+    WatchOption,
+)
 from estimatesync_client.settings import DEFAULT_URL, parse_deployment
 
 PROGRAM: Final = "estimatesync"
-DAY_FORMAT: Final = "%Y-%m-%d"
-_AGE: Final = re.compile(r"(?P<count>[0-9]{1,4})(?P<unit>[hd])")
-_AGE_UNITS: Final = {"h": "hours", "d": "days"}
-_IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}")
-
-
-class Shell(StrEnum):
-    """What `completion` writes for."""
-
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-
-
-UrlOption = Annotated[
-    str, typer.Option("--url", envvar=URL_VARIABLE, metavar="URL", help="Where the API is.", show_envvar=True)
-]
-PatienceOption = Annotated[
-    float | None,
-    typer.Option(
-        "--patience",
-        min=0,
-        metavar="SECONDS",
-        help="How long to retry while the server is down or busy: 30 by default, 300 during a wait.",
-    ),
-]
-SyncArgument = Annotated[
-    str, typer.Argument(metavar="ID", help=f"The sync's id, the start of one, or {LATEST}.", show_default=False)
-]
-OptionalSyncArgument = Annotated[
-    str, typer.Argument(metavar="[ID]", help=f"The sync's id, the start of one, or {LATEST}.", show_default=False)
-]
-FailedOption = Annotated[
-    bool,
-    typer.Option(
-        "--failed",
-        help="All that were given up, of syncs that were requested within --since and --until.",
-        show_default=False,
-    ),
-]
-OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", help="Text for people, or one JSON document.", case_sensitive=False)
-]
-WaitOption = Annotated[
-    bool, typer.Option("--wait", "-w", help="Wait for the end, and exit with the sync's outcome.", show_default=False)
-]
-TimeoutOption = Annotated[
-    float | None,
-    typer.Option("--timeout", min=0, metavar="SECONDS", help="Wait at most this long; the sync goes on."),
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--idempotency-key",
-        metavar="TEXT",
-        help="Starts with the same text are one start; a random one by default.",
-    ),
-]
-StatusOption = Annotated[
-    list[str] | None,
-    typer.Option("--status", "-s", metavar="STATUS", help="Only these: queued, running, succeeded, failed, cancelled."),
-]
-SinceOption = Annotated[
-    str | None,
-    typer.Option("--since", metavar="TIME", help="Requested on or after this day or instant, or 2d ago."),
-]
-UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Requested up to this day (all of it) or instant.")
-]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
-CursorOption = Annotated[
-    str | None, typer.Option("--cursor", metavar="TEXT", help="The next_cursor of an earlier list.", show_default=False)
-]
-FollowOption = Annotated[
-    bool, typer.Option("--follow", "-f", help="Continue until the sync has ended.", show_default=False)
-]
-EnvFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--env-file",
-        exists=True,
-        dir_okay=False,
-        metavar="FILE",
-        help="Settings of the deployment to try from here, such as the .env of one machine.",
-    ),
-]
-FromOption = Annotated[
-    datetime | None,
-    typer.Option("--from", formats=[DAY_FORMAT], metavar="DAY", help="First day, such as 2025-09-01."),
-]
-ToOption = Annotated[
-    datetime | None, typer.Option("--to", formats=[DAY_FORMAT], metavar="DAY", help="Last day; today by default.")
-]
-DaysOption = Annotated[
-    int | None,
-    typer.Option("--days", min=0, max=10_000, metavar="N", help="Begin so many days before the last day."),
-]
-
-ChangesOption = Annotated[
-    bool,
-    typer.Option(
-        "--changes",
-        help="Read only what has changed since an earlier sync, where one serves.",
-        show_default=False,
-    ),
-]
-
-
-TargetOption = Annotated[
-    list[str] | None,
-    typer.Option("--callback", metavar="NAME", help="A callback target by name; again for several."),
-]
-
-
-MetadataOption = Annotated[
-    list[str] | None,
-    typer.Option("--metadata", metavar="NAME=TEXT", help="Comes back with the callback; again for several."),
-]
-
-
-def show_version(is_asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
-    """Show the version and exit."""
-    if is_asked:
-        typer.echo(f"estimatesync {version('estimatesync')}")
-        raise typer.Exit
-
-
-VersionOption = Annotated[
-    bool,
-    typer.Option("--version", help="Show the version, and exit.", is_eager=True, callback=show_version, metavar=""),
-]
+_WATCH_SECONDS: Final = 2.0
 
 
 def start(
@@ -189,36 +88,22 @@ def start(
         raise UsageError("--from is after --to.")
     if from_ and days is not None:
         raise UsageError("--from and --days both say where to begin: give one of them.")
-    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-        raise UsageError("--idempotency-key takes 1 to 255 printable ASCII characters.")
     query = StartQuery(
-        start_date=f"{from_:{DAY_FORMAT}}" if from_ else None,
-        end_date=f"{to:{DAY_FORMAT}}" if to else None,
+        start_date=from_.isoformat() if from_ else None,
+        end_date=to.isoformat() if to else None,
         mode=CHANGES if changes else None,
         days=days,
         targets=tuple(callback or ()),
-        metadata=_parse_metadata(metadata or ()),
+        metadata=parse_metadata(metadata or ()),
         idempotency_key=idempotency_key or secrets.token_hex(16),
     )
-    with app_context.open_server() as server:
+    with app_context.open_server(is_wait=wait) as server:
         started = _start(server, query)
         if wait:
             app_context.terminal.write_note(f"{started.sync_id} started.")
             app_context.wait_for_end(server, started.sync_id, timeout=timeout)
         hint = f"estimatesync status {started.sync_id} --wait"
         app_context.terminal.write_result(build_hint(f"{started.sync_id} started.", hint), started.document)
-
-
-def _parse_metadata(pairs: Iterable[str]) -> dict[str, str]:
-    """Read pairs like `order=4711`; what stands behind the first sign is a text.
-
-    Raises:
-        UsageError: One is no pair.
-    """
-    split = [pair.partition("=") for pair in pairs]
-    if not all(name and sign for name, sign, _ in split):
-        raise UsageError("--metadata takes a name and a text, such as order=4711.")
-    return {name: text for name, _, text in split}
 
 
 def list_syncs(
@@ -229,27 +114,46 @@ def list_syncs(
     until: UntilOption = None,
     limit: LimitOption = 20,
     cursor: CursorOption = None,
+    watch: WatchOption = False,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """List syncs, the newest first."""
+    """List syncs, the newest first; CALL is the callback, delivered or not."""
     app_context = get_app_context(context, output)
+    if watch and output is Output.JSON:
+        raise UsageError("--watch is for people: leave out --output json.")
     query = ListQuery(
         limit=limit,
-        statuses=tuple(status or ()),
-        since=_resolve_age(since),
-        until=_resolve_age(until),
+        statuses=parse_statuses(status or ()),
+        since=parse_moment("--since", since, read_now()),
+        until=parse_moment("--until", until, read_now()),
         cursor=cursor,
     )
-    with app_context.open_server() as server:
-        page = fetch_syncs(server, query)
+    with app_context.open_server(is_wait=watch) as server:
+        if watch:
+            _watch(app_context, server, query)
+        _write_page(app_context, fetch_syncs(server, query), is_filtered=bool(status or since or until))
+
+
+def _write_page(app_context: AppContext, page: SyncPage, *, is_filtered: bool) -> None:
+    terminal = app_context.terminal
     document = {"success": True, "syncs": [sync.document for sync in page.syncs], "next_cursor": page.next_cursor}
-    if page.syncs or output is Output.JSON:
-        app_context.terminal.write_result(build_table(page.syncs, read_now()), document)
+    if page.syncs or terminal.output is Output.JSON:
+        terminal.write_result(build_table(page.syncs, read_now(), width=terminal.out.width), document)
         if page.next_cursor:
-            app_context.terminal.write_note("There are more: raise --limit, or use --until.")
+            terminal.write_note("There are more: raise --limit, or use --until.")
     else:
-        is_filtered = status or since or until
-        app_context.terminal.write_note("No sync matches." if is_filtered else "There is no sync yet.")
+        terminal.write_note("No sync matches." if is_filtered else "There is no sync yet.")
+
+
+def _watch(app_context: AppContext, server: Server, query: ListQuery) -> NoReturn:
+    try:
+        with app_context.terminal.listing() as show:
+            while True:
+                show(fetch_syncs(server, query).syncs)
+                time.sleep(_WATCH_SECONDS)
+    except KeyboardInterrupt:
+        # How it is meant to end: nothing need be said.
+        raise typer.Exit(Exit.INTERRUPTED.code) from None
 
 
 def status(
@@ -263,7 +167,7 @@ def status(
     """Show one sync, or wait for its end."""
     app_context = get_app_context(context, output)
     _require_wait(wait=wait, timeout=timeout)
-    with app_context.open_server() as server:
+    with app_context.open_server(is_wait=wait) as server:
         sync = find_sync(server, sync_id)
         if wait:
             app_context.wait_for_end(server, sync.sync_id, timeout=timeout)
@@ -275,17 +179,40 @@ def logs(
     *,
     sync_id: SyncArgument,
     follow: FollowOption = False,
+    tail: TailOption = None,
 ) -> None:
     """Print what a sync has printed."""
     app_context = get_app_context(context, Output.TEXT)
-    with app_context.open_server() as server:
-        name = find_sync(server, sync_id).sync_id
+    with app_context.open_server(is_wait=follow) as server:
+        sync = find_sync(server, sync_id)
+        is_empty = True
         try:
-            for line in _read_lines(app_context, server, name, follow=follow):
+            for line in _read_lines(app_context, server, sync.sync_id, follow=follow, tail=tail):
                 app_context.terminal.write_line(strip_control_characters(line))
+                is_empty = False
         except KeyboardInterrupt:
-            cure = f"Come back with: estimatesync logs {name} --follow"
-            raise InterruptedWaitError("No longer following the log.", cure=cure, sync_id=name) from None
+            cure = f"Come back with: estimatesync logs {sync.sync_id} --follow"
+            raise InterruptedWaitError(
+                "Stopped following the log. The sync continues.", cure=cure, sync_id=sync.sync_id
+            ) from None
+    if is_empty and tail != 0:
+        app_context.terminal.write_note(_explain_empty_log(sync))
+
+
+def _read_lines(app_context: AppContext, server: Server, name: str, *, follow: bool, tail: int | None) -> Iterator[str]:
+    printed = () if follow and tail is None else server.fetch_log(name).splitlines()
+    if follow:
+        # The stream begins with the log's first line: what has been printed so far is left out but for its end.
+        left_out = 0 if tail is None else max(0, len(printed) - tail)
+        yield from islice(app_context.create_waiter(server).follow_log(name), left_out, None)
+    else:
+        yield from printed if tail is None else deque(printed, maxlen=tail)
+
+
+def _explain_empty_log(sync: Sync) -> str:
+    if sync.is_finished:
+        return f"No log: {sync.sync_id} has printed nothing, or its log is gone."
+    return f"No log yet: {sync.sync_id} is {sync.status}."
 
 
 def cancel(context: typer.Context, *, sync_id: SyncArgument, output: OutputOption = Output.TEXT) -> None:
@@ -316,7 +243,11 @@ def redeliver(
     if failed == bool(sync_id) or (failed and callback) or (not failed and (since or until)):
         raise UsageError("redeliver takes an ID, and --callback if need be; or --failed, with --since and --until.")
     if failed:
-        _redeliver_failed(app_context, ListQuery(limit=MAX_PAGE, since=_resolve_age(since), until=_resolve_age(until)))
+        now = read_now()
+        query = ListQuery(
+            limit=MAX_PAGE, since=parse_moment("--since", since, now), until=parse_moment("--until", until, now)
+        )
+        _redeliver_failed(app_context, query)
         return
     with app_context.open_server() as server:
         sync = find_sync(server, sync_id)
@@ -339,21 +270,6 @@ def _redeliver_failed(app_context: AppContext, query: ListQuery) -> None:
     app_context.terminal.write_result(build_hint(text, ""), {"success": True, "sync_ids": sync_ids})
 
 
-def _resolve_age(text: str | None) -> str | None:
-    """Write what is so long ago, such as 2d or 12h, as an instant; anything else is the server's to read."""
-    if text is None or not (age := _AGE.fullmatch(text)):
-        return text
-    past = timedelta(**{_AGE_UNITS[age["unit"]]: int(age["count"])})
-    return f"{read_now() - past:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _read_lines(app_context: AppContext, server: Server, name: str, *, follow: bool) -> Iterator[str]:
-    if follow:
-        yield from app_context.create_waiter(server).follow_log(name)
-    else:
-        yield from server.fetch_log(name).splitlines()
-
-
 def _require_wait(*, wait: bool, timeout: float | None) -> None:
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait.")
@@ -365,6 +281,8 @@ def _start(server: Server, query: StartQuery) -> Started:
     try:
         return server.start(query)
     except UnavailableError as error:
+        if error.is_absent:
+            raise
         raise UnavailableError(error.message, cure=f"{error.cure}. {again}", code=error.code) from error
     except KeyboardInterrupt:
         raise InterruptedWaitError("It is unknown whether the sync was started.", cure=again) from None
@@ -401,7 +319,7 @@ def doctor(
 def completion(
     context: typer.Context,
     *,
-    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.", show_default=False)],
+    shell: ShellArgument,
 ) -> None:
     """Print what lets a shell complete commands and options.
 
@@ -429,6 +347,7 @@ def _read_env_file(path: Path) -> Mapping[str, str | None]:
 
 
 app = typer.Typer(
+    cls=CommandGroup,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -469,11 +388,6 @@ def configure(
     app_context.patience = patience
 
 
-app.command()(start)
-app.command("list")(list_syncs)
-app.command()(status)
-app.command()(logs)
-app.command()(cancel)
-app.command()(redeliver)
-app.command()(doctor)
-app.command()(completion)
+_COMMANDS: Final = (start, list_syncs, status, logs, cancel, redeliver, doctor, completion)
+for _command in _COMMANDS:
+    app.command("list" if _command is list_syncs else None, cls=Command)(_command)

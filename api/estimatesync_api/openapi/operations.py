@@ -210,7 +210,10 @@ OPERATIONS: Final = (
         ),
         answers={
             200: Answer(
-                text="As it is now.", body=SyncBody, example=examples.SYNC, headers={"ETag": "Names this very answer."}
+                text="As it is now.",
+                body=SyncBody,
+                example=examples.SYNC,
+                headers={"ETag": "Names this very answer.", "Link": "Its page, for a browser; where there is one."},
             ),
             304: Answer(text="It is as the ETag says.", body=None),
         },

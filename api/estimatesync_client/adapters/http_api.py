@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
+import msgspec
 from estimatesync_contract.names import START_PATH, SYNCS_PATH
 from estimatesync_contract.timestamps import parse_retry_after
 
@@ -48,6 +49,7 @@ class HttpApi:
         client: httpx.Client,
         *,
         patience: float,
+        awaits_server: bool = True,
         notice: Notice,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
@@ -57,12 +59,14 @@ class HttpApi:
         Args:
             client: has the address and the key.
             patience: seconds of retries while the server is down or busy; a call may give its own.
+            awaits_server: whether that is also the patience with an address where there is no server.
             notice: called with a sentence before the first retry of each request.
             clock: monotonic seconds.
             pause: sleeps for so many seconds.
         """
         self._client = client
         self._patience = patience
+        self._awaits_server = awaits_server
         self._notice = notice
         self._clock = clock
         self._pause = pause
@@ -81,7 +85,13 @@ class HttpApi:
         return parse_started(self._request("POST", START_PATH, json=body, headers=headers))
 
     def fetch_sync(self, sync_id: str, *, patience: float | None = None) -> Sync:
-        return parse_sync(self._request("GET", _build_path(sync_id), patience=patience))
+        response = self._send_patiently("GET", _build_path(sync_id), patience=patience)
+        sync = parse_sync(_read_body(response))
+        page = response.links.get("alternate", {}).get("url", "")
+        if sync.details_url or not page.startswith("/"):
+            return sync
+        # Where no address is published, the page is reached like the API.
+        return msgspec.structs.replace(sync, details_url=f"{str(self._client.base_url).rstrip('/')}{page}")
 
     def fetch_page(self, query: ListQuery) -> SyncPage:
         wanted = {
@@ -121,11 +131,7 @@ class HttpApi:
         return parse_redelivered(self._request("POST", f"{SYNCS_PATH}/redeliver", json=body))
 
     def _request(self, method: str, path: str, *, patience: float | None = None, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
-        response = self._send_patiently(method, path, patience=patience, **options)
-        body = parse_body(response.content)
-        if body is None or body.get("success") is not True:
-            raise NotEstimateSyncError("The server's response is not one of an EstimateSync API.")
-        return body
+        return _read_body(self._send_patiently(method, path, patience=patience, **options))
 
     def _send_patiently(
         self,
@@ -137,6 +143,7 @@ class HttpApi:
     ) -> httpx.Response:
         """Retry until there is a response that a retry would not change, or the patience is over."""
         deadline = self._clock() + (self._patience if patience is None else patience)
+        is_awaited = self._awaits_server or patience is not None
         failures = 0
         while True:
             try:
@@ -145,7 +152,9 @@ class HttpApi:
                 failures += 1
                 remaining = deadline - self._clock()
                 delay = next_delay(failures, retry_after=error.retry_after, remaining=remaining)
-                if delay is None or error.is_lasting:
+                if delay is None or error.is_lasting or (error.is_absent and not is_awaited):
+                    # What was sent before may have been served.
+                    error.is_absent = error.is_absent and failures == 1
                     raise
                 if failures == 1:
                     self._notice(f"{error.message} Retrying for up to {remaining:.0f} s.")
@@ -177,6 +186,13 @@ class HttpApi:
     @property
     def _host(self) -> str:
         return self._client.base_url.netloc.decode("ascii")
+
+
+def _read_body(response: httpx.Response) -> dict[str, Any]:
+    body = parse_body(response.content)
+    if body is None or body.get("success") is not True:
+        raise NotEstimateSyncError("The server's response is not one of an EstimateSync API.")
+    return body
 
 
 def _build_path(sync_id: str) -> str:

@@ -6,15 +6,18 @@ never parsed as rich's markup: a log line contains `[SYNC]`.
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +27,7 @@ from estimatesync_client.core.diagnoses import Check, Finding, Verdict
 from estimatesync_client.core.errors import ClientError, to_error_object
 from estimatesync_client.core.formatting import (
     COLUMNS,
+    find_cure,
     format_clock,
     format_count,
     format_fields,
@@ -31,6 +35,8 @@ from estimatesync_client.core.formatting import (
     format_progress_line,
     format_row,
     format_sign,
+    list_cures,
+    shorten_ids,
 )
 from estimatesync_client.core.waiting import WaitView
 
@@ -42,31 +48,47 @@ STATUS_STYLES: Final = {
     "queued": "blue",
 }
 _VERDICT_STYLES: Final = {Verdict.OK: "green", Verdict.FAULT: "red", Verdict.UNKNOWN: "yellow"}
-_NUMBERS: Final = frozenset({"PAGES", "NEW", "UPDATED", "AGE"})
-_ID_LENGTH: Final = 20
-"""A narrow terminal folds ids, but not below this."""
+_NARROWER: Final[tuple[frozenset[str], ...]] = (frozenset(), frozenset({"DAYS"}), frozenset({"DAYS", "CALL"}))
+"""Which columns a list leaves out where short ids are not enough to fit the terminal; the last one is taken anyhow."""
 
+_BAR_WIDTH: Final = 20
+_BAR_TEXT_WIDTH: Final = 58
+"""What stands beside a bar: the status, the pages of a large sync, the clock."""
 _PIPE_WIDTH: Final = 2000
 """Output to a pipe is never folded."""
 _PROGRESS_STEP_PERCENT: Final = 10
 
 
-def build_table(syncs: Iterable[Sync], now: datetime) -> Table:
-    """Build the table of `list`."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for name in COLUMNS:
-        fold = name == "ID"
-        table.add_column(
-            name,
-            justify="right" if name in _NUMBERS else "left",
-            no_wrap=not fold,
-            overflow="fold",
-            min_width=_ID_LENGTH if fold else None,
-        )
-    for sync in syncs:
-        name, status, *rest = format_row(sync, now)
-        table.add_row(Text(name), Text(status, style=STATUS_STYLES.get(status, "")), *(Text(text) for text in rest))
-    return table
+def build_table(syncs: Sequence[Sync], now: datetime, *, width: int = 80, has_header: bool = True) -> Group:
+    """Build the table of `list`, and below it what to do about what is wrong."""
+    columns, *rows = _choose_columns(syncs, now, width=width)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", show_header=has_header)
+    for name in columns:
+        is_foldable = name in {"ID", "RESULT"}
+        table.add_column(name, justify="right" if name == "AGE" else "left", no_wrap=not is_foldable, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(text, style=STATUS_STYLES.get(text, "")) for text in row))
+    return Group(table, *(_build_cure(f"{reason}: {cure}") for reason, cure in list_cures(syncs).items()))
+
+
+def _choose_columns(syncs: Sequence[Sync], now: datetime, *, width: int) -> list[tuple[str, ...]]:
+    """Choose what fits: ids in full, or their ends, or fewer columns. The names of the columns come first."""
+    full = [COLUMNS, *(format_row(sync, now) for sync in syncs)]
+    short_ids = {"ID": "ID", **shorten_ids([sync.sync_id for sync in syncs])}
+    short = [(short_ids[sync_id], *rest) for sync_id, *rest in full]
+    choices = [full, *(_leave_out(short, names) for names in _NARROWER)]
+    return next((lines for lines in choices if _measure(lines) <= width), choices[-1])
+
+
+def _leave_out(lines: Iterable[Sequence[str]], names: Collection[str]) -> list[tuple[str, ...]]:
+    kept = [index for index, name in enumerate(COLUMNS) if name not in names]
+    return [tuple(line[index] for index in kept) for line in lines]
+
+
+def _measure(lines: Sequence[Sequence[str]]) -> int:
+    """How wide a table of these lines is, with a space between its columns."""
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    return sum(widths) + len(widths) - 1
 
 
 def build_sync(sync: Sync, now: datetime) -> Group:
@@ -77,7 +99,10 @@ def build_sync(sync: Sync, now: datetime) -> Group:
     fields = Table.grid(padding=(0, 2, 0, 0))
     for name, text in format_fields(sync, now):
         fields.add_row(Text(f"  {name}", style="dim"), Text(text))
-    return Group(Text(sync.sync_id, style="bold"), head, fields)
+    cure = find_cure(sync)
+    # What is said about a sync that is held up includes what to do.
+    shown = [Padding(_build_cure(cure), (0, 0, 0, 2))] if cure and cure not in (sync.message or "") else []
+    return Group(Text(sync.sync_id, style="bold"), head, *shown, fields)
 
 
 def build_findings(findings: Iterable[Finding]) -> Table:
@@ -169,6 +194,15 @@ class Terminal:
             _print(self.err, build_error(error))
 
     @contextmanager
+    def listing(self) -> Iterator[Callable[[Sequence[Sync]], None]]:
+        """Show a list again and again: in its place in a terminal, elsewhere each sync whenever it has changed."""
+        if not self.out.is_terminal:
+            yield ListLines(self.out).show
+            return
+        with Live(console=self.out, auto_refresh=False) as live:
+            yield lambda syncs: live.update(build_table(syncs, read_now(), width=self.out.width), refresh=True)
+
+    @contextmanager
     def watching(self) -> Iterator[WaitView]:
         """Show the progress of a sync: a bar in a terminal, lines elsewhere."""
         if not self.err.is_terminal:
@@ -176,7 +210,7 @@ class Terminal:
             return
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=max(1, min(_BAR_WIDTH, self.err.width - _BAR_TEXT_WIDTH))),
             TextColumn("{task.fields[reached]}", markup=False),
             TextColumn("{task.fields[clock]}", style="dim", markup=False),
         )
@@ -227,6 +261,22 @@ class LineView:
         if seen != self._last:
             self._console.print(format_progress_line(sync))
         self._last = seen
+
+
+class ListLines:
+    """Writes the rows of a list that are new or have changed, the oldest first."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: dict[str, tuple[str, ...]] = {}
+
+    def show(self, syncs: Sequence[Sync]) -> None:
+        now = read_now()
+        rows = {sync.sync_id: format_row(sync, now)[:-1] for sync in syncs}
+        changed = [sync for sync in reversed(syncs) if self._last.get(sync.sync_id) != rows[sync.sync_id]]
+        if changed:
+            _print(self._console, build_table(changed, now, width=self._console.width, has_header=not self._last))
+        self._last |= rows
 
 
 def _format_reached(sync: Sync) -> str:

@@ -103,6 +103,10 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     reason: str | None = None
     message: str | None = None
+    cure: str | None = None
+    """What to do; servers of earlier versions leave it to this program."""
+    details_url: str | None = None
+    """The sync's page, for a browser."""
     date_range: DateRange | None = None
     progress: Progress | None = None
     results: Results | None = None

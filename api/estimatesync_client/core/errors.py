@@ -29,10 +29,10 @@ class Exit(Enum):
     UNAVAILABLE = (5, "the server cannot be reached, cannot answer now, or is not an EstimateSync API")
     NOT_ALLOWED = (6, "the API key is wrong, or may not do this (HTTP 401, 403)")
     NOT_FOUND = (7, "there is no such sync, or no longer")
-    STILL_RUNNING = (8, "`--timeout` is over and the sync goes on")
+    STILL_RUNNING = (8, "`--timeout` is over and the sync continues")
     CONFLICT = (9, "the state of the sync does not allow this (HTTP 409)")
     FAULT_FOUND = (10, "`doctor` found a fault")
-    INTERRUPTED = (130, "Ctrl-C; a sync that was started goes on")
+    INTERRUPTED = (130, "Ctrl-C; a sync that was started continues")
 
     def __init__(self, code: int, meaning: str) -> None:
         self.code = code
@@ -55,7 +55,7 @@ class ClientError(Exception):
             cure: what to do about it.
             code: the server's own error code, if it sent one.
             faults: everything that is wrong with a request, when it is more than one thing.
-            sync_id: the sync that goes on all the same.
+            sync_id: the sync that continues all the same.
         """
         super().__init__(message)
         self.message = message
@@ -111,6 +111,7 @@ class UnavailableError(ClientError):
         code: str = "",
         retry_after: float | None = None,
         is_lasting: bool = False,
+        is_absent: bool = False,
         sync_id: str = "",
     ) -> None:
         """Create the error.
@@ -121,11 +122,13 @@ class UnavailableError(ClientError):
             code: the server's own error code, if it sent one.
             retry_after: seconds that the server asks to wait.
             is_lasting: a retry only helps after a person has acted.
-            sync_id: the sync that may go on all the same.
+            is_absent: there is no server; nothing was sent.
+            sync_id: the sync that may continue all the same.
         """
         super().__init__(message, cure=cure, code=code, sync_id=sync_id)
         self.retry_after = retry_after
         self.is_lasting = is_lasting
+        self.is_absent = is_absent
 
 
 class NotEstimateSyncError(ClientError):

@@ -1,19 +1,33 @@
 """Numbers, times and syncs as text: short for a table, in full for a single sync. `adapters.terminal` lays it out."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
+from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.spec import Mode
 
-from estimatesync_client.core.api import CANCELLED, CHANGES, FAILED, SUCCEEDED, Callback, Progress, Results, Sync
+from estimatesync_client.core.api import (
+    CANCELLED,
+    CHANGES,
+    FAILED,
+    SUCCEEDED,
+    Callback,
+    DateRange,
+    Progress,
+    Results,
+    Sync,
+)
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "▶", "queued": "…"}
 _CALLBACK_SIGNS: Final = {"delivered": "✔", "failed": "✘", "retrying": "↻", "pending": "…", "disabled": "-"}
 
-COLUMNS: Final = ("ID", "STATUS", "PAGES", "NEW", "UPDATED", "CALL", "AGE")
-"""Narrow enough for an id of 36 characters in a terminal of 80."""
+_CURES: Final[Mapping[str, str]] = {cause.reason: cause.cure for cause in CAUSES}
+
+COLUMNS: Final = ("ID", "STATUS", "DAYS", "RESULT", "CALL", "AGE")
+_SHORT_ID_LENGTH: Final = 8
+"""The random end of the ids that the API makes; with more characters where two end alike."""
 
 
 def format_age(moment: datetime | None, now: datetime) -> str:
@@ -42,13 +56,32 @@ def format_clock(seconds: float) -> str:
 
 
 def format_moment(moment: datetime) -> str:
-    """Write an instant in the time zone of this terminal."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
+    """Write an instant in the time zone of this terminal, which it names."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def format_count(number: int, noun: str) -> str:
-    """`1 attempt`, `2 attempts`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 attempt`, `1,609 estimates`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_days(days: DateRange | None) -> str:
+    """Write days as short as they are clear: `2026-10-10 to 11-24`, `2026-11-24`."""
+    if days is None:
+        return "-"
+    if days.start_date == days.end_date:
+        return days.start_date
+    is_same_year = days.start_date[:4] == days.end_date[:4]
+    return f"{days.start_date} to {days.end_date[5:] if is_same_year else days.end_date}"
+
+
+def shorten_ids(sync_ids: Collection[str]) -> Mapping[str, str]:
+    """Shorten each id to its end, which every command takes, too: as few characters as tell these apart."""
+    for length in range(_SHORT_ID_LENGTH, max(map(len, sync_ids), default=0)):
+        shortened = {sync_id: sync_id[-length:].lstrip("-.") for sync_id in sync_ids}
+        if len(set(shortened.values())) == len(shortened):
+            return shortened
+    return {sync_id: sync_id for sync_id in sync_ids}
 
 
 def strip_control_characters(text: str) -> str:
@@ -63,16 +96,39 @@ def format_sign(sync: Sync) -> str:
 
 def format_row(sync: Sync, now: datetime) -> tuple[str, ...]:
     """Write a sync as a row under COLUMNS."""
-    results = sync.results
     return (
         sync.sync_id,
         sync.status,
-        sync.progress.text if sync.progress else "-",
-        str(results.new_estimates) if results else "-",
-        str(results.updated_estimates) if results else "-",
+        format_days(sync.date_range),
+        _format_short_result(sync) or "-",
         "".join(_CALLBACK_SIGNS.get(each.state, "?") for each in sync.deliveries) or "-",
         format_age(sync.created_at, now),
     )
+
+
+def _format_short_result(sync: Sync) -> str:
+    """What it came to, why it failed or is held up, or how far it is."""
+    if sync.status == SUCCEEDED:
+        return _format_changes(sync.results) if sync.results else ""
+    if sync.status == CANCELLED:
+        return ""
+    is_told = sync.status == FAILED or sync.reason in _CURES
+    if is_told and sync.reason:
+        return strip_control_characters(sync.reason)
+    return f"page {sync.progress.text}" if sync.progress and sync.progress.text else ""
+
+
+def find_cure(sync: Sync) -> str:
+    """What a person should do about a sync that has failed or is held up; blank where nothing is to be done."""
+    if sync.status in {SUCCEEDED, CANCELLED}:
+        return ""
+    return strip_control_characters(sync.cure or _CURES.get(sync.reason or "", ""))
+
+
+def list_cures(syncs: Iterable[Sync]) -> Mapping[str, str]:
+    """What to do about the syncs of a list: each reason once, with the cure of its newest sync."""
+    cures = [(strip_control_characters(sync.reason or ""), find_cure(sync)) for sync in syncs]
+    return dict(reversed([(reason, cure) for reason, cure in cures if reason and cure]))
 
 
 def format_outcome(sync: Sync) -> str:
@@ -104,6 +160,7 @@ def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:
         ),
         ("Started", format_moment(sync.started_at) if sync.started_at else ""),
         ("Ended", _format_end(sync)),
+        ("Page", strip_control_characters(sync.details_url or "")),
         *((f"Callback {each.target}".rstrip(), _format_callback(each, now)) for each in sync.deliveries),
     )
     return tuple((name, text) for name, text in fields if text)
@@ -121,11 +178,15 @@ def format_progress_line(sync: Sync) -> str:
 
 
 def _format_results(results: Results) -> str:
-    text = f"New: {results.new_estimates}, Updated: {results.updated_estimates}"
-    if results.unchanged_estimates:
-        text += f" ({results.unchanged_estimates} of them unchanged)"
-    text += f", Skipped: {results.skipped_estimates}" if results.skipped_estimates else ""
-    return text + (f", Deleted: {results.deleted_estimates}" if results.deleted_estimates else "")
+    text = f"{_format_changes(results)}, {results.unchanged_estimates:,} unchanged"
+    text += f", {results.skipped_estimates:,} skipped" if results.skipped_estimates else ""
+    return text + (f", {results.deleted_estimates:,} deleted" if results.deleted_estimates else "")
+
+
+def _format_changes(results: Results) -> str:
+    """The API counts as updated what was equal already, too."""
+    changed = max(0, results.updated_estimates - results.unchanged_estimates)
+    return f"{results.new_estimates:,} new, {changed:,} changed"
 
 
 def _format_metadata(metadata: Mapping[str, object]) -> str:

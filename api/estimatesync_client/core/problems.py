@@ -38,6 +38,7 @@ _ERRORS_BY_STATUS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
     409: (ConflictError, ""),
 }
 _LASTING: Final = frozenset({Diagnosis.UNTRUSTED, Diagnosis.NO_TLS})
+_ABSENT: Final = frozenset({Diagnosis.NAME_UNKNOWN, Diagnosis.NOTHING_LISTENS, Diagnosis.OUT_OF_REACH})
 _UNKNOWN_PATH: Final = "not_found"
 """The API's code for an unknown path: it is older than this program, or behind another path."""
 _QUOTE_LENGTH: Final = 300
@@ -64,7 +65,7 @@ def format_origin(location: str) -> str:
 def build_connection_error(diagnosis: Diagnosis, detail: str, *, host: str) -> UnavailableError:
     """Build the error of a connection that failed."""
     message, cure = _format(diagnosis, host=host, setting=URL_VARIABLE, detail=detail)
-    return UnavailableError(message, cure=cure, is_lasting=diagnosis in _LASTING)
+    return UnavailableError(message, cure=cure, is_lasting=diagnosis in _LASTING, is_absent=diagnosis in _ABSENT)
 
 
 def build_response_error(

@@ -12,9 +12,9 @@ from estimatesync_client.core.api import Server, Sync
 from estimatesync_client.core.errors import StillRunningError, UnavailableError
 
 REQUEST_PATIENCE: Final = 30.0
-"""Seconds of retries for a server that is down or busy when a command begins."""
+"""Seconds of retries for a server that is busy when a command begins; one that is not there ends it at once."""
 WAIT_PATIENCE: Final = 300.0
-"""The same for one that goes down while a sync is waited for: the sync goes on meanwhile."""
+"""The same, also for one that is not there, while a sync is waited for: the sync keeps running meanwhile."""
 POLL_SECONDS: Final = 1.0
 """A page takes about as long, and a poll costs the server a millisecond."""
 
@@ -85,7 +85,7 @@ class SyncWaiter:
             remaining = self._compute_remaining()
             if not remaining:
                 raise StillRunningError(
-                    f"{sync_id} is still {sync.status} and goes on.",
+                    f"Stopped waiting. The sync {sync_id} is {sync.status}, and continues.",
                     cure=f"Come back with: estimatesync status {sync_id} --wait",
                     sync_id=sync_id,
                 )

@@ -23,7 +23,7 @@ STARTED = {"success": True, "message": "Started.", "status": "processing", "sync
 QUEUED = {"success": True, "sync_id": "est-1", "status": "queued", "message": "Waiting for [est-0] :smile:"}
 PAGE = {"page": 9, "total_pages": 17, "fetched": 900, "percent": 52, "text": "9/17"}
 RUNNING = {"success": True, "sync_id": "est-1", "status": "running", "reason": "Running", "progress": PAGE}
-RESULTS = {"new_estimates": 45, "updated_estimates": 1564}
+RESULTS = {"new_estimates": 45, "updated_estimates": 1564, "unchanged_estimates": 1500}
 DAYS = {"start_date": "2025-09-01", "end_date": "2025-10-16"}
 DONE = {"success": True, "sync_id": "est-1", "status": "succeeded", "results": RESULTS, "date_range": DAYS}
 
@@ -31,9 +31,9 @@ DONE = {"success": True, "sync_id": "est-1", "status": "succeeded", "results": R
 class Terminal:
     """A pseudo terminal with a program in it."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], *, columns: int = COLUMNS) -> None:
         self._ours, theirs = pty.openpty()
-        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, COLUMNS, 0, 0))
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         self.process = subprocess.Popen(
             [PROGRAM, *arguments],
             env=environment | {"TERM": "xterm"},
@@ -92,9 +92,40 @@ def test_a_wait_shows_a_bar_what_is_waited_for_and_the_outcome(
     assert re.search(r"running   ━+╺━+  52%  page 9/17  900 estimates  0:00:\d\d", terminal.shown)
     *_, bar, name, outcome, days = terminal.shown.splitlines()
     assert bar.startswith("succeeded ━━━━━━━━━━━━━━━━━━━━")
-    assert (name, outcome) == ("est-1", "✔ succeeded  New: 45, Updated: 1564")
+    assert (name, outcome) == ("est-1", "✔ succeeded  45 new, 64 changed, 1,500 unchanged")
     assert days == "  Days  2025-09-01 to 2025-10-16"
     assert max(map(len, re.split(r"[\r\n]+", terminal.shown))) <= COLUMNS
+
+
+def test_a_narrow_terminal_shows_a_wait_in_one_line_and_a_list_without_cuts(
+    act: Callable[..., Any], environment: dict[str, str]
+) -> None:
+    waited = act((202, STARTED), (200, RUNNING), (200, DONE))
+    listed = act((200, {"success": True, "syncs": [DONE], "next_cursor": None}))
+
+    wait = Terminal(("start", "--wait"), environment | {"ESTIMATESYNC_URL": waited.url}, columns=60)
+    table = Terminal(("list",), environment | {"ESTIMATESYNC_URL": listed.url}, columns=60)
+
+    assert (wait.end(), table.end()) == (0, 0)
+    assert re.search(r"running   ━*╺?━*  52%  page 9/17  900 estimates  0:00:\d\d", wait.shown)
+    assert [" ".join(line.split()) for line in table.shown.splitlines()] == [
+        "ID STATUS RESULT CALL AGE",
+        "est-1 succeeded 45 new, 64 changed - -",
+    ]
+
+
+def test_a_watched_list_is_shown_in_its_place(act: Callable[..., Any], environment: dict[str, str]) -> None:
+    running, done = ({"success": True, "syncs": [sync], "next_cursor": None} for sync in (RUNNING, DONE))
+    server = act((200, running), (200, done))
+    terminal = Terminal(("list", "--watch"), environment | {"ESTIMATESYNC_URL": server.url})
+    terminal.read_until("45 new, 64 changed")
+
+    terminal.process.send_signal(signal.SIGINT)
+
+    assert terminal.end() == 130
+    assert "page 9/17" in terminal.shown
+    assert "\x1b[1A" in terminal.raw
+    assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 
 def test_ctrl_c_leaves_the_bar_and_gives_the_cursor_back(act: Callable[..., Any], environment: dict[str, str]) -> None:
@@ -105,7 +136,7 @@ def test_ctrl_c_leaves_the_bar_and_gives_the_cursor_back(act: Callable[..., Any]
     terminal.process.send_signal(signal.SIGINT)
 
     assert terminal.end() == 130
-    assert "est-1 goes on" in terminal.shown
+    assert "The sync est-1 keeps running." in terminal.shown
     assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 

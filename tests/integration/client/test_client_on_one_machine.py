@@ -75,17 +75,20 @@ def test_a_success_from_start_to_redelivery(
     assert (ended.code, ended.document["status"]) == (0, "succeeded"), ended.err
     assert ended.document["results"]["new_estimates"] == RECORDS
     name = ended.document["sync_id"]
-    assert f"succeeded  page 3/3, {RECORDS} estimates  New: {RECORDS}, Updated: 0" in ended.err
+    assert f"succeeded  page 3/3, {RECORDS} estimates  {RECORDS} new, 0 changed, 0 unchanged" in ended.err
     receiver.wait_for(1, WAIT_SECONDS)
     server.until(lambda: '"delivered"' in program.run("status", name, "-o", "json").out)
 
     assert [sync["sync_id"] for sync in program.run("list", "-o", "json").document["syncs"]] == [name]
-    assert re.search(rf"^{name} +succeeded +3/3 +{RECORDS} +0 ✔ ", program.run("list").out, re.MULTILINE)
+    assert re.search(
+        rf"^{name} +succeeded +[-0-9]+ to [-0-9]+ +{RECORDS} new, 0 changed +✔ ", program.run("list").out, re.MULTILINE
+    )
     assert program.run("list", "--status", "failed,cancelled", "-o", "json").document["syncs"] == []
     shown = program.run("status", "latest").out
-    assert shown.startswith(f"{name}\n✔ succeeded  New: {RECORDS}, Updated: 0\n")
+    assert shown.startswith(f"{name}\n✔ succeeded  {RECORDS} new, 0 changed, 0 unchanged\n")
+    assert f"  Page       {server.url}/page/syncs/{name}\n" in shown
     assert "  Callback   delivered after 1 attempt" in shown
-    assert program.run("logs", name[:12]).out.endswith(f"finished. New: {RECORDS}, Updated: 0.\n")
+    assert program.run("logs", name[-8:]).out.endswith(f"finished. New: {RECORDS}, Updated: 0.\n")
     assert program.run("cancel", name).out == f"✔ {name}: The sync had ended already.\n"
     assert program.run("redeliver", name).code == 0
     first, second = receiver.wait_for(2, WAIT_SECONDS)
@@ -132,7 +135,10 @@ def test_a_failure_its_cause_and_its_cure(server: ServerProcess, tmp_path: Path,
     ended = program.run("start", "--wait")
 
     assert ended.code == 3
-    assert "✘ failed  LoginFailed: Login to Attic Tech failed: Invalid credentials\n" in ended.out
+    assert (
+        "✘ failed  LoginFailed: Login to Attic Tech failed: Invalid credentials\n"
+        "  → Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD\n"
+    ) in ended.out
     examined = program.run("doctor")
     assert examined.code == 10
     assert re.search(

@@ -87,13 +87,34 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_not_asked_again(
     assert len(server.asked) == 1
 
 
-def test_a_server_that_is_away_is_named(client: Callable[..., Any], unused_url: str) -> None:
-    ended = client(unused_url).run("--patience", "0", "list")
+@pytest.mark.parametrize(
+    "arguments", [pytest.param(("list",), id="list"), pytest.param(("start",), id="start"), ("logs", "est-1")]
+)
+def test_a_server_that_is_away_is_named_at_once(
+    client: Callable[..., Any], unused_url: str, arguments: tuple[str, ...]
+) -> None:
+    ended = client(unused_url).run(*arguments)
 
-    assert (ended.code, ended.out) == (5, "")
     host = unused_url.removeprefix("http://")
-    assert f"✘ Nothing listens at {host}." in ended.err
-    assert "→ Check host and port in ESTIMATESYNC_URL" in ended.err
+    said = (
+        f"✘ Nothing listens at {host}.\n  → Check host and port in ESTIMATESYNC_URL, and that the service is running\n"
+    )
+    assert (ended.code, ended.out, ended.err) == (5, "", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(("start", "--wait"), "Retrying for up to 300 s.", id="a wait"),
+        pytest.param(("logs", "est-1", "--follow"), "Retrying for up to 300 s.", id="a log that is followed"),
+        pytest.param(("list", "--watch"), "Retrying for up to 300 s.", id="a list that is watched"),
+        pytest.param(("--patience", "20", "list"), "Retrying for up to 20 s.", id="a person with patience"),
+    ],
+)
+def test_whoever_waits_waits_for_a_server_too(
+    client: Callable[..., Any], unused_url: str, arguments: tuple[str, ...], said: str
+) -> None:
+    client(unused_url).start(*arguments).wait_for(said)
 
 
 @pytest.mark.parametrize("arguments", [pytest.param(("list",), id="list"), pytest.param(("doctor",), id="doctor")])
@@ -206,6 +227,25 @@ def test_a_list_hands_on_its_filters(act: Callable[..., Any], client: Callable[.
     assert query == ["limit=7", "status=failed%2Ccancelled", "since=2025-09-01", "until=2025-10-01", "cursor=abc"]
 
 
+def test_a_watched_list_tells_what_changes_until_ctrl_c(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    first = {"success": True, "syncs": [SYNC], "next_cursor": None}
+    ended = {**SYNC, "status": "failed", "reason": "LoginFailed"}
+    server = act((200, first), (200, first), (200, {**first, "syncs": [{**SYNC, "sync_id": "est-2"}, ended]}))
+    watching = client(server.url).start("list", "--watch")
+    watching.wait_for("est-2")
+
+    told = watching.interrupt()
+
+    assert (told.code, told.err) == (130, "")
+    assert [" ".join(line.split()) for line in told.out.splitlines()] == [
+        "ID STATUS DAYS RESULT CALL AGE",
+        "est-1 running - - - -",
+        "est-1 failed - LoginFailed - -",
+        "est-2 running - - - -",
+        "→ LoginFailed: Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD",
+    ]
+
+
 def test_a_list_says_that_there_is_more(act: Callable[..., Any], client: Callable[..., Any]) -> None:
     server = act((200, {"success": True, "syncs": [SYNC], "next_cursor": "abc"}))
 
@@ -225,6 +265,8 @@ def test_a_list_says_that_there_is_more(act: Callable[..., Any], client: Callabl
         pytest.param(("status",), id="no id"),
         pytest.param(("list", "--limit", "0"), id="too few"),
         pytest.param(("list", "--output", "xml"), id="an unknown form"),
+        pytest.param(("list", "--status", "broken"), id="an unknown status"),
+        pytest.param(("list", "--since", "yesterday"), id="no moment"),
         pytest.param(("doctor", "--env-file", "/nowhere/.env"), id="no file"),
         pytest.param(("explode",), id="no command"),
         pytest.param(("--url", "ftp://x", "list"), id="no address"),
@@ -261,7 +303,7 @@ def test_ctrl_c_during_a_wait_leaves_the_sync_alone_and_says_how_to_come_back(
     ended = running.interrupt()
 
     assert (ended.code, ended.out) == (130, "")
-    assert "est-1 goes on" in ended.err
+    assert "✘ Stopped waiting. The sync est-1 keeps running.\n" in ended.err
     assert "estimatesync status est-1 --wait" in ended.err
     assert {asked.method for asked in server.asked[1:]} == {"GET"}
 
@@ -281,6 +323,75 @@ def test_the_key_is_never_shown_even_by_a_defect(act: Callable[..., Any], client
     said = [client(server.url).run(*arguments) for arguments in (("status", "est-1"), ("doctor",), ("--help",))]
 
     assert all(KEY not in ended.out + ended.err for ended in said)
+
+
+def test_the_page_of_a_sync_is_named_where_the_server_has_one(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    link = {"Link": '</page/syncs/est-1>; rel=alternate; type="text/html"'}
+    published = {**SYNC, "details_url": "https://sync.example.com/page/syncs/est-1"}
+    server = act((200, SYNC, link), (200, published, link), (200, SYNC))
+
+    shown = [client(f"{server.url}/").run("status", "est-1").out for _ in range(3)]
+
+    assert f"  Page  {server.url}/page/syncs/est-1\n" in shown[0]
+    assert "  Page  https://sync.example.com/page/syncs/est-1\n" in shown[1]
+    assert "Page" not in shown[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        pytest.param(("--tail", "2"), "b\nc\n", id="the end"),
+        pytest.param(("--tail", "9"), "a\nb\nc\n", id="more than there is"),
+        pytest.param(("--tail", "0"), "", id="nothing of it"),
+        pytest.param((), "a\nb\nc\n", id="all"),
+    ],
+)
+def test_a_log_may_begin_with_its_last_lines(
+    act: Callable[..., Any], client: Callable[..., Any], arguments: tuple[str, ...], printed: str
+) -> None:
+    server = act((200, SYNC), (200, b"a\nb\nc\n"))
+
+    ended = client(server.url).run("logs", "est-1", *arguments)
+
+    assert (ended.code, ended.out, ended.err) == (0, printed, "")
+
+
+def test_a_followed_log_may_begin_with_its_last_line(act: Callable[..., Any], client: Callable[..., Any]) -> None:
+    ended = {**SYNC, "status": "succeeded"}
+    server = act((200, SYNC), (200, b"a\nb\n"), (200, b"a\nb\nc\n"), (200, ended))
+
+    followed = client(server.url).run("logs", "est-1", "--follow", "--tail", "1")
+
+    assert (followed.code, followed.out) == (0, "b\nc\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        pytest.param("queued", "No log yet: est-1 is queued.\n", id="not begun"),
+        pytest.param("failed", "No log: est-1 has printed nothing, or its log is gone.\n", id="ended"),
+    ],
+)
+def test_a_sync_without_a_log_is_said_to_have_none(
+    act: Callable[..., Any], client: Callable[..., Any], status: str, said: str
+) -> None:
+    server = act((200, {**SYNC, "status": status}), (200, b""))
+
+    ended = client(server.url).run("logs", "est-1")
+
+    assert (ended.code, ended.out, ended.err) == (0, "", said)
+
+
+def test_the_help_shows_what_is_typed_and_no_type_of_python(client: Callable[..., Any]) -> None:
+    helps = [
+        client("http://127.0.0.1:1").run(*command, "--help", COLUMNS="100").out
+        for command in ((), ("start",), ("list",), ("status",), ("logs",), ("redeliver",), ("doctor",), ("completion",))
+    ]
+
+    assert all("--help" in text for text in helps)
+    assert not [line for text in helps for line in text.splitlines() if "<" in line or "{" in line]
 
 
 def test_a_reader_who_leaves_early_is_not_an_error(act: Callable[..., Any], client: Callable[..., Any]) -> None:

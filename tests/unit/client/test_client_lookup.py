@@ -21,13 +21,14 @@ def stocked(fake_server: Any, build: Callable[..., Sync]) -> Any:
         pytest.param("est-2026-007", "est-2026-007", id="an id, however old"),
         pytest.param("latest", "est-2026-250", id="the latest"),
         pytest.param("est-2026-25", "est-2026-250", id="the beginning of one"),
+        pytest.param("6-201", "est-2026-201", id="the end of one"),
     ],
 )
 def test_a_sync_is_found(stocked: Any, text: str, found: str) -> None:
     assert find_sync(stocked, text).sync_id == found
 
 
-def test_a_beginning_that_fits_several_is_refused_with_their_names(stocked: Any) -> None:
+def test_a_part_that_fits_several_is_refused_with_their_names(stocked: Any) -> None:
     with pytest.raises(UsageError, match=r"est-2026-249, est-2026-248, est-2026-247, …") as raised:
         find_sync(stocked, "est-2026-24")
 
@@ -46,10 +47,10 @@ def test_three_names_are_shown_of_those_that_may_be_meant(
     with pytest.raises(UsageError) as raised:
         find_sync(fake_server, "est")
 
-    assert raised.value.message == f"Several syncs begin with est: {names}"
+    assert raised.value.message == f"Several syncs begin or end with est: {names}"
 
 
-def test_the_beginning_of_an_id_is_looked_for_among_the_hundred_newest(stocked: Any) -> None:
+def test_a_part_of_an_id_is_looked_for_among_the_hundred_newest(stocked: Any) -> None:
     with pytest.raises(NotFoundError):
         find_sync(stocked, "est-2026-14")
     find_sync(stocked, "latest")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from estimatesync_client.core.api import (
     Callback,
+    DateRange,
     Progress,
     Results,
     Sync,
@@ -30,7 +31,15 @@ from estimatesync_client.core.errors import (
     UsageError,
     to_error_object,
 )
-from estimatesync_client.core.formatting import format_fields, format_row, format_sign
+from estimatesync_client.core.formatting import (
+    find_cure,
+    format_days,
+    format_fields,
+    format_row,
+    format_sign,
+    list_cures,
+    shorten_ids,
+)
 
 
 def test_exit_codes_never_change() -> None:
@@ -103,13 +112,77 @@ def test_a_status_has_its_sign(build: Callable[..., Sync], status: str, sign: st
 def test_a_row_shows_the_callback_by_a_sign(build: Callable[..., Sync], now: datetime, state: str, sign: str) -> None:
     row = format_row(build(callback={"state": state}), now)
 
-    assert row == ("est-1", "succeeded", "17/17", "45", "1564", sign, "2 h")
+    assert row == ("est-1", "succeeded", "2025-09-01 to 10-16", "45 new, 64 changed", sign, "2 h")
 
 
 def test_a_row_shows_what_is_unknown_by_a_dash(build: Callable[..., Sync], now: datetime) -> None:
-    unknown: dict[str, Any] = dict.fromkeys(("progress", "results", "callback", "created_at"))
+    unknown: dict[str, Any] = dict.fromkeys(("date_range", "progress", "results", "callback", "created_at"))
 
-    assert format_row(build(status="queued", **unknown), now) == ("est-1", "queued", "-", "-", "-", "-", "-")
+    assert format_row(build(status="queued", **unknown), now) == ("est-1", "queued", "-", "-", "-", "-")
+
+
+@pytest.mark.parametrize(
+    ("fields", "result"),
+    [
+        pytest.param({"status": "failed", "reason": "LoginFailed"}, "LoginFailed", id="why it failed"),
+        pytest.param({"status": "running", "reason": "Unschedulable"}, "Unschedulable", id="what holds it up"),
+        pytest.param({"status": "running", "reason": "Running"}, "page 17/17", id="how far it is"),
+        pytest.param({"status": "cancelled", "reason": "Cancelled"}, "-", id="nothing of a cancelled one"),
+        pytest.param({"results": None}, "-", id="a success without counts"),
+    ],
+)
+def test_a_row_shows_what_it_came_to(
+    build: Callable[..., Sync], now: datetime, fields: dict[str, Any], result: str
+) -> None:
+    assert format_row(build(**fields), now)[3] == result
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        ("2025-09-01", "2025-10-16", "2025-09-01 to 10-16"),
+        ("2025-12-01", "2026-01-14", "2025-12-01 to 2026-01-14"),
+        ("2025-09-01", "2025-09-01", "2025-09-01"),
+    ],
+)
+def test_days_are_as_short_as_they_are_clear(start: str, end: str, shown: str) -> None:
+    assert format_days(DateRange(start_date=start, end_date=end)) == shown
+
+
+@pytest.mark.parametrize(
+    ("names", "shortened"),
+    [
+        pytest.param(["est-20261124-140900000-k3x9q2ab", "est-1"], ["k3x9q2ab", "est-1"], id="random ends"),
+        pytest.param(
+            ["est-aa1-23456789", "est-ab1-23456789"], ["a1-23456789", "b1-23456789"], id="ends that are alike"
+        ),
+        pytest.param(["nightly-1764547"], ["1764547"], id="no sign of a separation"),
+        pytest.param(["october", "november"], ["october", "november"], id="short names"),
+        pytest.param([], [], id="none"),
+    ],
+)
+def test_ids_are_shortened_to_ends_that_tell_them_apart(names: list[str], shortened: list[str]) -> None:
+    assert [shorten_ids(names)[name] for name in names] == shortened
+
+
+def test_what_to_do_is_said_once_for_each_reason_in_the_words_of_the_newest(build: Callable[..., Sync]) -> None:
+    syncs = [
+        build("est-4", status="failed", reason="LoginFailed", cure="Correct it\x1b"),
+        build("est-3", status="failed", reason="LoginFailed"),
+        build("est-2", status="failed", reason="SourceUnavailable"),
+        build("est-1", reason="Succeeded"),
+        build("est-0", status="failed", reason="NewerThanThis"),
+    ]
+
+    assert list_cures(syncs) == {
+        "LoginFailed": "Correct it\ufffd",
+        "SourceUnavailable": "Check ATTIC_TECH_URL and the network, then start a new sync",
+    }
+    assert [find_cure(build(status=status, cure="Do it")) for status in ("failed", "succeeded", "cancelled")] == [
+        "Do it",
+        "",
+        "",
+    ]
 
 
 def test_the_details_have_their_names_in_their_order(build: Callable[..., Sync], now: datetime) -> None:
@@ -118,7 +191,7 @@ def test_the_details_have_their_names_in_their_order(build: Callable[..., Sync],
     assert [name for name, _ in fields] == ["Days", "Pages", "Requested", "Started", "Ended", "Callback"]
     texts = dict(fields)
     assert texts["Days"] == "2025-09-01 to 2025-10-16"
-    assert texts["Pages"] == "17/17 (100 %), 1609 estimates"
+    assert texts["Pages"] == "17/17 (100 %), 1,609 estimates"
     assert texts["Requested"].endswith(", 2 h ago")
     assert texts["Ended"].endswith(", after 8 min 7 s")
     assert texts["Callback"] == "delivered after 1 attempt, 1 h ago"

@@ -68,15 +68,15 @@ def test_control_characters_are_taken_out_and_signs_stay() -> None:
 @pytest.mark.parametrize(
     ("fields", "outcome"),
     [
-        pytest.param({}, "New: 45, Updated: 1564 (1500 of them unchanged)", id="success"),
+        pytest.param({}, "45 new, 64 changed, 1,500 unchanged", id="success"),
         pytest.param(
             {"results": {"new_estimates": 1, "updated_estimates": 2, "skipped_estimates": 3}},
-            "New: 1, Updated: 2, Skipped: 3",
+            "1 new, 2 changed, 0 unchanged, 3 skipped",
             id="skipped ones",
         ),
         pytest.param(
             {"results": {"new_estimates": 1, "updated_estimates": 2, "deleted_estimates": 3}},
-            "New: 1, Updated: 2, Deleted: 3",
+            "1 new, 2 changed, 0 unchanged, 3 deleted",
             id="deleted ones",
         ),
         pytest.param(
@@ -171,27 +171,67 @@ def test_times_are_those_of_the_terminal(build: Callable[..., Sync], now: dateti
 
     fields = dict(format_fields(sync, now))
 
-    assert fields["Requested"] == f"{sync.created_at.astimezone():%Y-%m-%d %H:%M:%S}, 2 h ago"
-    assert fields["Started"] == f"{sync.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
-    assert fields["Ended"] == f"{sync.completed_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    assert fields["Requested"] == f"{sync.created_at.astimezone():%Y-%m-%d %H:%M:%S %Z}, 2 h ago"
+    assert fields["Started"] == f"{sync.started_at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    assert fields["Ended"] == f"{sync.completed_at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
-def test_a_list_with_the_longest_ids_and_numbers_fits_eighty_columns(build: Callable[..., Sync], now: datetime) -> None:
-    page = {"page": 170, "total_pages": 170, "fetched": 16999, "percent": 100, "text": "170/170"}
-    results = {"new_estimates": 45, "updated_estimates": 15640}
-    syncs = [build(KEYED_ID, progress=page, results=results), build("est-2", status="cancelled", callback=None)]
-
-    lines = draw(build_table(syncs, now))
-
-    assert lines[0].split() == ["ID", "STATUS", "PAGES", "NEW", "UPDATED", "CALL", "AGE"]
-    assert lines[1].split() == [KEYED_ID, "succeeded", "170/170", "45", "15640", "✔", "2", "h"]
-    assert len(lines) == 3
+LONG = {"new_estimates": 1_609, "updated_estimates": 14_031}
+DAYS = {"start_date": "2025-12-01", "end_date": "2026-01-14"}
 
 
-def test_a_narrow_terminal_folds_an_id_and_loses_no_part_of_it(build: Callable[..., Sync], now: datetime) -> None:
-    lines = draw(build_table([build(KEYED_ID)], now), width=60)
+def list_longest(build: Callable[..., Sync]) -> list[Sync]:
+    failed = build("est-2", status="failed", reason="ConfigurationInvalid", message="Wrong")
+    return [build(KEYED_ID, results=LONG, date_range=DAYS), failed, build("est-1", status="cancelled", callback=None)]
 
-    assert "".join(line.split()[0] for line in lines[1:]) == KEYED_ID
+
+@pytest.mark.parametrize(
+    ("width", "columns", "row"),
+    [
+        pytest.param(
+            120,
+            "ID STATUS DAYS RESULT CALL AGE",
+            f"{KEYED_ID} succeeded 2025-12-01 to 2026-01-14 1,609 new, 14,031 changed ✔ 2 h",
+            id="wide",
+        ),
+        pytest.param(
+            80,
+            "ID STATUS DAYS RESULT CALL AGE",
+            "777e300f succeeded 2025-12-01 to 2026-01-14 1,609 new, 14,031 changed ✔ 2 h",
+            id="eighty columns",
+        ),
+        pytest.param(
+            60, "ID STATUS RESULT CALL AGE", "777e300f succeeded 1,609 new, 14,031 changed ✔ 2 h", id="sixty columns"
+        ),
+        pytest.param(48, "ID STATUS RESULT AGE", "777e300f succeeded 1,609 new, 14,031 changed 2 h", id="narrower yet"),
+    ],
+)
+def test_a_list_leaves_out_what_does_not_fit_and_cuts_nothing(
+    build: Callable[..., Sync], now: datetime, width: int, columns: str, row: str
+) -> None:
+    lines = draw(build_table(list_longest(build), now, width=width), width=width)
+
+    assert [" ".join(line.split()) for line in lines[:2]] == [columns, row]
+    assert lines[4].startswith("→ ConfigurationInvalid: The log names each")
+
+
+def test_the_narrowest_terminal_folds_a_result_and_loses_no_part_of_it(
+    build: Callable[..., Sync], now: datetime
+) -> None:
+    lines = draw(build_table([build(KEYED_ID, results=LONG)], now, width=34), width=34)
+
+    shown = "".join("".join(lines[1:]).split())
+    assert sorted(shown) == sorted("777e300fsucceeded1,609new,14,031changed2h")
+
+
+def test_what_to_do_stands_below_what_is_wrong_unless_it_says_so_itself(
+    build: Callable[..., Sync], now: datetime
+) -> None:
+    plain = build(status="failed", reason="LoginFailed", message="Login failed")
+    held = build(status="running", reason="Unschedulable", message="No node fits. Do this: 0/3", cure="Do this")
+
+    assert draw(build_sync(plain, now))[2] == "  → Check ATTIC_TECH_EMAIL and ATTIC_TECH_PASSWORD"
+    assert "→" not in "".join(draw(build_sync(held, now)))
 
 
 def test_the_details_show_brackets_in_a_message_as_they_are(build: Callable[..., Sync], now: datetime) -> None:

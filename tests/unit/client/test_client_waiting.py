@@ -56,7 +56,7 @@ def test_the_time_to_wait_ends_on_time_and_bounds_the_patience(
 ) -> None:
     fake_server.polls = [build(status="running")] * 9
 
-    with pytest.raises(StillRunningError, match="est-1 is still running") as raised:
+    with pytest.raises(StillRunningError, match="The sync est-1 is running, and continues") as raised:
         begin(timeout=2.5).wait_for_end("est-1", View())
 
     assert "estimatesync status est-1 --wait" in raised.value.cure
