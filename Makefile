@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/.installed
 SHIPPED := api operator sync
 SAMPLE_PORT ?= 8090
 WEBHOOK_PORT ?= 8091
+# When a person pressed the key.
+BEGAN := $(shell date +%s)
 PEER_VENV := .venv-bench
 PEER_INSTALLED := $(PEER_VENV)/.installed
 SYNC_VENV := .venv-sync
@@ -27,48 +29,67 @@ NODE_PACKAGES := runc containernetworking-plugins iptables ipset conntrack iprou
 .DELETE_ON_ERROR:
 
 .PHONY: help
-help: ## List the tasks
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## use: List the tasks
+	@awk -F ':.*## ' 'function line() { return sprintf("  make %-15s %s\n", $$1, $$2) } \
+	    /^[a-z-]+:.*## use: / { sub(/## use: /, "## "); use = use line(); next } \
+	    /^[a-z-]+:.*## / { work = work line() } \
+	    /^#= / { variables = variables substr($$0, 3) "\n" } \
+	    END { printf "Use it\n%s\nWork on it\n%s\nVariables, as in: make sample SAMPLE_PORT=8092\n%s", use, work, variables }' \
+	    $(firstword $(MAKEFILE_LIST))
+
+# What `make help` says of variables; those of a single task stand in its line.
+#=  SAMPLE_PORT=8090     the port of make sample
+#=  WEBHOOK_PORT=8091    the port of make webhook
+#=  BIND=127.0.0.1:8080  where make local listens; every setting of .env.example can be given like this
+#=  PYTHON=python3       the Python that .venv is made with, 3.11 or newer
+#=  TEST_WORKERS=4       how many tests of make test run beside each other
 
 .PHONY: install
-install: $(INSTALLED) ## Install the locked dependencies into .venv
+install: $(INSTALLED) ## use: Install the locked dependencies into .venv
 
-# pip verifies every wheel against the lock; the checkout itself is installed editable.
+# $(call create_locked,environment,lock,how long that takes): pip verifies every wheel against the lock. What is said about
+# it goes to standard error, since the output of `make cluster` is evaluated.
+define create_locked
+@echo "Installing $$(grep -c '^[A-Za-z0-9].*==' $(2)) packages into $(1), once: about $(3)" >&2
+@$(PYTHON) -m venv --clear $(1)
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+endef
+
+# The checkout itself is installed editable.
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: install Python 3.11 or newer, or run make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: install Python 3.11 or newer, or run make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python has no venv module: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(call create_locked,$(VENV),requirements/dev.txt,2 minutes)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: demo
-demo: $(INSTALLED) ## Run the main job on this machine, on sample data, and check every outcome
-	$(BIN)/python -m estimatesync_demo one-machine
+demo: $(INSTALLED) ## use: Run the main job on this machine, on sample data, and check every outcome
+	@$(BIN)/python -m estimatesync_demo one-machine --began $(BEGAN)
 
 .PHONY: demo-cluster
-demo-cluster: $(INSTALLED) ## The same on a real Kubernetes API server
-	$(BIN)/python -m estimatesync_demo cluster
+demo-cluster: $(INSTALLED) ## use: The same on a real Kubernetes API server
+	@$(BIN)/python -m estimatesync_demo cluster --began $(BEGAN)
 
 .PHONY: local
-local: $(INSTALLED) ## Serve real Make.com scenarios from this machine (settings from .env)
-	$(BIN)/python -m estimatesync_local
+local: $(INSTALLED) ## use: Serve real Make.com scenarios from this machine (settings from .env)
+	@$(BIN)/python -m estimatesync_local
 
 .PHONY: sample
-sample: $(INSTALLED) ## Serve a sample Attic Tech on port 8090, to try everything without an account
-	@$(BIN)/python -m sample_attic_tech --port $(SAMPLE_PORT) --page-delay 0.3
+sample: $(INSTALLED) ## use: Serve a sample Attic Tech on port 8090, to try everything without an account
+	@$(BIN)/python -m sample_attic_tech --port $(SAMPLE_PORT) --port-setting "make sample SAMPLE_PORT=" --page-delay 0.3
 
 .PHONY: webhook
-webhook: $(INSTALLED) ## Take callbacks on port 8091, as Make.com's webhook does, and keep them in callbacks.jsonl
-	@$(BIN)/python -m sample_attic_tech.receiver --port $(WEBHOOK_PORT) --log callbacks.jsonl
+webhook: $(INSTALLED) ## use: Take callbacks on port 8091, as Make.com's webhook does, and keep them in callbacks.jsonl
+	@$(BIN)/python -m sample_attic_tech.receiver --port $(WEBHOOK_PORT) --port-setting "make webhook WEBHOOK_PORT=" --log callbacks.jsonl
 
 .PHONY: cluster
-cluster: $(INSTALLED) ## Start a Kubernetes control plane and print `export KUBECONFIG=...`
+cluster: $(INSTALLED) ## use: Start a Kubernetes control plane and print `export KUBECONFIG=...`
 	@$(BIN)/python -m estimatesync_cluster up
 
 .PHONY: node
-node: check-node node-programs ## The chart on a real node of this machine, on sample data or on VALUES=file (root on Linux)
+node: check-node node-programs ## use: The chart on a real node of this machine, on sample data or on VALUES=file (root on Linux)
 	@$(BIN)/python -m estimatesync_images --archives .local/images
 	@$(BIN)/python -m estimatesync_cluster up --node-images .local/images
 	@$(BIN)/python -m estimatesync_node up $(if $(VALUES),--values $(VALUES))
@@ -79,14 +100,14 @@ check-node: $(INSTALLED) ## Say whether this machine can be a real node
 
 # What a node and its images take from the system; all else is built or comes with the locked dependencies.
 .PHONY: node-packages
-node-packages: ## Install the Debian packages that a real node needs (root)
+node-packages: ## use: Install the Debian packages that a real node needs (root)
 	@command -v apt-get >/dev/null || { echo "There is no apt-get: install runc, the CNI plugins, iptables, ipset, conntrack, and docker or buildah" >&2; exit 1; }
 	@dpkg --status $(NODE_PACKAGES) >/dev/null 2>&1 && echo "there already: $(NODE_PACKAGES)" || { \
 	    echo "apt-get install $(NODE_PACKAGES)"; \
 	    apt-get update --quiet --quiet && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends $(NODE_PACKAGES); }
 
 .PHONY: cluster-down
-cluster-down: $(INSTALLED) ## Stop what `make cluster` or `make node` started, and remove its state
+cluster-down: $(INSTALLED) ## use: Stop what `make cluster` or `make node` started, and remove its state
 	@$(BIN)/python -m estimatesync_node down
 	@$(BIN)/python -m estimatesync_cluster down
 
@@ -218,15 +239,13 @@ bench: $(INSTALLED) $(SYNC_INSTALLED) $(PEER_INSTALLED) ## Measure the sync prog
 
 # What is measured is what the image runs: the sync program with its own dependencies and nothing else to import.
 $(SYNC_INSTALLED): requirements/sync.txt pyproject.toml
-	$(PYTHON) -m venv --clear $(SYNC_VENV)
-	$(SYNC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/sync.txt
-	$(SYNC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(call create_locked,$(SYNC_VENV),requirements/sync.txt,half a minute)
+	@$(SYNC_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 # The peer's dependencies are many and nobody else's: they never meet those of the product.
 $(PEER_INSTALLED): requirements/bench.txt $(INSTALLED)
-	$(PYTHON) -m venv --clear $(PEER_VENV)
-	$(PEER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	$(call create_locked,$(PEER_VENV),requirements/bench.txt,a minute)
 	@touch $@
 
 .PHONY: check
@@ -274,7 +293,7 @@ dashboard: $(INSTALLED) ## Draw docs/images/dashboard.svg: a real Prometheus, a 
 	$(BIN)/python -m estimatesync_dashboard
 
 .PHONY: images
-images: $(INSTALLED) ## Build the images of API, operator and sync program (docker, podman or buildah)
+images: $(INSTALLED) ## use: Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images
 
 .PHONY: reference
@@ -298,8 +317,7 @@ docs: $(DOCS_INSTALLED) ## Build the documentation's site into build/site; a bro
 	@echo "The site is ready: build/site/index.html"
 
 $(DOCS_INSTALLED): requirements/docs.txt
-	$(PYTHON) -m venv --clear $(DOCS_VENV)
-	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/docs.txt
+	$(call create_locked,$(DOCS_VENV),requirements/docs.txt,half a minute)
 	@touch $@
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(if $(UPGRADE),--upgrade)

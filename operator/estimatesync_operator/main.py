@@ -28,6 +28,7 @@ from estimatesync_contract.job_environment import ATTIC_TECH_URL
 from estimatesync_contract.legacy_settings import accept_old_names
 from estimatesync_contract.names import GROUP, PLURAL, VERSION
 from estimatesync_contract.settings import SettingsError, SettingsReader
+from estimatesync_contract.unknown_settings import find_misspelt_settings
 from estimatesync_kubernetes.client import KubernetesClient
 from estimatesync_kubernetes.pod_environment import build_server_url
 from estimatesync_tracing.log_fields import install_trace_fields
@@ -60,7 +61,7 @@ from estimatesync_operator.kopf_settings import configure
 from estimatesync_operator.leadership import LeaseHolder
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
 from estimatesync_operator.reconciler import Reconciler
-from estimatesync_operator.settings import ENVIRONMENT, OperatorSettings, read_operator_settings
+from estimatesync_operator.settings import ENVIRONMENT, OPERATOR_SETTINGS, OperatorSettings, read_operator_settings
 from estimatesync_operator.watch_handlers import Served, WatchHandlers
 from estimatesync_operator.workqueue import PassOutcome, WorkQueue, install_sync_ids
 
@@ -130,12 +131,13 @@ async def _start(settings: kopf.OperatorSettings, **_: object) -> None:
     configure(settings)
     install_sync_ids(logging.getLogger().handlers)
     old_names = accept_old_names(os.environ, (ATTIC_TECH_URL, ENVIRONMENT.name))
+    misspelt = find_misspelt_settings(old_names.environment, [each.name for each in OPERATOR_SETTINGS])
+    for note in (*old_names.notes, *misspelt):
+        logger.warning("%s", note)
     try:
         operator, callback = read_settings(old_names.environment, faults=old_names.faults)
     except SettingsError as error:
         _exit(error)
-    for note in old_names.notes:
-        logger.warning("%s", note)
     _shell.tracer = create_tracer(operator.tracing, part="operator", warn=logger.warning)
     install_trace_fields(_shell.tracer, logging.getLogger().handlers, as_text=False)
     _shell.tracer.open()

@@ -1,6 +1,8 @@
 """What the documents promise exists: commands, files, settings."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,24 @@ def test_make_help_is_complete() -> None:
     phony = set(re.findall(r"^\.PHONY: (.+)$", read("Makefile"), re.MULTILINE))
 
     assert phony == MAKE_TASKS
+
+
+def test_make_help_shows_what_is_used_first_and_the_variables_that_are_read() -> None:
+    shown = subprocess.run(
+        [shutil.which("make") or "make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    use, work, variables = re.split(r"Work on it\n|Variables, .*\n", shown)
+    used, worked_on = (re.findall(r"^  make ([a-z-]+)", part, re.MULTILINE) for part in (use, work))
+    assert {"demo", "local", "sample", "webhook"} < set(used)
+    assert sorted([*used, *worked_on]) == sorted(MAKE_TASKS)
+    named = set(re.findall(r"^  ([A-Z_]+)=", variables, re.MULTILINE))
+    assert named - {"BIND"} <= set(re.findall(r"^([A-Z_]+) \?=", read("Makefile"), re.MULTILINE))
+    assert "\n#BIND=" in read(".env.example")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -121,6 +121,7 @@ class ApiServer:
                 # Ctrl-C in a terminal is for the supervisor, which then stops the API itself.
                 start_new_session=True,
             )
+        logger.info("the API runs as process %d", self._process.pid)
         return self._process
 
     async def _is_ready(self, client: httpx.AsyncClient) -> bool:

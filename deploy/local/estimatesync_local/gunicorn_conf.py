@@ -13,6 +13,9 @@ from estimatesync_local.api import SUPERVISOR_PIPE
 
 wsgi_app = "estimatesync_local.api:create()"
 
+# Its lines about its own workers say nothing to whoever runs one machine; what goes wrong is still logged.
+logconfig_dict["loggers"]["gunicorn.error"]["level"] = "WARNING"  # noqa: F405 - of the configuration above
+
 # The supervisor ends the syncs next, so waiting for one any longer is pointless.
 graceful_timeout = 3
 

@@ -21,12 +21,12 @@ from estimatesync_contract.legacy_settings import OLD_DATABASE_URL, OLD_NAMES, a
 from estimatesync_contract.names import START_PATH
 from estimatesync_contract.settings import SettingsError
 from estimatesync_contract.tls_trust import DIRECTORY_VARIABLE, FILE_VARIABLE, name_system_authorities
+from estimatesync_contract.unknown_settings import find_unknown_settings, format_unknown_settings
 from psycopg import pq
 
 from estimatesync_local.adapters.accounts import give_up_root
 from estimatesync_local.core.address import is_loopback
 from estimatesync_local.core.errors import StartError
-from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
 from estimatesync_local.settings import (
     PASSED_ON,
     SETTING_NAMES,
@@ -40,6 +40,9 @@ from estimatesync_local.supervisor import Ready, supervise
 
 OTHER_NAMES: Final = frozenset({*PASSED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
 """What the file may set besides the settings: other programs of EstimateSync read it, too."""
+
+ENV_EXAMPLE: Final = ".env.example"
+"""A checkout has it, to copy and fill in."""
 
 _SESSION_VARIABLES: Final = ("PGDATESTYLE", "PGTZ", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "PGLOCALEDIR")
 """What libpq reads besides the variables of its parameters."""
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settings = parse_settings({**old.environment, **changed}, current_directory=Path.cwd(), faults=old.faults)
     except SettingsError as error:
-        raise SystemExit(f"{error}\nSet them in {env_file} or in the environment.") from error
+        raise SystemExit(f"{error}\n{_explain_where_to_set(env_file)}") from error
 
     def announce(ready: Ready) -> None:
         print(
@@ -88,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str:
     """Write the banner; `schema` is where the estimates are.
 
-    It shows no key, and of the webhook only the host: the rest of its URL is a secret.
+    It shows no key, and of the webhook only host and port: the rest of its URL is a secret.
     """
     paths, database_url = ready.paths, ready.embedded_database_url
     key_file = shlex.quote(str(paths.api_key))
@@ -120,7 +123,8 @@ def _format_query(embedded_database_url: str | None, schema: str) -> str:
 def _format_callback(url: str | None) -> str:
     if url is None:
         return "none; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to be notified how each sync ended"
-    return f"posted to {urlsplit(url).hostname}"
+    parts = urlsplit(url)
+    return f"posted to {parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
 def _parse_env_file(arguments: Sequence[str] | None) -> Path:
@@ -160,6 +164,14 @@ def _give_up_root(environment: Mapping[str, str]) -> Mapping[str, str]:
         raise SystemExit(str(error)) from error
     os.environ.update(changed)
     return changed
+
+
+def _explain_where_to_set(env_file: Path) -> str:
+    if env_file.exists():
+        return f"Set them in {env_file} or in the environment."
+    if (example := env_file.with_name(ENV_EXAMPLE)).exists():
+        return f"There is no {env_file} yet: cp {example} {env_file} && chmod 600 {env_file}, and set them there."
+    return f"There is no {env_file}: write them there, each as NAME=value in a line, or set them in the environment."
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:

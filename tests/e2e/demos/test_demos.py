@@ -1,14 +1,18 @@
 """The demos are the README's first promise: they run, and their verdict is worth something."""
 
+import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from estimatesync_demo.sample_environment import Rows
 from estimatesync_demo.scenario import Findings, find_differences
 
+ROOT = Path(__file__).parents[3]
 GOOD = Findings(
     sync_id="est-1",
     accepted_code=202,
@@ -32,13 +36,25 @@ GOOD = Findings(
 
 @pytest.mark.parametrize("stage", ["one-machine", "cluster"])
 def test_a_demo_ends_well_and_ends_with_the_numbers(stage: str) -> None:
+    began = time.time() - 100
     played = subprocess.run(
-        [sys.executable, "-m", "estimatesync_demo", stage], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "estimatesync_demo", stage, "--began", str(began)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
     assert played.returncode == 0, played.stdout + played.stderr
     assert "HTTP 202 after" in played.stdout
     assert "✓ New: 45, Updated: 1564" in played.stdout
+    # The installation before it is part of what a person waits for.
+    (minutes,) = re.findall(r"That took (\d+) min \d+ s, from the start of the command", played.stdout)
+    assert int(minutes) >= 1
+    (next_steps,) = re.findall(r"\nNext.*", played.stdout, re.DOTALL)
+    tasks = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"make ([a-z-]+)", next_steps)) <= set(tasks)
+    assert all((ROOT / path).exists() for path in re.findall(r"docs/[a-z-]+\.md", next_steps))
 
 
 def test_a_good_story_has_no_differences() -> None:

@@ -33,6 +33,18 @@ def run(directory: Path, arguments: tuple[str, ...], environment: dict[str, str]
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [pytest.param(API, id="api"), pytest.param(OPERATOR, id="operator"), pytest.param(ONE_MACHINE, id="one")],
+)
+def test_a_name_that_was_hardly_meant_is_told_with_the_setting(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TIMEZONE=UTC\n")
+
+    output = run(tmp_path, arguments, {"TIMEZONE": "UTC"})
+
+    assert "is not a setting: did you mean TIME_ZONE?" in output
+
+
+@pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
         pytest.param(API, {"AUTOMATION_API_KEY": "short"}, "API_KEY must not hold keys of less than 16", id="api"),

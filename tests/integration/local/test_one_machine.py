@@ -385,7 +385,7 @@ def test_a_caller_may_wait_for_the_end_and_gets_the_log(server: Server) -> None:
 def test_an_api_that_dies_is_started_again_on_the_same_port(server: Server) -> None:
     server.start()
     url = server.url
-    (pid,) = re.findall(r"Listening at: http://\S+ \((\d+)\)", server.log)
+    (pid,) = re.findall(r"the API runs as process (\d+)", server.log)
 
     os.killpg(int(pid), signal.SIGKILL)
 
@@ -429,7 +429,7 @@ def test_two_servers_never_meet(server: Server, tmp_path: Path) -> None:
     assert f"Another EstimateSync uses {tmp_path}/.local. Stop it, or set LOCAL_DIRECTORY" in same_directory
     assert "Another EstimateSync is using this database. Stop it, or set DATABASE_URL" in same_database
     assert "Another program listens at 127.0.0.1:" in same_port
-    assert "Stop it, or set BIND to another port." in same_port
+    assert "Stop it, or set another port: BIND=127.0.0.1:" in same_port
 
 
 def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, server: Server) -> None:
@@ -489,6 +489,19 @@ def test_missing_settings_are_named_all_at_once(tmp_path: Path) -> None:
         "Set them in .env or in the environment.",
     ]
     assert not (tmp_path / ".local").exists()
+
+
+def test_without_a_file_of_settings_the_way_to_one_is_said(tmp_path: Path) -> None:
+    alone = run_and_fail(tmp_path, {})
+    (tmp_path / ".env.example").touch()
+    beside_the_example = run_and_fail(tmp_path, {})
+
+    assert alone.endswith(
+        "There is no .env: write them there, each as NAME=value in a line, or set them in the environment.\n"
+    )
+    assert beside_the_example.endswith(
+        "There is no .env yet: cp .env.example .env && chmod 600 .env, and set them there.\n"
+    )
 
 
 def run_and_fail(directory: Path, environment: dict[str, str]) -> str:

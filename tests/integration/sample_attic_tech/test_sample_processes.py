@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 WAIT_SECONDS = 60
 
@@ -76,11 +77,20 @@ def test_receiver_appends_each_delivery_to_its_log(tmp_path: Path) -> None:
     }
 
 
-def test_taken_port_is_one_clear_sentence() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        pytest.param((), "--port ", id="by itself"),
+        pytest.param(("--port-setting", "make sample SAMPLE_PORT="), "make sample SAMPLE_PORT=", id="by make"),
+    ],
+)
+def test_a_taken_port_is_one_clear_sentence_with_the_command_for_another(
+    arguments: tuple[str, ...], setting: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+        port = taken.getsockname()[1]
         ended = subprocess.run(
-            [sys.executable, "-m", "sample_attic_tech", "--count", "1", "--port", port],
+            [sys.executable, "-m", "sample_attic_tech", "--count", "1", "--port", str(port), *arguments],
             capture_output=True,
             text=True,
             timeout=WAIT_SECONDS,
@@ -88,4 +98,6 @@ def test_taken_port_is_one_clear_sentence() -> None:
         )
 
     assert ended.returncode == 1
-    assert ended.stderr == "Cannot serve: Address already in use. Choose another --port, or 0 for a free one.\n"
+    assert ended.stderr == (
+        f"Another program listens at port {port}. Stop it, or choose another port: {setting}{port + 2}\n"
+    )

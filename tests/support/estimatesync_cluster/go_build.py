@@ -30,6 +30,9 @@ Version = tuple[int, int, int]
 
 Report = Callable[[str], None]
 PROGRESS_SECONDS = 10
+_FIRST_BUILD = (
+    "building Kubernetes from source, once: 5 to 10 minutes on two cores, and about 2 GB of downloads and caches"
+)
 STDERR_LINES = 15
 
 
@@ -175,6 +178,8 @@ def build_programs(
         BuildError: the compiler failed; the message ends with its last words.
     """
     needed = max(parse_go_version((sources / each.module / "go.mod").read_text()) for each in programs)
+    if len(programs) > 1:
+        report(_FIRST_BUILD)
     go = find_go(needed=needed, cache=cache, report=report)
     for number, program in enumerate(programs, start=1):
         command = build_go_command(program, go=str(go), git_version=git_version, output=str(output / program.name))
@@ -189,7 +194,7 @@ def _compile(command: list[str], *, directory: Path, program: Program, title: st
         BuildError: the compiler failed; the message ends with its last words.
     """
     started = time.monotonic()
-    report(f"{title} from source; the first build takes some minutes")
+    report(f"{title} from source")
     with subprocess.Popen(  # noqa: S603  the command is built from constants of this package
         command, cwd=directory, env=_build_environment(), stderr=subprocess.PIPE, text=True
     ) as compiler:

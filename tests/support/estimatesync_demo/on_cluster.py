@@ -1,5 +1,6 @@
 """The scenario on a real Kubernetes API server, with what an operator of the cluster sees: kubectl's own output."""
 
+import os
 import subprocess
 import tempfile
 import threading
@@ -10,6 +11,7 @@ from typing import Final
 
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.product_processes import Product, ProductSettings, running_product
+from estimatesync_cluster.programs import find_binaries
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 
 from estimatesync_demo.console import print_fact, print_step, quote
@@ -30,16 +32,20 @@ def play() -> bool:
         running_sample_environment() as environment,
     ):
         print_step("The scene: a Kubernetes control plane, PostgreSQL, a sample Attic Tech, a webhook")
+        # What is missing is built first, which takes minutes, with a line for how far it is.
+        binaries = find_binaries(environ=os.environ, report=print_fact)
+        print_fact("Starting the control plane and its node: about 15 s")
         place = Path(directory)
         # Made by us, and closed; where root plays, PostgreSQL's account has to pass through it.
         place.chmod(0o711)
-        with running_cluster() as cluster, _running_postgres(place / "postgres") as database_url:
+        with running_cluster(binaries=binaries) as cluster, _running_postgres(place / "postgres") as database_url:
             cluster.kubectl("create", "namespace", _NAMESPACE)
             cluster.kubectl("label", "namespace", _NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
             quote(cluster.kubectl("get", "nodes").stdout.splitlines())
             preload(environment, database_url)
             print_fact(PAST)
             settings = _build_settings(environment, database_url)
+            print_fact("Starting the API and the operator: about 10 s")
             with running_product(cluster, namespace=_NAMESPACE, settings=settings, state_dir=place) as product:
                 return _play_on(product, environment, database_url)
 

@@ -35,6 +35,7 @@ def play() -> bool:
         # Made by us, and closed; where root plays, PostgreSQL's account has to pass through it.
         place.chmod(0o711)
         print_step("The scene: PostgreSQL, a sample Attic Tech, a webhook, and EstimateSync on this machine")
+        print_fact("Starting PostgreSQL, then EstimateSync: about 5 s")
         with _running_server(environment, place) as api_url:
             print_fact(f"EstimateSync at {api_url} (gunicorn), sample Attic Tech at {environment.sample.url}")
             database_url = EmbeddedPostgres(place / ".local" / "postgres").url

@@ -21,6 +21,8 @@ from estimatesync_contract.spec import compute_default_range
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_older_version, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
+from estimatesync_demo.console import print_fact
+
 TOTAL: Final = 1609
 KNOWN: Final = 1564
 NEW: Final = TOTAL - KNOWN
@@ -82,6 +84,7 @@ def preload(scenery: SampleEnvironment, database_url: str) -> None:
     Raises:
         RuntimeError: That sync failed; its log is in the message.
     """
+    print_fact(f"Filling the database with what Attic Tech had before, {KNOWN:,} estimates: a few seconds")
     days = compute_default_range(datetime.now(UTC).date())
     with tempfile.NamedTemporaryFile() as result:
         environment = {

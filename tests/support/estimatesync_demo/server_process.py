@@ -20,7 +20,7 @@ T = TypeVar("T")
 _WAIT_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.05
 _READY: Final = re.compile(r"EstimateSync is ready at (http://\S+)")
-_GUNICORN: Final = re.compile(r"Listening at: http://\S+ \((\d+)\)")
+_GUNICORN: Final = re.compile(r"the API runs as process (\d+)")
 
 
 class ServerProcess:

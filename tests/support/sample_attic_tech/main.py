@@ -6,20 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 from sample_attic_tech.records import Record, build_older_version, build_records, parse_instant
 from sample_attic_tech.sample import SampleConfig, running_sample
-from sample_attic_tech.server import serve_until_stopped
+from sample_attic_tech.server import add_port_options, serve_until_stopped
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the sample until SIGTERM or SIGINT."""
     options = _build_parser().parse_args(arguments)
-    serve_until_stopped(running_sample(_build_config(options)))
+    serve_until_stopped(running_sample(_build_config(options)), port=options.port, port_setting=options.port_setting)
 
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sample_attic_tech", description="Serves a sample Attic Tech.")
     defaults = SampleConfig()
     parser.add_argument("--host", default=defaults.host)
-    parser.add_argument("--port", type=int, default=defaults.port, help="0 takes a free one")
+    add_port_options(parser, default=defaults.port)
     parser.add_argument("--email", default=defaults.email)
     parser.add_argument("--password", default=defaults.password)
     parser.add_argument("--count", type=int, default=1609, help="how many estimates")

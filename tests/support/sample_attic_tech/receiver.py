@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from sample_attic_tech.server import Request, Response, running_server, serve_until_stopped
+from sample_attic_tech.server import Request, Response, add_port_options, running_server, serve_until_stopped
 
 Delivery = Request
 """A delivery is the request that brought it: method, path, headers, raw body, time."""
@@ -102,11 +102,12 @@ def main() -> None:
     """Run the receiver until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m sample_attic_tech.receiver", description="Collects callbacks.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    add_port_options(parser, default=0)
     parser.add_argument("--log", type=Path, required=True, help="file that gets one JSON line per delivery")
     options = parser.parse_args()
     on_delivery = partial(append_delivery, options.log)
-    serve_until_stopped(running_receiver(on_delivery=on_delivery, host=options.host, port=options.port))
+    serving = running_receiver(on_delivery=on_delivery, host=options.host, port=options.port)
+    serve_until_stopped(serving, port=options.port, port_setting=options.port_setting)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ A thread per connection: the few dozen keep-alive connections of a sync are far 
 immediate: answers still waiting are dropped, open connections are shut, and every thread is joined.
 """
 
+import argparse
+import errno
 import signal
 import socket
 import struct
@@ -26,6 +28,7 @@ import msgspec
 
 # SO_LINGER on with zero seconds: closing sends RST instead of FIN.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_LAST_PORT = 65_534
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,11 +251,17 @@ class Served(Protocol):
     url: str
 
 
-def serve_until_stopped(serving: AbstractContextManager[Served]) -> None:
+def add_port_options(parser: argparse.ArgumentParser, *, default: int) -> None:
+    """Add `--port`, and how a person chooses another one, whom `make` may know by another name."""
+    parser.add_argument("--port", type=int, default=default, help="0 takes a free one")
+    parser.add_argument("--port-setting", default="--port ", help="what a person writes before another port")
+
+
+def serve_until_stopped(serving: AbstractContextManager[Served], *, port: int, port_setting: str) -> None:
     """Print `{"url": …}` once the server listens, and stop it on SIGTERM or SIGINT.
 
     Raises:
-        SystemExit: when it cannot listen; the message says why.
+        SystemExit: when it cannot listen; the message says why, and how to choose another port.
     """
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -263,4 +272,9 @@ def serve_until_stopped(serving: AbstractContextManager[Served]) -> None:
             sys.stdout.flush()
             stopping.wait()
     except OSError as error:
-        raise SystemExit(f"Cannot serve: {error.strerror}. Choose another --port, or 0 for a free one.") from error
+        if error.errno != errno.EADDRINUSE:
+            raise SystemExit(f"Cannot serve at port {port}: {error.strerror}.") from error
+        other = port + 2 if port < _LAST_PORT else 0
+        raise SystemExit(
+            f"Another program listens at port {port}. Stop it, or choose another port: {port_setting}{other}"
+        ) from error

@@ -42,11 +42,14 @@ def test_it_says_where_make_cannot_reach_it(url: str, *, is_warned: bool) -> Non
     assert ("Make.com   cannot reach this address" in banner) is is_warned
 
 
-def test_of_the_webhook_only_the_host_is_shown() -> None:
+def test_of_the_webhook_only_host_and_port_are_shown() -> None:
     banner = format_banner(build_ready(), callback_url=WEBHOOK, schema="botzilla")
 
     assert "posted to hook.make.example" in banner
     assert "secret-path" not in banner
+    own = format_banner(build_ready(), callback_url="http://u:made-up@127.0.0.1:8091/make", schema="botzilla")
+    assert "posted to 127.0.0.1:8091\n" in own
+    assert "made-up" not in own
 
 
 def test_the_page_is_named_where_it_is_served() -> None:

@@ -6,12 +6,14 @@ and a port that is taken is found out before anything else has started.
 
 import errno
 import socket
+from dataclasses import replace
 from typing import Final
 
 from estimatesync_local.core.address import Address
 from estimatesync_local.core.errors import ListenError
 
 _BACKLOG: Final = 512
+_LAST_PORT: Final = 65_534
 _WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened at
 
 
@@ -27,7 +29,10 @@ def open_listener(address: Address) -> socket.socket:
         return socket.create_server(target[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(f"Another program listens at {address}. Stop it, or set BIND to another port.") from error
+            other = replace(address, port=address.port + 2 if address.port < _LAST_PORT else 0)
+            raise ListenError(
+                f"Another program listens at {address}. Stop it, or set another port: BIND={other}"
+            ) from error
         raise ListenError(f"Cannot listen at {address}: {error.strerror}. Set BIND to another address.") from error
 
 

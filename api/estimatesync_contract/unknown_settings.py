@@ -1,4 +1,4 @@
-"""Which variables of the .env file have no effect, and which setting each may have been meant for; `main` logs it.
+"""Which variables have no effect, and which setting each may have been meant for; every part's `main` logs it.
 
 A file of the first backend, or one that other programs share, holds many such names, which is not a mistake: they are
 listed once, in one line. Only one that looks like a setting is worth a warning. What does not look like the name of a
@@ -32,6 +32,15 @@ def find_unknown_settings(
     """
     unset = [name for name in settings if not environment.get(name, "").strip()]
     return {name: _find_meant(name, unset) for name in in_file if name not in settings and name not in other_names}
+
+
+def find_misspelt_settings(environment: Mapping[str, str], settings: Collection[str]) -> list[str]:
+    """Write a warning for each variable of a process that looks like one of its settings.
+
+    Of all others nothing is said: most belong to the system.
+    """
+    unknown = find_unknown_settings(environment, environment, settings=settings, other_names=())
+    return format_unknown_settings(unknown, "the environment")[0]
 
 
 def _find_meant(name: str, settings: Collection[str]) -> str | None:

@@ -5,7 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from estimatesync_local.core.unknown_settings import find_unknown_settings, format_unknown_settings
+from estimatesync_contract.unknown_settings import (
+    find_misspelt_settings,
+    find_unknown_settings,
+    format_unknown_settings,
+)
 from estimatesync_local.main import OTHER_NAMES
 from estimatesync_local.settings import SETTING_NAMES, read_names
 
@@ -67,3 +71,11 @@ def test_each_slip_is_a_warning_and_all_the_rest_one_line() -> None:
     assert warnings == ["BINDS in .env is not a setting: did you mean BIND?"]
     assert remarks == ["these names in .env are not settings of EstimateSync: JWT_SECRET, FRONTEND_URL"]
     assert format_unknown_settings({}, ".env") == ([], [])
+
+
+def test_of_the_environment_of_a_pod_only_slips_are_told() -> None:
+    environment = {"TIMEZONE": "UTC", "PATH": "/bin", "KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "sync-0"}
+
+    assert find_misspelt_settings(environment, ["TIME_ZONE", "BIND", "API_KEYS"]) == [
+        "TIMEZONE in the environment is not a setting: did you mean TIME_ZONE?"
+    ]
