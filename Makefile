@@ -296,6 +296,13 @@ dashboard: $(INSTALLED) ## Draw docs/images/dashboard.svg: a real Prometheus, a 
 images: $(INSTALLED) ## use: Build the images of API, operator and sync program (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images
 
+# A release is what the commit holds: VERSION must be what its files say, and BASE an image by digest.
+.PHONY: release
+release: $(INSTALLED) ## Make a release in build/release: VERSION=1.0.0 BASE=image@sha256:...; DRAFT=1 only tries it
+	@test -n "$(VERSION)" || { echo "Say which version: make release VERSION=1.0.0 BASE=<base image>@sha256:<digest>" >&2; exit 1; }
+	@$(BIN)/python -m estimatesync_release $(VERSION) $(if $(BASE),--base $(BASE)) $(if $(DRAFT),--draft) \
+	    $(if $(BUILDER),--builder $(BUILDER)) $(if $(SOURCE),--source $(SOURCE))
+
 .PHONY: reference
 reference: $(INSTALLED) ## Generate docs/reference, .env.example and the tables of other pages from the code
 	$(BIN)/python -m estimatesync_docs

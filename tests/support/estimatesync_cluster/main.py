@@ -24,7 +24,17 @@ from estimatesync_cluster.daemon import (
 )
 from estimatesync_cluster.definitions import find_definitions
 from estimatesync_cluster.errors import ClusterError
-from estimatesync_cluster.programs import ACTIONLINT, GLUA, KIND, Binaries, find_binaries, find_go_tool, find_helm
+from estimatesync_cluster.programs import (
+    ACTIONLINT,
+    COSIGN,
+    CRANE,
+    GLUA,
+    KIND,
+    Binaries,
+    find_binaries,
+    find_go_tool,
+    find_helm,
+)
 from estimatesync_cluster.real_node import (
     check_machine,
     find_node_tools,
@@ -119,6 +129,9 @@ def _build(settings: argparse.Namespace) -> int:
         print(find_go_tool(KIND, environ=os.environ, report=report))
         print(find_go_tool(GLUA, environ=os.environ, report=report))
         print(*find_definitions(environ=os.environ, report=report).values(), sep="\n")
+    if settings.purpose == "release":
+        print(find_go_tool(CRANE, environ=os.environ, report=report))
+        print(find_go_tool(COSIGN, environ=os.environ, report=report))
     if settings.purpose == "node":
         print(find_helm(report=report))
         print(*find_node_tools().values(), sep="\n")
@@ -165,7 +178,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--purpose",
-        choices=("cluster", "tests", "node", "workflows"),
+        choices=("cluster", "tests", "node", "workflows", "release"),
         default="cluster",
         help="for build: what the programs are for; default: %(default)s",
     )

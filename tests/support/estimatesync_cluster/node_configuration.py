@@ -50,6 +50,11 @@ class NodeLayout:
         return self.root / "cni"
 
     @property
+    def registries(self) -> Path:
+        """Directory in which a directory of each registry says how it is spoken to."""
+        return self.run / "registries"
+
+    @property
     def kubelet(self) -> Path:
         """Configuration of the kubelet."""
         return self.root / "kubelet.yaml"
@@ -84,6 +89,8 @@ state = "{layout.run}/state"
 address = "{layout.socket}"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "{layout.registries}"
 [plugins."io.containerd.cri.v1.runtime"]
 # Without CAP_SYS_RESOURCE a score cannot be lowered, and runc would die with "can't get final child's PID".
 restrict_oom_score_adj = true
@@ -93,6 +100,12 @@ netns_mounts_under_state_dir = true
 bin_dirs = ["{plugins}"]
 conf_dir = "{layout.networks}"
 """
+
+
+def build_registry_file(address: str) -> str:
+    """Build what lets containerd pull from a registry that speaks no TLS, such as one of a test."""
+    url = f"http://{address}"
+    return f'server = "{url}"\n[host."{url}"]\ncapabilities = ["pull", "resolve"]\n'
 
 
 def build_network_file(layout: NodeLayout) -> str:

@@ -66,6 +66,8 @@ CONTAINERD, SHIM, CTR = (
 KUBE_ROUTER = Program(
     name="kube-router", module="kube-router", package="github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"
 )
+CRANE = Program(name="crane", module="crane", package="github.com/google/go-containerregistry/cmd/crane")
+COSIGN = Program(name="cosign", module="cosign", package="github.com/sigstore/cosign/v2/cmd/cosign")
 NODE_TOOLS = (*KUBERNETES_TOOLS, CONTAINERD, SHIM, CTR, KUBE_ROUTER)
 
 _VERSIONED_BY = {
@@ -80,6 +82,8 @@ _VERSIONED_BY = {
     "node": KUBERNETES_MODULE,
     "containerd": "github.com/containerd/containerd/v2",
     "kube-router": "github.com/cloudnativelabs/kube-router/v2",
+    "crane": "github.com/google/go-containerregistry",
+    "cosign": "github.com/sigstore/cosign/v2",
 }
 """The Go module whose version a directory of tests/support/go is known by."""
 

@@ -41,6 +41,7 @@ from estimatesync_cluster.node_configuration import (
     build_network_commands,
     build_network_file,
     build_proxy_file,
+    build_registry_file,
     build_trial_commands,
 )
 from estimatesync_cluster.programs import (
@@ -231,6 +232,13 @@ def import_images(images: Iterable[Path], *, socket: Path = SOCKET) -> None:
     ctr = find_go_tool(CTR, environ=os.environ, report=report)
     for image in images:
         run_command([str(ctr), f"--address={socket}", f"--namespace={IMAGE_NAMESPACE}", "images", "import", str(image)])
+
+
+def allow_registry(address: str) -> None:
+    """Let the running node pull without TLS from a registry of this machine, such as `10.88.77.1:5000`."""
+    directory = build_layout(RUN).registries / address
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "hosts.toml").write_text(build_registry_file(address))
 
 
 def start_node(

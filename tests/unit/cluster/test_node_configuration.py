@@ -20,6 +20,7 @@ from estimatesync_cluster.node_configuration import (
     build_kubelet_file,
     build_network_commands,
     build_network_file,
+    build_registry_file,
 )
 from estimatesync_cluster.real_node import build_policies_command, decide_node_blocker
 
@@ -97,3 +98,15 @@ def test_a_machine_that_cannot_be_a_node_is_refused_with_the_reason(
 
 def test_root_on_linux_with_every_tool_is_enough() -> None:
     assert decide_node_blocker(platform="linux", user=0, missing=[]) is None
+
+
+def test_a_registry_without_tls_is_one_that_the_node_was_told_of() -> None:
+    configured = tomllib.loads(build_containerd_file(LAYOUT, plugins=Path("/cni")))
+    hosts = tomllib.loads(build_registry_file("10.88.77.1:5000"))
+
+    images = configured["plugins"]["io.containerd.cri.v1.images"]
+    assert images["registry"] == {"config_path": "/run/node/registries"}
+    assert hosts == {
+        "server": "http://10.88.77.1:5000",
+        "host": {"http://10.88.77.1:5000": {"capabilities": ["pull", "resolve"]}},
+    }

@@ -1,0 +1,1 @@
+"""Ways to git, pip, registries and Debian's packages."""

@@ -1,0 +1,1 @@
+"""Decisions: what a release consists of, byte by byte."""

@@ -1,0 +1,75 @@
+"""What must be true before a release: one version everywhere, a changelog that has it, nothing uncommitted."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
+PLACES: Final = {
+    "pyproject.toml": (("version", r'^version = "([^"]+)"'),),
+    "charts/estimatesync/Chart.yaml": (
+        ("version", r"^version: *\"?([^\"\s]+)"),
+        ("appVersion", r"^appVersion: *\"?([^\"\s]+)"),
+    ),
+    "deploy/moving/import-job.yaml": (("the image's tag", r"^\s*image: estimatesync-sync:(\S+)"),),
+}
+"""Every file that says which version this is, and what in it says so."""
+CHANGELOG: Final = "CHANGELOG.md"
+FRAGMENT: Final = re.compile(r"changelog\.d/.+\.(?:feature|change|fix)\.md")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkout:
+    """What a checkout says of itself.
+
+    Attributes:
+        texts: Contents of the files of PLACES, and of the changelog, by path.
+        paths: Every file of the commit.
+        changed: Files that are not as they were committed.
+    """
+
+    texts: Mapping[str, str]
+    paths: Iterable[str] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blockers:
+    """Why this is no release.
+
+    Attributes:
+        versions: Those about the version itself, with which nothing can be built.
+        others: Those that a draft may have.
+    """
+
+    versions: tuple[str, ...] = field(default=())
+    others: tuple[str, ...] = field(default=())
+
+
+def find_blockers(checkout: Checkout, version: str) -> Blockers:
+    """Find what stops a release of this version; each is a sentence for a person."""
+    if not VERSION.fullmatch(version):
+        return Blockers(versions=(f"VERSION={version or '(nothing)'} is not a version such as 1.0.0 or 1.1.0rc1",))
+    return Blockers(
+        versions=tuple(_find_disagreements(checkout.texts, version)), others=tuple(_find_others(checkout, version))
+    )
+
+
+def _find_disagreements(texts: Mapping[str, str], version: str) -> Iterable[str]:
+    for path, sayings in PLACES.items():
+        for name, pattern in sayings:
+            found = re.search(pattern, texts[path], re.MULTILINE)
+            if found is None:
+                yield f"{path} does not say {name}: set it to {version}"
+            elif found[1] != version:
+                yield f"{path} says {name} {found[1]}: set it to {version}, or release {found[1]}"
+
+
+def _find_others(checkout: Checkout, version: str) -> Iterable[str]:
+    if checkout.changed:
+        yield f"These files are not as committed: {', '.join(checkout.changed[:5])}. Commit them, or put them back"
+    if not re.search(rf"^## \[?{re.escape(version)}\b(?!.*unreleased)", checkout.texts[CHANGELOG], re.MULTILINE):
+        yield f"{CHANGELOG} has no section of {version} with its date: see CONTRIBUTING.md, and commit it"
+    if fragments := sorted(path for path in checkout.paths if FRAGMENT.fullmatch(path)):
+        yield f"{len(fragments)} fragments are not in {CHANGELOG} yet, such as {fragments[0]}"

@@ -1,0 +1,79 @@
+from collections.abc import Iterable
+
+import pytest
+from estimatesync_release.core.checks import PLACES, Checkout, find_blockers
+
+TEXTS = {
+    "pyproject.toml": 'name = "estimatesync"\nversion = "1.0.0"\n',
+    "charts/estimatesync/Chart.yaml": "apiVersion: v2\nversion: 1.0.0\nappVersion: 1.0.0\n",
+    "deploy/moving/import-job.yaml": "          image: estimatesync-sync:1.0.0\n",
+    "CHANGELOG.md": "# Changelog\n\n## 1.0.0 (2026-12-01)\n",
+}
+
+
+def list_blockers(
+    version: str = "1.0.0", *, paths: Iterable[str] = (), changed: tuple[str, ...] = (), **texts: str
+) -> list[str]:
+    replaced = {next(path for path in TEXTS if name in path.lower()): text for name, text in texts.items()}
+    found = find_blockers(Checkout(texts=TEXTS | replaced, paths=paths, changed=changed), version)
+    return [*found.versions, *found.others]
+
+
+def test_a_checkout_that_says_one_version_everywhere_is_a_release() -> None:
+    assert set(PLACES) < set(TEXTS)
+    assert list_blockers() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        pytest.param(
+            "pyproject",
+            'version = "0.9.0"\n',
+            "pyproject.toml says version 0.9.0: set it to 1.0.0, or release 0.9.0",
+            id="the package",
+        ),
+        pytest.param(
+            "chart.yaml",
+            'version: 1.0.0\nappVersion: "0.9.0"\n',
+            "charts/estimatesync/Chart.yaml says appVersion 0.9.0: set it to 1.0.0, or release 0.9.0",
+            id="what the chart installs",
+        ),
+        pytest.param(
+            "import-job",
+            "image: other\n",
+            "deploy/moving/import-job.yaml does not say the image's tag: set it to 1.0.0",
+            id="an example that says nothing",
+        ),
+        pytest.param(
+            "changelog",
+            "## 1.0.0 (unreleased)\n",
+            "CHANGELOG.md has no section of 1.0.0 with its date: see CONTRIBUTING.md, and commit it",
+            id="a changelog of something unreleased",
+        ),
+        pytest.param(
+            "changelog",
+            "## 1.0.01 (2026-12-01)\n",
+            "CHANGELOG.md has no section of 1.0.0 with its date: see CONTRIBUTING.md, and commit it",
+            id="a changelog of another version",
+        ),
+    ],
+)
+def test_each_file_that_says_something_else_is_named_with_what_to_do(name: str, text: str, sentence: str) -> None:
+    assert list_blockers(**{name: text}) == [sentence]
+
+
+def test_what_is_not_committed_and_fragments_that_are_left_stop_a_release() -> None:
+    said = list_blockers(paths=["changelog.d/a.fix.md", "changelog.d/README.md"], changed=("README.md",))
+
+    assert said == [
+        "These files are not as committed: README.md. Commit them, or put them back",
+        "1 fragments are not in CHANGELOG.md yet, such as changelog.d/a.fix.md",
+    ]
+
+
+@pytest.mark.parametrize("version", ["", "1", "v1.0.0", "1.0.0-rc1", "1.0.0 "])
+def test_what_is_no_version_is_refused_before_anything_is_compared(version: str) -> None:
+    (said,) = list_blockers(version)
+
+    assert "is not a version such as 1.0.0 or 1.1.0rc1" in said
