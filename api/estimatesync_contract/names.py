@@ -71,6 +71,11 @@ def build_callback_id(sync_uid: str, target: str | None = None) -> str:
     return f"msg_{sync_uid}_{target}" if target else f"msg_{sync_uid}"
 
 
+def build_alert_id(sync_uid: str) -> str:
+    """Name the one alert about the silence that is on record on a sync (its `webhook-id`)."""
+    return f"alert_{sync_uid}"
+
+
 def build_sync_name(created_at: datetime, token: str) -> str:
     """Name a new sync so that people can see when it was asked for: `est-20251016-140900123-k3x9q`.
 

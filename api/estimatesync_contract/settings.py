@@ -417,7 +417,8 @@ SYNC_METADATA: Final = FlagSetting(
 )
 STALE_AFTER_HOURS: Final = IntegerSetting(
     name="STALE_AFTER_HOURS",
-    meaning="Time without a sync that has succeeded, after which the status page and `doctor` say so; 0: never",
+    meaning="Time without a sync that has succeeded, after which the status page and `doctor` say so, and an alert is "
+    "sent where MAKE_SYNC_ALERT_WEBHOOK_URL is set; 0: never",
     default="26",
     unit="hours",
     minimum=0,
@@ -426,6 +427,12 @@ STALE_AFTER_HOURS: Final = IntegerSetting(
 CALLBACK_URL: Final = TextSetting(
     name="MAKE_SYNC_CALLBACK_WEBHOOK_URL",
     meaning="Make.com's custom webhook, which gets the outcome of each sync; without it, no callbacks are sent",
+    is_secret=True,
+)
+ALERT_URL: Final = TextSetting(
+    name="MAKE_SYNC_ALERT_WEBHOOK_URL",
+    meaning="Another custom webhook, which gets an alert, once, when no sync has succeeded for STALE_AFTER_HOURS; "
+    "without it, none is sent",
     is_secret=True,
 )
 CALLBACK_ALLOW_HTTP: Final = FlagSetting(

@@ -29,8 +29,8 @@ FIELDS_MAX: Final = 32
 """Fields of an estimate that a status lists."""
 QUEUE_NAMES_MAX: Final = 3
 """Names of running syncs that a waiting one lists."""
-CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""How far clocks may be apart: an end that is later than now by more was written by a clock that was wrong."""
+_CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""How far clocks may be apart."""
 
 _INT64_MAX: Final = 2**53 - 1
 """JSON numbers stay exact up to here in every language that reads the status."""
@@ -199,6 +199,17 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     ] = ()
 
 
+class AlertStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The alert that no sync has succeeded for long. All that it says is fixed before the first attempt."""
+
+    time: Annotated[Time, Meta(description="When that was noticed.")]
+    since: Annotated[
+        Time, Meta(description="When a sync has succeeded last; if none has, when the oldest was created.")
+    ]
+    stale_after_hours: Annotated[Count, Meta(description="After how many hours without a success it is sent.")]
+    delivery: Annotated[CallbackStatus, Meta(description="Its delivery, by the rules of callbacks.")]
+
+
 class QueuePlace(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Where a waiting sync stands. Exact for the first of the queue only: each change of it is a write."""
 
@@ -257,6 +268,10 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         tuple[CallbackStatus, ...],
         Meta(max_length=MAX_CALLBACK_TARGETS, description="All deliveries, where targets were named."),
     ] = ()
+    alert: Annotated[
+        AlertStatus | None,
+        Meta(description="That no sync has succeeded since this one; or none at all, and this one has ended first."),
+    ] = None
     log: Annotated[
         tuple[Annotated[str, Meta(max_length=KEPT_LINE_MAX_LENGTH)], ...],
         Meta(max_length=KEPT_LOG_LINES, description="The end of its log, if its pod had to be removed."),
@@ -276,7 +291,7 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
 
     def has_succeeded_by(self, now: datetime) -> bool:
         """Return whether the sync has succeeded, by an end that can be right: no later than now."""
-        is_over = self.completion_time is not None and self.completion_time <= now + CLOCK_TOLERANCE
+        is_over = self.completion_time is not None and self.completion_time <= compute_latest_end(now)
         return is_over and self.phase is Phase.SUCCEEDED
 
     @property
@@ -316,12 +331,22 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         return self.next_delivery is not None
 
     @property
+    def owes_alert(self) -> bool:
+        """True while another attempt to deliver the alert is to be made."""
+        return self.alert is not None and not self.alert.delivery.state.is_final
+
+    @property
     def worst_delivery(self) -> CallbackStatus | None:
         """The callback that stands for all: one that was given up before one under way, and delivered only if all are.
 
         One that is disabled stands for all only where there is no other. None until the sync has ended.
         """
         return min(self.deliveries, key=lambda each: _WORST_FIRST.index(each.state), default=None)
+
+
+def compute_latest_end(now: datetime) -> datetime:
+    """The latest end that can be right: a later one was written by a clock that was wrong."""
+    return now + _CLOCK_TOLERANCE
 
 
 def build_delivery_fields(deliveries: tuple[CallbackStatus, ...]) -> dict[str, object]:

@@ -62,6 +62,7 @@ from estimatesync_operator.leadership import LeaseHolder
 from estimatesync_operator.metrics import OperatorMetrics, serve_metrics
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import ENVIRONMENT, OPERATOR_SETTINGS, OperatorSettings, read_operator_settings
+from estimatesync_operator.silence_watch import watch_silence
 from estimatesync_operator.watch_handlers import Served, WatchHandlers
 from estimatesync_operator.workqueue import PassOutcome, WorkQueue, install_sync_ids
 
@@ -351,7 +352,8 @@ async def run_reconciler(
         unreadable = await store.load()
         async with running(WorkQueue(reconciler.reconcile, record_pass=metrics.record_pass)) as queue:
             handlers.serve(Served(cache=cache, snapshots=snapshots, health=health, queue=queue), unreadable)
-            yield queue
+            async with _running_task(watch_silence(reconciler.find_silent, queue.add), name="silence"):
+                yield queue
     finally:
         handlers.stand_by()
 
@@ -359,9 +361,15 @@ async def run_reconciler(
 @asynccontextmanager
 async def running(queue: WorkQueue) -> AsyncIterator[WorkQueue]:
     """Run a work queue for the time of the context."""
-    task = asyncio.create_task(queue.run(), name="workqueue")
-    try:
+    async with _running_task(queue.run(), name="workqueue"):
         yield queue
+
+
+@asynccontextmanager
+async def _running_task(program: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(program, name=name)
+    try:
+        yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

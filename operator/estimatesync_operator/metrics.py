@@ -57,6 +57,7 @@ class OperatorMetrics:
             registry=self.registry,
         )
         self._attempts = self._count("callback_attempts", "Attempts to deliver a callback.", "outcome")
+        self._alert_attempts = self._count("alert_attempts", "Attempts to deliver an alert.", "outcome")
         self._passes = self._count("reconcile", "Reconcile passes.", "result")
         self._errors = self._count("reconcile_errors", "Passes that had to be repeated.", "kind")
         self._queue_wait = self._time("queue_wait_seconds", "From the creation of a sync to its start.", _LONG_BUCKETS)
@@ -79,6 +80,9 @@ class OperatorMetrics:
         for delivery in after.deliveries:
             if _has_attempt(known.get(delivery.target), delivery):
                 self._attempts.labels(delivery.state.lower()).inc()
+        told = before.status.alert
+        if after.alert and _has_attempt(told.delivery if told else None, after.alert.delivery):
+            self._alert_attempts.labels(after.alert.delivery.state.lower()).inc()
 
     def record_pass(self, outcome: str, seconds: float) -> None:
         self._passes.labels(outcome).inc()
@@ -94,6 +98,7 @@ class OperatorMetrics:
             self._records.labels(kind)
         for outcome in _ATTEMPT_OUTCOMES:
             self._attempts.labels(outcome)
+            self._alert_attempts.labels(outcome)
         for kind in _REPEATED_PASSES:
             self._errors.labels(kind)
 

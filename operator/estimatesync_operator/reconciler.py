@@ -12,6 +12,7 @@ import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import parse_progress
 from estimatesync_contract.status import EstimateSyncStatus, Phase
+from msgspec import UNSET, UnsetType
 
 from estimatesync_operator.callback.delivery import Delivery
 from estimatesync_operator.core.events import build_created_event, build_events
@@ -44,7 +45,7 @@ from estimatesync_operator.core.ports import (
     UnreadableSyncError,
 )
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import is_kept, may_be_kept
+from estimatesync_operator.core.silence import Silence, may_be_kept
 from estimatesync_operator.slots import Slots
 
 
@@ -127,6 +128,26 @@ class Reconciler:
             store=store, callbacks=callbacks, clock=clock, write=self._write_if_changed, jitter=jitter
         )
         self._memory: dict[str, _Memory] = {}
+        self._silent_uid: str | None = None
+        """The sync that is to get an alert, by the latest look."""
+
+    async def find_silent(self) -> str | None:
+        """Name the sync that is to get an alert, as its next pass will find; None where none is to be sent.
+
+        Nothing happens when a silence becomes too long: call this now and then.
+
+        Raises:
+            BackendUnavailableError: Look again later.
+        """
+        self._silent_uid = None
+        if self._settings.stale_after is None or not await self._callbacks.has_alert_target():
+            return None
+        now = self._clock.now()
+        silence = await self._store.fetch_silence(now=now)
+        if silence is None or not silence.is_to_be_told(now=now, stale_after=self._settings.stale_after):
+            return None
+        self._silent_uid = silence.uid
+        return silence.name
 
     async def reconcile(self, name: str) -> Result:
         """Make one pass.
@@ -161,8 +182,14 @@ class Reconciler:
             stop_time = compute_stop_time(sync) if has_stray and not sync.status.log else None
             is_due = stop_time is not None and stop_time <= self._clock.now()
             log = await self._jobs.read_log_tail(sync) if is_due else ()
-            is_kept = await self._is_kept(sync)
-            return Seen(has_target=has_target, queue=queue, has_stray=has_stray, log=log, is_kept=is_kept)
+            return Seen(
+                has_target=has_target,
+                queue=queue,
+                has_stray=has_stray,
+                log=log,
+                silence=await self._fetch_silence(sync),
+                has_alert_target=await self._callbacks.has_alert_target(),
+            )
         created_at = self._recall(sync).created_at
         if sync.status.is_job_pending and not sync.spec.cancel and created_at is None:
             return Seen(has_target=has_target)
@@ -174,12 +201,13 @@ class Reconciler:
             memory = self._memory[sync.name] = _Memory(uid=sync.uid, next_reading=self._clock.now())
         return memory
 
-    async def _is_kept(self, sync: EstimateSync) -> bool | None:
+    async def _fetch_silence(self, sync: EstimateSync) -> Silence | UnsetType | None:
         """Look it up only when it matters: on one machine that is a query."""
         now = self._clock.now()
-        if not may_be_kept(sync, now=now, default_ttl=self._settings.default_ttl):
-            return None
-        return is_kept(sync, await self._store.fetch_newest_success(now=now))
+        is_told_here = sync.status.owes_alert or sync.uid == self._silent_uid
+        if is_told_here or may_be_kept(sync, now=now, default_ttl=self._settings.default_ttl):
+            return await self._store.fetch_silence(now=now)
+        return UNSET
 
     async def _observe_job(self, sync: EstimateSync, seen: Seen) -> Seen:
         """Read the log once per interval: each write of progress triggers a pass, which would find more progress."""
@@ -231,6 +259,8 @@ class Reconciler:
             return await self._stop_run(sync, seen, plan)
         elif plan.action is Action.SEND_CALLBACK:
             return self._plan_rest(await self._delivery.deliver(sync), seen)
+        elif plan.action is Action.SEND_ALERT:
+            return self._plan_rest(await self._delivery.deliver_alert(sync), seen)
         elif plan.action is Action.DELETE_SYNC:
             await self._store.delete(sync)
         return plan

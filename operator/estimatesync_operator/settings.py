@@ -14,6 +14,7 @@ from estimatesync_contract.settings import (
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
     MARK,
+    STALE_AFTER_HOURS,
     SYNC_DELETIONS,
     SYNC_LOGIN_RETRY,
     SYNC_MAX_DELETED_PERCENT,
@@ -343,7 +344,7 @@ JOB_SETTINGS: Final = (
 
 OPERATOR_SETTINGS: Final = (
     *(*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *CALLBACK_FILES, *JOB_SETTINGS, *PROGRAM_SETTINGS),
-    *TRACING_SETTINGS,
+    *(STALE_AFTER_HOURS, *TRACING_SETTINGS),
 )
 
 
@@ -393,6 +394,7 @@ def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
         suspended_limit=reader.read(SUSPENDED_SECONDS),
         max_evictions=reader.read(MAX_EVICTIONS),
         default_ttl=timedelta(seconds=reader.read(TTL_SECONDS_AFTER_FINISHED)),
+        stale_after=timedelta(hours=hours) if (hours := reader.read(STALE_AFTER_HOURS)) else None,
         default_options=Options(
             page_size=reader.read(SYNC_PAGE_SIZE) or None,
             concurrency=reader.read(SYNC_CONCURRENCY),

@@ -13,12 +13,12 @@ from estimatesync_api.core.problems import Problem
 from estimatesync_api.core.representation import to_accepted_body
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import EstimateSyncStatus, Phase
+from estimatesync_contract.status import AlertStatus, CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_make.modules import ADD_RECORD, EXIST_RECORD, GMAIL, HTTP
 from estimatesync_make.rules import walk
 from estimatesync_make.scenarios import API_ADDRESS, API_KEY, BLUEPRINTS, RECIPIENT, SIGNING_SECRET
 from estimatesync_make.simulator import Simulator, build_webhook_bundle
-from estimatesync_operator.callback.body import CANCELLED, build_callback_body
+from estimatesync_operator.callback.body import CANCELLED, build_alert_body, build_callback_body
 
 ROOT = Path(__file__).parents[2]
 PAGES = [pytest.param(ROOT / "docs" / folder / "make.md", id=folder or "en") for folder in ("", "es")]
@@ -30,7 +30,12 @@ def find_blocks(page: Path, language: str) -> list[str]:
 
 
 def find_callback(page: Path) -> dict[str, Any]:
-    (block,) = find_blocks(page, "json")
+    body: dict[str, Any] = json.loads(find_blocks(page, "json")[0])
+    return body
+
+
+def find_alert(page: Path) -> dict[str, Any]:
+    _, block = find_blocks(page, "json")
     body: dict[str, Any] = json.loads(block)
     return body
 
@@ -44,11 +49,9 @@ def build_failure(success: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_mail(body: dict[str, Any]) -> str:
+def write_mail(body: dict[str, Any], blueprint: str = "callback.blueprint.json") -> str:
     mails: list[Any] = []
-    simulator = Simulator(
-        BLUEPRINTS["callback.blueprint.json"], {GMAIL: mails.append}, clock=lambda: NOW, execution_id="e1"
-    )
+    simulator = Simulator(BLUEPRINTS[blueprint], {GMAIL: mails.append}, clock=lambda: NOW, execution_id="e1")
     simulator.run(build_webhook_bundle(json.dumps(body).encode()))
     (mail,) = mails
     return f"{mail['subject']}\n\n{html.unescape(mail['content'].replace('<br>', ''))}"
@@ -68,12 +71,43 @@ def test_the_callback_on_the_page_has_the_fields_of_a_real_one(page: Path) -> No
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_the_alert_on_the_page_has_the_fields_of_a_real_one(page: Path) -> None:
+    delivery = CallbackStatus(state=CallbackState.PENDING, environment="production")
+    alert = AlertStatus(time=NOW, since=NOW, stale_after_hours=26, delivery=delivery)
+    status = EstimateSyncStatus(phase=Phase.SUCCEEDED, completion_time=NOW, alert=alert)
+    real = json.loads(build_alert_body(EstimateSync(metadata=Metadata(name="x"), status=status)))
+
+    shown = find_alert(page)
+
+    assert list(shown) == list(real)
+    assert list(shown["last_success"]) == list(real["last_success"])
+    assert {name: shown[name] for name in ("event", "status")} == {name: real[name] for name in ("event", "status")}
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_the_mails_on_the_page_are_those_that_the_blueprint_writes(page: Path) -> None:
     success = find_callback(page)
 
     failure = build_failure(success)
     cancel = failure | {"error": CANCELLED}
-    assert find_blocks(page, "text") == [write_mail(each) for each in (success, failure, cancel)]
+    alert = write_mail(find_alert(page), "alert.blueprint.json")
+    assert find_blocks(page, "text") == [*(write_mail(each) for each in (success, failure, cancel)), alert]
+
+
+@pytest.mark.parametrize(
+    ("blueprint", "lines"),
+    [
+        pytest.param("alert.blueprint.json", ("- Sync: none yet", "- Ended: never", "- Start: "), id="en"),
+        pytest.param("alert.es.blueprint.json", ("- Sync: todavía ninguno", "- Terminó: nunca", "- Inicio: "), id="es"),
+    ],
+)
+def test_the_mail_says_where_no_sync_has_ever_succeeded(blueprint: str, lines: tuple[str, ...]) -> None:
+    alert = find_alert(PAGES[0].values[0])
+    nothing = {"sync_id": None, "timestamp": None, "date_range": {"start_date": None, "end_date": None}}
+
+    mail = write_mail(alert | {"last_success": nothing}, blueprint).splitlines()
+
+    assert set(lines) <= set(mail)
 
 
 @pytest.mark.parametrize("page", PAGES)

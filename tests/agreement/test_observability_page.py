@@ -12,7 +12,14 @@ from estimatesync_api.adapters.metrics import ApiMetrics
 from estimatesync_contract.causes import BLOCKERS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_TRACEPARENT
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
+from estimatesync_contract.status import (
+    AlertStatus,
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+)
 from estimatesync_operator.core.events import build_created_event, build_events
 from estimatesync_operator.core.ports import SystemClock
 from estimatesync_operator.core.sync_cache import SyncCache
@@ -109,6 +116,9 @@ def iterate_statuses() -> Iterator[EstimateSyncStatus]:
     callbacks = [None, *(CallbackStatus(state=state, attempts=1) for state in CallbackState)]
     for (phase, reasons), callback in product(REASONS.items(), callbacks):
         yield from (EstimateSyncStatus(phase=phase, reason=reason, callback=callback) for reason in reasons)
+    for delivery in callbacks[1:]:
+        alert = AlertStatus(time=NOW, since=NOW, stale_after_hours=26, delivery=delivery) if delivery else None
+        yield EstimateSyncStatus(phase=Phase.SUCCEEDED, reason=Reason.SUCCEEDED, alert=alert)
 
 
 def test_every_event_is_there_with_its_type() -> None:

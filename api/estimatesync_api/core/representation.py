@@ -224,7 +224,7 @@ class UnshownBody(Body, frozen=True, kw_only=True):
 
 
 class CallbackBody(Body, frozen=True, kw_only=True):
-    """Whether the outcome has reached the webhook."""
+    """Whether the outcome, or an alert, has reached the webhook."""
 
     target: Annotated[str, Meta(description="Its name; absent for one without.")] | UnsetType = UNSET
     state: Annotated[str, Meta(extra_json_schema={"enum": list(CALLBACK_STATES)})]
@@ -254,6 +254,12 @@ class SyncState(Body, frozen=True, kw_only=True):
         Annotated[list[CallbackBody], Meta(description="All; only there where targets were named.")] | UnsetType
     ) = UNSET
     unshown: Annotated[UnshownBody, Meta(description="Absent when that is nothing.")] | UnsetType = UNSET
+    alert: (
+        Annotated[
+            CallbackBody, Meta(description="That no sync has succeeded since; only there where that was to be told.")
+        ]
+        | UnsetType
+    ) = UNSET
     mode: (
         Annotated[
             str | None,
@@ -416,6 +422,7 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         duration_seconds=status.duration_seconds,
         callbacks=[_to_callback_body(each) for each in status.callbacks] or UNSET,
         unshown=_to_unshown_body(status.unshown),
+        alert=_to_callback_body(status.alert.delivery) if status.alert else UNSET,
         mode=_find_mode(sync),
         metadata=_find_metadata(sync),
         started_by=sync.metadata.annotations.get(ANNOTATION_STARTED_BY, UNSET),

@@ -10,7 +10,7 @@ from typing import Final
 
 from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.job_environment import DATABASE_URL
-from estimatesync_contract.status import CLOCK_TOLERANCE
+from estimatesync_contract.status import compute_latest_end
 
 from estimatesync_client.core.api import SUCCEEDED, Callback, Sync
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
@@ -78,7 +78,7 @@ def decide_success(
         now: the current time.
         stale_after: how old the last success may be; None: any age.
     """
-    latest = now + CLOCK_TOLERANCE
+    latest = compute_latest_end(now)
     for sync in succeeded:
         if sync.completed_at is not None and sync.completed_at <= latest:
             is_stale = stale_after is not None and now - sync.completed_at > stale_after

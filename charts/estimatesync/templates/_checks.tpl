@@ -46,8 +46,8 @@
 {{- if and .Values.credentials.existingSecret $credentials -}}
 {{- $faults = append $faults (printf "credentials: %s belong in the existingSecret; remove them here, or leave existingSecret empty" (join ", " $credentials)) -}}
 {{- end -}}
-{{- if and .Values.callback.existingSecret (or .Values.callback.url .Values.callback.signingSecrets .Values.callback.makeApiKey) -}}
-{{- $faults = append $faults "callback: url, signingSecrets and makeApiKey belong in the existingSecret; remove them here, or leave existingSecret empty" -}}
+{{- if and .Values.callback.existingSecret (or .Values.callback.url .Values.callback.signingSecrets .Values.callback.makeApiKey .Values.callback.alertUrl) -}}
+{{- $faults = append $faults "callback: url, signingSecrets, makeApiKey and alertUrl belong in the existingSecret; remove them here, or leave existingSecret empty" -}}
 {{- end -}}
 {{- with .Values.credentials.databaseUrl -}}
 {{- if not (regexMatch "^postgres(ql)?://." .) -}}
@@ -55,8 +55,11 @@
 {{- end -}}
 {{- end -}}
 {{- with .Values.callback -}}
-{{- if and .url (not (regexMatch (ternary "^https?://." "^https://." .allowHttp) .url)) -}}
-{{- $faults = append $faults "callback.url: it does not start with https://; for a test, set callback.allowHttp" -}}
+{{- range $name := tuple "url" "alertUrl" -}}
+{{- $url := get $.Values.callback $name -}}
+{{- if and $url (not (regexMatch (ternary "^https?://." "^https://." $.Values.callback.allowHttp) $url)) -}}
+{{- $faults = append $faults (printf "callback.%s: it does not start with https://; for a test, set callback.allowHttp" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- if not (regexMatch "^[ -~]*$" (.makeApiKey | default "")) -}}
 {{- $faults = append $faults "callback.makeApiKey: use one line of printable ASCII" -}}

@@ -20,6 +20,7 @@ from estimatesync_operator.adapters.tracing import JobTraces, TraceablePorts, bu
 from estimatesync_operator.callback.sender import HttpCallbackSender
 from estimatesync_operator.core.ports import BackendUnavailableError, EventType, NoMeter, SyncEvent, SystemClock
 from estimatesync_operator.reconciler import Reconciler
+from estimatesync_operator.silence_watch import watch_silence
 from estimatesync_operator.workqueue import WorkQueue
 from estimatesync_tracing.log_fields import install_trace_fields
 from estimatesync_tracing.setup import create_tracer
@@ -86,6 +87,7 @@ class ReconcileLoop:
             settings=settings.reconciler,
             meter=ports.meter,
         )
+        self._reconciler = reconciler
         self._queue = WorkQueue(reconciler.reconcile)
         self._is_full_pass_due = True
         self._wake = asyncio.Event()
@@ -111,6 +113,7 @@ class ReconcileLoop:
             group.create_task(self._controller.watch(self._queue.add))
             group.create_task(listen(self._database_url, on_name=self._on_notification, on_connect=self._on_connect))
             group.create_task(self._poll())
+            group.create_task(watch_silence(self._reconciler.find_silent, self._queue.add))
 
     def _on_notification(self, name: str) -> None:
         self._queue.add(name)

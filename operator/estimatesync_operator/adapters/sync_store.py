@@ -22,7 +22,7 @@ from estimatesync_kubernetes.errors import ConflictError, NotFoundError, StatusE
 from estimatesync_operator.adapters.kubernetes_api import translate_failures
 from estimatesync_operator.core.lifecycle import compute_invalid_status
 from estimatesync_operator.core.ports import Clock, NotServedError, StaleSyncError, UnreadableSyncError
-from estimatesync_operator.core.retention import Success
+from estimatesync_operator.core.silence import Silence
 from estimatesync_operator.core.sync_cache import SyncCache, parse_version
 from estimatesync_operator.core.watch_health import WatchHealth
 
@@ -83,8 +83,8 @@ class KubernetesSyncStore:
                 await self._read(name)
         return self._cache.list_unfinished()
 
-    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
-        return self._cache.find_newest_success(now=now)
+    async def fetch_silence(self, *, now: datetime) -> Silence | None:
+        return self._cache.find_silence(now=now)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         """Replace, with the version that was read: absent fields are removed, lists too."""

@@ -26,7 +26,7 @@ from estimatesync_tracing.spans import (
 )
 
 from estimatesync_operator.core.ports import CallbackAttempt, CallbackSender, ChangeMeter, Clock, SyncStore
-from estimatesync_operator.core.retention import Success
+from estimatesync_operator.core.silence import Silence
 
 _WAITING: Final = frozenset({None, Phase.QUEUED})
 _SUCCESS_CODES: Final = range(200, 300)
@@ -113,8 +113,8 @@ class TracedStore:
     async def fetch_unfinished(self) -> tuple[EstimateSync, ...]:
         return await self._store.fetch_unfinished()
 
-    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
-        return await self._store.fetch_newest_success(now=now)
+    async def fetch_silence(self, *, now: datetime) -> Silence | None:
+        return await self._store.fetch_silence(now=now)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         return await self._store.write_status(sync, status)
@@ -163,6 +163,13 @@ class TracedCallbacks:
             if attempt.status_code not in _SUCCESS_CODES:
                 span.fail("refused" if attempt.is_refused else str(attempt.status_code or "unreachable"))
         return attempt
+
+    async def has_alert_target(self) -> bool:
+        return await self._sender.has_alert_target()
+
+    async def send_alert(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        """Of no trace: it is about the time after the sync."""
+        return await self._sender.send_alert(sync, body=body, callback_id=callback_id, now=now)
 
 
 class JobTraces:

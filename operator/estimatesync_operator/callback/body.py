@@ -1,8 +1,9 @@
-"""What the callback says: a pure function of a finished sync's status, so that every attempt sends the same bytes.
+"""What callback and alert say: pure functions of a finished sync's status, so that every attempt sends the same bytes.
 
-The reconciler calls it at each attempt instead of storing the body. Signing and sending are done elsewhere.
+The reconciler calls them at each attempt instead of storing the body. Signing and sending are done elsewhere.
 """
 
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_contract.timestamps import format_timestamp
 
 _EVENT: Final = "sync_estimates_completed"
+STALE_EVENT: Final = "sync_estimates_stale"
 CANCELLED: Final = "Cancelled"
 """What stands in `error` for a sync that was cancelled."""
 _NO_CAUSE: Final = "Synchronization failed."
@@ -55,7 +57,28 @@ class _CallbackBody(msgspec.Struct, frozen=True, kw_only=True):
     mode: str | msgspec.UnsetType | None = msgspec.UNSET
     """How it was done; only there where changes were asked for, so that no other scenario meets a new field."""
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """As they were sent; only where the deployment takes them, and there always."""
+    """With the values that were sent; only where the deployment takes them, and there always."""
+
+
+class _LastSuccess(msgspec.Struct, frozen=True, kw_only=True):
+    """All null where no sync has succeeded yet."""
+
+    sync_id: str | None
+    timestamp: str | None
+    date_range: _DateRange
+
+
+class _AlertBody(msgspec.Struct, frozen=True, kw_only=True):
+    """As in the callback, each field is always there, with one type or null."""
+
+    event: str
+    timestamp: str
+    status: str
+    last_success: _LastSuccess
+    hours_since: int
+    """Whole hours since the last success; where there is none, since the oldest sync was created."""
+    stale_after_hours: int
+    environment: str | None
 
 
 def build_callback_body(sync: EstimateSync) -> bytes:
@@ -82,6 +105,36 @@ def build_callback_body(sync: EstimateSync) -> bytes:
         metadata=msgspec.Raw(status.metadata.encode()) if status.metadata else msgspec.UNSET,
     )
     return msgspec.json.encode(body)
+
+
+def build_alert_body(sync: EstimateSync) -> bytes:
+    """Build the JSON that tells Make.com that no sync has succeeded for long.
+
+    Raises:
+        UnfinishedSyncError: There is no alert on record.
+    """
+    status, alert = sync.status, sync.status.alert
+    if alert is None:
+        raise UnfinishedSyncError(f"sync {sync.name} has no alert to send")
+    has_succeeded = status.phase is Phase.SUCCEEDED
+    body = _AlertBody(
+        event=STALE_EVENT,
+        timestamp=format_timestamp(alert.time),
+        status="stale",
+        last_success=_LastSuccess(
+            sync_id=sync.name if has_succeeded else None,
+            timestamp=_format_optional_time(status.completion_time if has_succeeded else None),
+            date_range=_build_date_range(status if has_succeeded else EstimateSyncStatus()),
+        ),
+        hours_since=(alert.time - alert.since) // timedelta(hours=1),
+        stale_after_hours=alert.stale_after_hours,
+        environment=alert.delivery.environment,
+    )
+    return msgspec.json.encode(body)
+
+
+def _format_optional_time(moment: datetime | None) -> str | None:
+    return format_timestamp(moment) if moment else None
 
 
 def _build_error(status: EstimateSyncStatus) -> str | None:

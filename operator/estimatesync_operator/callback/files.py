@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from estimatesync_contract.callback_url import TargetRefusedError, parse_target
-from estimatesync_contract.settings import SettingsReader
+from estimatesync_contract.settings import ALERT_URL, SettingsReader
 
 from estimatesync_operator.callback.settings import (
     CALLBACK_FILES,
@@ -133,6 +133,8 @@ class CallbackFiles:
         ):
             if had and not has:
                 logger.warning("callbacks are sent without %s from now on: its file is empty or gone", name)
+        if before.alert_url and not settings.alert_url:
+            logger.warning("no alerts are sent from now on: the file of %s is empty or gone", ALERT_URL.name)
 
     def _identify(self) -> tuple[_Identity, ...]:
         return tuple(_identify(path) for path in self._paths)

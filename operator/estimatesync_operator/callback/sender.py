@@ -28,7 +28,7 @@ from estimatesync_contract.callback_url import (
     parse_target,
 )
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.settings import CALLBACK_URL, SettingsError
+from estimatesync_contract.settings import ALERT_URL, CALLBACK_URL, SettingsError
 from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
@@ -124,8 +124,23 @@ class HttpCallbackSender:
     ) -> CallbackAttempt:
         """Make one attempt: a POST of exactly these bytes. Never raises."""
         settings = self._read_settings()
+        url = self._read_url(sync, settings, target)
+        return await self._post(settings, url, body=body, callback_id=callback_id, now=now)
+
+    async def has_alert_target(self) -> bool:
+        return self._read_settings().alert_url is not None
+
+    async def send_alert(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:  # noqa: ARG002 - the port's
+        """Make one attempt, likewise. Never raises."""
+        settings = self._read_settings()
+        url = _read_alert_url(settings)
+        return await self._post(settings, url, body=body, callback_id=callback_id, now=now)
+
+    async def _post(
+        self, settings: CallbackSettings, read_url: Awaitable[str], *, body: bytes, callback_id: str, now: datetime
+    ) -> CallbackAttempt:
         try:
-            url = await self._read_url(sync, settings, target)
+            url = await read_url
             place = parse_target(url, allow_insecure=settings.allow_insecure)
             post = _Post(
                 settings=settings,
@@ -236,6 +251,10 @@ def _build_request(post: _Post, address: Address, *, connect_seconds: float) -> 
         content=post.body,
         extensions={"timeout": timeout.as_dict(), "sni_hostname": target.server_name},
     )
+
+
+async def _read_alert_url(settings: CallbackSettings) -> str:
+    return settings.alert_url or _refuse(f"no URL for alerts is configured; set {ALERT_URL.name}")
 
 
 def _create_ssl_context() -> ssl.SSLContext:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from estimatesync_contract.callback_url import TargetRefusedError, parse_target, split_targets
 from estimatesync_contract.settings import (
+    ALERT_URL,
     CALLBACK_ALLOW_HTTP,
     CALLBACK_ALLOW_PRIVATE_TARGETS,
     CALLBACK_URL,
@@ -100,10 +101,13 @@ CALLBACK_FILES: Final = (
     FileSetting(
         name=f"{MAKE_API_KEY.name}_FILE", meaning="The same for this key; it need not exist", content=MAKE_API_KEY
     ),
+    FileSetting(
+        name=f"{ALERT_URL.name}_FILE", meaning="The same for the URL of alerts; it need not exist", content=ALERT_URL
+    ),
 )
 CALLBACK_SETTINGS: Final = (
     *(CALLBACK_URL, SIGNING_SECRETS, MAKE_API_KEY),
-    *(TARGETS, CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
+    *(TARGETS, ALERT_URL, CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
 )
 
 
@@ -115,6 +119,8 @@ class CallbackSettings:
     """The webhook of every sync that names none; None: such syncs have no callback."""
     targets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further webhooks by name: their URLs, or absolute paths of files where these are; empty: not usable now."""
+    alert_url: str | None = field(default=None, repr=False)
+    """Another webhook, for alerts; None: none are sent."""
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """One signature each; several while secrets are rotated."""
     make_api_key: str | None = field(default=None, repr=False)
@@ -136,7 +142,8 @@ def read_callback_settings(reader: SettingsReader) -> CallbackSettings:
     """Read the settings; faults are left in the reader."""
     allow_insecure = reader.read(CALLBACK_ALLOW_HTTP)
     return CallbackSettings(
-        default_url=_read_url(reader, allow_insecure=allow_insecure),
+        default_url=_read_url(reader, CALLBACK_URL, allow_insecure=allow_insecure),
+        alert_url=_read_url(reader, ALERT_URL, allow_insecure=allow_insecure),
         targets=_read_targets(reader, allow_insecure=allow_insecure),
         signing_keys=reader.read(SIGNING_SECRETS),
         make_api_key=reader.read(MAKE_API_KEY) or None,
@@ -151,12 +158,12 @@ def find_target_files(targets: Mapping[str, str]) -> dict[str, str]:
     return {name: place for name, place in targets.items() if place.startswith("/")}
 
 
-def _read_url(reader: SettingsReader, *, allow_insecure: bool) -> str | None:
-    url = reader.read(CALLBACK_URL)
+def _read_url(reader: SettingsReader, setting: TextSetting, *, allow_insecure: bool) -> str | None:
+    url = reader.read(setting)
     try:
         return url if url and parse_target(url, allow_insecure=allow_insecure) else None
     except TargetRefusedError as error:
-        reader.faults.append(f"{CALLBACK_URL.name} cannot be used: {error}")
+        reader.faults.append(f"{setting.name} cannot be used: {error}")
         return None
 
 

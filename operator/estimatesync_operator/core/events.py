@@ -12,12 +12,6 @@ from estimatesync_operator.core.lifecycle import format_created
 from estimatesync_operator.core.ports import EventType, SyncEvent
 
 _GOOD_PHASES: Final = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.SUCCEEDED})
-_CALLBACK_REASONS: Final = {
-    CallbackState.DELIVERED: "CallbackDelivered",
-    CallbackState.RETRYING: "CallbackRetrying",
-    CallbackState.FAILED: "CallbackFailed",
-    CallbackState.DISABLED: "CallbackDisabled",
-}
 _ORDINARY_REASONS: Final = frozenset({Reason.QUEUED, Reason.SUSPENDED, Reason.STARTING, Reason.STOPPING})
 
 
@@ -27,8 +21,11 @@ def build_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -> tuple
     Nor when a sync has got a slot: its job follows at once, and that is the event.
     """
     known = {each.target: each for each in before.deliveries}
-    callbacks = (_build_callback_events(known.get(each.target), each) for each in after.deliveries)
-    return (*_build_phase_events(before, after), *chain.from_iterable(callbacks))
+    pairs = [("Callback", known.get(each.target), each) for each in after.deliveries]
+    if after.alert:
+        pairs.append(("Alert", before.alert.delivery if before.alert else None, after.alert.delivery))
+    deliveries = (_build_delivery_events(*pair) for pair in pairs)
+    return (*_build_phase_events(before, after), *chain.from_iterable(deliveries))
 
 
 def build_created_event(sync: EstimateSync) -> SyncEvent:
@@ -47,7 +44,7 @@ def _build_phase_events(before: EstimateSyncStatus, after: EstimateSyncStatus) -
         yield SyncEvent(type=EventType.WARNING, reason=after.reason or "", message=after.message or "")
 
 
-def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus) -> Iterator[SyncEvent]:
+def _build_delivery_events(what: str, before: CallbackStatus | None, after: CallbackStatus) -> Iterator[SyncEvent]:
     if after.state is CallbackState.PENDING:
         return
     if before is not None and (before.attempts, before.state) == (after.attempts, after.state):
@@ -55,7 +52,7 @@ def _build_callback_events(before: CallbackStatus | None, after: CallbackStatus)
     good = after.state in {CallbackState.DELIVERED, CallbackState.DISABLED}
     yield SyncEvent(
         type=EventType.NORMAL if good else EventType.WARNING,
-        reason=_CALLBACK_REASONS[after.state],
+        reason=f"{what}{after.state}",
         message=_describe(after),
     )
 

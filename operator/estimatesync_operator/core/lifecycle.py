@@ -17,6 +17,7 @@ from estimatesync_contract.spec import DateRange, Options, compute_default_range
 from estimatesync_contract.status import (
     KEPT_LINE_MAX_LENGTH,
     KEPT_LOG_LINES,
+    AlertStatus,
     CallbackState,
     CallbackStatus,
     Condition,
@@ -211,6 +212,11 @@ def compute_delivery_status(sync: EstimateSync, *changed: CallbackStatus, now: d
     fresh = {each.target: each for each in changed}
     deliveries = tuple(fresh.get(each.target, each) for each in sync.status.deliveries)
     return _build_status(sync, now=now, **build_delivery_fields(deliveries))
+
+
+def compute_alert_status(sync: EstimateSync, alert: AlertStatus, *, now: datetime) -> EstimateSyncStatus:
+    """Record that an alert has begun, or what has become of it."""
+    return _build_status(sync, now=now, alert=alert)
 
 
 def compute_retained_status(sync: EstimateSync, *, now: datetime) -> EstimateSyncStatus:

@@ -15,6 +15,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.redelivery import is_redelivery_requested
 from estimatesync_contract.spec import DEFAULT_OPTIONS, NO_METADATA, Options
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
+from msgspec import UNSET, UnsetType
 
 from estimatesync_operator.core import lifecycle
 from estimatesync_operator.core.job_observation import JobObservation, JobState, PodIdentity
@@ -30,7 +31,8 @@ from estimatesync_operator.core.outcomes import (
     may_follow,
 )
 from estimatesync_operator.core.queue_order import QueueDecision, gives_slot_back
-from estimatesync_operator.core.retention import compute_expiry, compute_redelivery, get_success
+from estimatesync_operator.core.retention import compute_expiry, compute_redelivery
+from estimatesync_operator.core.silence import Silence, decide_alert, has_silence, may_have_silence
 
 AT_ONCE: Final = timedelta(0)
 _QUEUE_TICK: Final = timedelta(seconds=30)
@@ -68,6 +70,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_evictions: int
     default_ttl: timedelta
     """How long a finished sync stays that names no ttlSecondsAfterFinished."""
+    stale_after: timedelta | None = None
+    """How long no sync need have succeeded before an alert is sent; None: for ever."""
     default_options: Options = DEFAULT_OPTIONS
     """How a sync runs whose spec leaves it open."""
 
@@ -97,8 +101,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """The newest pod of an earlier pass, which may not be on record."""
     companions_since: datetime | None = None
     """Since when the job's companions have been seen, by the clock of the pass; None while there are none."""
-    is_kept: bool | None = None
-    """The sync stays past its time; None while it was not looked up."""
+    silence: Silence | UnsetType | None = UNSET
+    """Since when no sync has succeeded; absent while it was not looked up."""
+    has_alert_target: bool = False
+    """There is a webhook for alerts."""
     may_stop_run: bool = True
     """False where the operator was just not allowed to delete a pod."""
 
@@ -110,6 +116,7 @@ class Action(StrEnum):
     STOP_JOB = "delete the job"
     STOP_RUN = "delete the pod of the run that has failed, so that another may follow"
     SEND_CALLBACK = "send the callback that is due, and record the attempt"
+    SEND_ALERT = "send the alert, and record the attempt"
     DELETE_SYNC = "delete the sync"
 
 
@@ -338,20 +345,47 @@ def _plan_delivery(sync: EstimateSync, seen: Seen, now: datetime, settings: Reco
     if is_redelivery_requested(sync):
         deliveries = compute_redelivery(sync, environment=settings.environment, has_target=seen.has_target)
         return Plan(status=lifecycle.compute_delivery_status(sync, *deliveries, now=now), requeue_after=AT_ONCE)
-    if delivery := sync.status.next_delivery:
+    delivery, waits = sync.status.next_delivery, []
+    if delivery is not None:
         due = delivery.next_attempt_time or now
-        return Plan(requeue_after=due - now) if now < due else Plan(action=Action.SEND_CALLBACK, requeue_after=AT_ONCE)
+        if due <= now:
+            return Plan(action=Action.SEND_CALLBACK, requeue_after=AT_ONCE)
+        waits.append(due - now)
+    if (alert := _plan_alert(sync, seen, now, settings)) is not None:
+        if alert.action or alert.status:
+            return alert
+        waits.append(alert.requeue_after or AT_ONCE)
     expiry = compute_expiry(sync, default_ttl=settings.default_ttl)
-    if expiry is None:
-        return Plan()
+    if waits or expiry is None:
+        return Plan(requeue_after=min(waits, default=None))
     return Plan(requeue_after=expiry - now) if now < expiry else _plan_removal(sync, seen, now)
 
 
+def _plan_alert(sync: EstimateSync, seen: Seen, now: datetime, settings: ReconcilerSettings) -> Plan | None:
+    """Begin, send or end the alert that no sync has succeeded for long; None where there is nothing to do about it.
+
+    It is on record before its first attempt, with all that it says.
+    """
+    alert = sync.status.alert
+    if seen.silence is UNSET:
+        return Plan(requeue_after=AT_ONCE) if sync.status.owes_alert else None
+    stale_after = settings.stale_after if seen.has_alert_target else None
+    decided = decide_alert(sync, seen.silence, now=now, stale_after=stale_after, environment=settings.environment)
+    if decided is not None and decided != alert:
+        return Plan(status=lifecycle.compute_alert_status(sync, decided, now=now), requeue_after=AT_ONCE)
+    if alert is None or alert.delivery.state.is_final:
+        return None
+    due = alert.delivery.next_attempt_time or now
+    return Plan(requeue_after=due - now) if now < due else Plan(action=Action.SEND_ALERT, requeue_after=AT_ONCE)
+
+
 def _plan_removal(sync: EstimateSync, seen: Seen, now: datetime) -> Plan:
-    """Remove a sync whose time is over, unless it says when one has succeeded last."""
-    if get_success(sync) is None or seen.is_kept is False:
+    """Remove a sync whose time is over, unless the silence is on record on it."""
+    if not may_have_silence(sync):
         return Plan(action=Action.DELETE_SYNC)
-    if seen.is_kept is None:
+    if seen.silence is UNSET:
         return Plan(requeue_after=AT_ONCE)
+    if not has_silence(sync, seen.silence):
+        return Plan(action=Action.DELETE_SYNC)
     status = None if sync.status.retained else lifecycle.compute_retained_status(sync, now=now)
     return Plan(status=status, requeue_after=_RETAINED_TICK)

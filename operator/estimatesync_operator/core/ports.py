@@ -11,7 +11,7 @@ from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import EstimateSyncStatus
 
 from estimatesync_operator.core.job_observation import JobObservation, PodIdentity
-from estimatesync_operator.core.retention import Success
+from estimatesync_operator.core.silence import Silence
 
 
 class StaleSyncError(Exception):
@@ -108,8 +108,11 @@ class SyncStore(Protocol):
         """Read every sync without a final phase, in any order."""
         ...
 
-    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
-        """Read which sync has succeeded last, of those that there are; an end later than now does not count."""
+    async def fetch_silence(self, *, now: datetime) -> Silence | None:
+        """Read since when no sync has succeeded, of those that there are; an end later than now does not count.
+
+        None where no sync has ended.
+        """
         ...
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
@@ -229,10 +232,18 @@ class CallbackSender(Protocol):
         """Return whether a webhook URL is configured for this sync, apart from the targets that it names."""
         ...
 
+    async def has_alert_target(self) -> bool:
+        """Return whether a webhook for alerts is configured."""
+        ...
+
     async def send(
         self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
     ) -> CallbackAttempt:
         """Make one attempt. Never raises: whatever goes wrong is the outcome of the attempt."""
+        ...
+
+    async def send_alert(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        """Make one attempt to deliver the alert that is on record on this sync. Never raises."""
         ...
 
 

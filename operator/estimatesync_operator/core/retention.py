@@ -3,8 +3,6 @@
 A sync with nothing left to do shrinks to one line in the cache, so ten thousand finished syncs cost nothing. A person
 requests another delivery with an annotation, whose every new value is one request. The operator only remembers which
 value it has served, so it needs no right to remove the annotation.
-
-The newest sync that has succeeded stays until there is a newer one: it says since when there has been silence.
 """
 
 from collections.abc import Iterable
@@ -15,7 +13,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_callback_id
 from estimatesync_contract.redelivery import compute_redelivery_token, find_chosen_targets, is_redelivery_requested
 from estimatesync_contract.spec import DEFAULT_TARGET, Mode
-from estimatesync_contract.status import CLOCK_TOLERANCE, CallbackState, CallbackStatus, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, compute_latest_end
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +24,8 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
     completion_time: datetime
     total_fetched: int | None
     """None for one that has read only what had changed, which may be nothing."""
+    has_alert: bool
+    """It is on record that no sync has succeeded for long since."""
 
     @property
     def rank(self) -> tuple[datetime, str]:
@@ -34,7 +34,7 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_over(self, now: datetime) -> bool:
         """False for an end that a wrong clock has put in the future, which would be the newest for as long."""
-        return self.completion_time <= now + CLOCK_TOLERANCE
+        return self.completion_time <= compute_latest_end(now)
 
 
 def get_success(sync: EstimateSync) -> Success | None:
@@ -48,6 +48,7 @@ def get_success(sync: EstimateSync) -> Success | None:
         uid=sync.uid,
         completion_time=status.completion_time,
         total_fetched=results.total_fetched if results else None,
+        has_alert=status.alert is not None,
     )
 
 
@@ -63,28 +64,18 @@ def is_settled(sync: EstimateSync) -> bool:
         sync.is_finished
         and sync.status.observed_generation == sync.metadata.generation
         and not sync.status.owes_callback
+        and not sync.status.owes_alert
         and not is_redelivery_requested(sync)
     )
 
 
 def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta) -> datetime | None:
-    """When a finished sync may be removed; None while its callback is under way."""
+    """When a finished sync may be removed; None while a callback or an alert is under way."""
     completion = sync.status.completion_time
-    if completion is None or sync.status.owes_callback:
+    if completion is None or sync.status.owes_callback or sync.status.owes_alert:
         return None
     own = sync.spec.ttl_seconds_after_finished
     return completion + (default_ttl if own is None else timedelta(seconds=own))
-
-
-def may_be_kept(sync: EstimateSync, *, now: datetime, default_ttl: timedelta) -> bool:
-    """Return whether it matters which sync has succeeded last: this one has succeeded, and its time is over."""
-    expiry = compute_expiry(sync, default_ttl=default_ttl)
-    return expiry is not None and expiry <= now and get_success(sync) is not None
-
-
-def is_kept(sync: EstimateSync, newest: Success | None) -> bool:
-    """Return whether a sync stays past its time: as the one that has succeeded last."""
-    return newest is not None and newest.uid == sync.uid
 
 
 def is_named(target: str | None) -> bool:

@@ -17,6 +17,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState
 
 from estimatesync_operator.core.retention import Success, compute_expiry, find_newest, get_success, is_settled
+from estimatesync_operator.core.silence import Silence
 
 _GONE_REMEMBERED: Final = 1000
 """More than go during the minutes that a watch may be late."""
@@ -34,6 +35,7 @@ class _Settled(msgspec.Struct, frozen=True):
     created: datetime | None
     given_up: int
     """Callbacks that were given up."""
+    has_alert: bool
 
 
 class SyncCache:
@@ -147,6 +149,20 @@ class SyncCache:
         whole = (each for each in self._iterate_successes() if each.total_fetched is not None)
         return find_newest(whole, now=now)
 
+    def find_silence(self, *, now: datetime) -> Silence | None:
+        """Since when no sync has succeeded; where none has, the oldest that has ended is where that is on record.
+
+        One that has the alert already remains it, even if an older one ends later.
+        """
+        if newest := self.find_newest_success(now=now):
+            return Silence(name=newest.name, uid=newest.uid, since=newest.completion_time, has_alert=newest.has_alert)
+        since = self.find_first_creation()
+        first = min(self._iterate_failures(), key=lambda each: (not each[0], *each[1:]), default=None)
+        if since is None or first is None:
+            return None
+        has_alert, _, name, uid = first
+        return Silence(name=name, uid=uid, since=since, has_alert=has_alert)
+
     def find_first_creation(self) -> datetime | None:
         """When the oldest sync on record was created."""
         live = (sync.metadata.creation_timestamp for sync in self._live.values())
@@ -170,6 +186,7 @@ class SyncCache:
                 success,
                 sync.metadata.creation_timestamp,
                 _count_given_up(sync),
+                sync.status.alert is not None,
             )
         else:
             self._live[sync.name] = sync
@@ -187,6 +204,16 @@ class SyncCache:
     def _iterate_successes(self) -> Iterator[Success]:
         every = (*(each.success for each in self._settled.values()), *map(get_success, self._live.values()))
         return (each for each in every if each is not None)
+
+    def _iterate_failures(self) -> Iterator[tuple[bool, datetime, str, str]]:
+        """Syncs that have ended without success: whether they have an alert, their creation, name and uid."""
+        for name, each in self._settled.items():
+            if each.success is None and each.created is not None:
+                yield each.has_alert, each.created, name, each.uid
+        for sync in self._live.values():
+            created = sync.metadata.creation_timestamp
+            if sync.is_finished and get_success(sync) is None and created is not None:
+                yield sync.status.alert is not None, created, sync.name, sync.uid
 
     def _pop(self, name: str) -> EstimateSync | _Settled | None:
         self._unfinished.pop(name, None)

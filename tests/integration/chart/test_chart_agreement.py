@@ -84,6 +84,7 @@ def test_the_chart_can_set_every_setting_of_the_operator(render: Callable[..., A
     left_out = {"OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_PROTOCOL"}
     # Secrets are in files.
     left_out |= {"MAKE_SYNC_CALLBACK_WEBHOOK_URL", "CALLBACK_SIGNING_SECRETS", "CALLBACK_MAKE_API_KEY"}
+    left_out |= {"MAKE_SYNC_ALERT_WEBHOOK_URL"}
     # The template of the jobs has them.
     left_out |= {"SYNC_CPU_REQUEST", "SYNC_MEMORY_REQUEST", "SYNC_MEMORY_LIMIT"}
     assert environment.asked - environment.keys() == left_out

@@ -346,7 +346,7 @@ SECRET_VALUES: dict[str, Any] = {
     "database": {"existingSecret": {"name": "pg-app"}, "parameters": {"sslmode": "verify-full", "options": "-c a=b"}},
     "callback": {
         "existingSecret": "hook",
-        "secretKeys": {"url": "target", "signingSecrets": "signatures", "makeApiKey": "make"},
+        "secretKeys": {"url": "target", "signingSecrets": "signatures", "makeApiKey": "make", "alertUrl": "alert"},
     },
 }
 
@@ -368,6 +368,7 @@ def test_the_keys_of_your_secrets_are_called_what_you_say(render: Callable[..., 
         "CALLBACK_SIGNING_SECRETS_FILE": "signatures",
         "MAKE_SYNC_CALLBACK_WEBHOOK_URL_FILE": "target",
         "CALLBACK_MAKE_API_KEY_FILE": "make",
+        "MAKE_SYNC_ALERT_WEBHOOK_URL_FILE": "alert",
     }
     assert values["DATABASE_PARAMETERS"] == "options=-c%20a%3Db&sslmode=verify-full"
     (fixed,) = (each for each in rendered.find(POLICY)["spec"]["variables"] if each["name"] == "fixed")
@@ -405,6 +406,19 @@ def test_a_url_must_be_in_its_file_where_there_are_callbacks(
     assert variable.get("value", "") == path
 
 
+def test_the_webhook_of_alerts_is_a_secret_that_the_operator_reads_from_a_file(render: Callable[..., Any]) -> None:
+    url = "https://hook.test/made-up-alert"
+    release = render({"callback": {"alertUrl": url}, "settings": {"staleAfterHours": 74}})
+
+    pod = release.find("Deployment", "-operator")["spec"]["template"]["spec"]
+    values = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    secret = release.find("Secret", "-callback")["data"]
+    assert values["MAKE_SYNC_ALERT_WEBHOOK_URL_FILE"] == "/etc/estimatesync/callback/MAKE_SYNC_ALERT_WEBHOOK_URL"
+    assert base64.b64decode(secret["MAKE_SYNC_ALERT_WEBHOOK_URL"]).decode() == url
+    assert values["STALE_AFTER_HOURS"] == "74"
+    assert release.text.count("made-up-alert") == 0
+
+
 def test_each_target_has_a_file_of_its_own_and_the_api_knows_only_its_name(render: Callable[..., Any]) -> None:
     targets = {"crm": {"name": "hooks", "key": "CRM_URL"}, "billing": {"name": "other", "key": "url"}}
     release = render({"callback": {"targets": targets}})
@@ -435,7 +449,7 @@ def test_a_secret_of_the_chart_has_the_keys_that_its_parts_read(render: Callable
     assert keys == {
         "release-estimatesync-api-keys": {"rw"},
         "release-estimatesync-credentials": {"user", "pass", "DATABASE_URL"},
-        "release-estimatesync-callback": {"target", "signatures", "make"},
+        "release-estimatesync-callback": {"target", "signatures", "make", "alert"},
     }
 
 
@@ -612,7 +626,7 @@ REFUSALS = [
     pytest.param({"apiKeys": {"keys": {"make": "short"}}}, "'/apiKeys/keys/make': minLength", id="a short key"),
     pytest.param({"sync": {"logFormat": "xml"}}, "must be one of 'text', 'json'", id="an unknown format"),
     pytest.param({"ingress": {"enabled": True}}, "ingress.host: set the host name", id="an Ingress without a host"),
-    pytest.param({"callback": {"existingSecret": "x"}}, "makeApiKey belong in the existing", id="two callbacks"),
+    pytest.param({"callback": {"existingSecret": "x"}}, "alertUrl belong in the existing", id="two callbacks"),
     pytest.param({"apiKeys": {"existingSecret": "x"}}, "readOnlyKeys belong in the existing", id="keys twice"),
     pytest.param({"credentials": {"existingSecret": "x"}}, "databaseUrl belong in the existing", id="two logins"),
     pytest.param(
@@ -727,6 +741,7 @@ SECRET = "made up, and never to be shown"
         pytest.param({"apiKeys": {"readOnlyKeys": {"look": SECRET}}}, "apiKeys.readOnlyKeys.look:", id="another key"),
         pytest.param({"credentials": {"databaseUrl": SECRET}}, "credentials.databaseUrl: it does", id="a database"),
         pytest.param({"callback": {"url": SECRET}}, "callback.url: it does not start", id="a webhook"),
+        pytest.param({"callback": {"alertUrl": SECRET}}, "callback.alertUrl: it does not start", id="one of alerts"),
         pytest.param(
             {"callback": {"signingSecrets": [SECRET]}}, "callback.signingSecrets[0]: use whsec_", id="a signature"
         ),
@@ -793,6 +808,26 @@ def test_the_notes_say_how_to_read_the_keys_and_what_is_open(render_notes: Calla
 
 def test_the_notes_of_the_hardened_profile_warn_of_nothing(render_notes: Callable[..., str], chart: Any) -> None:
     assert "Open, and" not in render_notes(f"--values={chart / 'values-hardened.yaml'}", base={})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        pytest.param([], "", id="all have one"),
+        pytest.param(["--set=callback.url="], "No callbacks are sent: callback.url is empty.", id="none has one"),
+        pytest.param(
+            ["--set=callback.url=,callback.targets.crm.name=a,callback.targets.crm.key=b"],
+            "Callbacks are sent only where a request names one of crm: callback.url is empty.",
+            id="those that name one",
+        ),
+    ],
+)
+def test_the_notes_say_which_syncs_have_a_callback(
+    render_notes: Callable[..., str], values: list[str], said: str
+) -> None:
+    lines = [line for line in render_notes(*values).splitlines() if "callback.url is empty" in line]
+
+    assert lines == [said] * bool(said)
 
 
 def test_the_notes_name_what_is_called_otherwise_now(render_notes: Callable[..., str]) -> None:

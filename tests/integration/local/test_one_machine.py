@@ -304,6 +304,33 @@ def test_a_run_that_was_killed_is_repeated_with_right_counts(
     assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 2
 
 
+def test_a_silence_is_told_once_whenever_the_server_is_there(
+    server: Server, receiver: Receiver, database_url: str
+) -> None:
+    server.start()
+    sync_id = server.post()
+    server.wait_until_ended(sync_id)
+    server.wait_until_delivered(sync_id)
+    server.stop()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        earlier = "to_char(now() AT TIME ZONE 'UTC' - interval '3 days', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+        changed = f"jsonb_set(status, '{{completionTime}}', to_jsonb({earlier}))"
+        connection.execute(f"UPDATE estimatesync_local.sync SET status = {changed}")  # noqa: S608 - no input
+
+    server.environment["MAKE_SYNC_ALERT_WEBHOOK_URL"] = f"{receiver.url}/alert"
+    for _ in range(2):
+        server.start()
+        server.until(lambda: server.get(sync_id).get("alert", {}).get("state") == "delivered")
+        server.wait_until_ended(server.post({"days": 1}))
+        server.stop()
+
+    (told,) = (each for each in receiver.deliveries if each.path == "/alert")
+    body = json.loads(told.body)
+    assert (body["event"], body["status"], body["hours_since"]) == ("sync_estimates_stale", "stale", 72)
+    assert body["last_success"]["sync_id"] == sync_id
+    assert told.headers["webhook-id"].startswith("alert_")
+
+
 def test_a_sync_over_the_time_limit_of_the_machine_says_so(server: Server, receiver: Receiver) -> None:
     server.environment |= {"SYNC_TIMEOUT_SECONDS": "1", "SYNC_PAGE_SIZE": "1", "SYNC_CONCURRENCY": "1"}
     server.start()

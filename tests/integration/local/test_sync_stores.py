@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,7 +18,7 @@ from estimatesync_api.core.listing import SyncQuery
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
-from estimatesync_contract.status import EstimateSyncStatus, Phase
+from estimatesync_contract.status import AlertStatus, CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_local.adapters.database import migrate, open_session, single_instance
 from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
 from estimatesync_operator.core.ports import BackendUnavailableError, StaleSyncError
@@ -30,6 +30,7 @@ Act = Callable[[ApiStore, ReconcilerStore], Awaitable[T]]
 DAYS = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 QUEUED = EstimateSyncStatus(phase=Phase.QUEUED, message="Position 1")
 WAIT_SECONDS = 60.0
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
 def use(database_url: str, act: Act[T]) -> T:
@@ -271,8 +272,8 @@ def test_a_deletion_is_on_record_for_some_months_with_whatever_tool_it_was_made(
 def test_the_sync_that_has_succeeded_last_is_found_by_its_end(migrated_url: str) -> None:
     async def act(api: ApiStore, reconciler: ReconcilerStore) -> list[str | None]:
         async def find() -> str | None:
-            newest = await reconciler.fetch_newest_success(now=datetime(2026, 3, 2, tzinfo=UTC))
-            return newest.name if newest else None
+            silence = await reconciler.fetch_silence(now=datetime(2026, 3, 2, tzinfo=UTC))
+            return silence.name if silence else None
 
         found = [await find()]
         # By time and not by text: the second ends last, though its text comes first.
@@ -290,6 +291,30 @@ def test_the_sync_that_has_succeeded_last_is_found_by_its_end(migrated_url: str)
         return found
 
     assert use(migrated_url, act) == [None, "a", "b", "b", "b"]
+
+
+def test_before_the_first_success_a_silence_is_on_record_on_the_oldest_sync_that_has_ended(migrated_url: str) -> None:
+    alert = AlertStatus(
+        time=NOW, since=NOW, stale_after_hours=26, delivery=CallbackStatus(state=CallbackState.DELIVERED)
+    )
+    failed = EstimateSyncStatus(phase=Phase.FAILED, completion_time=NOW)
+
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> tuple[datetime | None, list[Any]]:
+        waiting, first, second = [await api.create(build_sync(name)) for name in ("waiting", "first", "second")]
+        cancelled = msgspec.structs.replace(failed, phase=Phase.CANCELLED)
+        found = []
+        for sync, status in ((waiting, QUEUED), (first, cancelled), (second, failed)):
+            written = await reconciler.write_status(sync, status)
+            found.append(await reconciler.fetch_silence(now=NOW))
+        await reconciler.write_status(written, msgspec.structs.replace(failed, alert=alert))
+        found.append(await reconciler.fetch_silence(now=NOW))
+        return waiting.metadata.creation_timestamp, [
+            (each.name, each.since, each.has_alert) if each else None for each in found
+        ]
+
+    since, found = use(migrated_url, act)
+
+    assert found == [None, ("first", since, False), ("first", since, False), ("second", since, True)]
 
 
 def test_a_sync_that_something_is_asked_of_is_not_deleted_as_it_was_before(migrated_url: str) -> None:

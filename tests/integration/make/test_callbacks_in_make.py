@@ -16,7 +16,7 @@ from sample_attic_tech.receiver import Delivery
 SECRET = "whsec_bWFkZS11cC1rZXktb2YtMzItYnl0ZXMtaGVyZSEhISE="
 PLACEHOLDER = "PASTE-THE-SIGNING-SECRET-HERE"
 CALLBACKS = [name for name in BLUEPRINTS if name.startswith("callback") and ".es." not in name]
-SPANISH = [name for name in BLUEPRINTS if ".es." in name]
+SPANISH = [name for name in BLUEPRINTS if name.startswith("callback") and ".es." in name]
 SIGNED = [name for name in BLUEPRINTS if "signed" in name]
 ONCE = [name for name in CALLBACKS if "once" in name]
 

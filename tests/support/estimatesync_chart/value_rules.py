@@ -144,7 +144,7 @@ _SECRET_KEY: Final[Schema] = {"type": "string", "pattern": DATA_KEY_PATTERN}
 _SECRET_KEYS: Final = (
     *("apiKeys.secretKeys.keys", "apiKeys.secretKeys.readOnlyKeys", "database.existingSecret.key"),
     *(f"credentials.secretKeys.{name}" for name in ("email", "password", "databaseUrl")),
-    *(f"callback.secretKeys.{name}" for name in ("url", "signingSecrets", "makeApiKey")),
+    *(f"callback.secretKeys.{name}" for name in ("url", "signingSecrets", "makeApiKey", "alertUrl")),
 )
 _TEXT_OR_NUMBER: Final[Schema] = {"anyOf": [TEXT, {"type": "integer"}]}
 _SCHEDULES: Final[Schema] = {

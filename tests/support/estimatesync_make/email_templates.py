@@ -3,6 +3,7 @@
 For a language that is not here, the modules are edited after the import.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -70,6 +71,21 @@ MAILS: Final[Mapping[str, Mapping[str, Mail]]] = {
                 *_SYNC,
             ),
         ),
+        "stale": Mail(
+            "⏰ No Sync Estimates for {hours_since} hours",
+            (
+                "No sync has succeeded for {hours_since} hours: the estimates in the database are as old as that.",
+                "",
+                "🕒 Last success:",
+                "- Sync: {last_success.sync_id?|none yet}",
+                "- Ended: {last_success.timestamp?|never}",
+                "- Start: {last_success.date_range.start_date}",
+                "- End: {last_success.date_range.end_date}",
+                "",
+                "Please check that the scenario that starts syncs is switched on, and how its last runs ended.",
+                "This mail comes once, after {stale_after_hours} hours, until a sync succeeds again.",
+            ),
+        ),
     },
     "es": {
         "success": Mail(
@@ -112,14 +128,33 @@ MAILS: Final[Mapping[str, Mapping[str, Mail]]] = {
                 *_SYNC,
             ),
         ),
+        "stale": Mail(
+            "⏰ Sin sync desde hace {hours_since} horas",
+            (
+                "Ninguna sincronización tuvo éxito en {hours_since} horas: los estimates guardados son así de viejos.",
+                "",
+                "🕒 Último éxito:",
+                "- Sync: {last_success.sync_id?|todavía ninguno}",
+                "- Terminó: {last_success.timestamp?|nunca}",
+                "- Inicio: {last_success.date_range.start_date}",
+                "- Fin: {last_success.date_range.end_date}",
+                "",
+                "Revisa que el escenario que las inicia esté activado, y cómo terminaron sus últimas ejecuciones.",
+                "Este correo llega una sola vez, después de {stale_after_hours} horas, hasta el próximo éxito.",
+            ),
+        ),
     },
 }
-"""By language, and by how a sync ends."""
+"""By language, and by how a sync ends, or that none succeeds. `{field?before|else}` is the field behind some words, or
+other words where there is none."""
 
 _FIELDS: Final = (
     *("results.total_processed", "results.total_fetched", "results.new_estimates", "results.updated_estimates"),
     *("date_range.start_date", "date_range.end_date", "performance.duration_minutes", "sync_id"),
+    *("hours_since", "stale_after_hours"),
+    *("last_success.date_range.start_date", "last_success.date_range.end_date"),
 )
+_CHOICE: Final = re.compile(r"\{([\w.]+)\?([^{}|]*)\|([^{}]*)\}")
 _FREE_TEXT: Final = "error"
 """The one field that quotes others: it is escaped, for the mail is HTML."""
 
@@ -128,6 +163,7 @@ def build_text(line: str, *, body: int) -> str:
     """Point the fields of a line at the module that holds the callback's body."""
     for name in _FIELDS:
         line = line.replace(f"{{{name}}}", f"{{{{{body}.{name}}}}}")
+    line = _CHOICE.sub(rf'{{{{if({body}.\1; "\2" + {body}.\1; "\3")}}}}', line)
     return line.replace(f"{{{_FREE_TEXT}}}", f"{{{{escapeHTML({body}.{_FREE_TEXT})}}}}")
 
 

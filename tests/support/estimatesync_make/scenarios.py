@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from estimatesync_contract.names import START_PATH
-from estimatesync_operator.callback.body import CANCELLED
+from estimatesync_operator.callback.body import CANCELLED, STALE_EVENT
 
 from estimatesync_make.email_templates import MAILS, Mail, build_html, build_text
 from estimatesync_make.modules import (
@@ -124,8 +124,10 @@ def build_mails(body: int, language: str) -> list[Module]:
     ]
 
 
-def _build_mail(module_id: int, name: str, mail: Mail, *conditions: tuple[str, str, str], body: int) -> Module:
-    ended = build_filter(name.capitalize(), (f"{{{{{body}.event}}}}", "text:equal", _EVENT), *conditions)
+def _build_mail(
+    module_id: int, name: str, mail: Mail, *conditions: tuple[str, str, str], body: int, event: str = _EVENT
+) -> Module:
+    ended = build_filter(name.capitalize(), (f"{{{{{body}.event}}}}", "text:equal", event), *conditions)
     mapper = {
         "to": [RECIPIENT],
         "subject": build_text(mail.subject, body=body),
@@ -211,6 +213,17 @@ def build_callback(*, is_signed: bool, is_once: bool, language: str = "en") -> B
     )
 
 
+def build_alert(language: str = "en") -> Blueprint:
+    """Build what reports to people that no sync has succeeded for long: one email, to a webhook of its own."""
+    mail = _build_mail(2, "stale", MAILS[language]["stale"], body=WEBHOOK_ID, event=STALE_EVENT)
+    return _build_blueprint(
+        ", ".join(["EstimateSync: no sync succeeds", *["es"] * (language == "es")]),
+        "Receives EstimateSync's alert that no sync has succeeded for long, and sends a mail.",
+        [build_module(WEBHOOK_ID, WEBHOOK, "Alert", parameters={"maxResults": 1}, mapper={}), mail],
+        is_instant=True,
+    )
+
+
 def _build_blueprint(name: str, description: str, flow: list[Module], *, is_instant: bool) -> Blueprint:
     lay_out(flow)
     scenario = {
@@ -232,6 +245,8 @@ def _build_blueprint(name: str, description: str, flow: list[Module], *, is_inst
 
 BLUEPRINTS: Final[Mapping[str, Blueprint]] = {
     "trigger.blueprint.json": build_trigger(),
+    "alert.blueprint.json": build_alert(),
+    "alert.es.blueprint.json": build_alert("es"),
     **{
         f"callback{kind}{suffix}.blueprint.json": build_callback(
             is_signed="signed" in kind, is_once="once" in kind, language=language

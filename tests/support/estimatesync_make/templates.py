@@ -279,6 +279,7 @@ def _sha256(text: str, encoding: str, key: str, key_encoding: str) -> str:
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "escapeHTML": lambda text: html.escape(format_text(text)),
     "get": _get,
+    "if": lambda condition, then, otherwise: otherwise if condition in (None, "", False) else then,
     "map": _map,
     "replace": _replace,
     "sha256": _sha256,

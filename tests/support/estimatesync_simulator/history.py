@@ -29,6 +29,7 @@ class Point(StrEnum):
     DELETE_SYNC = "deletes the sync"
     EMIT_EVENT = "emits an event"
     SEND_CALLBACK = "sends the callback"
+    SEND_ALERT = "sends the alert"
     RECORD_WAITING = "records a place in the queue"
     RECORD_START = "records the start"
     RECORD_RUNNING = "records the progress"
@@ -36,6 +37,8 @@ class Point(StrEnum):
     RECORD_STOPPING = "records the stopping"
     RECORD_END = "records the end"
     RECORD_ATTEMPT = "records the attempt"
+    RECORD_ALERT = "records the alert"
+    RECORD_ALERT_ATTEMPT = "records the alert's attempt"
     RECORD_LOG = "keeps the log"
     RECORD_STAY = "records the stay"
     RECORD_MALFORMED = "records that the sync is malformed"
@@ -52,6 +55,10 @@ READS: Final = frozenset(
         *(Point.LIST_LEFTOVERS, Point.READ_LEASE),
     }
 )
+
+
+SENDS: Final = frozenset({Point.SEND_CALLBACK, Point.SEND_ALERT})
+"""To a receiver, not to the API server."""
 
 
 class Effect(StrEnum):
@@ -106,7 +113,7 @@ RIVALS: Final = frozenset({Effect.PAUSE, Effect.SECOND_OPERATOR, Effect.ROLLOUT}
 def can_meet(point: Point, fault: Effect) -> bool:
     """Return whether this fault exists at this step: a read moves nothing, and a receiver is no API server."""
     if fault is Effect.CONFLICT:
-        return point not in READS and point is not Point.SEND_CALLBACK
+        return point not in READS | SENDS
     if fault is Effect.GONE:
         return point is Point.LIST_SYNCS
     if fault is Effect.LATE_REQUEST:
@@ -182,6 +189,8 @@ class SyncPlan(msgspec.Struct, frozen=True, kw_only=True):
     is_malformed: bool = False
     runs: tuple[Run, ...] = ()
     responses: tuple[Response, ...] = ()
+    alert_responses: tuple[Response, ...] = ()
+    """What the receiver of alerts answers to the one about this sync."""
 
     def __str__(self) -> str:
         """Only what is not as usual."""
@@ -228,7 +237,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """How much there is to read."""
-        runs = sum(len(sync.runs) + len(sync.responses) for sync in self.syncs)
+        runs = sum(len(sync.runs) + len(sync.responses) + len(sync.alert_responses) for sync in self.syncs)
         return 3 * len(self.syncs) + 2 * len(self.decisions) + runs
 
 
@@ -256,8 +265,8 @@ _FIRST_RUNS: Final = {
     Point.READ_LOG: Run(seconds=45.0),
     Point.RECORD_LOG: Run(fate=Fate.SIDECAR_STAYS, seconds=200.0),
     Point.STOP_RUN: Run(fate=Fate.SIDECAR_STAYS_BEHIND, seconds=200.0),
-    # The newest that has succeeded stays; any other goes.
-    Point.RECORD_STAY: Run(),
+    # The newest that has succeeded stays, and gets an alert; any other goes.
+    **dict.fromkeys((Point.RECORD_STAY, Point.SEND_ALERT, Point.RECORD_ALERT, Point.RECORD_ALERT_ATTEMPT), Run()),
     **dict.fromkeys((Point.DELETE_SYNC, Point.LIST_LEFTOVERS, Point.DELETE_LEFTOVER), _REFUSED),
 }
 """What becomes of the first pod in a history that is about one of these steps."""
@@ -276,7 +285,10 @@ def generate_history(seed: int) -> History:
     # Drawn apart, so that all else of a history is as it would be with one webhook.
     draw = random.Random(-seed)  # noqa: S311 - likewise
     return History(
-        syncs=tuple(msgspec.structs.replace(sync, targets=draw.choice(_TARGETS)) for sync in (first, *syncs[1:])),
+        syncs=tuple(
+            msgspec.structs.replace(sync, targets=draw.choice(_TARGETS), alert_responses=_draw_responses(draw))
+            for sync in (first, *syncs[1:])
+        ),
         decisions=(
             Decision(effect=fault, point=point, seconds=rng.choice(_DURATIONS)),
             *others,
@@ -323,8 +335,12 @@ def _generate_sync(rng: random.Random) -> SyncPlan:
         is_suspended=rng.random() < 0.1,  # noqa: PLR2004 - few are
         is_malformed=rng.random() < 0.03,  # noqa: PLR2004 - fewer still
         runs=_generate_runs(rng),
-        responses=tuple(rng.choice(tuple(Response)) for _ in range(rng.choice((0, 0, 1, 2, 12)))),
+        responses=_draw_responses(rng),
     )
+
+
+def _draw_responses(rng: random.Random) -> tuple[Response, ...]:
+    return tuple(rng.choice(tuple(Response)) for _ in range(rng.choice((0, 0, 1, 2, 12))))
 
 
 def _generate_runs(rng: random.Random) -> tuple[Run, ...]:

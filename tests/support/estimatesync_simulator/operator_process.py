@@ -42,7 +42,7 @@ from estimatesync_simulator.api_server import (
     build_conflict,
 )
 from estimatesync_simulator.connection import connect
-from estimatesync_simulator.history import Decision, Effect, Point, Response
+from estimatesync_simulator.history import SENDS, Decision, Effect, Point, Response
 
 EPOCH: Final = datetime(2025, 10, 16, 14, 0, tzinfo=UTC)
 
@@ -56,6 +56,7 @@ _PAUSE_SECONDS: Final = 14.0
 STUCK_LIMIT: Final = timedelta(seconds=60)
 MAX_EVICTIONS: Final = 2
 DEFAULT_TTL: Final = timedelta(minutes=5)
+STALE_AFTER: Final = timedelta(minutes=20)
 
 _Result = TypeVar("_Result")
 
@@ -75,6 +76,7 @@ def build_settings(max_active: int) -> OperatorSettings:
             stuck_limit=STUCK_LIMIT,
             max_evictions=MAX_EVICTIONS,
             default_ttl=DEFAULT_TTL,
+            stale_after=STALE_AFTER,
         ),
     )
 
@@ -139,6 +141,9 @@ class Surroundings(Protocol):
 
     def receive(self, sync: EstimateSync, target: str | None, callback_id: str, body: bytes, now: datetime) -> Response:
         """Take a callback as the receiver does."""
+
+    def receive_alert(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> Response:
+        """Take an alert as its receiver does."""
 
     def bury(self, process: "OperatorProcess") -> None:
         """The process has died."""
@@ -290,7 +295,7 @@ class OperatorProcess:
         try:
             if fault:
                 self._refuse(fault, subject, act)
-            if world.is_away and point is not Point.SEND_CALLBACK:
+            if world.is_away and point not in SENDS:
                 raise aiohttp.ClientConnectionError("connection refused")
             result = act()
         except (Problem, aiohttp.ClientError) as problem:
@@ -387,11 +392,20 @@ class OperatorProcess:
         self, sync: EstimateSync, target: str | None, callback_id: str, body: bytes, now: datetime
     ) -> CallbackAttempt:
         """Call the receiver: whatever goes wrong is what the attempt came to."""
+        return await self._call_receiver(
+            Point.SEND_CALLBACK, sync, lambda: self._world.receive(sync, target, callback_id, body, now)
+        )
+
+    async def send_alert(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> CallbackAttempt:
+        """Call the receiver of alerts, likewise."""
+        return await self._call_receiver(
+            Point.SEND_ALERT, sync, lambda: self._world.receive_alert(sync, callback_id, body, now)
+        )
+
+    async def _call_receiver(self, point: Point, sync: EstimateSync, act: Callable[[], Response]) -> CallbackAttempt:
         self._world.note_attempt(self, sync)
         try:
-            response = await self.step(
-                Point.SEND_CALLBACK, sync.name, lambda: self._world.receive(sync, target, callback_id, body, now)
-            )
+            response = await self.step(point, sync.name, act)
         except (Problem, aiohttp.ClientError, TimeoutError) as error:
             code = error.code if isinstance(error, Problem) else None
             return CallbackAttempt(status_code=code, error=None if code else "it was not answered")
@@ -423,6 +437,12 @@ class _Callbacks:
         self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None
     ) -> CallbackAttempt:
         return await self._process.call_back(sync, target, callback_id, body, now)
+
+    async def has_alert_target(self) -> bool:
+        return self._process.note_target()
+
+    async def send_alert(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        return await self._process.send_alert(sync, callback_id, body, now)
 
 
 def _build_attempt(response: Response) -> CallbackAttempt:
@@ -569,6 +589,8 @@ def _name_late_record(status: Raw, before: Raw) -> Point:
         return Point.RECORD_END
     if status.get("retained") and not before.get("retained"):
         return Point.RECORD_STAY
+    if status.get("alert") != before.get("alert"):
+        return Point.RECORD_ALERT_ATTEMPT if before.get("alert") else Point.RECORD_ALERT
     return Point.RECORD_LOG if status.get("log") and not before.get("log") else Point.RECORD_ATTEMPT
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from estimatesync_contract.causes import HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
-from estimatesync_contract.names import PLURAL, build_callback_id, build_job_name
+from estimatesync_contract.names import PLURAL, build_alert_id, build_callback_id, build_job_name
 from estimatesync_contract.redelivery import is_redelivery_requested
 from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import CallbackState, Phase, Results
@@ -22,12 +22,14 @@ from estimatesync_operator.core.retention import Success, get_success
 from estimatesync_simulator.api_server import JOBS, Change, Raw
 from estimatesync_simulator.cluster import COUNTS, is_newly_deleted
 from estimatesync_simulator.history import Response
-from estimatesync_simulator.operator_process import STUCK_LIMIT, compute_now
+from estimatesync_simulator.operator_process import STALE_AFTER, STUCK_LIMIT, compute_now
 
 _FINAL: Final = frozenset({"Succeeded", "Failed", "Cancelled"})
-_MAY_CHANGE: Final = frozenset({"callback", "callbacks", "conditions", "log", "observedGeneration", "retained"})
-"""Of a final status: how far its callback is, what of the spec has been seen, a log that would get lost, and that it
-stays."""
+_MAY_CHANGE: Final = frozenset(
+    {"alert", "callback", "callbacks", "conditions", "log", "observedGeneration", "retained"}
+)
+"""Of a final status: how far its callback is, what of the spec has been seen, a log that would get lost, that it stays,
+and that no sync has succeeded since."""
 _LAST_RESPONSES: Final = frozenset({Response.GONE})
 """After which no further attempt makes sense."""
 _NOT_SEEN_YET: Final = frozenset({Reason.STARTING, Reason.JOB_REFUSED})
@@ -59,6 +61,7 @@ class _Record(msgspec.Struct, kw_only=True):
     final: Raw | None = None
     deliveries: dict[str | None, _Delivery] = msgspec.field(default_factory=dict)
     """By target."""
+    alert: _Delivery = msgspec.field(default_factory=_Delivery)
 
     def get_delivery(self, target: str | None) -> _Delivery:
         return self.deliveries.setdefault(target, _Delivery())
@@ -82,6 +85,10 @@ class Promises:
         self._shown: set[str] = set()
         self._had_target = True
         self._newest_success: Success | None = None
+        self._succeeded_at: datetime | None = None
+        """When that was recorded, by the cluster's clock."""
+        self._teller: str | None = None
+        """The uid of the sync that was told of before any had succeeded."""
         self.broken: list[str] = []
         self.states: set[tuple[str, str]] = set()
         """Phases and reasons that were on record."""
@@ -222,11 +229,16 @@ class Promises:
                 self._break(f"{name} is deleted with its callback still owed")
         if self._newest_success and self._newest_success.uid == sync["metadata"]["uid"]:
             self._break(f"{name} is deleted, and no newer sync has succeeded")
+        if alert := status.get("alert"):
+            if not CallbackState(alert["delivery"]["state"]).is_final:
+                self._break(f"{name} is deleted with its alert still owed")
+            if self._newest_success is None:
+                self._break(f"{name} is deleted, and with it that a silence was told that goes on")
 
     def _note_success(self, sync: EstimateSync) -> None:
         success, newest = get_success(sync), self._newest_success
         if success and (newest is None or success.rank > newest.rank):
-            self._newest_success = success
+            self._newest_success, self._succeeded_at = success, compute_now()
 
     def _check_end(self, sync: Raw) -> None:
         """A new end has a cause that is true, and the callback is owed from the same write on."""
@@ -276,6 +288,40 @@ class Promises:
             record.recorded_attempts += max(new.get("attempts", 0) - old.get("attempts", 0), 0)
             if old != new:
                 self._check_delivery(name, old, new, record)
+        if status.get("alert") != before.get("alert"):
+            self._check_alert(sync, before.get("alert"), status.get("alert"))
+
+    def _check_alert(self, sync: Raw, old: Raw | None, new: Raw | None) -> None:
+        """Once for each silence: a new one is about the newest success, which is long ago, or about none at all."""
+        name, uid = sync["metadata"]["name"], sync["metadata"]["uid"]
+        record = self._get(uid).alert
+        if new is None or (old and {**old, "delivery": None} != {**new, "delivery": None}):
+            self._break(f"what is told of the silence after {name} changes")
+        elif old is None:
+            self._check_new_alert(name, uid, datetime.fromisoformat(new["time"]))
+        else:
+            before, after = old["delivery"], new["delivery"]
+            record.recorded_attempts += max(after.get("attempts", 0) - before.get("attempts", 0), 0)
+            is_over = after["state"] == CallbackState.DISABLED
+            if is_over and (self._newest_success is None or self._newest_success.uid == uid) and not self._jumps:
+                self._break(f"{name} says that a sync has succeeded since, and none has")
+            if not is_over:
+                self._check_delivery(name, before, after, record)
+
+    def _check_new_alert(self, name: str, uid: str, time: datetime) -> None:
+        """A clock that has jumped makes a silence of a moment, and of an end in the future none."""
+        newest, recorded = self._newest_success, self._succeeded_at
+        if self._jumps:
+            return
+        if newest is None:
+            is_again = self._teller not in {None, uid} and not self._get(self._teller or "").is_deleted_by_person
+            self._teller = uid
+            if is_again:
+                self._break(f"{name} tells a silence once more")
+        elif newest.uid != uid and recorded and time > recorded and not self._get(newest.uid).is_deleted_by_person:
+            self._break(f"{name} tells a silence that another sync has ended")
+        elif newest.uid == uid and time <= newest.completion_time + STALE_AFTER:
+            self._break(f"{name} tells a silence that is short")
 
     def _check_delivery(self, name: str, old: Raw, new: Raw, record: _Delivery) -> None:
         state = new.get("state")
@@ -322,6 +368,26 @@ class Promises:
         due = next((each.next_attempt_time for each in sync.status.deliveries if each.target == target), None)
         if due and now < due:
             self._break(f"the callback of {sync.name} is sent before it is due")
+        record.responses.append(response)
+
+    def check_alert(
+        self, sync: EstimateSync, callback_id: str, body: bytes, response: Response, *, now: datetime
+    ) -> None:
+        """Check an attempt as the receiver of alerts sees it."""
+        record, alert = self._get(sync.uid).alert, sync.status.alert
+        if alert is None:
+            self._break(f"the alert of {sync.name} is sent before it is on record")
+            return
+        if callback_id != build_alert_id(sync.uid):
+            self._break(f"the alert of {sync.name} has the id {callback_id}")
+        record.letters.add((callback_id, body))
+        if len(record.letters) > 1:
+            self._break(f"the alert of {sync.name} changes from one attempt to the next")
+        excess = len(record.responses) - record.recorded_attempts
+        if excess > self._deaths + self._takeovers:
+            self._break(f"the alert of {sync.name} is sent again before the last attempt is on record")
+        if alert.delivery.next_attempt_time and now < alert.delivery.next_attempt_time:
+            self._break(f"the alert of {sync.name} is sent before it is due")
         record.responses.append(response)
 
     def list_unkept(self, syncs: Iterable[Raw], jobs_at_work: Mapping[str, str]) -> list[str]:

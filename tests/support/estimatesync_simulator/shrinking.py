@@ -58,6 +58,8 @@ def _list_plainer(sync: SyncPlan) -> Iterator[SyncPlan]:
         yield msgspec.structs.replace(sync, runs=runs)
     for responses in leave_out(sync.responses):
         yield msgspec.structs.replace(sync, responses=responses)
+    for responses in leave_out(sync.alert_responses):
+        yield msgspec.structs.replace(sync, alert_responses=responses)
     for field in ("at", "timeout", "max_retries", "ttl", "wants_callback", "targets", "is_suspended", "is_malformed"):
         usual = getattr(_PLAIN, field)
         if getattr(sync, field) != usual:

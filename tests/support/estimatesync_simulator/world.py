@@ -88,6 +88,7 @@ class World:
         self._untargeted_until = 0.0
         self._outages = 0
         self._answered: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
         self._touches = itertools.count(1)
         self._plans = {f"sync-{number}": plan for number, plan in enumerate(history.syncs)}
         self._unborn = set(self._plans)
@@ -326,6 +327,14 @@ class World:
         self.promises.check_callback(sync, target, callback_id, body, response, now=now)
         return response
 
+    def receive_alert(self, sync: EstimateSync, callback_id: str, body: bytes, now: datetime) -> Response:
+        self._told[sync.name] += 1
+        plan, number = self._plans.get(sync.name), self._told[sync.name]
+        response = next(iter((plan.alert_responses if plan else ())[number - 1 : number]), Response.OK)
+        self.log("receiver", f"takes {callback_id} of {sync.name}: {response}")
+        self.promises.check_alert(sync, callback_id, body, response, now=now)
+        return response
+
     def bury(self, process: OperatorProcess) -> None:
         self._operators.remove(process)
         self.promises.note_death()
@@ -518,8 +527,9 @@ def _is_malformed(sync: Raw) -> bool:
 
 
 def _is_retained(sync: Raw) -> bool:
-    """Return whether nothing is left to do about a sync but to keep it."""
-    is_retained = bool((sync.get("status") or {}).get("retained"))
+    """Return whether nothing is left to do about a sync but to keep it: that none has succeeded since has been told."""
+    status = sync.get("status") or {}
+    is_retained = bool(status.get("retained") and status.get("alert"))
     return is_retained and is_settled(parse_estimate_sync(sync))
 
 

@@ -1,14 +1,21 @@
 """The callback's body: the seed's payload plus sync_id, always the same bytes."""
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import Mode
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
-from estimatesync_operator.callback.body import UnfinishedSyncError, build_callback_body
+from estimatesync_contract.status import (
+    AlertStatus,
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+)
+from estimatesync_operator.callback.body import UnfinishedSyncError, build_alert_body, build_callback_body
 from msgspec import UNSET, UnsetType
 
 SEED_SUCCESS = (
@@ -17,6 +24,18 @@ SEED_SUCCESS = (
     b'"date_range":{"start_date":"2025-09-01","end_date":"2025-10-16"},'
     b'"performance":{"duration_seconds":487,"duration_minutes":8.1},"error":null,"environment":"production",'
     b'"sync_id":"est-20251016-140900000-k3x9q"}'
+)
+ALERT = AlertStatus(
+    time=datetime(2025, 10, 17, 17, 15, 29, tzinfo=UTC),
+    since=datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC),
+    stale_after_hours=26,
+    delivery=CallbackStatus(state=CallbackState.PENDING, id="alert_6f1c", environment="production"),
+)
+ALERT_BODY = (
+    b'{"event":"sync_estimates_stale","timestamp":"2025-10-17T17:15:29.000Z","status":"stale",'
+    b'"last_success":{"sync_id":"est-20251016-140900000-k3x9q","timestamp":"2025-10-16T14:15:30.000Z",'
+    b'"date_range":{"start_date":"2025-09-01","end_date":"2025-10-16"}},'
+    b'"hours_since":26,"stale_after_hours":26,"environment":"production"}'
 )
 ZEROS = {"total_fetched": 0, "new_estimates": 0, "updated_estimates": 0, "total_processed": 0}
 
@@ -179,3 +198,25 @@ def test_without_the_setting_no_scenario_meets_the_field(succeeded: EstimateSync
     spec = msgspec.structs.replace(succeeded.spec, metadata='{"a":1}')
 
     assert b"metadata" not in build_callback_body(msgspec.structs.replace(succeeded, spec=spec))
+
+
+def test_an_alert_names_the_last_success_and_how_long_ago_it_was_in_whole_hours(succeeded: EstimateSync) -> None:
+    told = replace_status(succeeded, alert=ALERT)
+    later = msgspec.structs.replace(ALERT.delivery, attempts=4, last_error="HTTP 500", state=CallbackState.RETRYING)
+    retrying = replace_status(told, alert=msgspec.structs.replace(ALERT, delivery=later), retained=True)
+
+    assert build_alert_body(told) == build_alert_body(retrying) == ALERT_BODY
+
+
+def test_an_alert_about_no_success_at_all_has_the_same_fields_with_null(succeeded: EstimateSync) -> None:
+    failed = replace_status(succeeded, phase=Phase.FAILED, alert=ALERT)
+
+    body = json.loads(build_alert_body(failed))
+
+    nothing = {"sync_id": None, "timestamp": None, "date_range": {"start_date": None, "end_date": None}}
+    assert body == {**json.loads(ALERT_BODY), "last_success": nothing}
+
+
+def test_without_an_alert_on_record_there_is_none_to_send(succeeded: EstimateSync) -> None:
+    with pytest.raises(UnfinishedSyncError, match="has no alert"):
+        build_alert_body(succeeded)

@@ -24,6 +24,7 @@ class Mounted:
             "MAKE_SYNC_CALLBACK_WEBHOOK_URL_FILE": str(directory / "url"),
             "CALLBACK_SIGNING_SECRETS_FILE": str(directory / "signing"),
             "CALLBACK_MAKE_API_KEY_FILE": str(directory / "key"),
+            "MAKE_SYNC_ALERT_WEBHOOK_URL_FILE": str(directory / "alert"),
         }
 
     def write(self, name: str, text: str) -> None:
@@ -84,10 +85,25 @@ def test_what_is_no_longer_sent_with_callbacks_is_said(
     assert (record.levelname, named in record.getMessage()) == ("WARNING", True)
 
 
+def test_the_webhook_of_alerts_may_come_and_go(mounted: Mounted, caplog: pytest.LogCaptureFixture) -> None:
+    files = mounted.open()
+    urls = [files.read().alert_url]
+
+    for text in (f"{URL}/alert\n", None):
+        mounted.replace("alert", text)
+        mounted.seconds += CHECK_SECONDS
+        urls.append(files.read().alert_url)
+
+    assert urls == [None, f"{URL}/alert", None]
+    (record,) = caplog.records
+    assert (record.levelname, "no alerts are sent" in record.getMessage()) == ("WARNING", True)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         pytest.param("url", "s3cret no url", id="no URL"),
+        pytest.param("alert", "s3cret no url", id="no URL of alerts"),
         pytest.param("signing", "s3cret no signature", id="no signing secret"),
         pytest.param("url", None, id="no file"),
         pytest.param("url", " \n", id="an empty file"),

@@ -80,6 +80,26 @@ def test_nothing_configured_is_refused_with_what_to_set(succeeded: EstimateSync)
 
 
 @pytest.mark.parametrize(
+    ("alert_url", "says"),
+    [
+        pytest.param(None, "MAKE_SYNC_ALERT_WEBHOOK_URL", id="none"),
+        pytest.param(URL, "CALLBACK_ALLOW_PRIVATE_TARGETS=true", id="private-address"),
+    ],
+)
+def test_an_alert_goes_where_callbacks_may_go(succeeded: EstimateSync, alert_url: str | None, says: str) -> None:
+    settings = CallbackSettings(default_url="https://other.example.test/s3cret", alert_url=alert_url)
+    sender = HttpCallbackSender(lambda: settings, FakeSecrets(), resolve=resolve_private)
+
+    has_target = asyncio.run(sender.has_alert_target())
+    attempt = asyncio.run(sender.send_alert(succeeded, body=b"{}", callback_id="alert_6f1c", now=NOW))
+
+    assert has_target is (alert_url is not None)
+    assert attempt.is_refused
+    assert says in (attempt.error or "")
+    assert "s3cret" not in str(attempt)
+
+
+@pytest.mark.parametrize(
     ("secret", "value", "says"),
     [
         pytest.param("other", URL, "Secret other is not allowed", id="not-on-the-list"),

@@ -33,6 +33,7 @@ def test_every_setting_is_read() -> None:
     settings = parse(
         {
             "MAKE_SYNC_CALLBACK_WEBHOOK_URL": " http://make.example/s3cret\n",
+            "MAKE_SYNC_ALERT_WEBHOOK_URL": "https://make.example/alert",
             "CALLBACK_SIGNING_SECRETS": f"{encode(FIRST)}, {encode(SECOND)}\n",
             "CALLBACK_MAKE_API_KEY": "made-up-key",
             "CALLBACK_ALLOW_HTTP": "True",
@@ -43,6 +44,7 @@ def test_every_setting_is_read() -> None:
 
     assert settings == CallbackSettings(
         default_url="http://make.example/s3cret",
+        alert_url="https://make.example/alert",
         signing_keys=(FIRST, SECOND),
         make_api_key="made-up-key",
         allow_insecure=True,
@@ -56,6 +58,7 @@ def test_all_faults_are_reported_at_once_and_show_no_value() -> None:
         parse(
             {
                 "MAKE_SYNC_CALLBACK_WEBHOOK_URL": "http://make.example/s3cret",
+                "MAKE_SYNC_ALERT_WEBHOOK_URL": "make.example/s3cret",
                 "CALLBACK_SIGNING_SECRETS": f"{encode(FIRST)} s3cret!",
                 "CALLBACK_MAKE_API_KEY": "s3cret\nkey",
                 "CALLBACK_TARGETS": "crm=https://make.example/fine,s3cret",
@@ -73,7 +76,10 @@ def test_all_faults_are_reported_at_once_and_show_no_value() -> None:
 
 def test_secrets_are_not_in_the_repr() -> None:
     settings = CallbackSettings(
-        default_url="https://make.example/s3cret", signing_keys=(b"s3cret",), make_api_key="s3cret"
+        default_url="https://make.example/s3cret",
+        alert_url="https://make.example/s3cret",
+        signing_keys=(b"s3cret",),
+        make_api_key="s3cret",
     )
 
     assert "s3cret" not in repr(settings)

@@ -26,7 +26,8 @@ from estimatesync_operator.core.ports import (
     SyncEvent,
     UnreadableSyncError,
 )
-from estimatesync_operator.core.retention import Success, find_newest, get_success
+from estimatesync_operator.core.silence import Silence
+from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.settings import OperatorSettings, read_operator_settings
 
@@ -70,6 +71,8 @@ class World:
         self.unreadable: set[str] = set()
         self.strays: set[str] = set()
         self.target_configured = True
+        self.alert_target_configured = False
+        self.alerts: list[tuple[str, str, bytes]] = []
         self.touch_during_send = False
         self.touch_during_observe = False
         self.is_full = False
@@ -93,8 +96,11 @@ class World:
         await asyncio.sleep(0)  # where other passes run between a read and the write that follows it
         return unfinished
 
-    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
-        return find_newest(map(get_success, self.syncs.values()), now=now)
+    async def fetch_silence(self, *, now: datetime) -> Silence | None:
+        cache = SyncCache(default_ttl=timedelta(days=7))
+        for sync in self.syncs.values():
+            cache.upsert(sync)
+        return cache.find_silence(now=now)
 
     async def write_status(self, sync: EstimateSync, status: EstimateSyncStatus) -> EstimateSync:
         self.writes_under_way += 1
@@ -160,6 +166,14 @@ class World:
 
     async def has_target(self, sync: EstimateSync) -> bool:
         return self.target_configured and sync.spec.callback.enabled
+
+    async def has_alert_target(self) -> bool:
+        return self.alert_target_configured
+
+    async def send_alert(self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime) -> CallbackAttempt:
+        assert now == self.time
+        self.alerts.append((sync.name, callback_id, body))
+        return self.answers.pop(0) if self.answers else CallbackAttempt(status_code=200)
 
     async def send(
         self, sync: EstimateSync, *, body: bytes, callback_id: str, now: datetime, target: str | None = None

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -7,7 +8,14 @@ import pytest
 from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import Mode
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
+from estimatesync_contract.status import (
+    AlertStatus,
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    Results,
+)
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.core.watch_health import WatchHealth
 from estimatesync_operator.metrics import OperatorMetrics
@@ -204,12 +212,29 @@ def test_attempts_are_counted_by_outcome(
 
     instruments.metrics.record_change(sync, EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=callback))
 
-    counted = {
-        outcome
-        for outcome in ("retrying", "delivered", "failed", "pending")
-        if instruments.read("callback_attempts_total", outcome=outcome)
-    }
-    assert counted == ({expected} if expected else set())
+    assert _find_counted(instruments, "callback_attempts_total") == ({expected} if expected else set())
+    assert _find_counted(instruments, "alert_attempts_total") == set()
+
+
+def test_attempts_to_deliver_an_alert_are_counted_apart(instruments: Instruments, make_sync: MakeSync) -> None:
+    states = ((CallbackState.PENDING, 0), (CallbackState.RETRYING, 1), (CallbackState.DISABLED, 1))
+    alerts = [None, *(_build_alert(CallbackStatus(state=state, attempts=attempts)) for state, attempts in states)]
+
+    for before, after in pairwise(alerts):
+        sync = make_sync("a", phase=Phase.SUCCEEDED, alert=before)
+        instruments.metrics.record_change(sync, EstimateSyncStatus(phase=Phase.SUCCEEDED, alert=after))
+
+    assert _find_counted(instruments, "alert_attempts_total") == {"retrying"}
+    assert _find_counted(instruments, "callback_attempts_total") == set()
+
+
+def _build_alert(delivery: CallbackStatus) -> AlertStatus:
+    return AlertStatus(time=NOW, since=NOW, stale_after_hours=26, delivery=delivery)
+
+
+def _find_counted(instruments: Instruments, name: str) -> set[str]:
+    outcomes = ("retrying", "delivered", "failed", "pending", "disabled")
+    return {outcome for outcome in outcomes if instruments.read(name, outcome=outcome)}
 
 
 def test_passes_are_counted_and_those_repeated_are_errors(instruments: Instruments) -> None:

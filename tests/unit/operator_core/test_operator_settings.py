@@ -29,6 +29,7 @@ def test_two_settings_are_enough() -> None:
         stuck_limit=timedelta(minutes=10),
         max_evictions=5,
         default_ttl=timedelta(days=7),
+        stale_after=timedelta(hours=26),
     )
     assert (settings.job.image, settings.job.image_pull_policy) == ("registry.test/estimatesync:1", "IfNotPresent")
     assert settings.job.environment == {
@@ -70,6 +71,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         SUSPENDED_SECONDS="0",
         MAX_EVICTIONS="2",
         TTL_SECONDS_AFTER_FINISHED="86400",
+        STALE_AFTER_HOURS="0",
         SYNC_PAGE_SIZE="50",
         SYNC_CONCURRENCY="2",
         SYNC_TIMEOUT_SECONDS="7200",
@@ -85,6 +87,7 @@ def test_the_reconciler_is_set_from_the_environment() -> None:
         suspended_limit=timedelta(0),
         max_evictions=2,
         default_ttl=timedelta(days=1),
+        stale_after=None,
         default_options=Options(page_size=50, concurrency=2, timeout_seconds=7200, max_retries=0),
     )
     assert settings.job.environment["SYNC_TIME_ZONE"] == "America/New_York"

@@ -23,6 +23,7 @@ from estimatesync_operator.core.job_observation import ABSENT_JOB, JobObservatio
 from estimatesync_operator.core.outcomes import compute_end
 from estimatesync_operator.core.plan import Action, Plan, ReconcilerSettings, Seen, build_plan
 from estimatesync_operator.core.queue_order import QueueDecision
+from estimatesync_operator.core.silence import Silence
 from msgspec import UNSET, UnsetType
 
 MakeSync = Callable[..., EstimateSync]
@@ -36,6 +37,7 @@ CANCEL = {"spec": EstimateSyncSpec(cancel=True)}
 AT_ONCE, SOON, INTERVAL, SELDOM = (timedelta(seconds=seconds) for seconds in (0, 1, 2, 15))
 AT_FIRST = timedelta(seconds=5)
 STOP = Action.STOP_JOB
+HERE, ELSEWHERE = (Silence(name=uid, uid=uid, since=NOW, has_alert=False) for uid in ("uid-a", "uid-b"))
 
 
 @pytest.fixture
@@ -607,19 +609,19 @@ def test_a_finished_sync_delivers_its_callback_then_expires(
 
 
 @pytest.mark.parametrize(
-    ("is_kept", "retained", "expected"),
+    ("silence", "retained", "expected"),
     [
-        pytest.param(None, False, (None, False, AT_ONCE), id="which sync is the newest is not known"),
-        pytest.param(False, False, (Action.DELETE_SYNC, False, None), id="a newer one has succeeded in time"),
-        pytest.param(False, True, (Action.DELETE_SYNC, False, None), id="a newer one has succeeded since"),
-        pytest.param(True, False, (None, True, timedelta(hours=1)), id="none has: that it stays is recorded"),
-        pytest.param(True, True, (None, False, timedelta(hours=1)), id="none has, and that is on record"),
+        pytest.param(UNSET, False, (None, False, AT_ONCE), id="which sync is the newest is not known"),
+        pytest.param(ELSEWHERE, False, (Action.DELETE_SYNC, False, None), id="a newer one has succeeded in time"),
+        pytest.param(ELSEWHERE, True, (Action.DELETE_SYNC, False, None), id="a newer one has succeeded since"),
+        pytest.param(HERE, False, (None, True, timedelta(hours=1)), id="none has: that it stays is recorded"),
+        pytest.param(HERE, True, (None, False, timedelta(hours=1)), id="none has, and that is on record"),
     ],
 )
 def test_the_newest_sync_that_has_succeeded_stays_past_its_time(
     make_sync: MakeSync,
     settings: ReconcilerSettings,
-    is_kept: bool | None,  # noqa: FBT001 - a table's column
+    silence: Silence | UnsetType,
     retained: bool,  # noqa: FBT001 - a table's column
     expected: tuple[Action | None, bool, timedelta | None],
 ) -> None:
@@ -627,7 +629,7 @@ def test_the_newest_sync_that_has_succeeded_stays_past_its_time(
     spec = EstimateSyncSpec(ttl_seconds_after_finished=0)
     sync = make_sync(spec=spec, retained=retained, **{**succeeded, **DELIVERED})
 
-    plan = build_plan(sync, Seen(is_kept=is_kept), now=NOW, settings=settings)
+    plan = build_plan(sync, Seen(silence=silence), now=NOW, settings=settings)
 
     assert (plan.action, plan.status is not None, plan.requeue_after) == expected
     assert plan.status is None or plan.status.retained

@@ -42,6 +42,11 @@ PLAIN_LIFE = [
     "operator-1 records the attempt of sync-0",
     "operator-1 reads the sync of sync-0",
     "operator-1 records the stay of sync-0",
+    "operator-1 reads the sync of sync-0",
+    "operator-1 records the alert of sync-0",
+    "receiver takes alert_est-1 of sync-0: 200",
+    "operator-1 sends the alert of sync-0",
+    "operator-1 records the alert's attempt of sync-0",
 ]
 
 

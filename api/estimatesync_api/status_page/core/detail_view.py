@@ -11,6 +11,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
 from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import (
+    AlertStatus,
     CallbackAttemptRecord,
     CallbackState,
     CallbackStatus,
@@ -293,11 +294,18 @@ def _build_technical_details(sync: EstimateSync, localizer: Localizer) -> tuple[
         "technical_details.job": status.job_name,
         "technical_details.pod": status.pod_name,
         "technical_details.callback_id": ", ".join(each.id for each in status.deliveries if each.id),
+        "technical_details.alert": _format_alert(status.alert, localizer) if status.alert else "",
         "technical_details.metadata": status.metadata or sync.spec.metadata,
         "technical_details.runs": str(status.runs) if status.runs else "",
         "technical_details.limit": str(sync.options.timeout_seconds),
     }
     return tuple(Field(name=localizer.translate(key), text=text) for key, text in known.items() if text)
+
+
+def _format_alert(alert: AlertStatus, localizer: Localizer) -> str:
+    """Say whether somebody was told that no sync has succeeded since."""
+    word = build_delivery_badge(alert.delivery, localizer).word
+    return f"{word}: {alert.delivery.last_error}" if alert.delivery.last_error else word
 
 
 def _build_accepted_step(sync: EstimateSync, localizer: Localizer, now: datetime) -> TimelineStep:

@@ -34,8 +34,8 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.spec import DateRange
-from estimatesync_contract.status import CLOCK_TOLERANCE, EstimateSyncStatus
-from estimatesync_operator.core.retention import Success, get_success
+from estimatesync_contract.status import EstimateSyncStatus, compute_latest_end
+from estimatesync_operator.core.silence import Silence, build_silence
 from psycopg.rows import DictRow
 
 from estimatesync_local.adapters.database import ReconnectingConnection, describe_error, open_session
@@ -53,6 +53,11 @@ _SELECT_NEWEST_SUCCESS: Final = """
 SELECT * FROM estimatesync_local.sync
 WHERE phase = 'Succeeded' AND (status ->> 'completionTime')::timestamptz <= %(latest)s
 ORDER BY (status ->> 'completionTime')::timestamptz DESC, name COLLATE "C" DESC LIMIT 1
+"""
+_SELECT_FIRST_FAILURE: Final = """
+SELECT *, (SELECT min(created_at) FROM estimatesync_local.sync) AS first_created_at FROM estimatesync_local.sync
+WHERE phase IN ('Failed', 'Cancelled')
+ORDER BY status -> 'alert' IS NULL, created_at, name COLLATE "C" LIMIT 1
 """
 _SELECT_NEWEST: Final = """
 SELECT * FROM estimatesync_local.sync
@@ -156,6 +161,15 @@ class SyncTable:
         async with self._connection.acquire() as connection:
             row = await (await connection.execute(_SELECT_NEWEST_SUCCESS, {"latest": latest})).fetchone()
         return None if row is None else map_row(row)
+
+    async def select_first_failure(self) -> tuple[EstimateSync, datetime] | None:
+        """Read the row with an alert, else the oldest, of those that have ended without success.
+
+        And when the oldest of all rows was created.
+        """
+        async with self._connection.acquire() as connection:
+            row = await (await connection.execute(_SELECT_FIRST_FAILURE)).fetchone()
+        return None if row is None else (map_row(row), row["first_created_at"])
 
     async def select_newest(self, query: SyncQuery) -> tuple[EstimateSync, ...]:
         """Read the rows that the query selects, newest first, and one more than the limit if there are more."""
@@ -324,10 +338,13 @@ class ReconcilerStore:
         with _reconciler_errors():
             return await self._table.select_unfinished()
 
-    async def fetch_newest_success(self, *, now: datetime) -> Success | None:
+    async def fetch_silence(self, *, now: datetime) -> Silence | None:
         with _reconciler_errors():
-            newest = await self._table.select_newest_success(latest=now + CLOCK_TOLERANCE)
-        return None if newest is None else get_success(newest)
+            newest = await self._table.select_newest_success(latest=compute_latest_end(now))
+            if newest is not None and newest.status.completion_time is not None:
+                return build_silence(newest, newest.status.completion_time)
+            first = await self._table.select_first_failure()
+        return None if first is None else build_silence(*first)
 
     async def fetch_uids(self) -> dict[str, str]:
         """Read the uid of every sync, by name."""
