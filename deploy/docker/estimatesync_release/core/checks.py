@@ -16,7 +16,7 @@ PLACES: Final = {
 }
 """Every file that says which version this is, and what in it says so."""
 CHANGELOG: Final = "CHANGELOG.md"
-FRAGMENT: Final = re.compile(r"changelog\.d/.+\.(?:feature|change|fix)\.md")
+FRAGMENT: Final = re.compile(r"changelog\.d/.+\.(?:upgrade|feature|change|fix)\.md")
 
 
 @dataclass(frozen=True, kw_only=True)
