@@ -181,7 +181,8 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     ) = None
     id: Annotated[str, Meta(max_length=128, description="The header webhook-id of every attempt.")] | None = None
     environment: Annotated[str, Meta(max_length=64, description="Sent along with every attempt.")] | None = None
-    attempts: Annotated[Count, Meta(description="Attempts made so far.")] = 0
+    attempts: Annotated[Count, Meta(description="Attempts made so far, since it was last asked for.")] = 0
+    earlier_attempts: Annotated[Count, Meta(description="Attempts made before another delivery was asked for.")] = 0
     first_attempt_time: Annotated[Time | None, Meta(description="When the first of them was made.")] = None
     last_attempt_time: Annotated[Time | None, Meta(description="When the newest attempt was made.")] = None
     next_attempt_time: Annotated[Time | None, Meta(description="When the next attempt is due.")] = None

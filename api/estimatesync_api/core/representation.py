@@ -228,7 +228,8 @@ class CallbackBody(Body, frozen=True, kw_only=True):
 
     target: Annotated[str, Meta(description="Its name; absent for one without.")] | UnsetType = UNSET
     state: Annotated[str, Meta(extra_json_schema={"enum": list(CALLBACK_STATES)})]
-    attempts: Count
+    attempts: Annotated[int, Meta(ge=0, description="Since it was last asked for.")]
+    earlier_attempts: Annotated[int, Meta(ge=0, description="Before it was asked for again.")]
     last_attempt_at: Instant | None
     next_attempt_at: Instant | None
     last_status_code: int | None
@@ -463,6 +464,7 @@ def _to_callback_body(callback: CallbackStatus) -> CallbackBody:
         target=callback.target or UNSET,
         state=callback.state.lower(),
         attempts=callback.attempts,
+        earlier_attempts=callback.earlier_attempts,
         last_attempt_at=_format_optional_time(callback.last_attempt_time),
         next_attempt_at=_format_optional_time(callback.next_attempt_time),
         last_status_code=callback.last_status_code,

@@ -94,9 +94,9 @@ def _measure(lines: Sequence[Sequence[str]]) -> int:
 def build_sync(sync: Sync, now: datetime) -> Group:
     """Build the view of one sync."""
     style = STATUS_STYLES.get(sync.status, "")
-    head = Table.grid(padding=(0, 2, 0, 0))
+    head = _build_grid(2, gap=2)
     head.add_row(Text(f"{format_sign(sync)} {sync.status}", style=f"bold {style}"), Text(format_outcome(sync)))
-    fields = Table.grid(padding=(0, 2, 0, 0))
+    fields = _build_grid(2, gap=2)
     for name, text in format_fields(sync, now):
         fields.add_row(Text(f"  {name}", style="dim"), Text(text))
     cure = find_cure(sync)
@@ -111,7 +111,7 @@ def build_findings(findings: Iterable[Finding]) -> Table:
     table.add_column()
     # `doctor` prints each finding as a table of its own, as soon as it is known; they must line up.
     table.add_column(min_width=max(map(len, Check)))
-    table.add_column()
+    table.add_column(overflow="fold")
     for finding in findings:
         style = _VERDICT_STYLES[finding.verdict]
         table.add_row(Text(finding.verdict.sign, style=f"bold {style}"), Text(str(finding.check)), Text(finding.cause))
@@ -122,7 +122,7 @@ def build_findings(findings: Iterable[Finding]) -> Table:
 
 def build_error(error: ClientError) -> Table:
     """Build the view of an error."""
-    table = Table.grid(padding=(0, 1, 0, 0))
+    table = _build_grid(2, gap=1)
     message = "The request is refused:" if error.faults else error.message
     table.add_row(Text("✘", style="bold red"), Text(message))
     for fault in error.faults:
@@ -134,16 +134,24 @@ def build_error(error: ClientError) -> Table:
 
 def build_hint(text: str, hint: str = "") -> Table:
     """Build a line that says that something was done, and what to do next."""
-    table = Table.grid(padding=(0, 1, 0, 0))
+    table = _build_grid(2, gap=1)
     table.add_row(Text("✔", style="bold green"), Text(text))
     if hint:
         table.add_row("", _build_cure(hint))
     return table
 
 
+def _build_grid(columns: int, *, gap: int) -> Table:
+    """A table that folds what is too long for a terminal, such as an address, and cuts nothing."""
+    table = Table.grid(padding=(0, gap, 0, 0))
+    for _ in range(columns):
+        table.add_column(overflow="fold")
+    return table
+
+
 def _build_cure(text: str) -> Table:
     """An arrow, and the text indented next to it."""
-    table = Table.grid(padding=(0, 1, 0, 0))
+    table = _build_grid(2, gap=1)
     table.add_row(Text("→", style="dim"), Text(text, style="dim"))
     return table
 

@@ -90,6 +90,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     target: str = ""
     attempts: int = 0
+    earlier_attempts: int = 0
+    """Before it was asked for again."""
     last_attempt_at: datetime | None = None
     next_attempt_at: datetime | None = None
     last_status_code: int | None = None

@@ -208,6 +208,8 @@ def _format_callback(callback: Callback, now: datetime) -> str:
     text = callback.state
     if callback.attempts:
         text += f" after {format_count(callback.attempts, 'attempt')}"
+    if callback.earlier_attempts:
+        text += f", {callback.earlier_attempts + callback.attempts} in all"
     if callback.last_attempt_at:
         text += f", {format_age(callback.last_attempt_at, now)} ago"
     if callback.next_attempt_at and callback.state == "retrying":

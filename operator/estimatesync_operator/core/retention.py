@@ -99,6 +99,7 @@ def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool
             id=each.id or build_callback_id(sync.uid, each.target),
             environment=environment,
             redelivery=token,
+            earlier_attempts=each.earlier_attempts + each.attempts,
             history=each.history,
         )
         if each.target in chosen and sync.spec.callback.enabled and (has_target or is_named(each.target))

@@ -93,6 +93,7 @@ def test_a_success_from_start_to_redelivery(
     assert program.run("redeliver", name).code == 0
     first, second = receiver.wait_for(2, WAIT_SECONDS)
     assert first.body == second.body
+    server.until(lambda: "Callback    delivered after 1 attempt, 2 in all" in program.run("status", name).out)
     examined = program.run("doctor", "-o", "json")
     assert (examined.code, set(check(examined.document).values())) == (0, {"ok"}), examined.out
 

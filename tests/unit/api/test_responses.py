@@ -93,6 +93,7 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
         "callback": {
             "state": "retrying",
             "attempts": 2,
+            "earlier_attempts": 0,
             "last_attempt_at": "2025-10-16T12:00:00.000Z",
             "next_attempt_at": "2025-10-16T12:00:30.000Z",
             "last_status_code": 503,

@@ -144,6 +144,12 @@ def test_a_callback_that_is_tried_again_says_when_and_why(build: Callable[..., S
         pytest.param({"state": "pending"}, "pending", id="not tried yet"),
         pytest.param({"state": "failed", "attempts": 1}, "failed after 1 attempt", id="given up"),
         pytest.param(
+            {"state": "delivered", "attempts": 1, "earlier_attempts": 10},
+            "delivered after 1 attempt, 11 in all",
+            id="asked for again",
+        ),
+        pytest.param({"state": "pending", "earlier_attempts": 1}, "pending, 1 in all", id="asked for just now"),
+        pytest.param(
             {"state": "failed", "next_attempt_at": "2026-11-24T16:01:00.000Z", "last_error": "a\x1bb"},
             "failed (a�b)",
             id="given up with a next time and an escape",
@@ -222,6 +228,16 @@ def test_the_narrowest_terminal_folds_a_result_and_loses_no_part_of_it(
 
     shown = "".join("".join(lines[1:]).split())
     assert sorted(shown) == sorted("777e300fsucceeded1,609new,14,031changed2h")
+
+
+def test_a_narrow_terminal_folds_the_address_of_a_page(build: Callable[..., Sync], now: datetime) -> None:
+    address = f"https://sync.example.com/page/syncs/{KEYED_ID}"
+
+    lines = draw(build_sync(build(details_url=address), now), width=48)
+
+    shown = "".join("".join(lines).split())
+    assert address in shown
+    assert "…" not in shown
 
 
 def test_what_to_do_stands_below_what_is_wrong_unless_it_says_so_itself(

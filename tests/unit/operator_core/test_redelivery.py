@@ -87,6 +87,7 @@ def test_a_callback_that_had_no_target_gets_an_id_and_its_environment(make_sync:
 def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: MakeSync) -> None:
     before: dict[str, Any] = {
         "attempts": 10,
+        "earlier_attempts": 2,
         "next_attempt_time": AT,
         "history": (CallbackAttemptRecord(time=AT, status_code=503),),
     }
@@ -95,7 +96,12 @@ def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: Ma
     (callback,) = compute_redelivery(sync, environment="other", has_target=True)
 
     assert callback == CallbackStatus(
-        state=CallbackState.PENDING, id="msg_1", environment="e", redelivery="1", history=before["history"]
+        state=CallbackState.PENDING,
+        id="msg_1",
+        environment="e",
+        redelivery="1",
+        earlier_attempts=12,
+        history=before["history"],
     )
 
 
