@@ -23,6 +23,7 @@ from estimatesync_contract.names import (
     PLURAL,
 )
 from estimatesync_contract.settings import SettingsError
+from estimatesync_contract.status import Phase
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
 from estimatesync_kubernetes.errors import (
@@ -131,6 +132,10 @@ class KubernetesStore:
     async def list_page(self, query: SyncQuery) -> SyncPage:
         await self._connection.watch.require_current()
         return self._index.select(query)
+
+    async def count_phases(self) -> Mapping[Phase, int]:
+        await self._connection.watch.require_current()
+        return self._index.count_phases()
 
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         """Set the one field of the spec that stops a sync."""

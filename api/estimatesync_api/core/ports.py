@@ -1,10 +1,11 @@
 """What the API needs of the store that keeps syncs; the cluster and the one-machine mode each provide one."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.status import Phase
 
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
 
@@ -78,6 +79,14 @@ class SyncStore(Protocol):
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
         """Read a page of syncs, newest first; a change of the last moment may be missing.
+
+        Raises:
+            StoreUnavailableError: The store cannot answer now.
+        """
+        ...
+
+    async def count_phases(self) -> Mapping[Phase, int]:
+        """Count the syncs in each phase; a change of the last moment may be missing, and a phase that none is in.
 
         Raises:
             StoreUnavailableError: The store cannot answer now.

@@ -6,7 +6,8 @@ hundred bytes of MessagePack: 10,000 syncs are about 10 MB.
 """
 
 import bisect
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -81,6 +82,9 @@ class SyncIndex:
             if len(found) > query.limit:
                 break
         return build_page(found, query.limit)
+
+    def count_phases(self) -> Mapping[Phase, int]:
+        return Counter(entry.phase for entry in self._entries.values())
 
     def get(self, name: str) -> EstimateSync | None:
         """Read the sync as it was last seen; None when it is not known."""

@@ -6,7 +6,8 @@ so at once.
 
 import json
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,6 +68,9 @@ class FileStore:
         names = sorted((path.stem for path in self._directory.glob("*.json")), reverse=True)
         found = [await self.fetch(name) for name in names]
         return build_page([sync for sync in found if sync and find_phase(sync) in query.phases], query.limit)
+
+    async def count_phases(self) -> Mapping[Phase, int]:
+        return Counter(map(find_phase, (await self.list_page(SyncQuery(limit=1000))).syncs))
 
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         (self._directory / f"{name}.phase").write_text("Cancelled")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
@@ -403,6 +403,22 @@ def test_syncs_are_listed_newest_first_in_pages(migrated_url: str) -> None:
     pages = use(migrated_url, act)
 
     assert pages == [["a", "d", "b"], ["c"], ["a", "b"], ["a", "d", "b"], ["c"], []]
+
+
+def test_syncs_are_counted_by_phase(migrated_url: str) -> None:
+    async def act(api: ApiStore, reconciler: ReconcilerStore) -> Mapping[Phase, int]:
+        for name, phase in {"c": Phase.RUNNING, "b": None, "d": Phase.FAILED, "a": Phase.QUEUED}.items():
+            sync = await api.create(build_sync(name))
+            if phase:
+                await reconciler.write_status(sync, EstimateSyncStatus(phase=phase))
+        return await api.count_phases()
+
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute(
+            """INSERT INTO estimatesync_local.sync (name, spec, status) VALUES ('x', '{}', '{"phase": "Tomorrow"}')"""
+        )
+
+    assert use(migrated_url, act) == {Phase.QUEUED: 2, Phase.RUNNING: 1, Phase.FAILED: 1}
 
 
 def test_unfinished_syncs_come_oldest_first(migrated_url: str) -> None:

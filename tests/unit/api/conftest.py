@@ -1,7 +1,8 @@
 """A store in memory and an API around it, asked without a network."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVER, ANNOTATION_REDELIVERED_BY
 from estimatesync_contract.spec import EstimateSyncSpec
-from estimatesync_contract.status import EstimateSyncStatus
+from estimatesync_contract.status import EstimateSyncStatus, Phase
 from falcon.testing import TestClient
 
 
@@ -99,6 +100,9 @@ class MemoryStore:
         if self.after_listing:
             self.after_listing()
         return page
+
+    async def count_phases(self) -> Mapping[Phase, int]:
+        return Counter(map(find_phase, self.syncs.values()))
 
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         sync = self.syncs[name]

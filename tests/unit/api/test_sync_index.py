@@ -50,6 +50,12 @@ def test_syncs_are_listed_newest_first(index: SyncIndex, query: SyncQuery, names
     assert list_names(index, query) == names
 
 
+def test_the_syncs_of_each_phase_are_counted(index: SyncIndex) -> None:
+    index.put(build_sync("a", second=1, version=7, phase=Phase.FAILED))
+
+    assert index.count_phases() == {Phase.QUEUED: 2, Phase.FAILED: 2}
+
+
 def test_a_sync_is_listed_as_it_was_put_in(index: SyncIndex) -> None:
     (sync,) = index.select(SyncQuery(phases=frozenset({Phase.RUNNING}))).syncs
 

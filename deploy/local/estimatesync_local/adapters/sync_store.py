@@ -34,7 +34,7 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.spec import DateRange
-from estimatesync_contract.status import EstimateSyncStatus, compute_latest_end
+from estimatesync_contract.status import EstimateSyncStatus, Phase, compute_latest_end
 from estimatesync_operator.core.silence import Silence, build_silence
 from psycopg.rows import DictRow
 
@@ -66,6 +66,11 @@ WHERE coalesce(phase, 'Queued') = ANY(%(phases)s)
   AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
   AND (%(after_name)s::text IS NULL OR (created_at, name) < (%(after_time)s::timestamptz, %(after_name)s))
 ORDER BY created_at DESC, name DESC LIMIT %(limit)s
+"""
+_COUNT_PHASES: Final = """
+SELECT coalesce(phase, 'Queued') AS phase, count(*) AS count FROM estimatesync_local.sync
+WHERE coalesce(phase, 'Queued') = ANY(%(phases)s)
+GROUP BY 1
 """
 _SELECT_UNFINISHED_NAMES: Final = """
 SELECT name FROM estimatesync_local.sync
@@ -185,6 +190,12 @@ class SyncTable:
             rows = await (await connection.execute(_SELECT_NEWEST, values)).fetchall()
         return tuple(map_row(row) for row in rows)
 
+    async def count_phases(self) -> Mapping[Phase, int]:
+        """Count the rows of each phase; one that the reconciler has not seen is queued."""
+        async with self._connection.acquire() as connection:
+            cursor = await connection.execute(_COUNT_PHASES, {"phases": list(Phase)})
+            return {Phase(row["phase"]): row["count"] async for row in cursor}
+
     async def select_unfinished_names(self, names: Collection[str]) -> frozenset[str]:
         """Read which of the names are of rows without a final phase."""
         async with self._connection.acquire() as connection:
@@ -297,6 +308,10 @@ class ApiStore:
     async def list_page(self, query: SyncQuery) -> SyncPage:
         with _api_errors():
             return build_page(await self._table.select_newest(query), query.limit)
+
+    async def count_phases(self) -> Mapping[Phase, int]:
+        with _api_errors():
+            return await self._table.count_phases()
 
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:
         """Set the field of the spec; a trigger notifies the reconciler."""
