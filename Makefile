@@ -285,7 +285,7 @@ chart-readme: $(INSTALLED) ## Generate the chart's README and schema after a cha
 	$(BIN)/python -m estimatesync_chart
 
 .PHONY: blueprints
-blueprints: $(INSTALLED) ## Generate the blueprints that Make.com imports (deploy/make)
+blueprints: $(INSTALLED) ## Generate the blueprints that Make.com imports
 	$(BIN)/python -m estimatesync_make
 
 .PHONY: dashboard

@@ -36,6 +36,7 @@ from estimatesync_api.openapi.page import DocsResource, OpenApiResource
 from estimatesync_api.request import Request
 from estimatesync_api.settings import Settings
 from estimatesync_api.start import StartResource, SyncStarter
+from estimatesync_api.status_page.core.addresses import DOCS
 from estimatesync_api.status_page.routes import add_status_page
 from estimatesync_api.syncs import (
     CancelResource,
@@ -116,7 +117,6 @@ def create_app(
     app.add_route("/readyz", ReadyResource(store, monotonic=monotonic))
     app.add_route("/metrics", MetricsResource(metrics, refresh=key_store.refresh, monotonic=monotonic))
     app.add_route("/openapi.json", OpenApiResource())
-    app.add_route("/docs", DocsResource())
     if settings.has_status_page:
         add_status_page(
             app,
@@ -129,6 +129,8 @@ def create_app(
             clock=clock,
             pause=pause,
         )
+    else:
+        app.add_route(DOCS, DocsResource())
     if tracer.is_on:
         app.add_middleware(SpanBeginning(tracer))
     return app

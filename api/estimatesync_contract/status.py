@@ -147,6 +147,11 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         | UnsetType
     ) = UNSET
 
+    @property
+    def changed_estimates(self) -> int:
+        """Those of the updated that were not equal already."""
+        return max(0, self.updated_estimates - self.unchanged_estimates)
+
 
 class UnshownFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What Attic Tech does not show: an id instead of a branch, or nothing at all. What is stored of it is kept."""

@@ -1,4 +1,4 @@
-"""The blueprints in deploy/make are those that the program makes, and they say what the product says."""
+"""The blueprints that the status page hands out are those that the program makes, and say what the product says."""
 
 import json
 from pathlib import Path

@@ -1,12 +1,14 @@
-"""Serves the OpenAPI document: for programs as it is, for people as one page. Both are made once, with the application.
+"""Serves the OpenAPI document: for programs as it is, for people as HTML in their language. Both are made once.
 
-The page is plain HTML with its own style, made here and not in the browser: nothing is fetched from anywhere and no
-script runs, as the page's Content-Security-Policy makes sure, and there is no asset to keep up to date.
+The HTML is made here and not in the browser, so nothing is fetched from anywhere, and no asset needs to be kept up to
+date. The status page frames it (`status_page/docs_page.py`); where that is switched off, `DocsResource` shows it alone.
 """
 
 import json
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
+from importlib.resources import files
 from typing import Any, Final
 
 import falcon
@@ -15,74 +17,106 @@ from falcon.asgi import Response
 
 from estimatesync_api.openapi.document import build_document
 from estimatesync_api.request import Access, Request, Resource
+from estimatesync_api.status_page.assets import ASSETS
+from estimatesync_api.status_page.core.localization import LANGUAGES, choose_language
 
 Schema = dict[str, Any]
+Say = Callable[[str], str]
+"""Puts a text of the document into the reader's language."""
 
 CONTENT_SECURITY_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
-_STYLE: Final = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }
-h2 { margin-top: 3rem; border-top: 1px solid #d0d7de; padding-top: 1.5rem; font-size: 1.2rem }
-h2 small { font-weight: normal; color: #57606a; float: right }
-code, pre { font: 0.85rem/1.45 ui-monospace, monospace; background: #f3f5f7; border-radius: 4px }
-code { padding: 0.1em 0.3em } pre { padding: 0.8rem; overflow-x: auto } h2 code { font-size: 1rem }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; vertical-align: top; padding: 0.3rem 0.8rem
-0.3rem 0; border-bottom: 1px solid #e5e8eb } summary { cursor: pointer; padding: 0.2rem 0 }
-@media (prefers-color-scheme: dark) { body { background: #14171a; color: #dfe3e7 } code, pre { background: #22272b }
-td, th, h2 { border-color: #343b41 } a { color: #78b4ff } }
-"""
+_PROGRAMS: Final = "For programs"
+_KEY: Final = "Send your key as `X-API-KEY`, except where it says public."
+_PUBLIC: Final = "public"
+_BODY: Final = "Body, optional"
 
 
-def format_page(document: Schema) -> str:
-    """Format the document as HTML."""
-    info = document["info"]
+def read_translations() -> Mapping[str, Mapping[str, str]]:
+    """Read what each text of the document is in the other languages; English is the document's own."""
+    text = files("estimatesync_api.openapi").joinpath("translations.toml").read_text("utf-8")
+    return {language: tomllib.loads(text)[language] for language in LANGUAGES[1:]}
+
+
+TRANSLATIONS: Final = read_translations()
+
+
+def format_body(document: Schema, language: str) -> str:
+    """Format the document as HTML without its frame."""
+    info, texts = document["info"], TRANSLATIONS.get(language, {})
+
+    def say(text: str) -> str:
+        return texts.get(text, text)
+
     operations = [
         (method, path, operation)
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     ]
     parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(info['title'])} API</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{escape(info['title'])} <small>{escape(info['version'])}</small></h1><p>{_mark(info['description'])}</p>",
-        "<p>For programs: <a href='/openapi.json'>/openapi.json</a>. ",
-        "Send your key as <code>X-API-KEY</code>, except where it says public.</p><ul>",
-        *[f'<li><a href="#{o["operationId"]}">{escape(o["summary"])}</a></li>' for _, _, o in operations],
+        f"<h1>{escape(info['title'])} API <small>{escape(info['version'])}</small></h1>",
+        f'<p class="lead">{_mark(say(info["description"]))}</p>',
+        f'<p>{say(_PROGRAMS)}: <a href="/openapi.json">/openapi.json</a>. {_mark(say(_KEY))}</p>',
+        '<ul class="card contents">',
+        *[f'<li><a href="#{o["operationId"]}">{escape(say(o["summary"]))}</a></li>' for _, _, o in operations],
         "</ul>",
-        *[part for method, path, operation in operations for part in _iterate_operation(method, path, operation)],
-        "</body></html>",
+        *[part for method, path, each in operations for part in _iterate_operation(method, path, each, say)],
     ]
     return "\n".join(parts)
 
 
-def _iterate_operation(method: str, path: str, operation: Schema) -> Iterator[str]:
-    note = "<small>public</small>" if operation.get("security") == [] else ""
-    yield f'<h2 id="{operation["operationId"]}"><code>{method.upper()} {escape(path)}</code> {note}</h2>'
-    yield f"<p><strong>{escape(operation['summary'])}.</strong> {_mark(operation.get('description', ''))}</p>"
+def format_page(document: Schema, language: str) -> str:
+    """Format the document as a page of its own, which looks like the status page and leads nowhere else."""
+    return "\n".join(
+        [
+            f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(document['info']['title'])} API</title>",
+            f"<style>{ASSETS.read_text('css')}</style></head>",
+            f'<body><main class="docs">{format_body(document, language)}</main></body></html>',
+        ]
+    )
+
+
+def _iterate_operation(method: str, path: str, operation: Schema, say: Say) -> Iterator[str]:
+    note = f" <small>{say(_PUBLIC)}</small>" if operation.get("security") == [] else ""
+    yield f'<section class="card" aria-labelledby="{operation["operationId"]}">'
+    yield f'<h2 id="{operation["operationId"]}">{escape(say(operation["summary"]))}{note}</h2>'
+    yield f"<p><code>{method.upper()} {escape(path)}</code></p>"
+    if description := operation.get("description", ""):
+        yield f"<p>{_mark(say(description))}</p>"
     if parameters := operation.get("parameters"):
-        yield "<table>"
+        yield "<ul>"
         for parameter in parameters:
-            yield f"<tr><td><code>{escape(parameter['name'])}</code></td><td>{parameter['in']}</td>"
-            yield f"<td>{_mark(parameter['description'])}</td></tr>"
-        yield "</table>"
+            name = f"<code>{escape(parameter['name'])}</code> <small>{parameter['in']}</small>"
+            yield f"<li>{name} {_mark(say(parameter['description']))}</li>"
+        yield "</ul>"
     if body := operation.get("requestBody"):
-        yield from _iterate_examples("Body, optional", body.get("content", {}))
+        yield from _iterate_examples(escape(say(_BODY)), body.get("content", {}))
     for status, response in operation["responses"].items():
-        title = f"<strong>{status}</strong> {escape(response['description'])}"
+        title = f"<strong>{status}</strong> {escape(say(response['description']))}"
         yield from _iterate_examples(title, response.get("content", {}))
+    yield "</section>"
 
 
 def _iterate_examples(title: str, content: Schema) -> Iterator[str]:
     """Fold the examples away below a title that is HTML already."""
+    examples = list(_iterate_texts(content))
+    if not examples:
+        yield f"<p>{title}</p>"
+        return
     yield f"<details><summary>{title}</summary>"
+    for name, text in examples:
+        yield (f"<p>{escape(name)}</p>" if name else "") + f'<pre class="command" tabindex="0">{escape(text)}</pre>'
+    yield "</details>"
+
+
+def _iterate_texts(content: Schema) -> Iterator[tuple[str, str]]:
     for media in content.values():
         named = {"": media["example"]} if "example" in media else {}
         named |= {name: example["value"] for name, example in media.get("examples", {}).items()}
         for name, example in named.items():
-            text = example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
-            yield (f"<p>{escape(name)}</p>" if name else "") + f"<pre>{escape(text)}</pre>"
-    yield "</details>"
+            yield name, example if isinstance(example, str) else json.dumps(example, indent=2, ensure_ascii=False)
 
 
 def _mark(text: str) -> str:
@@ -105,14 +139,16 @@ class OpenApiResource(Resource):
 
 
 class DocsResource(Resource):
-    """GET: the same, as a page for people."""
+    """GET: the same, as a page for people; where there is a status page, it shows this instead."""
 
     access = Access.PUBLIC
 
     def __init__(self) -> None:
-        self._body = format_page(build_document()).encode()
+        document = build_document()
+        self._pages = {language: format_page(document, language).encode() for language in LANGUAGES}
 
-    async def on_get(self, _req: Request, resp: Response) -> None:
+    async def on_get(self, req: Request, resp: Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        resp.data = self._body
+        resp.vary = ("Accept-Language",)
+        resp.data = self._pages[choose_language("", req.get_header("Accept-Language") or "")]

@@ -4,11 +4,13 @@ The rules are the API's own. A form that is sent twice acts once: its nonce is t
 name of a redelivery; cancelling twice is the same as cancelling once.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -17,7 +19,13 @@ from falcon.asgi import Response
 
 from estimatesync_api.core.listing import FINAL_PHASES, PAGE_LIMIT_MAX, SyncQuery
 from estimatesync_api.core.ports import SyncStore
-from estimatesync_api.core.problems import ApiError, Problem, StoreUnavailableError
+from estimatesync_api.core.problems import (
+    ApiError,
+    Problem,
+    StoreUnavailableError,
+    build_problem_headers,
+    map_exception,
+)
 from estimatesync_api.core.sync_request import (
     SyncRequest,
     build_redelivery,
@@ -30,10 +38,13 @@ from estimatesync_api.status_page.core.addresses import HOME, build_sync_address
 from estimatesync_api.status_page.core.detail_view import can_be_redelivered
 from estimatesync_api.status_page.core.error_messages import find_start_errors
 from estimatesync_api.status_page.core.list_view import build_sync_row
-from estimatesync_api.status_page.page_request import PageRequest, get_page_request, read_sealed_form
+from estimatesync_api.status_page.core.start_view import build_presets
+from estimatesync_api.status_page.page_request import TOKEN_FIELD, PageRequest, get_page_request, read_sealed_form
 from estimatesync_api.status_page.rendering import redirect, send_page
 from estimatesync_api.syncs import request_failed_again, require_found, require_sync_name
 from estimatesync_api.waiter import Pause
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class StartPageResource(Resource):
@@ -48,7 +59,7 @@ class StartPageResource(Resource):
     async def on_get(self, req: Request, resp: Response) -> None:
         """Show the form, with the days of the link that led here or with the default days."""
         page_request = _require_actor(get_page_request(req))
-        days = compute_default_range(page_request.now.astimezone(page_request.localizer.time_zone).date())
+        days = compute_default_range(page_request.today)
         fields = {
             "from": req.get_param("from") or str(days.start),
             "to": req.get_param("to") or str(days.end),
@@ -73,12 +84,17 @@ class StartPageResource(Resource):
             _show_form(req, resp, fields, active=active)
             return
         req.context.sync_id = name
-        sync = await self._starter.start(request, name)
+        try:
+            sync = await self._starter.start(request, name)
+        except (StoreUnavailableError, TimeoutError, ConnectionError) as error:
+            _logger.warning("sync=%s it could not be stored for the page: %s", name, error)
+            _answer_unanswered(req, resp, fields, map_exception(error))
+            return
         _redirect_to_sync(resp, sync.name, "started")
 
     async def _find_active_sync(self, request: SyncRequest) -> EstimateSync | None:
         # When in doubt, start one: one sync too many does no harm, one too few would.
-        with suppress(StoreUnavailableError):
+        with suppress(StoreUnavailableError, TimeoutError, ConnectionError):
             return await self._starter.find_active(request.work)
         return None
 
@@ -157,7 +173,7 @@ def _parse_request(fields: dict[str, str], nonce: str, page_request: PageRequest
         query={},
         body=msgspec.json.encode({"startDate": first, "endDate": last, "mode": mode}),
         idempotency_key=f"page-{nonce}-{first}-{last}{mode and f'-{mode}'}",
-        today=page_request.now.astimezone(page_request.localizer.time_zone).date(),
+        today=page_request.today,
         caller=caller,
     )
 
@@ -168,6 +184,13 @@ def _require_actor(page_request: PageRequest) -> PageRequest:
     return page_request
 
 
+def _answer_unanswered(req: Request, resp: Response, fields: dict[str, str], error: ApiError) -> None:
+    """Show the form as it was sent, with its token: should it have been stored all the same, it is found again."""
+    resp.status = error.problem.status
+    resp.set_headers(dict(build_problem_headers(error)))
+    _show_form(req, resp, fields, is_unanswered=True)
+
+
 def _show_form(
     req: Request,
     resp: Response,
@@ -175,6 +198,7 @@ def _show_form(
     *,
     errors: tuple[tuple[str, str], ...] = (),
     active: EstimateSync | None = None,
+    is_unanswered: bool = False,
 ) -> None:
     page_request = get_page_request(req)
     row = build_sync_row(active, page_request.localizer, now=page_request.now) if active else None
@@ -188,6 +212,10 @@ def _show_form(
         changes=bool(fields.get("changes")),
         errors=dict(errors),
         active=row,
+        is_confirmed=active is not None or (is_unanswered and bool(fields.get("again"))),
+        is_unanswered=is_unanswered,
+        form_token=fields.get(TOKEN_FIELD, "") if is_unanswered else "",
+        presets=build_presets(page_request.today, page_request.localizer, first=first, last=last),
     )
 
 

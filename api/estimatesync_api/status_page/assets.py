@@ -42,6 +42,10 @@ class Assets:
     addresses: Mapping[str, str]
     """Where each is served, by its suffix: `css`, `js`, `svg`."""
 
+    def read_text(self, suffix: str) -> str:
+        """Return the text of the file with this suffix, for a page that must stand alone."""
+        return next(file.content.decode() for file in self.by_name.values() if file.name.endswith(f".{suffix}"))
+
 
 def read_assets() -> Assets:
     """Read the files of the package; they are few and small."""

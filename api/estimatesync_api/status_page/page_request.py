@@ -1,14 +1,14 @@
 """One request of a browser: what every page needs to know about it, and the form that came with it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
 from estimatesync_api.request import Request
 from estimatesync_api.start import read_body
 from estimatesync_api.status_page.core.localization import Localizer
-from estimatesync_api.status_page.core.session import Origin, Session, read_form_nonce
+from estimatesync_api.status_page.core.session import Origin, Session, is_this_machine, read_form_nonce
 
 PART_HEADER: Final = "X-Page-Part"
 """Sent by the page's own script, which wants only the part that changes."""
@@ -29,6 +29,10 @@ class PageRequest:
     localizer: Localizer
     origin: Origin
     now: datetime
+    today: date
+    """Where the server is: the days of a sync do not depend on who asks."""
+    server_url: str
+    """The address of this server for others, without a path."""
     client: str
     """The address that limits count by."""
     address: str
@@ -36,6 +40,11 @@ class PageRequest:
     is_part: bool
     is_auto_refresh_off: bool = False
     session: Session | None = None
+
+    @property
+    def is_address_local(self) -> bool:
+        """True if only this machine can reach the address of this server, so Make.com cannot."""
+        return is_this_machine(self.server_url)
 
     @property
     def address_without_refresh(self) -> str:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import falcon
+from estimatesync_contract.names import START_PATH
 from falcon.asgi import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -86,6 +87,7 @@ def _build_context(page_request: PageRequest, values: Mapping[str, Any]) -> dict
         "address": addresses,
         "assets": ASSETS.addresses,
         "token": token,
+        "start_path": START_PATH,
         "refresh_seconds": 0,
         **values,
     }

@@ -19,7 +19,9 @@ from estimatesync_api.status_page.action_pages import (
     StartPageResource,
 )
 from estimatesync_api.status_page.assets import AssetResource
+from estimatesync_api.status_page.connect_pages import BlueprintResource, ConnectPageResource
 from estimatesync_api.status_page.core import addresses
+from estimatesync_api.status_page.docs_page import DocsPageResource
 from estimatesync_api.status_page.page_request import FormRefusedError
 from estimatesync_api.status_page.rendering import load_templates
 from estimatesync_api.status_page.session_middleware import SessionMiddleware, answer_refused_form
@@ -50,6 +52,9 @@ def add_status_page(
     app.add_route(addresses.SIGN_OUT, SignOutResource())
     app.add_route(addresses.LANGUAGE, LanguageResource())
     app.add_route(addresses.ASSET, AssetResource())
+    app.add_route(addresses.CONNECT, ConnectPageResource())
+    app.add_route(addresses.BLUEPRINT, BlueprintResource())
+    app.add_route(addresses.DOCS, DocsPageResource())
     app.add_route(addresses.START, StartPageResource(starter, clock=clock))
     app.add_route(addresses.REDELIVER_FAILED, RedeliverFailedResource(store, pause=pause))
     app.add_route(addresses.SYNC, SyncPageResource(store))

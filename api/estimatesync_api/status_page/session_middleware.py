@@ -106,20 +106,25 @@ class SessionMiddleware:
                 resp.cache_control = ("no-store",)
 
     def _build_page_request(self, req: Request) -> PageRequest:
-        trusted = self._settings.trusted_proxies
+        trusted, now = self._settings.trusted_proxies, self._clock()
         language = localization.choose_language(
             read_cookie(req, localization.LANGUAGE_COOKIE), req.get_header("Accept-Language") or ""
         )
+        server_zone = self._settings.time_zone
+        zone, is_of_browser = localization.choose_time_zone(read_cookie(req, localization.ZONE_COOKIE), server_zone)
         address = f"{req.path}?{req.query_string}" if req.query_string and req.method == "GET" else req.path
+        origin = read_origin(
+            scheme=req.scheme,
+            host=req.get_header("Host") or "",
+            headers={name: req.get_header(name) or "" for name in ("X-FORWARDED-PROTO", "X-FORWARDED-HOST")},
+            is_proxy_trusted=is_trusted_peer(req.remote_addr, trusted),
+        )
         return PageRequest(
-            localizer=Localizer(language=language, time_zone=self._settings.time_zone),
-            origin=read_origin(
-                scheme=req.scheme,
-                host=req.get_header("Host") or "",
-                headers={name: req.get_header(name) or "" for name in ("X-FORWARDED-PROTO", "X-FORWARDED-HOST")},
-                is_proxy_trusted=is_trusted_peer(req.remote_addr, trusted),
-            ),
-            now=self._clock(),
+            localizer=Localizer(language=language, time_zone=zone, is_zone_of_browser=is_of_browser),
+            today=now.astimezone(server_zone).date(),
+            origin=origin,
+            server_url=origin.url,
+            now=now,
             client=find_client(req, trusted),
             address=address,
             # A form never asks for a part, and what it does is always worth a line in the access log.

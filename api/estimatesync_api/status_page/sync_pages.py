@@ -16,8 +16,8 @@ from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_api.logs import LogResource
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.status_page.core.charts import MAX_SYNCS, build_strip, build_trends
-from estimatesync_api.status_page.core.detail_view import build_sync_detail
-from estimatesync_api.status_page.core.list_view import build_summary, build_sync_row
+from estimatesync_api.status_page.core.detail_view import build_sync_detail, is_flash_true
+from estimatesync_api.status_page.core.list_view import FILTERS, build_summary, build_sync_row, count_filters
 from estimatesync_api.status_page.page_request import get_page_request
 from estimatesync_api.status_page.rendering import send_page
 from estimatesync_api.syncs import require_found, require_sync_name
@@ -26,11 +26,9 @@ REFRESH_SECONDS: Final = 5
 """Without the script, while a sync is active; the script polls more often, and only for the part that changes."""
 LOG_LINES: Final = 60
 """The newest lines of the log that the page itself holds, so that they show without the script as well."""
-_FILTERS: Final = ("", "running", "queued", "succeeded", "failed", "cancelled")
 _PAGE_SIZE: Final = 20
 _SUMMARY_SIZE: Final = 40
 """The newest syncs that the summary and the strip are built from."""
-_FLASH_MESSAGES: Final = frozenset({"started", "cancelled", "too_late", "redelivered"})
 _HOME_FLASH_MESSAGES: Final = frozenset({"redelivered_all"})
 
 _logger: Final = logging.getLogger(__name__)
@@ -49,7 +47,7 @@ class HomeResource(Resource):
     async def on_get(self, req: Request, resp: Response) -> None:
         page_request = get_page_request(req)
         status, cursor = req.get_param("status") or "", req.get_param("cursor") or ""
-        status = status if status in _FILTERS else ""
+        status = status if status in FILTERS else ""
         query = parse_sync_query(
             {"status": status, "cursor": cursor, "limit": str(_PAGE_SIZE)},
             time_zone=page_request.localizer.time_zone,
@@ -65,7 +63,7 @@ class HomeResource(Resource):
             older=format_cursor(page.end),
             cursor=cursor,
             status=status,
-            filters=_FILTERS,
+            filters=count_filters(await self._store.count_phases(), page_request.localizer, chosen=status),
             flash=page_request.localizer.translate(f"flash.{flash}") if flash in _HOME_FLASH_MESSAGES else "",
             summary=build_summary(
                 newest,
@@ -120,13 +118,21 @@ class SyncPageResource(Resource):
             req,
             resp,
             "sync.html",
-            detail=build_sync_detail(sync, page_request.localizer, now=page_request.now),
-            flash=page_request.localizer.translate(f"flash.{flash}") if flash in _FLASH_MESSAGES else "",
+            detail=build_sync_detail(
+                sync, page_request.localizer, now=page_request.now, running=await self._list_running(sync)
+            ),
+            flash=page_request.localizer.translate(f"flash.{flash}") if is_flash_true(flash, sync) else "",
             log=log,
             days=sync.status.date_range or sync.spec.date_range,
             is_of_changes=sync.spec.mode is Mode.CHANGES,
             refresh_seconds=REFRESH_SECONDS if is_waiting else 0,
         )
+
+    async def _list_running(self, sync: EstimateSync) -> Sequence[EstimateSync]:
+        """List what a waiting sync waits for."""
+        if sync.status.queue is None or not sync.status.queue.ahead:
+            return ()
+        return (await self._store.list_page(SyncQuery(phases=frozenset({Phase.RUNNING})))).syncs
 
     async def _read_log(self, sync: EstimateSync) -> tuple[str, ...] | None:
         """Read the end of the log; None when it cannot be read, which must not hide the rest of the page."""

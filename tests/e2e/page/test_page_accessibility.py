@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_demo.page_fixtures import AWAY, FAILED, KEY, RUNNING
+from estimatesync_demo.page_fixtures import AWAY, FAILED, KEY, RUNNING, WAITING
 from estimatesync_demo.page_pictures import serving
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
@@ -15,8 +15,8 @@ SignIn = Callable[..., Page]
 PHONE = {"width": 320, "height": 640}
 DESK = {"width": 1280, "height": 900}
 PAGES = (
-    *("/", "/?status=cancelled", "/?status=failed", "/page/trends", "/page/start"),
-    *(f"/page/syncs/{RUNNING}", f"/page/syncs/{FAILED}"),
+    *("/", "/?status=cancelled", "/?status=failed", "/page/trends", "/page/start", "/page/connect", "/docs"),
+    *(f"/page/syncs/{RUNNING}", f"/page/syncs/{FAILED}", f"/page/syncs/{WAITING}"),
     *(f"/page/syncs/{RUNNING}/cancel", f"/page/syncs/{FAILED}/redeliver", f"/page/syncs/{RUNNING}/redeliver"),
     *("/page/nothing", "/page/syncs/none"),
 )
@@ -107,7 +107,7 @@ def test_focus_scrolling_and_open_parts_survive_what_changes(
     page.route("**/page/syncs/*", forget_the_tag)
     page.evaluate("document.querySelector('.lead').textContent = 'old'")
     page.evaluate("document.querySelector('.timeline').lastElementChild.remove()")
-    expect(page.locator(".headline .lead")).to_have_text("Running for 4 min 29 s; about 4 min to go.")
+    expect(page.locator(".headline .lead")).to_have_text("Running for 4m29s; about 4m to go.")
 
     expect(page.locator(".timeline li")).to_have_count(6)
     expect(link).to_be_focused()
@@ -126,8 +126,69 @@ def test_a_lost_connection_is_shown_until_it_is_back(fixture_page: str, open_con
     shown = lost.inner_text()
     context.set_offline(False)
 
-    assert shown.startswith("Connection lost.")
+    assert shown.startswith("Connection lost: the server does not answer.")
     expect(lost).to_be_hidden()
+
+
+def test_a_server_that_cannot_show_the_syncs_is_not_called_lost(
+    tmp_path: Path, open_context: Open, sign_in: SignIn
+) -> None:
+    away = tmp_path / "away"
+    with serving({AWAY: str(away)}) as url:
+        page = sign_in(open_context(), url)
+        lost = page.locator("#lost")
+        away.touch()
+        expect(lost).to_be_visible()
+        shown = lost.inner_text()
+
+        away.unlink()
+
+        expect(lost).to_be_hidden()
+        assert shown.startswith("The server answers, but it cannot show the syncs right now.")
+        page.close()
+
+
+def test_the_whole_row_leads_to_its_sync(fixture_page: str, open_context: Open, sign_in: SignIn) -> None:
+    page = sign_in(open_context(viewport=DESK), fixture_page)
+    row = page.locator("tbody tr").nth(2)
+    address = row.locator("a").get_attribute("href")
+
+    # Where nothing but the row is.
+    box = row.locator("td").nth(3).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 3)
+
+    page.wait_for_url(f"**{address}")
+    expect(row).to_have_count(0)
+
+
+def test_times_are_those_of_the_browser_from_the_first_page_on(
+    fixture_page: str, open_context: Open, sign_in: SignIn
+) -> None:
+    loads: list[str] = []
+    context = open_context(timezone_id="Asia/Tokyo")
+    context.on("request", lambda request: loads.append(request.url) if request.is_navigation_request() else None)
+    page = sign_in(context, fixture_page, f"/page/syncs/{RUNNING}")
+
+    expect(page.locator(".timeline time").first).to_have_text("04:05:12")
+    expect(page.locator(".zone").first).to_have_text("(Asia/Tokyo)")
+    assert len([url for url in loads if url == f"{fixture_page}/page/syncs/{RUNNING}"]) == 2, (
+        "asked for, then shown: never shown twice"
+    )
+
+    context.clear_cookies(name="estimatesync-zone")
+    page.reload()
+    expect(page.locator(".zone").first).to_have_text("(Asia/Tokyo)")
+
+
+def test_the_id_of_a_sync_is_copied_with_one_click(fixture_page: str, open_context: Open, sign_in: SignIn) -> None:
+    context = open_context(permissions=["clipboard-read", "clipboard-write"])
+    page = sign_in(context, fixture_page, f"/page/syncs/{FAILED}")
+
+    page.get_by_role("button", name="Copy the id of the sync").click()
+
+    expect(page.locator("[data-copy]")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == FAILED
 
 
 def test_a_page_that_could_not_be_shown_comes_by_itself(tmp_path: Path, open_context: Open, sign_in: SignIn) -> None:
@@ -188,7 +249,7 @@ def test_the_page_shows_the_same_with_and_without_scripts(
 ) -> None:
     page = sign_in(open_context(java_script_enabled=scripts), fixture_page, f"/page/syncs/{RUNNING}")
 
-    expect(page.locator(".headline .lead")).to_have_text("Running for 4 min 29 s; about 4 min to go.")
+    expect(page.locator(".headline .lead")).to_have_text("Running for 4m29s; about 4m to go.")
     expect(page.get_by_role("progressbar")).to_have_count(1)
     expect(page.locator("#log")).to_contain_text("Page 9 complete. Total so far: 900")
     expect(page.locator("meta[http-equiv=refresh]")).to_have_count(0 if scripts else 1)

@@ -16,7 +16,7 @@ WAIT_SECONDS = 90.0
 def start(page: Page) -> None:
     page.get_by_role("link", name="Start a sync").click()
     page.get_by_role("button", name="Start the sync").click()
-    expect(page.get_by_text("The sync is stored and will run.")).to_be_visible()
+    expect(page.get_by_text("The sync is stored, and goes on even if you close this page.")).to_be_visible()
 
 
 def test_a_sync_is_started_and_watched_and_its_callback_sent_again(
@@ -41,6 +41,7 @@ def test_a_sync_is_started_and_watched_and_its_callback_sent_again(
     )
     expect(page.locator("#state")).to_have_text("Succeeded")
     expect(page.locator("#callback .badge")).to_have_text("Delivered")
+    expect(page.get_by_text("The sync is stored, and goes on")).to_have_count(0)
 
     assert seen == sorted(seen)
     assert len(seen) > 2

@@ -5,7 +5,8 @@ Pictures of the page and its tests show them; gunicorn serves `create()`. Nothin
 
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -33,9 +34,11 @@ from estimatesync_contract.status import (
 )
 
 NOW: Final = datetime(2026, 11, 24, 19, 9, 42, tzinfo=UTC)
+_QUEUED_AT: Final = NOW - timedelta(seconds=75)
 KEY: Final = "made-up-key-for-the-pictures"
 RUNNING: Final = "est-20261124-190512000-k3x9q2ab"
 FAILED: Final = "est-20261124-050000000-q2ab7m1c"
+WAITING: Final = build_sync_name(_QUEUED_AT, "m7d2")
 
 _EVERY: Final = timedelta(hours=8)
 _FIRST: Final = datetime(2026, 11, 24, 13, 0, tzinfo=UTC)
@@ -61,15 +64,17 @@ def list_lines(name: str) -> tuple[str, ...]:
     """What a sync has printed, in the words of the sync program."""
     if name == FAILED:
         return (log_lines.STARTING, log_lines.LOGGING_IN, log_lines.format_failure(_FAILURES[1][1]))
+    if name == WAITING:
+        return ()
     return tuple(_iterate_lines(pages=9 if name == RUNNING else 17))
 
 
 def _build_queued() -> EstimateSync:
-    created_at = NOW - timedelta(seconds=75)
+    created_at = _QUEUED_AT
     message, queue = f"Position 1; waiting for {RUNNING}", QueuePlace(position=1, ahead=(RUNNING,))
     status = EstimateSyncStatus(phase=Phase.QUEUED, reason=Reason.QUEUED, message=message, queue=queue)
     days = DateRange(start=date(2026, 8, 1), end=date(2026, 8, 31))
-    return _build(build_sync_name(created_at, "m7d2"), created_at, days, status)
+    return _build(WAITING, created_at, days, status)
 
 
 def _build_running() -> EstimateSync:
@@ -209,6 +214,9 @@ class FixtureStore:
         if self._away is not None and self._away.exists():
             raise StoreUnavailableError
         return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
+
+    async def count_phases(self) -> Mapping[Phase, int]:
+        return Counter(map(find_phase, self._syncs.values()))
 
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         return self._syncs.get(name)

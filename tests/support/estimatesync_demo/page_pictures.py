@@ -105,6 +105,7 @@ def _take(browser: Browser, url: str, picture: Picture, file: Path) -> None:
     context = browser.new_context(
         viewport={"width": width, "height": height},
         locale=picture.language,
+        timezone_id="America/New_York",
         color_scheme="dark" if picture.is_dark else "light",
         reduced_motion="reduce",
         device_scale_factor=1,

@@ -7,7 +7,7 @@ from typing import Final
 from estimatesync_make.rules import find_faults
 from estimatesync_make.scenarios import BLUEPRINTS, Blueprint
 
-DIRECTORY: Final = Path(__file__).parents[3] / "deploy" / "make"
+DIRECTORY: Final = Path(__file__).parents[3] / "api" / "estimatesync_api" / "blueprints"
 
 
 def main() -> None:

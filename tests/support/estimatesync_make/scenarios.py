@@ -8,6 +8,7 @@ module that holds the callback's fields.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from estimatesync_api.status_page.core.connect_view import EXAMPLE_ADDRESS
 from estimatesync_contract.names import START_PATH
 from estimatesync_operator.callback.body import CANCELLED, STALE_EVENT
 
@@ -44,7 +45,7 @@ _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every secret starts with i
 
 Blueprint = dict[str, Any]
 
-API_ADDRESS: Final = "https://estimatesync.example.com"
+API_ADDRESS: Final = EXAMPLE_ADDRESS
 API_KEY: Final = "PASTE-THE-API-KEY-HERE"
 """What a person replaces after the import, as docs/make.md says."""
 
@@ -255,4 +256,4 @@ BLUEPRINTS: Final[Mapping[str, Blueprint]] = {
         for kind in ("", "-signed", "-once", "-signed-once")
     },
 }
-"""Every file of deploy/make, by its name."""
+"""Every file of api/estimatesync_api/blueprints, by its name."""

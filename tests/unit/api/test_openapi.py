@@ -3,15 +3,18 @@
 import re
 from collections.abc import Iterator
 from html import escape
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api.app import Asgi
+from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.core import representation
+from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import Problem
 from estimatesync_api.openapi.document import build_document
-from estimatesync_api.openapi.page import format_page
+from estimatesync_api.openapi.page import TRANSLATIONS, format_page
+from estimatesync_api.settings import parse_settings
 from estimatesync_api.status_page.core.addresses import is_page_path
 from falcon.inspect import inspect_routes
 from falcon.testing import TestClient
@@ -106,21 +109,50 @@ def test_the_openapi_description_needs_no_key(unauthenticated: TestClient, path:
     assert unauthenticated.simulate_get(path).status_code == 200
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_runs_nothing(unauthenticated: TestClient) -> None:
-    result = unauthenticated.simulate_get("/docs")
+@pytest.mark.parametrize("is_framed", [True, False])
+def test_the_page_needs_nothing_from_elsewhere(
+    unauthenticated: TestClient, store: SyncStore, *, is_framed: bool
+) -> None:
+    settings = parse_settings({"API_KEYS": "make:made-up-key-of-make", "STATUS_PAGE": "false"})
+    alone = TestClient(create_app(settings, store))
+
+    result = (unauthenticated if is_framed else alone).simulate_get("/docs")
 
     assert result.headers["content-security-policy"].startswith("default-src 'none'")
-    assert "<script" not in result.text
-    assert re.findall(r"""(?:src|href)=["'](?!#|/openapi\.json)""", result.text) == []
+    assert ("<script" in result.text) == is_framed
+    assert re.findall(r"""(?:src|href)=["'](?!#|/[a-z]|/")""", result.text) == []
+    assert ('href="/"' in result.text) == is_framed, "the way back"
     for _, path, operation in iterate_operations():
         assert path in result.text
         assert escape(operation["summary"]) in result.text
 
 
+def test_the_page_says_everything_in_spanish_but_the_names_of_http(unauthenticated: TestClient) -> None:
+    page = unauthenticated.simulate_get("/docs", headers={"Accept-Language": "es-MX"}).text
+    shown = {DOCUMENT["info"]["description"]}
+    for _, _, operation in iterate_operations():
+        shown |= {operation["summary"], operation.get("description", "")}
+        shown |= {each["description"] for each in operation.get("parameters", [])}
+        shown |= {each["description"] for each in operation["responses"].values()}
+    own = shown - {status.phrase for status in HTTPStatus} - {""}
+
+    texts = TRANSLATIONS["es"]
+
+    assert own - texts.keys() == set()
+    assert texts.keys() - own == {
+        "For programs",
+        "Send your key as `X-API-KEY`, except where it says public.",
+        "public",
+        "Body, optional",
+    }
+    assert '<html lang="es"' in page
+    assert all(escape(texts[operation["summary"]]) in page for _, _, operation in iterate_operations())
+
+
 def test_what_the_page_shows_is_text_and_never_markup() -> None:
     nasty = {**DOCUMENT, "info": {"title": "<b>", "version": "&", "description": "`<i>`"}}
 
-    page = format_page(nasty)
+    page = format_page(nasty, "en")
 
     assert "<title>&lt;b&gt; API</title>" in page
     assert "<code>&lt;i&gt;</code>" in page

@@ -104,3 +104,31 @@ def test_a_name_that_no_sync_can_have_is_not_asked_for(person: TestClient, store
 
     assert answer.status_code == 404
     assert store.readings == 0
+
+
+def read_token(text: str) -> str:
+    found = re.search(r'action="/page/start".*?name="token" value="([^"]+)"', text, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("fault", ["away", TimeoutError(), ConnectionResetError()], ids=str)
+def test_a_form_that_could_not_be_stored_is_kept_and_starts_one_sync_when_it_is_sent_again(
+    person: TestClient, store: Any, unavailable: Exception, fault: Any
+) -> None:
+    token = read_token(person.simulate_get("/page/start").text)
+    body = f"token={token}&from=2025-09-03&to=2025-10-05&changes=1"
+    store.create_fault = store.find_fault = unavailable if fault == "away" else fault
+
+    refused = person.simulate_post("/page/start", body=body, headers=FORM)
+    store.create_fault = store.find_fault = None
+    again = [person.simulate_post("/page/start", body=body, headers=FORM) for _ in range(2)]
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    assert "Nothing was started" in refused.text
+    assert read_token(refused.text) == token
+    assert all(f'value="{day}"' in refused.text for day in ("2025-09-03", "2025-10-05"))
+    assert re.search(r'name="changes" type="checkbox" value="1" checked', refused.text)
+    assert "10.0.0.1" not in refused.text
+    assert [each.status_code for each in again] == [303, 303]
+    assert len(store.syncs) == 1

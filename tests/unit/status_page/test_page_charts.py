@@ -116,36 +116,34 @@ def test_the_trends_say_the_same_in_bars_tiles_and_a_table(make_sync: Make, engl
     assert [(tile.name, plain(tile.text)) for tile in trends.tiles] == [
         ("Finished", "5"),
         ("Succeeded", "75%"),
-        ("Typical duration", "2 min"),
-        ("Longest", "11 min"),
-        ("Callbacks given up", "1"),
+        ("Typical duration", "2m"),
+        ("Longest, failed or not", "11m"),
+        ("Callbacks not delivered", "1"),
     ]
     assert [tuple(map(plain, astuple(row))) for row in trends.rows] == [
-        ("16 Oct 2025", "1", "1", "0", "11 min", "45", "1,564"),
-        ("15 Oct 2025", "0", "0", "1", "\N{EN DASH}", "0", "0"),
-        ("14 Oct 2025", "2", "0", "0", "1 min 30 s", "90", "3,128"),
+        ("16 Oct 2025", "1", "1", "0", "11m", "45", "64", "1,500"),
+        ("15 Oct 2025", "0", "0", "1", "\N{EN DASH}", "0", "0", "0"),
+        ("14 Oct 2025", "2", "0", "0", "1m30s", "90", "128", "3,000"),
     ]
     assert [plain(bar.title) for bar in trends.durations.bars] == [
-        "14 Oct 2025, 22:30:15 EDT · Succeeded · 1 min",
-        "14 Oct 2025, 22:30:15 EDT · Succeeded · 2 min",
-        "15 Oct 2025, 22:30:15 EDT · Cancelled · 0 s",
-        "16 Oct 2025, 22:30:15 EDT · Succeeded · 11 min",
-        "16 Oct 2025, 22:30:15 EDT · Failed · 2 s",
+        "14 Oct 2025, 22:30:15 EDT · Succeeded · 1m",
+        "14 Oct 2025, 22:30:15 EDT · Succeeded · 2m",
+        "15 Oct 2025, 22:30:15 EDT · Cancelled · 0s",
+        "16 Oct 2025, 22:30:15 EDT · Succeeded · 11m",
+        "16 Oct 2025, 22:30:15 EDT · Failed · 2s",
     ]
     assert [plain(tick.label) for tick in trends.durations.columns] == [
         "14 Oct",
-        "14 Oct",
         "15 Oct",
         "16 Oct",
-        "16 Oct",
     ]
-    assert [plain(tick.label) for tick in trends.durations.rows] == ["0 s", "5 min", "10 min", "15 min"]
+    assert [plain(tick.label) for tick in trends.durations.rows] == ["0s", "5m", "10m", "15m"]
     assert [plain(bar.title) for bar in trends.counts.bars] == [
-        "14 Oct 2025 · 90 new, 3,128 updated",
-        "15 Oct 2025 · 0 new, 0 updated",
-        "16 Oct 2025 · 45 new, 1,564 updated",
+        "14 Oct 2025 · 90 new · 128 changed · 3,000 unchanged",
+        "15 Oct 2025 · 0 new · 0 changed · 0 unchanged",
+        "16 Oct 2025 · 45 new · 64 changed · 1,500 unchanged",
     ]
-    assert [plain(tick.label) for tick in trends.counts.columns] == ["14 Oct", "15 Oct", "16 Oct"]
+    assert [plain(tick.label) for tick in trends.counts.columns] == ["14 Oct", "16 Oct"]
 
 
 def test_the_durations_are_those_of_the_sixty_newest(make_sync: Make, english: Localizer) -> None:
@@ -160,9 +158,29 @@ def test_where_all_were_cancelled_there_is_no_share_and_no_duration(make_sync: M
     trends = build_trends([make_sync("cancelled")], english)
 
     assert trends is not None
-    assert [tile.text for tile in trends.tiles] == ["1", *["\N{EN DASH}"] * 3, "0"]
+    assert [tile.text for tile in trends.tiles] == ["1", *["\N{EN DASH}"] * 2, "0s", "0"]
     # A bar that can be seen, though nothing is known of it.
     assert trends.durations.bars[0].slices[0].height == 93.0
+
+
+def test_where_several_bars_are_of_one_day_their_times_are_told(
+    make_sync: Make, english: Localizer, now: datetime
+) -> None:
+    def label(hours: list[int]) -> list[str]:
+        syncs = [make_sync("succeeded", completion_time=now - timedelta(hours=each)) for each in hours]
+        trends = build_trends(syncs, english)
+        assert trends is not None
+        return [plain(tick.label) for tick in trends.durations.columns]
+
+    assert label([0, 1, 2, 3, 4, 5, 6]) == ["16:30", "18:30", "20:30", "22:30"]
+    assert label([0, 1, 2, 3, 24, 25, 26, 27]) == ["15 Oct", "21:30", "16 Oct", "21:30"]
+
+
+def test_the_longest_may_have_failed(make_sync: Make, english: Localizer) -> None:
+    trends = build_trends([make_sync("succeeded"), make_sync("failed", duration_seconds=3_000)], english)
+
+    assert trends is not None
+    assert trends.tiles[3].text == "50m"
 
 
 def test_without_an_end_there_is_nothing_to_draw(make_sync: Make, english: Localizer) -> None:
@@ -171,8 +189,9 @@ def test_without_an_end_there_is_nothing_to_draw(make_sync: Make, english: Local
 
 
 def test_the_strip_says_in_words_what_it_shows(make_sync: Make, spanish: Localizer) -> None:
-    drawn = build_strip([make_sync("failed"), make_sync("succeeded")], spanish)
+    drawn = build_strip([make_sync("failed"), *[make_sync("succeeded")] * 4], spanish)
 
     assert drawn is not None
-    assert drawn[1].startswith("De las últimas 2 sincronizaciones, 1")
-    assert [bar.slices[0].tone for bar in drawn[0].bars] == ["succeeded", "failed"]
+    assert drawn[1].startswith("De las últimas 5 sincronizaciones, 4")
+    assert [bar.slices[0].tone for bar in drawn[0].bars] == [*["succeeded"] * 4, "failed"]
+    assert build_strip([make_sync("succeeded")] * 4, spanish) is None

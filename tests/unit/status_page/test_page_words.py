@@ -4,10 +4,17 @@ import re
 import string
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import estimatesync_api.status_page
 import pytest
-from estimatesync_api.status_page.core.localization import LANGUAGES, TRANSLATIONS, Localizer, parse_translations
+from estimatesync_api.status_page.core.localization import (
+    LANGUAGES,
+    TRANSLATIONS,
+    Localizer,
+    choose_time_zone,
+    parse_translations,
+)
 from estimatesync_contract.spec import DateRange
 from estimatesync_contract.status import CallbackState, Phase
 
@@ -47,7 +54,8 @@ def test_every_text_that_is_used_is_translated_and_no_other_is() -> None:
     }
     # Made of a part that is fixed and one that is not.
     made = re.compile(
-        r"cause\..+|phase\..+|callback\.state\..+|timeline\.callback\..+|timeline\.(succeeded|failed|cancelled)|"
+        r"cause\..+|phase\..+|callback\.state\..+|callback\.(delivered|refused|no_answer)|connect\.file\..+|start\.preset\..+|"
+        r"connect\..+_steps|timeline\.(succeeded|failed|cancelled)|"
         r"headline\..+|error\..+|flash\..+|list\.now\..+|start\.error\..+|.+\.(one|other)|counts\..+|"
         r"(cancel|redeliver)\.(title|lead|button|back)"
     )
@@ -63,9 +71,7 @@ def test_every_phase_has_its_words(prefix: str) -> None:
 
 
 def test_every_state_of_a_callback_has_its_words() -> None:
-    needed = {
-        f"{prefix}.{state.lower()}" for state in CallbackState for prefix in ("callback.state", "timeline.callback")
-    }
+    needed = {f"callback.state.{state.lower()}" for state in CallbackState}
 
     assert needed - TRANSLATIONS["en"].keys() == set()
 
@@ -107,13 +113,28 @@ def test_days_do_not_repeat_what_both_ends_share(start: date, end: date, expecte
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [
-        *((-3, "0 s"), (0, "0 s"), (42, "42 s"), (59, "59 s"), (60, "1 min"), (487, "8 min 7 s")),
-        *((3599, "59 min 59 s"), (3600, "1 h"), (3659, "1 h"), (3780, "1 h 3 min"), (7199, "1 h 59 min")),
-        (90_000, "25 h"),
+        *((-3, "0s"), (0, "0s"), (42, "42s"), (59, "59s"), (60, "1m"), (487, "8m7s")),
+        *((3599, "59m59s"), (3600, "1h"), (3780, "1h3m"), (90_000, "25h")),
     ],
 )
-def test_durations_have_two_units(seconds: int, expected: str, english: Localizer) -> None:
-    assert english.format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == expected
+def test_durations_are_written_as_kubectl_shows_them(seconds: int, expected: str, english: Localizer) -> None:
+    assert english.format_duration(timedelta(seconds=seconds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "zone", "is_of_browser"),
+    [
+        *(("Europe/Madrid", "Europe/Madrid", True), ("America/Argentina/Ushuaia", "America/Argentina/Ushuaia", True)),
+        *(("UTC", "UTC", True), ("Etc/GMT+5", "Etc/GMT+5", True)),
+        *(("", "Asia/Tokyo", False), ("Mars/Olympus", "Asia/Tokyo", False), ("Europe", "Asia/Tokyo", False)),
+        *(("../../etc/passwd", "Asia/Tokyo", False), ("/etc/localtime", "Asia/Tokyo", False)),
+        ("A" * 300, "Asia/Tokyo", False),
+    ],
+)
+def test_the_zone_is_that_of_the_browser_if_there_is_such_a_zone(named: str, zone: str, *, is_of_browser: bool) -> None:
+    chosen, is_it = choose_time_zone(named, ZoneInfo("Asia/Tokyo"))
+
+    assert (chosen.key, is_it) == (zone, is_of_browser)
 
 
 def test_a_share_is_written_as_people_write_it(english: Localizer, spanish: Localizer) -> None:
@@ -121,10 +142,11 @@ def test_a_share_is_written_as_people_write_it(english: Localizer, spanish: Loca
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(0, "0 attempts"), (1, "1 attempt"), (2, "2 attempts"), (1000, "1,000 attempts")]
+    ("count", "said"),
+    [(0, "0 runs so far; each"), (1, "1 run so far."), (2, "2 runs so far; each"), (1000, "1,000 runs so far; each")],
 )
 def test_the_noun_has_the_number_of_its_count(count: int, said: str, english: Localizer) -> None:
-    assert english.format_count("callback.attempts", count) == said
+    assert english.format_count("timeline.runs", count).startswith(said)
 
 
 def test_times_are_those_of_the_zone(english: Localizer, spanish: Localizer, now: datetime) -> None:

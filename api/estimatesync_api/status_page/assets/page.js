@@ -7,6 +7,8 @@
   const SLOWEST = 60;
   const KEPT_LINES = 5000;
   const lost = document.getElementById("lost");
+  // With what was said after a form: the server leaves it out once it is no longer true.
+  const source = location.href;
   let tag = "";
   let failures = 0;
   let timer = 0;
@@ -59,13 +61,16 @@
   async function refresh() {
     try {
       const headers = tag ? { ...PART, "If-None-Match": tag } : PART;
-      const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "manual" });
+      const answer = await fetch(source, { headers, cache: "no-store", redirect: "manual" });
       if (answer.status === 401 || answer.status === 404) {
         location.reload();
         return;
       }
       if (answer.status !== 304) {
-        if (!answer.ok) throw new Error(String(answer.status));
+        if (!answer.ok) {
+          fail("away");
+          return;
+        }
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
         // The page showed an error, which is laid out differently: load the whole page.
         if ("error" in live().dataset) {
@@ -78,12 +83,19 @@
       failures = 0;
       lost.hidden = true;
     } catch {
-      failures += 1;
-      // A single failure may be an accident; the second one is shown.
-      if (failures === 2) {
-        lost.textContent = lost.dataset.words;
-        lost.hidden = false;
-      }
+      fail("lost");
+      return;
+    }
+    wait();
+  }
+
+  // `lost`: the server does not answer; `away`: it does, but cannot show the syncs.
+  function fail(words) {
+    failures += 1;
+    // A single failure may be an accident; the second one is shown.
+    if (failures > 1) {
+      if (lost.textContent !== lost.dataset[words]) lost.textContent = lost.dataset[words];
+      lost.hidden = false;
     }
     wait();
   }
@@ -128,8 +140,29 @@
     if (lines.length > KEPT_LINES * 1.2) log.textContent = lines.slice(-KEPT_LINES).join("\n");
   }
 
+  // --- The reader's time zone --------------------------------------------------------------------------------------
+
+  // The server writes all times, in the zone that this cookie names; the sign-in form, which shows none, has set it before
+  // the first page with times.
+  function nameZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!zone || zone === document.documentElement.dataset.zone) return;
+    const cookie = `estimatesync-zone=${zone}`;
+    if (document.cookie.split("; ").includes(cookie)) return;
+    document.cookie = `${cookie}; Path=/; Max-Age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
+    if (document.cookie.split("; ").includes(cookie) && document.querySelector("time")) location.reload();
+  }
+
   // --- Small things ------------------------------------------------------------------------------------------------
 
+  // Browsers let a page write to the clipboard over https and on the machine itself; elsewhere the text can be selected.
+  for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      button.textContent = button.dataset.done;
+    });
+  }
   for (const form of document.querySelectorAll("form[data-once]")) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) event.preventDefault();
@@ -152,5 +185,6 @@
     log.scrollTop = log.scrollHeight;
     follow(log);
   }
+  nameZone();
   if (live()) wait();
 })();

@@ -1,4 +1,4 @@
-"""The addresses of the page, in one place: everything but the list itself is below `/page`. Pure."""
+"""The addresses of the page, in one place: all but the list and the API's documentation are below `/page`. Pure."""
 
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -10,8 +10,12 @@ SIGN_OUT: Final = f"{BASE}/sign-out"
 LANGUAGE: Final = f"{BASE}/language"
 START: Final = f"{BASE}/start"
 TRENDS: Final = f"{BASE}/trends"
+CONNECT: Final = f"{BASE}/connect"
+BLUEPRINT: Final = f"{CONNECT}/{{name}}"
 SYNC: Final = f"{BASE}/syncs/{{sync_id}}"
 ASSET: Final = f"{BASE}/assets/{{name}}"
+DOCS: Final = "/docs"
+"""Served without the status page, too."""
 CANCEL_STEP: Final = "cancel"
 REDELIVER_STEP: Final = "redeliver"
 REDELIVER_FAILED: Final = f"{BASE}/redeliver"
@@ -22,13 +26,18 @@ _NEXT_MAX_LENGTH: Final = 512
 
 def is_page_path(path: str) -> bool:
     """Return whether an address is one of the page, for browsers, and not one for programs."""
-    return path in {HOME, BASE} or path.startswith(f"{BASE}/")
+    return path in {HOME, BASE, DOCS} or path.startswith(f"{BASE}/")
 
 
 def build_sync_address(name: str, step: str = "") -> str:
     """Address the page of one sync, or one of the steps below it."""
     address = SYNC.format(sync_id=quote(name, safe=""))
     return f"{address}/{step}" if step else address
+
+
+def build_blueprint_address(name: str) -> str:
+    """Address a file that Make.com imports."""
+    return BLUEPRINT.format(name=quote(name, safe=""))
 
 
 def build_sign_in_address(requested: str) -> str:

@@ -4,6 +4,7 @@ They cover the syncs that are still stored. Heights start at zero, so that a bar
 table holds the same numbers for readers who cannot see the charts.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,20 +15,24 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import CallbackState, Phase, Results
 
 from estimatesync_api.core.listing import find_phase
-from estimatesync_api.status_page.core.list_view import Field
+from estimatesync_api.status_page.core.list_view import Field, find_stored, format_counts
 from estimatesync_api.status_page.core.localization import NOTHING, Localizer
 
 MAX_SYNCS: Final = 500
 """How many syncs the charts cover, the newest first."""
 WIDTH: Final = 720
-HEIGHT: Final = 230
+HEIGHT: Final = 250
 LEFT: Final = 84
 RIGHT: Final = 8
-TOP: Final = 10
-BOTTOM: Final = 34
+TOP: Final = 20
+BOTTOM: Final = 44
 
 _MAX_BARS: Final = 60
 _STRIP_BARS: Final = 30
+_MIN_STRIP_BARS: Final = 5
+"""Fewer bars without an axis say nothing."""
+_MIN_SLOTS: Final = 12
+"""A few bars stand at the axis, side by side, instead of far apart."""
 _STEPS: Final = (1, 2, 5)
 _TIME_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _MAX_BAR_WIDTH: Final = 28.0
@@ -82,6 +87,8 @@ class Sample:
     amounts: tuple[tuple[str, float], ...]
     title: str
     label: str
+    label_again: str = ""
+    """What stands below the bar instead where the label before it says the same."""
 
 
 def build_chart(samples: Sequence[Sample], ticks: Sequence[tuple[float, str]], *, max_labels: int = 6) -> Chart:
@@ -93,7 +100,7 @@ def build_chart(samples: Sequence[Sample], ticks: Sequence[tuple[float, str]], *
         max_labels: How many fit below the bars.
     """
     top = max((amount for amount, _ in ticks), default=0) or 1
-    slot_width = (WIDTH - LEFT - RIGHT) / max(1, len(samples))
+    slot_width = (WIDTH - LEFT - RIGHT) / max(_MIN_SLOTS, len(samples))
     width = min(_MAX_BAR_WIDTH, slot_width * (1 - _GAP_SHARE))
     bars = tuple(
         ChartBar(
@@ -144,11 +151,16 @@ def _stack(sample: Sample, top: float) -> tuple[Slice, ...]:
 
 
 def _choose_labels(samples: Sequence[Sample], slot_width: float, max_labels: int) -> tuple[Tick, ...]:
-    every = max(1, -(-len(samples) // max_labels))
+    """Label as many bars as fit, by the width that a label needs."""
+    every = max(1, math.ceil((WIDTH - LEFT - RIGHT) / max_labels / slot_width))
+    chosen = [(index, sample) for index, sample in enumerate(samples) if index % every == 0 and sample.label]
+    before = ["", *(sample.label for _, sample in chosen)]
     return tuple(
-        Tick(at=_round(LEFT + slot_width * (index + 0.5)), label=sample.label)
-        for index, sample in enumerate(samples)
-        if index % every == 0 and sample.label
+        Tick(
+            at=_round(LEFT + slot_width * (index + 0.5)),
+            label=sample.label_again if sample.label_again and sample.label == label_before else sample.label,
+        )
+        for (index, sample), label_before in zip(chosen, before, strict=False)
     )
 
 
@@ -170,7 +182,8 @@ class DayRow:
     cancelled: str
     duration: str
     new: str
-    updated: str
+    changed: str
+    unchanged: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +211,9 @@ def build_trends(syncs: Sequence[EstimateSync], localizer: Localizer) -> Trends 
 
 
 def build_strip(syncs: Sequence[EstimateSync], localizer: Localizer) -> tuple[Chart, str] | None:
-    """Build a strip of the newest syncs that have ended, with its caption; None when there are none."""
+    """Build a strip of the newest syncs that have ended, with its caption; None when they are too few."""
     ended = [sync for sync in reversed(syncs) if sync.is_finished and sync.status.completion_time][-_STRIP_BARS:]
-    if not ended:
+    if len(ended) < _MIN_STRIP_BARS:
         return None
     succeeded = sum(1 for sync in ended if find_phase(sync) is Phase.SUCCEEDED)
     words = localizer.format_count("strip", len(ended), good=localizer.format_number(succeeded))
@@ -208,33 +221,36 @@ def build_strip(syncs: Sequence[EstimateSync], localizer: Localizer) -> tuple[Ch
 
 
 def _draw_durations(ended: Sequence[EstimateSync], localizer: Localizer) -> Chart:
-    samples = [_build_duration_sample(sync, localizer) for sync in ended]
+    is_one_day = len({_day(sync, localizer) for sync in ended}) == 1
+    samples = [_build_duration_sample(sync, localizer, is_one_day=is_one_day) for sync in ended]
     highest = max(1.0, *(_seconds(sync) for sync in ended))
     ticks = [(seconds, localizer.format_duration(timedelta(seconds=seconds))) for seconds in choose_seconds(highest)]
     return build_chart(samples, ticks)
 
 
-def _build_duration_sample(sync: EstimateSync, localizer: Localizer) -> Sample:
+def _build_duration_sample(sync: EstimateSync, localizer: Localizer, *, is_one_day: bool) -> Sample:
     phase, seconds = find_phase(sync).lower(), _seconds(sync)
     duration = localizer.format_duration(timedelta(seconds=seconds))
+    clock = f"{_end(sync).astimezone(localizer.time_zone):%H:%M}"
     return Sample(
         amounts=((phase, max(0.5, seconds)),),
         title=localizer.join([_format_end(sync, localizer), localizer.translate(f"phase.{phase}"), duration]),
-        label=_format_short_day(_day(sync, localizer), localizer),
+        label=clock if is_one_day else _format_short_day(_day(sync, localizer), localizer),
+        label_again="" if is_one_day else clock,
     )
 
 
 def _draw_counts(days: Sequence[tuple[date, list[EstimateSync]]], localizer: Localizer) -> Chart:
-    totals = [(day, *_sum_counts(found)) for day, found in days]
+    totals = [(day, _sum_results(found)) for day, found in days]
     samples = [
         Sample(
-            amounts=(("updated", updated), ("new", new)),
-            title=localizer.join([localizer.format_day(day), _format_counts(new, updated, localizer)]),
+            amounts=(("changed", total.changed_estimates), ("new", total.new_estimates)),
+            title=localizer.join([localizer.format_day(day), format_counts(total, localizer)]),
             label=_format_short_day(day, localizer),
         )
-        for day, new, updated in totals
+        for day, total in totals
     ]
-    highest = max(new + updated for _, new, updated in totals)
+    highest = max(total.new_estimates + total.changed_estimates for _, total in totals)
     ticks = [(amount, localizer.format_number(int(amount))) for amount in choose_amounts(max(1.0, highest))]
     return build_chart(samples, ticks)
 
@@ -245,7 +261,7 @@ def _build_tiles(ended: Sequence[EstimateSync], localizer: Localizer) -> tuple[F
     undelivered = sum(1 for sync in ended if _has_failed_callback(sync))
     share = localizer.format_percent(100 * len(succeeded) // len(completed)) if completed else NOTHING
     typical = localizer.format_duration(timedelta(seconds=median(map(_seconds, succeeded)))) if succeeded else NOTHING
-    longest = localizer.format_duration(timedelta(seconds=max(map(_seconds, succeeded)))) if succeeded else NOTHING
+    longest = localizer.format_duration(timedelta(seconds=max(map(_seconds, ended))))
     return (
         Field(name=localizer.translate("trends.ended"), text=localizer.format_number(len(ended))),
         Field(name=localizer.translate("trends.share"), text=share),
@@ -257,7 +273,7 @@ def _build_tiles(ended: Sequence[EstimateSync], localizer: Localizer) -> tuple[F
 
 def _build_row(day: date, found: Sequence[EstimateSync], localizer: Localizer) -> DayRow:
     by_phase = {phase: [sync for sync in found if find_phase(sync) is phase] for phase in Phase}
-    succeeded, (new, updated) = by_phase[Phase.SUCCEEDED], _sum_counts(found)
+    succeeded, total = by_phase[Phase.SUCCEEDED], _sum_results(found)
     typical = localizer.format_duration(timedelta(seconds=median(map(_seconds, succeeded)))) if succeeded else NOTHING
     return DayRow(
         day=localizer.format_day(day),
@@ -265,8 +281,9 @@ def _build_row(day: date, found: Sequence[EstimateSync], localizer: Localizer) -
         failed=localizer.format_number(len(by_phase[Phase.FAILED])),
         cancelled=localizer.format_number(len(by_phase[Phase.CANCELLED])),
         duration=typical,
-        new=localizer.format_number(new),
-        updated=localizer.format_number(updated),
+        new=localizer.format_number(total.new_estimates),
+        changed=localizer.format_number(total.changed_estimates),
+        unchanged=localizer.format_number(total.unchanged_estimates),
     )
 
 
@@ -277,14 +294,12 @@ def _group(ended: Iterable[EstimateSync], localizer: Localizer) -> list[tuple[da
     return sorted(days.items())
 
 
-def _sum_counts(found: Iterable[EstimateSync]) -> tuple[int, int]:
-    results = [sync.status.results or Results() for sync in found if find_phase(sync) is Phase.SUCCEEDED]
-    return sum(each.new_estimates for each in results), sum(each.updated_estimates for each in results)
-
-
-def _format_counts(new: int, updated: int, localizer: Localizer) -> str:
-    return localizer.translate(
-        "list.counts", new=localizer.format_number(new), updated=localizer.format_number(updated)
+def _sum_results(found: Iterable[EstimateSync]) -> Results:
+    results = [stored for sync in found if (stored := find_stored(sync))]
+    return Results(
+        new_estimates=sum(each.new_estimates for each in results),
+        updated_estimates=sum(each.updated_estimates for each in results),
+        unchanged_estimates=sum(each.unchanged_estimates for each in results),
     )
 
 

@@ -1,7 +1,7 @@
-"""What the page of one sync shows, in words: headline, diagnosis, counts, timeline, callback, progress grid. Pure."""
+"""What the page of one sync shows, in words: headline, diagnosis, counts, timeline, callback. Pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
+from estimatesync_contract.redelivery import is_redelivery_requested
 from estimatesync_contract.spec import Mode
 from estimatesync_contract.status import (
     AlertStatus,
@@ -16,7 +17,6 @@ from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
     Phase,
-    Progress,
     QueuePlace,
 )
 from msgspec import UNSET
@@ -24,8 +24,8 @@ from msgspec import UNSET
 from estimatesync_api.core.listing import find_phase
 from estimatesync_api.core.problems import ApiError
 from estimatesync_api.core.sync_request import require_redeliverable
+from estimatesync_api.status_page.core.addresses import build_sync_address
 from estimatesync_api.status_page.core.list_view import (
-    CALLBACK_TONES,
     Badge,
     Diagnosis,
     Field,
@@ -33,6 +33,9 @@ from estimatesync_api.status_page.core.list_view import (
     build_delivery_badge,
     build_diagnosis,
     build_sync_row,
+    find_stored,
+    format_counts,
+    format_days,
     format_sync_duration,
 )
 from estimatesync_api.status_page.core.localization import Localizer, Moment
@@ -42,18 +45,14 @@ _MIN_PAGES_FOR_ESTIMATE: Final = 3
 _COUNTS: Final = (
     ("total_fetched", "counts.fetched"),
     ("new_estimates", "counts.new"),
-    ("updated_estimates", "counts.updated"),
+    ("changed_estimates", "counts.changed"),
     ("unchanged_estimates", "counts.unchanged"),
     ("skipped_estimates", "counts.skipped"),
     ("deleted_estimates", "counts.deleted"),
     ("previous_total_fetched", "counts.previous"),
 )
-_MAX_SQUARES: Final = 240
-_MAX_COLUMNS: Final = 40
-_MIN_COLUMNS: Final = 20
-"""With fewer columns, the squares of a few pages would be huge."""
-_SIDE: Final = 12
-_GAP: Final = 3
+_MAKE: Final = "Make.com"
+"""Who gets the callbacks that no target is named for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +68,13 @@ class TimelineStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Square:
-    """One page of the source."""
+class SyncAhead:
+    """A running sync that a waiting one waits for."""
 
-    x: int
-    y: int
-    is_read: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProgressGrid:
-    """A square for each page, filled once the page has been read."""
-
-    width: int
-    height: int
-    side: int
-    squares: tuple[Square, ...]
+    address: str
+    days: str
+    progress: str
+    """Blank until it has reported any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +84,7 @@ class AttemptRow:
     at: Moment
     badge: Badge
     answer: str
+    """Blank when there was none."""
     why: str
     """Blank when it was delivered, or when the newest attempt failed for the same reason."""
 
@@ -116,29 +107,41 @@ class SyncDetail:
 
     row: SyncRow
     headline: str
+    ahead: tuple[SyncAhead, ...]
+    more_ahead: str
+    """How many further syncs are running; blank for none."""
+    unheard: tuple[str, ...]
+    """For each callback that was given up, who does not know how the sync ended."""
     diagnosis: Diagnosis | None
-    progress_grid: ProgressGrid | None
     counts: tuple[Field, ...]
     timeline: tuple[TimelineStep, ...]
     callbacks: tuple[CallbackDetail, ...]
     technical_details: tuple[Field, ...]
     can_be_cancelled: bool
     can_be_redelivered: bool
+    no_log: str
+    """Why there may be no log."""
 
 
-def build_sync_detail(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> SyncDetail:
-    """Describe a sync for its own page."""
+def build_sync_detail(
+    sync: EstimateSync, localizer: Localizer, *, now: datetime, running: Sequence[EstimateSync] = ()
+) -> SyncDetail:
+    """Describe a sync for its own page; `running` are the syncs that it may have to wait for."""
+    is_queued = find_phase(sync) is Phase.QUEUED
     return SyncDetail(
         row=build_sync_row(sync, localizer, now=now),
         headline=format_headline(sync, localizer, now=now),
+        ahead=_list_ahead(sync, localizer, running),
+        more_ahead=_format_more_ahead(sync, localizer),
+        unheard=_list_unheard(sync, localizer),
         diagnosis=build_diagnosis(sync, localizer),
-        progress_grid=build_progress_grid(sync.status.progress) if find_phase(sync) is Phase.RUNNING else None,
         counts=_build_counts(sync, localizer),
         timeline=build_timeline(sync, localizer, now=now),
         callbacks=tuple(_build_callback_detail(each, localizer, now=now) for each in sync.status.deliveries),
         technical_details=_build_technical_details(sync, localizer),
         can_be_cancelled=not sync.is_finished and not sync.spec.cancel,
         can_be_redelivered=can_be_redelivered(sync),
+        no_log=localizer.translate("sync.log_not_begun" if is_queued else "sync.log_empty"),
     )
 
 
@@ -148,7 +151,7 @@ def format_headline(sync: EstimateSync, localizer: Localizer, *, now: datetime) 
     left = compute_time_left(sync, now=now)
     values = {
         "duration": format_sync_duration(sync, localizer, now=now),
-        "left": localizer.format_duration(left) if left else "",
+        "left": _format_time_left(left, localizer) if left else "",
         "happened": diagnosis.happened if diagnosis else "",
         "why": format_waiting_reason(sync, localizer),
     }
@@ -157,12 +160,12 @@ def format_headline(sync: EstimateSync, localizer: Localizer, *, now: datetime) 
 
 
 def compute_time_left(sync: EstimateSync, *, now: datetime) -> timedelta | None:
-    """Estimate how long a running sync still takes, in whole minutes; None while it cannot be estimated."""
+    """Estimate how long a running sync still takes; None while it cannot be estimated."""
     progress, start = sync.status.progress, sync.status.start_time
     if sync.is_finished or progress is None or start is None or progress.page < _MIN_PAGES_FOR_ESTIMATE:
         return None
     seconds = (now - start).total_seconds() / progress.page * (progress.total_pages - progress.page)
-    return timedelta(minutes=math.ceil(seconds / 60)) if seconds > 0 else None
+    return timedelta(seconds=seconds) if seconds > 0 else None
 
 
 def format_waiting_reason(sync: EstimateSync, localizer: Localizer) -> str:
@@ -172,9 +175,27 @@ def format_waiting_reason(sync: EstimateSync, localizer: Localizer) -> str:
     """
     if sync.spec.suspend:
         return localizer.translate("timeline.suspended")
-    if sync.status.queue is not None:
-        return _format_queue_place(sync.status.queue, localizer)
+    if (queue := sync.status.queue) is not None:
+        key = "timeline.position" if queue.exact else "timeline.position_or_later"
+        return localizer.translate(key, position=localizer.format_number(queue.position))
     return sync.status.message or localizer.translate("timeline.unseen")
+
+
+def _format_time_left(left: timedelta, localizer: Localizer) -> str:
+    """Write about how long: whole minutes, rounded up; less than one is not told in seconds, which nobody can know."""
+    if left < timedelta(minutes=1):
+        return localizer.translate("headline.less_than_a_minute")
+    return localizer.translate(
+        "headline.about", time=localizer.format_duration(timedelta(minutes=math.ceil(left / timedelta(minutes=1))))
+    )
+
+
+def is_flash_true(flash: str, sync: EstimateSync) -> bool:
+    """Return whether what was said after a form is still true of the sync; False for a text that there is not."""
+    is_over = sync.is_finished
+    is_to_be_sent = sync.status.owes_callback or is_redelivery_requested(sync)
+    truths = {"started": not is_over, "cancelled": not is_over, "too_late": is_over, "redelivered": is_to_be_sent}
+    return truths.get(flash, False)
 
 
 def can_be_redelivered(sync: EstimateSync) -> bool:
@@ -186,28 +207,49 @@ def can_be_redelivered(sync: EstimateSync) -> bool:
     return True
 
 
-def build_progress_grid(progress: Progress | None) -> ProgressGrid | None:
-    """Lay the squares out in rows; None for a single page, or for more pages than can be told apart."""
-    total = progress.total_pages if progress else 0
-    if progress is None or not 1 < total <= _MAX_SQUARES:
-        return None
-    step, columns = _SIDE + _GAP, max(_MIN_COLUMNS, min(total, _MAX_COLUMNS))
-    squares = tuple(
-        Square(x=page % columns * step, y=page // columns * step, is_read=page < progress.page) for page in range(total)
-    )
-    rows = (total - 1) // columns + 1
-    return ProgressGrid(width=columns * step - _GAP, height=rows * step - _GAP, side=_SIDE, squares=squares)
-
-
 def build_timeline(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> tuple[TimelineStep, ...]:
-    """List the steps so far, from the request to the delivered callback, and what comes next."""
+    """List the steps so far, from the request to the end, and what comes next; the callback has a card of its own."""
     return (
         _build_accepted_step(sync, localizer, now),
         *_iterate_queue_steps(sync, localizer, now),
         *_iterate_job_steps(sync, localizer, now),
         *_iterate_end_steps(sync, localizer, now),
-        *_iterate_callback_steps(sync, localizer, now),
     )
+
+
+def _list_ahead(sync: EstimateSync, localizer: Localizer, running: Sequence[EstimateSync]) -> tuple[SyncAhead, ...]:
+    """List the syncs ahead in their order; one that is not running any more is left out."""
+    by_name = {each.name: each for each in running}
+    queue = _find_queue(sync)
+    return tuple(
+        _build_ahead(found, localizer) for name in (queue.ahead if queue else ()) if (found := by_name.get(name))
+    )
+
+
+def _build_ahead(sync: EstimateSync, localizer: Localizer) -> SyncAhead:
+    progress, text = sync.status.progress, ""
+    if progress is not None:
+        page, total = localizer.format_number(progress.page), localizer.format_number(progress.total_pages)
+        text = localizer.translate("ahead.page", page=page, total=total)
+    return SyncAhead(address=build_sync_address(sync.name), days=format_days(sync, localizer), progress=text)
+
+
+def _format_more_ahead(sync: EstimateSync, localizer: Localizer) -> str:
+    queue = _find_queue(sync)
+    return (
+        localizer.translate("ahead.more", more=localizer.format_number(queue.more_ahead))
+        if queue and queue.more_ahead
+        else ""
+    )
+
+
+def _find_queue(sync: EstimateSync) -> QueuePlace | None:
+    return sync.status.queue if find_phase(sync) is Phase.QUEUED and not sync.spec.suspend else None
+
+
+def _list_unheard(sync: EstimateSync, localizer: Localizer) -> tuple[str, ...]:
+    given_up = [each for each in sync.status.deliveries if each.state is CallbackState.FAILED]
+    return tuple(localizer.translate("callback.unheard", receiver=each.target or _MAKE) for each in given_up)
 
 
 def _choose_headline(sync: EstimateSync) -> str:
@@ -219,19 +261,9 @@ def _choose_headline(sync: EstimateSync) -> str:
     return phase.lower()
 
 
-def _format_queue_place(queue: QueuePlace, localizer: Localizer) -> str:
-    key = "timeline.position" if queue.exact else "timeline.position_or_later"
-    position = localizer.translate(key, position=localizer.format_number(queue.position))
-    if not queue.ahead:
-        return position
-    names, more = ", ".join(queue.ahead), localizer.format_number(queue.more_ahead)
-    key = "timeline.ahead_and_more" if queue.more_ahead else "timeline.ahead"
-    return f"{position} {localizer.translate(key, names=names, more=more)}"
-
-
 def _build_counts(sync: EstimateSync, localizer: Localizer) -> tuple[Field, ...]:
-    results, progress = sync.status.results, sync.status.progress
-    if results is not None and find_phase(sync) is Phase.SUCCEEDED:
+    progress = sync.status.progress
+    if results := find_stored(sync):
         counts = [(key, count) for name, key in _COUNTS if (count := getattr(results, name)) is not UNSET]
         fields = [Field(name=localizer.translate(key), text=localizer.format_number(count)) for key, count in counts]
         return (*fields, *_iterate_mode(sync, localizer))
@@ -253,29 +285,36 @@ def _build_callback_detail(callback: CallbackStatus, localizer: Localizer, *, no
     if callback.state is CallbackState.DISABLED:
         disabled = localizer.translate("callback.disabled")
         return CallbackDetail(target=target, badge=badge, fields=(), attempts=(), error=disabled)
-    fields = [Field(name=localizer.translate("callback.made"), text=localizer.format_number(callback.attempts))]
-    for key, moment in (("callback.last", callback.last_attempt_time), ("callback.next", callback.next_attempt_time)):
-        if moment is not None:
-            fields.append(Field(name=localizer.translate(key), moment=localizer.to_moment(moment, now=now)))
-    if callback.last_status_code:
-        fields.append(Field(name=localizer.translate("callback.answer"), text=f"HTTP {callback.last_status_code}"))
     error = callback.last_error or ""
     attempts = tuple(_build_attempt_row(each, localizer, now=now, newest=error) for each in reversed(callback.history))
-    return CallbackDetail(target=target, badge=badge, fields=tuple(fields), attempts=attempts, error=error)
+    fields = tuple(_iterate_callback_fields(callback, localizer, now))
+    return CallbackDetail(target=target, badge=badge, fields=fields, attempts=attempts, error=error)
+
+
+def _iterate_callback_fields(callback: CallbackStatus, localizer: Localizer, now: datetime) -> Iterator[Field]:
+    """Say what the table of attempts does not: it holds the newest ones, and none of an operator that kept none."""
+    if callback.attempts > len(callback.history):
+        yield Field(name=localizer.translate("callback.made"), text=localizer.format_number(callback.attempts))
+    if not callback.history and callback.last_attempt_time:
+        at = localizer.to_moment(callback.last_attempt_time, now=now)
+        yield Field(name=localizer.translate("callback.last"), moment=at)
+    if not callback.history and callback.last_status_code:
+        yield Field(name=localizer.translate("callback.answer"), text=f"HTTP {callback.last_status_code}")
+    if callback.next_attempt_time and not callback.state.is_final:
+        at = localizer.to_moment(callback.next_attempt_time, now=now)
+        yield Field(name=localizer.translate("callback.next"), moment=at)
 
 
 def _build_attempt_row(
     attempt: CallbackAttemptRecord, localizer: Localizer, *, now: datetime, newest: str
 ) -> AttemptRow:
-    is_delivered, code = attempt.error is None, attempt.status_code
-    badge = Badge(
-        tone="succeeded" if is_delivered else "failed",
-        word=localizer.translate("callback.delivered" if is_delivered else "callback.not_delivered"),
-    )
+    outcome = "delivered" if attempt.error is None else ("refused" if attempt.status_code else "no_answer")
     return AttemptRow(
         at=localizer.to_moment(attempt.time, now=now),
-        badge=badge,
-        answer=f"HTTP {code}" if code else localizer.translate("callback.no_answer"),
+        badge=Badge(
+            tone="succeeded" if attempt.error is None else "failed", word=localizer.translate(f"callback.{outcome}")
+        ),
+        answer=f"HTTP {attempt.status_code}" if attempt.status_code else "",
         why="" if attempt.error is None or attempt.error == newest else attempt.error,
     )
 
@@ -318,8 +357,7 @@ def _build_accepted_step(sync: EstimateSync, localizer: Localizer, now: datetime
 def _iterate_queue_steps(sync: EstimateSync, localizer: Localizer, now: datetime) -> Iterator[TimelineStep]:
     created_at, start = sync.metadata.creation_timestamp, sync.status.start_time
     if find_phase(sync) is Phase.QUEUED:
-        text = format_waiting_reason(sync, localizer)
-        yield TimelineStep(tone="now", title=localizer.translate("timeline.waiting"), text=text)
+        yield TimelineStep(tone="now", title=localizer.translate("timeline.waiting"))
         yield TimelineStep(tone="next", title=localizer.translate("timeline.start_next"))
     elif start and created_at:
         waited = localizer.translate("timeline.waited", time=localizer.format_duration(start - created_at))
@@ -353,40 +391,16 @@ def _format_progress(sync: EstimateSync, localizer: Localizer) -> str:
 
 
 def _iterate_end_steps(sync: EstimateSync, localizer: Localizer, now: datetime) -> Iterator[TimelineStep]:
-    phase, results = find_phase(sync), sync.status.results
+    phase = find_phase(sync)
     if not phase.is_final:
+        if sync.spec.callback.enabled:
+            yield TimelineStep(tone="next", title=localizer.translate("timeline.callback_next"))
         return
     at, title = _to_moment(sync.status.completion_time, localizer, now), f"timeline.{phase.lower()}"
-    text = localizer.translate("timeline.nothing_stored")
-    if phase is Phase.SUCCEEDED and results is not None:
-        new, updated = (localizer.format_number(count) for count in (results.new_estimates, results.updated_estimates))
-        text = localizer.translate("list.counts", new=new, updated=updated)
+    stored = find_stored(sync)
+    text = format_counts(stored, localizer) if stored else localizer.translate("timeline.nothing_stored")
     diagnosis = build_diagnosis(sync, localizer)
     yield TimelineStep(tone=phase.lower(), title=localizer.translate(title), at=at, text=text, diagnosis=diagnosis)
-
-
-def _iterate_callback_steps(sync: EstimateSync, localizer: Localizer, now: datetime) -> Iterator[TimelineStep]:
-    if not sync.status.deliveries and sync.spec.callback.enabled and not sync.is_finished:
-        yield TimelineStep(tone="next", title=localizer.translate("timeline.callback_next"))
-    for callback in sync.status.deliveries:
-        yield from _iterate_delivery_steps(callback, localizer, now)
-
-
-def _iterate_delivery_steps(callback: CallbackStatus, localizer: Localizer, now: datetime) -> Iterator[TimelineStep]:
-    title = localizer.translate(f"timeline.callback.{callback.state.lower()}")
-    title = f"{title}: {callback.target}" if callback.target else title
-    # The timeline marks the step that is under way, where the badge in the list only says that it waits.
-    tone = "now" if callback.state is CallbackState.PENDING else CALLBACK_TONES[callback.state]
-    if callback.state is CallbackState.DISABLED:
-        yield TimelineStep(tone=tone, title=title)
-        return
-    attempts = localizer.format_count("callback.attempts", callback.attempts)
-    code = localizer.translate("callback.code", code=callback.last_status_code) if callback.last_status_code else ""
-    at = _to_moment(callback.last_attempt_time, localizer, now)
-    yield TimelineStep(tone=tone, title=title, at=at, text=localizer.join([attempts, code]))
-    if callback.next_attempt_time and not callback.state.is_final:
-        retry_at = _to_moment(callback.next_attempt_time, localizer, now)
-        yield TimelineStep(tone="next", title=localizer.translate("timeline.callback_retry"), at=retry_at)
 
 
 def _to_moment(moment: datetime | None, localizer: Localizer, now: datetime) -> Moment | None:

@@ -3,14 +3,14 @@
 The page of one sync (`detail_view.py`) is built on the same rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase
+from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Results
 
 from estimatesync_api.core.listing import find_phase
 from estimatesync_api.status_page.core.addresses import build_sync_address
@@ -24,6 +24,7 @@ CALLBACK_TONES: Final = {
     CallbackState.DISABLED: "cancelled",
 }
 
+FILTERS: Final = ("", "running", "queued", "succeeded", "failed", "cancelled")
 _HOURS_TOLD: Final = 48
 """From here on an age is told in days."""
 
@@ -65,11 +66,24 @@ class SyncRow:
     accepted: Moment | None
     bar: ProgressBar | None
     new: str
-    updated: str
+    changed: str
+    unchanged: str
     duration: str
     callback: Badge | None
     one_line: str
-    """Counts, duration and callback together, for narrow screens."""
+    """Counts and duration together, for narrow screens."""
+    callback_line: str
+    """The state of the callback with its subject, for narrow screens; blank while none is owed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """A link that shows the syncs of one phase; `status` is blank for all."""
+
+    status: str
+    name: str
+    count: str
+    is_chosen: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +106,22 @@ class Summary:
     text: str
     activity: str
     """How many run and how many wait."""
+    is_any_active: bool
     trouble: SyncRow | None
     """The sync to look at, if something is wrong."""
     last_success: SyncRow | None
     undelivered: str
-    """How many of them have callbacks that were given up; blank for none."""
+    """How many of them have callbacks that were given up; blank for none, and where the title says so."""
+    can_send_again: bool
+    """Some of them have callbacks that were given up."""
 
 
 def build_sync_row(sync: EstimateSync, localizer: Localizer, *, now: datetime) -> SyncRow:
     """Describe a sync in one line."""
-    new, updated = _format_counts(sync, localizer)
+    results = find_stored(sync)
     duration, callback = format_sync_duration(sync, localizer, now=now), build_callback_badge(sync, localizer)
     created_at = sync.metadata.creation_timestamp
-    counts = [localizer.translate("list.counts", new=new, updated=updated)] if new else []
+    callback_line = localizer.translate("list.callback_line", state=callback.word) if callback else ""
     return SyncRow(
         name=sync.name,
         address=build_sync_address(sync.name),
@@ -113,11 +130,13 @@ def build_sync_row(sync: EstimateSync, localizer: Localizer, *, now: datetime) -
         is_active=not find_phase(sync).is_final,
         accepted=localizer.to_moment(created_at, now=now) if created_at else None,
         bar=build_progress_bar(sync, localizer),
-        new=new,
-        updated=updated,
+        new=localizer.format_number(results.new_estimates) if results else "",
+        changed=localizer.format_number(results.changed_estimates) if results else "",
+        unchanged=localizer.format_number(results.unchanged_estimates) if results else "",
         duration=duration,
         callback=callback,
-        one_line=localizer.join([*counts, duration, callback.word if callback else ""]),
+        one_line=localizer.join([format_counts(results, localizer) if results else "", duration]),
+        callback_line=callback_line,
     )
 
 
@@ -152,6 +171,18 @@ def build_progress_bar(sync: EstimateSync, localizer: Localizer) -> ProgressBar 
     return ProgressBar(percent=progress.percent, text=localizer.translate("progress", page=page, total=total))
 
 
+def find_stored(sync: EstimateSync) -> Results | None:
+    """Find the counts of what a sync has stored; None unless it has succeeded: its phase says it better than zeros."""
+    return sync.status.results if find_phase(sync) is Phase.SUCCEEDED else None
+
+
+def format_counts(results: Results, localizer: Localizer) -> str:
+    """Write how many estimates are new, changed and unchanged. For Make.com, changed and unchanged are updated."""
+    counts = {"new": results.new_estimates, "changed": results.changed_estimates}
+    counts["unchanged"] = results.unchanged_estimates
+    return localizer.translate("list.counts", **{name: localizer.format_number(each) for name, each in counts.items()})
+
+
 def format_days(sync: EstimateSync, localizer: Localizer) -> str:
     """Write the days of a sync, or the default range while the operator has not resolved them."""
     days = sync.status.date_range or sync.spec.date_range
@@ -181,6 +212,20 @@ def build_diagnosis(sync: EstimateSync, localizer: Localizer) -> Diagnosis | Non
     return Diagnosis(reason=reason, happened=happened, cure=cure, message="" if message == happened else message)
 
 
+def count_filters(counts: Mapping[Phase, int], localizer: Localizer, *, chosen: str) -> tuple[Filter, ...]:
+    """List the filters of the list, each with how many syncs it shows; blank stands for all."""
+    amounts = {"": sum(counts.values()), **{phase.lower(): counts.get(phase, 0) for phase in Phase}}
+    return tuple(
+        Filter(
+            status=status,
+            name=localizer.translate(f"phase.{status}" if status else "list.all"),
+            count=localizer.format_number(amounts[status]),
+            is_chosen=status == chosen,
+        )
+        for status in FILTERS
+    )
+
+
 def build_summary(
     newest: Sequence[EstimateSync],
     localizer: Localizer,
@@ -204,21 +249,20 @@ def build_summary(
     age = _compute_silence(newest, last_success, now)
     if sync is None and stale_after is not None and age > stale_after:
         key, sync = ("stale", last_success) if last_success else ("never", newest[0])
-    is_any_active = any(not each.is_finished for each in newest)
+    undelivered = sum(any(map(_is_given_up, each.status.deliveries)) for each in newest)
     return Summary(
-        tone=("failed" if key == "failed" else "stalled") if sync else ("running" if is_any_active else "succeeded"),
+        tone=("failed" if key == "failed" else "stalled") if sync else "succeeded",
         title=_format_title(key, newest, localizer, age=age),
         text=_format_trouble(key, sync, localizer),
         activity=_format_activity(newest, localizer),
+        is_any_active=any(not each.is_finished for each in newest),
         trouble=build_sync_row(sync, localizer, now=now) if sync else None,
         last_success=build_sync_row(last_success, localizer, now=now) if last_success else None,
-        undelivered=_format_undelivered(newest, localizer),
+        undelivered=localizer.format_count("list.undelivered", undelivered)
+        if undelivered and key != "undelivered"
+        else "",
+        can_send_again=undelivered > 0,
     )
-
-
-def _format_undelivered(newest: Sequence[EstimateSync], localizer: Localizer) -> str:
-    count = sum(any(each.state is CallbackState.FAILED for each in sync.status.deliveries) for sync in newest)
-    return localizer.format_count("list.undelivered", count) if count else ""
 
 
 def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | None]:
@@ -237,7 +281,11 @@ def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | N
 
 
 def _count_undelivered(sync: EstimateSync) -> int:
-    return sum(each.state is CallbackState.FAILED for each in sync.status.deliveries)
+    return sum(map(_is_given_up, sync.status.deliveries))
+
+
+def _is_given_up(callback: CallbackStatus) -> bool:
+    return callback.state is CallbackState.FAILED
 
 
 def _compute_silence(newest: Sequence[EstimateSync], last_success: EstimateSync | None, now: datetime) -> timedelta:
@@ -270,11 +318,3 @@ def _format_activity(newest: Sequence[EstimateSync], localizer: Localizer) -> st
         return localizer.translate("list.now.idle")
     values = {"running": localizer.format_number(running), "queued": localizer.format_number(queued)}
     return localizer.translate("list.now.active", **values)
-
-
-def _format_counts(sync: EstimateSync, localizer: Localizer) -> tuple[str, str]:
-    """A failed sync has stored nothing, which its phase says better than two zeros."""
-    results = sync.status.results
-    if results is None or find_phase(sync) is not Phase.SUCCEEDED:
-        return "", ""
-    return localizer.format_number(results.new_estimates), localizer.format_number(results.updated_estimates)

@@ -4,6 +4,7 @@ Every text of the page is in `translations.toml`, in each language; a test compa
 English are the contract's own (`estimatesync_contract.causes`), so that file has them only in the other languages.
 """
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,19 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from estimatesync_contract.causes import CAUSES
+from estimatesync_contract.settings import parse_time_zone
 from estimatesync_contract.spec import DateRange
+from estimatesync_contract.status import format_duration
 from estimatesync_contract.timestamps import format_timestamp
 
 LANGUAGES: Final = ("en", "es")
 """The first one is the default."""
 LANGUAGE_COOKIE: Final = "estimatesync-language"
+ZONE_COOKIE: Final = "estimatesync-zone"
+"""The browser's time zone, set by the page's script."""
 NOTHING: Final = "\N{EN DASH}"
 """Stands where there is no number to show."""
 
-_MINUTE: Final = 60
-_HOUR: Final = 3600
 _GROUPED_FROM: Final = {"en": 1_000, "es": 10_000}
 """Spanish does not group numbers of four digits."""
 _GROUP_SIGN: Final = {"en": ",", "es": "\N{NARROW NO-BREAK SPACE}"}
@@ -31,6 +34,7 @@ _SPACE: Final = "\N{NO-BREAK SPACE}"
 _JOINER: Final = "\N{WORD JOINER}"
 _TO: Final = "\N{EN DASH}"
 _MAX_PREFERENCES: Final = 20
+_ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{1,31}(/[A-Za-z0-9_+-]{1,31}){0,2}")
 
 Translations = Mapping[str, Mapping[str, str]]
 """For each language, its texts by dotted key."""
@@ -51,6 +55,8 @@ class Localizer:
 
     language: str
     time_zone: ZoneInfo
+    is_zone_of_browser: bool = False
+    """False: it is the server's, since the browser has not named its own."""
 
     def translate(self, key: str, **values: object) -> str:
         """Look a text up; `values` replace its `{name}`.
@@ -98,14 +104,8 @@ class Localizer:
         )
 
     def format_duration(self, length: timedelta) -> str:
-        """Write how long something took, in its two largest units."""
-        seconds = max(0, int(length.total_seconds()))
-        if seconds < _MINUTE:
-            return f"{seconds}{_SPACE}s"
-        if seconds < _HOUR:
-            return _join_units(f"{seconds // _MINUTE}{_SPACE}min", f"{seconds % _MINUTE}{_SPACE}s", seconds % _MINUTE)
-        minutes = seconds % _HOUR // _MINUTE
-        return _join_units(f"{seconds // _HOUR}{_SPACE}h", f"{minutes}{_SPACE}min", minutes)
+        """Write how long something took, as `kubectl` shows it: `8m7s`."""
+        return format_duration(max(0, int(length.total_seconds())))
 
     def join(self, parts: Sequence[str]) -> str:
         """Put the parts of a line next to each other; blank ones are left out."""
@@ -147,6 +147,16 @@ def choose_language(chosen: str, accepted: str) -> str:
     return LANGUAGES[0]
 
 
+def choose_time_zone(named: str, default: ZoneInfo) -> tuple[ZoneInfo, bool]:
+    """Choose the zone that the browser has named, which anyone can write; else the default, with False."""
+    if not _ZONE.fullmatch(named):
+        return default, False
+    try:
+        return parse_time_zone(named), True
+    except ValueError:
+        return default, False
+
+
 def _iterate_texts(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     for name, value in table.items():
         key = f"{prefix}.{name}" if prefix else name
@@ -154,10 +164,6 @@ def _iterate_texts(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str,
             yield key, value
         else:
             yield from _iterate_texts(value, key)
-
-
-def _join_units(large: str, small: str, small_amount: int) -> str:
-    return f"{large} {small}" if small_amount else large
 
 
 def _parse_preference(text: str) -> tuple[float, str]:

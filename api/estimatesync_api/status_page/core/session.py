@@ -103,9 +103,14 @@ class Origin:
     """With the port, unless it is the default one."""
 
     @property
+    def url(self) -> str:
+        """The address of this server, without a path."""
+        return f"{'https' if self.is_secure else 'http'}://{self.host}"
+
+    @property
     def is_exposed(self) -> bool:
         """True if others on the network path can read what is sent."""
-        return not self.is_secure and not _is_this_machine(_find_hostname(self.host))
+        return not self.is_secure and not is_this_machine(self.url)
 
 
 def read_origin(*, scheme: str, host: str, headers: Mapping[str, str], is_proxy_trusted: bool) -> Origin:
@@ -139,20 +144,17 @@ def is_from_own_page(origin: Origin, *, fetch_site: str, sent_origin: str) -> bo
     return not sent_origin or sent_origin.partition("://")[2].lower() == origin.host
 
 
-def _find_hostname(host: str) -> str:
-    """Drop the port; blank for what is not a valid host, which then counts as another machine."""
+def is_this_machine(url: str) -> bool:
+    """Return whether a URL is that of this machine alone; one that is not valid counts as another's."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        host = urlsplit(url).hostname or ""
     except ValueError:
-        return ""
-
-
-def _first(text: str) -> str:
-    return text.partition(",")[0].strip()
-
-
-def _is_this_machine(host: str) -> bool:
+        return False
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _first(text: str) -> str:
+    return text.partition(",")[0].strip()
