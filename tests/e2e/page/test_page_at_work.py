@@ -14,7 +14,7 @@ WAIT_SECONDS = 90.0
 
 
 def start(page: Page) -> None:
-    page.get_by_role("link", name="Start a sync").click()
+    page.get_by_role("link", name="Start a sync").first.click()
     page.get_by_role("button", name="Start the sync").click()
     expect(page.get_by_text("The sync is stored, and goes on even if you close this page.")).to_be_visible()
 
@@ -64,7 +64,7 @@ def test_a_sync_is_cancelled_and_its_days_are_offered_again(product: str, open_c
     start(page)
     address = page.url
 
-    page.get_by_role("link", name="Start a sync").click()
+    page.get_by_role("link", name="Start a sync").first.click()
     page.get_by_role("button", name="Start the sync").click()
     expect(page.get_by_text("A sync of these days is already active")).to_be_visible()
     page.get_by_role("link", name="Show that sync").click()
@@ -83,7 +83,7 @@ def test_without_scripts_everything_works_by_refreshing(
 ) -> None:
     page = sign_in(open_context(java_script_enabled=False, locale="es"), product)
 
-    page.get_by_role("link", name="Iniciar una sincronización").click()
+    page.get_by_role("link", name="Iniciar una sincronización").first.click()
     page.get_by_role("button", name="Iniciar la sincronización").click()
     # The page is left alone: it refreshes itself until the sync has ended.
     expect(page.locator("#state")).to_have_text("Terminada", timeout=WAIT_SECONDS * 1000)
