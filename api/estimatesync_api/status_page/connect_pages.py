@@ -9,7 +9,7 @@ from falcon.asgi import Response
 
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.request import Access, Request, Resource
-from estimatesync_api.status_page.core.connect_view import SUFFIX, fill_in, list_blueprints
+from estimatesync_api.status_page.core.connect_view import SECTIONS, SUFFIX, fill_in, list_blueprints
 from estimatesync_api.status_page.page_request import get_page_request
 from estimatesync_api.status_page.rendering import send_page
 
@@ -30,7 +30,7 @@ class ConnectPageResource(Resource):
 
     async def on_get(self, req: Request, resp: Response) -> None:
         blueprints = list_blueprints(BLUEPRINTS, get_page_request(req).localizer)
-        send_page(req, resp, "connect.html", blueprints=blueprints)
+        send_page(req, resp, "connect.html", blueprints=blueprints, sections=SECTIONS)
 
 
 class BlueprintResource(Resource):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from estimatesync_api.status_page.connect_pages import BLUEPRINTS
-from estimatesync_api.status_page.core.connect_view import EXAMPLE_ADDRESS, fill_in, list_blueprints
+from estimatesync_api.status_page.core.connect_view import EXAMPLE_ADDRESS, SECTIONS, fill_in, list_blueprints
 from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_contract.names import START_PATH
 
@@ -36,7 +36,8 @@ def test_every_file_of_the_package_has_words_and_only_one_starts_a_sync(english:
     for language in (english, spanish):
         shown = list_blueprints(BLUEPRINTS, language)
 
-        assert [each.name for each in shown if each.is_trigger] == ["trigger.blueprint.json"]
+        assert [each.name for each in shown if each.section == "start"] == ["trigger.blueprint.json"]
+        assert {each.section for each in shown} == set(SECTIONS)
         assert all(each.text and each.name in BLUEPRINTS for each in shown)
 
 

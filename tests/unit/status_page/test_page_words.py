@@ -55,7 +55,7 @@ def test_every_text_that_is_used_is_translated_and_no_other_is() -> None:
     # Made of a part that is fixed and one that is not.
     made = re.compile(
         r"cause\..+|phase\..+|callback\.state\..+|callback\.(delivered|refused|no_answer)|connect\.file\..+|start\.preset\..+|"
-        r"connect\..+_steps|timeline\.(succeeded|failed|cancelled)|"
+        r"connect\.(start|outcome|silence)(_steps)?|timeline\.(succeeded|failed|cancelled)|"
         r"headline\..+|error\..+|flash\..+|list\.now\..+|start\.error\..+|.+\.(one|other)|counts\..+|"
         r"(cancel|redeliver)\.(title|lead|button|back)"
     )

@@ -15,10 +15,13 @@ from estimatesync_api.status_page.core.localization import LANGUAGES, Localizer
 EXAMPLE_ADDRESS: Final = "https://estimatesync.example.com"
 """What the files say instead of a server's address."""
 SUFFIX: Final = ".blueprint.json"
-TRIGGER: Final = "trigger"
+SECTIONS: Final = ("start", "outcome", "silence")
+"""The parts of the page, one for each scenario that somebody needs."""
 
-_ORDER: Final = (TRIGGER, "callback", "callback-signed", "callback-once", "callback-signed-once")
-"""What most people need comes first; files that are not named here follow."""
+_SECTIONS: Final = {"trigger": "start", "callback": "outcome", "alert": "silence"}
+"""By the first word of a file's name."""
+_ORDER: Final = ("trigger", "callback", "callback-signed", "callback-once", "callback-signed-once", "alert")
+"""What most people need comes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +31,13 @@ class BlueprintFile:
     name: str
     address: str
     text: str
-    is_trigger: bool
+    section: str
 
 
 def list_blueprints(names: Collection[str], localizer: Localizer) -> tuple[BlueprintFile, ...]:
     """List the files in the reader's language; one that speaks none, since it writes to nobody, is for everyone."""
     kinds = {name.removesuffix(SUFFIX).partition(".")[0] for name in names}
-    return tuple(_build_file(kind, names, localizer) for kind in sorted(kinds, key=_rank))
+    return tuple(_build_file(kind, names, localizer) for kind in sorted(kinds, key=_ORDER.index))
 
 
 def fill_in(blueprint: str, url: str) -> str:
@@ -46,8 +49,5 @@ def _build_file(kind: str, names: Collection[str], localizer: Localizer) -> Blue
     translated = f"{kind}.{localizer.language}{SUFFIX}"
     name = translated if localizer.language != LANGUAGES[0] and translated in names else f"{kind}{SUFFIX}"
     text = localizer.translate(f"connect.file.{kind.replace('-', '_')}")
-    return BlueprintFile(name=name, address=build_blueprint_address(name), text=text, is_trigger=kind == TRIGGER)
-
-
-def _rank(kind: str) -> tuple[int, str]:
-    return _ORDER.index(kind) if kind in _ORDER else len(_ORDER), kind
+    section = _SECTIONS[kind.partition("-")[0]]
+    return BlueprintFile(name=name, address=build_blueprint_address(name), text=text, section=section)
