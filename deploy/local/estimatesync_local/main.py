@@ -1,4 +1,4 @@
-"""`python -m estimatesync_local`: reads the settings, starts the server, and prints the banner or why it cannot start.
+"""Reads the settings, starts the server, and prints the banner or why it cannot start. Called by `command`.
 
 The banner is what a person reads once the server is ready: where it is, what to try, where things are kept, how to stop
 it.
@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,9 +26,14 @@ from estimatesync_contract.unknown_settings import find_unknown_settings, format
 from psycopg import pq
 
 from estimatesync_local.adapters.accounts import give_up_root
+from estimatesync_local.adapters.own_files import make_directory, write_own_file
 from estimatesync_local.core.address import is_loopback
+from estimatesync_local.core.env_template import format_env_template
 from estimatesync_local.core.errors import StartError
+from estimatesync_local.core.places import choose_places
 from estimatesync_local.settings import (
+    LOCAL_DIRECTORY,
+    LOCAL_SETTINGS,
     PASSED_ON,
     SETTING_NAMES,
     find_exposure,
@@ -36,7 +42,7 @@ from estimatesync_local.settings import (
     read_environment,
     read_names,
 )
-from estimatesync_local.supervisor import Ready, supervise
+from estimatesync_local.supervisor import Ready, supervise, upgrade_postgres
 
 OTHER_NAMES: Final = frozenset({*PASSED_ON, *OLD_NAMES, OLD_DATABASE_URL, KEY_VARIABLE, URL_VARIABLE})
 """What the file may set besides the settings: other programs of EstimateSync read it, too."""
@@ -47,35 +53,60 @@ ENV_EXAMPLE: Final = ".env.example"
 _SESSION_VARIABLES: Final = ("PGDATESTYLE", "PGTZ", "PGGEQO", "PGSERVICEFILE", "PGSYSCONFDIR", "PGLOCALEDIR")
 """What libpq reads besides the variables of its parameters."""
 
+_ENV_INTRODUCTION: Final = """\
+# EstimateSync on this machine: fill in the first two settings, and start estimatesync-server again.
+# A variable of the environment wins over this file. A line that is commented out shows the default.
+"""
+_INSTALLED_SETTINGS: Final = {heading: rows for heading, rows in LOCAL_SETTINGS.items() if LOCAL_DIRECTORY not in rows}
+"""Its directory is the one that the file is in."""
+
 logger = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, home: Path | None = None) -> None:
     """Serve until a signal to stop.
+
+    Args:
+        arguments: those of the command line, by default.
+        home: the directory of an installed server; without it, settings and data are in the working directory.
 
     Raises:
         SystemExit: The settings cannot be used, or the server cannot start; the message says what to do.
     """
-    env_file = _parse_env_file(arguments)
+    given = _parse_arguments(arguments, is_installed=home is not None)
     _configure_logging()
+    places = choose_places(
+        env_file=given.env_file,
+        directory=given.directory,
+        in_environment=os.environ.get(LOCAL_DIRECTORY.name, ""),
+        home=home,
+    )
     try:
-        environment = read_environment(env_file)
+        environment = read_environment(places.env_file)
     except SettingsError as error:
         raise SystemExit(str(error)) from error
+    if places.directory is not None and (given.directory or not environment.get(LOCAL_DIRECTORY.name, "").strip()):
+        environment[LOCAL_DIRECTORY.name] = str(places.directory)
     _name_authorities(environment)
     _forget_variables_of_libpq()
     old = accept_old_names(environment, SETTING_NAMES)
-    _log_names(env_file, environment, old.notes)
+    _log_names(places.env_file, environment, old.notes)
     changed = _give_up_root(environment)
+    if given.upgrade_postgres:
+        _upgrade_postgres(environment, programs=given.old_postgres)
+        return
     try:
         settings = parse_settings({**old.environment, **changed}, current_directory=Path.cwd(), faults=old.faults)
     except SettingsError as error:
-        raise SystemExit(f"{error}\n{_explain_where_to_set(env_file)}") from error
+        raise SystemExit(
+            f"{error}\n{_provide_env_file(places.env_file, is_template_wanted=places.is_template_wanted)}"
+        ) from error
 
     def announce(ready: Ready) -> None:
         print(
             format_banner(
                 ready,
+                settings_file=places.env_file.absolute() if places.env_file.is_file() else None,
                 callback_url=settings.callback.default_url,
                 schema=settings.program_environment[DATABASE_SCHEMA],
             ),
@@ -88,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(str(error)) from error
 
 
-def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str:
+def format_banner(ready: Ready, *, settings_file: Path | None = None, callback_url: str | None, schema: str) -> str:
     """Write the banner; `schema` is where the estimates are.
 
     It shows no key, and of the webhook only host and port: the rest of its URL is a secret.
@@ -103,6 +134,7 @@ def format_banner(ready: Ready, *, callback_url: str | None, schema: str) -> str
         **page,
         "Try it": f'curl -X POST {ready.url}{START_PATH} -H "X-API-KEY: {key}"',
         "Key": f"in {paths.api_key}, generated for you" if ready.is_key_generated else "from API_KEYS or API_KEY",
+        "Settings": f"in {settings_file}" if settings_file else "from the environment",
         "Data": f"PostgreSQL in {paths.postgres}" if database_url else "in the database of DATABASE_URL",
         "Rows": _format_query(database_url, schema),
         "Sync logs": f"{paths.jobs}/*/runs/*/log",
@@ -127,15 +159,58 @@ def _format_callback(url: str | None) -> str:
     return f"posted to {parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
-def _parse_env_file(arguments: Sequence[str] | None) -> Path:
+def _parse_arguments(arguments: Sequence[str] | None, *, is_installed: bool) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m estimatesync_local", description="Serves EstimateSync on this machine, without a cluster."
+        prog="estimatesync-server" if is_installed else "python -m estimatesync_local",
+        description="Serves EstimateSync on this machine, without a cluster.",
     )
-    parser.add_argument("--env-file", type=Path, help="file with settings (default: .env, if there is one)")
-    named: Path | None = parser.parse_args(arguments).env_file
-    if named is not None and not named.is_file():
-        parser.error(f"there is no file {named}")
-    return named or Path(".env")
+    usual = ".env in that directory, made at the first start" if is_installed else ".env, if there is one"
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        help="where everything is kept: PostgreSQL, jobs and their logs, the key (default: LOCAL_DIRECTORY, or "
+        f"{'~/.local/state/estimatesync; for root /var/lib/estimatesync' if is_installed else '.local'})",
+    )
+    parser.add_argument("--env-file", type=Path, help=f"file with settings (default: {usual})")
+    parser.add_argument(
+        "--upgrade-postgres",
+        action="store_true",
+        help="copy the data of its own PostgreSQL, which an earlier major version has made, to this one, and end",
+    )
+    parser.add_argument(
+        "--old-postgres",
+        type=Path,
+        metavar="PROGRAMS",
+        help="for that: the directory of the earlier version's programs (default: found, or installed for the time)",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('estimatesync')}")
+    given = parser.parse_args(arguments)
+    if given.env_file is not None and not given.env_file.is_file():
+        parser.error(f"there is no file {given.env_file}")
+    return given
+
+
+def _provide_env_file(env_file: Path, *, is_template_wanted: bool) -> str:
+    """Say where to set what is missing; make the file for a person who has none."""
+    if not is_template_wanted or env_file.exists():
+        return _explain_where_to_set(env_file)
+    try:
+        make_directory(env_file.parent)
+        write_own_file(env_file, format_env_template(_ENV_INTRODUCTION, _INSTALLED_SETTINGS))
+    except OSError as error:
+        return f"Set them in {env_file}, which cannot be made ({error}), or name another place with --directory."
+    return (
+        f"Set them in {env_file}, which has just been made for you and explains every setting, and run this again.\n"
+        f"Everything else is kept next to it, in {env_file.parent}."
+    )
+
+
+def _explain_where_to_set(env_file: Path) -> str:
+    if env_file.exists():
+        return f"Set them in {env_file} or in the environment."
+    if (example := env_file.with_name(ENV_EXAMPLE)).exists():
+        return f"There is no {env_file} yet: cp {example} {env_file} && chmod 600 {env_file}, and set them there."
+    return f"There is no {env_file}: write them there, each as NAME=value in a line, or set them in the environment."
 
 
 def _name_authorities(environment: dict[str, str]) -> None:
@@ -166,12 +241,12 @@ def _give_up_root(environment: Mapping[str, str]) -> Mapping[str, str]:
     return changed
 
 
-def _explain_where_to_set(env_file: Path) -> str:
-    if env_file.exists():
-        return f"Set them in {env_file} or in the environment."
-    if (example := env_file.with_name(ENV_EXAMPLE)).exists():
-        return f"There is no {env_file} yet: cp {example} {env_file} && chmod 600 {env_file}, and set them there."
-    return f"There is no {env_file}: write them there, each as NAME=value in a line, or set them in the environment."
+def _upgrade_postgres(environment: Mapping[str, str], *, programs: Path | None) -> None:
+    directory = read_directory(environment, current_directory=Path.cwd())
+    try:
+        upgrade_postgres(directory, programs=programs, report=lambda line: print(line, flush=True))
+    except StartError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _log_names(env_file: Path, environment: Mapping[str, str], notes: Sequence[str]) -> None:

@@ -123,7 +123,8 @@ SCHEDULES: Final = ParsedSetting(
 LOCAL_DIRECTORY: Final = TextSetting(
     name="LOCAL_DIRECTORY",
     meaning="Directory for everything: jobs and their logs, PostgreSQL, the key. A relative path starts at the "
-    "server's working directory. A server that root starts runs as the account that it belongs to",
+    "server's working directory. A server that root starts runs as the account that it belongs to. This is the default "
+    "in a checkout; `estimatesync-server` has another one, which also holds the settings, and `--directory`",
     default=".local",
 )
 _KEY_SETTINGS: Final = (API_KEYS, *(each for each in KEY_SETTINGS if each.name != API_KEYS.name))

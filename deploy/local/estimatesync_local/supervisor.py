@@ -19,12 +19,13 @@ from typing import Final
 import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
 
-from estimatesync_local.adapters import file_lock
+from estimatesync_local.adapters import file_lock, job_files
 from estimatesync_local.adapters.accounts import find_foreign_path, format_refusal
 from estimatesync_local.adapters.database import describe_error, migrate, single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
 from estimatesync_local.adapters.own_files import make_directory
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
+from estimatesync_local.adapters.postgres_upgrade import finish_upgrade, upgrade
 from estimatesync_local.api import JOBS_DIRECTORY
 from estimatesync_local.api_server import ApiServer, ensure_api_key, wait_for_previous_api
 from estimatesync_local.core.errors import AlreadyRunningError, DatabaseError, PostgresError, StartError
@@ -96,6 +97,30 @@ async def supervise(settings: Settings, *, announce: Callable[[Ready], None]) ->
                     await _wait_for_end(stopping, work, upkeep, *scheduled)
 
 
+def upgrade_postgres(directory: Path, *, programs: Path | None, report: Callable[[str], None]) -> None:
+    """Take the embedded PostgreSQL of a server that does not run to the major version of this one.
+
+    Args:
+        directory: of everything.
+        programs: those of the version that made the data; None: looked for, and fetched if they are not there.
+        report: told what goes on, for a person.
+
+    Raises:
+        StartError: It cannot be done; the data is as it was.
+    """
+    paths = Paths(directory=directory)
+    if not paths.postgres.exists():
+        report(f"There is nothing to do: {directory} has no PostgreSQL.")
+        return
+    with _locked_directory(directory, has_postgres=True):
+        asyncio.run(wait_for_previous_api(directory / "api.lock"))
+        if any(file_lock.is_held(lock) for lock in paths.jobs.glob(f"*/{job_files.RUNS}/*/{job_files.LOCK}")):
+            raise AlreadyRunningError(
+                f"A sync of an earlier server still runs in {paths.jobs}. Wait until it has ended, and try again."
+            )
+        upgrade(paths.postgres, programs=programs, report=report)
+
+
 def _catch_signals() -> asyncio.Event:
     stopping = asyncio.Event()
     numbers = [signal.SIGTERM, signal.SIGINT]
@@ -140,8 +165,7 @@ async def _database(settings: Settings, paths: Paths) -> AsyncIterator[str]:
         await _migrate(settings.database_url)
         yield settings.database_url
         return
-    postgres = EmbeddedPostgres(paths.postgres)
-    await asyncio.to_thread(postgres.start)
+    postgres = await asyncio.to_thread(_start_postgres, paths.postgres)
     upkeep = asyncio.create_task(_keep_running(postgres))
     try:
         await _migrate(postgres.url)
@@ -149,6 +173,16 @@ async def _database(settings: Settings, paths: Paths) -> AsyncIterator[str]:
     finally:
         upkeep.cancel()
         await asyncio.to_thread(postgres.stop)
+
+
+def _start_postgres(place: Path) -> EmbeddedPostgres:
+    try:
+        finish_upgrade(place)
+    except OSError as error:
+        raise PostgresError(f"The upgrade of PostgreSQL in {place} cannot be finished: {error}") from error
+    postgres = EmbeddedPostgres(place)
+    postgres.start()
+    return postgres
 
 
 async def _migrate(database_url: str) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,10 +26,24 @@ _GUNICORN: Final = re.compile(r"the API runs as process (\d+)")
 class ServerProcess:
     """One server process after another in one directory, where their data and their log are."""
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], *, python: Path | None = None) -> None:
-        """Describe it; of the caller's environment it gets nothing but PATH. `python` is by default the caller's."""
+    def __init__(
+        self,
+        directory: Path,
+        environment: Mapping[str, str],
+        *,
+        python: Path | None = None,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        """Describe it; of the caller's environment it gets nothing but PATH.
+
+        Args:
+            directory: where it is started; what it keeps is in `.local` there.
+            environment: its own.
+            python: by default the caller's.
+            command: by default the one of a checkout, with this Python.
+        """
         self.directory = directory
-        self._python = str(python or sys.executable)
+        self._command = list(command or [str(python or sys.executable), "-m", "estimatesync_local"])
         self.environment = dict(environment)
         self.url = ""
         """Where it listens, once it has been started."""
@@ -51,10 +65,9 @@ class ServerProcess:
         # A file of its own: an API whose server was killed still writes into the former one.
         self._log.unlink(missing_ok=True)
         environment = {"PATH": os.environ["PATH"], **self.environment, **more}
-        command = [self._python, "-m", "estimatesync_local"]
         with self._log.open("wb") as output:
             self._process = process = start_program(
-                command, cwd=self.directory, env=environment, stdout=output, stderr=subprocess.STDOUT
+                self._command, cwd=self.directory, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
         self.until(lambda: _READY.search(self.log) or process.poll() is not None)
         ready = _READY.search(self.log)

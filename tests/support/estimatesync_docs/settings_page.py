@@ -1,14 +1,14 @@
 """Makes `docs/reference/settings.md` and `.env.example` out of the parts' tables of settings. Pure."""
 
-import textwrap
 from collections.abc import Iterable
 from typing import Final
 
 from estimatesync_api.settings import API_SETTINGS
 from estimatesync_client.settings import CLIENT_SETTINGS
-from estimatesync_contract.settings import IntegerSetting, Setting
+from estimatesync_contract.settings import Setting
 from estimatesync_import.settings import IMPORT_SETTINGS
 from estimatesync_job.settings import SYNC_SETTINGS
+from estimatesync_local.core.env_template import format_env_template, format_measure
 from estimatesync_local.settings import LOCAL_SETTINGS
 from estimatesync_operator.callback.settings import CALLBACK_FILES, CALLBACK_SETTINGS
 from estimatesync_operator.settings import (
@@ -45,7 +45,6 @@ _ENV_EXAMPLE: Final = """\
 # A variable of the environment wins over this file. A line that is commented out shows the default.
 # Made from the code by `make reference`; edit your copy, not this file.
 """
-_WIDTH: Final = 120
 
 
 def format_settings_page() -> str:
@@ -80,10 +79,7 @@ def format_settings_page() -> str:
 
 def format_env_example() -> str:
     """Write the file that one machine's settings are copied from."""
-    return _ENV_EXAMPLE + "".join(
-        f"\n{f'# --- {heading} ':-<118}\n" + "".join(map(_format_assignment, settings))
-        for heading, settings in LOCAL_SETTINGS.items()
-    )
+    return format_env_template(_ENV_EXAMPLE, LOCAL_SETTINGS)
 
 
 def _format_rows(settings: Iterable[Setting[object]]) -> str:
@@ -103,18 +99,4 @@ def _format_rows(settings: Iterable[Setting[object]]) -> str:
 
 
 def _format_values(setting: Setting[object]) -> str:
-    return ", ".join(filter(None, (_format_measure(setting), *map(format_code, setting.choices))))
-
-
-def _format_measure(setting: Setting[object]) -> str:
-    bounds = f"{setting.minimum:,} to {setting.maximum:,}" if isinstance(setting, IntegerSetting) else ""
-    return ", ".join(filter(None, (setting.unit, bounds)))
-
-
-def _format_assignment(setting: Setting[object]) -> str:
-    """Write what it means, and a line to fill in; quoted where a value may hold anything."""
-    measure = _format_measure(setting)
-    meaning = f"{setting.meaning.replace('`', '')}{f' ({measure})' if measure else ''}."
-    comment = textwrap.fill(meaning, _WIDTH, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
-    quotes = "''" if setting.is_required and setting.name.endswith("PASSWORD") else ""
-    return f"{comment}\n{'' if setting.is_required else '#'}{setting.name}={setting.default}{quotes}\n"
+    return ", ".join(filter(None, (format_measure(setting), *map(format_code, setting.choices))))

@@ -123,13 +123,6 @@ def created_server(programs: Path) -> Iterator[PostgresServer]:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def read_major(programs: Path) -> int:
-    """Ask programs for their major version."""
-    command = [str(programs / "postgres"), "--version"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - a package's
-    return int(printed.partition("(PostgreSQL) ")[2].partition(".")[0])
-
-
 def find_programs(environment: Mapping[str, str]) -> Path | None:
     """Find the programs of the version that all tests are to run on; None for the usual one."""
     given = environment.get(PROGRAMS_VARIABLE)

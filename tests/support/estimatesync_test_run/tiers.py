@@ -19,6 +19,7 @@ OTHER_TIERS: Final[Mapping[str, str]] = {
     "tests/e2e/page": "make test, where there is a Chromium (make browser)",
     "tests/e2e/resilience": "make test-resilience; takes as long as all the others together",
     "tests/e2e/oldest": "make test-oldest; builds the oldest Kubernetes first, and runs others' tests on it, too",
+    "tests/installed": "make test-installed; downloads packages for each Python",
     "tests/payload": "make test-payload; needs Node.js",
     "tests/e2e/node": "make test-node; needs root on Linux, and a machine that may be a node",
     "tests/alerts": "make test-alerts; builds Prometheus' promtool",

