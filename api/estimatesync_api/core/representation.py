@@ -226,7 +226,7 @@ class UnshownBody(Body, frozen=True, kw_only=True):
 class CallbackBody(Body, frozen=True, kw_only=True):
     """Whether the outcome, or an alert, has reached the webhook."""
 
-    target: Annotated[str, Meta(description="Its name; absent for one without.")] | UnsetType = UNSET
+    target: Annotated[str, Meta(description="The name of its target; absent for one without.")] | UnsetType = UNSET
     state: Annotated[str, Meta(extra_json_schema={"enum": list(CALLBACK_STATES)})]
     attempts: Annotated[int, Meta(ge=0, description="Since it was last asked for.")]
     earlier_attempts: Annotated[int, Meta(ge=0, description="Before it was asked for again.")]
@@ -252,9 +252,13 @@ class SyncState(Body, frozen=True, kw_only=True):
     completed_at: Instant | None
     duration_seconds: Count | None
     callbacks: (
-        Annotated[list[CallbackBody], Meta(description="All; only there where targets were named.")] | UnsetType
+        Annotated[list[CallbackBody], Meta(description="All callbacks; only there where targets were named.")]
+        | UnsetType
     ) = UNSET
-    unshown: Annotated[UnshownBody, Meta(description="Absent when that is nothing.")] | UnsetType = UNSET
+    unshown: (
+        Annotated[UnshownBody, Meta(description="How many estimates Attic Tech shows without which fields; or absent.")]
+        | UnsetType
+    ) = UNSET
     alert: (
         Annotated[
             CallbackBody, Meta(description="That no sync has succeeded since; only there where that was to be told.")

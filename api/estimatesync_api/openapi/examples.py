@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.log_lines import (
     SAVING,
@@ -15,6 +14,7 @@ from estimatesync_contract.log_lines import (
     format_page_complete,
     format_received,
 )
+from estimatesync_contract.names import ANNOTATION_STARTED_BY
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec
 from estimatesync_contract.status import (
     CallbackState,
@@ -43,11 +43,14 @@ from estimatesync_api.core.representation import (
 )
 
 _ID: Final = "est-20251016-140900000-k3x9q2ab"
+_RUNNING_ID: Final = "est-20251017-140900000-m7r2w4cd"
 _ASKED: Final = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
+_DAY: Final = timedelta(days=1)
+_BY_MAKE: Final = {ANNOTATION_STARTED_BY: "make"}
 _DAYS: Final = DateRange(start=date(2025, 9, 1), end=date(2025, 10, 16))
 
 _FINISHED: Final = EstimateSync(
-    metadata=Metadata(name=_ID, creation_timestamp=_ASKED),
+    metadata=Metadata(name=_ID, creation_timestamp=_ASKED, annotations=_BY_MAKE),
     spec=EstimateSyncSpec(date_range=_DAYS),
     status=EstimateSyncStatus(
         phase=Phase.SUCCEEDED,
@@ -73,13 +76,14 @@ _FINISHED: Final = EstimateSync(
         ),
     ),
 )
-_RUNNING: Final = msgspec.structs.replace(
-    _FINISHED,
+_RUNNING: Final = EstimateSync(
+    metadata=Metadata(name=_RUNNING_ID, creation_timestamp=_ASKED + _DAY, annotations=_BY_MAKE),
+    spec=EstimateSyncSpec(date_range=DateRange(start=_DAYS.start + _DAY, end=_DAYS.end + _DAY)),
     status=EstimateSyncStatus(
         phase=Phase.RUNNING,
         reason="Running",
         message="Page 9/17, 900 estimates so far",
-        start_time=_ASKED,
+        start_time=_ASKED + _DAY,
         progress=build_progress(page=9, total_pages=17, fetched=900),
     ),
 )
@@ -104,7 +108,7 @@ ACCEPTED: Final = to_accepted_body(_ID, _ASKED)
 OUTCOME: Final = to_success_body(_FINISHED, _LINES)
 FAILURE: Final = to_failure_body(_ID, "Login to Attic Tech failed: Invalid credentials", _LINES[:1])
 SYNC: Final = to_sync_body(_FINISHED)
-LIST: Final = to_list_body(SyncPage(syncs=(_FINISHED,), end=Place(created_at=_ASKED, name=_ID)))
+LIST: Final = to_list_body(SyncPage(syncs=(_RUNNING, _FINISHED), end=Place(created_at=_ASKED, name=_ID)))
 LOG: Final = "\n".join(_LINES)
 CANCELLED: Final = to_request_body(CANCEL_REQUESTED, _RUNNING)
 REDELIVERED: Final = to_request_body(REDELIVERY_REQUESTED, _FINISHED)

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 
+import msgspec
+from estimatesync_api.core.representation import Body, CallbackBody, SyncState
+from estimatesync_api.openapi import examples
 from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause
 from estimatesync_operator.core.job_observation import SIGNS
 
 from estimatesync_docs.errors_page import format_exits, format_problems, list_program_reasons
-from estimatesync_docs.tables import format_code, format_table
+from estimatesync_docs.tables import format_code, format_json, format_table
 
 
 def fill_tables(page: str, tables: Mapping[str, str]) -> str:
@@ -26,8 +29,15 @@ def fill_tables(page: str, tables: Mapping[str, str]) -> str:
 
 
 def format_api_tables() -> dict[str, str]:
-    """Write the tables of `docs/api.md`."""
-    return {"problems": format_problems()}
+    """Write the tables and the answers of `docs/api.md`."""
+    return {
+        "problems": format_problems(),
+        "sync": _format_body(examples.SYNC),
+        "list": _format_body(examples.LIST),
+        "at times": format_table(
+            ["Field", "Meaning"], (*_list_optional_fields(SyncState), *_list_optional_fields(CallbackBody, "callback."))
+        ),
+    }
 
 
 def format_client_tables() -> dict[str, str]:
@@ -43,6 +53,18 @@ def format_causes_tables() -> dict[str, str]:
         "ends": _format_causes(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
         "reports": _format_causes(cause for cause in CAUSES if cause.reason in reported),
     }
+
+
+def _format_body(body: Body) -> str:
+    return f"```json\n{format_json(msgspec.to_builtins(body))}\n```\n"
+
+
+def _list_optional_fields(kind: type[Body], prefix: str = "") -> list[list[str]]:
+    """Take from a type of answer the fields that are not always there, with what it says about them."""
+    _, components = msgspec.json.schema_components([kind])
+    fields = components[kind.__name__]["properties"]
+    always = components[kind.__name__]["required"]
+    return [[format_code(f"{prefix}{name}"), fields[name]["description"]] for name in fields if name not in always]
 
 
 def _format_causes(causes: Iterable[Cause]) -> str:

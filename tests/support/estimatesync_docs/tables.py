@@ -1,7 +1,11 @@
-"""Writes Markdown: tables and the frame of a generated page. Pure; the pages of the reference are made with it."""
+"""Writes Markdown: tables, JSON, the frame of a generated page. Pure; the pages of the reference are made with it."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+JSON_WIDTH: Final = 116
+"""Columns: what does not fit into one line gets a line for each of its parts."""
 
 MARK: Final = "<!-- Made from the code by `make reference`; do not edit. -->"
 
@@ -20,3 +24,19 @@ def format_page(title: str, *parts: str) -> str:
 def format_code(text: str) -> str:
     """Write a literal, or nothing."""
     return f"`{text}`" if text else ""
+
+
+def format_json(value: Any, *, indent: int = 0, name: str = "") -> str:  # noqa: ANN401 - whatever JSON has
+    """Write JSON for a reader: on one line what fits there."""
+    line = f"{name}{json.dumps(value, ensure_ascii=False)}"
+    if indent + len(line) <= JSON_WIDTH or not isinstance(value, Mapping | list):
+        return line
+    inner = indent + 2
+    if isinstance(value, list):
+        opened, closed = "[]"
+        parts = [format_json(each, indent=inner) for each in value]
+    else:
+        opened, closed = "{}"
+        parts = [format_json(each, indent=inner, name=f'"{key}": ') for key, each in value.items()]
+    lines = ",\n".join(f"{' ' * inner}{part}" for part in parts)
+    return f"{name}{opened}\n{lines}\n{' ' * indent}{closed}"
