@@ -27,6 +27,7 @@ GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     ".env.example": format_env_example,
     "docs/api.md": partial(_fill, "docs/api.md", format_api_tables),
     "docs/causes.md": partial(_fill, "docs/causes.md", format_causes_tables),
+    "docs/es/causes.md": partial(_fill, "docs/es/causes.md", partial(format_causes_tables, "es")),
     "docs/client.md": partial(_fill, "docs/client.md", format_client_tables),
 }
 """Each file, and what makes it; of pages that people write, what makes their tables."""

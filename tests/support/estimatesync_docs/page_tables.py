@@ -2,15 +2,25 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Final
 
 import msgspec
 from estimatesync_api.core.representation import Body, CallbackBody, SyncState
 from estimatesync_api.openapi import examples
+from estimatesync_api.status_page.core.localization import TRANSLATIONS
 from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause
 from estimatesync_operator.core.job_observation import SIGNS
 
 from estimatesync_docs.errors_page import format_exits, format_problems, list_program_reasons
 from estimatesync_docs.tables import format_code, format_json, format_table
+
+ENGLISH: Final = "en"
+
+_CAUSE_HEADINGS: Final[Mapping[str, list[str]]] = {
+    ENGLISH: ["Reason", "What happened", "What to do", "Kubernetes says"],
+    "es": ["Razón", "Qué pasó", "Qué hacer", "Kubernetes dice"],
+}
 
 
 def fill_tables(page: str, tables: Mapping[str, str]) -> str:
@@ -45,13 +55,14 @@ def format_client_tables() -> dict[str, str]:
     return {"exit codes": format_exits()}
 
 
-def format_causes_tables() -> dict[str, str]:
-    """Write the tables of `docs/causes.md`: each reason is in one of them."""
+def format_causes_tables(language: str = ENGLISH) -> dict[str, str]:
+    """Write the tables of `docs/causes.md` in a language of the status page: each reason is in one of them."""
     reported = {reason for reason, _ in list_program_reasons()}
+    write = partial(_format_causes, language=language)
     return {
-        "blockers": _format_causes(cause for cause in CAUSES if cause.reason in BLOCKERS),
-        "ends": _format_causes(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
-        "reports": _format_causes(cause for cause in CAUSES if cause.reason in reported),
+        "blockers": write(cause for cause in CAUSES if cause.reason in BLOCKERS),
+        "ends": write(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
+        "reports": write(cause for cause in CAUSES if cause.reason in reported),
     }
 
 
@@ -67,11 +78,19 @@ def _list_optional_fields(kind: type[Body], prefix: str = "") -> list[list[str]]
     return [[format_code(f"{prefix}{name}"), fields[name]["description"]] for name in fields if name not in always]
 
 
-def _format_causes(causes: Iterable[Cause]) -> str:
-    return format_table(["Reason", "What happened", "What to do", "Kubernetes says"], map(_format_cause, causes))
+def _format_causes(causes: Iterable[Cause], *, language: str) -> str:
+    return format_table(_CAUSE_HEADINGS[language], (_format_cause(cause, language) for cause in causes))
 
 
-def _format_cause(cause: Cause) -> list[str]:
-    happened = re.sub(r"\{(\w+)\}", r"*\1*", cause.happened)
+def _format_cause(cause: Cause, language: str) -> list[str]:
+    happened, cure = _describe_cause(cause, language)
     signs = ", ".join(map(format_code, sorted(SIGNS.get(cause.reason, ()))))
-    return [format_code(cause.reason), happened, cause.cure or "—", signs or "—"]
+    return [format_code(cause.reason), happened, cure or "—", signs or "—"]
+
+
+def _describe_cause(cause: Cause, language: str) -> tuple[str, str]:
+    """What happened, and what to do. In English with the names of the details that only the single case knows."""
+    if language == ENGLISH:
+        return re.sub(r"\{(\w+)\}", r"*\1*", cause.happened), cause.cure
+    texts = TRANSLATIONS[language]
+    return texts[f"cause.{cause.reason}.happened"].rstrip("."), texts[f"cause.{cause.reason}.cure"].rstrip(".")
