@@ -4,6 +4,7 @@ import html
 import json
 import re
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import msgspec
 import pytest
 from estimatesync_api.core.problems import Problem
 from estimatesync_api.core.representation import to_accepted_body
+from estimatesync_api.openapi.operations import OPERATIONS
+from estimatesync_api.status_page.core import addresses
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import AlertStatus, CallbackState, CallbackStatus, EstimateSyncStatus, Phase
@@ -170,3 +173,15 @@ def test_the_settings_on_the_page_are_those_of_the_files(page: Path) -> None:
     assert (retries["count"], retries["interval"]) == (8, 15)
     assert all(f"`{name}`" in text for name in record["data"])
     assert EXIST_RECORD in {each.module["module"] for each in walk(BLUEPRINTS["callback-once.blueprint.json"]["flow"])}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_proxy_of_the_page_lets_all_through_that_callers_need_and_nothing_else(page: Path) -> None:
+    patterns = re.findall(r"^\t@public path (.*)$", page.read_text(), re.MULTILINE)[0].split()
+    inside = {"/metrics", "/readyz"}
+    needed = {operation.path for operation in OPERATIONS} - inside
+    needed |= {addresses.HOME, addresses.BASE, addresses.SIGN_IN, addresses.SYNC, "/docs", "/openapi.json"}
+
+    passed = {path for path in needed | inside for pattern in patterns if fnmatchcase(path, pattern)}
+
+    assert passed == needed

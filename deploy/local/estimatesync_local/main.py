@@ -128,7 +128,11 @@ def format_banner(ready: Ready, *, settings_file: Path | None = None, callback_u
     key_file = shlex.quote(str(paths.api_key))
     key = f"$(cat {key_file})" if ready.is_key_generated else "one of your API_KEYS"
     is_only_here = is_loopback(urlsplit(ready.url).hostname or "")
-    make = {"Make.com": "cannot reach this address; it needs a public one: docs/make.md"} if is_only_here else {}
+    make = (
+        {"Make.com": "cannot reach this address; it needs a public one: docs/make.md#a-public-address-for-one-machine"}
+        if is_only_here
+        else {}
+    )
     page = {"Page": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
     lines = {
         **page,
