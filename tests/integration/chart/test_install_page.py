@@ -9,17 +9,17 @@ import pytest
 import yaml
 
 PAGE = (Path(__file__).parents[3] / "docs" / "install.md").read_text()
-BEGIN = PAGE.partition("## One values file, and an https address")[2].partition("\n## ")[0]
-BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", BEGIN, re.DOTALL)]
-WHOLE, INGRESS, APPLICATION, HELM_RELEASE = BLOCKS
-OTHERS = [
-    each
-    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    for each in yaml.safe_load_all(block)
-    if "kind" in each and each not in BLOCKS
-]
-SECRETS = [each for each in OTHERS if each["kind"] == "ExternalSecret"]
-(BUNDLE,) = (each for each in OTHERS if each["kind"] == "Bundle")
+BLOCKS = [each for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) for each in yaml.safe_load_all(block)]
+
+
+def find_objects(kind: str) -> list[dict[str, Any]]:
+    return [each for each in BLOCKS if each.get("kind") == kind]
+
+
+(WHOLE,) = (each for each in BLOCKS if "httpRoute" in each)
+(INGRESS,) = (each for each in BLOCKS if "ingress" in each)
+(APPLICATION,), (HELM_RELEASE,), (BUNDLE,) = map(find_objects, ("Application", "HelmRelease", "Bundle"))
+SECRETS = find_objects("ExternalSecret")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_values_of_the_page_end_at_its_address(render: Callable[..., Any]) -
     assert route["hostnames"] == ["estimates.example.com"]
     assert [rule["host"] for rule in ingress["rules"]] == ["estimates.example.com"]
     assert ingress["tls"] == [{"hosts": ["estimates.example.com"], "secretName": "estimates-tls"}]
-    assert all(f"https://{host}/" in BEGIN for host in route["hostnames"])
+    assert all(f"https://{host}/" in PAGE for host in route["hostnames"])
 
 
 def list_keys(secret: dict[str, Any]) -> set[str]:
