@@ -16,6 +16,8 @@ SYNC_VENV := .venv-sync
 SYNC_INSTALLED := $(SYNC_VENV)/.installed
 DOCS_VENV := .venv-docs
 DOCS_INSTALLED := $(DOCS_VENV)/.installed
+RELEASE_VENV := .venv-release
+RELEASE_INSTALLED := $(RELEASE_VENV)/.installed
 # More than the two processors of a usual runner, since tests wait in between; each more imports everything once more.
 TEST_WORKERS ?= 4
 # Every worker reads all tests: what is compiled once serves the others, and the next run.
@@ -224,18 +226,44 @@ test-node: check-node node-programs ## Install the chart on a real node of this 
 
 # The earlier version's own program builds its images; what is upgraded to is this checkout.
 EARLIER_DIRECTORY := .local/earlier
+# $(call build_earlier,commit)
+define build_earlier
+rm -rf $(EARLIER_DIRECTORY)
+mkdir -p $(EARLIER_DIRECTORY)
+git archive $(1) | tar -x -C $(EARLIER_DIRECTORY)
+PYTHONPATH=$(CURDIR)/$(EARLIER_DIRECTORY)/deploy/docker $(BIN)/python -m estimatesync_images \
+    --version earlier --archives $(EARLIER_DIRECTORY)/images
+endef
+
 .PHONY: test-upgrade
 test-upgrade: ## Upgrade a release of EARLIER=commit with syncs at work, on a real node, and roll back
 	@test -n "$(EARLIER)" || { echo "Say which version to upgrade from: make test-upgrade EARLIER=<commit or tag>" >&2; exit 1; }
 	$(MAKE) check-node node-programs
 	$(BIN)/python -m estimatesync_images --archives .local/images
-	rm -rf $(EARLIER_DIRECTORY)
-	mkdir -p $(EARLIER_DIRECTORY)
-	git archive $(EARLIER) | tar -x -C $(EARLIER_DIRECTORY)
-	PYTHONPATH=$(CURDIR)/$(EARLIER_DIRECTORY)/deploy/docker $(BIN)/python -m estimatesync_images \
-	    --version earlier --archives $(EARLIER_DIRECTORY)/images
+	$(call build_earlier,$(EARLIER))
 	ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/.local/images ESTIMATESYNC_TEST_EARLIER=$(CURDIR)/$(EARLIER_DIRECTORY) \
 	    $(BIN)/python -m pytest tests/e2e/chart/real_node/test_upgrade_on_node.py
+
+# A draft of this commit, published as a release is, to a registry of this machine; what is compared with it are the images of
+# `make images`. With EARLIER, a release of that version is upgraded from there, and rolled back.
+RELEASED := .local/release
+.PHONY: test-release
+test-release: check-node node-programs $(RELEASE_INSTALLED) ## Publish a draft to a registry here, sign it, install it from there; EARLIER=commit upgrades from that (root on Linux)
+	$(call install_for_tests,/usr/bin/skopeo,skopeo)
+	@$(BIN)/python -m estimatesync_cluster build --purpose release >/dev/null
+	$(BIN)/python -m estimatesync_release "$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --draft \
+	    --target $(RELEASED)/files --pause $(RELEASED)/node/pause.tar
+	$(BIN)/python -m estimatesync_images --archives .local/images
+	$(if $(EARLIER),$(call build_earlier,$(EARLIER)))
+	ESTIMATESYNC_TEST_RELEASE=$(CURDIR)/$(RELEASED)/files ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/$(RELEASED)/node \
+	    ESTIMATESYNC_TEST_IMAGES=$(CURDIR)/.local/images $(if $(EARLIER),ESTIMATESYNC_TEST_EARLIER=$(CURDIR)/$(EARLIER_DIRECTORY)) \
+	    $(BIN)/python -m pytest tests/e2e/release tests/e2e/chart/real_node/test_published_on_node.py \
+	        $(if $(EARLIER),tests/e2e/chart/real_node/test_upgrade_on_node.py)
+
+$(RELEASE_INSTALLED): requirements/release.txt
+	$(PYTHON) -m venv --clear $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/release.txt
+	@touch $@
 
 .PHONY: bench
 bench: $(INSTALLED) $(SYNC_INSTALLED) $(PEER_INSTALLED) ## Measure the sync program, write docs/performance.md (about 20 minutes; FULL=1 for 1 M records)
@@ -343,7 +371,7 @@ lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.to
 	done
 	echo 'hatchling>=1.27' | $(LOCK) \
 	    --constraint requirements/dev.txt --no-header --no-annotate - --output-file requirements/build.txt
-	for group in bench docs; do \
+	for group in bench docs release; do \
 	    $(LOCK) --group $$group \
 	        --no-header --output-file requirements/$$group.txt || exit 1; \
 	done
@@ -354,4 +382,4 @@ changelog: $(INSTALLED) ## Show the next release's notes
 
 .PHONY: clean
 clean: ## Remove the virtual environments and the caches of tools; data in .local stays
-	rm -rf build $(VENV) $(SYNC_VENV) $(PEER_VENV) $(DOCS_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf build $(VENV) $(SYNC_VENV) $(PEER_VENV) $(DOCS_VENV) $(RELEASE_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

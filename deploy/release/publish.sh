@@ -5,7 +5,7 @@
 #
 # Nothing is built here: skopeo and Helm move what is there, so that the registry has the digests of the release. You must be
 # logged in to the registry. cosign signs as the workflow that runs this, without a key; COSIGN_OPTIONS may say otherwise, and
-# TLS_VERIFY=false is for a registry without TLS.
+# TLS_VERIFY=false is for a registry without TLS, and RELEASE for files that are elsewhere: `make test-release` has all three.
 set -euo pipefail
 
 usage='publish.sh REGISTRY VERSION'
@@ -15,7 +15,7 @@ read -ra cosign_options <<<"${COSIGN_OPTIONS:---yes}"
 helm_options=()
 [ "$tls_verify" = true ] || helm_options=(--plain-http)
 
-cd "$(dirname "$0")/../../build/release" && [ -f "estimatesync-$version.tgz" ] ||
+cd "${RELEASE:-$(dirname "$0")/../../build/release}" && [ -f "estimatesync-$version.tgz" ] ||
   { echo "There is no release $version here: make release VERSION=$version" >&2; exit 1; }
 sha256sum --check --quiet SHA256SUMS
 list_images='import json, sys

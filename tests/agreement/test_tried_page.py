@@ -51,6 +51,7 @@ def list_versions() -> Iterator[tuple[str, str]]:
     yield "External Secrets", read_pin("definitions", "github.com/external-secrets/external-secrets")
     yield "trust-manager", read_pin("definitions", "github.com/cert-manager/trust-manager")
     yield "Argo CD's health script", read_pin("glua", "github.com/yuin/gopher-lua")
+    yield "A release in a registry", read_pin("crane", "github.com/google/go-containerregistry")
     # Its Go module counts in its own way: v0.316.0 is Prometheus 3.16.0.
     _, both, patch = read_pin("prometheus", "github.com/prometheus/prometheus").split(".")
     yield "Prometheus and promtool", f"{both[:-2]}.{int(both[-2:])}.{patch}"
@@ -61,6 +62,10 @@ def test_the_version_of_the_page_is_the_one_that_is_pinned(name: str, version: s
     found = [row[1] for row in ROWS if row[0] == name]
 
     assert found == [version]
+
+
+def test_a_release_is_signed_with_the_cosign_that_is_pinned() -> None:
+    assert f"cosign {read_pin('cosign', 'github.com/sigstore/cosign/v2')} " in PAGE
 
 
 def test_the_node_has_the_containerd_that_is_pinned() -> None:

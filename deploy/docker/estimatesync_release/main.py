@@ -18,6 +18,7 @@ from typing import Final
 from estimatesync_images.commands import PAUSE, TARGETS, build_image_name
 from estimatesync_images.engine_calls import ROOT
 
+from estimatesync_release.adapters.bytecode import find_own_architecture
 from estimatesync_release.adapters.checkout import (
     Commit,
     create_packages,
@@ -49,9 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check(settings)
         with tempfile.TemporaryDirectory(prefix="estimatesync-release-") as place:
             release = Release(settings, Path(place).resolve())
-            if settings.pause:
-                release.create_pause(settings.pause)
-                return 0
             release.create()
             release.move_to(settings.target)
     except ReleaseError as error:
@@ -101,8 +99,10 @@ class Release:
         """Make every file of the release."""
         _report(f"building {self.settings.version} from {self.commit.name[:12]}")
         wheel, sdist = create_packages(self.source, self.files, epoch=self.commit.epoch)
-        builder = self._create_builder(wheel, TARGETS)
+        builder = self._create_builder(wheel)
         digests = {target: self._write_images(builder, target) for target in TARGETS}
+        if self.settings.pause:
+            self._write_pause(builder, self.settings.pause)
         chart = self._write_chart(digests)
         needed = self._list_needed(builder)
         self._write_bill(wheel, needs=needed, purpose=WHEEL)
@@ -110,22 +110,13 @@ class Release:
         self._write_bill(chart, needs=_list_images(digests, self.settings.version), purpose=CHART_KIND)
         self._write_provenance()
 
-    def create_pause(self, archive: Path) -> None:
-        """Write the image that holds a pod's namespaces on test nodes, which is no part of a release."""
-        wheel, _ = create_packages(self.source, self.files, epoch=self.commit.epoch)
-        builder = self._create_builder(wheel, [PAUSE])
-        built = builder.build(PAUSE, "amd64")
-        reference = f"docker.io/library/{build_image_name(PAUSE, registry='', version=self.settings.version)}"
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        archive.write_bytes(build_archive(built.image, reference=reference, epoch=self.commit.epoch))
-
     def move_to(self, target: Path) -> None:
         """Put the finished files into the place of those of an earlier build."""
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(self.files, target)
 
-    def _create_builder(self, wheel: Path, targets: Sequence[str]) -> ImageBuilder:
+    def _create_builder(self, wheel: Path) -> ImageBuilder:
         self.bases = {each: find_base(self.settings.base, each) for each in MACHINES}
         arguments = {"VERSION": self.settings.version, "REVISION": self.commit.name, "CREATED": self.created}
         builder = ImageBuilder(
@@ -136,8 +127,15 @@ class Release:
             arguments=arguments,
             epoch=self.commit.epoch,
         )
-        builder.fetch(targets)
+        builder.fetch(TARGETS)
         return builder
+
+    def _write_pause(self, builder: ImageBuilder, archive: Path) -> None:
+        """Write the image that holds a pod's namespaces on test nodes, which is no part of a release."""
+        built = builder.build(PAUSE, find_own_architecture())
+        reference = f"docker.io/library/{build_image_name(PAUSE, registry='', version=self.settings.version)}"
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        archive.write_bytes(build_archive(built.image, reference=reference, epoch=self.commit.epoch))
 
     def _write_images(self, builder: ImageBuilder, target: str) -> str:
         """Write an image for every architecture, and return the digest that is all of them."""
@@ -255,7 +253,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--draft", action="store_true", help="build it though it is no release, to try it")
     parser.add_argument("--builder", default=DEFAULT_BUILDER, help="URI of who builds it")
     parser.add_argument("--source", default="pkg:generic/estimatesync", help="URI of the source")
-    parser.add_argument("--pause", type=Path, help="write only the image that test nodes need, to this archive")
+    parser.add_argument("--pause", type=Path, help="write the image that test nodes need, too: an archive")
     return parser
 
 

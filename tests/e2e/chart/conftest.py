@@ -42,6 +42,10 @@ collect_ignore = [] if IMAGES else ["real_node"]
 EARLIER = os.environ.get("ESTIMATESYNC_TEST_EARLIER", "")
 if not EARLIER:
     collect_ignore.append("real_node/test_upgrade_on_node.py")
+# A directory of a release's files, which are then published to a registry of this machine: `make test-release`.
+RELEASED = os.environ.get("ESTIMATESYNC_TEST_RELEASE", "")
+if not RELEASED:
+    collect_ignore.append("real_node/test_published_on_node.py")
 # Under which address the pods of a given cluster know this machine, such as the gateway of kind's network. Those pods
 # are real containers, too, and this machine has no route to them.
 GIVEN_MACHINE = os.environ.get("ESTIMATESYNC_TEST_MACHINE", "")
@@ -139,7 +143,8 @@ def is_ready(pod: dict[str, Any]) -> bool:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A cluster of its own: these tests change the definition that all others share."""
-    earlier = list_archives(Path(EARLIER, "images")) if EARLIER else ()
+    # A node that is to pull from a registry is given nothing beforehand.
+    earlier = list_archives(Path(EARLIER, "images")) if EARLIER and not RELEASED else ()
     node = RealNode(images=(*list_archives(Path(IMAGES)), *earlier))
     with running_cluster(node=node) if IMAGES else given_or_running_cluster(os.environ) as running:
         found = running.kubectl(

@@ -3,8 +3,11 @@
 import json
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+VERSION = version("estimatesync")
 
 CHART = Path(__file__).parents[3] / "charts" / "estimatesync"
 ESTIMATES = 120
@@ -116,11 +119,11 @@ def test_under_the_admission_policy_the_operator_creates_sync_jobs_and_nothing_e
     operator = f"--as=system:serviceaccount:{release.namespace}:sync-estimatesync-operator"
 
     def try_another_job() -> str:
-        arguments = ("create", "job", "other", "--image=estimatesync-sync:0.1.0", operator, "--dry-run=server")
+        arguments = ("create", "job", "other", f"--image=estimatesync-sync:{VERSION}", operator, "--dry-run=server")
         return str(release.kubectl(*arguments, "--", "sh", "-c", "true", check=False))
 
     release.wait_until("the policy at work", lambda: "denied request" in try_another_job())
     assert release.wait_status(release.post().json()["sync_id"], "succeeded")
     # Who deploys other jobs into the namespace is not concerned.
-    other = release.kubectl("create", "job", "mine", "--image=estimatesync-sync:0.1.0", "--dry-run=server")
+    other = release.kubectl("create", "job", "mine", f"--image=estimatesync-sync:{VERSION}", "--dry-run=server")
     assert "mine" in other

@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+VERSION = version("estimatesync")
 
 PROFILE = Path(__file__).parents[3] / "charts" / "estimatesync" / "values-hardened.yaml"
 OTHER_WEBHOOK = "other-webhook"
 WAIT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
 SIDECAR = {
     "name": "proxy",
-    "image": "estimatesync-sync:0.1.0",
+    "image": f"estimatesync-sync:{VERSION}",
     "imagePullPolicy": "IfNotPresent",
     "restartPolicy": "Always",
     "command": ["python", "-c", WAIT],
@@ -167,7 +170,7 @@ def change_labels(labels: dict[str, str]) -> Callable[[dict[str, Any]], None]:
     return lambda job: job["spec"]["template"]["metadata"]["labels"].update(labels)
 
 
-SECOND = {"name": "second", "image": "estimatesync-sync:0.1.0"}
+SECOND = {"name": "second", "image": f"estimatesync-sync:{VERSION}"}
 CALLBACK_SECRET = {"secretKeyRef": {"name": "estimatesync-callback", "key": "MAKE_SYNC_CALLBACK_WEBHOOK_URL"}}
 CREDENTIAL = {"secretKeyRef": {"name": "estimatesync-credentials", "key": "ATTIC_TECH_PASSWORD"}}
 TOKEN = {"sources": [{"serviceAccountToken": {"path": "token"}}]}

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from estimatesync_contract.job_environment import PROGRAM_VARIABLES
 from estimatesync_operator.core.job_manifest import build_sample_manifest
 from estimatesync_operator.core.job_template import JobTemplate, parse_job_template
 from estimatesync_operator.main import read_settings
+
+VERSION = version("estimatesync")
 
 ROOT = Path(__file__).parents[3]
 TRACING = {"tracing": {"endpoint": "http://collector.test:4318", "headersSecret": "collector"}}
@@ -54,7 +57,7 @@ def test_the_operator_of_a_default_release_is_the_operator_of_the_default_settin
         "NAMESPACE": "estimates",
         "POD_NAME": "pod",
         "RELEASE_NAME": "release",
-        "SYNC_IMAGE": "estimatesync-sync:0.1.0",
+        "SYNC_IMAGE": f"estimatesync-sync:{VERSION}",
     }
     names = {"SYNC_SERVICE_ACCOUNT": "release-estimatesync-sync"}
     names["SYNC_CREDENTIALS_SECRET"] = "release-estimatesync-credentials"

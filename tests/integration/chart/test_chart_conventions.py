@@ -3,12 +3,15 @@
 import json
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 import yaml
 from estimatesync_chart.value_rules import ALERTS
 from estimatesync_contract.names import ACTOR_ANNOTATIONS, ANNOTATION_REDELIVER, ANNOTATION_SUSPENDED_BY
+
+VERSION = version("estimatesync")
 
 DIGEST = f"sha256:{'1' * 64}"
 PARTS = ("api", "operator")
@@ -32,7 +35,7 @@ def read_template(rendered: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("values", "api", "sync"),
     [
-        pytest.param({}, "estimatesync-api:0.1.0", "estimatesync-sync:0.1.0", id="as built"),
+        pytest.param({}, f"estimatesync-api:{VERSION}", f"estimatesync-sync:{VERSION}", id="as built"),
         pytest.param(
             {"images": {"registry": "r.test/team", "tag": "1"}, "api": {"image": {"tag": "2"}}},
             "r.test/team/estimatesync-api:2",
@@ -41,19 +44,19 @@ def read_template(rendered: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {"images": {"registry": "r.test"}, "global": {"imageRegistry": "mirror.test:5000/"}},
-            "mirror.test:5000/estimatesync-api:0.1.0",
-            "mirror.test:5000/estimatesync-sync:0.1.0",
+            f"mirror.test:5000/estimatesync-api:{VERSION}",
+            f"mirror.test:5000/estimatesync-sync:{VERSION}",
             id="the registry of a chart of charts",
         ),
         pytest.param(
             {"sync": {"image": {"repository": "elsewhere.test/crm/sync", "digest": DIGEST}}},
-            "estimatesync-api:0.1.0",
+            f"estimatesync-api:{VERSION}",
             f"elsewhere.test/crm/sync@{DIGEST}",
             id="a repository and a digest",
         ),
         pytest.param(
             {"images": {"syncDigest": DIGEST}},
-            "estimatesync-api:0.1.0",
+            f"estimatesync-api:{VERSION}",
             f"estimatesync-sync@{DIGEST}",
             id="an old name",
         ),

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from estimatesync_api.app import create_app
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.names import JOB_LABEL_SELECTOR
 from falcon.inspect import inspect_app
+
+VERSION = version("estimatesync")
 
 EVERYTHING: dict[str, Any] = {
     "api": {
@@ -311,7 +314,7 @@ def test_images_are_named_by_registry_and_digest(render: Callable[..., Any]) -> 
 
     (api,), (operator,) = (pods[f"release-estimatesync-{part}"]["containers"] for part in ("api", "operator"))
     assert api["image"] == f"registry.test/team/estimatesync-api@sha256:{'0' * 64}"
-    assert operator["image"] == "registry.test/team/estimatesync-operator:0.1.0"
+    assert operator["image"] == f"registry.test/team/estimatesync-operator:{VERSION}"
     assert pods["release-estimatesync-api"]["imagePullSecrets"] == [{"name": "registry"}]
 
 

@@ -5,6 +5,7 @@ Called by real_node.py. What the programs are: tests/support/go/node and tests/s
 
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ NETWORK_NAMESPACE: Final = "estimatesync"
 DEVICE: Final = "estimatesync0"
 CGROUP: Final = "/estimatesync"
 TRIAL_CGROUP: Final = "estimatesync-trial"
-PAUSE_IMAGE: Final = "docker.io/library/estimatesync-pause:0.1.0"
+PAUSE_IMAGE: Final = f"docker.io/library/estimatesync-pause:{version('estimatesync')}"
 IMAGE_NAMESPACE: Final = "k8s.io"
 INSIDE: Final = ("nsenter", f"--net=/run/netns/{NETWORK_NAMESPACE}")
 """Not `ip netns exec`: it mounts a /sys of its own, in which there are no control groups."""

@@ -66,7 +66,9 @@ def fetch_base(text: str, architecture: str) -> Base:
         with httpx.Client(timeout=SECONDS, follow_redirects=True) as client:
             return read_base(text, reference.digest, architecture, lambda *what: _fetch(client, base_url, *what))
     except httpx.HTTPError as error:
-        raise ReleaseError(f"{text} cannot be fetched: {error}") from error
+        # What follows the first line is for programmers.
+        reason = str(error).partition("\n")[0]
+        raise ReleaseError(f"{text} cannot be fetched: {reason}") from error
 
 
 def _is_own(host: str) -> bool:

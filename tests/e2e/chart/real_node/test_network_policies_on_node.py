@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import pytest
 from estimatesync_cluster.node_configuration import DEVICE, HOST_ADDRESS
 from estimatesync_cluster.real_node import run_command
 
+VERSION = version("estimatesync")
 ESTIMATES = 120
 OTHER_PORT = 9000
 DNS_PORT = 53
@@ -80,7 +82,7 @@ def build_pod(name: str, labels: dict[str, str]) -> dict[str, Any]:
     """A pod that waits for commands, as restricted as the namespace wants it."""
     container = {
         "name": "main",
-        "image": "estimatesync-sync:0.1.0",
+        "image": f"estimatesync-sync:{VERSION}",
         "imagePullPolicy": "Never",
         "command": ["python", "-c", "import time; time.sleep(3600)"],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

@@ -3,10 +3,13 @@
 import json
 import threading
 import time
+from importlib.metadata import version
 from typing import Any
 
 import httpx
 import pytest
+
+VERSION = version("estimatesync")
 
 FINISHED = {"Succeeded", "Failed", "Cancelled"}
 
@@ -207,7 +210,7 @@ WAIT_FOR_THE_END = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_:
 def test_a_native_sidecar_runs_beside_a_sync_and_ends_after_it(release: Any) -> None:
     sidecar = {
         "name": "proxy",
-        "image": "estimatesync-sync:0.1.0",
+        "image": f"estimatesync-sync:{VERSION}",
         "restartPolicy": "Always",
         "command": ["python", "-c", WAIT_FOR_THE_END],
     }

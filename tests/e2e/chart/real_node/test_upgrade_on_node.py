@@ -1,6 +1,7 @@
 """A release of an earlier version is upgraded with syncs at work, and rolled back. No sync is lost or runs twice.
 
-`make test-upgrade EARLIER=<commit>` builds the earlier images and runs this.
+`make test-upgrade EARLIER=<commit>` builds the earlier images and runs this; with `make test-release EARLIER=<commit>`
+both versions come from a registry.
 """
 
 import json
@@ -10,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 EARLIER_CHART = Path(os.environ["ESTIMATESYNC_TEST_EARLIER"]) / "charts" / "estimatesync"
+FROM_REGISTRY = bool(os.environ.get("ESTIMATESYNC_TEST_RELEASE"))
 ESTIMATES = 120
 
 
@@ -32,18 +36,33 @@ def list_callbacks(receiver: Any) -> set[tuple[str, str]]:
     return {(json.loads(each.body)["sync_id"], each.headers["webhook-id"]) for each in receiver.deliveries}
 
 
-def test_syncs_at_work_live_through_an_upgrade_from_an_earlier_version_and_back(
-    release: Any, sample: Any, receiver: Any, count_estimates: Callable[[], int]
-) -> None:
-    release.values["api"]["repeatedRequests"] = "start"
+def deploy_earlier(release: Any, published: Any) -> None:
+    if published:
+        published.deploy_earlier(release, "install")
+        return
     release.values["images"] = {"tag": "earlier"}
     release.deploy("install", chart=EARLIER_CHART)
+
+
+def upgrade(release: Any, published: Any) -> None:
+    if published:
+        published.deploy(release, "upgrade")
+        return
+    del release.values["images"]
+    release.deploy("upgrade")
+
+
+def test_syncs_at_work_live_through_an_upgrade_from_an_earlier_version_and_back(
+    request: pytest.FixtureRequest, release: Any, sample: Any, receiver: Any, count_estimates: Callable[[], int]
+) -> None:
+    published = request.getfixturevalue("published") if FROM_REGISTRY else None
+    release.values["api"]["repeatedRequests"] = "start"
+    deploy_earlier(release, published)
     slow_down(sample, 2.0)
     running, queued, last = (release.post().json()["sync_id"] for _ in range(3))
     release.wait_status(running, "running")
 
-    del release.values["images"]
-    release.deploy("upgrade")
+    upgrade(release, published)
     posted_after = release.post().json()["sync_id"]
     assert read_phases(release)[running] in {"Running", "Succeeded"}
     release.wait_status(running, "succeeded")
