@@ -178,12 +178,11 @@ def build_programs(
         BuildError: the compiler failed; the message ends with its last words.
     """
     needed = max(parse_go_version((sources / each.module / "go.mod").read_text()) for each in programs)
-    if len(programs) > 1:
-        report(_FIRST_BUILD)
+    report(_FIRST_BUILD if len(programs) > 1 else f"building {programs[0].name} from source, once: some minutes")
     go = find_go(needed=needed, cache=cache, report=report)
     for number, program in enumerate(programs, start=1):
         command = build_go_command(program, go=str(go), git_version=git_version, output=str(output / program.name))
-        title = f"building {program.name}" + (f" ({number} of {len(programs)})" if len(programs) > 1 else "")
+        title = f"building {program.name} ({number} of {len(programs)})"
         _compile(command, directory=sources / program.module, program=program, title=title, report=report)
 
 
@@ -194,7 +193,7 @@ def _compile(command: list[str], *, directory: Path, program: Program, title: st
         BuildError: the compiler failed; the message ends with its last words.
     """
     started = time.monotonic()
-    report(f"{title} from source")
+    report(title)
     with subprocess.Popen(  # noqa: S603  the command is built from constants of this package
         command, cwd=directory, env=_build_environment(), stderr=subprocess.PIPE, text=True
     ) as compiler:
