@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from estimatesync_contract.causes import CAUSES
+from estimatesync_contract.causes import CAUSES, Reason
 from estimatesync_contract.spec import Mode
 
 from estimatesync_client.core.api import (
@@ -127,8 +127,9 @@ def find_cure(sync: Sync) -> str:
 
 def list_cures(syncs: Iterable[Sync]) -> Mapping[str, str]:
     """What to do about the syncs of a list: each reason once, with the cure of its newest sync."""
-    cures = [(strip_control_characters(sync.reason or ""), find_cure(sync)) for sync in syncs]
-    return dict(reversed([(reason, cure) for reason, cure in cures if reason and cure]))
+    told = [sync for sync in syncs if sync.reason and sync.reason != Reason.RUNNING]
+    cures = [(strip_control_characters(sync.reason or ""), find_cure(sync)) for sync in told]
+    return dict(reversed([(reason, cure) for reason, cure in cures if cure]))
 
 
 def format_outcome(sync: Sync) -> str:
@@ -138,7 +139,10 @@ def format_outcome(sync: Sync) -> str:
     cause = strip_control_characters(sync.message or "")
     if sync.status == FAILED and sync.reason:
         return f"{sync.reason}: {cause}" if cause else sync.reason
-    return "" if sync.reason in {"Running", "Cancelled"} else cause
+    if sync.reason == Reason.RUNNING:
+        # Otherwise it only says how far it is. With a cure, the sync waits for something.
+        return cause if sync.cure else ""
+    return "" if sync.reason == Reason.CANCELLED else cause
 
 
 def format_fields(sync: Sync, now: datetime) -> tuple[tuple[str, str], ...]:

@@ -172,6 +172,7 @@ def test_what_to_do_is_said_once_for_each_reason_in_the_words_of_the_newest(buil
         build("est-2", status="failed", reason="SourceUnavailable"),
         build("est-1", reason="Succeeded"),
         build("est-0", status="failed", reason="NewerThanThis"),
+        build("est-00", status="running", reason="Running", cure="Check it"),
     ]
 
     assert list_cures(syncs) == {

@@ -93,6 +93,11 @@ def test_control_characters_are_taken_out_and_signs_stay() -> None:
             id="queued",
         ),
         pytest.param({"status": "running", "reason": "Running", "message": "Running"}, "", id="running"),
+        pytest.param(
+            {"status": "running", "reason": "Running", "message": "Nothing listens there", "cure": "Check it"},
+            "Nothing listens there",
+            id="running, and waiting for something",
+        ),
         pytest.param({"status": "cancelled", "reason": "Cancelled", "message": "Cancelled"}, "", id="cancelled"),
         pytest.param({"status": "paused", "message": "A new state"}, "A new state", id="a state of a newer server"),
     ],
