@@ -17,7 +17,13 @@ from estimatesync_api.logs import LogResource
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.status_page.core.charts import MAX_SYNCS, build_strip, build_trends
 from estimatesync_api.status_page.core.detail_view import build_sync_detail, is_flash_true
-from estimatesync_api.status_page.core.list_view import FILTERS, build_summary, build_sync_row, count_filters
+from estimatesync_api.status_page.core.list_view import (
+    FILTERS,
+    build_summary,
+    build_sync_row,
+    count_filters,
+    is_any_callback_open,
+)
 from estimatesync_api.status_page.page_request import get_page_request
 from estimatesync_api.status_page.rendering import send_page
 from estimatesync_api.syncs import require_found, require_sync_name
@@ -29,7 +35,7 @@ LOG_LINES: Final = 60
 _PAGE_SIZE: Final = 20
 _SUMMARY_SIZE: Final = 40
 """The newest syncs that the summary and the strip are built from."""
-_HOME_FLASH_MESSAGES: Final = frozenset({"redelivered_all"})
+_REDELIVERED_ALL: Final = "redelivered_all"
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -55,6 +61,7 @@ class HomeResource(Resource):
         page = await self._store.list_page(query)
         flash = req.get_param("flash") or ""
         newest = (await self._store.list_page(SyncQuery(limit=_SUMMARY_SIZE))).syncs
+        is_said = flash == _REDELIVERED_ALL and is_any_callback_open(newest)
         send_page(
             req,
             resp,
@@ -64,7 +71,7 @@ class HomeResource(Resource):
             cursor=cursor,
             status=status,
             filters=count_filters(await self._store.count_phases(), page_request.localizer, chosen=status),
-            flash=page_request.localizer.translate(f"flash.{flash}") if flash in _HOME_FLASH_MESSAGES else "",
+            flash=page_request.localizer.translate(f"flash.{flash}") if is_said else "",
             summary=build_summary(
                 newest,
                 page_request.localizer,

@@ -75,6 +75,20 @@ def test_what_was_said_after_a_form_is_gone_once_the_sync_has_ended(
     assert (said in before, said in after) == (True, False)
 
 
+@pytest.mark.parametrize("state", CallbackState)
+def test_what_is_sent_again_is_announced_until_all_of_it_is_delivered(
+    person: TestClient, store: Any, make_sync: Any, state: CallbackState
+) -> None:
+    store.syncs["est-1"] = make_sync(
+        "est-1", EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=state))
+    )
+
+    shown = person.simulate_get("/?flash=redelivered_all", headers={"X-Page-Part": "live"}).text
+
+    is_open = state in {CallbackState.PENDING, CallbackState.RETRYING, CallbackState.FAILED}
+    assert ("What was not delivered will be sent again, with the same ids." in shown) == is_open
+
+
 def test_a_callback_that_was_given_up_is_told_once_with_the_button(
     person: TestClient, store: Any, make_sync: Any
 ) -> None:

@@ -717,7 +717,7 @@ def test_a_callback_that_was_given_up_is_trouble(make_sync: Make, english: Local
 
     assert (one.title, one.tone) == ("A callback was not delivered; Make.com does not know", "stalled")
     assert (three.title, three.tone) == ("3 callbacks were not delivered; Make.com does not know", "stalled")
-    assert one.text == "Correct what the page of the sync says, then send what was not delivered again."
+    assert one.text == "Correct what the page of the sync says, then send again what was not delivered."
     assert (one.undelivered, one.can_send_again) == ("", True), "the title says it"
 
 

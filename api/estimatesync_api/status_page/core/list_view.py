@@ -226,6 +226,12 @@ def count_filters(counts: Mapping[Phase, int], localizer: Localizer, *, chosen: 
     )
 
 
+def is_any_callback_open(newest: Sequence[EstimateSync]) -> bool:
+    """Return whether a callback is not delivered (yet), so that what was asked for may still be to come."""
+    open_states = {CallbackState.PENDING, CallbackState.RETRYING, CallbackState.FAILED}
+    return any(each.state in open_states for sync in newest for each in sync.status.deliveries)
+
+
 def build_summary(
     newest: Sequence[EstimateSync],
     localizer: Localizer,
