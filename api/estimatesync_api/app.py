@@ -152,14 +152,15 @@ def _add_sync_routes(
     token: Callable[[], str],
     pause: Pause,
 ) -> None:
-    one = f"{SYNCS_PATH}/{{sync_id}}"
-    app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone))
-    app.add_route(one, SyncResource(store, has_page=settings.has_status_page))
+    one, public_url = f"{SYNCS_PATH}/{{sync_id}}", settings.public_url
+    app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone, public_url=public_url))
+    app.add_route(one, SyncResource(store, has_page=settings.has_status_page, public_url=public_url))
     redeliver_all = RedeliverAllResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
     app.add_route(f"{SYNCS_PATH}/redeliver", redeliver_all)
     app.add_route(f"{one}/logs", LogResource(store, pause=pause))
-    app.add_route(f"{one}/cancel", CancelResource(store))
-    app.add_route(f"{one}/redeliver", RedeliverResource(store, clock=clock, token=token))
+    app.add_route(f"{one}/cancel", CancelResource(store, public_url=public_url))
+    redeliver = RedeliverResource(store, clock=clock, token=token, public_url=public_url)
+    app.add_route(f"{one}/redeliver", redeliver)
 
 
 async def _answer_exception(

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from estimatesync_contract.callback_url import is_target_name
 from estimatesync_contract.settings import (
+    PUBLIC_URL,
     STALE_AFTER_HOURS,
     SYNC_METADATA,
     TIME_ZONE,
@@ -116,7 +117,7 @@ STATUS_PAGE_SESSION_HOURS: Final = IntegerSetting(
 )
 REQUEST_SETTINGS: Final = (
     *(REQUESTS_PER_MINUTE, TRUSTED_PROXIES, REPEATED_REQUESTS, FOREGROUND_SECONDS),
-    *(STATUS_PAGE, STATUS_PAGE_SESSION_HOURS, STALE_AFTER_HOURS),
+    *(STATUS_PAGE, STATUS_PAGE_SESSION_HOURS, STALE_AFTER_HOURS, PUBLIC_URL),
 )
 """What one machine has as well as a cluster."""
 
@@ -192,6 +193,8 @@ class Settings:
     features: Features
     has_status_page: bool
     session_hours: int
+    public_url: str
+    """Where people open the status page; empty where that is not known."""
     stale_after: timedelta | None
     """How long no sync need have succeeded before the status page says so; None: for ever."""
     namespace: str | None
@@ -218,12 +221,17 @@ def parse_settings(environment: Mapping[str, str], *, faults: Iterable[str] = ()
         features=Features(targets=reader.read(CALLBACK_TARGET_NAMES), has_metadata=reader.read(SYNC_METADATA)),
         has_status_page=reader.read(STATUS_PAGE),
         session_hours=reader.read(STATUS_PAGE_SESSION_HOURS),
+        public_url=reader.read(PUBLIC_URL),
         stale_after=timedelta(hours=hours) if (hours := reader.read(STALE_AFTER_HOURS)) else None,
         namespace=reader.read(NAMESPACE) or None,
         kubeconfig=reader.read(KUBECONFIG) or None,
         service_account_directory=Path(reader.read(SERVICE_ACCOUNT_DIRECTORY)),
         tracing=read_tracing_settings(reader),
     )
+    if settings.public_url and not settings.has_status_page:
+        reader.faults.append(
+            f"{PUBLIC_URL.name} is the address of the status page, which {STATUS_PAGE.name} switches off"
+        )
     reader.raise_faults()
     return settings
 

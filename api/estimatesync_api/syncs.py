@@ -49,27 +49,29 @@ REDELIVERY_PAUSE: Final = 0.1
 class SyncListResource(Resource):
     """GET: syncs, newest first, a page at a time."""
 
-    def __init__(self, store: SyncStore, *, time_zone: ZoneInfo) -> None:
+    def __init__(self, store: SyncStore, *, time_zone: ZoneInfo, public_url: str = "") -> None:
         self._store = store
         self._time_zone = time_zone
+        self._public_url = public_url
 
     async def on_get(self, req: Request, resp: Response) -> None:
         page = await self._store.list_page(parse_sync_query(req.params, time_zone=self._time_zone))
-        resp.media = to_list_body(page)
+        resp.media = to_list_body(page, public_url=self._public_url)
 
 
 class SyncResource(Resource):
     """GET: one sync, as it is now."""
 
-    def __init__(self, store: SyncStore, *, has_page: bool = False) -> None:
+    def __init__(self, store: SyncStore, *, has_page: bool = False, public_url: str = "") -> None:
         """Show syncs of the store; `has_page`: whether a browser can be shown each, too."""
         self._store = store
         self._has_page = has_page
+        self._public_url = public_url
 
     async def on_get(self, req: Request, resp: Response, sync_id: str) -> None:
         """Show the sync, or 304 when the caller already has it like this."""
         sync = require_found(await self._store.fetch(require_sync_name(sync_id)), req)
-        body = msgspec.json.encode(to_sync_body(sync))
+        body = msgspec.json.encode(to_sync_body(sync, public_url=self._public_url))
         tag = falcon.ETag(hashlib.sha256(body).hexdigest()[:32])
         resp.etag = tag.dumps()
         if self._has_page:
@@ -85,29 +87,33 @@ class SyncResource(Resource):
 class CancelResource(Resource):
     """POST: stop a sync."""
 
-    def __init__(self, store: SyncStore) -> None:
+    def __init__(self, store: SyncStore, *, public_url: str = "") -> None:
         self._store = store
+        self._public_url = public_url
 
     async def on_post(self, req: Request, resp: Response, sync_id: str) -> None:
         """Request the stop; a second request changes nothing."""
         name = require_sync_name(sync_id)
         sync = require_found(await self._store.fetch(name), req)
         if sync.is_finished:
-            resp.media = to_request_body(CANCEL_TOO_LATE, sync)
+            resp.media = to_request_body(CANCEL_TOO_LATE, sync, public_url=self._public_url)
             return
         if not sync.spec.cancel:
             sync = require_found(await self._store.request_cancel(name, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
-        resp.media = to_request_body(CANCEL_REQUESTED, sync)
+        resp.media = to_request_body(CANCEL_REQUESTED, sync, public_url=self._public_url)
 
 
 class RedeliverResource(Resource):
     """POST: send a finished sync's callback again."""
 
-    def __init__(self, store: SyncStore, *, clock: Callable[[], datetime], token: Callable[[], str]) -> None:
+    def __init__(
+        self, store: SyncStore, *, clock: Callable[[], datetime], token: Callable[[], str], public_url: str = ""
+    ) -> None:
         self._store = store
         self._clock = clock
         self._token = token
+        self._public_url = public_url
 
     async def on_post(self, req: Request, resp: Response, sync_id: str) -> None:
         """Request a delivery, or of several those that the body names; each request is one more."""
@@ -119,7 +125,7 @@ class RedeliverResource(Resource):
         build = partial(build_redelivery, token=build_redelivery_token(self._clock(), self._token()), targets=targets)
         sync = require_found(await self._store.request_redelivery(name, build, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
-        resp.media = to_request_body(REDELIVERY_REQUESTED, sync)
+        resp.media = to_request_body(REDELIVERY_REQUESTED, sync, public_url=self._public_url)
 
 
 async def request_failed_again(

@@ -56,6 +56,8 @@ API_BASE_PATH: Final = "/api/automations/estimates"
 START_PATH: Final = f"{API_BASE_PATH}/sync-external"
 START_PATH_ALIAS: Final = "/sync-estimates"
 SYNCS_PATH: Final = f"{API_BASE_PATH}/syncs"
+PAGE_PATH: Final = "/page"
+"""Below it is the status page, but for the list of syncs, which is at `/`."""
 
 
 def build_job_name(sync_uid: str) -> str:
@@ -101,3 +103,8 @@ def build_keyed_sync_name(idempotency_key: str, *, is_again: bool = False) -> st
 def build_sync_path(sync_name: str) -> str:
     """Where the HTTP API shows one sync."""
     return f"{SYNCS_PATH}/{sync_name}"
+
+
+def build_page_path(sync_name: str) -> str:
+    """Where the status page shows one sync."""
+    return f"{PAGE_PATH}/syncs/{sync_name}"

@@ -108,11 +108,23 @@ class UrlSetting(TextSetting, frozen=True, kw_only=True):
     example: str
 
     def parse(self, text: str) -> str:
+        if self.max_length is not None and len(text) > self.max_length:
+            raise ValueError(f"must be at most {self.max_length} characters long")
         if _has_unknown_host(text):
             raise ValueError("has a host name that DNS cannot carry; correct it, or write it as xn--…")
         if not is_http_url(text) or _has_more_than_a_place(text):
             raise ValueError(f"must be an address such as {self.example}, without credentials or query")
         return text.rstrip("/")
+
+
+class OriginSetting(UrlSetting, frozen=True, kw_only=True):
+    """The same without a path: what is served there begins at its root."""
+
+    def parse(self, text: str) -> str:
+        url = super().parse(text)
+        if urlsplit(url).path:
+            raise ValueError(f"must be an address such as {self.example}, without a path")
+        return url
 
 
 class DatabaseUrlSetting(TextSetting, frozen=True, kw_only=True):
@@ -414,6 +426,14 @@ SYNC_METADATA: Final = FlagSetting(
     meaning="Take `metadata` with a request, and give them back in the 202, the status and the callback, which then "
     "always have this field, null if there are none",
     default="false",
+)
+PUBLIC_URL: Final = OriginSetting(
+    name="PUBLIC_URL",
+    meaning="Address at which people open the status page, such as `https://sync.example.com`. Callbacks and answers "
+    "then have `details_url`, the page of the sync there, and alerts that of the list",
+    example="https://sync.example.com",
+    # With the path of the longest name, a status can carry it.
+    max_length=400,
 )
 STALE_AFTER_HOURS: Final = IntegerSetting(
     name="STALE_AFTER_HOURS",

@@ -175,7 +175,7 @@ class CallbackAttemptRecord(msgspec.Struct, frozen=True, kw_only=True, rename="c
 
 
 class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The delivery record. `id` and `environment` are fixed before the first attempt, so every attempt is the same."""
+    """The delivery record. All that an attempt says is fixed before the first one, so that all are the same."""
 
     state: Annotated[CallbackState, Meta(description="Delivered, Failed and Disabled are final.")]
     target: (
@@ -186,6 +186,9 @@ class CallbackStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     ) = None
     id: Annotated[str, Meta(max_length=128, description="The header webhook-id of every attempt.")] | None = None
     environment: Annotated[str, Meta(max_length=64, description="Sent along with every attempt.")] | None = None
+    details_url: Annotated[str, Meta(max_length=512, description="Likewise; absent without a PUBLIC_URL.")] | None = (
+        None
+    )
     attempts: Annotated[Count, Meta(description="Attempts made so far, since it was last asked for.")] = 0
     earlier_attempts: Annotated[Count, Meta(description="Attempts made before another delivery was asked for.")] = 0
     first_attempt_time: Annotated[Time | None, Meta(description="When the first of them was made.")] = None

@@ -14,6 +14,7 @@ from estimatesync_contract.settings import (
     DATABASE_WAIT_SECONDS,
     LOG_FORMATS,
     MARK,
+    PUBLIC_URL,
     STALE_AFTER_HOURS,
     SYNC_DELETIONS,
     SYNC_LOGIN_RETRY,
@@ -344,7 +345,7 @@ JOB_SETTINGS: Final = (
 
 OPERATOR_SETTINGS: Final = (
     *(*CLUSTER_SETTINGS, *RECONCILER_SETTINGS, *CALLBACK_SETTINGS, *CALLBACK_FILES, *JOB_SETTINGS, *PROGRAM_SETTINGS),
-    *(STALE_AFTER_HOURS, *TRACING_SETTINGS),
+    *(STALE_AFTER_HOURS, PUBLIC_URL, *TRACING_SETTINGS),
 )
 
 
@@ -387,6 +388,7 @@ def read_reconciler_settings(reader: SettingsReader) -> ReconcilerSettings:
         max_active_syncs=reader.read(MAX_ACTIVE_SYNCS),
         time_zone=reader.read(TIME_ZONE),
         environment=reader.read(ENVIRONMENT),
+        public_url=reader.read(PUBLIC_URL),
         has_metadata=reader.read(SYNC_METADATA),
         marks_deletions=reader.read(SYNC_DELETIONS) == MARK,
         progress_interval=timedelta(seconds=reader.read(PROGRESS_SECONDS)),

@@ -11,7 +11,12 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.log_lines import format_finished
-from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVERED_BY, ANNOTATION_STARTED_BY
+from estimatesync_contract.names import (
+    ANNOTATION_CANCELLED_BY,
+    ANNOTATION_REDELIVERED_BY,
+    ANNOTATION_STARTED_BY,
+    build_page_path,
+)
 from estimatesync_contract.spec import (
     METADATA_MAX_LENGTH,
     NO_METADATA,
@@ -276,6 +281,10 @@ class SyncState(Body, frozen=True, kw_only=True):
         | UnsetType
     ) = UNSET
     metadata: GivenMetadata = UNSET
+    details_url: (
+        Annotated[str, Meta(description="Its page, for people; only there where the deployment says where that is.")]
+        | UnsetType
+    ) = UNSET
     started_by: Actor = UNSET
     cancelled_by: Actor = UNSET
     redelivered_by: Actor = UNSET
@@ -388,19 +397,20 @@ def to_problem_body(error: ApiError) -> ProblemBody:
     )
 
 
-def to_sync_body(sync: EstimateSync) -> SyncBody:
-    """The answer to a GET of one sync."""
-    return SyncBody(**msgspec.structs.asdict(to_sync_state(sync)))
+def to_sync_body(sync: EstimateSync, *, public_url: str = "") -> SyncBody:
+    """The answer to a GET of one sync; `public_url` is where the status page is, if that is known."""
+    return SyncBody(**msgspec.structs.asdict(to_sync_state(sync, public_url=public_url)))
 
 
-def to_list_body(page: SyncPage) -> SyncListBody:
+def to_list_body(page: SyncPage, *, public_url: str = "") -> SyncListBody:
     """One page of the list."""
-    return SyncListBody(syncs=[to_sync_state(sync) for sync in page.syncs], next_cursor=format_cursor(page.end))
+    syncs = [to_sync_state(sync, public_url=public_url) for sync in page.syncs]
+    return SyncListBody(syncs=syncs, next_cursor=format_cursor(page.end))
 
 
-def to_request_body(message: str, sync: EstimateSync) -> SyncRequestedBody:
+def to_request_body(message: str, sync: EstimateSync, *, public_url: str = "") -> SyncRequestedBody:
     """The answer to a request about a sync that is there, with the sync as it is now."""
-    return SyncRequestedBody(message=message, sync=to_sync_state(sync))
+    return SyncRequestedBody(message=message, sync=to_sync_state(sync, public_url=public_url))
 
 
 def to_redelivered_body(sync_ids: Sequence[str], end: Place | None) -> RedeliveredBody:
@@ -409,7 +419,7 @@ def to_redelivered_body(sync_ids: Sequence[str], end: Place | None) -> Redeliver
     return RedeliveredBody(message=message, sync_ids=list(sync_ids), next_cursor=format_cursor(end))
 
 
-def to_sync_state(sync: EstimateSync) -> SyncState:
+def to_sync_state(sync: EstimateSync, *, public_url: str = "") -> SyncState:
     """One sync. One that the operator has not seen yet is queued. Nothing about where it runs is shown."""
     status = sync.status
     return SyncState(
@@ -430,6 +440,7 @@ def to_sync_state(sync: EstimateSync) -> SyncState:
         alert=_to_callback_body(status.alert.delivery) if status.alert else UNSET,
         mode=_find_mode(sync),
         metadata=_find_metadata(sync),
+        details_url=f"{public_url}{build_page_path(sync.name)}" if public_url else UNSET,
         started_by=sync.metadata.annotations.get(ANNOTATION_STARTED_BY, UNSET),
         cancelled_by=sync.metadata.annotations.get(ANNOTATION_CANCELLED_BY, UNSET),
         redelivered_by=sync.metadata.annotations.get(ANNOTATION_REDELIVERED_BY, UNSET),

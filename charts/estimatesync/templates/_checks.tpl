@@ -106,6 +106,9 @@
 {{- if eq (int .Values.metrics.port) (int .Values.operator.port) -}}
 {{- $faults = append $faults "metrics.port: operator.port is the same, and one program cannot listen on a port twice" -}}
 {{- end -}}
+{{- if and .Values.api.publicUrl (not .Values.api.statusPage.enabled) -}}
+{{- $faults = append $faults "api.publicUrl: it is the address of the status page, which api.statusPage.enabled switches off" -}}
+{{- end -}}
 {{- with .Values.api -}}
 {{- if and .service.nodePort (eq .service.type "ClusterIP") -}}
 {{- $faults = append $faults "api.service.nodePort: a Service of type ClusterIP has none; set api.service.type to NodePort" -}}

@@ -210,6 +210,25 @@ left out, as the API server does: whoever compares, such as Argo CD, would see a
 {{- toYaml $hosts -}}
 {{- end -}}
 
+{{/* Where people open the status page: as it is set, else the only host under which it is published; empty if that is not known. */}}
+{{- define "estimatesync.publicUrl" -}}
+{{- $hosts := list -}}
+{{- if .Values.ingress.enabled -}}
+{{- range include "estimatesync.ingressHosts" . | fromYamlArray -}}
+{{- $hosts = append $hosts (ternary "" .host (or .paths (not (or $.Values.ingress.tlsSecret $.Values.ingress.tls)) | empty | not)) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.httpRoute.enabled -}}
+{{- $hosts = concat $hosts (.Values.httpRoute.hostnames | default list) -}}
+{{- end -}}
+{{- $hosts = uniq $hosts -}}
+{{- if .Values.api.publicUrl -}}
+{{- trimSuffix "/" .Values.api.publicUrl -}}
+{{- else if and .Values.api.statusPage.enabled (eq (len $hosts) 1) (first $hosts) (not (hasPrefix "*" (first $hosts))) -}}
+https://{{ first $hosts }}
+{{- end -}}
+{{- end -}}
+
 {{/* How few replicas of the API there may be. */}}
 {{- define "estimatesync.leastReplicas" -}}
 {{- ternary .Values.api.autoscaling.minReplicas .Values.api.replicas .Values.api.autoscaling.enabled -}}

@@ -58,6 +58,8 @@ class _CallbackBody(msgspec.Struct, frozen=True, kw_only=True):
     """How it was done; only there where changes were asked for, so that no other scenario meets a new field."""
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """With the values that were sent; only where the deployment takes them, and there always."""
+    details_url: str | msgspec.UnsetType = msgspec.UNSET
+    """The sync's page; only where the deployment says where the status page is, and there always."""
 
 
 class _LastSuccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,8 @@ class _AlertBody(msgspec.Struct, frozen=True, kw_only=True):
     """Whole hours since the last success; where there is none, since the oldest sync was created."""
     stale_after_hours: int
     environment: str | None
+    details_url: str | msgspec.UnsetType = msgspec.UNSET
+    """As in the callback, but the page of all syncs."""
 
 
 def build_callback_body(sync: EstimateSync) -> bytes:
@@ -91,6 +95,7 @@ def build_callback_body(sync: EstimateSync) -> bytes:
     if not sync.is_finished or status.completion_time is None:
         raise UnfinishedSyncError(f"sync {sync.name} has not finished, so there is no outcome to call back with")
     error = _build_error(status)
+    begun = next((each for each in status.deliveries if each.environment), None)
     body = _CallbackBody(
         event=_EVENT,
         timestamp=format_timestamp(status.completion_time),
@@ -99,10 +104,11 @@ def build_callback_body(sync: EstimateSync) -> bytes:
         date_range=_build_date_range(status),
         performance=_build_performance(status.duration_seconds or 0),
         error=error,
-        environment=next((each.environment for each in status.deliveries if each.environment), None),
+        environment=begun.environment if begun else None,
         sync_id=sync.name,
         mode=_build_mode(sync) if sync.spec.mode is Mode.CHANGES else msgspec.UNSET,
         metadata=msgspec.Raw(status.metadata.encode()) if status.metadata else msgspec.UNSET,
+        details_url=(begun.details_url if begun else None) or msgspec.UNSET,
     )
     return msgspec.json.encode(body)
 
@@ -129,6 +135,7 @@ def build_alert_body(sync: EstimateSync) -> bytes:
         hours_since=(alert.time - alert.since) // timedelta(hours=1),
         stale_after_hours=alert.stale_after_hours,
         environment=alert.delivery.environment,
+        details_url=alert.delivery.details_url or msgspec.UNSET,
     )
     return msgspec.json.encode(body)
 

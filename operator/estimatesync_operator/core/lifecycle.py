@@ -35,7 +35,7 @@ from estimatesync_contract.status import (
 from estimatesync_operator.core.job_observation import JobObservation, JobState
 from estimatesync_operator.core.outcomes import Outcome, may_follow
 from estimatesync_operator.core.queue_order import QueueDecision
-from estimatesync_operator.core.retention import is_named
+from estimatesync_operator.core.retention import build_details_url, is_named
 
 NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
 NOT_WANTED: Final = "The sync asked for no callback"
@@ -162,6 +162,7 @@ def compute_final_status(
     now: datetime,
     job: JobObservation | None,
     environment: str,
+    public_url: str = "",
     has_target: bool,
     log: Sequence[str] = (),
 ) -> EstimateSyncStatus:
@@ -187,7 +188,9 @@ def compute_final_status(
         results=outcome.results,
         unshown=outcome.unshown,
         mode=outcome.mode,
-        **build_delivery_fields(_begin_deliveries(sync, environment=environment, has_target=has_target)),
+        **build_delivery_fields(
+            _begin_deliveries(sync, environment=environment, public_url=public_url, has_target=has_target)
+        ),
         log=_shorten_log(log) or sync.status.log,
     )
     if job is None or job.pod_name is None:
@@ -267,7 +270,9 @@ def _resolve_range(sync: EstimateSync, *, now: datetime, time_zone: ZoneInfo) ->
     return sync.spec.date_range or compute_default_range(now.astimezone(time_zone).date())
 
 
-def _begin_deliveries(sync: EstimateSync, *, environment: str, has_target: bool) -> tuple[CallbackStatus, ...]:
+def _begin_deliveries(
+    sync: EstimateSync, *, environment: str, public_url: str, has_target: bool
+) -> tuple[CallbackStatus, ...]:
     """A request to deliver again that came too early is served by the first delivery.
 
     `has_target` speaks of the webhook without a name; a name counts even if nothing is behind it now: that is a fault.
@@ -285,6 +290,7 @@ def _begin_deliveries(sync: EstimateSync, *, environment: str, has_target: bool)
             target=target,
             id=build_callback_id(sync.uid, target),
             environment=environment,
+            details_url=build_details_url(public_url, sync.name),
             redelivery=token,
         )
         deliveries.append(pending)

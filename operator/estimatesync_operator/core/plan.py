@@ -58,6 +58,8 @@ class ReconcilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_active_syncs: int
     time_zone: ZoneInfo
     environment: str
+    public_url: str = ""
+    """Where the status page is; empty: callbacks and alerts name no page."""
     has_metadata: bool = False
     """Whether each callback has metadata, null where none were sent."""
     marks_deletions: bool = False
@@ -309,7 +311,14 @@ def _plan_end(sync: EstimateSync, outcome: Outcome, seen: Seen, now: datetime, s
     if settings.marks_deletions:
         outcome = count_deletions(outcome)
     status = lifecycle.compute_final_status(
-        sync, outcome, now=now, job=seen.job, environment=settings.environment, has_target=seen.has_target, log=seen.log
+        sync,
+        outcome,
+        now=now,
+        job=seen.job,
+        environment=settings.environment,
+        public_url=settings.public_url,
+        has_target=seen.has_target,
+        log=seen.log,
     )
     return Plan(status=status, requeue_after=AT_ONCE, moves_queue=True)
 
@@ -343,7 +352,9 @@ def _plan_delivery(sync: EstimateSync, seen: Seen, now: datetime, settings: Reco
     if sync.status.observed_generation != sync.metadata.generation:
         return Plan(status=lifecycle.compute_acknowledged_status(sync, now=now), requeue_after=AT_ONCE)
     if is_redelivery_requested(sync):
-        deliveries = compute_redelivery(sync, environment=settings.environment, has_target=seen.has_target)
+        deliveries = compute_redelivery(
+            sync, environment=settings.environment, public_url=settings.public_url, has_target=seen.has_target
+        )
         return Plan(status=lifecycle.compute_delivery_status(sync, *deliveries, now=now), requeue_after=AT_ONCE)
     delivery, waits = sync.status.next_delivery, []
     if delivery is not None:
@@ -370,7 +381,14 @@ def _plan_alert(sync: EstimateSync, seen: Seen, now: datetime, settings: Reconci
     if seen.silence is UNSET:
         return Plan(requeue_after=AT_ONCE) if sync.status.owes_alert else None
     stale_after = settings.stale_after if seen.has_alert_target else None
-    decided = decide_alert(sync, seen.silence, now=now, stale_after=stale_after, environment=settings.environment)
+    decided = decide_alert(
+        sync,
+        seen.silence,
+        now=now,
+        stale_after=stale_after,
+        environment=settings.environment,
+        public_url=settings.public_url,
+    )
     if decided is not None and decided != alert:
         return Plan(status=lifecycle.compute_alert_status(sync, decided, now=now), requeue_after=AT_ONCE)
     if alert is None or alert.delivery.state.is_final:

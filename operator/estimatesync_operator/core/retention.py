@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.names import build_callback_id
+from estimatesync_contract.names import build_callback_id, build_page_path
 from estimatesync_contract.redelivery import compute_redelivery_token, find_chosen_targets, is_redelivery_requested
 from estimatesync_contract.spec import DEFAULT_TARGET, Mode
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, compute_latest_end
@@ -83,21 +83,30 @@ def is_named(target: str | None) -> bool:
     return target not in {None, DEFAULT_TARGET}
 
 
-def compute_redelivery(sync: EstimateSync, *, environment: str, has_target: bool) -> tuple[CallbackStatus, ...]:
+def build_details_url(public_url: str, sync_name: str) -> str | None:
+    """Build the address of a sync's page; None where that of the status page is not known."""
+    return f"{public_url}{build_page_path(sync_name)}" if public_url else None
+
+
+def compute_redelivery(
+    sync: EstimateSync, *, environment: str, public_url: str = "", has_target: bool
+) -> tuple[CallbackStatus, ...]:
     """Begin deliveries again: same ids, and the whole schedule of attempts; the earlier attempts stay on record.
 
     A callback that had no target gets one if there is one by now; one that the sync never wanted stays away, and one
     that was not asked for again stays as it is.
     """
     deliveries, token = sync.status.deliveries, compute_redelivery_token(sync)
-    environment = next((each.environment for each in deliveries if each.environment), environment)
+    begun = next((each for each in deliveries if each.environment), None)
+    details_url = begun.details_url if begun else build_details_url(public_url, sync.name)
     chosen = find_chosen_targets(sync)
     return tuple(
         CallbackStatus(
             state=CallbackState.PENDING,
             target=each.target,
             id=each.id or build_callback_id(sync.uid, each.target),
-            environment=environment,
+            environment=begun.environment if begun else environment,
+            details_url=details_url,
             redelivery=token,
             earlier_attempts=each.earlier_attempts + each.attempts,
             history=each.history,

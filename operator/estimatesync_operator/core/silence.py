@@ -54,7 +54,13 @@ def may_be_kept(sync: EstimateSync, *, now: datetime, default_ttl: timedelta) ->
 
 
 def decide_alert(
-    sync: EstimateSync, silence: Silence | None, *, now: datetime, stale_after: timedelta | None, environment: str
+    sync: EstimateSync,
+    silence: Silence | None,
+    *,
+    now: datetime,
+    stale_after: timedelta | None,
+    environment: str,
+    public_url: str = "",
 ) -> AlertStatus | None:
     """Decide what is to be on record on a finished sync; None where no alert is.
 
@@ -69,7 +75,13 @@ def decide_alert(
         return None
     if not silence.is_to_be_told(now=now, stale_after=stale_after):
         return None
-    pending = CallbackStatus(state=CallbackState.PENDING, id=build_alert_id(sync.uid), environment=environment)
+    pending = CallbackStatus(
+        state=CallbackState.PENDING,
+        id=build_alert_id(sync.uid),
+        environment=environment,
+        # What there is to see is not on the page of one sync.
+        details_url=f"{public_url}/" if public_url else None,
+    )
     hours = stale_after // timedelta(hours=1)
     return AlertStatus(time=now, since=silence.since, stale_after_hours=hours, delivery=pending)
 

@@ -422,6 +422,48 @@ def test_the_webhook_of_alerts_is_a_secret_that_the_operator_reads_from_a_file(r
     assert release.text.count("made-up-alert") == 0
 
 
+HOST = {"enabled": True, "host": "sync.test", "tlsSecret": "tls"}
+ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["sync.test"]}
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        pytest.param({}, "", id="not published"),
+        pytest.param({"api": {"publicUrl": "http://sync.test:8080/"}}, "http://sync.test:8080", id="as it is set"),
+        pytest.param({"ingress": HOST, "api": {"publicUrl": "https://x.test"}}, "https://x.test", id="set beside it"),
+        pytest.param({"ingress": HOST}, "https://sync.test", id="an Ingress"),
+        pytest.param({"ingress": {**HOST, "enabled": False}}, "", id="an Ingress that is off"),
+        pytest.param({"ingress": {**HOST, "tlsSecret": ""}}, "", id="an Ingress without a certificate"),
+        pytest.param({"ingress": {**HOST, "hosts": [{"host": "b.test"}]}}, "", id="two hosts"),
+        pytest.param(
+            {
+                "ingress": {
+                    "enabled": True,
+                    "hosts": [{"host": "a.test", "paths": [{"path": "/api"}]}],
+                    "tlsSecret": "t",
+                }
+            },
+            "",
+            id="a host without the page",
+        ),
+        pytest.param({"httpRoute": ROUTE}, "https://sync.test", id="a route"),
+        pytest.param({"httpRoute": ROUTE, "ingress": HOST}, "https://sync.test", id="both, of one host"),
+        pytest.param({"httpRoute": {**ROUTE, "hostnames": ["*.test"]}}, "", id="any host of a domain"),
+        pytest.param({"httpRoute": {**ROUTE, "hostnames": []}}, "", id="any host"),
+        pytest.param({"ingress": HOST, "api": {"statusPage": {"enabled": False}}}, "", id="no page"),
+    ],
+)
+def test_both_parts_know_where_people_open_the_page_if_that_is_clear(
+    render: Callable[..., Any], values: dict[str, Any], url: str
+) -> None:
+    release = render(values)
+
+    pods = (release.find("Deployment", part)["spec"]["template"]["spec"] for part in ("estimatesync-api", "-operator"))
+    variables = [each for pod in pods for each in pod["containers"][0]["env"] if each["name"] == "PUBLIC_URL"]
+    assert [each.get("value", "") for each in variables] == [url, url]
+
+
 def test_each_target_has_a_file_of_its_own_and_the_api_knows_only_its_name(render: Callable[..., Any]) -> None:
     targets = {"crm": {"name": "hooks", "key": "CRM_URL"}, "billing": {"name": "other", "key": "url"}}
     release = render({"callback": {"targets": targets}})
@@ -647,6 +689,12 @@ REFUSALS = [
         {"apiKeys": {"readOnlyKeys": MAKE}}, "name must not be in keys and in readOnlyKeys", id="one key twice"
     ),
     pytest.param({"callback": {"url": "http://hook.test"}}, "does not start with https://", id="an open callback"),
+    pytest.param({"api": {"publicUrl": "https://a.test/sync"}}, "'/api/publicUrl'", id="a page below a path"),
+    pytest.param(
+        {"api": {"publicUrl": "https://a.test", "statusPage": {"enabled": False}}},
+        "api.publicUrl: it is the address of the status page",
+        id="no page at that address",
+    ),
     pytest.param(
         {"callback": {"targets": {"Billing": {"name": "a", "key": "b"}}}},
         "'/callback/targets'",

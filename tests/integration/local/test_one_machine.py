@@ -317,17 +317,24 @@ def test_a_silence_is_told_once_whenever_the_server_is_there(
         changed = f"jsonb_set(status, '{{completionTime}}', to_jsonb({earlier}))"
         connection.execute(f"UPDATE estimatesync_local.sync SET status = {changed}")  # noqa: S608 - no input
 
-    server.environment["MAKE_SYNC_ALERT_WEBHOOK_URL"] = f"{receiver.url}/alert"
+    server.environment |= {
+        "MAKE_SYNC_ALERT_WEBHOOK_URL": f"{receiver.url}/alert",
+        "PUBLIC_URL": "https://sync.example.com/",
+    }
     for _ in range(2):
         server.start()
         server.until(lambda: server.get(sync_id).get("alert", {}).get("state") == "delivered")
-        server.wait_until_ended(server.post({"days": 1}))
+        again = server.wait_until_ended(server.post({"days": 1}))
+        server.wait_until_delivered(again["sync_id"])
         server.stop()
 
     (told,) = (each for each in receiver.deliveries if each.path == "/alert")
     body = json.loads(told.body)
     assert (body["event"], body["status"], body["hours_since"]) == ("sync_estimates_stale", "stale", 72)
     assert body["last_success"]["sync_id"] == sync_id
+    assert body["details_url"] == "https://sync.example.com/"
+    assert again["details_url"] == json.loads(receiver.deliveries[-1].body)["details_url"]
+    assert again["details_url"] == f"https://sync.example.com/page/syncs/{again['sync_id']}"
     assert told.headers["webhook-id"].startswith("alert_")
 
 

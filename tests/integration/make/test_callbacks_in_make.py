@@ -114,6 +114,31 @@ def test_exactly_the_right_mail_comes_out(
     assert run.incomplete == []
 
 
+@pytest.mark.parametrize(
+    ("name", "with_page", "without"),
+    [
+        pytest.param(
+            "callback.blueprint.json", "Details: {}", "Please check the server logs for more details.", id="en"
+        ),
+        pytest.param(
+            "callback.es.blueprint.json", "Detalles: {}", "Revisa los logs del servidor para más detalles.", id="es"
+        ),
+    ],
+)
+def test_the_mail_of_a_failure_names_the_page_of_the_sync_where_there_is_one(
+    callbacks: dict[str, Delivery], account: Any, name: str, with_page: str, without: str
+) -> None:
+    url = "https://sync.example.com/page/syncs/cannot-log-in"
+    named = json.dumps({**json.loads(callbacks["login"].body), "details_url": url}).encode()
+
+    for body in (callbacks["login"].body, named):
+        receive(import_callback(account, name), name, replace(callbacks["login"], body=body))
+
+    old, new = (read_as_text(mail) for mail in account.mails)
+    assert without in old.splitlines()
+    assert new == old.replace(without, with_page.format(url))
+
+
 @pytest.mark.parametrize("name", SPANISH)
 @pytest.mark.parametrize(
     ("ended", "subject", "line"),

@@ -263,6 +263,7 @@ RULES: Final[dict[str, Schema]] = {
     "api.repeatedRequests": _choices(api.REPEATED_REQUESTS),
     "api.foregroundSeconds": _bounds(api.FOREGROUND_SECONDS),
     "api.statusPage.sessionHours": _bounds(api.STATUS_PAGE_SESSION_HOURS),
+    "api.publicUrl": {"type": "string", "pattern": r"^(https?://[^/?#@\s]+/?)?$"},
     "credentials.existingSecret": _NAME,
     "database.existingSecret.name": _NAME,
     **dict.fromkeys(_SECRET_KEYS, _SECRET_KEY),

@@ -164,3 +164,34 @@ def test_settings_do_not_show_their_keys() -> None:
     assert "KeyText(source='API_KEYS'" in repr(settings)
     assert FIRST not in repr(settings)
     assert "digest" not in repr(ApiKey(name="make", digest=b"digest", is_read_only=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("https://sync.example.com/", "https://sync.example.com", id="a slash at the end"),
+        pytest.param("http://10.0.0.7:8080", "http://10.0.0.7:8080", id="in a network of one's own"),
+        pytest.param("", "", id="not known"),
+    ],
+)
+def test_the_public_address_is_an_origin(text: str, expected: str) -> None:
+    assert parse_settings({"API_KEYS": FIRST, "PUBLIC_URL": text}).public_url == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        pytest.param({"PUBLIC_URL": "https://example.com/sync"}, "without a path", id="a path"),
+        pytest.param({"PUBLIC_URL": "sync.example.com"}, "an address such as https://sync.example.com", id="no scheme"),
+        pytest.param({"PUBLIC_URL": "https://me:s3cret@example.com"}, "without credentials", id="credentials"),
+        pytest.param({"PUBLIC_URL": f"https://{'a.' * 126}com"}, "has a host name", id="a long host"),
+        pytest.param({"PUBLIC_URL": "https://x.example", "STATUS_PAGE": "false"}, "STATUS_PAGE switches off", id="off"),
+    ],
+)
+def test_a_public_address_that_leads_nowhere_is_refused(environment: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings({"API_KEYS": FIRST, **environment})
+
+    (fault,) = caught.value.faults
+    assert words in fault
+    assert "s3cret" not in fault

@@ -2,7 +2,15 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import msgspec
 import pytest
-from estimatesync_api.core.representation import compute_error, to_accepted_body, to_success_body, to_sync_body
+from estimatesync_api.core.listing import SyncPage
+from estimatesync_api.core.representation import (
+    compute_error,
+    to_accepted_body,
+    to_list_body,
+    to_request_body,
+    to_success_body,
+    to_sync_body,
+)
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.spec import DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import (
@@ -104,6 +112,19 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
         "completed_at": "2025-10-16T12:08:07.000Z",
         "duration_seconds": 487,
     }
+
+
+def test_the_page_of_a_sync_is_named_where_it_is_known() -> None:
+    sync, url = build_sync(FINISHED), "https://sync.example.com"
+    page = SyncPage(syncs=(sync,), end=None)
+    plain = msgspec.to_builtins(to_sync_body(sync))
+
+    shown = msgspec.to_builtins(to_sync_body(sync, public_url=url))
+    (listed,) = msgspec.to_builtins(to_list_body(page, public_url=url))["syncs"]
+    requested = msgspec.to_builtins(to_request_body("", sync, public_url=url))["sync"]
+
+    assert shown == {**plain, "details_url": f"{url}/page/syncs/est-1"}
+    assert listed == requested == {name: value for name, value in shown.items() if name != "success"}
 
 
 @pytest.mark.parametrize(

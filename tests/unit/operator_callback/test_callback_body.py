@@ -71,6 +71,15 @@ def test_the_mode_is_told_only_where_changes_were_asked_for(
     assert body == SEED_SUCCESS[:-1] + key
 
 
+def test_the_page_of_the_sync_is_named_at_the_end_where_it_is_known(succeeded: EstimateSync) -> None:
+    url = "https://sync.example.com/page/syncs/est-20251016-140900000-k3x9q"
+    callback = CallbackStatus(state=CallbackState.PENDING, id="msg_6f1c", environment="production", details_url=url)
+
+    body = build_callback_body(replace_status(succeeded, callback=callback))
+
+    assert body == SEED_SUCCESS[:-1] + f',"details_url":"{url}"}}'.encode()
+
+
 def test_attempts_under_way_do_not_change_the_bytes(succeeded: EstimateSync) -> None:
     retrying = CallbackStatus(
         state=CallbackState.RETRYING, id="msg_6f1c", environment="production", attempts=4, last_error="HTTP 500"

@@ -138,6 +138,21 @@ def test_a_finished_job_ends_the_sync_and_its_callback_is_delivered_once(
     assert json.loads(body)["results"]["new_estimates"] == 45
 
 
+def test_the_callback_names_the_page_of_the_sync_where_that_is_known_whatever_the_settings_become(
+    world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
+) -> None:
+    world.add("a", **running)
+    world.observations["a"] = finished_job("a")
+    world.answers = [CallbackAttempt(status_code=500)]
+
+    for url in ("https://sync.example.com", "https://sync.example.com", "https://other.example", ""):
+        asyncio.run(make_reconciler(public_url=url).reconcile("a"))
+        world.time += timedelta(seconds=30)
+
+    assert len(world.sent) == 2
+    assert {json.loads(body)["details_url"] for _, body in world.sent} == {"https://sync.example.com/page/syncs/a"}
+
+
 def test_the_callback_is_on_record_before_the_first_attempt(
     world: World, make_reconciler: Make, finished_job: Finished, running: dict[str, Any]
 ) -> None:

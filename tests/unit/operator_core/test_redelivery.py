@@ -106,6 +106,28 @@ def test_a_redelivery_restarts_the_whole_schedule_with_the_same_id(make_sync: Ma
 
 
 @pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        pytest.param({}, "https://new.example/page/syncs/a", id="nothing was to be sent before"),
+        pytest.param({"id": "msg_1", "environment": "e"}, None, id="none was sent before"),
+        pytest.param(
+            {"id": "msg_1", "environment": "e", "details_url": "https://old.example/x"},
+            "https://old.example/x",
+            id="another was sent before",
+        ),
+    ],
+)
+def test_a_redelivery_names_the_page_that_was_named_before(
+    make_sync: MakeSync, before: dict[str, Any], expected: str | None
+) -> None:
+    sync = _annotate(_finished(make_sync, **before), "1")
+
+    (callback,) = compute_redelivery(sync, environment="e", public_url="https://new.example", has_target=True)
+
+    assert callback.details_url == expected
+
+
+@pytest.mark.parametrize(
     ("wanted", "has_target"),
     [pytest.param(False, True, id="never wanted"), pytest.param(True, False, id="still no target")],
 )

@@ -141,6 +141,24 @@ def test_the_alert_is_on_record_before_the_first_attempt_and_every_attempt_is_th
     assert [reason for _, reason in world.events] == ["AlertRetrying", "AlertRetrying", "AlertDelivered"]
 
 
+@pytest.mark.parametrize(
+    ("public_url", "expected"),
+    [
+        pytest.param("", None, id="not known"),
+        pytest.param("https://sync.example.com", "https://sync.example.com/", id="known"),
+    ],
+)
+def test_an_alert_names_the_page_of_all_syncs_where_that_is_known(
+    world: World, make_reconciler: Make, look: Look, public_url: str, expected: str | None
+) -> None:
+    world.add("a", **SUCCEEDED)
+
+    look(make_reconciler(public_url=public_url), 2 * LIMIT)
+
+    ((_, _, body),) = world.alerts
+    assert json.loads(body).get("details_url") == expected
+
+
 def test_an_attempt_that_cannot_be_recorded_is_not_made_again(world: World, make_reconciler: Make, look: Look) -> None:
     world.add("a", **SUCCEEDED)
     reconciler = make_reconciler()

@@ -3,8 +3,10 @@
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from estimatesync_contract.names import PAGE_PATH, build_page_path
+
 HOME: Final = "/"
-BASE: Final = "/page"
+BASE: Final = PAGE_PATH
 SIGN_IN: Final = f"{BASE}/sign-in"
 SIGN_OUT: Final = f"{BASE}/sign-out"
 LANGUAGE: Final = f"{BASE}/language"
@@ -12,7 +14,7 @@ START: Final = f"{BASE}/start"
 TRENDS: Final = f"{BASE}/trends"
 CONNECT: Final = f"{BASE}/connect"
 BLUEPRINT: Final = f"{CONNECT}/{{name}}"
-SYNC: Final = f"{BASE}/syncs/{{sync_id}}"
+SYNC: Final = build_page_path("{sync_id}")
 ASSET: Final = f"{BASE}/assets/{{name}}"
 DOCS: Final = "/docs"
 """Served without the status page, too."""
@@ -31,7 +33,7 @@ def is_page_path(path: str) -> bool:
 
 def build_sync_address(name: str, step: str = "") -> str:
     """Address the page of one sync, or one of the steps below it."""
-    address = SYNC.format(sync_id=quote(name, safe=""))
+    address = build_page_path(quote(name, safe=""))
     return f"{address}/{step}" if step else address
 
 
