@@ -62,7 +62,8 @@
     try {
       const headers = tag ? { ...PART, "If-None-Match": tag } : PART;
       const answer = await fetch(source, { headers, cache: "no-store", redirect: "manual" });
-      if (answer.status === 401 || answer.status === 404) {
+      // The server itself redirects no such request: a sign-on in front of it does, which the whole page leads to.
+      if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 404) {
         location.reload();
         return;
       }
