@@ -6,8 +6,12 @@ the Kubernetes API. Page lines `complete` appear in page order, whatever order t
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
+import msgspec
+
+from estimatesync_contract.specific_causes import SpecificCause, find_specific_cause
 from estimatesync_contract.status import Progress, build_progress
 
 STARTING: Final = "🔍 [SYNC] Starting estimate fetch process"
@@ -18,6 +22,27 @@ SAVING: Final = "💾 Saving estimates to the database..."
 
 _PAGE_OF: Final = re.compile(r"\[SYNC\] Page (\d+)/(\d+): \d+ estimates")
 _PAGE_COMPLETE: Final = re.compile(r"\[SYNC\] Page (\d+) complete\. Total so far: (\d+)")
+_RETRY: Final = re.compile(
+    r"\[SYNC\] .{1,80}? failed \((?P<happened>.*)\)\. Attempt (?P<attempt>\d+) of (?P<attempts>\d+) in [\d.]+ s, "
+    r"at (?P<at>\d\d:\d\d:\d\d) UTC(?: \[(?P<code>\w+)\])?"
+)
+_QUESTIONS: Final = (LOGGING_IN, ASKING_FOR_CHANGES, "[SYNC] Fetching page ")
+"""What is printed before an answer has come."""
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Attic Tech does not give what it was asked for, and is asked again.
+
+    Attributes:
+        at: the time of the next attempt, as it was printed.
+        cause: None where only another version knows it.
+    """
+
+    happened: str
+    attempt: int
+    attempts: int
+    at: str
+    cause: SpecificCause | None = None
 
 
 def format_fetching(page: int) -> str:
@@ -113,6 +138,53 @@ def format_finished(new: int, updated: int) -> str:
 def format_failure(message: str) -> str:
     """The sync failed and the tables are as they were."""
     return f"❌ [SYNC] {message}"
+
+
+def format_retry(
+    what: str,
+    happened: str,
+    *,
+    attempt: int,
+    attempts: int,
+    seconds: float,
+    at: datetime,
+    cause: SpecificCause | None,
+) -> str:
+    """A request has failed, and is sent again; `at` is in UTC: who reads the line later cannot count from it."""
+    code = f" [{cause.code}]" if cause else ""
+    next_attempt = f"Attempt {attempt} of {attempts} in {seconds:.1f} s, at {at:%H:%M:%S} UTC"
+    return f"⏳ [SYNC] {what} failed ({happened}). {next_attempt}{code}"
+
+
+def parse_trouble(lines: Iterable[str]) -> Trouble | None:
+    """Read from the (tail of the) log whether Attic Tech is waited for; None once it has answered again."""
+    trouble = None
+    for line in map(_read_message, lines):
+        if match := _RETRY.search(line):
+            trouble = Trouble(
+                happened=match["happened"],
+                attempt=int(match["attempt"]),
+                attempts=int(match["attempts"]),
+                at=match["at"],
+                cause=find_specific_cause(match["code"]),
+            )
+        elif "[SYNC]" in line and not any(question in line for question in _QUESTIONS):
+            trouble = None
+    return trouble
+
+
+class _JsonLine(msgspec.Struct, frozen=True):
+    message: str
+
+
+def _read_message(line: str) -> str:
+    """Take the sentence out of a line of either format."""
+    if '"message":' not in line:
+        return line
+    try:
+        return msgspec.json.decode(line, type=_JsonLine).message
+    except (msgspec.DecodeError, RecursionError):
+        return line
 
 
 def parse_progress(lines: Iterable[str]) -> Progress | None:

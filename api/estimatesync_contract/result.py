@@ -41,12 +41,16 @@ class BrokenResultError(ValueError):
     """A termination message that is not a result: cut short, a log tail, or another program's words."""
 
 
-class ResultError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why the sync failed, in words for a person, and whether another pod could do better."""
+class ResultError(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Why the sync failed, in words for a person, and whether another pod could do better.
+
+    `cause` is the code of a `SpecificCause`, where one cure fits; plain text, since another version may know more.
+    """
 
     reason: Reason
     message: str
     retryable: bool
+    cause: str | None = None
 
 
 class SyncResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

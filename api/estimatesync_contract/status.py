@@ -238,6 +238,9 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
     phase: Annotated[Phase | None, Meta(description="Succeeded, Failed and Cancelled are final.")] = None
     reason: Annotated[ReasonName | None, Meta(description="Why the sync is where it is, in one word.")] = None
     message: Annotated[Message | None, Meta(description="The same for people, with what to do.")] = None
+    cause: Annotated[
+        ReasonName | None, Meta(description="What it is more exactly, in one word; absent where that is not known.")
+    ] = None
     date_range: Annotated[DateRange | None, Meta(description="The days that are synced, both included.")] = None
     options: Annotated[
         Options | None, Meta(description="How the sync runs: as its spec says, else as the operator is set to.")

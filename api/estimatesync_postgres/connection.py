@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_contract.specific_causes import SpecificCause
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 
@@ -18,6 +19,7 @@ from estimatesync_postgres.faults import (
     SILENCE,
     Fault,
     Kind,
+    build_fault,
     decide_connection_fault,
     decide_work_fault,
     has_answered,
@@ -37,8 +39,6 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 
 _FIXED: Final[Mapping[str, Any]] = {"client_encoding": "UTF8"}
 """Whatever the URL, the environment, the role or the database say."""
-
-_UNUSABLE: Final = Fault(kind=Kind.SETTING, text="{variable} is not a connection URL that can be used")
 
 
 class FaultError(psycopg.Error):
@@ -84,12 +84,12 @@ async def create_connection(
         parameters = {**_DEFAULTS, **(defaults or {}), **conninfo_to_dict(url), **_FIXED}
     except psycopg.ProgrammingError:
         # The error would repeat the URL, password and all.
-        raise ConnectionFaultError(_name(_UNUSABLE, variable)) from None
+        raise ConnectionFaultError(_build_unusable(variable)) from None
     try:
         return await AsyncConnection.connect(**parameters, **options)
     except UnicodeError:
         # From the lookup of a host name that has two dots in a row, or a part that is too long.
-        raise ConnectionFaultError(_name(_UNUSABLE, variable)) from None
+        raise ConnectionFaultError(_build_unusable(variable)) from None
     except psycopg.Error as error:
         text = str(error)
     refusals = await asyncio.to_thread(read_refusals, parameters) if asks_why and has_answered(text) else ()
@@ -101,8 +101,8 @@ def read_encoding(connection: AsyncConnection[Any]) -> str:
     return connection.info.parameter_status("server_encoding") or "UTF8"
 
 
-def _name(fault: Fault, variable: str) -> Fault:
-    return Fault(kind=fault.kind, text=fault.text.format(variable=variable))
+def _build_unusable(variable: str) -> Fault:
+    return build_fault(Kind.SETTING, SpecificCause.DATABASE_URL_UNUSABLE, variable=variable)
 
 
 def read_fault(error: psycopg.Error, *, schema: str, variable: str = DATABASE_URL) -> Fault:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.log_lines import parse_progress
+from estimatesync_contract.log_lines import Trouble, parse_progress, parse_trouble
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from msgspec import UNSET, UnsetType
 
@@ -55,6 +55,8 @@ class _Memory(msgspec.Struct, kw_only=True):
     uid: str
     next_reading: datetime
     """When its log is read again."""
+    trouble: Trouble | None = None
+    """As of the last reading; it ends with the run."""
     created_at: datetime | None = None
     """When its job was created here, which is put on record with the next news of it."""
     pod_name: str | None = None
@@ -224,11 +226,14 @@ class Reconciler:
             memory.next_reading = now + self._settings.progress_interval
             if (is_left or job.is_progressing) and not (sync.spec.cancel or sync.status.is_being_ended):
                 log = await self._jobs.read_log_tail(sync, pod_name=job.pod_name)
-                progress = parse_progress(log)
+                progress, memory.trouble = parse_progress(log), parse_trouble(log)
+        if not job.is_progressing:
+            memory.trouble = None
         return msgspec.structs.replace(
             seen,
             job=job,
             progress=progress,
+            trouble=memory.trouble,
             log=log if is_left else (),
             next_reading=memory.next_reading - now,
             known_pod=known_pod,

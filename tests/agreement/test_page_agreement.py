@@ -8,6 +8,7 @@ from pathlib import Path
 from estimatesync_api.settings import REQUEST_SETTINGS
 from estimatesync_api.status_page.core.localization import LANGUAGES
 from estimatesync_contract.causes import CAUSES
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_demo.page_pictures import ALL, MAX_BYTES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -17,11 +18,12 @@ PAGE = (DOCS / "page.md").read_text()
 def test_every_reason_has_its_cause_in_every_other_language() -> None:
     """English is the contract's own; the page must not have a second version of it."""
     file = tomllib.loads(files("estimatesync_api.status_page").joinpath("translations.toml").read_text("utf-8"))
-    causes = {reason: texts for reason, texts in file["cause"].items() if reason != "unknown"}
+    causes = {code: texts for code, texts in file["cause"].items() if code != "unknown"}
+    rows = {cause.reason.value: cause for cause in CAUSES} | {cause.code: cause for cause in SpecificCause}
 
-    assert set(causes) == {cause.reason.value for cause in CAUSES}
-    for cause in CAUSES:
-        happened, cure = causes[cause.reason]["happened"], causes[cause.reason]["cure"]
+    assert set(causes) == set(rows)
+    for code, cause in rows.items():
+        happened, cure = causes[code]["happened"], causes[code]["cure"]
         assert set(happened) == set(cure) == set(LANGUAGES[1:])
         assert all(happened.values())
         assert [bool(text) for text in cure.values()] == [bool(cause.cure)] * len(cure)

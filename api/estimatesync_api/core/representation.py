@@ -25,6 +25,7 @@ from estimatesync_contract.spec import (
     Mode,
     parse_metadata,
 )
+from estimatesync_contract.specific_causes import find_cure
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Progress, Results, UnshownFields
 from estimatesync_contract.timestamps import format_timestamp
 from msgspec import UNSET, Meta, UnsetType
@@ -248,6 +249,7 @@ class SyncState(Body, frozen=True, kw_only=True):
     status: Annotated[str, Meta(extra_json_schema={"enum": list(STATUSES)})]
     reason: Annotated[str | None, Meta(description="Why it is where it is, in one word for programs.")]
     message: Annotated[str | None, Meta(description="The same for people.")]
+    cure: Annotated[str | None, Meta(description="What to do about it, where something is to be done.")]
     date_range: RangeBody | None
     progress: ProgressBody | None
     results: ResultsBody | None
@@ -427,6 +429,7 @@ def to_sync_state(sync: EstimateSync, *, public_url: str = "") -> SyncState:
         status=find_phase(sync).lower(),
         reason=status.reason,
         message=status.message,
+        cure=find_cure(status.reason, status.cause) or None,
         date_range=_to_range_body(status.date_range or sync.spec.date_range),
         progress=_to_progress_body(status.progress),
         results=_to_results_body(status.results),

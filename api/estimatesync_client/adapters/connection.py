@@ -4,13 +4,13 @@ Redirects are never followed: they would carry the key elsewhere.
 """
 
 import os
-import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import httpx
+from estimatesync_contract.connection_faults import ConnectionFault, classify_connection_error
 from estimatesync_contract.proxies import ProxyFaultError, find_proxy
 from estimatesync_contract.tls_trust import FILE_VARIABLE
 
@@ -22,18 +22,6 @@ _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
 CONNECTION_ERRORS: Final = (httpx.RequestError, OSError, UnicodeError)
 """What a connection may raise; the last one for names that DNS cannot represent."""
-
-_DIAGNOSES: Final[tuple[tuple[type[BaseException], Diagnosis], ...]] = (
-    (ssl.SSLCertVerificationError, Diagnosis.UNTRUSTED),
-    (ssl.SSLError, Diagnosis.NO_TLS),
-    (socket.gaierror, Diagnosis.NAME_UNKNOWN),
-    (UnicodeError, Diagnosis.NAME_UNKNOWN),
-    (ConnectionRefusedError, Diagnosis.NOTHING_LISTENS),
-    (httpx.ConnectTimeout, Diagnosis.OUT_OF_REACH),
-    (httpx.TimeoutException, Diagnosis.NO_ANSWER),
-    (TimeoutError, Diagnosis.OUT_OF_REACH),
-    (httpx.RemoteProtocolError, Diagnosis.NO_HTTP),
-)
 
 
 @contextmanager
@@ -88,16 +76,7 @@ def create_tls_context() -> ssl.SSLContext:
 
 
 def classify_error(error: BaseException) -> tuple[Diagnosis, str]:
-    """Find the diagnosis and its detail; a library's error hides that of the system, so the whole chain is searched."""
-    for fault in _walk(error):
-        for kind, diagnosis in _DIAGNOSES:
-            if isinstance(fault, kind):
-                return diagnosis, getattr(fault, "verify_message", "")
-    numbers = [fault.errno for fault in _walk(error) if isinstance(fault, OSError) and fault.errno]
-    return Diagnosis.BROKEN, os.strerror(numbers[0]) if numbers else type(error).__name__
-
-
-def _walk(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    """Find the diagnosis and its detail; a socket that is opened here has no other limit than that on connecting."""
+    fault, detail = classify_connection_error(error)
+    is_unconnected = fault is ConnectionFault.NO_ANSWER and isinstance(error, TimeoutError)
+    return Diagnosis.OUT_OF_REACH if is_unconnected else Diagnosis[fault.name], detail

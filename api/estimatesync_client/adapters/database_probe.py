@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 _DEFAULTS: Final = {"connect_timeout": 5, "application_name": "estimatesync-doctor"}
-_CURE: Final = "Check DATABASE_URL and the server"
 _QUERY: Final[LiteralString] = """
     SELECT
         current_database(),
@@ -72,8 +71,9 @@ def check_database(target: DatabaseSettings) -> tuple[Finding, RefusedLogin | No
     try:
         rights, refusal = asyncio.run(_fetch(target))
     except psycopg.Error as error:
-        detail, _, cure = read_fault(error, schema=target.schema).text.partition(". ")
-        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=detail, cure=cure or _CURE), None
+        found = read_fault(error, schema=target.schema)
+        detail = found.happened + (f" ({found.quote})" if found.quote else "")
+        return build_finding(Check.DATABASE, Diagnosis.DATABASE_UNAVAILABLE, detail=detail, cure=found.cure), None
     return decide_rights(rights, schema=target.schema), refusal
 
 

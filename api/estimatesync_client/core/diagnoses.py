@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 from typing import Any
 
 import msgspec
+from estimatesync_contract.connection_faults import ConnectionFault
 
 
 class Verdict(StrEnum):
@@ -53,36 +54,60 @@ class Diagnosis(Enum):
     # Any connection: the server, Attic Tech and the webhook fail in the same ways.
     NAME_UNKNOWN = (
         _FAULT,
-        "the name {host} cannot be resolved",
+        ConnectionFault.NAME_UNKNOWN.with_host,
         "Check {setting}, and the network or VPN of this machine",
     )
     NOTHING_LISTENS = (
         _FAULT,
-        "nothing listens at {host}",
+        ConnectionFault.NOTHING_LISTENS.with_host,
         "Check host and port in {setting}, and that the service is running",
     )
     OUT_OF_REACH = (
         _FAULT,
-        "{host} could not be reached in time",
+        ConnectionFault.OUT_OF_REACH.with_host,
         "Check {setting}, and any firewall, VPN or proxy in between",
     )
-    NO_ANSWER = (_FAULT, "{host} did not answer in time", "Try again; if it keeps happening, check the service's log")
+    NO_ANSWER = (
+        _FAULT,
+        ConnectionFault.NO_ANSWER.with_host,
+        "Try again; if it keeps happening, check the service's log",
+    )
+    CERTIFICATE_EXPIRED = (
+        _FAULT,
+        ConnectionFault.CERTIFICATE_EXPIRED.with_host,
+        "Have the certificate renewed; if it is valid, correct the clock of this machine",
+    )
+    MISNAMED = (
+        _FAULT,
+        ConnectionFault.MISNAMED.with_host,
+        "Correct the host in {setting}, or the certificate",
+    )
     UNTRUSTED = (
         _FAULT,
-        "the certificate of {host} is not trusted ({detail})",
+        ConnectionFault.UNTRUSTED.with_host,
         "Fix the certificate, or set SSL_CERT_FILE to a file with your own certificate authority",
     )
     NO_TLS = (
         _FAULT,
-        "{host} does not speak TLS",
+        ConnectionFault.NO_TLS.with_host,
         "Check the port in {setting}; without TLS, the URL begins with http://",
+    )
+    RESET = (
+        _FAULT,
+        ConnectionFault.RESET.with_host,
+        "Check {setting}, and what stands in between; then try again",
     )
     NO_HTTP = (
         _FAULT,
-        "{host} closed the connection without an answer",
+        ConnectionFault.NO_HTTP.with_host,
         "Check the port in {setting}, and whether the URL must begin with https://",
     )
-    BROKEN = (_FAULT, "the connection to {host} failed ({detail})", "Check {setting} and the network, then try again")
+    PROXY_REFUSES = (
+        _FAULT,
+        ConnectionFault.PROXY_REFUSES.with_host,
+        "Let the proxy connect there, or correct user and password in HTTPS_PROXY or HTTP_PROXY",
+    )
+    BROKEN = (_FAULT, ConnectionFault.BROKEN.with_host, "Check {setting} and the network, then try again")
 
     # The server.
     SERVER_ANSWERS = (_OK, "{host} answered in {milliseconds} ms", "")

@@ -37,7 +37,7 @@ _ERRORS_BY_STATUS: Final[Mapping[int, tuple[type[ClientError], str]]] = {
     404: (NotFoundError, "`estimatesync list` shows those that exist"),
     409: (ConflictError, ""),
 }
-_LASTING: Final = frozenset({Diagnosis.UNTRUSTED, Diagnosis.NO_TLS})
+_LASTING: Final = frozenset({Diagnosis.UNTRUSTED, Diagnosis.CERTIFICATE_EXPIRED, Diagnosis.MISNAMED, Diagnosis.NO_TLS})
 _ABSENT: Final = frozenset({Diagnosis.NAME_UNKNOWN, Diagnosis.NOTHING_LISTENS, Diagnosis.OUT_OF_REACH})
 _UNKNOWN_PATH: Final = "not_found"
 """The API's code for an unknown path: it is older than this program, or behind another path."""

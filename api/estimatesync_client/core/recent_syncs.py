@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
-from estimatesync_contract.causes import CAUSES, Reason
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.job_environment import DATABASE_URL
+from estimatesync_contract.specific_causes import find_cure
 from estimatesync_contract.status import compute_latest_end
 
 from estimatesync_client.core.api import SUCCEEDED, Callback, Sync
@@ -21,7 +22,6 @@ _SOURCE_REASONS: Final = frozenset(
 )
 _DATABASE_REASONS: Final = frozenset({Reason.DATABASE_UNAVAILABLE, Reason.DATABASE_REFUSED, Reason.SECRET_MISSING})
 
-_CURES: Final[Mapping[str, str]] = {cause.reason: cause.cure for cause in CAUSES}
 _CURE_DETAILS: Final[Mapping[str, str]] = {
     Reason.LOGIN_FAILED: " where syncs read them: their Secret, or .env",
     Reason.CONFIGURATION_INVALID: ": estimatesync logs {sync_id}",
@@ -145,4 +145,6 @@ def _build_seen(check: Check, diagnosis: Diagnosis, sync: Sync, now: datetime, *
 
 def _format_cure(sync: Sync) -> str:
     reason = sync.reason or ""
-    return _CURES.get(reason, "") + _CURE_DETAILS.get(reason, "").format(sync_id=sync.sync_id)
+    if sync.cure == (general := find_cure(reason, None)) or sync.cure is None:
+        return general + _CURE_DETAILS.get(reason, "").format(sync_id=sync.sync_id)
+    return strip_control_characters(sync.cure)

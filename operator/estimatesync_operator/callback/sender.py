@@ -7,10 +7,9 @@ what a receiver sent; the words end up in the sync's status, and hold nothing of
 """
 
 import asyncio
-import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from estimatesync_contract.callback_url import (
     format_excerpt,
     parse_target,
 )
+from estimatesync_contract.connection_faults import classify_connection_error
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.settings import ALERT_URL, CALLBACK_URL, SettingsError
 from estimatesync_contract.timestamps import parse_retry_after
@@ -53,15 +53,6 @@ _LOOKUP_THREADS: Final = 32
 
 GetAddressInfo = Callable[..., list[tuple[Any, ...]]]
 """Like socket.getaddrinfo."""
-
-_FAULT_WORDS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (ssl.SSLError, "TLS failed; it may not speak https at this port"),
-    (socket.gaierror, "its name cannot be resolved"),
-    (httpx.ConnectTimeout, "it could not be reached in time"),
-    (httpx.TimeoutException, "it did not answer in time"),
-    (TimeoutError, "it did not answer in time"),
-    (httpx.RemoteProtocolError, "it closed the connection without an answer, or does not speak HTTP"),
-)
 
 
 class SecretReader(Protocol):
@@ -314,23 +305,6 @@ class SharedLookups:
 
 
 def format_fault(error: BaseException) -> str:
-    """Say what broke, from the first cause that is known; errors of a library hide those of the system."""
-    known = (_format_cause(cause) for cause in _walk_causes(error))
-    return next((words for words in known if words is not None), "the connection failed")
-
-
-def _format_cause(cause: BaseException) -> str | None:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({cause.verify_message})"
-    for kind, words in _FAULT_WORDS:
-        if isinstance(cause, kind):
-            return words
-    if isinstance(cause, OSError) and cause.errno:
-        return f"the connection failed ({os.strerror(cause.errno)})"
-    return None
-
-
-def _walk_causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    """Say what broke, after the name of the receiver; nothing of what it sent is repeated."""
+    fault, detail = classify_connection_error(error)
+    return fault.without_host.format(detail=detail)

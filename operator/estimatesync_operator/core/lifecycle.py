@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.causes import BLOCKERS, HOLDS, Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, to_status_object
+from estimatesync_contract.log_lines import Trouble
 from estimatesync_contract.names import build_callback_id, build_job_name
 from estimatesync_contract.redelivery import compute_redelivery_token
 from estimatesync_contract.spec import DateRange, Options, compute_default_range, resolve_options
+from estimatesync_contract.specific_causes import find_specific_cause
 from estimatesync_contract.status import (
     KEPT_LINE_MAX_LENGTH,
     KEPT_LOG_LINES,
@@ -33,7 +35,7 @@ from estimatesync_contract.status import (
 )
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
-from estimatesync_operator.core.outcomes import Outcome, may_follow
+from estimatesync_operator.core.outcomes import Outcome, find_error, may_follow
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import build_details_url, is_named
 
@@ -104,10 +106,11 @@ def compute_running_status(
     progress: Progress | None,
     *,
     now: datetime,
+    trouble: Trouble | None = None,
     known_pod: str | None = None,
     max_evictions: int,
 ) -> EstimateSyncStatus:
-    """Show how far a running sync is, or what keeps it from starting; without new progress, the last known.
+    """Show how far a running sync is, or what it waits for; without new progress, the last known.
 
     `known_pod` is the newest pod of an earlier pass, which may not be on record.
     """
@@ -118,13 +121,25 @@ def compute_running_status(
     reason, message = (
         _describe_evictions(runs - 1 - job.failed_runs, max_evictions)
         or _describe_blocker(job)
-        or (Reason.RUNNING, format_run(sync, job, shown))
+        or (Reason.RUNNING, format_run(sync, job, shown, trouble))
     )
-    status = _build_status(sync, now=now, reason=reason, message=message, progress=shown)
+    cause = _find_running_cause(sync, job, shown, trouble) if reason is Reason.RUNNING else None
+    status = _build_status(sync, now=now, reason=reason, message=message, cause=cause, progress=shown)
     # The first pod alone is not worth a write.
     is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
     pod_name = job.pod_name or known_pod or sync.status.pod_name
     return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
+
+
+def _find_running_cause(
+    sync: EstimateSync, job: JobObservation, progress: Progress | None, trouble: Trouble | None
+) -> str | None:
+    """Of what a run waits for, or else of the run before, as long as nothing has been read after it."""
+    if trouble is not None:
+        return trouble.cause.code if trouble.cause else None
+    error = find_error(job, sync) if job.failed_runs and progress is None else None
+    specific = find_specific_cause(error.cause) if error else None
+    return specific.code if specific else None
 
 
 def _describe_evictions(evictions: int, max_evictions: int) -> tuple[Reason, str] | None:
@@ -180,6 +195,7 @@ def compute_final_status(
         phase=outcome.phase,
         reason=outcome.reason,
         message=outcome.message,
+        cause=outcome.cause,
         queue=None,
         completion_time=completion,
         duration_seconds=seconds,
@@ -262,6 +278,7 @@ def get_date_range(sync: EstimateSync) -> DateRange:
 def _build_status(sync: EstimateSync, *, now: datetime, **changes: object) -> EstimateSyncStatus:
     if isinstance(message := changes.get("message"), str):
         changes["message"] = truncate_message(message)
+        changes.setdefault("cause", None)
     status = msgspec.structs.replace(sync.status, observed_generation=sync.metadata.generation, **changes)
     return apply_conditions(status, sync.status.conditions, now=_whole_second(now))
 
@@ -387,18 +404,29 @@ def format_created(sync: EstimateSync) -> str:
     return f"Created job {sync.status.job_name}; waiting for its pod"
 
 
-def format_run(sync: EstimateSync, job: JobObservation, progress: Progress | None) -> str:
+def format_run(
+    sync: EstimateSync, job: JobObservation, progress: Progress | None, trouble: Trouble | None = None
+) -> str:
     """A job without a run is described as when it was created, so that nothing has to be written about it."""
     again = f" (run {job.failed_runs + 1})" if job.failed_runs else ""
     if job.companions and not may_follow(job, sync):
         return "The last run has failed; the end of its log is being read"
     if job.companions:
         return f"Run {job.failed_runs + 1} has failed; the next one follows once {', '.join(job.companions)} has ended"
+    if trouble is not None:
+        attempt = f"attempt {trouble.attempt} of {trouble.attempts} at {trouble.at} UTC"
+        return f"Attic Tech is not available: {trouble.happened}; {attempt}{again}"
     if progress is None and job.state is JobState.PENDING:
-        return f"Waiting for a pod{again}" if again else format_created(sync)
+        return f"Waiting for a pod{again}{_format_failure(sync, job)}" if again else format_created(sync)
     if progress is None:
-        return f"Connecting{again}"
+        return f"Connecting{again}{_format_failure(sync, job)}"
     return f"Page {progress.text}, {progress.fetched} estimates so far{again}"
+
+
+def _format_failure(sync: EstimateSync, job: JobObservation) -> str:
+    """Why there is another run."""
+    error = find_error(job, sync) if job.failed_runs else None
+    return f". Run {job.failed_runs} failed: {error.message}" if error else ""
 
 
 def compute_invalid_status(raw: Raw, error: MalformedSyncError, *, now: datetime) -> Raw | None:

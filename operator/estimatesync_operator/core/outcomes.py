@@ -9,8 +9,16 @@ from typing import Final
 import msgspec
 from estimatesync_contract.causes import Reason, format_cause
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.result import BrokenResultError, ExitCode, SyncResult, find_committed, parse_result
+from estimatesync_contract.result import (
+    BrokenResultError,
+    ExitCode,
+    ResultError,
+    SyncResult,
+    find_committed,
+    parse_result,
+)
 from estimatesync_contract.spec import Mode
+from estimatesync_contract.specific_causes import find_specific_cause
 from estimatesync_contract.status import Phase, Results, UnshownFields
 
 from estimatesync_operator.core.job_observation import JobObservation, JobState
@@ -23,12 +31,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a sync ended. A failed one has zero results, because it left the tables as they were.
 
     Attributes:
+        cause: the code of what it is more exactly, as far as the table knows it.
         pages: of the range, as the run that stored it has read them; None where another run reports it.
     """
 
     phase: Phase
     reason: Reason
     message: str
+    cause: str | None = None
     results: Results = Results()
     pages: int | None = None
     unshown: UnshownFields | None = None
@@ -135,14 +145,25 @@ def _judge_result(job: JobObservation, sync_uid: str) -> Outcome:
         return fail(Reason.RESULT_BROKEN)
     if result.error is None:
         return _succeed(result)
-    return _judge_error(job, result.error.reason, result.error.message)
+    return _judge_error(job, result.error)
 
 
-def _judge_error(job: JobObservation, reason: Reason, message: str) -> Outcome:
+def find_error(job: JobObservation, sync: EstimateSync) -> ResultError | None:
+    """Why the newest run that has ended says that it failed; None where it does not."""
+    try:
+        return parse_result(job.termination_message or "", sync_uid=sync.uid).error
+    except BrokenResultError:
+        return None
+
+
+def _judge_error(job: JobObservation, error: ResultError) -> Outcome:
     """The program only knows that it was stopped; the node may know why."""
-    if reason is Reason.INTERRUPTED and job.node_reason is not None:
+    if error.reason is Reason.INTERRUPTED and job.node_reason is not None:
         return fail(job.node_reason, quote=job.node_message)
-    outcome = fail(reason, message=message)
+    specific = find_specific_cause(error.cause)
+    outcome = msgspec.structs.replace(
+        fail(error.reason, message=error.message), cause=specific.code if specific else None
+    )
     if job.failure_reason != _RETRIES_EXHAUSTED or job.failed_runs <= 1:
         return outcome
     tried = f"{outcome.message} (gave up after {job.failed_runs} runs)"

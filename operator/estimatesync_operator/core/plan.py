@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.causes import ENDS, HOLDS, Reason
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.log_lines import Trouble
 from estimatesync_contract.redelivery import is_redelivery_requested
 from estimatesync_contract.spec import DEFAULT_OPTIONS, NO_METADATA, Options
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Progress
@@ -95,6 +96,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Why the job was just refused."""
     progress: Progress | None = None
     """None when the log was not read, or says nothing about it."""
+    trouble: Trouble | None = None
+    """Attic Tech is waited for, as the log has it."""
     log: tuple[str, ...] = ()
     """The end of the log, if it may have to be kept; empty, too, when it cannot be read."""
     next_reading: timedelta = AT_ONCE
@@ -260,7 +263,13 @@ def _plan_going_on(
     sync: EstimateSync, seen: Seen, job: JobObservation, now: datetime, settings: ReconcilerSettings
 ) -> Plan:
     status = lifecycle.compute_running_status(
-        sync, job, seen.progress, now=now, known_pod=seen.known_pod, max_evictions=settings.max_evictions
+        sync,
+        job,
+        seen.progress,
+        now=now,
+        trouble=seen.trouble,
+        known_pod=seen.known_pod,
+        max_evictions=settings.max_evictions,
     )
     if status.is_being_ended:
         return Plan(status=status, requeue_after=AT_ONCE)

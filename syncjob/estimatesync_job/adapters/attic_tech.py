@@ -18,12 +18,14 @@ import httpx
 from estimatesync_contract import log_lines
 from estimatesync_contract.attic_tech import ESTIMATES_PATH, LOGIN_PATH
 from estimatesync_contract.foreign_text import clean_line
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.timestamps import parse_http_date
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_job.adapters.adaptive_concurrency import AdaptiveLimiter
 from estimatesync_job.adapters.bodies import ACCEPT_ENCODING, MEGABYTE, give_large_bodies_back, read_body
 from estimatesync_job.adapters.retry import Retries
+from estimatesync_job.core.connection_errors import build_connection_error
 from estimatesync_job.core.deletions import MAX_WHOLE_IDS, FoundIds, TooManyIdsError
 from estimatesync_job.core.errors import (
     ConfigurationError,
@@ -83,10 +85,9 @@ _MAX_LOGIN_BYTES: Final = 10 * MEGABYTE
 """A login's answer holds the user, populated as deep as its collection says."""
 
 _LOGIN_ADVICE: Final = "No login needs that: check ATTIC_TECH_URL, and what answers in front of Attic Tech."
-_PAGE_ADVICE: Final = "Ask for fewer estimates a page (pageSize), or raise SYNC_MAX_PAGE_MEGABYTES and the memory."
+_TOO_LARGE: Final = SpecificCause.ANSWER_TOO_LARGE
 
 _HEADER_LENGTH: Final = 2000
-_ERROR_LENGTH: Final = 200
 
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0, write=10.0)
 
@@ -280,7 +281,8 @@ class AtticTech:
             if self._vain_renewals == _MAX_VAIN_RENEWALS:
                 raise SourceUnavailableError(
                     f"Attic Tech is not available. Each of {_MAX_VAIN_RENEWALS} tokens had expired before "
-                    f"{format_place(page)} was asked for, or was refused. See what else logs in as ATTIC_TECH_EMAIL."
+                    f"{format_place(page)} was asked for, or was refused. See what else logs in as ATTIC_TECH_EMAIL.",
+                    cause=SpecificCause.TOKENS_EXPIRE,
                 )
             self._vain_renewals += 1
             await self.login()
@@ -349,7 +351,9 @@ class AtticTech:
         asked_at, started = self._clock, asyncio.get_running_loop().time()
         response: Response | None = None
         try:
-            response = await self._exchange(request, max_bytes=self._settings.max_page_bytes, advice=_PAGE_ADVICE)
+            response = await self._exchange(
+                request, max_bytes=self._settings.max_page_bytes, advice=f"{_TOO_LARGE.cure}.", too_large=_TOO_LARGE
+            )
             seconds = asyncio.get_running_loop().time() - started
             content = parse_page_response(response, number=asked.number)
         except (TokenRefusedError, TransientSourceError, SourceInvalidError) as fault:
@@ -373,14 +377,20 @@ class AtticTech:
             message = f"⚠️ [SYNC] Attic Tech {cause}: asking for whole records"
             self._log.write("whole_records", message, level="warning")
 
-    async def _exchange(self, request: httpx.Request, *, max_bytes: int, advice: str) -> Response:
+    async def _exchange(
+        self, request: httpx.Request, *, max_bytes: int, advice: str, too_large: SpecificCause | None = None
+    ) -> Response:
         try:
             async with asyncio.timeout(self._exchange_seconds), self._receiving(request) as received:
-                body = await read_body(received, max_bytes=max_bytes, advice=advice)
+                body = await read_body(received, max_bytes=max_bytes, advice=advice, too_large=too_large)
         except TimeoutError as error:
-            raise TransientSourceError(f"no complete answer within {self._exchange_seconds:g} s") from error
+            raise TransientSourceError(
+                f"no complete answer within {self._exchange_seconds:g} s", cause=SpecificCause.SOURCE_TOO_SLOW
+            ) from error
         except httpx.HTTPError as error:
-            raise TransientSourceError(_format_http_error(error)) from error
+            raise build_connection_error(
+                error, url=self._settings.attic_tech_url, proxy=self._settings.attic_tech_proxy
+            ) from error
         headers = {
             name.lower(): clean_line(value, max_length=_HEADER_LENGTH) for name, value in received.headers.items()
         }
@@ -466,9 +476,3 @@ def _create_tls_context() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:
         raise ConfigurationError(f"The sync cannot start: {UNREADABLE}.") from error
-
-
-def _format_http_error(error: httpx.HTTPError) -> str:
-    """Say what happened; the text of some errors is empty, and none contains more than an address."""
-    kind = type(error).__name__
-    return f"{kind}: {clean_line(str(error), max_length=_ERROR_LENGTH)}" if str(error) else kind

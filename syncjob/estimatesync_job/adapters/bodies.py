@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 import httpx
+from estimatesync_contract.specific_causes import SpecificCause
 
 from estimatesync_job.core.errors import SourceInvalidError
 
@@ -32,7 +33,9 @@ def give_large_bodies_back() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) -> bytes | bytearray:
+async def read_body(
+    response: httpx.Response, *, max_bytes: int, advice: str, too_large: SpecificCause | None = None
+) -> bytes | bytearray:
     """Read a body that is being streamed; the caller bounds the time.
 
     It grows in one place: pieces to be joined would be in memory twice, for each page in flight.
@@ -41,6 +44,7 @@ async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) ->
         response: its head has been read.
         max_bytes: unpacked.
         advice: what to do about a larger one, in a sentence.
+        too_large: the cause that a larger one is, if there is a row for it.
 
     Raises:
         SourceInvalidError: It is larger, or packed in a way that was not asked for, such as twice.
@@ -60,6 +64,7 @@ async def read_body(response: httpx.Response, *, max_bytes: int, advice: str) ->
         body += chunk
         if len(body) > max_bytes:
             raise SourceInvalidError(
-                f"Attic Tech sent an answer of more than {max_bytes // MEGABYTE} MB, unpacked. {advice}"
+                f"Attic Tech sent an answer of more than {max_bytes // MEGABYTE} MB, unpacked. {advice}",
+                cause=too_large,
             )
     return body

@@ -7,9 +7,11 @@ ended.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
+from estimatesync_contract import log_lines
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.timestamps import parse_retry_after
 
 from estimatesync_job.core.errors import SourceUnavailableError, TransientSourceError
@@ -48,9 +50,7 @@ class Retries:
             except TransientSourceError as error:
                 failures += 1
                 if failures == self._policy.attempts:
-                    raise SourceUnavailableError(
-                        f"Attic Tech is not available. {what} failed {failures} times, at last with: {error}."
-                    ) from error
+                    raise _build_end(what, failures, error) from error
                 await self._wait_before_next(what, failures, error)
 
     async def _wait_before_next(self, what: str, failures: int, error: TransientSourceError) -> None:
@@ -67,10 +67,17 @@ class Retries:
         if delay is None:
             raise SourceUnavailableError(
                 f"Attic Tech is not available. {what} failed ({error}), and by the time it may be asked again this "
-                "sync must have ended. Raise timeoutSeconds, or sync again later."
+                "sync must have ended. Raise timeoutSeconds, or sync again later.",
+                cause=SpecificCause.SOURCE_LATE,
             ) from error
-        message = (
-            f"⏳ [SYNC] {what} failed ({error}). Attempt {failures + 1} of {self._policy.attempts} in {delay:.1f} s"
+        message = log_lines.format_retry(
+            what,
+            str(error),
+            attempt=failures + 1,
+            attempts=self._policy.attempts,
+            seconds=delay,
+            at=datetime.now(UTC) + timedelta(seconds=delay),
+            cause=error.cause,
         )
         self._log.write("retrying", message, level="warning", failures=failures, delay_seconds=round(delay, 3))
         if retry_after is not None:
@@ -80,3 +87,9 @@ class Retries:
     async def wait_while_paused(self) -> None:
         """Wait out a Retry-After: a server that asked one request to wait means all of them."""
         await asyncio.sleep(max(0.0, self._paused_until - asyncio.get_running_loop().time()))
+
+
+def _build_end(what: str, failures: int, last: TransientSourceError) -> SourceUnavailableError:
+    cure = f" {last.cause.cure}." if last.cause else ""
+    message = f"Attic Tech is not available: {last}.{cure} {what} failed {failures} times."
+    return SourceUnavailableError(message, cause=last.cause)

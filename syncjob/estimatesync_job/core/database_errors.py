@@ -22,4 +22,4 @@ _ERRORS: Final[Mapping[Kind, tuple[type[SyncError], str]]] = {
 def build_database_error(fault: Fault) -> SyncError:
     """Build the error of a fault."""
     error, sentence = _ERRORS[fault.kind]
-    return error(sentence.format(fault.text))
+    return error(sentence.format(fault.text), cause=fault.cause)

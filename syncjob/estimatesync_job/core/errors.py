@@ -23,10 +23,16 @@ from typing import Final
 import msgspec
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ExitCode, ResultError
+from estimatesync_contract.specific_causes import SpecificCause
 
 
 class SyncError(Exception):
     """A cause that the result names; anything else that is raised is a defect of this program."""
+
+    def __init__(self, message: str = "", *, cause: SpecificCause | None = None) -> None:
+        """Keep what it is more exactly, where one cure fits."""
+        super().__init__(message)
+        self.cause: Final = cause
 
 
 class ConfigurationError(SyncError):
@@ -60,9 +66,9 @@ class SourceEmptyError(SyncError):
 class TransientSourceError(SourceUnavailableError):
     """One request failed in a way that the next may not."""
 
-    def __init__(self, message: str, *, retry_after: str | None = None) -> None:
+    def __init__(self, message: str, *, cause: SpecificCause | None = None, retry_after: str | None = None) -> None:
         """Keep the response's Retry-After header, unparsed."""
-        super().__init__(message)
+        super().__init__(message, cause=cause)
         self.retry_after = retry_after
 
 
@@ -115,11 +121,16 @@ def build_failure(error: BaseException) -> Failure:
     """
     for kind, reason, exit_code in _OUTCOMES:
         if isinstance(error, kind):
-            return _build_failure(reason, exit_code, str(error))
+            return _build_failure(reason, exit_code, str(error), error.cause)
     message = f"The sync program met an error it does not know ({type(error).__name__}); its log says where."
     return _build_failure(Reason.INTERNAL_ERROR, ExitCode.RETRYABLE, message)
 
 
-def _build_failure(reason: Reason, exit_code: ExitCode, message: str) -> Failure:
-    error = ResultError(reason=reason, message=message, retryable=exit_code is ExitCode.RETRYABLE)
+def _build_failure(reason: Reason, exit_code: ExitCode, message: str, cause: SpecificCause | None = None) -> Failure:
+    error = ResultError(
+        reason=reason,
+        message=message,
+        retryable=exit_code is ExitCode.RETRYABLE,
+        cause=cause.code if cause else None,
+    )
     return Failure(error=error, exit_code=exit_code)

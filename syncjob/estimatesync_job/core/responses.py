@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from estimatesync_contract.attic_tech import is_foreign
 from estimatesync_contract.foreign_text import clean_line
+from estimatesync_contract.specific_causes import SpecificCause
 
 from estimatesync_job.core.errors import (
     CredentialsRefusedError,
@@ -132,11 +133,14 @@ def parse_token(response: Response) -> Token:
     """
     if response.status in _LOGIN_REFUSALS and not response.is_foreign:
         kind = CredentialsRefusedError if _is_about_credentials(response) else LoginFailedError
-        raise kind(f"{LOGIN_FAILED}{_format_login_refusal(response)}")
+        cause = SpecificCause.ACCOUNT_LOCKED if _is_about_a_lock(response) else None
+        raise kind(f"{LOGIN_FAILED}{_format_login_refusal(response)}", cause=cause)
     _check_status(response)
     login = _decode(response, _Login)
     if not isinstance(login.token, str):
-        raise SourceInvalidError(_COOKIE_ONLY if _has_token_cookie(response) else _TOKENLESS)
+        if _has_token_cookie(response):
+            raise SourceInvalidError(_COOKIE_ONLY, cause=SpecificCause.TOKEN_IN_COOKIE)
+        raise SourceInvalidError(_TOKENLESS, cause=SpecificCause.TOKEN_MISSING)
     if not login.token.isascii() or not login.token.isprintable() or not login.token:
         raise SourceInvalidError("Attic Tech answered the login with a token that no request can carry.")
     return Token(text=login.token, expires_at=_parse_expiry(login.exp))
@@ -197,7 +201,8 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
     if refusal.status == HTTPStatus.FORBIDDEN:
         return SourceInvalidError(
             "Attic Tech accepts the login but does not let it list estimates (HTTP 403). "
-            "Give the account of ATTIC_TECH_EMAIL access to job-estimates."
+            "Give the account of ATTIC_TECH_EMAIL access to job-estimates.",
+            cause=SpecificCause.LIST_REFUSED,
         )
     return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
 
@@ -208,18 +213,29 @@ def _check_status(response: Response) -> None:
     # The page of a defect is a web server's own, and one that is not found, or leads on, says that the URL is wrong.
     has_own_page = status in _OWN_PAGES or status // 100 == _REDIRECTION
     if response.is_foreign and not has_own_page:
-        raise TransientSourceError(_format_foreign(response), retry_after=response.headers.get("retry-after"))
+        raise _build_transient(response, _format_foreign(response), SpecificCause.SOURCE_SHIELDED)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise _build_transient(response, SpecificCause.SOURCE_BUSY.format_happened(), SpecificCause.SOURCE_BUSY)
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise TransientSourceError(f"HTTP {status}", retry_after=response.headers.get("retry-after"))
+        happened = SpecificCause.SOURCE_FAILING.format_happened(status=status)
+        raise _build_transient(response, happened, SpecificCause.SOURCE_FAILING)
     if status // 100 == _REDIRECTION:
         host = urlsplit(response.headers.get("location", "")).hostname or "another path"
         raise SourceInvalidError(
-            f"Attic Tech redirects to {host} (HTTP {status}). Credentials are never sent on: correct ATTIC_TECH_URL."
+            f"Attic Tech redirects to {host} (HTTP {status}). Credentials are never sent on: correct ATTIC_TECH_URL.",
+            cause=SpecificCause.SOURCE_REDIRECTS,
         )
     if status == HTTPStatus.NOT_FOUND:
-        raise SourceInvalidError("There is no Attic Tech API at this address (HTTP 404): correct ATTIC_TECH_URL.")
+        raise SourceInvalidError(
+            "There is no Attic Tech API at this address (HTTP 404): correct ATTIC_TECH_URL.",
+            cause=SpecificCause.SOURCE_NOT_FOUND,
+        )
     if status >= HTTPStatus.BAD_REQUEST:
         raise SourceInvalidError(f"Attic Tech refuses the request (HTTP {status}): {_quote(response) or 'no reason'}")
+
+
+def _build_transient(response: Response, happened: str, cause: SpecificCause) -> TransientSourceError:
+    return TransientSourceError(happened, cause=cause, retry_after=response.headers.get("retry-after"))
 
 
 def _decode(response: Response, shape: type[Shape]) -> Shape:
@@ -231,7 +247,8 @@ def _decode(response: Response, shape: type[Shape]) -> Shape:
         what = f"an error in place of what was asked for: {said}" if said else f"JSON of an unknown shape: {error}"
         raise SourceInvalidError(f"Attic Tech sent {what}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise TransientSourceError("the answer is cut short or malformed JSON") from error
+        cause = SpecificCause.SOURCE_CUT_SHORT
+        raise TransientSourceError(cause.format_happened(), cause=cause) from error
 
 
 def _format_foreign(response: Response) -> str:
@@ -272,7 +289,11 @@ def _is_about_credentials(response: Response) -> bool:
     said = _quote(response).lower()
     if any(word in said for word in _CREDENTIAL_WORDS):
         return True
-    return response.status == HTTPStatus.UNAUTHORIZED and bool(said) and "locked" not in said
+    return response.status == HTTPStatus.UNAUTHORIZED and bool(said) and not _is_about_a_lock(response)
+
+
+def _is_about_a_lock(response: Response) -> bool:
+    return "locked" in _quote(response).lower()
 
 
 def _quote(response: Response) -> str:

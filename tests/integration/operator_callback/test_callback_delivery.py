@@ -222,7 +222,7 @@ def test_closed_port_is_an_error_that_may_pass(send: Send, no_secrets: SecretRea
 
     attempt = send(HttpCallbackSender(lambda: build_settings(f"{url}/s3cret"), no_secrets))
 
-    assert attempt.error == "http://127.0.0.1: the connection failed (Connection refused)"
+    assert attempt.error == "http://127.0.0.1: nothing listens at its address"
     assert not attempt.is_refused
 
 

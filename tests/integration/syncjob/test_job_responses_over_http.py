@@ -432,7 +432,7 @@ def test_a_source_that_freezes_is_asked_again_and_given_up(
                 await source.login()
                 await source.fetch_page(PageQuery(page=1, number=1, limit=10))
 
-    with pytest.raises(SourceUnavailableError, match=f"{what} failed 2 times, at last with: no complete answer within"):
+    with pytest.raises(SourceUnavailableError, match=f"no complete answer within .*{what} failed 2 times"):
         asyncio.run(fetch())
 
 
@@ -478,7 +478,7 @@ def test_a_server_that_trickles_runs_into_the_bound_on_a_whole_exchange(
             async with open_attic_tech(settings, log=log, policy=policy, exchange_seconds=0.3) as source:
                 await source.login()
 
-    with pytest.raises(SourceUnavailableError, match=r"failed 2 times, at last with: no complete answer within 0\.3 s"):
+    with pytest.raises(SourceUnavailableError, match=r"is not available: no complete answer within 0\.3 s"):
         asyncio.run(login())
 
 

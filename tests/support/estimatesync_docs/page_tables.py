@@ -10,6 +10,7 @@ from estimatesync_api.core.representation import Body, CallbackBody, SyncState
 from estimatesync_api.openapi import examples
 from estimatesync_api.status_page.core.localization import TRANSLATIONS
 from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause
+from estimatesync_contract.specific_causes import SOURCE_CAUSES, SpecificCause
 from estimatesync_operator.core.job_observation import SIGNS
 
 from estimatesync_docs.errors_page import format_exits, format_problems, list_program_reasons
@@ -21,6 +22,7 @@ _CAUSE_HEADINGS: Final[Mapping[str, list[str]]] = {
     ENGLISH: ["Reason", "What happened", "What to do", "Kubernetes says"],
     "es": ["Razón", "Qué pasó", "Qué hacer", "Kubernetes dice"],
 }
+_CAUSE_WORD: Final[Mapping[str, str]] = {ENGLISH: "Cause", "es": "Causa"}
 
 
 def fill_tables(page: str, tables: Mapping[str, str]) -> str:
@@ -63,7 +65,22 @@ def format_causes_tables(language: str = ENGLISH) -> dict[str, str]:
         "blockers": write(cause for cause in CAUSES if cause.reason in BLOCKERS),
         "ends": write(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
         "reports": write(cause for cause in CAUSES if cause.reason in reported),
+        "of Attic Tech": _format_specific_causes(SOURCE_CAUSES, language),
+        "of the database": _format_specific_causes(frozenset(SpecificCause) - SOURCE_CAUSES, language),
     }
+
+
+def _format_specific_causes(chosen: frozenset[SpecificCause], language: str) -> str:
+    causes = (each for each in SpecificCause if each in chosen)
+    rows = ([format_code(each.code), *_describe_specific_cause(each, language)] for each in causes)
+    return format_table([_CAUSE_WORD[language], *_CAUSE_HEADINGS[language][1:3]], rows)
+
+
+def _describe_specific_cause(cause: SpecificCause, language: str) -> tuple[str, str]:
+    if language == ENGLISH:
+        return cause.summary, cause.cure
+    texts = TRANSLATIONS[language]
+    return texts[f"cause.{cause.code}.happened"], texts[f"cause.{cause.code}.cure"]
 
 
 def _format_body(body: Body) -> str:

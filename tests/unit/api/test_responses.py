@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -86,6 +87,7 @@ def test_a_finished_sync_is_shown_in_the_words_of_the_callback() -> None:
         "status": "succeeded",
         "reason": "Succeeded",
         "message": "New: 45, Updated: 1564.",
+        "cure": None,
         "date_range": {"start_date": "2025-09-01", "end_date": "2025-10-16"},
         "progress": {"page": 17, "total_pages": 17, "fetched": 1609, "percent": 100, "text": "17/17"},
         "results": {
@@ -172,3 +174,28 @@ def test_nothing_about_the_place_where_a_sync_runs_is_shown() -> None:
 )
 def test_a_sync_that_did_not_succeed_says_why(status: EstimateSyncStatus, error: str) -> None:
     assert compute_error(build_sync(status)) == error
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [
+        pytest.param(
+            {"phase": Phase.FAILED, "reason": "DatabaseRefused", "cause": "SchemaForeign"},
+            "Choose another DATABASE_SCHEMA",
+            id="the single case is known",
+        ),
+        pytest.param(
+            {"phase": Phase.FAILED, "reason": "DatabaseRefused"},
+            "Check the login, its rights and the schema",
+            id="only the reason is known",
+        ),
+        pytest.param(
+            {"phase": Phase.RUNNING, "reason": "Running", "cause": "SourceNotListening"},
+            "Check host and port in ATTIC_TECH_URL, and that Attic Tech is running",
+            id="it runs, and waits",
+        ),
+        pytest.param({"phase": Phase.CANCELLED, "reason": "Cancelled"}, None, id="nothing is to be done"),
+    ],
+)
+def test_a_sync_comes_with_the_one_cure_that_fits(status: dict[str, Any], cure: str | None) -> None:
+    assert to_sync_body(build_sync(EstimateSyncStatus(**status))).cure == cure

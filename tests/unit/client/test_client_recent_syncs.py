@@ -86,6 +86,12 @@ def test_a_fault_says_what_is_known_and_when_it_was(
     assert decide_source([failed(build, "LoginFailed", **fields)], now).cause == cause
 
 
+def test_a_cure_that_fits_the_single_case_is_taken_as_the_server_says_it(build: Build, now: datetime) -> None:
+    sync = failed(build, "LoginFailed", "It is locked.", cure="Unlock the account\x1b")
+
+    assert decide_source([sync], now).cure == "Unlock the account�"
+
+
 def test_wrong_settings_are_looked_up_in_the_log(build: Build, now: datetime) -> None:
     finding = decide_source([failed(build, "ConfigurationInvalid", "ATTIC_TECH_EMAIL is not set")], now)
 

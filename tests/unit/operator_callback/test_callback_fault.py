@@ -23,7 +23,7 @@ def chain(error: Exception, cause: Exception) -> Exception:
         pytest.param(socket.gaierror(-2, "s3cret"), "cannot be resolved", id="name"),
         pytest.param(
             chain(httpx.ConnectError("s3cret"), ConnectionRefusedError(errno.ECONNREFUSED, "s3cret")),
-            "the connection failed (Connection refused)",
+            "nothing listens at its address",
             id="cause-of-a-library-error",
         ),
         pytest.param(chain(httpx.ConnectError("s3cret"), ssl.SSLError(1, "s3cret")), "TLS failed", id="tls"),

@@ -8,7 +8,10 @@ import msgspec
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.log_lines import Trouble
+from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import DEFAULT_OPTIONS, DateRange, EstimateSyncSpec, Options
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.status import (
     CallbackState,
     CallbackStatus,
@@ -129,6 +132,47 @@ def test_a_running_sync_says_what_it_is_doing(
     status = lifecycle.compute_running_status(make_sync(**running), observation, read, now=NOW, max_evictions=5)
 
     assert (status.reason, status.message, status.progress) == (Reason.RUNNING, message, read)
+
+
+@pytest.mark.parametrize("read", [None, PROGRESS])
+def test_a_running_sync_says_whom_it_waits_for_until_it_goes_on(
+    make_sync: MakeSync, running: dict[str, Any], read: Any
+) -> None:
+    trouble = Trouble(
+        happened="nothing listens at attic.example:443",
+        attempt=6,
+        attempts=7,
+        at="14:09:12",
+        cause=SpecificCause.SOURCE_NOT_LISTENING,
+    )
+    job = JobObservation(state=JobState.ACTIVE)
+
+    waiting = lifecycle.compute_running_status(
+        make_sync(**running), job, read, now=NOW, trouble=trouble, max_evictions=5
+    )
+    sync = make_sync(**{name: getattr(waiting, name) for name in waiting.__struct_fields__})
+    going_on = lifecycle.compute_running_status(sync, job, PROGRESS, now=NOW, max_evictions=5)
+
+    assert (waiting.reason, waiting.cause, waiting.progress) == (Reason.RUNNING, "SourceNotListening", read)
+    assert waiting.message == (
+        "Attic Tech is not available: nothing listens at attic.example:443; attempt 6 of 7 at 14:09:12 UTC"
+    )
+    assert (going_on.message, going_on.cause) == ("Page 9/17, 900 estimates so far", None)
+
+
+def test_another_run_says_why_the_one_before_has_failed(
+    make_sync: MakeSync, running: dict[str, Any], finished_job: Callable[..., JobObservation]
+) -> None:
+    error = ResultError(
+        reason=Reason.SOURCE_UNAVAILABLE, message="No answer.", retryable=True, cause="SourceOutOfReach"
+    )
+    sync = make_sync(**running)
+    result = finished_job(sync.name, error).termination_message
+    job = JobObservation(state=JobState.PENDING, failed_runs=1, termination_message=result)
+
+    status = lifecycle.compute_running_status(sync, job, None, now=NOW, max_evictions=5)
+
+    assert (status.message, status.cause) == ("Waiting for a pod (run 2). Run 1 failed: No answer.", "SourceOutOfReach")
 
 
 def test_a_log_that_cannot_be_read_for_a_moment_does_not_reset_progress(

@@ -307,6 +307,23 @@ def test_a_run_that_failed_in_a_pod_that_goes_on_is_judged_as_if_its_pod_had_end
     assert (outcome.phase, outcome.reason, outcome.message) == (Phase.FAILED, Reason.SOURCE_UNAVAILABLE, expected)
 
 
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        pytest.param("SchemaForeign", "SchemaForeign", id="known"),
+        pytest.param("OfANewerVersion", None, id="of another version"),
+        pytest.param("<script>" * 100, None, id="no code at all"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_what_a_run_says_more_exactly_is_kept_where_it_is_known(
+    make_sync: MakeSync, finished_job: Finished, code: str | None, shown: str | None
+) -> None:
+    error = ResultError(reason=Reason.DATABASE_REFUSED, message="no", retryable=False, cause=code)
+
+    assert compute_outcome(finished_job("a", error), make_sync("a")).cause == shown
+
+
 def test_an_error_without_words_still_ends_the_sync_with_words(make_sync: MakeSync, finished_job: Finished) -> None:
     error = ResultError(reason=Reason.LOGIN_FAILED, message="", retryable=False)
 

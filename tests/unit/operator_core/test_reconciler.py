@@ -7,8 +7,10 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 from estimatesync_contract.causes import Reason
+from estimatesync_contract.log_lines import LOGGED_IN, format_retry
 from estimatesync_contract.result import ResultError
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.status import CallbackState, CallbackStatus, ConditionStatus, Phase
 from estimatesync_operator.core.job_observation import JobObservation, JobState, PodIdentity
 from estimatesync_operator.core.plan import Result
@@ -428,6 +430,39 @@ def test_progress_is_read_from_the_log(
     status = world.syncs["a"].status
     assert (status.progress.text, status.progress.fetched) == ("9/17", 900)
     assert status.message == "Page 9/17, 900 estimates so far"
+
+
+def test_whom_a_sync_waits_for_is_read_from_the_log_and_ends_with_its_next_answer_or_its_run(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
+    world.add("a")
+    reconciler = make_reconciler()
+    reconcile_until_idle(reconciler, "a")
+    away = format_retry(
+        "The login",
+        "nothing listens at attic.example:443",
+        attempt=2,
+        attempts=7,
+        seconds=1,
+        at=world.time,
+        cause=SpecificCause.SOURCE_NOT_LISTENING,
+    )
+    shown = []
+
+    for state, tail in (
+        (JobState.ACTIVE, (away,)),
+        (JobState.ACTIVE, (away, LOGGED_IN)),
+        (JobState.ACTIVE, (away,)),
+        (JobState.PENDING, ()),
+    ):
+        world.observations["a"], world.log_tail = JobObservation(state=state), tail
+        world.time += timedelta(seconds=5)
+        reconcile_until_idle(reconciler, "a")
+        status = world.syncs["a"].status
+        shown.append((status.cause, (status.message or "")[:20]))
+
+    waiting = ("SourceNotListening", "Attic Tech is not av")
+    assert shown == [waiting, (None, "Connecting"), waiting, (None, "Created job estimate")]
 
 
 @pytest.mark.parametrize(

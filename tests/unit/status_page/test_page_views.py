@@ -590,6 +590,45 @@ def test_a_cause_comes_with_its_cure_and_what_was_said(make_sync: Make, spanish:
     assert diagnosis.message == "Login to Attic Tech failed: Invalid credentials"
 
 
+def test_the_cure_is_the_one_that_fits_in_each_language(
+    make_sync: Make, english: Localizer, spanish: Localizer
+) -> None:
+    sync = make_sync("failed", reason="DatabaseRefused", cause="SchemaForeign", message="Words")
+
+    shown = [build_diagnosis(sync, localizer) for localizer in (english, spanish)]
+
+    assert [(each.happened, each.cure) for each in shown if each] == [
+        (
+            "The database refused the sync: the tables in its schema are not this program's",
+            "Choose another DATABASE_SCHEMA",
+        ),
+        (
+            "La base de datos rechazó la sincronización: las tablas de su esquema no son de este programa",
+            "Elige otro DATABASE_SCHEMA",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "lead"),
+    [
+        pytest.param(
+            "SourceNotListening", "Attic Tech did not answer: nothing listens at its address.", id="Attic Tech"
+        ),
+        pytest.param("DatabaseBusy", "The database did not answer: it has no free connection.", id="the database"),
+    ],
+)
+def test_a_running_sync_says_at_the_top_whom_it_waits_for(
+    make_sync: Make, english: Localizer, now: datetime, cause: str, lead: str
+) -> None:
+    detail = build_sync_detail(make_sync("running", cause=cause), english, now=now)
+
+    assert detail.headline.endswith(lead)
+    assert detail.row.badge.word == "Running"
+    assert detail.diagnosis is not None
+    assert detail.diagnosis.cure
+
+
 @pytest.mark.parametrize(
     ("state", "changes", "reason", "message"),
     [

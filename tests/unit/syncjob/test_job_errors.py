@@ -3,6 +3,7 @@
 import pytest
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.result import ExitCode, ResultError
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_job.core.database_errors import build_database_error
 from estimatesync_job.core.errors import (
     ConfigurationError,
@@ -55,13 +56,20 @@ def test_the_text_of_an_unknown_error_stays_out_of_the_result() -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "message"),
     [
-        pytest.param(Kind.SETTING, ConfigurationError, "The sync cannot start: why.", id="setting"),
-        pytest.param(Kind.REFUSED, DatabaseRefusedError, "PostgreSQL refuses the sync: why.", id="refused"),
-        pytest.param(Kind.UNAVAILABLE, DatabaseUnavailableError, "PostgreSQL is not available: why.", id="away"),
+        pytest.param(Kind.SETTING, ConfigurationError, "The sync cannot start: why. Do that (words).", id="setting"),
+        pytest.param(
+            Kind.REFUSED, DatabaseRefusedError, "PostgreSQL refuses the sync: why. Do that (words).", id="refused"
+        ),
+        pytest.param(
+            Kind.UNAVAILABLE, DatabaseUnavailableError, "PostgreSQL is not available: why. Do that (words).", id="away"
+        ),
     ],
 )
 def test_a_fault_of_the_database_is_an_error_of_the_sync(kind: Kind, error: type[SyncError], message: str) -> None:
-    built = build_database_error(Fault(kind=kind, text="why"))
+    fault = Fault(kind=kind, cause=SpecificCause.SCHEMA_FOREIGN, happened="why", cure="Do that", quote="words")
+
+    built = build_database_error(fault)
 
     assert type(built) is error
     assert str(built) == message
+    assert build_failure(built).error.cause == "SchemaForeign"

@@ -128,7 +128,12 @@ def test_fields_are_in_doubt_until_they_are_accepted_and_then_only_by_their_leng
             build_answer(403, b"Forbidden", content_type="text/plain"), TransientSourceError, "text/plain", id="proxy"
         ),
         pytest.param(build_answer(403, b"Forbidden", content_type=""), TransientSourceError, "missing", id="bare-text"),
-        pytest.param(build_challenge(500), TransientSourceError, "^HTTP 500$", id="page-of-a-defect"),
+        pytest.param(
+            build_challenge(500),
+            TransientSourceError,
+            r"^it answers with an error \(HTTP 500\)$",
+            id="page-of-a-defect",
+        ),
         pytest.param(build_challenge(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="page-not-found"),
         pytest.param(build_answer(404), SourceInvalidError, "correct ATTIC_TECH_URL", id="no-such-path"),
         pytest.param(
@@ -281,3 +286,42 @@ def test_a_fresh_token_that_is_refused_is_final(status: int, kind: type[SyncErro
 
     assert isinstance(error, kind)
     assert f"HTTP {status}" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(build_answer(429), "SourceBusy", id="too many requests"),
+        pytest.param(build_answer(503), "SourceFailing", id="away"),
+        pytest.param(build_challenge(403), "SourceShielded", id="bot check"),
+        pytest.param(build_answer(302, location="https://login.example"), "SourceRedirects", id="redirect"),
+        pytest.param(build_answer(404), "SourceNotFound", id="no such path"),
+        pytest.param(build_answer(body=b'{"docs":['), "SourceCutShort", id="cut short"),
+        pytest.param(build_refusal(400, "no"), None, id="only the reason is known"),
+    ],
+)
+def test_an_answer_that_is_no_page_has_the_cause_that_fits(answer: Response, code: str | None) -> None:
+    with pytest.raises(SyncError) as raised:
+        parse_page_response(answer, number=1)
+
+    assert (raised.value.cause and raised.value.cause.code) == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(
+            build_refusal(401, "This user is locked due to having too many failed login attempts."),
+            "AccountLocked",
+            id="locked",
+        ),
+        pytest.param(build_refusal(401, "The email or password provided is incorrect."), None, id="wrong password"),
+        pytest.param(build_answer(body=b"{}"), "TokenMissing", id="no token"),
+        pytest.param(build_answer(body=b"{}", set_cookie="payload-token=x"), "TokenInCookie", id="only a cookie"),
+    ],
+)
+def test_a_login_that_gives_no_token_has_the_cause_that_fits(answer: Response, code: str | None) -> None:
+    with pytest.raises(SyncError) as raised:
+        parse_token(answer)
+
+    assert (raised.value.cause and raised.value.cause.code) == code

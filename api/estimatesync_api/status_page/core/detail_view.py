@@ -156,6 +156,8 @@ def format_headline(sync: EstimateSync, localizer: Localizer, *, now: datetime) 
         "why": format_waiting_reason(sync, localizer),
     }
     key = _choose_headline(sync)
+    if key == "running" and diagnosis:
+        return localizer.translate("headline.running_waiting", **values)
     return localizer.translate("headline.running_left" if key == "running" and left else f"headline.{key}", **values)
 
 
@@ -377,7 +379,8 @@ def _iterate_job_steps(sync: EstimateSync, localizer: Localizer, now: datetime) 
         yield TimelineStep(tone="stalled", title=title, at=since, diagnosis=build_diagnosis(sync, localizer))
     else:
         title = localizer.translate("phase.stopping" if sync.spec.cancel else "timeline.running")
-        yield TimelineStep(tone="now", title=title, text=_format_progress(sync, localizer))
+        diagnosis = build_diagnosis(sync, localizer)
+        yield TimelineStep(tone="now", title=title, text=_format_progress(sync, localizer), diagnosis=diagnosis)
     yield TimelineStep(tone="next", title=localizer.translate("timeline.end_next"))
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from estimatesync_contract.causes import CAUSES
 from estimatesync_contract.settings import parse_time_zone
 from estimatesync_contract.spec import DateRange
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.status import format_duration
 from estimatesync_contract.timestamps import format_timestamp
 
@@ -126,8 +127,10 @@ def parse_translations(text: str) -> Translations:
 
 def build_english_causes() -> Mapping[str, str]:
     """Take the English causes from the contract, without the details that only the single case knows."""
-    happened = {f"cause.{cause.reason}.happened": cause.summary for cause in CAUSES}
-    return happened | {f"cause.{cause.reason}.cure": cause.cure for cause in CAUSES}
+    causes = [(str(each.reason), each.summary, each.cure) for each in CAUSES]
+    causes += [(each.code, each.summary, each.cure) for each in SpecificCause]
+    happened = {f"cause.{code}.happened": summary for code, summary, _ in causes}
+    return happened | {f"cause.{code}.cure": cure for code, _, cure in causes}
 
 
 def choose_language(chosen: str, accepted: str) -> str:
