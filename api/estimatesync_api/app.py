@@ -184,6 +184,7 @@ async def _answer_http_error(
 
 def _answer(req: Request, resp: falcon.asgi.Response, answer: ApiError) -> None:
     resp.status = answer.problem.status
+    req.context.problem = answer.problem.code
     resp.set_headers(dict(build_problem_headers(answer)))
     # The address decides who reads it: a program, or a person.
     if req.context.answer_as_page:

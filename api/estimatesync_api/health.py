@@ -47,7 +47,7 @@ class ReadyResource(Resource):
             if self._monotonic() - self._asked_at >= VERDICT_SECONDS:
                 await self._ask()
         if self._fault:
-            raise ApiError(self._fault.problem, *self._fault.faults)
+            raise ApiError(self._fault.problem, *self._fault.faults, cause=self._fault.cause)
         resp.media = HealthBody(status="ready")
 
     async def _ask(self) -> None:

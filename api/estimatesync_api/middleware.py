@@ -109,7 +109,7 @@ class AccessLog:
             req.method,
             # A path may hold any decoded character, a line break as well.
             req.path.encode("unicode_escape").decode(),
-            resp.status_code,
+            f"{resp.status_code} {req.context.problem}" if req.context.problem else resp.status_code,
             seconds * 1000,
             req.context.sync_id or "-",
             req.context.key_name or "-",

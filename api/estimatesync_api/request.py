@@ -47,6 +47,8 @@ class RequestContext(falcon.Context):
     """On the performance counter."""
     key_name: str | None = None
     sync_id: str | None = None
+    problem: str | None = None
+    """The code of what the answer says is wrong."""
     is_routine: bool = False
     """An open page asks for what is new: worth neither a line nor a span."""
     answer_as_page: Callable[[Any, Response, ApiError], None] | None = None

@@ -15,7 +15,7 @@ from estimatesync_client.adapters.callback_probe import check_callback
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error, open_client
 from estimatesync_client.adapters.database_probe import check_database
 from estimatesync_client.adapters.http_api import HttpApi
-from estimatesync_client.adapters.server_probe import check_key, check_server, check_store, is_usable
+from estimatesync_client.adapters.server_probe import NO_STORAGE, check_key, check_server, check_store, is_usable
 from estimatesync_client.adapters.source_probe import check_source
 from estimatesync_client.core.api import SUCCEEDED, ListQuery
 from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
@@ -66,11 +66,13 @@ def examine(
         if not is_usable(server):
             yield from _examine_without_server(deployment)
             return
-        checked = key_fault or _try(Check.KEY, lambda: check_key(client))
+        storage = _try(Check.STORAGE, lambda: check_store(client))
+        yield storage
+        has_storage = is_usable(storage)
+        checked = key_fault or _try(Check.KEY, lambda: check_key(client, has_storage=has_storage))
         yield checked
-        yield _try(Check.CLUSTER, lambda: check_store(client))
         seen = (
-            _check_recent_syncs(client, now, stale_after=deployment.stale_after)
+            _check_recent_syncs(client, now, stale_after=deployment.stale_after, has_storage=has_storage)
             if is_usable(checked)
             else _skip_all("the key has to be accepted first")
         )
@@ -87,8 +89,8 @@ def _read_key(environment: Mapping[str, str]) -> tuple[ApiKey | None, Finding | 
 
 def _examine_without_server(deployment: DeploymentSettings) -> Iterator[Finding]:
     seen = _skip_all("the server has to answer first")
+    yield seen[Check.STORAGE]
     yield seen[Check.KEY]
-    yield seen[Check.CLUSTER]
     yield from _examine_deployment(deployment, seen)
 
 
@@ -114,14 +116,14 @@ def _check_source(source: SourceSettings, refusal: RefusedLogin | None) -> Findi
 
 
 def _check_recent_syncs(
-    client: httpx.Client, now: Callable[[], datetime], *, stale_after: timedelta | None
+    client: httpx.Client, now: Callable[[], datetime], *, stale_after: timedelta | None, has_storage: bool
 ) -> Mapping[Check, Finding]:
     api = HttpApi(client, patience=0, notice=lambda _: None)
     try:
         syncs = api.fetch_page(ListQuery(limit=_RECENT_SYNCS)).syncs
         succeeded = api.fetch_page(ListQuery(limit=_RECENT_SYNCS, statuses=(SUCCEEDED,))).syncs
     except ClientError as error:
-        return _skip_all(error.message.removesuffix("."))
+        return _skip_all(error.message.removesuffix(".") if has_storage else NO_STORAGE)
     moment = now()
     return {
         Check.SOURCE: decide_source(syncs, moment),

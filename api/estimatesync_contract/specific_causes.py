@@ -189,6 +189,10 @@ class SpecificCause(Enum):
     DATABASE_BUSY = ("it has no free connection", "End idle sessions, or raise max_connections or the pool's size")
     DATABASE_STOPPING = ("it is starting, stopping or recovering", "Wait until it accepts connections")
     DATABASE_BROKE = ("the connection broke, or the server failed", "See the log of the database server")
+    DATABASE_TOO_SLOW = (
+        "it does not answer in time",
+        "See whether its server is overloaded, and what its sessions wait for",
+    )
     DATABASE_SILENT = (
         "it took the work and never answered",
         "See what the server is waiting for",
@@ -275,6 +279,34 @@ class SpecificCause(Enum):
         "rows are not in the tables as they were written: a trigger, a rule or a view keeps them out",
     )
 
+    # The API server, where syncs are kept on a cluster.
+    API_SERVER_UNREACHABLE = (
+        "the API server does not answer",
+        "Check that it runs, and the network and the network policies between it and the API of EstimateSync",
+    )
+    API_SERVER_REFUSES = (
+        "the API server refuses",
+        (
+            "Check the CustomResourceDefinition, the rights of the API's service account and the quotas of the"
+            " namespace; the log of the API quotes what it says"
+        ),
+    )
+    API_SERVER_BUSY = (
+        "the API server cannot take it now",
+        "Wait a little; if it lasts, see the log and the load of the API server",
+    )
+    SYNC_UNSTORABLE = (
+        "the cluster refuses what a sync looks like",
+        (
+            "Apply the CustomResourceDefinition of this version, and check the admission webhooks and policies; the log"
+            " of the API quotes what they say"
+        ),
+    )
+    LIST_OUTDATED = (
+        "the list of syncs is not known now, because the watch on the API server is cut",
+        "Check the network between the API server and the API of EstimateSync, and the rights of its service account",
+    )
+
     def __init__(self, happened: str, cure: str, general: str = "") -> None:
         self._happened = happened
         self._cure = cure
@@ -306,7 +338,9 @@ class SpecificCause(Enum):
 
 _IN_ORDER: Final = tuple(SpecificCause)
 SOURCE_CAUSES: Final = frozenset(_IN_ORDER[: _IN_ORDER.index(SpecificCause.DATABASE_UNREACHABLE)])
-"""All that are about Attic Tech; the others are about the database."""
+"""All that are about Attic Tech."""
+CLUSTER_CAUSES: Final = frozenset(_IN_ORDER[_IN_ORDER.index(SpecificCause.API_SERVER_UNREACHABLE) :])
+"""All that are about where syncs are kept on a cluster; the rest is about the database."""
 
 _BY_CODE: Final[Mapping[str, SpecificCause]] = {each.code: each for each in SpecificCause}
 _CURES: Final[Mapping[str, str]] = {cause.reason: cause.cure for cause in CAUSES}

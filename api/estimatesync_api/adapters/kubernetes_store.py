@@ -23,6 +23,7 @@ from estimatesync_contract.names import (
     PLURAL,
 )
 from estimatesync_contract.settings import SettingsError
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.status import Phase
 from estimatesync_kubernetes.client import KubernetesClient, build_path
 from estimatesync_kubernetes.connection import create_api_client
@@ -33,6 +34,7 @@ from estimatesync_kubernetes.errors import (
     KubernetesError,
     NotFoundError,
     StatusError,
+    UnreachableError,
 )
 
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
@@ -42,6 +44,7 @@ from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_api.core.sync_index import SyncIndex
 
+_REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 TIMEOUT_SECONDS: Final = 2.5
 """For each call, so that an API server that hangs becomes a 503 and not a caller's timeout."""
 
@@ -106,7 +109,9 @@ class KubernetesStore:
         except SyncExistsError:
             return
         except SyncRefusedError as error:
-            raise StoreUnavailableError(f"no sync can be stored: {error}") from error
+            raise StoreUnavailableError(
+                f"no sync can be stored: {error}", cause=SpecificCause.SYNC_UNSTORABLE
+            ) from error
 
     async def create(self, sync: EstimateSync) -> EstimateSync:
         """Create the object. After a timeout it may exist all the same; a second attempt with its name shows which."""
@@ -122,7 +127,7 @@ class KubernetesStore:
     async def find_active(self, work: Work) -> str | None:
         """Ask the index, without waiting for it: the request itself may take long enough."""
         if not self._connection.watch.is_current:
-            raise StoreUnavailableError("the list of syncs is not known now")
+            raise StoreUnavailableError("the list of syncs is not known now", cause=SpecificCause.LIST_OUTDATED)
         return self._index.find_active(work)
 
     async def find_ended(self, names: Collection[str]) -> frozenset[str]:
@@ -206,8 +211,11 @@ def to_store_error(error: KubernetesError) -> StoreError:
             return SyncRefusedError(_BEFORE_THE_CAUSE.sub("", error.message, count=1) or "the cluster gave no reason")
         case StatusError():
             return StoreUnavailableError(
-                f"the API server answered {error.code}: {error.message or _explain(error.code)}"
+                f"the API server answered {error.code}: {error.message or _explain(error.code)}",
+                cause=SpecificCause.API_SERVER_REFUSES if error.code in _REFUSALS else SpecificCause.API_SERVER_BUSY,
             )
+        case UnreachableError():
+            return StoreUnavailableError(str(error), cause=SpecificCause.API_SERVER_UNREACHABLE)
         case _:
             return StoreUnavailableError(str(error))
 

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_kubernetes.client import KubernetesClient
 from estimatesync_kubernetes.errors import GoneError, StatusError
 from estimatesync_kubernetes.watch import WatchEvent, open_watch, parse_metadata
@@ -53,7 +54,7 @@ class SyncWatch:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._loaded.wait(), LOADING_SECONDS)
         if not self.is_current:
-            raise StoreUnavailableError("the list of syncs is not known now")
+            raise StoreUnavailableError("the list of syncs is not known now", cause=SpecificCause.LIST_OUTDATED)
 
     @property
     def is_current(self) -> bool:

@@ -9,6 +9,8 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Final
 
+from estimatesync_contract.specific_causes import CLUSTER_CAUSES, SpecificCause
+
 RETRY_AFTER_SECONDS: Final = 10
 
 _TEMPORARY: Final = frozenset({429, 503, 504})
@@ -18,8 +20,13 @@ _TEMPORARY: Final = frozenset({429, 503, 504})
 class StoreUnavailableError(Exception):
     """The store cannot take or answer this now: it is unreachable, full, or not set up yet (rights, quota, definition).
 
-    The same request may succeed later, so the caller is asked to retry. The message names no internal address.
+    The same request may succeed later, so the caller is asked to retry. The message is for the log; callers are told
+    the cause, which names no address and no object.
     """
+
+    def __init__(self, message: str = "", *, cause: SpecificCause | None = None) -> None:
+        super().__init__(message)
+        self.cause: Final = cause
 
 
 class SyncRefusedError(Exception):
@@ -91,7 +98,12 @@ class ApiError(Exception):
     """A request that cannot be answered as asked. `faults` says each thing that is wrong with it."""
 
     def __init__(
-        self, problem: Problem, *faults: str, retry_after: int = RETRY_AFTER_SECONDS, sync_id: str | None = None
+        self,
+        problem: Problem,
+        *faults: str,
+        retry_after: int = RETRY_AFTER_SECONDS,
+        sync_id: str | None = None,
+        cause: SpecificCause | None = None,
     ) -> None:
         super().__init__("; ".join(faults) or problem.message)
         self.problem = problem
@@ -100,6 +112,8 @@ class ApiError(Exception):
         """Seconds, for a problem that time may cure."""
         self.sync_id = sync_id
         """The sync that is there all the same."""
+        self.cause = cause
+        """Which part does not answer, and how; None where that is not known, or is not the problem."""
 
 
 def map_exception(error: Exception) -> ApiError:
@@ -109,10 +123,20 @@ def map_exception(error: Exception) -> ApiError:
             return error
         case SyncRefusedError():
             return ApiError(Problem.SYNC_REFUSED, f"The sync was refused: {error}")
+        case StoreUnavailableError(cause=SpecificCause() as cause):
+            return ApiError(Problem.UNAVAILABLE, _format_store(cause), cause=cause)
         case StoreUnavailableError() | TimeoutError() | ConnectionError():
             return ApiError(Problem.UNAVAILABLE)
         case _:
             return ApiError(Problem.INTERNAL_ERROR)
+
+
+def _format_store(cause: SpecificCause) -> str:
+    """Say which part cannot be used, and how."""
+    is_of_the_cluster = cause in CLUSTER_CAUSES
+    happened = f"{cause.summary[0].upper()}{cause.summary[1:]}" if is_of_the_cluster else cause.summary
+    subject = "" if is_of_the_cluster else "The database cannot be used now: "
+    return f"{subject}{happened}. Send the request again a little later."
 
 
 def map_status(status: int) -> ApiError:

@@ -329,6 +329,10 @@ class ProblemBody(Body, frozen=True, kw_only=True, omit_defaults=True):
     message: Annotated[str, Meta(description="For people.")]
     code: Annotated[str, Meta(description="For programs; it stays as it is.")]
     errors: Annotated[list[str], Meta(description="Each fault, if there are several.")] | UnsetType = UNSET
+    cure: (
+        Annotated[str, Meta(description="What whoever runs the service should do; only where that is known.")]
+        | UnsetType
+    ) = UNSET
     sync_id: Annotated[str, Meta(description="The sync that goes on all the same.")] | UnsetType = UNSET
 
 
@@ -395,6 +399,7 @@ def to_problem_body(error: ApiError) -> ProblemBody:
         message=str(error),
         code=error.problem.code,
         errors=list(error.faults) if len(error.faults) > 1 else UNSET,
+        cure=error.cause.cure if error.cause else UNSET,
         sync_id=error.sync_id or UNSET,
     )
 

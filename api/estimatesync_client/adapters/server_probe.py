@@ -24,6 +24,8 @@ _CANCEL_OF_NO_SYNC: Final = f"{SYNCS_PATH}/no-sync-has-this-name/cancel"
 
 _TOO_MANY_WRONG_KEYS: Final = "too_many_wrong_keys"
 """The API no longer checks keys from this address, except those that have been accepted from it."""
+NO_STORAGE: Final = "the storage of syncs has to answer first"
+_SEE_LOG: Final = "See the log of the API, which says why"
 _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
@@ -45,13 +47,14 @@ def check_server(client: httpx.Client, address: Address) -> Finding:
     return _build_server(diagnosis, address, milliseconds=milliseconds)
 
 
-def check_key(client: httpx.Client) -> Finding:
+def check_key(client: httpx.Client, *, has_storage: bool) -> Finding:
     """List with the key, then try to cancel a sync that does not exist."""
     listed = client.get(SYNCS_PATH, params={"limit": "1"})
     if listed.status_code in _REFUSALS or (parse_body(listed.content) or {}).get("code") == _TOO_MANY_WRONG_KEYS:
         return build_finding(Check.KEY, Diagnosis.KEY_REFUSED, setting=KEY_VARIABLE, detail=_read_message(listed))
     if not listed.is_success:
-        return build_finding(Check.KEY, Diagnosis.NOT_TRIED, detail=f"the list of syncs says: {_read_message(listed)}")
+        detail = f"the list of syncs says: {_read_message(listed)}" if has_storage else NO_STORAGE
+        return build_finding(Check.KEY, Diagnosis.NOT_TRIED, detail=detail)
     changed = client.post(_CANCEL_OF_NO_SYNC)
     diagnosis = Diagnosis.KEY_READ_ONLY if changed.status_code in _REFUSALS else Diagnosis.KEY_ACCEPTED
     return build_finding(Check.KEY, diagnosis, setting=KEY_VARIABLE)
@@ -64,10 +67,17 @@ def check_store(client: httpx.Client) -> Finding:
     """
     response = client.get(_READY_PATH)
     if response.is_success and parse_body(response.content) == _READY:
-        return build_finding(Check.CLUSTER, Diagnosis.STORE_READY)
+        return build_finding(Check.STORAGE, Diagnosis.STORE_READY)
     if response.is_success or response.is_redirect or response.status_code == HTTPStatus.NOT_FOUND:
-        return build_finding(Check.CLUSTER, Diagnosis.READINESS_NOT_PUBLISHED)
-    return build_finding(Check.CLUSTER, Diagnosis.STORE_UNAVAILABLE, detail=_read_message(response))
+        return build_finding(Check.STORAGE, Diagnosis.READINESS_NOT_PUBLISHED)
+    cure = (parse_body(response.content) or {}).get("cure")
+    return build_finding(
+        Check.STORAGE,
+        Diagnosis.STORE_UNAVAILABLE,
+        # What the server says next is meant for who has sent a request.
+        detail=_read_message(response).partition(". ")[0],
+        cure=strip_control_characters(cure) if isinstance(cure, str) else _SEE_LOG,
+    )
 
 
 def is_usable(finding: Finding) -> bool:

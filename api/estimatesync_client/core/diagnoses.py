@@ -28,8 +28,8 @@ class Check(StrEnum):
     """What `doctor` checks, in this order; each check depends at most on those before it."""
 
     SERVER = "server"
+    STORAGE = "storage"
     KEY = "API key"
-    CLUSTER = "cluster"
     SOURCE = "source login"
     DATABASE = "database"
     CALLBACK = "callback"
@@ -149,12 +149,12 @@ class Diagnosis(Enum):
     READINESS_NOT_PUBLISHED = (
         _UNKNOWN,
         "not known from here: this address does not publish /readyz",
-        "Ask from inside the cluster, through kubectl port-forward to the API's Service; or start a sync",
+        "Ask the API without the proxy, on Kubernetes through kubectl port-forward to its Service; or start a sync",
     )
     STORE_UNAVAILABLE = (
         _FAULT,
         "no sync can be stored now: {detail}",
-        "Check the API server, the CustomResourceDefinition, RBAC and quotas; on one machine, PostgreSQL",
+        "{cure}",
     )
 
     # What recent syncs show. How to cure a failed one is in the contract's table of causes.
@@ -170,7 +170,7 @@ class Diagnosis(Enum):
         "its settings are not known here, and no recent sync got far enough to tell",
         "Start one: estimatesync start --wait; or give doctor the settings to try: --env-file .env",
     )
-    NOT_TRIED = (_UNKNOWN, "not tried: {detail}", "")
+    NOT_TRIED = (_UNKNOWN, "not asked, because {detail}", "")
     CONTRADICTED = (
         _UNKNOWN,
         "{tried}; but syncs say: {seen}",

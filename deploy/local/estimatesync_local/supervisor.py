@@ -21,7 +21,7 @@ from estimatesync_contract.job_environment import DATABASE_URL
 
 from estimatesync_local.adapters import file_lock, job_files
 from estimatesync_local.adapters.accounts import find_foreign_path, format_refusal
-from estimatesync_local.adapters.database import describe_error, migrate, single_instance
+from estimatesync_local.adapters.database import migrate, read_database_fault, single_instance
 from estimatesync_local.adapters.listener import format_url, open_listener
 from estimatesync_local.adapters.own_files import make_directory
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
@@ -189,9 +189,7 @@ async def _migrate(database_url: str) -> None:
     try:
         await migrate(database_url)
     except psycopg.Error as error:
-        raise DatabaseError(
-            f"The database cannot be used. Check DATABASE_URL and the database: {describe_error(error)}."
-        ) from error
+        raise DatabaseError(f"The database cannot be used: {read_database_fault(error).text}.") from error
 
 
 async def _keep_running(postgres: EmbeddedPostgres) -> None:

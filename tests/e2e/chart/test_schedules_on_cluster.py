@@ -94,7 +94,7 @@ def test_the_command_line_finds_api_and_key_by_the_variables_of_an_api_pod(relea
     )
 
     found = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}
-    assert [name for name, each in found.items() if each["verdict"] == "ok"] == ["server", "API key", "cluster"]
+    assert [name for name, each in found.items() if each["verdict"] == "ok"] == ["server", "storage", "API key"]
     assert {each["cause"] for each in found.values() if each["verdict"] == "unknown"} == {
         "its settings are not known here, and no recent sync got far enough to tell",
         "no sync has succeeded yet",

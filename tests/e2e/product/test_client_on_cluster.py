@@ -57,7 +57,7 @@ def test_a_success_is_started_waited_for_listed_logged_and_delivered_again(scena
     scenario.wait_until("a second delivery", lambda: len(scenario.receiver.deliveries) == 2)
     assert examine(scenario) == (
         0,
-        dict.fromkeys(("server", "API key", "cluster", "source login", "database", "callback", "last success"), "ok"),
+        dict.fromkeys(("server", "storage", "API key", "source login", "database", "callback", "last success"), "ok"),
     )
 
 
@@ -87,7 +87,7 @@ def test_a_cancel_ends_a_wait_and_a_followed_log(scenario: Any) -> None:
 
 def test_an_api_without_rights_is_found_out(scenario: Any) -> None:
     scenario.product.kubectl("delete", "rolebinding", "estimatesync-api")
-    scenario.wait_until("readiness to fail", lambda: examine(scenario)[1]["cluster"] == "fault")
+    scenario.wait_until("readiness to fail", lambda: examine(scenario)[1]["storage"] == "fault")
 
     code, out, _ = run(scenario, "--patience", "0", "start", "-o", "json")
 

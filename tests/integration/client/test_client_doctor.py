@@ -22,6 +22,7 @@ from sample_attic_tech.server import Response
 
 SECRET = "made-up-secret-of-this-test"
 HEALTHY: tuple[Any, ...] = (200, {"status": "ok"})
+READY: tuple[Any, ...] = (200, {"status": "ready"})
 PROBLEM = {"success": False, "message": "No.", "code": "api_key_wrong"}
 
 
@@ -417,43 +418,47 @@ def test_settings_are_read_from_a_file_as_one_machine_reads_them(
             "redirects to https://b.example",
             id="redirect",
         ),
-        pytest.param([HEALTHY, (403, PROBLEM)], "API key", "fault", "refused: No", id="wrong key"),
+        pytest.param([HEALTHY, READY, (403, PROBLEM)], "API key", "fault", "refused: No", id="wrong key"),
         pytest.param(
-            [HEALTHY, (429, {**PROBLEM, "code": "too_many_wrong_keys"})], "API key", "fault", "refused", id="guesses"
+            [HEALTHY, READY, (429, {**PROBLEM, "code": "too_many_wrong_keys"})],
+            "API key",
+            "fault",
+            "refused",
+            id="guesses",
         ),
-        pytest.param([HEALTHY, (200, {}), (403, PROBLEM)], "API key", "ok", "read-only", id="read-only key"),
-        pytest.param([HEALTHY, (None,)], "API key", "fault", "without an answer", id="hangs up"),
+        pytest.param([HEALTHY, READY, (200, {}), (403, PROBLEM)], "API key", "ok", "read-only", id="read-only key"),
+        pytest.param([HEALTHY, READY, (None,)], "API key", "fault", "without an answer", id="hangs up"),
         pytest.param(
-            [HEALTHY, (200, {}), (404, PROBLEM), (503, {**PROBLEM, "message": "Away."})],
-            "cluster",
+            [HEALTHY, (503, {**PROBLEM, "message": "Away."})],
+            "storage",
             "fault",
             "no sync can be stored now: Away",
             id="no store",
         ),
         pytest.param(
-            [HEALTHY, (200, {}), (404, PROBLEM), (404, b"default backend - 404")],
-            "cluster",
+            [HEALTHY, (404, b"default backend - 404")],
+            "storage",
             "unknown",
             "does not publish /readyz",
             id="readiness is not published",
         ),
         pytest.param(
-            [HEALTHY, (200, {}), (404, PROBLEM), (200, b"<html>Welcome!</html>")],
-            "cluster",
+            [HEALTHY, (200, b"<html>Welcome!</html>")],
+            "storage",
             "unknown",
             "does not publish /readyz",
             id="another site answers for readiness",
         ),
         pytest.param(
-            [HEALTHY, (200, {}), (404, PROBLEM), (302, b"", {"Location": "/welcome"})],
-            "cluster",
+            [HEALTHY, (302, b"", {"Location": "/welcome"})],
+            "storage",
             "unknown",
             "does not publish /readyz",
             id="another site redirects readiness",
         ),
         pytest.param(
-            [HEALTHY, (200, {}), (404, PROBLEM), (200, {"status": "ready"})],
-            "cluster",
+            [HEALTHY, (200, {"status": "ready"})],
+            "storage",
             "ok",
             "a sync could be stored now",
             id="ready",
@@ -470,6 +475,24 @@ def test_what_the_server_answers_is_judged(
     (finding,) = [found for found in document["checks"] if found["check"] == check]
     assert finding["verdict"] == verdict
     assert said in finding["cause"]
+
+
+def test_a_storage_that_does_not_answer_is_told_once_with_its_cure(
+    act: Callable[..., Any], client: Callable[..., Any]
+) -> None:
+    said = "The database cannot be used now: it cannot be reached. Send the request again a little later."
+    away = (503, {"success": False, "message": said, "code": "unavailable", "cure": "Check that it runs"})
+    server = act(HEALTHY, away)
+
+    checks = client(server.url).run("doctor", "-o", "json").document["checks"]
+
+    _, storage, *others = checks
+    assert (storage["check"], storage["cause"], storage["cure"]) == (
+        "storage",
+        "no sync can be stored now: The database cannot be used now: it cannot be reached",
+        "Check that it runs",
+    )
+    assert {found["cause"] for found in others} == {"not asked, because the storage of syncs has to answer first"}
 
 
 def test_a_key_that_can_be_read_on_the_way_is_pointed_out(act: Callable[..., Any], client: Callable[..., Any]) -> None:
@@ -489,7 +512,7 @@ def test_every_check_has_a_line_and_every_fault_a_cure_when_nothing_is_set(
 
     checks = ended.document["checks"]
     assert [found["check"] for found in checks] == [
-        *("server", "API key", "cluster", "source login", "database", "callback", "last success"),
+        *("server", "storage", "API key", "source login", "database", "callback", "last success"),
     ]
     assert all(found["cure"] for found in checks if found["verdict"] == "fault")
     assert ended.document["success"] is False

@@ -243,7 +243,7 @@ def test_keys_and_ids_that_are_not_known_have_codes_of_their_own(
     assert check(examined.document) == {
         "server": "ok",
         "API key": "fault",
-        "cluster": "ok",
+        "storage": "ok",
         "source login": "unknown",
         "database": "unknown",
         "callback": "unknown",

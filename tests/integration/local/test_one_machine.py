@@ -249,6 +249,40 @@ def test_bad_credentials_end_in_the_error_callback_at_once(server: Server, recei
     assert len(list(server.directory.glob(".local/jobs/*/runs/*"))) == 1
 
 
+def test_an_attic_tech_that_does_not_answer_is_said_while_it_lasts(
+    server: Server,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    server.environment["ATTIC_TECH_URL"] = f"http://127.0.0.1:{port}"
+    server.start()
+    sync_id = server.post()
+
+    server.until(lambda: "attempt" in (server.get(sync_id)["message"] or ""))
+    away = server.get(sync_id)
+    with running_sample(SampleConfig(records=build_records(3, 7, datetime.now(UTC)), port=port)):
+        status = server.wait_until_ended(sync_id)
+
+    assert (away["status"], away["reason"]) == ("running", "Running")
+    assert away["message"].startswith(f"Attic Tech is not available: nothing listens at 127.0.0.1:{port}; attempt ")
+    assert away["cure"] == "Check host and port in ATTIC_TECH_URL, and that Attic Tech is running"
+    assert (status["status"], status["cure"]) == ("succeeded", None)
+
+
+def test_a_database_that_goes_away_is_named_by_the_answer_and_the_log(embedded_server: Server) -> None:
+    embedded_server.start()
+    EmbeddedPostgres(embedded_server.directory / ".local" / "postgres").stop()
+
+    answer = embedded_server.send(START_PATH, {})
+
+    assert answer.status_code == 503
+    body = answer.json()
+    assert body["code"] == "unavailable"
+    assert body["message"].startswith("The database cannot be used now: it ")
+    assert body["cure"]
+    assert re.search(r"-> 503 unavailable in .* ms", embedded_server.log)
+
+
 def test_a_server_killed_during_a_sync_leaves_it_to_the_next_one(embedded_server: Server, receiver: Receiver) -> None:
     server = embedded_server
     server.start()
@@ -472,7 +506,7 @@ def test_a_database_that_cannot_be_reached_is_named(tmp_path: Path, server: Serv
 
     said = run_and_fail(tmp_path, server.environment | {"DATABASE_URL": f"postgresql://127.0.0.1:{port}/nowhere"})
 
-    assert "The database cannot be used. Check DATABASE_URL and the database" in said
+    assert "The database cannot be used: " in said
     assert "Traceback" not in said
 
 

@@ -18,6 +18,7 @@ from estimatesync_api.core.listing import SyncQuery
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.status import AlertStatus, CallbackState, CallbackStatus, EstimateSyncStatus, Phase
 from estimatesync_local.adapters.database import migrate, open_session, single_instance
 from estimatesync_local.adapters.sync_store import ApiStore, ReconcilerStore, SyncTable, listen
@@ -447,7 +448,7 @@ def test_an_unreachable_database_is_reported_as_such_and_reconnected(migrated_ur
         with database_closed(migrated_url):
             with pytest.raises(StoreUnavailableError) as refusal:
                 await api.create(build_sync())
-            assert str(refusal.value) == "the database cannot answer now"
+            assert refusal.value.cause is SpecificCause.DATABASE_MISSING
             with pytest.raises(StoreUnavailableError):
                 await api.check()
             with pytest.raises(BackendUnavailableError):

@@ -10,7 +10,7 @@ from estimatesync_api.core.representation import Body, CallbackBody, SyncState
 from estimatesync_api.openapi import examples
 from estimatesync_api.status_page.core.localization import TRANSLATIONS
 from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause
-from estimatesync_contract.specific_causes import SOURCE_CAUSES, SpecificCause
+from estimatesync_contract.specific_causes import CLUSTER_CAUSES, SOURCE_CAUSES, SpecificCause
 from estimatesync_operator.core.job_observation import SIGNS
 
 from estimatesync_docs.errors_page import format_exits, format_problems, list_program_reasons
@@ -66,7 +66,8 @@ def format_causes_tables(language: str = ENGLISH) -> dict[str, str]:
         "ends": write(cause for cause in CAUSES if cause.reason not in BLOCKERS | reported),
         "reports": write(cause for cause in CAUSES if cause.reason in reported),
         "of Attic Tech": _format_specific_causes(SOURCE_CAUSES, language),
-        "of the database": _format_specific_causes(frozenset(SpecificCause) - SOURCE_CAUSES, language),
+        "of the database": _format_specific_causes(frozenset(SpecificCause) - SOURCE_CAUSES - CLUSTER_CAUSES, language),
+        "of the API server": _format_specific_causes(CLUSTER_CAUSES, language),
     }
 
 

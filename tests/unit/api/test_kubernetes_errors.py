@@ -3,7 +3,14 @@ import json
 import pytest
 from estimatesync_api.adapters.kubernetes_store import to_store_error
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
-from estimatesync_kubernetes.errors import ApiStatus, NotFoundError, build_api_error, parse_api_status
+from estimatesync_contract.specific_causes import SpecificCause
+from estimatesync_kubernetes.errors import (
+    ApiStatus,
+    NotFoundError,
+    UnreachableError,
+    build_api_error,
+    parse_api_status,
+)
 
 INVALID = 'EstimateSync.botzilla.io "est-1" is invalid: spec.pageSize: Invalid value: 0: must be at least 1'
 DENIED = 'admission webhook "rules.internal" denied the request: no syncs on Mondays'
@@ -55,3 +62,26 @@ def test_a_missing_object_is_distinguished_from_a_missing_resource(body: object,
     text = body if isinstance(body, str) else json.dumps(body)
 
     assert isinstance(build_api_error(404, parse_api_status(text)), NotFoundError) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        pytest.param(403, SpecificCause.API_SERVER_REFUSES, id="rights or quota"),
+        pytest.param(404, SpecificCause.API_SERVER_REFUSES, id="not installed"),
+        pytest.param(429, SpecificCause.API_SERVER_BUSY, id="busy"),
+        pytest.param(500, SpecificCause.API_SERVER_BUSY, id="broken"),
+    ],
+)
+def test_a_caller_is_told_how_the_api_server_answers_and_no_name_of_an_object(code: int, cause: SpecificCause) -> None:
+    error = to_store_error(build_api_error(code, ApiStatus(message="User system:serviceaccount:x may not")))
+
+    assert isinstance(error, StoreUnavailableError)
+    assert error.cause is cause
+
+
+def test_an_api_server_that_does_not_answer_is_named() -> None:
+    error = to_store_error(UnreachableError(TimeoutError()))
+
+    assert isinstance(error, StoreUnavailableError)
+    assert error.cause is SpecificCause.API_SERVER_UNREACHABLE

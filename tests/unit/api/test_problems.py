@@ -9,6 +9,7 @@ from estimatesync_api.core.problems import (
     map_status,
 )
 from estimatesync_api.core.representation import to_problem_body
+from estimatesync_contract.specific_causes import SpecificCause
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,27 @@ def test_what_may_pass_is_503_and_only_a_bug_is_500(error: Exception, problem: P
 
     assert answer.problem is problem
     assert "10.0.0.1" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("cause", "message"),
+    [
+        pytest.param(
+            SpecificCause.DATABASE_UNREACHABLE,
+            "The database cannot be used now: it cannot be reached. Send the request again a little later.",
+            id="database",
+        ),
+        pytest.param(
+            SpecificCause.API_SERVER_UNREACHABLE,
+            "The API server does not answer. Send the request again a little later.",
+            id="API server",
+        ),
+    ],
+)
+def test_the_part_that_does_not_answer_is_named_with_what_to_do(cause: SpecificCause, message: str) -> None:
+    answer = to_problem_body(map_exception(StoreUnavailableError("10.0.0.1", cause=cause)))
+
+    assert (answer.code, answer.message, answer.cure) == ("unavailable", message, cause.cure)
 
 
 def test_codes_are_unique_and_only_a_bug_has_a_status_that_make_gives_up_on_for_our_fault() -> None:

@@ -420,5 +420,5 @@ def test_each_answer_is_one_access_line_with_the_key_by_name(
     assert "s3cret" not in caplog.text
     assert first.startswith(f"POST {URL} -> 202 in ")
     assert first.endswith(f"sync={NAME} key=make")
-    assert second.startswith("GET /no\\nsuch -> 404 in ")
+    assert second.startswith("GET /no\\nsuch -> 404 not_found in ")
     assert "s3cret" not in caplog.text

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from estimatesync_contract.specific_causes import CLUSTER_CAUSES, SpecificCause
+
 from estimatesync_api.core.problems import ApiError, Problem
 from estimatesync_api.status_page.core.localization import Localizer
 
@@ -47,7 +49,17 @@ def build_error_page(problem: Problem | None, localizer: Localizer, error: ApiEr
         title = localizer.translate("error.refused")
         return ErrorPage(title=title, text=str(error or problem.message), is_temporary=False)
     title, text = localizer.translate(f"error.{key}"), localizer.translate(f"error.{key}_text")
+    if error and error.cause:
+        text = f"{format_store_cause(error.cause, localizer)} {text}"
     return ErrorPage(title=title, text=text, is_temporary=problem in _TEMPORARY)
+
+
+def format_store_cause(cause: SpecificCause, localizer: Localizer) -> str:
+    """Say which part cannot be used now, and how."""
+    happened = localizer.translate(f"cause.{cause.code}.happened")
+    if cause in CLUSTER_CAUSES:
+        return f"{happened[0].upper()}{happened[1:]}."
+    return localizer.translate("error.database", happened=happened)
 
 
 def format_sign_in_error(error: ApiError, localizer: Localizer) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 from estimatesync_job.adapters.migrations import write_migrations
 from estimatesync_postgres.connection import create_connection, read_fault
+from estimatesync_postgres.faults import Fault
 from estimatesync_postgres.session import configure_session
 from psycopg.rows import DictRow, dict_row, tuple_row
 
@@ -125,15 +126,15 @@ async def single_instance(database_url: str) -> AsyncIterator[None]:
     try:
         connection = await open_session(database_url)
     except psycopg.Error as error:
-        raise DatabaseError(f"The database cannot be used: {describe_error(error)}.") from error
+        raise DatabaseError(f"The database cannot be used: {read_database_fault(error).text}.") from error
     async with connection:
         await _take_lock(connection)
         yield
 
 
-def describe_error(error: psycopg.Error) -> str:
-    """Say what an error means, without anything of the URL."""
-    return read_fault(error, schema=_SCHEMA).text
+def read_database_fault(error: psycopg.Error) -> Fault:
+    """Find what an error means, without anything of the URL."""
+    return read_fault(error, schema=_SCHEMA)
 
 
 async def _take_lock(connection: Connection) -> None:
@@ -145,4 +146,4 @@ async def _take_lock(connection: Connection) -> None:
             "Another EstimateSync is using this database. Stop it, or set DATABASE_URL to another database."
         ) from error
     except psycopg.Error as error:
-        raise DatabaseError(f"The database cannot be used: {describe_error(error)}.") from error
+        raise DatabaseError(f"The database cannot be used: {read_database_fault(error).text}.") from error

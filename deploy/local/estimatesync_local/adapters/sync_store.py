@@ -34,11 +34,12 @@ from estimatesync_contract.names import (
     build_job_name,
 )
 from estimatesync_contract.spec import DateRange
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_contract.status import EstimateSyncStatus, Phase, compute_latest_end
 from estimatesync_operator.core.silence import Silence, build_silence
 from psycopg.rows import DictRow
 
-from estimatesync_local.adapters.database import ReconnectingConnection, describe_error, open_session
+from estimatesync_local.adapters.database import ReconnectingConnection, open_session, read_database_fault
 from estimatesync_local.adapters.job_files import read_run_part, read_run_tails
 
 _INSERT: Final = """
@@ -415,9 +416,16 @@ def _api_errors() -> Iterator[None]:
         ) from error
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise api_problems.SyncRefusedError("the sync holds a value that the database cannot store") from error
-    except (psycopg.Error, TimeoutError) as error:
-        # psycopg's message names the database's address, and this one reaches the API's clients.
-        raise api_problems.StoreUnavailableError("the database cannot answer now") from error
+    except psycopg.Error as error:
+        fault = read_database_fault(error)
+        raise api_problems.StoreUnavailableError(
+            f"the database cannot answer now: {fault.text}", cause=fault.cause
+        ) from error
+    except TimeoutError as error:
+        cause = SpecificCause.DATABASE_TOO_SLOW
+        raise api_problems.StoreUnavailableError(
+            f"the database cannot answer now: {cause.summary}", cause=cause
+        ) from error
 
 
 @contextmanager
@@ -426,7 +434,7 @@ def _reconciler_errors() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise operator_ports.BackendUnavailableError(
-            f"the database cannot answer now: {describe_error(error)}"
+            f"the database cannot answer now: {read_database_fault(error).text}"
         ) from error
     except TimeoutError as error:
         raise operator_ports.BackendUnavailableError("the database cannot answer now: it is silent") from error
@@ -450,6 +458,6 @@ async def listen(database_url: str, *, on_name: Callable[[str], None], on_connec
                 async for notification in connection.notifies():
                     on_name(notification.payload)
         except psycopg.Error as error:
-            logger.warning("cannot listen for new syncs, which delays them: %s", describe_error(error))
+            logger.warning("cannot listen for new syncs, which delays them: %s", read_database_fault(error).text)
         failures += 1
         await asyncio.sleep(compute_backoff(failures, first=_FIRST_PAUSE_SECONDS, longest=_LONGEST_PAUSE_SECONDS))
