@@ -123,7 +123,7 @@ class SessionMiddleware:
             localizer=Localizer(language=language, time_zone=zone, is_zone_of_browser=is_of_browser),
             today=now.astimezone(server_zone).date(),
             origin=origin,
-            server_url=origin.url,
+            server_url=self._settings.public_url or origin.url,
             now=now,
             client=find_client(req, trusted),
             address=address,

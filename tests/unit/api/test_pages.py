@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from estimatesync_api.app import Asgi
+from estimatesync_api.app import Asgi, create_app
+from estimatesync_api.settings import parse_settings
 from estimatesync_contract.names import START_PATH
 from estimatesync_contract.spec import CallbackSpec
 from estimatesync_contract.status import (
@@ -163,6 +164,22 @@ def test_times_are_the_readers_and_the_first_one_names_its_zone(
         assert page.count(f"({name})") == 1
         assert re.search(rf'<time datetime="2025-10-17T02:29:00.000Z"[^>]*>{clock}</time> <span class="zone">', page)
         assert f"Times are in {name}, the time zone of {whose}." in page
+
+
+def test_the_files_for_make_hold_the_public_address_where_it_is_said(store: Any) -> None:
+    settings = parse_settings({"API_KEYS": f"make:{KEY}", "PUBLIC_URL": "https://sync.acme.test"})
+    app = create_app(settings, store)
+    answer = TestClient(app).simulate_post("/page/sign-in", body=f"key={KEY}", headers=FORM)
+    person = TestClient(app, headers={"cookie": f"estimatesync={answer.cookies['estimatesync'].value}"})
+
+    page = person.simulate_get("/page/connect", host="localhost", port=8080).text
+    file = person.simulate_get("/page/connect/trigger.blueprint.json", host="localhost", port=8080)
+    home = person.simulate_get("/", host="localhost", port=8080).text
+
+    assert "https://sync.acme.test" in page
+    assert "PUBLIC_URL" not in page, "there is nothing to warn of"
+    assert file.json["flow"][1]["mapper"]["url"] == f"https://sync.acme.test{START_PATH}"
+    assert f"https://sync.acme.test{START_PATH}" in home
 
 
 def test_the_files_for_make_hold_the_address_that_was_asked_and_no_key(
