@@ -68,7 +68,7 @@ def list_caddy_rules(_: Any) -> list[Rule]:
     ("values", "list_rules"),
     [
         pytest.param(ROUTES, list_route_rules, id="a Gateway"),
-        pytest.param({"httpRoute": {"enabled": False}, **INGRESSES}, list_ingress_rules, id="an Ingress"),
+        pytest.param({**ROUTES, **INGRESSES}, list_ingress_rules, id="an Ingress"),
         pytest.param(ROUTES, list_caddy_rules, id="Caddy"),
     ],
 )
