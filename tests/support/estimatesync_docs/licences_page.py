@@ -117,7 +117,10 @@ def _list_packages() -> Iterator[Package]:
             stated = distribution(name).metadata
         except PackageNotFoundError as error:
             raise LicenceError(f"{name} is in a lock, and not installed here: make install") from error
-        licence = parse_licence(stated["License-Expression"], stated["License"], stated.get_all("Classifier") or ())
+        expression, free_text = (
+            next(iter(stated.get_all(field) or ()), None) for field in ("License-Expression", "License")
+        )
+        licence = parse_licence(expression, free_text, stated.get_all("Classifier") or ())
         places = tuple(part for part in TARGETS if name in locked[part])
         yield Package(name=name, licence=licence, places=places or (ELSEWHERE,))
 
