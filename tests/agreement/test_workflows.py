@@ -97,3 +97,14 @@ def test_nothing_that_another_run_has_left_goes_into_a_release() -> None:
     assert [step["if"] for step in caches] == ["github.ref_type != 'tag'"]
     assert "actions/cache" not in release
     assert "cache:" not in release
+
+
+def test_dependabot_looks_at_every_program_of_the_tests_but_kubernetes() -> None:
+    text = (ROOT / ".github" / "dependabot.yml").read_text()
+    (go,) = (each for each in yaml.safe_load(text)["updates"] if each["package-ecosystem"] == "gomod")
+    modules = {f"/{path.parent.relative_to(ROOT)}" for path in (ROOT / "tests" / "support" / "go").glob("*/go.mod")}
+
+    left_out = modules - {*go["directories"]}
+
+    assert {*go["directories"]} <= modules
+    assert {path.rpartition("/")[2] for path in left_out} == {"kubernetes", "kubernetes-oldest", "node"}
