@@ -65,7 +65,10 @@ Actor = (
     | UnsetType
 )
 GivenMetadata = (
-    Annotated[MetadataFields | None, Meta(description="As they were sent; only there where the deployment takes them.")]
+    Annotated[
+        MetadataFields | None,
+        Meta(description="With the values that were sent; only there where the deployment takes them."),
+    ]
     | UnsetType
 )
 Log = Annotated[list[str], Meta(description="The end of what the sync has printed.")]

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from estimatesync_cluster.errors import ComponentError
 from sample_attic_tech import Response
+from sample_attic_tech.receiver import running_receiver
 
 
 def read_metrics(scenario: Any) -> dict[str, float]:
@@ -58,6 +60,43 @@ def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(scen
 
     assert len(scenario.receiver.deliveries) == 3
     assert len({(each.headers["webhook-id"], each.body) for each in scenario.receiver.deliveries}) == 1
+
+
+def test_a_silence_is_told_once_by_whichever_operator_leads(run_scenario: Callable[..., Any]) -> None:
+    with (
+        running_receiver() as alerts,
+        run_scenario(
+            with_api=False, MAKE_SYNC_ALERT_WEBHOOK_URL=f"{alerts.url}/alert", PUBLIC_URL="https://sync.example.com"
+        ) as scenario,
+    ):
+        scenario.apply("last")
+        scenario.wait_delivered("last")
+        ended = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        patch = json.dumps({"status": {"completionTime": ended}})
+        scenario.product.kubectl(
+            "patch", "estimatesync", "last", "--subresource=status", "--type=merge", f"--patch={patch}"
+        )
+
+        for _ in range(2):
+            scenario.product.stop_operator()
+            scenario.product.start_operator()
+            scenario.wait_until("the alert", lambda: read_alert(scenario, "last").get("state") == "Delivered")
+        scenario.apply("next")
+        scenario.wait_delivered("next")
+
+        (told,) = alerts.deliveries
+        body = json.loads(told.body)
+        assert (body["event"], body["hours_since"], body["stale_after_hours"]) == ("sync_estimates_stale", 72, 26)
+        assert (body["last_success"]["sync_id"], body["last_success"]["timestamp"][:19]) == ("last", ended[:19])
+        assert body["details_url"] == "https://sync.example.com/"
+        assert scenario.wait_callback("next")["details_url"] == "https://sync.example.com/page/syncs/next"
+        assert told.headers["webhook-id"] == f"alert_{scenario.get_sync('last')['metadata']['uid']}"
+        assert read_metrics(scenario)['estimatesync_alert_attempts_total{outcome="failed"}'] == 0
+        assert "AlertDelivered" in scenario.product.kubectl("describe", "estimatesync", "last")
+
+
+def read_alert(scenario: Any, name: str) -> dict[str, Any]:
+    return dict(scenario.get_sync(name)["status"].get("alert", {}).get("delivery", {}))
 
 
 def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_one(scenario: Any) -> None:

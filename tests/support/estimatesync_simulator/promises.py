@@ -62,6 +62,9 @@ class _Record(msgspec.Struct, kw_only=True):
     deliveries: dict[str | None, _Delivery] = msgspec.field(default_factory=dict)
     """By target."""
     alert: _Delivery = msgspec.field(default_factory=_Delivery)
+    requested: dict[str | None, int] = msgspec.field(default_factory=dict)
+    """Targets whose callback was requested again last, and how many attempts had arrived by then."""
+    wants_callback: bool = True
 
     def get_delivery(self, target: str | None) -> _Delivery:
         return self.deliveries.setdefault(target, _Delivery())
@@ -120,9 +123,11 @@ class Promises:
         """A clock has jumped."""
         self._jumps += 1
 
-    def note_request(self) -> None:
-        """A person has requested a callback again."""
+    def note_request(self, uid: str, targets: Iterable[str | None]) -> None:
+        """A person requests callbacks again; that takes the place of a request that is not served yet."""
         self._requests += 1
+        record = self._get(uid)
+        record.requested = {target: len(record.get_delivery(target).responses) for target in targets}
 
     def note_missing_target(self) -> None:
         """There was no webhook for some time."""
@@ -191,7 +196,7 @@ class Promises:
         if before.get("phase") in _FINAL:
             self._check_final(sync, before)
         elif phase in _FINAL:
-            record.final = status
+            record.final, record.wants_callback = status, sync["spec"].get("callback", {}).get("enabled", True)
             self._check_end(sync)
             if phase == Phase.SUCCEEDED:
                 self._note_success(parse_estimate_sync(sync))
@@ -399,11 +404,28 @@ class Promises:
         ]
         return left + [f"{name} still runs, though nothing else does" for name in jobs_at_work.values()]
 
+    def list_unserved_requests(self) -> list[str]:
+        """Which callback was requested again, and no attempt to deliver it has arrived since."""
+        return [
+            f"the callback of {uid} to {target or 'the one webhook'} was requested again and is not sent"
+            for uid, record in self._records.items()
+            for target, arrived in record.requested.items()
+            if _is_promised(record) and (self._had_target or target not in {None, "default"})
+            if len(record.get_delivery(target).responses) <= arrived
+        ]
+
     def _get(self, uid: str) -> _Record:
         return self._records.setdefault(uid, _Record())
 
     def _break(self, what: str) -> None:
         self.broken.append(what)
+
+
+def _is_promised(record: _Record) -> bool:
+    """Return whether callbacks are owed of a sync: it has ended, and nobody has deleted it."""
+    final = record.final or {}
+    is_ended = bool(final) and final.get("reason") != Reason.MALFORMED
+    return is_ended and record.wants_callback and not record.is_deleted_by_person
 
 
 def _list_callbacks(status: Raw) -> dict[str | None, Raw]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync
 from estimatesync_contract.names import ANNOTATION_REDELIVER, API_VERSION, KIND, LABEL_SYNC, PLURAL, build_job_name
+from estimatesync_contract.redelivery import name_targets
 from estimatesync_operator.core.lease import LEASE_NAME, Identity, LeaseTiming
 from estimatesync_operator.core.retention import is_settled
 
@@ -134,6 +135,7 @@ class World:
         if not violations:
             left_over = (sync for sync in self.server.list(PLURAL) if not _is_retained(sync))
             violations += self.promises.list_unkept(left_over, self._list_jobs_at_work())
+            violations += self.promises.list_unserved_requests()
         if not violations and self._remembers_others():
             left = {operator.name: operator.cache.list_names() for operator in self._operators}
             violations += [f"an operator remembers syncs that are gone: {left}"] if self._is_clean() else []
@@ -409,8 +411,13 @@ class World:
             self.server.update_metadata(PLURAL, name, **{field: {**known, **values}})
 
     def _redeliver(self, decision: Decision) -> None:
-        self.promises.note_request()
-        self._label(_name(decision), "annotations", {ANNOTATION_REDELIVER: str(next(self._touches))})
+        """For all targets at times, and for one of them at others."""
+        name, number = _name(decision), next(self._touches)
+        targets = self._plans[name].targets
+        chosen = targets[-1:] if number % 2 else ()
+        if sync := self.server.find(PLURAL, name):
+            self.promises.note_request(sync["metadata"]["uid"], chosen or targets or (None,))
+        self._label(name, "annotations", {ANNOTATION_REDELIVER: name_targets(str(number), chosen)})
 
     def _delete_sync(self, decision: Decision) -> None:
         if sync := self.server.find(PLURAL, _name(decision)):
