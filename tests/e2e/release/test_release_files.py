@@ -19,8 +19,6 @@ BUILT = Path(os.environ["ESTIMATESYNC_TEST_IMAGES"])
 PARTS = ("api", "operator", "sync")
 BUILD_SECONDS = 1800
 ENVIRONMENT = "opt/estimatesync/"
-PYC_HEADER = 16
-"""Of which Python, and the checksum of the source; how the rest is written depends on what was compiled before."""
 INSTALLERS_OWN = re.compile(
     # What says who installed it and where from; scripts for shells; commands, which each installer words for itself.
     r".*\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json)|bin/.*|pyvenv\.cfg|include/.*|\.gitignore"
@@ -88,8 +86,7 @@ def read_layer(layer: bytes) -> Iterator[tuple[str, str]]:
             content = archive.extractfile(member) if member.isfile() and path.startswith(ENVIRONMENT) else None
             relative = path.removeprefix(ENVIRONMENT)
             if content and not INSTALLERS_OWN.fullmatch(relative):
-                whole = content.read()
-                yield relative, hashlib.sha256(whole[:PYC_HEADER] if path.endswith(".pyc") else whole).hexdigest()
+                yield relative, hashlib.sha256(content.read()).hexdigest()
 
 
 def test_every_bill_of_materials_is_one_by_the_rules_of_spdx() -> None:

@@ -28,7 +28,7 @@ def slow_down(sample: Any, seconds: float) -> None:
 
 def read_phases(release: Any) -> dict[str, str]:
     items = json.loads(release.kubectl("get", "esync", "--output=json"))["items"]
-    return {item["metadata"]["name"]: item["status"].get("phase", "") for item in items}
+    return {item["metadata"]["name"]: item.get("status", {}).get("phase", "") for item in items}
 
 
 def list_callbacks(receiver: Any) -> set[tuple[str, str]]:
