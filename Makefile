@@ -232,7 +232,7 @@ rm -rf $(EARLIER_DIRECTORY)
 mkdir -p $(EARLIER_DIRECTORY)
 git archive $(1) | tar -x -C $(EARLIER_DIRECTORY)
 PYTHONPATH=$(CURDIR)/$(EARLIER_DIRECTORY)/deploy/docker $(BIN)/python -m estimatesync_images \
-    --version earlier --archives $(EARLIER_DIRECTORY)/images
+    --version earlier --archives $(EARLIER_DIRECTORY)/images $(if $(ENGINE),--engine $(ENGINE))
 endef
 
 .PHONY: test-upgrade
@@ -248,12 +248,12 @@ test-upgrade: ## Upgrade a release of EARLIER=commit with syncs at work, on a re
 # `make images`. With EARLIER, a release of that version is upgraded from there, and rolled back.
 RELEASED := .local/release
 .PHONY: test-release
-test-release: check-node node-programs $(RELEASE_INSTALLED) ## Publish a draft to a registry here, sign it, install it from there; EARLIER=commit upgrades from that (root on Linux)
+test-release: check-node node-programs $(RELEASE_INSTALLED) ## Publish a draft to a registry of this machine and install it from there; EARLIER=commit upgrades from it
 	$(call install_for_tests,/usr/bin/skopeo,skopeo)
 	@$(BIN)/python -m estimatesync_cluster build --purpose release >/dev/null
 	$(BIN)/python -m estimatesync_release "$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --draft \
 	    --target $(RELEASED)/files --pause $(RELEASED)/node/pause.tar
-	$(BIN)/python -m estimatesync_images --archives .local/images
+	$(BIN)/python -m estimatesync_images --archives .local/images $(if $(ENGINE),--engine $(ENGINE))
 	$(if $(EARLIER),$(call build_earlier,$(EARLIER)))
 	ESTIMATESYNC_TEST_RELEASE=$(CURDIR)/$(RELEASED)/files ESTIMATESYNC_TEST_NODE_IMAGES=$(CURDIR)/$(RELEASED)/node \
 	    ESTIMATESYNC_TEST_IMAGES=$(CURDIR)/.local/images $(if $(EARLIER),ESTIMATESYNC_TEST_EARLIER=$(CURDIR)/$(EARLIER_DIRECTORY)) \
@@ -261,8 +261,7 @@ test-release: check-node node-programs $(RELEASE_INSTALLED) ## Publish a draft t
 	        $(if $(EARLIER),tests/e2e/chart/real_node/test_upgrade_on_node.py)
 
 $(RELEASE_INSTALLED): requirements/release.txt
-	$(PYTHON) -m venv --clear $(RELEASE_VENV)
-	$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/release.txt
+	$(call create_locked,$(RELEASE_VENV),requirements/release.txt,half a minute)
 	@touch $@
 
 .PHONY: bench

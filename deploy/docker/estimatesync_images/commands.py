@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Engine = Literal["docker", "podman", "buildah"]
-ENGINES: Final[tuple[Engine, ...]] = ("docker", "podman", "buildah")
+ENGINES: Final[tuple[Engine, ...]] = ("docker", "buildah", "podman")
+"""In the order in which they are chosen: podman runs a build's steps where buildah is content with a chroot."""
 CLUSTER_TARGETS: Final = ("api", "operator", "sync")
 """What the chart installs."""
 TARGETS: Final = (*CLUSTER_TARGETS, "server")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from estimatesync_images.commands import PAUSE, TARGETS, build_image_name
+from estimatesync_images.commands import CLUSTER_TARGETS, PAUSE, TARGETS, build_image_name
 from estimatesync_images.engine_calls import ROOT
 
 from estimatesync_release.adapters.bytecode import find_own_architecture
@@ -103,11 +103,12 @@ class Release:
         digests = {target: self._write_images(builder, target) for target in TARGETS}
         if self.settings.pause:
             self._write_pause(builder, self.settings.pause)
-        chart = self._write_chart(digests)
+        installed = {target: digests[target] for target in CLUSTER_TARGETS}
+        chart = self._write_chart(installed)
         needed = self._list_needed(builder)
         self._write_bill(wheel, needs=needed, purpose=WHEEL)
         self._write_bill(sdist, needs=needed, purpose=SDIST)
-        self._write_bill(chart, needs=_list_images(digests, self.settings.version), purpose=CHART_KIND)
+        self._write_bill(chart, needs=_list_images(installed, self.settings.version), purpose=CHART_KIND)
         self._write_provenance()
 
     def move_to(self, target: Path) -> None:
