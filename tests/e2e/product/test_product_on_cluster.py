@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from sample_attic_tech.receiver import running_receiver
+from sample_attic_tech.server import Response
 
 START = "/api/automations/estimates/sync-external"
 SYNCS = "/api/automations/estimates/syncs"
@@ -132,6 +133,23 @@ def test_bad_credentials_end_at_once_in_the_error_callback_word_for_word(scenari
     assert scenario.count_estimates() == 0
     scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Failed", "--timeout=90s")
     scenario.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=Finished", "--timeout=90s")
+
+
+def test_an_attic_tech_that_does_not_answer_is_said_while_it_lasts_and_where_one_looks_first(scenario: Any) -> None:
+    scenario.sample.on_request = lambda _: Response(status=503)
+
+    name = scenario.post().json()["sync_id"]
+    scenario.wait_until(
+        "the status to say so", lambda: "; attempt " in scenario.get_sync(name).get("status", {}).get("message", "")
+    )
+    away = scenario.get_sync(name)["status"]
+    scenario.sample.on_request = None
+    callback = scenario.wait_callback(name)
+
+    assert (away["phase"], away["reason"], away["cause"]) == ("Running", "Running", "SourceFailing")
+    assert away["message"].startswith("Attic Tech is not available: it answers with an error (HTTP 503); attempt ")
+    assert callback["status"] == "success"
+    assert "cause" not in scenario.get_sync(name)["status"]
 
 
 def test_two_posts_run_one_after_the_other(scenario: Any) -> None:
