@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from estimatesync_contract.causes import CAUSES, Reason
+from estimatesync_contract import specific_causes
+from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import Mode
 
 from estimatesync_client.core.api import (
@@ -22,8 +23,6 @@ from estimatesync_client.core.api import (
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "▶", "queued": "…"}
 _CALLBACK_SIGNS: Final = {"delivered": "✔", "failed": "✘", "retrying": "↻", "pending": "…", "disabled": "-"}
-
-_CURES: Final[Mapping[str, str]] = {cause.reason: cause.cure for cause in CAUSES}
 
 COLUMNS: Final = ("ID", "STATUS", "DAYS", "RESULT", "CALL", "AGE")
 _SHORT_ID_LENGTH: Final = 8
@@ -112,7 +111,7 @@ def _format_short_result(sync: Sync) -> str:
         return _format_changes(sync.results) if sync.results else ""
     if sync.status == CANCELLED:
         return ""
-    is_told = sync.status == FAILED or sync.reason in _CURES
+    is_told = sync.status == FAILED or bool(specific_causes.find_cure(sync.reason, None))
     if is_told and sync.reason:
         return strip_control_characters(sync.reason)
     return f"page {sync.progress.text}" if sync.progress and sync.progress.text else ""
@@ -122,7 +121,7 @@ def find_cure(sync: Sync) -> str:
     """What a person should do about a sync that has failed or is held up; blank where nothing is to be done."""
     if sync.status in {SUCCEEDED, CANCELLED}:
         return ""
-    return strip_control_characters(sync.cure or _CURES.get(sync.reason or "", ""))
+    return strip_control_characters(sync.cure or specific_causes.find_cure(sync.reason, None))
 
 
 def list_cures(syncs: Iterable[Sync]) -> Mapping[str, str]:

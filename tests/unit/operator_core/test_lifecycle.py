@@ -160,6 +160,12 @@ def test_a_running_sync_says_whom_it_waits_for_until_it_goes_on(
     assert (going_on.message, going_on.cause) == ("Page 9/17, 900 estimates so far", None)
 
 
+def test_a_sync_that_is_being_stopped_waits_for_nobody(make_sync: MakeSync, running: dict[str, Any]) -> None:
+    sync = make_sync(**running, cause="SourceNotListening", spec=EstimateSyncSpec(cancel=True))
+
+    assert lifecycle.compute_stopping_status(sync, now=NOW).cause is None
+
+
 def test_another_run_says_why_the_one_before_has_failed(
     make_sync: MakeSync, running: dict[str, Any], finished_job: Callable[..., JobObservation]
 ) -> None:
