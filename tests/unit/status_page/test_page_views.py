@@ -613,9 +613,11 @@ def test_the_cure_is_the_one_that_fits_in_each_language(
     ("cause", "lead"),
     [
         pytest.param(
-            "SourceNotListening", "Attic Tech did not answer: nothing listens at its address.", id="Attic Tech"
+            "SourceNotListening", "Attic Tech does not answer now: nothing listens at its address.", id="Attic Tech"
         ),
-        pytest.param("DatabaseBusy", "The database did not answer: it has no free connection.", id="the database"),
+        pytest.param(
+            "DatabaseBusy", "The database did not answer the run before: it has no free connection.", id="the database"
+        ),
     ],
 )
 def test_a_running_sync_says_at_the_top_whom_it_waits_for(

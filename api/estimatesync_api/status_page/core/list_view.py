@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from estimatesync_contract.causes import BLOCKERS, Reason
+from estimatesync_contract.causes import BLOCKERS
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.specific_causes import SOURCE_CAUSES, SpecificCause, find_specific_cause
+from estimatesync_contract.specific_causes import SOURCE_CAUSES, find_specific_cause
 from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, Results
 
 from estimatesync_api.core.listing import find_phase
@@ -199,28 +199,31 @@ def format_sync_duration(sync: EstimateSync, localizer: Localizer, *, now: datet
 
 
 def build_diagnosis(sync: EstimateSync, localizer: Localizer) -> Diagnosis | None:
-    """Say what went wrong with a sync, or holds it up; None while all is well."""
+    """Say what went wrong with a sync, holds it up, or what it waits for; None while all is well."""
     status = sync.status
     specific = find_specific_cause(status.cause)
     is_waiting = find_phase(sync) is Phase.RUNNING and specific is not None
     is_bad = find_phase(sync) is Phase.FAILED or status.reason in BLOCKERS or is_waiting
     if not is_bad:
         return None
-    reason = _find_awaited(specific) if is_waiting else status.reason or "InternalError"
-    # An operator that is newer than this page may know reasons that the page does not.
-    is_known = f"cause.{reason}.happened" in TRANSLATIONS[LANGUAGES[0]]
-    happened = localizer.translate(f"cause.{reason}.happened" if is_known else "cause.unknown")
-    cure = localizer.translate(f"cause.{reason}.cure") if is_known else ""
+    reason = status.reason or "InternalError"
+    happened, cure = _describe_reason(reason, localizer)
     if specific:
-        happened = f"{happened}: {localizer.translate(f'cause.{specific.code}.happened')}"
-        cure = localizer.translate(f"cause.{specific.code}.cure")
+        exactly = localizer.translate(f"cause.{specific.code}.happened")
+        waiting = localizer.translate("waiting.source" if specific in SOURCE_CAUSES else "waiting.database")
+        happened, cure = (
+            f"{waiting if is_waiting else happened}: {exactly}",
+            localizer.translate(f"cause.{specific.code}.cure"),
+        )
     message = status.message or ""
     return Diagnosis(reason=reason, happened=happened, cure=cure, message="" if message == happened else message)
 
 
-def _find_awaited(specific: SpecificCause | None) -> Reason:
-    """Whom a running sync waits for."""
-    return Reason.SOURCE_UNAVAILABLE if specific in SOURCE_CAUSES else Reason.DATABASE_UNAVAILABLE
+def _describe_reason(reason: str, localizer: Localizer) -> tuple[str, str]:
+    """An operator that is newer than this page may know reasons that the page does not."""
+    if f"cause.{reason}.happened" not in TRANSLATIONS[LANGUAGES[0]]:
+        return localizer.translate("cause.unknown"), ""
+    return localizer.translate(f"cause.{reason}.happened"), localizer.translate(f"cause.{reason}.cure")
 
 
 def count_filters(counts: Mapping[Phase, int], localizer: Localizer, *, chosen: str) -> tuple[Filter, ...]:
