@@ -23,7 +23,7 @@ SAVING: Final = "💾 Saving estimates to the database..."
 _PAGE_OF: Final = re.compile(r"\[SYNC\] Page (\d+)/(\d+): \d+ estimates")
 _PAGE_COMPLETE: Final = re.compile(r"\[SYNC\] Page (\d+) complete\. Total so far: (\d+)")
 _RETRY: Final = re.compile(
-    r"\[SYNC\] .{1,80}? failed \((?P<happened>.*)\)\. Attempt (?P<attempt>\d+) of (?P<attempts>\d+) in [\d.]+ s, "
+    r"⏳ \[SYNC\] .{1,80}? failed \((?P<happened>.*)\)\. Attempt (?P<attempt>\d+) of (?P<attempts>\d+) in [\d.]+ s, "
     r"at (?P<at>\d\d:\d\d:\d\d) UTC(?: \[(?P<code>\w+)\])?"
 )
 _QUESTIONS: Final = (LOGGING_IN, ASKING_FOR_CHANGES, "[SYNC] Fetching page ")
@@ -160,7 +160,7 @@ def parse_trouble(lines: Iterable[str]) -> Trouble | None:
     """Read from the (tail of the) log whether Attic Tech is waited for; None once it has answered again."""
     trouble = None
     for line in map(_read_message, lines):
-        if match := _RETRY.search(line):
+        if match := _RETRY.match(line):
             trouble = Trouble(
                 happened=match["happened"],
                 attempt=int(match["attempt"]),

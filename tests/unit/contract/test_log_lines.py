@@ -45,6 +45,9 @@ def test_a_retry_says_when_it_comes_and_why() -> None:
         pytest.param([log_lines.format_received(3, 1000), LINE], TROUBLE, id="it stopped answering"),
         pytest.param(['{"message": "cut'], None, id="a line that is cut"),
         pytest.param(
+            [log_lines.format_skipped(LINE, "is missing", "page 1")], None, id="a record that quotes such a line"
+        ),
+        pytest.param(
             [LINE.replace("SourceNotListening", "OfANewerVersion")],
             msgspec.structs.replace(TROUBLE, cause=None),
             id="the cause of another version",
