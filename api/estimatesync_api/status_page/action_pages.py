@@ -36,7 +36,7 @@ from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.core.addresses import HOME, build_sync_address
 from estimatesync_api.status_page.core.detail_view import can_be_redelivered
-from estimatesync_api.status_page.core.error_messages import find_start_errors
+from estimatesync_api.status_page.core.error_messages import find_start_errors, format_store_cause
 from estimatesync_api.status_page.core.list_view import build_sync_row
 from estimatesync_api.status_page.core.start_view import build_presets
 from estimatesync_api.status_page.page_request import TOKEN_FIELD, PageRequest, get_page_request, read_sealed_form
@@ -188,7 +188,8 @@ def _answer_unanswered(req: Request, resp: Response, fields: dict[str, str], err
     """Show the form as it was sent, with its token: should it have been stored all the same, it is found again."""
     resp.status = error.problem.status
     resp.set_headers(dict(build_problem_headers(error)))
-    _show_form(req, resp, fields, is_unanswered=True)
+    cause = format_store_cause(error.cause, get_page_request(req).localizer) if error.cause else ""
+    _show_form(req, resp, fields, is_unanswered=True, cause=cause)
 
 
 def _show_form(
@@ -199,6 +200,7 @@ def _show_form(
     errors: tuple[tuple[str, str], ...] = (),
     active: EstimateSync | None = None,
     is_unanswered: bool = False,
+    cause: str = "",
 ) -> None:
     page_request = get_page_request(req)
     row = build_sync_row(active, page_request.localizer, now=page_request.now) if active else None
@@ -212,6 +214,7 @@ def _show_form(
         changes=bool(fields.get("changes")),
         errors=dict(errors),
         active=row,
+        cause=cause,
         is_confirmed=active is not None or (is_unanswered and bool(fields.get("again"))),
         is_unanswered=is_unanswered,
         form_token=fields.get(TOKEN_FIELD, "") if is_unanswered else "",

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from estimatesync_api.app import Asgi
+from estimatesync_api.core.problems import StoreUnavailableError
+from estimatesync_contract.specific_causes import SpecificCause
 from falcon.testing import TestClient
 
 KEY = "made-up-key-of-make"
@@ -132,3 +134,27 @@ def test_a_form_that_could_not_be_stored_is_kept_and_starts_one_sync_when_it_is_
     assert "10.0.0.1" not in refused.text
     assert [each.status_code for each in again] == [303, 303]
     assert len(store.syncs) == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        pytest.param(
+            SpecificCause.DATABASE_UNREACHABLE, "The database cannot be used now: it cannot be reached.", id="database"
+        ),
+        pytest.param(SpecificCause.API_SERVER_UNREACHABLE, "The API server does not answer.", id="API server"),
+    ],
+)
+def test_the_page_says_which_part_does_not_answer_before_and_after_a_start(
+    person: TestClient, store: Any, cause: SpecificCause, said: str
+) -> None:
+    token = read_token(person.simulate_get("/page/start").text)
+    store.create_fault = store.find_fault = StoreUnavailableError("10.0.0.1", cause=cause)
+
+    answers = [
+        person.simulate_get("/"),
+        person.simulate_post("/page/start", body=f"token={token}&from=2025-09-03&to=2025-10-05", headers=FORM),
+    ]
+
+    assert [said in answer.text for answer in answers] == [True, True]
+    assert "10.0.0.1" not in "".join(answer.text for answer in answers)
