@@ -22,6 +22,7 @@ OTHER_TIERS: Final[Mapping[str, str]] = {
     "tests/installed": "make test-installed; downloads packages for each Python",
     "tests/payload": "make test-payload; needs Node.js",
     "tests/e2e/node": "make test-node; needs root on Linux, and a machine that may be a node",
+    "tests/e2e/release": "make test-release; needs root on Linux, and builds a registry and cosign",
     "tests/alerts": "make test-alerts; builds Prometheus' promtool",
     "tests/e2e/alerts": "make test-alerts; the same",
 }
