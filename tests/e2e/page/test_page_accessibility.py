@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from estimatesync_demo.page_fixtures import AWAY, FAILED, KEY, RUNNING, WAITING
+from estimatesync_demo.page_fixtures import AWAY, FAILED, KEY, RUNNING, UNDELIVERED, WAITING
 from estimatesync_demo.page_pictures import serving
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
@@ -16,7 +16,7 @@ PHONE = {"width": 320, "height": 640}
 DESK = {"width": 1280, "height": 900}
 PAGES = (
     *("/", "/?status=cancelled", "/?status=failed", "/page/trends", "/page/start", "/page/connect", "/docs"),
-    *(f"/page/syncs/{RUNNING}", f"/page/syncs/{FAILED}", f"/page/syncs/{WAITING}"),
+    *(f"/page/syncs/{RUNNING}", f"/page/syncs/{FAILED}", f"/page/syncs/{WAITING}", f"/page/syncs/{UNDELIVERED}"),
     *(f"/page/syncs/{RUNNING}/cancel", f"/page/syncs/{FAILED}/redeliver", f"/page/syncs/{RUNNING}/redeliver"),
     *("/page/nothing", "/page/syncs/none"),
 )

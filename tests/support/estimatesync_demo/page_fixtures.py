@@ -48,8 +48,12 @@ _FAILURES: Final = {
     23: (Reason.SOURCE_UNAVAILABLE, "Attic Tech did not answer: 503 Service Unavailable (gave up after 3 runs)"),
     24: (Reason.SOURCE_UNAVAILABLE, "Attic Tech did not answer: 503 Service Unavailable (gave up after 3 runs)"),
 }
+_GONE: Final = "HTTP 410: the webhook is gone; correct the callback URL"
 _QUEUE_FULL: Final = "HTTP 400: the webhook's queue is full; run its scenario or clear the queue in Make.com"
 _CANCELLED: Final = 31
+_UNDELIVERED: Final = 50
+"""Not among those that the summary of the list is built from."""
+UNDELIVERED: Final = build_sync_name(_FIRST - _UNDELIVERED * _EVERY, f"a{_UNDELIVERED}")
 
 AWAY: Final = "PAGE_STORE_AWAY"
 """Names a file; while it is there, the store is unavailable."""
@@ -143,6 +147,17 @@ def _build_callback(number: int, end: datetime) -> CallbackStatus:
             last_status_code=400,
             last_error=_QUEUE_FULL,
             history=attempts,
+        )
+    if number == _UNDELIVERED:
+        attempt = CallbackAttemptRecord(time=end + timedelta(seconds=1), status_code=410, error=_GONE)
+        return CallbackStatus(
+            state=CallbackState.FAILED,
+            id=f"msg_00000000-0000-4000-8000-{number:012}",
+            attempts=1,
+            last_attempt_time=attempt.time,
+            last_status_code=attempt.status_code,
+            last_error=attempt.error,
+            history=(attempt,),
         )
     return CallbackStatus(
         state=CallbackState.DELIVERED,
