@@ -7,9 +7,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from zipfile import ZipFile
 
 import httpx
 import pytest
@@ -143,6 +145,22 @@ def run_back_up_of_the_page(environment: Environment) -> Path:
     ended = run(Path("/bin/bash"), "-ec", script, cwd=directory)
     assert ended.returncode == 0, ended.stderr
     return directory / "estimatesync.dump"
+
+
+def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    folders = [ROOT / package for package in settings["packages"]]
+    expected = {
+        str(path.relative_to(folder.parent))
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    packed = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+    assert packed == expected
+    assert {Path(name).suffix for name in packed} >= {".sql", ".html", ".toml", ".css", ".js", ".svg", ".json"}
 
 
 def test_the_wheel_alone_gives_both_programs(
