@@ -29,6 +29,7 @@ from estimatesync_api.core.problems import (
     map_status,
 )
 from estimatesync_api.core.representation import to_problem_body
+from estimatesync_api.core.sync_request import build_redelivery_token
 from estimatesync_api.health import HealthResource, MetricsResource, ReadyResource
 from estimatesync_api.logs import LogResource
 from estimatesync_api.middleware import AccessLog, Authentication, KeyCheck, Lifespan, RequestTracing, SpanBeginning
@@ -155,11 +156,15 @@ def _add_sync_routes(
     one, public_url = f"{SYNCS_PATH}/{{sync_id}}", settings.public_url
     app.add_route(SYNCS_PATH, SyncListResource(store, time_zone=settings.time_zone, public_url=public_url))
     app.add_route(one, SyncResource(store, has_page=settings.has_status_page, public_url=public_url))
-    redeliver_all = RedeliverAllResource(store, time_zone=settings.time_zone, clock=clock, token=token, pause=pause)
+
+    def name_request() -> str:
+        return build_redelivery_token(clock(), token())
+
+    redeliver_all = RedeliverAllResource(store, time_zone=settings.time_zone, token=name_request, pause=pause)
     app.add_route(f"{SYNCS_PATH}/redeliver", redeliver_all)
     app.add_route(f"{one}/logs", LogResource(store, pause=pause))
     app.add_route(f"{one}/cancel", CancelResource(store, public_url=public_url))
-    redeliver = RedeliverResource(store, clock=clock, token=token, public_url=public_url)
+    redeliver = RedeliverResource(store, token=name_request, public_url=public_url)
     app.add_route(f"{one}/redeliver", redeliver)
 
 

@@ -2,11 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import falcon
@@ -29,21 +27,16 @@ from estimatesync_api.core.representation import (
     to_sync_body,
 )
 from estimatesync_api.core.sync_request import (
-    build_failed_redelivery,
     build_redelivery,
-    build_redelivery_token,
-    list_failed_targets,
     parse_redelivery,
     parse_redelivery_filter,
     require_redeliverable,
 )
+from estimatesync_api.redelivery import request_failed_again, request_redelivery
 from estimatesync_api.request import Request, Resource
 from estimatesync_api.start import read_body
 from estimatesync_api.status_page.core.addresses import build_sync_address
 from estimatesync_api.waiter import Pause
-
-REDELIVERY_PAUSE: Final = 0.1
-"""Seconds: ten syncs in a second are a third of what Make.com takes."""
 
 
 class SyncListResource(Resource):
@@ -107,11 +100,9 @@ class CancelResource(Resource):
 class RedeliverResource(Resource):
     """POST: send a finished sync's callback again."""
 
-    def __init__(
-        self, store: SyncStore, *, clock: Callable[[], datetime], token: Callable[[], str], public_url: str = ""
-    ) -> None:
+    def __init__(self, store: SyncStore, *, token: Callable[[], str], public_url: str = "") -> None:
+        """`token` names a request that is made now."""
         self._store = store
-        self._clock = clock
         self._token = token
         self._public_url = public_url
 
@@ -122,29 +113,10 @@ class RedeliverResource(Resource):
         found = require_found(await self._store.fetch(name), req)
         require_redeliverable(found)
         targets = parse_redelivery(body, found)
-        build = partial(build_redelivery, token=build_redelivery_token(self._clock(), self._token()), targets=targets)
-        sync = require_found(await self._store.request_redelivery(name, build, by=req.context.key_name or ""), req)
+        build = partial(build_redelivery, token=self._token(), targets=targets)
+        sync = require_found(await request_redelivery(self._store, name, build, by=req.context.key_name or ""), req)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_request_body(REDELIVERY_REQUESTED, sync, public_url=self._public_url)
-
-
-async def request_failed_again(
-    store: SyncStore, syncs: Sequence[EstimateSync], *, token: str, by: str, pause: Pause
-) -> list[str]:
-    """Request the callbacks again that were given up, of these syncs, one after the other; name the syncs.
-
-    A moment lies between two of them, because a receiver that has been away for a night may get hundreds. Each sync is
-    looked at again before: another request, or the first try of this one, may have been there meanwhile.
-    """
-    build = partial(build_failed_redelivery, token=token)
-    requested: list[str] = []
-    for sync in syncs:
-        if list_failed_targets(sync):
-            if requested:
-                await pause(REDELIVERY_PAUSE)
-            if await store.request_redelivery(sync.name, build, by=by):
-                requested.append(sync.name)
-    return requested
 
 
 class RedeliverAllResource(Resource):
@@ -155,22 +127,20 @@ class RedeliverAllResource(Resource):
         store: SyncStore,
         *,
         time_zone: ZoneInfo,
-        clock: Callable[[], datetime],
         token: Callable[[], str],
         pause: Pause,
     ) -> None:
+        """As above; `pause` sleeps between two of the syncs."""
         self._store = store
         self._time_zone = time_zone
-        self._clock = clock
         self._token = token
         self._pause = pause
 
     async def on_post(self, req: Request, resp: Response) -> None:
         """Look at a hundred syncs that have ended."""
         page = await self._store.list_page(parse_redelivery_filter(await read_body(req), time_zone=self._time_zone))
-        token = build_redelivery_token(self._clock(), self._token())
         by = req.context.key_name or ""
-        requested = await request_failed_again(self._store, page.syncs, token=token, by=by, pause=self._pause)
+        requested = await request_failed_again(self._store, page.syncs, token=self._token(), by=by, pause=self._pause)
         resp.status = HTTPStatus.ACCEPTED
         resp.media = to_redelivered_body(requested, page.end)
 

@@ -17,8 +17,6 @@ from typing import Any, Final, NamedTuple
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata, decode_estimate_sync, to_object
 from estimatesync_contract.names import (
     ANNOTATION_CANCELLED_BY,
-    ANNOTATION_REDELIVER,
-    ANNOTATION_REDELIVERED_BY,
     API_VERSION,
     PLURAL,
 )
@@ -40,7 +38,7 @@ from estimatesync_kubernetes.errors import (
 from estimatesync_api.adapters.kubernetes_logs import KubernetesLogs
 from estimatesync_api.adapters.kubernetes_watch import SyncWatch
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
-from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
 from estimatesync_api.core.sync_index import SyncIndex
 
@@ -48,8 +46,6 @@ _REFUSALS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTT
 TIMEOUT_SECONDS: Final = 2.5
 """For each call, so that an API server that hangs becomes a 503 and not a caller's timeout."""
 
-_TRIES: Final = 5
-"""Of changing a sync that changes meanwhile, as it does a few times in a callback's life."""
 
 StoreError = StoreUnavailableError | SyncExistsError | SyncRefusedError
 
@@ -148,18 +144,12 @@ class KubernetesStore:
         with _store_errors():
             return await self._patch(name, {"metadata": {"annotations": annotations}, "spec": {"cancel": True}})
 
-    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
-        """Set the annotation that the operator watches for, on the version that the request was built of."""
-        for _ in range(_TRIES):
-            found = await self.fetch(name)
-            request = build(found) if found else None
-            if found is None or request is None:
-                return None
-            annotations = {ANNOTATION_REDELIVER: request, ANNOTATION_REDELIVERED_BY: by}
-            metadata = {"resourceVersion": found.metadata.resource_version, "annotations": annotations}
-            with _store_errors(), suppress(ConflictError):
-                return await self._patch(name, {"metadata": metadata})
-        raise StoreUnavailableError("the sync changes too often")
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:
+        """Patch with the version that was read, which the API server compares."""
+        metadata = {"resourceVersion": sync.metadata.resource_version, "annotations": dict(annotations)}
+        with _store_errors(), suppress(ConflictError):
+            return await self._patch(sync.name, {"metadata": metadata})
+        return None
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         """Read the tail of each of the job's pods."""

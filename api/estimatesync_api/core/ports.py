@@ -1,6 +1,6 @@
 """What the API needs of the store that keeps syncs; the cluster and the one-machine mode each provide one."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import msgspec
@@ -8,9 +8,6 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.status import Phase
 
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work
-
-BuildRedelivery = Callable[[EstimateSync], str | None]
-"""Builds the request for a sync's callbacks to be sent again, of the sync as it is now; None: nothing is requested."""
 
 
 class LogCursor(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,10 +98,8 @@ class SyncStore(Protocol):
         """
         ...
 
-    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
-        """Ask for a finished sync's callbacks to be sent again, and answer it; None when nothing was asked.
-
-        A sync that changes meanwhile is looked at again, so that no other request is replaced unseen.
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:
+        """Add annotations to exactly this version of a sync, and answer it; None when that version is gone.
 
         Raises:
             StoreUnavailableError: The store cannot take it now.

@@ -32,6 +32,7 @@ from estimatesync_api.core.sync_request import (
     parse_sync_request,
     require_redeliverable,
 )
+from estimatesync_api.redelivery import request_failed_again, request_redelivery
 from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.core.addresses import HOME, build_sync_address
@@ -41,7 +42,7 @@ from estimatesync_api.status_page.core.list_view import build_sync_row
 from estimatesync_api.status_page.core.start_view import build_presets
 from estimatesync_api.status_page.page_request import TOKEN_FIELD, PageRequest, get_page_request, read_sealed_form
 from estimatesync_api.status_page.rendering import redirect, send_page
-from estimatesync_api.syncs import request_failed_again, require_found, require_sync_name
+from estimatesync_api.syncs import require_found, require_sync_name
 from estimatesync_api.waiter import Pause
 
 _logger: Final = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class RedeliverPageResource(Resource):
         name = require_sync_name(sync_id)
         require_redeliverable(require_found(await self._store.fetch(name), req))
         build = partial(build_redelivery, token=f"page-{nonce}", targets=())
-        require_found(await self._store.request_redelivery(name, build, by=req.context.key_name or ""), req)
+        require_found(await request_redelivery(self._store, name, build, by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "redelivered")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from estimatesync_api.adapters.kubernetes_store import KubernetesStore
+from estimatesync_api.redelivery import request_redelivery
 from estimatesync_cluster.audit import read_api_calls
 from estimatesync_cluster.product_processes import build_rights, read_rules
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -94,9 +95,9 @@ def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_mom
         store = KubernetesStore(kubeconfig=str(kubeconfig), service_account=Path("unused"), namespace=api.namespace)
         await store.open()
         try:
-            assert await store.request_redelivery(sync_id, build, by="make")
-            assert await store.request_redelivery(sync_id, lambda _: None, by="crm") is None
-            assert await store.request_redelivery("est-none", build, by="crm") is None
+            assert await request_redelivery(store, sync_id, build, by="make")
+            assert await request_redelivery(store, sync_id, lambda _: None, by="crm") is None
+            assert await request_redelivery(store, "est-none", build, by="crm") is None
         finally:
             await store.close()
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 from estimatesync_api.app import create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
-from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, parse_estimate_sync, to_object
+from estimatesync_contract.names import ANNOTATION_REDELIVER
 from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, Results
 
 OUTCOME = os.environ.get("SYNC_OUTCOME")
@@ -76,11 +77,8 @@ class FileStore:
         (self._directory / f"{name}.phase").write_text("Cancelled")
         return await self.fetch(name)
 
-    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
-        sync = await self.fetch(name)
-        if sync is None or (request := build(sync)) is None:
-            return None
-        (self._directory / f"{name}.redeliver").write_text(request)
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:
+        (self._directory / f"{sync.name}.redeliver").write_text(annotations[ANNOTATION_REDELIVER])
         return sync
 
     async def read_log_part(self, sync: EstimateSync, cursor: LogCursor | None) -> LogPart:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from estimatesync_api.core.listing import SyncQuery
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError, SyncRefusedError
+from estimatesync_api.redelivery import request_redelivery
 from estimatesync_contract.estimate_sync import EstimateSync, MalformedSyncError, Metadata
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec
 from estimatesync_contract.specific_causes import SpecificCause
@@ -321,7 +322,7 @@ def test_before_the_first_success_a_silence_is_on_record_on_the_oldest_sync_that
 def test_a_sync_that_something_is_asked_of_is_not_deleted_as_it_was_before(migrated_url: str) -> None:
     async def act(api: ApiStore, reconciler: ReconcilerStore) -> EstimateSync | None:
         old = await api.create(build_sync())
-        asked = await api.request_redelivery("est-1", lambda _: "monday", by="make")
+        asked = await request_redelivery(api, "est-1", lambda _: "monday", by="make")
         with pytest.raises(StaleSyncError):
             await reconciler.delete(old)
         assert asked is not None
@@ -345,8 +346,8 @@ def test_a_cancelled_sync_is_a_new_generation_and_asking_again_is_not(migrated_u
 def test_a_redelivery_is_an_annotation_that_keeps_the_others(migrated_url: str) -> None:
     use(migrated_url, lambda api, _: api.create(build_sync()))
 
-    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", lambda _: "token", by="make"))
-    missing = use(migrated_url, lambda api, _: api.request_redelivery("est-2", lambda _: "token", by="make"))
+    answer = use(migrated_url, lambda api, _: request_redelivery(api, "est-1", lambda _: "token", by="make"))
+    missing = use(migrated_url, lambda api, _: request_redelivery(api, "est-2", lambda _: "token", by="make"))
 
     assert answer is not None
     assert answer.metadata.annotations == {
@@ -371,8 +372,8 @@ def test_a_redelivery_is_built_again_of_a_sync_that_changes_meanwhile(migrated_u
         return f"{seen[-1]},crm"
 
     use(migrated_url, lambda api, _: api.create(build_sync()))
-    answer = use(migrated_url, lambda api, _: api.request_redelivery("est-1", build, by="make"))
-    nothing = use(migrated_url, lambda api, _: api.request_redelivery("est-1", lambda _: None, by="crm"))
+    answer = use(migrated_url, lambda api, _: request_redelivery(api, "est-1", build, by="make"))
+    nothing = use(migrated_url, lambda api, _: request_redelivery(api, "est-1", lambda _: None, by="crm"))
 
     assert seen == [None, "t/billing"]
     assert answer is not None
@@ -483,7 +484,7 @@ def test_new_changed_and_removed_syncs_are_heard_of_also_after_a_break(migrated_
             await reconciler.write_status(sync, QUEUED)
             await api.request_cancel("est-1", by="make")
             assert await heard.get() == "est-1"
-            await api.request_redelivery("est-1", lambda _: "token", by="make")
+            await request_redelivery(api, "est-1", lambda _: "token", by="make")
             assert await heard.get() == "est-1"
             await asyncio.to_thread(break_connections, migrated_url)
             assert await heard.get() == "(connected)"

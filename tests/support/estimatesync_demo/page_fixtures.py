@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase
-from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract import log_lines
@@ -236,8 +236,8 @@ class FixtureStore:
     async def request_cancel(self, name: str, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
         return self._syncs.get(name)
 
-    async def request_redelivery(self, name: str, _build: BuildRedelivery, *, by: str) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
-        return self._syncs.get(name)
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:  # noqa: ARG002 - the seam's parameters
+        return sync
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         return list_lines(sync.name)

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from estimatesync_api.app import Asgi, create_app
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_phase, find_work
-from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_api.core.problems import StoreUnavailableError, SyncExistsError
 from estimatesync_api.settings import parse_settings
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
-from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVER, ANNOTATION_REDELIVERED_BY
+from estimatesync_contract.names import ANNOTATION_CANCELLED_BY, ANNOTATION_REDELIVER
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import EstimateSyncStatus, Phase
 from falcon.testing import TestClient
@@ -112,15 +112,14 @@ class MemoryStore:
         self.syncs[name] = msgspec.structs.replace(sync, spec=spec, metadata=metadata)
         return self.syncs[name]
 
-    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
-        sync = self.syncs[name]
-        if (request := build(sync)) is None:
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:
+        if sync != self.syncs.get(sync.name):
             return None
-        self.redeliveries.append((name, request))
-        annotations = {**sync.metadata.annotations, ANNOTATION_REDELIVER: request, ANNOTATION_REDELIVERED_BY: by}
-        metadata = msgspec.structs.replace(sync.metadata, annotations=annotations)
-        self.syncs[name] = msgspec.structs.replace(sync, metadata=metadata)
-        return self.syncs[name]
+        if request := annotations.get(ANNOTATION_REDELIVER):
+            self.redeliveries.append((sync.name, request))
+        metadata = msgspec.structs.replace(sync.metadata, annotations={**sync.metadata.annotations, **annotations})
+        self.syncs[sync.name] = msgspec.structs.replace(sync, metadata=metadata)
+        return self.syncs[sync.name]
 
     async def read_log_part(self, _sync: EstimateSync, cursor: LogCursor | None) -> LogPart:
         if self.log_fault:

@@ -19,7 +19,7 @@ import estimatesync_operator.core.ports as operator_ports
 import msgspec
 import psycopg
 from estimatesync_api.core.listing import SyncPage, SyncQuery, Work, build_page, find_work
-from estimatesync_api.core.ports import BuildRedelivery, LogCursor, LogPart
+from estimatesync_api.core.ports import LogCursor, LogPart
 from estimatesync_contract.backoff import compute_backoff
 from estimatesync_contract.estimate_sync import (
     EstimateSync,
@@ -29,8 +29,6 @@ from estimatesync_contract.estimate_sync import (
 )
 from estimatesync_contract.names import (
     ANNOTATION_CANCELLED_BY,
-    ANNOTATION_REDELIVER,
-    ANNOTATION_REDELIVERED_BY,
     build_job_name,
 )
 from estimatesync_contract.spec import DateRange
@@ -102,8 +100,6 @@ DELETE FROM estimatesync_local.sync
 WHERE name = %(name)s AND uid = %(uid)s::uuid AND resource_version = %(resource_version)s
 """
 _CHECK: Final = "SELECT FROM estimatesync_local.sync LIMIT 1"
-_TRIES: Final = 5
-"""Of changing a sync that changes meanwhile, as it does a few times in a callback's life."""
 _LISTEN: Final = "LISTEN estimatesync_local"
 _FIRST_PAUSE_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -319,18 +315,10 @@ class ApiStore:
         with _api_errors():
             return await self._table.cancel(name, {ANNOTATION_CANCELLED_BY: by})
 
-    async def request_redelivery(self, name: str, build: BuildRedelivery, *, by: str) -> EstimateSync | None:
-        """Set the annotation, on the version that the request was built of; a trigger notifies the reconciler."""
-        for _ in range(_TRIES):
-            found = await self.fetch(name)
-            request = build(found) if found else None
-            if found is None or request is None:
-                return None
-            with _api_errors():
-                annotations = {ANNOTATION_REDELIVER: request, ANNOTATION_REDELIVERED_BY: by}
-                if changed := await self._table.annotate(found, annotations):
-                    return changed
-        raise api_problems.StoreUnavailableError("the sync changes too often")
+    async def annotate(self, sync: EstimateSync, annotations: Mapping[str, str]) -> EstimateSync | None:
+        """Add the annotations; a trigger notifies the reconciler."""
+        with _api_errors():
+            return await self._table.annotate(sync, annotations)
 
     async def read_log(self, sync: EstimateSync) -> tuple[str, ...]:
         return await asyncio.to_thread(read_run_tails, self._jobs_directory / build_job_name(sync.uid))
