@@ -1,12 +1,15 @@
 from collections.abc import Iterable
 
 import pytest
-from estimatesync_release.core.checks import PLACES, Checkout, find_blockers
+from estimatesync_release.core.checks import PAGES, PLACES, Checkout, find_blockers
 
 TEXTS = {
     "pyproject.toml": 'name = "estimatesync"\nversion = "1.0.0"\n',
     "charts/estimatesync/Chart.yaml": "apiVersion: v2\nversion: 1.0.0\nappVersion: 1.0.0\n",
     "deploy/moving/import-job.yaml": "          image: estimatesync-sync:1.0.0\n",
+    "deploy/compose/compose.yaml": "    image: ${ESTIMATESYNC_IMAGE:-estimatesync-server:1.0.0}\n",
+    "SECURITY.md": "$ cosign verify ghcr.io/OWNER/estimatesync-api:1.0.0 \\\n",
+    "docs/one-server.md": "$ uv tool install 'estimatesync @ ./estimatesync-1.0.0-py3-none-any.whl'\n",
     "CHANGELOG.md": "# Changelog\n\n## 1.0.0 (2026-12-01)\n",
 }
 
@@ -20,7 +23,7 @@ def list_blockers(
 
 
 def test_a_checkout_that_says_one_version_everywhere_is_a_release() -> None:
-    assert set(PLACES) < set(TEXTS)
+    assert {*PLACES, *PAGES, "CHANGELOG.md"} == set(TEXTS)
     assert list_blockers() == []
 
 
@@ -44,6 +47,12 @@ def test_a_checkout_that_says_one_version_everywhere_is_a_release() -> None:
             "image: other\n",
             "deploy/moving/import-job.yaml does not say the image's tag: set it to 1.0.0",
             id="an example that says nothing",
+        ),
+        pytest.param(
+            "one-server",
+            "$ uv tool install ./estimatesync-1.0.0-py3.whl\n$ uv tool install ./estimatesync-0.9.0-py3.whl\n",
+            "docs/one-server.md says a wheel of 0.9.0: set it to 1.0.0, or release 0.9.0",
+            id="a page that says both",
         ),
         pytest.param(
             "changelog",

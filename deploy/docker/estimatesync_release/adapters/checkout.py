@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from estimatesync_release.core.checks import CHANGELOG, PLACES, Checkout
+from estimatesync_release.core.checks import CHANGELOG, PAGES, PLACES, Checkout
 from estimatesync_release.core.errors import ReleaseError
 
 LAST_LINES = 15
@@ -33,7 +33,7 @@ def read_checkout(root: Path) -> Checkout:
     """Read what the checks need."""
     changed = run(["git", "status", "--porcelain", "--untracked-files=normal"], root=root).decode().splitlines()
     paths = run(["git", "ls-tree", "-r", "--name-only", "HEAD"], root=root).decode().splitlines()
-    texts = {path: run(["git", "show", f"HEAD:{path}"], root=root).decode() for path in (*PLACES, CHANGELOG)}
+    texts = {path: run(["git", "show", f"HEAD:{path}"], root=root).decode() for path in (*PLACES, *PAGES, CHANGELOG)}
     return Checkout(texts=texts, paths=paths, changed=tuple(line[3:] for line in changed))
 
 

@@ -13,8 +13,14 @@ PLACES: Final = {
         ("appVersion", r"^appVersion: *\"?([^\"\s]+)"),
     ),
     "deploy/moving/import-job.yaml": (("the image's tag", r"^\s*image: estimatesync-sync:(\S+)"),),
+    "deploy/compose/compose.yaml": (("the image's tag", r"^\s*image: \S*estimatesync-server:([^\s}]+)"),),
 }
 """Every file that says which version this is, and what in it says so."""
+PAGES: Final = {
+    "SECURITY.md": (("an image's tag", r"/estimatesync-api:(\S+)"),),
+    "docs/one-server.md": (("a wheel of", r"^(?!.*--upgrade).*estimatesync-([^-\s]+)-py3"),),
+}
+"""The same for pages whose commands name it."""
 CHANGELOG: Final = "CHANGELOG.md"
 FRAGMENT: Final = re.compile(r"changelog\.d/.+\.(?:upgrade|feature|change|fix)\.md")
 
@@ -24,7 +30,7 @@ class Checkout:
     """What a checkout says of itself.
 
     Attributes:
-        texts: Contents of the files of PLACES, and of the changelog, by path.
+        texts: Contents of the files of PLACES and PAGES, and of the changelog, by path.
         paths: Every file of the commit.
         changed: Files that are not as they were committed.
     """
@@ -52,18 +58,22 @@ def find_blockers(checkout: Checkout, version: str) -> Blockers:
     if not VERSION.fullmatch(version):
         return Blockers(versions=(f"VERSION={version or '(nothing)'} is not a version such as 1.0.0 or 1.1.0rc1",))
     return Blockers(
-        versions=tuple(_find_disagreements(checkout.texts, version)), others=tuple(_find_others(checkout, version))
+        versions=tuple(_find_disagreements(PLACES, checkout.texts, version)),
+        others=(*_find_disagreements(PAGES, checkout.texts, version), *_find_others(checkout, version)),
     )
 
 
-def _find_disagreements(texts: Mapping[str, str], version: str) -> Iterable[str]:
-    for path, sayings in PLACES.items():
+def _find_disagreements(
+    places: Mapping[str, tuple[tuple[str, str], ...]], texts: Mapping[str, str], version: str
+) -> Iterable[str]:
+    for path, sayings in places.items():
         for name, pattern in sayings:
-            found = re.search(pattern, texts[path], re.MULTILINE)
-            if found is None:
+            found = re.findall(pattern, texts[path], re.MULTILINE)
+            others = sorted({each for each in found if each != version})
+            if not found:
                 yield f"{path} does not say {name}: set it to {version}"
-            elif found[1] != version:
-                yield f"{path} says {name} {found[1]}: set it to {version}, or release {found[1]}"
+            elif others:
+                yield f"{path} says {name} {', '.join(others)}: set it to {version}, or release {others[0]}"
 
 
 def _find_others(checkout: Checkout, version: str) -> Iterable[str]:
