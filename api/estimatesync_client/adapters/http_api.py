@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -33,6 +33,7 @@ from estimatesync_client.core.api import (
 from estimatesync_client.core.errors import ClientError, NotEstimateSyncError, UnavailableError
 from estimatesync_client.core.problems import build_connection_error, build_response_error, parse_body
 from estimatesync_client.core.waiting import next_delay
+from estimatesync_client.settings import DEFAULT_URL
 
 Notice = Callable[[str], None]
 """Shows a person why nothing happens for a while."""
@@ -171,7 +172,8 @@ class HttpApi:
 
     def _build_connection_error(self, error: httpx.RequestError) -> UnavailableError:
         diagnosis, detail = classify_error(error)
-        return build_connection_error(diagnosis, detail, host=self._host)
+        is_default = self._host == urlsplit(DEFAULT_URL).netloc
+        return build_connection_error(diagnosis, detail, host=self._host, is_default_host=is_default)
 
     def _build_response_error(self, response: httpx.Response) -> ClientError:
         retry_after = parse_retry_after(response.headers.get("retry-after"), now=datetime.now(UTC))

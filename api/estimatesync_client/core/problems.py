@@ -62,9 +62,13 @@ def format_origin(location: str) -> str:
     return strip_control_characters(f"{parts.scheme}://{parts.netloc}") if parts.netloc else "another path"
 
 
-def build_connection_error(diagnosis: Diagnosis, detail: str, *, host: str) -> UnavailableError:
-    """Build the error of a connection that failed."""
+def build_connection_error(
+    diagnosis: Diagnosis, detail: str, *, host: str, is_default_host: bool = False
+) -> UnavailableError:
+    """Build the error of a connection that failed; the default host is that of a server that a person starts here."""
     message, cure = _format(diagnosis, host=host, setting=URL_VARIABLE, detail=detail)
+    if is_default_host and diagnosis is Diagnosis.NOTHING_LISTENS:
+        cure = f"Start it, on one machine with: make local; or set {URL_VARIABLE} to the address of yours"
     return UnavailableError(message, cure=cure, is_lasting=diagnosis in _LASTING, is_absent=diagnosis in _ABSENT)
 
 

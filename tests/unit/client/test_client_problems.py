@@ -181,6 +181,22 @@ def test_asking_again_is_not_worth_it_for_a_certificate(diagnosis: Diagnosis, *,
     assert error.cure
 
 
+@pytest.mark.parametrize(
+    ("diagnosis", "is_default_host", "cure"),
+    [
+        pytest.param(Diagnosis.NOTHING_LISTENS, True, "Start it, on one machine with: make local", id="not started"),
+        pytest.param(Diagnosis.NOTHING_LISTENS, False, "Check host and port in ESTIMATESYNC_URL", id="elsewhere"),
+        pytest.param(Diagnosis.NO_HTTP, True, "Check the port in ESTIMATESYNC_URL", id="something else there"),
+    ],
+)
+def test_a_server_that_a_person_has_not_started_yet_is_to_be_started(
+    diagnosis: Diagnosis, *, is_default_host: bool, cure: str
+) -> None:
+    error = build_connection_error(diagnosis, "", host="127.0.0.1:8080", is_default_host=is_default_host)
+
+    assert error.cure.startswith(cure)
+
+
 def test_a_connection_that_failed_says_why_and_what_to_check() -> None:
     errors = [
         build_connection_error(diagnosis, "expired", host="sync.example.com")
