@@ -27,9 +27,9 @@ from estimatesync_client.core.diagnoses import Check, Finding, Verdict
 from estimatesync_client.core.errors import ClientError, to_error_object
 from estimatesync_client.core.formatting import (
     COLUMNS,
-    find_cure,
     format_clock,
     format_count,
+    format_cure,
     format_fields,
     format_outcome,
     format_progress_line,
@@ -99,7 +99,7 @@ def build_sync(sync: Sync, now: datetime) -> Group:
     fields = _build_grid(2, gap=2)
     for name, text in format_fields(sync, now):
         fields.add_row(Text(f"  {name}", style="dim"), Text(text))
-    cure = find_cure(sync)
+    cure = format_cure(sync)
     # What is said about a sync that is held up includes what to do.
     shown = [Padding(_build_cure(cure), (0, 0, 0, 2))] if cure and cure not in (sync.message or "") else []
     return Group(Text(sync.sync_id, style="bold"), head, *shown, fields)

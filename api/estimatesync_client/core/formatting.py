@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
-from estimatesync_contract import specific_causes
 from estimatesync_contract.causes import Reason
 from estimatesync_contract.spec import Mode
+from estimatesync_contract.specific_causes import find_cure
 
 from estimatesync_client.core.api import (
     CANCELLED,
@@ -25,6 +25,9 @@ _SIGNS: Final = {SUCCEEDED: "✔", FAILED: "✘", CANCELLED: "⊘", "running": "
 _CALLBACK_SIGNS: Final = {"delivered": "✔", "failed": "✘", "retrying": "↻", "pending": "…", "disabled": "-"}
 
 COLUMNS: Final = ("ID", "STATUS", "DAYS", "RESULT", "CALL", "AGE")
+_WAITING: Final = "waiting"
+"""Stands for the reason of a running sync that cannot go on for now, such as without Attic Tech."""
+
 _SHORT_ID_LENGTH: Final = 8
 """The random end of the ids that the API makes; with more characters where two end alike."""
 
@@ -109,26 +112,28 @@ def _format_short_result(sync: Sync) -> str:
     """What it came to, why it failed or is held up, or how far it is."""
     if sync.status == SUCCEEDED:
         return _format_changes(sync.results) if sync.results else ""
-    if sync.status == CANCELLED:
+    if sync.status == FAILED or format_cure(sync):
+        return _format_reason(sync)
+    if sync.status == CANCELLED or sync.progress is None or not sync.progress.text:
         return ""
-    is_told = sync.status == FAILED or bool(specific_causes.find_cure(sync.reason, None))
-    if is_told and sync.reason:
-        return strip_control_characters(sync.reason)
-    return f"page {sync.progress.text}" if sync.progress and sync.progress.text else ""
+    return f"page {sync.progress.text}"
 
 
-def find_cure(sync: Sync) -> str:
+def _format_reason(sync: Sync) -> str:
+    return _WAITING if sync.reason == Reason.RUNNING else strip_control_characters(sync.reason or "")
+
+
+def format_cure(sync: Sync) -> str:
     """What a person should do about a sync that has failed or is held up; blank where nothing is to be done."""
     if sync.status in {SUCCEEDED, CANCELLED}:
         return ""
-    return strip_control_characters(sync.cure or specific_causes.find_cure(sync.reason, None))
+    return strip_control_characters(sync.cure or find_cure(sync.reason, None))
 
 
 def list_cures(syncs: Iterable[Sync]) -> Mapping[str, str]:
     """What to do about the syncs of a list: each reason once, with the cure of its newest sync."""
-    told = [sync for sync in syncs if sync.reason and sync.reason != Reason.RUNNING]
-    cures = [(strip_control_characters(sync.reason or ""), find_cure(sync)) for sync in told]
-    return dict(reversed([(reason, cure) for reason, cure in cures if cure]))
+    cures = [(_format_reason(sync), format_cure(sync)) for sync in syncs]
+    return dict(reversed([(reason, cure) for reason, cure in cures if reason and cure]))
 
 
 def format_outcome(sync: Sync) -> str:

@@ -32,7 +32,7 @@ from estimatesync_client.core.errors import (
     to_error_object,
 )
 from estimatesync_client.core.formatting import (
-    find_cure,
+    format_cure,
     format_days,
     format_fields,
     format_row,
@@ -127,6 +127,7 @@ def test_a_row_shows_what_is_unknown_by_a_dash(build: Callable[..., Sync], now: 
         pytest.param({"status": "failed", "reason": "LoginFailed"}, "LoginFailed", id="why it failed"),
         pytest.param({"status": "running", "reason": "Unschedulable"}, "Unschedulable", id="what holds it up"),
         pytest.param({"status": "running", "reason": "Running"}, "page 17/17", id="how far it is"),
+        pytest.param({"status": "running", "reason": "Running", "cure": "Check it"}, "waiting", id="that it waits"),
         pytest.param({"status": "cancelled", "reason": "Cancelled"}, "-", id="nothing of a cancelled one"),
         pytest.param({"results": None}, "-", id="a success without counts"),
     ],
@@ -176,10 +177,11 @@ def test_what_to_do_is_said_once_for_each_reason_in_the_words_of_the_newest(buil
     ]
 
     assert list_cures(syncs) == {
+        "waiting": "Check it",
         "LoginFailed": "Correct it\ufffd",
         "SourceUnavailable": "Check ATTIC_TECH_URL and the network, then start a new sync",
     }
-    assert [find_cure(build(status=status, cure="Do it")) for status in ("failed", "succeeded", "cancelled")] == [
+    assert [format_cure(build(status=status, cure="Do it")) for status in ("failed", "succeeded", "cancelled")] == [
         "Do it",
         "",
         "",
