@@ -11,7 +11,7 @@ import httpx
 from estimatesync_contract.refused_login import RefusedLogin
 from estimatesync_contract.timestamps import format_timestamp
 
-from estimatesync_client.adapters.callback_probe import check_callback
+from estimatesync_client.adapters.callback_probe import check_callbacks
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error, open_client
 from estimatesync_client.adapters.database_probe import check_database
 from estimatesync_client.adapters.http_api import HttpApi
@@ -95,11 +95,11 @@ def _examine_without_server(deployment: DeploymentSettings) -> Iterator[Finding]
 
 
 def _examine_deployment(deployment: DeploymentSettings, seen: Mapping[Check, Finding]) -> Iterator[Finding]:
-    source, database, callback = deployment.source, deployment.database, deployment.callback
+    source, database, callbacks = deployment.source, deployment.database, deployment.callbacks
     stored, refusal = check_database(database) if database else (None, None)
     yield combine_findings(_check_source(source, refusal) if source else None, seen[Check.SOURCE])
     yield combine_findings(stored, seen[Check.DATABASE])
-    yield combine_findings(check_callback(callback) if callback else None, seen[Check.CALLBACK])
+    yield combine_findings(check_callbacks(callbacks) if callbacks else None, seen[Check.CALLBACK])
     yield seen[Check.SUCCESS]
 
 

@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 from estimatesync_contract.api_keys import iterate_keys
 from estimatesync_contract.refused_login import Credentials
 from estimatesync_contract.settings import (
+    ALERT_URL,
     ATTIC_TECH_EMAIL,
     ATTIC_TECH_PASSWORD,
     ATTIC_TECH_URL,
     CALLBACK_ALLOW_HTTP,
     CALLBACK_ALLOW_PRIVATE_TARGETS,
+    CALLBACK_TARGETS,
     CALLBACK_URL,
     DATABASE_SCHEMA,
     DATABASE_URL,
@@ -159,8 +161,10 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class CallbackSettings:
-    """The webhook, and what is allowed besides a public https address."""
+    """A webhook, and what is allowed besides a public https address."""
 
+    setting: str
+    """Where its URL is set, for people."""
     url: str = field(repr=False)
     allow_http: bool
     allow_private: bool
@@ -172,7 +176,8 @@ class DeploymentSettings:
 
     source: SourceSettings | None
     database: DatabaseSettings | None
-    callback: CallbackSettings | None
+    callbacks: tuple[CallbackSettings, ...]
+    """The webhook of all syncs that name none first, then those with a name, and that of alerts."""
     stale_after: timedelta | None
     """How long no sync need have succeeded; None: for ever."""
 
@@ -183,7 +188,7 @@ def parse_deployment(environment: Mapping[str, str]) -> DeploymentSettings:
     return DeploymentSettings(
         source=_read_source(reader),
         database=_read_database(reader),
-        callback=_read_callback(reader),
+        callbacks=_read_callbacks(reader),
         stale_after=timedelta(hours=hours) if (hours := reader.read(STALE_AFTER_HOURS)) else None,
     )
 
@@ -202,12 +207,13 @@ def _read_database(reader: SettingsReader) -> DatabaseSettings | None:
     return DatabaseSettings(url=url, schema=schema) if url else None
 
 
-def _read_callback(reader: SettingsReader) -> CallbackSettings | None:
-    url = reader.read_text(CALLBACK_URL)
-    if not url:
-        return None
-    return CallbackSettings(
-        url=url,
-        allow_http=reader.read(CALLBACK_ALLOW_HTTP),
-        allow_private=reader.read(CALLBACK_ALLOW_PRIVATE_TARGETS),
+def _read_callbacks(reader: SettingsReader) -> tuple[CallbackSettings, ...]:
+    """One whose URL is in a file is left out: that is on another machine, where the operator is."""
+    named = {f"{CALLBACK_TARGETS.name} ({name})": place for name, place in reader.read(CALLBACK_TARGETS).items()}
+    urls = {CALLBACK_URL.name: reader.read_text(CALLBACK_URL), **named, ALERT_URL.name: reader.read_text(ALERT_URL)}
+    allow_http, allow_private = reader.read(CALLBACK_ALLOW_HTTP), reader.read(CALLBACK_ALLOW_PRIVATE_TARGETS)
+    return tuple(
+        CallbackSettings(setting=setting, url=url, allow_http=allow_http, allow_private=allow_private)
+        for setting, url in urls.items()
+        if url and not url.startswith("/")
     )

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from estimatesync_contract import job_environment as env
+from estimatesync_contract.callback_url import split_targets
 from estimatesync_contract.database_url import add_parameters, check_database_url, check_parameters
 
 _HOST_MAX_LENGTH: Final = 253
@@ -454,6 +455,13 @@ ALERT_URL: Final = TextSetting(
     meaning="Another custom webhook, which gets an alert, once, when no sync has succeeded for STALE_AFTER_HOURS; "
     "without it, none is sent",
     is_secret=True,
+)
+CALLBACK_TARGETS: Final = ParsedSetting[Mapping[str, str]](
+    name="CALLBACK_TARGETS",
+    meaning="Further webhooks by name, which a request may name as `callback`: `billing=https://…`, separated by "
+    "commas; in the place of a URL, the absolute path of a file with it, which is read again when it changes",
+    is_secret=True,
+    parser=split_targets,
 )
 CALLBACK_ALLOW_HTTP: Final = FlagSetting(
     name="CALLBACK_ALLOW_HTTP", meaning="Accept a webhook without TLS", default="false"

@@ -6,6 +6,7 @@ never shown.
 
 import socket
 import ssl
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -18,13 +19,21 @@ from estimatesync_contract.callback_url import (
     parse_target,
     unwrap_mapped,
 )
-from estimatesync_contract.settings import CALLBACK_URL
 
 from estimatesync_client.adapters.connection import CONNECTION_ERRORS, classify_error
-from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, build_finding
+from estimatesync_client.core.diagnoses import Check, Diagnosis, Finding, Verdict, build_finding
 from estimatesync_client.settings import CallbackSettings
 
 _SECONDS: Final = 5.0
+
+
+def check_callbacks(webhooks: Sequence[CallbackSettings]) -> Finding:
+    """Try one after the other, and answer the first that is not well; when all are, the first."""
+    first = check_callback(webhooks[0])
+    if first.verdict is not Verdict.OK:
+        return first
+    others = map(check_callback, webhooks[1:])
+    return next((finding for finding in others if finding.verdict is not Verdict.OK), first)
 
 
 def check_callback(settings: CallbackSettings) -> Finding:
@@ -32,20 +41,21 @@ def check_callback(settings: CallbackSettings) -> Finding:
     try:
         target = parse_target(settings.url, allow_insecure=settings.allow_http)
     except TargetRefusedError as error:
-        return _build(Diagnosis.TARGET_UNUSABLE, detail=error)
+        return _build(settings, Diagnosis.TARGET_UNUSABLE, detail=error)
     try:
         addresses = _fetch_addresses(target)
         for address in addresses:
             if refusal := decide_address(address, allow_private=settings.allow_private):
                 diagnosis = Diagnosis.TARGET_PRIVATE if refusal.can_be_allowed else Diagnosis.TARGET_REFUSED
-                return _build(diagnosis, host=target.host, address=address, detail=refusal.why)
+                return _build(settings, diagnosis, host=target.host, address=address, detail=refusal.why)
         _shake_hands(target)
     except CONNECTION_ERRORS as error:
         diagnosis, detail = classify_error(error)
-        return _build(diagnosis, host=target.host, detail=detail)
+        return _build(settings, diagnosis, host=target.host, detail=detail)
     is_public = not any(decide_address(address, allow_private=False) for address in addresses)
     is_ready_anywhere = is_public and target.scheme == "https"
-    return _build(Diagnosis.TARGET_READY if is_ready_anywhere else Diagnosis.TARGET_READY_HERE, host=target.host)
+    ready = Diagnosis.TARGET_READY if is_ready_anywhere else Diagnosis.TARGET_READY_HERE
+    return _build(settings, ready, host=target.host)
 
 
 def _fetch_addresses(target: CallbackTarget) -> tuple[Address, ...]:
@@ -65,5 +75,5 @@ def _create_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _build(diagnosis: Diagnosis, **details: object) -> Finding:
-    return build_finding(Check.CALLBACK, diagnosis, setting=CALLBACK_URL.name, **details)
+def _build(settings: CallbackSettings, diagnosis: Diagnosis, **details: object) -> Finding:
+    return build_finding(Check.CALLBACK, diagnosis, setting=settings.setting, **details)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 import estimatesync_api.settings
-import estimatesync_operator.callback.settings
 import msgspec
 from dotenv import dotenv_values
 from estimatesync_api.core.access import KEY_MIN_LENGTH
@@ -51,7 +50,6 @@ from estimatesync_contract.settings import (
 from estimatesync_operator.callback.settings import (
     ALLOWED_SECRETS,
     CALLBACK_SETTINGS,
-    TARGETS,
     CallbackSettings,
     find_target_files,
     read_callback_settings,
@@ -102,7 +100,7 @@ API_KEYS: Final = msgspec.structs.replace(
     "LOCAL_DIRECTORY/api-key",
 )
 CALLBACK_TARGETS: Final = msgspec.structs.replace(
-    estimatesync_operator.callback.settings.TARGETS,
+    shared.CALLBACK_TARGETS,
     meaning="Further webhooks by name, which a request may name as `callback`: `billing=https://…`, separated by "
     "commas",
 )
@@ -134,7 +132,9 @@ LOCAL_SETTINGS: Final[Mapping[str, tuple[Setting[object], ...]]] = {
     "API": (BIND, *_KEY_SETTINGS, *REQUEST_SETTINGS, WEB_CONCURRENCY),
     # Syncs of one machine cannot name a Secret, so there is none to allow.
     "Callback": tuple(
-        CALLBACK_TARGETS if each is TARGETS else each for each in CALLBACK_SETTINGS if each is not ALLOWED_SECRETS
+        CALLBACK_TARGETS if each is shared.CALLBACK_TARGETS else each
+        for each in CALLBACK_SETTINGS
+        if each is not ALLOWED_SECRETS
     ),
     "Syncs": (
         *(*RECONCILER_SETTINGS, RETRY_SECONDS, SCHEDULES),
@@ -252,7 +252,7 @@ def parse_settings(environment: Mapping[str, str], *, current_directory: Path, f
     reader = SettingsReader(environment, only=SETTING_NAMES, faults=faults)
     callback = read_callback_settings(reader)
     reader.faults += [
-        f"{TARGETS.name} cannot be used: {name}: files are read in a cluster only; give the URL itself"
+        f"{CALLBACK_TARGETS.name} cannot be used: {name}: files are read in a cluster only; give the URL itself"
         for name in find_target_files(callback.targets)
     ]
     settings = Settings(

@@ -28,12 +28,12 @@ from estimatesync_contract.callback_url import (
 )
 from estimatesync_contract.connection_faults import classify_connection_error
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.settings import ALERT_URL, CALLBACK_URL, SettingsError
+from estimatesync_contract.settings import ALERT_URL, CALLBACK_TARGETS, CALLBACK_URL, SettingsError
 from estimatesync_contract.timestamps import parse_retry_after
 from estimatesync_contract.tls_trust import UNREADABLE
 
 from estimatesync_operator.callback.addresses import AddressMemory, compute_connect_seconds
-from estimatesync_operator.callback.settings import ALLOWED_SECRETS, TARGETS, CallbackSettings
+from estimatesync_operator.callback.settings import ALLOWED_SECRETS, CallbackSettings
 from estimatesync_operator.callback.signature import build_callback_headers
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt
 from estimatesync_operator.core.retention import is_named
@@ -151,7 +151,7 @@ class HttpCallbackSender:
     async def _read_url(self, sync: EstimateSync, settings: CallbackSettings, target: str | None) -> str:
         if target is not None and is_named(target):
             if target not in settings.targets:
-                _refuse(f"no callback target is named {target}; add it to {TARGETS.name}")
+                _refuse(f"no callback target is named {target}; add it to {CALLBACK_TARGETS.name}")
             return settings.targets[target] or _refuse(
                 f"callback target {target} has no usable URL; correct the file or the Secret that holds it"
             )

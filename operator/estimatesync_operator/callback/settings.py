@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from estimatesync_contract.callback_url import TargetRefusedError, parse_target, split_targets
+from estimatesync_contract.callback_url import TargetRefusedError, parse_target
 from estimatesync_contract.settings import (
     ALERT_URL,
     CALLBACK_ALLOW_HTTP,
     CALLBACK_ALLOW_PRIVATE_TARGETS,
+    CALLBACK_TARGETS,
     CALLBACK_URL,
     ParsedSetting,
     Setting,
@@ -59,13 +60,6 @@ MAKE_API_KEY: Final = TextSetting(
     pattern="[ -~]*",
     rule="cannot be used: it must be one line of printable ASCII characters",
 )
-TARGETS: Final = ParsedSetting[Mapping[str, str]](
-    name="CALLBACK_TARGETS",
-    meaning="Further webhooks by name, which a request may name as `callback`: `billing=https://…`, separated by "
-    "commas; in the place of a URL, the absolute path of a file with it, which is read again when it changes",
-    is_secret=True,
-    parser=split_targets,
-)
 ALLOWED_SECRETS: Final = ParsedSetting[frozenset[str]](
     name="CALLBACK_ALLOWED_SECRETS",
     meaning="Names of the Secrets that a sync may take its own URL from (`spec.callback.urlSecretRef`), "
@@ -107,7 +101,7 @@ CALLBACK_FILES: Final = (
 )
 CALLBACK_SETTINGS: Final = (
     *(CALLBACK_URL, SIGNING_SECRETS, MAKE_API_KEY),
-    *(TARGETS, ALERT_URL, CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
+    *(CALLBACK_TARGETS, ALERT_URL, CALLBACK_ALLOW_HTTP, CALLBACK_ALLOW_PRIVATE_TARGETS, ALLOWED_SECRETS),
 )
 
 
@@ -168,7 +162,7 @@ def _read_url(reader: SettingsReader, setting: TextSetting, *, allow_insecure: b
 
 
 def _read_targets(reader: SettingsReader, *, allow_insecure: bool) -> Mapping[str, str]:
-    targets = reader.read(TARGETS)
+    targets = reader.read(CALLBACK_TARGETS)
     files = find_target_files(targets)
     for name, url in targets.items():
         if name in files:
@@ -176,5 +170,5 @@ def _read_targets(reader: SettingsReader, *, allow_insecure: bool) -> Mapping[st
         try:
             parse_target(url, allow_insecure=allow_insecure)
         except TargetRefusedError as error:
-            reader.faults.append(f"{TARGETS.name} cannot be used: {name}: {error}")
+            reader.faults.append(f"{CALLBACK_TARGETS.name} cannot be used: {name}: {error}")
     return targets

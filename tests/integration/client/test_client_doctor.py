@@ -16,6 +16,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from estimatesync_client.adapters.callback_probe import check_callbacks
+from estimatesync_client.core.diagnoses import Verdict
+from estimatesync_client.settings import parse_deployment
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.server import Response
@@ -530,3 +533,19 @@ def test_a_file_of_settings_in_another_encoding_is_named_with_a_cure(
     assert "not UTF-8" in " ".join(ended.err.split())
     assert "iconv" in ended.err
     assert "schl" not in ended.err
+
+
+def test_a_webhook_with_a_name_is_tried_after_the_one_of_all_syncs() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as webhook:
+        url = f"http://127.0.0.1:{webhook.getsockname()[1]}/hook"
+        allowed = {"CALLBACK_ALLOW_HTTP": "true", "CALLBACK_ALLOW_PRIVATE_TARGETS": "true"}
+        targets = {"CALLBACK_TARGETS": f"crm={url},billing=https://192.0.2.1/"}
+
+        well, faulty = (
+            check_callbacks(parse_deployment({"MAKE_SYNC_CALLBACK_WEBHOOK_URL": url, **allowed, **more}).callbacks)
+            for more in ({}, targets)
+        )
+
+    assert (well.verdict, well.cause) == (Verdict.OK, "127.0.0.1 can be reached; nothing was posted")
+    assert faulty.verdict is Verdict.FAULT
+    assert "CALLBACK_TARGETS (billing)" in faulty.cure

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
-from estimatesync_client.adapters.callback_probe import check_callback
+from estimatesync_client.adapters.callback_probe import check_callback, check_callbacks
 from estimatesync_client.adapters.database_probe import Rights, decide_rights
 from estimatesync_client.core.diagnoses import Verdict
 from estimatesync_client.settings import CallbackSettings, parse_deployment
 
 SECRET = "made-up-secret-of-this-test"
+SETTING = "MAKE_SYNC_CALLBACK_WEBHOOK_URL"
 
 
 def test_all_settings_of_a_deployment_are_read_and_hidden() -> None:
@@ -28,8 +29,8 @@ def test_all_settings_of_a_deployment_are_read_and_hidden() -> None:
     assert targets.source.url == "https://www.attic-tech.com"
     assert targets.database is not None
     assert targets.database.schema == "other"
-    assert targets.callback is not None
-    assert (targets.callback.allow_http, targets.callback.allow_private) == (False, True)
+    (callback,) = targets.callbacks
+    assert (callback.setting, callback.allow_http, callback.allow_private) == (SETTING, False, True)
     assert SECRET not in repr(targets)
 
 
@@ -44,7 +45,7 @@ def test_all_settings_of_a_deployment_are_read_and_hidden() -> None:
 def test_what_is_not_known_here_is_not_tried(environment: dict[str, str]) -> None:
     targets = parse_deployment(environment)
 
-    assert (targets.source, targets.database, targets.callback) == (None, None, None)
+    assert (targets.source, targets.database, targets.callbacks) == (None, None, ())
 
 
 def rights(**fields: Any) -> Rights:
@@ -99,11 +100,30 @@ def test_the_rights_that_a_sync_needs_suffice(fields: dict[str, Any], verdict: V
     ],
 )
 def test_a_webhook_url_is_judged_without_being_shown(url: str, fault: str) -> None:
-    finding = check_callback(CallbackSettings(url=url, allow_http=False, allow_private=False))
+    finding = check_callback(CallbackSettings(setting=SETTING, url=url, allow_http=False, allow_private=False))
 
     assert finding.verdict is Verdict.FAULT
     assert finding.cause.startswith(fault)
     assert "abc" not in finding.cause + finding.cure
+
+
+@pytest.mark.parametrize(
+    ("environment", "cure"),
+    [
+        pytest.param({SETTING: "https://10.0.0.1/"}, SETTING, id="the one of all syncs"),
+        pytest.param(
+            {"CALLBACK_TARGETS": "crm=/run/hook,billing=https://10.0.0.1/"},
+            "CALLBACK_TARGETS (billing)",
+            id="a named one",
+        ),
+        pytest.param({"MAKE_SYNC_ALERT_WEBHOOK_URL": "http://x/"}, "MAKE_SYNC_ALERT_WEBHOOK_URL", id="that of alerts"),
+    ],
+)
+def test_every_webhook_is_tried_and_the_one_at_fault_is_named(environment: dict[str, str], cure: str) -> None:
+    finding = check_callbacks(parse_deployment(environment).callbacks)
+
+    assert finding.verdict is Verdict.FAULT
+    assert cure in finding.cure
 
 
 @pytest.mark.parametrize(
@@ -115,7 +135,9 @@ def test_a_webhook_url_is_judged_without_being_shown(url: str, fault: str) -> No
     ],
 )
 def test_no_setting_opens_an_address_that_the_operator_never_calls(address: str, kind: str) -> None:
-    finding = check_callback(CallbackSettings(url=f"https://{address}/", allow_http=True, allow_private=True))
+    finding = check_callback(
+        CallbackSettings(setting=SETTING, url=f"https://{address}/", allow_http=True, allow_private=True)
+    )
 
     assert finding.verdict is Verdict.FAULT
     assert finding.cause.endswith(f"which is not public: it is {kind}")
@@ -123,7 +145,9 @@ def test_no_setting_opens_an_address_that_the_operator_never_calls(address: str,
 
 
 def test_what_allows_a_private_address_is_in_the_cure() -> None:
-    finding = check_callback(CallbackSettings(url="https://10.0.0.1/", allow_http=False, allow_private=False))
+    finding = check_callback(
+        CallbackSettings(setting=SETTING, url="https://10.0.0.1/", allow_http=False, allow_private=False)
+    )
 
     assert finding.cause == "10.0.0.1 leads to 10.0.0.1, which is not public: it is private"
     assert "CALLBACK_ALLOW_PRIVATE_TARGETS=true" in finding.cure
