@@ -44,7 +44,7 @@ def test_a_sync_is_started_and_watched_and_its_callback_sent_again(
     expect(page.get_by_text("The sync is stored, and goes on")).to_have_count(0)
 
     assert seen == sorted(seen)
-    assert len(seen) > 2
+    assert len(seen) > 1, "the bar did not move while somebody looked at it"
     assert page.evaluate("window.isTheSamePage")
     expect(page.locator("#log")).to_contain_text("Background synchronization finished. New: 1609, Updated: 0.")
     expect(page.locator("#log-state")).to_have_text("End of the log")
