@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import pytest
 from estimatesync_release.core.bills import (
@@ -111,6 +112,8 @@ def test_provenance_names_every_file_and_all_it_was_made_from() -> None:
         {"uri": "oci:python:3.13-slim", "digest": {"sha256": DIGEST}},
     ]
     assert definition["externalParameters"] == {"version": "1.0.0", "draft": False}
+    tried = json.loads(build_statement(replace(BUILD, draft=True), {}))
+    assert tried["predicate"]["buildDefinition"]["externalParameters"]["draft"] is True
     assert statement["predicate"]["runDetails"] == {"builder": {"id": "https://example.com/builder"}}
 
 
