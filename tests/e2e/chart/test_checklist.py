@@ -146,6 +146,20 @@ def test_every_command_of_the_pages_shows_what_it_should(
     assert {command: result for command, result in trouble.items() if result[0] != 0} == {}
     assert all(text.strip() for _, text in trouble.values())
 
+    runbook = [
+        *(
+            command.replace("NAMESPACE=estimates", f"NAMESPACE={release.namespace}")
+            for command in read_commands("alerts.md")
+        ),
+        *("callbacks | grep ^Delivered", "operator_logs --since=1h", "api_logs --since=1h | grep 'POST /'"),
+    ]
+    alerted = shell.run(runbook)
+    assert {command: result for command, result in alerted.items() if result[0] != 0} == {}
+    callbacks, operator_log, posts = (alerted[command][1] for command in runbook[-3:])
+    assert f"Delivered\t{name}\t-\t-" in callbacks.splitlines()
+    assert f"{name}: Succeeded" in operator_log
+    assert "-> 202" in posts
+
 
 def find_operator(release: Any) -> Any:
     selector = "--selector=app.kubernetes.io/component=operator"
