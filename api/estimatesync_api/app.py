@@ -98,7 +98,7 @@ def create_app(
     app: Asgi = falcon.asgi.App(request_type=Request)
     if tracer.is_on:
         app.add_middleware(RequestTracing(tracer))
-    app.add_middleware(AccessLog(metrics))
+    app.add_middleware(AccessLog(metrics, trusted_proxies=settings.trusted_proxies))
     app.add_middleware(KeyCheck(authentication, trusted_proxies=settings.trusted_proxies))
     app.add_middleware(Lifespan(store, waiter, trusted_proxies=settings.trusted_proxies))
     _configure(app)

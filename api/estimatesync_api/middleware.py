@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from http import HTTPStatus
 from typing import Any, Final
 
 from estimatesync_tracing.context import TRACEPARENT_HEADER, parse_traceparent
@@ -30,6 +31,8 @@ from estimatesync_api.waiter import CLOSE_WAITER, SyncWaiter
 _CLOSE_SECONDS: Final = 2.0
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
+_NAMES_CLIENT: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+"""Whoever gets one of these must be found by somebody; of others the log keeps no address."""
 
 _access_logger: Final = logging.getLogger("estimatesync_api.access")
 _logger: Final = logging.getLogger(__name__)
@@ -88,8 +91,9 @@ class KeyCheck:
 class AccessLog:
     """One line and one number for each answer; the query is left out, because people put secrets there."""
 
-    def __init__(self, metrics: ApiMetrics) -> None:
+    def __init__(self, metrics: ApiMetrics, *, trusted_proxies: tuple[Network, ...]) -> None:
         self._metrics = metrics
+        self._trusted_proxies = trusted_proxies
 
     async def process_request(self, req: Request, _resp: Response) -> None:
         req.context.started = time.perf_counter()
@@ -105,7 +109,7 @@ class AccessLog:
         if is_routine and resp.status_code < _CLIENT_ERROR:
             return
         _access_logger.info(
-            "%s %s -> %s in %.1f ms sync=%s key=%s",
+            "%s %s -> %s in %.1f ms sync=%s key=%s%s",
             req.method,
             # A path may hold any decoded character, a line break as well.
             req.path.encode("unicode_escape").decode(),
@@ -113,6 +117,7 @@ class AccessLog:
             seconds * 1000,
             req.context.sync_id or "-",
             req.context.key_name or "-",
+            f" client={find_client(req, self._trusted_proxies)}" if resp.status_code in _NAMES_CLIENT else "",
         )
 
 

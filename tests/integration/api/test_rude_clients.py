@@ -232,7 +232,7 @@ def test_guessing_is_slowed_and_the_log_shows_no_guess(server: Any) -> None:
     statuses = [ask(server.port, "GET", SYNCS, headers={"X-API-KEY": f"guess-{n}"})[0] for n in range(12)]
 
     assert statuses == [403] * 10 + [429] * 2
-    server.wait_for_log(f"GET {SYNCS} -> 429")
+    server.wait_for_log(rf"GET {SYNCS} -> 429 .* client=127\.0\.0\.1")
     assert "guess-" not in server.log.read_text()
 
 

@@ -91,6 +91,37 @@ def test_a_form_that_claims_to_be_a_refresh_is_still_in_the_access_log(
     assert any("POST /page/syncs/est-1/cancel -> 303" in each for each in caplog.messages)
 
 
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        pytest.param(None, "-> 401 api_key_missing in", id="no key"),
+        pytest.param("guess", "-> 403 api_key_wrong in", id="a wrong key"),
+    ],
+)
+def test_the_access_log_says_who_was_refused(
+    app: Asgi, key: str | None, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="estimatesync_api.access")
+
+    TestClient(app, headers={"x-api-key": key} if key else None).simulate_get(
+        "/api/automations/estimates/syncs", remote_addr="203.0.113.7"
+    )
+
+    (message,) = caplog.messages
+    assert line in message
+    assert message.endswith("sync=- key=- client=203.0.113.7")
+
+
+def test_the_access_log_keeps_no_address_of_who_was_served(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="estimatesync_api.access")
+
+    client.simulate_get("/api/automations/estimates/syncs", remote_addr="203.0.113.7")
+
+    assert caplog.messages[-1].endswith("sync=- key=make")
+
+
 def test_a_redelivery_that_cannot_be_is_refused(person: TestClient, store: Any, make_sync: Any) -> None:
     store.syncs["est-1"] = make_sync()
 
