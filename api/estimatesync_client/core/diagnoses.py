@@ -285,7 +285,10 @@ class Diagnosis(Enum):
     CALLBACK_DISABLED = (
         _UNKNOWN,
         "none is configured: syncs end without a callback",
-        "Set MAKE_SYNC_CALLBACK_WEBHOOK_URL if Make.com should get one",
+        (
+            "If Make.com should get one, set callback.existingSecret and run helm upgrade, or set "
+            "MAKE_SYNC_CALLBACK_WEBHOOK_URL in .env and start again"
+        ),
     )
 
     # Whether there has been silence.
