@@ -22,6 +22,9 @@ _SOURCE_REASONS: Final = frozenset(
 )
 _DATABASE_REASONS: Final = frozenset({Reason.DATABASE_UNAVAILABLE, Reason.DATABASE_REFUSED, Reason.SECRET_MISSING})
 
+_SOURCE: Final = "Attic Tech"
+_DATABASE: Final = "PostgreSQL"
+
 _CURE_DETAILS: Final[Mapping[str, str]] = {
     Reason.LOGIN_FAILED: " where syncs read them: their Secret, or .env",
     Reason.CONFIGURATION_INVALID: ": estimatesync logs {sync_id}",
@@ -36,6 +39,9 @@ def decide_source(syncs: Iterable[Sync], now: datetime) -> Finding:
         syncs: newest first.
         now: the current time.
     """
+    syncs = tuple(syncs)
+    if waiting := _find_waiting(syncs, _SOURCE):
+        return _build_seen(Check.SOURCE, Diagnosis.SEEN_FAILING, waiting, now)
     for sync in syncs:
         if sync.reason == Reason.FIELDS_UNSHOWN:
             return _build_seen(Check.SOURCE, Diagnosis.SEEN_FAILING, sync, now)
@@ -51,6 +57,9 @@ def decide_source(syncs: Iterable[Sync], now: datetime) -> Finding:
 
 def decide_database(syncs: Iterable[Sync], now: datetime) -> Finding:
     """Decide by the newest sync that stored its rows or failed to; newest first."""
+    syncs = tuple(syncs)
+    if waiting := _find_waiting(syncs, _DATABASE):
+        return _build_seen(Check.DATABASE, Diagnosis.SEEN_FAILING, waiting, now)
     for sync in syncs:
         if sync.status == SUCCEEDED:
             return _build_seen(Check.DATABASE, Diagnosis.SEEN_WORKING, sync, now)
@@ -103,6 +112,15 @@ def combine_findings(tried: Finding | None, seen: Finding) -> Finding:
     if tried.verdict is Verdict.OK and seen.verdict is Verdict.FAULT:
         return build_finding(tried.check, Diagnosis.CONTRADICTED, tried=tried.cause, seen=seen.cause)
     return tried
+
+
+def _find_waiting(syncs: Iterable[Sync], part: str) -> Sync | None:
+    """The newest sync that waits for a part now: newer evidence than any sync that has ended, and than its own pages.
+
+    One that only says how far it is has no cure; of one that waits, the message names the part.
+    """
+    running = (each for each in syncs if each.reason == Reason.RUNNING and each.cure)
+    return next((each for each in running if part in (each.message or "")), None)
 
 
 def _is_about(sync: Sync, reasons: frozenset[Reason], *, settings: str) -> bool:

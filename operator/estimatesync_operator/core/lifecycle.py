@@ -39,7 +39,10 @@ from estimatesync_operator.core.outcomes import Outcome, find_error, may_follow
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.retention import build_details_url, is_named
 
-NO_TARGET: Final = "No webhook URL is configured; set MAKE_SYNC_CALLBACK_WEBHOOK_URL to receive callbacks"
+NO_TARGET: Final = (
+    "No webhook URL is configured; to receive callbacks, set callback.existingSecret or callback.url of the chart and "
+    "run helm upgrade, or set MAKE_SYNC_CALLBACK_WEBHOOK_URL in .env and start again"
+)
 NOT_WANTED: Final = "The sync asked for no callback"
 
 COMPANION_TIME: Final = timedelta(seconds=30)
@@ -118,17 +121,29 @@ def compute_running_status(
         # Its pods go before it does; what kept them from starting is the cause, and is judged at the end.
         return _build_status(sync, now=now)
     runs, shown = count_runs(sync, job, known_pod), progress or sync.status.progress
+    read = None if progress is None and _has_read_nothing(sync, job) else shown
     reason, message = (
         _describe_evictions(runs - 1 - job.failed_runs, max_evictions)
         or _describe_blocker(job)
-        or (Reason.RUNNING, format_run(sync, job, shown, trouble))
+        or (Reason.RUNNING, format_run(sync, job, read, trouble))
     )
-    cause = _find_running_cause(sync, job, shown, trouble) if reason is Reason.RUNNING else None
+    cause = _find_running_cause(sync, job, read, trouble) if reason is Reason.RUNNING else None
     status = _build_status(sync, now=now, reason=reason, message=message, cause=cause, progress=shown)
     # The first pod alone is not worth a write.
     is_news = runs > max(sync.status.runs or 0, 1) or status != sync.status
     pod_name = job.pod_name or known_pod or sync.status.pod_name
     return msgspec.structs.replace(status, pod_name=pod_name, runs=runs) if is_news and pod_name else status
+
+
+def _has_read_nothing(sync: EstimateSync, job: JobObservation) -> bool:
+    """Whether the progress on record is that of a run which has failed, as far as is known: between two runs it is.
+
+    The next one has read nothing as long as the cause of that failure is on record: its first page takes it away.
+    """
+    if not job.failed_runs:
+        return False
+    cause = _find_failure_cause(sync, job)
+    return job.state is JobState.PENDING or (cause is not None and cause == sync.status.cause)
 
 
 def _find_running_cause(
@@ -137,7 +152,11 @@ def _find_running_cause(
     """Of what a run waits for, or else of the run before, as long as nothing has been read after it."""
     if trouble is not None:
         return trouble.cause.code if trouble.cause else None
-    error = find_error(job, sync) if job.failed_runs and progress is None else None
+    return _find_failure_cause(sync, job) if job.failed_runs and progress is None else None
+
+
+def _find_failure_cause(sync: EstimateSync, job: JobObservation) -> str | None:
+    error = find_error(job, sync)
     specific = find_specific_cause(error.cause) if error else None
     return specific.code if specific else None
 
@@ -401,7 +420,7 @@ def count_runs(sync: EstimateSync, job: JobObservation, known_pod: str | None) -
 
 def format_created(sync: EstimateSync) -> str:
     """What is known when the job has just been created."""
-    return f"Created job {sync.status.job_name}; waiting for its pod"
+    return f"Created job {sync.status.job_name}; waiting for its run to start"
 
 
 def format_run(
@@ -417,7 +436,9 @@ def format_run(
         attempt = f"attempt {trouble.attempt} of {trouble.attempts} at {trouble.at} UTC"
         return f"Attic Tech is not available: {trouble.happened}; {attempt}{again}"
     if progress is None and job.state is JobState.PENDING:
-        return f"Waiting for a pod{again}{_format_failure(sync, job)}" if again else format_created(sync)
+        return (
+            f"Waiting for its next run to start{again}{_format_failure(sync, job)}" if again else format_created(sync)
+        )
     if progress is None:
         return f"Connecting{again}{_format_failure(sync, job)}"
     return f"Page {progress.text}, {progress.fetched} estimates so far{again}"

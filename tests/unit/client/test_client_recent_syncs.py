@@ -98,6 +98,43 @@ def test_wrong_settings_are_looked_up_in_the_log(build: Build, now: datetime) ->
     assert finding.cure.endswith(": estimatesync logs est-failed")
 
 
+@pytest.mark.parametrize(
+    ("message", "source", "database"),
+    [
+        pytest.param(
+            "Attic Tech is not available: nothing listens there; attempt 3 of 8 at 16:01:00 UTC",
+            Verdict.FAULT,
+            Verdict.OK,
+            id="source",
+        ),
+        pytest.param(
+            "Waiting for its next run to start (run 2). Run 1 failed: PostgreSQL is not available: it is full",
+            Verdict.OK,
+            Verdict.FAULT,
+            id="database",
+        ),
+    ],
+)
+def test_what_a_running_sync_waits_for_is_the_newest_evidence(
+    build: Build, now: datetime, message: str, source: Verdict, database: Verdict
+) -> None:
+    fields = {"status": "running", "reason": "Running", "results": None, "completed_at": None, "callback": None}
+    syncs = [build("est-good"), build("est-waiting", message=message, cure="Start it", **fields)]
+
+    findings = decide_source(syncs, now), decide_database(syncs, now)
+
+    assert tuple(each.verdict for each in findings) == (source, database)
+    fault = next(each for each in findings if each.verdict is Verdict.FAULT)
+    assert (fault.cause, fault.cure) == (f"{message}, 2 h ago in est-waiting", "Start it")
+
+
+def test_a_running_sync_that_goes_on_says_nothing_against_attic_tech(build: Build, now: datetime) -> None:
+    fields = {"status": "running", "reason": "Running", "results": None, "completed_at": None}
+    running = build("est-on", message="Attic Tech's page 3/17, 300 estimates so far", cure=None, **fields)
+
+    assert decide_source([running], now).verdict is Verdict.OK
+
+
 def test_a_page_that_arrived_proves_the_login_whatever_came_of_it(build: Build, now: datetime) -> None:
     page = {"page": 3, "total_pages": 17, "fetched": 300, "percent": 17, "text": "3/17"}
     syncs = [

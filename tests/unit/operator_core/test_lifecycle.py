@@ -112,10 +112,16 @@ def test_who_has_to_wait_stays_queued(make_sync: MakeSync) -> None:
     ("observation", "read", "message"),
     [
         pytest.param(
-            JobObservation(state=JobState.PENDING), None, "Created job estimatesync-x; waiting for its pod", id="no pod"
+            JobObservation(state=JobState.PENDING),
+            None,
+            "Created job estimatesync-x; waiting for its run to start",
+            id="no run",
         ),
         pytest.param(
-            JobObservation(state=JobState.PENDING, failed_runs=1), None, "Waiting for a pod (run 2)", id="no second pod"
+            JobObservation(state=JobState.PENDING, failed_runs=1),
+            None,
+            "Waiting for its next run to start (run 2)",
+            id="no second run",
         ),
         pytest.param(JobObservation(state=JobState.ACTIVE), None, "Connecting", id="no page yet"),
         pytest.param(
@@ -178,7 +184,32 @@ def test_another_run_says_why_the_one_before_has_failed(
 
     status = lifecycle.compute_running_status(sync, job, None, now=NOW, max_evictions=5)
 
-    assert (status.message, status.cause) == ("Waiting for a pod (run 2). Run 1 failed: No answer.", "SourceOutOfReach")
+    waiting = "Waiting for its next run to start (run 2). Run 1 failed: No answer."
+    assert (status.message, status.cause) == (waiting, "SourceOutOfReach")
+
+
+def test_the_cause_of_a_failed_run_stays_until_the_next_one_has_read_a_page(
+    make_sync: MakeSync, running: dict[str, Any], finished_job: Callable[..., JobObservation]
+) -> None:
+    error = ResultError(
+        reason=Reason.SOURCE_UNAVAILABLE, message="No answer.", retryable=True, cause="SourceOutOfReach"
+    )
+    seen, sync = [], make_sync(**running, progress=PROGRESS)
+    result = finished_job(sync.name, error).termination_message
+
+    for state, read in ((JobState.PENDING, None), (JobState.ACTIVE, None), (JobState.ACTIVE, PROGRESS)):
+        job = JobObservation(state=state, failed_runs=1, termination_message=result)
+        status = lifecycle.compute_running_status(sync, job, read, now=NOW, max_evictions=5)
+        seen.append((status.message, status.cause))
+        sync = make_sync(**{name: getattr(status, name) for name in status.__struct_fields__})
+    later = lifecycle.compute_running_status(sync, job, None, now=NOW, max_evictions=5)
+
+    assert seen == [
+        ("Waiting for its next run to start (run 2). Run 1 failed: No answer.", "SourceOutOfReach"),
+        ("Connecting (run 2). Run 1 failed: No answer.", "SourceOutOfReach"),
+        ("Page 9/17, 900 estimates so far (run 2)", None),
+    ]
+    assert (later.message, later.cause, later.progress) == (*seen[-1], PROGRESS)
 
 
 def test_a_log_that_cannot_be_read_for_a_moment_does_not_reset_progress(
