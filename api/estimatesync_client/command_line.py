@@ -219,7 +219,7 @@ def cancel(context: typer.Context, *, sync_id: SyncArgument, output: OutputOptio
     """Stop a sync; its record stays."""
     app_context = get_app_context(context, output)
     with app_context.open_server() as server:
-        sync = find_sync(server, sync_id)
+        sync = find_sync(server, sync_id, is_acted_on=True)
         acted = server.cancel(sync.sync_id)
     hint = "" if sync.is_finished else f"estimatesync status {sync.sync_id} --wait"
     app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)
@@ -250,7 +250,7 @@ def redeliver(
         _redeliver_failed(app_context, query)
         return
     with app_context.open_server() as server:
-        sync = find_sync(server, sync_id)
+        sync = find_sync(server, sync_id, is_acted_on=True)
         acted = server.redeliver(sync.sync_id, callback or ())
     hint = f"estimatesync status {sync.sync_id}"
     app_context.terminal.write_result(build_hint(f"{sync.sync_id}: {acted.message}", hint), acted.document)

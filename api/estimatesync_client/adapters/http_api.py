@@ -89,9 +89,9 @@ class HttpApi:
         response = self._send_patiently("GET", _build_path(sync_id), patience=patience)
         sync = parse_sync(_read_body(response))
         page = response.links.get("alternate", {}).get("url", "")
-        if sync.details_url or not page.startswith("/"):
+        if sync.details_url or not page.startswith("/") or self._client.base_url.path != "/":
             return sync
-        # Where no address is published, the page is reached like the API.
+        # Where no address is published, the page is reached like the API; below a path, that is not known.
         return msgspec.structs.replace(sync, details_url=f"{str(self._client.base_url).rstrip('/')}{page}")
 
     def fetch_page(self, query: ListQuery) -> SyncPage:

@@ -28,8 +28,9 @@ COLUMNS: Final = ("ID", "STATUS", "DAYS", "RESULT", "CALL", "AGE")
 _WAITING: Final = "waiting"
 """Stands for the reason of a running sync that cannot go on for now, such as without Attic Tech."""
 
-_SHORT_ID_LENGTH: Final = 8
-"""The random end of the ids that the API makes; with more characters where two end alike."""
+SHORT_ID_LENGTH: Final = 8
+"""The random end of the ids that the API makes; with more characters where two end alike, or where it would begin with
+a separator. As many are enough for a command that changes something."""
 
 
 def format_age(moment: datetime | None, now: datetime) -> str:
@@ -79,11 +80,18 @@ def format_days(days: DateRange | None) -> str:
 
 def shorten_ids(sync_ids: Collection[str]) -> Mapping[str, str]:
     """Shorten each id to its end, which every command takes, too: as few characters as tell these apart."""
-    for length in range(_SHORT_ID_LENGTH, max(map(len, sync_ids), default=0)):
-        shortened = {sync_id: sync_id[-length:].lstrip("-.") for sync_id in sync_ids}
+    for length in range(SHORT_ID_LENGTH, max(map(len, sync_ids), default=0)):
+        shortened = {sync_id: _take_end(sync_id, length) for sync_id in sync_ids}
         if len(set(shortened.values())) == len(shortened):
             return shortened
     return {sync_id: sync_id for sync_id in sync_ids}
+
+
+def _take_end(sync_id: str, length: int) -> str:
+    begin = max(0, len(sync_id) - length)
+    while begin and sync_id[begin] in "-.":
+        begin -= 1
+    return sync_id[begin:]
 
 
 def strip_control_characters(text: str) -> str:

@@ -330,13 +330,18 @@ def test_the_page_of_a_sync_is_named_where_the_server_has_one(
 ) -> None:
     link = {"Link": '</page/syncs/est-1>; rel=alternate; type="text/html"'}
     published = {**SYNC, "details_url": "https://sync.example.com/page/syncs/est-1"}
-    server = act((200, SYNC, link), (200, published, link), (200, SYNC))
+    server = act(
+        *((200, SYNC, link), (200, published, link), (200, SYNC), (200, SYNC, link), (200, published, link)),
+    )
 
     shown = [client(f"{server.url}/").run("status", "est-1").out for _ in range(3)]
+    below_a_path = [client(f"{server.url}/estimates").run("status", "est-1").out for _ in range(2)]
 
     assert f"  Page  {server.url}/page/syncs/est-1\n" in shown[0]
     assert "  Page  https://sync.example.com/page/syncs/est-1\n" in shown[1]
     assert "Page" not in shown[2]
+    assert "Page  " not in below_a_path[0]
+    assert "  Page  https://sync.example.com/page/syncs/est-1\n" in below_a_path[1]
 
 
 @pytest.mark.parametrize(

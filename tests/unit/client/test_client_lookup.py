@@ -22,6 +22,7 @@ def stocked(fake_server: Any, build: Callable[..., Sync]) -> Any:
         pytest.param("latest", "est-2026-250", id="the latest"),
         pytest.param("est-2026-25", "est-2026-250", id="the beginning of one"),
         pytest.param("6-201", "est-2026-201", id="the end of one"),
+        pytest.param("6-001", "est-2026-001", id="the end of one that is old"),
     ],
 )
 def test_a_sync_is_found(stocked: Any, text: str, found: str) -> None:
@@ -50,12 +51,64 @@ def test_three_names_are_shown_of_those_that_may_be_meant(
     assert raised.value.message == f"Several syncs begin or end with est: {names}"
 
 
-def test_a_part_of_an_id_is_looked_for_among_the_hundred_newest(stocked: Any) -> None:
-    with pytest.raises(NotFoundError):
-        find_sync(stocked, "est-2026-14")
+def test_a_part_of_an_id_is_looked_for_page_by_page_until_it_is_known_to_be_several(stocked: Any) -> None:
+    with pytest.raises(UsageError, match="est-2026-249, est-2026-149, est-2026-049"):
+        find_sync(stocked, "49")
     find_sync(stocked, "latest")
+    with pytest.raises(UsageError):
+        find_sync(stocked, "est-2026-24")
 
-    assert [query.limit for query in stocked.queries] == [100, 1]
+    assert [(query.limit, query.cursor) for query in stocked.queries] == [
+        *((100, None), (100, "100"), (100, "200")),
+        (1, None),
+        (100, None),
+    ]
+
+
+def test_a_search_ends(fake_server: Any, build: Callable[..., Sync]) -> None:
+    fake_server.syncs = [build(f"est-2026-{number:05}") for number in range(10_300, 0, -1)]
+
+    with pytest.raises(NotFoundError):
+        find_sync(fake_server, "026-00300")
+    assert len(fake_server.queries) == 100
+    assert find_sync(fake_server, "026-00301").sync_id == "est-2026-00301"
+    with pytest.raises(
+        UsageError, match="too many syncs to be sure that 026-00301 means only est-2026-00301"
+    ) as raised:
+        find_sync(fake_server, "026-00301", is_acted_on=True)
+
+    assert raised.value.cure == "Give the whole id"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("est-2026-007", "est-2026-007", id="an id"),
+        pytest.param("latest", "est-2026-250", id="the latest"),
+        pytest.param("2026-201", "est-2026-201", id="eight characters"),
+    ],
+)
+def test_a_sync_to_act_on_is_named_clearly(stocked: Any, text: str, found: str) -> None:
+    assert find_sync(stocked, text, is_acted_on=True).sync_id == found
+
+
+def test_a_few_characters_are_not_acted_on_even_if_one_sync_is_like_that(stocked: Any) -> None:
+    with pytest.raises(UsageError, match="026-201 is too little of an id to act on; est-2026-201 begins") as raised:
+        find_sync(stocked, "026-201", is_acted_on=True)
+
+    assert raised.value.cure == "Give the whole id, or at least 8 characters of its start or end"
+    with pytest.raises(NotFoundError):
+        find_sync(stocked, "x", is_acted_on=True)
+    with pytest.raises(UsageError, match="Several syncs begin or end with 1"):
+        find_sync(stocked, "1", is_acted_on=True)
+
+
+def test_another_sync_is_seen_however_old_it_is(fake_server: Any, build: Callable[..., Sync]) -> None:
+    fake_server.syncs = [build(f"est-2026-{number:03}") for number in range(250, 0, -1)]
+    fake_server.syncs.append(build("october-est-2026-250"))
+
+    with pytest.raises(UsageError, match="est-2026-250, october-est-2026-250"):
+        find_sync(fake_server, "2026-250", is_acted_on=True)
 
 
 @pytest.mark.parametrize("text", [pytest.param("est-1999", id="unknown"), pytest.param("", id="blank")])

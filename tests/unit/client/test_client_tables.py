@@ -157,7 +157,8 @@ def test_days_are_as_short_as_they_are_clear(start: str, end: str, shown: str) -
         pytest.param(
             ["est-aa1-23456789", "est-ab1-23456789"], ["a1-23456789", "b1-23456789"], id="ends that are alike"
         ),
-        pytest.param(["nightly-1764547"], ["1764547"], id="no sign of a separation"),
+        pytest.param(["nightly-1764547"], ["y-1764547"], id="no sign of a separation, and eight characters"),
+        pytest.param(["-.1234567"], ["-.1234567"], id="nothing but signs of a separation before"),
         pytest.param(["october", "november"], ["october", "november"], id="short names"),
         pytest.param([], [], id="none"),
     ],
