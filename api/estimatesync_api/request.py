@@ -54,6 +54,8 @@ class RequestContext(falcon.Context):
     answer_as_page: Callable[[Any, Response, ApiError], None] | None = None
     """Set below the addresses of the status page: its errors are for people."""
     tracing: tuple[ExitStack, Span] | None = None
+    is_acting: bool = False
+    """A form of the status page is past all that only reads: should it fail now, it may have acted."""
     page_request: Any = None
     """The status page's own knowledge of the request."""
 

@@ -61,8 +61,8 @@ _STAYS_IN_BACKGROUND: Final = "the sync runs in the background, as only backgrou
 _MOST_WARNINGS: Final = 5
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _COUNT: Final = re.compile(r"[0-9]{1,6}")
-_FIRST_DAY: Final = date(1970, 1, 1)
-_LAST_DAY: Final = date(2999, 12, 31)
+FIRST_DAY: Final = date(1970, 1, 1)
+LAST_DAY: Final = date(2999, 12, 31)
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
 """zlib's way of saying: with gzip's head and checksum."""
@@ -260,8 +260,8 @@ def _parse_day(fields: dict[str, Any], names: tuple[str, str], faults: list[str]
         faults.append(f"{names[0]} and {names[1]} are the same field and differ; send one of them")
     if day is None:
         faults.append(f"{name}: {_show(value)} is not a date like 2025-09-01")
-    elif not _FIRST_DAY <= day <= _LAST_DAY:
-        faults.append(f"{name}: {day} is not between {_FIRST_DAY} and {_LAST_DAY}")
+    elif not FIRST_DAY <= day <= LAST_DAY:
+        faults.append(f"{name}: {day} is not between {FIRST_DAY} and {LAST_DAY}")
     return day
 
 
@@ -353,8 +353,8 @@ def _parse_range(start: date | None, end: date | None, days: int | None, today: 
     if faults:
         return DateRange(start=last, end=last)
     first = start or (compute_default_range(last).start if days is None else last - timedelta(days=days))
-    if days is not None and first < _FIRST_DAY:
-        faults.append(f"{_DAYS}: {days} days before {last} is before {_FIRST_DAY}")
+    if days is not None and first < FIRST_DAY:
+        faults.append(f"{_DAYS}: {days} days before {last} is before {FIRST_DAY}")
     if first > last:
         then = f"endDate {last}" if end else f"today, {last}; send endDate as well"
         faults.append(f"startDate {first} is after {then}")

@@ -37,7 +37,12 @@ from estimatesync_api.request import Access, Request, Resource
 from estimatesync_api.start import SyncStarter
 from estimatesync_api.status_page.core.addresses import HOME, build_sync_address
 from estimatesync_api.status_page.core.detail_view import can_be_redelivered
-from estimatesync_api.status_page.core.error_messages import find_start_errors, format_store_cause
+from estimatesync_api.status_page.core.error_messages import (
+    find_start_errors,
+    format_refused_days,
+    format_store_cause,
+    is_outcome_unknown,
+)
 from estimatesync_api.status_page.core.list_view import build_sync_row
 from estimatesync_api.status_page.core.start_view import build_presets
 from estimatesync_api.status_page.page_request import TOKEN_FIELD, PageRequest, get_page_request, read_sealed_form
@@ -72,12 +77,16 @@ class StartPageResource(Resource):
         """Start the sync; if one of these days is active, only when the form confirms that another one is wanted."""
         page_request = get_page_request(req)
         fields, nonce = await read_sealed_form(req)
-        errors = find_start_errors(fields, page_request.localizer)
+        errors = find_start_errors(fields, page_request.localizer, today=page_request.today)
         if errors:
-            resp.status = HTTPStatus.BAD_REQUEST
-            _show_form(req, resp, fields, errors=errors)
+            _refuse_days(req, resp, fields, errors)
             return
-        request = _parse_request(fields, nonce, page_request, caller=req.context.key_name or "")
+        try:
+            request = _parse_request(fields, nonce, page_request, caller=req.context.key_name or "")
+        except ApiError as error:
+            _logger.warning("the days of a form were refused: %s", error)
+            _refuse_days(req, resp, fields, format_refused_days(page_request.localizer))
+            return
         name = self._starter.choose_name(request, self._clock())
         active = None if fields.get("again") else await self._find_active_sync(request)
         if active is not None and active.name != name:
@@ -85,6 +94,7 @@ class StartPageResource(Resource):
             _show_form(req, resp, fields, active=active)
             return
         req.context.sync_id = name
+        req.context.is_acting = True
         try:
             sync = await self._starter.start(request, name)
         except (StoreUnavailableError, TimeoutError, ConnectionError) as error:
@@ -121,6 +131,7 @@ class CancelPageResource(Resource):
         if sync.is_finished:
             _redirect_to_sync(resp, name, "too_late")
             return
+        req.context.is_acting = True
         if not sync.spec.cancel:
             require_found(await self._store.request_cancel(name, by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "cancelled")
@@ -145,12 +156,16 @@ class RedeliverPageResource(Resource):
         name = require_sync_name(sync_id)
         require_redeliverable(require_found(await self._store.fetch(name), req))
         build = partial(build_redelivery, token=f"page-{nonce}", targets=())
+        req.context.is_acting = True
         require_found(await request_redelivery(self._store, name, build, by=req.context.key_name or ""), req)
         _redirect_to_sync(resp, name, "redelivered")
 
 
 class RedeliverFailedResource(Resource):
-    """POST: request all callbacks again that were given up, of the newest syncs."""
+    """POST: request all callbacks again that were given up, of the newest hundred syncs that have ended.
+
+    The list has the button while one of those that its summary is built from has such a callback.
+    """
 
     access = Access.SESSION
 
@@ -158,10 +173,14 @@ class RedeliverFailedResource(Resource):
         self._store = store
         self._pause = pause
 
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        redirect(resp, HOME)
+
     async def on_post(self, req: Request, resp: Response) -> None:
         _, nonce = await read_sealed_form(req)
         page = await self._store.list_page(SyncQuery(limit=PAGE_LIMIT_MAX, phases=FINAL_PHASES))
         by = req.context.key_name or ""
+        req.context.is_acting = True
         await request_failed_again(self._store, page.syncs, token=f"page-{nonce}", by=by, pause=self._pause)
         redirect(resp, f"{HOME}?flash=redelivered_all")
 
@@ -185,12 +204,18 @@ def _require_actor(page_request: PageRequest) -> PageRequest:
     return page_request
 
 
+def _refuse_days(req: Request, resp: Response, fields: dict[str, str], errors: tuple[tuple[str, str], ...]) -> None:
+    resp.status = HTTPStatus.BAD_REQUEST
+    _show_form(req, resp, fields, errors=errors)
+
+
 def _answer_unanswered(req: Request, resp: Response, fields: dict[str, str], error: ApiError) -> None:
     """Show the form as it was sent, with its token: should it have been stored all the same, it is found again."""
     resp.status = error.problem.status
     resp.set_headers(dict(build_problem_headers(error)))
     cause = format_store_cause(error.cause, get_page_request(req).localizer) if error.cause else ""
-    _show_form(req, resp, fields, is_unanswered=True, cause=cause)
+    unanswered = "unsure" if is_outcome_unknown(error) else "unanswered"
+    _show_form(req, resp, fields, unanswered=unanswered, cause=cause)
 
 
 def _show_form(
@@ -200,7 +225,7 @@ def _show_form(
     *,
     errors: tuple[tuple[str, str], ...] = (),
     active: EstimateSync | None = None,
-    is_unanswered: bool = False,
+    unanswered: str = "",
     cause: str = "",
 ) -> None:
     page_request = get_page_request(req)
@@ -216,9 +241,9 @@ def _show_form(
         errors=dict(errors),
         active=row,
         cause=cause,
-        is_confirmed=active is not None or (is_unanswered and bool(fields.get("again"))),
-        is_unanswered=is_unanswered,
-        form_token=fields.get(TOKEN_FIELD, "") if is_unanswered else "",
+        is_confirmed=active is not None or (bool(unanswered) and bool(fields.get("again"))),
+        unanswered=unanswered,
+        form_token=fields.get(TOKEN_FIELD, "") if unanswered else "",
         presets=build_presets(page_request.today, page_request.localizer, first=first, last=last),
     )
 

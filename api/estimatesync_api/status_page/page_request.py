@@ -38,6 +38,8 @@ class PageRequest:
     address: str
     """What was requested, with its query."""
     is_part: bool
+    is_form: bool = False
+    """A form was sent, so the answer can be reloaded only by sending it again."""
     is_auto_refresh_off: bool = False
     session: Session | None = None
 

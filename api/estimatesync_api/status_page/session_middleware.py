@@ -20,7 +20,7 @@ from estimatesync_api.request import Access, Request, find_client, get_access
 from estimatesync_api.settings import Settings
 from estimatesync_api.status_page.core import localization
 from estimatesync_api.status_page.core.addresses import HOME, build_sign_in_address, is_page_path
-from estimatesync_api.status_page.core.error_messages import build_error_page
+from estimatesync_api.status_page.core.error_messages import build_error_page, build_form_error_page
 from estimatesync_api.status_page.core.localization import Localizer
 from estimatesync_api.status_page.core.session import (
     Origin,
@@ -128,6 +128,7 @@ class SessionMiddleware:
             client=find_client(req, trusted),
             address=address,
             # A form never asks for a part, and what it does is always worth a line in the access log.
+            is_form=req.method == "POST",
             is_part=req.method == "GET" and bool(req.get_header(PART_HEADER)),
             is_auto_refresh_off=bool(req.get_param(NO_REFRESH_PARAMETER)),
         )
@@ -154,7 +155,12 @@ def read_cookie(req: Request, name: str) -> str:
 
 def answer_error(req: Request, resp: Response, error: ApiError) -> None:
     """Answer an error as a page; status and headers are set already."""
-    page = build_error_page(error.problem, get_page_request(req).localizer, error)
+    page_request = get_page_request(req)
+    if page_request.is_form:
+        page = build_form_error_page(error, page_request.localizer, path=req.path, is_acting=req.context.is_acting)
+        send_page(req, resp, "error.html", error=page)
+        return
+    page = build_error_page(error.problem, page_request.localizer, error)
     send_page(req, resp, "error.html", error=page, refresh_seconds=error.retry_after if page.is_temporary else 0)
 
 

@@ -60,6 +60,9 @@ class SignOutResource(Resource):
 
     access = Access.SESSION_READING
 
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        redirect(resp, HOME)
+
     async def on_post(self, req: Request, resp: Response) -> None:
         await read_sealed_form(req)
         set_cookie(resp, get_page_request(req), "", seconds=0)
@@ -70,6 +73,9 @@ class LanguageResource(Resource):
     """POST: keep the chosen language in a cookie for a year. Without a token, since forging it gains nothing."""
 
     access = Access.SIGN_IN
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        redirect(resp, HOME)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         fields = await read_form(req)

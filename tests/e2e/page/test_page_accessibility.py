@@ -207,6 +207,29 @@ def test_a_page_that_could_not_be_shown_comes_by_itself(tmp_path: Path, open_con
         page.close()
 
 
+def test_a_form_that_failed_is_not_sent_again_by_the_script(
+    tmp_path: Path, open_context: Open, sign_in: SignIn
+) -> None:
+    away = tmp_path / "away"
+    with serving({AWAY: str(away)}) as url:
+        page = sign_in(open_context(), url, f"/page/syncs/{RUNNING}/cancel")
+        away.touch()
+        page.get_by_role("button", name="Cancel the sync").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Nothing was done")
+        away.unlink()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+
+        # As when its tab is looked at again.
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.evaluate("fetch('/healthz').then((answer) => answer.text())")
+        page.get_by_role("link", name="Back to the form").click()
+
+        expect(page.get_by_role("button", name="Cancel the sync")).to_be_visible()
+        assert [each for each in asked if "/page/syncs/" in each] == [f"GET {url}/page/syncs/{RUNNING}/cancel"]
+        page.close()
+
+
 def test_a_page_in_the_background_asks_for_nothing(fixture_page: str, open_context: Open, sign_in: SignIn) -> None:
     context = open_context()
     context.clock.install()

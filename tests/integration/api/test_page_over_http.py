@@ -268,7 +268,7 @@ def test_a_sync_that_is_active_on_these_days_is_offered_and_another_one_must_be_
         ({"from": "yesterday"}, "The first day is not a date like 2025-09-01."),
         ({"to": "2025-02-30"}, "The last day is not a date like 2025-09-01."),
         ({"from": "2025-10-17"}, "The first day is after the last one."),
-        ({"from": "1200-01-01"}, "1200-01-01 is not between"),
+        ({"from": "1200-01-01"}, "The first day is not between 1970-01-01 and 2999-12-31."),
     ],
 )
 def test_invalid_days_are_reported_and_kept(
@@ -451,6 +451,14 @@ def test_times_are_those_of_the_configured_zone(browser: Browser, server: Server
     page = browser.get("/").text.replace("\N{NO-BREAK SPACE}", " ")
 
     assert 'datetime="2025-10-16T14:09:00.000Z" title="16 Oct 2025, 10:09:00 EDT">16 Oct, 10:09</time>' in page
+
+
+def test_the_last_success_is_told_by_its_end(browser: Browser, server: Server) -> None:
+    store(server, "est-1", phase="Succeeded", completionTime="2025-10-16T14:15:30Z")
+
+    page = browser.get("/").text
+
+    assert re.search(r"Last success: <a [^>]*><time datetime=\"2025-10-16T14:15:30.000Z\"", page)
 
 
 def test_the_part_that_changes_is_sent_once_until_it_changes(browser: Browser, server: Server) -> None:

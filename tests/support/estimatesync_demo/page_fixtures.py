@@ -217,6 +217,7 @@ class FixtureStore:
         return sync
 
     async def fetch(self, name: str) -> EstimateSync | None:
+        self._require_there()
         return self._syncs.get(name)
 
     async def find_active(self, _work: Work) -> str | None:
@@ -226,9 +227,12 @@ class FixtureStore:
         return frozenset(name for name in names if self._syncs[name].is_finished)
 
     async def list_page(self, query: SyncQuery) -> SyncPage:
+        self._require_there()
+        return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
+
+    def _require_there(self) -> None:
         if self._away is not None and self._away.exists():
             raise StoreUnavailableError
-        return build_page([sync for sync in self._syncs.values() if find_phase(sync) in query.phases], query.limit)
 
     async def count_phases(self) -> Mapping[Phase, int]:
         return Counter(map(find_phase, self._syncs.values()))

@@ -58,7 +58,7 @@ def test_a_waiting_sync_links_to_what_runs_until_that_has_ended(person: TestClie
     store.syncs["est-1"] = make_sync("est-1", EstimateSyncStatus(phase=Phase.SUCCEEDED))
     after = person.simulate_get("/page/syncs/est-2").text
 
-    assert '<a href="/page/syncs/est-1">The last 45 days</a>, page 8 of 17' in before
+    assert '<a href="/page/syncs/est-1">Since 45 days ago</a>, page 8 of 17' in before
     assert "est-1" not in after
     assert "The sync has not begun, so there is no log yet." in before
 

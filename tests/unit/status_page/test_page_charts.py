@@ -90,7 +90,7 @@ def test_trends_sum_up_by_day_in_the_zone(make_sync: Make, english: Localizer, n
         ("17\N{NO-BREAK SPACE}Oct\N{NO-BREAK SPACE}2025"[-13:], "1", "1", "0", "45"),
         ("16\N{NO-BREAK SPACE}Oct\N{NO-BREAK SPACE}2025"[-13:], "1", "0", "1", "45"),
     ]
-    assert [tile.text for tile in trends.tiles][:2] == ["4", "66%"]
+    assert [tile.text for tile in trends.tiles][:2] == ["4", "50%"]
     assert len(trends.durations.bars) == 4
     assert len(trends.counts.bars) == 2
 
@@ -115,7 +115,7 @@ def test_the_trends_say_the_same_in_bars_tiles_and_a_table(make_sync: Make, engl
     assert trends is not None
     assert [(tile.name, plain(tile.text)) for tile in trends.tiles] == [
         ("Finished", "5"),
-        ("Succeeded", "75%"),
+        ("Succeeded, of all finished", "60%"),
         ("Typical duration", "2m"),
         ("Longest, failed or not", "11m"),
         ("Callbacks not delivered", "1"),
@@ -154,11 +154,26 @@ def test_the_durations_are_those_of_the_sixty_newest(make_sync: Make, english: L
     assert trends.tiles[0].text == "61"
 
 
-def test_where_all_were_cancelled_there_is_no_share_and_no_duration(make_sync: Make, english: Localizer) -> None:
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "cancelled", "share"),
+    [(2, 1, 0, "67%"), (1, 2, 0, "33%"), (299, 1, 0, "99%"), (3, 0, 0, "100%"), (7, 0, 1, "88%"), (0, 1, 1, "0%")],
+)
+def test_the_share_of_successes_is_that_of_all_that_have_ended(
+    *, make_sync: Make, english: Localizer, succeeded: int, failed: int, cancelled: int, share: str
+) -> None:
+    counts = {"succeeded": succeeded, "failed": failed, "cancelled": cancelled}
+
+    trends = build_trends([make_sync(state) for state, count in counts.items() for _ in range(count)], english)
+
+    assert trends is not None
+    assert [tile.text for tile in trends.tiles][:2] == [str(succeeded + failed + cancelled), share]
+
+
+def test_where_all_were_cancelled_none_succeeded_and_there_is_no_duration(make_sync: Make, english: Localizer) -> None:
     trends = build_trends([make_sync("cancelled")], english)
 
     assert trends is not None
-    assert [tile.text for tile in trends.tiles] == ["1", *["\N{EN DASH}"] * 2, "0s", "0"]
+    assert [tile.text for tile in trends.tiles] == ["1", "0%", "\N{EN DASH}", "0s", "0"]
     # A bar that can be seen, though nothing is known of it.
     assert trends.durations.bars[0].slices[0].height == 93.0
 
@@ -192,6 +207,6 @@ def test_the_strip_says_in_words_what_it_shows(make_sync: Make, spanish: Localiz
     drawn = build_strip([make_sync("failed"), *[make_sync("succeeded")] * 4], spanish)
 
     assert drawn is not None
-    assert drawn[1].startswith("De las últimas 5 sincronizaciones, 4")
+    assert drawn[1].startswith("De las últimas 5 sincronizaciones terminadas, 4")
     assert [bar.slices[0].tone for bar in drawn[0].bars] == [*["succeeded"] * 4, "failed"]
     assert build_strip([make_sync("succeeded")] * 4, spanish) is None

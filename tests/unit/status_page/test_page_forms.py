@@ -11,13 +11,13 @@ def test_the_days_that_people_ask_for_are_offered(english: Localizer) -> None:
     presets = build_presets(date(2026, 12, 1), english, first="2026-10-17", last="2026-12-01")
 
     assert [(each.name, each.first, each.last) for each in presets] == [
-        ("Last 7 days", "2026-11-24", "2026-12-01"),
-        ("Last 45 days (default)", "2026-10-17", "2026-12-01"),
+        ("Last 7 days", "2026-11-25", "2026-12-01"),
+        ("Since 45 days ago (default)", "2026-10-17", "2026-12-01"),
         ("This month", "2026-12-01", "2026-12-01"),
         ("Last month", "2026-11-01", "2026-11-30"),
         ("This year", "2026-01-01", "2026-12-01"),
     ]
-    assert [each.name for each in presets if each.is_chosen] == ["Last 45 days (default)"]
+    assert [each.name for each in presets if each.is_chosen] == ["Since 45 days ago (default)"]
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ def test_the_days_that_people_ask_for_are_offered(english: Localizer) -> None:
         pytest.param(date(2024, 3, 31), "2024-02-01", "2024-02-29", ["Last month"], id="a leap year"),
         pytest.param(date(2026, 1, 9), "2025-12-01", "2025-12-31", ["Last month"], id="over New Year"),
         pytest.param(date(2026, 1, 9), "2026-01-01", "2026-01-09", ["This month"], id="the year is a month"),
-        pytest.param(date(2026, 1, 8), "2026-01-01", "2026-01-08", ["Last 7 days"], id="the month is a week"),
-        pytest.param(date(2026, 1, 8), "2026-01-02", "2026-01-08", [], id="other days"),
+        pytest.param(date(2026, 1, 7), "2026-01-01", "2026-01-07", ["Last 7 days"], id="the month is a week"),
+        pytest.param(date(2026, 1, 8), "2026-01-03", "2026-01-08", [], id="other days"),
         pytest.param(date(2026, 1, 8), "", "", [], id="no days"),
     ],
 )

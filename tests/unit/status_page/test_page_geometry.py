@@ -1,6 +1,7 @@
 """Where exactly the charts draw, and what the forms say: a table for each."""
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from estimatesync_api.core.problems import ApiError, Problem
@@ -125,7 +126,7 @@ def test_the_bars_of_a_day_are_its_new_and_changed_estimates(make_sync: Make, en
     assert [tick.label for tick in trends.counts.rows] == ["0", "50", "100", "150"]
     assert [field.text for field in trends.tiles] == [
         "3",
-        "66%",
+        "67%",
         "8m7s",
         "8m7s",
         "0",
@@ -162,10 +163,19 @@ def test_a_strip_holds_the_newest_thirty(make_sync: Make, english: Localizer) ->
         ),
         pytest.param({"from": "2025-09-02", "to": "2025-09-01"}, [("from", "start.error.order")], id="order"),
         pytest.param({"from": "2025-09-02", "to": "y"}, [("to", "start.error.end")], id="one-is-no-day"),
+        pytest.param({"from": "2025-10-17"}, [], id="today"),
+        pytest.param({"from": "2025-10-18"}, [("to", "start.error.today")], id="tomorrow-without-an-end"),
+        pytest.param({"from": "2025-10-18", "to": "2025-10-18"}, [], id="tomorrow"),
+        pytest.param({"to": "0001-01-01"}, [("to", "start.error.end_range")], id="too-early"),
+        pytest.param({"from": "3000-01-01"}, [("from", "start.error.start_range")], id="too-late"),
+        pytest.param({"from": "1970-01-01", "to": "2999-12-31"}, [], id="first-and-last"),
     ],
 )
 def test_each_wrong_day_is_named(fields: dict[str, str], errors: list[tuple[str, str]], english: Localizer) -> None:
-    assert find_start_errors(fields, english) == tuple((name, english.translate(key)) for name, key in errors)
+    found = find_start_errors(fields, english, today=date(2025, 10, 17))
+
+    range_ = {"first": "1970-01-01", "last": "2999-12-31"}
+    assert found == tuple((name, english.translate(key, **range_)) for name, key in errors)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +188,7 @@ def test_each_wrong_day_is_named(fields: dict[str, str], errors: list[tuple[str,
         (Problem.TOO_MANY_REQUESTS, "too_many", True),
         (Problem.KEY_READ_ONLY, "read_only", False),
         (Problem.INTERNAL_ERROR, "internal", False),
+        (Problem.METHOD_NOT_ALLOWED, "method", False),
         (None, "form", False),
     ],
 )
@@ -189,9 +200,9 @@ def test_a_problem_has_its_page(problem: Problem | None, key: str, is_temporary:
 
 
 def test_a_rare_problem_is_shown_in_the_words_of_the_api(english: Localizer) -> None:
-    error = ApiError(Problem.METHOD_NOT_ALLOWED)
+    error = ApiError(Problem.BODY_INCOMPLETE)
 
-    page = build_error_page(Problem.METHOD_NOT_ALLOWED, english, error)
+    page = build_error_page(Problem.BODY_INCOMPLETE, english, error)
 
     assert (page.title, page.text, page.is_temporary) == (english.translate("error.refused"), str(error), False)
 

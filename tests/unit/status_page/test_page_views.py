@@ -762,6 +762,64 @@ def test_a_callback_that_was_given_up_is_trouble(make_sync: Make, english: Local
     assert (one.undelivered, one.can_send_again) == ("", True), "the title says it"
 
 
+def retry(attempts: int, target: str | None = None) -> CallbackStatus:
+    error = "HTTP 503: the receiver could not take the callback"
+    return CallbackStatus(state=CallbackState.RETRYING, attempts=attempts, last_error=error, target=target)
+
+
+def test_callbacks_that_are_all_being_retried_are_not_called_well(
+    make_sync: Make, english: Localizer, spanish: Localizer, now: datetime
+) -> None:
+    two = [make_sync("succeeded", name=f"est-{number}", callback=retry(1)) for number in (2, 1)]
+    syncs = [make_sync("running"), make_sync("cancelled"), *two, make_sync("succeeded")]
+
+    many, one = sum_up(syncs, english, now), sum_up([make_sync("succeeded", callback=retry(2))], spanish, now)
+
+    assert (many.tone, many.title) == ("stalled", "2 callbacks are not delivered yet; they are being retried")
+    assert many.text == (
+        "HTTP 503: the receiver could not take the callback · The page of the sync says when the next attempt is"
+    )
+    assert (many.trouble and many.trouble.name, many.can_send_again) == ("est-2", False)
+    assert (one.tone, one.title) == ("stalled", "Un callback aún no se entregó; se sigue intentando")
+
+
+@pytest.mark.parametrize(
+    "callbacks",
+    [
+        pytest.param([(retry(1),)], id="an accident"),
+        pytest.param([(), (retry(1),)], id="an accident before one without a callback"),
+        pytest.param(
+            [(CallbackStatus(state=CallbackState.DELIVERED),), (retry(5),), (retry(5),)], id="one got through since"
+        ),
+    ],
+)
+def test_a_callback_that_will_come_is_no_trouble(
+    make_sync: Make, english: Localizer, now: datetime, callbacks: list[tuple[CallbackStatus, ...]]
+) -> None:
+    syncs = [make_sync("succeeded", callback=None, callbacks=each) for each in callbacks]
+
+    assert sum_up(syncs, english, now).title == "All is well"
+
+
+def test_a_target_that_is_not_reached_is_named_though_others_are(
+    make_sync: Make, english: Localizer, now: datetime
+) -> None:
+    billing = CallbackStatus(state=CallbackState.DELIVERED, target="billing")
+    sync = make_sync("succeeded", callback=None, callbacks=(billing, retry(3, "crm")))
+
+    summary = sum_up([sync], english, now)
+
+    assert (summary.tone, summary.title) == ("stalled", "A callback is not delivered yet; it is being retried")
+    assert summary.text.startswith("crm · HTTP 503")
+
+
+def test_the_last_success_is_when_it_ended(make_sync: Make, english: Localizer, now: datetime) -> None:
+    row = build_sync_row(make_sync("succeeded"), english, now=now)
+
+    assert (row.accepted and row.accepted.text, row.ended and row.ended.text) == ("22:20:15", "22:28:25")
+    assert build_sync_row(make_sync("running"), english, now=now).ended is None
+
+
 def test_callbacks_that_were_given_up_are_told_once(make_sync: Make, english: Localizer, now: datetime) -> None:
     given_up = make_sync("succeeded", callback=CallbackStatus(state=CallbackState.FAILED, attempts=10))
 

@@ -57,7 +57,7 @@ def test_every_text_that_is_used_is_translated_and_no_other_is() -> None:
         r"cause\..+|phase\..+|callback\.state\..+|callback\.(delivered|refused|no_answer)|connect\.file\..+|start\.preset\..+|"
         r"connect\.(start|outcome|silence)(_steps)?|timeline\.(succeeded|failed|cancelled)|"
         r"headline\..+|error\..+|flash\..+|list\.now\..+|start\.error\..+|.+\.(one|other)|counts\..+|"
-        r"(cancel|redeliver)\.(title|lead|button|back)"
+        r"start\.(unanswered|unsure)(_text)?|(cancel|redeliver)\.(title|lead|button|back)"
     )
 
     assert {key for key in TRANSLATIONS["en"].keys() - asked if not made.fullmatch(key)} == set()

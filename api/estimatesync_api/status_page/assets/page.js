@@ -9,6 +9,8 @@
   const lost = document.getElementById("lost");
   // With what was said after a form: the server leaves it out once it is no longer true.
   const source = location.href;
+  // The answer to a form: to load it again would send the form again.
+  const isForm = "form" in document.documentElement.dataset;
   let tag = "";
   let failures = 0;
   let timer = 0;
@@ -58,13 +60,17 @@
 
   const live = () => document.getElementById("live");
 
+  // Asks for the page anew, which never sends a form.
+  const load = () => location.replace(source.split("#")[0]);
+
   async function refresh() {
+    if (isForm || !live()) return;
     try {
       const headers = tag ? { ...PART, "If-None-Match": tag } : PART;
       const answer = await fetch(source, { headers, cache: "no-store", redirect: "manual" });
       // The server itself redirects no such request: a sign-on in front of it does, which the whole page leads to.
       if (answer.type === "opaqueredirect" || answer.status === 401 || answer.status === 404) {
-        location.reload();
+        load();
         return;
       }
       if (answer.status !== 304) {
@@ -75,7 +81,7 @@
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
         // The page showed an error, which is laid out differently: load the whole page.
         if ("error" in live().dataset) {
-          location.reload();
+          load();
           return;
         }
         tag = answer.headers.get("ETag") || "";
@@ -104,7 +110,7 @@
   function wait() {
     clearTimeout(timer);
     const seconds = Number(live()?.dataset.seconds || 0);
-    if (!seconds || document.hidden) return;
+    if (!seconds || isForm || document.hidden) return;
     timer = setTimeout(refresh, 1000 * Math.min(SLOWEST, seconds * 2 ** Math.min(failures, 5)));
   }
 
@@ -151,7 +157,7 @@
     const cookie = `estimatesync-zone=${zone}`;
     if (document.cookie.split("; ").includes(cookie)) return;
     document.cookie = `${cookie}; Path=/; Max-Age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
-    if (document.cookie.split("; ").includes(cookie) && document.querySelector("time")) location.reload();
+    if (document.cookie.split("; ").includes(cookie) && document.querySelector("time") && !isForm) load();
   }
 
   // --- Small things ------------------------------------------------------------------------------------------------

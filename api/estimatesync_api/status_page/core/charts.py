@@ -257,9 +257,8 @@ def _draw_counts(days: Sequence[tuple[date, list[EstimateSync]]], localizer: Loc
 
 def _build_tiles(ended: Sequence[EstimateSync], localizer: Localizer) -> tuple[Field, ...]:
     succeeded = [sync for sync in ended if find_phase(sync) is Phase.SUCCEEDED]
-    completed = [sync for sync in ended if find_phase(sync) is not Phase.CANCELLED]
     undelivered = sum(1 for sync in ended if _has_failed_callback(sync))
-    share = localizer.format_percent(100 * len(succeeded) // len(completed)) if completed else NOTHING
+    share = localizer.format_percent(_compute_share(len(succeeded), len(ended)))
     typical = localizer.format_duration(timedelta(seconds=median(map(_seconds, succeeded)))) if succeeded else NOTHING
     longest = localizer.format_duration(timedelta(seconds=max(map(_seconds, ended))))
     return (
@@ -269,6 +268,11 @@ def _build_tiles(ended: Sequence[EstimateSync], localizer: Localizer) -> tuple[F
         Field(name=localizer.translate("trends.longest"), text=longest),
         Field(name=localizer.translate("trends.undelivered"), text=localizer.format_number(undelivered)),
     )
+
+
+def _compute_share(count: int, total: int) -> int:
+    """Compute whole percent, rounded; a hundred are all."""
+    return 100 if count == total else min(99, (200 * count + total) // (2 * total))
 
 
 def _build_row(day: date, found: Sequence[EstimateSync], localizer: Localizer) -> DayRow:

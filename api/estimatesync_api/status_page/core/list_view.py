@@ -26,6 +26,8 @@ CALLBACK_TONES: Final = {
 }
 
 FILTERS: Final = ("", "running", "queued", "succeeded", "failed", "cancelled")
+_ATTEMPTS_TOLD: Final = 2
+"""So many attempts in vain are told while no callback gets through."""
 _HOURS_TOLD: Final = 48
 """From here on an age is told in days."""
 
@@ -65,6 +67,7 @@ class SyncRow:
     badge: Badge
     is_active: bool
     accepted: Moment | None
+    ended: Moment | None
     bar: ProgressBar | None
     new: str
     changed: str
@@ -121,7 +124,7 @@ def build_sync_row(sync: EstimateSync, localizer: Localizer, *, now: datetime) -
     """Describe a sync in one line."""
     results = find_stored(sync)
     duration, callback = format_sync_duration(sync, localizer, now=now), build_callback_badge(sync, localizer)
-    created_at = sync.metadata.creation_timestamp
+    created_at, ended_at = sync.metadata.creation_timestamp, sync.status.completion_time
     callback_line = localizer.translate("list.callback_line", state=callback.word) if callback else ""
     return SyncRow(
         name=sync.name,
@@ -130,6 +133,7 @@ def build_sync_row(sync: EstimateSync, localizer: Localizer, *, now: datetime) -
         badge=build_phase_badge(sync, localizer),
         is_active=not find_phase(sync).is_final,
         accepted=localizer.to_moment(created_at, now=now) if created_at else None,
+        ended=localizer.to_moment(ended_at, now=now) if ended_at else None,
         bar=build_progress_bar(sync, localizer),
         new=localizer.format_number(results.new_estimates) if results else "",
         changed=localizer.format_number(results.changed_estimates) if results else "",
@@ -266,14 +270,15 @@ def build_summary(
     if not newest:
         return None
     key, sync = _find_trouble(newest)
+    retrying = _list_retrying(newest)
     age = _compute_silence(newest, last_success, now)
     if sync is None and stale_after is not None and age > stale_after:
         key, sync = ("stale", last_success) if last_success else ("never", newest[0])
     undelivered = sum(any(map(_is_given_up, each.status.deliveries)) for each in newest)
     return Summary(
         tone=("failed" if key == "failed" else "stalled") if sync else "succeeded",
-        title=_format_title(key, newest, localizer, age=age),
-        text=_format_trouble(key, sync, localizer),
+        title=_format_title(key, newest, localizer, age=age, retrying=len(retrying)),
+        text=_format_retrying(retrying, localizer) if key == "retrying" else _format_trouble(key, sync, localizer),
         activity=_format_activity(newest, localizer),
         is_any_active=any(not each.is_finished for each in newest),
         trouble=build_sync_row(sync, localizer, now=now) if sync else None,
@@ -288,7 +293,7 @@ def build_summary(
 def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | None]:
     """Find the worst that is true now: a blocker can be removed; of the ends only the newest counts.
 
-    A callback that was given up is true until it is sent again.
+    A callback that was given up is true until it is sent again; one that is being retried, while none gets through.
     """
     stalled = next((each for each in newest if not each.is_finished and each.status.reason in BLOCKERS), None)
     if stalled:
@@ -297,7 +302,27 @@ def _find_trouble(newest: Sequence[EstimateSync]) -> tuple[str, EstimateSync | N
     if ended and find_phase(ended) is Phase.FAILED:
         return "failed", ended
     undelivered = next(filter(_count_undelivered, newest), None)
-    return ("undelivered", undelivered) if undelivered else ("well", None)
+    if undelivered:
+        return "undelivered", undelivered
+    retrying = _list_retrying(newest)
+    # A single failure may be an accident.
+    is_trouble = sum(callback.attempts for _, callback in retrying) >= _ATTEMPTS_TOLD
+    return ("retrying", retrying[0][0]) if is_trouble else ("well", None)
+
+
+def _list_retrying(newest: Sequence[EstimateSync]) -> list[tuple[EstimateSync, CallbackStatus]]:
+    """List the newest callbacks of each target while all of them are being retried: since one got through, or ended."""
+    retrying: list[tuple[EstimateSync, CallbackStatus]] = []
+    done: set[str | None] = set()
+    for sync in newest:
+        for callback in sync.status.deliveries:
+            if callback.target in done:
+                continue
+            if callback.state is CallbackState.RETRYING:
+                retrying.append((sync, callback))
+            elif callback.state in {CallbackState.DELIVERED, CallbackState.FAILED}:
+                done.add(callback.target)
+    return retrying
 
 
 def _count_undelivered(sync: EstimateSync) -> int:
@@ -314,7 +339,11 @@ def _compute_silence(newest: Sequence[EstimateSync], last_success: EstimateSync 
     return now - since if since else timedelta()
 
 
-def _format_title(key: str, newest: Sequence[EstimateSync], localizer: Localizer, *, age: timedelta) -> str:
+def _format_title(
+    key: str, newest: Sequence[EstimateSync], localizer: Localizer, *, age: timedelta, retrying: int
+) -> str:
+    if key == "retrying":
+        return localizer.format_count("list.now.retrying", retrying)
     if key == "undelivered":
         return localizer.format_count("list.now.undelivered", sum(map(_count_undelivered, newest)))
     if key != "stale":
@@ -322,6 +351,16 @@ def _format_title(key: str, newest: Sequence[EstimateSync], localizer: Localizer
     hours = int(age.total_seconds()) // 3600
     unit, count = ("days", hours // 24) if hours >= _HOURS_TOLD else ("hours", hours)
     return localizer.format_count(f"list.now.stale.{unit}", count)
+
+
+def _format_retrying(retrying: Sequence[tuple[EstimateSync, CallbackStatus]], localizer: Localizer) -> str:
+    """Say why the newest one was not delivered, in the words of the operator, and for whom it was."""
+    if not retrying:
+        return ""
+    callback = retrying[0][1]
+    return localizer.join(
+        [callback.target or "", callback.last_error or "", localizer.translate("list.now.retrying_text")]
+    )
 
 
 def _format_trouble(key: str, sync: EstimateSync | None, localizer: Localizer) -> str:

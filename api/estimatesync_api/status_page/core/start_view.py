@@ -10,6 +10,7 @@ from estimatesync_contract.spec import DEFAULT_RANGE_DAYS, DateRange, compute_de
 from estimatesync_api.status_page.core.localization import Localizer
 
 _WEEK: Final = 7
+"""Days, today among them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def _iterate_days(today: date, localizer: Localizer) -> Iterator[tuple[str, Date
 
     this_month = today.replace(day=1)
     end_of_last_month = this_month - timedelta(days=1)
-    yield name("week", days=_WEEK), DateRange(start=today - timedelta(days=_WEEK), end=today)
+    yield name("week", days=_WEEK), DateRange(start=today - timedelta(days=_WEEK - 1), end=today)
     yield name("default", days=DEFAULT_RANGE_DAYS), compute_default_range(today)
     yield name("this_month"), DateRange(start=this_month, end=today)
     yield name("last_month"), DateRange(start=end_of_last_month.replace(day=1), end=end_of_last_month)
