@@ -106,8 +106,18 @@ def upgrade_postgres(directory: Path, *, programs: Path | None, report: Callable
         report: told what goes on, for a person.
 
     Raises:
-        StartError: It cannot be done; the data is as it was.
+        StartError: It cannot be done, or a signal to stop has come; the data is as it was.
     """
+    try:
+        with _interrupted_by_signals():
+            _upgrade_postgres(directory, programs=programs, report=report)
+    except KeyboardInterrupt as error:
+        raise StartError(
+            "The upgrade was stopped before its end, and its servers with it. Give the same command again."
+        ) from error
+
+
+def _upgrade_postgres(directory: Path, *, programs: Path | None, report: Callable[[str], None]) -> None:
     paths = Paths(directory=directory)
     if not paths.postgres.exists():
         report(f"There is nothing to do: {directory} has no PostgreSQL.")
@@ -121,15 +131,38 @@ def upgrade_postgres(directory: Path, *, programs: Path | None, report: Callable
         upgrade(paths.postgres, programs=programs, report=report)
 
 
-def _catch_signals() -> asyncio.Event:
-    stopping = asyncio.Event()
+def _list_stop_signals() -> list[signal.Signals]:
     numbers = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         # Sent when the terminal closes; under nohup it is ignored, and stays so.
         numbers.append(signal.SIGHUP)
-    for number in numbers:
+    return numbers
+
+
+def _catch_signals() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for number in _list_stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     return stopping
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """Unwind what is done in here when a signal to stop comes; those that follow do not disturb that."""
+    before = {number: signal.getsignal(number) for number in _list_stop_signals()}
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _wait_for_end(stopping: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

@@ -66,6 +66,18 @@ def test_a_running_server_is_adopted(postgres: EmbeddedPostgres, open_directory:
     assert not postgres.is_running()
 
 
+def test_a_running_server_of_another_version_is_stopped_and_refused(
+    postgres: EmbeddedPostgres, open_directory: Path
+) -> None:
+    # What an upgrade that was killed leaves behind: the old version's own server, at work on its data.
+    (open_directory / "postgres" / "data" / "PG_VERSION").write_text("15\n")
+
+    with pytest.raises(PostgresError, match=r"is PostgreSQL 15's, .* which cannot open it"):
+        EmbeddedPostgres(open_directory / "postgres").start()
+
+    assert not postgres.is_running()
+
+
 def test_data_outlives_a_stop_and_a_kill(postgres: EmbeddedPostgres, open_directory: Path) -> None:
     with psycopg.connect(postgres.url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'still here' AS word")

@@ -125,6 +125,7 @@ def test_what_the_oldest_version_has_made_is_copied_whole_and_kept(
         server.start()
     failed = upgrade(open_directory / ".local")
     assert read_data_major(place / "data") == OLDEST
+    assert not place.with_name("postgres.new").exists()
     old.start()
     with psycopg.connect(old.url, autocommit=True) as connection:
         connection.execute("DROP DATABASE odd")

@@ -67,11 +67,13 @@ class EmbeddedPostgres:
         """Start the server, or adopt the one that is running. Safe to call at any time.
 
         Raises:
-            PostgresError: It does not start, or an earlier one neither answers nor ends.
+            PostgresError: It does not start, or an earlier one neither answers nor ends, or is of another version.
         """
         try:
             self._folder.take()
-            if not self._adopt():
+            if self._adopt():
+                self._check_adopted()
+            else:
                 self._launch()
             self._create_database()
         except (OSError, LookupError, psycopg.Error) as error:
@@ -115,6 +117,14 @@ class EmbeddedPostgres:
             time.sleep(_POLL_SECONDS)
         return False
 
+    def _check_adopted(self) -> None:
+        """Refuse a server of another version, which an upgrade that was killed leaves behind, and stop it."""
+        try:
+            self._check_version()
+        except PostgresError:
+            self.stop()
+            raise
+
     def _wait_for_end(self) -> None:
         # pg_ctl goes by the file with the process id, which the server removes a moment before it ends.
         end = time.monotonic() + STOP_SECONDS
@@ -143,7 +153,7 @@ class EmbeddedPostgres:
     def _check_version(self) -> None:
         """Refuse the data of another major version, which PostgreSQL would, too, in words that do not help."""
         have = read_data_major(self._folder.data)
-        brings = None if have is None else read_major(self._folder.programs)
+        brings = None if have is None else read_major(self._folder.find_programs())
         if have == brings:
             return
         said = (

@@ -105,7 +105,7 @@ class PostgresFolder:
         Raises:
             LookupError: The wheel is not installed.
         """
-        installed = self._find_programs()
+        installed = self.find_programs()
         copy = self._programs_copy / installed.relative_to(installed.parents[2])
         return copy if copy.exists() else installed
 
@@ -220,7 +220,12 @@ class PostgresFolder:
             place,
         )
 
-    def _find_programs(self) -> Path:
+    def find_programs(self) -> Path:
+        """Find them where they are installed; the copy may be that of an earlier version until the next start.
+
+        Raises:
+            LookupError: The wheel is not installed.
+        """
         return self._given_programs or find_programs()
 
     @property
@@ -228,7 +233,7 @@ class PostgresFolder:
         return self.path / "programs"
 
     def _prepare_programs(self) -> None:
-        copy, wheel = self._programs_copy, self._find_programs()
+        copy, wheel = self._programs_copy, self.find_programs()
         _remove(copy)
         if self.account is None or can_run(self.account, str(wheel / "initdb"), "--version"):
             return

@@ -5,7 +5,7 @@ each database. Only when every table of both has as many rows do the directories
 stays:
 
     postgres             in use
-    postgres.new         being filled; after a kill it is removed, and everything begins again
+    postgres.new         being filled; removed when that fails, or after a kill by the next try, which begins again
     postgres.upgraded    complete; whoever finds it gives it its name
     postgres-17          the old one, kept
 """
@@ -106,21 +106,25 @@ def _copy(place: Path, old: EmbeddedPostgres, report: Report) -> None:
     new = EmbeddedPostgres(draft)
     new.stop()
     shutil.rmtree(draft, ignore_errors=True)
-    with ExitStack() as stack:
-        # One that a killed server left behind may be the old version's own, and still have visitors.
-        old.stop()
-        for server in (old, new):
-            stack.callback(server.stop)
-            server.start()
-        report(f"copying from PostgreSQL {_ask_version(old)} to {_ask_version(new)}")
-        _copy_roles(old, new)
-        for database in _list_databases(old):
-            _copy_database(old, new, database)
-        before, after = _count_rows(old), _count_rows(new)
-        if before != after:
-            raise PostgresError(f"The copy of {place} is not complete, and was not taken: {before} became {after}.")
-        report(f"copied {sum(before.values())} rows in {len(before)} tables, and counted them")
-    draft.rename(_name_upgraded(place))
+    try:
+        with ExitStack() as stack:
+            # One that a killed server left behind may be the old version's own, and still have visitors.
+            old.stop()
+            for server in (old, new):
+                stack.callback(server.stop)
+                server.start()
+            report(f"copying from PostgreSQL {_ask_version(old)} to {_ask_version(new)}")
+            _copy_roles(old, new)
+            for database in _list_databases(old):
+                _copy_database(old, new, database)
+            before, after = _count_rows(old), _count_rows(new)
+            if before != after:
+                raise PostgresError(f"The copy of {place} is not complete, and was not taken: {before} became {after}.")
+            report(f"copied {sum(before.values())} rows in {len(before)} tables, and counted them")
+        draft.rename(_name_upgraded(place))
+    finally:
+        # Half a copy has no use, and the disk may be full of it.
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _copy_roles(old: EmbeddedPostgres, new: EmbeddedPostgres) -> None:
