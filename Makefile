@@ -327,12 +327,13 @@ dashboard: $(INSTALLED) ## Draw docs/images/dashboard.svg: a real Prometheus, a 
 images: $(INSTALLED) ## use: Build the images of API, operator, sync program and server (docker, podman or buildah)
 	$(BIN)/python -m estimatesync_images
 
-# A release is what the commit holds: VERSION must be what its files say, and BASE an image by digest.
+# A release is what the commit holds: VERSION must be what its files say, and BASE an image by digest. A tag's name is in them:
+# the shell takes them from its environment, since what make puts into a line of it would be run.
 .PHONY: release
 release: $(INSTALLED) ## Make a release in build/release: VERSION=1.0.0 BASE=image@sha256:...; DRAFT=1 only tries it
-	@test -n "$(VERSION)" || { echo "Say which version: make release VERSION=1.0.0 BASE=<base image>@sha256:<digest>" >&2; exit 1; }
-	@$(BIN)/python -m estimatesync_release $(VERSION) $(if $(BASE),--base $(BASE)) $(if $(DRAFT),--draft) \
-	    $(if $(BUILDER),--builder $(BUILDER)) $(if $(SOURCE),--source $(SOURCE))
+	@test -n "$$VERSION" || { echo "Say which version: make release VERSION=1.0.0 BASE=<base image>@sha256:<digest>" >&2; exit 1; }
+	@$(BIN)/python -m estimatesync_release $${BASE:+--base "$$BASE"} $${DRAFT:+--draft} \
+	    $${BUILDER:+--builder "$$BUILDER"} $${SOURCE:+--source "$$SOURCE"} -- "$$VERSION"
 
 .PHONY: reference
 reference: $(INSTALLED) ## Generate docs/reference, .env.example and the tables of other pages from the code

@@ -89,6 +89,29 @@ def test_a_release_is_tested_by_the_gate_before_anything_is_built() -> None:
     assert {name for name, job in release["jobs"].items() if not job.get("needs")} == {"test"}
 
 
+def test_a_tag_that_is_no_version_is_built_by_nobody_and_its_name_is_never_in_a_line_of_a_shell() -> None:
+    release = read(ROOT / ".github" / "workflows" / "release.yaml")
+    build = "".join(step.get("run", "") for step in release["jobs"]["build"]["steps"])
+    lines = "".join(step.get("run", "") for job in release["jobs"].values() for step in job.get("steps", []))
+
+    assert release["on"]["push"]["tags"] == ["v[0-9]+.[0-9]+.[0-9]+"]
+    assert 0 < build.index("[[ $TAG =~ ^v[0-9]+\\.[0-9]+\\.[0-9]+$ ]] ||") < build.index("make release")
+    assert "${{" not in lines
+    assert "make release VERSION=" not in lines
+
+
+def test_a_release_is_published_as_a_whole_of_parts_that_their_own_tools_take() -> None:
+    jobs = read(ROOT / ".github" / "workflows" / "release.yaml")["jobs"]
+    build = "".join(step.get("run", "") for step in jobs["build"]["steps"])
+
+    assert build.index("set -euo pipefail") < build.index("skopeo inspect")
+    assert build.index("make release") < build.index("helm lint")
+    assert jobs["site"]["needs"] == jobs["notes"]["needs"] == ["registry", "python-package"]
+    (cosign,) = (step for step in jobs["registry"]["steps"] if "cosign-installer@" in step.get("uses", ""))
+    pinned = (ROOT / "tests" / "support" / "go" / "cosign" / "go.mod").read_text()
+    assert f"github.com/sigstore/cosign/v2 {cosign['with']['cosign-release']}\n" in pinned
+
+
 def test_nothing_that_another_run_has_left_goes_into_a_release() -> None:
     gate = read(ROOT / ".github" / "workflows" / "test.yaml")["jobs"]["gate"]
     release = (ROOT / ".github" / "workflows" / "release.yaml").read_text()

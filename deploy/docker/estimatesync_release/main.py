@@ -31,7 +31,7 @@ from estimatesync_release.adapters.debian import create_debian_base
 from estimatesync_release.adapters.registry import fetch_base, read_archive
 from estimatesync_release.core.bills import LICENSE, Package, build_bill
 from estimatesync_release.core.chart import build_chart, format_digests
-from estimatesync_release.core.checks import find_blockers
+from estimatesync_release.core.checks import CHANGELOG, cut_notes, find_blockers
 from estimatesync_release.core.errors import ReleaseError
 from estimatesync_release.core.images import Base, build_archive, build_index
 from estimatesync_release.core.locks import MACHINES
@@ -40,6 +40,7 @@ from estimatesync_release.image_builder import BuiltImage, ImageBuilder
 
 TARGET: Final = ROOT / "build" / "release"
 CHART: Final = Path("charts", "estimatesync")
+NOTES: Final = "notes.md"
 WHEEL, SDIST, CHART_KIND, IMAGE = "LIBRARY", "SOURCE", "INSTALL", "CONTAINER"
 
 
@@ -109,6 +110,9 @@ class Release:
         self._write_bill(wheel, needs=needed, purpose=WHEEL)
         self._write_bill(sdist, needs=needed, purpose=SDIST)
         self._write_bill(chart, needs=_list_images(installed, self.settings.version), purpose=CHART_KIND)
+        # A draft may have none.
+        if notes := cut_notes((self.source / CHANGELOG).read_text(), self.settings.version):
+            (self.files / NOTES).write_text(notes)
         self._write_provenance()
 
     def move_to(self, target: Path) -> None:

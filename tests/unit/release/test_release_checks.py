@@ -1,16 +1,16 @@
 from collections.abc import Iterable
 
 import pytest
-from estimatesync_release.core.checks import PAGES, PLACES, Checkout, find_blockers
+from estimatesync_release.core.checks import PAGES, PLACES, Checkout, cut_notes, find_blockers
 
 TEXTS = {
     "pyproject.toml": 'name = "estimatesync"\nversion = "1.0.0"\n',
     "charts/estimatesync/Chart.yaml": "apiVersion: v2\nversion: 1.0.0\nappVersion: 1.0.0\n",
     "deploy/moving/import-job.yaml": "          image: estimatesync-sync:1.0.0\n",
     "deploy/compose/compose.yaml": "    image: ${ESTIMATESYNC_IMAGE:-estimatesync-server:1.0.0}\n",
-    "SECURITY.md": "$ cosign verify ghcr.io/OWNER/estimatesync-api:1.0.0 \\\n",
+    "SECURITY.md": "$ cosign verify ghcr.io/OWNER/estimatesync-api:1.0.0 \\\n release.yaml@refs/tags/v1.0.0\n",
     "docs/one-server.md": "$ uv tool install 'estimatesync @ ./estimatesync-1.0.0-py3-none-any.whl'\n",
-    "CHANGELOG.md": "# Changelog\n\n## 1.0.0 (2026-12-01)\n",
+    "CHANGELOG.md": "# Changelog\n\n## 1.0.0 (2026-12-01)\n\nThe first.\n",
 }
 
 
@@ -55,16 +55,25 @@ def test_a_checkout_that_says_one_version_everywhere_is_a_release() -> None:
             id="a page that says both",
         ),
         pytest.param(
-            "changelog",
-            "## 1.0.0 (unreleased)\n",
-            "CHANGELOG.md has no section of 1.0.0 with its date: see CONTRIBUTING.md, and commit it",
-            id="a changelog of something unreleased",
+            "security",
+            "ghcr.io/OWNER/estimatesync-api:1.0.0 release.yaml@refs/tags/v1.0.0 release.yaml@refs/tags/v0.9.0",
+            "SECURITY.md says a tag of git 0.9.0: set it to 1.0.0, or release 0.9.0",
+            id="a page that verifies another tag",
         ),
-        pytest.param(
-            "changelog",
-            "## 1.0.01 (2026-12-01)\n",
-            "CHANGELOG.md has no section of 1.0.0 with its date: see CONTRIBUTING.md, and commit it",
-            id="a changelog of another version",
+        *(
+            pytest.param(
+                "changelog",
+                text,
+                "CHANGELOG.md has no section `## 1.0.0 (YYYY-MM-DD)` with notes: see CONTRIBUTING.md, and commit it",
+                id=why,
+            )
+            for text, why in {
+                "## 1.0.0 (unreleased)\n\nThe first.\n": "a changelog of something unreleased",
+                "## 1.0.01 (2026-12-01)\n\nThe first.\n": "a changelog of another version",
+                "## 1.0.0\n\nThe first.\n": "a changelog without a day",
+                "## [1.0.0] - 2026-12-01\n\nThe first.\n": "a heading of another form",
+                "## 1.0.0 (2026-12-01)\n\n## 0.9.0 (2026-11-01)\n\nOld.\n": "a changelog without notes",
+            }.items()
         ),
     ],
 )
@@ -81,8 +90,17 @@ def test_what_is_not_committed_and_fragments_that_are_left_stop_a_release() -> N
     ]
 
 
-@pytest.mark.parametrize("version", ["", "1", "v1.0.0", "1.0.0-rc1", "1.0.0 "])
+@pytest.mark.parametrize(
+    "version", ["", "1", "v1.0.0", "1.1.0-rc.1", "1.1.0rc1", "1.0.0 ", "1.0.0\n", "01.0.0", "1.0.٣"]
+)
 def test_what_is_no_version_is_refused_before_anything_is_compared(version: str) -> None:
     (said,) = list_blockers(version)
 
-    assert "is not a version such as 1.0.0 or 1.1.0rc1" in said
+    assert said.endswith("is not a version such as 1.0.0; there are no pre-releases: DRAFT=1 tries what comes")
+
+
+def test_the_notes_are_what_the_changelog_says_of_the_version_alone() -> None:
+    changelog = "# Changelog\n\n## 1.1.0 (2027-01-02)\n\n### Added\n\n- A.\n\n## 1.0.0 (2026-12-01)\n\nThe first.\n"
+
+    assert cut_notes(changelog, "1.1.0") == "### Added\n\n- A.\n"
+    assert cut_notes(changelog, "1.0.0") == "The first.\n"

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?")
+VERSION: Final = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*)){2}")
+"""Python and Helm write a version that comes before another one in two ways, so that neither takes the other's."""
 PLACES: Final = {
     "pyproject.toml": (("version", r'^version = "([^"]+)"'),),
     "charts/estimatesync/Chart.yaml": (
@@ -17,7 +18,7 @@ PLACES: Final = {
 }
 """Every file that says which version this is, and what in it says so."""
 PAGES: Final = {
-    "SECURITY.md": (("an image's tag", r"/estimatesync-api:(\S+)"),),
+    "SECURITY.md": (("an image's tag", r"/estimatesync-api:(\S+)"), ("a tag of git", r"refs/tags/v(\S+)")),
     "docs/one-server.md": (("a wheel of", r"^(?!.*--upgrade).*estimatesync-([^-\s]+)-py3"),),
 }
 """The same for pages whose commands name it."""
@@ -56,11 +57,20 @@ class Blockers:
 def find_blockers(checkout: Checkout, version: str) -> Blockers:
     """Find what stops a release of this version; each is a sentence for a person."""
     if not VERSION.fullmatch(version):
-        return Blockers(versions=(f"VERSION={version or '(nothing)'} is not a version such as 1.0.0 or 1.1.0rc1",))
+        said = f"VERSION={version or '(nothing)'} is not a version such as 1.0.0"
+        return Blockers(versions=(f"{said}; there are no pre-releases: DRAFT=1 tries what comes",))
     return Blockers(
         versions=tuple(_find_disagreements(PLACES, checkout.texts, version)),
         others=(*_find_disagreements(PAGES, checkout.texts, version), *_find_others(checkout, version)),
     )
+
+
+def cut_notes(changelog: str, version: str) -> str:
+    """Cut what a changelog says of a version that has its date; empty where it does not."""
+    heading = rf"^## {re.escape(version)} \([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\)\n"
+    found = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    notes = found[1].strip() if found else ""
+    return f"{notes}\n" if notes else ""
 
 
 def _find_disagreements(
@@ -79,7 +89,7 @@ def _find_disagreements(
 def _find_others(checkout: Checkout, version: str) -> Iterable[str]:
     if checkout.changed:
         yield f"These files are not as committed: {', '.join(checkout.changed[:5])}. Commit them, or put them back"
-    if not re.search(rf"^## \[?{re.escape(version)}\b(?!.*unreleased)", checkout.texts[CHANGELOG], re.MULTILINE):
-        yield f"{CHANGELOG} has no section of {version} with its date: see CONTRIBUTING.md, and commit it"
+    if not cut_notes(checkout.texts[CHANGELOG], version):
+        yield f"{CHANGELOG} has no section `## {version} (YYYY-MM-DD)` with notes: see CONTRIBUTING.md, and commit it"
     if fragments := sorted(path for path in checkout.paths if FRAGMENT.fullmatch(path)):
         yield f"{len(fragments)} fragments are not in {CHANGELOG} yet, such as {fragments[0]}"
