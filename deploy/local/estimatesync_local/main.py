@@ -108,6 +108,7 @@ def main(arguments: Sequence[str] | None = None, *, home: Path | None = None) ->
                 ready,
                 settings_file=places.env_file.absolute() if places.env_file.is_file() else None,
                 callback_url=settings.callback.default_url,
+                public_url=settings.reconciler.public_url,
                 schema=settings.program_environment[DATABASE_SCHEMA],
             ),
             flush=True,
@@ -119,20 +120,16 @@ def main(arguments: Sequence[str] | None = None, *, home: Path | None = None) ->
         raise SystemExit(str(error)) from error
 
 
-def format_banner(ready: Ready, *, settings_file: Path | None = None, callback_url: str | None, schema: str) -> str:
-    """Write the banner; `schema` is where the estimates are.
+def format_banner(
+    ready: Ready, *, settings_file: Path | None = None, callback_url: str | None, public_url: str = "", schema: str
+) -> str:
+    """Write the banner; `schema` is where the estimates are, `public_url` where a proxy in front serves them.
 
     It shows no key, and of the webhook only host and port: the rest of its URL is a secret.
     """
     paths, database_url = ready.paths, ready.embedded_database_url
     key_file = shlex.quote(str(paths.api_key))
     key = f"$(cat {key_file})" if ready.is_key_generated else "one of your API_KEYS"
-    is_only_here = is_loopback(urlsplit(ready.url).hostname or "")
-    make = (
-        {"Make.com": "cannot reach this address; it needs a public one: docs/make.md#a-public-address-for-one-machine"}
-        if is_only_here
-        else {}
-    )
     page = {"Page": f"{ready.url}/ in a browser, with the key"} if ready.has_status_page else {}
     lines = {
         **page,
@@ -143,11 +140,21 @@ def format_banner(ready: Ready, *, settings_file: Path | None = None, callback_u
         "Rows": _format_query(database_url, schema),
         "Sync logs": f"{paths.jobs}/*/runs/*/log",
         "Callback": _format_callback(callback_url),
-        **make,
+        **_format_make(ready.url, public_url),
         "Stop": "Ctrl-C; running syncs start again with the server",
     }
     rows = [f"  {name:<10} {text}" for name, text in lines.items()]
     return "\n".join(["", f"EstimateSync is ready at {ready.url}", "", *rows, ""])
+
+
+def _format_make(url: str, public_url: str) -> dict[str, str]:
+    """Where Make.com posts to, or that it cannot; nothing where others reach this address and may have another name."""
+    if public_url:
+        return {"Make.com": f"posts to {public_url}{START_PATH}, through what you have in front of this address"}
+    if not is_loopback(urlsplit(url).hostname or ""):
+        return {}
+    public = "docs/make.md#a-public-address-for-one-machine"
+    return {"Make.com": f"cannot reach this address; it needs a public one: {public}"}
 
 
 def _format_query(embedded_database_url: str | None, schema: str) -> str:

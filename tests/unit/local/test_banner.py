@@ -42,6 +42,15 @@ def test_it_says_where_make_cannot_reach_it(url: str, *, is_warned: bool) -> Non
     assert ("Make.com   cannot reach this address" in banner) is is_warned
 
 
+def test_who_has_a_public_address_is_told_that_make_posts_there() -> None:
+    banner = format_banner(
+        build_ready(), callback_url=None, public_url="https://estimates.example.com", schema="botzilla"
+    )
+
+    assert "Make.com   posts to https://estimates.example.com/api/automations/estimates/sync-external" in banner
+    assert "cannot reach" not in banner
+
+
 def test_of_the_webhook_only_host_and_port_are_shown() -> None:
     banner = format_banner(build_ready(), callback_url=WEBHOOK, schema="botzilla")
 
