@@ -28,6 +28,7 @@ from estimatesync_contract.settings import (
     is_http_url,
 )
 
+from estimatesync_client.core.diagnoses import KEY_PLACE
 from estimatesync_client.core.errors import UsageError
 from estimatesync_client.core.problems import KEY_FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
 
@@ -113,7 +114,7 @@ def parse_key(environment: Mapping[str, str]) -> ApiKey:
     if not value:
         raise UsageError(
             f"{KEY_VARIABLE} is not set.",
-            cure=f'Set it to one of the API\'s keys; on one machine: export {KEY_VARIABLE}="$(cat .local/api-key)"',
+            cure=f"Set it to one of the API's keys; on one machine, set {KEY_FILE_VARIABLE} to {KEY_PLACE}",
         )
     if not (value.isascii() and value.isprintable()):
         raise UsageError(

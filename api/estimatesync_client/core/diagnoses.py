@@ -5,10 +5,13 @@ single case.
 """
 
 from enum import Enum, StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from estimatesync_contract.connection_faults import ConnectionFault
+
+KEY_PLACE: Final = "api-key in the server's directory, which is .local in a checkout"
+"""Where one machine keeps the key that it has generated."""
 
 
 class Verdict(StrEnum):
@@ -137,11 +140,11 @@ class Diagnosis(Enum):
         "accepted, but read-only",
         "To start, cancel or redeliver, use a key that is not read-only",
     )
-    KEY_UNUSABLE = (_FAULT, "{detail}", "Set {setting} to one of the API's keys; on one machine: $(cat .local/api-key)")
+    KEY_UNUSABLE = (_FAULT, "{detail}", f"Set {{setting}} to one of the API's keys; on one machine: {KEY_PLACE}")
     KEY_REFUSED = (
         _FAULT,
         "refused: {detail}",
-        "Compare {setting} with API_KEYS of the deployment; on one machine with .local/api-key",
+        f"Compare {{setting}} with API_KEYS of the deployment; on one machine with {KEY_PLACE}",
     )
 
     # Where syncs are kept.
@@ -274,7 +277,7 @@ class Diagnosis(Enum):
     )
     CALLBACK_FAILED = (
         _FAULT,
-        "given up {age} ago for {sync_id}: {detail}",
+        "not delivered for {sync_id}, and not tried any more since {age} ago: {detail}",
         "Fix what it says, then: estimatesync redeliver {sync_id}",
     )
     CALLBACK_RETRYING = (

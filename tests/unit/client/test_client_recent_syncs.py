@@ -193,7 +193,7 @@ def test_newer_evidence_wins(build: Build, now: datetime) -> None:
         pytest.param(
             {"state": "failed", "last_error": "busy", "last_attempt_at": "2026-11-24T15:59:00.000Z"},
             Verdict.FAULT,
-            "given up 1 min ago for est-1: busy",
+            "not delivered for est-1, and not tried any more since 1 min ago: busy",
             "estimatesync redeliver est-1",
             id="failed a minute ago",
         ),
