@@ -28,6 +28,11 @@ PAGES = [pytest.param(ROOT / "docs" / folder / "make.md", id=folder or "en") for
 NOW = datetime(2025, 10, 16, 14, 9, tzinfo=UTC)
 
 
+def name_blueprint(page: Path, name: str) -> str:
+    """The file of the page's language."""
+    return f"{name}.es.blueprint.json" if page.parent.name == "es" else f"{name}.blueprint.json"
+
+
 def find_blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)\n```$", page.read_text(), re.MULTILINE | re.DOTALL)
 
@@ -93,8 +98,8 @@ def test_the_mails_on_the_page_are_those_that_the_blueprint_writes(page: Path) -
 
     failure = build_failure(success)
     cancel = failure | {"error": CANCELLED}
-    alert = write_mail(find_alert(page), "alert.blueprint.json")
-    assert find_blocks(page, "text") == [*(write_mail(each) for each in (success, failure, cancel)), alert]
+    mails = [write_mail(each, name_blueprint(page, "callback")) for each in (success, failure, cancel)]
+    assert find_blocks(page, "text") == [*mails, write_mail(find_alert(page), name_blueprint(page, "alert"))]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,11 @@ def split_code(page: str) -> tuple[str, list[str]]:
     return re.sub(r"^ *```.*?^ *```$", "", page, flags=re.MULTILINE | re.DOTALL), fences
 
 
+def blank_texts(fences: list[str]) -> list[str]:
+    """Mails are in the language of the page; what they say is tested with what writes them."""
+    return ["```text" if fence.lstrip().startswith("```text\n") else fence for fence in fences]
+
+
 def split_sections(page: str) -> list[tuple[int, str]]:
     """Level of each heading, and the text below it."""
     parts = re.split(r"^(#+) .*$", split_code(page)[0], flags=re.MULTILINE)[1:]
@@ -61,7 +66,7 @@ def test_there_are_pages_in_spanish() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_code_blocks_are_the_same(name: str) -> None:
-    english, spanish = (split_code(page)[1] for page in read_pair(name))
+    english, spanish = (blank_texts(split_code(page)[1]) for page in read_pair(name))
 
     assert spanish == english
 
