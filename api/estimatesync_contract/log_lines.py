@@ -20,14 +20,19 @@ LOGGED_IN: Final = "✅ [SYNC] Successfully logged in to Attic Tech"
 ASKING_FOR_CHANGES: Final = "🔍 [SYNC] Asking what has changed meanwhile..."
 SAVING: Final = "💾 Saving estimates to the database..."
 
-_PAGE_OF: Final = re.compile(r"\[SYNC\] Page (\d+)/(\d+): \d+ estimates")
-_PAGE_COMPLETE: Final = re.compile(r"\[SYNC\] Page (\d+) complete\. Total so far: (\d+)")
+# All are matched from the beginning: a record whose text quotes such a line is no such line.
+_FETCHING: Final = re.compile(r"🔍 \[SYNC\] Fetching page (\d+)\.\.\.")
+_RECEIVED: Final = re.compile(r"🔍 \[SYNC\] Response received for page (\d+) ")
+_PAGE_OF: Final = re.compile(r"🔍 \[SYNC\] Page (\d+)/(\d+): \d+ estimates")
+_PAGE_COMPLETE: Final = re.compile(r"✅ \[SYNC\] Page (\d+) complete\. Total so far: (\d+)")
+_ANSWERED: Final = re.compile(r"✅ \[SYNC\] .{1,80}? succeeded at attempt \d+: Attic Tech answers again")
 _RETRY: Final = re.compile(
     r"⏳ \[SYNC\] .{1,80}? failed \((?P<happened>.*)\)\. Attempt (?P<attempt>\d+) of (?P<attempts>\d+) in [\d.]+ s, "
     r"at (?P<at>\d\d:\d\d:\d\d) UTC(?: \[(?P<code>\w+)\])?"
 )
-_QUESTIONS: Final = (LOGGING_IN, ASKING_FOR_CHANGES, "[SYNC] Fetching page ")
-"""What is printed before an answer has come."""
+_UNMARKED: Final = "⚠️ [SYNC] No estimate is marked as deleted: "
+_NOBODY_WAITS: Final = (LOGGED_IN, SAVING, _UNMARKED)
+"""What is printed once there is an answer, or nothing left to ask."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +122,7 @@ def format_deleted(deleted: int) -> str:
 
 def format_unmarked(why: str) -> str:
     """Estimates are not shown, and may be there all the same."""
-    return f"⚠️ [SYNC] No estimate is marked as deleted: {why}"
+    return f"{_UNMARKED}{why}"
 
 
 def format_complete_as_of(instant: str) -> str:
@@ -156,9 +161,17 @@ def format_retry(
     return f"⏳ [SYNC] {what} failed ({happened}). {next_attempt}{code}"
 
 
+def format_answered_again(what: str, *, attempt: int) -> str:
+    """A request that had failed has succeeded."""
+    return f"✅ [SYNC] {what} succeeded at attempt {attempt}: Attic Tech answers again"
+
+
 def parse_trouble(lines: Iterable[str]) -> Trouble | None:
-    """Read from the (tail of the) log whether Attic Tech is waited for; None once it has answered again."""
-    trouble = None
+    """Read from the (tail of the) log whether Attic Tech is waited for; None once it has answered again.
+
+    A page that was asked for before says nothing: it may have been on its way.
+    """
+    trouble, asked = None, set[str]()
     for line in map(_read_message, lines):
         if match := _RETRY.match(line):
             trouble = Trouble(
@@ -168,7 +181,12 @@ def parse_trouble(lines: Iterable[str]) -> Trouble | None:
                 at=match["at"],
                 cause=find_specific_cause(match["code"]),
             )
-        elif "[SYNC]" in line and not any(question in line for question in _QUESTIONS):
+            asked.clear()
+        elif match := _FETCHING.match(line):
+            asked.add(match[1])
+        elif match := _RECEIVED.match(line):
+            trouble = None if match[1] in asked else trouble
+        elif _ANSWERED.match(line) or line.startswith(_NOBODY_WAITS):
             trouble = None
     return trouble
 
@@ -190,9 +208,9 @@ def _read_message(line: str) -> str:
 def parse_progress(lines: Iterable[str]) -> Progress | None:
     """Read the progress back from the (tail of the) log, in either log format; None before the first page."""
     total_pages = page = fetched = 0
-    for line in lines:
-        if match := _PAGE_OF.search(line):
+    for line in map(_read_message, lines):
+        if match := _PAGE_OF.match(line):
             total_pages = int(match[2])
-        elif match := _PAGE_COMPLETE.search(line):
+        elif match := _PAGE_COMPLETE.match(line):
             page, fetched = int(match[1]), int(match[2])
     return build_progress(page=page, total_pages=total_pages, fetched=fetched) if total_pages or page else None

@@ -1,8 +1,8 @@
 """The request that stands on a sync for its callbacks to be sent again: an annotation; a new value is a new request.
 
-`TEXT` asks for all callbacks, `TEXT/NAME,NAME` for those of these targets. People write it with kubectl, and the API
-for its callers. The operator serves it, and records which value it has served; until then, whoever writes another
-value must ask for what the one before asked for, too.
+`TEXT` asks for all callbacks, and for an alert that was given up; `TEXT/NAME,NAME` for those of these targets. People
+write it with kubectl, and the API for its callers. The operator serves it, and records which value it has served; until
+then, whoever writes another value must ask for what the one before asked for, too.
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER
 from estimatesync_contract.spec import DEFAULT_TARGET
 
+ALERT: Final = "@alert"
+"""What stands among the names for the alert on record on the sync; no target can have it."""
 _TOKEN_MAX_LENGTH: Final = 64
 
 
@@ -34,14 +36,24 @@ def find_chosen_targets(sync: EstimateSync) -> frozenset[str | None]:
 
     A sync that names no targets has one callback, so that every request is about it.
     """
-    targets = frozenset(each.target for each in sync.status.deliveries)
-    _, slash, names = sync.metadata.annotations.get(ANNOTATION_REDELIVER, "").rpartition("/")
-    if not slash or targets == {None}:
+    targets, names = frozenset(each.target for each in sync.status.deliveries), _find_names(sync)
+    if names is None or (targets == {None} and names != {ALERT}):
         return targets
-    return frozenset(each for each in targets if (each or DEFAULT_TARGET) in names.split(","))
+    return frozenset(each for each in targets if (each or DEFAULT_TARGET) in names)
+
+
+def is_alert_chosen(sync: EstimateSync) -> bool:
+    """Return whether the request is about the alert of the sync, too: if it was given up, and names are not others."""
+    names = _find_names(sync)
+    return sync.status.is_alert_given_up and (names is None or ALERT in names)
+
+
+def _find_names(sync: EstimateSync) -> frozenset[str] | None:
+    _, slash, names = sync.metadata.annotations.get(ANNOTATION_REDELIVER, "").rpartition("/")
+    return frozenset(names.split(",")) if slash else None
 
 
 def name_targets(token: str, targets: Iterable[str | None]) -> str:
-    """Have a request be about these targets' callbacks alone; about all if there are none."""
-    named = ",".join(each for each in targets if each)
-    return f"{token}/{named}" if named else token
+    """Have a request be about these targets' callbacks alone; about all if there are none, or one has no name."""
+    named = [each or "" for each in targets]
+    return f"{token}/{','.join(named)}" if named and all(named) else token

@@ -244,8 +244,8 @@ def _is_label(label: str) -> bool:
 
 
 def _has_more_than_a_place(url: str) -> bool:
-    parts = urlsplit(url)
-    return "@" in parts.netloc or bool(parts.query or parts.fragment)
+    # An empty query or fragment is one, too: a path at its end would be a part of it.
+    return "@" in urlsplit(url).netloc or "?" in url or "#" in url
 
 
 def split_list(text: str) -> list[str]:

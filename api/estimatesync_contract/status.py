@@ -332,6 +332,17 @@ class EstimateSyncStatus(msgspec.Struct, frozen=True, kw_only=True, rename="came
         return self.callbacks or ((self.callback,) if self.callback else ())
 
     @property
+    def is_alert_given_up(self) -> bool:
+        """True while the alert on record was given up, and has not been requested again."""
+        return self.alert is not None and self.alert.delivery.state is CallbackState.FAILED
+
+    @property
+    def given_up(self) -> tuple[CallbackStatus, ...]:
+        """The deliveries that were given up: of callbacks, and of the alert."""
+        every = (*self.deliveries, self.alert.delivery) if self.alert else self.deliveries
+        return tuple(each for each in every if each.state is CallbackState.FAILED)
+
+    @property
     def next_delivery(self) -> CallbackStatus | None:
         """The callback whose next attempt is due first; None when none is owed (any more)."""
         owed = (each for each in self.deliveries if not each.state.is_final)

@@ -4,9 +4,11 @@ Whatever triggers it, a pass starts from what is true now, so it may be repeated
 The work queue calls it; it knows the world only through its ports, and leaves every decision to `core.plan`.
 """
 
+import logging
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
@@ -47,6 +49,11 @@ from estimatesync_operator.core.ports import (
 from estimatesync_operator.core.queue_order import QueueDecision
 from estimatesync_operator.core.silence import Silence, may_be_kept
 from estimatesync_operator.slots import Slots
+
+_LOST_TICK: Final = timedelta(hours=1)
+"""After a write of which nothing was kept: until somebody has acted, the next one comes to the same."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Memory(msgspec.Struct, kw_only=True):
@@ -132,6 +139,8 @@ class Reconciler:
         self._memory: dict[str, _Memory] = {}
         self._silent_uid: str | None = None
         """The sync that is to get an alert, by the latest look."""
+        self._lost_at: datetime | None = None
+        """When nothing was kept of a write last."""
 
     async def find_silent(self) -> str | None:
         """Name the sync that is to get an alert, as its next pass will find; None where none is to be sent.
@@ -141,10 +150,11 @@ class Reconciler:
         Raises:
             BackendUnavailableError: Look again later.
         """
-        self._silent_uid = None
+        self._silent_uid, now = None, self._clock.now()
         if self._settings.stale_after is None or not await self._callbacks.has_alert_target():
             return None
-        now = self._clock.now()
+        if self._lost_at is not None and self._lost_at <= now < self._lost_at + _LOST_TICK:
+            return None
         silence = await self._store.fetch_silence(now=now)
         if silence is None or not silence.is_to_be_told(now=now, stale_after=self._settings.stale_after):
             return None
@@ -172,9 +182,11 @@ class Reconciler:
         async with self._slots.decide(sync) as queue:
             seen = await self._observe(sync, queue)
             plan = await self._act(sync, seen, self._plan(sync, seen))
-            await self._write_if_changed(sync, plan.status)
+            written = await self._write_if_changed(sync, plan.status)
+        is_lost = plan.status is not None and written.status == sync.status != plan.status
         requeue = await self._slots.list_outdated() if plan.moves_queue else ()
-        return Result(requeue_after=plan.requeue_after, requeue=requeue)
+        is_loop = is_lost and plan.requeue_after == AT_ONCE
+        return Result(requeue_after=_LOST_TICK if is_loop else plan.requeue_after, requeue=requeue)
 
     async def _observe(self, sync: EstimateSync, queue: QueueDecision | None) -> Seen:
         has_target = await self._callbacks.has_target(sync)
@@ -304,10 +316,22 @@ class Reconciler:
         if status is None or status == sync.status:
             return sync
         written = await self._store.write_status(sync, status)
+        if written.status == sync.status:
+            self._note_loss()
+            return written
         self._meter.record_change(sync, status)
         for event in build_events(sync.status, status):
             await self._events.emit(sync, event)
         return written
+
+    def _note_loss(self) -> None:
+        """Say once that the API server keeps nothing of a field that is new to it."""
+        if self._lost_at is None:
+            logger.warning(
+                "the status of a sync is not kept as it is written: the CustomResourceDefinition is of an earlier "
+                "version; upgrade the release that owns it"
+            )
+        self._lost_at, self._silent_uid = self._clock.now(), None
 
     async def _clean_up(self, name: str) -> Result:
         """Remove what a sync that is gone has left."""

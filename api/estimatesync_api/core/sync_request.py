@@ -21,7 +21,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.names import ANNOTATION_REQUEST_DIGEST, ANNOTATION_STARTED_BY, ANNOTATION_TRACEPARENT
-from estimatesync_contract.redelivery import find_chosen_targets, is_redelivery_requested, name_targets
+from estimatesync_contract.redelivery import (
+    ALERT,
+    find_chosen_targets,
+    is_alert_chosen,
+    is_redelivery_requested,
+    name_targets,
+)
 from estimatesync_contract.settings import SYNC_METADATA
 from estimatesync_contract.spec import (
     DEFAULT_TARGET,
@@ -441,7 +447,7 @@ def require_redeliverable(sync: EstimateSync) -> None:
     if not sync.is_finished:
         raise ApiError(Problem.NOT_FINISHED)
     is_sent = any(each.state is not CallbackState.DISABLED for each in sync.status.deliveries)
-    if not sync.spec.callback.enabled or not is_sent:
+    if not (sync.spec.callback.enabled and is_sent) and not sync.status.is_alert_given_up:
         raise ApiError(Problem.NO_CALLBACK)
 
 
@@ -466,8 +472,9 @@ def parse_redelivery_filter(body: bytes, *, time_zone: ZoneInfo) -> SyncQuery:
 
 
 def list_failed_targets(sync: EstimateSync) -> tuple[str, ...]:
-    """Name the targets whose callback was given up; blank for one without a name."""
-    return tuple(each.target or "" for each in sync.status.deliveries if each.state is CallbackState.FAILED)
+    """Name the targets whose callback was given up, and the alert; blank for one without a name."""
+    failed = tuple(each.target or "" for each in sync.status.deliveries if each.state is CallbackState.FAILED)
+    return (*failed, ALERT) if sync.status.is_alert_given_up else failed
 
 
 def build_redelivery_token(moment: datetime, token: str) -> str:
@@ -490,9 +497,12 @@ def build_failed_redelivery(sync: EstimateSync, token: str) -> str | None:
 
 
 def _list_waiting_targets(sync: EstimateSync) -> tuple[str, ...]:
-    """Name the targets whose callback is requested again, and not begun again yet; blank for one without a name."""
-    chosen = find_chosen_targets(sync) if is_redelivery_requested(sync) else frozenset()
-    return tuple(each.target or "" for each in sync.status.deliveries if each.target in chosen)
+    """Name what is requested again, and not begun again yet; blank for a callback whose target has no name."""
+    if not is_redelivery_requested(sync):
+        return ()
+    chosen = find_chosen_targets(sync)
+    waiting = tuple(each.target or "" for each in sync.status.deliveries if each.target in chosen)
+    return (*waiting, ALERT) if is_alert_chosen(sync) else waiting
 
 
 def parse_redelivery(body: bytes, sync: EstimateSync) -> tuple[str, ...]:

@@ -245,11 +245,13 @@ def _find_end_time(job: JobObservation | None, outcome: Outcome, start: datetime
     return now
 
 
-def compute_delivery_status(sync: EstimateSync, *changed: CallbackStatus, now: datetime) -> EstimateSyncStatus:
-    """Record what has become of deliveries; those of other targets stay as they are."""
+def compute_delivery_status(
+    sync: EstimateSync, *changed: CallbackStatus, now: datetime, alert: AlertStatus | None = None
+) -> EstimateSyncStatus:
+    """Record what has become of deliveries, and of the alert if it is given; the others stay as they are."""
     fresh = {each.target: each for each in changed}
     deliveries = tuple(fresh.get(each.target, each) for each in sync.status.deliveries)
-    return _build_status(sync, now=now, **build_delivery_fields(deliveries))
+    return _build_status(sync, now=now, alert=alert or sync.status.alert, **build_delivery_fields(deliveries))
 
 
 def compute_alert_status(sync: EstimateSync, alert: AlertStatus, *, now: datetime) -> EstimateSyncStatus:

@@ -32,8 +32,13 @@ from estimatesync_operator.core.outcomes import (
     may_follow,
 )
 from estimatesync_operator.core.queue_order import QueueDecision, gives_slot_back
-from estimatesync_operator.core.retention import compute_expiry, compute_redelivery
-from estimatesync_operator.core.silence import Silence, decide_alert, has_silence, may_have_silence
+from estimatesync_operator.core.retention import (
+    compute_alert_redelivery,
+    compute_expiry,
+    compute_redelivery,
+    compute_wait,
+)
+from estimatesync_operator.core.silence import Silence, decide_alert, has_silence
 
 AT_ONCE: Final = timedelta(0)
 _QUEUE_TICK: Final = timedelta(seconds=30)
@@ -364,13 +369,14 @@ def _plan_delivery(sync: EstimateSync, seen: Seen, now: datetime, settings: Reco
         deliveries = compute_redelivery(
             sync, environment=settings.environment, public_url=settings.public_url, has_target=seen.has_target
         )
-        return Plan(status=lifecycle.compute_delivery_status(sync, *deliveries, now=now), requeue_after=AT_ONCE)
+        status = lifecycle.compute_delivery_status(sync, *deliveries, now=now, alert=compute_alert_redelivery(sync))
+        return Plan(status=status, requeue_after=AT_ONCE)
     delivery, waits = sync.status.next_delivery, []
     if delivery is not None:
-        due = delivery.next_attempt_time or now
-        if due <= now:
+        wait = compute_wait(delivery, now=now)
+        if not wait:
             return Plan(action=Action.SEND_CALLBACK, requeue_after=AT_ONCE)
-        waits.append(due - now)
+        waits.append(wait)
     if (alert := _plan_alert(sync, seen, now, settings)) is not None:
         if alert.action or alert.status:
             return alert
@@ -402,14 +408,12 @@ def _plan_alert(sync: EstimateSync, seen: Seen, now: datetime, settings: Reconci
         return Plan(status=lifecycle.compute_alert_status(sync, decided, now=now), requeue_after=AT_ONCE)
     if alert is None or alert.delivery.state.is_final:
         return None
-    due = alert.delivery.next_attempt_time or now
-    return Plan(requeue_after=due - now) if now < due else Plan(action=Action.SEND_ALERT, requeue_after=AT_ONCE)
+    wait = compute_wait(alert.delivery, now=now)
+    return Plan(requeue_after=wait) if wait else Plan(action=Action.SEND_ALERT, requeue_after=AT_ONCE)
 
 
 def _plan_removal(sync: EstimateSync, seen: Seen, now: datetime) -> Plan:
     """Remove a sync whose time is over, unless the silence is on record on it."""
-    if not may_have_silence(sync):
-        return Plan(action=Action.DELETE_SYNC)
     if seen.silence is UNSET:
         return Plan(requeue_after=AT_ONCE)
     if not has_silence(sync, seen.silence):

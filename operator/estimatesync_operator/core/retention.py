@@ -7,13 +7,29 @@ value it has served, so it needs no right to remove the annotation.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import build_callback_id, build_page_path
-from estimatesync_contract.redelivery import compute_redelivery_token, find_chosen_targets, is_redelivery_requested
+from estimatesync_contract.redelivery import (
+    compute_redelivery_token,
+    find_chosen_targets,
+    is_alert_chosen,
+    is_redelivery_requested,
+)
 from estimatesync_contract.spec import DEFAULT_TARGET, Mode
-from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, compute_latest_end
+from estimatesync_contract.status import (
+    AlertStatus,
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    compute_latest_end,
+)
+
+LONGEST_WAIT: Final = timedelta(hours=12)
+"""Between two attempts of any delivery."""
 
 
 class Success(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +40,8 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
     completion_time: datetime
     total_fetched: int | None
     """None for one that has read only what had changed, which may be nothing."""
-    has_alert: bool
-    """It is on record that no sync has succeeded for long since."""
+    told_at: datetime | None
+    """When an alert began that no sync has succeeded for long since; None while there is none to be delivered."""
 
     @property
     def rank(self) -> tuple[datetime, str]:
@@ -48,8 +64,14 @@ def get_success(sync: EstimateSync) -> Success | None:
         uid=sync.uid,
         completion_time=status.completion_time,
         total_fetched=results.total_fetched if results else None,
-        has_alert=status.alert is not None,
+        told_at=find_told_time(status),
     )
+
+
+def find_told_time(status: EstimateSyncStatus) -> datetime | None:
+    """When the alert on record began; None if there is none, or it has ended before it was told."""
+    alert = status.alert
+    return None if alert is None or alert.delivery.state is CallbackState.DISABLED else alert.time
 
 
 def find_newest(successes: Iterable[Success | None], *, now: datetime) -> Success | None:
@@ -78,6 +100,15 @@ def compute_expiry(sync: EstimateSync, *, default_ttl: timedelta) -> datetime | 
     return completion + (default_ttl if own is None else timedelta(seconds=own))
 
 
+def compute_wait(delivery: CallbackStatus, *, now: datetime) -> timedelta:
+    """How long until the next attempt is due.
+
+    One that is further away than any is planned was planned by a clock that was ahead, and is due now.
+    """
+    wait = (delivery.next_attempt_time or now) - now
+    return wait if timedelta() < wait <= LONGEST_WAIT else timedelta()
+
+
 def is_named(target: str | None) -> bool:
     """Return whether a target is another webhook than the one of all syncs that name none."""
     return target not in {None, DEFAULT_TARGET}
@@ -101,17 +132,37 @@ def compute_redelivery(
     details_url = begun.details_url if begun else build_details_url(public_url, sync.name)
     chosen = find_chosen_targets(sync)
     return tuple(
-        CallbackStatus(
-            state=CallbackState.PENDING,
-            target=each.target,
+        msgspec.structs.replace(
+            begin_again(each),
             id=each.id or build_callback_id(sync.uid, each.target),
             environment=begun.environment if begun else environment,
             details_url=details_url,
             redelivery=token,
-            earlier_attempts=each.earlier_attempts + each.attempts,
-            history=each.history,
         )
         if each.target in chosen and sync.spec.callback.enabled and (has_target or is_named(each.target))
         else msgspec.structs.replace(each, redelivery=token)
         for each in deliveries
+    )
+
+
+def compute_alert_redelivery(sync: EstimateSync) -> AlertStatus | None:
+    """Begin the alert again, if it was given up and is asked for."""
+    alert, token = sync.status.alert, compute_redelivery_token(sync)
+    if alert is None:
+        return None
+    delivery = begin_again(alert.delivery) if is_alert_chosen(sync) else alert.delivery
+    return msgspec.structs.replace(alert, delivery=msgspec.structs.replace(delivery, redelivery=token))
+
+
+def begin_again(delivery: CallbackStatus) -> CallbackStatus:
+    """Begin the whole schedule of attempts again, of the same content; the earlier ones stay on record."""
+    return CallbackStatus(
+        state=CallbackState.PENDING,
+        target=delivery.target,
+        id=delivery.id,
+        environment=delivery.environment,
+        details_url=delivery.details_url,
+        redelivery=delivery.redelivery,
+        earlier_attempts=delivery.earlier_attempts + delivery.attempts,
+        history=delivery.history,
     )

@@ -14,9 +14,15 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.estimate_sync import EstimateSync
-from estimatesync_contract.status import CallbackState
 
-from estimatesync_operator.core.retention import Success, compute_expiry, find_newest, get_success, is_settled
+from estimatesync_operator.core.retention import (
+    Success,
+    compute_expiry,
+    find_newest,
+    find_told_time,
+    get_success,
+    is_settled,
+)
 from estimatesync_operator.core.silence import Silence
 
 _GONE_REMEMBERED: Final = 1000
@@ -34,8 +40,8 @@ class _Settled(msgspec.Struct, frozen=True):
     success: Success | None
     created: datetime | None
     given_up: int
-    """Callbacks that were given up."""
-    has_alert: bool
+    """Callbacks that were given up, and an alert."""
+    told_at: datetime | None
 
 
 class SyncCache:
@@ -155,13 +161,13 @@ class SyncCache:
         One that has the alert already remains it, even if an older one ends later.
         """
         if newest := self.find_newest_success(now=now):
-            return Silence(name=newest.name, uid=newest.uid, since=newest.completion_time, has_alert=newest.has_alert)
+            return Silence(name=newest.name, uid=newest.uid, since=newest.completion_time, told_at=newest.told_at)
         since = self.find_first_creation()
-        first = min(self._iterate_failures(), key=lambda each: (not each[0], *each[1:]), default=None)
+        first = min(self._iterate_failures(), key=lambda each: (each[0] is None, *each[1:]), default=None)
         if since is None or first is None:
             return None
-        has_alert, _, name, uid = first
-        return Silence(name=name, uid=uid, since=since, has_alert=has_alert)
+        told_at, _, name, uid = first
+        return Silence(name=name, uid=uid, since=since, told_at=told_at)
 
     def find_first_creation(self) -> datetime | None:
         """When the oldest sync on record was created."""
@@ -170,7 +176,7 @@ class SyncCache:
         return min((each for each in every if each is not None), default=None)
 
     def count_given_up_callbacks(self) -> int:
-        """How many callbacks were given up, and have not been requested again."""
+        """How many callbacks and alerts were given up, and have not been requested again."""
         return sum(settled.given_up for settled in self._settled.values())
 
     def _store(self, sync: EstimateSync, version: int) -> None:
@@ -185,8 +191,8 @@ class SyncCache:
                 expiry,
                 success,
                 sync.metadata.creation_timestamp,
-                _count_given_up(sync),
-                sync.status.alert is not None,
+                len(sync.status.given_up),
+                find_told_time(sync.status),
             )
         else:
             self._live[sync.name] = sync
@@ -205,15 +211,15 @@ class SyncCache:
         every = (*(each.success for each in self._settled.values()), *map(get_success, self._live.values()))
         return (each for each in every if each is not None)
 
-    def _iterate_failures(self) -> Iterator[tuple[bool, datetime, str, str]]:
-        """Syncs that have ended without success: whether they have an alert, their creation, name and uid."""
+    def _iterate_failures(self) -> Iterator[tuple[datetime | None, datetime, str, str]]:
+        """Syncs that have ended without success: when their alert began, their creation, name and uid."""
         for name, each in self._settled.items():
             if each.success is None and each.created is not None:
-                yield each.has_alert, each.created, name, each.uid
+                yield each.told_at, each.created, name, each.uid
         for sync in self._live.values():
             created = sync.metadata.creation_timestamp
             if sync.is_finished and get_success(sync) is None and created is not None:
-                yield sync.status.alert is not None, created, sync.name, sync.uid
+                yield find_told_time(sync.status), created, sync.name, sync.uid
 
     def _pop(self, name: str) -> EstimateSync | _Settled | None:
         self._unfinished.pop(name, None)
@@ -224,10 +230,6 @@ class SyncCache:
             return parse_version(live.metadata.resource_version)
         settled = self._settled.get(name)
         return settled.version if settled else None
-
-
-def _count_given_up(sync: EstimateSync) -> int:
-    return sum(each.state is CallbackState.FAILED for each in sync.status.deliveries)
 
 
 def parse_version(resource_version: str) -> int:

@@ -46,12 +46,17 @@ class Retries:
         while True:
             await self.wait_while_paused()
             try:
-                return await send()
+                answer = await send()
             except TransientSourceError as error:
                 failures += 1
                 if failures == self._policy.attempts:
                     raise _build_end(what, failures, error) from error
                 await self._wait_before_next(what, failures, error)
+            else:
+                if failures:
+                    message = log_lines.format_answered_again(what, attempt=failures + 1)
+                    self._log.write("answered_again", message, attempts=failures + 1)
+                return answer
 
     async def _wait_before_next(self, what: str, failures: int, error: TransientSourceError) -> None:
         retry_after = parse_retry_after(error.retry_after, now=self.clock or datetime.now(UTC))

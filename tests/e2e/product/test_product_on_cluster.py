@@ -274,11 +274,15 @@ def test_a_killed_pod_is_replaced_and_the_counts_stay_exact(run_scenario: Any) -
 
 def test_a_finished_sync_is_removed_after_its_time(scenario: Any) -> None:
     scenario.product.write_credentials(password=scenario.secrets[0] + "-but-wrong")
+    # While none has succeeded, the first would stay.
+    scenario.apply("kept", cancel=True)
 
     scenario.apply("short-lived", ttlSecondsAfterFinished=2)
 
     assert scenario.wait_callback("short-lived")["status"] == "error"
-    scenario.wait_until("nothing left", lambda: not scenario.find_all("EstimateSync") + scenario.find_all("Job"))
+    scenario.wait_until("only one left", lambda: len(scenario.find_all("EstimateSync")) == 1)
+    scenario.wait_until("no job left", lambda: not scenario.find_all("Job"))
+    assert scenario.get_sync("kept")["status"]["phase"] == "Cancelled"
 
 
 def test_the_newest_sync_that_has_succeeded_stays_past_its_time(scenario: Any) -> None:

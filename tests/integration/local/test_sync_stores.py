@@ -311,7 +311,7 @@ def test_before_the_first_success_a_silence_is_on_record_on_the_oldest_sync_that
         await reconciler.write_status(written, msgspec.structs.replace(failed, alert=alert))
         found.append(await reconciler.fetch_silence(now=NOW))
         return waiting.metadata.creation_timestamp, [
-            (each.name, each.since, each.has_alert) if each else None for each in found
+            (each.name, each.since, each.told_at is not None) if each else None for each in found
         ]
 
     since, found = use(migrated_url, act)

@@ -18,6 +18,7 @@ from estimatesync_contract.result import SyncResult
 from estimatesync_contract.status import CallbackState, Phase, Results
 from estimatesync_operator.callback.policy import MAX_ATTEMPTS
 from estimatesync_operator.core.retention import Success, get_success
+from estimatesync_operator.core.silence import OFF, OVER
 
 from estimatesync_simulator.api_server import JOBS, Change, Raw
 from estimatesync_simulator.cluster import COUNTS, is_newly_deleted
@@ -300,7 +301,8 @@ class Promises:
         """Once for each silence: a new one is about the newest success, which is long ago, or about none at all."""
         name, uid = sync["metadata"]["name"], sync["metadata"]["uid"]
         record = self._get(uid).alert
-        if new is None or (old and {**old, "delivery": None} != {**new, "delivery": None}):
+        # One that began when the clock was ahead begins anew.
+        if new is None or (old and {**old, "delivery": None} != {**new, "delivery": None} and not self._jumps):
             self._break(f"what is told of the silence after {name} changes")
         elif old is None:
             self._check_new_alert(name, uid, datetime.fromisoformat(new["time"]))
@@ -308,9 +310,13 @@ class Promises:
             before, after = old["delivery"], new["delivery"]
             record.recorded_attempts += max(after.get("attempts", 0) - before.get("attempts", 0), 0)
             is_over = after["state"] == CallbackState.DISABLED
-            if is_over and (self._newest_success is None or self._newest_success.uid == uid) and not self._jumps:
+            is_newest = self._newest_success is None or self._newest_success.uid == uid
+            if is_over and after["lastError"] == OVER and is_newest and not self._jumps:
                 self._break(f"{name} says that a sync has succeeded since, and none has")
-            if not is_over:
+            if is_over and after["lastError"] == OFF and self._had_target:
+                self._break(f"{name} says that there is no webhook, and there is")
+            # One that has ended so begins again, with its whole schedule.
+            if not is_over and before["state"] != CallbackState.DISABLED:
                 self._check_delivery(name, before, after, record)
 
     def _check_new_alert(self, name: str, uid: str, time: datetime) -> None:
@@ -386,10 +392,10 @@ class Promises:
         if callback_id != build_alert_id(sync.uid):
             self._break(f"the alert of {sync.name} has the id {callback_id}")
         record.letters.add((callback_id, body))
-        if len(record.letters) > 1:
+        if len(record.letters) > 1 and not self._jumps:
             self._break(f"the alert of {sync.name} changes from one attempt to the next")
         excess = len(record.responses) - record.recorded_attempts
-        if excess > self._deaths + self._takeovers:
+        if excess > self._deaths + self._takeovers + self._requests + self._jumps:
             self._break(f"the alert of {sync.name} is sent again before the last attempt is on record")
         if alert.delivery.next_attempt_time and now < alert.delivery.next_attempt_time:
             self._break(f"the alert of {sync.name} is sent before it is due")

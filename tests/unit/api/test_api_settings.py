@@ -183,6 +183,8 @@ def test_the_public_address_is_an_origin(text: str, expected: str) -> None:
     [
         pytest.param({"PUBLIC_URL": "https://example.com/sync"}, "without a path", id="a path"),
         pytest.param({"PUBLIC_URL": "sync.example.com"}, "an address such as https://sync.example.com", id="no scheme"),
+        pytest.param({"PUBLIC_URL": "https://example.com?"}, "without credentials or query", id="an empty query"),
+        pytest.param({"PUBLIC_URL": "https://example.com/#"}, "without credentials or query", id="an empty fragment"),
         pytest.param({"PUBLIC_URL": "https://me:s3cret@example.com"}, "without credentials", id="credentials"),
         pytest.param({"PUBLIC_URL": f"https://{'a.' * 126}com"}, "has a host name", id="a long host"),
         pytest.param({"PUBLIC_URL": "https://x.example", "STATUS_PAGE": "false"}, "STATUS_PAGE switches off", id="off"),

@@ -1,6 +1,7 @@
 """What callers do with syncs that are there: list, watch cheaply, cancel, redeliver, read the log."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -8,9 +9,17 @@ import pytest
 from estimatesync_api.core.listing import SyncQuery
 from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.spec import CallbackSpec
-from estimatesync_contract.status import CallbackState, CallbackStatus, EstimateSyncStatus, Phase, build_delivery_fields
+from estimatesync_contract.status import (
+    AlertStatus,
+    CallbackState,
+    CallbackStatus,
+    EstimateSyncStatus,
+    Phase,
+    build_delivery_fields,
+)
 from falcon.testing import TestClient
 
+MOMENT = datetime(2025, 10, 16, tzinfo=UTC)
 SYNCS = "/api/automations/estimates/syncs"
 RUNNING = EstimateSyncStatus(phase=Phase.RUNNING)
 NOT_DELIVERED = EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=CallbackStatus(state=CallbackState.FAILED))
@@ -168,6 +177,33 @@ def test_what_was_requested_of_one_target_leaves_the_others_to_a_request_for_all
 
     token = "2025-10-17T02:30:15.007Z-k3x9q"
     assert [request for _, request in store.redeliveries] == [f"{token}/crm", f"{token}/crm,billing"]
+
+
+def test_an_alert_that_was_given_up_is_sent_again_too_and_no_callback_with_it_that_was_delivered(
+    client: TestClient, store: Any, make_sync: MakeSync
+) -> None:
+    told = AlertStatus(
+        time=MOMENT, since=MOMENT, stale_after_hours=26, delivery=CallbackStatus(state=CallbackState.FAILED)
+    )
+    delivered = CallbackStatus(state=CallbackState.DELIVERED)
+    statuses = {
+        "est-1": EstimateSyncStatus(phase=Phase.SUCCEEDED, callback=delivered, alert=told),
+        "est-2": msgspec.structs.replace(NOT_DELIVERED, alert=told),
+        "est-3": msgspec.structs.replace(NOT_CALLED_BACK, alert=told),
+    }
+    store.syncs = {name: make_sync(name, status) for name, status in statuses.items()}
+
+    client.simulate_post(f"{SYNCS}/redeliver")
+    one = client.simulate_post(f"{SYNCS}/est-3/redeliver")
+
+    token = "2025-10-17T02:30:15.007Z-k3x9q"
+    assert one.status_code == 202
+    assert store.redeliveries == [
+        ("est-1", f"{token}/@alert"),
+        ("est-2", token),
+        ("est-3", f"{token}/@alert"),
+        ("est-3", token),
+    ]
 
 
 def test_all_callbacks_that_were_given_up_are_sent_again_one_after_the_other(

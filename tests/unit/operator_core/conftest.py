@@ -72,6 +72,8 @@ class World:
         self.strays: set[str] = set()
         self.target_configured = True
         self.alert_target_configured = False
+        self.unknown_fields: dict[str, Any] = {}
+        """What an older CustomResourceDefinition does not have, with its value where it is absent."""
         self.alerts: list[tuple[str, str, bytes]] = []
         self.touch_during_send = False
         self.touch_during_observe = False
@@ -112,7 +114,8 @@ class World:
         stored = self.syncs.get(sync.name)
         if stored is None or stored.metadata.resource_version != sync.metadata.resource_version:
             raise StaleSyncError(sync.name)
-        return self._store(stored, status=status)
+        kept = msgspec.structs.replace(status, **self.unknown_fields)
+        return stored if kept == stored.status else self._store(stored, status=kept)
 
     def touch(self, name: str, **changes: Any) -> None:
         self._store(self.syncs[name], **changes)

@@ -37,7 +37,7 @@ CANCEL = {"spec": EstimateSyncSpec(cancel=True)}
 AT_ONCE, SOON, INTERVAL, SELDOM = (timedelta(seconds=seconds) for seconds in (0, 1, 2, 15))
 AT_FIRST = timedelta(seconds=5)
 STOP = Action.STOP_JOB
-HERE, ELSEWHERE = (Silence(name=uid, uid=uid, since=NOW, has_alert=False) for uid in ("uid-a", "uid-b"))
+HERE, ELSEWHERE = (Silence(name=uid, uid=uid, since=NOW, told_at=None) for uid in ("uid-a", "uid-b"))
 
 
 @pytest.fixture
@@ -581,6 +581,11 @@ RETRYING = CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW + 
         ),
         pytest.param({"callback": RETRYING}, (None, False, timedelta(minutes=1)), id="the next is not due"),
         pytest.param(
+            {"callback": CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW + timedelta(hours=13))},
+            (Action.SEND_CALLBACK, False, AT_ONCE),
+            id="the next was planned by a clock that was ahead",
+        ),
+        pytest.param(
             {"callback": CallbackStatus(state=CallbackState.RETRYING, next_attempt_time=NOW)},
             (Action.SEND_CALLBACK, False, AT_ONCE),
             id="the next is due",
@@ -602,12 +607,14 @@ def test_a_finished_sync_delivers_its_callback_then_expires(
 ) -> None:
     finished = {"phase": Phase.SUCCEEDED, "reason": "Succeeded", "observed_generation": 1, "completion_time": NOW}
 
-    plan = build_plan(make_sync(**{**finished, **status}), Seen(), now=NOW, settings=settings)
+    seen = Seen(silence=ELSEWHERE)
+    plan = build_plan(make_sync(**{**finished, **status}), seen, now=NOW, settings=settings)
 
     assert (plan.action, plan.status is not None, plan.requeue_after) == expected
     assert plan.moves_queue is False
 
 
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED])
 @pytest.mark.parametrize(
     ("silence", "retained", "expected"),
     [
@@ -618,16 +625,17 @@ def test_a_finished_sync_delivers_its_callback_then_expires(
         pytest.param(HERE, True, (None, False, timedelta(hours=1)), id="none has, and that is on record"),
     ],
 )
-def test_the_newest_sync_that_has_succeeded_stays_past_its_time(
+def test_the_sync_that_the_silence_is_on_record_on_stays_past_its_time(
     make_sync: MakeSync,
     settings: ReconcilerSettings,
+    phase: Phase,
     silence: Silence | UnsetType,
     retained: bool,  # noqa: FBT001 - a table's column
     expected: tuple[Action | None, bool, timedelta | None],
 ) -> None:
-    succeeded = {"phase": Phase.SUCCEEDED, "reason": "Succeeded", "observed_generation": 1, "completion_time": NOW}
+    ended = {"phase": phase, "reason": "Succeeded", "observed_generation": 1, "completion_time": NOW}
     spec = EstimateSyncSpec(ttl_seconds_after_finished=0)
-    sync = make_sync(spec=spec, retained=retained, **{**succeeded, **DELIVERED})
+    sync = make_sync(spec=spec, retained=retained, **{**ended, **DELIVERED})
 
     plan = build_plan(sync, Seen(silence=silence), now=NOW, settings=settings)
 

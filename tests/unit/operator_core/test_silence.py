@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 from estimatesync_contract.estimate_sync import EstimateSync
+from estimatesync_contract.names import ANNOTATION_REDELIVER
 from estimatesync_contract.spec import EstimateSyncSpec
 from estimatesync_contract.status import AlertStatus, CallbackState, CallbackStatus, Phase
 from estimatesync_operator.core.events import build_events
 from estimatesync_operator.core.plan import Result
 from estimatesync_operator.core.ports import BackendUnavailableError, CallbackAttempt
-from estimatesync_operator.core.silence import OVER
+from estimatesync_operator.core.silence import EARLY, OFF, OVER
 from estimatesync_operator.core.sync_cache import SyncCache
 from estimatesync_operator.reconciler import Reconciler
 from estimatesync_operator.silence_watch import watch_silence
@@ -43,6 +44,7 @@ class World(Protocol):
     alerts: list[tuple[str, str, bytes]]
     answers: list[CallbackAttempt]
     is_full: bool
+    unknown_fields: dict[str, Any]
     alert_target_configured: bool
 
     def add(self, name: str, **keywords: Any) -> Any: ...
@@ -196,6 +198,139 @@ def test_an_alert_that_is_still_tried_ends_with_its_silence(
     assert [name for name, _, _ in world.alerts] == ["a", "b"]
 
 
+@pytest.mark.parametrize("taken", ["the URL", "the limit"])
+def test_an_alert_under_way_ends_where_nobody_is_to_be_told_and_goes_on_as_it_was_once_somebody_is_again(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, look: Look, taken: str
+) -> None:
+    world.add("a", **SUCCEEDED)
+    world.answers = [CallbackAttempt(status_code=500)]
+    look(make_reconciler(), 2 * LIMIT)
+
+    world.time += timedelta(seconds=5)
+    world.alert_target_configured = taken != "the URL"
+    reconcile_until_idle(make_reconciler(stale_after=None if taken == "the limit" else LIMIT), "a")
+    ended = world.syncs["a"].status.alert.delivery
+    world.alert_target_configured = True
+    for hours in range(2):
+        look(make_reconciler(), 3 * LIMIT + hours * HOUR)
+
+    assert (ended.state, ended.last_error, ended.next_attempt_time) == (CallbackState.DISABLED, OFF, None)
+    assert len(world.alerts) == 2
+    assert len(set(world.alerts)) == 1
+    told = world.syncs["a"].status.alert.delivery
+    assert (told.state, told.attempts, told.earlier_attempts) == (CallbackState.DELIVERED, 1, 1)
+
+
+def test_a_silence_that_goes_on_because_the_newer_success_was_deleted_is_told(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, look: Look
+) -> None:
+    world.add("a", **SUCCEEDED)
+    world.answers = [CallbackAttempt(status_code=500)]
+    reconciler = make_reconciler()
+    look(reconciler, 2 * LIMIT)
+    world.add("b", **{**SUCCEEDED, "completion_time": world.time})
+    world.time += timedelta(seconds=5)
+    reconcile_until_idle(reconciler, "a")
+
+    del world.syncs["b"]
+    look(reconciler, 3 * LIMIT)
+
+    assert [name for name, _, _ in world.alerts] == ["a", "a"]
+    assert world.syncs["a"].status.alert.delivery.state is CallbackState.DELIVERED
+
+
+def test_an_alert_that_was_given_up_begins_again_with_a_request_for_all_callbacks_or_by_its_name(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, look: Look
+) -> None:
+    world.add("a", **SUCCEEDED)
+    reconciler = make_reconciler(default_ttl=1000 * HOUR)
+    sent = []
+
+    world.answers = [CallbackAttempt(status_code=410)] * 3
+    look(reconciler, 2 * LIMIT)
+    for request in ("monday/billing", "tuesday/@alert", "tuesday/@alert", "wednesday"):
+        metadata = world.syncs["a"].metadata
+        metadata.annotations[ANNOTATION_REDELIVER] = request
+        before = len(world.alerts)
+        reconcile_until_idle(reconciler, "a")
+        sent.append(len(world.alerts) - before)
+
+    assert sent == [0, 1, 0, 1]
+    assert len(set(world.alerts)) == 1
+
+
+def test_an_alert_that_was_given_up_counts_as_a_callback_that_was(make_sync: MakeSync) -> None:
+    cache = SyncCache(default_ttl=timedelta(days=2))
+    given_up = msgspec.structs.replace(ALERT, delivery=CallbackStatus(state=CallbackState.FAILED))
+    cache.upsert(make_sync("told", **SUCCEEDED, alert=ALERT))
+    cache.upsert(make_sync("lost", **SUCCEEDED, alert=given_up))
+
+    assert cache.count_given_up_callbacks() == 1
+
+
+def test_where_no_sync_has_succeeded_yet_a_silence_is_told_though_none_of_them_stays_so_long(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle
+) -> None:
+    world.alert_target_configured = True
+    reconciler = make_reconciler(default_ttl=24 * HOUR, stale_after=LIMIT)
+    staying = []
+    for hours in range(0, 120, 6):
+        world.time = NOW + hours * HOUR
+        sync = world.add(f"s{hours:03}", **{**FAILED, "completion_time": world.time})
+        created = msgspec.structs.replace(sync.metadata, creation_timestamp=world.time)
+        world.syncs[sync.name] = msgspec.structs.replace(sync, metadata=created)
+        if name := asyncio.run(reconciler.find_silent()):
+            reconcile_until_idle(reconciler, name)
+        for name in list(world.syncs):
+            reconcile_until_idle(reconciler, name)
+        staying.append(len(world.syncs))
+
+    assert [name for name, _, _ in world.alerts] == ["s000"]
+    assert max(staying) == 5
+
+
+def test_where_the_api_server_keeps_no_alert_that_is_said_once_and_tried_once_an_hour(
+    world: World, make_reconciler: Make, look: Look, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.add("a", **SUCCEEDED)
+    world.unknown_fields = {"alert": None}
+    reconciler = make_reconciler(default_ttl=1000 * HOUR)
+
+    waits = [look(reconciler, 2 * LIMIT + timedelta(minutes=minute)) for minute in range(0, 121, 10)]
+    world.unknown_fields = {}
+    look(reconciler, 3 * LIMIT)
+
+    tried = [index * 10 for index, wait in enumerate(waits) if wait is not None]
+    assert tried == [0, 60, 120]
+    assert {wait.requeue_after for wait in waits if wait is not None} == {HOUR}
+    (said,) = [record.message for record in caplog.records]
+    assert said.endswith("the CustomResourceDefinition is of an earlier version; upgrade the release that owns it")
+    assert len(world.alerts) == 1
+
+
+@pytest.mark.parametrize("status_code", [200, 500], ids=["told", "under way"])
+def test_a_clock_that_was_ahead_once_does_not_use_up_the_alert(
+    world: World, make_reconciler: Make, reconcile_until_idle: ReconcileUntilIdle, look: Look, status_code: int
+) -> None:
+    world.add("a", **SUCCEEDED)
+    reconciler = make_reconciler(default_ttl=10000 * HOUR)
+    world.answers = [CallbackAttempt(status_code=status_code)]
+    look(reconciler, 1000 * HOUR)
+    early = world.syncs["a"].status.alert
+
+    world.time = NOW + HOUR
+    reconcile_until_idle(reconciler, "a")
+    meanwhile = world.syncs["a"].status.alert
+    for hours in (1, 27, 28):
+        look(reconciler, hours * HOUR)
+
+    if status_code == 500:
+        assert (meanwhile.delivery.state, meanwhile.delivery.last_error) == (CallbackState.DISABLED, EARLY)
+    else:
+        assert meanwhile == early
+    assert [json.loads(body)["hours_since"] for _, _, body in world.alerts] == [1000, 27]
+
+
 def test_a_silence_before_the_first_success_counts_from_the_oldest_sync_and_is_on_record_on_one_that_has_ended(
     world: World, make_reconciler: Make, look: Look
 ) -> None:
@@ -246,7 +381,7 @@ def test_the_cache_names_the_sync_that_the_silence_is_on_record_on(make_sync: Ma
     def put(name: str, **fields: Any) -> None:
         cache.upsert(make_sync(name, **fields))
         silence = cache.find_silence(now=NOW)
-        found.append((silence.name, silence.since, silence.has_alert) if silence else None)
+        found.append((silence.name, silence.since, silence.told_at is not None) if silence else None)
 
     put("waiting", age=9, phase=Phase.QUEUED)
     put("settled", age=2, **FAILED)

@@ -1,8 +1,14 @@
 """How long to wait before the next attempt."""
 
+import asyncio
 import math
 
+import msgspec
 import pytest
+from estimatesync_contract.log_lines import parse_trouble
+from estimatesync_job.adapters.retry import Retries
+from estimatesync_job.core.errors import TransientSourceError
+from estimatesync_job.core.ports import Level
 from estimatesync_job.core.retry_delay import RetryPolicy, compute_retry_delay
 
 POLICY = RetryPolicy(attempts=7, first_delay=1.0, longest_delay=30.0, longest_retry_after=120.0)
@@ -54,3 +60,33 @@ def test_by_default_a_request_is_tried_for_about_half_a_minute_up_to_a_minute() 
 )
 def test_a_known_deadline_bounds_delays(retry_after: float | None, remaining: float, delay: float | None) -> None:
     assert compute_retry_delay(POLICY, failures=1, jitter=0.5, retry_after=retry_after, remaining=remaining) == delay
+
+
+class Lines:
+    """A log that keeps its sentences."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, action: str, message: str, *, level: Level = "info", **fields: str | float) -> None:  # noqa: ARG002 - the sentence says it all
+        self.lines.append(message)
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_a_request_that_succeeds_after_it_had_failed_says_once_that_there_is_an_answer_again(failures: int) -> None:
+    log, left = Lines(), [TransientSourceError("no complete answer")] * failures
+    retries = Retries(msgspec.structs.replace(POLICY, first_delay=0.0, longest_delay=0.0), log=log, ends_at=math.inf)
+    troubles: list[bool] = []
+
+    async def send() -> int:
+        troubles.append(parse_trouble(log.lines) is not None)
+        if left:
+            raise left.pop()
+        return 7
+
+    assert asyncio.run(retries.run("Page 3", send)) == 7
+
+    answered = [line for line in log.lines if "answers again" in line]
+    assert answered == ["✅ [SYNC] Page 3 succeeded at attempt 3: Attic Tech answers again"] * (failures > 0)
+    assert troubles == [False, *[True] * failures]
+    assert parse_trouble(log.lines) is None

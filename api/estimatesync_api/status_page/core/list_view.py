@@ -274,7 +274,7 @@ def build_summary(
     age = _compute_silence(newest, last_success, now)
     if sync is None and stale_after is not None and age > stale_after:
         key, sync = ("stale", last_success) if last_success else ("never", newest[0])
-    undelivered = sum(any(map(_is_given_up, each.status.deliveries)) for each in newest)
+    undelivered = sum(bool(each.status.given_up) for each in newest)
     return Summary(
         tone=("failed" if key == "failed" else "stalled") if sync else "succeeded",
         title=_format_title(key, newest, localizer, age=age, retrying=len(retrying)),
@@ -326,11 +326,7 @@ def _list_retrying(newest: Sequence[EstimateSync]) -> list[tuple[EstimateSync, C
 
 
 def _count_undelivered(sync: EstimateSync) -> int:
-    return sum(map(_is_given_up, sync.status.deliveries))
-
-
-def _is_given_up(callback: CallbackStatus) -> bool:
-    return callback.state is CallbackState.FAILED
+    return len(sync.status.given_up)
 
 
 def _compute_silence(newest: Sequence[EstimateSync], last_success: EstimateSync | None, now: datetime) -> timedelta:

@@ -56,7 +56,7 @@ ORDER BY (status ->> 'completionTime')::timestamptz DESC, name COLLATE "C" DESC 
 _SELECT_FIRST_FAILURE: Final = """
 SELECT *, (SELECT min(created_at) FROM estimatesync_local.sync) AS first_created_at FROM estimatesync_local.sync
 WHERE phase IN ('Failed', 'Cancelled')
-ORDER BY status -> 'alert' IS NULL, created_at, name COLLATE "C" LIMIT 1
+ORDER BY coalesce(status #>> '{alert,delivery,state}', 'Disabled') = 'Disabled', created_at, name COLLATE "C" LIMIT 1
 """
 _SELECT_NEWEST: Final = """
 SELECT * FROM estimatesync_local.sync
@@ -165,7 +165,7 @@ class SyncTable:
         return None if row is None else map_row(row)
 
     async def select_first_failure(self) -> tuple[EstimateSync, datetime] | None:
-        """Read the row with an alert, else the oldest, of those that have ended without success.
+        """Read the row whose alert was or is to be told, else the oldest, of those that have ended without success.
 
         And when the oldest of all rows was created.
         """
