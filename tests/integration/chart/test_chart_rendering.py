@@ -690,6 +690,8 @@ REFUSALS = [
     ),
     pytest.param({"callback": {"url": "http://hook.test"}}, "does not start with https://", id="an open callback"),
     pytest.param({"api": {"publicUrl": "https://a.test/sync"}}, "'/api/publicUrl'", id="a page below a path"),
+    pytest.param({"api": {"publicUrl": "https://a.test:65536"}}, "'/api/publicUrl'", id="a page at no port"),
+    pytest.param({"api": {"publicUrl": "https://a<b>"}}, "'/api/publicUrl'", id="a page of no host"),
     pytest.param(
         {"api": {"publicUrl": "https://a.test", "statusPage": {"enabled": False}}},
         "api.publicUrl: it is the address of the status page",

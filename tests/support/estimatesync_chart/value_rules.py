@@ -29,6 +29,11 @@ _OBJECTS: Final[Schema] = {"type": "array", "items": {"type": "object"}}
 _NAMES: Final[Schema] = {"type": "array", "items": {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"}}
 _NAME: Final[Schema] = {"type": "string", "pattern": r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
 _HOST: Final[Schema] = {"type": "string", "pattern": r"^((\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"}
+# As the programs take it, but for letters beyond ASCII, of which they know more: a label of DNS, or an address.
+_ORIGIN: Final = (
+    r"https?://(\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9_-]|[^\x00-\x7f\s]){1,63}(\.([A-Za-z0-9_-]|[^\x00-\x7f\s]){1,63})*\.?)"
+    r"(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+)
 _LABEL: Final[Schema] = {"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"}
 _LABELS: Final[Schema] = {"type": "object", "additionalProperties": _LABEL}
 # By the chart's own labels Deployments, Services and policies find their pods, and the operator its jobs.
@@ -263,7 +268,7 @@ RULES: Final[dict[str, Schema]] = {
     "api.repeatedRequests": _choices(api.REPEATED_REQUESTS),
     "api.foregroundSeconds": _bounds(api.FOREGROUND_SECONDS),
     "api.statusPage.sessionHours": _bounds(api.STATUS_PAGE_SESSION_HOURS),
-    "api.publicUrl": {"type": "string", "pattern": r"^(https?://[^/?#@\s]+/?)?$"},
+    "api.publicUrl": {"type": "string", "maxLength": shared.PUBLIC_URL.max_length, "pattern": rf"^({_ORIGIN}/?)?$"},
     "credentials.existingSecret": _NAME,
     "database.existingSecret.name": _NAME,
     **dict.fromkeys(_SECRET_KEYS, _SECRET_KEY),

@@ -10,7 +10,7 @@ from estimatesync_simulator.history import CELLS, Decision, Effect, Fate, Histor
 from estimatesync_simulator.main import OPERATOR
 from estimatesync_simulator.world import run_history
 
-HISTORIES = 4 * len(CELLS)
+HISTORIES = 5 * len(CELLS)
 PRINT_DIGEST = """
 import hashlib
 from estimatesync_simulator.history import generate_history
