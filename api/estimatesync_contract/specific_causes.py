@@ -112,6 +112,22 @@ class SpecificCause(Enum):
         "it accepts the login, and does not let it list estimates",
         "Give the account of ATTIC_TECH_EMAIL access to job-estimates",
     )
+    REQUEST_REFUSED = (
+        "it refuses the request (HTTP {status})",
+        "See what it answers, in the log of the sync, and the log of Attic Tech; its API may have changed",
+        "it refuses the request",
+    )
+    LIST_NOT_CONTINUED = (
+        "it does not continue a listing below an id",
+        "Let job-estimates be filtered by where[id][less_than]: see the hooks and access rules of Attic Tech there",
+    )
+    TOKEN_REFUSED = (
+        "it accepts the login, and refuses the token that it has given out",
+        (
+            "Let what stands in front of Attic Tech pass the header Authorization on, and all servers of Attic Tech"
+            " have the same secret"
+        ),
+    )
     TOKENS_EXPIRE = (
         "each token had expired before it was used, or was refused",
         "See what else logs in as ATTIC_TECH_EMAIL",
@@ -132,6 +148,11 @@ class SpecificCause(Enum):
     ANSWER_TOO_LARGE = (
         "it sent an answer that is too large",
         "Ask for fewer estimates a page (pageSize), or raise SYNC_MAX_PAGE_MEGABYTES and the memory",
+    )
+
+    ANSWER_REPACKED = (
+        "it packs its answers in a way that was not asked for",
+        "Let what stands in front of Attic Tech respect the header Accept-Encoding",
     )
 
     # The connection to the database.

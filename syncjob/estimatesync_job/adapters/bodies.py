@@ -57,7 +57,8 @@ async def read_body(
             return b""
         raise SourceInvalidError(
             "Attic Tech packs its answers in a way that was not asked for (Content-Encoding). "
-            f"What stands in front of it must respect Accept-Encoding: {ACCEPT_ENCODING}."
+            f"What stands in front of it must respect Accept-Encoding: {ACCEPT_ENCODING}.",
+            cause=SpecificCause.ANSWER_REPACKED,
         )
     body = bytearray()
     async for chunk in response.aiter_bytes():

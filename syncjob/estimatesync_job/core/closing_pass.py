@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 from estimatesync_contract.backoff import compute_backoff
+from estimatesync_contract.specific_causes import SpecificCause
 
 from estimatesync_job.core.coverage import FetchState, check_size, compute_earlier, is_clock_contradicted
 from estimatesync_job.core.errors import SourceInvalidError
@@ -187,7 +188,10 @@ def plan_continuations(query: ChangesQuery, response: FetchedPage, *, cuts: Sequ
     if not response.records or not response.has_more:
         return ()
     if response.last is None or not is_below(response.last, query.below):
-        raise SourceInvalidError("Attic Tech does not continue a listing below an id (where[id][less_than]).")
+        raise SourceInvalidError(
+            "Attic Tech does not continue a listing below an id (where[id][less_than]).",
+            cause=SpecificCause.LIST_NOT_CONTINUED,
+        )
     rest = msgspec.structs.replace(query, below=response.last, limit=_compute_fitting(query, response))
     return (
         tuple(_cut(rest, _choose_cuts(rest, response, cuts)))

@@ -204,7 +204,10 @@ def build_access_error(refusal: TokenRefusedError) -> LoginFailedError | SourceI
             "Give the account of ATTIC_TECH_EMAIL access to job-estimates.",
             cause=SpecificCause.LIST_REFUSED,
         )
-    return LoginFailedError(f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})")
+    return LoginFailedError(
+        f"{LOGIN_FAILED}the token that it gave out is refused (HTTP {refusal.status})",
+        cause=SpecificCause.TOKEN_REFUSED,
+    )
 
 
 def _check_status(response: Response) -> None:
@@ -231,7 +234,10 @@ def _check_status(response: Response) -> None:
             cause=SpecificCause.SOURCE_NOT_FOUND,
         )
     if status >= HTTPStatus.BAD_REQUEST:
-        raise SourceInvalidError(f"Attic Tech refuses the request (HTTP {status}): {_quote(response) or 'no reason'}")
+        raise SourceInvalidError(
+            f"Attic Tech refuses the request (HTTP {status}): {_quote(response) or 'no reason'}",
+            cause=SpecificCause.REQUEST_REFUSED,
+        )
 
 
 def _build_transient(response: Response, happened: str, cause: SpecificCause) -> TransientSourceError:

@@ -29,6 +29,7 @@ from estimatesync_contract.estimate_sync import EstimateSync
 from estimatesync_contract.names import ANNOTATION_REDELIVER
 from estimatesync_contract.spec import CallbackSpec, DateRange, EstimateSyncSpec, Mode
 from estimatesync_contract.status import (
+    AlertStatus,
     CallbackAttemptRecord,
     CallbackState,
     CallbackStatus,
@@ -818,6 +819,17 @@ def test_the_last_success_is_when_it_ended(make_sync: Make, english: Localizer, 
 
     assert (row.accepted and row.accepted.text, row.ended and row.ended.text) == ("22:20:15", "22:28:25")
     assert build_sync_row(make_sync("running"), english, now=now).ended is None
+
+
+def test_an_alert_that_was_given_up_can_be_sent_again_with_the_callbacks(
+    make_sync: Make, english: Localizer, now: datetime
+) -> None:
+    lost = AlertStatus(time=now, since=now, stale_after_hours=26, delivery=CallbackStatus(state=CallbackState.FAILED))
+    delivered = CallbackStatus(state=CallbackState.DELIVERED)
+
+    summary = sum_up([make_sync("succeeded", callback=delivered, alert=lost)], english, now)
+
+    assert (summary.title, summary.can_send_again) == ("A callback was not delivered; Make.com does not know", True)
 
 
 def test_callbacks_that_were_given_up_are_told_once(make_sync: Make, english: Localizer, now: datetime) -> None:

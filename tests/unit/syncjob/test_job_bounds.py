@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import msgspec
 import pytest
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_job.adapters.attic_tech import AtticTech
 from estimatesync_job.core.closing_pass import PassResult, next_result
 from estimatesync_job.core.coverage import MAX_RECORDS, MAX_STALLED, FetchState, next_state
@@ -105,8 +106,9 @@ def test_a_body_that_never_ends_is_refused(what: str) -> None:
 def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
     body = gzip.compress(gzip.compress(b'{"docs":[]}'))
 
-    with pytest.raises(SyncError, match="Accept-Encoding: gzip, deflate"):
+    with pytest.raises(SyncError, match="Accept-Encoding: gzip, deflate") as raised:
         fetch(let_in(), answer(split(body), content_encoding=coding))
+    assert raised.value.cause is SpecificCause.ANSWER_REPACKED
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from estimatesync_contract.specific_causes import SpecificCause
 from estimatesync_job.core.closing_pass import (
     GAPS_PER_QUERY,
     MIN_LIMIT,
@@ -195,8 +196,9 @@ def test_a_text_is_continued_below_itself_and_never_twice() -> None:
     assert list_segments(plan_continuations(query, build_response("7", "6", total_pages=9), cuts=(9, 5))) == [
         ("6", None)
     ]
-    with pytest.raises(SourceInvalidError, match="does not continue"):
+    with pytest.raises(SourceInvalidError, match="does not continue") as raised:
         plan_continuations(query, build_response("9", "8"), cuts=())
+    assert raised.value.cause is SpecificCause.LIST_NOT_CONTINUED
 
 
 def test_numbers_after_a_text_are_continued_without_a_cut() -> None:

@@ -278,13 +278,20 @@ def test_a_login_without_a_usable_token_is_their_fault(body: bytes, words: str) 
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
-    [pytest.param(401, LoginFailedError, id="401"), pytest.param(403, SourceInvalidError, id="403")],
+    ("status", "kind", "code"),
+    [
+        pytest.param(401, LoginFailedError, "TokenRefused", id="401"),
+        pytest.param(403, SourceInvalidError, "ListRefused", id="403"),
+    ],
 )
-def test_a_fresh_token_that_is_refused_is_final(status: int, kind: type[SyncError]) -> None:
+def test_a_fresh_token_that_is_refused_is_final_and_not_the_fault_of_the_password(
+    status: int, kind: type[SyncError], code: str
+) -> None:
     error = build_access_error(TokenRefusedError(status))
 
     assert isinstance(error, kind)
+    assert error.cause is not None
+    assert error.cause.code == code
     assert f"HTTP {status}" in str(error)
 
 
@@ -297,7 +304,8 @@ def test_a_fresh_token_that_is_refused_is_final(status: int, kind: type[SyncErro
         pytest.param(build_answer(302, location="https://login.example"), "SourceRedirects", id="redirect"),
         pytest.param(build_answer(404), "SourceNotFound", id="no such path"),
         pytest.param(build_answer(body=b'{"docs":['), "SourceCutShort", id="cut short"),
-        pytest.param(build_refusal(400, "no"), None, id="only the reason is known"),
+        pytest.param(build_refusal(400, "no"), "RequestRefused", id="refused"),
+        pytest.param(build_answer(body=b"{}"), None, id="only the reason is known"),
     ],
 )
 def test_an_answer_that_is_no_page_has_the_cause_that_fits(answer: Response, code: str | None) -> None:
