@@ -237,7 +237,7 @@ def redeliver(
 ) -> None:
     """Send the callback of a finished sync again; of several, all or those of the targets that are named.
 
-    With --failed, send all callbacks again that were given up.
+    With --failed, send all callbacks again that were not delivered.
     """
     app_context = get_app_context(context, output)
     if failed == bool(sync_id) or (failed and callback) or (not failed and (since or until)):

@@ -166,7 +166,8 @@ CursorOption = Annotated[
 ]
 WatchOption = Annotated[bool, _flag("--watch", "-w", help="Show what changes, until Ctrl-C.")]
 FailedOption = Annotated[
-    bool, _flag("--failed", help="All that were given up, of syncs that were requested within --since and --until.")
+    bool,
+    _flag("--failed", help="All that were not delivered, of syncs that were requested within --since and --until."),
 ]
 
 # Of a log.

@@ -264,7 +264,7 @@ OPERATIONS: Final = (
         method="post",
         path=f"{SYNCS_PATH}/redeliver",
         name="redeliver_failed_callbacks",
-        summary="Send all callbacks again that were given up",
+        summary="Send all callbacks again that were not delivered",
         text="Of a hundred syncs that have ended, the newest first, within since and until; next_cursor goes on. With "
         "the same ids and bodies, those of ten syncs in a second; asking twice sends nothing twice.",
         request=RedeliveryFilterBody,
