@@ -61,7 +61,7 @@
   const live = () => document.getElementById("live");
 
   // Asks for the page anew, which never sends a form.
-  const load = () => location.replace(source.split("#")[0]);
+  const load = () => location.replace(location.href.split("#")[0]);
 
   async function refresh() {
     if (isForm || !live()) return;
