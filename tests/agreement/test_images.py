@@ -21,7 +21,7 @@ def read_locked(name: str) -> dict[str, str]:
     return dict(found)
 
 
-@pytest.mark.parametrize("part", [*PARTS, "build"])
+@pytest.mark.parametrize("part", [*PARTS, "build", "one-server"])
 def test_an_image_runs_the_versions_that_the_tests_run(part: str) -> None:
     tested = read_locked("dev")
 
@@ -45,6 +45,16 @@ def test_a_part_installs_its_own_dependencies_and_nothing_of_the_others(part: st
     locked = read_locked(part).keys()
     assert own - NOT_IN_IMAGES <= locked
     assert not (others - own | NOT_IN_IMAGES) & locked
+
+
+def test_the_lock_for_people_is_that_of_the_image_with_the_embedded_postgresql() -> None:
+    image, people = read_locked("server"), read_locked("one-server")
+
+    assert people.keys() - image.keys() == NOT_IN_IMAGES
+    assert image.items() <= people.items()
+    assert "--constraints requirements/one-server.txt" in (ROOT / "docs" / "one-server.md").read_text()
+    audit = (ROOT / "Makefile").read_text().partition("\naudit:")[2].partition("\n\n")[0]
+    assert "$(SHIPPED) one-server;" in audit
 
 
 @pytest.mark.parametrize("part", PARTS)

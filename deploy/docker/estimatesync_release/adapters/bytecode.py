@@ -5,17 +5,16 @@ never compared with its source, which cannot change either; bytecode with a time
 https://docs.python.org/3/reference/import.html#pyc-invalidation
 """
 
-import io
 import platform
-import tarfile
+import posixpath
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from estimatesync_release.adapters.checkout import run
 from estimatesync_release.core.errors import ReleaseError
-from estimatesync_release.core.images import Base
 from estimatesync_release.core.layers import Entry
 from estimatesync_release.core.locks import MACHINES
+from estimatesync_release.core.systems import find_link_target
 from estimatesync_release.core.wheels import Interpreter
 
 LOADERS = ("lib64/ld-linux-x86-64.so.2", "lib/ld-linux-aarch64.so.1")
@@ -30,26 +29,29 @@ def find_own_architecture() -> str:
     raise ReleaseError(f"A release is made on a machine of {' or '.join(MACHINES)}, not of {platform.machine()}")
 
 
-def write_system(base: Base, target: Path) -> None:
-    """Write what Python needs of a base image's files into a directory."""
-    for layer in base.layers:
-        with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
-            for member in archive:
-                if _is_needed(member):
-                    archive.extract(member, target, set_attrs=False, filter=_keep)
-                    path = target / member.name
-                    if member.isfile():
-                        path.chmod(0o755)
+def write_system(system: Mapping[str, Entry], target: Path) -> None:
+    """Write what Python needs of a base image's files into a directory, and nothing through a link out of it.
 
-
-def _is_needed(member: tarfile.TarInfo) -> bool:
-    name = str(PurePosixPath(member.name))
-    return (member.isfile() or member.issym() or member.islnk()) and name.startswith(NEEDED)
-
-
-def _keep(member: tarfile.TarInfo, _: str) -> tarfile.TarInfo:
-    """Absolute links lead out of the directory, and are only read as such by this machine's own programs."""
-    return member
+    Raises:
+        ReleaseError: a file cannot be written there.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    root = target.resolve()
+    needed = {path: entry for path, entry in system.items() if path.startswith(NEEDED)}
+    # Links come last, so that no file is written through one.
+    for path, entry in sorted(needed.items(), key=lambda each: (bool(each[1].link), each[0])):
+        place = root / path
+        if not place.parent.resolve().is_relative_to(root):
+            raise ReleaseError(f"the base image's {path} would be written outside of it")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if entry.link:
+                place.symlink_to(posixpath.relpath(find_link_target(path, entry.link), posixpath.dirname(path)))
+            else:
+                place.write_bytes(entry.content)
+                place.chmod(0o755)
+        except OSError as error:
+            raise ReleaseError(f"the base image's {path} cannot be written: {error}") from error
 
 
 def compile_entries(

@@ -37,6 +37,7 @@ for deb in "$1"/var/cache/apt/archives/*.deb; do
 done
 """
 DROPPED: Final = ("dev/", "usr/share/doc/", "usr/share/man/", "usr/share/locale/", "var/cache/", "var/log/", "etc/apt/")
+OF_THIS_MACHINE: Final = frozenset({"etc/hostname", "etc/resolv.conf"})
 KEPT: Final = "/copyright"
 
 
@@ -47,7 +48,7 @@ def create_debian_base(architecture: str) -> Base:
         ReleaseError: mmdebstrap is missing, or Debian's packages cannot be reached.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "estimatesync", "images")
-    tree = cache / f"release-base-{DEBIAN_SUITE}-{architecture}.tar"
+    tree = cache / f"draft-base-{DEBIAN_SUITE}-{architecture}.tar"
     if not tree.exists():
         if shutil.which("mmdebstrap") is None:
             raise ReleaseError("There is no mmdebstrap to make a base image with: install it, or name one with BASE=")
@@ -55,7 +56,8 @@ def create_debian_base(architecture: str) -> Base:
         draft = tree.with_name(f"unfinished-{os.getpid()}-{architecture}.tar")
         try:
             run(build_command(architecture, draft), root=cache, environment={"SOURCE_DATE_EPOCH": "0"})
-            tree.write_bytes(build_tree(draft))
+            draft.write_bytes(build_tree(draft))
+            draft.replace(tree)
         finally:
             draft.unlink(missing_ok=True)
     name = f"{NAME} ({DEBIAN_SUITE}, unpacked packages)"
@@ -103,4 +105,4 @@ def _read(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _is_dropped(name: str) -> bool:
-    return name.startswith(DROPPED) and not name.endswith(KEPT)
+    return name in OF_THIS_MACHINE or (name.startswith(DROPPED) and not name.endswith(KEPT))

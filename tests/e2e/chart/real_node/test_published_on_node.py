@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from estimatesync_release.adapters.registry import fetch_base
+from estimatesync_release.core.systems import merge_layers
 from estimatesync_release.core.wheels import find_interpreter
-from estimatesync_release.image_builder import list_paths
 
 RELEASED = Path(os.environ["ESTIMATESYNC_TEST_RELEASE"])
 PARTS = ("api", "operator", "sync")
@@ -60,7 +60,7 @@ def test_an_image_of_the_registry_can_be_the_base_of_another_release(published: 
     base = fetch_base(f"{published.address}/estimatesync-sync:any@{read_digests()['sync']}", "arm64")
 
     assert (base.digest, base.architecture) == (arm64["digest"], "arm64")
-    assert find_interpreter(list_paths(base)).home == "/usr/bin"
+    assert find_interpreter(merge_layers(base)).home == "/usr/bin"
 
 
 def test_a_release_is_installed_from_nothing_but_the_registry_and_syncs(
