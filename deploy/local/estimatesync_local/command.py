@@ -13,13 +13,26 @@ from estimatesync_local.core.places import choose_home
 
 def main() -> None:
     """Serve as an installed program, whose settings and data have a directory of their own."""
-    home = choose_home(os.environ, home=Path.home(), is_root=os.geteuid() == 0)
+    home = choose_home(os.environ, home=_find_home(), is_root=os.geteuid() == 0)
+    if home is None:
+        raise SystemExit(
+            f"Account {os.geteuid()} has no home directory to keep settings and data in: set HOME, or XDG_STATE_HOME, "
+            "to a directory of that account"
+        )
     _load()(home=home)
 
 
 def serve_checkout() -> None:
     """Serve with `.env` and `.local` of the working directory."""
     _load()()
+
+
+def _find_home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:
+        # Neither HOME nor an entry in /etc/passwd, as for a number that a container is given.
+        return None
 
 
 def _load() -> Callable[..., Any]:

@@ -56,7 +56,11 @@ def test_it_unwinds_on_every_signal_to_stop(
 
 
 def test_a_second_signal_does_not_disturb_the_unwinding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with handled(signal.SIGTERM, lambda *_: None), pytest.raises(StartError, match="Give the same command again"):
+    with (
+        handled(signal.SIGTERM, lambda *_: None),
+        handled(signal.SIGINT, lambda *_: None),
+        pytest.raises(StartError, match="Give the same command again"),
+    ):
         run_upgrade(tmp_path, monkeypatch, signal.SIGTERM, signal.SIGTERM, signal.SIGINT)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from estimatesync_local import command
+from estimatesync_local.adapters.postgres_folder import find_programs
 from estimatesync_local.core.places import choose_home, choose_places
 from estimatesync_local.main import main
 from estimatesync_local.settings import LOCAL_SETTINGS, read_environment
@@ -32,6 +33,29 @@ def only_path(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_installed_server_has_a_home(environment: dict[str, str], expected: Path, *, is_root: bool) -> None:
     assert choose_home(environment, home=HOME, is_root=is_root) == expected
+
+
+def test_an_account_without_a_home_is_told_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(command.Path, "home", find_none)
+    monkeypatch.setattr(command.os, "geteuid", lambda: 4711)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+    with pytest.raises(SystemExit, match=r"^Account 4711 has no home directory .*: set HOME, or XDG_STATE_HOME, to"):
+        command.main()
+    assert choose_home({"XDG_STATE_HOME": "/srv/state"}, home=None, is_root=False) == Path("/srv/state/estimatesync")
+
+
+def test_a_server_without_any_postgresql_is_told_to_name_one_and_to_install_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    with pytest.raises(LookupError, match=r"^set DATABASE_URL to your PostgreSQL\.") as told:
+        find_programs()
+    assert "pip" not in str(told.value)
 
 
 @pytest.mark.parametrize(

