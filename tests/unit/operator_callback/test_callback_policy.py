@@ -17,12 +17,15 @@ from estimatesync_operator.callback.policy import (
     CLOSED_DURATION,
     LEAST_DURATION,
     MAX_ATTEMPTS,
+    MAX_RETRY_AFTER,
     MOST_ATTEMPTS,
     CallbackDecision,
     compute_callback_status,
+    compute_retry_delay,
     decide_callback,
 )
 from estimatesync_operator.core.ports import CallbackAttempt
+from estimatesync_operator.core.retention import LONGEST_WAIT
 
 NOW = datetime(2025, 10, 16, 14, 15, 30, tzinfo=UTC)
 PENDING = CallbackStatus(state=CallbackState.PENDING, id="msg_6f1c", environment="production")
@@ -220,6 +223,15 @@ def test_a_delivery_that_starts_again_counts_from_its_own_beginning() -> None:
 
     assert status.first_attempt_time == NOW + timedelta(days=9)
     assert status.state is CallbackState.RETRYING
+
+
+def test_no_wait_is_longer_than_the_longest_that_is_believed() -> None:
+    waits = [
+        compute_retry_delay(attempts_made=made, jitter=1.0, retry_after=MAX_RETRY_AFTER)
+        for made in range(1, MAX_ATTEMPTS + 1)
+    ]
+
+    assert max(waits) <= LONGEST_WAIT
 
 
 @pytest.mark.parametrize("attempts_made", range(1, MAX_ATTEMPTS))
