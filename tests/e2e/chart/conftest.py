@@ -21,6 +21,7 @@ from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, runn
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
 from estimatesync_cluster.programs import find_helm
 from estimatesync_cluster.real_node import RealNode, list_archives
+from estimatesync_docs.page_runner import TOO_EARLY
 from estimatesync_node.release import build_pod_database_url, build_socket_path
 from estimatesync_node.sample_environment import relaying
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
@@ -84,7 +85,15 @@ class Release:
         """Install or upgrade, and wait until everything is ready."""
         values = self.place / "values.json"
         values.write_text(json.dumps(self.values))
-        return self.helm(command, "sync", str(chart), *arguments, f"--values={values}", "--wait", "--timeout=90s")
+        printed = self.helm(command, "sync", str(chart), *arguments, f"--values={values}", "--wait", "--timeout=90s")
+        self.wait_until("a definition that admission policies know", lambda: not self._is_too_early())
+        return printed
+
+    def _is_too_early(self) -> bool:
+        """Whether admission policies do not know the definition yet: they look for new ones every five seconds."""
+        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "probe"}}
+        answer = self.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(sync), check=False)
+        return TOO_EARLY in answer
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         answer = self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin, check=check)

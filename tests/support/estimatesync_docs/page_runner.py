@@ -42,6 +42,9 @@ _PATTERNS: Final[Mapping[str, str]] = {
 COMMAND_SECONDS: Final = 240.0
 STOP_SECONDS: Final = 40.0
 _POLL_SECONDS: Final = 0.05
+TOO_EARLY: Final = "There can be a delay between when CustomResourceDefinitions are created"
+"""What an API server says whose admission policies do not know a new definition yet: they look every five seconds."""
+TOO_EARLY_SECONDS: Final = 60.0
 
 _ASKS_FOR_THE_CODE: Final = "echo $?"
 
@@ -245,6 +248,10 @@ class PageRunner:
 
     def _run(self, command: Command, *, may_fail: bool) -> None:
         printed, code = self._terminal.run(self._translate(command.text))
+        deadline = time.monotonic() + TOO_EARLY_SECONDS
+        while code and TOO_EARLY in printed and time.monotonic() < deadline:
+            time.sleep(1)
+            printed, code = self._terminal.run(self._translate(command.text))
         observed = f"$ {command.text}\nended with {code} and printed\n{printed}"
         if code and not may_fail:
             raise PageError(observed)
