@@ -71,11 +71,11 @@ def decide_alert(
     with its silence, for it would not be true any more, and where nobody is to be told. An alert that has ended so
     begins again if its silence goes on, just as it was if anybody may have got it.
     """
-    alert = sync.status.alert
+    alert, is_on = sync.status.alert, has_silence(sync, silence)
     if alert is not None and not alert.delivery.state.is_final:
-        why = _find_end(alert, is_on=has_silence(sync, silence), now=now, stale_after=stale_after)
+        why = _find_end(alert, is_on=is_on, now=now, stale_after=stale_after)
         return _end(alert, why) if why else alert
-    if silence is None or silence.uid != sync.uid or stale_after is None:
+    if silence is None or not is_on or stale_after is None:
         return alert
     if not silence.is_to_be_told(now=now, stale_after=stale_after):
         return alert
