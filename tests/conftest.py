@@ -1,4 +1,4 @@
-"""For every tier: a real PostgreSQL, the embedded wheel's; a collector of traces; and programs that heed Ctrl-C."""
+"""For every tier: a real PostgreSQL, that of a wheel; receivers of traces and callbacks; programs that heed Ctrl-C."""
 
 import os
 import shutil
@@ -53,6 +53,13 @@ def cluster(run_directory: Path, audit_logs: Path) -> Iterator["Cluster"]:  # no
 
     is_given = os.environ.get(TEST_KUBECONFIG)
     with given_or_running_cluster(os.environ) if is_given else shared_cluster(run_directory / "cluster") as running:
+        yield running
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Takes callbacks."""
+    with running_receiver() as running:
         yield running
 
 

@@ -19,7 +19,7 @@ from estimatesync_contract.names import START_PATH
 from estimatesync_demo.server_process import ServerProcess, build_sample_settings
 from estimatesync_docs.console_blocks import parse_blocks
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.receiver import Receiver
 
 ROOT = Path(__file__).parents[2]
 RECORDS = 130
@@ -100,12 +100,6 @@ def environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
 @pytest.fixture
 def sample() -> Iterator[RunningSample]:
     with running_sample(SampleConfig(records=build_records(RECORDS, 7, datetime.now(UTC)))) as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from estimatesync_demo.page_pictures import serving
 from estimatesync_demo.server_process import build_sample_settings, running_server
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sample_attic_tech import SampleConfig, build_records, running_sample
-from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.receiver import Receiver
 
 WAIT_SECONDS = 90.0
 PAGE_SECONDS = 0.5
@@ -102,12 +102,6 @@ def find_violations() -> Callable[[Page], list[str]]:
         return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
     return find
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
 
 
 @pytest.fixture

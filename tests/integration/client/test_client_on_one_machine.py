@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from estimatesync_demo.server_process import ServerProcess, build_sample_settings
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.receiver import Receiver
 from sample_attic_tech.server import Response
 
 WAIT_SECONDS = 60.0
@@ -26,12 +26,6 @@ PASSWORD = SampleConfig().password
 def sample() -> Iterator[RunningSample]:
     records = build_records(RECORDS, 7, datetime.now(UTC))
     with running_sample(SampleConfig(records=records, page_delay_seconds=0.3)) as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
         yield running
 
 

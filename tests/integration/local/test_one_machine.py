@@ -22,7 +22,7 @@ from estimatesync_demo.server_process import ServerProcess, build_sample_setting
 from estimatesync_local.adapters.file_lock import is_held
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.receiver import Receiver
 from sample_attic_tech.server import Response
 
 WAIT_SECONDS = 60.0
@@ -63,12 +63,6 @@ class Server(ServerProcess):
 def sample() -> Iterator[RunningSample]:
     records = build_records(RECORDS, 7, datetime.now(UTC))
     with running_sample(SampleConfig(records=records, page_delay_seconds=0.2)) as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
         yield running
 
 

@@ -20,7 +20,7 @@ from estimatesync_local.adapters.postgres_folder import find_programs, read_data
 from estimatesync_local.core.errors import PostgresError
 from estimatesync_postgres_server import NEWEST, OLDEST, OLDEST_PROGRAMS
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
-from sample_attic_tech.receiver import Receiver, running_receiver
+from sample_attic_tech.receiver import Receiver
 
 RECORDS = 130
 KEY = "made-up-key-of-this-test"
@@ -33,12 +33,6 @@ needs_oldest = pytest.mark.skipif(
 @pytest.fixture
 def sample() -> Iterator[RunningSample]:
     with running_sample(SampleConfig(records=build_records(RECORDS, 7, datetime.now(UTC)))) as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
         yield running
 
 
