@@ -185,8 +185,12 @@ test-fast: $(INSTALLED) ## Run only the tests that need no server
 	$(BIN)/python -m pytest --numprocesses=auto tests/unit tests/agreement
 
 .PHONY: simulate
-simulate: $(INSTALLED) ## Try operator and sync program in random simulated histories for SECONDS=60; OF=operator|sync, SEED=number
+simulate: $(INSTALLED) ## Try operator and sync program in random simulated histories for SECONDS=60; OF=operator|sync|pages, SEED=number
+ifeq ($(OF),pages)
+	RANDOM_STORIES=$(or $(STORIES),2000) $(BIN)/python -m pytest tests/unit/syncjob/test_job_completeness.py
+else
 	$(BIN)/python -m estimatesync_simulator $(if $(OF),--of $(OF)) $(if $(SEED),--seed $(SEED),--seconds $(or $(SECONDS),60))
+endif
 
 .PHONY: mutants
 mutants: $(INSTALLED) ## Break MUTANTS=300 decisions, drawn by SEED=number, and see whether a test notices each

@@ -143,6 +143,8 @@ class AtticTech:
         ends_at: float = math.inf,
     ) -> None:
         self._client: Final = client
+        # Put together once: httpx parses an address anew at each step of building it.
+        self._estimates_url: Final = client.build_request("GET", ESTIMATES_PATH).url
         self._settings: Final = settings
         self._log: Final = log
         self._login_lock: Final = asyncio.Lock()
@@ -347,7 +349,8 @@ class AtticTech:
         """
         parameters = {**asked.parameters, **(asked.fields if names_fields else {})}
         headers = {"Authorization": f"Bearer {token.text}"}
-        request = self._client.build_request("GET", ESTIMATES_PATH, params=parameters, headers=headers)
+        url = self._estimates_url.copy_merge_params(parameters)
+        request = self._client.build_request("GET", url, headers=headers)
         asked_at, started = self._clock, asyncio.get_running_loop().time()
         response: Response | None = None
         try:

@@ -80,6 +80,11 @@ def hide_numbers(text: str) -> str:
             {"MAX_ACTIVE_SYNCS": "many"},
             id="operator",
         ),
+        pytest.param(
+            [sys.executable, "-m", "kopf", "run", "--module=estimatesync_operator.main", "--namespace=made-up"],
+            {"MAX_ACTIVE_SYNCS": "many"},
+            id="operator as a module",
+        ),
         pytest.param([f"{SCRIPTS}/estimatesync", "--help"], CLIENT, id="help of the client"),
         pytest.param([f"{SCRIPTS}/estimatesync", "status", "--patience", "0"], CLIENT, id="client without a server"),
         pytest.param([sys.executable, "-m", "estimatesync_client", "nonsense"], CLIENT, id="client as a module"),
@@ -97,6 +102,19 @@ def test_a_forked_program_says_and_returns_what_a_fresh_one_does(
 
     assert hide_numbers(said) == hide_numbers(fresh.stdout)
     assert (forked.returncode, "Traceback" in said) == (fresh.returncode, False)
+
+
+def test_a_forked_api_is_configured_as_a_fresh_one_wherever_it_starts(tmp_path: Path) -> None:
+    command = [f"{SCRIPTS}/gunicorn", "--print-config", "--config=python:estimatesync_api.gunicorn_conf", "json:loads"]
+    environment = PATH | {"WEB_CONCURRENCY": "1"}
+    fresh = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    forked = start_program(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+
+    assert isinstance(forked, ForkedProcess)
+    with forked:
+        assert forked.communicate(timeout=WAIT_SECONDS)[0] == fresh.stdout
+    assert str(tmp_path) in fresh.stdout
 
 
 @pytest.mark.parametrize(
@@ -147,9 +165,19 @@ def test_under_guard_it_ends_with_its_holder() -> None:
         guard.stdout.read()
 
 
-@pytest.mark.parametrize("environment", [{"PYTHONUNBUFFERED": "1"}, {"LC_ALL": "es_MX.UTF-8"}, {"PSYCOPG_IMPL": "c"}])
-def test_what_is_read_before_the_fork_is_not_asked_of_a_forked_process(environment: dict[str, str]) -> None:
-    process = start_program(SYNC, env=PATH | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@pytest.mark.parametrize(
+    ("command", "environment"),
+    [
+        pytest.param(SYNC, {"PYTHONUNBUFFERED": "1"}, id="the interpreter's"),
+        pytest.param(SYNC, {"LC_ALL": "es_MX.UTF-8"}, id="the C library's"),
+        pytest.param(SYNC, {"PSYCOPG_IMPL": "c"}, id="a library's"),
+        pytest.param([f"{SCRIPTS}/gunicorn", "--version"], {"WEB_CONCURRENCY": "2"}, id="not what it has by itself"),
+    ],
+)
+def test_what_is_read_before_the_fork_is_not_asked_of_a_forked_process(
+    command: list[str], environment: dict[str, str]
+) -> None:
+    process = start_program(command, env=PATH | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     assert isinstance(process, subprocess.Popen)
     process.wait(WAIT_SECONDS)
@@ -166,7 +194,7 @@ def test_a_program_that_is_imported_has_read_nothing_but_what_is_named(name: str
     names, threads = printed.splitlines()
     assert {each for each in names.split() if not HARMLESS.fullmatch(each)} <= program.cold
     assert "KUBECONFIG" not in names or "kubernetes.aio.config.kube_config" in program.read_again
-    assert "PWD" not in names or program.keeps_directory
+    assert "PWD" not in names or program.settle
     assert threads == "1"
 
 

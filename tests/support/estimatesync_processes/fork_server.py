@@ -157,6 +157,8 @@ def _run(start: Start, program: Program) -> None:
     _replace_environment(start.environment)
     for module in program.read_again:
         importlib.reload(sys.modules[module])
+    if program.settle:
+        program.settle()
     _open_streams()
     first, *arguments = start.command
     sys.orig_argv = list(start.command)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from estimatesync_processes.programs import PROGRAMS, find_program
+from estimatesync_processes.programs import find_program
 
 File = int | IO[Any] | None
 """As `subprocess.Popen` takes it: a descriptor or a file, PIPE, STDOUT, DEVNULL, or None for this process's own."""
@@ -164,8 +164,7 @@ def start_program(
     """
     program = find_program(command, env)
     directory = os.path.abspath(cwd or ".")  # noqa: PTH100 - a link stays one
-    server = _find_server(program) if program is not None else None
-    if server is None or not server.serves(directory):
+    if program is None or not Path(directory).is_dir():
         return subprocess.Popen(  # noqa: S603 - a test's own command
             [sys.executable, "-I", "-S", PROCESS_GUARD, *command] if is_guarded else command,
             bufsize=-1 if text else 0,
@@ -178,6 +177,7 @@ def start_program(
             pass_fds=pass_fds,
             start_new_session=start_new_session,
         )
+    server = _find_server(program)
     with ExitStack() as stack:
         files = _Files(stack, text=text)
         numbers = [files.open(0, stdin), files.open(1, stdout)]
@@ -239,7 +239,6 @@ class _Server:
     """One server process."""
 
     def __init__(self, program: str) -> None:
-        self._directory = os.getcwd() if PROGRAMS[program].keeps_directory else None  # noqa: PTH109 - no link resolved
         self._control, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-P", "-m", "estimatesync_processes.fork_server", program]
@@ -249,10 +248,6 @@ class _Server:
             self._process = subprocess.Popen(  # noqa: S603 - a command of this package
                 command, env=environment, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
-
-    def serves(self, directory: str) -> bool:
-        """Whether it can fork for this working directory."""
-        return self._directory in {None, directory} and Path(directory).is_dir()
 
     def end(self) -> None:
         """Let it go; what it has forked goes on."""

@@ -3,8 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,16 +17,17 @@ class Program:
         commands: how a command line begins that starts it: a module of the interpreter, or a console script.
         modules: what is imported before the fork.
         cold: variables with which it is not forked, because a library reads them when it is imported.
+        by_itself: what the library takes without such a variable, so that it may be asked for.
         read_again: modules that read something else when they are imported, and are loaded again after the fork.
-        keeps_directory: whether a library looks at the working directory when it is imported; it is then forked for the
-            server's alone.
+        settle: sets what a library took from the working directory when it was imported, after the fork.
     """
 
     commands: tuple[tuple[str, ...], ...]
     modules: tuple[str, ...]
     cold: frozenset[str] = frozenset()
+    by_itself: Mapping[str, str] = field(default_factory=dict)
     read_again: tuple[str, ...] = ()
-    keeps_directory: bool = False
+    settle: Callable[[], None] | None = None
 
 
 _PSYCOPG: Final = frozenset({"PSYCOPG_IMPL", "PSYCOPG_WAIT_FUNC"})
@@ -46,6 +47,13 @@ _AIOHTTP: Final = frozenset(
 )
 _KUBECONFIG: Final = ("kubernetes.aio.config.kube_config",)
 
+
+def _settle_gunicorn() -> None:
+    from gunicorn import config, util  # noqa: PLC0415 - whoever asks for a start need not load it
+
+    config.Chdir.default = util.getcwd()
+
+
 _GUNICORN: Final = Program(
     commands=(("-m", "gunicorn"), ("gunicorn",)),
     modules=(
@@ -56,8 +64,9 @@ _GUNICORN: Final = Program(
     ),
     # With several workers, the configuration sets a variable that the metrics' library reads.
     cold=_AIOHTTP | _FALCON | _PROMETHEUS | {"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY", "XDG_RUNTIME_DIR"},
+    by_itself={"WEB_CONCURRENCY": "1"},
     read_again=_KUBECONFIG,
-    keeps_directory=True,
+    settle=_settle_gunicorn,
 )
 _CLIENT: Final = Program(
     commands=(("estimatesync",), ("-m", "estimatesync_client")),
@@ -87,7 +96,7 @@ PROGRAMS: Final[Mapping[str, Program]] = {
     ),
     "api": _GUNICORN,
     "operator": Program(
-        commands=(("kopf",),),
+        commands=(("kopf",), ("-m", "kopf")),
         # Not its main module, which registers handlers.
         modules=(
             "kopf.cli",
@@ -126,4 +135,6 @@ def _concerns_start(environment: Mapping[str, str]) -> bool:
 
 def _is_start(program: Program, words: tuple[str, ...], environment: Mapping[str, str]) -> bool:
     is_asked_for = any(words[: len(command)] == command for command in program.commands)
-    return is_asked_for and not program.cold & environment.keys()
+    return is_asked_for and all(
+        program.by_itself.get(name) == environment[name] for name in program.cold & environment.keys()
+    )

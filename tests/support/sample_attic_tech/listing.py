@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
-from functools import partial
+from functools import lru_cache, partial
 from operator import ge, gt, le, lt
 from typing import Any, assert_never
 from urllib.parse import parse_qsl
@@ -254,6 +254,7 @@ class FindQuery:
     selection: Selection
 
 
+@lru_cache(maxsize=1024)
 def parse_find_query(query_string: str) -> FindQuery:
     """Read a query string; unknown parameters and unknown fields to sort by are ignored, as in Payload.
 
