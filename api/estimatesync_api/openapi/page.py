@@ -1,12 +1,14 @@
-"""Serves the OpenAPI document: for programs as it is, for people as HTML in their language. Both are made once.
+"""Serves the OpenAPI document: for programs as it is, for people as HTML in their language.
 
-The HTML is made here and not in the browser, so nothing is fetched from anywhere, and no asset needs to be kept up to
-date. The status page frames it (`status_page/docs_page.py`); where that is switched off, `DocsResource` shows it alone.
+Each is made when it is first asked for, and kept. The HTML is made here and not in the browser, so nothing is
+fetched from anywhere, and no asset needs to be kept up to date. The status page frames it (`status_page/docs_page.py`);
+where that is switched off, `DocsResource` shows it alone.
 """
 
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
@@ -32,18 +34,16 @@ _PUBLIC: Final = "public"
 _BODY: Final = "Body, optional"
 
 
+@cache
 def read_translations() -> Mapping[str, Mapping[str, str]]:
     """Read what each text of the document is in the other languages; English is the document's own."""
     text = files("estimatesync_api.openapi").joinpath("translations.toml").read_text("utf-8")
     return {language: tomllib.loads(text)[language] for language in LANGUAGES[1:]}
 
 
-TRANSLATIONS: Final = read_translations()
-
-
 def format_body(document: Schema, language: str) -> str:
     """Format the document as HTML without its frame."""
-    info, texts = document["info"], TRANSLATIONS.get(language, {})
+    info, texts = document["info"], read_translations().get(language, {})
 
     def say(text: str) -> str:
         return texts.get(text, text)
@@ -130,12 +130,9 @@ class OpenApiResource(Resource):
 
     access = Access.PUBLIC
 
-    def __init__(self) -> None:
-        self._body = msgspec.json.encode(build_document())
-
     async def on_get(self, _req: Request, resp: Response) -> None:
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = self._body
+        resp.data = _encode_document()
 
 
 class DocsResource(Resource):
@@ -143,12 +140,18 @@ class DocsResource(Resource):
 
     access = Access.PUBLIC
 
-    def __init__(self) -> None:
-        document = build_document()
-        self._pages = {language: format_page(document, language).encode() for language in LANGUAGES}
-
     async def on_get(self, req: Request, resp: Response) -> None:
         resp.content_type = falcon.MEDIA_HTML
         resp.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         resp.vary = ("Accept-Language",)
-        resp.data = self._pages[choose_language("", req.get_header("Accept-Language") or "")]
+        resp.data = _encode_page(choose_language("", req.get_header("Accept-Language") or ""))
+
+
+@cache
+def _encode_document() -> bytes:
+    return msgspec.json.encode(build_document())
+
+
+@cache
+def _encode_page(language: str) -> bytes:
+    return format_page(build_document(), language).encode()

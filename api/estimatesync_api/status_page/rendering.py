@@ -21,7 +21,8 @@ NONCE_BYTES: Final = 16
 PART: Final = "live"
 """The block of a template that the page's script requests repeatedly."""
 
-_ENVIRONMENT: Final = Environment(
+# Compiling every template takes longer than the rest of the application's start: each is compiled with its first page.
+ENVIRONMENT: Final = Environment(
     loader=PackageLoader("estimatesync_api.status_page"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -31,17 +32,11 @@ _ENVIRONMENT: Final = Environment(
 )
 
 
-def load_templates() -> None:
-    """Compile every template, so that an error in one shows at start-up and not with the first request."""
-    for name in _ENVIRONMENT.list_templates():
-        _ENVIRONMENT.get_template(name)
-
-
 def send_page(req: Request, resp: Response, template: str, **values: Any) -> None:  # noqa: ANN401 - a template takes anything
     """Answer with a page; the page's script gets the changing part alone, or a 304 if it has that part already."""
     page_request = get_page_request(req)
     resp.content_type = falcon.MEDIA_HTML
-    if not page_request.is_part or PART not in _ENVIRONMENT.get_template(template).blocks:
+    if not page_request.is_part or PART not in ENVIRONMENT.get_template(template).blocks:
         resp.text = _format(page_request, template, values)
         return
     part = _format_part(page_request, template, values).encode()
@@ -65,11 +60,11 @@ def create_nonce() -> str:
 
 
 def _format(page_request: PageRequest, template: str, values: Mapping[str, Any]) -> str:
-    return _ENVIRONMENT.get_template(template).render(_build_context(page_request, values))
+    return ENVIRONMENT.get_template(template).render(_build_context(page_request, values))
 
 
 def _format_part(page_request: PageRequest, template: str, values: Mapping[str, Any]) -> str:
-    found = _ENVIRONMENT.get_template(template)
+    found = ENVIRONMENT.get_template(template)
     context = found.new_context(_build_context(page_request, values))
     return "".join(found.blocks[PART](context))
 

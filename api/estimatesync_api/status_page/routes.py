@@ -23,7 +23,6 @@ from estimatesync_api.status_page.connect_pages import BlueprintResource, Connec
 from estimatesync_api.status_page.core import addresses
 from estimatesync_api.status_page.docs_page import DocsPageResource
 from estimatesync_api.status_page.page_request import FormRefusedError
-from estimatesync_api.status_page.rendering import load_templates
 from estimatesync_api.status_page.session_middleware import SessionMiddleware, answer_refused_form
 from estimatesync_api.status_page.sign_in_pages import LanguageResource, SignInResource, SignOutResource
 from estimatesync_api.status_page.sync_pages import HomeResource, PageLogResource, SyncPageResource, TrendsResource
@@ -43,7 +42,6 @@ def add_status_page(
     pause: Pause,
 ) -> None:
     """Add the session middleware and the routes; middleware that is there already runs first."""
-    load_templates()
     app.add_middleware(SessionMiddleware(key_store, access_control, settings, clock=clock))
     app.add_error_handler(FormRefusedError, answer_refused_form)
     app.add_route(addresses.HOME, HomeResource(store, stale_after=settings.stale_after))

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from estimatesync_api.core.representation import Body, CallbackBody, SyncState
 from estimatesync_api.openapi import examples
-from estimatesync_api.status_page.core.localization import TRANSLATIONS
+from estimatesync_api.status_page.core.localization import read_translations
 from estimatesync_contract.causes import BLOCKERS, CAUSES, Cause
 from estimatesync_contract.specific_causes import CLUSTER_CAUSES, SOURCE_CAUSES, SpecificCause
 from estimatesync_operator.core.job_observation import SIGNS
@@ -80,7 +80,7 @@ def _format_specific_causes(chosen: frozenset[SpecificCause], language: str) -> 
 def _describe_specific_cause(cause: SpecificCause, language: str) -> tuple[str, str]:
     if language == ENGLISH:
         return cause.summary, cause.cure
-    texts = TRANSLATIONS[language]
+    texts = read_translations()[language]
     return texts[f"cause.{cause.code}.happened"], texts[f"cause.{cause.code}.cure"]
 
 
@@ -110,5 +110,5 @@ def _describe_cause(cause: Cause, language: str) -> tuple[str, str]:
     """What happened, and what to do. In English with the names of the details that only the single case knows."""
     if language == ENGLISH:
         return re.sub(r"\{(\w+)\}", r"*\1*", cause.happened), cause.cure
-    texts = TRANSLATIONS[language]
+    texts = read_translations()[language]
     return texts[f"cause.{cause.reason}.happened"].rstrip("."), texts[f"cause.{cause.reason}.cure"].rstrip(".")

@@ -13,7 +13,7 @@ from estimatesync_api.core import representation
 from estimatesync_api.core.ports import SyncStore
 from estimatesync_api.core.problems import Problem
 from estimatesync_api.openapi.document import build_document
-from estimatesync_api.openapi.page import TRANSLATIONS, format_page
+from estimatesync_api.openapi.page import format_page, read_translations
 from estimatesync_api.settings import parse_settings
 from estimatesync_api.status_page.core.addresses import is_page_path
 from falcon.inspect import inspect_routes
@@ -136,7 +136,7 @@ def test_the_page_says_everything_in_spanish_but_the_names_of_http(unauthenticat
         shown |= {each["description"] for each in operation["responses"].values()}
     own = shown - {status.phrase for status in HTTPStatus} - {""}
 
-    texts = TRANSLATIONS["es"]
+    texts = read_translations()["es"]
 
     assert own - texts.keys() == set()
     assert texts.keys() - own == {

@@ -15,7 +15,7 @@ from estimatesync_contract.status import CallbackState, CallbackStatus, Phase, R
 
 from estimatesync_api.core.listing import find_phase
 from estimatesync_api.status_page.core.addresses import build_sync_address
-from estimatesync_api.status_page.core.localization import LANGUAGES, TRANSLATIONS, Localizer, Moment
+from estimatesync_api.status_page.core.localization import LANGUAGES, Localizer, Moment, read_translations
 
 CALLBACK_TONES: Final = {
     CallbackState.PENDING: "queued",
@@ -225,7 +225,7 @@ def build_diagnosis(sync: EstimateSync, localizer: Localizer) -> Diagnosis | Non
 
 def _describe_reason(reason: str, localizer: Localizer) -> tuple[str, str]:
     """An operator that is newer than this page may know reasons that the page does not."""
-    if f"cause.{reason}.happened" not in TRANSLATIONS[LANGUAGES[0]]:
+    if f"cause.{reason}.happened" not in read_translations()[LANGUAGES[0]]:
         return localizer.translate("cause.unknown"), ""
     return localizer.translate(f"cause.{reason}.happened"), localizer.translate(f"cause.{reason}.cure")
 

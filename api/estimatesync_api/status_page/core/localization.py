@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -65,7 +66,7 @@ class Localizer:
         Raises:
             KeyError: The translations lack this key, or it needs another value: a defect.
         """
-        return TRANSLATIONS[self.language][key].format(**values)
+        return read_translations()[self.language][key].format(**values)
 
     def format_count(self, key: str, count: int, **values: object) -> str:
         """Say how many, with the right form of the noun: the text of `key.one` or `key.other`."""
@@ -178,10 +179,9 @@ def _parse_preference(text: str) -> tuple[float, str]:
         return 0.0, language
 
 
-def _read_translations() -> Translations:
+@cache
+def read_translations() -> Translations:
+    """Read what the page says, in each language."""
     text = files("estimatesync_api.status_page").joinpath("translations.toml").read_text("utf-8")
     translations = parse_translations(text)
     return {**translations, LANGUAGES[0]: {**translations[LANGUAGES[0]], **build_english_causes()}}
-
-
-TRANSLATIONS: Final = _read_translations()
