@@ -6,11 +6,12 @@ process id, and at the end with the exit code and the seconds of the processor. 
 it has forked lives on, as children of a process do that ends.
 
 A forked process differs from a fresh one in this: its parent is this server; `sys.flags`, the umask and the limits of
-resources are those that this server has had since its start. What the system shows of it, command line and environment,
-is its own on Linux: the server has room for both, which the process fills. Nothing is forked from a server that has
-threads.
+resources are those that this server has had since its start; it ends without taking apart what it has in memory, which
+would copy most of it first. What the system shows of it, command line and environment, is its own on Linux: the server
+has room for both, which the process fills. Nothing is forked from a server that has threads.
 """
 
+import atexit
 import ctypes
 import gc
 import importlib
@@ -67,7 +68,7 @@ def main() -> None:
     gc.freeze()
     start = _serve(socket.socket(fileno=int(descriptor)))
     if start is not None:
-        _run(start, program)
+        _run_to_end(start, program)
 
 
 def _serve(control: socket.socket) -> Start | None:
@@ -147,6 +148,30 @@ def _take_over(start: Start, descriptors: list[int]) -> None:
     for own, number in zip(parked, start.descriptors, strict=True):
         os.dup2(own, number)
     os.closerange(first_free, first_free + len(descriptors))
+
+
+def _run_to_end(start: Start, program: Program) -> None:
+    """Run the program, then end as the interpreter does up to the point where it takes its modules apart.
+
+    An end with an exception or a message is left to the interpreter.
+    """
+    code: int | None = None
+    try:
+        _run(start, program)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        code = end.code
+    # As multiprocessing ends the processes that it forks.
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public waits for the threads
+    atexit._run_exitfuncs()  # noqa: SLF001 - the same
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        # The interpreter says so, and has an exit code for it.
+        sys.exit(code)
+    os._exit(code or 0)
 
 
 def _run(start: Start, program: Program) -> None:

@@ -91,7 +91,8 @@ PROGRAMS: Final[Mapping[str, Program]] = {
     ),
     "one machine": Program(
         commands=(("-m", "estimatesync_local"),),
-        modules=("estimatesync_local.main",),
+        # With what the HTTP client loads only when it asks.
+        modules=("estimatesync_local.main", "httpcore", "anyio._backends._asyncio"),
         cold=_PSYCOPG | _FALCON | _PROMETHEUS,
     ),
     "api": _GUNICORN,
