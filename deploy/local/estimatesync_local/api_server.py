@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,7 +74,9 @@ class ApiServer:
         """
         process = await self._launch()
         try:
-            async with asyncio.timeout(_READY_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+            # Asked without TLS: reading the authorities would take longer than all else that is done here.
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            async with asyncio.timeout(_READY_SECONDS), httpx.AsyncClient(trust_env=False, verify=tls) as client:
                 while not await self._is_ready(client):
                     if process.returncode is not None:
                         raise ApiStartError("The API ended right after its start; its messages are above.")
