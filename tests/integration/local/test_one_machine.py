@@ -6,9 +6,8 @@ import re
 import signal
 import socket
 import stat
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from estimatesync_contract.names import START_PATH, SYNCS_PATH
 from estimatesync_demo.server_process import ServerProcess, build_sample_settings
 from estimatesync_local.adapters.file_lock import is_held
 from estimatesync_local.adapters.postgres import EmbeddedPostgres
+from estimatesync_processes.forked_process import run_program
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver
 from sample_attic_tech.server import Response
@@ -74,11 +74,19 @@ def server(tmp_path: Path, database_url: str, sample: RunningSample, receiver: R
 
 
 @pytest.fixture
-def embedded_server(open_directory: Path, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
+def new_server(open_directory: Path, sample: RunningSample, receiver: Receiver) -> Iterator[Server]:
+    """With a PostgreSQL of its own, which its first start makes."""
     server = Server(open_directory, build_environment(sample, receiver))
     yield server
     server.end()
     EmbeddedPostgres(open_directory / ".local" / "postgres").stop()
+
+
+@pytest.fixture
+def embedded_server(new_server: Server, lay_postgres: Callable[[Path], EmbeddedPostgres]) -> Server:
+    """With a PostgreSQL that was started before."""
+    lay_postgres(new_server.directory / ".local" / "postgres")
+    return new_server
 
 
 def build_environment(sample: RunningSample, receiver: Receiver) -> dict[str, str]:
@@ -96,8 +104,8 @@ def count_estimates(database_url: str) -> int:
     return int(row[0])
 
 
-def test_variables_of_libpq_in_the_shell_are_for_other_programs(embedded_server: Server) -> None:
-    embedded_server.environment |= {
+def test_variables_of_libpq_in_the_shell_are_for_other_programs(new_server: Server) -> None:
+    new_server.environment |= {
         "PGOPTIONS": "-c datestyle=German",
         "PGSERVICE": "none-such",
         "PGTARGETSESSIONATTRS": "standby",
@@ -105,9 +113,9 @@ def test_variables_of_libpq_in_the_shell_are_for_other_programs(embedded_server:
         "PGCLIENTENCODING": "LATIN1",
     }
 
-    embedded_server.start()
+    new_server.start()
 
-    assert embedded_server.post()
+    assert new_server.post()
 
 
 def test_a_post_becomes_rows_a_status_and_a_callback(server: Server, receiver: Receiver, database_url: str) -> None:
@@ -568,14 +576,11 @@ def test_without_a_file_of_settings_the_way_to_one_is_said(tmp_path: Path) -> No
 
 def run_and_fail(directory: Path, environment: dict[str, str]) -> str:
     """Run a server that cannot start, and return what it says."""
-    finished = subprocess.run(
+    finished = run_program(
         [sys.executable, "-m", "estimatesync_local"],
-        check=False,
         cwd=directory,
         env={"PATH": os.environ["PATH"], **environment},
-        capture_output=True,
-        text=True,
         timeout=WAIT_SECONDS,
     )
     assert finished.returncode == 1
-    return finished.stderr
+    return str(finished.stderr)

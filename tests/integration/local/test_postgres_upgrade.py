@@ -19,6 +19,7 @@ from estimatesync_local.adapters.postgres import EmbeddedPostgres
 from estimatesync_local.adapters.postgres_folder import find_programs, read_data_major
 from estimatesync_local.core.errors import PostgresError
 from estimatesync_postgres_server import NEWEST, OLDEST, OLDEST_PROGRAMS
+from estimatesync_processes.forked_process import run_program
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver
 
@@ -86,7 +87,7 @@ def run_sync(server: ServerProcess) -> dict[str, Any]:
 
 def upgrade(directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "estimatesync_local", f"--directory={directory}", "--upgrade-postgres", *more]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=directory)
+    return run_program(command, cwd=directory, env={"PATH": os.environ["PATH"]}, timeout=120)
 
 
 def write_version(place: Path, major: int) -> None:

@@ -78,11 +78,16 @@ def place(open_directory: Path) -> Path:
 
 
 @pytest.fixture
-def postgres(place: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(place)
-    server.start()
+def stopped_postgres(place: Path, lay_postgres: Callable[[Path], EmbeddedPostgres]) -> Iterator[EmbeddedPostgres]:
+    server = lay_postgres(place)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def postgres(stopped_postgres: EmbeddedPostgres) -> EmbeddedPostgres:
+    stopped_postgres.start()
+    return stopped_postgres
 
 
 @pytest.fixture
@@ -181,7 +186,7 @@ def link_socket_lock(place: Path, victim: Path) -> None:
     ],
 )
 def test_the_account_of_postgresql_does_not_become_root(
-    postgres: EmbeddedPostgres,
+    stopped_postgres: EmbeddedPostgres,
     place: Path,
     victim: Path,
     attack: Callable[[Path, Path], None],
@@ -190,7 +195,6 @@ def test_the_account_of_postgresql_does_not_become_root(
 ) -> None:
     """An earlier version gave the whole directory to the account, which then prepared it."""
     account = read_account(place)
-    postgres.stop()
     if is_broken:
         (place / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
     attack(place, victim)
@@ -210,7 +214,7 @@ def test_the_account_of_postgresql_does_not_become_root(
     assert place.lstat().st_uid == 0
     if attack is not link_data and (attack is link_draft or not is_broken):
         assert error == ""
-        assert ask(postgres, "SELECT 1") == "1"
+        assert ask(stopped_postgres, "SELECT 1") == "1"
 
 
 def test_the_account_of_postgresql_can_change_nothing_but_what_it_was_given(

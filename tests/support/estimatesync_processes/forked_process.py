@@ -198,10 +198,14 @@ def start_program(
 
 
 def run_program(
-    command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str], timeout: float | None = None
+    command: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str],
+    cwd: str | os.PathLike[str] | None = None,
+    timeout: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, and return what it has said; subprocess.TimeoutExpired after `timeout` seconds."""
-    with start_program(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start_program(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             said, complained = process.communicate(timeout=timeout)
         finally:
