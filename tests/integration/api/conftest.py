@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,12 @@ class Server:
         part.write_text(phase)
         part.rename(self.syncs / f"{name}.phase")
 
+    def forget(self) -> None:
+        """Leave the next test that it serves no sync, and no line of its log."""
+        for file in self.syncs.iterdir():
+            file.unlink()
+        os.truncate(self.log, 0)
+
     def wait_for_log(self, pattern: str) -> re.Match[str]:
         """Wait until the log holds something."""
         return wait_for_text(self.log, pattern)
@@ -60,20 +67,22 @@ def wait_for_text(path: Path, pattern: str, *, process: StartedProcess | None = 
     return found
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start gunicorn with the project's configuration; ended after the test, whatever happens."""
+@contextmanager
+def serving(directory: Path) -> Iterator[Callable[..., Server]]:
+    """Start gunicorn with the project's configuration; ended with the context, whatever happens."""
     started: list[StartedProcess] = []
-    syncs = tmp_path / "syncs"
+    syncs = directory / "syncs"
     syncs.mkdir()
 
     def start(*arguments: str, open_files: tuple[int, int] | None = None, **environment: str) -> Server:
         """`open_files` are the soft and the hard limit that the server finds."""
         soft, hard = open_files or (0, 0)
         limit = ["sh", "-c", f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"', "sh"] if open_files else []
-        log = tmp_path / "gunicorn.log"
+        log = directory / "gunicorn.log"
         own = {"BIND": "127.0.0.1:0", "API_KEYS": f"make:{API_KEY}", "SYNC_DIRECTORY": str(syncs), **environment}
-        with log.open("wb") as output:
+        # Appended to, wherever it ends by then.
+        log.unlink(missing_ok=True)
+        with log.open("ab") as output:
             process = start_program(
                 [*limit, sys.executable, "-m", "gunicorn", "-c", "python:estimatesync_api.gunicorn_conf", *arguments],
                 env={"PATH": os.environ["PATH"], **own},
@@ -84,11 +93,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         port = wait_for_text(log, r"Listening at: http://127\.0\.0\.1:(\d+)", process=process)[1]
         return Server(process=process, log=log, port=int(port), syncs=syncs)
 
-    yield start
-    for process in started:
-        # At once, but with its worker, which a SIGKILL would leave behind.
-        process.send_signal(signal.SIGQUIT)
-        process.wait(WAIT_SECONDS)
+    try:
+        yield start
+    finally:
+        for process in started:
+            # At once, but with its worker, which a SIGKILL would leave behind.
+            process.send_signal(signal.SIGQUIT)
+            process.wait(WAIT_SECONDS)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start gunicorn for one test."""
+    with serving(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
@@ -101,6 +119,13 @@ def server(serve: Callable[..., Server]) -> Server:
 def serve_files(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start the API with syncs in files, with settings of the test's own."""
     return lambda *arguments, **options: serve(*FILES, *arguments, "http_composition:app", **options)
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start the API with syncs in files for all tests of a module that do no more than ask it."""
+    with serving(tmp_path_factory.mktemp("module")) as start:
+        yield lambda *arguments, **options: start(*FILES, *arguments, "http_composition:app", **options)
 
 
 @pytest.fixture

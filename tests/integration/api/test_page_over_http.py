@@ -73,9 +73,16 @@ class Browser:
         return self.send("/page/start", {"token": token, **DAYS, **fields})
 
 
+@pytest.fixture(scope="module")
+def shared_server(serve_module: Callable[..., Any]) -> Any:
+    settings = {"READ_ONLY_API_KEYS": f"look:{READ_ONLY_KEY}", "TIME_ZONE": "America/New_York"}
+    return serve_module(REQUESTS_PER_MINUTE="0", **settings)
+
+
 @pytest.fixture
-def server(serve_files: Callable[..., Any]) -> Any:
-    return serve_files(READ_ONLY_API_KEYS=f"look:{READ_ONLY_KEY}", TIME_ZONE="America/New_York")
+def server(shared_server: Any) -> Iterator[Any]:
+    yield shared_server
+    shared_server.forget()
 
 
 @pytest.fixture
@@ -170,11 +177,12 @@ def test_a_wrong_key_opens_nothing_and_is_not_repeated(
     assert browser.get("/").status_code == 303
 
 
-def test_guessing_is_slowed_as_it_is_for_the_api(open_browser: Callable[[], Browser]) -> None:
-    browser = open_browser()
+def test_guessing_is_slowed_as_it_is_for_the_api(serve_files: Callable[..., Any]) -> None:
+    browser = Browser(port=serve_files().port)
 
     answers = [browser.send("/page/sign-in", {"key": f"made-up-guess-{number:04}"}).status_code for number in range(12)]
     right = browser.send("/page/sign-in", {"key": KEY})
+    browser.http.close()
 
     assert answers == [403] * 10 + [429] * 2
     assert (right.status_code, "retry-after" in right.headers or "Wait" in right.text) == (429, True)

@@ -32,6 +32,18 @@ def send_raw(port: int, request: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
+@pytest.fixture(scope="module")
+def shared_server(serve_module: Callable[..., Any]) -> Any:
+    """Its worker may not be silent for more than two seconds."""
+    return serve_module("--timeout", "2", REPEATED_REQUESTS="start", REQUESTS_PER_MINUTE="0")
+
+
+@pytest.fixture
+def server(shared_server: Any) -> Iterator[Any]:
+    yield shared_server
+    shared_server.forget()
+
+
 @pytest.fixture
 def connections(server: Any) -> Iterator[Callable[[], socket.socket]]:
     """Open any number of connections."""
@@ -228,7 +240,8 @@ def test_what_is_not_http_is_answered_by_the_server_itself_as_plain_text(server:
         assert b"Traceback" not in answer
 
 
-def test_guessing_is_slowed_and_the_log_shows_no_guess(server: Any) -> None:
+def test_guessing_is_slowed_and_the_log_shows_no_guess(serve_files: Callable[..., Any]) -> None:
+    server = serve_files()
     statuses = [ask(server.port, "GET", SYNCS, headers={"X-API-KEY": f"guess-{n}"})[0] for n in range(12)]
 
     assert statuses == [403] * 10 + [429] * 2

@@ -1,6 +1,6 @@
 """Hands tests to the workers of pytest-xdist: the long ones first, so that short ones fill the time at the end.
 
-A file is handed out whole, as its tests share what they started. In some folders each test starts all that it needs,
+A file is handed out whole, as its tests share what they started. In some files each test starts all that it needs,
 and goes to whichever worker is free; elsewhere several files share a cluster, and go to one worker, which stops that
 cluster after the last of them: until the end of the run it would keep a processor busy for nothing.
 """
@@ -16,10 +16,9 @@ ONE_BY_ONE: Final = (
     "tests/documents/test_commands.py",
     "tests/e2e/api/",
     "tests/e2e/product/",
-    "tests/integration/api/",
-    "tests/integration/client/",
-    "tests/integration/local/",
-    "tests/integration/processes/",
+    "tests/integration/api/test_api_over_http.py",
+    "tests/integration/client/test_client_on_one_machine.py",
+    "tests/integration/local/test_one_machine.py",
     "tests/integration/syncjob/",
 )
 TOGETHER: Final = {
