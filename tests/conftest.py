@@ -21,6 +21,8 @@ from sample_attic_tech.receiver import Receiver, running_receiver
 if TYPE_CHECKING:
     from estimatesync_cluster.cluster import Cluster
 
+MEMORY_BYTES = 4 * 2**30
+
 # A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,11 +65,17 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
+def find_memory() -> Path | None:
+    """Find a file system in memory with room for the servers of all workers: a new database is 300 files."""
+    memory = Path("/dev/shm")  # noqa: S108 - only a directory of one's own is made in it
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_BYTES else None
+
+
 @pytest.fixture(scope="session")
 def postgres_data() -> Iterator[Path]:
     """The server's data directory, for tests that change its configuration."""
     # Not pytest's own directory: the socket lies in it, and the path of a socket is limited to about 100 bytes.
-    directory = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix="estimatesync-pg-", dir=find_memory()))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
