@@ -90,6 +90,11 @@ class ApiServer:
         self._uids = 0
         self._oldest_listing = 0
 
+    @property
+    def version(self) -> int:
+        """Another one after each change."""
+        return self._version
+
     # What actors inside the cluster do.
 
     def find(self, resource: str, name: str) -> Raw | None:

@@ -94,6 +94,8 @@ class World:
         self._plans = {f"sync-{number}": plan for number, plan in enumerate(history.syncs)}
         self._unborn = set(self._plans)
         self._undecided = 0
+        self._seen_version = 0
+        self._was_clean = False
         self._happenings: dict[Effect, Callable[[Decision], None]] = {
             Effect.KILL: self._kill,
             Effect.SECOND_OPERATOR: self._run_second_operator,
@@ -176,7 +178,10 @@ class World:
             return True
         if self._unborn or self._undecided or self._loop.time() < _CALM_SECONDS or not self._operators:
             return False
-        return self._is_clean() and not self._remembers_others()
+        # Asked whenever time moves on, which is more often than an object changes.
+        if self._seen_version != self.server.version:
+            self._seen_version, self._was_clean = self.server.version, self._is_clean()
+        return self._was_clean and not self._remembers_others()
 
     def _is_clean(self) -> bool:
         left = [sync for sync in self.server.list(PLURAL) if not _is_retained(sync)]

@@ -80,17 +80,16 @@ def test_a_plain_history_reads_like_the_life_of_a_sync() -> None:
     assert [line.split(maxsplit=1)[1] for line in log] == PLAIN_LIFE
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_a_seed_makes_the_same_history_in_every_process(hash_seed: str) -> None:
+def test_a_seed_makes_the_same_history_in_every_process() -> None:
     digests = {
         subprocess.run(
             [sys.executable, "-c", PRINT_DIGEST],
-            env={**os.environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        for seed in ("0", hash_seed)
+        for hash_seed in ("0", "1", "2")
     }
 
     assert len(digests) == 1
