@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,6 +27,26 @@ MEMORY_BYTES = 4 * 2**30
 # A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_read_once() -> Iterator[None]:
+    """Have httpx read the certificates of all authorities once: for each client it takes twenty times a request."""
+    from httpx._transports import default  # noqa: PLC0415 - few unit tests need it
+
+    create = default.create_ssl_context
+
+    def find(verify: Any = True, cert: Any = None, trust_env: bool = True) -> Any:  # noqa: FBT001, FBT002 - httpx's own
+        is_usual = verify is True and cert is None and not trust_env
+        return shared() if is_usual else create(verify=verify, cert=cert, trust_env=trust_env)
+
+    @cache
+    def shared() -> Any:
+        return create(trust_env=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(default, "create_ssl_context", find)
+        yield
 
 
 @pytest.fixture(scope="session")
