@@ -6,15 +6,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from estimatesync_api.adapters.metrics import ApiMetrics
-from estimatesync_cluster.programs import find_helm
+from estimatesync_cluster.programs import SHORT_LIVED, find_helm
 from estimatesync_contract.estimate_sync import EstimateSync, Metadata
 from estimatesync_contract.status import EstimateSyncStatus, Phase, Results
 from estimatesync_operator.core.ports import SystemClock
@@ -84,21 +86,21 @@ def helm() -> Path:
     return find_helm(report=lambda line: sys.stderr.write(f"{line}\n"))
 
 
-@pytest.fixture
-def render(helm: Path, tmp_path: Path) -> Callable[..., Rendered]:
-    def run(
-        values: dict[str, Any] | None = None,
-        *arguments: str,
-        base: dict[str, Any] = MADE_UP,
-        release: str = "release",
-        chart: Path = CHART,
-    ) -> Rendered:
-        for number, layer in enumerate((base, values or {})):
-            (tmp_path / f"{number}.json").write_text(json.dumps(layer))
-        files = [f"--values={tmp_path / f'{number}.json'}" for number in range(2)]
+@pytest.fixture(scope="session")
+def render(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Rendered]:
+    """Render the chart with values; what many tests look at is rendered once, and each has a copy of its own."""
+    place = tmp_path_factory.mktemp("helm")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(place), **SHORT_LIVED}
+
+    @cache
+    def run(layers: tuple[str, ...], arguments: tuple[str, ...], release: str, chart: Path) -> Rendered:
+        files = [place / f"{number}.json" for number in range(len(layers))]
+        for file, layer in zip(files, layers, strict=True):
+            file.write_text(layer)
+        values = [f"--values={file}" for file in files]
         answer = subprocess.run(
-            [helm, "template", release, chart, f"--namespace={NAMESPACE}", *files, *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            [helm, "template", release, chart, f"--namespace={NAMESPACE}", *values, *arguments],
+            env=environment,
             capture_output=True,
             text=True,
             timeout=60,
@@ -110,13 +112,22 @@ def render(helm: Path, tmp_path: Path) -> Callable[..., Rendered]:
         objects = tuple(each for each in yaml.load_all(answer.stdout, yaml.CSafeLoader) if each)
         return Rendered(text=answer.stdout, objects=objects)
 
-    return run
+    def copy_rendering(
+        values: dict[str, Any] | None = None,
+        *arguments: str,
+        base: dict[str, Any] = MADE_UP,
+        release: str = "release",
+        chart: Path = CHART,
+    ) -> Rendered:
+        return deepcopy(run((json.dumps(base), json.dumps(values or {})), arguments, release, chart))
+
+    return copy_rendering
 
 
-@pytest.fixture
-def render_notes(render: Callable[..., Rendered], tmp_path: Path) -> Callable[..., str]:
+@pytest.fixture(scope="session")
+def render_notes(render: Callable[..., Rendered], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """What Helm prints after an installation: `helm template` shows it only in an object that quotes it."""
-    quoting = tmp_path / "estimatesync"
+    quoting = tmp_path_factory.mktemp("quoting") / "estimatesync"
     shutil.copytree(CHART, quoting)
     (quoting / "templates" / "quotation.yaml").write_text(QUOTATION)
 

@@ -1,6 +1,7 @@
 """What registries and catalogues of charts show of this one, and the examples of values that come with it."""
 
 import base64
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from estimatesync_cluster.programs import SHORT_LIVED
 from estimatesync_contract.crd import build_crd
 from estimatesync_contract.spec import EstimateSyncSpec
 
@@ -30,7 +32,11 @@ def test_an_example_of_values_is_complete_and_helm_has_nothing_to_say_about_it(
 
     rendered = render(values, base={})
     linted = subprocess.run(
-        [helm, "lint", "--strict", CHART, f"--values={path}"], capture_output=True, text=True, check=False
+        [helm, "lint", "--strict", CHART, f"--values={path}"],
+        env=SHORT_LIVED | os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert {each["metadata"]["name"] for each in rendered.list("Deployment")} == {

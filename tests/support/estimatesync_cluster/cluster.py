@@ -26,7 +26,7 @@ from estimatesync_cluster.control_plane import ClusterNode, ControlPlane, LocalN
 from estimatesync_cluster.credentials import build_kubeconfig
 from estimatesync_cluster.errors import CommandError, ToolMissingError
 from estimatesync_cluster.layout import StateLayout, create_layout, write_private
-from estimatesync_cluster.programs import Binaries, find_binaries
+from estimatesync_cluster.programs import SHORT_LIVED, Binaries, find_binaries
 from estimatesync_cluster.terminal import report
 
 TEST_KUBECONFIG = "ESTIMATESYNC_TEST_KUBECONFIG"
@@ -71,7 +71,7 @@ class Cluster:
         """
         answer = subprocess.run(  # noqa: S603  no shell: arguments reach kubectl as they are
             [self.kubectl_program, *arguments],
-            env=self.build_environment(),
+            env=SHORT_LIVED | self.build_environment(),
             input=stdin,
             capture_output=True,
             text=True,

@@ -46,6 +46,8 @@ GO_MODULES = Path(__file__).parents[1] / "go"
 INPUT_FILES = ("go.mod", "go.sum", "tools.go")
 MANIFEST_NAME = "manifest.json"
 UNFINISHED_PREFIX = ".unfinished-"
+SHORT_LIVED = {"GOGC": "off", "GOMEMLIMIT": "512MiB", "GOMAXPROCS": "1"}
+"""What saves a program in Go that ends within seconds, such as kubectl, a third of its work: it need not tidy up."""
 
 HELM = Program(name="helm", module="helm", package="helm.sh/helm/v4/cmd/helm")
 KIND = Program(name="kind", module="kind", package="sigs.k8s.io/kind")
