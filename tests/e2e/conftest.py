@@ -14,7 +14,10 @@ from estimatesync_cluster.cluster import Cluster, running_cluster
 
 NAMESPACE_SECONDS = 90.0
 CONNECTIONS_SECONDS = 60.0
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 POLL_SECONDS = 0.05
+RUNNING = ("EstimateSync", "Job", "Pod")
+"""What runs, or has something run; what belongs to a release ends with the release."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,15 +43,48 @@ def own_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
-    """A namespace of the test's own, in which pods can be created; it is deleted afterwards, and all that is in it."""
-    name = f"test-{secrets.token_hex(4)}"
-    cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
-        _wait_for_service_account(cluster, name)
-        yield name
-    finally:
-        cluster.api.delete("Namespace", name)
+def restricted_namespace(cluster: Cluster, namespace: str) -> str:
+    """The test's namespace, where pods may do little, as it is advised for every one."""
+    cluster.api.patch("Namespace", namespace, {"metadata": {"labels": RESTRICTED}})
+    return namespace
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, make_namespace: Callable[..., str]) -> str:
+    """A namespace of the test's own, in which pods can be created; afterwards nothing runs in it any more."""
+    name = make_namespace()
+    _wait_for_service_account(cluster, name)
+    return name
+
+
+@pytest.fixture
+def make_namespace(cluster: Cluster) -> Iterator[Callable[..., str]]:
+    """Make namespaces of the test's own, without waiting for what the control plane puts into them."""
+    names: list[str] = []
+
+    def make(labels: dict[str, str] | None = None) -> str:
+        name = f"test-{secrets.token_hex(4)}"
+        metadata = {"name": name, "labels": labels or {}}
+        cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        names.append(name)
+        return name
+
+    yield make
+    for name in names:
+        _leave(cluster, name)
+
+
+def _leave(cluster: Cluster, namespace: str) -> None:
+    """Delete what runs; where the cluster stays after the tests, the whole namespace.
+
+    The control plane looks for objects of every kind there is before a namespace is gone, which costs a third of a
+    second of the processor.
+    """
+    if cluster.layout is None:
+        cluster.api.delete("Namespace", namespace)
+        return
+    for kind in RUNNING:
+        cluster.api.delete_all(kind, namespace=namespace)
 
 
 def _wait_for_service_account(cluster: Cluster, namespace: str) -> None:

@@ -70,6 +70,28 @@ class Api:
         """Run kubectl in the namespace, as the administrator."""
         return str(self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin).stdout)
 
+    def create(self, manifest: dict[str, Any]) -> None:
+        """Create an object in the namespace, as the administrator."""
+        self.cluster.api.create(manifest, namespace=self.namespace)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object of the namespace, as the administrator."""
+        self.cluster.api.delete(kind, name, namespace=self.namespace)
+
+    def run_pod(self, manifest: dict[str, Any]) -> None:
+        """Create a pod, and wait until it has succeeded."""
+        self.create(manifest)
+        self.wait_succeeded(manifest["metadata"]["name"])
+
+    def wait_succeeded(self, pod: str) -> None:
+        """Wait until a pod has succeeded."""
+
+        def has_succeeded() -> bool:
+            found = self.cluster.api.find("Pod", pod, namespace=self.namespace) or {}
+            return bool(found.get("status", {}).get("phase") == "Succeeded")
+
+        self.wait_until(f"the success of {pod}", has_succeeded)
+
     def stored(self) -> list[dict[str, Any]]:
         """All syncs, as Kubernetes has them."""
         return list(self.cluster.api.find_all("EstimateSync", namespace=self.namespace))

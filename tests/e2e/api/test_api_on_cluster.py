@@ -86,8 +86,7 @@ def test_a_caller_who_waits_gets_the_outcome_and_what_every_run_printed(api: Any
     (sync,) = api.wait_until("the sync", api.stored)
     name, uid = sync["metadata"]["name"], sync["metadata"]["uid"]
     for run in ("z-first", "a-second"):
-        api.kubectl("apply", "--filename=-", stdin=json.dumps(build_pod(run, job_name=f"estimatesync-{uid}")))
-        api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{run}", "--timeout=90s")
+        api.run_pod(build_pod(run, job_name=f"estimatesync-{uid}"))
         # Kubernetes gives the age of pods in whole seconds, and a job's retries are ten or more apart.
         second = int(time.time())
         api.wait_until("the next second", lambda second=second: int(time.time()) > second)
@@ -101,7 +100,7 @@ def test_a_caller_who_waits_gets_the_outcome_and_what_every_run_printed(api: Any
 
 
 def test_a_missing_right_makes_the_api_unready_and_nothing_is_lost(api: Any) -> None:
-    api.kubectl("delete", "rolebinding", "estimatesync-api")
+    api.delete("RoleBinding", "estimatesync-api")
     api.wait_until("the right to be gone", lambda: api.ask("GET", "/readyz").status == 503)
 
     answer = api.ask("POST", URL)

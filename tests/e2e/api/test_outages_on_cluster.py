@@ -1,6 +1,5 @@
 """The API server of Kubernetes goes away, hangs, or changes the credentials; the API goes on without a restart."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,8 +99,8 @@ def test_the_list_is_found_again_after_its_watch_was_lost(proxied_api: Any, prox
     first = proxied_api.ask("POST", URL).body["sync_id"]
     proxy.end_watches({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}})
     applied = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "meanwhile"}}
-    proxied_api.kubectl("apply", "--filename=-", stdin=json.dumps(applied))
-    proxied_api.kubectl("delete", "estimatesync", first)
+    proxied_api.create(applied)
+    proxied_api.delete("EstimateSync", first)
 
     def list_ids() -> list[str]:
         return [sync["sync_id"] for sync in proxied_api.ask("GET", SYNCS).body["syncs"]]
@@ -121,7 +120,7 @@ def test_a_pod_s_credentials_are_used_and_may_be_replaced_at_any_time(
     api = launch(SERVICE_ACCOUNT_DIRECTORY=str(account), KUBERNETES_SERVICE_HOST=host, KUBERNETES_SERVICE_PORT=port)
     api.wait_until("readiness", lambda: api.ask("GET", "/readyz").status == 200)
 
-    cluster.kubectl("delete", "secret", "first", f"--namespace={installed}")
+    cluster.api.delete("Secret", "first", namespace=installed)
     api.wait_until("the first token to be void", lambda: api.ask("GET", "/readyz").status == 503)
     (account / "new").write_text(create_bound_token(cluster, installed, "second"))
     (account / "new").rename(account / "token")
@@ -139,6 +138,6 @@ def read_authority(cluster: Cluster) -> bytes:
 def create_bound_token(cluster: Cluster, namespace: str, secret: str) -> str:
     """A token that is void as soon as the Secret is deleted."""
     where = f"--namespace={namespace}"
-    cluster.kubectl("create", "secret", "generic", secret, where)
+    cluster.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": secret}}, namespace=namespace)
     bound = ("--bound-object-kind=Secret", f"--bound-object-name={secret}")
     return cluster.kubectl("create", "token", "estimatesync-api", where, *bound).stdout.strip()

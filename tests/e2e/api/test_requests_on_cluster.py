@@ -34,14 +34,14 @@ def test_the_list_shows_at_once_what_was_posted_and_soon_what_others_did(api: An
     at_once = list_ids(api)
     wait_for_next_second(api)
     applied = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "applied"}}
-    api.kubectl("apply", "--filename=-", stdin=json.dumps(applied))
+    api.create(applied)
     api.wait_until("the applied one", lambda: list_ids(api)[0] == "applied")
     api.write_status(posted[1], {"phase": "Failed", "message": "Login failed"})
     api.wait_until("the failed one", lambda: list_ids(api, "status=failed") == [posted[1]])
 
     first = api.ask("GET", f"{SYNCS}?limit=3").body
     second = api.ask("GET", f"{SYNCS}?limit=3&cursor={first['next_cursor']}").body
-    api.kubectl("delete", "estimatesync", posted[0])
+    api.delete("EstimateSync", posted[0])
 
     assert at_once == sorted(posted, reverse=True)
     assert [sync["sync_id"] for sync in first["syncs"]] == ["applied", posted[2], posted[1]]
@@ -87,7 +87,8 @@ def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_mom
 
     def build(sync: EstimateSync) -> str:
         if not seen:
-            api.kubectl("annotate", f"estimatesync/{sync.name}", "botzilla.io/redeliver=monday/billing")
+            asked = {"metadata": {"annotations": {"botzilla.io/redeliver": "monday/billing"}}}
+            api.cluster.api.patch("EstimateSync", sync.name, asked, namespace=api.namespace)
         seen.append(sync.metadata.annotations.get("botzilla.io/redeliver"))
         return f"{seen[-1]},crm"
 
@@ -109,26 +110,26 @@ def test_a_request_for_one_target_is_not_lost_to_one_for_another_at_the_same_mom
     assert annotations["botzilla.io/redelivered-by"] == "make"
 
 
-def build_pod(name: str, uid: str, script: str) -> str:
+def build_pod(name: str, uid: str, script: str) -> dict[str, Any]:
     container = {"name": "sync", "image": "estimatesync-sync:test", "command": ["sh", "-c", script]}
     metadata = {"name": name, "labels": {"batch.kubernetes.io/job-name": f"estimatesync-{uid}"}}
     spec = {"restartPolicy": "Never", "containers": [container]}
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def test_a_log_is_followed_from_pod_to_pod_until_the_sync_has_ended(api: Any) -> None:
     sync_id = api.ask("POST", URL).body["sync_id"]
     uid = api.stored()[0]["metadata"]["uid"]
-    api.kubectl("apply", "--filename=-", stdin=build_pod("z-first", uid, "echo ✅ one; sleep 2; echo two"))
+    api.create(build_pod("z-first", uid, "echo ✅ one; sleep 2; echo two"))
 
     with closing(http.client.HTTPConnection("127.0.0.1", api.port, timeout=90)) as connection:
         connection.request("GET", f"{SYNCS}/{sync_id}/logs?follow=true", headers={"X-API-KEY": api.key})
         response = connection.getresponse()
         lines = [response.readline(), response.readline()]
         wait_for_next_second(api)
-        api.kubectl("apply", "--filename=-", stdin=build_pod("a-second", uid, "echo three; printf four"))
+        api.create(build_pod("a-second", uid, "echo three; printf four"))
         lines.append(response.readline())
-        api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/a-second", "--timeout=90s")
+        api.wait_succeeded("a-second")
         api.write_status(sync_id, DELIVERED)
         rest = response.read()
 
@@ -141,8 +142,7 @@ def test_a_log_is_followed_from_pod_to_pod_until_the_sync_has_ended(api: Any) ->
 def test_every_right_of_the_api_is_used_and_no_other_is_asked_for(api: Any) -> None:
     sync_id = api.ask("POST", URL).body["sync_id"]
     uid = api.stored()[0]["metadata"]["uid"]
-    api.kubectl("apply", "--filename=-", stdin=build_pod("one", uid, "echo one"))
-    api.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/one", "--timeout=90s")
+    api.run_pod(build_pod("one", uid, "echo one"))
     assert api.read_text(f"{SYNCS}/{sync_id}/logs") == "one\n"
     assert list_ids(api) == [sync_id]
     api.ask("POST", f"{SYNCS}/{sync_id}/cancel")

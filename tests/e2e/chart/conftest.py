@@ -18,8 +18,9 @@ import psycopg
 import pytest
 import yaml
 from estimatesync_cluster.cluster import Cluster, given_or_running_cluster, running_cluster
+from estimatesync_cluster.errors import CommandError
 from estimatesync_cluster.node_configuration import HOST_ADDRESS
-from estimatesync_cluster.programs import find_helm
+from estimatesync_cluster.programs import SHORT_LIVED, find_helm
 from estimatesync_cluster.real_node import RealNode, list_archives
 from estimatesync_docs.page_runner import TOO_EARLY
 from estimatesync_node.release import build_pod_database_url, build_socket_path
@@ -33,7 +34,6 @@ PASSWORD = "made-up-password-that-must-not-leak"
 RECORDS = 120
 WAIT_SECONDS = 90.0
 DEFINITION = "estimatesyncs.botzilla.io"
-RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 # A directory of image archives: then everything runs in containers of a real node, `make test-node`.
@@ -71,7 +71,7 @@ class Release:
         """Run Helm in the namespace, and return what it printed, warnings included."""
         answer = subprocess.run(
             [self._helm, f"--namespace={self.namespace}", f"--kubeconfig={self.cluster.kubeconfig}", *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": str(self.place)},
+            env={"PATH": os.environ["PATH"], "HOME": str(self.place), **SHORT_LIVED},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -92,8 +92,27 @@ class Release:
     def _is_too_early(self) -> bool:
         """Whether admission policies do not know the definition yet: they look for new ones every five seconds."""
         sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "probe"}}
-        answer = self.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(sync), check=False)
-        return TOO_EARLY in answer
+        try:
+            self.create(sync, dryRun="All")
+        except CommandError as refusal:
+            return TOO_EARLY in str(refusal)
+        return False
+
+    def create(self, manifest: dict[str, Any], **options: str) -> dict[str, Any]:
+        """Create an object in the namespace."""
+        return dict(self.cluster.api.create(manifest, namespace=self.namespace, **options))
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        """Apply an object in the namespace."""
+        self.cluster.api.apply([manifest], namespace=self.namespace)
+
+    def find(self, kind: str, name: str) -> dict[str, Any]:
+        """Find an object in the namespace; empty if there is none."""
+        return dict(self.cluster.api.find(kind, name, namespace=self.namespace) or {})
+
+    def find_all(self, kind: str, **selectors: str) -> list[dict[str, Any]]:
+        """All objects of a kind in the namespace."""
+        return list(self.cluster.api.find_all(kind, namespace=self.namespace, **selectors))
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         answer = self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin, check=check)
@@ -115,8 +134,7 @@ class Release:
         return [f"http://{each['status']['podIP']}:8080" for each in self._find_api_pods()]
 
     def _find_api_pods(self) -> list[dict[str, Any]]:
-        selector = "--selector=app.kubernetes.io/component=api"
-        pods = json.loads(self.kubectl("get", "pods", selector, "--output=json"))["items"]
+        pods = self.find_all("Pod", labelSelector="app.kubernetes.io/component=api")
         return [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
 
     def post(self, *, url: str = "", key: str = API_KEY) -> httpx.Response:
@@ -156,10 +174,8 @@ def cluster() -> Iterator[Cluster]:
     earlier = list_archives(Path(EARLIER, "images")) if EARLIER and not RELEASED else ()
     node = RealNode(images=(*list_archives(Path(IMAGES)), *earlier))
     with running_cluster(node=node) if IMAGES else given_or_running_cluster(os.environ) as running:
-        found = running.kubectl(
-            "get", "customresourcedefinition", DEFINITION, "--ignore-not-found", "--output=name"
-        ).stdout
-        assert not found, "this cluster has the definition already: these tests remove it, and all syncs with it"
+        found = running.api.find("CustomResourceDefinition", DEFINITION)
+        assert found is None, "this cluster has the definition already: these tests remove it, and all syncs with it"
         yield running
 
 
@@ -255,14 +271,18 @@ def list_ports(*urls: str) -> list[int]:
 
 @pytest.fixture
 def release(
-    cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], tmp_path: Path, pods_url: str
+    cluster: Cluster, restricted_namespace: str, helm: Path, values: dict[str, Any], tmp_path: Path, pods_url: str
 ) -> Iterator[Release]:
-    cluster.kubectl("label", "namespace", namespace, RESTRICTED)
-    release = Release(cluster, namespace, helm, values, tmp_path, pods_url)
+    release = Release(cluster, restricted_namespace, helm, values, tmp_path, pods_url)
     yield release
-    release.helm("uninstall", "sync", "--wait", "--timeout=60s", "--ignore-not-found")
-    roles = [f"clusterrole/estimatesyncs-{name}" for name in ("view", "edit", "admin")]
-    cluster.kubectl("delete", f"customresourcedefinition/{DEFINITION}", *roles, "--ignore-not-found")
+    if release.find_all("Secret", labelSelector="owner=helm,name=sync"):
+        release.helm("uninstall", "sync", "--wait", "--timeout=60s")
+    kept = [("CustomResourceDefinition", DEFINITION)]
+    kept += [("ClusterRole", f"estimatesyncs-{name}") for name in ("view", "edit", "admin")]
+    there = [(kind, name) for kind, name in kept if cluster.api.find(kind, name)]
+    for kind, name in there:
+        cluster.api.delete(kind, name)
+    release.wait_until("no definition", lambda: cluster.api.find("CustomResourceDefinition", DEFINITION) is None)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_helm_test_makes_a_round_trip(release: Any) -> None:
     release.deploy("upgrade")
 
     assert "Succeeded" in release.helm("test", "sync", "--timeout=90s")
-    assert json.loads(release.kubectl("get", "esync", "--output=json"))["items"] == []
+    assert release.find_all("EstimateSync") == []
     release.values["test"]["mode"] = "round-trip"
     release.deploy("upgrade")
 
@@ -56,7 +56,7 @@ def test_helm_test_makes_a_round_trip(release: Any) -> None:
 
     assert "Phase:" in printed
     assert "Succeeded" in printed
-    assert len(json.loads(release.kubectl("get", "esync", "--output=json"))["items"]) == 1
+    assert len(release.find_all("EstimateSync")) == 1
 
 
 def test_upgrade_and_rollback_change_the_definition_and_lose_no_running_sync(
@@ -94,7 +94,7 @@ def test_an_uninstalled_release_leaves_its_syncs_and_the_next_one_finds_them(rel
     release.wait_status(name, "succeeded")
 
     release.helm("uninstall", "sync", "--wait", "--timeout=60s")
-    assert name in release.kubectl("get", "esync", "--output=name")
+    assert name in {each["metadata"]["name"] for each in release.find_all("EstimateSync")}
     assert release.kubectl("get", "deployments,roles,secrets,services", "--output=name") == ""
     release.deploy("install")
 

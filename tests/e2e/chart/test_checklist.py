@@ -162,8 +162,7 @@ def test_every_command_of_the_pages_shows_what_it_should(
 
 
 def find_operator(release: Any) -> Any:
-    selector = "--selector=app.kubernetes.io/component=operator"
-    return json.loads(release.kubectl("get", "pods", selector, "--output=json"))["items"][0]
+    return release.find_all("Pod", labelSelector="app.kubernetes.io/component=operator")[0]
 
 
 def write_mails(deliveries: list[Any]) -> list[str]:

@@ -4,7 +4,6 @@ The PostgreSQL of these tests is built without TLS, so that a small server in fr
 and the proxies of managed databases do. What checks the certificate is the sync program's own libpq.
 """
 
-import json
 import os
 import select
 import socket
@@ -97,7 +96,7 @@ def deploy(release: Any, shown_objects: list[dict[str, Any]]) -> Callable[[str, 
     def run(url: str, trusted: trustme.CA) -> None:
         pem = trusted.cert_pem.bytes().decode()
         config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {key: pem}}
-        release.kubectl("apply", "--filename=-", stdin=json.dumps(config_map))
+        release.apply(config_map)
         release.values["network"] = {"caConfigMap": name}
         release.values["credentials"]["databaseUrl"] = url
         release.deploy("install")
@@ -138,7 +137,7 @@ def test_an_untrusted_database_gets_no_estimates_and_the_status_says_why(
     name = release.post().json()["sync_id"]
 
     sync = release.wait_status(name, "failed")
-    stored = json.loads(release.kubectl("get", "esync", name, "--output=json"))["status"]
+    stored = release.find("EstimateSync", name)["status"]
     assert stored["reason"] == "DatabaseRefused"
     assert words in stored["message"]
     assert sync["results"]["total_processed"] == 0
@@ -152,7 +151,7 @@ def create_cluster_secrets(release: Any, build_url: Callable[[str], str]) -> Cal
         uri = build_url(HOST).removesuffix("&sslmode=verify-full")
         for name, data in (("pg-app", {"uri": uri}), ("pg-ca", {"ca.crt": authority.cert_pem.bytes().decode()})):
             secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-            release.kubectl("apply", "--filename=-", stdin=json.dumps(secret))
+            release.apply(secret)
 
     return create
 

@@ -51,13 +51,12 @@ GIVEN = ("apiKeys", "credentials", "callback")
 def definitions(cluster: Any) -> Iterator[None]:
     """Install the definitions that the cluster has not; remove those afterwards."""
     found = find_definitions(environ=os.environ, report=lambda line: sys.stderr.write(f"{line}\n"))
-    present = cluster.kubectl("get", "customresourcedefinitions", "--output=name").stdout
-    created = [name for name in found if f"/{name}\n" not in present]
+    created = [name for name in found if cluster.api.find("CustomResourceDefinition", name) is None]
     for name in created:
         cluster.define(found[name])
     yield
     for name in created:
-        cluster.kubectl("delete", "customresourcedefinition", name)
+        cluster.api.delete("CustomResourceDefinition", name)
 
 
 @pytest.fixture
@@ -71,10 +70,10 @@ def priority_classes(cluster: Any) -> Iterator[None]:
         }
         for part, value in PRIORITY.items()
     ]
-    listing = json.dumps({"apiVersion": "v1", "kind": "List", "items": classes})
-    cluster.kubectl("apply", "--filename=-", stdin=listing)
+    cluster.api.apply(classes)
     yield
-    cluster.kubectl("delete", "--filename=-", stdin=listing)
+    for each in classes:
+        cluster.api.delete("PriorityClass", each["metadata"]["name"])
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def test_a_release_with_every_optional_object_is_installed_and_works(complete: A
     complete.kubectl("get", *names, "--output=name")
     sync = complete.wait_status(complete.post().json()["sync_id"], "succeeded")["sync_id"]
 
-    pods = json.loads(complete.kubectl("get", "pods", "--output=json"))["items"]
+    pods = complete.find_all("Pod")
     priority = {pod["metadata"]["labels"]["app.kubernetes.io/component"]: pod["spec"]["priority"] for pod in pods}
     assert priority == PRIORITY
     # No value sets the number of replicas: the autoscaler does.
@@ -121,19 +120,11 @@ def test_every_object_is_read_back_as_it_was_written(complete: Any) -> None:
     written = list(yaml.safe_load_all(complete.helm("get", "manifest", "sync")))
     hooks = list(yaml.safe_load_all(complete.helm("get", "hooks", "sync")))
 
-    for each in written:
-        found = json.loads(complete.kubectl("get", name_kind(each), each["metadata"]["name"], "--output=json"))
-        assert list(find_differences(each, found, f"{each['kind']}/{each['metadata']['name']}")) == []
-    for each in hooks:
-        arguments = ("create", "--dry-run=server", "--output=json", "--filename=-")
-        found = json.loads(complete.kubectl(*arguments, stdin=json.dumps(each)))
-        assert list(find_differences(each, found, f"{each['kind']}/{each['metadata']['name']}")) == []
-
-
-def name_kind(thing: dict[str, Any]) -> str:
-    """As kubectl takes it without guessing: `Deployment.v1.apps`."""
-    group, slash, version = thing["apiVersion"].rpartition("/")
-    return f"{thing['kind']}.{version}.{group}" if slash else str(thing["kind"])
+    for objects, command in ((written, ("get",)), (hooks, ("create", "--dry-run=server"))):
+        listing = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        answer = json.loads(complete.kubectl(*command, "--output=json", "--filename=-", stdin=listing))
+        for each, found in zip(objects, answer["items"] if len(objects) > 1 else [answer], strict=True):
+            assert list(find_differences(each, found, f"{each['kind']}/{each['metadata']['name']}")) == []
 
 
 def find_differences(written: Any, found: Any, path: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What people with the cluster's own roles in one namespace may do: read, start, and install a release of their own."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +37,25 @@ class Team:
                 "subjects": [{"kind": "ServiceAccount", "name": role, "namespace": namespace}],
             }
             for each in (account, binding):
-                self.kubectl("create", "--filename=-", stdin=json.dumps(each))
+                cluster.api.create(each, namespace=namespace)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         answer = self._cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin, check=check)
         return answer.stdout + ("" if check else answer.stderr)
 
     def may(self, role: str, verb: str, resource: str) -> bool:
-        user = f"--as=system:serviceaccount:{self.namespace}:{role}"
         name, _, part = resource.partition("/")
-        subresource = [f"--subresource={part}"] if part else []
-        return self.kubectl("auth", "can-i", verb, name, *subresource, user, check=False).startswith("yes")
+        group = "apiextensions.k8s.io" if name == "customresourcedefinitions" else "botzilla.io"
+        asked = {"namespace": self.namespace, "verb": verb, "group": group, "resource": name, "subresource": part}
+        user = f"system:serviceaccount:{self.namespace}:{role}"
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+        answer = self._cluster.api.create({**review, "spec": {"user": user, "resourceAttributes": asked}})
+        return bool(answer["status"]["allowed"])
 
 
 @pytest.fixture
-def team(cluster: Cluster, namespace: str) -> Iterator[Team]:
-    name = f"{namespace}-team"
-    cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
-    yield Team(cluster, name)
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+def team(cluster: Cluster, make_namespace: Callable[..., str]) -> Team:
+    return Team(cluster, make_namespace({"pod-security.kubernetes.io/enforce": "restricted"}))
 
 
 def test_who_administers_a_namespace_alone_installs_a_second_release_there(

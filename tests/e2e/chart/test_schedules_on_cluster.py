@@ -16,8 +16,8 @@ NAME = "sync-estimatesync-nightly"
 ZONE = "America/Chicago"
 
 
-def patch(release: Any, change: dict[str, Any], *arguments: str) -> None:
-    release.kubectl("patch", "cronjob", NAME, "--type=merge", f"--patch={json.dumps(change)}", *arguments)
+def patch(release: Any, change: dict[str, Any], *, part: str = "") -> None:
+    release.cluster.api.patch("CronJob", f"{NAME}{part}", change, namespace=release.namespace)
 
 
 def pass_over(release: Any) -> None:
@@ -25,18 +25,20 @@ def pass_over(release: Any) -> None:
     patch(
         release,
         {"status": {"lastScheduleTime": f"{datetime.now(UTC) - timedelta(hours=5):%Y-%m-%dT%H:%M:%SZ}"}},
-        "--subresource=status",
+        part="/status",
     )
 
 
 def wait_job(release: Any, name: str) -> None:
-    release.wait_until(f"the job {name}", lambda: release.kubectl("get", "job", name, "--ignore-not-found"))
-    release.kubectl("wait", "--for=condition=complete", f"job/{name}", "--timeout=90s")
+    def is_complete() -> bool:
+        conditions = release.find("Job", name).get("status", {}).get("conditions", [])
+        return any((each["type"], each["status"]) == ("Complete", "True") for each in conditions)
+
+    release.wait_until(f"the end of the job {name}", is_complete)
 
 
 def list_syncs(release: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(release.kubectl("get", "esync", "--output=json"))["items"]
-    return found
+    return list(release.find_all("EstimateSync"))
 
 
 @pytest.fixture
@@ -76,12 +78,10 @@ def test_the_controller_starts_a_sync_of_the_schedules_days_once_for_each_time(r
 
 def test_the_command_line_finds_api_and_key_by_the_variables_of_an_api_pod(release: Any, tmp_path: Path) -> None:
     release.deploy("install")
-    (pod, *_) = json.loads(release.kubectl("get", "pods", "--selector=app.kubernetes.io/component=api", "-o", "json"))[
-        "items"
-    ]
+    (pod, *_) = release.find_all("Pod", labelSelector="app.kubernetes.io/component=api")
     values = {each["name"]: each.get("value", "") for each in pod["spec"]["containers"][0]["env"]}
     mounted = tmp_path / "API_KEYS"
-    secret = json.loads(release.kubectl("get", "secret", "sync-estimatesync-api-keys", "--output=json"))["data"]
+    secret = release.find("Secret", "sync-estimatesync-api-keys")["data"]
     mounted.write_bytes(base64.b64decode(secret[Path(values["ESTIMATESYNC_API_KEY_FILE"]).name]))
     environment = {
         "ESTIMATESYNC_URL": values["ESTIMATESYNC_URL"].replace("$(POD_IP)", pod["status"]["podIP"]),

@@ -16,9 +16,12 @@ def recording(release: Any) -> Any:
     if POLICY not in release.kubectl("api-resources", "--api-group=admissionregistration.k8s.io", "--output=name"):
         pytest.skip("this version of Kubernetes has no such policies")
     release.deploy("install")
-    probe = json.dumps(build_sync("probe"))
-    arguments = ("create", "--dry-run=server", "--output=json", "--filename=-")
-    release.wait_until("the policy", lambda: BY.format("started") in release.kubectl(*arguments, stdin=probe))
+
+    def is_recorded() -> bool:
+        annotations = release.create(build_sync("probe"), dryRun="All")["metadata"].get("annotations", {})
+        return BY.format("started") in annotations
+
+    release.wait_until("the policy", is_recorded)
     return release
 
 
@@ -34,14 +37,14 @@ def act(release: Any, user: str, *arguments: str, stdin: str | None = None) -> N
 
 def read_own_part(release: Any, sync: str) -> tuple[Any, ...]:
     """What is not the operator's, and who is on record as having written it, when."""
-    found = json.loads(release.kubectl("get", "esync", sync, "--show-managed-fields", "--output=json"))
+    found = release.find("EstimateSync", sync)
     metadata = found["metadata"]
     writers = [each for each in metadata["managedFields"] if "subresource" not in each]
     return found["spec"], metadata["generation"], metadata["annotations"], writers
 
 
 def read_names(release: Any, sync: str) -> dict[str, str]:
-    annotations = json.loads(release.kubectl("get", "esync", sync, "--output=json"))["metadata"].get("annotations", {})
+    annotations = release.find("EstimateSync", sync)["metadata"].get("annotations", {})
     return {
         what: annotations[BY.format(what)]
         for what in ("started", "cancelled", "redelivered", "suspended")

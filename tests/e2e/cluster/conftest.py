@@ -1,6 +1,5 @@
 """What the tests of the local cluster share."""
 
-import json
 import secrets
 import time
 from collections.abc import Callable
@@ -62,12 +61,8 @@ def find_processes() -> Callable[[str], list[int]]:
 
 @pytest.fixture
 def apply(cluster: Cluster, namespace: str) -> Callable[[dict[str, Any]], None]:
-    """Apply a manifest in the test's namespace with the real kubectl."""
-
-    def apply_manifest(manifest: dict[str, Any]) -> None:
-        cluster.kubectl("apply", f"--namespace={namespace}", "--filename=-", stdin=json.dumps(manifest))
-
-    return apply_manifest
+    """Apply a manifest in the test's namespace."""
+    return lambda manifest: cluster.api.apply([manifest], namespace=namespace)
 
 
 @pytest.fixture

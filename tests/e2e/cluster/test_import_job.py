@@ -10,16 +10,15 @@ import psycopg
 from estimatesync_cluster.cluster import Cluster
 
 MANIFEST = Path(__file__).parents[3] / "deploy" / "moving" / "import-job.yaml"
-RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 def test_the_import_runs_as_a_job_from_proposal_to_rows(
     cluster: Cluster,
-    namespace: str,
+    restricted_namespace: str,
     database_url: str,
     apply: Callable[[dict[str, Any]], None],
 ) -> None:
-    cluster.kubectl("label", "namespace", namespace, RESTRICTED)
+    at = f"--namespace={restricted_namespace}"
     secret = {"kind": "Secret", "metadata": {"name": "estimatesync-credentials"}}
     apply({"apiVersion": "v1", **secret, "stringData": {"DATABASE_URL": database_url}})
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -32,12 +31,10 @@ def test_the_import_runs_as_a_job_from_proposal_to_rows(
 
     def run(arguments: str) -> str:
         manifest = re.sub(r"args: .*", f"args: {arguments}", MANIFEST.read_text())
-        created = cluster.kubectl(
-            "create", f"--namespace={namespace}", "--filename=-", "--output=json", stdin=manifest
-        ).stdout
+        created = cluster.kubectl("create", at, "--filename=-", "--output=json", stdin=manifest).stdout
         name = json.loads(created)["metadata"]["name"]
-        cluster.kubectl("wait", f"job/{name}", f"--namespace={namespace}", "--for=condition=Complete", "--timeout=90s")
-        return cluster.kubectl("logs", f"job/{name}", f"--namespace={namespace}").stdout
+        cluster.kubectl("wait", f"job/{name}", at, "--for=condition=Complete", "--timeout=90s")
+        return cluster.kubectl("logs", f"job/{name}", at).stdout
 
     # The test kubelet does not know that the volume is optional.
     write_mapping("")

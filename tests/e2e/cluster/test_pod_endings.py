@@ -28,7 +28,7 @@ def is_running(status: dict[str, Any]) -> bool:
 
 
 def list_pods(cluster: Cluster, namespace: str) -> list[str]:
-    return cluster.kubectl("get", "pods", f"--namespace={namespace}", "--output=name").stdout.split()
+    return [each["metadata"]["name"] for each in cluster.api.find_all("Pod", namespace=namespace)]
 
 
 def build_job(script: str, *, marker: str = "", **spec: object) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A pod that cannot start says why, in the words that a real node uses."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -116,7 +115,7 @@ def test_pod_that_does_not_fit_waits_until_the_node_changes(
     waiting = run_pod("exit 0", spec={"nodeSelector": {"zone": namespace}}, until=lambda status: "conditions" in status)
     condition = next(each for each in waiting["conditions"] if each["type"] == "PodScheduled")
 
-    cluster.kubectl("label", "node", "test-node", f"zone={namespace}", "--overwrite")
+    cluster.api.patch("Node", "test-node", {"metadata": {"labels": {"zone": namespace}}})
     ended = wait_for_pod()
 
     assert (condition["status"], condition["reason"]) == ("False", "Unschedulable")
@@ -127,8 +126,6 @@ def test_pod_that_does_not_fit_waits_until_the_node_changes(
 
 
 def test_node_is_labelled_and_ready(cluster: Cluster) -> None:
-    selector = "--selector=estimatesync.botzilla.io/test-node=true"
-
-    nodes = json.loads(cluster.kubectl("get", "nodes", selector, "--output=json").stdout)["items"]
+    nodes = cluster.api.find_all("Node", labelSelector="estimatesync.botzilla.io/test-node=true")
 
     assert [node["metadata"]["name"] for node in nodes] == ["test-node"]

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from estimatesync_cluster.audit import ApiCall, read_api_calls
 from estimatesync_cluster.cluster import Cluster
+from estimatesync_cluster.errors import CommandError
 from estimatesync_cluster.product_processes import CRD, Product, ProductSettings, running_product
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
@@ -60,17 +61,40 @@ class Scenario:
             time.sleep(0.1)
 
     def apply(self, name: str, **spec: Any) -> None:
-        """Ask for a sync with kubectl."""
-        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
-        self.product.kubectl("apply", "--filename=-", stdin=json.dumps(sync))
+        """Ask for a sync as `kubectl apply --server-side` does."""
+        self.product.cluster.api.apply([build_sync(name, spec)], namespace=self.product.namespace)
 
     def try_apply(self, name: str, **spec: Any) -> bool:
-        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
-        arguments = (f"--namespace={self.product.namespace}", "apply", "--validate=ignore", "--filename=-")
-        return not self.product.cluster.kubectl(*arguments, stdin=json.dumps(sync), check=False).returncode
+        try:
+            self.apply(name, **spec)
+        except CommandError:
+            return False
+        return True
+
+    def create(self, manifest: dict[str, Any], **options: str) -> dict[str, Any]:
+        """Create an object in the product's namespace."""
+        return dict(self.product.cluster.api.create(manifest, namespace=self.product.namespace, **options))
+
+    def patch(self, kind: str, name: str, patch: Any) -> None:
+        """Change an object of the product's namespace; `any/status` as its name, its status."""
+        self.product.cluster.api.patch(kind, name, patch, namespace=self.product.namespace)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object of the product's namespace."""
+        self.product.cluster.api.delete(kind, name, namespace=self.product.namespace)
+
+    def delete_all(self, kind: str, **options: str) -> None:
+        """Delete all objects of a kind in the product's namespace."""
+        self.product.cluster.api.delete_all(kind, namespace=self.product.namespace, **options)
 
     def wait_delivered(self, name: str) -> None:
-        self.product.kubectl("wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s")
+        self.wait_until(f"the delivery of {name}", lambda: has_condition(self.get_sync(name), "CallbackDelivered"))
+
+    def wait_complete_job(self) -> None:
+        """Wait for the only job's end, whoever looks on."""
+        self.wait_until(
+            "the job's end", lambda: [has_condition(job, "Complete") for job in self.find_all("Job")] == [True]
+        )
 
     def wait_reason(self, name: str, reason: str) -> dict[str, Any]:
         self.wait_until(f"{reason} of {name}", lambda: self.get_sync(name).get("status", {}).get("reason") == reason)
@@ -110,9 +134,9 @@ class Scenario:
     def count_jobs(self) -> int:
         return len(self.find_all("Job"))
 
-    def find_all(self, kind: str) -> list[dict[str, Any]]:
+    def find_all(self, kind: str, **selectors: str) -> list[dict[str, Any]]:
         """All objects of a kind in the product's namespace."""
-        return list(self.product.cluster.api.find_all(kind, namespace=self.product.namespace))
+        return list(self.product.cluster.api.find_all(kind, namespace=self.product.namespace, **selectors))
 
     def kill_runs(self, name: str) -> None:
         """Kill the sync program at work for this sync, as soon as it is there; not what runs it."""
@@ -156,12 +180,11 @@ class Scenario:
 
 
 @pytest.fixture
-def run_scenario(cluster: Cluster, namespace: str, database_url: str, tmp_path: Path) -> Callable[..., Any]:
+def run_scenario(cluster: Cluster, restricted_namespace: str, database_url: str, tmp_path: Path) -> Callable[..., Any]:
     """Run the product with settings of the test's own."""
 
     @contextmanager
     def run(*, with_api: bool = True, api: Mapping[str, str] | None = None, **operator: str) -> Iterator[Scenario]:
-        cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
         records = build_records(RECORDS, 7, datetime.now(UTC))
         with running_sample(SampleConfig(records=records, password=PASSWORD)) as sample, running_receiver() as receiver:
             settings = ProductSettings(
@@ -175,7 +198,7 @@ def run_scenario(cluster: Cluster, namespace: str, database_url: str, tmp_path: 
                 api=api or {},
             )
             with running_product(
-                cluster, namespace=namespace, settings=settings, state_dir=tmp_path, with_api=with_api
+                cluster, namespace=restricted_namespace, settings=settings, state_dir=tmp_path, with_api=with_api
             ) as product:
                 yield Scenario(product, sample, receiver, database_url)
 
@@ -189,15 +212,30 @@ def scenario(run_scenario: Callable[..., Any]) -> Iterator[Scenario]:
 
 
 @pytest.fixture
-def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]], Any]:
-    """Apply an EstimateSync, with nothing but the CustomResourceDefinition in the cluster; returns kubectl's answer."""
+def installed(cluster: Cluster, namespace: str) -> Callable[[str, dict[str, Any]], str]:
+    """Write an EstimateSync, with nothing but its definition in the cluster; returns why it is refused, or nothing."""
     cluster.define(CRD)
 
-    def apply(name: str, spec: dict[str, Any]) -> Any:
-        sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
-        return cluster.kubectl(f"--namespace={namespace}", "apply", "--filename=-", stdin=json.dumps(sync), check=False)
+    def apply(name: str, spec: dict[str, Any]) -> str:
+        stored = cluster.api.find("EstimateSync", name, namespace=namespace)
+        write = cluster.api.replace if stored else cluster.api.create
+        try:
+            # As kubectl asks.
+            write({**(stored or build_sync(name, spec)), "spec": spec}, namespace=namespace, fieldValidation="Strict")
+        except CommandError as refusal:
+            return str(refusal)
+        return ""
 
     return apply
+
+
+def build_sync(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": name}, "spec": spec}
+
+
+def has_condition(thing: dict[str, Any], name: str) -> bool:
+    conditions = thing.get("status", {}).get("conditions", [])
+    return any((each["type"], each["status"]) == (name, "True") for each in conditions)
 
 
 def read_words(path: Path) -> list[bytes]:

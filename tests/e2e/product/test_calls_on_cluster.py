@@ -1,6 +1,5 @@
 """What a sync costs the API server, by the API server's own books."""
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -48,11 +47,12 @@ def test_every_right_of_the_operator_is_used_and_no_other_is_asked_for(scenario:
     scenario.wait_callback("kept")
     scenario.apply("short-lived", ttlSecondsAfterFinished=1, cancel=True)
     scenario.wait_until("only one left", lambda: len(scenario.find_all("EstimateSync")) == 1)
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
-    scenario.product.kubectl("apply", "--filename=-", stdin=json.dumps(quota))
+    scenario.create(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
+    )
     scenario.apply("stuck")
     scenario.wait_reason("stuck", "PodRefused")
-    scenario.product.kubectl("patch", "estimatesync", "stuck", "--type=merge", '--patch={"spec":{"cancel":true}}')
+    scenario.patch("EstimateSync", "stuck", {"spec": {"cancel": True}})
     scenario.wait_finished("stuck")
 
     # A watch is in the books when it has ended.

@@ -1,6 +1,5 @@
 """Each cause as Kubernetes itself brings it about: what the status says while it lasts, and how it ends."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +14,14 @@ SECRET = "estimatesync-credentials"
 MORTAL_NODE = f"mortal-node-{os.getpid()}"
 
 
-def build_object(kind: str, version: str = "v1", **fields: Any) -> str:
-    return json.dumps({"apiVersion": version, "kind": kind, "metadata": {"name": "provoked"}, **fields})
+def build_object(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": "provoked"}, **fields}
 
 
 NO_PODS = build_object("ResourceQuota", spec={"hard": {"pods": "0"}})
 NO_JOBS = build_object("ResourceQuota", spec={"hard": {"count/jobs.batch": "0"}})
 NO_DATABASE = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
-BROKEN_RESULT = (
-    '--patch=[{"op":"replace","path":"/status/containerStatuses/0/state/terminated/message","value":"{\\"syncUid"}]'
-)
+MESSAGE = "/status/containerStatuses/0/state/terminated/message"
 LIMITED_CPU = build_object("ResourceQuota", spec={"hard": {"limits.cpu": "4", "limits.ephemeral-storage": "4Gi"}})
 SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]})
 
@@ -44,7 +41,7 @@ SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "
         ),
         pytest.param(
             {},
-            ("patch", "secret", SECRET, "--type=json", '--patch=[{"op":"remove","path":"/data/DATABASE_URL"}]'),
+            [{"op": "remove", "path": "/data/DATABASE_URL"}],
             "SecretMissing",
             "couldn't find key DATABASE_URL",
             id="no key",
@@ -62,13 +59,13 @@ SMALL_PODS = build_object("LimitRange", spec={"limits": [{"type": "Container", "
     ],
 )
 def test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_limit(
-    run_scenario: Any, operator: dict[str, str], provoke: str | tuple[str, ...] | None, reason: str, words: str
+    run_scenario: Any, operator: dict[str, str], provoke: Any, reason: str, words: str
 ) -> None:
     with run_scenario(with_api=False, STUCK_SECONDS="4", **operator) as scenario:
-        if isinstance(provoke, str):
-            scenario.product.kubectl("apply", "--filename=-", stdin=provoke)
+        if isinstance(provoke, list):
+            scenario.patch("Secret", SECRET, provoke)
         elif provoke:
-            scenario.product.kubectl(*provoke)
+            scenario.create(provoke)
 
         scenario.apply("stuck")
 
@@ -86,7 +83,7 @@ def test_what_keeps_a_sync_from_running_shows_while_it_lasts_and_ends_it_by_the_
 
 def test_a_sync_continues_once_the_blocker_is_gone_even_after_a_restart(run_scenario: Any) -> None:
     with run_scenario(with_api=False) as scenario:
-        scenario.product.kubectl("delete", "secret", SECRET)
+        scenario.delete("Secret", SECRET)
         scenario.apply("patient")
         stalled = scenario.wait_reason("patient", "SecretMissing")["status"]["conditions"]
 
@@ -128,7 +125,7 @@ def test_a_job_that_a_person_deletes_ends_the_sync(run_scenario: Any) -> None:
             scenario.apply("robbed")
             scenario.wait_running_pod()
 
-            scenario.product.kubectl("delete", "job", "--all")
+            scenario.delete_all("Job")
 
             status = scenario.wait_finished("robbed")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "JobDeleted")
@@ -137,7 +134,7 @@ def test_a_job_that_a_person_deletes_ends_the_sync(run_scenario: Any) -> None:
 
 def test_retries_that_run_out_are_counted_in_the_cause(run_scenario: Any) -> None:
     with run_scenario(with_api=False, DATABASE_WAIT_SECONDS="0") as scenario:
-        scenario.product.kubectl("patch", "secret", SECRET, f"--patch={json.dumps({'stringData': NO_DATABASE})}")
+        scenario.patch("Secret", SECRET, {"stringData": NO_DATABASE})
 
         scenario.apply("futile", maxRetries=1)
 
@@ -147,26 +144,26 @@ def test_retries_that_run_out_are_counted_in_the_cause(run_scenario: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("is_gone", "reason"),
     [
-        pytest.param(("delete",), "ResultMissing", id="the pod is gone"),
-        pytest.param(
-            ("patch", "--subresource=status", "--type=json", BROKEN_RESULT),
-            "ResultBroken",
-            id="the message is cut short",
-        ),
+        pytest.param(True, "ResultMissing", id="the pod is gone"),
+        pytest.param(False, "ResultBroken", id="the message is cut short"),
     ],
 )
-def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, spoil: tuple[str, ...], reason: str) -> None:
+def test_a_result_that_cannot_be_had_is_never_made_up(run_scenario: Any, *, is_gone: bool, reason: str) -> None:
     with run_scenario(with_api=False) as scenario:
         with scenario.pages_held():
             scenario.apply("spoilt")
             scenario.wait_running_pod()
             scenario.product.stop_operator(grace=0)
-        scenario.product.kubectl("wait", "job", "--all", "--for=condition=Complete", "--timeout=90s")
+        scenario.wait_complete_job()
 
-        (pod,) = scenario.product.kubectl("get", "pods", "--output=name").split()
-        scenario.product.kubectl(*spoil, pod)
+        (pod,) = (each["metadata"]["name"] for each in scenario.find_all("Pod"))
+        if is_gone:
+            scenario.delete("Pod", pod)
+            scenario.wait_until("no pod", lambda: not scenario.find_all("Pod"))
+        else:
+            scenario.patch("Pod", f"{pod}/status", [{"op": "replace", "path": MESSAGE, "value": '{"syncUid'}])
         scenario.product.start_operator()
 
         status = scenario.wait_finished("spoilt")["status"]
@@ -194,7 +191,8 @@ def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
     command = build_kubelet_command(node, cluster.layout, cluster.server)
     with guarded(MORTAL_NODE, command, log=tmp_path / "mortal-node.log") as kubelet:
         yield kubelet
-    cluster.kubectl("delete", "node", MORTAL_NODE, "--ignore-not-found")
+    if cluster.api.find("Node", MORTAL_NODE):
+        cluster.api.delete("Node", MORTAL_NODE)
 
 
 def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, second_node: GuardedProcess) -> None:
@@ -204,7 +202,7 @@ def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, sec
             scenario.wait_running_pod()
 
             second_node.stop(grace=0)
-            scenario.product.kubectl("delete", "pods", "--all", "--wait=false", "--grace-period=1")
+            scenario.delete_all("Pod", gracePeriodSeconds="1")
 
             status = scenario.wait_finished("lost")["status"]
         assert (status["phase"], status["reason"]) == ("Failed", "NodeLost")
@@ -225,8 +223,7 @@ def evict(scenario: Any, but: str = "") -> str:
     scenario.wait_until("a running pod", find)
     name, namespace = find(), scenario.product.namespace
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
-    path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
-    scenario.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+    scenario.create(eviction, part_of=f"Pod/{name}/eviction")
     return name
 
 

@@ -5,7 +5,7 @@ since 1.36: these tests cannot be among those of `make test-oldest`.
 https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
 """
 
-import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +14,8 @@ import httpx
 import pytest
 from estimatesync_cluster.cluster import Cluster
 
+WAIT_SECONDS = 90.0
+POLL_SECONDS = 0.05
 SIDECAR = {
     "patchType": "JSONPatch",
     "jsonPatch": {
@@ -59,13 +61,13 @@ def changing_pods(cluster: Cluster, namespace: str) -> Callable[[dict[str, Any]]
     @contextmanager
     def change(mutation: dict[str, Any]) -> Iterator[None]:
         for each in build_policy(namespace, mutation):
-            cluster.kubectl("create", "--filename=-", stdin=json.dumps(each))
+            cluster.api.create(each)
         try:
             wait_until_changed(cluster, namespace)
             yield
         finally:
-            for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
-                cluster.kubectl("delete", kind, namespace)
+            for kind in ("MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"):
+                cluster.api.delete(kind, namespace)
 
     return change
 
@@ -89,12 +91,15 @@ def build_policy(namespace: str, mutation: dict[str, Any]) -> tuple[dict[str, An
 
 def wait_until_changed(cluster: Cluster, namespace: str) -> None:
     """The API server learns of a policy within seconds."""
-    for _ in range(100):
-        arguments = (f"--namespace={namespace}", "create", "--dry-run=server", "--output=json", "--filename=-")
-        made = json.loads(cluster.kubectl(*arguments, stdin=json.dumps(PROBE)).stdout)["spec"]
-        if len(made["containers"]) > 1 or "schedulingGates" in made:
-            return
-    raise AssertionError("the policy never took effect")
+    deadline = time.monotonic() + WAIT_SECONDS
+
+    def is_changed() -> bool:
+        made = cluster.api.create(PROBE, namespace=namespace, dryRun="All")["spec"]
+        return len(made["containers"]) > 1 or "schedulingGates" in made
+
+    while not is_changed():
+        assert time.monotonic() < deadline, "the policy never took effect"
+        time.sleep(POLL_SECONDS)
 
 
 def list_sync_pods(scenario: Any) -> list[dict[str, Any]]:
@@ -125,8 +130,7 @@ def test_a_success_is_told_at_once_though_a_sidecar_goes_on_and_its_log_outlives
 
 
 def point_database_at(scenario: Any, url: str) -> None:
-    patch = f"--patch={json.dumps({'stringData': {'DATABASE_URL': url}})}"
-    scenario.product.kubectl("patch", "secret", "estimatesync-credentials", patch)
+    scenario.patch("Secret", "estimatesync-credentials", {"stringData": {"DATABASE_URL": url}})
 
 
 def test_a_failure_beside_a_sidecar_that_goes_on_is_tried_again_in_another_pod(
@@ -172,6 +176,6 @@ def test_a_gated_pod_shows_gives_its_slot_back_and_goes_on_once_the_gate_is_gone
         scenario.apply("next")
         assert scenario.wait_finished("next")["status"]["phase"] == "Succeeded"
         (pod,) = (each["metadata"]["name"] for each in list_sync_pods(scenario) if each["spec"].get("schedulingGates"))
-        scenario.product.kubectl("patch", "pod", pod, "--type=merge", '--patch={"spec":{"schedulingGates":[]}}')
+        scenario.patch("Pod", pod, {"spec": {"schedulingGates": []}})
 
         assert scenario.wait_finished("gated")["status"]["phase"] == "Succeeded"

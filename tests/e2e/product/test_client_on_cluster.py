@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 from estimatesync_processes.forked_process import StartedProcess, start_program
 
 WAIT_SECONDS = 90.0
@@ -86,8 +87,10 @@ def test_a_cancel_ends_a_wait_and_a_followed_log(scenario: Any) -> None:
 
 
 def test_an_api_without_rights_is_found_out(scenario: Any) -> None:
-    scenario.product.kubectl("delete", "rolebinding", "estimatesync-api")
-    scenario.wait_until("readiness to fail", lambda: examine(scenario)[1]["storage"] == "fault")
+    scenario.delete("RoleBinding", "estimatesync-api")
+    readiness = f"{scenario.product.api_url}/readyz"
+    scenario.wait_until("readiness to fail", lambda: httpx.get(readiness, trust_env=False, timeout=30).is_error)
+    assert examine(scenario)[1]["storage"] == "fault"
 
     code, out, _ = run(scenario, "--patience", "0", "start", "-o", "json")
 

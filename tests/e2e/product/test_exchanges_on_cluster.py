@@ -31,22 +31,6 @@ def test_a_real_api_server_answers_as_the_table_says(
     assert run_async(run()) == exchange.outcome
 
 
-@pytest.fixture
-def make_namespace(cluster: Cluster) -> Any:
-    """An empty namespace without pods, and so without a service account to wait for."""
-    names = []
-
-    def make() -> str:
-        name = f"exchange-{len(names)}-{id(names):x}"
-        cluster.kubectl("create", "namespace", name)
-        names.append(name)
-        return name
-
-    yield make
-    for name in names:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
 def build_laboratory(client: KubernetesClient, namespace: str) -> Laboratory:
     path = build_path(API_VERSION, namespace, PLURAL)
 

@@ -50,13 +50,14 @@ def test_a_callback_is_delivered_again_on_request_with_the_same_id_and_body(scen
     assert scenario.get_sync("unheard")["status"]["callback"]["state"] == "Failed"
 
     for value, arrived in (("once", 2), ("once", 2), ("twice", 3)):
-        scenario.product.kubectl("annotate", "--overwrite", "estimatesync/unheard", f"botzilla.io/redeliver={value}")
+        asked = {"annotations": {"botzilla.io/redeliver": value}}
+        scenario.patch("EstimateSync", "unheard", {"metadata": asked})
         scenario.wait_until(
             value, lambda value=value: scenario.get_sync("unheard")["status"]["callback"].get("redelivery") == value
         )
         # Two requests while one delivery is still to come would be answered by that one.
         scenario.wait_until(f"delivery {arrived}", lambda arrived=arrived: len(scenario.receiver.deliveries) == arrived)
-    scenario.product.kubectl("wait", "estimatesync/unheard", "--for=condition=CallbackDelivered", "--timeout=90s")
+    scenario.wait_delivered("unheard")
 
     assert len(scenario.receiver.deliveries) == 3
     assert len({(each.headers["webhook-id"], each.body) for each in scenario.receiver.deliveries}) == 1
@@ -72,10 +73,7 @@ def test_a_silence_is_told_once_by_whichever_operator_leads(run_scenario: Callab
         scenario.apply("last")
         scenario.wait_delivered("last")
         ended = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        patch = json.dumps({"status": {"completionTime": ended}})
-        scenario.product.kubectl(
-            "patch", "estimatesync", "last", "--subresource=status", "--type=merge", f"--patch={patch}"
-        )
+        scenario.patch("EstimateSync", "last/status", {"status": {"completionTime": ended}})
 
         for _ in range(2):
             scenario.product.stop_operator()
@@ -108,14 +106,14 @@ def test_suspend_keeps_a_sync_waiting_without_a_place_and_cancel_ends_a_waiting_
         scenario.apply("second")
         scenario.wait_reason("second", "Queued")
 
-        scenario.product.kubectl("patch", "estimatesync", "second", "--type=merge", '--patch={"spec":{"cancel":true}}')
+        scenario.patch("EstimateSync", "second", {"spec": {"cancel": True}})
 
         assert scenario.wait_callback("second")["error"] == "Cancelled"
     assert "jobName" not in scenario.get_sync("second")["status"]
     assert scenario.wait_finished("first")["status"]["phase"] == "Succeeded"
     assert scenario.get_sync("parked")["status"]["reason"] == "Suspended"
-    scenario.product.kubectl("patch", "estimatesync", "first", "--type=merge", '--patch={"spec":{"cancel":true}}')
-    scenario.product.kubectl("patch", "estimatesync", "parked", "--type=merge", '--patch={"spec":{"suspend":false}}')
+    scenario.patch("EstimateSync", "first", {"spec": {"cancel": True}})
+    scenario.patch("EstimateSync", "parked", {"spec": {"suspend": False}})
     assert scenario.wait_finished("parked")["status"]["phase"] == "Succeeded"
     assert scenario.get_sync("first")["status"]["observedGeneration"] == 2
     assert scenario.get_sync("first")["status"]["phase"] == "Succeeded"

@@ -1,6 +1,5 @@
 """What a node says of a sync's pod, said by the test in a kubelet's place; all else is the real control plane's."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,9 +18,9 @@ INITIALIZING = [{"name": "sync", **CONTAINER, "state": {"waiting": {"reason": "P
 @pytest.fixture
 def played_node(cluster: Cluster) -> Iterator[None]:
     """A node without a kubelet, that no scheduler knows of."""
-    cluster.kubectl("create", "--filename=-", stdin=build_object("Node", NODE))
+    cluster.api.create(build_object("Node", NODE))
     yield
-    cluster.kubectl("delete", "node", NODE)
+    cluster.api.delete("Node", NODE)
 
 
 @pytest.fixture
@@ -34,8 +33,8 @@ def run_on_played_node(run_scenario: Callable[..., Any], played_node: None) -> C
     return run
 
 
-def build_object(kind: str, name: str, **fields: Any) -> str:
-    return json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields})
+def build_object(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields}
 
 
 def list_waiting(scenario: Any) -> list[str]:
@@ -47,14 +46,12 @@ def take(scenario: Any) -> str:
     scenario.wait_until("a pod without a node", lambda: list_waiting(scenario))
     (pod,) = list_waiting(scenario)
     binding = build_object("Binding", pod, target={"apiVersion": "v1", "kind": "Node", "name": NODE})
-    path = f"/api/v1/namespaces/{scenario.product.namespace}/pods/{pod}/binding"
-    scenario.product.kubectl("create", f"--raw={path}", "--filename=-", stdin=binding)
+    scenario.create(binding, part_of=f"Pod/{pod}/binding")
     return pod
 
 
 def say(scenario: Any, pod: str, **status: Any) -> None:
-    patch = f"--patch={json.dumps({'status': status})}"
-    scenario.product.kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", patch)
+    scenario.patch("Pod", f"{pod}/status", {"status": status})
 
 
 def test_a_container_that_the_node_cannot_start_shows_and_ends_the_sync_by_the_limit(run_on_played_node: Any) -> None:

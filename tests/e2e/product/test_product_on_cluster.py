@@ -48,10 +48,10 @@ def test_a_post_becomes_rows_a_status_and_a_callback(scenario: Any) -> None:
     assert shown[1].split()[:8] == [name, "Succeeded", "Succeeded", "3/3", "230", "230", "0", "Delivered"]
     assert re.fullmatch(r"(\d+m)?\d+s", shown[1].split()[8])
     selected = [
-        scenario.product.kubectl("get", "esync", f"--field-selector=status.{field}", "--output=name").split()
+        [each["metadata"]["name"] for each in scenario.find_all("EstimateSync", fieldSelector=f"status.{field}")]
         for field in ("phase=Succeeded", "reason=Succeeded", "phase=Failed")
     ]
-    assert selected == [[f"estimatesync.botzilla.io/{name}"]] * 2 + [[]]
+    assert selected == [[name], [name], []]
     described = scenario.product.kubectl("describe", "estimatesync", name)
     for reason in ("JobCreated", "Succeeded", "CallbackDelivered"):
         assert described.count(f" {reason} ") == 1, described
@@ -70,13 +70,11 @@ def test_the_outcome_goes_to_the_targets_that_a_request_names(run_scenario: Any)
             name = accepted["sync_id"]
             unknown = scenario.post(json={"callback": "crm"})
 
-            scenario.product.kubectl(
-                "wait", f"estimatesync/{name}", "--for=condition=CallbackDelivered", "--timeout=90s"
-            )
+            scenario.wait_delivered(name)
             status = scenario.get_sync(name)["status"]
             (sent,), (default,) = billing.deliveries, scenario.receiver.deliveries
-            again = "botzilla.io/redeliver=monday/billing"
-            scenario.product.kubectl("annotate", "estimatesync", name, again)
+            again = {"botzilla.io/redeliver": "monday/billing"}
+            scenario.patch("EstimateSync", name, {"metadata": {"annotations": again}})
             billing.wait_for(2, 90)
             scenario.wait_until(
                 "the record of it",
@@ -104,7 +102,7 @@ def test_the_outcome_goes_to_the_targets_that_a_request_names(run_scenario: Any)
                 'callback: "crm" is not one of the targets here: default, billing',
             )
             assert len(scenario.receiver.deliveries) == 1
-            everything = scenario.product.kubectl("get", "estimatesyncs,events", "--output=yaml")
+            everything = json.dumps([*scenario.find_all("EstimateSync"), *scenario.find_all("Event")])
             assert WEBHOOK_PATH not in everything + scenario.product.operator_log.read_text()
 
 
@@ -220,7 +218,7 @@ def test_a_deleted_sync_leaves_no_job_and_no_process(scenario: Any) -> None:
         name = scenario.post().json()["sync_id"]
         scenario.wait_until("a process at work", lambda: scenario.find_runs(name))
 
-        scenario.product.kubectl("delete", "estimatesync", name)
+        scenario.delete("EstimateSync", name)
 
         scenario.wait_until("no job", lambda: scenario.count_jobs() == 0)
         scenario.wait_until("no process", lambda: not scenario.find_runs(name))
@@ -234,8 +232,7 @@ def test_an_operator_killed_while_the_job_runs_still_delivers_the_callback(scena
         scenario.wait_running_pod()
 
         scenario.product.stop_operator(grace=0)
-    job = scenario.find_all("Job")[0]["metadata"]["name"]
-    scenario.product.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=90s")
+    scenario.wait_complete_job()
     assert scenario.get_phase(name) == "Running"
     scenario.product.start_operator()
 
@@ -249,7 +246,7 @@ def test_a_cancelled_sync_stops_keeps_its_record_and_tells(scenario: Any) -> Non
         name = scenario.post().json()["sync_id"]
         scenario.wait_running_pod()
 
-        scenario.product.kubectl("patch", "estimatesync", name, "--type=merge", '--patch={"spec":{"cancel":true}}')
+        scenario.patch("EstimateSync", name, {"spec": {"cancel": True}})
 
         callback = scenario.wait_callback(name)
     assert (callback["status"], callback["error"]) == ("error", "Cancelled")
@@ -353,8 +350,7 @@ def test_no_secret_is_to_be_found_anywhere(scenario: Any) -> None:
 def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dict[str, Any], message: str) -> None:
     refused = installed("bad", spec)
 
-    assert refused.returncode != 0
-    assert message in refused.stderr
+    assert message in refused
 
 
 @pytest.mark.parametrize(
@@ -391,18 +387,17 @@ def test_a_bad_spec_is_refused_with_a_readable_message(installed: Any, spec: dic
 def test_a_spec_cannot_be_changed_afterwards(
     installed: Any, before: dict[str, Any], after: dict[str, Any], message: str
 ) -> None:
-    assert installed("fixed", before).returncode == 0
+    assert installed("fixed", before) == ""
 
     refused = installed("fixed", after)
 
-    assert refused.returncode != 0
-    assert message in refused.stderr
+    assert message in refused
 
 
 def test_suspend_and_cancel_may_change(installed: Any) -> None:
-    assert installed("s", {"suspend": True}).returncode == 0
-    assert installed("s", {"suspend": False}).returncode == 0
-    assert installed("s", {"cancel": True}).returncode == 0
+    assert installed("s", {"suspend": True}) == ""
+    assert installed("s", {"suspend": False}) == ""
+    assert installed("s", {"cancel": True}) == ""
 
 
 def test_a_sync_is_followed_cancelled_and_redelivered_over_http(scenario: Any) -> None:

@@ -19,8 +19,7 @@ def suspend_jobs(scenario: Any, *, is_suspended: bool) -> None:
 
 
 def suspend(scenario: Any, job: str, *, is_suspended: bool) -> None:
-    patch = f"--patch={json.dumps({'spec': {'suspend': is_suspended}})}"
-    scenario.product.kubectl("patch", "job", job, "--type=merge", patch)
+    scenario.patch("Job", job, {"spec": {"suspend": is_suspended}})
 
 
 def test_a_suspended_job_shows_gives_its_slot_back_and_goes_on_once_it_is_resumed(run_scenario: Any) -> None:

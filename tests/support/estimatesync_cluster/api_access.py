@@ -16,16 +16,25 @@ TIMEOUT_SECONDS: Final = 60.0
 FIELD_MANAGER: Final = "kubectl"
 """What a person applies with kubectl afterwards then has no other owner."""
 PATHS: Final = {
+    "ClusterRole": "apis/rbac.authorization.k8s.io/v1/{}clusterroles",
     "ConfigMap": "api/v1/{}configmaps",
+    "CronJob": "apis/batch/v1/{}cronjobs",
     "CustomResourceDefinition": "apis/apiextensions.k8s.io/v1/{}customresourcedefinitions",
     "EstimateSync": "apis/botzilla.io/v1/{}estimatesyncs",
     "Event": "api/v1/{}events",
     "Job": "apis/batch/v1/{}jobs",
+    "LimitRange": "api/v1/{}limitranges",
+    "MutatingAdmissionPolicy": "apis/admissionregistration.k8s.io/v1/{}mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "apis/admissionregistration.k8s.io/v1/{}mutatingadmissionpolicybindings",
     "Namespace": "api/v1/{}namespaces",
+    "Node": "api/v1/{}nodes",
     "Pod": "api/v1/{}pods",
+    "PriorityClass": "apis/scheduling.k8s.io/v1/{}priorityclasses",
+    "ResourceQuota": "api/v1/{}resourcequotas",
     "Role": "apis/rbac.authorization.k8s.io/v1/{}roles",
     "RoleBinding": "apis/rbac.authorization.k8s.io/v1/{}rolebindings",
     "Secret": "api/v1/{}secrets",
+    "SubjectAccessReview": "apis/authorization.k8s.io/v1/{}subjectaccessreviews",
     "ServiceAccount": "api/v1/{}serviceaccounts",
 }
 Manifest = dict[str, Any]
@@ -65,27 +74,41 @@ class ApiAccess:
         found: list[Manifest] = _read(self._client.get(_build_path(kind, namespace), params=selectors))["items"]
         return found
 
-    def create(self, manifest: Manifest, *, namespace: str = "") -> Manifest:
-        """Create an object."""
-        return _read(self._client.post(_build_path(manifest["kind"], namespace), json=manifest))
+    def create(self, manifest: Manifest, *, namespace: str = "", part_of: str = "", **options: str) -> Manifest:
+        """Create an object, or what is part of one, such as a Binding, which is `part_of` `Pod/any/binding`."""
+        kind, _, part = (part_of or manifest["kind"]).partition("/")
+        path = f"{_build_path(kind, namespace)}/{part}" if part else _build_path(kind, namespace)
+        return _read(self._client.post(path, json=manifest, params=options))
 
-    def apply(self, manifests: Iterable[Manifest], *, namespace: str = "") -> None:
+    def apply(self, manifests: Iterable[Manifest], *, namespace: str = "", **options: str) -> None:
         """Apply objects on the server's side, in this order, whoever owned their fields before."""
         for manifest in manifests:
             path = f"{_build_path(manifest['kind'], namespace)}/{manifest['metadata']['name']}"
-            parameters = {"fieldManager": FIELD_MANAGER, "force": "true"}
+            parameters = {"fieldManager": FIELD_MANAGER, "force": "true", **options}
             headers = {"Content-Type": "application/apply-patch+yaml"}
             _read(self._client.patch(path, json=manifest, params=parameters, headers=headers))
 
-    def patch(self, kind: str, name: str, patch: Manifest, *, namespace: str = "") -> Manifest:
-        """Merge a patch into an object; a `name` such as `any/status` patches its subresource."""
-        headers = {"Content-Type": "application/merge-patch+json"}
+    def patch(self, kind: str, name: str, patch: Manifest | list[Manifest], *, namespace: str = "") -> Manifest:
+        """Merge a patch into an object, or do the steps of a list; `any/status` as its name patches a subresource."""
+        headers = {"Content-Type": f"application/{'json' if isinstance(patch, list) else 'merge'}-patch+json"}
         return _read(self._client.patch(f"{_build_path(kind, namespace)}/{name}", json=patch, headers=headers))
+
+    def replace(self, manifest: Manifest, *, namespace: str = "", **options: str) -> Manifest:
+        """Replace an object by another version of it, which says in its metadata which one it was made from."""
+        path = f"{_build_path(manifest['kind'], namespace)}/{manifest['metadata']['name']}"
+        return _read(self._client.put(path, json=manifest, params=options))
 
     def delete(self, kind: str, name: str, *, namespace: str = "") -> None:
         """Delete an object, and in the background what belongs to it; return before it is gone."""
         parameters = {"propagationPolicy": "Background"}
         _read(self._client.delete(f"{_build_path(kind, namespace)}/{name}", params=parameters))
+
+    def delete_all(self, kind: str, *, namespace: str, **options: str) -> None:
+        """Delete a namespace's objects of a kind, and what belongs to them; there may be no such kind."""
+        parameters = {"propagationPolicy": "Background", **options}
+        answer = self._client.delete(_build_path(kind, namespace), params=parameters)
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            _read(answer)
 
     def create_token(self, service_account: str, *, namespace: str, hours: int) -> str:
         """Create a token for a service account, by TokenRequest."""
