@@ -94,11 +94,13 @@ def sign_in() -> Callable[..., Page]:
 
 @pytest.fixture(scope="session")
 def find_violations() -> Callable[[Page], list[str]]:
-    """Run axe-core on a page and list its violations."""
-    axe = Axe()
+    """Run axe-core on a page and list its violations; a page that is looked at again keeps the one that it has."""
+    script = Axe().axe_script
 
     def find(page: Page) -> list[str]:
-        found = axe.run(page).response["violations"]
+        if not page.evaluate("'axe' in window"):
+            page.evaluate(script)
+        found = page.evaluate("axe.run({resultTypes: ['violations']}).then((results) => results.violations)")
         return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
     return find
