@@ -17,10 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 from estimatesync_cluster.cluster import Cluster, running_cluster
 from estimatesync_cluster.product_processes import ProductSettings, running_product
 from estimatesync_cluster.programs import find_helm
+from estimatesync_contract.names import START_PATH
 from estimatesync_docs.page_runner import BackgroundCommand, PageRunner
 from sample_attic_tech import SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import running_receiver
@@ -139,27 +141,22 @@ def place_one_machine(copy: Path, environment: Environment) -> Iterator[Mapping[
         try:
             server.wait_for("EstimateSync is ready")
             key = (copy / ".local" / "api-key").read_text()
-            start_a_sync({**environment, "ESTIMATESYNC_API_KEY": key})
+            start_a_sync(environment["ESTIMATESYNC_URL"], key.strip())
             (copy / ".env").write_text(f"{OTHER_SETTINGS}ATTIC_TECH_URL={login['ATTIC_TECH_URL']}\n")
             yield {"ESTIMATESYNC_API_KEY": key}
         finally:
             server.interrupt()
 
 
-def start_a_sync(environment: Environment) -> None:
+def start_a_sync(url: str, key: str) -> None:
     """Let a sync of a day without estimates be behind it, callback and all."""
-    run_client(environment, "start", "--from=1970-01-01", "--to=1970-01-01", "--wait")
-    deadline = time.monotonic() + START_SECONDS
-    while '"delivered"' not in run_client(environment, "status", "latest", "--output=json"):
-        assert time.monotonic() < deadline, "the callback never arrived"
-        time.sleep(0.1)
-
-
-def run_client(environment: Environment, *arguments: str) -> str:
-    program = Path(sys.executable).with_name("estimatesync")
-    return subprocess.run(
-        [program, *arguments], env=environment, check=True, capture_output=True, text=True, timeout=120
-    ).stdout
+    day = {"start_date": "1970-01-01", "end_date": "1970-01-01"}
+    with httpx.Client(base_url=url, headers={"X-API-KEY": key}, trust_env=False, timeout=START_SECONDS) as client:
+        started = client.post(START_PATH, json=day).raise_for_status()
+        deadline = time.monotonic() + START_SECONDS
+        while '"delivered"' not in client.get(started.headers["Location"]).raise_for_status().text:
+            assert time.monotonic() < deadline, "the callback never arrived"
+            time.sleep(0.1)
 
 
 @contextmanager
