@@ -1,7 +1,8 @@
 """The table at the end of a run: each tier with its tests and seconds, and every tier that was not tried.
 
 The seconds are those of all workers added up; those of the processor are the test's own and those of the programs that
-it started, or had forked, and waited for. The rest is waiting, which costs nothing while other tests run.
+it started, or had forked, and waited for. The rest is waiting, which costs nothing while other tests run. What belongs
+to no tier is counted by itself: collecting the tests, and what the last test of a worker ends for all before it.
 """
 
 import os
@@ -14,6 +15,8 @@ from typing import Final
 
 import pytest
 from estimatesync_processes.forked_process import processor
+
+from estimatesync_test_run.workers import find_group
 
 OTHER_TIERS: Final[Mapping[str, str]] = {
     "tests/e2e/page": "make test, where there is a Chromium (make browser)",
@@ -28,6 +31,7 @@ OTHER_TIERS: Final[Mapping[str, str]] = {
 }
 """What a whole run may leave out, and what runs it."""
 PROCESSOR_SECONDS: Final = "processor_seconds"
+SHARED_SECONDS: Final = "shared_processor_seconds"
 
 
 @dataclass
@@ -46,6 +50,7 @@ class TierTable:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._shared_seconds = 0.0
         self._tiers: dict[str, Tier] = defaultdict(Tier)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -53,6 +58,7 @@ class TierTable:
         tier.tests.add(report.nodeid)
         tier.seconds += report.duration
         tier.processor_seconds += getattr(report, PROCESSOR_SECONDS, 0.0)
+        self._shared_seconds += getattr(report, SHARED_SECONDS, 0.0)
         if report.failed:
             tier.failed.add(report.nodeid)
         if report.skipped:
@@ -66,6 +72,7 @@ class TierTable:
         terminalreporter.line(f"{'':<30}{'tests':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}{'processor':>11}")
         for name, tier in rows:
             terminalreporter.line(format_row(name, tier), red=bool(tier.failed))
+        terminalreporter.line(f"{'collecting, and ending what was shared':<65}{self._shared_seconds:>11.0f}")
         workers = terminalreporter.config.getoption("numprocesses", None) or 1
         minutes, seconds = divmod(round(time.monotonic() - self._began), 60)
         terminalreporter.line(f"{minutes} min {seconds} s on {workers} worker{'s' if workers > 1 else ''}")
@@ -92,16 +99,48 @@ def read_processor_seconds() -> float:
     return sum(os.times()[:4]) + processor.seconds
 
 
-_used = read_processor_seconds()
+@dataclass
+class Meter:
+    """Splits what the processor does between the tests' own reports and what is shared."""
+
+    read: float
+    shared: float = 0.0
+
+    def take(self) -> float:
+        """Return what the processor has done since the last call."""
+        before, self.read = self.read, read_processor_seconds()
+        return self.read - before
+
+    def take_shared(self) -> float:
+        """Return what has been kept from the tiers since the last call."""
+        shared, self.shared = self.shared, 0.0
+        return shared
+
+
+_meter: Final = Meter(read_processor_seconds())
+
+
+def pytest_collection_finish() -> None:
+    """Keep it from the tier of whichever test comes first."""
+    _meter.shared += _meter.take()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Keep from the tier of the last test what ends with the session; a group of tests ends what is its own."""
+    try:
+        yield
+    finally:
+        if nextitem is None and find_group(item.nodeid) is None:
+            _meter.shared += _meter.take()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to each report what the processor has done since the one before; a worker sends it along."""
-    global _used
     report = yield
-    before, _used = _used, read_processor_seconds()
-    setattr(report, PROCESSOR_SECONDS, _used - before)
+    setattr(report, PROCESSOR_SECONDS, _meter.take())
+    setattr(report, SHARED_SECONDS, _meter.take_shared())
     return report
 
 

@@ -19,6 +19,14 @@ def cluster(request):
 def test(request):
     with HAPPENED.open("a") as file: print(request.node.name, file=file)
 """
+SHARED_PROCESS = """
+import pytest
+from estimatesync_processes.forked_process import processor
+@pytest.fixture(scope="session", autouse=True)
+def cluster():
+    yield
+    processor.seconds += 1000
+"""
 ROOT = Path(__file__).parents[3]
 RIGHTS = "tests/e2e/rights/test_refusals_on_cluster.py::test_no_call_is_refused_for_want_of_a_right[api]"
 
@@ -87,3 +95,23 @@ def test_every_folder_of_tests_is_run_or_named_as_not_tried() -> None:
     found = {find_tier(str(path.relative_to(ROOT))) for path in (ROOT / "tests").rglob("test_*.py")}
 
     assert found - {find_tier(f"{path}/any/test_any.py") for path in run} == OTHER_TIERS.keys() - {"tests/e2e/page"}
+
+
+def test_what_ends_with_the_session_is_no_cost_of_the_tier_that_comes_last(tmp_path: Path) -> None:
+    for path in ("tests/unit/test_a.py", "tests/agreement/test_b.py"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text("def test_anything(): pass\n")
+    (tmp_path / "conftest.py").write_text(SHARED_PROCESS)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-pestimatesync_test_run.tiers", f"--rootdir={tmp_path}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    rows = ran.stdout.partition(" tiers ")[2].splitlines()[2:5]
+    seconds = {row.split()[0]: int(row.split()[-1]) for row in rows}
+    assert seconds["collecting,"] >= 1000
+    assert max(seconds["tests/unit"], seconds["tests/agreement"]) < 1000
