@@ -4,7 +4,6 @@ import socket
 import socketserver
 import ssl
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import pytest
 from estimatesync_client.adapters.callback_probe import check_callbacks
 from estimatesync_client.core.diagnoses import Verdict
 from estimatesync_client.settings import parse_deployment
+from estimatesync_processes.forked_process import run_program
 from psycopg import sql
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.server import Response
@@ -141,14 +141,7 @@ def run_sync(directory: Path, **environment: str) -> None:
     """Run the sync program as a job does."""
     own = {"SYNC_ID": "est-1", "SYNC_UID": str(uuid4()), "SYNC_START_DATE": "2025-01-01", "SYNC_END_DATE": "2025-10-16"}
     given = {"TERMINATION_MESSAGE_PATH": str(directory / "result"), "SYNC_RETRY_SECONDS": "0"}
-    subprocess.run(
-        [sys.executable, "-m", "estimatesync_job"],
-        env=own | given | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=60,
-        check=False,
-    )
+    run_program([sys.executable, "-m", "estimatesync_job"], env=own | given | environment, timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,9 @@ _CLIENT: Final = Program(
         *_HTTP,
         "pydantic_core",
         "rich.markdown",
+        "typer._adapters",
     ),
-    cold=frozenset({"TYPER_USE_RICH"}),
+    cold=frozenset({"PYDANTIC_DISABLE_PLUGINS", "TYPER_USE_RICH"}),
 )
 
 PROGRAMS: Final[Mapping[str, Program]] = {
