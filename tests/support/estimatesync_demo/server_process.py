@@ -18,7 +18,7 @@ from sample_attic_tech import SampleConfig
 T = TypeVar("T")
 
 _WAIT_SECONDS: Final = 60.0
-_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.1
 _READY: Final = re.compile(r"EstimateSync is ready at (http://\S+)")
 _GUNICORN: Final = re.compile(r"the API runs as process (\d+)")
 
