@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from estimatesync_cluster.programs import SHORT_LIVED
 from estimatesync_make.main import DIRECTORY
 from estimatesync_make.modules import GMAIL
 from estimatesync_make.scenarios import SIGNING_SECRET
@@ -52,6 +53,7 @@ class Shell:
             "KUBECONFIG": str(place / "kubeconfig"),
             "DATABASE_URL": database_url,
             "NO_COLOR": "1",
+            **SHORT_LIVED,
         }
 
     def run(self, commands: list[str]) -> dict[str, tuple[int, str]]:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trustme
+from estimatesync_cluster.programs import SHORT_LIVED
 from estimatesync_docs.console_blocks import parse_blocks
 
 HOST = "database.test"
@@ -167,7 +168,11 @@ def follow_page(release: Any) -> Callable[[], None]:
         "CLUSTER": "pg",
         "NAMESPACE": release.namespace,
     }
-    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "KUBECONFIG": str(release.cluster.kubeconfig)}
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "KUBECONFIG": str(release.cluster.kubeconfig),
+        **SHORT_LIVED,
+    }
 
     def follow() -> None:
         for command in block.commands:

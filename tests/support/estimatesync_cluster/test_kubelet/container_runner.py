@@ -59,6 +59,8 @@ NEVER_SECONDS = 86400.0
 PROCESSES = Path("/proc")
 
 READINESS_POLL_SECONDS = 0.2
+READY_POLL_SECONDS = 1.0
+"""Nobody waits for what is ready to be asked again, and each answer costs its program, too."""
 ANSWER_SECONDS = 5.0
 
 PULL_REPORT_SECONDS = 1.0
@@ -158,7 +160,7 @@ async def follow_readiness(container: Container, *, address: str, publish: Calla
             if (is_ready := await _answers(client, url)) != known:
                 known = is_ready
                 publish(known)
-            await asyncio.sleep(READINESS_POLL_SECONDS)
+            await asyncio.sleep(READY_POLL_SECONDS if known else READINESS_POLL_SECONDS)
 
 
 def find_port(container: Container, probe: HttpGet) -> int:
