@@ -19,7 +19,7 @@ DOCS_INSTALLED := $(DOCS_VENV)/.installed
 RELEASE_VENV := .venv-release
 RELEASE_INSTALLED := $(RELEASE_VENV)/.installed
 # More than the two processors of a usual runner, since tests wait in between; each more imports everything once more.
-TEST_WORKERS ?= 4
+TEST_WORKERS ?= 6
 # Every worker reads all tests: what is compiled once serves the others, and the next run.
 unexport PYTHONDONTWRITEBYTECODE
 # Outside the checkout: a fresh clone is checked as fast as an old one.
@@ -44,7 +44,7 @@ help: ## use: List the tasks
 #=  WEBHOOK_PORT=8091    the port of make webhook
 #=  BIND=127.0.0.1:8080  where make local listens; every setting of .env.example can be given like this
 #=  PYTHON=python3       the Python that .venv is made with, 3.11 or newer
-#=  TEST_WORKERS=4       how many tests of make test run beside each other
+#=  TEST_WORKERS=6       how many tests of make test run beside each other
 
 .PHONY: install
 install: $(INSTALLED) ## use: Install the locked dependencies into .venv
