@@ -31,13 +31,13 @@ JUDGEMENT: Final = "tests/e2e/rights/"
 LONGEST_FIRST: Final = (
     "tests/e2e/chart/",
     "tests/e2e/cluster/",
+    # What keeps a processor busy for long, while those before and after it wait for a cluster.
     "tests/documents/test_site.py",
+    "tests/unit/syncjob/test_job_completeness.py",
+    "tests/unit/simulator/",
     "tests/e2e/product/",
     "tests/documents/",
     "tests/e2e/",
-    # The few of the unit tests that keep a processor busy for long.
-    "tests/unit/syncjob/test_job_completeness.py",
-    "tests/unit/simulator/",
     "tests/integration/",
     "tests/",
 )
