@@ -51,7 +51,7 @@ def test_an_operator_that_is_killed_in_the_middle_leaves_one_trace(traced: Any, 
     assert traced.get_sync(name)["metadata"]["annotations"]["botzilla.io/traceparent"].split("-")[1] == TRACE
 
 
-def test_a_sync_applied_with_kubectl_begins_a_trace_of_its_own(traced: Any, collector: Any) -> None:
+def test_an_applied_sync_begins_a_trace_of_its_own(traced: Any, collector: Any) -> None:
     traced.apply("by-hand")
     traced.wait_callback("by-hand")
 
