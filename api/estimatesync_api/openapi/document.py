@@ -5,6 +5,7 @@ OpenAPI 3.1 takes JSON Schema 2020-12, which is what msgspec makes. https://spec
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final
@@ -27,8 +28,9 @@ _DESCRIPTION: Final = (
 )
 
 
+@cache
 def build_document() -> Schema:
-    """Build the document as JSON builtins."""
+    """Build the document as JSON builtins, once: whoever shows it only reads it."""
     paths: dict[str, Schema] = defaultdict(dict)
     for operation in OPERATIONS:
         paths[operation.path][operation.method] = _build_operation(operation)

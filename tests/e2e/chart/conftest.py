@@ -279,9 +279,8 @@ def release(
         release.helm("uninstall", "sync", "--wait", "--timeout=60s")
     kept = [("CustomResourceDefinition", DEFINITION)]
     kept += [("ClusterRole", f"estimatesyncs-{name}") for name in ("view", "edit", "admin")]
-    there = [(kind, name) for kind, name in kept if cluster.api.find(kind, name)]
-    for kind, name in there:
-        cluster.api.delete(kind, name)
+    for kind, name in kept:
+        cluster.api.delete(kind, name, missing_ok=True)
     release.wait_until("no definition", lambda: cluster.api.find("CustomResourceDefinition", DEFINITION) is None)
 
 

@@ -191,8 +191,7 @@ def second_node(cluster: Cluster, tmp_path: Path) -> Iterator[GuardedProcess]:
     command = build_kubelet_command(node, cluster.layout, cluster.server)
     with guarded(MORTAL_NODE, command, log=tmp_path / "mortal-node.log") as kubelet:
         yield kubelet
-    if cluster.api.find("Node", MORTAL_NODE):
-        cluster.api.delete("Node", MORTAL_NODE)
+    cluster.api.delete("Node", MORTAL_NODE, missing_ok=True)
 
 
 def test_a_lost_node_shows_and_ends_the_sync_by_the_limit(run_scenario: Any, second_node: GuardedProcess) -> None:

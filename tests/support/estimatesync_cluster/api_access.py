@@ -98,10 +98,12 @@ class ApiAccess:
         path = f"{_build_path(manifest['kind'], namespace)}/{manifest['metadata']['name']}"
         return _read(self._client.put(path, json=manifest, params=options))
 
-    def delete(self, kind: str, name: str, *, namespace: str = "") -> None:
+    def delete(self, kind: str, name: str, *, namespace: str = "", missing_ok: bool = False) -> None:
         """Delete an object, and in the background what belongs to it; return before it is gone."""
         parameters = {"propagationPolicy": "Background"}
-        _read(self._client.delete(f"{_build_path(kind, namespace)}/{name}", params=parameters))
+        answer = self._client.delete(f"{_build_path(kind, namespace)}/{name}", params=parameters)
+        if not (missing_ok and answer.status_code == httpx.codes.NOT_FOUND):
+            _read(answer)
 
     def delete_all(self, kind: str, *, namespace: str, **options: str) -> None:
         """Delete a namespace's objects of a kind, and what belongs to them; there may be no such kind."""

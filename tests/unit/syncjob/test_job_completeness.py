@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import cache
 from itertools import product
 from random import Random
 from typing import Any, Final
@@ -137,6 +138,12 @@ def format_time(instant: datetime) -> str:
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+@cache
+def find_bounds(days_on: timedelta) -> tuple[str, str]:
+    """Find the bounds of the range as stamps: all are written alike, and so are in order as texts."""
+    return format_time(START + days_on), format_time(END + days_on)
+
+
 @dataclass
 class World:
     """The source with its own clock, and a record of every state that a request could see.
@@ -150,7 +157,6 @@ class World:
         living: for each request what was there then, in the range or not.
         asked_for_ids: which requests were for estimates by their ids.
         lost: what was deleted, and may be restored under its id.
-        bounds: of the range, written as stamps are.
     """
 
     story: Story
@@ -165,7 +171,6 @@ class World:
     passing: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
     days_on: timedelta = timedelta(0)
-    bounds: tuple[str, str] = (format_time(START), format_time(END))
     script: Sequence[tuple[timedelta, Sequence[Event]]] = ()
     earlier_requests: int = 0
     living: list[set[int]] = field(default_factory=list)
@@ -185,7 +190,6 @@ class World:
     def begin_another_sync(self, *, days: int, script: Sequence[tuple[timedelta, Sequence[Event]]]) -> None:
         """Let a sync of days begin that are so many later than the first one's, with a script of its own."""
         self.days_on = timedelta(days=days)
-        self.bounds = (format_time(START + self.days_on), format_time(self.end))
         self.script = script
         self.earlier_requests = len(self.sample.requests)
         self.seen_states, self.passes_began, self.given = [], [], 0
@@ -196,8 +200,7 @@ class World:
         return END + self.days_on
 
     def _is_in_range(self, record: Mapping[str, Any]) -> bool:
-        # All stamps are written alike, and so are in order as texts; this is asked of every record at every request.
-        first, last = self.bounds
+        first, last = find_bounds(self.days_on)
         return first <= record["updatedAt"] <= last
 
     def _pick_free_id(self) -> int:
