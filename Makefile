@@ -19,8 +19,8 @@ DOCS_INSTALLED := $(DOCS_VENV)/.installed
 RELEASE_VENV := .venv-release
 RELEASE_INSTALLED := $(RELEASE_VENV)/.installed
 # More than the two processors of a usual runner, since tests wait in between; each more imports everything once more.
-TEST_WORKERS ?= 6
-# Every worker reads all tests: what is compiled once serves the others, and the next run.
+TEST_WORKERS ?= 7
+# What Python has compiled serves the next process, and the next run.
 unexport PYTHONDONTWRITEBYTECODE
 # Outside the checkout: a fresh clone is checked as fast as an old one.
 export MYPY_CACHE_DIR ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/estimatesync/mypy
@@ -44,7 +44,7 @@ help: ## use: List the tasks
 #=  WEBHOOK_PORT=8091    the port of make webhook
 #=  BIND=127.0.0.1:8080  where make local listens; every setting of .env.example can be given like this
 #=  PYTHON=python3       the Python that .venv is made with, 3.11 or newer
-#=  TEST_WORKERS=6       how many tests of make test run beside each other
+#=  TEST_WORKERS=7       how many tests of make test run beside each other
 
 .PHONY: install
 install: $(INSTALLED) ## use: Install the locked dependencies into .venv
@@ -126,6 +126,12 @@ node-programs: $(INSTALLED) ## Build what a real node runs, unless it is in the 
 oldest-programs: $(INSTALLED) ## Build the oldest supported Kubernetes, unless it is in the cache
 	@ESTIMATESYNC_TEST_KUBERNETES=oldest $(BIN)/python -m estimatesync_cluster build --purpose tests >/dev/null
 
+# Every worker reads all tests, which takes three times as long while nobody has compiled them.
+TESTS_READ := build/tests-read.log
+$(TESTS_READ): $(INSTALLED) $(shell find tests -name '*.py')
+	@mkdir -p build
+	@$(BIN)/python -m pytest --collect-only --quiet >$@ || { cat $@; exit 1; }
+
 # What takes longer than a second runs beside the tests, which mostly wait; what it says is shown at the end.
 CHECK_LOG = build/check.log
 CHECK_TYPES_AND_LAYERS = $(BIN)/mypy && $(BIN)/mypy tests/benchmarks && $(BIN)/lint-imports
@@ -133,6 +139,7 @@ CHECK_TYPES_AND_LAYERS = $(BIN)/mypy && $(BIN)/mypy tests/benchmarks && $(BIN)/l
 test: programs lint check-workflows $(DOCS_INSTALLED) ## Run every check and every test
 	@mkdir -p build
 	@{ $(CHECK_TYPES_AND_LAYERS); } >$(CHECK_LOG) 2>&1 & checking=$$!; trap "kill $$checking 2>/dev/null; exit 130" INT TERM; \
+	$(MAKE) --no-print-directory $(TESTS_READ) && \
 	$(BIN)/python -m pytest --numprocesses=$(TEST_WORKERS); code=$$?; \
 	wait $$checking && echo "types and layers: passed" || { cat $(CHECK_LOG); echo "types or layers: FAILED"; code=1; }; exit $$code
 

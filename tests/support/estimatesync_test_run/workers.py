@@ -1,16 +1,21 @@
 """Hands tests to the workers of pytest-xdist: the long ones first, so that short ones fill the time at the end.
 
-A file is handed out whole, as its tests share what they started. In some files each test starts all that it needs,
-and goes to whichever worker is free; elsewhere several files share a cluster, and go to one worker, which stops that
-cluster after the last of them: until the end of the run it would keep a processor busy for nothing.
+Most tests wait for what they have started. One worker therefore begins with those that do not, and uses what the
+processors have left.
+
+A file is handed out whole, as its tests share what they started. In some files each test starts all that it needs, and
+goes to whichever worker is free; elsewhere several files share a cluster, and go to one worker, which stops it
+after the last of them: until the end of the run it would keep a processor busy for nothing.
 """
 
 import gc
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
 from _pytest.runner import runtestprotocol
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 ONE_BY_ONE: Final = (
     "tests/documents/test_commands.py",
@@ -20,6 +25,7 @@ ONE_BY_ONE: Final = (
     "tests/integration/client/test_client_on_one_machine.py",
     "tests/integration/local/test_one_machine.py",
     "tests/integration/syncjob/",
+    "tests/integration/tracing/test_traces_of_one_machine.py",
 )
 TOGETHER: Final = {
     "tests/e2e/chart/": "chart",
@@ -31,20 +37,27 @@ JUDGEMENT: Final = "tests/e2e/rights/"
 LONGEST_FIRST: Final = (
     "tests/e2e/chart/",
     "tests/e2e/cluster/",
-    # What keeps a processor busy for long, while those before and after it wait for a cluster.
-    "tests/documents/test_site.py",
-    "tests/unit/syncjob/test_job_completeness.py",
-    "tests/unit/simulator/",
     "tests/e2e/product/",
     "tests/documents/",
     "tests/e2e/",
+    "tests/integration/syncjob/outages/",
+    "tests/integration/tracing/",
     "tests/integration/",
+    "tests/unit/syncjob/test_job_completeness.py",
+    "tests/unit/simulator/",
     "tests/",
 )
+BUSY: Final = ("tests/documents/test_site.py", "tests/unit/", "tests/agreement/")
+"""Tests that wait for nothing but a processor."""
 
 
 class LongestFirst(LoadScopeScheduling):
-    """Keeps the order that the tests were collected in."""
+    """Keeps the order that the tests were collected in, but that one worker begins with those that wait for nothing."""
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if node is self.nodes[0] is not self.nodes[-1] and (scope := find_busy(self.workqueue)):
+            self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
@@ -54,6 +67,11 @@ class LongestFirst(LoadScopeScheduling):
 def find_group(nodeid: str) -> str | None:
     """Find the name of the files that share a cluster, if a test is in one of them."""
     return next((together for prefix, together in TOGETHER.items() if nodeid.startswith(prefix)), None)
+
+
+def find_busy(scopes: Iterable[str]) -> str | None:
+    """Find the first of the tests that wait for nothing; None when there is none left."""
+    return next((scope for scope in scopes if scope.startswith(BUSY)), None)
 
 
 def compute_rank(nodeid: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from estimatesync_test_run.tiers import OTHER_TIERS, Tier, find_tier, format_row
-from estimatesync_test_run.workers import ONE_BY_ONE, TOGETHER, compute_rank
+from estimatesync_test_run.workers import BUSY, LONGEST_FIRST, ONE_BY_ONE, TOGETHER, compute_rank, find_busy
 
 CONFTEST = """
 import pathlib, pytest
@@ -38,8 +38,15 @@ def test_long_tests_come_before_short_ones_and_the_judgement_of_all_comes_last()
     assert sorted([RIGHTS, unit, chart], key=compute_rank) == [chart, unit, RIGHTS]
 
 
+def test_the_worker_that_uses_what_the_others_leave_takes_the_first_test_that_waits_for_nothing() -> None:
+    product = "tests/e2e/product/test_causes_on_cluster.py::test_anything"
+
+    assert find_busy([product, "tests/unit/test_a.py", "tests/agreement/test_b.py"]) == "tests/unit/test_a.py"
+    assert find_busy([product]) is None
+
+
 def test_what_the_workers_order_goes_by_exists() -> None:
-    assert [path for path in (*ONE_BY_ONE, *TOGETHER) if not (ROOT / path).exists()] == []
+    assert [path for path in (*ONE_BY_ONE, *TOGETHER, *LONGEST_FIRST, *BUSY) if not (ROOT / path).exists()] == []
 
 
 def test_what_a_group_has_started_ends_with_its_last_test(tmp_path: Path) -> None:
