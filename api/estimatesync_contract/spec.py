@@ -69,7 +69,7 @@ class DateRange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def compute_default_range(today: date) -> DateRange:
-    """The seed's default: the last 45 days up to and including today."""
+    """The seed's default: today and the 45 days before it."""
     return DateRange(start=today - timedelta(days=DEFAULT_RANGE_DAYS), end=today)
 
 
@@ -119,7 +119,7 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
     date_range: Annotated[
         DateRange | None,
-        Meta(description="Days to sync, both included; the last 45 days when absent, resolved into the status."),
+        Meta(description="Days to sync, both included; today and the 45 days before it when absent, resolved into the status."),
     ] = None
     mode: Annotated[
         Mode | None,

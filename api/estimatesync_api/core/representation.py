@@ -89,7 +89,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which days to sync, both included, and how; the last 45 days up to today when neither is given."""
+    """Which days to sync, both included, and how; today and the 45 days before it when neither is given."""
 
     start: Day = msgspec.field(name="startDate", default=None)
     end: Day = msgspec.field(name="endDate", default=None)

@@ -99,7 +99,7 @@ _LINES: Final = (
 )
 
 REQUESTS: Final[dict[str, Body]] = {
-    "the last 45 days": RequestBody(),
+    "today and the 45 days before it": RequestBody(),
     "the last week": RequestBody(days=7),
     "chosen days": RequestBody(start="2025-09-01", end="2025-10-16"),
     "what has changed": RequestBody(mode="changes"),
