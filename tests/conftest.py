@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from estimatesync_cluster.cluster import Cluster
 
 MEMORY_BYTES = 4 * 2**30
+DATA_PREFIX = "estimatesync-data-"
+"""Of a directory's name; the process that has made it follows."""
 
 # A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -96,9 +98,19 @@ def find_memory() -> Path | None:
 def postgres_data() -> Iterator[Path]:
     """The server's data directory, for tests that change its configuration."""
     # Not pytest's own directory: the socket lies in it, and the path of a socket is limited to about 100 bytes.
-    directory = Path(tempfile.mkdtemp(prefix="estimatesync-pg-", dir=find_memory()))
+    place = find_memory() or Path(tempfile.gettempdir())
+    remove_abandoned(place)
+    directory = Path(tempfile.mkdtemp(prefix=f"{DATA_PREFIX}{os.getpid()}-", dir=place))
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_abandoned(place: Path) -> None:
+    """Remove the data of runs that were killed, which would keep their memory; a server that is left ends by itself."""
+    for directory in place.glob(f"{DATA_PREFIX}*-*"):
+        owner = directory.name.removeprefix(DATA_PREFIX).partition("-")[0]
+        if not Path("/proc", owner).exists() and Path("/proc/self").exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
