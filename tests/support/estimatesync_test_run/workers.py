@@ -88,9 +88,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: compute_rank(item.nodeid))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Keep the collector of garbage from looking at thousands of tests again and again while they become more."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Keep the collector of garbage from looking at thousands of tests again and again: they stay to the end."""
+    """Do so later, too: they stay to the end."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
