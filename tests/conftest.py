@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from uuid import uuid4
 
 import psycopg
 import pytest
-from estimatesync_postgres_server import PostgresServer, find_programs
+from estimatesync_postgres_server import PostgresServer, created_database, find_programs
 from psycopg import sql
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -141,12 +139,8 @@ def postgres_url(postgres_data: Path) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_url: str) -> Iterator[str]:
     """URL of an empty database that no other test sees, as its owner."""
-    name = f"test_{os.getpid()}_{uuid4().hex[:12]}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        # Files copied by the system: half of what it costs the server to write each page of the catalogs itself.
-        connection.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(name)))
-        yield urlsplit(postgres_url)._replace(path=f"/{name}").geturl()
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with created_database(postgres_url) as url:
+        yield url
 
 
 @dataclass(frozen=True, kw_only=True)

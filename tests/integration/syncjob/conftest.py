@@ -1,5 +1,6 @@
 """Runs the sync program as a process against a sample Attic Tech and a database of its own."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,18 +9,23 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
 import psycopg
 import pytest
 from estimatesync_contract.result import SyncResult, parse_result
+from estimatesync_job.adapters.database import begin
+from estimatesync_job.adapters.migrations import write_migrations
+from estimatesync_postgres_server import created_database
 from estimatesync_processes.forked_process import start_program
 from sample_attic_tech import Record, RunningSample, SampleConfig, build_records, running_sample
 
 NOW = datetime(2025, 10, 16, 14, tzinfo=UTC)
 BEHIND = datetime.now(UTC).replace(microsecond=0) - NOW
 WAIT_SECONDS = 60.0
+SCHEMA = "botzilla"
 
 
 @pytest.fixture
@@ -33,6 +39,33 @@ def wait_until(is_so: Callable[[], bool], *, describe: Callable[[], str] = str) 
     while not is_so():
         assert time.monotonic() < deadline, f"this did not happen within {WAIT_SECONDS:.0f} s. {describe()}"
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_url: str) -> Iterator[str]:
+    """Name of a database to copy that has the tables of a sync: making them is most of what a sync costs a server."""
+
+    async def migrate(url: str) -> None:
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await begin(connection, SCHEMA)
+            await write_migrations(connection, schema=SCHEMA)
+
+    with created_database(postgres_url) as url:
+        asyncio.run(migrate(url))
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def database_url(postgres_url: str, migrated_database: str) -> Iterator[str]:
+    """URL of a database with empty tables that no other test sees, as its owner."""
+    with created_database(postgres_url, template=migrated_database) as url:
+        yield url
+
+
+@pytest.fixture
+def no_tables(query: Callable[..., list[Any]]) -> None:
+    """For a test of the first sync of all: the database has no tables yet, and no schema for them."""
+    query(f"DROP SCHEMA {SCHEMA} CASCADE")
 
 
 class Job:

@@ -126,6 +126,7 @@ def test_a_database_that_is_not_there(
     assert job.result.results == Results()
 
 
+@pytest.mark.usefixtures("no_tables")
 def test_a_user_without_rights_gets_an_error_that_names_the_missing_one(
     jobs: Any, sample: RunningSample, database_url: str, role: str
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_user_who_may_only_write_can_sync_once_the_tables_are_there(
     assert job.result.results.unchanged_estimates == 3
 
 
+@pytest.mark.usefixtures("no_tables")
 def test_tables_of_another_program_are_left_alone(jobs: Any, sample: RunningSample, query: Query) -> None:
     query("CREATE SCHEMA botzilla")
     query("CREATE TABLE botzilla.estimate (id integer)")
@@ -300,6 +302,7 @@ def test_to_be_stopped_while_it_commits_is_too_late(
     assert query("SELECT count(*) FROM botzilla.estimate WHERE name = 'changed'") == [1]
 
 
+@pytest.mark.usefixtures("no_tables")
 @pytest.mark.parametrize("purpose", ["migrate", "merge"])
 @pytest.mark.parametrize("is_same_sync", [False, True])
 def test_two_at_once_neither_deadlock_nor_count_twice(

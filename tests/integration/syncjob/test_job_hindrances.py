@@ -112,6 +112,7 @@ def check_that_syncs_work(url: str, query: Query) -> None:
     assert found == [(name, NOON) for _, name, _ in ROWS]
 
 
+@pytest.mark.usefixtures("no_tables")
 @pytest.mark.parametrize("target", ["DATABASE {name}", "ROLE {role}", "ROLE {role} IN DATABASE {name}"])
 def test_defaults_of_the_server_change_nothing(query: Query, database_url: str, role: str, target: str) -> None:
     changed = target.format(name=urlsplit(database_url).path[1:], role=role)
@@ -121,12 +122,14 @@ def test_defaults_of_the_server_change_nothing(query: Query, database_url: str, 
     check_that_syncs_work(of_role(database_url, role), query)
 
 
+@pytest.mark.usefixtures("no_tables")
 def test_parameters_of_the_url_change_nothing(query: Query, database_url: str) -> None:
     options = quote(" ".join(f"-c {name}={value}" for name, value in FOREIGN.items()))
 
     check_that_syncs_work(f"{database_url}&options={options}&client_encoding=LATIN1", query)
 
 
+@pytest.mark.usefixtures("no_tables")
 def test_variables_of_the_environment_change_nothing(
     query: Query, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,7 @@ def test_old_runs_that_somebody_keeps_hinder_no_sync(
     assert sorted(query("SELECT uid FROM botzilla.sync_runs")) == ["bad", "good", "old", "old-bad"]
 
 
+@pytest.mark.usefixtures("no_tables")
 def test_a_table_of_another_program_keeps_its_name_until_it_gives_way(
     jobs: Any, sample: RunningSample, fill: Fill, query: Query
 ) -> None:

@@ -47,6 +47,7 @@ class Proxy:
         await writer.wait_closed()
 
 
+@pytest.mark.usefixtures("no_tables")
 @pytest.mark.parametrize("mode", ["Whole", "Changes"])
 def test_tables_that_are_there_are_opened_in_one_round_trip_after_begin(database_url: str, mode: str) -> None:
     settings = parse_settings(

@@ -87,8 +87,8 @@ _CLIENT: Final = Program(
 PROGRAMS: Final[Mapping[str, Program]] = {
     "sync": Program(
         commands=(("-m", "estimatesync_job"),),
-        # The HTTP client is loaded while the database answers.
-        modules=("estimatesync_job.main", "estimatesync_job.adapters.attic_tech", *_HTTP),
+        # The HTTP client is loaded while the database answers, in a thread.
+        modules=("estimatesync_job.main", "estimatesync_job.adapters.attic_tech", "concurrent.futures.thread", *_HTTP),
         cold=_PSYCOPG,
     ),
     "one machine": Program(

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from estimatesync_import.main import main
 from estimatesync_job.core.rows import Row, map_record
+from estimatesync_postgres_server import created_database
 from psycopg import sql
 from sample_attic_tech import Record
 
@@ -72,6 +73,13 @@ class Import(Protocol):
     """Runs one command of the import."""
 
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Done: ...
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """URL of an empty database that no other test sees: what an import finds there decides what it does."""
+    with created_database(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture
