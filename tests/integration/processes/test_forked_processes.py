@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from estimatesync_demo.server_process import build_sample_settings, running_server
 from estimatesync_processes.forked_process import ForkedProcess, start_program
-from estimatesync_processes.programs import PROGRAMS
+from estimatesync_processes.programs import PROGRAMS, find_modules
 
 SCRIPTS = Path(sys.executable).parent
 PATH = {"PATH": os.environ["PATH"]}
@@ -185,16 +186,18 @@ def test_what_is_read_before_the_fork_is_not_asked_of_a_forked_process(
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_a_program_that_is_imported_has_read_nothing_but_what_is_named(name: str) -> None:
-    program = PROGRAMS[name]
+    programs = [PROGRAMS[each] for each in (name, *PROGRAMS[name].starts)]
 
     printed = subprocess.run(
-        [sys.executable, "-c", RECORD_NAMES, *program.modules], env=PATH, capture_output=True, text=True, check=True
+        [sys.executable, "-c", RECORD_NAMES, *find_modules(name)], env=PATH, capture_output=True, text=True, check=True
     ).stdout
 
     names, threads = printed.splitlines()
-    assert {each for each in names.split() if not HARMLESS.fullmatch(each)} <= program.cold
-    assert "KUBECONFIG" not in names or "kubernetes.aio.config.kube_config" in program.read_again
-    assert "PWD" not in names or program.settle
+    assert {each for each in names.split() if not HARMLESS.fullmatch(each)} <= set().union(
+        *(each.cold for each in programs)
+    )
+    assert "KUBECONFIG" not in names or any("kubernetes.aio.config.kube_config" in each.read_again for each in programs)
+    assert "PWD" not in names or any(each.settle for each in programs)
     assert threads == "1"
 
 
@@ -236,3 +239,37 @@ def test_it_has_no_descriptor_but_its_own() -> None:
 
     # An event loop has a pair of its own, and a try to connect one more at the most.
     assert kinds.count("socket") <= 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_api_that_a_forked_server_starts_is_what_a_fresh_one_starts(tmp_path: Path, database_url: str) -> None:
+    settings = build_sample_settings(source_url="http://127.0.0.1:9", callback_url="http://127.0.0.1:9") | {
+        "DATABASE_URL": database_url,
+        "API_KEYS": "test:made-up-key-of-this-test",
+    }
+
+    def describe_api(directory: Path, **more: str) -> tuple[list[str], bool]:
+        """Tell what the system knows of the API's main process, and whether it was forked."""
+        directory.mkdir()
+        with running_server(directory, settings | more) as server:
+            (pid,) = re.findall(r"the API runs as process (\d+)", server.log)
+            process = Path(f"/proc/{pid}")
+            parent, *leaders = (process / "stat").read_text().rpartition(")")[2].split()[1:4]
+            environment = (process / "environ").read_text()
+            known = [
+                Path(f"/proc/{parent}/cmdline").read_text().rstrip("\0"),
+                (process / "cmdline").read_text().rstrip("\0"),
+                f"{leaders.count(pid)} of group and session are its own",
+                *sorted(environment.rstrip("\0").split("\0")),
+                *sorted(re.sub(r"gunicorn-\S+", "", str(entry.readlink())) for entry in (process / "fd").iterdir()),
+                str((process / "cwd").readlink()),
+                *(line for line in (process / "status").read_text().splitlines() if line.startswith(("Sig", "Thr"))),
+            ]
+        # Where a forked process shows its environment there is room for a longer one.
+        return [hide_numbers(each.replace(str(directory), "")) for each in known], environment.endswith("\0\0")
+
+    forked, is_forked = describe_api(tmp_path / "forked")
+    fresh, is_fork = describe_api(tmp_path / "fresh", PYTHONUNBUFFERED="1")
+
+    assert (is_forked, is_fork) == (True, False)
+    assert forked == fresh

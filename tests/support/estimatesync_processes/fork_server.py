@@ -8,14 +8,14 @@ it has forked lives on, as children of a process do that ends.
 A forked process differs from a fresh one in this: its parent is this server; `sys.flags`, the umask and the limits of
 resources are those that this server has had since its start; it ends without taking apart what it has in memory, which
 would copy most of it first. What the system shows of it, command line and environment, is its own on Linux: the server
-has room for both, which the process fills. Nothing is forked from a server that has threads.
+has room for both, which the process fills. Nothing is forked from a server that has threads. What it starts itself may
+be forked as well (`spares.py`).
 """
 
 import atexit
 import ctypes
 import gc
 import importlib
-import json
 import os
 import runpy
 import select
@@ -25,41 +25,23 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from estimatesync_processes.process_guard import enter_guard
-from estimatesync_processes.programs import PROGRAMS, Program
+from estimatesync_processes.programs import PROGRAMS, Program, find_modules, find_program
+from estimatesync_processes.spares import Spares, start_from_spares
+from estimatesync_processes.starts import LINE_BYTES, MAX_DESCRIPTORS, Start, leave_parent, read_start, take_descriptors
 
-MAX_DESCRIPTORS: Final = 32
-_LINE_BYTES: Final = 65_536
-
-
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """What a process begins with.
-
-    Attributes:
-        command: the whole command line; the first word is the interpreter or a console script.
-        descriptors: the numbers under which it has what came with the request, in that order.
-        is_session: whether it leads a session of its own.
-        is_guarded: whether it runs under guard (`process_guard.py`); the process id is then the guard's.
-    """
-
-    command: list[str]
-    environment: dict[str, str]
-    directory: str
-    descriptors: list[int] = field(default_factory=list)
-    is_session: bool = False
-    is_guarded: bool = False
+SPARES: Final = 1
+"""One process of the API for a server of one machine; one that dies is a test of its own."""
 
 
 def main() -> None:
     """Serve until the other end is closed, and in each forked process run the program."""
     name, descriptor, _room = sys.argv[1:]
     program = PROGRAMS[name]
-    for module in (*program.modules, *program.read_again):
+    for module in find_modules(name):
         importlib.import_module(module)
     if threading.active_count() > 1:
         raise SystemExit(f"the modules of {name} start threads, which a fork would leave behind")
@@ -78,19 +60,20 @@ def _serve(control: socket.socket) -> Start | None:
     while True:
         ready, _, _ = select.select([control.fileno(), wakeups], [], [])
         if wakeups in ready:
-            os.read(wakeups, _LINE_BYTES)
+            os.read(wakeups, LINE_BYTES)
             _report_ended(running)
         if control.fileno() in ready:
             _, descriptors, _, _ = socket.recv_fds(control, 1, MAX_DESCRIPTORS)
             if not descriptors:
                 return None
             answers = socket.socket(fileno=descriptors[0])
-            start = _read_start(answers)
+            start = read_start(answers)
             pid = os.fork()
             if pid == 0:
                 for connection in (control, answers, *running.values()):
                     connection.close()
-                _take_over(start, descriptors[1:])
+                leave_parent(start)
+                take_descriptors(start, descriptors[1:])
                 return start
             for each in descriptors[1:]:
                 os.close(each)
@@ -124,32 +107,6 @@ def _answer(answers: socket.socket, line: str) -> None:
         answers.sendall(f"{line}\n".encode())
 
 
-def _read_start(answers: socket.socket) -> Start:
-    line = b""
-    while not line.endswith(b"\n"):
-        if not (more := answers.recv(_LINE_BYTES)):
-            raise SystemExit("the process that asked for a start has ended")
-        line += more
-    return Start(**json.loads(line))
-
-
-def _take_over(start: Start, descriptors: list[int]) -> None:
-    """Leave the server's signals, descriptors and session behind."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    if start.is_session:
-        os.setsid()
-    first_free = max(*descriptors, *start.descriptors) + 1
-    parked = range(first_free, first_free + len(descriptors))
-    for own, number in zip(descriptors, parked, strict=True):
-        os.dup2(own, number, inheritable=False)
-    os.closerange(0, first_free)
-    for own, number in zip(parked, start.descriptors, strict=True):
-        os.dup2(own, number)
-    os.closerange(first_free, first_free + len(descriptors))
-
-
 def _run_to_end(start: Start, program: Program) -> None:
     """Run the program, then end as the interpreter does up to the point where it takes its modules apart.
 
@@ -177,6 +134,12 @@ def _run_to_end(start: Start, program: Program) -> None:
 def _run(start: Start, program: Program) -> None:
     if start.is_guarded:
         enter_guard()
+    if program.starts:
+        spares = Spares()
+        if own := spares.fork(SPARES):
+            start, program = own, PROGRAMS[find_program(own.command, own.environment) or ""]
+        else:
+            start_from_spares(program, spares)
     _show(start)
     os.chdir(start.directory)
     _replace_environment(start.environment)
@@ -185,11 +148,14 @@ def _run(start: Start, program: Program) -> None:
     if program.settle:
         program.settle()
     _open_streams()
-    first, *arguments = start.command
     sys.orig_argv = list(start.command)
+    # As what has imported the modules was started, too.
+    is_safe_path = start.command[1:2] == ["-P"]
+    first, *arguments = (word for number, word in enumerate(start.command) if number != 1 or not is_safe_path)
     if arguments[:1] == ["-m"]:
         sys.argv = ["-m", *arguments[2:]]
-        sys.path.insert(0, start.directory)
+        if not is_safe_path:
+            sys.path.insert(0, start.directory)
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = list(start.command)

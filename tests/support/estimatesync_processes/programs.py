@@ -20,6 +20,7 @@ class Program:
         by_itself: what the library takes without such a variable, so that it may be asked for.
         read_again: modules that read something else when they are imported, and are loaded again after the fork.
         settle: sets what a library took from the working directory when it was imported, after the fork.
+        starts: programs that it starts itself, whose modules are imported with its own.
     """
 
     commands: tuple[tuple[str, ...], ...]
@@ -28,6 +29,7 @@ class Program:
     by_itself: Mapping[str, str] = field(default_factory=dict)
     read_again: tuple[str, ...] = ()
     settle: Callable[[], None] | None = None
+    starts: tuple[str, ...] = ()
 
 
 _PSYCOPG: Final = frozenset({"PSYCOPG_IMPL", "PSYCOPG_WAIT_FUNC"})
@@ -56,6 +58,7 @@ def _settle_gunicorn() -> None:
     config.Chdir.default = util.getcwd()
 
 
+_GUNICORN_VARIABLES: Final = frozenset({"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY", "XDG_RUNTIME_DIR"})
 _GUNICORN: Final = Program(
     commands=(("-m", "gunicorn"), ("gunicorn",)),
     modules=(
@@ -66,7 +69,7 @@ _GUNICORN: Final = Program(
         "estimatesync_api.adapters.kubernetes_store",
     ),
     # With several workers, the configuration sets a variable that the metrics' library reads.
-    cold=_AIOHTTP | _FALCON | _PROMETHEUS | {"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY", "XDG_RUNTIME_DIR"},
+    cold=_AIOHTTP | _FALCON | _PROMETHEUS | _GUNICORN_VARIABLES,
     by_itself={"WEB_CONCURRENCY": "1"},
     read_again=_KUBECONFIG,
     settle=_settle_gunicorn,
@@ -95,6 +98,20 @@ PROGRAMS: Final[Mapping[str, Program]] = {
         commands=(("-m", "estimatesync_local"),),
         modules=("estimatesync_local.main", "estimatesync_local.command", *_HTTP),
         cold=_PSYCOPG | _FALCON | _PROMETHEUS,
+        starts=("api of one machine",),
+    ),
+    "api of one machine": Program(
+        # With an empty directory of its own, where no modules are to be looked for.
+        commands=(("-P", "-m", "gunicorn"),),
+        modules=(
+            "gunicorn.app.wsgiapp",
+            "gunicorn.glogging",
+            "estimatesync_api.gunicorn_worker",
+            "estimatesync_local.api",
+        ),
+        cold=_PSYCOPG | _FALCON | _PROMETHEUS | _GUNICORN_VARIABLES,
+        by_itself={"WEB_CONCURRENCY": "1"},
+        settle=_settle_gunicorn,
     ),
     "api": _GUNICORN,
     "operator": Program(
@@ -124,6 +141,12 @@ PROGRAMS: Final[Mapping[str, Program]] = {
 _START_VARIABLES: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "OPENSSL_")
 _LOCALES: Final = {"LANG": "C.UTF-8"}
 """What a server's interpreter chooses by itself, so that it may be asked for."""
+
+
+def find_modules(name: str) -> tuple[str, ...]:
+    """Find what is imported before a program is forked: what it takes, and what those take that it starts."""
+    programs = [PROGRAMS[each] for each in (name, *PROGRAMS[name].starts)]
+    return tuple(module for each in programs for module in (*each.modules, *each.read_again))
 
 
 def find_program(command: Sequence[str | os.PathLike[str]], environment: Mapping[str, str]) -> str | None:
