@@ -253,6 +253,8 @@ _PROGRAM_ERRORS: Final = {
         *(Reason.CONFIGURATION_INVALID, Reason.FIELDS_UNSHOWN, Reason.SOURCE_EMPTY),
     ),
 }
+_OUTCOMES: Final = tuple((fate, reason) for fate in Fate for reason in _PROGRAM_ERRORS.get(fate, (None,)))
+"""All that may become of a pod, each as likely as the others."""
 CELLS: Final = tuple((point, fault) for point in Point for fault in CALL_FAULTS if can_meet(point, fault))
 """Every step with every fault that it can meet; each history is about one of them, and much else happens in it."""
 
@@ -260,6 +262,8 @@ _BLOCKED: Final = (
     *(Fate.POD_REFUSED, Fate.UNSCHEDULABLE, Fate.NO_IMAGE, Fate.NO_SECRET, Fate.NO_MOUNT),
     *(Fate.NO_LIMIT, Fate.GATED, Fate.INIT_STUCK),
 )
+_TOLD_BY_EVENTS: Final = (Fate.POD_REFUSED, Fate.NO_MOUNT, Fate.NO_LIMIT)
+"""Those of them that neither the pod nor its job says the cause of."""
 _REFUSED: Final = Run(fate=Fate.FAILS_FOR_GOOD, reason=Reason.LOGIN_FAILED)
 _FIRST_RUNS: Final = {
     Point.READ_LOG: Run(seconds=45.0),
@@ -282,12 +286,14 @@ def generate_history(seed: int) -> History:
     point, fault = CELLS[seed % len(CELLS)]
     syncs = tuple(_generate_sync(rng) for _ in range(rng.choice((1, 1, 2, 2, 3))))
     first, *others = _lead_to(point, syncs[0], rng)
+    # The oldest stays while none has succeeded, so that another one has to succeed before it goes.
+    successor = (SyncPlan(),) if _FIRST_RUNS.get(point) is _REFUSED else ()
     # Drawn apart, so that all else of a history is as it would be with one webhook.
     draw = random.Random(-seed)  # noqa: S311 - likewise
     return History(
         syncs=tuple(
             msgspec.structs.replace(sync, targets=draw.choice(_TARGETS), alert_responses=_draw_responses(draw))
-            for sync in (first, *syncs[1:])
+            for sync in (first, *syncs[1:], *successor)
         ),
         decisions=(
             Decision(effect=fault, point=point, seconds=rng.choice(_DURATIONS)),
@@ -310,7 +316,8 @@ def _lead_to(point: Point, sync: SyncPlan, rng: random.Random) -> tuple[SyncPlan
                 cancel,
             )
         case Point.RECORD_BLOCKER | Point.LIST_EVENTS:
-            run = Run(fate=rng.choice(_BLOCKED), seconds=rng.choice((45.0, 200.0)))
+            blocked = _TOLD_BY_EVENTS if point is Point.LIST_EVENTS else _BLOCKED
+            run = Run(fate=rng.choice(blocked), seconds=rng.choice((45.0, 200.0)))
             return (msgspec.structs.replace(sync, is_malformed=False, runs=(run, *sync.runs)),)
         case Point.RECORD_WAITING | Point.RECORD_MALFORMED:
             is_malformed = point is Point.RECORD_MALFORMED
@@ -350,11 +357,8 @@ def _generate_runs(rng: random.Random) -> tuple[Run, ...]:
 
 
 def _generate_run(rng: random.Random) -> Run:
-    fate = rng.choice(tuple(Fate))
-    reasons = _PROGRAM_ERRORS.get(fate)
-    return Run(
-        fate=fate, seconds=rng.choice((0.2, 3.0, 12.0, 45.0, 200.0)), reason=rng.choice(reasons) if reasons else None
-    )
+    fate, reason = rng.choice(_OUTCOMES)
+    return Run(fate=fate, seconds=rng.choice((0.2, 3.0, 12.0, 45.0, 200.0)), reason=reason)
 
 
 def _generate_decision(rng: random.Random, syncs: int, first: Point) -> Decision:

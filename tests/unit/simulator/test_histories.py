@@ -1,4 +1,4 @@
-"""The operator keeps its promises in thousands of histories; the gate's are fixed, `make simulate` makes up others."""
+"""The operator keeps its promises in hundreds of fixed histories; `make simulate` makes up thousands of others."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from estimatesync_simulator.history import CELLS, Decision, Effect, Fate, Histor
 from estimatesync_simulator.main import OPERATOR
 from estimatesync_simulator.world import run_history
 
-HISTORIES = 5 * len(CELLS)
+HISTORIES = 3 * len(CELLS)
 PRINT_DIGEST = """
 import hashlib
 from estimatesync_simulator.history import generate_history
