@@ -16,7 +16,6 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -33,6 +32,16 @@ TEST_KUBECONFIG = "ESTIMATESYNC_TEST_KUBECONFIG"
 KUBECTL_SECONDS = 60.0
 DEFINITION_SECONDS = 30.0
 TOKEN_HOURS = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Definition:
+    """A CustomResourceDefinition as it is stored: its generation grows with each change of what it says."""
+
+    name: str
+    uid: str
+    generation: int
+    is_established: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +94,24 @@ class Cluster:
     def define(self, manifest: Path) -> None:
         """Apply a CustomResourceDefinition, and wait until its objects can be stored.
 
+        What this process has applied, and nobody has changed since, is not applied again: the API server compiles all
+        rules of a definition each time.
+
         Raises:
             CommandError: the definition is refused, or not served within half a minute.
         """
-        definition = yaml.load(manifest.read_text(), yaml.CSafeLoader)
+        text = manifest.read_text()
+        if text in self._defined and self._defined[text] == self._find_definition(self._defined[text].name):
+            return
+        definition = yaml.load(text, yaml.CSafeLoader)
         name = definition["metadata"]["name"]
         self.api.apply([definition])
         deadline = time.monotonic() + DEFINITION_SECONDS
-        while not _is_established(self.api.find("CustomResourceDefinition", name)):
+        while not ((found := self._find_definition(name)) and found.is_established):
             if time.monotonic() > deadline:
                 raise CommandError(f"{name} is not served after {DEFINITION_SECONDS} s")
             time.sleep(0.1)
+        self._defined[text] = found
 
     def build_environment(self) -> dict[str, str]:
         """Build the environment for a program that is to use this cluster as its administrator."""
@@ -110,6 +126,24 @@ class Cluster:
         user = {"token": self.api.create_token(name, namespace=namespace, hours=TOKEN_HOURS)}
         write_private(path, build_kubeconfig(cluster=self._cluster_entry, user=user, namespace=namespace))
         return path
+
+    @cached_property
+    def _defined(self) -> dict[str, _Definition]:
+        """By its manifest, what became of each definition that this process has applied."""
+        return {}
+
+    def _find_definition(self, name: str) -> _Definition | None:
+        found = self.api.find("CustomResourceDefinition", name)
+        if found is None:
+            return None
+        # A definition that is so new that it has no conditions yet says `null`.
+        conditions = found.get("status", {}).get("conditions") or []
+        return _Definition(
+            name=name,
+            uid=found["metadata"]["uid"],
+            generation=found["metadata"]["generation"],
+            is_established=any((each["type"], each["status"]) == ("Established", "True") for each in conditions),
+        )
 
     @cached_property
     def _cluster_entry(self) -> dict[str, str]:
@@ -131,12 +165,6 @@ def describe_own_cluster(layout: StateLayout, control_plane: ControlPlane | None
         layout=layout,
         control_plane=control_plane,
     )
-
-
-def _is_established(definition: dict[str, Any] | None) -> bool:
-    # A definition that is so new that it has no conditions yet says `null`.
-    conditions = (definition or {}).get("status", {}).get("conditions") or []
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 @contextmanager

@@ -292,8 +292,9 @@ def _start_policies(stack: ExitStack, layout: StateLayout, node: RealNode) -> Gu
 
 
 def _run(stack: ExitStack, layout: StateLayout, name: str, command: list[str], *, grace: float = 0) -> GuardedProcess:
-    # Memory is cheaper here than the processor: Go collects garbage a quarter as often, unless told otherwise.
-    environment = {"GOGC": "400", **os.environ}
+    # Memory is cheaper here than the processor: Go collects garbage a quarter as often, unless told otherwise. And on
+    # one thread, none looks in vain for what another might leave to it, which is a tenth of the work.
+    environment = {"GOGC": "400", "GOMAXPROCS": "1", **os.environ}
     return stack.enter_context(guarded(name, command, log=layout.log(name), grace=grace, environment=environment))
 
 
