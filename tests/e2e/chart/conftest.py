@@ -147,10 +147,12 @@ class Release:
         return body
 
     def wait_until(self, what: str, condition: Callable[[], object], *, seconds: float = WAIT_SECONDS) -> Any:
-        deadline = time.monotonic() + seconds
+        start = time.monotonic()
         while not (found := condition()):
-            assert time.monotonic() < deadline, f"never came: {what}\n{self.describe()}"
-            time.sleep(0.1)
+            waited = time.monotonic() - start
+            assert waited < seconds, f"never came: {what}\n{self.describe()}"
+            # Less often what takes long.
+            time.sleep(min(0.1 + waited / 20, 0.3))
         return found
 
     def wait_status(self, name: str, status: str) -> dict[str, Any]:
