@@ -24,6 +24,7 @@ from typing import Final
 from estimatesync_cluster.errors import CommandError, SettingError, ToolMissingError
 from estimatesync_cluster.go_build import NEWEST
 from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+from estimatesync_cluster.image_archives import write_together
 from estimatesync_cluster.layout import write_private
 from estimatesync_cluster.node_configuration import (
     CGROUP,
@@ -230,8 +231,11 @@ def import_images(images: Iterable[Path], *, socket: Path = SOCKET) -> None:
         CommandError: containerd refused one.
     """
     ctr = find_go_tool(CTR, environ=os.environ, report=report)
-    for image in images:
-        run_command([str(ctr), f"--address={socket}", f"--namespace={IMAGE_NAMESPACE}", "images", "import", str(image)])
+    with tempfile.NamedTemporaryFile(prefix="estimatesync-images-") as together:
+        if write_together(images, together):
+            together.flush()
+            command = [str(ctr), f"--address={socket}", f"--namespace={IMAGE_NAMESPACE}", "images", "import"]
+            run_command([*command, together.name])
 
 
 def allow_registry(address: str) -> None:
