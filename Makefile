@@ -49,12 +49,17 @@ help: ## use: List the tasks
 .PHONY: install
 install: $(INSTALLED) ## use: Install the locked dependencies into .venv
 
-# $(call create_locked,environment,lock,how long that takes): pip verifies every wheel against the lock. What is said about
+# $(call create_locked,environment,lock,how long that takes): every wheel is verified against the lock. What is said about
 # it goes to standard error, since the output of `make cluster` is evaluated.
+# uv, which is of the development lock, has what it installed before unpacked in its cache. It does not know pip's settings,
+# such as a package index of one's own: pip does what it could not.
+pip_install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 define create_locked
 @echo "Installing $$(grep -c '^[A-Za-z0-9].*==' $(2)) packages into $(1), once: about $(3)" >&2
 @$(PYTHON) -m venv --clear $(1)
-@$(1)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(2)
+@! grep -q '^uv==' $(2) || awk '/^[^ ]/ { wanted = /^uv==/ } wanted' $(2) | $(call pip_install,$(1)) --requirement /dev/stdin
+@test -x $(BIN)/uv && $(BIN)/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) \
+    || $(call pip_install,$(1)) --requirement $(2)
 endef
 
 # The checkout itself is installed editable.
