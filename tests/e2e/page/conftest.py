@@ -22,6 +22,43 @@ WAIT_SECONDS = 90.0
 PAGE_SECONDS = 0.5
 BROWSER = find_browser()
 KEY = page_fixtures.KEY
+# Marks each text that looks like one before it and stands on the same grounds. axe-core would reckon its contrast anew,
+# which takes most of its time on a long page, and come to the same. What is positioned may stand on anything; what is
+# hidden, or scrolled out of sight, stands for nothing that is seen.
+MARK_REPEATED_LOOKS = """() => {
+    const looks = new Map([[null, ""]]);
+    let count = 0;
+    const find = (each) => {
+        if (!looks.has(each)) {
+            const style = getComputedStyle(each);
+            const own = [
+                style.color, style.background, style.opacity, style.font, style.textShadow, style.textStroke,
+                style.filter, style.mixBlendMode, each.matches(":disabled, [aria-disabled], [inert]"),
+                ["static", "relative"].includes(style.position) || count++,
+            ];
+            looks.set(each, `${find(each.parentElement)}/${own.join()}`);
+        }
+        return looks.get(each);
+    };
+    const isInside = (box, frame) =>
+        box.left < frame.right && box.right > frame.left && box.top < frame.bottom && box.bottom > frame.top;
+    const isSeen = (each) => {
+        const box = each.getBoundingClientRect();
+        for (let parent = each.parentElement; parent !== document.body; parent = parent.parentElement) {
+            const isFrame = getComputedStyle(parent).overflow !== "visible";
+            if (isFrame && !isInside(box, parent.getBoundingClientRect())) return false;
+        }
+        return box.width > 0 && box.height > 0 && each.checkVisibility({visibilityProperty: true});
+    };
+    const seen = new Set();
+    for (const each of document.body.querySelectorAll("*")) {
+        const hasText = [...each.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+        const isJudged = hasText && isSeen(each);
+        each.toggleAttribute("data-repeated-look", isJudged && seen.has(find(each)));
+        if (isJudged) seen.add(find(each));
+    }
+}"""
+JUDGE_LOOKS_ONCE = "axe.configure({rules: [{id: 'color-contrast', selector: ':not([data-repeated-look])'}]})"
 expect.set_options(timeout=WAIT_SECONDS * 1000)
 collect_ignore_glob = [] if BROWSER else ["test_*.py"]
 
@@ -94,12 +131,17 @@ def sign_in() -> Callable[..., Page]:
 
 @pytest.fixture(scope="session")
 def find_violations() -> Callable[[Page], list[str]]:
-    """Run axe-core on a page and list its violations; a page that is looked at again keeps the one that it has."""
+    """Run axe-core on a page and list its violations; a page that is looked at again keeps the one that it has.
+
+    Of texts that look alike, the contrast of the first is reckoned.
+    """
     script = Axe().axe_script
 
     def find(page: Page) -> list[str]:
         if not page.evaluate("'axe' in window"):
             page.evaluate(script)
+            page.evaluate(JUDGE_LOOKS_ONCE)
+        page.evaluate(MARK_REPEATED_LOOKS)
         found = page.evaluate("axe.run({resultTypes: ['violations']}).then((results) => results.violations)")
         return [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
 
