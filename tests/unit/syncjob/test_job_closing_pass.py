@@ -20,9 +20,9 @@ from estimatesync_job.core.closing_pass import (
 )
 from estimatesync_job.core.coverage import FetchState
 from estimatesync_job.core.errors import SourceInvalidError
-from estimatesync_job.core.page_plan import build_plan
+from estimatesync_job.core.page_plan import MAX_PAGE_BYTES, build_plan
 from estimatesync_job.core.pages import CLOSING_PAGE, FetchedPage
-from estimatesync_job.core.queries import OVERLAP, ChangesQuery, Gap
+from estimatesync_job.core.queries import OVERLAP, ChangesQuery, DayBounds, Gap, build_changes_query
 from estimatesync_job.core.rows import RecordId, Row, map_record, pack_rows
 from msgspec import Raw
 
@@ -39,6 +39,7 @@ def build_response(
     records: int = 10,
     has_more: bool = True,
     total_pages: int | None = None,
+    size_bytes: int = 2,
     asked_at: datetime | None = NOON,
     newest: datetime | None = None,
 ) -> FetchedPage:
@@ -47,7 +48,7 @@ def build_response(
         limit=10,
         total_pages=total_pages,
         has_more=has_more,
-        size_bytes=2,
+        size_bytes=size_bytes,
         seconds=0.1,
         rows=pack_rows((ROW,) * records),
         problems=(),
@@ -110,6 +111,20 @@ def test_many_gaps_are_segments_that_join_and_each_asks_for_what_has_changed_or_
     for query in queries:
         assert all(query.below is None or (gap.below or math.inf) <= query.below for gap in query.gaps)
         assert all(query.above is None or (gap.above or -1) >= query.above for gap in query.gaps)
+
+
+def test_no_list_of_conditions_is_longer_than_a_query_string_may_have() -> None:
+    """qs, which reads Payload's query strings, makes a list of the numbers up to 20 alone, and an object of others."""
+    gaps = [Gap(below=number, above=number - 2) for number in range(1000, 0, -5)]
+    bounds = DayBounds(start=NOON - timedelta(days=30), end=NOON + timedelta(days=1))
+
+    queries = plan_pass(gaps, clock=NOON, limit=500, is_numbered=True)
+
+    conditions = [
+        {name.split("]")[1] for name in build_changes_query(query, bounds=bounds) if name.startswith("where[or][")}
+        for query in queries
+    ]
+    assert max(map(len, conditions)) == 20
 
 
 @pytest.mark.parametrize(
@@ -175,6 +190,20 @@ def test_a_short_response_that_says_more_is_continued_with_what_is_left_of_its_g
     assert following.gaps == (Gap(below=32, above=30),)
     (following,) = plan_continuations(following, build_response(31, 31, records=1), cuts=(90, 50))
     assert following.gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "limit"),
+    [
+        pytest.param(MAX_PAGE_BYTES, 10, id="it-just-fits"),
+        pytest.param(2 * MAX_PAGE_BYTES, 5, id="half-of-it-fits"),
+        pytest.param(100 * MAX_PAGE_BYTES, 1, id="not-one-record-fits"),
+    ],
+)
+def test_a_response_that_is_too_heavy_is_continued_with_as_many_records_as_fit(size_bytes: int, limit: int) -> None:
+    (following,) = plan_continuations(QUERY, build_response(size_bytes=size_bytes), cuts=())
+
+    assert following.limit == limit
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,14 @@ def test_the_fields_that_are_asked_for_leave_every_row_as_it_is() -> None:
     assert sum(map(len, _encode([to_document(padded[0], selection)]))) < 1_000
 
 
+def test_of_documents_that_a_record_refers_to_only_their_own_fields_are_asked_for() -> None:
+    """The envelope `{relationTo, value}` is the record's, not theirs."""
+    populated = {name for name in FIELDS_QUERY if name.startswith("populate")}
+
+    assert {name for name in populated if name.endswith(("[value]", "[relationTo]"))} == set()
+    assert {"populate[branches][name]", "populate[users][name]", "populate[properties][client]"} <= populated
+
+
 def _encode(records: list[dict[str, Any]]) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(record)) for record in records]
 

@@ -179,6 +179,20 @@ def test_hours_keep_their_fraction(value: str, hours: str) -> None:
     assert str(row.attic_tech_hours) == hours
 
 
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [
+        pytest.param("12345678.5", "12345678.5", id="long"),
+        pytest.param("1234567.250000", "1234567.250000", id="with-six-places"),
+        pytest.param("0.12345678", "0.123457", id="with-more"),
+        pytest.param("1E+3", "1000.000000", id="with-an-exponent"),
+    ],
+)
+def test_a_number_keeps_the_places_that_it_is_written_with(number: str, stored: str) -> None:
+    """The column shows as many as it is given, and PostgreSQL does not read every exponent."""
+    assert str(parse_number("labor_hours", Decimal(number))) == stored
+
+
 @settings(deadline=None)
 @given(number=st.from_regex(r"-?(0|[1-9][0-9]{0,10})(\.[0-9]{1,8})?([eE][+-]?[0-9])?", fullmatch=True))
 @example(number="999999999.999999")
