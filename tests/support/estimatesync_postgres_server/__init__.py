@@ -33,6 +33,12 @@ OLDEST_PROGRAMS: Final = Path(f"/usr/lib/postgresql/{OLDEST}/bin")
 """Where Debian's package keeps them."""
 
 LANGUAGES: Final = {"German": "de_DE", "Spanish": "es_ES", "French": "fr_FR"}
+_CATEGORIES: Final = (
+    *("LC_CTYPE", "LC_COLLATE", "LC_NUMERIC", "LC_MONETARY", "LC_TIME", "LC_MESSAGES", "LC_PAPER", "LC_NAME"),
+    *("LC_ADDRESS", "LC_TELEPHONE", "LC_MEASUREMENT", "LC_IDENTIFICATION"),
+)
+"""What a locale consists of."""
+_ORDINARY: Final = {"LC_CTYPE": "POSIX", "LC_COLLATE": "POSIX"}
 _START_SECONDS: Final = 60
 _SETTINGS: Final = {
     # Nothing here has to survive a power cut.
@@ -83,9 +89,14 @@ class PostgresServer:
         self.start()
 
     def _create_locale(self, name: str) -> str:
-        """Compile a locale with glibc's own tool, which few machines have beyond their own language."""
-        target = self._sockets / f"{name}.UTF-8"
-        command = ["localedef", "-i", name, "-f", "UTF-8", str(target)]
+        """Compile a locale with glibc's own tool, which few machines have beyond their own language.
+
+        Messages are all that is asked of it: what letters Unicode has, and how they sort, would take two seconds.
+        """
+        target, source = self._sockets / f"{name}.UTF-8", self._sockets / f"{name}.source"
+        categories = {**dict.fromkeys(_CATEGORIES, name), **_ORDINARY}
+        source.write_text("".join(f'{each}\ncopy "{of}"\nEND {each}\n' for each, of in categories.items()))
+        command = ["localedef", "-i", str(source), "-f", "UTF-8", str(target)]
         subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - fixed names and a path of our own
         for path in (target, *target.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
