@@ -108,9 +108,14 @@ def render(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[...
         )
         if answer.returncode:
             raise RefusedError(answer.stderr)
-        # The loader written in Python takes as long as Helm itself.
-        objects = tuple(each for each in yaml.load_all(answer.stdout, yaml.CSafeLoader) if each)
+        objects = tuple(each for text in answer.stdout.split("\n---\n") if (each := read_object(text)))
         return Rendered(text=answer.stdout, objects=objects)
+
+    @cache
+    def read_object(text: str) -> Any:
+        """Read one object, most of which is the definition's, as it was in every rendering before."""
+        # The loader written in Python takes as long as Helm itself.
+        return yaml.load(text, yaml.CSafeLoader)
 
     def copy_rendering(
         values: dict[str, Any] | None = None,
