@@ -5,6 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from selectors import BaseSelector, DefaultSelector
 from typing import Any
@@ -16,6 +17,7 @@ NAMESPACE_SECONDS = 90.0
 CONNECTIONS_SECONDS = 60.0
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 POLL_SECONDS = 0.05
+LendNamespaces = Callable[[Cluster], AbstractContextManager[Callable[..., str]]]
 RUNNING = ("EstimateSync", "Job", "Pod")
 """What runs, or has something run; what belongs to a release ends with the release."""
 
@@ -58,8 +60,20 @@ def namespace(cluster: Cluster, make_namespace: Callable[..., str]) -> str:
 
 
 @pytest.fixture
-def make_namespace(cluster: Cluster) -> Iterator[Callable[..., str]]:
+def make_namespace(cluster: Cluster, lend_namespaces: LendNamespaces) -> Iterator[Callable[..., str]]:
     """Make namespaces of the test's own, without waiting for what the control plane puts into them."""
+    with lend_namespaces(cluster) as make:
+        yield make
+
+
+@pytest.fixture(scope="session")
+def lend_namespaces() -> LendNamespaces:
+    """Make namespaces of a cluster for as long as they are wanted, which may be longer than a test."""
+    return _lend_namespaces
+
+
+@contextmanager
+def _lend_namespaces(cluster: Cluster) -> Iterator[Callable[..., str]]:
     names: list[str] = []
 
     def make(labels: dict[str, str] | None = None) -> str:

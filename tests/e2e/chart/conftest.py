@@ -8,7 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +29,7 @@ from estimatesync_cluster.real_node import RealNode, list_archives
 from estimatesync_docs.page_runner import TOO_EARLY
 from estimatesync_node.release import build_pod_database_url, build_socket_path
 from estimatesync_node.sample_environment import relaying
+from estimatesync_postgres_server import created_database
 from sample_attic_tech import RunningSample, SampleConfig, build_records, running_sample
 from sample_attic_tech.receiver import Receiver, running_receiver
 
@@ -54,16 +59,29 @@ MACHINE = HOST_ADDRESS if IMAGES else GIVEN_MACHINE or "127.0.0.1"
 IN_CONTAINERS = bool(IMAGES or GIVEN_MACHINE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a release works with that is not on its cluster."""
+
+    sample: RunningSample
+    receiver: Receiver
+    database_url: str
+    pod_database_url: str
+
+
 class Release:
     """One release of the chart, and what its callers see."""
 
     def __init__(
-        self, cluster: Cluster, namespace: str, helm: Path, values: dict[str, Any], place: Path, pods_url: str
+        self, cluster: Cluster, namespace: str, helm: Path, surroundings: Surroundings, place: Path, pods_url: str
     ) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self.place = place
-        self.values = values
+        self.surroundings = surroundings
+        self.values = build_values(cluster, surroundings)
+        self.printed = ""
+        self._deployed: dict[str, Any] = {}
         self._helm = helm
         self._pods_url = pods_url
 
@@ -85,9 +103,16 @@ class Release:
         """Install or upgrade, and wait until everything is ready."""
         values = self.place / "values.json"
         values.write_text(json.dumps(self.values))
-        printed = self.helm(command, "sync", str(chart), *arguments, f"--values={values}", "--wait", "--timeout=90s")
+        options = (f"--values={values}", "--wait", "--timeout=90s")
+        self.printed = self.helm(command, "sync", str(chart), *arguments, *options)
         self.wait_until("a definition that admission policies know", lambda: not self._is_too_early())
-        return printed
+        self._deployed = deepcopy(self.values)
+        return self.printed
+
+    def ensure(self, *arguments: str) -> None:
+        """Have a release with these values run: for tests that share one, in whichever order they come."""
+        if self._deployed != self.values:
+            self.deploy("upgrade" if self._deployed else "install", *arguments)
 
     def _is_too_early(self) -> bool:
         """Whether admission policies do not know the definition yet: they look for new ones every five seconds."""
@@ -136,6 +161,19 @@ class Release:
     def _find_api_pods(self) -> list[dict[str, Any]]:
         pods = self.find_all("Pod", labelSelector="app.kubernetes.io/component=api")
         return [each for each in pods if "deletionTimestamp" not in each["metadata"] and is_ready(each)]
+
+    def list_callbacks(self, name: str) -> list[Any]:
+        """What has been delivered of one sync, if it has its callbacks from the release."""
+        return [each for each in self.surroundings.receiver.deliveries if json.loads(each.body)["sync_id"] == name]
+
+    def count_estimates(self) -> int:
+        """How many estimates the database holds."""
+        return count_estimates_of(self.surroundings.database_url)
+
+    def empty_database(self) -> None:
+        """Leave nothing of earlier syncs there."""
+        with psycopg.connect(self.surroundings.database_url) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS botzilla CASCADE")
 
     def post(self, *, url: str = "", key: str = API_KEY) -> httpx.Response:
         address = f"{url or self.find_api_urls()[0]}/api/automations/estimates/sync-external"
@@ -211,7 +249,14 @@ def callers(cluster: Cluster, machine: str) -> list[str]:
 
 @pytest.fixture
 def pod_database_url(database_url: str, machine: str) -> Iterator[str]:
-    """The database as pods reach it: the socket of PostgreSQL is a file, which is in no container."""
+    """The database as pods reach it."""
+    with reached_by_pods(database_url, machine) as url:
+        yield url
+
+
+@contextmanager
+def reached_by_pods(database_url: str, machine: str) -> Iterator[str]:
+    """Let pods reach a database: the socket of PostgreSQL is a file, which is in no container."""
     if not IN_CONTAINERS:
         yield database_url
         return
@@ -233,9 +278,13 @@ def helm() -> Path:
 
 @pytest.fixture
 def sample(machine: str, cluster: Cluster) -> Iterator[RunningSample]:  # noqa: ARG001 - its address comes with the cluster
-    records = build_records(RECORDS, 7, datetime.now(UTC))
-    with running_sample(SampleConfig(records=records, password=PASSWORD, host=machine)) as running:
+    with running_sample(configure_sample(machine)) as running:
         yield running
+
+
+def configure_sample(machine: str) -> SampleConfig:
+    """Describe an Attic Tech of a week."""
+    return SampleConfig(records=build_records(RECORDS, 7, datetime.now(UTC)), password=PASSWORD, host=machine)
 
 
 @pytest.fixture
@@ -244,14 +293,13 @@ def receiver(machine: str, cluster: Cluster) -> Iterator[Receiver]:  # noqa: ARG
         yield running
 
 
-@pytest.fixture
-def values(cluster: Cluster, sample: RunningSample, receiver: Receiver, pod_database_url: str) -> dict[str, Any]:
+def build_values(cluster: Cluster, around: Surroundings) -> dict[str, Any]:
     """What a person sets, and what lets pods live on one machine: each listens on its own address only."""
     return {
         "apiKeys": {"keys": {"make": API_KEY}},
-        "credentials": {"email": SampleConfig().email, "password": PASSWORD, "databaseUrl": pod_database_url},
-        "callback": {"url": f"{receiver.url}/hook", "allowHttp": True, "allowPrivateTargets": True},
-        "sync": {"atticTechUrl": sample.url},
+        "credentials": {"email": SampleConfig().email, "password": PASSWORD, "databaseUrl": around.pod_database_url},
+        "callback": {"url": f"{around.receiver.url}/hook", "allowHttp": True, "allowPrivateTargets": True},
+        "sync": {"atticTechUrl": around.sample.url},
         "settings": {"progressSeconds": 1},
         "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 5 if IN_CONTAINERS else 1},
         "operator": {"bindAddress": "$(POD_IP)"},
@@ -259,9 +307,9 @@ def values(cluster: Cluster, sample: RunningSample, receiver: Receiver, pod_data
         "networkPolicy": {
             # Pods reach it through its Service, where a given cluster may have another port than for this machine.
             "apiServerPorts": sorted({443, 6443, *list_ports(cluster.server)}),
-            "callbackPorts": list_ports(receiver.url),
+            "callbackPorts": list_ports(around.receiver.url),
             # Where PostgreSQL is a socket, none is enforced.
-            "syncPorts": list_ports(pod_database_url) or [5432],
+            "syncPorts": list_ports(around.pod_database_url) or [5432],
         },
     }
 
@@ -271,19 +319,65 @@ def list_ports(*urls: str) -> list[int]:
     return [port for url in urls if (port := urlsplit(url).port)]
 
 
-@pytest.fixture
-def release(
-    cluster: Cluster, restricted_namespace: str, helm: Path, values: dict[str, Any], tmp_path: Path, pods_url: str
-) -> Iterator[Release]:
-    release = Release(cluster, restricted_namespace, helm, values, tmp_path, pods_url)
+@contextmanager
+def removed_at_the_end(release: Release) -> Iterator[Release]:
+    """Remove a release after its tests, and with it the definition, which the next one brings."""
     yield release
     if release.find_all("Secret", labelSelector="owner=helm,name=sync"):
         release.helm("uninstall", "sync", "--wait", "--timeout=60s")
+    api = release.cluster.api
     kept = [("CustomResourceDefinition", DEFINITION)]
     kept += [("ClusterRole", f"estimatesyncs-{name}") for name in ("view", "edit", "admin")]
     for kind, name in kept:
-        cluster.api.delete(kind, name, missing_ok=True)
-    release.wait_until("no definition", lambda: cluster.api.find("CustomResourceDefinition", DEFINITION) is None)
+        api.delete(kind, name, missing_ok=True)
+    release.wait_until("no definition", lambda: api.find("CustomResourceDefinition", DEFINITION) is None)
+
+
+@pytest.fixture
+def release(
+    cluster: Cluster,
+    restricted_namespace: str,
+    helm: Path,
+    sample: RunningSample,
+    receiver: Receiver,
+    database_url: str,
+    pod_database_url: str,
+    tmp_path: Path,
+    pods_url: str,
+) -> Iterator[Release]:
+    """A release of one test. There is one at a time on a cluster: no test of a file with `shared_release` has it."""
+    around = Surroundings(
+        sample=sample, receiver=receiver, database_url=database_url, pod_database_url=pod_database_url
+    )
+    with removed_at_the_end(Release(cluster, restricted_namespace, helm, around, tmp_path, pods_url)) as release:
+        yield release
+
+
+@pytest.fixture(scope="module")
+def shared_release(
+    cluster: Cluster,
+    helm: Path,
+    machine: str,
+    pods_url: str,
+    postgres_url: str,
+    lend_namespaces: Callable[[Cluster], AbstractContextManager[Callable[..., str]]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Release]:
+    """A release of all tests of a file, which leave it at work: installing and removing one takes longer than most."""
+    with ExitStack() as stack:
+        database_url = stack.enter_context(created_database(postgres_url))
+        around = Surroundings(
+            sample=stack.enter_context(running_sample(configure_sample(machine))),
+            receiver=stack.enter_context(running_receiver(host=machine)),
+            database_url=database_url,
+            pod_database_url=stack.enter_context(reached_by_pods(database_url, machine)),
+        )
+        make_namespace = stack.enter_context(lend_namespaces(cluster))
+        namespace = make_namespace({"pod-security.kubernetes.io/enforce": "restricted"})
+        place = tmp_path_factory.mktemp("release")
+        release = Release(cluster, namespace, helm, around, place, pods_url)
+        release.wait_until("an account for pods", lambda: release.find("ServiceAccount", "default"))
+        yield stack.enter_context(removed_at_the_end(release))
 
 
 @pytest.fixture
@@ -303,9 +397,11 @@ COLUMN = "    - jsonPath: .status.reason\n      name: Cause\n      type: string\
 
 @pytest.fixture
 def count_estimates(database_url: str) -> Callable[[], int]:
-    def count() -> int:
-        with psycopg.connect(database_url) as connection:
-            row = connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone()
-            return int(row[0]) if row else 0
+    return partial(count_estimates_of, database_url)
 
-    return count
+
+def count_estimates_of(database_url: str) -> int:
+    """How many estimates a database holds."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute("SELECT count(*) FROM botzilla.estimate").fetchone()
+        return int(row[0]) if row else 0

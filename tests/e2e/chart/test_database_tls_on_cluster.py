@@ -12,6 +12,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,18 +31,20 @@ REFUSALS = [
     pytest.param(HOST, False, "its certificate is not from an authority that is trusted here", id="another authority"),
 ]
 
+Trusting = Callable[[str, trustme.CA], Any]
+
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def tls_port(database_url: str, machine: str, authority: trustme.CA) -> Iterator[int]:
+@pytest.fixture(scope="module")
+def tls_port(shared_release: Any, machine: str, authority: trustme.CA) -> Iterator[int]:
     """Where PostgreSQL answers with TLS, as HOST."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(HOST).configure_cert(context)
-    (directory,) = parse_qs(urlsplit(database_url).query)["host"]
+    (directory,) = parse_qs(urlsplit(shared_release.surroundings.database_url).query)["host"]
     with socket.create_server((machine, 0)) as server:
         arguments = (server, context, f"{directory}/.s.PGSQL.5432")
         threading.Thread(target=accept, args=arguments, daemon=True).start()
@@ -77,55 +80,61 @@ def relay(encrypted: ssl.SSLSocket, database: socket.socket) -> None:
                 sink.sendall(chunk)
 
 
-@pytest.fixture
-def build_url(database_url: str, machine: str, tls_port: int) -> Callable[[str], str]:
+@pytest.fixture(scope="module")
+def build_url(shared_release: Any, machine: str, tls_port: int) -> Callable[[str], str]:
     """The database's URL under a host name, whose address is given with it: nothing has to resolve it."""
 
     def build(host: str) -> str:
-        path = urlsplit(database_url).path
+        path = urlsplit(shared_release.surroundings.database_url).path
         return f"postgresql://postgres@{host}:{tls_port}{path}?hostaddr={machine}&sslmode=verify-full"
 
     return build
 
 
+@pytest.fixture(scope="module")
+def usual_values(shared_release: Any) -> dict[str, Any]:
+    """The values that the release of these tests begins with."""
+    return deepcopy(dict(shared_release.values))
+
+
 @pytest.fixture
-def deploy(release: Any, shown_objects: list[dict[str, Any]]) -> Callable[[str, trustme.CA], None]:
-    """Install with authorities in the ConfigMap that trust-manager makes of the page's Bundle."""
+def trusting(shared_release: Any, shown_objects: list[dict[str, Any]], usual_values: dict[str, Any]) -> Trusting:
+    """Have a release whose sync pods trust the authorities of the ConfigMap that trust-manager makes.
+
+    Which authority that is, and where the database is, may change while the release is at work.
+    """
     (bundle,) = (each for each in shown_objects if each["kind"] == "Bundle")
     name, key = bundle["metadata"]["name"], bundle["spec"]["target"]["configMap"]["key"]
 
-    def run(url: str, trusted: trustme.CA) -> None:
+    def run(url: str, trusted: trustme.CA) -> Any:
+        release = shared_release
         pem = trusted.cert_pem.bytes().decode()
-        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {key: pem}}
-        release.apply(config_map)
-        release.values["network"] = {"caConfigMap": name}
-        release.values["credentials"]["databaseUrl"] = url
-        release.deploy("install")
+        release.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {key: pem}})
+        release.values = {**deepcopy(usual_values), "network": {"caConfigMap": name}}
+        release.ensure()
+        secret = {"stringData": {"DATABASE_URL": url}}
+        release.cluster.api.patch("Secret", "sync-estimatesync-credentials", secret, namespace=release.namespace)
+        release.empty_database()
+        return release
 
     return run
 
 
 @pytest.mark.parametrize("authorities", ["", "&sslrootcert=system"], ids=["by the environment", "by the URL"])
 def test_a_sync_writes_to_a_database_whose_certificate_it_has_checked(
-    release: Any,
-    deploy: Callable[..., None],
-    build_url: Callable[[str], str],
-    authority: trustme.CA,
-    count_estimates: Callable[[], int],
-    authorities: str,
+    trusting: Trusting, build_url: Callable[[str], str], authority: trustme.CA, authorities: str
 ) -> None:
-    deploy(build_url(HOST) + authorities, authority)
+    release = trusting(build_url(HOST) + authorities, authority)
 
     name = release.post().json()["sync_id"]
 
     release.wait_status(name, "succeeded")
-    assert count_estimates() == 120
+    assert release.count_estimates() == 120
 
 
 @pytest.mark.parametrize(("host", "is_trusted", "words"), REFUSALS)
 def test_an_untrusted_database_gets_no_estimates_and_the_status_says_why(
-    release: Any,
-    deploy: Callable[..., None],
+    trusting: Trusting,
     build_url: Callable[[str], str],
     authority: trustme.CA,
     *,
@@ -133,7 +142,7 @@ def test_an_untrusted_database_gets_no_estimates_and_the_status_says_why(
     is_trusted: bool,
     words: str,
 ) -> None:
-    deploy(build_url(host), authority if is_trusted else trustme.CA())
+    release = trusting(build_url(host), authority if is_trusted else trustme.CA())
 
     name = release.post().json()["sync_id"]
 
@@ -145,23 +154,24 @@ def test_an_untrusted_database_gets_no_estimates_and_the_status_says_why(
 
 
 @pytest.fixture
-def create_cluster_secrets(release: Any, build_url: Callable[[str], str]) -> Callable[[trustme.CA], None]:
+def create_cluster_secrets(shared_release: Any, build_url: Callable[[str], str]) -> Callable[[trustme.CA], None]:
     """Have of CloudNativePG's Secrets what the page reads: `uri` knows nothing of TLS, and the authority is renewed."""
 
     def create(authority: trustme.CA) -> None:
         uri = build_url(HOST).removesuffix("&sslmode=verify-full")
         for name, data in (("pg-app", {"uri": uri}), ("pg-ca", {"ca.crt": authority.cert_pem.bytes().decode()})):
             secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
-            release.apply(secret)
+            shared_release.apply(secret)
 
     return create
 
 
 @pytest.fixture
-def follow_page(release: Any) -> Callable[[], None]:
+def follow_page(shared_release: Any, tmp_path: Path) -> Callable[[], None]:
     """Type the commands of the page."""
+    release = shared_release
     (block,) = (each for each in parse_blocks(PAGE.read_text()) if "CLUSTER-ca" in each.title)
-    programs = release.place / "programs"
+    programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "kubectl").symlink_to(release.cluster.kubectl_program)
     names = {
@@ -182,24 +192,26 @@ def follow_page(release: Any) -> Callable[[], None]:
         for name, value in names.items():
             command = command.replace(name, value)
         shell = ["bash", "-o", "errexit", "-o", "pipefail", "-c", command]
-        subprocess.run(shell, cwd=release.place, env=environment, timeout=60, check=True)
+        subprocess.run(shell, cwd=tmp_path, env=environment, timeout=60, check=True)
 
     return follow
 
 
 def test_cloudnative_pgs_secret_is_used_as_it_is_and_the_commands_for_its_authority_may_be_run_again(
-    release: Any,
+    shared_release: Any,
+    usual_values: dict[str, Any],
     create_cluster_secrets: Callable[[trustme.CA], None],
     follow_page: Callable[[], None],
     authority: trustme.CA,
-    count_estimates: Callable[[], int],
 ) -> None:
+    release = shared_release
     create_cluster_secrets(trustme.CA())
-    release.values["network"] = {"caConfigMap": "company-ca"}
+    release.values = {**deepcopy(usual_values), "network": {"caConfigMap": "company-ca"}}
     release.values["credentials"].pop("databaseUrl")
     release.values["database"] = {"existingSecret": {"name": "pg-app"}, "parameters": {"sslmode": "verify-full"}}
     follow_page()
-    release.deploy("install")
+    release.ensure()
+    release.empty_database()
     before = release.post().json()["sync_id"]
     release.wait_status(before, "failed")
 
@@ -208,4 +220,4 @@ def test_cloudnative_pgs_secret_is_used_as_it_is_and_the_commands_for_its_author
     after = release.post().json()["sync_id"]
 
     release.wait_status(after, "succeeded")
-    assert count_estimates() == 120
+    assert release.count_estimates() == 120

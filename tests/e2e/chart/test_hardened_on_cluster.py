@@ -37,10 +37,10 @@ def create_secret(release: Any, name: str, **values: str) -> None:
     release.create(secret)
 
 
-@pytest.fixture
-def store(release: Any) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def store(shared_release: Any) -> dict[str, str]:
     """What the store of the page's ExternalSecrets holds, by property; nothing secret stays among the values."""
-    keys, credentials, callback = (release.values.pop(name) for name in ("apiKeys", "credentials", "callback"))
+    keys, credentials, callback = (shared_release.values.pop(name) for name in ("apiKeys", "credentials", "callback"))
     return {
         "api-key-make": keys["keys"]["make"],
         "api-key-people": "made-up-key-of-people-012345",
@@ -66,19 +66,30 @@ def fill(text: str, data: dict[str, str]) -> str:
     return re.sub(r"{{ \.(\w+) }}", lambda found: data[found[1]], text)
 
 
-@pytest.fixture
-def hardened(
-    release: Any, receiver: Any, callers: list[str], shown_objects: list[dict[str, Any]], store: dict[str, str]
+@pytest.fixture(scope="module")
+def prepared(
+    shared_release: Any, callers: list[str], shown_objects: list[dict[str, Any]], store: dict[str, str]
 ) -> Any:
-    """A release of the profile; nothing secret is among its values, and the test calls the API in the proxy's place."""
+    """What is there before a release of the profile: its Secrets, and values of which none is secret.
+
+    The test calls the API in the proxy's place.
+    """
+    release = shared_release
     create_external_secrets(release, shown_objects, store)
-    create_secret(release, OTHER_WEBHOOK, url=f"{receiver.url}/other", unused="")
+    create_secret(release, OTHER_WEBHOOK, url=f"{release.surroundings.receiver.url}/other", unused="")
     release.values["callback"] = {"allowHttp": True, "allowPrivateTargets": True, "allowedSecrets": [OTHER_WEBHOOK]}
     create_secret(release, "certificate", key="made up")
     release.values["sync"] |= BESIDE
     release.values["networkPolicy"]["apiFrom"] = [{"ipBlock": {"cidr": f"{each}/32"}} for each in callers]
-    release.printed = release.deploy("install", f"--values={PROFILE}")
     return release
+
+
+@pytest.fixture
+def hardened(prepared: Any) -> Any:
+    """A release of the profile."""
+    prepared.values["sync"].pop("initContainers", None)
+    prepared.ensure(f"--values={PROFILE}")
+    return prepared
 
 
 @pytest.fixture
@@ -101,14 +112,18 @@ def try_job(hardened: Any) -> Iterator[Callable[[dict[str, Any]], str]]:
         yield attempt
 
 
+def find_jobs(release: Any, sync: str) -> list[dict[str, Any]]:
+    return [each for each in release.find_all("Job") if each["metadata"]["ownerReferences"][0]["name"] == sync]
+
+
 @pytest.fixture
 def ordinary_job(hardened: Any) -> dict[str, Any]:
     """The job of a sync, as the operator sent it, with a sidecar (which the test kubelet does not run)."""
     hardened.values["sync"]["initContainers"] = [SIDECAR]
-    hardened.deploy("upgrade", f"--values={PROFILE}")
-    hardened.post()
+    hardened.ensure(f"--values={PROFILE}")
+    name = hardened.post().json()["sync_id"]
 
-    (job,) = hardened.wait_until("the job", lambda: hardened.find_all("Job"))
+    (job,) = hardened.wait_until("the job", lambda: find_jobs(hardened, name))
     metadata = {"name": "another", "ownerReferences": job["metadata"]["ownerReferences"]}
     # The API server adds labels with the job's name and uid, which another job must not have.
     labels = {name: value for name, value in job["metadata"]["labels"].items() if name.startswith("app.")}
@@ -116,30 +131,42 @@ def ordinary_job(hardened: Any) -> dict[str, Any]:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": pod}}
 
 
-def test_a_sync_runs_under_the_hardened_profile_which_holds_no_secret(
-    hardened: Any, receiver: Any, count_estimates: Callable[[], int]
-) -> None:
+def test_a_sync_runs_under_the_hardened_profile_which_holds_no_secret(hardened: Any) -> None:
+    hardened.empty_database()
     assert "would violate PodSecurity" not in hardened.printed
     kinds = hardened.kubectl("get", "networkpolicies,poddisruptionbudgets", "--output=name").split()
     assert len(kinds) == 5
 
     name = hardened.post().json()["sync_id"]
     hardened.wait_status(name, "succeeded")
-    hardened.wait_until("the callback", lambda: receiver.deliveries)
+    hardened.wait_until("the callback", lambda: hardened.list_callbacks(name))
 
-    assert json.loads(receiver.deliveries[0].body)["sync_id"] == name
-    assert count_estimates() == 120
+    assert hardened.count_estimates() == 120
     assert "made-up" not in hardened.helm("get", "all", "sync")
 
 
-def test_a_sync_may_take_its_callback_from_a_secret_that_the_release_names(hardened: Any, receiver: Any) -> None:
+def test_a_sync_may_take_its_callback_from_a_secret_that_the_release_names(hardened: Any) -> None:
     callback = {"urlSecretRef": {"name": OTHER_WEBHOOK, "key": "url"}}
     sync = {"apiVersion": "botzilla.io/v1", "kind": "EstimateSync", "metadata": {"name": "elsewhere"}}
     hardened.create({**sync, "spec": {"callback": callback}})
 
-    hardened.wait_until("the callback", lambda: receiver.deliveries)
+    hardened.wait_until("the callback", lambda: hardened.list_callbacks("elsewhere"))
 
-    assert [each.path for each in receiver.deliveries] == ["/other"]
+    assert [each.path for each in hardened.list_callbacks("elsewhere")] == ["/other"]
+
+
+def test_under_the_admission_policy_the_operator_creates_sync_jobs_and_nothing_else(hardened: Any) -> None:
+    operator = f"--as=system:serviceaccount:{hardened.namespace}:sync-estimatesync-operator"
+
+    def try_another_job() -> str:
+        arguments = ("create", "job", "other", f"--image=estimatesync-sync:{VERSION}", operator, "--dry-run=server")
+        return str(hardened.kubectl(*arguments, "--", "sh", "-c", "true", check=False))
+
+    hardened.wait_until("the policy at work", lambda: "denied request" in try_another_job())
+    assert hardened.wait_status(hardened.post().json()["sync_id"], "succeeded")
+    # Who deploys other jobs into the namespace is not concerned.
+    other = hardened.kubectl("create", "job", "mine", f"--image=estimatesync-sync:{VERSION}", "--dry-run=server")
+    assert "mine" in other
 
 
 def change_pod(**fields: Any) -> Callable[[dict[str, Any]], None]:

@@ -59,7 +59,7 @@ def definitions(cluster: Any) -> Iterator[None]:
         cluster.api.delete("CustomResourceDefinition", name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def priority_classes(cluster: Any) -> Iterator[None]:
     classes = [
         {
@@ -76,9 +76,10 @@ def priority_classes(cluster: Any) -> Iterator[None]:
         cluster.api.delete("PriorityClass", each["metadata"]["name"])
 
 
-@pytest.fixture
-def complete(release: Any, callers: list[str], definitions: None, priority_classes: None) -> Any:  # noqa: ARG001 - they come first
+@pytest.fixture(scope="module")
+def complete(shared_release: Any, callers: list[str], definitions: None, priority_classes: None) -> Any:  # noqa: ARG001 - they come first
     """A release with every optional part; the test calls the API, too, where policies are enforced."""
+    release = shared_release
     for values in KINDS.values():
         merge(release.values, values)
     policy = release.values["networkPolicy"]
@@ -153,20 +154,25 @@ def test_no_object_has_a_field_that_the_api_server_does_not_know(complete: Any) 
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_api_server_takes_the_objects_of_every_example(release: Any, definitions: None, example: str) -> None:  # noqa: ARG001 - they come first
-    given = {} if example == "hardened" else {name: release.values[name] for name in GIVEN}
-    file = release.place / "given.json"
+def test_the_api_server_takes_the_objects_of_every_example(
+    complete: Any, restricted_namespace: str, tmp_path: Path, example: str
+) -> None:
+    given = {} if example == "hardened" else {name: complete.values[name] for name in GIVEN}
+    file = tmp_path / "given.json"
     file.write_text(json.dumps(given))
+    # A namespace without a release: its objects are new ones there.
+    place = f"--namespace={restricted_namespace}"
 
-    manifest = release.helm(
+    manifest = complete.helm(
         "template",
         "sync",
         str(ROOT / "charts/estimatesync"),
         f"--values={ROOT / EXAMPLES[example]}",
         f"--values={file}",
+        place,
     )
-    arguments = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-")
-    answer = release.kubectl(*arguments, stdin=manifest, check=False)
+    arguments = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
+    answer = complete.kubectl(*arguments, place, "--filename=-", stdin=manifest, check=False)
 
     assert answer.count("serverside-applied") == len(list(yaml.safe_load_all(manifest))), answer
 
