@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,18 +14,13 @@ from sample_attic_tech import RunningSample, SampleConfig
 
 
 @pytest.fixture(scope="module")
-def start_oldest() -> Iterator[Callable[..., PostgresServer]]:
-    """Start servers of the oldest version; skipped where Debian's package is not installed."""
+def oldest() -> Iterator[PostgresServer]:
+    """A server of the oldest version; skipped where Debian's package is not installed."""
     if not (OLDEST_PROGRAMS / "postgres").exists():
         pytest.skip(f"PostgreSQL {OLDEST} is not installed: apt install postgresql-{OLDEST} (make oldest-postgres)")
-    with ExitStack() as stack:
-
-        def start(language: str | None = None) -> PostgresServer:
-            server = stack.enter_context(created_server(OLDEST_PROGRAMS))
-            server.start(language=language)
-            return server
-
-        yield start
+    with created_server(OLDEST_PROGRAMS) as server:
+        server.start()
+        yield server
 
 
 @pytest.fixture

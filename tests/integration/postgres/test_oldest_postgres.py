@@ -14,30 +14,30 @@ from estimatesync_postgres_server import LANGUAGES, OLDEST, PostgresServer
 from psycopg import sql
 from sample_attic_tech import SampleConfig, build_records, running_sample
 
-Start = Callable[..., PostgresServer]
 WORDS = {"German": "existiert nicht", "Spanish": "no existe", "French": "existe pas"}
 
 
 @pytest.fixture(scope="module", params=LANGUAGES)
-def server(request: pytest.FixtureRequest, start_oldest: Start) -> tuple[PostgresServer, str]:
-    return start_oldest(request.param), request.param
+def server(request: pytest.FixtureRequest, oldest: PostgresServer) -> tuple[PostgresServer, str]:
+    """The server in one language after the other."""
+    oldest.speak(request.param)
+    return oldest, request.param
 
 
 @pytest.fixture(scope="module")
-def locked(server: tuple[PostgresServer, str]) -> str:
-    """URL of a user who needs a password, without it."""
-    running, _ = server
-    with psycopg.connect(running.url, autocommit=True) as connection:
+def locked(oldest: PostgresServer) -> str:
+    """URL of a server that refuses users and databases for many reasons."""
+    with psycopg.connect(oldest.url, autocommit=True) as connection:
         connection.execute("CREATE ROLE locked LOGIN PASSWORD 'the-right-one'; CREATE ROLE closed NOLOGIN")
         connection.execute("CREATE DATABASE taken CONNECTION LIMIT 0")
         connection.execute("CREATE DATABASE private")
         connection.execute("REVOKE CONNECT ON DATABASE private FROM PUBLIC")
         connection.execute("CREATE DATABASE shut ALLOW_CONNECTIONS false")
-    rules = running.data / "pg_hba.conf"
+    rules = oldest.data / "pg_hba.conf"
     rules.write_text(f"local all locked scram-sha-256\nlocal all rejected reject\n{rules.read_text()}")
-    with psycopg.connect(running.url, autocommit=True) as connection:
+    with psycopg.connect(oldest.url, autocommit=True) as connection:
         connection.execute("SELECT pg_reload_conf()")
-    return running.url
+    return oldest.url
 
 
 def fail(url: str) -> Fault:
@@ -46,6 +46,7 @@ def fail(url: str) -> Fault:
     return raised.value.fault
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(
     ("user", "database", "kind", "cure"),
     [

@@ -10,11 +10,12 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
@@ -40,6 +41,7 @@ _CATEGORIES: Final = (
 """What a locale consists of."""
 _ORDINARY: Final = {"LC_CTYPE": "POSIX", "LC_COLLATE": "POSIX"}
 _START_SECONDS: Final = 60
+_POLL_SECONDS: Final = 0.02
 _SETTINGS: Final = {
     # Nothing here has to survive a power cut.
     "fsync": "off",
@@ -69,14 +71,26 @@ class PostgresServer:
                 os.chown(directory, self._account.user, self._account.group)
         self._run("initdb", "--encoding=UTF8", "--locale=C", "--username=postgres", "--auth=trust", "--no-sync")
 
-    def start(self, *, language: str | None = None) -> None:
-        """Start it with messages in one of LANGUAGES, or in English."""
+    def start(self) -> None:
+        """Start it with messages in English."""
         settings = {**_SETTINGS, "unix_socket_directories": str(self._sockets)}
-        if language is not None:
-            settings["lc_messages"] = self._create_locale(LANGUAGES[language])
         options = shlex.join([part for name, value in settings.items() for part in ("-c", f"{name}={value}")])
         log = str(self._sockets / "log")
         self._run("pg_ctl", "start", "-l", log, "-w", "-t", str(_START_SECONDS), "-o", options)
+
+    def speak(self, language: str) -> None:
+        """Have all that connect from now on get messages in one of LANGUAGES."""
+        name = self._create_locale(LANGUAGES[language])
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("ALTER SYSTEM SET lc_messages = {}").format(name))
+            connection.execute("SELECT pg_reload_conf()")
+        while self._ask("SHOW lc_messages") != name:
+            time.sleep(_POLL_SECONDS)
+
+    def _ask(self, question: LiteralString) -> str:
+        with psycopg.connect(self.url) as connection:
+            (answer,) = connection.execute(question).fetchone() or ("",)
+        return str(answer)
 
     def stop(self) -> None:
         """Stop it cleanly."""
