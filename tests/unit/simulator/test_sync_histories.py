@@ -30,7 +30,7 @@ from estimatesync_simulator.sync_program.history import (
 )
 from estimatesync_simulator.sync_program.world import Program, run_history
 
-HISTORIES: Final = 4 * len(CELLS)
+HISTORIES: Final = 3 * len(CELLS)
 PRINT_DIGEST: Final = """
 import hashlib
 from estimatesync_simulator.sync_program.history import generate_history

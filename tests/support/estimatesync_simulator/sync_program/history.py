@@ -165,12 +165,14 @@ _JUMPS: Final = (-25.0, -5.0, 5.0, 90.0, 3600.0)
 def generate_history(seed: int) -> History:
     """Make up a history; the same seed always makes the same one, and successive seeds are about successive cells."""
     rng = random.Random(seed)  # noqa: S311 - a simulation, not a secret
-    step, fault = CELLS[seed % len(CELLS)]
+    turn, cell = divmod(seed, len(CELLS))
+    step, fault = CELLS[cell]
     ages = tuple(rng.choice(_AGES) for _ in range(rng.choice((0, 1, 4, 9, 14, 25))))
     busy = rng.choice((0, 0, 4, 12, 30))
     others = tuple(_generate_decision(rng, step) for _ in range(rng.choice((0, 0, 1, 2, 4))))
     if rng.random() < 0.3:  # noqa: PLR2004 - often
-        others += (_begin_with(WORLD_EFFECTS[seed % len(WORLD_EFFECTS)], rng),)
+        # Another one at each turn of a cell, for after some of them no pod comes as far as the later steps.
+        others += (_begin_with(WORLD_EFFECTS[(seed + turn) % len(WORLD_EFFECTS)], rng),)
     # What is imported is not read one by one, for the sake of time.
     small = () if any(decision.effect is Effect.IMPORT for decision in others) else (1, 2, 3)
     return History(
@@ -187,7 +189,7 @@ def generate_history(seed: int) -> History:
         decisions=(
             *_go_before(step, rng),
             Decision(effect=fault, step=step, seconds=rng.choice(_DURATIONS)),
-            *_insist(step, fault, rng),
+            *_insist(step, fault, turn),
             *others,
         ),
     )
@@ -195,7 +197,8 @@ def generate_history(seed: int) -> History:
 
 def _lead_to(step: Step) -> tuple[Change, ...]:
     """Only an estimate that has changed while it was read is counted."""
-    return (Change(request=3, kind=Kind.INSERT, target=0),) if step is Step.COUNT else ()
+    requests = (3, 5, 8, 13, 21) if step is Step.COUNT else ()
+    return tuple(Change(request=number, kind=Kind.INSERT, target=0) for number in requests)
 
 
 def _go_before(step: Step, rng: random.Random) -> tuple[Decision, ...]:
@@ -204,9 +207,9 @@ def _go_before(step: Step, rng: random.Random) -> tuple[Decision, ...]:
     return (Decision(effect=rng.choice((Effect.LOST_REQUEST, Effect.LOST_ANSWER)), step=Step.COMMIT),)
 
 
-def _insist(step: Step, fault: Effect, rng: random.Random) -> tuple[Decision, ...]:
-    """A refusal that comes again, and with a new token, is meant."""
-    is_meant = fault is Effect.FORBIDDEN and rng.random() < 0.5  # noqa: PLR2004 - half
+def _insist(step: Step, fault: Effect, turn: int) -> tuple[Decision, ...]:
+    """A refusal that comes again, and with a new token, is meant: every other one is."""
+    is_meant = fault is Effect.FORBIDDEN and turn % 2 == 0
     return tuple(Decision(effect=fault, step=step, nth=nth) for nth in range(2, 20)) if is_meant else ()
 
 
