@@ -140,11 +140,16 @@ def build_apiserver_command(program: Path, layout: StateLayout, ports: Ports, *,
     ]
 
 
-def build_controller_manager_command(program: Path, layout: StateLayout, kubeconfig: Path) -> list[str]:
-    """Build kube-controller-manager's command line, with every default controller."""
+def build_controller_manager_command(
+    program: Path, layout: StateLayout, kubeconfig: Path, *, has_network: bool
+) -> list[str]:
+    """Build kube-controller-manager's command line, with every default controller that can do its work here."""
+    # Loopback addresses, which pods of a test node have, are refused as endpoints; these two would try without end.
+    left_out = [] if has_network else ["-endpoints-controller", "-endpointslice-controller"]
     return [
         str(program),
         f"--kubeconfig={kubeconfig}",
+        f"--controllers={','.join(['*', *left_out])}",
         "--secure-port=0",  # serves nothing: one port less, and no authentication to set up
         "--leader-elect=false",
         f"--service-account-private-key-file={layout.key(credentials.SERVICE_ACCOUNTS)}",
@@ -262,7 +267,9 @@ def _start_workers(
     stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, server: str
 ) -> tuple[GuardedProcess, ...]:
     kubeconfig = layout.controller_manager_kubeconfig
-    command = build_controller_manager_command(binaries.controller_manager, layout, kubeconfig)
+    command = build_controller_manager_command(
+        binaries.controller_manager, layout, kubeconfig, has_network=isinstance(node, RealNode)
+    )
     manager = _run(stack, layout, "kube-controller-manager", command)
     command = build_scheduler_command(binaries.scheduler, layout.scheduler_kubeconfig)
     scheduler = _run(stack, layout, "kube-scheduler", command)
