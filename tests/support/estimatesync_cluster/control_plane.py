@@ -41,7 +41,7 @@ from estimatesync_cluster.real_node import (
 )
 
 START_SECONDS = 60.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 # What NetworkPolicies let pods reach by default, because API servers usually listen there.
 USUAL_PORT = 6443
 
