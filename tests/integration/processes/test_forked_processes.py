@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import httpx
 import pytest
+from estimatesync_contract.names import START_PATH
 from estimatesync_demo.server_process import build_sample_settings, running_server
 from estimatesync_processes.forked_process import ForkedProcess, start_program
 from estimatesync_processes.programs import PROGRAMS, find_modules
@@ -169,7 +171,7 @@ def test_under_guard_it_ends_with_its_holder() -> None:
 @pytest.mark.parametrize(
     ("command", "environment"),
     [
-        pytest.param(SYNC, {"PYTHONUNBUFFERED": "1"}, id="the interpreter's"),
+        pytest.param(SYNC, {"PYTHONUTF8": "0"}, id="the interpreter's"),
         pytest.param(SYNC, {"LC_ALL": "es_MX.UTF-8"}, id="the C library's"),
         pytest.param(SYNC, {"PSYCOPG_IMPL": "c"}, id="a library's"),
         pytest.param([f"{SCRIPTS}/gunicorn", "--version"], {"WEB_CONCURRENCY": "2"}, id="not what it has by itself"),
@@ -241,35 +243,76 @@ def test_it_has_no_descriptor_but_its_own() -> None:
     assert kinds.count("socket") <= 3
 
 
+def describe(pid: int, *own: str) -> list[str]:
+    """Tell what the system knows of a process, without what is its own: these words, and numbers."""
+    process = Path(f"/proc/{pid}")
+    known = "\n".join(
+        [
+            (process / "cmdline").read_text().rstrip("\0"),
+            *sorted((process / "environ").read_text().rstrip("\0").split("\0")),
+            *sorted(
+                {hide_numbers(each.readlink().name).partition("gunicorn-")[0] for each in (process / "fd").iterdir()}
+            ),
+            str((process / "cwd").readlink()),
+        ]
+    )
+    for word in own:
+        known = known.replace(word, "")
+    signals = re.findall("Sig(?:Blk|Ign|Cgt):.*", (process / "status").read_text())
+    return [*re.sub(r"[0-9a-f-]*[0-9][0-9a-f-]*", "0", known).splitlines(), *signals]
+
+
+def is_forked(pid: int) -> bool:
+    # Where a forked process shows its environment there is room for a longer one.
+    return Path(f"/proc/{pid}/environ").read_text().endswith("\0\0")
+
+
+def read_leaders(pid: int) -> tuple[int, ...]:
+    """Read its parent, and the leaders of its group and of its session."""
+    return tuple(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1:4]))
+
+
+def find_sync(group: int) -> int:
+    for process in Path("/proc").glob("[0-9]*"):
+        # Others end meanwhile.
+        with suppress(OSError):
+            pid = int(process.name)
+            if read_leaders(pid)[1] == group and (process / "cmdline").read_text().rstrip("\0").split("\0") == SYNC:
+                return pid
+    raise LookupError(group)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_api_that_a_forked_server_starts_is_what_a_fresh_one_starts(tmp_path: Path, database_url: str) -> None:
-    settings = build_sample_settings(source_url="http://127.0.0.1:9", callback_url="http://127.0.0.1:9") | {
+def test_what_a_forked_server_starts_is_what_a_fresh_one_starts(tmp_path: Path, database_url: str) -> None:
+    settings = build_sample_settings(source_url="http://127.0.0.1:9", callback_url="http://127.0.0.1:9/hook") | {
         "DATABASE_URL": database_url,
         "API_KEYS": "test:made-up-key-of-this-test",
     }
 
-    def describe_api(directory: Path, **more: str) -> tuple[list[str], bool]:
-        """Tell what the system knows of the API's main process, and whether it was forked."""
+    def describe_started(directory: Path, *, are_forked: bool, **more: str) -> list[list[str]]:
         directory.mkdir()
         with running_server(directory, settings | more) as server:
-            (pid,) = re.findall(r"the API runs as process (\d+)", server.log)
-            process = Path(f"/proc/{pid}")
-            parent, *leaders = (process / "stat").read_text().rpartition(")")[2].split()[1:4]
-            environment = (process / "environ").read_text()
-            known = [
-                Path(f"/proc/{parent}/cmdline").read_text().rstrip("\0"),
-                (process / "cmdline").read_text().rstrip("\0"),
-                f"{leaders.count(pid)} of group and session are its own",
-                *sorted(environment.rstrip("\0").split("\0")),
-                *sorted(re.sub(r"gunicorn-\S+", "", str(entry.readlink())) for entry in (process / "fd").iterdir()),
-                str((process / "cwd").readlink()),
-                *(line for line in (process / "status").read_text().splitlines() if line.startswith(("Sig", "Thr"))),
-            ]
-        # Where a forked process shows its environment there is room for a longer one.
-        return [hide_numbers(each.replace(str(directory), "")) for each in known], environment.endswith("\0\0")
+            api = int(server.until(lambda: re.findall(r"the API runs as process (\d+)", server.log))[0])
+            headers = {"X-API-KEY": "made-up-key-of-this-test"}
+            answer = httpx.post(f"{server.url}{START_PATH}", headers=headers, json={}, trust_env=False)
+            server.until(lambda: "Starting" in server.read_run_logs())
+            (started,) = directory.glob(".local/jobs/*/runs/*/started")
+            group = int(started.read_text())
+            run = find_sync(group)
+            own = (str(directory), answer.json()["sync_id"])
+            described = [describe(api, *own), describe(run, *own)]
+            assert [is_forked(api), is_forked(run)] == [are_forked, are_forked]
+            assert "estimatesync_local" in Path(f"/proc/{read_leaders(api)[0]}/cmdline").read_text()
+            assert (read_leaders(api)[1:], read_leaders(run)[1:]) == ((api, api), (group, group))
 
-    forked, is_forked = describe_api(tmp_path / "forked")
-    fresh, is_fork = describe_api(tmp_path / "fresh", PYTHONUNBUFFERED="1")
+            os.kill(run, signal.SIGKILL)
 
-    assert (is_forked, is_fork) == (True, False)
+            exit_file = started.with_name("exit")
+            server.until(exit_file.exists)
+            assert int(exit_file.read_text()) == 128 + signal.SIGKILL
+        return described
+
+    forked = describe_started(tmp_path / "forked", are_forked=True)
+    fresh = describe_started(tmp_path / "fresh", are_forked=False, PYTHONUTF8="0")
+
     assert forked == fresh

@@ -16,6 +16,7 @@ import atexit
 import ctypes
 import gc
 import importlib
+import io
 import os
 import runpy
 import select
@@ -30,11 +31,12 @@ from typing import Final
 
 from estimatesync_processes.process_guard import enter_guard
 from estimatesync_processes.programs import PROGRAMS, Program, find_modules, find_program
+from estimatesync_processes.shell_run import enter_shell
 from estimatesync_processes.spares import Spares, start_from_spares
 from estimatesync_processes.starts import LINE_BYTES, MAX_DESCRIPTORS, Start, leave_parent, read_start, take_descriptors
 
-SPARES: Final = 1
-"""One process of the API for a server of one machine; one that dies is a test of its own."""
+SPARES: Final = 4
+"""A server of one machine starts one API, and in few tests more than three runs."""
 
 
 def main() -> None:
@@ -140,6 +142,8 @@ def _run(start: Start, program: Program) -> None:
             start, program = own, PROGRAMS[find_program(own.command, own.environment) or ""]
         else:
             start_from_spares(program, spares)
+    if start.shell:
+        start = enter_shell(start)
     _show(start)
     os.chdir(start.directory)
     _replace_environment(start.environment)
@@ -149,9 +153,10 @@ def _run(start: Start, program: Program) -> None:
         program.settle()
     _open_streams()
     sys.orig_argv = list(start.command)
-    # As what has imported the modules was started, too.
-    is_safe_path = start.command[1:2] == ["-P"]
-    first, *arguments = (word for number, word in enumerate(start.command) if number != 1 or not is_safe_path)
+    first, *arguments = start.command
+    is_safe_path = arguments[:1] == ["-P"] or bool(start.environment.get("PYTHONSAFEPATH"))
+    if arguments[:1] == ["-P"]:
+        del arguments[0]
     if arguments[:1] == ["-m"]:
         sys.argv = ["-m", *arguments[2:]]
         if not is_safe_path:
@@ -185,11 +190,18 @@ def _replace_environment(environment: dict[str, str]) -> None:
 
 
 def _open_streams() -> None:
-    """Make the standard streams again: how they buffer depends on what they are."""
+    """Make the standard streams again: how they buffer depends on what they are, and on what is asked for."""
+    is_unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         former = getattr(sys, name)
-        buffering = 1 if name == "stderr" else -1
-        stream = os.fdopen(descriptor, mode, buffering, encoding=former.encoding, errors=former.errors, closefd=False)
+        is_raw = mode == "w" and is_unbuffered
+        stream = io.TextIOWrapper(
+            os.fdopen(descriptor, f"{mode}b", 0 if is_raw else -1, closefd=False),
+            encoding=former.encoding,
+            errors=former.errors,
+            line_buffering=name == "stderr" or os.isatty(descriptor),
+            write_through=is_raw,
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

@@ -98,7 +98,7 @@ PROGRAMS: Final[Mapping[str, Program]] = {
         commands=(("-m", "estimatesync_local"),),
         modules=("estimatesync_local.main", "estimatesync_local.command", *_HTTP),
         cold=_PSYCOPG | _FALCON | _PROMETHEUS,
-        starts=("api of one machine",),
+        starts=("api of one machine", "sync"),
     ),
     "api of one machine": Program(
         # With an empty directory of its own, where no modules are to be looked for.
@@ -139,8 +139,8 @@ PROGRAMS: Final[Mapping[str, Program]] = {
 
 # What the interpreter, the C library and OpenSSL read when a process starts, and never again.
 _START_VARIABLES: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_", "OPENSSL_")
-_LOCALES: Final = {"LANG": "C.UTF-8"}
-"""What a server's interpreter chooses by itself, so that it may be asked for."""
+_BY_ITSELF: Final = {"LANG": "C.UTF-8", "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+"""What a server's interpreter does without being told, or a forked process by itself, so that it may be asked for."""
 
 
 def find_modules(name: str) -> tuple[str, ...]:
@@ -160,7 +160,9 @@ def find_program(command: Sequence[str | os.PathLike[str]], environment: Mapping
 
 
 def _concerns_start(environment: Mapping[str, str]) -> bool:
-    return any(name.startswith(_START_VARIABLES) and _LOCALES.get(name) != value for name, value in environment.items())
+    return any(
+        name.startswith(_START_VARIABLES) and _BY_ITSELF.get(name) != value for name, value in environment.items()
+    )
 
 
 def _is_start(program: Program, words: tuple[str, ...], environment: Mapping[str, str]) -> bool:

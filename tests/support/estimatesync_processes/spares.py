@@ -1,4 +1,4 @@
-"""Processes that a forked program has ready for what it starts itself, which so need not import their modules again.
+"""Processes that a forked program has ready for what it starts itself, so that this need not import its modules again.
 
 They are forked before the program begins, as its children: what `subprocess` would start is one of them instead, where
 `programs.py` says that it makes no difference. Each knows no more of the program than the fork server does. They end
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from estimatesync_processes.programs import Program, find_program
+from estimatesync_processes.shell_run import SHELL, WORDS_BEFORE_PROGRAM
 from estimatesync_processes.starts import MAX_DESCRIPTORS, Start, leave_parent, read_start, take_descriptors
 
 _NONE: Final = -1
@@ -98,7 +99,9 @@ def _use(program: Program, spares: Spares, arguments: Sequence[Any]) -> int | No
         return None
     command = [os.fsdecode(word) for word in words]
     environment = dict(os.fsdecode(pair).split("=", 1) for pair in pairs)
-    if find_program(command, environment) not in program.starts:
+    count = WORDS_BEFORE_PROGRAM if command[:2] == [SHELL, "-c"] else 0
+    shell, command = command[:count], command[count:]
+    if not command or find_program(command, environment) not in program.starts:
         return None
     standard = [own if end == _NONE else end for own, end in enumerate((read_end, write_end, error_end))]
     passed = [number for number in kept if number != report_end]
@@ -108,5 +111,6 @@ def _use(program: Program, spares: Spares, arguments: Sequence[Any]) -> int | No
         directory=os.fsdecode(directory),
         descriptors=[0, 1, 2, *passed],
         is_session=bool(is_session),
+        shell=shell,
     )
     return spares.use(start, [*standard, *passed])

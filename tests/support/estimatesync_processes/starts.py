@@ -21,6 +21,7 @@ class Start:
         descriptors: the numbers under which it has what came with the request, in that order.
         is_session: whether it leads a session of its own.
         is_guarded: whether it runs under guard (`process_guard.py`); the process id is then the guard's.
+        shell: what precedes `command` if a shell runs that (`shell_run.py`); the process id is then the shell's.
     """
 
     command: list[str]
@@ -29,6 +30,7 @@ class Start:
     descriptors: list[int] = field(default_factory=list)
     is_session: bool = False
     is_guarded: bool = False
+    shell: list[str] = field(default_factory=list)
 
 
 def read_start(connection: socket.socket) -> Start:
