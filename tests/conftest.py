@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from estimatesync_postgres_server import (
+    QUICK,
     PostgresServer,
+    copy_data,
     created_database,
     embedded_server,
     find_programs,
     prepare_embedded_data,
 )
-from psycopg import sql
 from sample_attic_tech.receiver import Receiver, running_receiver
 
 if TYPE_CHECKING:
@@ -128,14 +128,9 @@ def postgres_url(postgres_data: Path, run_directory: Path) -> Iterator[str]:
         asked_for.stop()
         shutil.rmtree(sockets, ignore_errors=True)
         return
-    with embedded_server(postgres_data, copied=prepare_embedded_data(run_directory)) as server:
-        url = str(server.get_uri())
-        with psycopg.connect(url, autocommit=True) as connection:
-            # Nothing here has to survive a power cut.
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
-            connection.execute("SELECT pg_reload_conf()")
-        yield url
+    copy_data(prepare_embedded_data(run_directory), postgres_data, settings=QUICK)
+    with embedded_server(postgres_data) as server:
+        yield str(server.get_uri())
 
 
 @pytest.fixture

