@@ -119,7 +119,7 @@ class EstimateSyncSpec(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
     date_range: Annotated[
         DateRange | None,
-        Meta(description="Days to sync, both included; today and the 45 days before it when absent, resolved into the status."),
+        Meta(description="Days to sync, both included; if absent, today and the 45 days before, set in the status."),
     ] = None
     mode: Annotated[
         Mode | None,
