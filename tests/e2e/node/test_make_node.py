@@ -76,7 +76,8 @@ def wait_until(what: str, condition: Callable[[], object]) -> Any:
     deadline = time.monotonic() + WAIT_SECONDS
     while not (found := condition()):
         assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.2)
+        # Each question starts a shell and a kubectl.
+        time.sleep(1)
     return found
 
 
