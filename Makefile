@@ -251,8 +251,11 @@ kind: $(INSTALLED) ## Create a kind cluster with the images in it
 	$(BIN)/python -m estimatesync_images --archives .local/images
 	deploy/kind/create.sh
 
-# Images first: what runs on the node is what `make images` builds. Of the chart's tests, those that real containers change.
-NODE_TESTS := tests/e2e/node tests/e2e/chart/real_node tests/e2e/chart/test_chart_on_cluster.py tests/e2e/chart/test_hardened_on_cluster.py
+# Images first: what runs on the node is what `make images` builds. Of the chart's other tests, those that real containers
+# change: what the API server refuses or Helm keeps is the same beside the test kubelet.
+NODE_TESTS := tests/e2e/node tests/e2e/chart/real_node $(addprefix tests/e2e/chart/, \
+    test_chart_on_cluster.py::test_upgrade_and_rollback_change_the_definition_and_lose_no_running_sync \
+    test_hardened_on_cluster.py::test_a_sync_runs_under_the_hardened_profile_which_holds_no_secret)
 .PHONY: test-node
 test-node: check-node node-programs ## Install the chart on a real node of this machine and try it there (root on Linux)
 	$(BIN)/python -m estimatesync_images --archives .local/images

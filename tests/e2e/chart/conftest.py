@@ -301,7 +301,7 @@ def build_values(cluster: Cluster, around: Surroundings) -> dict[str, Any]:
         "callback": {"url": f"{around.receiver.url}/hook", "allowHttp": True, "allowPrivateTargets": True},
         "sync": {"atticTechUrl": around.sample.url},
         "settings": {"progressSeconds": 1},
-        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 5 if IN_CONTAINERS else 1},
+        "api": {"bindAddress": "$(POD_IP)", "drainSeconds": 1},
         "operator": {"bindAddress": "$(POD_IP)"},
         # On a real node they are enforced, where a test enables them.
         "networkPolicy": {

@@ -23,6 +23,7 @@ PATHS: Final = {
     "EstimateSync": "apis/botzilla.io/v1/{}estimatesyncs",
     "Event": "api/v1/{}events",
     "Job": "apis/batch/v1/{}jobs",
+    "Lease": "apis/coordination.k8s.io/v1/{}leases",
     "LimitRange": "api/v1/{}limitranges",
     "MutatingAdmissionPolicy": "apis/admissionregistration.k8s.io/v1/{}mutatingadmissionpolicies",
     "MutatingAdmissionPolicyBinding": "apis/admissionregistration.k8s.io/v1/{}mutatingadmissionpolicybindings",

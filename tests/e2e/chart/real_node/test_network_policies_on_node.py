@@ -209,6 +209,12 @@ def test_helm_test_reaches_an_api_that_is_closed_to_others(release: Any) -> None
     release.values["test"] = {"url": f"http://{release.kubectl(*service)}"}
     release.deploy("upgrade")
 
+    assert "Succeeded" in release.helm("test", "sync", "--timeout=90s")
+    assert release.find_all("EstimateSync") == []
+    release.values["test"]["mode"] = "round-trip"
+    release.deploy("upgrade")
+
     printed = release.helm("test", "sync", "--timeout=90s")
 
-    assert "Succeeded" in printed
+    assert "Phase:" in printed
+    assert len(release.find_all("EstimateSync")) == 1

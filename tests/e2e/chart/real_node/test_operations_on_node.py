@@ -15,8 +15,6 @@ from estimatesync_cluster.node_configuration import NODE_NAME
 from estimatesync_cluster.real_node import SOCKET
 
 ESTIMATES = 120
-# The kubelet refreshes mounted Secrets about once a minute, and the API every few seconds.
-RELOAD_SECONDS = 180.0
 
 
 def slow_down(sample: Any, seconds: float) -> None:
@@ -28,7 +26,7 @@ def slow_down(sample: Any, seconds: float) -> None:
 
 
 def read_status(release: Any, name: str) -> dict[str, Any]:
-    status: dict[str, Any] = json.loads(release.kubectl("get", "esync", name, "--output=json")).get("status", {})
+    status: dict[str, Any] = release.find("EstimateSync", name).get("status", {})
     return status
 
 
@@ -39,16 +37,14 @@ def list_pods(release: Any, *, field: str, component: str) -> list[str]:
 
 def find_reading_pod(release: Any, name: str) -> str:
     """Find the sync's pod once it is at work, with pages still to come."""
-    pods = f"--selector=botzilla.io/sync={name}"
-    running = release.kubectl("get", "pods", pods, "--field-selector=status.phase=Running", "--output=name").split()
+    running = list_sync_pods(release, name, phase="Running")
     is_reading = running and "Fetching page" in release.kubectl("logs", running[0], check=False)
-    return running[0].removeprefix("pod/") if is_reading else ""
+    return running[0] if is_reading else ""
 
 
-def list_succeeded(release: Any, name: str) -> list[str]:
-    pods = f"--selector=botzilla.io/sync={name}"
-    listed = release.kubectl("get", "pods", pods, "--field-selector=status.phase=Succeeded", "--output=name")
-    return [each.removeprefix("pod/") for each in listed.split()]
+def list_sync_pods(release: Any, name: str, *, phase: str) -> list[str]:
+    pods = release.find_all("Pod", labelSelector=f"botzilla.io/sync={name}", fieldSelector=f"status.phase={phase}")
+    return [each["metadata"]["name"] for each in pods]
 
 
 def is_listening(path: Path) -> bool:
@@ -96,7 +92,7 @@ def test_a_drained_node_costs_a_sync_a_pause_and_nothing_else(
     callback = wait_for_callback(release, receiver, name)
     assert (callback["status"], callback["results"]["total_processed"]) == ("success", ESTIMATES)
     assert count_estimates() == callback["results"]["new_estimates"] == ESTIMATES
-    (after,) = list_succeeded(release, name)
+    (after,) = list_sync_pods(release, name, phase="Succeeded")
     assert after != pod
 
 
@@ -152,7 +148,7 @@ def test_a_node_that_crashes_and_comes_back_costs_a_sync_a_run_and_no_estimate(
     callback = wait_for_callback(release, receiver, name)
     assert (callback["status"], callback["results"]["total_processed"]) == ("success", ESTIMATES)
     assert count_estimates() == callback["results"]["new_estimates"] == ESTIMATES
-    (after,) = list_succeeded(release, name)
+    (after,) = list_sync_pods(release, name, phase="Succeeded")
     assert after != pod
     release.wait_until("both replicas", lambda: len(release.find_api_urls()) == 2)
 
@@ -170,13 +166,14 @@ def test_a_new_key_in_the_mounted_secret_works_and_the_old_one_does_not_without_
         return {httpx.get(url, headers={"X-API-KEY": key}, trust_env=False, timeout=30).status_code for url in listing}
 
     new = "made-up-key-after-the-change"
-    release.wait_until("the new key", lambda: list_answers(new) == {200}, seconds=RELOAD_SECONDS)
+    release.wait_until("the new key", lambda: list_answers(new) == {200})
     assert release.post(url=urls[0]).status_code == 403
     assert release.post(url=urls[1], key=new).status_code == 202
     assert list_pods(release, field=".status.containerStatuses[*].containerID", component="api") == before
 
 
 def test_a_rollout_of_the_api_under_load_loses_no_request(release: Any, sample: Any, receiver: Any) -> None:
+    del release.values["api"]["drainSeconds"]
     release.deploy("install")
     slow_down(sample, 3.0)
     service = ("get", "service", "sync-estimatesync-api", "--output=jsonpath={.spec.clusterIP}")
@@ -197,9 +194,8 @@ def test_a_rollout_of_the_api_under_load_loses_no_request(release: Any, sample: 
         release.kubectl("rollout", "restart", "deployment/sync-estimatesync-api")
         release.kubectl("rollout", "status", "deployment/sync-estimatesync-api", "--timeout=60s")
 
-        release.wait_until(
-            "the old ones' end", lambda: len(list_pods(release, field=".metadata.name", component="api")) == 2
-        )
+        api = "app.kubernetes.io/component=api"
+        release.wait_until("the old ones' end", lambda: len(release.find_all("Pod", labelSelector=api)) == 2)
     finally:
         done.set()
         for caller in callers:

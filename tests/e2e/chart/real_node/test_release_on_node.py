@@ -23,7 +23,7 @@ def slow_down(sample: Any, seconds: float) -> None:
 
 
 def read_sync(release: Any, name: str) -> dict[str, Any]:
-    status: dict[str, Any] = json.loads(release.kubectl("get", "esync", name, "--output=json")).get("status", {})
+    status: dict[str, Any] = release.find("EstimateSync", name).get("status", {})
     return status
 
 
@@ -33,10 +33,8 @@ def apply(release: Any, name: str, **spec: Any) -> None:
 
 
 def find_sync_pod(release: Any, name: str) -> str:
-    selector = f"--selector=botzilla.io/sync={name}"
-    running = "--field-selector=status.phase=Running"
-    found = str(release.kubectl("get", "pods", selector, running, "--output=name"))
-    return found.split(maxsplit=1)[0].removeprefix("pod/") if found else ""
+    found = release.find_all("Pod", labelSelector=f"botzilla.io/sync={name}", fieldSelector="status.phase=Running")
+    return str(found[0]["metadata"]["name"]) if found else ""
 
 
 def test_containers_are_what_the_images_promise(release: Any) -> None:
@@ -134,7 +132,7 @@ def test_an_operator_deleted_in_the_middle_loses_nothing_and_sends_one_callback(
 
 def read_leader(release: Any) -> str:
     """Name the pod of the operator that leads; empty while none does."""
-    holder = release.kubectl("get", "lease", "estimatesync-operator", "--output=jsonpath={.spec.holderIdentity}")
+    holder = release.find("Lease", "estimatesync-operator").get("spec", {}).get("holderIdentity") or ""
     return str(holder).partition("/")[2].rpartition("_")[0]
 
 
@@ -158,6 +156,7 @@ def test_a_leader_deleted_in_the_middle_leaves_the_sync_to_another_one_which_sen
 
 
 def test_a_rollout_of_the_api_is_not_noticed_by_its_callers(release: Any) -> None:
+    del release.values["api"]["drainSeconds"]
     release.deploy("install")
     address = release.kubectl("get", "service", "sync-estimatesync-api", "--output=jsonpath={.spec.clusterIP}")
     answers: list[int] = []
@@ -174,10 +173,8 @@ def test_a_rollout_of_the_api_is_not_noticed_by_its_callers(release: Any) -> Non
     try:
         release.kubectl("rollout", "restart", "deployment/sync-estimatesync-api")
         release.kubectl("rollout", "status", "deployment/sync-estimatesync-api", "--timeout=60s")
-        gone = "--selector=app.kubernetes.io/component=api"
-        release.wait_until(
-            "the old ones' end", lambda: len(release.kubectl("get", "pods", gone, "-oname").split()) == 2
-        )
+        api = "app.kubernetes.io/component=api"
+        release.wait_until("the old ones' end", lambda: len(release.find_all("Pod", labelSelector=api)) == 2)
     finally:
         done.set()
         caller.join(90)
@@ -220,10 +217,8 @@ def test_a_native_sidecar_runs_beside_a_sync_and_ends_after_it(release: Any) -> 
     name = release.post().json()["sync_id"]
     release.wait_status(name, "succeeded")
 
-    selector = f"--selector=botzilla.io/sync={name}"
-
     def read_pod() -> dict[str, Any]:
-        (pod,) = json.loads(release.kubectl("get", "pods", selector, "--output=json"))["items"]
+        (pod,) = release.find_all("Pod", labelSelector=f"botzilla.io/sync={name}")
         return dict(pod)
 
     release.wait_until("its end", lambda: read_pod()["status"]["phase"] == "Succeeded")
