@@ -1,11 +1,11 @@
 """Every program takes the settings of the first backend under their old names, and reports what contradicts."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from estimatesync_processes.forked_process import run_program
 
 DATABASE = {"DB_HOST": "127.0.0.1", "DB_PORT": "1", "DB_NAME": "made-up", "DB_USER": "u", "DB_PASSWORD": "hunter2"}
 OTHER_DATABASE = {"DATABASE_URL": "postgresql://u:hunter3@127.0.0.1:1/made-up"}
@@ -18,14 +18,11 @@ ONE_MACHINE = ("-m", "estimatesync_local")
 
 def run(directory: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> str:
     """What a program says that ends at once, because settings are missing on purpose."""
-    done = subprocess.run(
+    done = run_program(
         [sys.executable, *arguments],
         cwd=directory,
         env={"PATH": os.environ["PATH"], "TERMINATION_MESSAGE_PATH": str(directory / "message"), **environment},
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
