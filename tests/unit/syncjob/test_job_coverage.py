@@ -15,8 +15,10 @@ from estimatesync_job.core.queries import (
     ChangesQuery,
     DayBounds,
     Gap,
+    IdsQuery,
     PageQuery,
     build_changes_query,
+    build_ids_query,
     build_page_query,
 )
 from estimatesync_job.core.rows import RecordId, Row, map_record, map_records, pack_rows
@@ -236,6 +238,13 @@ def test_of_documents_that_a_record_refers_to_only_their_own_fields_are_asked_fo
 
 def _encode(records: list[dict[str, Any]]) -> list[msgspec.Raw]:
     return [msgspec.Raw(msgspec.json.encode(record)) for record in records]
+
+
+def test_estimates_are_asked_for_by_their_ids_with_room_for_one_more() -> None:
+    """A response that is full may have been cut, and then says nothing about what it lacks."""
+    query = build_ids_query(IdsQuery(ids=(7, 5)))
+
+    assert (query["where[id][in]"], query["limit"]) == ("7,5", "3")
 
 
 def test_a_page_is_asked_for_in_an_order_that_edits_do_not_change() -> None:

@@ -87,6 +87,7 @@ def test_without_a_total_there_are_pages_as_long_as_pages_say_so() -> None:
     [
         pytest.param(build_page(total_pages=40), [(100, 8), (100, 32)], id="few-pages-stay-as-they-are"),
         pytest.param(build_page(total_pages=200), [(100, 8), (800, 24)], id="many-small-records"),
+        pytest.param(build_page(total_pages=200, has_more=True), [(100, 8), (800, 24)], id="a-full-page-of-many"),
         pytest.param(build_page(total_pages=201), [(100, 8), (800, 25)], id="the-last-one-need-not-be-full"),
         pytest.param(build_page(total_pages=200, record_bytes=1_250), [(100, 8), (800, 24)], id="just-light-enough"),
         pytest.param(build_page(total_pages=200, record_bytes=2_000), [(100, 8), (400, 48)], id="middling-records"),
