@@ -117,7 +117,7 @@ def find_jobs(release: Any, sync: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def ordinary_job(hardened: Any) -> dict[str, Any]:
+def ordinary_job(hardened: Any) -> Iterator[dict[str, Any]]:
     """The job of a sync, as the operator sent it, with a sidecar (which the test kubelet does not run)."""
     hardened.values["sync"]["initContainers"] = [SIDECAR]
     hardened.ensure(f"--values={PROFILE}")
@@ -128,7 +128,9 @@ def ordinary_job(hardened: Any) -> dict[str, Any]:
     # The API server adds labels with the job's name and uid, which another job must not have.
     labels = {name: value for name, value in job["metadata"]["labels"].items() if name.startswith("app.")}
     pod = {"metadata": {"labels": labels}, "spec": job["spec"]["template"]["spec"]}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": pod}}
+    yield {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": pod}}
+    # Its pods are refused for a while yet, and the next request would join it.
+    hardened.cluster.api.delete("EstimateSync", name, namespace=hardened.namespace)
 
 
 def test_a_sync_runs_under_the_hardened_profile_which_holds_no_secret(hardened: Any) -> None:
