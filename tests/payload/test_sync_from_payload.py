@@ -4,6 +4,7 @@ People work at a second server on the same database, and every version that an e
 there. After each sync the tables must hold what docs/completeness.md promises as of `completeAsOf`.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -137,8 +138,9 @@ def test_nothing_is_missing_of_days_that_have_ended_after_a_sync_of_changes(
         whole = syncs.run(payload, last_day=yesterday)
         changes = syncs.run(payload, last_day=yesterday, schema=whole.schema, SYNC_MODE="Changes")
 
-    # One that must be shown may have left these days.
-    assert changes.result.mode is Mode.CHANGES or "which it showed before" in changes.result.whole_because
+    # One that must be shown may have left these days, and on a busy machine all may have been edited since.
+    if changes.result.mode is Mode.WHOLE:
+        assert re.search("which it showed before|no estimate is known that must be", changes.result.whole_because)
     check(changes, first=whole)
 
 
