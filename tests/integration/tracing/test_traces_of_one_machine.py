@@ -5,11 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from sample_attic_tech import Reset
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -86,12 +88,15 @@ def test_every_line_in_json_names_its_trace(machine: Any, collector: Any) -> Non
     assert f"CallbackDelivered: Attempt 1: HTTP 200 trace_id={TRACE}" in machine.log
 
 
-def test_a_server_that_is_killed_and_restarted_continues_the_trace(machine: Any, collector: Any) -> None:
+def test_a_server_that_is_killed_and_restarted_continues_the_trace(machine: Any, collector: Any, sample: Any) -> None:
+    killed = threading.Event()
+    sample.on_request = lambda _: None if killed.wait(60) else Reset()
     machine.start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     sync_id = machine.post(traceparent=CALLER)
     machine.until(lambda: "sync starting" in {span.name for span in collector.spans})
 
     machine.stop(signal.SIGKILL)
+    killed.set()
     machine.start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     machine.wait_delivered(sync_id)
 
