@@ -13,9 +13,12 @@ from estimatesync_api.core.sync_request import (
     build_sync,
     compute_request_digest,
     parse_sync_request,
+    require_same_request,
     unpack_body,
 )
+from estimatesync_contract.names import ANNOTATION_STARTED_BY, ANNOTATION_TRACEPARENT
 from estimatesync_contract.spec import DateRange, Mode
+from estimatesync_tracing.context import TraceContext, format_traceparent
 
 TODAY = date(2025, 10, 16)
 BODY = b'{"startDate":"2025-09-05"}'
@@ -444,6 +447,31 @@ def test_only_targets_that_exist_can_be_named(callback: str, fault: str) -> None
 def test_where_no_targets_are_set_the_default_one_is_the_only_one() -> None:
     with pytest.raises(ApiError, match=r'"billing" is not one of the targets here: default$'):
         parse(b'{"callback":"billing"}')
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        pytest.param(b'{"startDate":"2025-09-05"}', "other dates (2025-09-05 to 2025-10-16)", id="dates"),
+        pytest.param(b'{"mode":"changes"}', "something else (changes of 2025-09-01 to 2025-10-16)", id="mode"),
+        pytest.param(b'{"callback":"billing"}', "something else (2025-09-01 to 2025-10-16)", id="targets"),
+    ],
+)
+def test_a_key_that_was_used_for_another_request_is_refused_with_what_differs(body: bytes, said: str) -> None:
+    stored = build_sync(parse_with_features(b""), name="est-1")
+
+    with pytest.raises(ApiError, match=re.escape(f"(2025-09-01 to 2025-10-16), and this request asks for {said}")):
+        require_same_request(stored, parse_with_features(body))
+
+
+def test_who_asked_and_in_which_trace_are_both_on_the_sync() -> None:
+    origin = TraceContext(trace_id=1, span_id=2, is_sampled=True)
+    request = parse_sync_request(query={}, body=b"", idempotency_key=None, today=TODAY, caller="make")
+
+    annotations = build_sync(request, name="est-1", origin=origin).metadata.annotations
+
+    assert annotations[ANNOTATION_STARTED_BY] == "make"
+    assert annotations[ANNOTATION_TRACEPARENT] == format_traceparent(origin)
 
 
 def test_other_targets_are_another_request_and_another_work() -> None:

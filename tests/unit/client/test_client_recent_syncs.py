@@ -226,6 +226,13 @@ def test_the_newest_delivery_speaks_for_the_callback(
     assert cure in finding.cure
 
 
+def test_of_several_callbacks_one_that_has_not_arrived_speaks(build: Build, now: datetime) -> None:
+    arrived, busy = {"state": "delivered"}, {"state": "retrying", "attempts": 1, "last_error": "busy"}
+
+    for callbacks in ([arrived, busy], [busy, arrived]):
+        assert "after 1 attempt for est-1: busy" in decide_callback([build(callbacks=callbacks)], now).cause
+
+
 def test_without_any_sync_nothing_is_claimed(now: datetime) -> None:
     findings = [judge([], now) for judge in (decide_source, decide_database, decide_callback)]
 
@@ -309,7 +316,8 @@ def test_a_silence_is_a_fault(
 def test_that_none_has_ever_succeeded_is_a_fault_once_the_oldest_is_too_old(
     build: Build, now: datetime, created_at: str | None, stale_after: int | None, verdict: Verdict, cause: str
 ) -> None:
-    syncs = [build("last", created_at="2026-11-24T14:00:00Z"), build("first", created_at=created_at)]
+    lately = [build(name, created_at="2026-11-24T14:00:00Z") for name in ("last", "last but one")]
+    syncs = [*lately, build("first", created_at=created_at)]
 
     limit = timedelta(hours=stale_after) if stale_after else None
     finding = decide_success([], syncs if created_at else [], now, stale_after=limit)

@@ -164,7 +164,7 @@ def test_days_are_as_short_as_they_are_clear(start: str, end: str, shown: str) -
     ],
 )
 def test_ids_are_shortened_to_ends_that_tell_them_apart(names: list[str], shortened: list[str]) -> None:
-    assert [shorten_ids(names)[name] for name in names] == shortened
+    assert shorten_ids(names) == dict(zip(names, shortened, strict=True))
 
 
 def test_what_to_do_is_said_once_for_each_reason_in_the_words_of_the_newest(build: Callable[..., Sync]) -> None:
