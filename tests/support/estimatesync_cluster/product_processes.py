@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +19,9 @@ import httpx
 import yaml
 
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.control_plane import LocalNode
+from estimatesync_cluster.control_plane import ATTEMPTS, LocalNode
 from estimatesync_cluster.credentials import LOOPBACK
+from estimatesync_cluster.errors import PortTakenError
 from estimatesync_cluster.guarded_process import GuardedProcess, guarded
 
 CHART_FILES = Path(__file__).parents[3] / "charts" / "estimatesync" / "files"
@@ -138,11 +139,14 @@ class Product:
 
     def start_operator(self) -> None:
         """Start an operator process and wait until it lives."""
+        _start_on_free_ports(self._start_operator, self._operator)
+
+    def _start_operator(self, stack: ExitStack) -> None:
         liveness = f"http://{LOOPBACK}:{choose_port()}/healthz"
         self.metrics_url = f"http://{LOOPBACK}:{choose_port()}/metrics"
         command = ["kopf", "run", "--module=estimatesync_operator.main", f"--namespace={self.namespace}"]
         command += [f"--liveness={liveness}", "--log-format=json"]
-        process = self._start(self._operator, "operator", command, self.operator_log, self.build_operator_settings())
+        process = self._start(stack, "operator", command, self.operator_log, self.build_operator_settings())
         process.wait_until(lambda: _is_up(liveness), seconds=START_SECONDS)
 
     def stop_operator(self, *, grace: float = STOP_SECONDS) -> None:
@@ -155,11 +159,14 @@ class Product:
 
     def start_api(self) -> None:
         """Start the API under gunicorn and wait until it is ready."""
+        _start_on_free_ports(self._start_api, self._api)
+
+    def _start_api(self, stack: ExitStack) -> None:
         port = choose_port()
         self.api_url = f"http://{LOOPBACK}:{port}"
         settings = {"BIND": f"{LOOPBACK}:{port}", "API_KEYS": f"make:{self.settings.api_key}", **self.settings.api}
         command = ["gunicorn", "--config=python:estimatesync_api.gunicorn_conf"]
-        process = self._start(self._api, "api", command, self.api_log, settings)
+        process = self._start(stack, "api", command, self.api_log, settings)
         process.wait_until(lambda: _is_up(f"{self.api_url}/readyz"), seconds=START_SECONDS)
 
     def stop_api(self) -> None:
@@ -233,6 +240,20 @@ def running_product(
 def _build_bare_environment() -> dict[str, str]:
     """Nothing of the caller's settings reaches the product by accident."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+
+
+def _start_on_free_ports(start: Callable[[ExitStack], None], stack: ExitStack) -> None:
+    """Start what the stack then ends; again, on other ports, if it has lost one since it was chosen."""
+    for attempt in range(1, ATTEMPTS + 1):
+        with ExitStack() as started:
+            try:
+                start(started)
+            except PortTakenError:
+                if attempt == ATTEMPTS:
+                    raise
+                continue
+            stack.push(started.pop_all())
+            return
 
 
 def choose_port() -> int:
