@@ -26,8 +26,7 @@ from estimatesync_cluster.credentials import (
     build_kubeconfig,
     create_certificates,
 )
-from estimatesync_cluster.errors import PortTakenError
-from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded, start_on_free_ports
 from estimatesync_cluster.layout import StateLayout, write_private
 from estimatesync_cluster.node_configuration import HOST_ADDRESS, SERVICE_RANGE
 from estimatesync_cluster.programs import Binaries
@@ -47,7 +46,6 @@ USUAL_PORT = 6443
 
 # Time for the test kubelet to end its pods' processes; the others have nothing to save and are ended at once.
 KUBELET_GRACE_SECONDS = 10.0
-ATTEMPTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,18 +208,7 @@ def running_control_plane(
     with ExitStack() as network, ExitStack() as stack:
         if isinstance(node, RealNode):
             network.enter_context(node_network())
-        yield _start_with_fresh_ports(stack, binaries, layout, node, etcd_quota_bytes)
-
-
-def _start_with_fresh_ports(
-    stack: ExitStack, binaries: Binaries, layout: StateLayout, node: ClusterNode, quota_bytes: int
-) -> ControlPlane:
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return _start(stack, binaries, layout, node, quota_bytes)
-        except PortTakenError:
-            stack.close()
-    return _start(stack, binaries, layout, node, quota_bytes)
+        yield start_on_free_ports(lambda own: _start(own, binaries, layout, node, etcd_quota_bytes), stack)
 
 
 def _start(

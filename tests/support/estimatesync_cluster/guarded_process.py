@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from estimatesync_processes.forked_process import StartedProcess, start_program
 
 from estimatesync_cluster.errors import ComponentError, PortTakenError
 
+T = TypeVar("T")
+
+ATTEMPTS = 3
 LOG_TAIL_LINES = 15
 POLL_SECONDS = 0.05
 START_FIELD = 19
@@ -130,6 +134,25 @@ class GuardedProcess:
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(bytes([number]))
+
+
+def start_on_free_ports(start: Callable[[ExitStack], T], stack: ExitStack) -> T:
+    """Start what the stack then ends; again, on other ports, if it has lost one to another program since it was chosen.
+
+    Raises:
+        PortTakenError: it lost one each time.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with suppress(PortTakenError):
+            return _start_into(stack, start)
+    return _start_into(stack, start)
+
+
+def _start_into(stack: ExitStack, start: Callable[[ExitStack], T]) -> T:
+    with ExitStack() as own:
+        started = start(own)
+        stack.push(own.pop_all())
+    return started
 
 
 def read_log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +19,9 @@ import httpx
 import yaml
 
 from estimatesync_cluster.cluster import Cluster
-from estimatesync_cluster.control_plane import ATTEMPTS, LocalNode
+from estimatesync_cluster.control_plane import LocalNode
 from estimatesync_cluster.credentials import LOOPBACK
-from estimatesync_cluster.errors import PortTakenError
-from estimatesync_cluster.guarded_process import GuardedProcess, guarded
+from estimatesync_cluster.guarded_process import GuardedProcess, guarded, start_on_free_ports
 
 CHART_FILES = Path(__file__).parents[3] / "charts" / "estimatesync" / "files"
 PARTS = ("api", "operator")
@@ -139,7 +138,7 @@ class Product:
 
     def start_operator(self) -> None:
         """Start an operator process and wait until it lives."""
-        _start_on_free_ports(self._start_operator, self._operator)
+        start_on_free_ports(self._start_operator, self._operator)
 
     def _start_operator(self, stack: ExitStack) -> None:
         liveness = f"http://{LOOPBACK}:{choose_port()}/healthz"
@@ -159,7 +158,7 @@ class Product:
 
     def start_api(self) -> None:
         """Start the API under gunicorn and wait until it is ready."""
-        _start_on_free_ports(self._start_api, self._api)
+        start_on_free_ports(self._start_api, self._api)
 
     def _start_api(self, stack: ExitStack) -> None:
         port = choose_port()
@@ -240,20 +239,6 @@ def running_product(
 def _build_bare_environment() -> dict[str, str]:
     """Nothing of the caller's settings reaches the product by accident."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-
-
-def _start_on_free_ports(start: Callable[[ExitStack], None], stack: ExitStack) -> None:
-    """Start what the stack then ends; again, on other ports, if it has lost one since it was chosen."""
-    for attempt in range(1, ATTEMPTS + 1):
-        with ExitStack() as started:
-            try:
-                start(started)
-            except PortTakenError:
-                if attempt == ATTEMPTS:
-                    raise
-                continue
-            stack.push(started.pop_all())
-            return
 
 
 def choose_port() -> int:

@@ -59,12 +59,11 @@ def _settle_gunicorn() -> None:
 
 
 _GUNICORN_VARIABLES: Final = frozenset({"FORWARDED_ALLOW_IPS", "PORT", "WEB_CONCURRENCY", "XDG_RUNTIME_DIR"})
+_GUNICORN_MODULES: Final = ("gunicorn.app.wsgiapp", "gunicorn.glogging", "estimatesync_api.gunicorn_worker")
 _GUNICORN: Final = Program(
     commands=(("-m", "gunicorn"), ("gunicorn",)),
     modules=(
-        "gunicorn.app.wsgiapp",
-        "gunicorn.glogging",
-        "estimatesync_api.gunicorn_worker",
+        *_GUNICORN_MODULES,
         "estimatesync_api.app",
         "estimatesync_api.adapters.kubernetes_store",
     ),
@@ -103,12 +102,7 @@ PROGRAMS: Final[Mapping[str, Program]] = {
     "api of one machine": Program(
         # With an empty directory of its own, where no modules are to be looked for.
         commands=(("-P", "-m", "gunicorn"),),
-        modules=(
-            "gunicorn.app.wsgiapp",
-            "gunicorn.glogging",
-            "estimatesync_api.gunicorn_worker",
-            "estimatesync_local.api",
-        ),
+        modules=(*_GUNICORN_MODULES, "estimatesync_local.api"),
         cold=_PSYCOPG | _FALCON | _PROMETHEUS | _GUNICORN_VARIABLES,
         by_itself={"WEB_CONCURRENCY": "1"},
         settle=_settle_gunicorn,
